@@ -1,0 +1,179 @@
+//! The configuration once read and checked: plain values that can be handed to another process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The whole of a php-fpm.conf.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Config {
+    /// The file that was read.
+    pub file: PathBuf,
+    /// `[global]`.
+    pub global: Global,
+    /// One per pool section, in the order of the file.
+    pub pools: Vec<Pool>,
+}
+
+/// `[global]`. Durations of zero mean "off", as in php-fpm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
+pub struct Global {
+    pub pid: Option<PathBuf>,
+    /// Absolute path, `syslog`, or `/proc/self/fd/2`-like, already prefixed.
+    pub error_log: PathBuf,
+    pub syslog_ident: String,
+    pub syslog_facility: i32,
+    pub log_buffering: bool,
+    pub log_level: LogLevel,
+    pub log_limit: usize,
+    pub emergency_restart_threshold: u32,
+    pub emergency_restart_interval: Duration,
+    pub process_control_timeout: Duration,
+    /// 0: no limit.
+    pub process_max: u32,
+    pub process_priority: Option<i32>,
+    pub daemonize: bool,
+    pub rlimit_files: Option<u64>,
+    pub rlimit_core: Option<CoreLimit>,
+    pub events_mechanism: Option<String>,
+    pub systemd_interval: Duration,
+    /// `process.group` in `[global]`: `shared` puts all pools into one zygote.
+    pub process_group: Option<String>,
+}
+
+/// RLIMIT_CORE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum CoreLimit {
+    Bytes(u64),
+    Unlimited,
+}
+
+/// Least severe message that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum LogLevel {
+    Debug,
+    Notice,
+    Warning,
+    Error,
+    Alert,
+}
+
+/// Where a pool listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ListenAddr {
+    Unix(PathBuf),
+    /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
+    Tcp { spec: String, addrs: Vec<SocketAddr> },
+}
+
+/// `pm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ProcessManager {
+    Static,
+    Dynamic,
+    Ondemand,
+}
+
+/// One entry of `php_value[]`, `php_flag[]`, `php_admin_value[]`, `php_admin_flag[]`, in the order php-fpm applies them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhpSetting {
+    /// The ini entry.
+    pub name: String,
+    /// Raw text as php-fpm hands it to Zend.
+    pub value: String,
+    /// Can't be changed by scripts or `.user.ini`.
+    pub admin: bool,
+    /// From a `_flag` directive (value is `1` or empty).
+    pub flag: bool,
+}
+
+/// One pool section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
+pub struct Pool {
+    pub name: String,
+    pub prefix: Option<PathBuf>,
+    pub user: Option<String>,
+    pub group: Option<String>,
+    /// `process.group`: pools of one name share a zygote.
+    pub process_group: Option<String>,
+    pub listen: Vec<ListenAddr>,
+    pub listen_backlog: i32,
+    pub listen_owner: Option<String>,
+    pub listen_group: Option<String>,
+    /// Permission bits of a unix socket; php-fpm's default is 0660.
+    pub listen_mode: u32,
+    pub listen_acl_users: Vec<String>,
+    pub listen_acl_groups: Vec<String>,
+    /// Raw list; empty = anyone.
+    pub listen_allowed_clients: Vec<String>,
+    pub process_priority: Option<i32>,
+    pub process_dumpable: bool,
+    pub pm: ProcessManager,
+    pub pm_max_children: u32,
+    pub pm_start_servers: u32,
+    pub pm_min_spare_servers: u32,
+    pub pm_max_spare_servers: u32,
+    pub pm_max_spawn_rate: u32,
+    pub pm_process_idle_timeout: Duration,
+    /// 0: endless.
+    pub pm_max_requests: u64,
+    pub pm_status_path: Option<String>,
+    pub pm_status_listen: Option<String>,
+    pub ping_path: Option<String>,
+    pub ping_response: String,
+    pub access_log: Option<PathBuf>,
+    pub access_format: Option<String>,
+    pub access_suppress_path: Vec<String>,
+    pub slowlog: Option<PathBuf>,
+    pub request_slowlog_timeout: Duration,
+    pub request_slowlog_trace_depth: u32,
+    pub request_terminate_timeout: Duration,
+    pub request_terminate_timeout_track_finished: bool,
+    pub rlimit_files: Option<u64>,
+    pub rlimit_core: Option<CoreLimit>,
+    pub chroot: Option<PathBuf>,
+    pub chdir: Option<PathBuf>,
+    pub catch_workers_output: bool,
+    pub decorate_workers_output: bool,
+    pub clear_env: bool,
+    /// Lower-case as given; empty = all.
+    pub security_limit_extensions: Vec<String>,
+    pub apparmor_hat: Option<String>,
+    /// `env[]`, already with `$NAME` taken from the environment.
+    pub env: Vec<(String, String)>,
+    pub php_settings: Vec<PhpSetting>,
+}
+
+impl Default for Global {
+    /// php-fpm's defaults.
+    fn default() -> Self {
+        Self {
+            pid: None,
+            error_log: PathBuf::new(),
+            syslog_ident: "php-fpm".to_owned(),
+            syslog_facility: 24,
+            log_buffering: true,
+            log_level: LogLevel::Notice,
+            log_limit: 1024,
+            emergency_restart_threshold: 0,
+            emergency_restart_interval: Duration::ZERO,
+            process_control_timeout: Duration::ZERO,
+            process_max: 0,
+            process_priority: None,
+            daemonize: true,
+            rlimit_files: None,
+            rlimit_core: None,
+            events_mechanism: None,
+            systemd_interval: Duration::from_secs(10),
+            process_group: None,
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the process manager asks of the language inside. `php::Php` is the real one; process tests use a stub.
+#![forbid(unsafe_code)]
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Pool;
+use crate::worker::exchange::Exchange;
+
+/// How PHP is to be started in a zygote: the php.ini options of the command line and of the door.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineOptions {
+    /// `-c`: php.ini, or the directory to look for it in.
+    pub ini_path: Option<PathBuf>,
+    /// `-n`: no php.ini at all.
+    pub no_ini: bool,
+    /// `-d name[=value]`, in order, as given.
+    pub defines: Vec<String>,
+    /// The directory to scan for further ini files in place of the compiled-in one (stock door: php-fpm's).
+    pub scan_dir: Option<PathBuf>,
+    /// `-e`: extended information for debuggers and profilers.
+    pub extended_info: bool,
+}
+
+/// Why the engine could not be started or a worker not be set up; the text goes to the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct EngineError(pub String);
+
+/// What the worker does after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Served {
+    /// Ready for the next one.
+    Ready,
+    /// The engine must not run another request in this process; the worker leaves.
+    Spent,
+}
+
+/// A language that answers FastCGI requests, in the order of the calls.
+pub trait Engine {
+    /// In the zygote, once: php.ini, extensions, opcode cache, preloading. Single-threaded afterwards.
+    ///
+    /// # Errors
+    /// When the engine can't serve; the zygote reports it and leaves.
+    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError>;
+
+    /// In a worker, once, with its final identity and environment: the pool's php_value settings.
+    ///
+    /// # Errors
+    /// When the pool's settings can't be applied.
+    fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError>;
+
+    /// In a worker, per request: parameters are complete; reads the body, writes the answer, ends the exchange.
+    fn serve(&mut self, exchange: &mut Exchange) -> Served;
+
+    /// In whoever called `start`, or a worker, before a regular exit.
+    fn stop(&mut self);
+}

@@ -1,0 +1,4 @@
+//! A worker process: set up, wait, serve, wait.
+#![forbid(unsafe_code)]
+
+pub mod exchange;
