@@ -3,6 +3,7 @@
 pub mod config;
 pub mod engine;
 pub mod fastcgi;
+pub mod plan;
 pub mod worker;
 #[cfg(feature = "php")]
 pub mod php;

@@ -1,1 +1,10 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
+
+pub mod clock;
+pub mod fd;
+pub mod ids;
+pub mod message;
+pub mod process;
+pub mod shared;
+pub mod signal;
+pub mod title;
