@@ -3,8 +3,11 @@
 pub mod config;
 pub mod engine;
 pub mod fastcgi;
-pub mod plan;
-pub mod worker;
+pub mod ipc;
+pub mod log;
 #[cfg(feature = "php")]
 pub mod php;
+pub mod plan;
+pub mod scoreboard;
 pub mod sys;
+pub mod worker;

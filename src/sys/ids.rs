@@ -85,3 +85,31 @@ pub fn become_identity(identity: &Identity) -> io::Result<()> {
     }
     Ok(())
 }
+
+/// Takes on the identity but keeps these capabilities, for a zygote whose workers still need them.
+///
+/// # Errors
+/// Those of the calls.
+pub fn become_identity_keeping(identity: &Identity, keep: &[caps::Capability]) -> io::Result<()> {
+    if keep.is_empty() {
+        return become_identity(identity);
+    }
+    nix::sys::prctl::set_keepcaps(true)?;
+    become_identity(identity)?;
+    let kept: caps::CapsHashSet = keep.iter().copied().collect();
+    caps::set(None, caps::CapSet::Permitted, &kept).map_err(io::Error::other)?;
+    caps::set(None, caps::CapSet::Effective, &kept).map_err(io::Error::other)?;
+    Ok(())
+}
+
+/// Gives up what `become_identity_keeping` kept. Root stays root: its pools were allowed with `-R`.
+///
+/// # Errors
+/// Those of capset.
+pub fn drop_capabilities() -> io::Result<()> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    caps::clear(None, caps::CapSet::Effective).map_err(io::Error::other)?;
+    caps::clear(None, caps::CapSet::Permitted).map_err(io::Error::other)
+}

@@ -1,8 +1,10 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
 
 pub mod clock;
+pub mod environment;
 pub mod fd;
 pub mod ids;
+pub mod listen;
 pub mod message;
 pub mod process;
 pub mod shared;
