@@ -70,7 +70,7 @@ impl Exchange {
 
     /// Gives the connection away, if it is between two requests with no byte in hand. Otherwise `arrive` has more to do, or it is to be closed.
     pub fn detach(&mut self) -> Option<OwnedFd> {
-        if self.finished && self.reader.at_rest() { self.connection.take() } else { None }
+        if self.keeps() && self.reader.at_rest() { self.connection.take() } else { None }
     }
 
     /// Closes the connection, if one is held. The parameters stay.
@@ -93,7 +93,7 @@ impl Exchange {
     /// Whether the request has ended and the connection may carry another one.
     #[must_use]
     pub fn keeps(&self) -> bool {
-        self.finished && self.connection.is_some()
+        self.finished && !(self.client.cut || self.client.gone) && self.connection.is_some()
     }
 
     /// The parameters. Their bytes neither move nor change until the next request is read on this connection.

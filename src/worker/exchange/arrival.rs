@@ -34,6 +34,9 @@ impl Exchange {
     /// The next request. Waits up to `patience` for its first byte (zero: only looks), then as long as the limits allow.
     pub fn arrive(&mut self, patience: Duration) -> Arrival {
         self.finish();
+        if self.connection.is_none() {
+            return Arrival::Closed;
+        }
         self.client = Client::default();
         self.reader.next_request();
         let arrival = self.read_head(patience);

@@ -43,7 +43,7 @@ impl Exchange {
 
     /// Receives the current record's content straight into `into`, and what follows behind the parameters.
     fn receive_body(&mut self, into: &mut [u8]) -> Option<usize> {
-        let Some(connection) = &self.connection else { return self.cut() };
+        let Some(connection) = &self.connection else { return None };
         let most = into.len().min(self.reader.body_left());
         let direct = into.get_mut(..most).unwrap_or_default();
         let received = if direct.is_empty() {
