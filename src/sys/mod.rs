@@ -9,4 +9,5 @@ pub mod message;
 pub mod process;
 pub mod shared;
 pub mod signal;
+pub mod socket;
 pub mod title;
