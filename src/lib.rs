@@ -11,3 +11,4 @@ pub mod plan;
 pub mod scoreboard;
 pub mod sys;
 pub mod worker;
+pub mod zygote;

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::allow::Allowed;
-use super::links::{self, Kind, Links, Parcel};
+use super::links::{self, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
@@ -59,8 +59,8 @@ impl Intake {
     /// One connection from anywhere; queue and listeners take turns to be first.
     fn look(&mut self, slot: &Slot) -> Option<Connection> {
         let queued = |this: &Self| match links::take(this.links.queue.as_fd()) {
-            Some(Parcel::Connection(fd, kind)) => Some((fd, kind)),
-            Some(Parcel::Look) | None => None,
+            Taken::Parcel(Parcel::Connection(fd, kind)) => Some((fd, kind)),
+            _ => None,
         };
         let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd(), slot));
         if self.turn.is_multiple_of(2) {
@@ -76,9 +76,9 @@ impl Intake {
         let mut woken = *woken;
         if woken.queue {
             match links::take(self.links.queue.as_fd()) {
-                Some(Parcel::Connection(fd, kind)) => taken.push_back((fd, kind)),
-                Some(Parcel::Look) => woken.listeners = u32::MAX,
-                None => {}
+                Taken::Parcel(Parcel::Connection(fd, kind)) => taken.push_back((fd, kind)),
+                Taken::Parcel(Parcel::Look) => woken.listeners = u32::MAX,
+                Taken::Nothing | Taken::Gone => {}
             }
         }
         taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l, slot)));

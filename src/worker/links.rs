@@ -43,16 +43,28 @@ pub fn send_look(to: impl AsFd) {
     let _ = message::send(to, LOOK, &[]);
 }
 
-/// Takes one message of a queue, if there is one.
-pub fn take(from: BorrowedFd<'_>) -> Option<Parcel> {
+/// What came out of a queue.
+#[derive(Debug)]
+pub enum Taken {
+    /// This.
+    Parcel(Parcel),
+    /// Nothing is in it.
+    Nothing,
+    /// Nothing is in it, and nobody can put anything in any more.
+    Gone,
+}
+
+/// Takes one message of a queue.
+pub fn take(from: BorrowedFd<'_>) -> Taken {
     let mut tag = [0u8; 8];
     match message::receive(from, &mut tag) {
-        Ok(Received::Message(length, mut fds)) => match (&tag[..length], fds.pop()) {
-            (KEPT, Some(fd)) => Some(Parcel::Connection(fd, Kind::Kept)),
-            (FRESH, Some(fd)) => Some(Parcel::Connection(fd, Kind::Fresh)),
-            _ => Some(Parcel::Look),
-        },
-        Ok(Received::Nothing | Received::Gone) | Err(_) => None,
+        Ok(Received::Message(length, mut fds)) => Taken::Parcel(match (&tag[..length], fds.pop()) {
+            (KEPT, Some(fd)) => Parcel::Connection(fd, Kind::Kept),
+            (FRESH, Some(fd)) => Parcel::Connection(fd, Kind::Fresh),
+            _ => Parcel::Look,
+        }),
+        Ok(Received::Nothing) => Taken::Nothing,
+        Ok(Received::Gone) | Err(_) => Taken::Gone,
     }
 }
 
@@ -104,11 +116,11 @@ mod tests {
         let (ours, theirs) = message::pair().unwrap();
         send(&out, theirs, Kind::Fresh).unwrap();
         send_look(&out);
-        let Some(Parcel::Connection(fd, Kind::Fresh)) = take(inn.as_fd()) else { panic!("no connection") };
+        let Taken::Parcel(Parcel::Connection(fd, Kind::Fresh)) = take(inn.as_fd()) else { panic!("no connection") };
         message::send(&fd, b"x", &[]).unwrap();
         assert!(matches!(message::receive(&ours, &mut [0; 4]).unwrap(), Received::Message(1, _)));
-        assert!(matches!(take(inn.as_fd()), Some(Parcel::Look)));
-        assert!(take(inn.as_fd()).is_none());
+        assert!(matches!(take(inn.as_fd()), Taken::Parcel(Parcel::Look)));
+        assert!(matches!(take(inn.as_fd()), Taken::Nothing));
     }
 
     #[test]
