@@ -98,3 +98,8 @@ pub fn error(text: impl AsRef<str>) {
 pub fn debug(text: impl AsRef<str>) {
     message(Level::Debug, text.as_ref());
 }
+
+/// A line as it is: a worker's own output where the pool wants it undecorated.
+pub fn raw(line: &str) {
+    LOG.lock().sink.write_raw(line);
+}

@@ -47,6 +47,18 @@ impl Sink {
             }
         };
     }
+
+    pub(super) fn write_raw(&self, line: &str) {
+        let line = format!("{line}\n");
+        let _ = match self {
+            Self::Stderr => std::io::stderr().write_all(line.as_bytes()),
+            Self::File(file) => (&*file).write_all(line.as_bytes()),
+            Self::Syslog(ident, facility) => {
+                to_syslog(ident, *facility, Level::Notice, line.trim_end());
+                Ok(())
+            }
+        };
+    }
 }
 
 fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {

@@ -1,5 +1,6 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
 
+pub mod acl;
 pub mod clock;
 pub mod environment;
 pub mod fd;

@@ -77,7 +77,8 @@ impl Zygote {
     pub(super) fn run(mut self) -> Outcome {
         let mut events = [EpollEvent::empty(); 128];
         loop {
-            let count = match self.epoll.wait(&mut events, self.patience()) {
+            let patience = self.patience();
+            let count = match self.epoll.wait(&mut events, patience) {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(e) => {
