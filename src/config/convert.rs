@@ -57,10 +57,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         user: values.owned(Key::User),
         group: values.owned(Key::Group),
         process_group: values.owned(Key::ProcessGroup),
-        listen: listen::split(values.text(Key::Listen).unwrap_or_default())
-            .into_iter()
-            .map(listen::address)
-            .collect(),
+        listen: listen::split(values.text(Key::Listen).unwrap_or_default()).into_iter().map(listen::address).collect(),
         listen_backlog: values.integer(Key::ListenBacklog),
         listen_owner: values.owned(Key::ListenOwner),
         listen_group: values.owned(Key::ListenGroup),
@@ -107,12 +104,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
 /// php-fpm applies all `php_value` and `php_flag` first, then the admin ones, each from the last to the first line.
 fn settings(raw: &RawPool) -> Vec<PhpSetting> {
     let setting = |admin| {
-        move |pair: &Pair| PhpSetting {
-            name: pair.key.clone(),
-            value: pair.value.clone(),
-            admin,
-            flag: pair.flag,
-        }
+        move |pair: &Pair| PhpSetting { name: pair.key.clone(), value: pair.value.clone(), admin, flag: pair.flag }
     };
     let users = raw.php_values.iter().rev().map(setting(false));
     users.chain(raw.php_admin_values.iter().rev().map(setting(true))).collect()

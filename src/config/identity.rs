@@ -1,7 +1,5 @@
 //! Users and groups that a configuration names, looked up in the system's databases.
 
-
-
 use nix::unistd::{Group, Uid, User};
 
 use super::directives::PoolKey as Key;

@@ -71,7 +71,10 @@ pub enum LogLevel {
 pub enum ListenAddr {
     Unix(PathBuf),
     /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
-    Tcp { spec: String, addrs: Vec<SocketAddr> },
+    Tcp {
+        spec: String,
+        addrs: Vec<SocketAddr>,
+    },
 }
 
 /// `pm`.

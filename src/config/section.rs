@@ -65,9 +65,7 @@ impl<K: Key> Section<K> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
-            Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => {
-                Value::Integer(values::seconds(text)?)
-            }
+            Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Value::Integer(values::seconds(text)?),
             Kind::Flag(_) => Value::Integer(i32::from(values::boolean(text)?)),
             Kind::Facility => Value::Integer(values::facility(text)?),
             Kind::CoreLimit => Value::Integer(values::core_limit(text)?),

@@ -71,9 +71,8 @@ pub(crate) fn log_level(text: &str) -> Result<LogLevel, &'static str> {
 
 /// `syslog.facility`, as syslog's number.
 pub(crate) fn facility(text: &str) -> Result<i32, &'static str> {
-    const NAMES: [&str; 12] = [
-        "KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP",
-    ];
+    const NAMES: [&str; 12] =
+        ["KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP"];
     let name = text.to_ascii_uppercase();
     let local = name.strip_prefix("LOCAL").and_then(|digit| "01234567".find(digit)).filter(|_| name.len() == 6);
     let index = local.map(|digit| digit + 16).or_else(|| NAMES.iter().position(|known| *known == name));

@@ -57,9 +57,8 @@ impl Check<'_> {
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);
         if end != 0 && slow > end {
-            let text = format!(
-                "'request_slowlog_timeout' ({slow}) can't be greater than 'request_terminate_timeout' ({end})"
-            );
+            let text =
+                format!("'request_slowlog_timeout' ({slow}) can't be greater than 'request_terminate_timeout' ({end})");
             return self.refuse_pool(LogLevel::Error, pool, &text);
         }
         Ok(())
@@ -92,9 +91,7 @@ fn own_page(page: &str, path: &str, short: bool) -> Result<(), String> {
         return Err(format!("the {page} path '{path}' is not long enough"));
     }
     if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte)) {
-        return Err(format!(
-            "the {page} path '{path}' must contain only the following characters '[alphanum]/_-.~'"
-        ));
+        return Err(format!("the {page} path '{path}' must contain only the following characters '[alphanum]/_-.~'"));
     }
     Ok(())
 }

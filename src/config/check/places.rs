@@ -88,9 +88,8 @@ impl Check<'_> {
         }
         let prefix = pool.values.text(Key::Prefix).map(str::to_owned);
         let is_path = |pair: &Pair| PATH_SETTINGS.iter().any(|name| pair.key.eq_ignore_ascii_case(name));
-        let syslog = |pair: &Pair| {
-            pair.key.eq_ignore_ascii_case("error_log") && pair.value.eq_ignore_ascii_case("syslog")
-        };
+        let syslog =
+            |pair: &Pair| pair.key.eq_ignore_ascii_case("error_log") && pair.value.eq_ignore_ascii_case("syslog");
         for pair in pool.php_values.iter_mut().filter(|pair| is_path(pair)) {
             pair.value = self.prefixes.pool_path(prefix.as_deref(), &pair.value);
         }

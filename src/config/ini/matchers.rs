@@ -106,9 +106,9 @@ fn surrounded(rest: &[u8], mark: u8, after: bool) -> usize {
 /// One of the words in any case, with the blanks after it.
 fn word(rest: &[u8], words: &[&str]) -> usize {
     let found = words.iter().map(|word| word.len());
-    let matching = found.zip(words).filter(|(len, word)| {
-        rest.get(..*len).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
-    });
+    let matching = found
+        .zip(words)
+        .filter(|(len, word)| rest.get(..*len).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes())));
     matching.map(|(len, _)| len + blanks(&rest[len..])).max().unwrap_or(0)
 }
 

@@ -300,9 +300,10 @@ impl<'a> Scanner<'a> {
         }
         self.at = at;
         let text = &self.text[from..at];
-        let ends = text.iter().enumerate().filter(|(at, byte)| {
-            **byte == b'\n' || (**byte == b'\r' && text.get(at + 1) != Some(&b'\n'))
-        });
+        let ends = text
+            .iter()
+            .enumerate()
+            .filter(|(at, byte)| **byte == b'\n' || (**byte == b'\r' && text.get(at + 1) != Some(&b'\n')));
         self.line += u32::try_from(ends.count()).unwrap_or(0);
         Token::Quoted(unescape(text))
     }
