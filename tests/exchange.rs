@@ -240,12 +240,12 @@ fn a_body_larger_than_the_buffer() {
 
 #[test]
 fn twenty_megabytes_of_answer() {
+    let text: Vec<u8> = (0..20_000_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
     for size in [20_000_000, 65_528, 8_192, 999] {
         let (mut exchange, mut client) = connected();
         client.write_all(&Request::get("/big.php", false).encode()).unwrap();
         let receiver = thread::spawn(move || to_end(&mut client));
         assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
-        let text: Vec<u8> = (0..20_000_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
         exchange.write(b"X: y\r\n\r\n").unwrap();
         for piece in text.chunks(size) {
             exchange.write(piece).unwrap();

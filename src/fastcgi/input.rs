@@ -153,7 +153,9 @@ impl Input {
             self.params.bytes.resize(needed, 0);
         }
         self.sealed = true;
-        self.params.decode(self.params_start..self.floor, most_pairs)
+        // The byte behind the parameters was the header of the empty record that ended them.
+        self.floor += 1;
+        self.params.decode(self.params_start..self.floor - 1, most_pairs)
     }
 
     fn compact(&mut self) {

@@ -77,7 +77,8 @@ impl Params {
         self.add(Pair { name_at: at, name_len, value_at: at + name_len + 1, value_len });
     }
 
-    /// Decodes the pairs in a range of the buffer. Each takes the place of its own bytes: the lengths (two bytes at least) make room for the two NULs.
+    /// Decodes the pairs in a range of the buffer; the byte behind it is taken too. A name moves by one byte, onto its lengths, and leaves
+    /// room for its NUL; a value stays, and its NUL takes the place of the next pair's first length byte, which has been read by then.
     pub(super) fn decode(&mut self, range: Range<usize>, most: usize) -> Result<(), BadPairs> {
         let Range { start: mut at, end } = range;
         while at < end {
@@ -85,22 +86,23 @@ impl Params {
             if self.pairs.len() >= most {
                 return Err(BadPairs::TooMany);
             }
-            let Lengths { header, name, value } = lengths;
-            let next = at + header + name + value;
-            self.bytes.copy_within(at + header..at + header + name, at);
-            self.bytes.copy_within(at + header + name..next, at + name + 1);
-            self.bytes[at + name] = 0;
-            self.bytes[at + name + 1 + value] = 0;
-            self.add_written(at, name, value);
-            at = next;
+            let name = at + lengths.header;
+            let value = name + lengths.name;
+            self.bytes[at] = 0;
+            self.bytes.copy_within(name..value, name - 1);
+            self.bytes[value - 1] = 0;
+            self.add_written(name - 1, lengths.name, lengths.value);
+            at = value + lengths.value;
         }
+        self.bytes[end] = 0;
         Ok(())
     }
 
     fn add(&mut self, pair: Pair) {
-        let (word, bit) = self.bit(&pair);
+        let name = self.name(&pair);
+        let (word, bit) = seen_bit(name);
         if self.seen[word] & bit != 0
-            && let Some(index) = self.index(self.name(&pair))
+            && let Some(index) = self.position(name)
         {
             let earlier = &mut self.pairs[index];
             (earlier.value_at, earlier.value_len) = (pair.value_at, pair.value_len);
@@ -110,20 +112,15 @@ impl Params {
         self.pairs.push(pair);
     }
 
-    /// The bit of a name, from its length and its last two bytes, where names differ most.
-    fn bit(&self, pair: &Pair) -> (usize, u64) {
-        let mut hash = pair.name_len;
-        for &byte in self.name(pair).iter().rev().take(2) {
-            hash = hash.wrapping_mul(31).wrapping_add(usize::from(byte));
-        }
-        (hash / 64 % 4, 1 << (hash % 64))
-    }
-
     fn find(&self, name: &[u8]) -> Option<&Pair> {
-        self.index(name).map(|index| &self.pairs[index])
+        let (word, bit) = seen_bit(name);
+        if self.seen[word] & bit == 0 {
+            return None;
+        }
+        self.position(name).map(|index| &self.pairs[index])
     }
 
-    fn index(&self, name: &[u8]) -> Option<usize> {
+    fn position(&self, name: &[u8]) -> Option<usize> {
         self.pairs.iter().position(|pair| pair.name_len == name.len() && self.name(pair) == name)
     }
 
@@ -139,6 +136,16 @@ impl Params {
     fn value(&self, pair: &Pair) -> &[u8] {
         self.bytes.get(pair.value_at..pair.value_at + pair.value_len).unwrap_or_default()
     }
+}
+
+/// Where a name is noted as seen: a hash of its last eight bytes, where names differ most.
+fn seen_bit(name: &[u8]) -> (usize, u64) {
+    let tail = match name.last_chunk() {
+        Some(tail) => u64::from_le_bytes(*tail),
+        None => name.iter().fold(0, |tail, &byte| tail << 8 | u64::from(byte)),
+    };
+    let [.., word, bit] = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    (usize::from(word & 3), 1 << (bit & 63))
 }
 
 /// The lengths at the head of a pair.
@@ -194,7 +201,7 @@ mod tests {
     use super::*;
 
     fn decoded(wire: &[u8], most: usize) -> Result<Params, BadPairs> {
-        let mut params = Params { bytes: wire.to_vec(), ..Params::default() };
+        let mut params = Params { bytes: [wire, b"?"].concat(), ..Params::default() };
         params.decode(0..wire.len(), most).map(|()| params)
     }
 
@@ -221,7 +228,8 @@ mod tests {
     #[test]
     fn names_and_values_end_with_nul() {
         let params = decoded(&wire(&[(b"NAME", b"value"), (b"EMPTY", b""), (b"CUT", b"a\0b")]), 10).unwrap();
-        assert_eq!(&params.bytes[..11], b"NAME\0value\0");
+        assert_eq!(&params.bytes[1..12], b"NAME\0value\0");
+        assert_eq!(params.bytes.last(), Some(&0));
         assert_eq!(params.get_c(b"EMPTY"), Some(c""));
         assert_eq!(params.get_c(b"CUT"), Some(c"a"));
         assert_eq!(params.get(b"CUT"), Some(&b"a\0b"[..]));

@@ -1,6 +1,8 @@
 //! The client's side of FastCGI, for tests: requests built record by record, answers taken apart.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part; so do the fuzz targets")]
 
+pub mod properties;
+
 use cgi_fpm::fastcgi::params::push_pair;
 use cgi_fpm::fastcgi::record::{HEADER_LEN, Header, Kind};
 
