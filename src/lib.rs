@@ -3,7 +3,12 @@
 pub mod config;
 pub mod engine;
 pub mod fastcgi;
-pub mod worker;
+pub mod ipc;
+pub mod log;
 #[cfg(feature = "php")]
 pub mod php;
+pub mod plan;
+pub mod scoreboard;
 pub mod sys;
+pub mod worker;
+pub mod zygote;

@@ -1,0 +1,154 @@
+//! One generation follows another: start, settle, serve, drain, and giving up on one that can't start.
+
+use std::collections::BTreeMap;
+
+use super::events::Busy;
+use super::{Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, Zygote, ZygoteKey};
+use crate::sys::clock::Millis;
+
+/// Time for php.ini, extensions and preloading.
+const START_LIMIT: u64 = 60_000;
+/// A reload is not reported before this unless nobody of the old generation accepts any more.
+const SETTLE_LIMIT: u64 = 1_000;
+/// Workers in a row that die before they serve: the new generation is given up.
+const EARLY_DEATHS: u32 = 3;
+
+impl Fleet {
+    /// Adds a generation that will take over from the one that serves.
+    pub fn begin_generation(&mut self, now: Millis, plans: &[GroupPlan]) -> GenerationId {
+        let id = GenerationId(self.next_id);
+        self.next_id += 1;
+        let groups = plans.iter().map(|plan| Group::planned(plan, now)).collect();
+        self.generations.push(Generation { id, phase: Phase::Starting, groups, since: now, successor: None, steps: None });
+        id
+    }
+
+    /// The generation that kept connections of draining ones go to.
+    #[must_use]
+    pub fn serving(&self) -> Option<&Generation> {
+        self.generations.iter().rev().find(|g| matches!(g.phase, Phase::Settling | Phase::Serving))
+    }
+
+    pub(super) fn succeed(&mut self, now: Millis, busy: Busy<'_>, out: &mut Vec<Action>) {
+        let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling)) else {
+            return;
+        };
+        match self.generations[index].phase {
+            Phase::Starting if self.hopeless(index, now) => self.abandon(index, now, out),
+            Phase::Starting if self.stands(index) => self.take_over(index, now, out),
+            _ => {}
+        }
+        let generation = &self.generations[index];
+        if generation.phase == Phase::Settling && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(busy)) {
+            self.generations[index].phase = Phase::Serving;
+            out.push(Action::Ready(self.generations[index].id));
+        }
+    }
+
+    /// All its zygotes are up and each pool has the workers that it may have by now.
+    fn stands(&self, index: usize) -> bool {
+        let generation = &self.generations[index];
+        let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_)));
+        up && generation.pools().all(|p| p.accepting() >= usize::try_from(self.pool_allowance(index, p)).unwrap_or(0))
+    }
+
+    fn hopeless(&self, index: usize, now: Millis) -> bool {
+        let generation = &self.generations[index];
+        let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
+        let failed = generation.groups.iter().any(|g| g.failures > 0 || g.pools.iter().any(|p| p.failures >= EARLY_DEATHS));
+        has_fallback && (failed || now.since(generation.since) >= START_LIMIT)
+    }
+
+    fn take_over(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {
+        let id = self.generations[index].id;
+        self.generations[index].phase = Phase::Settling;
+        self.generations[index].since = now;
+        for older in &mut self.generations[..index] {
+            if older.phase != Phase::Draining {
+                older.drain(now, Some(id), self.control_timeout);
+                out.push(Action::Drain(older.id));
+            }
+        }
+    }
+
+    fn abandon(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {
+        let fallback = self.generations[..index].iter().rev().find(|g| g.phase == Phase::Serving).map(|g| g.id);
+        let generation = &mut self.generations[index];
+        generation.drain(now, fallback, self.control_timeout);
+        let id = generation.id;
+        out.push(Action::Abandoned(id));
+        out.push(Action::Drain(id));
+        for (group, g) in generation.groups.iter_mut().enumerate() {
+            match g.zygote {
+                Zygote::Starting(_) => {
+                    g.zygote = Zygote::Dismissed(now);
+                    out.push(Action::KillZygote(ZygoteKey { generation: id, group }));
+                }
+                Zygote::Due(_) => g.zygote = Zygote::Gone,
+                _ => {}
+            }
+        }
+    }
+
+    /// Nobody of a draining generation can take a further request: it has said so, or is inside its last one.
+    fn older_are_quiet(&self, busy: Busy<'_>) -> bool {
+        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining);
+        draining.flat_map(Generation::workers).all(|(key, w)| w.life == Life::Leaving || w.orphan || busy(key))
+    }
+
+    /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.
+    pub(super) fn dismiss_idle_zygotes(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let needed: Vec<GenerationId> = self.generations.iter().filter_map(|g| g.successor).collect();
+        let stopping = self.goal != Goal::Serve;
+        for generation in &mut self.generations {
+            if generation.phase != Phase::Draining || (needed.contains(&generation.id) && !stopping) {
+                continue;
+            }
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                if matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().all(|p| p.staying() == 0) {
+                    g.zygote = Zygote::Dismissed(now);
+                    out.push(Action::Dismiss(ZygoteKey { generation: generation.id, group }));
+                }
+            }
+        }
+    }
+
+    pub(super) fn forget_empty(&mut self, out: &mut Vec<Action>) {
+        let empty = |g: &Generation| {
+            g.phase == Phase::Draining
+                && g.groups.iter().all(|g| g.zygote == Zygote::Gone)
+                && g.pools().all(|p| p.workers.is_empty())
+        };
+        for gone in self.generations.iter().filter(|g| empty(g)) {
+            out.push(Action::Forget(gone.id));
+        }
+        let before = self.generations.len();
+        self.generations.retain(|g| !empty(g));
+        if self.generations.is_empty() && before > 0 {
+            out.push(Action::AllGone);
+        }
+    }
+}
+
+impl Generation {
+    pub(super) fn drain(&mut self, now: Millis, successor: Option<GenerationId>, control_timeout: u64) {
+        self.phase = Phase::Draining;
+        self.since = now;
+        self.successor = successor;
+        self.steps = super::stop::Escalation::gentle(now, control_timeout);
+    }
+}
+
+impl Group {
+    fn planned(plan: &GroupPlan, now: Millis) -> Self {
+        let pool = |(name, size): &(String, u32)| Pool {
+            name: name.clone(),
+            size: *size,
+            workers: BTreeMap::new(),
+            failures: 0,
+            not_before: Millis(0),
+        };
+        let pools = plan.pools.iter().map(pool).collect();
+        Self { name: plan.name.clone(), zygote: Zygote::Due(now), pools, failures: 0 }
+    }
+}

@@ -1,0 +1,5 @@
+//! Decisions: events in, actions out. No clock, no fork, no descriptor; time comes as an argument.
+#![forbid(unsafe_code)]
+
+pub mod fleet;
+pub mod surge;

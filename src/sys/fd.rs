@@ -1,0 +1,86 @@
+//! File descriptors: where they stand, whether they survive exec, and taking one over by number.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+
+/// Takes over a descriptor that this process was given by number (at exec, by argv).
+///
+/// # Errors
+/// `EBADF` when nothing is open there.
+pub fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_GETFD only looks the number up; it touches no memory.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    if raw < 0 || flags < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: the descriptor is open, and by the exec protocol of this crate nobody else in this fresh image owns it:
+    // each number is named once in the state and adopted once.
+    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
+    set_cloexec(&fd, true)?;
+    Ok(fd)
+}
+
+/// Close-on-exec on or off.
+///
+/// # Errors
+/// That of fcntl.
+pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let flags = if on { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    Ok(())
+}
+
+/// O_NONBLOCK on or off. It belongs to the open file description: all processes that share it see the change.
+///
+/// # Errors
+/// That of fcntl.
+pub fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<()> {
+    let old = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL)?);
+    let new = if on { old | OFlag::O_NONBLOCK } else { old - OFlag::O_NONBLOCK };
+    if new != old {
+        fcntl(fd, FcntlArg::F_SETFL(new))?;
+    }
+    Ok(())
+}
+
+/// A duplicate at the lowest free number that is at least `least`, close-on-exec.
+///
+/// # Errors
+/// `EMFILE`, `EINVAL` where the descriptor limit is below `least`.
+pub fn dup_from(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
+    let raw = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    // SAFETY: fcntl has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Moves a descriptor out of the low numbers, which belong to what comes and goes (php-src's test reads lsof by order).
+/// Stays where it is when the limit leaves no room above.
+#[must_use]
+pub fn lift(fd: OwnedFd) -> OwnedFd {
+    const SHELF: RawFd = 64;
+    if fd.as_raw_fd() >= SHELF { fd } else { dup_from(&fd, SHELF).unwrap_or(fd) }
+}
+
+/// Makes `target` (0, 1, 2 or the number of a descriptor that this process owns) a duplicate of `source`.
+///
+/// # Errors
+/// That of dup3.
+pub fn replace(source: impl AsFd, target: RawFd, cloexec: bool) -> io::Result<()> {
+    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+    let source = source.as_fd().as_raw_fd();
+    if source == target {
+        return Ok(());
+    }
+    // SAFETY: dup3 takes two numbers; the caller owns what stands at `target` and keeps owning the number.
+    let done = unsafe { libc::dup3(source, target, flags) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Closes every descriptor from `first` on. Only for a process that is about to exec.
+pub fn close_from(first: RawFd) {
+    let first = libc::c_uint::try_from(first).unwrap_or(3);
+    // SAFETY: the caller execs next: no owner of a closed descriptor runs again.
+    unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
+}

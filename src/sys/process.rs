@@ -1,0 +1,120 @@
+//! Processes: fork, exec, wait, and what ties a child to its parent.
+
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, execv};
+use serde::{Deserialize, Serialize};
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The parent, with the child's pid.
+    Parent(Pid),
+    /// The child.
+    Child,
+}
+
+/// Forks. Supervisor, zygotes and workers have one thread each when they call it, so no lock is left held in the child.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`.
+pub fn fork() -> io::Result<Forked> {
+    // SAFETY: the process is single-threaded here (DESIGN §2: the supervisor and the zygotes never start a thread),
+    // so the child finds every lock free and may run arbitrary code.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Forked::Parent(child)),
+        ForkResult::Child => Ok(Forked::Child),
+    }
+}
+
+/// Replaces this program. Returns only on failure.
+#[must_use]
+pub fn exec(program: &Path, args: &[impl AsRef<OsStr>]) -> io::Error {
+    let c = |s: &OsStr| CString::new(s.as_bytes());
+    let Ok(path) = c(program.as_os_str()) else { return Errno::EINVAL.into() };
+    let Ok(args) = args.iter().map(|a| c(a.as_ref())).collect::<Result<Vec<_>, _>>() else { return Errno::EINVAL.into() };
+    match execv(&path, &args) {
+        Ok(never) => match never {},
+        Err(errno) => errno.into(),
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Exit {
+    /// By exit(code).
+    Code(i32),
+    /// By a signal; true: with a core dump.
+    Signal(i32, bool),
+    /// Its parent was lost before it could say.
+    Unknown,
+}
+
+/// One child that has ended, without waiting.
+#[must_use]
+pub fn reap() -> Option<(Pid, Exit)> {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(pid, code)) => return Some((pid, Exit::Code(code))),
+            Ok(WaitStatus::Signaled(pid, signal, core)) => return Some((pid, Exit::Signal(signal as i32, core))),
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Orphans of this process's descendants become its children.
+///
+/// # Errors
+/// None on Linux ≥ 3.4.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
+/// This process gets `signal` when its parent dies. Cleared by credential changes: call it after the last one,
+/// then compare getppid() with the parent that was meant.
+///
+/// # Errors
+/// None in practice.
+pub fn die_with_parent(signal: Signal) -> io::Result<()> {
+    Ok(prctl::set_pdeathsig(Some(signal))?)
+}
+
+/// Whether others of the same user may read this process's memory and /proc files.
+///
+/// # Errors
+/// None in practice.
+pub fn set_dumpable(on: bool) -> io::Result<()> {
+    Ok(prctl::set_dumpable(on)?)
+}
+
+/// Sends a signal; a process that is gone is no error.
+pub fn signal(pid: Pid, signal: Signal) {
+    if pid.as_raw() > 1 {
+        let _ = kill(pid, signal);
+    }
+}
+
+/// Ends this process at once: no destructors, no exit handlers of the host. For forked children that share them with their parent.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit takes a number and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// `setpriority` of this process.
+///
+/// # Errors
+/// `EACCES` without the right to raise it.
+pub fn set_priority(nice: i32) -> io::Result<()> {
+    // SAFETY: plain integers; 0 means this process.
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
