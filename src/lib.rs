@@ -4,12 +4,14 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod fastcgi;
+pub mod host;
 pub mod ipc;
 pub mod log;
 #[cfg(feature = "php")]
 pub mod php;
 pub mod plan;
 pub mod scoreboard;
+pub mod supervisor;
 pub mod sys;
 pub mod worker;
 pub mod zygote;

@@ -103,3 +103,8 @@ pub fn debug(text: impl AsRef<str>) {
 pub fn raw(line: &str) {
     LOG.lock().sink.write_raw(line);
 }
+
+/// Text for stderr alone, as Zend prints its own errors.
+pub fn to_stderr(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}

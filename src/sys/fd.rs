@@ -101,3 +101,9 @@ pub fn close_on_exec_from(first: RawFd) {
     // SAFETY: the flag changes no ownership; descriptors stay open here.
     unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
 }
+
+/// The contrary of `survive_exec`, after an exec that failed.
+pub fn leave_at_exec(raw: RawFd) {
+    // SAFETY: as in `survive_exec`.
+    unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
