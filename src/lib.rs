@@ -10,6 +10,7 @@ pub mod log;
 #[cfg(feature = "php")]
 pub mod php;
 pub mod plan;
+pub mod program;
 pub mod scoreboard;
 pub mod supervisor;
 pub mod sys;

@@ -22,7 +22,8 @@ use crate::plan::fleet::Fleet;
 use crate::sys::{clock, fd, process, shared, signal, title};
 
 /// What the configuration is read with.
-pub(super) fn load_options(host: &Host, options: &Options) -> LoadOptions {
+#[must_use]
+pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
     let mut load = options.load_options();
     load.php_prefix.clone_from(&host.php_prefix);
     load.local_state_dir.clone_from(&host.local_state_dir);
@@ -31,7 +32,7 @@ pub(super) fn load_options(host: &Host, options: &Options) -> LoadOptions {
 }
 
 /// Logs what the reading of a configuration had to say.
-pub(super) fn say(messages: &Messages) {
+pub fn say(messages: &Messages) {
     for message in &messages.lines {
         match message {
             Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),

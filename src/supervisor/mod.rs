@@ -22,7 +22,7 @@ mod state;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
-pub use boot::{resume, start};
+pub use boot::{load_options, resume, say, start};
 pub use check::run as check;
 
 use crate::cli::Options;
