@@ -9,6 +9,7 @@ pub mod log;
 pub mod php;
 pub mod plan;
 pub mod scoreboard;
+pub mod script;
 pub mod sys;
 pub mod worker;
 pub mod zygote;
