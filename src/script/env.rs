@@ -83,6 +83,12 @@ impl Env {
         value
     }
 
+    /// Adds a variable whose name isn't there yet.
+    pub fn add(&mut self, name: &[u8], value: &[u8]) {
+        let value = self.keep(value);
+        self.append(name, hash(name), value);
+    }
+
     /// Sets `name` to a copy of a text that is already here.
     pub fn set_copy(&mut self, name: &[u8], value: Text) -> Text {
         self.set_joined(name, value, None)
@@ -124,9 +130,22 @@ impl Env {
         Some(new)
     }
 
-    /// Name and value of each variable in php-fpm's order: the last one to arrive comes first.
+    /// How many places there are; those of deleted variables are empty.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.vars.len()
+    }
+
+    /// Name and value at a place. php-fpm's order: the last variable to arrive comes first.
+    #[must_use]
+    pub fn nth(&self, place: usize) -> Option<(Text, Text)> {
+        let var = self.vars.get(self.vars.len().checked_sub(place + 1)?)?;
+        Some((var.name, var.value?))
+    }
+
+    /// Name and value of each variable in that order.
     pub fn iter(&self) -> impl Iterator<Item = (Text, Text)> + '_ {
-        self.vars.iter().rev().filter_map(|var| Some((var.name, var.value?)))
+        (0..self.places()).filter_map(|place| self.nth(place))
     }
 
     /// Where a text's first byte lies, for callers that hand it to C; valid until the next change.
@@ -149,8 +168,12 @@ impl Env {
             && let Some(var) = self.vars.get_mut(at)
         {
             var.value = Some(value);
-            return;
+        } else {
+            self.append(name, hash, value);
         }
+    }
+
+    fn append(&mut self, name: &[u8], hash: u32, value: Text) {
         let Ok(number) = u32::try_from(self.vars.len()) else { return };
         let name = self.keep(name);
         let bucket = &mut self.buckets[hash as usize % BUCKETS];

@@ -21,6 +21,8 @@ pub struct Settings<'a> {
     pub discard_path: bool,
     /// `doc_root`.
     pub doc_root: Option<&'a [u8]>,
+    /// PATH_INFO found for Apache's ProxyPass is decoded, as since PHP 8.4 (GH-17643).
+    pub decode: bool,
 }
 
 /// The answer; the texts are in the [`Env`].
@@ -52,6 +54,7 @@ struct Fixed<'a> {
     env: &'a mut Env,
     given: Given,
     root: Option<Text>,
+    decode: bool,
     /// REDIRECT_URL, but for Apache's proxy modules, where it means something else.
     redirect: Option<Text>,
     /// SCRIPT_FILENAME and SCRIPT_NAME are those of a PHP executable (Apache's Action); the script is in PATH_TRANSLATED.
@@ -69,7 +72,16 @@ impl<'a> Fixed<'a> {
         };
         let redirect = if given.proxied { None } else { env.get(b"REDIRECT_URL") };
         let elsewhere = given.translated.filter(|&path| env.bytes(path) != env.bytes(given.path));
-        let mut fixed = Self { env, given, root, redirect, action: false, path: given.path, name: given.name };
+        let mut fixed = Self {
+            env,
+            given,
+            root,
+            decode: settings.decode,
+            redirect,
+            action: false,
+            path: given.path,
+            name: given.name,
+        };
         if let (Some(redirect), Some(script)) = (redirect, elsewhere) {
             (fixed.action, fixed.path, fixed.name) = (true, script, Some(redirect));
         }
@@ -126,7 +138,13 @@ impl<'a> Fixed<'a> {
                 None if self.given.proxied => self.name_without(new),
                 None => None,
             };
-            info = Some(self.env.set_copy(b"PATH_INFO", new));
+            let decode = self.decode && self.given.path_info.is_none() && self.name.is_some();
+            info = Some(if decode {
+                let decoded = url_decoded(self.env.bytes(new));
+                self.env.set(b"PATH_INFO", &decoded)
+            } else {
+                self.env.set_copy(b"PATH_INFO", new)
+            });
         }
         if self.differs(self.given.filename, script) {
             self.remember(b"ORIG_SCRIPT_FILENAME", self.given.filename);

@@ -23,7 +23,7 @@ impl Files for Tree {
     }
 }
 
-const FIX: Settings<'_> = Settings { fix_pathinfo: true, discard_path: false, doc_root: None };
+const FIX: Settings<'_> = Settings { fix_pathinfo: true, discard_path: false, doc_root: None, decode: false };
 const SITE: Tree = Tree(&["/docroot/info.php", "/docroot/a%20b.php"]);
 
 fn run(vars: &[(&str, &str)], settings: Settings<'_>) -> (Env, Option<Script>) {
@@ -47,7 +47,8 @@ fn changes(vars: &[(&str, &str)], env: &Env) -> Vec<String> {
         .filter(|(name, value)| !vars.contains(&(name, value)))
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
-    lines.extend(vars.iter().filter(|(name, _)| env.get(name.as_bytes()).is_none()).map(|(name, _)| format!("-{name}")));
+    lines
+        .extend(vars.iter().filter(|(name, _)| env.get(name.as_bytes()).is_none()).map(|(name, _)| format!("-{name}")));
     lines.sort();
     lines
 }
@@ -102,6 +103,9 @@ fn apache_proxy_pass_with_encoded_path_info() {
         "SCRIPT_NAME=/info.php",
     ];
     check(&vars, FIX, "/docroot/info.php", "/info.php", &expected);
+    let (env, _) = run(&vars, Settings { decode: true, ..FIX });
+    assert_eq!(env.value(b"PATH_INFO"), Some(&b"/a b"[..]));
+    assert_eq!(env.value(b"PATH_TRANSLATED"), Some(&b"/docroot/a b"[..]));
 }
 
 #[test]
@@ -209,8 +213,19 @@ fn a_repeated_name_keeps_its_place_and_takes_the_later_value() {
 
 fn path() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
-        Just("/"), Just("info.php"), Just("docroot"), Just("%2F"), Just("%0a"), Just("%"), Just("\n"),
-        Just(".."), Just("\\"), Just("?"), Just("proxy:fcgi://h:9"), Just("a"), Just("\u{e9}")
+        Just("/"),
+        Just("info.php"),
+        Just("docroot"),
+        Just("%2F"),
+        Just("%0a"),
+        Just("%"),
+        Just("\n"),
+        Just(".."),
+        Just("\\"),
+        Just("?"),
+        Just("proxy:fcgi://h:9"),
+        Just("a"),
+        Just("\u{e9}")
     ];
     proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
 }
