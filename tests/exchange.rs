@@ -242,7 +242,8 @@ fn a_body_larger_than_the_buffer() {
 #[test]
 fn twenty_megabytes_of_answer() {
     let text: Vec<u8> = (0..20_000_003_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
-    for size in [20_000_003, 70_001, 65_528, 8_192, 999] {
+    for (size, total) in [(20_000_003, 20_000_003), (70_001, 2_000_000), (65_528, 2_000_000), (8_192, 2_000_000), (999, 500_000)] {
+        let text = &text[..total];
         let (mut exchange, mut client) = connected();
         client.write_all(&Request::get("/big.php", false).encode()).unwrap();
         let receiver = thread::spawn(move || to_end(&mut client));
@@ -253,7 +254,7 @@ fn twenty_megabytes_of_answer() {
         }
         exchange.finish();
         let answer = stream(&records(&receiver.join().unwrap()), Kind::Stdout);
-        assert!(answer[8..] == text, "in pieces of {size}");
+        assert!(&answer[8..] == text, "in pieces of {size}");
     }
 }
 
