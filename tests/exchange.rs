@@ -242,7 +242,9 @@ fn a_body_larger_than_the_buffer() {
 #[test]
 fn twenty_megabytes_of_answer() {
     let text: Vec<u8> = (0..20_000_003_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
-    for (size, total) in [(20_000_003, 20_000_003), (70_001, 2_000_000), (65_528, 2_000_000), (8_192, 2_000_000), (999, 500_000)] {
+    for (size, total) in
+        [(20_000_003, 20_000_003), (70_001, 2_000_000), (65_528, 2_000_000), (8_192, 2_000_000), (999, 500_000)]
+    {
         let text = &text[..total];
         let (mut exchange, mut client) = connected();
         client.write_all(&Request::get("/big.php", false).encode()).unwrap();
