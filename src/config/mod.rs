@@ -46,6 +46,8 @@ pub struct Loaded {
     /// What is to be logged on the way, in order.
     pub messages: Messages,
     raw: Raw,
+    /// PHP 8.3 and before have an empty line after a successful test.
+    test_end: &'static str,
 }
 
 /// Reads and checks a configuration file and all that it includes. Log files that it names are made, as php-fpm does.
@@ -60,7 +62,8 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
         return Err(ConfigError::new(messages, global));
     }
     let config = convert::config(path, &raw, options);
-    Ok(Loaded { config, messages, raw })
+    let test_end = if options.php_at_least(8, 4) { "" } else { "\n" };
+    Ok(Loaded { config, messages, raw, test_end })
 }
 
 fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messages) -> Result<(), Refused> {
@@ -91,7 +94,7 @@ impl Loaded {
     ///
     /// # Errors
     /// The messages up to the user or group that doesn't exist.
-    pub fn test(mut self, options: &LoadOptions, dump: bool) -> Result<Messages, ConfigError> {
+    pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
         if identity::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));
         }
@@ -100,9 +103,7 @@ impl Loaded {
                 self.messages.log(LogLevel::Notice, line);
             }
         }
-        // PHP 8.3 and before have an empty line here.
-        let end = if options.php_at_least(8, 4) { "" } else { "\n" };
-        let text = format!("configuration file {} test is successful{end}", shown(&self.config.file));
+        let text = format!("configuration file {} test is successful{}", shown(&self.config.file), self.test_end);
         self.messages.log(LogLevel::Notice, text);
         Ok(self.messages)
     }

@@ -68,7 +68,7 @@ fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
         environment: env::vars_os().collect(),
         ..LoadOptions::default()
     };
-    match config::load(file, &options).and_then(|loaded| loaded.test(&options, true)) {
+    match config::load(file, &options).and_then(|loaded| loaded.test(true)) {
         Ok(messages) => Outcome { accepted: true, lines: lines(&messages) },
         Err(error) => Outcome { accepted: false, lines: lines(&error.messages) },
     }
