@@ -46,8 +46,6 @@ pub struct Loaded {
     /// What is to be logged on the way, in order.
     pub messages: Messages,
     raw: Raw,
-    /// PHP 8.3 and before have an empty line after a successful test.
-    test_end: &'static str,
 }
 
 /// Reads and checks a configuration file and all that it includes. Log files that it names are made, as php-fpm does.
@@ -62,8 +60,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
         return Err(ConfigError::new(messages, global));
     }
     let config = convert::config(path, &raw, options);
-    let test_end = if options.php_at_least(8, 4) { "" } else { "\n" };
-    Ok(Loaded { config, messages, raw, test_end })
+    Ok(Loaded { config, messages, raw })
 }
 
 fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messages) -> Result<(), Refused> {
@@ -94,7 +91,7 @@ impl Loaded {
     ///
     /// # Errors
     /// The messages up to the user or group that doesn't exist.
-    pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
+    pub fn test(mut self, options: &LoadOptions, dump: bool) -> Result<Messages, ConfigError> {
         if identity::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));
         }
@@ -103,7 +100,9 @@ impl Loaded {
                 self.messages.log(LogLevel::Notice, line);
             }
         }
-        let text = format!("configuration file {} test is successful{}", shown(&self.config.file), self.test_end);
+        // PHP 8.3 and before have an empty line here.
+        let end = if options.php_at_least(8, 4) { "" } else { "\n" };
+        let text = format!("configuration file {} test is successful{end}", shown(&self.config.file));
         self.messages.log(LogLevel::Notice, text);
         Ok(self.messages)
     }

@@ -4,6 +4,7 @@
 //! and CGI_FPM_GENERATED a number of generated configurations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test program")]
 
+mod arguments;
 mod corpus;
 mod generate;
 mod stock;
@@ -58,6 +59,21 @@ fn agrees_with_stock_php_fpm() {
     assert_eq!(different, 0);
 }
 
+#[test]
+fn reads_command_lines_as_stock_php_fpm_does() {
+    let Some(program) = env::var_os("CGI_FPM_STOCK") else {
+        eprintln!("skipped: CGI_FPM_STOCK doesn't name a stock php-fpm");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("php-fpm.conf");
+    let log = place.path().join("log");
+    let pool = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_children = 1\n";
+    std::fs::write(&file, format!("[global]\nerror_log = {}\n{pool}", log.display())).unwrap();
+    let different = arguments::differences(&Stock::new(Path::new(&program)), &file);
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
 fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
     let options = LoadOptions {
         php_prefix: stock.prefix.clone(),
@@ -68,7 +84,7 @@ fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
         environment: env::vars_os().collect(),
         ..LoadOptions::default()
     };
-    match config::load(file, &options).and_then(|loaded| loaded.test(true)) {
+    match config::load(file, &options).and_then(|loaded| loaded.test(&options, true)) {
         Ok(messages) => Outcome { accepted: true, lines: lines(&messages) },
         Err(error) => Outcome { accepted: false, lines: lines(&error.messages) },
     }
