@@ -136,6 +136,14 @@ fn paths_start_from_the_pools_prefix_and_know_the_pool() {
 }
 
 #[test]
+fn allowed_clients_that_are_given_but_empty_let_nobody_in() {
+    let clients = |line: &str| pool_with(line).config().pools.remove(0).listen_allowed_clients;
+    assert!(clients("").is_empty());
+    assert_eq!(clients("listen.allowed_clients = ${NONE}"), [""]);
+    assert_eq!(clients("listen.allowed_clients = 127.0.0.1, ::1,"), ["127.0.0.1", "::1"]);
+}
+
+#[test]
 fn sections_are_continued_and_included_files_may_change_them() {
     let place = Place::new(&format!("{POOL}include = *.inc\n[WWW]\npm.max_children = 7\n"));
     place.write("2.inc", "[second]\nuser = x\nlisten = 9002\npm = ondemand\npm.max_children = 2\n");
@@ -151,6 +159,14 @@ fn complaints_name_file_and_line_also_behind_an_include() {
     let place = pool_with("include = a.inc\nnosuch = 1");
     place.write("a.inc", "; one\n; two\n; three\n");
     assert_eq!(place.refusal(), ["Error: [DIR/php-fpm.conf:7] unknown entry 'nosuch'"]);
+    place.write("a.inc", "; one\npm.max_childs = 2\n");
+    assert_eq!(
+        place.refusal()[..2],
+        [
+            "Error: [DIR/a.inc:2] unknown entry 'pm.max_childs'",
+            "Notice: [DIR/a.inc:2] hint: did you mean pm.max_children?"
+        ]
+    );
     place.write("a.inc", "; one\npm = fast\n");
     assert_eq!(
         place.refusal(),

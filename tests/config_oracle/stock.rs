@@ -16,6 +16,11 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Is this the same as what the other one made of the configuration, but for what is meant to be different?
     pub(crate) fn same(&self, ours: &Outcome, conf: &str) -> bool {
+        // Stock reads on behind the end of a line with an open single quote, into memory that isn't the line's.
+        let open = conf.lines().any(|line| line.matches('\'').count() % 2 == 1);
+        if open && !ours.accepted {
+            return true;
+        }
         if self.accepted != ours.accepted {
             return false;
         }
@@ -26,6 +31,7 @@ impl Outcome {
 
     fn comparable(&self, conf: &str) -> Vec<String> {
         let lines = self.lines.iter().filter(|line| !line.starts_with("DEBUG: ") && !line.starts_with("[DEBUG] "));
+        let lines = lines.filter(|line| !line.contains("] hint: "));
         // Lines for syslog come to stderr as well, in syslog's form.
         let mut lines: Vec<String> = lines.map(|line| from_syslog(line)).collect();
         // PHP 8.3 knows `${name:-fallback}`.
