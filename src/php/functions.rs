@@ -1,4 +1,4 @@
-//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`.
+//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`, `fpm_get_status`.
 
 use std::ffi::{CStr, c_uint};
 
@@ -11,6 +11,7 @@ use super::variables;
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
+const MAY_BE_FALSE: u32 = 4;
 const MAY_BE_BOOL: u32 = 4 | 8;
 const MAY_BE_ARRAY: u32 = 1 << 7;
 /// Type words of values: `IS_FALSE`, `IS_TRUE`, `IS_ARRAY_EX`.
@@ -18,10 +19,11 @@ const IS_FALSE: u32 = 2;
 const IS_TRUE: u32 = 3;
 const IS_ARRAY_EX: u32 = 7 | 1 << 8 | 2 << 8;
 
-static FUNCTIONS: [(&CStr, Handler, u32); 3] = [
+static FUNCTIONS: [(&CStr, Handler, u32); 4] = [
     (c"fastcgi_finish_request", finish_request, MAY_BE_BOOL),
     (c"apache_request_headers", request_headers, MAY_BE_ARRAY),
     (c"getallheaders", request_headers, MAY_BE_ARRAY),
+    (c"fpm_get_status", get_status, MAY_BE_ARRAY | MAY_BE_FALSE),
 ];
 
 /// The table for Zend, which ends in an empty entry. Made once, for the life of the process.
@@ -94,4 +96,13 @@ unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut 
         // SAFETY: C strings with their lengths; the result is an array.
         unsafe { sapi_add_request_header(variable.name, name_length, variable.value, length, result.cast()) };
     });
+}
+
+/// The pool's status; false where there is none to be had.
+unsafe extern "C" fn get_status(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: Zend passes the call's frame.
+    if unsafe { no_arguments(call) } {
+        // SAFETY: Zend passes a place for the result.
+        unsafe { (*result).u1.type_info = IS_FALSE };
+    }
 }
