@@ -53,7 +53,7 @@ fn serve(name: &str, listen: Listen, upstream: Upstream) -> Outcome {
     for (page, check) in pages {
         check(&mut web).map_err(|error| format!("{page}: {error}; nginx: {}", nginx.errors()))?;
     }
-    ensure!(nginx.errors().contains("Call to undefined function no_such_function"), "the error isn't in nginx' log");
+    ensure!(nginx.log().text().contains("Call to undefined function no_such_function"), "the error isn't in nginx' log");
     abort(&server, &mut nginx.client(ms(20_000)))?;
     let after = web.get("/pid.php")?.expect(200)?.text();
     ensure!(after == worker, "worker {worker} hasn't survived: now {after}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::clock::{ms, wait_until};
 use crate::http::Client;
+use crate::log::Log;
 use crate::process;
 use crate::sandbox::{Sandbox, free_port};
 use crate::stream::Address;
@@ -52,11 +53,10 @@ impl Apache {
         Client::new(self.address, limit)
     }
 
-    /// Its error log.
+    /// The last lines of what it complained of.
     #[must_use]
     pub fn errors(&self) -> String {
-        let read = |name| fs::read_to_string(self.sandbox.file(name)).unwrap_or_default();
-        read("stdio") + &read("error.log")
+        ["stdio", "error.log"].map(|name| Log::new(&self.sandbox.file(name)).tail(3)).join("\n")
     }
 }
 
@@ -71,7 +71,10 @@ impl Drop for Apache {
 fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, listen: SocketAddr) -> String {
     let mut text = String::new();
     for name in ["mpm_event", "authz_core", "unixd", "proxy", "proxy_fcgi"] {
-        text.push_str(&format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"));
+        let module = format!("/usr/lib/apache2/modules/mod_{name}.so");
+        if Path::new(&module).exists() {
+            text.push_str(&format!("LoadModule {name}_module {module}\n"));
+        }
     }
     if let Some(user) = web_user() {
         text.push_str(&format!("User {user}\nGroup {user}\n"));

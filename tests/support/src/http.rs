@@ -103,7 +103,8 @@ impl Reply {
     /// # Errors
     /// When it is another.
     pub fn expect(self, status: u16) -> Outcome<Self> {
-        ensure!(self.status == status, "status {} in place of {status}: {:.300}", self.status, self.text());
+        let text = self.text().split_whitespace().collect::<Vec<_>>().join(" ");
+        ensure!(self.status == status, "status {} in place of {status}: {text:.300}", self.status);
         Ok(self)
     }
 }

@@ -137,7 +137,7 @@ impl Tally {
         let (answered, failed) = (self.times.len(), self.failures.len());
         let mut text = format!("{answered} answered, {failed} failed; p50 {p50:.1?}, p99 {p99:.1?}, worst {worst:.1?}");
         for (what, count) in self.reasons() {
-            text.push_str(&format!("; {count} x {what:.160}"));
+            text.push_str(&format!("; {count} x {what:.80}"));
         }
         text
     }

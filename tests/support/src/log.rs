@@ -65,11 +65,11 @@ impl Log {
         self.text().lines().filter(|line| line.contains(text)).count()
     }
 
-    /// The last lines.
+    /// The last lines, long ones cut.
     #[must_use]
     pub fn tail(&self, count: usize) -> String {
         let text = self.text();
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<String> = text.lines().map(|line| format!("{line:.300}")).collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
     }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::clock::{ms, wait_until};
 use crate::http::Client;
+use crate::log::Log;
 use crate::process;
 use crate::sandbox::{Sandbox, free_port};
 use crate::stream::Address;
@@ -65,9 +66,14 @@ impl Nginx {
 
     /// Its error log.
     #[must_use]
+    pub fn log(&self) -> Log {
+        Log::new(&self.sandbox.file("error.log"))
+    }
+
+    /// The last lines of what it complained of.
+    #[must_use]
     pub fn errors(&self) -> String {
-        let read = |name| fs::read_to_string(self.sandbox.file(name)).unwrap_or_default();
-        read("stdio") + &read("error.log")
+        Log::new(&self.sandbox.file("stdio")).tail(3) + &self.log().tail(3)
     }
 }
 

@@ -146,7 +146,7 @@ impl Server {
     }
 
     fn last_words(&self) -> String {
-        format!("{}\n{}", self.log.tail(15), self.stdio())
+        format!("{}\n{}", self.log.tail(6), Log::new(&self.sandbox.file("stdio")).tail(3))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection to a unix or TCP socket, with limits on every read and write.
 
-use std::io::{Read, Result, Write};
+use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -50,10 +50,11 @@ impl Address {
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        match self {
+        let read = match self {
             Self::Unix(stream) => stream.read(buf),
             Self::Tcp(stream) => stream.read(buf),
-        }
+        };
+        read.map_err(|error| if error.kind() == ErrorKind::WouldBlock { late() } else { error })
     }
 }
 
@@ -68,4 +69,8 @@ impl Write for Stream {
     fn flush(&mut self) -> Result<()> {
         Ok(())
     }
+}
+
+fn late() -> Error {
+    Error::new(ErrorKind::TimedOut, "no answer within the client's limit")
 }
