@@ -68,7 +68,7 @@ impl Plan {
     }
 
     /// Starts it; `client` makes the client of a number.
-    pub fn start(self, client: impl Fn(usize) -> Job) -> Load {
+    pub fn start(self, mut client: impl FnMut(usize) -> Job) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
         let left = Arc::new(AtomicU64::new(self.requests.unwrap_or(u64::MAX)));
         let clients = (0..self.clients).map(|number| {
