@@ -37,6 +37,17 @@ pub enum Served {
     Spent,
 }
 
+/// What the command line can ask the engine about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// `-v`.
+    Version,
+    /// `-i`.
+    Info,
+    /// `-m`.
+    Modules,
+}
+
 /// A language that answers FastCGI requests, in the order of the calls.
 pub trait Engine {
     /// In the zygote, once: php.ini, extensions, opcode cache, preloading. Single-threaded afterwards.
@@ -53,6 +64,12 @@ pub trait Engine {
 
     /// In a worker, per request: parameters are complete; reads the body, writes the answer, ends the exchange.
     fn serve(&mut self, exchange: &mut Exchange) -> Served;
+
+    /// For the command line: starts, prints to stdout, stops.
+    ///
+    /// # Errors
+    /// When the engine can't be started.
+    fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError>;
 
     /// In whoever called `start`, or a worker, before a regular exit.
     fn stop(&mut self);

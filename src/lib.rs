@@ -1,10 +1,18 @@
 //! `php-cgi --fpm`: a FastCGI process manager for PHP. The map of the rooms; ARCHITECTURE.md tells the story.
 
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod fastcgi;
-pub mod plan;
-pub mod worker;
+pub mod host;
+pub mod ipc;
+pub mod log;
 #[cfg(feature = "php")]
 pub mod php;
+pub mod plan;
+pub mod program;
+pub mod scoreboard;
+pub mod supervisor;
 pub mod sys;
+pub mod worker;
+pub mod zygote;

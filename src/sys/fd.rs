@@ -84,3 +84,26 @@ pub fn close_from(first: RawFd) {
     // SAFETY: the caller execs next: no owner of a closed descriptor runs again.
     unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
 }
+
+/// Keeps that number open through the exec that follows.
+///
+/// # Errors
+/// `EBADF`.
+pub fn survive_exec(raw: RawFd) -> io::Result<()> {
+    // SAFETY: F_SETFD changes a flag of a number; it touches no memory and owns nothing.
+    let done = unsafe { libc::fcntl(raw, libc::F_SETFD, 0) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Marks every descriptor from `first` on close-on-exec: what was inherited by accident goes no further.
+pub fn close_on_exec_from(first: RawFd) {
+    let first = libc::c_uint::try_from(first).unwrap_or(3);
+    // SAFETY: the flag changes no ownership; descriptors stay open here.
+    unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+}
+
+/// The contrary of `survive_exec`, after an exec that failed.
+pub fn leave_at_exec(raw: RawFd) {
+    // SAFETY: as in `survive_exec`.
+    unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+}

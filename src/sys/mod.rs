@@ -1,10 +1,14 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
 
+pub mod acl;
 pub mod clock;
+pub mod environment;
 pub mod fd;
 pub mod ids;
+pub mod listen;
 pub mod message;
 pub mod process;
 pub mod shared;
 pub mod signal;
+pub mod socket;
 pub mod title;

@@ -118,3 +118,10 @@ pub fn set_priority(nice: i32) -> io::Result<()> {
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
+
+/// Whether that process is a child of this one, alive or not yet reaped. A pid that somebody told us is never trusted without.
+#[must_use]
+pub fn is_child(pid: Pid) -> bool {
+    use nix::sys::wait::{Id, waitid};
+    waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT).is_ok()
+}

@@ -1,101 +1,145 @@
-//! One connection and the request on it: the I/O around `fastcgi`. See the signatures' owners.
+//! One connection and the request on it: the I/O around `fastcgi`.
+
+mod arrival;
+mod body;
+mod limits;
+mod output;
+mod progress;
 
 use std::ffi::CStr;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::fastcgi::management::Capacity;
 use crate::fastcgi::params::Params;
+use crate::fastcgi::reply::Reply;
+use crate::fastcgi::request::Reader;
+
+pub use arrival::{Arrival, Reason};
+pub use limits::Limits;
+pub use progress::{NoProgress, Progress, Stage};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGone;
 
-/// A request whose parameters have arrived, and the way to its answer.
-#[derive(Debug)]
-pub struct Exchange {}
+/// How the client stands to the request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Client {
+    /// FCGI_ABORT_REQUEST: no answer is wanted but END_REQUEST.
+    aborted: bool,
+    /// The body broke off: the connection can't carry another request.
+    cut: bool,
+    /// Nothing can be sent.
+    gone: bool,
+}
+
+/// A connection, the request whose parameters have arrived on it, and the way to its answer.
+/// The buffers serve one connection after another.
+pub struct Exchange {
+    connection: Option<OwnedFd>,
+    reader: Reader,
+    reply: Reply,
+    limits: Limits,
+    progress: Box<dyn Progress>,
+    client: Client,
+    finished: bool,
+}
 
 impl Exchange {
+    /// Buffers without a connection.
+    #[must_use]
+    pub fn new(limits: Limits, capacity: Capacity, progress: Box<dyn Progress>) -> Self {
+        Self {
+            connection: None,
+            reader: Reader::new(limits.params, capacity),
+            reply: Reply::default(),
+            limits,
+            progress,
+            client: Client::default(),
+            finished: true,
+        }
+    }
+
+    /// Takes a connection, new or handed over, in place of one that may be held.
+    pub fn attach(&mut self, connection: OwnedFd) {
+        self.finish();
+        self.reader.reset();
+        self.connection = Some(connection);
+    }
+
+    /// Gives the connection away, if it is between two requests with no byte in hand. Otherwise `arrive` has more to do, or it is to be closed.
+    pub fn detach(&mut self) -> Option<OwnedFd> {
+        if self.keeps() && self.reader.at_rest() { self.connection.take() } else { None }
+    }
+
+    /// Closes the connection, if one is held. The parameters stay.
+    pub fn close(&mut self) {
+        self.connection = None;
+    }
+
+    /// The connection, if one is held.
+    #[must_use]
+    pub fn connection(&self) -> Option<BorrowedFd<'_>> {
+        self.connection.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether bytes of a next request are in hand: `arrive` is to be called before the connection is waited for or given away.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        self.connection.is_some() && self.reader.has_bytes()
+    }
+
+    /// Whether the request has ended and the connection may carry another one.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.finished && !(self.client.cut || self.client.gone) && self.connection.is_some()
+    }
+
     /// The parameters. Their bytes neither move nor change until the next request is read on this connection.
     #[must_use]
     pub fn params(&self) -> &Params {
-        todo!()
+        self.reader.params()
     }
 
     /// A parameter as a C string (cut at its first NUL).
     #[must_use]
-    pub fn param_c(&self, _name: &[u8]) -> Option<&CStr> {
-        todo!()
-    }
-
-    /// Body bytes into `buf`; 0 = no more (end, abort, or a client that stalled: see `aborted`).
-    pub fn read_body(&mut self, _buf: &mut [u8]) -> usize {
-        todo!()
-    }
-
-    /// Appends to the answer; sends when the buffer is full.
-    ///
-    /// # Errors
-    /// The client has gone.
-    pub fn write(&mut self, _bytes: &[u8]) -> Result<(), ClientGone> {
-        todo!()
-    }
-
-    /// Sends what is buffered.
-    ///
-    /// # Errors
-    /// The client has gone.
-    pub fn flush(&mut self) -> Result<(), ClientGone> {
-        todo!()
-    }
-
-    /// A line for the web server's error log (FCGI_STDERR).
-    pub fn write_stderr(&mut self, _bytes: &[u8]) {
-        todo!()
-    }
-
-    /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
-    /// Later writes are dropped. False if it was ended before.
-    pub fn finish(&mut self) -> bool {
-        todo!()
+    pub fn param_c(&self, name: &[u8]) -> Option<&CStr> {
+        self.params().get_c(name)
     }
 
     /// Whether the answer has been ended.
     #[must_use]
     pub fn finished(&self) -> bool {
-        todo!()
+        self.finished
     }
 
-    /// Whether the client has gone or aborted the request.
+    /// Whether the client has gone, aborted the request, or left its body incomplete.
     #[must_use]
     pub fn aborted(&self) -> bool {
-        todo!()
+        let Client { aborted, cut, gone } = self.client;
+        aborted || cut || gone
     }
 
     /// Publishes the stage of the request in the worker's scoreboard slot.
-    pub fn stage(&mut self, _stage: Stage) {
-        todo!()
+    pub fn stage(&mut self, stage: Stage) {
+        self.progress.stage(stage);
     }
 
     /// Publishes the resolved script.
-    pub fn running(&mut self, _script: &[u8]) {
-        todo!()
+    pub fn running(&mut self, script: &[u8]) {
+        self.progress.running(script, self.reader.params());
     }
 }
 
-/// The stages of a request that php-fpm's status page names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Stage {
-    /// The worker is being made.
-    Creating = 0,
-    /// Waiting for a request.
-    Idle = 1,
-    /// Parameters are arriving.
-    Reading = 2,
-    /// The script is being found.
-    Info = 3,
-    /// The script runs.
-    Running = 4,
-    /// The answer is being completed.
-    Ending = 5,
-    /// After `fastcgi_finish_request()`.
-    Finishing = 6,
+impl fmt::Debug for Exchange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { connection, reader, client, finished, .. } = self;
+        out.debug_struct("Exchange")
+            .field("connection", connection)
+            .field("id", &reader.id())
+            .field("client", client)
+            .field("finished", finished)
+            .finish_non_exhaustive()
+    }
 }

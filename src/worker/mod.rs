@@ -1,4 +1,93 @@
 //! A worker process: set up, wait, serve, wait.
 #![forbid(unsafe_code)]
 
+mod allow;
 pub mod exchange;
+mod intake;
+pub mod links;
+mod predictor;
+mod progress;
+mod serve_loop;
+mod setup;
+mod sources;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use nix::unistd::Pid;
+
+use crate::config::Pool;
+use crate::engine::Engine;
+use crate::fastcgi::management::Capacity;
+use crate::ipc::{Channel, ToWorker, WorkerSays};
+use crate::log;
+use crate::scoreboard::Slot;
+use crate::sys::ids::Identity;
+
+/// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
+#[derive(Debug)]
+pub struct Seed {
+    /// The pool's directives.
+    pub pool: Pool,
+    /// Who to become; `None`: stay.
+    pub identity: Option<Identity>,
+    /// `USER`, `HOME` and `env[]`.
+    pub environment: Vec<(String, String)>,
+    /// The pool's listening sockets.
+    pub listeners: Vec<OwnedFd>,
+    /// The pool's queues.
+    pub links: links::Links,
+    /// To the zygote.
+    pub control: Channel<WorkerSays, ToWorker>,
+    /// Readable when the generation drains.
+    pub drain: OwnedFd,
+    /// Its place in the scoreboard.
+    pub slot: Slot,
+    /// stdout and stderr, where the supervisor catches them.
+    pub output: Option<(OwnedFd, OwnedFd)>,
+    /// RLIMIT_NOFILE as the supervisor found it.
+    pub nofile: (u64, u64),
+    /// The zygote's pid.
+    pub parent: Pid,
+}
+
+/// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
+const EXIT_SOFTWARE: i32 = 70;
+
+/// A worker's whole life; returns its exit status.
+pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
+    let setup = setup::Setup {
+        pool: &seed.pool,
+        identity: seed.identity.as_ref(),
+        environment: &seed.environment,
+        output: seed.output,
+        nofile: seed.nofile,
+        parent: seed.parent,
+    };
+    if let Err(e) = setup.apply() {
+        log::error(e.to_string());
+        return EXIT_SOFTWARE;
+    }
+    drop(setup);
+    if let Err(e) = engine.enter_pool(&seed.pool) {
+        log::error(format!("[pool {}] {e}", seed.pool.name));
+        return EXIT_SOFTWARE;
+    }
+    let slot = Rc::new(seed.slot);
+    let progress = Box::new(progress::SlotProgress::new(Rc::clone(&slot)));
+    let capacity = Capacity { max_children: seed.pool.pm_max_children };
+    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
+    let (allowed, _) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
+    let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
+    let ways = (seed.control, seed.drain);
+    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, seed.pool.pm_max_requests)
+        .and_then(|mut serve_loop| serve_loop.run());
+    engine.stop();
+    match served {
+        Ok(()) => 0,
+        Err(e) => {
+            log::error(format!("[pool {}] a worker can't wait for requests: {e}", seed.pool.name));
+            EXIT_SOFTWARE
+        }
+    }
+}

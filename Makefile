@@ -1,0 +1,76 @@
+# cgi-fpm: `make help` lists the targets. The work is done by the scripts in build-aux/.
+#
+# `phpize && ./configure` writes its own makefile as phpize.mk (see config.m4) and takes over from here.
+ifneq ($(wildcard config.status),)
+include phpize.mk
+else
+
+# Settings, all given as in `make PHP=8.4`. Plain `=`: the environment does not change them by accident
+# (PHP means something else to ext-php-rs).
+PHP     = 8.2
+PHP_SRC =
+CACHE   =
+PREFIX  = /usr/local
+DESTDIR =
+PORT    = 8080
+DOOR    = patched
+TESTS   =
+
+build  := $(CURDIR)/build
+prefix := $(build)/php-$(PHP)
+
+# What a script gets: only what is set, so that its own defaults hold.
+given = $(if $(PHP_SRC),PHP_SRC='$(PHP_SRC)') $(if $(CACHE),CACHE='$(CACHE)')
+
+.PHONY: all php test style unit process phpt bench run install clean help
+.NOTPARALLEL:
+
+all: php
+	@build-aux/build-cdylib.sh $(PHP)
+	@echo "php-cgi --fpm, PHP $(PHP): $(prefix)/bin/php-cgi and, as php-fpm, $(prefix)/sbin/php-fpm"
+
+# PHP alone, without the cdylib.
+php:
+	@$(given) build-aux/build-php.sh $(PHP)
+
+# Everything, or one stage of it.
+test: all
+	@build-aux/test.sh $(PHP)
+
+style: all
+	@build-aux/test.sh $(PHP) style
+
+unit:
+	@build-aux/test.sh $(PHP) unit
+
+process: all
+	@build-aux/test.sh $(PHP) process
+
+phpt: all
+	@tests-phpt/run --php $(PHP) $(TESTS)
+
+bench: all
+	@build-aux/bench.sh $(PHP)
+
+run:
+	@$(given) DOOR='$(DOOR)' PORT='$(PORT)' build-aux/run.sh $(PHP)
+
+install: all
+	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' build-aux/install.sh $(PHP)
+
+# The cache with the built PHPs stays.
+clean:
+	rm -rf build target
+
+help:
+	@echo "make                PHP $(PHP), patched, and cgi-fpm.so, in build/php-$(PHP)"
+	@echo "make run            nginx on 127.0.0.1:$(PORT) before php-cgi --fpm; Ctrl-C stops both"
+	@echo "make run DOOR=stock the same with Debian's php-cgi8.2, no PHP is built"
+	@echo "make test           style, unit and process tests, php-src's fpm suite as root and as a user"
+	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
+	@echo "make bench          side by side with the php-fpm of the same build"
+	@echo "make install        into PREFIX=$(PREFIX) (DESTDIR is respected)"
+	@echo "make clean          removes build/; the cache of built PHPs stays"
+	@echo "Settings: PHP=8.2|8.4, PHP_SRC=DIR|TARBALL, CACHE=DIR, PORT=8080, DOOR=patched|stock"
+
+endif

@@ -1,0 +1,112 @@
+#!/bin/sh
+# build-php.sh X.Y: leaves build/php-X.Y, a prefix with our patched PHP in it (all but lib/cgi-fpm.so).
+#
+# The build itself is cached in $CACHE/php-VERSION-KEY, shared by all checkouts. It is built where it will stay,
+# for PHP compiles its prefix in; the file `finished` comes last, and a directory without it is built anew.
+# From the environment: PHP_SRC (source directory or tarball, in place of Debian's), CACHE.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/build-aux/common.sh"
+
+php=$1
+patch=$root/php-src-patch/cgi-fpm.patch
+prefix=$root/build/php-$php
+cache=${CACHE:-$(default_cache)}
+unset PHP CACHE
+
+# What the test suite and real applications need. The default extensions (ctype, dom, filter, pdo, posix, session,
+# simplexml, sqlite3, tokenizer, xml…) are left on. opcache is shared in 8.2-8.4 and built in from 8.5 on.
+configure_flags="
+	--enable-cli --enable-cgi --disable-phpdbg --without-pear
+	--enable-fpm --with-fpm-acl --with-fpm-systemd
+	--enable-opcache --enable-mbstring --enable-intl --enable-gd --with-jpeg
+	--with-openssl --with-zlib --with-curl --enable-pcntl --enable-sockets
+	--enable-dl-test=shared --enable-zend-test=shared
+	CFLAGS=-O2 CXXFLAGS=-O2"
+packages="build-essential pkg-config autoconf libtool bison re2c patch xz-utils acl
+	libssl-dev zlib1g-dev libcurl4-openssl-dev libxml2-dev libsqlite3-dev libonig-dev libicu-dev
+	libpng-dev libjpeg-dev libacl1-dev libsystemd-dev"
+
+mkdir -p "$cache/download" 2>/dev/null || die "cannot write to the cache $cache; choose another: make CACHE=DIR"
+cache=$(cd "$cache" && pwd)
+exec 9>"$cache/lock-$php"
+flock -n 9 || { say "waiting for another build of PHP $php"; flock 9; }
+
+# 1. Where does the source come from, and what names its contents?
+if [ -n "${PHP_SRC:-}" ]; then
+	source=$PHP_SRC
+	[ -e "$source" ] || die "PHP_SRC=$source does not exist"
+	if [ -d "$source" ]; then
+		source=$(cd "$source" && pwd)
+		[ -f "$source/main/php_version.h" ] || die "PHP_SRC=$source is not a PHP source tree (no main/php_version.h)"
+		contents=$(find "$source" -name .git -prune -o -type f -printf '%P %s %T@\n' | sort)
+	else
+		contents=$(sha256sum <"$source")
+	fi
+else
+	# The link remembers what was found, so that a later run asks nobody. Remove it to look for a newer one.
+	found=$cache/download/php-$php.tarball
+	if [ ! -e "$found" ]; then
+		tarball=$("$root/build-aux/fetch-php.sh" "$php" "$cache/download")
+		ln -sfn "$(basename "$tarball")" "$found"
+	fi
+	source=$(readlink -f "$found")
+	contents=$(basename "$source")
+fi
+key=$(printf '%s\n' "$contents" "$configure_flags" "$(cat "$patch")" | sha256sum | cut -c 1-12)
+built=$cache/php-$php-$key
+
+# 2. Build, unless that was done before.
+build() {
+	# shellcheck disable=SC2086  # words are wanted
+	need_packages $packages
+	rm -rf "$built"
+	mkdir -p "$built/src"
+	log=$built/build.log
+	: >"$log"
+	if [ -d "$source" ]; then
+		say "copying $source"
+		(cd "$source" && tar -cf - --exclude=.git .) | tar -C "$built/src" -xf -
+	else
+		tar -C "$built/src" --strip-components=1 -xf "$source" || die "cannot unpack $source"
+	fi
+	cd "$built/src"
+	[ -f main/php_version.h ] || die "$source holds no PHP source (no main/php_version.h)"
+	actual=$(sed -n 's/^#define PHP_VERSION "\(.*\)"$/\1/p' main/php_version.h)
+	case $actual in
+	"$php".*) ;;
+	*) die "$source is PHP $actual; say make PHP=$(echo "$actual" | cut -d . -f 1,2)" ;;
+	esac
+	[ ! -f Makefile ] || make -s distclean >>"$log" 2>&1 || : # a tree that was built elsewhere
+	patch -p1 -F0 --batch --forward <"$patch" >>"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		die "php-src-patch/cgi-fpm.patch does not apply to PHP $actual"
+	}
+	[ -f configure ] || long_step "$log" "PHP $actual: buildconf" ./buildconf --force
+	# shellcheck disable=SC2086
+	long_step "$log" "PHP $actual: configure" ./configure -q --prefix="$built/prefix" $configure_flags
+	long_step "$log" "PHP $actual: compiling, 5 to 15 minutes" make -j "$(nproc)"
+	long_step "$log" "PHP $actual: installing into the cache" make install
+	"$built/prefix/bin/php" -n -v >/dev/null || die "the new PHP does not run: $built/prefix/bin/php -n -v"
+	# php-src's suites, which other users run, too, write beside the tests: nothing in here may be theirs.
+	chmod -R go+rX,go-w "$built"
+	echo "$actual" >"$built/finished"
+	say "PHP $actual is in $built"
+}
+[ -f "$built/finished" ] || (build)
+
+# 3. The prefix of this checkout. php-cgi is a copy: it looks for lib/cgi-fpm.so beside itself, and tests
+# replace it. The rest is linked.
+if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$built" ]; then
+	say "making $prefix"
+	mkdir -p "$prefix/bin" "$prefix/sbin" "$prefix/libexec" "$prefix/lib"
+	rm -f "$prefix/.built"
+	for name in php php-config phpize; do
+		ln -sfn "$built/prefix/bin/$name" "$prefix/bin/$name"
+	done
+	ln -sfn "$built/prefix/sbin/php-fpm" "$prefix/libexec/php-fpm-stock"
+	ln -sfn "$built/src" "$prefix/src"
+	put_file "$built/prefix/bin/php-cgi" "$prefix/bin/php-cgi"
+	echo "$built" >"$prefix/.built"
+fi
+cmp -s "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm" || put_file "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm"

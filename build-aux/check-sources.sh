@@ -1,0 +1,25 @@
+#!/bin/sh
+# check-sources.sh: each Rust file opens by saying what it is (//!) and has at most 500 lines outside its tests.
+set -eu
+cd "$(dirname "$0")/.."
+bad=0
+for file in $(git ls-files -co --exclude-standard 'src/*.rs' 'tests/*.rs' build.rs); do
+	[ -f "$file" ] || continue
+	case $(head -c 3 "$file") in
+	'//!') ;;
+	*)
+		echo "$file: does not begin with //!" >&2
+		bad=1
+		;;
+	esac
+	case $file in
+	tests/* | */tests.rs | */tests/*) continue ;;
+	esac
+	# Unit tests stand at the end of a file.
+	lines=$(sed '/^#\[cfg(test)\]/,$d' "$file" | wc -l)
+	if [ "$lines" -gt 500 ]; then
+		echo "$file: $lines lines outside its tests, at most 500" >&2
+		bad=1
+	fi
+done
+exit $bad

@@ -1,0 +1,96 @@
+#!/bin/sh
+# fetch-php.sh X.Y DIR: leaves PHP's upstream tarball from Debian's source package in DIR, prints its path.
+#
+# apt does the work, with the machine's own sources, turned into deb-src entries of the release that carries
+# this PHP, in a private place: the system's configuration and package lists stay as they are.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/build-aux/common.sh"
+
+version=$1 dir=$2
+package=php$version
+case $version in
+8.2) release=bookworm ;;
+8.4) release=trixie ;;
+*) die "no Debian release with PHP $version is known here; give a source tree or tarball: make PHP=$version PHP_SRC=…" ;;
+esac
+command -v apt-get >/dev/null || die "no apt-get here; give PHP's source tree or tarball: make PHP=$version PHP_SRC=…"
+own=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+work=$dir/apt-$package.$$
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/got"
+
+# Both notations of sources (one-line and deb822) become one-line deb-src entries. Only those of the
+# distribution itself are taken (suite = code name, or code name-updates, -security).
+# shellcheck disable=SC2046  # one word for each file is wanted
+awk -v own="$own" -v release="$release" '
+function emit(options, uris, suites, components,    u, s, i, j, n, m) {
+	n = split(uris, u, " "); m = split(suites, s, " ")
+	for (i = 1; i <= n; i++) for (j = 1; j <= m; j++)
+		if (s[j] == own || s[j] == own "-updates" || s[j] == own "-security") {
+			suite = release substr(s[j], length(own) + 1)
+			print "deb-src" options, u[i], suite, components
+		}
+}
+function stanza() {
+	if (field["types"] ~ /(^| )deb( |$)/ && tolower(field["enabled"]) != "no")
+		emit(field["signed-by"] ~ /^ *\// ? " [signed-by=" trim(field["signed-by"]) "]" : "",
+			field["uris"], field["suites"], field["components"])
+	split("", field); name = ""
+}
+function trim(s) { gsub(/^ +| +$/, "", s); return s }
+FNR == 1 { stanza() }
+/^[ \t]*#/ { next }
+FILENAME ~ /\.sources$/ {
+	if ($0 ~ /^[ \t]*$/) { stanza(); next }
+	if ($0 !~ /^[ \t]/) { name = tolower($0); sub(/:.*/, "", name); sub(/^[^:]*:/, "") }
+	field[name] = field[name] " " $0
+	next
+}
+$1 == "deb" {
+	options = ""
+	if (match($0, /\[[^]]*\]/)) { options = " " substr($0, RSTART, RLENGTH); sub(/\[[^]]*\]/, "") }
+	uri = $2; suite_in = $3; $1 = $2 = $3 = ""
+	emit(options, uri, suite_in, trim($0))
+}
+END { stanza() }
+' $(ls /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources 2>/dev/null) \
+	>"$work/sources.list"
+[ -s "$work/sources.list" ] || die "apt's sources name no '$own' release to derive one from; give PHP_SRC=…"
+
+private_apt() {
+	tool=$1
+	shift
+	"$tool" -q -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache" \
+		-o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+		-o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none "$@"
+}
+
+log=$work/log
+say "looking for $package's source in $release"
+private_apt apt-get update >"$log" 2>&1 || { tail -n 5 "$log" >&2; die "cannot read the source lists of $release"; }
+versions=$(private_apt apt-cache showsrc "$package" 2>>"$log" | sed -n 's/^Version: //p' | sort -u)
+# dpkg's own order, newest first. A security version may be listed although its source is not there: try the next.
+versions=$(for v in $versions; do
+	i=0
+	for w in $versions; do dpkg --compare-versions "$v" lt "$w" && i=$((i + 1)); done
+	echo "$i $v"
+done | sort -n | cut -d ' ' -f 2)
+[ -n "$versions" ] || die "no source package $package in $release"
+for v in $versions; do
+	cd "$work/got"
+	if private_apt apt-get source --download-only --tar-only "$package=$v" >>"$log" 2>&1; then
+		tarball=$(echo *.orig.tar.*[!c]) # not its signature, .asc
+		[ -f "$tarball" ] || continue
+		mv -f "$tarball" "$dir/$tarball"
+		say "$package $v"
+		echo "$dir/$tarball"
+		exit 0
+	fi
+	say "$package $v is listed, but does not download: trying an older one"
+done
+tail -n 10 "$log" >&2
+die "no version of $package's source can be downloaded"

@@ -1,0 +1,100 @@
+#!/bin/sh
+# test.sh X.Y [style|unit|process|phpt]…: the stages of `make test` (all of them by default). A stage that fails
+# does not keep the next from running. Last line: the sum of all. build/test-X.Y/total keeps it for .ci/run.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/build-aux/common.sh"
+
+php=$1
+shift
+prefix=$root/build/php-$php
+results=$root/build/test-$php
+mkdir -p "$results"
+scratch=$(mktemp -d /tmp/cgi-fpm-test.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+chmod 755 "$scratch"
+total_passed=0 total_failed=0 total_skipped=0
+
+# add STAGE PASSED FAILED SKIPPED
+add() {
+	printf '%s: %s passed, %s failed, %s skipped\n' "$@" | tee -a "$scratch/summary"
+	total_passed=$((total_passed + $2))
+	total_failed=$((total_failed + $3))
+	total_skipped=$((total_skipped + $4))
+}
+
+# checked NAME COMMAND…: one test that either passes or fails.
+checked() {
+	name=$1
+	shift
+	say "$name"
+	if (cd "$root" && "$@"); then add "$name" 1 0 0; else add "$name" 0 1 0; fi
+}
+
+# cargo_tests NAME ARGUMENTS…: `cargo test`, its counts read from its output. A build that fails is one failure.
+cargo_tests() {
+	name=$1
+	shift
+	say "$name tests"
+	log=$results/$name.log
+	# The status goes by a file: that of a pipeline is its last command's.
+	{ (cd "$root" && CARGO_TARGET_DIR="$root/build/target-$php" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
+		echo 0 >"$scratch/status" || echo 1 >"$scratch/status"; } | tee "$log"
+	counts=$(awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$log")
+	# shellcheck disable=SC2086  # three words are wanted
+	set -- $counts
+	if [ "$(cat "$scratch/status")" != 0 ] && [ "$2" = 0 ]; then
+		set -- "$1" 1 "$3"
+	fi
+	add "$name" "$@"
+}
+
+clippy() {
+	# With PHP's bindings and without, as both kinds of tests are built.
+	CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" \
+		cargo clippy --locked --release --lib -- -D warnings &&
+		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --no-default-features --all-targets -- -D warnings
+}
+
+stage() {
+	case $1 in
+	style)
+		checked "formatting" cargo fmt --check
+		checked "source files" build-aux/check-sources.sh
+		checked "clippy" clippy
+		;;
+	unit)
+		# Parsers and decisions: no PHP needed.
+		cargo_tests unit --no-default-features --lib
+		;;
+	process)
+		# Real processes, on the built prefix. Root's tests drop to other users, who have to reach it.
+		if ! ls "$root"/tests/*.rs >/dev/null 2>&1; then
+			say "no process tests yet (tests/*.rs)"
+			return 0
+		fi
+		CGI_FPM_PREFIX=$(public_prefix "$prefix" "$scratch")
+		export CGI_FPM_PREFIX CGI_FPM_PHP="$php"
+		cargo_tests process --no-default-features --test '*'
+		;;
+	phpt)
+		log=$results/phpt.log
+		"$root/tests-phpt/run" --php "$php" 2>&1 </dev/null | tee "$log"
+		# shellcheck disable=SC2046
+		set -- $(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
+		[ $# = 3 ] || set -- 0 1 0
+		add phpt "$@"
+		;;
+	*) die "unknown stage $1" ;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- style unit process phpt
+for each in "$@"; do
+	stage "$each"
+done
+say "PHP $php:"
+cat "$scratch/summary" 2>/dev/null || :
+echo "$total_passed passed, $total_failed failed, $total_skipped skipped" | tee "$results/total"
+[ "$total_failed" = 0 ]

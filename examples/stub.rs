@@ -1,0 +1,60 @@
+//! The process manager over an engine without PHP, for tests of processes alone:
+//! answers every request with its pid and generation text; `SLEEP=ms` in the query string waits.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cgi_fpm::config::Pool;
+use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Topic};
+use cgi_fpm::host::{Door, Host};
+use cgi_fpm::program;
+use cgi_fpm::worker::exchange::Exchange;
+
+struct Stub;
+
+impl Engine for Stub {
+    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        match options.defines.iter().any(|d| d == "stub.broken=1") {
+            true => Err(EngineError("told to be broken".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn enter_pool(&mut self, _pool: &Pool) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn serve(&mut self, exchange: &mut Exchange) -> Served {
+        let mut buffer = [0u8; 16 * 1024];
+        while exchange.read_body(&mut buffer) > 0 {}
+        let query = exchange.params().get(b"QUERY_STRING").map(|q| String::from_utf8_lossy(q).into_owned());
+        if let Some(ms) = query.as_deref().and_then(|q| q.strip_prefix("SLEEP=")).and_then(|ms| ms.parse().ok()) {
+            std::thread::sleep(Duration::from_millis(ms));
+        }
+        let answer = format!("Content-type: text/plain\r\n\r\n{}", std::process::id());
+        let _ = exchange.write(answer.as_bytes());
+        exchange.finish();
+        Served::Ready
+    }
+
+    fn describe(&mut self, _topic: Topic, _options: &EngineOptions) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn stop(&mut self) {}
+}
+
+fn main() -> std::process::ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
+    let host = Host {
+        program: std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| PathBuf::from(&args[0])),
+        door: Door::Patched,
+        args,
+        php_version: "8.2.0".to_owned(),
+        php_prefix: "/usr".into(),
+        sysconf_dir: "/etc".into(),
+        local_state_dir: "/var".into(),
+    };
+    let status = program::run(host, &mut Stub);
+    std::process::ExitCode::from(u8::try_from(status).unwrap_or(70))
+}

@@ -1,0 +1,112 @@
+//! The rules of `[global]`.
+
+use super::Check;
+use crate::config::directives::GlobalKey as Key;
+use crate::config::message::Refused;
+use crate::config::model::LogLevel;
+use crate::config::raw::Raw;
+use crate::config::section::NO_PRIORITY;
+
+/// Shortest `log_limit`, in bytes.
+const MIN_LOG_LIMIT: i32 = 512;
+
+/// Time between two reports to systemd, in milliseconds.
+const SYSTEMD_INTERVAL: i32 = 10_000;
+
+impl Check<'_> {
+    pub(super) fn global(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        let global = &mut raw.global;
+        if let Some(pid) = global.text(Key::Pid).map(|path| self.prefixes.state_path(path)) {
+            global.set_text(Key::Pid, pid);
+        }
+        if let Some(daemonize) = self.options.daemonize {
+            global.set_integer(Key::Daemonize, i32::from(daemonize));
+        }
+        if let Some(level) = global.log_level(Key::LogLevel) {
+            self.messages.set_level(level);
+        }
+        if global.integer(Key::LogLimit) < MIN_LOG_LIMIT {
+            return self.refuse(LogLevel::Error, format!("log_limit must be greater than {MIN_LOG_LIMIT}"));
+        }
+        if global.integer(Key::ProcessMax) < 0 {
+            return self.refuse(LogLevel::Error, "process_max can't be negative");
+        }
+        if !nice_value(global.integer(Key::ProcessPriority)) {
+            return self.refuse(LogLevel::Error, "process.priority must be included into [-19,20]");
+        }
+        if global.text(Key::ErrorLog).is_none() {
+            global.set_text(Key::ErrorLog, "log/php-fpm.log".to_owned());
+        }
+        self.systemd(raw);
+        self.error_log(raw)?;
+        self.events(raw)
+    }
+
+    /// systemd's watchdog goes before `systemd_interval`.
+    fn systemd(&mut self, raw: &mut Raw) {
+        let watchdog = self.options.env("WATCHDOG_USEC").and_then(|value| value.parse::<i64>().ok());
+        let watchdog = watchdog.and_then(|micros| i32::try_from(micros / 2000).ok()).filter(|half| *half > 1000);
+        let given = raw.global.integer(Key::SystemdInterval);
+        raw.systemd_watchdog = watchdog.is_some();
+        let interval = match watchdog {
+            Some(half) => {
+                if given > 0 {
+                    self.messages.log(LogLevel::Warning, "systemd_interval option ignored");
+                }
+                let seconds = f64::from(half) / 1000.0;
+                let text = format!("systemd watchdog configured to {}sec", three_digits(seconds));
+                self.messages.log(LogLevel::Notice, text);
+                half
+            }
+            None if given < 0 => SYSTEMD_INTERVAL,
+            None => given.wrapping_mul(1000),
+        };
+        raw.global.set_integer(Key::SystemdInterval, interval);
+    }
+
+    fn error_log(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        let global = &mut raw.global;
+        if global.text(Key::SyslogIdent).is_none() {
+            global.set_text(Key::SyslogIdent, "php-fpm".to_owned());
+        }
+        if global.integer(Key::SyslogFacility) < 0 {
+            global.set_integer(Key::SyslogFacility, libc::LOG_DAEMON);
+        }
+        let path = global.text(Key::ErrorLog).unwrap_or_default().to_owned();
+        if !path.eq_ignore_ascii_case("syslog") {
+            let path = self.prefixes.state_path(&path);
+            global.set_text(Key::ErrorLog, path.clone());
+            self.appendable(&path, "failed to open error_log")?;
+        }
+        self.messages.set_log_open();
+        Ok(())
+    }
+
+    fn events(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        match raw.global.text(Key::EventsMechanism) {
+            Some(name) if raw.events_mechanism().is_none() => {
+                let text = format!("event mechanism '{name}' is not available on this system");
+                self.refuse(LogLevel::Error, text)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Unset, or a nice value that php-fpm accepts.
+pub(super) fn nice_value(value: i32) -> bool {
+    value == NO_PRIORITY || (-19..=20).contains(&value)
+}
+
+/// C's `%.3g` for the seconds of a watchdog.
+fn three_digits(seconds: f64) -> String {
+    let decimals = if seconds < 10.0 {
+        2
+    } else if seconds < 100.0 {
+        1
+    } else {
+        0
+    };
+    let text = format!("{seconds:.decimals$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}

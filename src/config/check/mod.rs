@@ -1,0 +1,117 @@
+//! The rules between directives, in php-fpm's order and words. Values that it fills in or changes are filled in here.
+
+mod access_format;
+mod global;
+mod limits;
+mod manager;
+mod places;
+mod pool;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::directives::PoolKey;
+use super::message::{Messages, Refused};
+use super::model::LogLevel;
+use super::options::LoadOptions;
+use super::paths::Prefixes;
+use super::raw::{Raw, RawPool};
+
+pub(super) use access_format::check as access_format;
+
+/// What the rules work with.
+pub(super) struct Check<'a> {
+    pub(super) options: &'a LoadOptions,
+    pub(super) prefixes: &'a Prefixes,
+    pub(super) messages: &'a mut Messages,
+}
+
+impl Check<'_> {
+    /// Everything that php-fpm calls post-processing.
+    pub(super) fn all(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        self.global(raw)?;
+        if raw.pools.is_empty() {
+            let text = "No pool defined. at least one pool section must be specified in config file";
+            return self.refuse(LogLevel::Error, text);
+        }
+        let mut index = 0;
+        while index < raw.pools.len() {
+            let events = raw.events_mechanism();
+            if let Some(status) = self.pool(&mut raw.pools[index], index, events)? {
+                raw.pools.push(status);
+            }
+            index += 1;
+        }
+        self.distinct_addresses(&raw.pools)?;
+        self.access_logs(&raw.pools)
+    }
+
+    /// Says why, and that it's over.
+    fn refuse(&mut self, level: LogLevel, text: impl Into<String>) -> Result<(), Refused> {
+        self.messages.log(level, text);
+        Err(Refused)
+    }
+
+    /// The same for a pool.
+    fn refuse_pool(&mut self, level: LogLevel, pool: &RawPool, text: &str) -> Result<(), Refused> {
+        self.refuse(level, format!("[pool {}] {text}", pool.name))
+    }
+
+    /// The file can be appended to, or is made.
+    fn appendable(&mut self, path: &str, what: &str) -> Result<(), Refused> {
+        match open_log(Path::new(path)) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.messages.system_error(&format!("{what} ({path})"), &error);
+                Err(Refused)
+            }
+        }
+    }
+
+    fn distinct_addresses(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
+        for (index, pool) in pools.iter().enumerate() {
+            let address = pool.values.filled(PoolKey::Listen);
+            let twin = pools.iter().enumerate().find(|(other, twin)| {
+                *other != index && address.is_some() && twin.values.filled(PoolKey::Listen) == address
+            });
+            if let Some((_, twin)) = twin {
+                let text = "unable to set listen address as it's already used in another pool";
+                return self.refuse_pool(LogLevel::Error, twin, &format!("{text} '{}'", pool.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
+        for pool in pools {
+            if let Some(path) = pool.values.text(PoolKey::AccessLog) {
+                self.appendable(path, "failed to open access log")?;
+                self.messages.log(LogLevel::Debug, format!("open access log ({path})"));
+            }
+        }
+        for pool in pools {
+            if pool.values.filled(PoolKey::AccessLog).is_none() {
+                continue;
+            }
+            let format = pool.values.text(PoolKey::AccessFormat).unwrap_or_default();
+            if let Err(error) = access_format(format) {
+                self.messages.log(LogLevel::Warning, error);
+                let text = format!("wrong format for access.format '{format}'");
+                return self.refuse_pool(LogLevel::Error, pool, &text);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Opens a log to append, as php-fpm does. A descriptor that is a socket can't be opened by name, but it is there.
+fn open_log(path: &Path) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    match opened {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) && path.exists() => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,111 @@
+//! The rules of a pool, one function a subject, called in php-fpm's order.
+
+use super::Check;
+use super::global::nice_value;
+use crate::config::directives::PoolKey as Key;
+use crate::config::listen;
+use crate::config::message::Refused;
+use crate::config::model::{LogLevel, ProcessManager};
+use crate::config::raw::RawPool;
+
+impl Check<'_> {
+    /// Checks one pool; the pool for its `pm.status_listen`, if any, is to be checked after all others.
+    pub(super) fn pool(
+        &mut self,
+        pool: &mut RawPool,
+        index: usize,
+        events: Option<&str>,
+    ) -> Result<Option<RawPool>, Refused> {
+        self.prefix(pool)?;
+        self.user(pool)?;
+        self.listen(pool)?;
+        if !nice_value(pool.values.integer(Key::ProcessPriority)) {
+            self.refuse_pool(LogLevel::Error, pool, "process.priority must be included into [-19,20]")?;
+        }
+        self.manager(pool, events)?;
+        let status = pool.values.text(Key::PmStatusListen).is_some().then(|| status_pool(pool, index));
+        self.status_path(pool)?;
+        self.ping(pool)?;
+        self.access_log(pool);
+        self.slowlog(pool)?;
+        self.trace_depth(pool)?;
+        self.chroot(pool)?;
+        self.chdir(pool)?;
+        if pool.values.text(Key::SecurityLimitExtensions).is_none() {
+            pool.values.set_text(Key::SecurityLimitExtensions, ".php .phar".to_owned());
+        }
+        self.php_paths(pool);
+        Ok(status)
+    }
+
+    fn prefix(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
+        let Some(prefix) = pool.values.filled(Key::Prefix) else { return Ok(()) };
+        let prefix = self.prefixes.global_path(prefix);
+        pool.values.set_text(Key::Prefix, prefix.clone());
+        if std::path::Path::new(&prefix).is_dir() {
+            return Ok(());
+        }
+        let text = format!("the prefix '{prefix}' does not exist or is not a directory");
+        self.refuse_pool(LogLevel::Error, pool, &text)
+    }
+
+    fn user(&mut self, pool: &RawPool) -> Result<(), Refused> {
+        if pool.values.text(Key::User).is_none() && self.options.root && !self.options.allow_root {
+            return self.refuse_pool(LogLevel::Alert, pool, "user has not been defined");
+        }
+        Ok(())
+    }
+
+    fn listen(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
+        let Some(addresses) = pool.values.filled(Key::Listen) else {
+            return self.refuse_pool(LogLevel::Alert, pool, "no listen address have been defined!");
+        };
+        let prefix = pool.values.text(Key::Prefix);
+        let absolute = listen::split(addresses).into_iter().map(|address| {
+            if listen::is_unix(address) { self.prefixes.pool_path(prefix, address) } else { address.to_owned() }
+        });
+        let absolute = absolute.collect::<Vec<_>>().join(", ");
+        pool.values.set_text(Key::Listen, absolute);
+        Ok(())
+    }
+
+    fn access_log(&mut self, pool: &mut RawPool) {
+        let prefix = pool.values.text(Key::Prefix);
+        let Some(path) = pool.values.filled(Key::AccessLog) else { return };
+        let path = self.prefixes.pool_path(prefix, path);
+        pool.values.set_text(Key::AccessLog, path);
+        if pool.values.text(Key::AccessFormat).is_none() {
+            pool.values.set_text(Key::AccessFormat, "%R - %u %t \"%m %r\" %s".to_owned());
+        }
+    }
+}
+
+/// The hidden pool that answers on `pm.status_listen`.
+fn status_pool(pool: &mut RawPool, index: usize) -> RawPool {
+    if pool.values.text(Key::PmStatusPath).is_none() {
+        pool.values.set_text(Key::PmStatusPath, "/".to_owned());
+    }
+    let mut status = RawPool::new(&format!("{}_status", pool.name));
+    status.status_of = Some(index);
+    status.values.set_text(Key::Listen, pool.values.text(Key::PmStatusListen).map(str::to_owned));
+    for key in [
+        Key::ListenAclGroups,
+        Key::ListenAclUsers,
+        Key::ListenAllowedClients,
+        Key::ListenGroup,
+        Key::ListenOwner,
+        Key::ListenMode,
+        Key::User,
+        Key::Group,
+        Key::PmStatusPath,
+        Key::PingPath,
+        Key::PingResponse,
+    ] {
+        status.values.set_text(key, pool.values.text(key).map(str::to_owned));
+    }
+    status.values.set_process_manager(Key::Pm, ProcessManager::Ondemand);
+    status.values.set_integer(Key::PmMaxChildren, 2);
+    status.php_values.clone_from(&pool.php_values);
+    status.php_admin_values.clone_from(&pool.php_admin_values);
+    status
+}

@@ -1,0 +1,154 @@
+//! From php-fpm's texts and 32-bit integers to the values that the rest of the program works with.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::directives::{GlobalKey, PoolKey as Key};
+use super::listen;
+use super::model::{Config, CoreLimit, Global, LogLevel, PhpSetting, Pool, ProcessManager};
+use super::options::LoadOptions;
+use super::raw::{Pair, Raw, RawPool};
+use super::section::NO_PRIORITY;
+use super::values;
+
+/// The whole configuration; the sections have been checked.
+pub(super) fn config(file: &Path, raw: &Raw, options: &LoadOptions) -> Config {
+    let pools = raw.pools.iter().map(|one| {
+        let mut pool = pool(one, options);
+        pool.status_of = one.status_of.and_then(|index| raw.pools.get(index)).map(|of| of.name.clone());
+        pool
+    });
+    Config { file: file.to_owned(), global: global(raw), pools: pools.collect() }
+}
+
+/// `[global]`.
+pub(super) fn global(raw: &Raw) -> Global {
+    let values = &raw.global;
+    Global {
+        pid: values.filled(GlobalKey::Pid).map(PathBuf::from),
+        error_log: values.text(GlobalKey::ErrorLog).unwrap_or_default().into(),
+        syslog_ident: values.text(GlobalKey::SyslogIdent).unwrap_or_default().to_owned(),
+        syslog_facility: values.integer(GlobalKey::SyslogFacility),
+        log_buffering: values.flag(GlobalKey::LogBuffering),
+        log_level: values.log_level(GlobalKey::LogLevel).unwrap_or(LogLevel::Notice),
+        log_limit: usize::try_from(values.integer(GlobalKey::LogLimit)).unwrap_or(0),
+        emergency_restart_threshold: count(values.integer(GlobalKey::EmergencyRestartThreshold)),
+        emergency_restart_interval: seconds(values.integer(GlobalKey::EmergencyRestartInterval)),
+        process_control_timeout: seconds(values.integer(GlobalKey::ProcessControlTimeout)),
+        process_max: count(values.integer(GlobalKey::ProcessMax)),
+        process_priority: priority(values.integer(GlobalKey::ProcessPriority)),
+        daemonize: values.flag(GlobalKey::Daemonize),
+        rlimit_files: file_limit(values.integer(GlobalKey::RlimitFiles)),
+        rlimit_core: core_limit(values.integer(GlobalKey::RlimitCore)),
+        events_mechanism: values.owned(GlobalKey::EventsMechanism),
+        systemd_interval: Duration::from_millis(count(values.integer(GlobalKey::SystemdInterval)).into()),
+        systemd_watchdog: raw.systemd_watchdog,
+        process_group: values.owned(GlobalKey::ProcessGroup),
+    }
+}
+
+fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
+    let values = &raw.values;
+    let path = |key| values.filled(key).map(PathBuf::from);
+    Pool {
+        name: raw.name.clone(),
+        status_of: None,
+        prefix: path(Key::Prefix),
+        user: values.owned(Key::User),
+        group: values.owned(Key::Group),
+        process_group: values.owned(Key::ProcessGroup),
+        listen: listen::split(values.text(Key::Listen).unwrap_or_default()).into_iter().map(listen::address).collect(),
+        listen_backlog: values.integer(Key::ListenBacklog),
+        listen_owner: values.owned(Key::ListenOwner),
+        listen_group: values.owned(Key::ListenGroup),
+        listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal),
+        listen_acl_users: list(values.text(Key::ListenAclUsers)),
+        listen_acl_groups: list(values.text(Key::ListenAclGroups)),
+        listen_allowed_clients: list(values.text(Key::ListenAllowedClients)),
+        process_priority: priority(values.integer(Key::ProcessPriority)),
+        process_dumpable: values.flag(Key::ProcessDumpable),
+        pm: values.process_manager(Key::Pm).unwrap_or(ProcessManager::Static),
+        pm_max_children: count(values.integer(Key::PmMaxChildren)),
+        pm_start_servers: count(values.integer(Key::PmStartServers)),
+        pm_min_spare_servers: count(values.integer(Key::PmMinSpareServers)),
+        pm_max_spare_servers: count(values.integer(Key::PmMaxSpareServers)),
+        pm_max_spawn_rate: count(values.integer(Key::PmMaxSpawnRate)),
+        pm_process_idle_timeout: seconds(values.integer(Key::PmProcessIdleTimeout)),
+        pm_max_requests: count(values.integer(Key::PmMaxRequests)).into(),
+        pm_status_path: values.owned(Key::PmStatusPath),
+        pm_status_listen: values.owned(Key::PmStatusListen),
+        ping_path: values.owned(Key::PingPath),
+        ping_response: values.text(Key::PingResponse).unwrap_or("pong").to_owned(),
+        access_log: path(Key::AccessLog),
+        access_format: values.owned(Key::AccessFormat),
+        access_suppress_path: raw.suppressed_paths.clone(),
+        slowlog: path(Key::Slowlog),
+        request_slowlog_timeout: seconds(values.integer(Key::RequestSlowlogTimeout)),
+        request_slowlog_trace_depth: count(values.integer(Key::RequestSlowlogTraceDepth)),
+        request_terminate_timeout: seconds(values.integer(Key::RequestTerminateTimeout)),
+        request_terminate_timeout_track_finished: values.flag(Key::RequestTerminateTimeoutTrackFinished),
+        rlimit_files: file_limit(values.integer(Key::RlimitFiles)),
+        rlimit_core: core_limit(values.integer(Key::RlimitCore)),
+        chroot: path(Key::Chroot),
+        chdir: path(Key::Chdir),
+        catch_workers_output: values.flag(Key::CatchWorkersOutput),
+        decorate_workers_output: values.flag(Key::DecorateWorkersOutput),
+        clear_env: values.flag(Key::ClearEnv),
+        security_limit_extensions: words(values.text(Key::SecurityLimitExtensions)),
+        apparmor_hat: values.owned(Key::ApparmorHat),
+        env: raw.env.iter().rev().map(|pair| variable(pair, options)).collect(),
+        php_settings: settings(raw),
+    }
+}
+
+/// php-fpm applies all `php_value` and `php_flag` first, then the admin ones, each from the last to the first line.
+fn settings(raw: &RawPool) -> Vec<PhpSetting> {
+    let setting = |admin| {
+        move |pair: &Pair| PhpSetting { name: pair.key.clone(), value: pair.value.clone(), admin, flag: pair.flag }
+    };
+    let users = raw.php_values.iter().rev().map(setting(false));
+    users.chain(raw.php_admin_values.iter().rev().map(setting(true))).collect()
+}
+
+fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
+    let value = match pair.value.strip_prefix('$') {
+        Some(name) => options.env(name).unwrap_or_default().to_owned(),
+        None => pair.value.clone(),
+    };
+    (pair.key.clone(), value)
+}
+
+fn list(text: Option<&str>) -> Vec<String> {
+    let parts = text.unwrap_or_default().split(',').map(str::trim);
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn words(text: Option<&str>) -> Vec<String> {
+    let words = text.unwrap_or_default().split([' ', '\t']);
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A number that can't be negative; php-fpm takes such a one for "off" at best.
+fn count(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+fn seconds(value: i32) -> Duration {
+    Duration::from_secs(count(value).into())
+}
+
+fn priority(value: i32) -> Option<i32> {
+    (value != NO_PRIORITY).then_some(value)
+}
+
+fn file_limit(value: i32) -> Option<u64> {
+    (value != 0).then(|| i64::from(value).cast_unsigned())
+}
+
+fn core_limit(value: i32) -> Option<CoreLimit> {
+    match value {
+        0 => None,
+        -1 => Some(CoreLimit::Unlimited),
+        bytes => Some(CoreLimit::Bytes(count(bytes).into())),
+    }
+}

@@ -1,0 +1,147 @@
+//! Every directive, once: its name, what kind of value it takes, its default and its meaning.
+
+/// What a directive's value is, and its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, a name or a path.
+    Text,
+    /// An integer of 32 bits.
+    Integer(i32),
+    /// A nice value; unset by default.
+    Priority,
+    /// A time, in seconds.
+    Seconds(i32),
+    /// A time that `-tt` prints without `s`.
+    PlainSeconds(i32),
+    /// A time that is kept in milliseconds; -1 is unset.
+    Milliseconds(i32),
+    /// Yes or no.
+    Flag(bool),
+    /// A log level.
+    LogLevel,
+    /// A syslog facility.
+    Facility,
+    /// A number of bytes or `unlimited`.
+    CoreLimit,
+    /// `static`, `dynamic` or `ondemand`.
+    ProcessManager,
+}
+
+/// Whether `-tt` prints the directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dumped {
+    /// Like php-fpm.
+    Always,
+    /// Ours: only if it is used, so that the output stays php-fpm's.
+    WhenSet,
+    /// php-fpm doesn't.
+    Never,
+}
+
+/// One directive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Directive {
+    /// As written in the file, in lower case.
+    pub name: &'static str,
+    /// Its value.
+    pub kind: Kind,
+    /// Whether `-tt` prints it.
+    pub dumped: Dumped,
+    /// What it does.
+    pub doc: &'static str,
+}
+
+/// A directive of one section, usable as an index.
+pub(crate) trait Key: Copy {
+    /// The directives of the section in the order of `-tt`.
+    const TABLE: &'static [Directive];
+    /// The place in the table.
+    fn index(self) -> usize;
+}
+
+macro_rules! directives {
+    ($(#[$about:meta])* $section:ident, $table:ident; $($key:ident $name:literal $kind:expr, $dumped:ident, $doc:literal;)+) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum $section { $(#[doc = $doc] $key),+ }
+
+        $(#[$about])*
+        pub const $table: &[Directive] =
+            &[$(Directive { name: $name, kind: $kind, dumped: Dumped::$dumped, doc: $doc }),+];
+
+        impl Key for $section {
+            const TABLE: &'static [Directive] = $table;
+            fn index(self) -> usize { self as usize }
+        }
+    };
+}
+
+directives! {
+    /// The directives of `[global]`.
+    GlobalKey, GLOBAL_DIRECTIVES;
+    Pid "pid" Kind::Text, Always, "File that the process id is written to.";
+    ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`. Default: log/php-fpm.log.";
+    SyslogIdent "syslog.ident" Kind::Text, Always, "Name in front of each message in syslog. Default: php-fpm.";
+    SyslogFacility "syslog.facility" Kind::Facility, Always, "What syslog files the messages under. Default: daemon.";
+    LogBuffering "log_buffering" Kind::Flag(true), Always, "Collect a line of a worker's output before it is logged.";
+    LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";
+    LogLimit "log_limit" Kind::Integer(1024), Always, "Longest log line in bytes, at least 512; longer output of workers is wrapped.";
+    EmergencyRestartInterval "emergency_restart_interval" Kind::Seconds(0), Always, "Time in which emergency_restart_threshold workers must crash.";
+    EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Reload when that many workers crash in the interval; 0: never.";
+    ProcessControlTimeout "process_control_timeout" Kind::Seconds(0), Always, "How long a worker may take to leave before it is made to.";
+    ProcessMax "process.max" Kind::Integer(0), Always, "Most workers of all pools together; 0: no limit.";
+    ProcessPriority "process.priority" Kind::Priority, Always, "Nice value of the main process, -19 to 20.";
+    Daemonize "daemonize" Kind::Flag(true), Always, "Run in the background.";
+    RlimitFiles "rlimit_files" Kind::Integer(0), Always, "Open file limit of the main process.";
+    RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the main process.";
+    EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
+    SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
+    ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
+}
+
+directives! {
+    /// The directives of a pool.
+    PoolKey, POOL_DIRECTIVES;
+    Prefix "prefix" Kind::Text, Always, "Directory that relative paths of this pool start from.";
+    User "user" Kind::Text, Always, "User of the workers. Needed when started as root.";
+    Group "group" Kind::Text, Always, "Group of the workers. Default: the user's.";
+    ProcessGroup "process.group" Kind::Text, WhenSet, "Pools with the same name here share a zygote and its opcode cache.";
+    Listen "listen" Kind::Text, Always, "Address to listen on: ip:port, [ip6]:port, host:port, port, /unix/socket; several with commas.";
+    ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system lets it be.";
+    ListenAclUsers "listen.acl_users" Kind::Text, Always, "Users who may connect to the unix socket, by ACL; with commas.";
+    ListenAclGroups "listen.acl_groups" Kind::Text, Always, "Groups that may connect to the unix socket, by ACL; with commas.";
+    ListenOwner "listen.owner" Kind::Text, Always, "Owner of the unix socket.";
+    ListenGroup "listen.group" Kind::Text, Always, "Group of the unix socket.";
+    ListenMode "listen.mode" Kind::Text, Always, "Permissions of the unix socket, in octal. Default: 0660.";
+    ListenAllowedClients "listen.allowed_clients" Kind::Text, Always, "Addresses of the web servers that may connect, with commas. Default: any.";
+    ProcessPriority "process.priority" Kind::Priority, Always, "Nice value of the workers, -19 to 20.";
+    ProcessDumpable "process.dumpable" Kind::Flag(false), Always, "Let workers be traced and dump core though they have changed user.";
+    Pm "pm" Kind::ProcessManager, Always, "How the number of workers is chosen: static, dynamic, ondemand.";
+    PmMaxChildren "pm.max_children" Kind::Integer(0), Always, "Most workers (static: their number).";
+    PmStartServers "pm.start_servers" Kind::Integer(0), Always, "Workers at the start (dynamic). Default: midway between min_spare_servers and max_spare_servers.";
+    PmMinSpareServers "pm.min_spare_servers" Kind::Integer(0), Always, "Fewest idle workers (dynamic).";
+    PmMaxSpareServers "pm.max_spare_servers" Kind::Integer(0), Always, "Most idle workers (dynamic).";
+    PmMaxSpawnRate "pm.max_spawn_rate" Kind::Integer(32), Always, "Most workers started at once (dynamic).";
+    PmProcessIdleTimeout "pm.process_idle_timeout" Kind::PlainSeconds(10), Always, "How long a worker may be idle (ondemand).";
+    PmMaxRequests "pm.max_requests" Kind::Integer(0), Always, "Requests after which a worker is replaced; 0: never.";
+    PmStatusPath "pm.status_path" Kind::Text, Always, "URI of the status page.";
+    PmStatusListen "pm.status_listen" Kind::Text, Always, "Address on which the status page is served apart from the requests.";
+    PingPath "ping.path" Kind::Text, Always, "URI that is answered with ping.response.";
+    PingResponse "ping.response" Kind::Text, Always, "Answer to a ping. Default: pong.";
+    AccessLog "access.log" Kind::Text, Always, "File of the access log.";
+    AccessFormat "access.format" Kind::Text, Always, "Format of the access log. Default: %R - %u %t \"%m %r\" %s";
+    Slowlog "slowlog" Kind::Text, Always, "File of the traces of slow requests.";
+    RequestSlowlogTimeout "request_slowlog_timeout" Kind::Seconds(0), Always, "Time after which a request is traced; 0: never.";
+    RequestSlowlogTraceDepth "request_slowlog_trace_depth" Kind::Integer(0), Always, "Most frames of such a trace. Default: 20.";
+    RequestTerminateTimeout "request_terminate_timeout" Kind::Seconds(0), Always, "Time after which a request is ended by force; 0: never.";
+    RequestTerminateTimeoutTrackFinished "request_terminate_timeout_track_finished" Kind::Flag(false), Always, "Also after the answer is complete: fastcgi_finish_request(), shutdown functions.";
+    RlimitFiles "rlimit_files" Kind::Integer(0), Always, "Open file limit of the workers.";
+    RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the workers.";
+    Chroot "chroot" Kind::Text, Always, "New root directory of the workers.";
+    Chdir "chdir" Kind::Text, Always, "Directory in which the workers start.";
+    CatchWorkersOutput "catch_workers_output" Kind::Flag(false), Always, "Log what the workers write to stdout and stderr.";
+    DecorateWorkersOutput "decorate_workers_output" Kind::Flag(true), Always, "With pool, process and level in front.";
+    ClearEnv "clear_env" Kind::Flag(true), Always, "Workers start with an empty environment.";
+    SecurityLimitExtensions "security.limit_extensions" Kind::Text, Always, "Endings of the scripts that may run, with spaces; empty: any. Default: .php .phar";
+    ApparmorHat "apparmor_hat" Kind::Text, Never, "AppArmor hat of the workers.";
+}

@@ -1,0 +1,89 @@
+//! The lines of `-tt`: the configuration as php-fpm prints it.
+
+use super::directives::{Directive, Dumped, GlobalKey, Key, Kind, PoolKey};
+use super::model::{LogLevel, ProcessManager};
+use super::raw::{Pair, Raw, RawPool};
+use super::section::{NO_PRIORITY, Section};
+
+/// All lines, without time and level.
+pub(super) fn lines(raw: &Raw) -> Vec<String> {
+    let mut lines = vec!["[global]".to_owned()];
+    for (index, directive) in GlobalKey::TABLE.iter().enumerate() {
+        let shown = if index == GlobalKey::EventsMechanism.index() {
+            raw.events_mechanism().unwrap_or_default().to_owned()
+        } else {
+            match value(&raw.global, index, directive) {
+                Some(value) => value,
+                None => continue,
+            }
+        };
+        lines.push(format!("\t{} = {shown}", directive.name));
+    }
+    lines.push(" ".to_owned());
+    for pool in raw.pools.iter().filter(|pool| pool.status_of.is_none()) {
+        pool_lines(pool, &mut lines);
+    }
+    lines
+}
+
+fn pool_lines(pool: &RawPool, lines: &mut Vec<String>) {
+    lines.push(format!("[{}]", pool.name));
+    for (index, directive) in PoolKey::TABLE.iter().enumerate() {
+        let Some(value) = value(&pool.values, index, directive) else { continue };
+        lines.push(format!("\t{} = {value}", directive.name));
+        if index == PoolKey::AccessFormat.index() {
+            let paths = pool.suppressed_paths.iter().rev();
+            lines.extend(paths.map(|path| format!("\taccess.suppress_path[] = {path}")));
+        }
+    }
+    pairs("env", &pool.env, lines);
+    pairs("php_value", &pool.php_values, lines);
+    pairs("php_admin_value", &pool.php_admin_values, lines);
+    lines.push(" ".to_owned());
+}
+
+fn pairs(name: &str, pairs: &[Pair], lines: &mut Vec<String>) {
+    lines.extend(pairs.iter().rev().map(|pair| format!("\t{name}[{}] = {}", pair.key, pair.value)));
+}
+
+/// What is printed for a directive, if it is printed.
+fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> Option<String> {
+    let text = section.text_at(index);
+    match directive.dumped {
+        Dumped::Never => return None,
+        Dumped::WhenSet if text.is_none() => return None,
+        _ => {}
+    }
+    let number = section.integer_at(index);
+    Some(match directive.kind {
+        Kind::Text => text.unwrap_or("undefined").to_owned(),
+        Kind::Priority if number == NO_PRIORITY => "undefined".to_owned(),
+        Kind::Integer(_) | Kind::Priority | Kind::PlainSeconds(_) | Kind::Facility | Kind::CoreLimit => {
+            number.to_string()
+        }
+        Kind::Seconds(_) => format!("{number}s"),
+        Kind::Milliseconds(_) => format!("{}s", number / 1000),
+        Kind::Flag(_) => if number == 0 { "no" } else { "yes" }.to_owned(),
+        Kind::LogLevel => level_name(section.log_level_at(index)).to_owned(),
+        Kind::ProcessManager => manager_name(section.process_manager_at(index)).to_owned(),
+    })
+}
+
+fn level_name(level: Option<LogLevel>) -> &'static str {
+    match level {
+        None => "unknown value",
+        Some(LogLevel::Debug) => "DEBUG",
+        Some(LogLevel::Notice) => "NOTICE",
+        Some(LogLevel::Warning) => "WARNING",
+        Some(LogLevel::Error) => "ERROR",
+        Some(LogLevel::Alert) => "ALERT",
+    }
+}
+
+fn manager_name(manager: Option<ProcessManager>) -> &'static str {
+    match manager {
+        Some(ProcessManager::Static) => "static",
+        Some(ProcessManager::Dynamic) => "dynamic",
+        Some(ProcessManager::Ondemand) | None => "ondemand",
+    }
+}

@@ -1,0 +1,128 @@
+//! The patterns of `include=`, as glob(3) reads them with GLOB_ERR and GLOB_MARK: `*`, `?`, `[a-z]`, `[!a]`, `\x`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a pattern gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GlobError {
+    /// A directory can't be read.
+    Aborted,
+    /// Nothing matches.
+    NoMatch,
+}
+
+/// The existing paths that match, sorted by bytes; directories are left out.
+pub(super) fn files(pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
+    let root = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::new() };
+    let mut found = vec![root];
+    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        found = step(&found, part)?;
+    }
+    if pattern.ends_with('/') {
+        found.retain(|path| path.is_dir());
+    }
+    if pattern.is_empty() || found.is_empty() {
+        return Err(GlobError::NoMatch);
+    }
+    found.retain(|path| !path.is_dir());
+    found.sort();
+    Ok(found)
+}
+
+/// One more component for each path found so far.
+fn step(bases: &[PathBuf], part: &str) -> Result<Vec<PathBuf>, GlobError> {
+    let pattern = part.as_bytes();
+    if !pattern.iter().any(|byte| b"*?[".contains(byte)) {
+        let named = bases.iter().map(|base| base.join(part.replace('\\', "")));
+        return Ok(named.filter(|path| path.symlink_metadata().is_ok()).collect());
+    }
+    let mut found = Vec::new();
+    for base in bases {
+        let names = match names(base) {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
+            names => names.map_err(|_| GlobError::Aborted)?,
+        };
+        let hidden = pattern.first() == Some(&b'.');
+        let matching = names.iter().filter(|name| {
+            let name = name.as_encoded_bytes();
+            (hidden || name.first() != Some(&b'.')) && matches(pattern, name)
+        });
+        found.extend(matching.map(|name| base.join(name)));
+    }
+    Ok(found)
+}
+
+fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
+}
+
+/// Does the whole name match the pattern of one component?
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut at, mut byte) = (0, 0);
+    // Where to take up again when what follows the last star doesn't fit.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        if pattern.get(at) == Some(&b'*') {
+            retry = Some((at + 1, byte));
+            at += 1;
+            continue;
+        }
+        if at == pattern.len() && byte == name.len() {
+            return true;
+        }
+        let next = name.get(byte).and_then(|byte| one(&pattern[at..], *byte));
+        if let Some(len) = next {
+            at += len;
+            byte += 1;
+            continue;
+        }
+        match retry {
+            Some((after, from)) if from < name.len() => {
+                retry = Some((after, from + 1));
+                (at, byte) = (after, from + 1);
+            }
+            _ => return false,
+        }
+    }
+}
+
+/// How many bytes of the pattern stand for this byte of the name.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern {
+        [] => None,
+        [b'?', ..] => Some(1),
+        [b'\\', escaped, ..] => (*escaped == byte).then_some(2),
+        [b'[', set @ ..] => match class(set, byte) {
+            Some((true, len)) => Some(len + 1),
+            Some((false, _)) => None,
+            None => (byte == b'[').then_some(1),
+        },
+        [plain, ..] => (*plain == byte).then_some(1),
+    }
+}
+
+/// Whether the byte is in the set behind a `[`, and where the set ends; `None` if it never does.
+fn class(set: &[u8], byte: u8) -> Option<(bool, usize)> {
+    let negated = matches!(set.first(), Some(b'!' | b'^'));
+    let start = usize::from(negated);
+    let mut at = start;
+    let mut hit = false;
+    loop {
+        let low = *set.get(at)?;
+        if low == b']' && at > start {
+            return Some((hit != negated, at + 1));
+        }
+        let high = match (set.get(at + 1), set.get(at + 2)) {
+            (Some(b'-'), Some(high)) if *high != b']' => {
+                at += 2;
+                *high
+            }
+            _ => low,
+        };
+        hit |= (low..=high).contains(&byte);
+        at += 1;
+    }
+}

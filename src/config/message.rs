@@ -1,0 +1,131 @@
+//! What reading a configuration has to say, in php-fpm's words and order.
+
+use std::io;
+use std::path::Path;
+
+use super::model::{Global, LogLevel};
+
+/// One line for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A log line.
+    Log {
+        /// Its level.
+        level: LogLevel,
+        /// The text after `NOTICE: ` and the like.
+        text: String,
+    },
+    /// A syntax error as Zend prints it: on stderr, without time and level.
+    Stderr(String),
+}
+
+impl Message {
+    /// The text without level.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Message::Log { text, .. } | Message::Stderr(text) => text,
+        }
+    }
+}
+
+/// Lines in order; those below the level that holds at that point are left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Messages {
+    /// The lines.
+    pub lines: Vec<Message>,
+    /// How many of them came before the error log was open; they can't go there.
+    pub before_log: usize,
+    level: LogLevel,
+    log_open: bool,
+}
+
+impl Messages {
+    /// Starts at php-fpm's level before it knows better: notice.
+    pub(crate) fn new() -> Self {
+        Self { lines: Vec::new(), before_log: 0, level: LogLevel::Notice, log_open: false }
+    }
+
+    /// From here on only lines of this level or above.
+    pub(crate) fn set_level(&mut self, level: LogLevel) {
+        self.level = level;
+    }
+
+    /// The error log is open.
+    pub(crate) fn set_log_open(&mut self) {
+        self.before_log = self.lines.len();
+        self.log_open = true;
+    }
+
+    /// Could the error log be opened?
+    pub(crate) fn log_is_open(&self) -> bool {
+        self.log_open
+    }
+
+    fn push(&mut self, line: Message) {
+        self.lines.push(line);
+        if !self.log_open {
+            self.before_log = self.lines.len();
+        }
+    }
+
+    /// Adds a log line.
+    pub(crate) fn log(&mut self, level: LogLevel, text: impl Into<String>) {
+        if level >= self.level {
+            self.push(Message::Log { level, text: text.into() });
+        }
+    }
+
+    /// Adds a line that isn't a log line.
+    pub(crate) fn stderr(&mut self, text: String) {
+        self.push(Message::Stderr(text));
+    }
+
+    /// Adds an error with the system's reason.
+    pub(crate) fn system_error(&mut self, text: &str, error: &io::Error) {
+        self.log(LogLevel::Error, format!("{text}: {}", errno_text(error)));
+    }
+}
+
+/// The system's reason as php-fpm words it: `No such file or directory (2)`.
+pub(crate) fn errno_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match (error.raw_os_error(), text.rfind(" (os error ")) {
+        (Some(code), Some(end)) => format!("{} ({code})", &text[..end]),
+        _ => text,
+    }
+}
+
+/// The configuration is refused; the messages say why and end in `FPM initialization failed`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// All that was said on the way, the reason included.
+    pub messages: Messages,
+    /// The global section, once the error log that it names could be opened.
+    pub global: Option<Box<Global>>,
+}
+
+impl ConfigError {
+    pub(crate) fn new(mut messages: Messages, global: Option<Global>) -> Self {
+        messages.log(LogLevel::Error, "FPM initialization failed");
+        Self { messages, global: global.map(Box::new) }
+    }
+}
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts: Vec<&str> = self.messages.lines.iter().map(Message::text).collect();
+        f.write_str(&texts.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The reason is in the messages already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+/// A path as it appears in a message.
+pub(crate) fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

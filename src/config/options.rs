@@ -1,0 +1,90 @@
+//! What the command line and the system say to the reading of a configuration.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use super::ini::{Names, core_constant};
+
+/// All that `load` must know besides the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// PHP_PREFIX, in front of relative paths.
+    pub php_prefix: PathBuf,
+    /// PHP_LOCALSTATEDIR, in front of a relative pid file or error log.
+    pub local_state_dir: PathBuf,
+    /// `-p`: in place of both.
+    pub prefix: Option<PathBuf>,
+    /// `-g`: the pid file, if the configuration names none.
+    pub pid_file: Option<PathBuf>,
+    /// `-D` or `-F`, before `daemonize`.
+    pub daemonize: Option<bool>,
+    /// `-R`: pools may run as root.
+    pub allow_root: bool,
+    /// The effective user is root.
+    pub root: bool,
+    /// The version of PHP (`8.4.24`), for constants such as `E_ALL`; empty: the newest values.
+    pub php_version: String,
+    /// `-d name[=value]`: what `${name}` finds first.
+    pub defines: Vec<String>,
+    /// The environment: `${name}`, `env[X] = $NAME`, systemd's watchdog.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+impl LoadOptions {
+    /// A variable of the environment, if it is valid UTF-8.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<&str> {
+        self.env_os(name).and_then(OsStr::to_str)
+    }
+
+    /// A variable of the environment.
+    pub(crate) fn env_os(&self, name: &str) -> Option<&OsStr> {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_os_str())
+    }
+
+    /// The last `-d name=value`; without `=` the value is 1.
+    pub(crate) fn define(&self, name: &str) -> Option<&str> {
+        self.defines.iter().rev().find_map(|define| match define.split_once('=') {
+            Some((known, value)) if known == name => Some(unquoted(value)),
+            None if define == name => Some("1"),
+            _ => None,
+        })
+    }
+
+    /// Is PHP at least this version?
+    pub(crate) fn php_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut parts = self.php_version.split('.').map(str::parse::<u32>);
+        match (parts.next(), parts.next()) {
+            (Some(Ok(has_major)), Some(Ok(has_minor))) => (has_major, has_minor) >= (major, minor),
+            _ => true,
+        }
+    }
+}
+
+fn unquoted(value: &str) -> &str {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    inner.unwrap_or(value)
+}
+
+/// What `${name}` and constants mean to this PHP.
+pub(super) struct PhpNames<'a>(pub(super) &'a LoadOptions);
+
+impl Names for PhpNames<'_> {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let define = self.0.define(name).map(|value| value.as_bytes().to_vec());
+        define.or_else(|| self.0.env_os(name).map(|value| value.as_encoded_bytes().to_vec()))
+    }
+
+    fn constant(&self, name: &str) -> Option<String> {
+        let value = match name {
+            "PHP_VERSION" if !self.0.php_version.is_empty() => &self.0.php_version,
+            // E_STRICT left E_ALL with PHP 8.4.
+            "E_ALL" if self.0.php_at_least(8, 4) => "30719",
+            "PHP_PREFIX" => return Some(self.0.php_prefix.to_string_lossy().into_owned()),
+            "PHP_LOCALSTATEDIR" => return Some(self.0.local_state_dir.to_string_lossy().into_owned()),
+            _ => core_constant(name)?,
+        };
+        Some(value.to_owned())
+    }
+}

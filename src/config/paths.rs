@@ -1,0 +1,48 @@
+//! Relative paths to absolute ones, from the prefix that php-fpm takes.
+
+use super::message::shown;
+use super::options::LoadOptions;
+
+/// The prefixes that hold for everybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Prefixes {
+    /// `-p`.
+    pub(crate) given: Option<String>,
+    /// PHP_PREFIX.
+    pub(crate) php: String,
+    /// PHP_LOCALSTATEDIR, for the pid file and the error log.
+    pub(crate) local_state: String,
+}
+
+impl Prefixes {
+    /// Those of the options.
+    pub(crate) fn new(options: &LoadOptions) -> Self {
+        Self {
+            given: options.prefix.as_deref().map(shown),
+            php: shown(&options.php_prefix),
+            local_state: shown(&options.local_state_dir),
+        }
+    }
+
+    /// For includes and a pool's prefix.
+    pub(crate) fn global_path(&self, path: &str) -> String {
+        join(self.given.as_deref().unwrap_or(&self.php), path)
+    }
+
+    /// For the pid file and the error log.
+    pub(crate) fn state_path(&self, path: &str) -> String {
+        join(self.given.as_deref().unwrap_or(&self.local_state), path)
+    }
+
+    /// For the paths of a pool, whose own prefix goes first.
+    pub(crate) fn pool_path(&self, pool_prefix: Option<&str>, path: &str) -> String {
+        match pool_prefix {
+            None => self.global_path(&self.global_path(path)),
+            Some(prefix) => self.global_path(&join(prefix, path)),
+        }
+    }
+}
+
+fn join(prefix: &str, path: &str) -> String {
+    if path.starts_with('/') { path.to_owned() } else { format!("{prefix}/{path}") }
+}

@@ -1,0 +1,140 @@
+//! The statements of the files put into their sections, unchecked: what php-fpm has after reading.
+
+use super::directives::{GlobalKey, PoolKey};
+use super::section::Section;
+use super::values;
+
+/// One entry of `name[key] = value`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair {
+    pub(crate) key: String,
+    pub(crate) value: String,
+    /// From `php_flag` or `php_admin_flag`.
+    pub(crate) flag: bool,
+}
+
+/// One pool. The lists are in the order of the file; php-fpm keeps and applies them the other way round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawPool {
+    pub(crate) name: String,
+    pub(crate) values: Section<PoolKey>,
+    pub(crate) env: Vec<Pair>,
+    pub(crate) php_values: Vec<Pair>,
+    pub(crate) php_admin_values: Vec<Pair>,
+    pub(crate) suppressed_paths: Vec<String>,
+    /// Made for `pm.status_listen` of the pool with this index.
+    pub(crate) status_of: Option<usize>,
+}
+
+impl RawPool {
+    fn array(&mut self, name: &str, key: &str, value: &str) -> Result<(), String> {
+        let (list, flag) = match name {
+            "env" if value.is_empty() => return Err("empty value".to_owned()),
+            "env" => (&mut self.env, false),
+            "php_value" => (&mut self.php_values, false),
+            "php_flag" => (&mut self.php_values, true),
+            "php_admin_value" => (&mut self.php_admin_values, false),
+            "php_admin_flag" => (&mut self.php_admin_values, true),
+            "access.suppress_path" => {
+                self.suppressed_paths.push(value.replace("$pool", &self.name));
+                return Ok(());
+            }
+            _ => return Err(format!("unknown directive '{name}'")),
+        };
+        let value = if flag {
+            let yes = values::boolean(value);
+            let yes = yes.map_err(|error| format!("error while parsing '{name}[{key}]' : {error}"))?;
+            String::from(if yes { "1" } else { "0" })
+        } else {
+            value.replace("$pool", &self.name)
+        };
+        list.push(Pair { key: key.to_owned(), value, flag });
+        Ok(())
+    }
+
+    /// A pool with all defaults.
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            values: Section::new(),
+            env: Vec::new(),
+            php_values: Vec::new(),
+            php_admin_values: Vec::new(),
+            suppressed_paths: Vec::new(),
+            status_of: None,
+        }
+    }
+}
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Raw {
+    pub(crate) global: Section<GlobalKey>,
+    pub(crate) pools: Vec<RawPool>,
+    /// systemd wants to hear from us, at `systemd_interval`.
+    pub(crate) systemd_watchdog: bool,
+    /// The section that directives go to; `None` is `[global]`.
+    current: Option<usize>,
+}
+
+impl Raw {
+    /// Nothing read yet.
+    pub(crate) fn new() -> Self {
+        Self { global: Section::new(), pools: Vec::new(), systemd_watchdog: false, current: None }
+    }
+
+    /// The event mechanism php-fpm would take on Linux; `None` if it has none of that name.
+    pub(crate) fn events_mechanism(&self) -> Option<&'static str> {
+        let name = self.global.text(GlobalKey::EventsMechanism).unwrap_or("epoll");
+        ["epoll", "poll", "select"].into_iter().find(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// `[name]`: back to a known section, or a new pool.
+    pub(crate) fn enter(&mut self, name: &str) {
+        if name.eq_ignore_ascii_case("global") {
+            self.current = None;
+            return;
+        }
+        let known = self.pools.iter().position(|pool| pool.name.eq_ignore_ascii_case(name));
+        self.current = known.or_else(|| {
+            self.pools.push(RawPool::new(name));
+            Some(self.pools.len() - 1)
+        });
+    }
+
+    /// `name = value`.
+    ///
+    /// # Errors
+    /// The message without file and line.
+    pub(crate) fn entry(&mut self, name: &str, value: &str) -> Result<(), String> {
+        match self.current.and_then(|index| self.pools.get_mut(index)) {
+            None => self.global.assign(name, value, None),
+            Some(pool) => pool.values.assign(name, value, Some(&pool.name)),
+        }
+    }
+
+    /// `name[key] = value`.
+    ///
+    /// # Errors
+    /// The messages without file and line.
+    pub(crate) fn array(&mut self, name: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
+        if name == "access.suppress_path" {
+            let mut wrong = Vec::new();
+            if !key.is_empty() {
+                wrong.push("Keys provided to field 'access.suppress_path' are ignored".to_owned());
+            }
+            if !value.starts_with('/') {
+                wrong.push("Values provided to field 'access.suppress_path' must begin with '/'".to_owned());
+            }
+            if !wrong.is_empty() {
+                return Err(wrong);
+            }
+        } else if key.is_empty() {
+            return Err(vec![format!("You must provide a key for field '{name}'")]);
+        }
+        match self.current.and_then(|index| self.pools.get_mut(index)) {
+            None => Err(vec!["Array are not allowed in the global section".to_owned()]),
+            Some(pool) => pool.array(name, key, value).map_err(|error| vec![error]),
+        }
+    }
+}

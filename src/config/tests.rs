@@ -1,0 +1,1 @@
+//! Whole files, as an operator writes them.

@@ -1,0 +1,399 @@
+//! Requests out of a stream of bytes: a state machine that is given what was received and says what it means.
+
+use super::input::Input;
+use super::management::{Capacity, answer_get_values, answer_unknown_type};
+use super::params::{BadPairs, Params};
+use super::record::{HEADER_LEN, Header, Kind};
+use super::reply::{ProtocolStatus, end_request};
+
+/// The most content of a record that has to be read whole (FCGI_GET_VALUES).
+const MOST_WHOLE: usize = 2048;
+
+const FLAG_KEEP_CONN: u8 = 1;
+
+/// How much a request's parameters may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParamsLimits {
+    /// Bytes of all names, values and their lengths.
+    pub bytes: usize,
+    /// Pairs.
+    pub pairs: usize,
+}
+
+impl Default for ParamsLimits {
+    fn default() -> Self {
+        Self { bytes: 1024 * 1024, pairs: 2048 }
+    }
+}
+
+/// Why a connection can't be read any further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum Refusal {
+    #[error("not FastCGI 1.0 (version byte {0})")]
+    Version(u8),
+    #[error("FCGI_BEGIN_REQUEST of {0} bytes")]
+    BeginLength(u16),
+    #[error("{0:?} record without a request id")]
+    NoId(Kind),
+    #[error("{0:?} record out of order")]
+    OutOfOrder(Kind),
+    #[error("malformed FCGI_GET_VALUES")]
+    GetValues,
+    #[error("more than {0} bytes of parameters")]
+    ParamsTooLarge(usize),
+    #[error(transparent)]
+    Params(#[from] BadPairs),
+}
+
+/// What the bytes so far amount to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing yet: receive more.
+    More,
+    /// The parameters of a request are complete.
+    Request,
+    /// Body bytes are to be taken, from here or from where more is received.
+    Body,
+    /// The body is complete.
+    End,
+    /// The client no longer wants an answer.
+    Abort,
+    /// `answers` are to be sent; if it is the last thing on this connection, it is then closed.
+    Answer {
+        /// Whether it is.
+        last: bool,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Between requests.
+    Idle,
+    Params,
+    Body,
+    /// All input of the request was read; what follows is another request.
+    Over,
+}
+
+/// Where the content of the current record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Params,
+    Body,
+    Skipped,
+}
+
+/// The reader of one connection at a time.
+#[derive(Debug)]
+pub struct Reader {
+    input: Input,
+    phase: Phase,
+    content: Content,
+    /// Content of the current record that wasn't consumed.
+    left: usize,
+    /// Padding that follows it.
+    padding: usize,
+    id: u16,
+    keep: bool,
+    /// Whether STDIN isn't the last stream of the request (FCGI_FILTER).
+    more_streams: bool,
+    answers: Vec<u8>,
+    limits: ParamsLimits,
+    capacity: Capacity,
+}
+
+impl Reader {
+    /// A reader with its buffer.
+    #[must_use]
+    pub fn new(limits: ParamsLimits, capacity: Capacity) -> Self {
+        Self {
+            input: Input::new(limits.bytes),
+            phase: Phase::Idle,
+            content: Content::Skipped,
+            left: 0,
+            padding: 0,
+            id: 0,
+            keep: false,
+            more_streams: false,
+            answers: Vec::new(),
+            limits,
+            capacity,
+        }
+    }
+
+    /// Forgets everything: the bytes to come are those of another connection.
+    pub fn reset(&mut self) {
+        self.input.clear();
+        (self.phase, self.left, self.padding, self.keep) = (Phase::Idle, 0, 0, false);
+    }
+
+    /// Ends the request: its parameters go, what still comes of its body is skipped.
+    pub fn next_request(&mut self) {
+        (self.phase, self.content, self.keep) = (Phase::Idle, Content::Skipped, false);
+        self.input.rewind();
+    }
+
+    /// The parameters, from `Step::Request` until `next_request` or `reset`.
+    #[must_use]
+    pub fn params(&self) -> &Params {
+        self.input.params()
+    }
+
+    /// The request's id.
+    #[must_use]
+    pub fn id(&self) -> u16 {
+        self.id
+    }
+
+    /// Whether the client wants to keep the connection.
+    #[must_use]
+    pub fn keep(&self) -> bool {
+        self.keep
+    }
+
+    /// Whether all input of the request was read.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.phase == Phase::Over && !self.more_streams
+    }
+
+    /// Whether the stream is between two records, with no byte in hand.
+    #[must_use]
+    pub fn at_rest(&self) -> bool {
+        self.left == 0 && self.padding == 0 && !self.has_bytes()
+    }
+
+    /// Whether received bytes wait.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        !self.input.unread().is_empty()
+    }
+
+    /// Whether a request (or a management record) has begun to arrive and isn't complete.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.phase != Phase::Idle || self.has_bytes()
+    }
+
+    /// Replies to management records and to requests that aren't served, to be sent before the next `advance`.
+    #[must_use]
+    pub fn answers(&self) -> &[u8] {
+        &self.answers
+    }
+
+    /// Room to receive into; never empty.
+    pub fn room(&mut self) -> &mut [u8] {
+        self.input.room()
+    }
+
+    /// Notes that so many bytes were received into the room.
+    pub fn filled(&mut self, count: usize) {
+        self.input.filled(count);
+    }
+
+    /// Body bytes of the current record that weren't taken.
+    #[must_use]
+    pub fn body_left(&self) -> usize {
+        if self.content == Content::Body { self.left } else { 0 }
+    }
+
+    /// Takes body bytes in hand; how many (0: receive more).
+    pub fn take_body(&mut self, into: &mut [u8]) -> usize {
+        let most = into.len().min(self.body_left());
+        let count = self.input.take(&mut into[..most]);
+        self.left -= count;
+        count
+    }
+
+    /// Drops body bytes in hand; how many.
+    pub fn drop_body(&mut self) -> usize {
+        let count = self.body_left().min(self.input.unread().len());
+        self.input.consume(count);
+        self.left -= count;
+        count
+    }
+
+    /// Notes that the next body bytes, at most `body_left` with none in hand, were received elsewhere.
+    pub fn body_received(&mut self, count: usize) {
+        self.left -= count.min(self.body_left());
+    }
+
+    /// Reads on in what was received.
+    ///
+    /// # Errors
+    /// The stream makes no sense or is too much; the connection is to be closed.
+    pub fn advance(&mut self) -> Result<Step, Refusal> {
+        self.answers.clear();
+        loop {
+            if self.phase == Phase::Over {
+                return Ok(Step::End);
+            }
+            if self.content == Content::Body && self.left > 0 {
+                return Ok(Step::Body);
+            }
+            if !self.finish_record() {
+                return Ok(Step::More);
+            }
+            let Some(header) = self.input.header() else { return Ok(Step::More) };
+            let header = Header::decode(header).map_err(Refusal::Version)?;
+            if let Some(step) = self.on_record(header)? {
+                return Ok(step);
+            }
+        }
+    }
+
+    /// Consumes the rest of a record that isn't the body's; whether all of it was here.
+    fn finish_record(&mut self) -> bool {
+        let count = self.left.min(self.input.unread().len());
+        match self.content {
+            Content::Params => self.input.append_params(count),
+            Content::Body | Content::Skipped => self.input.consume(count),
+        }
+        self.left -= count;
+        self.left == 0 && self.finish_padding()
+    }
+
+    fn finish_padding(&mut self) -> bool {
+        let count = self.padding.min(self.input.unread().len());
+        self.input.consume(count);
+        self.padding -= count;
+        self.padding == 0
+    }
+
+    fn on_record(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
+        if header.id == 0 {
+            return self.on_management(header);
+        }
+        match self.phase {
+            Phase::Idle if header.kind == Kind::BeginRequest => self.on_begin(header),
+            Phase::Params if header.id == self.id => self.on_params(header),
+            Phase::Body if header.id == self.id => self.on_body(header),
+            Phase::Params | Phase::Body if header.kind == Kind::BeginRequest => {
+                self.enter(header, Content::Skipped);
+                self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::CantMultiplex));
+                Ok(Some(Step::Answer { last: false }))
+            }
+            // A record of a request that isn't active is ignored (section 3.3).
+            _ => {
+                self.enter(header, Content::Skipped);
+                Ok(None)
+            }
+        }
+    }
+
+    fn on_management(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
+        match header.kind {
+            Kind::GetValues => {
+                if usize::from(header.content) > MOST_WHOLE {
+                    return Err(Refusal::GetValues);
+                }
+                let Some(query) = whole(self.input.unread(), header) else { return Ok(Some(Step::More)) };
+                if !answer_get_values(query, self.capacity, &mut self.answers) {
+                    return Err(Refusal::GetValues);
+                }
+            }
+            Kind::GetValuesResult | Kind::UnknownType | Kind::Other(_) => answer_unknown_type(header.kind, &mut self.answers),
+            kind => return Err(Refusal::NoId(kind)),
+        }
+        self.enter(header, Content::Skipped);
+        Ok(Some(Step::Answer { last: false }))
+    }
+
+    fn on_begin(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
+        if header.content != 8 {
+            return Err(Refusal::BeginLength(header.content));
+        }
+        let Some(&[role1, role0, flags, ..]) = whole(self.input.unread(), header) else { return Ok(Some(Step::More)) };
+        let keep = flags & FLAG_KEEP_CONN != 0;
+        self.enter(header, Content::Skipped);
+        let Some(role) = role_name(u16::from_be_bytes([role1, role0])) else {
+            self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::UnknownRole));
+            return Ok(Some(Step::Answer { last: !keep }));
+        };
+        self.input.forget_params();
+        self.input.set_role(role);
+        (self.phase, self.id, self.keep) = (Phase::Params, header.id, keep);
+        self.more_streams = role == FILTER;
+        Ok(None)
+    }
+
+    fn on_params(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
+        match header.kind {
+            Kind::Params if header.content > 0 => {
+                if self.input.params_len() + usize::from(header.content) > self.limits.bytes {
+                    return Err(Refusal::ParamsTooLarge(self.limits.bytes));
+                }
+                self.enter(header, Content::Params);
+                Ok(None)
+            }
+            Kind::Params => {
+                self.enter(header, Content::Skipped);
+                self.finish_padding();
+                self.input.seal(self.limits.pairs)?;
+                self.phase = Phase::Body;
+                Ok(Some(Step::Request))
+            }
+            Kind::AbortRequest => {
+                self.enter(header, Content::Skipped);
+                self.phase = Phase::Idle;
+                self.input.forget_params();
+                self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::RequestComplete));
+                Ok(Some(Step::Answer { last: !self.keep }))
+            }
+            kind => Err(Refusal::OutOfOrder(kind)),
+        }
+    }
+
+    fn on_body(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
+        match header.kind {
+            Kind::Stdin if header.content > 0 => {
+                self.enter(header, Content::Body);
+                Ok(None)
+            }
+            Kind::Stdin => {
+                self.end_input(header);
+                Ok(Some(Step::End))
+            }
+            Kind::AbortRequest => {
+                self.end_input(header);
+                Ok(Some(Step::Abort))
+            }
+            Kind::BeginRequest => Err(Refusal::OutOfOrder(header.kind)),
+            _ => {
+                self.enter(header, Content::Skipped);
+                Ok(None)
+            }
+        }
+    }
+
+    fn end_input(&mut self, header: Header) {
+        self.enter(header, Content::Skipped);
+        self.finish_record();
+        self.phase = Phase::Over;
+    }
+
+    /// Consumes a header; the record's content comes next.
+    fn enter(&mut self, header: Header, content: Content) {
+        self.input.consume(HEADER_LEN);
+        (self.left, self.padding) = (usize::from(header.content), usize::from(header.padding));
+        self.content = content;
+    }
+}
+
+const FILTER: &[u8] = b"FILTER";
+
+/// The roles that php-fpm serves, and serves alike.
+fn role_name(role: u16) -> Option<&'static [u8]> {
+    match role {
+        1 => Some(b"RESPONDER"),
+        2 => Some(b"AUTHORIZER"),
+        3 => Some(FILTER),
+        _ => None,
+    }
+}
+
+/// The content of the record at the head of `unread`, if all of it is there.
+fn whole(unread: &[u8], header: Header) -> Option<&[u8]> {
+    unread.get(HEADER_LEN..HEADER_LEN + usize::from(header.content))
+}

@@ -1,0 +1,92 @@
+//! The program that this library was loaded into: how to start it again, and where its PHP lives.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// How the library came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Door {
+    /// The patched php-cgi loaded it.
+    Patched,
+    /// LD_PRELOAD put this file into a stock php-cgi.
+    Preload(PathBuf),
+}
+
+/// What is known of the host before PHP starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// Absolute path, as it was found at the first start: an upgrade replaces what stands there.
+    pub program: PathBuf,
+    /// The way in.
+    pub door: Door,
+    /// The arguments, the program's name first.
+    pub args: Vec<OsString>,
+    /// `8.2.32`.
+    pub php_version: String,
+    /// PHP_PREFIX.
+    pub php_prefix: PathBuf,
+    /// Where php-fpm.conf is by default.
+    pub sysconf_dir: PathBuf,
+    /// In front of a relative pid file or error log.
+    pub local_state_dir: PathBuf,
+}
+
+impl Host {
+    /// The absolute path of the program, from the name it was called by.
+    #[must_use]
+    pub fn find_program(name: &Path) -> PathBuf {
+        let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        if name.components().count() > 1 {
+            return here.join(name);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| here.join(dir).join(name)).find(|file| file.is_file());
+        found.or_else(|| std::fs::read_link("/proc/self/exe").ok()).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// The default configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> PathBuf {
+        self.sysconf_dir.join("php-fpm.conf")
+    }
+
+    /// `LD_PRELOAD` for starting the program again, with what else was in there; nothing for the patched door.
+    #[must_use]
+    pub fn preload(&self) -> Option<OsString> {
+        let Door::Preload(library) = &self.door else { return None };
+        let mut list = library.clone().into_os_string();
+        if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|o| !o.is_empty()) {
+            list.push(":");
+            list.push(others);
+        }
+        Some(list)
+    }
+}
+
+/// `LD_PRELOAD` without this library: programs that scripts start must not inherit it.
+#[must_use]
+pub fn without_library(list: &str, library: &Path) -> Option<String> {
+    let same = |entry: &str| std::fs::canonicalize(entry).ok() == std::fs::canonicalize(library).ok();
+    let entries = list.split([':', ' ']).filter(|e| !e.is_empty() && !(Path::new(e) == library || same(e)));
+    let rest: Vec<&str> = entries.collect();
+    (!rest.is_empty()).then(|| rest.join(":"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_entry_leaves_the_preload_list() {
+        let ours = Path::new("/opt/lib/cgi-fpm.so");
+        assert_eq!(without_library("/opt/lib/cgi-fpm.so", ours), None);
+        assert_eq!(without_library("/a/jemalloc.so:/opt/lib/cgi-fpm.so b.so", ours), Some("/a/jemalloc.so:b.so".to_owned()));
+    }
+
+    #[test]
+    fn a_relative_name_becomes_absolute() {
+        assert!(Host::find_program(Path::new("./php-cgi")).is_absolute());
+        assert!(Host::find_program(Path::new("sh")).ends_with("sh"));
+    }
+}

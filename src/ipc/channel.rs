@@ -1,0 +1,131 @@
+//! A message channel: JSON in SOCK_SEQPACKET messages, never blocking, in order, however slow the other side is.
+
+use std::collections::VecDeque;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::sys::message::{self, Received};
+
+/// Longest message; more is refused by the kernel's flags, not cut.
+const LONGEST: usize = 16 * 1024;
+
+/// One side of a channel: sends `S`, receives `R`.
+#[derive(Debug)]
+pub struct Channel<S, R> {
+    fd: OwnedFd,
+    waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    kinds: PhantomData<fn(S) -> R>,
+}
+
+/// What `Channel::receive` found.
+#[derive(Debug)]
+pub enum Incoming<R> {
+    /// A message and its descriptors.
+    Message(R, Vec<OwnedFd>),
+    /// None at the moment.
+    Nothing,
+    /// The other side has gone or speaks nonsense.
+    Gone,
+}
+
+impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
+    /// Over one end of a `message::pair`.
+    #[must_use]
+    pub fn new(fd: OwnedFd) -> Self {
+        Self { fd, waiting: VecDeque::new(), kinds: PhantomData }
+    }
+
+    /// Sends, or queues what the kernel can't take now. A lost peer is noticed by `receive`.
+    pub fn send(&mut self, message: &S, fds: Vec<OwnedFd>) {
+        let Ok(bytes) = serde_json::to_vec(message) else { return };
+        self.waiting.push_back((bytes, fds));
+        self.flush();
+    }
+
+    /// Sends what was queued, as far as it goes; call it when the descriptor is writable.
+    pub fn flush(&mut self) {
+        while let Some((bytes, fds)) = self.waiting.front() {
+            let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            match message::send(&self.fd, bytes, &raw) {
+                Err(e) if retriable(&e) => return,
+                Ok(()) | Err(_) => drop(self.waiting.pop_front()),
+            }
+        }
+    }
+
+    /// Whether messages wait for the other side to read.
+    #[must_use]
+    pub fn is_backed_up(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Takes one message.
+    pub fn receive(&mut self) -> Incoming<R> {
+        let mut buffer = [0u8; LONGEST];
+        match message::receive(&self.fd, &mut buffer) {
+            Ok(Received::Nothing) => Incoming::Nothing,
+            Ok(Received::Message(length, fds)) => match serde_json::from_slice(&buffer[..length]) {
+                Ok(message) => Incoming::Message(message, fds),
+                Err(_) => Incoming::Gone,
+            },
+            Ok(Received::Gone) | Err(_) => Incoming::Gone,
+        }
+    }
+
+    /// Gives the descriptor up, for the next image of this program.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+}
+
+fn retriable(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS))
+}
+
+impl<S, R> AsFd for Channel<S, R> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ToSupervisor, ToZygote};
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_order_past_what_the_kernel_holds() {
+        let (a, b) = message::pair().unwrap();
+        let mut supervisor = Channel::<ToZygote, ToSupervisor>::new(a);
+        let mut zygote = Channel::<ToSupervisor, ToZygote>::new(b);
+        for slot in 0..2000 {
+            supervisor.send(&ToZygote::Fork { pool: 0, slot }, Vec::new());
+        }
+        assert!(supervisor.is_backed_up());
+        let mut next = 0;
+        while next < 2000 {
+            match zygote.receive() {
+                Incoming::Message(message, _) => {
+                    assert_eq!(message, ToZygote::Fork { pool: 0, slot: next });
+                    next += 1;
+                }
+                Incoming::Nothing => supervisor.flush(),
+                Incoming::Gone => panic!("gone"),
+            }
+        }
+        drop(supervisor);
+        assert!(matches!(zygote.receive(), Incoming::Gone));
+    }
+
+    #[test]
+    fn nonsense_is_the_end_of_a_channel() {
+        let (a, b) = message::pair().unwrap();
+        message::send(&a, b"{\"Fork\":", &[]).unwrap();
+        assert!(matches!(Channel::<ToSupervisor, ToZygote>::new(b).receive(), Incoming::Gone));
+    }
+}

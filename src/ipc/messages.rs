@@ -1,0 +1,104 @@
+//! The messages.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::process::Exit;
+
+/// Supervisor to zygote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToZygote {
+    /// Fork a worker into that slot. With two descriptors: its stdout and stderr.
+    Fork {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+    },
+    /// Workers take nothing new (the generation's eventfd tells them); parked connections go to the successor:
+    /// one descriptor per pool named here, the sending end of a link into the successor's zygote.
+    Drain {
+        /// Indices of pools, in the order of the descriptors.
+        pools: Vec<usize>,
+    },
+    /// One descriptor: the receiving end of a link from a predecessor's pool.
+    Adopt {
+        /// Index of the pool here.
+        pool: usize,
+    },
+    /// A signal for the worker in that slot.
+    Signal {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+        /// The signal's number.
+        signal: i32,
+    },
+    /// One descriptor: the log, opened anew.
+    Log,
+    /// Nothing more is wanted: pass on what the links still hold and leave.
+    Leave,
+}
+
+/// Zygote to supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToSupervisor {
+    /// PHP has started.
+    Ready,
+    /// PHP can't be started; the reason.
+    Failed(String),
+    /// A worker exists.
+    Forked {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+        /// Its pid.
+        pid: i32,
+    },
+    /// fork() failed with that errno.
+    ForkFailed {
+        /// Index of the pool.
+        pool: usize,
+        /// The slot.
+        slot: u32,
+        /// Why.
+        errno: i32,
+    },
+    /// What a worker said.
+    Worker {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+        /// What.
+        says: WorkerSays,
+    },
+    /// A worker has ended.
+    Exited {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+        /// Its pid.
+        pid: i32,
+        /// How.
+        exit: Exit,
+    },
+}
+
+/// Worker to zygote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerSays {
+    /// It waits for requests.
+    Accepting,
+    /// It takes nothing new and is about to exit.
+    Left,
+}
+
+/// Zygote to worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// One descriptor: the log, opened anew.
+    Log,
+}

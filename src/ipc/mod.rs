@@ -1,0 +1,10 @@
+//! What supervisor, zygotes and workers say to each other: one enum per direction, whole messages, descriptors beside them.
+#![forbid(unsafe_code)]
+
+mod channel;
+mod messages;
+mod spec;
+
+pub use channel::{Channel, Incoming};
+pub use messages::{ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub use spec::{PoolSpec, ZygoteSpec};

@@ -1,0 +1,47 @@
+//! What a zygote is given when it is started, in a memfd: its pools and the numbers of its descriptors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Pool;
+use crate::engine::EngineOptions;
+use crate::sys::ids::Identity;
+
+/// A zygote's life in one value. Nothing is read from the configuration file again: a generation is a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ZygoteSpec {
+    /// Unique in its generation, for messages.
+    pub group: String,
+    /// The generation's number, for messages and the title.
+    pub generation: u32,
+    /// Who to become before PHP starts; `None`: stay (not root, or a group of several users).
+    pub identity: Option<Identity>,
+    /// How to start PHP.
+    pub engine: EngineOptions,
+    /// Its channel to the supervisor.
+    pub control_fd: i32,
+    /// Readable from the moment its generation drains.
+    pub drain_fd: i32,
+    /// The error log.
+    pub log_fd: Option<i32>,
+    /// Its pools.
+    pub pools: Vec<PoolSpec>,
+    /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
+    pub nofile: (u64, u64),
+}
+
+/// One pool of a zygote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PoolSpec {
+    /// The section.
+    pub config: Pool,
+    /// Its listening sockets.
+    pub listen_fds: Vec<i32>,
+    /// Its scoreboard and the number of slots in it.
+    pub scoreboard_fd: i32,
+    /// Number of slots.
+    pub slots: u32,
+    /// Who its workers become; `None`: stay.
+    pub identity: Option<Identity>,
+    /// `listen.allowed_clients` and the like stay in `config`.
+    pub environment: Vec<(String, String)>,
+}

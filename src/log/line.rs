@@ -1,0 +1,53 @@
+//! The form of a line: `[23-Nov-2026 10:00:00] NOTICE: text`, with microseconds and the pid at level debug.
+
+use super::Level;
+use crate::sys::clock;
+
+/// php-fpm's name of a level.
+fn name(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "DEBUG",
+        Level::Notice => "NOTICE",
+        Level::Warning => "WARNING",
+        Level::Error => "ERROR",
+        Level::Alert => "ALERT",
+    }
+}
+
+/// `LEVEL: text`, as syslog gets it.
+pub(super) fn bare(level: Level, text: &str) -> String {
+    format!("{}: {text}", name(level))
+}
+
+/// The whole line with its newline. Control characters that would forge or hide lines are escaped.
+pub(super) fn stamped(level: Level, text: &str, debug: bool) -> String {
+    let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
+    let who = if debug { format!("pid {}, fpm(), line 1: ", std::process::id()) } else { String::new() };
+    let text: String = text.chars().flat_map(escape).collect();
+    format!("[{}{micros}] {}: {who}{text}\n", clock::local_stamp(), name(level))
+}
+
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let plain = !c.is_control() || c == '\t';
+    let escaped = (!plain).then(|| c.escape_default()).into_iter().flatten();
+    plain.then_some(c).into_iter().chain(escaped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_date_level_and_text() {
+        let line = stamped(Level::Notice, "fpm is running, pid 1", false);
+        assert!(line.ends_with("] NOTICE: fpm is running, pid 1\n"), "{line}");
+        assert_eq!(line.find(']'), Some(21), "{line}");
+    }
+
+    #[test]
+    fn a_text_can_not_forge_a_second_line() {
+        let line = stamped(Level::Error, "a\n[x] NOTICE: b", false);
+        assert_eq!(line.matches('\n').count(), 1);
+        assert!(line.contains("a\\n[x]"));
+    }
+}

@@ -1,0 +1,110 @@
+//! The error log of this process: one line per message, in php-fpm's form.
+#![forbid(unsafe_code)]
+
+mod line;
+mod sink;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use once_cell::sync::Lazy;
+use parking_lot::Mutex;
+
+pub use crate::config::LogLevel as Level;
+pub use sink::Sink;
+
+/// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
+static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
+
+#[derive(Debug)]
+struct Log {
+    sink: Sink,
+    level: Level,
+    /// Start-up messages also go to stderr while the sink is another.
+    echo: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { sink: Sink::Stderr, level: Level::Notice, echo: false }
+    }
+}
+
+/// Sets the least severe level that is logged.
+pub fn set_level(level: Level) {
+    LOG.lock().level = level;
+}
+
+/// Where lines go from now on. `echo`: to stderr as well, as during start-up.
+pub fn set_sink(sink: Sink, echo: bool) {
+    let mut log = LOG.lock();
+    log.sink = sink;
+    log.echo = echo;
+}
+
+/// Start-up is over: stderr hears no more unless it is the log.
+pub fn stop_echo() {
+    LOG.lock().echo = false;
+}
+
+/// A duplicate of the log's descriptor, for another process.
+#[must_use]
+pub fn descriptor() -> Option<OwnedFd> {
+    LOG.lock().sink.descriptor()
+}
+
+/// The log was opened anew by the supervisor: lines go there.
+pub fn replace_descriptor(fd: OwnedFd) {
+    LOG.lock().sink = Sink::File(fd.into());
+}
+
+/// Opens a log file for appending, mode 0600 like php-fpm's.
+///
+/// # Errors
+/// Those of open.
+pub fn open(path: &Path) -> std::io::Result<Sink> {
+    Sink::open(path)
+}
+
+/// One message.
+pub fn message(level: Level, text: &str) {
+    let log = LOG.lock();
+    if level < log.level {
+        return;
+    }
+    let debug = log.level == Level::Debug;
+    log.sink.write(level, text, debug);
+    if log.echo && level >= Level::Notice {
+        Sink::Stderr.write(level, text, debug);
+    }
+}
+
+/// A NOTICE.
+pub fn notice(text: impl AsRef<str>) {
+    message(Level::Notice, text.as_ref());
+}
+
+/// A WARNING.
+pub fn warning(text: impl AsRef<str>) {
+    message(Level::Warning, text.as_ref());
+}
+
+/// An ERROR.
+pub fn error(text: impl AsRef<str>) {
+    message(Level::Error, text.as_ref());
+}
+
+/// A DEBUG line.
+pub fn debug(text: impl AsRef<str>) {
+    message(Level::Debug, text.as_ref());
+}
+
+/// A line as it is: a worker's own output where the pool wants it undecorated.
+pub fn raw(line: &str) {
+    LOG.lock().sink.write_raw(line);
+}
+
+/// Text for stderr alone, as Zend prints its own errors.
+pub fn to_stderr(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}

@@ -1,0 +1,87 @@
+//! Where log lines go: stderr, a file, or syslog.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::{Level, line};
+
+/// A place for lines.
+#[derive(Debug)]
+pub enum Sink {
+    /// Descriptor 2, whatever stands there.
+    Stderr,
+    /// A file opened for appending.
+    File(File),
+    /// The system's log, by ident and facility number.
+    Syslog(String, i32),
+}
+
+impl Sink {
+    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+        // Re-opening these by name fails where they are sockets or belong to another user: they are what stands at 2.
+        if matches!(path.to_str(), Some("/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2")) {
+            return Ok(Self::Stderr);
+        }
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self::File)
+    }
+
+    pub(super) fn descriptor(&self) -> Option<OwnedFd> {
+        match self {
+            Self::Stderr => std::io::stderr().as_fd().try_clone_to_owned().ok(),
+            Self::File(file) => file.try_clone().ok().map(OwnedFd::from),
+            Self::Syslog(..) => None,
+        }
+    }
+
+    /// A line that can't be written has nowhere else to go.
+    pub(super) fn write(&self, level: Level, text: &str, debug: bool) {
+        let _ = match self {
+            Self::Stderr => std::io::stderr().write_all(line::stamped(level, text, debug).as_bytes()),
+            Self::File(file) => (&*file).write_all(line::stamped(level, text, debug).as_bytes()),
+            Self::Syslog(ident, facility) => {
+                to_syslog(ident, *facility, level, text);
+                Ok(())
+            }
+        };
+    }
+
+    pub(super) fn write_raw(&self, line: &str) {
+        let line = format!("{line}\n");
+        let _ = match self {
+            Self::Stderr => std::io::stderr().write_all(line.as_bytes()),
+            Self::File(file) => (&*file).write_all(line.as_bytes()),
+            Self::Syslog(ident, facility) => {
+                to_syslog(ident, *facility, Level::Notice, line.trim_end());
+                Ok(())
+            }
+        };
+    }
+}
+
+fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {
+    use syslog::{Facility, Formatter3164};
+    let index = usize::try_from(facility >> 3).unwrap_or(3);
+    let formatter = Formatter3164 {
+        facility: FACILITIES.get(index).copied().unwrap_or(Facility::LOG_DAEMON),
+        hostname: None,
+        process: ident.to_owned(),
+        pid: std::process::id(),
+    };
+    let Ok(mut writer) = syslog::unix(formatter) else { return };
+    let text = line::bare(level, text);
+    let _ = match level {
+        Level::Debug => writer.debug(text),
+        Level::Notice => writer.notice(text),
+        Level::Warning => writer.warning(text),
+        Level::Error => writer.err(text),
+        Level::Alert => writer.alert(text),
+    };
+}
+
+const FACILITIES: [syslog::Facility; 8] = {
+    use syslog::Facility::{LOG_AUTH, LOG_DAEMON, LOG_KERN, LOG_LPR, LOG_MAIL, LOG_NEWS, LOG_SYSLOG, LOG_USER};
+    [LOG_KERN, LOG_USER, LOG_MAIL, LOG_DAEMON, LOG_AUTH, LOG_SYSLOG, LOG_LPR, LOG_NEWS]
+};

@@ -1,0 +1,68 @@
+//! `php-cgi --fpm` from its arguments to its exit status, over whatever engine it is given.
+#![forbid(unsafe_code)]
+
+use std::os::fd::RawFd;
+
+use crate::cli::{self, Command, ExitCode, Options, Role};
+use crate::engine::{Engine, Topic};
+use crate::host::Host;
+use crate::ipc::ZygoteSpec;
+use crate::sys::{fd, shared};
+use crate::{config, log, supervisor, zygote};
+
+/// Runs; returns the exit status.
+#[must_use]
+pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
+    let arguments = host.args.get(1..).unwrap_or_default();
+    match cli::parse(arguments) {
+        Ok(Command::Run(options)) => supervisor::start(host, options),
+        Ok(Command::Test { dump, options }) => test(&host, &options, dump),
+        Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
+        Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
+        Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
+        Ok(Command::Help) => usage(&host, ExitCode::Ok),
+        Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, engine),
+        Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, &options, fd),
+        Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
+        Err(cli::Usage) => usage(&host, ExitCode::Usage),
+    }
+}
+
+/// php-fpm prints its usage to stdout, asked or not.
+fn usage(host: &Host, code: ExitCode) -> i32 {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), cli::usage("php-fpm", &host.php_prefix).as_bytes());
+    code as i32
+}
+
+fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
+    match engine.describe(topic, &options.engine) {
+        Ok(()) => ExitCode::Ok as i32,
+        Err(e) => {
+            log::error(e.to_string());
+            ExitCode::Software as i32
+        }
+    }
+}
+
+/// `-t`, `-tt`.
+fn test(host: &Host, options: &Options, dump: bool) -> i32 {
+    let load = supervisor::load_options(host, options);
+    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(dump));
+    let (messages, code) = match tested {
+        Ok(messages) => (messages, ExitCode::Ok),
+        Err(e) => (e.messages, ExitCode::Config),
+    };
+    supervisor::say(&messages);
+    code as i32
+}
+
+fn start_zygote(raw: RawFd, engine: &mut impl Engine) -> i32 {
+    let spec = fd::adopt(raw).and_then(shared::content_of).and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
+    match spec {
+        Ok(spec) => zygote::run(spec, engine),
+        Err(e) => {
+            log::error(format!("a zygote is started by the supervisor only: {e}"));
+            ExitCode::Usage as i32
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A new image takes over: sockets, zygotes and scoreboards that the former one left open. All is looked at before
+//! anything is changed.
+
+use std::io;
+use std::os::fd::{AsFd, RawFd};
+
+use nix::unistd::Pid;
+
+use super::output::Source;
+use super::runtime::{GroupRuntime, Runtime, Runtimes, ZygoteProcess};
+use super::sockets::{Listener, Sockets};
+use super::state::{GroupState, RuntimeState, State};
+use crate::ipc::Channel;
+use crate::log;
+use crate::scoreboard::Scoreboard;
+use crate::sys::fd;
+
+/// What was taken over.
+#[derive(Debug)]
+pub struct Adopted {
+    /// Listening sockets.
+    pub sockets: Sockets,
+    /// Generations.
+    pub runtimes: Runtimes,
+    /// Pipes.
+    pub outputs: Vec<(std::os::fd::OwnedFd, Source)>,
+}
+
+/// Takes over what the state names.
+///
+/// # Errors
+/// A descriptor that isn't there or isn't what it should be.
+pub fn adopt(state: &State) -> io::Result<Adopted> {
+    let sockets = adopt_sockets(&state.sockets)?;
+    let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
+    let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
+    Ok(Adopted { sockets, runtimes, outputs: outputs.collect::<io::Result<_>>()? })
+}
+
+fn adopt_sockets(list: &[(String, RawFd)]) -> io::Result<Sockets> {
+    let mut sockets = Sockets::default();
+    for (name, raw) in list {
+        let fd = fd::adopt(*raw)?;
+        log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
+        sockets.all.push(Listener { name: name.clone(), fd, wanted: false });
+    }
+    Ok(sockets)
+}
+
+fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
+    let groups = state.groups.iter().map(adopt_group).collect::<io::Result<_>>()?;
+    Ok(Runtime { drain: fd::adopt(state.drain)?, groups })
+}
+
+fn adopt_group(state: &GroupState) -> io::Result<GroupRuntime> {
+    let zygote = match state.zygote {
+        Some((pid, raw)) => Some(ZygoteProcess { pid: Pid::from_raw(pid), channel: Channel::new(fd::adopt(raw)?) }),
+        None => None,
+    };
+    let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
+        let fd = fd::adopt(*raw)?;
+        let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
+        Ok((fd, board))
+    });
+    Ok(GroupRuntime { spec: state.spec.clone(), zygote, boards: boards.collect::<io::Result<_>>()? })
+}

@@ -1,0 +1,256 @@
+//! From the command line to a running supervisor; and again, behind the exec of a reload.
+
+use std::collections::{HashMap, VecDeque};
+use std::io::IsTerminal;
+use std::os::fd::{OwnedFd, RawFd};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::adopt::{self, Adopted};
+use super::daemon::{self, Side};
+use super::poller::Poller;
+use super::reload::Reload;
+use super::runtime::{Runtime, Runtimes};
+use super::sockets::Sockets;
+use super::state::State;
+use super::{Supervisor, resolve};
+use crate::cli::{ExitCode, Options};
+use crate::config::{self, Config, ConfigError, Global, LoadOptions, Message, Messages};
+use crate::host::Host;
+use crate::log;
+use crate::plan::fleet::Fleet;
+use crate::sys::{clock, fd, process, shared, signal, title};
+
+/// What the configuration is read with.
+#[must_use]
+pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
+    let mut load = options.load_options();
+    load.php_prefix.clone_from(&host.php_prefix);
+    load.local_state_dir.clone_from(&host.local_state_dir);
+    load.php_version.clone_from(&host.php_version);
+    load
+}
+
+/// Logs what the reading of a configuration had to say.
+pub fn say(messages: &Messages) {
+    for message in &messages.lines {
+        match message {
+            Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
+            Message::Stderr(text) => log::to_stderr(text),
+        }
+    }
+}
+
+/// The error log that the configuration names. `None`: stderr, in the foreground on a terminal or with `-O`.
+///
+/// # Errors
+/// A line for the log.
+pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, String> {
+    let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
+    if to_stderr {
+        return Ok(None);
+    }
+    if global.error_log.to_str().is_some_and(|p| p.eq_ignore_ascii_case("syslog")) {
+        return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
+    }
+    let failed = |e: std::io::Error| format!("failed to open error_log ({}): {e}", global.error_log.display());
+    log::open(&global.error_log).map(Some).map_err(failed)
+}
+
+/// First start. Returns the exit status, of the supervisor or of the process that started it into the background.
+#[must_use]
+pub fn start(host: Host, options: Options) -> i32 {
+    daemon::fill_streams();
+    fd::close_on_exec_from(3);
+    match try_start(host, options) {
+        Ok(status) => status,
+        Err(code) => code as i32,
+    }
+}
+
+fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
+    let load = load_options(&host, &options);
+    let config = load_config(&host, &options, &load)?;
+    if let Some(sink) = open_log(&config.global, &options).map_err(fatal)? {
+        log::set_sink(sink, true);
+    }
+    let starter = if config.global.daemonize {
+        match daemon::daemonize().map_err(|e| fatal(format!("unable to go into the background: {e}")))? {
+            Side::Starter(status) => return Ok(status),
+            Side::Supervisor(tell) => Some(tell),
+        }
+    } else {
+        None
+    };
+    let _ = signal::block_all();
+    let result = first_generation(host, options, config, &load);
+    match result {
+        Ok(mut supervisor) => {
+            if starter.is_some() {
+                daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
+            }
+            log::stop_echo();
+            supervisor.starter = starter;
+            log::notice(format!("fpm is running, pid {}", std::process::id()));
+            Ok(supervisor.run())
+        }
+        Err(line) => {
+            let code = fatal(line);
+            if let Some(tell) = starter {
+                daemon::tell(tell, code as u8);
+            }
+            Err(code)
+        }
+    }
+}
+
+fn fatal(line: String) -> ExitCode {
+    log::error(line);
+    log::error("FPM initialization failed");
+    ExitCode::Config
+}
+
+fn load_config(host: &Host, options: &Options, load: &LoadOptions) -> Result<Config, ExitCode> {
+    match config::load(&options.config_path(&host.config_file()), load) {
+        Ok(loaded) => {
+            log::set_level(loaded.config.global.log_level);
+            say(&loaded.messages);
+            Ok(loaded.config)
+        }
+        Err(ConfigError { messages, .. }) => {
+            say(&messages);
+            Err(ExitCode::Config)
+        }
+    }
+}
+
+fn first_generation(host: Host, options: Options, config: Config, load: &LoadOptions) -> Result<Supervisor, String> {
+    process::become_subreaper().map_err(|e| e.to_string())?;
+    let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+    // Pipes of all workers and sockets of all pools are open here.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
+    let fleet = Fleet::new(millis(config.global.process_control_timeout));
+    let mut supervisor = Supervisor {
+        host,
+        options,
+        fleet,
+        runtimes: Runtimes::new(),
+        sockets: Sockets::default(),
+        poller: Poller::new().map_err(|e| e.to_string())?,
+        outputs: HashMap::new(),
+        reload: Reload::default(),
+        starter: None,
+        nofile,
+        pending: VecDeque::new(),
+        exit: None,
+        config,
+    };
+    supervisor.begin_generation(load)?;
+    if let Some(path) = &supervisor.config.global.pid {
+        daemon::write_pid_file(path).map_err(|e| format!("Unable to create the PID file ({}).: {e}", path.display()))?;
+    }
+    title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));
+    Ok(supervisor)
+}
+
+impl Supervisor {
+    /// Sockets, scoreboards and a place in the fleet for what the configuration says.
+    fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
+        self.sockets.forget_wishes();
+        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets)?;
+        let runtime = Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
+        let id = self.fleet.begin_generation(clock::now(), &runtime.plans());
+        self.runtimes.insert(id, runtime);
+        Ok(())
+    }
+}
+
+/// Behind the exec of a reload: takes over, then starts the next generation. If that can't be, the present one serves on.
+#[must_use]
+pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
+    let read = fd::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
+    let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
+    let (state, adopted) = match state.and_then(|s| adopted(&s).map(|a| (s, a))) {
+        Ok(both) => both,
+        Err(e) => {
+            log::error(format!("can't carry on from the former supervisor's state: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    host.program.clone_from(&state.program);
+    let Adopted { sockets, runtimes, outputs } = adopted;
+    let poller = match Poller::new() {
+        Ok(poller) => poller,
+        Err(e) => {
+            log::error(format!("the supervisor can't wait for events: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    let mut supervisor = Supervisor {
+        host,
+        options,
+        config: state.config,
+        fleet: state.fleet,
+        runtimes,
+        sockets,
+        poller,
+        outputs: HashMap::new(),
+        reload: Reload::default(),
+        starter: None,
+        nofile: state.nofile,
+        pending: VecDeque::new(),
+        exit: None,
+    };
+    supervisor.carry_on(outputs);
+    supervisor.run()
+}
+
+fn adopted(state: &State) -> Result<Adopted, String> {
+    let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
+    log::set_level(state.config.global.log_level);
+    if let Some(fd) = log {
+        log::replace_descriptor(fd);
+    }
+    state.validate()?;
+    adopt::adopt(state).map_err(|e| e.to_string())
+}
+
+impl Supervisor {
+    fn carry_on(&mut self, outputs: Vec<(OwnedFd, super::output::Source)>) {
+        fd::close_on_exec_from(3);
+        for (pipe, source) in outputs {
+            self.add_output(pipe, source);
+        }
+        for key in self.zygote_keys() {
+            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
+                && let Err(e) = self.poller.add_zygote(&zygote.channel, key)
+            {
+                log::error(format!("unable to watch a zygote: {e}"));
+            }
+        }
+        self.catch_up();
+        title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
+        if let Err(line) = self.next_generation() {
+            log::error(format!("reload failed: {line}; the present generation serves on"));
+        }
+        log::notice(format!("fpm is running, pid {}", std::process::id()));
+    }
+
+    fn next_generation(&mut self) -> Result<(), String> {
+        let load = load_options(&self.host, &self.options);
+        let before = self.config.clone();
+        self.config = load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
+        if let Some(sink) = open_log(&self.config.global, &self.options)? {
+            log::set_sink(sink, false);
+        }
+        self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
+        self.begin_generation(&load).inspect_err(|_| {
+            self.config = before;
+        })
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

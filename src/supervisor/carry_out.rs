@@ -1,0 +1,179 @@
+//! Actions to effects: the one place where the fleet's decisions become processes, signals and messages.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, pipe2};
+
+use super::Supervisor;
+use super::launch::Launch;
+use super::output::{Output, Source};
+use super::runtime::ZygoteProcess;
+use crate::ipc::{Channel, ToZygote};
+use crate::log;
+use crate::plan::fleet::{Action, Event, GenerationId, Stop, WorkerKey, ZygoteKey};
+use crate::sys::{fd, message, process};
+
+impl Supervisor {
+    pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
+        actions.into_iter().for_each(|action| self.carry_out(action));
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::SpawnZygote(key) => self.spawn_zygote(key),
+            Action::Fork(key) => self.ask_for_worker(key),
+            Action::Drain(id) => self.drain(id),
+            Action::Dismiss(key) => self.send(key, &ToZygote::Leave, Vec::new()),
+            Action::KillZygote(key) => self.kill_zygote(key),
+            Action::Signal(key, stop) => self.signal_worker(key, stop),
+            Action::Ready(id) => self.announce_ready(id),
+            Action::Abandoned(id) => {
+                log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
+            }
+            Action::Forget(id) => drop(self.runtimes.remove(&id)),
+            Action::StartFailed => {
+                log::error("FPM initialization failed");
+                self.exit = Some(70);
+            }
+            Action::AllGone => self.exit = self.exit.or(Some(0)),
+        }
+    }
+
+    fn spawn_zygote(&mut self, key: ZygoteKey) {
+        if let Err(e) = self.try_spawn_zygote(key) {
+            log::error(format!("unable to start a zygote: {e}"));
+            self.pending.push_back(Event::ZygoteGone(key));
+        }
+    }
+
+    fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
+        let Some(runtime) = self.runtimes.get_mut(&key.generation) else { return Ok(()) };
+        let Some(group) = runtime.groups.get_mut(key.group) else { return Ok(()) };
+        let (ours, theirs) = message::pair()?;
+        let log_fd = log::descriptor();
+        let mut spec = group.spec.clone();
+        spec.generation = key.generation.0;
+        spec.control_fd = theirs.as_raw_fd();
+        spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
+        let mut inherit = vec![spec.control_fd, spec.drain_fd];
+        inherit.extend(spec.log_fd);
+        inherit.extend(spec.pools.iter().flat_map(|p| p.listen_fds.iter().copied().chain([p.scoreboard_fd])));
+        let content = serde_json::to_vec(&spec)?;
+        let launch =
+            Launch { host: &self.host, role: "zygote", options: &[], content: &content, inherit: &inherit, nofile: self.nofile };
+        let launched = launch.start()?;
+        log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
+        let channel = Channel::new(ours);
+        self.poller.add_zygote(&channel, key)?;
+        group.zygote = Some(ZygoteProcess { pid: launched.pid, channel });
+        self.add_output(launched.output, Source::Zygote(spec.group));
+        Ok(())
+    }
+
+    pub(super) fn add_output(&mut self, fd: OwnedFd, source: Source) {
+        match self.poller.add_output(&fd) {
+            Ok(token) => drop(self.outputs.insert(token, Output::new(fd, source))),
+            Err(e) => log::error(format!("unable to watch a process's output: {e}")),
+        }
+    }
+
+    pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
+        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
+            zygote.channel.send(message, fds);
+        }
+    }
+
+    fn ask_for_worker(&mut self, key: WorkerKey) {
+        let fds = self.worker_pipes(key).unwrap_or_else(|e| {
+            log::error(format!("unable to catch a worker's output: {e}"));
+            Vec::new()
+        });
+        self.send(key.zygote(), &ToZygote::Fork { pool: key.pool, slot: key.slot }, fds);
+    }
+
+    /// Pipes for the worker's stdout and stderr, where its pool wants them caught.
+    fn worker_pipes(&mut self, key: WorkerKey) -> std::io::Result<Vec<OwnedFd>> {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.clone()) else { return Ok(Vec::new()) };
+        if !pool.catch_workers_output {
+            return Ok(Vec::new());
+        }
+        let mut theirs = Vec::new();
+        for stream in ["stdout", "stderr"] {
+            let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+            fd::set_nonblocking(&read, true)?;
+            let source = Source::Worker {
+                pool: pool.name.clone(),
+                pid: 0,
+                stream: stream.to_owned(),
+                decorate: pool.decorate_workers_output,
+            };
+            self.add_output(read, source);
+            theirs.push(write);
+        }
+        Ok(theirs)
+    }
+
+    fn drain(&mut self, id: GenerationId) {
+        let successor = self.fleet.generation(id).and_then(|g| g.successor);
+        let Some(runtime) = self.runtimes.get(&id) else { return };
+        for board in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
+            (0..board.0.slots).for_each(|slot| board.1.1.ask_to_drain(slot));
+        }
+        let _ = nix::unistd::write(&runtime.drain, &1u64.to_ne_bytes());
+        for group in 0..runtime.groups.len() {
+            let (pools, fds) = successor.map(|to| self.link(ZygoteKey { generation: id, group }, to)).unwrap_or_default();
+            self.send(ZygoteKey { generation: id, group }, &ToZygote::Drain { pools }, fds);
+        }
+    }
+
+    /// Ways for kept connections from each pool of a zygote to the pool of the same name in another generation.
+    fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
+        let group = self.runtimes.get(&from.generation).and_then(|r| r.groups.get(from.group));
+        let names: Vec<String> = group.map(|g| g.spec.pools.iter().map(|p| p.config.name.clone()).collect()).unwrap_or_default();
+        let (mut pools, mut fds) = (Vec::new(), Vec::new());
+        for (index, name) in names.iter().enumerate() {
+            let Some((group, pool)) = self.runtimes.get(&to).and_then(|r| r.find_pool(name)) else { continue };
+            let Ok((ours, theirs)) = message::pair() else { continue };
+            self.send(ZygoteKey { generation: to, group }, &ToZygote::Adopt { pool }, vec![theirs]);
+            pools.push(index);
+            fds.push(ours);
+        }
+        (pools, fds)
+    }
+
+    fn kill_zygote(&mut self, key: ZygoteKey) {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        match group.and_then(|g| g.zygote.as_ref()) {
+            Some(zygote) => process::signal(zygote.pid, Signal::SIGKILL),
+            None => self.pending.push_back(Event::ZygoteGone(key)),
+        }
+    }
+
+    fn signal_worker(&mut self, key: WorkerKey, stop: Stop) {
+        let signal = match stop {
+            Stop::Term => Signal::SIGTERM,
+            Stop::Kill => Signal::SIGKILL,
+        };
+        let Some(worker) = self.fleet.worker(key) else { return };
+        match (worker.orphan, worker.pid.map(Pid::from_raw)) {
+            (true, Some(pid)) if process::is_child(pid) => process::signal(pid, signal),
+            (true, _) => {}
+            (false, _) => {
+                let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
+                self.send(key.zygote(), &message, Vec::new());
+            }
+        }
+    }
+
+    fn announce_ready(&mut self, _id: GenerationId) {
+        self.sockets.close_unwanted();
+        log::notice("ready to handle connections");
+        if let Some(starter) = self.starter.take() {
+            super::daemon::tell(starter, 0);
+        }
+    }
+}

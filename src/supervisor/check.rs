@@ -1,0 +1,33 @@
+//! The throw-away child before a reload: would the program that stands there now, with the configuration that stands
+//! there now, carry on from the very state that there is?
+
+use super::boot;
+use super::state::State;
+use crate::cli::Options;
+use crate::config;
+use crate::host::Host;
+use crate::log;
+use crate::sys::{fd, shared};
+
+/// Exit status: 0 = yes. What is wrong goes to stderr.
+#[must_use]
+pub fn run(host: &Host, options: &Options, raw: std::os::fd::RawFd) -> i32 {
+    log::set_level(log::Level::Warning);
+    let state = fd::adopt(raw)
+        .and_then(shared::content_of)
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()))
+        .and_then(|state| state.validate());
+    if let Err(e) = state {
+        log::error(format!("can't carry on from the running supervisor's state: {e}"));
+        return 70;
+    }
+    let load = boot::load_options(host, options);
+    match config::load(&options.config_path(&host.config_file()), &load) {
+        Ok(_) => 0,
+        Err(e) => {
+            boot::say(&e.messages);
+            78
+        }
+    }
+}

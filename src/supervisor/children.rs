@@ -1,0 +1,99 @@
+//! Children that have ended: zygotes, workers whose zygote is gone, checks, and strangers.
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use crate::log;
+use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
+use crate::sys::clock;
+use crate::sys::process::{self, Exit};
+
+impl Supervisor {
+    /// Everyone who ended. As subreaper the supervisor also inherits what scripts left behind: buried in silence.
+    pub(super) fn reap(&mut self) {
+        while let Some((pid, exit)) = process::reap() {
+            if let Some(key) = self.zygote_of(pid) {
+                self.zygote_ended(key, pid, exit);
+            } else if let Some(key) = self.worker_of(pid) {
+                self.worker_exited(key, exit);
+            } else if self.reload.is_check(pid) {
+                self.check_ended(exit);
+            }
+        }
+    }
+
+    fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
+        self.runtimes.iter().find_map(|(&generation, r)| {
+            let group = r.groups.iter().position(|g| g.zygote.as_ref().is_some_and(|z| z.pid == pid))?;
+            Some(ZygoteKey { generation, group })
+        })
+    }
+
+    fn worker_of(&self, pid: Pid) -> Option<WorkerKey> {
+        self.fleet.workers().find(|(_, w)| w.pid == Some(pid.as_raw())).map(|(key, _)| key)
+    }
+
+    fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
+        self.hear_zygote(key);
+        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
+            self.poller.remove(&zygote.channel);
+        }
+        self.drain_outputs();
+        let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
+        let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
+        let text = format!("[group {}] zygote {pid} {}", self.group_name(key), describe(exit));
+        if expected { log::debug(text) } else { log::warning(text) }
+        self.feed(Event::ZygoteGone(key));
+        self.write_off(key);
+    }
+
+    /// Workers of a dead zygote that did not come to us as children have died with it.
+    pub(super) fn write_off(&mut self, key: ZygoteKey) {
+        let lost = self.fleet.workers().filter(|(k, w)| {
+            k.zygote() == key && w.orphan && !w.pid.is_some_and(|pid| process::is_child(Pid::from_raw(pid)))
+        });
+        let lost: Vec<WorkerKey> = lost.map(|(k, _)| k).collect();
+        lost.into_iter().for_each(|worker| self.worker_exited(worker, Exit::Unknown));
+    }
+
+    /// After a reload: everything that the former image would have been told meanwhile.
+    pub(super) fn catch_up(&mut self) {
+        self.reap();
+        for key in self.zygote_keys() {
+            let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
+            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            let alive = group.is_some_and(|g| g.zygote.is_some());
+            if !alive && matches!(state, Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_))) {
+                self.feed(Event::ZygoteGone(key));
+            }
+            self.write_off(key);
+        }
+    }
+}
+
+fn describe(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(number, core) => {
+            let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
+            format!("exited on signal {number} ({name}{})", if core { " - core dumped" } else { "" })
+        }
+        Exit::Unknown => "exited, status unknown".to_owned(),
+    }
+}
+
+/// php-fpm's line about a worker that ended.
+pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, stopping: bool) {
+    let lived = clock::now().since(worker.since);
+    let pid = worker.pid.unwrap_or(0);
+    let text = format!(
+        "[pool {pool}] child {pid} {} after {}.{:06} seconds from start",
+        describe(exit),
+        lived / 1000,
+        (lived % 1000) * 1000
+    );
+    let orderly = matches!(exit, Exit::Code(0)) || stopping || (worker.orphan && matches!(exit, Exit::Unknown));
+    if orderly { log::debug(text) } else { log::warning(text) }
+}

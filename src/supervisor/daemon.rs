@@ -1,0 +1,96 @@
+//! Going into the background, and the pid file.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::{pipe2, setsid};
+
+use crate::sys::process::{self, Forked};
+
+/// The parent waits this long for the word that all pools accept; PHP may have to preload an application.
+const PATIENCE_MS: u16 = 60_000;
+
+/// Which side of the daemonizing fork this is.
+#[derive(Debug)]
+pub enum Side {
+    /// The one that was started: its exit status, once it is known how the other one fares.
+    Starter(i32),
+    /// The supervisor, with the pipe to tell its starter.
+    Supervisor(OwnedFd),
+}
+
+/// Forks; the child is in a session of its own without a controlling terminal.
+///
+/// # Errors
+/// Those of pipe and fork.
+pub fn daemonize() -> io::Result<Side> {
+    let (wait, tell) = pipe2(OFlag::O_CLOEXEC)?;
+    match process::fork()? {
+        Forked::Parent(_) => {
+            drop(tell);
+            Ok(Side::Starter(await_word(wait)))
+        }
+        Forked::Child => {
+            setsid()?;
+            Ok(Side::Supervisor(tell))
+        }
+    }
+}
+
+fn await_word(wait: OwnedFd) -> i32 {
+    use std::os::fd::AsFd;
+    const SOFTWARE: i32 = 70;
+    let mut fds = [PollFd::new(wait.as_fd(), PollFlags::POLLIN)];
+    if !matches!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(1..)) {
+        return SOFTWARE;
+    }
+    let mut word = [0u8; 1];
+    match fs::File::from(wait).read(&mut word) {
+        Ok(1) => i32::from(word[0]),
+        _ => SOFTWARE,
+    }
+}
+
+/// Tells the starter how it went: its exit status.
+pub fn tell(starter: OwnedFd, status: u8) {
+    let _ = fs::File::from(starter).write_all(&[status]);
+}
+
+/// Standard streams of a daemon.
+///
+/// # Errors
+/// Those of open and dup3.
+pub fn drop_streams() -> io::Result<()> {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    (0..=2).try_for_each(|target| crate::sys::fd::replace(&null, target, false))
+}
+
+/// Opens what is missing of 0, 1, 2, so that no other descriptor gets these numbers.
+pub fn fill_streams() {
+    while let Ok(file) = OpenOptions::new().read(true).write(true).open("/dev/null") {
+        let fd = OwnedFd::from(file);
+        if std::os::fd::AsRawFd::as_raw_fd(&fd) > 2 {
+            break;
+        }
+        let _ = crate::sys::fd::set_cloexec(&fd, false);
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
+    }
+}
+
+/// Replaces the pid file.
+///
+/// # Errors
+/// Those of unlink, open and write.
+pub fn write_pid_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    write!(file, "{}", std::process::id())
+}

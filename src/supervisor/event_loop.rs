@@ -1,0 +1,101 @@
+//! The supervisor's day: wait, turn what came into events, carry out what the fleet decides.
+
+use nix::sys::signal::Signal;
+
+use super::Supervisor;
+use super::poller::Source;
+use crate::log;
+use crate::plan::fleet::{Event, Goal};
+use crate::sys::clock;
+
+/// What could not be sent is tried again after this.
+const RETRY: u64 = 10;
+
+impl Supervisor {
+    /// Runs until the end; returns the exit status.
+    pub(super) fn run(mut self) -> i32 {
+        self.feed(Event::Tick);
+        loop {
+            if let Some(status) = self.exit {
+                return self.end(status);
+            }
+            match self.poller.wait(self.patience()) {
+                Ok(sources) => sources.into_iter().for_each(|source| self.attend(source)),
+                Err(e) => {
+                    log::error(format!("the supervisor can't wait for events: {e}"));
+                    return self.end(70);
+                }
+            }
+            self.flush_channels();
+            self.feed(Event::Tick);
+            self.advance_reload();
+        }
+    }
+
+    fn patience(&self) -> Option<u64> {
+        let now = clock::now();
+        let retry = self.channels_backed_up().then(|| now.plus(RETRY));
+        let due = self.fleet.deadline(now).into_iter().chain(self.reload.deadline()).chain(retry).min();
+        due.map(|at| at.since(now))
+    }
+
+    fn attend(&mut self, source: Source) {
+        match source {
+            Source::Signals => {
+                while let Some(signal) = self.poller.next_signal() {
+                    self.hear_signal(signal);
+                }
+            }
+            Source::Zygote(key) => self.hear_zygote(key),
+            Source::Output(token) => self.relay_output(token),
+        }
+    }
+
+    fn hear_signal(&mut self, signal: Signal) {
+        log::debug(format!("received {}", signal.as_str()));
+        match signal {
+            Signal::SIGCHLD => self.reap(),
+            Signal::SIGINT | Signal::SIGTERM => self.pursue(Goal::Terminate, "Terminating ..."),
+            Signal::SIGQUIT => self.pursue(Goal::Finish, "Finishing ..."),
+            Signal::SIGUSR1 => self.reopen_logs(),
+            Signal::SIGUSR2 => self.reload_asked(),
+            _ => {}
+        }
+    }
+
+    fn pursue(&mut self, goal: Goal, line: &str) {
+        self.drain_outputs();
+        if goal > self.fleet.goal {
+            log::notice(line);
+        }
+        let (_, actions) = self.fleet.pursue(clock::now(), goal);
+        self.carry_out_all(actions);
+    }
+
+    /// Lets the fleet decide about an event, and about those that its decisions bring about.
+    pub(super) fn feed(&mut self, event: Event) {
+        self.pending.push_back(event);
+        while let Some(event) = self.pending.pop_front() {
+            let runtimes = &self.runtimes;
+            let busy = |key: crate::plan::fleet::WorkerKey| {
+                let group = runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+                group.and_then(|g| g.boards.get(key.pool)).is_some_and(|(_, board)| board.is_busy(key.slot))
+            };
+            let actions = self.fleet.handle(clock::now(), event, &busy);
+            self.carry_out_all(actions);
+        }
+    }
+
+    fn end(mut self, status: i32) -> i32 {
+        self.drain_outputs();
+        if let Some(starter) = self.starter.take() {
+            super::daemon::tell(starter, u8::try_from(status).unwrap_or(70));
+        }
+        self.sockets.unlink_all();
+        if let Some(pid) = &self.config.global.pid {
+            let _ = std::fs::remove_file(pid);
+        }
+        log::notice("exiting, bye-bye!");
+        status
+    }
+}

@@ -1,0 +1,42 @@
+//! Which pools share a zygote.
+
+use crate::config::{Global, Pool};
+use crate::sys::ids::Identity;
+
+/// Pools of one zygote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouping {
+    /// Unique among the groups.
+    pub name: String,
+    /// Who its zygote is: the one user that all its pools have; `None`: it stays what the supervisor is.
+    pub identity: Option<Identity>,
+    /// Indices of its pools.
+    pub pools: Vec<usize>,
+}
+
+/// Pools with the same identity share a zygote; `process.group = NAME` joins or parts; `process.group = shared` in
+/// `[global]` puts all into one. The order of the file is kept.
+#[must_use]
+pub fn group(global: &Global, pools: &[(&Pool, Option<Identity>)]) -> Vec<Grouping> {
+    let mut groups: Vec<(Key<'_>, Grouping)> = Vec::new();
+    for (index, (pool, identity)) in pools.iter().enumerate() {
+        let named = pool.process_group.as_deref().or(global.process_group.as_deref());
+        let key = named.map_or(Key::Identity(identity.as_ref()), Key::Named);
+        if let Some((_, group)) = groups.iter_mut().find(|(k, _)| *k == key) {
+            group.pools.push(index);
+            if group.identity != *identity {
+                group.identity = None;
+            }
+        } else {
+            let name = named.map_or_else(|| pool.name.clone(), str::to_owned);
+            groups.push((key, Grouping { name, identity: identity.clone(), pools: vec![index] }));
+        }
+    }
+    groups.into_iter().map(|(_, group)| group).collect()
+}
+
+#[derive(PartialEq, Eq)]
+enum Key<'a> {
+    Named(&'a str),
+    Identity(Option<&'a Identity>),
+}

@@ -1,0 +1,133 @@
+//! What zygotes report, and what processes print.
+
+use super::Supervisor;
+use super::output::Source;
+use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
+use crate::log;
+use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, ZygoteKey};
+use crate::sys::process;
+
+impl Supervisor {
+    pub(super) fn hear_zygote(&mut self, key: ZygoteKey) {
+        // Bounded, so that a zygote that talks without end can't keep us from the others.
+        for _ in 0..256 {
+            let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+            let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) else { return };
+            match zygote.channel.receive() {
+                Incoming::Message(message, _) => self.zygote_says(key, message),
+                Incoming::Nothing => return,
+                Incoming::Gone => {
+                    self.poller.remove(&zygote.channel);
+                    // It may have gone, or talk nonsense: either way its time is over, and its death is reaped.
+                    process::signal(zygote.pid, nix::sys::signal::Signal::SIGKILL);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
+        match message {
+            ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
+            ToSupervisor::Failed(reason) => {
+                log::error(format!("[group {}] PHP could not be started: {reason}", self.group_name(key)));
+            }
+            ToSupervisor::Forked { pool, slot, pid } => self.worker_forked(key.worker(pool, slot), pid),
+            ToSupervisor::ForkFailed { pool, slot, errno } => {
+                let worker = key.worker(pool, slot);
+                let reason = nix::errno::Errno::from_raw(errno).desc();
+                log::error(format!("[pool {}] unable to fork: {reason} ({errno})", self.pool_name(worker)));
+                self.feed(Event::ForkFailed(worker));
+            }
+            ToSupervisor::Worker { pool, slot, says: WorkerSays::Accepting } => {
+                self.feed(Event::Accepting(key.worker(pool, slot)));
+            }
+            ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => self.feed(Event::Left(key.worker(pool, slot))),
+            ToSupervisor::Exited { pool, slot, exit, .. } => self.worker_exited(key.worker(pool, slot), exit),
+        }
+    }
+
+    fn worker_forked(&mut self, key: WorkerKey, pid: i32) {
+        let pool = self.pool_name(key);
+        for output in self.outputs.values_mut() {
+            if let Source::Worker { pool: p, pid: known, .. } = &mut output.source
+                && *known == 0
+                && *p == pool
+            {
+                *known = pid;
+            }
+        }
+        let initial = self.fleet.generation(key.generation).is_none_or(|g| g.phase != Phase::Serving);
+        let text = format!("[pool {pool}] child {pid} started");
+        if initial { log::debug(text) } else { log::notice(text) }
+        self.feed(Event::Forked(key, pid));
+    }
+
+    pub(super) fn worker_exited(&mut self, key: WorkerKey, exit: process::Exit) {
+        if let Some(worker) = self.fleet.worker(key) {
+            let stopping = self.fleet.goal != Goal::Serve;
+            super::children::log_exit(&self.pool_name(key), worker, exit, stopping);
+        }
+        self.feed(Event::Exited(key, exit));
+    }
+
+    pub(super) fn relay_output(&mut self, token: u64) {
+        let Some(output) = self.outputs.get_mut(&token) else { return };
+        if !output.relay()
+            && let Some(output) = self.outputs.remove(&token)
+        {
+            self.poller.remove(&output.fd);
+        }
+    }
+
+    /// Logs what pipes hold by now, so that it stands before what is said next.
+    pub(super) fn drain_outputs(&mut self) {
+        let tokens: Vec<u64> = self.outputs.keys().copied().collect();
+        for token in tokens {
+            self.relay_output(token);
+        }
+    }
+
+    pub(super) fn group_name(&self, key: ZygoteKey) -> String {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        group.map(|g| g.spec.group.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn pool_name(&self, key: WorkerKey) -> String {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.name.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn flush_channels(&mut self) {
+        let groups = self.runtimes.values_mut().flat_map(|r| &mut r.groups);
+        groups.filter_map(|g| g.zygote.as_mut()).for_each(|z| z.channel.flush());
+    }
+
+    pub(super) fn channels_backed_up(&self) -> bool {
+        let groups = self.runtimes.values().flat_map(|r| &r.groups);
+        groups.filter_map(|g| g.zygote.as_ref()).any(|z| z.channel.is_backed_up())
+    }
+
+    /// SIGUSR1: the log is opened anew and every process gets the new descriptor; no worker is disturbed.
+    pub(super) fn reopen_logs(&mut self) {
+        match super::boot::open_log(&self.config.global, &self.options) {
+            Ok(Some(sink)) => log::set_sink(sink, false),
+            Ok(None) => {}
+            Err(e) => return log::error(e),
+        }
+        log::notice("error log file re-opened");
+        let keys: Vec<ZygoteKey> = self.zygote_keys();
+        for key in keys {
+            if let Some(fd) = log::descriptor() {
+                self.send(key, &ToZygote::Log, vec![fd]);
+            }
+        }
+    }
+
+    pub(super) fn zygote_keys(&self) -> Vec<ZygoteKey> {
+        let of = |(&generation, r): (&_, &super::runtime::Runtime)| {
+            (0..r.groups.len()).map(move |group| ZygoteKey { generation, group }).collect::<Vec<_>>()
+        };
+        self.runtimes.iter().flat_map(of).collect()
+    }
+}

@@ -1,0 +1,101 @@
+//! Starting our own program again, as a zygote or as a check: fork, descriptors, exec.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::fcntl::OFlag;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::SigSet;
+use nix::unistd::{Pid, pipe2};
+
+use crate::host::Host;
+use crate::sys::process::{self, Forked};
+use crate::sys::{environment, fd, shared, signal};
+
+/// Room for the title of a process that has no arguments of its own to overwrite.
+const TITLE_ROOM: usize = 96;
+
+/// A child that was started.
+#[derive(Debug)]
+pub struct Launched {
+    /// Its pid.
+    pub pid: Pid,
+    /// The reading end of its stdout and stderr.
+    pub output: OwnedFd,
+}
+
+/// What is started, and with which descriptors.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// The program.
+    pub host: &'a Host,
+    /// `zygote` or `check`.
+    pub role: &'static str,
+    /// Options of the command line that the role needs.
+    pub options: &'a [OsString],
+    /// Content of the memfd that its `--fpm-fd` names.
+    pub content: &'a [u8],
+    /// Descriptors that stay open in it under their numbers.
+    pub inherit: &'a [RawFd],
+    /// RLIMIT_NOFILE for it.
+    pub nofile: (u64, u64),
+}
+
+impl Launch<'_> {
+    /// Forks and executes.
+    ///
+    /// # Errors
+    /// Those of the calls, in this process; a failed exec shows as output and exit status.
+    pub fn start(&self) -> io::Result<Launched> {
+        let content = shared::file_of("cgi-fpm-start", self.content)?;
+        let (output, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+        fd::set_nonblocking(&output, true)?;
+        match process::fork()? {
+            Forked::Parent(pid) => Ok(Launched { pid, output }),
+            Forked::Child => self.exec(content.as_fd(), theirs.as_fd()),
+        }
+    }
+
+    fn exec(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> ! {
+        let error = self.try_exec(content, output);
+        let text = format!("can't execute {}: {error}\n", self.host.program.display());
+        let _ = nix::unistd::write(output, text.as_bytes());
+        process::exit_now(70)
+    }
+
+    fn try_exec(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> io::Error {
+        let prepared = self.prepare(content, output);
+        if let Err(e) = prepared {
+            return e;
+        }
+        process::exec(&self.host.program, &self.arguments(content.as_raw_fd()))
+    }
+
+    fn prepare(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> io::Result<()> {
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        // The numbers to be kept may be 0-2 only if the supervisor was started without them; it never is (see `boot`).
+        fd::replace(&null, 0, false)?;
+        fd::replace(output, 1, false)?;
+        fd::replace(output, 2, false)?;
+        fd::survive_exec(content.as_raw_fd())?;
+        self.inherit.iter().try_for_each(|&raw| fd::survive_exec(raw))?;
+        setrlimit(Resource::RLIMIT_NOFILE, self.nofile.0, self.nofile.1)?;
+        if let Some(list) = self.host.preload() {
+            environment::set("LD_PRELOAD", &list);
+        }
+        for private in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+            environment::remove(private);
+        }
+        signal::reset_actions();
+        signal::set_mask(&SigSet::empty())
+    }
+
+    fn arguments(&self, content: RawFd) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec![format!("php-fpm: {:TITLE_ROOM$}", self.role).into(), "--fpm".into()];
+        args.push(format!("--fpm-role={}", self.role).into());
+        args.push(format!("--fpm-fd={content}").into());
+        args.extend(self.options.iter().cloned());
+        args
+    }
+}

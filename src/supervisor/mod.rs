@@ -1,0 +1,59 @@
+//! The supervisor: owns sockets, configuration, scoreboards, logs and signals. PHP is never started in it.
+#![forbid(unsafe_code)]
+
+mod adopt;
+mod boot;
+mod carry_out;
+mod check;
+mod children;
+mod daemon;
+mod event_loop;
+mod groups;
+mod hear;
+mod launch;
+mod output;
+mod poller;
+mod reload;
+mod resolve;
+mod runtime;
+mod sockets;
+mod state;
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::OwnedFd;
+
+pub use boot::{load_options, resume, say, start};
+pub use check::run as check;
+
+use crate::cli::Options;
+use crate::config::Config;
+use crate::host::Host;
+use crate::plan::fleet::{Event, Fleet};
+use output::Output;
+use poller::Poller;
+use reload::Reload;
+use runtime::Runtimes;
+use sockets::Sockets;
+
+/// Everything the supervisor has.
+#[derive(Debug)]
+struct Supervisor {
+    host: Host,
+    options: Options,
+    config: Config,
+    fleet: Fleet,
+    runtimes: Runtimes,
+    sockets: Sockets,
+    poller: Poller,
+    /// Pipes by their poller token.
+    outputs: HashMap<u64, Output>,
+    reload: Reload,
+    /// Who started the daemon and waits to hear how it went.
+    starter: Option<OwnedFd>,
+    /// RLIMIT_NOFILE as it was at the first start, for those who run PHP.
+    nofile: (u64, u64),
+    /// Events that actions brought about.
+    pending: VecDeque<Event>,
+    /// The end has come, with this exit status.
+    exit: Option<i32>,
+}

@@ -1,0 +1,98 @@
+//! What the supervisor waits for, by token.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+
+use crate::plan::fleet::ZygoteKey;
+use crate::sys::signal;
+
+/// The signals that mean something to the supervisor.
+const SIGNALS: [Signal; 6] =
+    [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// A source of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Signals.
+    Signals,
+    /// The channel to that zygote.
+    Zygote(ZygoteKey),
+    /// The pipe with this token.
+    Output(u64),
+}
+
+/// An epoll set whose tokens are never used again, so that a late event can't be taken for another's.
+#[derive(Debug)]
+pub struct Poller {
+    epoll: Epoll,
+    signals: SignalFd,
+    sources: HashMap<u64, Source>,
+    last: u64,
+}
+
+impl Poller {
+    /// Waits for signals, which are blocked from here on.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn new() -> io::Result<Self> {
+        let signals = signal::descriptor(&SIGNALS)?;
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
+        Ok(Self { epoll, signals, sources: HashMap::from([(0, Source::Signals)]), last: 0 })
+    }
+
+    /// Adds a zygote's channel.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn add_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
+        self.add(fd, |_| Source::Zygote(key)).map(|_| ())
+    }
+
+    /// Adds a pipe and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn add_output(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, Source::Output)
+    }
+
+    fn add(&mut self, fd: impl AsFd, source: impl FnOnce(u64) -> Source) -> io::Result<u64> {
+        self.last += 1;
+        self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, self.last))?;
+        self.sources.insert(self.last, source(self.last));
+        Ok(self.last)
+    }
+
+    /// Takes a descriptor out, before it is closed.
+    pub fn remove(&mut self, fd: impl AsFd) {
+        let _ = self.epoll.delete(fd);
+    }
+
+    /// Waits up to `patience` milliseconds (`None`: for ever).
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn wait(&self, patience: Option<u64>) -> io::Result<Vec<Source>> {
+        let mut events = [EpollEvent::empty(); 64];
+        let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
+        let count = match self.epoll.wait(&mut events, patience) {
+            Err(Errno::EINTR) => 0,
+            other => other?,
+        };
+        Ok(events[..count].iter().filter_map(|e| self.sources.get(&e.data()).copied()).collect())
+    }
+
+    /// The next signal that has come.
+    pub fn next_signal(&self) -> Option<Signal> {
+        let info = self.signals.read_signal().ok()??;
+        i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
+    }
+}

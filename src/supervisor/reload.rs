@@ -1,0 +1,177 @@
+//! SIGUSR2: check, hand over, execute the program anew. Requests go on all the while.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+use super::Supervisor;
+use super::launch::Launch;
+use super::state::State;
+use crate::log;
+use crate::plan::fleet::{Goal, Phase};
+use crate::sys::clock::{self, Millis};
+use crate::sys::process::{self, Exit};
+use crate::sys::{environment, fd, shared, signal};
+
+/// A check that takes longer is killed, and the reload refused.
+const CHECK_LIMIT: u64 = 30_000;
+
+/// One reload under way, one wished for: more would only repeat these.
+#[derive(Debug, Default)]
+pub struct Reload {
+    wished: bool,
+    check: Option<Check>,
+    said_waiting: bool,
+}
+
+#[derive(Debug)]
+struct Check {
+    pid: Pid,
+    output: OwnedFd,
+    deadline: Millis,
+}
+
+impl Reload {
+    pub(super) fn is_check(&self, pid: Pid) -> bool {
+        self.check.as_ref().is_some_and(|c| c.pid == pid)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Millis> {
+        self.check.as_ref().map(|c| c.deadline)
+    }
+}
+
+impl Supervisor {
+    pub(super) fn reload_asked(&mut self) {
+        if self.fleet.goal == Goal::Serve {
+            self.reload.wished = true;
+        }
+    }
+
+    /// Starts what is wished for as soon as it may; ends a check that takes too long.
+    pub(super) fn advance_reload(&mut self) {
+        let now = clock::now();
+        if let Some(check) = self.reload.check.as_ref().filter(|c| c.deadline <= now) {
+            log::error("reload refused: the check of the new program did not end in time");
+            process::signal(check.pid, nix::sys::signal::Signal::SIGKILL);
+        }
+        if !self.reload.wished || self.reload.check.is_some() {
+            return;
+        }
+        if !self.fleet.may_reload() {
+            let draining = self.fleet.generations.iter().filter(|g| g.phase == Phase::Draining).count();
+            if draining >= 3 && !self.reload.said_waiting {
+                self.reload.said_waiting = true;
+                log::notice("reload waits: three generations still finish their requests");
+            }
+            return;
+        }
+        self.reload.wished = false;
+        self.reload.said_waiting = false;
+        log::notice("Reloading in progress ...");
+        if let Err(e) = self.start_check(now) {
+            log::error(format!("reload refused: the check could not be started: {e}"));
+        }
+    }
+
+    fn start_check(&mut self, now: Millis) -> std::io::Result<()> {
+        let content = serde_json::to_vec(&self.state())?;
+        let options: Vec<OsString> = own_arguments(&self.host.args[1..]).cloned().collect();
+        let launch = Launch {
+            host: &self.host,
+            role: "check",
+            options: &options,
+            content: &content,
+            inherit: &[],
+            nofile: self.nofile,
+        };
+        let launched = launch.start()?;
+        self.reload.check = Some(Check { pid: launched.pid, output: launched.output, deadline: now.plus(CHECK_LIMIT) });
+        Ok(())
+    }
+
+    pub(super) fn check_ended(&mut self, exit: Exit) {
+        let Some(check) = self.reload.check.take() else { return };
+        let mut said = Vec::new();
+        // It has ended, so this reads what there is; a child that it left behind can't keep us here.
+        let _ = std::fs::File::from(check.output).take(64 * 1024).read_to_end(&mut said);
+        if exit == Exit::Code(0) {
+            return self.execute();
+        }
+        for line in String::from_utf8_lossy(&said).lines().filter(|l| !l.trim().is_empty()) {
+            log::error(format!("reload check: {line}"));
+        }
+        let how = match exit {
+            Exit::Code(code) => format!("exited with code {code}"),
+            Exit::Signal(number, _) => format!("died on signal {number}"),
+            Exit::Unknown => "was lost".to_owned(),
+        };
+        log::error(format!("reload refused: the check of the new configuration and program {how}; nothing has changed"));
+    }
+
+    /// Becomes the new program. Comes back only if that fails; then nothing has changed.
+    fn execute(&mut self) {
+        self.flush_channels();
+        if self.channels_backed_up() || self.fleet.goal != Goal::Serve {
+            // A message can't be half sent when this image ends: once more when the channels are empty.
+            self.reload.wished = self.fleet.goal == Goal::Serve;
+            return;
+        }
+        let keep_log = log::descriptor();
+        let mut state = self.state();
+        state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
+        let args: Vec<OsString> = self.arguments();
+        log::notice(format!("reloading: execvp(\"{}\", {})", self.host.program.display(), shown(&self.host.args)));
+        for output in self.outputs.values_mut() {
+            output.finish();
+        }
+        let error = self.try_execute(&state, args);
+        log::error(format!("failed to reload: execvp() failed: {error}; nothing has changed"));
+    }
+
+    fn try_execute(&self, state: &State, mut args: Vec<OsString>) -> std::io::Error {
+        let content = match serde_json::to_vec(state).map_err(Into::into).and_then(|b| shared::file_of("cgi-fpm-state", &b)) {
+            Ok(fd) => fd,
+            Err(e) => return e,
+        };
+        args.push(format!("--fpm-fd={}", content.as_raw_fd()).into());
+        let mask = signal::block_all();
+        let before = std::env::var_os("LD_PRELOAD");
+        if let Some(list) = self.host.preload() {
+            environment::set("LD_PRELOAD", &list);
+        }
+        let descriptors: Vec<RawFd> = state.descriptors().into_iter().chain([content.as_raw_fd()]).collect();
+        let error = match descriptors.iter().try_for_each(|&raw| fd::survive_exec(raw)) {
+            Ok(()) => process::exec(&self.host.program, &args),
+            Err(e) => e,
+        };
+        descriptors.iter().for_each(|&raw| fd::leave_at_exec(raw));
+        match before {
+            Some(list) => environment::set("LD_PRELOAD", &list),
+            None => environment::remove("LD_PRELOAD"),
+        }
+        if let Ok(mask) = mask {
+            let _ = signal::set_mask(&mask);
+        }
+        error
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let mut args: Vec<OsString> = own_arguments(&self.host.args).cloned().collect();
+        args.push("--fpm-role=resume".into());
+        args
+    }
+}
+
+/// The arguments as the operator gave them.
+pub(super) fn own_arguments(args: &[OsString]) -> impl Iterator<Item = &OsString> {
+    let hidden = |a: &OsString| a.to_str().is_some_and(|a| a.starts_with("--fpm-role=") || a.starts_with("--fpm-fd="));
+    args.iter().filter(move |a| !hidden(a))
+}
+
+fn shown(args: &[OsString]) -> String {
+    let quoted: Vec<String> = own_arguments(args).map(|a| format!("\"{}\"", a.to_string_lossy())).collect();
+    format!("{{{}}}", quoted.join(", "))
+}

@@ -1,0 +1,66 @@
+//! From a configuration to what a generation is made of: identities, environments, sockets, groups.
+
+use super::groups::{self, Grouping};
+use super::runtime::ResolvedPool;
+use super::sockets::Sockets;
+use crate::config::{self, Config, LoadOptions, Pool, ProcessManager};
+use crate::log;
+use crate::sys::ids::{self, Identity};
+
+/// Pools with everything looked up, and how they share zygotes.
+///
+/// # Errors
+/// A line for the log: nothing must be started.
+pub fn resolve(
+    config: &Config,
+    load: &LoadOptions,
+    sockets: &mut Sockets,
+) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
+    let mut pools = Vec::new();
+    // The pools behind pm.status_listen come with the status page.
+    for pool in config.pools.iter().filter(|p| p.status_of.is_none()) {
+        config::ignored_without_root(pool).into_iter().filter(|_| !load.root).for_each(log::notice);
+        say_what_is_not_there_yet(pool);
+        let found = config::identity(pool, load)?;
+        let identity = identity_of(&found);
+        let environment = environment(pool, &found);
+        pools.push(ResolvedPool { config: pool.clone(), identity, environment, listen_fds: sockets.open(pool)? });
+    }
+    let view: Vec<(&Pool, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
+    let groups = groups::group(&config.global, &view);
+    Ok((pools, groups))
+}
+
+fn identity_of(found: &config::Identity) -> Option<Identity> {
+    let uid = found.uid?;
+    let gid = found.gid.unwrap_or(uid);
+    let groups = found.groups_of.as_deref().map_or_else(|| vec![gid], |name| ids::supplementary(name, gid));
+    Some(Identity { uid, gid, groups })
+}
+
+/// `env[]`, with USER and HOME of the pool's user unless given.
+fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
+    let mut variables = pool.env.clone();
+    for (name, value) in [("USER", &found.user), ("HOME", &found.home)] {
+        if let Some(value) = value.as_ref().filter(|_| !pool.env.iter().any(|(n, _)| n == name)) {
+            variables.push((name.to_owned(), value.clone()));
+        }
+    }
+    variables
+}
+
+/// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
+fn say_what_is_not_there_yet(pool: &Pool) {
+    let absent = [
+        (pool.pm != ProcessManager::Static, "pm = dynamic and ondemand (pm.max_children workers run, as with static)"),
+        (pool.access_log.is_some(), "access.log"),
+        (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
+        (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
+        (pool.pm_status_path.is_some() || pool.pm_status_listen.is_some(), "pm.status_path, pm.status_listen"),
+        (pool.ping_path.is_some(), "ping.path"),
+        (pool.apparmor_hat.is_some(), "apparmor_hat"),
+    ];
+    for (_, what) in absent.iter().filter(|(set, _)| *set) {
+        log::notice(format!("[pool {}] not in effect yet: {what}", pool.name));
+    }
+}

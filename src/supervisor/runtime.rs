@@ -1,0 +1,132 @@
+//! What the processes of one generation hang on: drain signal, scoreboards, zygotes.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::unistd::Pid;
+
+use super::groups::Grouping;
+use crate::config::Pool;
+use crate::engine::EngineOptions;
+use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool};
+use crate::scoreboard::{self, Scoreboard};
+use crate::sys::ids::Identity;
+
+/// One generation's resources.
+#[derive(Debug)]
+pub struct Runtime {
+    /// Readable once the generation drains.
+    pub drain: OwnedFd,
+    /// By group.
+    pub groups: Vec<GroupRuntime>,
+}
+
+/// One group's resources.
+#[derive(Debug)]
+pub struct GroupRuntime {
+    /// What its zygotes are started with; descriptor numbers are those of this process.
+    pub spec: ZygoteSpec,
+    /// The living zygote.
+    pub zygote: Option<ZygoteProcess>,
+    /// By pool.
+    pub boards: Vec<(OwnedFd, Scoreboard)>,
+}
+
+/// A zygote.
+#[derive(Debug)]
+pub struct ZygoteProcess {
+    /// Its pid; our child.
+    pub pid: Pid,
+    /// The way to it.
+    pub channel: Channel<ToZygote, ToSupervisor>,
+}
+
+/// Runtimes by generation.
+pub type Runtimes = BTreeMap<GenerationId, Runtime>;
+
+/// A pool with what was looked up for it.
+#[derive(Debug)]
+pub struct ResolvedPool {
+    /// Its directives.
+    pub config: Pool,
+    /// Who its workers are; `None`: what the supervisor is.
+    pub identity: Option<Identity>,
+    /// `env[]`, `USER`, `HOME`.
+    pub environment: Vec<(String, String)>,
+    /// Its sockets.
+    pub listen_fds: Vec<i32>,
+}
+
+impl Runtime {
+    /// Makes drain signal and scoreboards for these groups.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENOMEM`.
+    pub fn new(
+        pools: &[ResolvedPool],
+        groups: &[Grouping],
+        engine: &EngineOptions,
+        nofile: (u64, u64),
+    ) -> io::Result<Self> {
+        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+        let drain: OwnedFd = EventFd::from_value_and_flags(0, flags)?.into();
+        let drain_fd = drain.as_raw_fd();
+        let build = |group: &Grouping| {
+            let mut boards = Vec::new();
+            let mut specs = Vec::new();
+            for pool in group.pools.iter().filter_map(|&i| pools.get(i)) {
+                let slots = PlannedPool::slots(pool.config.pm_max_children);
+                let fd = scoreboard::create(slots)?;
+                specs.push(pool_spec(pool, fd.as_raw_fd(), slots, group.identity.is_some()));
+                let board = Scoreboard::map(fd.as_fd(), slots)?;
+                boards.push((fd, board));
+            }
+            let spec = ZygoteSpec {
+                group: group.name.clone(),
+                generation: 0,
+                identity: group.identity.clone(),
+                engine: engine.clone(),
+                control_fd: -1,
+                drain_fd,
+                log_fd: None,
+                pools: specs,
+                nofile,
+            };
+            Ok(GroupRuntime { spec, zygote: None, boards })
+        };
+        let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { drain, groups })
+    }
+
+    /// What the fleet is to know of it.
+    #[must_use]
+    pub fn plans(&self) -> Vec<GroupPlan> {
+        let pools = |g: &GroupRuntime| {
+            g.spec.pools.iter().map(|p| (p.config.name.clone(), p.config.pm_max_children)).collect()
+        };
+        self.groups.iter().map(|g| GroupPlan { name: g.spec.group.clone(), pools: pools(g) }).collect()
+    }
+
+    /// Where a pool of that name is: group and index.
+    #[must_use]
+    pub fn find_pool(&self, name: &str) -> Option<(usize, usize)> {
+        self.groups.iter().enumerate().find_map(|(group, g)| {
+            g.spec.pools.iter().position(|p| p.config.name == name).map(|pool| (group, pool))
+        })
+    }
+}
+
+fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user: bool) -> PoolSpec {
+    PoolSpec {
+        config: pool.config.clone(),
+        listen_fds: pool.listen_fds.clone(),
+        scoreboard_fd,
+        slots,
+        // A zygote that is that user already has workers that are, too.
+        identity: pool.identity.clone().filter(|_| !zygote_is_user),
+        environment: pool.environment.clone(),
+    }
+}

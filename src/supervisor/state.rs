@@ -1,0 +1,127 @@
+//! What one image of the supervisor leaves to the next: self-describing JSON in a memfd, descriptors by number.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Supervisor;
+use super::output::Source;
+use crate::config::Config;
+use crate::ipc::ZygoteSpec;
+use crate::plan::fleet::{Fleet, GenerationId};
+
+/// Counts up when an older image could no longer make sense of it.
+pub const VERSION: u32 = 1;
+
+/// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// `VERSION` of the writer.
+    pub version: u32,
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// RLIMIT_NOFILE of the first start.
+    pub nofile: (u64, u64),
+    /// Listening sockets.
+    pub sockets: Vec<(String, RawFd)>,
+    /// The configuration in force.
+    pub config: Config,
+    /// Who is there.
+    pub fleet: Fleet,
+    /// What they hang on.
+    pub runtimes: Vec<RuntimeState>,
+    /// Pipes.
+    #[serde(default)]
+    pub outputs: Vec<(RawFd, Source)>,
+    /// The log.
+    #[serde(default)]
+    pub log: Option<RawFd>,
+}
+
+/// A generation's descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeState {
+    /// Which.
+    pub id: GenerationId,
+    /// Its drain signal.
+    pub drain: RawFd,
+    /// By group.
+    pub groups: Vec<GroupState>,
+}
+
+/// A group's descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupState {
+    /// What its zygotes are started with.
+    pub spec: ZygoteSpec,
+    /// Pid and channel.
+    pub zygote: Option<(i32, RawFd)>,
+    /// Scoreboards by pool.
+    pub boards: Vec<RawFd>,
+}
+
+impl State {
+    /// Every descriptor that is to survive the exec.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let sockets = self.sockets.iter().map(|(_, fd)| *fd);
+        let outputs = self.outputs.iter().map(|(fd, _)| *fd);
+        let runtimes = self.runtimes.iter().flat_map(|r| {
+            let groups = r.groups.iter().flat_map(|g| g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)));
+            groups.chain([r.drain])
+        });
+        sockets.chain(outputs).chain(runtimes).chain(self.log).collect()
+    }
+
+    /// Whether this program can carry on from it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn validate(&self) -> Result<(), String> {
+        if self.version != VERSION {
+            return Err(format!("state of version {}, this program knows {VERSION}", self.version));
+        }
+        let consistent = self.fleet.generations.iter().all(|g| {
+            let runtime = self.runtimes.iter().find(|r| r.id == g.id);
+            runtime.is_some_and(|r| {
+                r.groups.len() == g.groups.len()
+                    && r.groups.iter().zip(&g.groups).all(|(r, g)| {
+                        r.boards.len() == g.pools.len() && r.spec.pools.len() == g.pools.len()
+                    })
+            })
+        });
+        if consistent { Ok(()) } else { Err("state whose parts don't fit together".to_owned()) }
+    }
+}
+
+impl Supervisor {
+    /// The present state, by descriptor numbers of this process.
+    pub(super) fn state(&self) -> State {
+        use std::os::fd::{AsFd, AsRawFd};
+        let runtimes = self.runtimes.iter().map(|(id, runtime)| RuntimeState {
+            id: *id,
+            drain: runtime.drain.as_raw_fd(),
+            groups: runtime
+                .groups
+                .iter()
+                .map(|g| GroupState {
+                    spec: g.spec.clone(),
+                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.channel.as_fd().as_raw_fd())),
+                    boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
+                })
+                .collect(),
+        });
+        State {
+            version: VERSION,
+            program: self.host.program.clone(),
+            nofile: self.nofile,
+            sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
+            config: self.config.clone(),
+            fleet: self.fleet.clone(),
+            runtimes: runtimes.collect(),
+            outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
+            log: None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Stream sockets: receive, send, wait with a deadline. Interrupted calls are repeated.
+#![forbid(unsafe_code)]
+
+use std::io::{IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{self, MsgFlags, Shutdown};
+
+/// What a receive call found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes.
+    Bytes(usize),
+    /// No byte yet.
+    Nothing,
+    /// The peer has closed its side.
+    End,
+}
+
+/// Receives what is there, without waiting. `into` must not be empty.
+///
+/// # Errors
+/// The connection is broken.
+pub fn receive(fd: impl AsFd, into: &mut [u8]) -> Result<Received, Errno> {
+    let fd = fd.as_fd().as_raw_fd();
+    received(repeat(|| socket::recv(fd, into, MsgFlags::MSG_DONTWAIT)))
+}
+
+/// Receives into one slice and then another, without waiting.
+///
+/// # Errors
+/// The connection is broken.
+pub fn receive_two(fd: impl AsFd, first: &mut [u8], second: &mut [u8]) -> Result<Received, Errno> {
+    let fd = fd.as_fd().as_raw_fd();
+    received(repeat(|| {
+        let mut slices = [IoSliceMut::new(first), IoSliceMut::new(second)];
+        socket::recvmsg::<()>(fd, &mut slices, None, MsgFlags::MSG_DONTWAIT).map(|message| message.bytes)
+    }))
+}
+
+/// Sends all of `bytes`. With a limit, gives up when the peer takes nothing for that long.
+///
+/// # Errors
+/// The peer is gone, or ETIMEDOUT.
+pub fn send(fd: impl AsFd, mut bytes: &[u8], limit: Option<Duration>) -> Result<(), Errno> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        match repeat(|| socket::send(fd.as_raw_fd(), bytes, send_flags(limit))) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::EAGAIN) => await_room(fd, limit)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Sends all of several slices as `send` does.
+///
+/// # Errors
+/// The peer is gone, or ETIMEDOUT.
+pub fn send_gathered(fd: impl AsFd, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> Result<(), Errno> {
+    let fd = fd.as_fd();
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match repeat(|| socket::sendmsg::<()>(fd.as_raw_fd(), slices, &[], send_flags(limit), None)) {
+            Ok(count) => IoSlice::advance_slices(&mut slices, count),
+            Err(Errno::EAGAIN) => await_room(fd, limit)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Waits until there is something to receive (the peer's close included); false when the deadline passes first.
+///
+/// # Errors
+/// poll failed.
+pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
+    wait(fd.as_fd(), PollFlags::POLLIN, Some(deadline))
+}
+
+/// Tells the peer that nothing more will be sent.
+///
+/// # Errors
+/// The peer is gone.
+pub fn end_sending(fd: impl AsFd) -> Result<(), Errno> {
+    socket::shutdown(fd.as_fd().as_raw_fd(), Shutdown::Write)
+}
+
+/// A blocking socket is let to block where there is no limit: one call sends all.
+fn send_flags(limit: Option<Duration>) -> MsgFlags {
+    if limit.is_some() { MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT } else { MsgFlags::MSG_NOSIGNAL }
+}
+
+fn await_room(fd: BorrowedFd<'_>, limit: Option<Duration>) -> Result<(), Errno> {
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    if wait(fd, PollFlags::POLLOUT, deadline)? { Ok(()) } else { Err(Errno::ETIMEDOUT) }
+}
+
+fn wait(fd: BorrowedFd<'_>, events: PollFlags, deadline: Option<Instant>) -> Result<bool, Errno> {
+    loop {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            Some(deadline) => milliseconds_until(deadline),
+        };
+        match poll(&mut [PollFd::new(fd, events)], timeout) {
+            Ok(0) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Rounded up, so that a wait doesn't end just before its deadline and spin.
+fn milliseconds_until(deadline: Instant) -> PollTimeout {
+    let left = deadline.saturating_duration_since(Instant::now());
+    PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)
+}
+
+fn repeat<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+fn received(result: Result<usize, Errno>) -> Result<Received, Errno> {
+    match result {
+        Ok(0) => Ok(Received::End),
+        Ok(count) => Ok(Received::Bytes(count)),
+        Err(Errno::EAGAIN) => Ok(Received::Nothing),
+        Err(error) => Err(error),
+    }
+}

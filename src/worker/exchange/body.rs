@@ -1,0 +1,95 @@
+//! The request's body, from what is in hand and from the connection.
+
+use std::time::Instant;
+
+use super::Exchange;
+use crate::fastcgi::request::Step;
+use crate::sys::socket::{self, Received};
+
+impl Exchange {
+    /// Body bytes into `buf`, which is filled unless the body ends before; 0 = no more (end, abort, or a client that stalled: see `aborted`).
+    pub fn read_body(&mut self, buf: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < buf.len() {
+            let rest = buf.get_mut(filled..).unwrap_or_default();
+            match self.read_some(rest) {
+                Some(count) => filled += count,
+                None => break,
+            }
+        }
+        filled
+    }
+
+    /// Takes one step; none: there is no more.
+    fn read_some(&mut self, into: &mut [u8]) -> Option<usize> {
+        if self.client.cut {
+            return None;
+        }
+        match self.reader.advance() {
+            Ok(Step::Body) => match self.reader.take_body(into) {
+                0 => self.receive_body(into),
+                count => Some(count),
+            },
+            Ok(Step::More | Step::Request) => self.receive_body(&mut []),
+            Ok(Step::Answer { .. }) => self.send_answers().ok().map(|()| 0),
+            Ok(Step::End) => None,
+            Ok(Step::Abort) => {
+                self.client.aborted = true;
+                None
+            }
+            Err(_) => self.cut(),
+        }
+    }
+
+    /// Receives the current record's content straight into `into`, and what follows behind the parameters.
+    fn receive_body(&mut self, into: &mut [u8]) -> Option<usize> {
+        let Some(connection) = &self.connection else { return None };
+        let most = into.len().min(self.reader.body_left());
+        let direct = into.get_mut(..most).unwrap_or_default();
+        let received = if direct.is_empty() {
+            socket::receive(connection, self.reader.room())
+        } else {
+            socket::receive_two(connection, direct, self.reader.room())
+        };
+        match received {
+            Ok(Received::Bytes(count)) => {
+                let taken = count.min(most);
+                self.reader.body_received(taken);
+                self.reader.filled(count - taken);
+                Some(taken)
+            }
+            Ok(Received::Nothing) => match socket::await_input(connection, Instant::now() + self.limits.body) {
+                Ok(true) => Some(0),
+                _ => self.cut(),
+            },
+            Ok(Received::End) => self.cut(),
+            Err(_) => {
+                self.client.gone = true;
+                self.cut()
+            }
+        }
+    }
+
+    fn cut(&mut self) -> Option<usize> {
+        self.client.cut = true;
+        None
+    }
+
+    /// Reads away what is in hand of the body; whether its end was.
+    pub(super) fn drop_body(&mut self) -> bool {
+        while !self.client.cut {
+            match self.reader.advance() {
+                Ok(Step::Body) if self.reader.drop_body() > 0 => {}
+                Ok(Step::Body | Step::More | Step::Request) => break,
+                Ok(Step::End | Step::Abort) => return self.reader.ended(),
+                Ok(Step::Answer { .. }) => {
+                    if self.send_answers().is_err() {
+                        break;
+                    }
+                }
+                Err(_) => self.client.cut = true,
+            }
+        }
+        false
+    }
+}

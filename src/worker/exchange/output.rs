@@ -1,0 +1,178 @@
+//! The answer: buffered, sent in large pieces, ended once.
+
+use std::io::IoSlice;
+use std::time::Instant;
+
+use super::{ClientGone, Exchange};
+use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
+use crate::sys::socket::{self, Received};
+
+/// From this size on bytes are sent from where they are, not copied.
+const LARGE: usize = 32 * 1024;
+
+/// Records in one call.
+const BATCH: usize = 8;
+
+impl Exchange {
+    /// Appends to the answer; sends when the buffer is full. After the end of the answer bytes are dropped.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
+        self.put(Kind::Stdout, bytes)
+    }
+
+    /// Sends what is buffered.
+    ///
+    /// # Errors
+    /// The client has gone.
+    pub fn flush(&mut self) -> Result<(), ClientGone> {
+        if self.finished {
+            return Ok(());
+        }
+        self.check()?;
+        self.reply.close_record();
+        self.send_pending()
+    }
+
+    /// A line for the web server's error log (FCGI_STDERR), in its place between the bytes of the answer.
+    pub fn write_stderr(&mut self, bytes: &[u8]) {
+        // A client that has gone is found out by the next write.
+        let _ = self.put(Kind::Stderr, bytes);
+    }
+
+    /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
+    /// Later writes are dropped. False if it was ended before.
+    pub fn finish(&mut self) -> bool {
+        if self.finished {
+            return false;
+        }
+        let ended = self.drop_body();
+        if self.client.aborted {
+            self.reply.begin(self.reader.id());
+        }
+        self.reply.end();
+        let sent = self.send_pending().is_ok();
+        self.finished = true;
+        if !sent {
+            self.close();
+        } else if !self.reader.keep() || self.client.cut {
+            self.close_gently(ended);
+        }
+        true
+    }
+
+    /// Replies to management records go out at once, between two records of the answer.
+    pub(super) fn send_answers(&mut self) -> Result<(), ClientGone> {
+        let Some(connection) = &self.connection else { return Err(ClientGone) };
+        let sent = socket::send(connection, self.reader.answers(), self.limits.send);
+        self.note(sent)
+    }
+
+    fn put(&mut self, stream: Kind, bytes: &[u8]) -> Result<(), ClientGone> {
+        if self.finished {
+            return Ok(());
+        }
+        self.check()?;
+        if bytes.len() > self.reply.room(stream) && bytes.len() >= LARGE {
+            return self.send_large(stream, bytes);
+        }
+        let mut rest = bytes;
+        loop {
+            let taken = self.reply.push(stream, rest);
+            rest = rest.get(taken..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.flush()?;
+        }
+    }
+
+    /// Sends what is buffered and `bytes` in records around them; up to seven bytes stay in the buffer, so that no record needs padding.
+    fn send_large(&mut self, stream: Kind, bytes: &[u8]) -> Result<(), ClientGone> {
+        let (aligned, tail) = bytes.split_at(bytes.len() & !7);
+        self.reply.close_record();
+        for batch in aligned.chunks(BATCH * usize::from(MAX_ALIGNED_CONTENT)) {
+            self.send_batch(stream, batch)?;
+        }
+        self.reply.push(stream, tail);
+        Ok(())
+    }
+
+    fn send_batch(&mut self, stream: Kind, batch: &[u8]) -> Result<(), ClientGone> {
+        let Some(connection) = &self.connection else { return Err(ClientGone) };
+        let mut headers = [[0; HEADER_LEN]; BATCH];
+        let chunks = batch.chunks(usize::from(MAX_ALIGNED_CONTENT));
+        for (header, chunk) in headers.iter_mut().zip(chunks.clone()) {
+            let content = u16::try_from(chunk.len()).unwrap_or(MAX_ALIGNED_CONTENT);
+            *header = self.reply.header(stream, content).encode();
+        }
+        let mut slices = [IoSlice::new(&[]); 1 + 2 * BATCH];
+        slices[0] = IoSlice::new(self.reply.pending());
+        for ((pair, header), chunk) in slices[1..].chunks_exact_mut(2).zip(&headers).zip(chunks) {
+            pair.copy_from_slice(&[IoSlice::new(header), IoSlice::new(chunk)]);
+        }
+        let used = 1 + 2 * batch.len().div_ceil(usize::from(MAX_ALIGNED_CONTENT));
+        let sent = socket::send_gathered(connection, &mut slices[..used], self.limits.send);
+        self.reply.clear();
+        self.note(sent)
+    }
+
+    fn send_pending(&mut self) -> Result<(), ClientGone> {
+        let Some(connection) = &self.connection else { return Err(ClientGone) };
+        let sent = if self.client.gone { Ok(()) } else { socket::send(connection, self.reply.pending(), self.limits.send) };
+        self.reply.clear();
+        self.note(sent)
+    }
+
+    fn note<E>(&mut self, sent: Result<(), E>) -> Result<(), ClientGone> {
+        self.client.gone |= sent.is_err();
+        if self.client.gone { Err(ClientGone) } else { Ok(()) }
+    }
+
+    fn check(&self) -> Result<(), ClientGone> {
+        if self.client.gone || self.client.aborted { Err(ClientGone) } else { Ok(()) }
+    }
+
+    /// Closes without destroying the answer on its way: a socket that is closed with unread bytes in it resets the connection.
+    fn close_gently(&mut self, mut ended: bool) {
+        while !ended && self.receive_more() == Some(true) {
+            ended = self.drop_body();
+        }
+        if !ended
+            && let Some(connection) = &self.connection
+            && socket::end_sending(connection).is_ok()
+        {
+            self.drain();
+        }
+        self.close();
+    }
+
+    /// One receive without waiting: whether bytes came; none: the client has closed its side.
+    fn receive_more(&mut self) -> Option<bool> {
+        if self.client.cut {
+            return Some(false);
+        }
+        match socket::receive(self.connection.as_ref()?, self.reader.room()) {
+            Ok(Received::Bytes(count)) => {
+                self.reader.filled(count);
+                Some(true)
+            }
+            Ok(Received::Nothing) => Some(false),
+            Ok(Received::End) | Err(_) => None,
+        }
+    }
+
+    /// Receives and drops until the client closes, or for as long as the limit says.
+    fn drain(&mut self) {
+        let Some(connection) = &self.connection else { return };
+        let deadline = Instant::now() + self.limits.linger;
+        while Instant::now() < deadline {
+            match socket::receive(connection, self.reader.room()) {
+                Ok(Received::Bytes(_)) => {}
+                Ok(Received::Nothing) if socket::await_input(connection, deadline) == Ok(true) => {}
+                _ => return,
+            }
+        }
+    }
+}

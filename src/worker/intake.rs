@@ -1,0 +1,109 @@
+//! Where connections come from: accepted, or handed over by the zygote or another worker.
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use super::allow::Allowed;
+use super::links::{self, Kind, Links, Parcel, Taken};
+use super::sources::{Woken, named};
+use crate::log;
+use crate::scoreboard::{Counter, Slot};
+use crate::sys::listen;
+
+/// A connection to be served.
+pub type Connection = (OwnedFd, Kind);
+
+/// The pool's doors.
+#[derive(Debug)]
+pub struct Intake {
+    listeners: Vec<OwnedFd>,
+    allowed: Allowed,
+    links: Links,
+    turn: usize,
+    eager: bool,
+}
+
+impl Intake {
+    /// Over the pool's sockets and queues.
+    #[must_use]
+    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Links) -> Self {
+        Self { listeners, allowed, links, turn: 0, eager: false }
+    }
+
+    /// The listening sockets.
+    #[must_use]
+    pub fn listeners(&self) -> &[OwnedFd] {
+        &self.listeners
+    }
+
+    /// The queues.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.links
+    }
+
+    /// Looks for a connection before sleeping, but only while that finds some (and now and then): on a quiet pool
+    /// it would be two calls for nothing per request.
+    pub fn look_ahead(&mut self, slot: &Slot) -> Option<Connection> {
+        const PROBE: usize = 8;
+        self.turn = self.turn.wrapping_add(1);
+        if !self.eager && !self.turn.is_multiple_of(PROBE) {
+            return None;
+        }
+        let found = self.look(slot);
+        self.eager = found.is_some();
+        found
+    }
+
+    /// One connection from anywhere; queue and listeners take turns to be first.
+    fn look(&mut self, slot: &Slot) -> Option<Connection> {
+        let queued = |this: &Self| match links::take(this.links.queue.as_fd()) {
+            Taken::Parcel(Parcel::Connection(fd, kind)) => Some((fd, kind)),
+            _ => None,
+        };
+        let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd(), slot));
+        if self.turn.is_multiple_of(2) {
+            queued(self).or_else(|| accepted(self))
+        } else {
+            accepted(self).or_else(|| queued(self))
+        }
+    }
+
+    /// One connection from every source that woke us: each of those wake-ups was taken from a worker that sleeps on.
+    pub fn take_woken(&mut self, woken: &Woken, slot: &Slot) -> VecDeque<Connection> {
+        let mut taken = VecDeque::new();
+        let mut woken = *woken;
+        if woken.queue {
+            match links::take(self.links.queue.as_fd()) {
+                Taken::Parcel(Parcel::Connection(fd, kind)) => taken.push_back((fd, kind)),
+                Taken::Parcel(Parcel::Look) => woken.listeners = u32::MAX,
+                Taken::Nothing | Taken::Gone => {}
+            }
+        }
+        taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l, slot)));
+        self.eager |= !taken.is_empty();
+        taken
+    }
+
+    fn accept(&self, listener: BorrowedFd<'_>, slot: &Slot) -> Option<Connection> {
+        let fd = match listen::accept(listener) {
+            Ok(fd) => fd?,
+            Err(e) => {
+                log::error(format!("unable to accept a connection: {e}"));
+                return None;
+            }
+        };
+        if !self.allowed.is_everybody() {
+            match listen::peer(&fd) {
+                Some(peer) if !self.allowed.admits(peer) => {
+                    log::warning(format!("connection disallowed: IP address '{peer}' has been dropped."));
+                    return None;
+                }
+                _ => {}
+            }
+        }
+        slot.count(Counter::Accepted);
+        Some((fd, Kind::Fresh))
+    }
+}

@@ -1,0 +1,223 @@
+//! A worker's life between set-up and exit: wait, take, serve, and pass on what is not for it (parking.md §5).
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::exchange::{Arrival, Exchange, Stage};
+use super::intake::{Connection, Intake};
+use super::links::Kind;
+use super::predictor::Predictor;
+use super::sources::{Sources, Woken};
+use crate::engine::{Engine, Served};
+use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
+use crate::log;
+use crate::scoreboard::{Counter, Slot};
+use crate::sys::signal;
+
+/// A connection that brings no first byte is closed after this (php-fpm's five seconds).
+const FIRST_BYTE: Duration = Duration::from_secs(5);
+
+/// What a worker works with.
+pub struct ServeLoop<'a, E> {
+    engine: &'a mut E,
+    exchange: Exchange,
+    slot: Rc<Slot>,
+    intake: Intake,
+    control: Channel<WorkerSays, ToWorker>,
+    drain: OwnedFd,
+    sources: Sources,
+    predictor: Predictor,
+    /// Nothing was received on the held connection yet.
+    fresh: bool,
+    /// Requests that may still be served; `None`: any number.
+    left: Option<u64>,
+    leaving: bool,
+}
+
+impl<'a, E: Engine> ServeLoop<'a, E> {
+    /// Ready to run.
+    ///
+    /// # Errors
+    /// Those of epoll.
+    pub fn new(
+        engine: &'a mut E,
+        exchange: Exchange,
+        slot: Rc<Slot>,
+        intake: Intake,
+        (control, drain): (Channel<WorkerSays, ToWorker>, OwnedFd),
+        max_requests: u64,
+    ) -> io::Result<Self> {
+        let sources = Sources::new(intake.listeners(), &intake.links().queue, &drain, control.as_fd())?;
+        let left = (max_requests > 0).then_some(max_requests);
+        let predictor = Predictor::default();
+        Ok(Self { engine, exchange, slot, intake, control, drain, sources, predictor, fresh: false, left, leaving: false })
+    }
+
+    /// Serves until the worker is to leave; then nothing is in hand and the zygote has been told.
+    ///
+    /// # Errors
+    /// Those of epoll: the worker can't go on.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.slot.stage(Stage::Idle);
+        self.control.send(&WorkerSays::Accepting, Vec::new());
+        while !self.is_leaving() {
+            let ahead = if self.sources.is_listed() { None } else { self.intake.look_ahead(&self.slot) };
+            let next = match ahead {
+                Some(next) => Some(next),
+                None => self.wait()?,
+            };
+            if let Some(next) = next {
+                self.park_held();
+                self.hold(next);
+                self.serve();
+            }
+        }
+        self.park_held();
+        self.control.send(&WorkerSays::Left, Vec::new());
+        Ok(())
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving || self.slot.drain_asked() || signal::quit_asked()
+    }
+
+    /// Sleeps until something comes. Serves the held connection itself; gives any other back to be served.
+    fn wait(&mut self) -> io::Result<Option<Connection>> {
+        let holding = self.exchange.connection().is_some();
+        if let Some(held) = self.exchange.connection() {
+            self.sources.list(held)?;
+            self.sources.go_last(self.intake.listeners(), &self.intake.links().queue)?;
+        }
+        let woken = self.sources.wait((holding && self.fresh).then_some(FIRST_BYTE))?;
+        if holding && self.fresh && woken == Woken::default() && !signal::quit_asked() {
+            self.close_held();
+        }
+        if woken.control {
+            self.hear();
+        }
+        if woken.held && !holding {
+            self.renew_sources()?;
+        }
+        self.leaving |= woken.drain;
+        let mut taken = self.intake.take_woken(&woken, &self.slot);
+        if woken.held && holding {
+            self.predictor.held_paid();
+            taken.into_iter().for_each(|other| self.pass(other));
+            self.serve();
+            return Ok(None);
+        }
+        let next = taken.pop_front();
+        taken.into_iter().for_each(|other| self.pass(other));
+        if next.is_some() && holding {
+            self.slot.count(Counter::Disrupted);
+            self.predictor.held_in_vain();
+            if self.predictor.favours_holding() {
+                self.sources.forget_place();
+            }
+        }
+        Ok(next)
+    }
+
+    /// A connection that was closed here lives on in a process that a script forked, and still wakes us.
+    fn renew_sources(&mut self) -> io::Result<()> {
+        let intake = &self.intake;
+        self.sources = Sources::new(intake.listeners(), &intake.links().queue, &self.drain, self.control.as_fd())?;
+        Ok(())
+    }
+
+    fn hold(&mut self, (fd, kind): Connection) {
+        self.exchange.attach(fd);
+        self.fresh = kind == Kind::Fresh;
+    }
+
+    /// Serves what the held connection brings, until it brings no more at once.
+    fn serve(&mut self) {
+        loop {
+            match self.exchange.arrive(Duration::ZERO) {
+                Arrival::Request => self.serve_one(),
+                Arrival::NothingYet => return,
+                Arrival::Closed => return self.close_held(),
+                Arrival::Refused(reason) => {
+                    log::warning(format!("request refused: {reason}"));
+                    return self.close_held();
+                }
+            }
+            if !self.exchange.keeps() {
+                return self.close_held();
+            }
+            if !self.exchange.has_bytes() {
+                break;
+            }
+        }
+        if !self.sources.is_listed() && !self.is_leaving() && !self.predictor.hold_next() {
+            self.park_held();
+        }
+    }
+
+    fn serve_one(&mut self) {
+        self.fresh = false;
+        if self.engine.serve(&mut self.exchange) == Served::Spent {
+            self.leaving = true;
+        }
+        self.exchange.finish();
+        self.slot.stage(Stage::Idle);
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+            self.leaving |= *left == 0;
+        }
+    }
+
+    fn close_held(&mut self) {
+        self.sources.unlist(self.exchange.connection());
+        self.exchange.close();
+        self.slot.stage(Stage::Idle);
+    }
+
+    /// Gives the held connection to the zygote. Where that is gone, the peer may still send: it is served until it closes.
+    fn park_held(&mut self) {
+        self.sources.unlist(self.exchange.connection());
+        let kind = if self.fresh { Kind::Fresh } else { Kind::Kept };
+        let Some(fd) = self.exchange.detach() else { return };
+        match self.intake.links().park(fd, kind) {
+            Ok(()) => self.slot.count(Counter::Parked),
+            Err(fd) => self.see_off((fd, kind)),
+        }
+    }
+
+    fn pass(&mut self, (fd, kind): Connection) {
+        if let Err(fd) = self.intake.links().pass(fd, kind) {
+            self.see_off((fd, kind));
+        }
+    }
+
+    /// Nobody else takes it: one second for a last request.
+    fn see_off(&mut self, connection: Connection) {
+        const LAST_CHANCE: Duration = Duration::from_secs(1);
+        if self.exchange.connection().is_some() {
+            return;
+        }
+        self.hold(connection);
+        while self.exchange.arrive(LAST_CHANCE) == Arrival::Request {
+            self.serve_one();
+            if !self.exchange.keeps() {
+                break;
+            }
+        }
+        self.close_held();
+    }
+
+    fn hear(&mut self) {
+        match self.control.receive() {
+            Incoming::Message(ToWorker::Log, mut fds) => {
+                if let Some(fd) = fds.pop() {
+                    log::replace_descriptor(fd);
+                }
+            }
+            Incoming::Nothing => {}
+            Incoming::Gone => self.leaving = true,
+        }
+    }
+}

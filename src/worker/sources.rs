@@ -1,0 +1,139 @@
+//! All that can wake a worker, in one epoll set: listening sockets, the hand-over queue, the drain signal, its zygote,
+//! and the connection that it holds.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+
+/// What woke the worker.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Woken {
+    /// Bits of listening sockets with a connection in their backlog, by index (those above 31 share the last bit).
+    pub listeners: u32,
+    /// The hand-over queue has a message.
+    pub queue: bool,
+    /// The generation drains.
+    pub drain: bool,
+    /// The zygote said something, or is gone.
+    pub control: bool,
+    /// The held connection has a request, or was closed.
+    pub held: bool,
+}
+
+const QUEUE: u64 = 1;
+const DRAIN: u64 = 2;
+const CONTROL: u64 = 3;
+const HELD: u64 = 4;
+const LISTENER: u64 = 16;
+
+/// The epoll set.
+#[derive(Debug)]
+pub struct Sources {
+    epoll: Epoll,
+    listed: bool,
+    last_in_line: bool,
+}
+
+impl Sources {
+    /// Listeners and queue wake one of the workers that sleep, the rest wakes whom it concerns.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn new(listeners: &[OwnedFd], queue: &OwnedFd, drain: &OwnedFd, control: BorrowedFd<'_>) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
+        epoll.add(control, EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
+        let sources = Self { epoll, listed: false, last_in_line: false };
+        sources.add_shared(listeners, queue)?;
+        Ok(sources)
+    }
+
+    fn add_shared(&self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
+        let exclusive = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        self.epoll.add(queue, EpollEvent::new(exclusive, QUEUE))?;
+        for (token, listener) in (LISTENER..).zip(listeners) {
+            self.epoll.add(listener, EpollEvent::new(exclusive, token))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the held connection is in the set.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Puts the held connection into the set.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn list(&mut self, held: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.listed {
+            self.epoll.add(held, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, HELD))?;
+            self.listed = true;
+        }
+        Ok(())
+    }
+
+    /// Takes the held connection out: before it is closed or given away, since the description may live on elsewhere.
+    pub fn unlist(&mut self, held: Option<BorrowedFd<'_>>) {
+        if let Some(held) = held.filter(|_| self.listed) {
+            let _ = self.epoll.delete(held);
+        }
+        self.listed = false;
+    }
+
+    /// Moves to the end of the wake-up order, which is that of registration: workers with empty hands come first.
+    ///
+    /// # Errors
+    /// `ENOMEM`.
+    pub fn go_last(&mut self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
+        if self.last_in_line {
+            return Ok(());
+        }
+        for shared in listeners.iter().chain([queue]) {
+            self.epoll.delete(shared)?;
+        }
+        self.last_in_line = true;
+        self.add_shared(listeners, queue)
+    }
+
+    /// Its place in the order may be another one: `go_last` will move it again.
+    pub fn forget_place(&mut self) {
+        self.last_in_line = false;
+    }
+
+    /// Waits. Nothing woke it: a signal came or `patience` ran out.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn wait(&self, patience: Option<Duration>) -> io::Result<Woken> {
+        let mut events = [EpollEvent::empty(); 16];
+        let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
+        let count = match self.epoll.wait(&mut events, patience) {
+            Err(Errno::EINTR) => 0,
+            other => other?,
+        };
+        let mut woken = Woken::default();
+        for event in &events[..count] {
+            match event.data() {
+                QUEUE => woken.queue = true,
+                DRAIN => woken.drain = true,
+                CONTROL => woken.control = true,
+                HELD => woken.held = true,
+                token => woken.listeners |= 1 << (token - LISTENER).min(31),
+            }
+        }
+        Ok(woken)
+    }
+}
+
+/// The listeners that a `Woken` names.
+pub fn named<'a>(listeners: &'a [OwnedFd], woken: &Woken) -> impl Iterator<Item = BorrowedFd<'a>> + use<'a> {
+    let bits = woken.listeners;
+    listeners.iter().enumerate().filter(move |(i, _)| bits & (1 << (*i).min(31)) != 0).map(|(_, l)| l.as_fd())
+}

@@ -1,0 +1,65 @@
+//! From the descriptors that a zygote was started with to its state.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::sys::epoll::{Epoll, EpollCreateFlags};
+
+use super::event_loop::Zygote;
+use super::{Pool, children, parking};
+use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
+use crate::log;
+use crate::scoreboard::Scoreboard;
+use crate::sys::{fd, message};
+
+/// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
+///
+/// # Errors
+/// A descriptor that isn't there, or a scoreboard that isn't one.
+pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
+    let take = |raw: i32| fd::adopt(raw).map(fd::lift);
+    let control = Channel::new(take(spec.control_fd)?);
+    let drain = take(spec.drain_fd)?;
+    if let Some(raw) = spec.log_fd {
+        log::replace_descriptor(take(raw)?);
+    }
+    let pools = spec.pools.into_iter().map(|p| adopt_pool(p, &take)).collect::<io::Result<Vec<_>>>()?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    Ok(Zygote {
+        control,
+        drain,
+        pools,
+        epoll,
+        signals: None,
+        children: children::Children::default(),
+        parking: parking::Parking::new(),
+        nofile: spec.nofile,
+        leaving: false,
+    })
+}
+
+fn adopt_pool(spec: PoolSpec, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {
+    let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
+    let scoreboard = take(spec.scoreboard_fd)?;
+    drop(Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?);
+    let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
+    let (queue, park) = (pair()?, pair()?);
+    Ok(Pool { spec, listeners, scoreboard, queue, park, successor: None, links: Vec::new() })
+}
+
+/// What workers still need to do with root's rights, in a zygote that has given them up.
+pub(super) fn capabilities_to_keep(spec: &ZygoteSpec) -> Vec<caps::Capability> {
+    let any = |wants: fn(&PoolSpec) -> bool| spec.pools.iter().any(wants);
+    let mut keep = Vec::new();
+    if any(|p| p.config.chroot.is_some()) {
+        keep.push(caps::Capability::CAP_SYS_CHROOT);
+    }
+    if any(|p| p.config.process_priority.is_some_and(|nice| nice < 0)) {
+        keep.push(caps::Capability::CAP_SYS_NICE);
+    }
+    if any(|p| p.config.rlimit_files.is_some() || p.config.rlimit_core.is_some()) {
+        keep.push(caps::Capability::CAP_SYS_RESOURCE);
+    }
+    keep
+}

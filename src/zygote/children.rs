@@ -1,0 +1,55 @@
+//! The workers of a zygote: who they are, and the channels to them.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+
+use nix::unistd::Pid;
+
+use crate::ipc::{Channel, ToWorker, WorkerSays};
+
+/// One worker.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) pool: usize,
+    pub(super) slot: u32,
+    /// None after the worker closed its end.
+    pub(super) channel: Option<Channel<ToWorker, WorkerSays>>,
+}
+
+/// By pid.
+#[derive(Debug, Default)]
+pub(super) struct Children {
+    by_pid: HashMap<i32, Child>,
+}
+
+impl Children {
+    pub(super) fn insert(&mut self, pid: Pid, child: Child) {
+        self.by_pid.insert(pid.as_raw(), child);
+    }
+
+    pub(super) fn get_mut(&mut self, pid: i32) -> Option<&mut Child> {
+        self.by_pid.get_mut(&pid)
+    }
+
+    pub(super) fn remove(&mut self, pid: Pid) -> Option<Child> {
+        self.by_pid.remove(&pid.as_raw())
+    }
+
+    /// The living child in that slot: signals are only ever sent to own children that weren't reaped.
+    pub(super) fn find(&self, pool: usize, slot: u32) -> Option<Pid> {
+        let found = self.by_pid.iter().find(|(_, c)| c.pool == pool && c.slot == slot);
+        found.map(|(pid, _)| Pid::from_raw(*pid))
+    }
+
+    pub(super) fn pids(&self) -> Vec<Pid> {
+        self.by_pid.keys().copied().map(Pid::from_raw).collect()
+    }
+
+    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.by_pid.values_mut()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_pid.is_empty()
+    }
+}

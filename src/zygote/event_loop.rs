@@ -1,0 +1,279 @@
+//! What a zygote does all day: hear the supervisor, hear its workers, keep connections, bury the dead.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+
+use super::children::{Child, Children};
+use super::fork::Sprout;
+use super::parking::{Destinations, Parking};
+use super::token::Token;
+use super::{Control, Outcome, Pool};
+use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote};
+use crate::log;
+use crate::sys::{clock, process, signal};
+use crate::worker::links::{self, Kind, Parcel, Taken};
+
+/// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
+const RESERVE: u64 = 64;
+/// A full queue is tried again after this.
+const RETRY: u64 = 5;
+
+/// The state of a zygote.
+#[derive(Debug)]
+pub(super) struct Zygote {
+    pub(super) control: Control,
+    pub(super) drain: OwnedFd,
+    pub(super) pools: Vec<Pool>,
+    pub(super) epoll: Epoll,
+    pub(super) signals: Option<SignalFd>,
+    pub(super) children: Children,
+    pub(super) parking: Parking,
+    pub(super) nofile: (u64, u64),
+    pub(super) leaving: bool,
+}
+
+impl Destinations for [Pool] {
+    fn send(&self, pool: usize, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
+        let Some(p) = self.get(pool) else { return Ok(()) };
+        match &p.successor {
+            Some(successor) => links::send(successor, fd, kind),
+            None => links::send(&p.queue.0, fd, kind),
+        }
+    }
+
+    fn moves_on(&self, pool: usize) -> bool {
+        self.get(pool).is_some_and(|p| p.successor.is_some())
+    }
+}
+
+impl Zygote {
+    pub(super) fn report(&mut self, message: &ToSupervisor) {
+        self.control.send(message, Vec::new());
+    }
+
+    /// PHP stands: from now on everything goes through the event loop.
+    pub(super) fn ready(&mut self) -> io::Result<()> {
+        let signals = signal::descriptor(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT])?;
+        self.watch(&signals, Token::Signals)?;
+        self.signals = Some(signals);
+        self.watch(&self.control, Token::Control)?;
+        for (pool, p) in (0u32..).zip(&self.pools) {
+            self.watch(&p.park.1, Token::Park(pool))?;
+        }
+        self.report(&ToSupervisor::Ready);
+        Ok(())
+    }
+
+    fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token.pack()))?)
+    }
+
+    pub(super) fn run(mut self) -> Outcome {
+        let mut events = [EpollEvent::empty(); 128];
+        loop {
+            let patience = self.patience();
+            let count = match self.epoll.wait(&mut events, patience) {
+                Ok(count) => count,
+                Err(Errno::EINTR) => 0,
+                Err(e) => {
+                    log::error(format!("a zygote can't wait for events: {e}"));
+                    return Outcome::Leave;
+                }
+            };
+            for event in &events[..count] {
+                if let Some(sprout) = Token::unpack(event.data()).and_then(|token| self.act(token)) {
+                    return Outcome::Worker(sprout.grow(self));
+                }
+            }
+            self.control.flush();
+            self.parking.flush(self.pools.as_slice());
+            if self.leaving && self.children.is_empty() && !self.parking.is_backed_up() {
+                return Outcome::Leave;
+            }
+        }
+    }
+
+    fn patience(&mut self) -> EpollTimeout {
+        let now = clock::now();
+        let expiry = self.parking.expire(&self.epoll, now);
+        let retry = (self.parking.is_backed_up() || self.control.is_backed_up()).then(|| now.plus(RETRY));
+        let due = expiry.into_iter().chain(retry).min();
+        due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
+    }
+
+    fn act(&mut self, token: Token) -> Option<Sprout> {
+        match token {
+            Token::Control => return self.hear_supervisor(),
+            Token::Signals => self.hear_signals(),
+            Token::Park(pool) => self.take_parked(pool),
+            Token::Link(pool) => self.take_links(pool),
+            Token::Worker(pid) => self.hear_worker(pid),
+            Token::Parked(number) => self.parking.stirred(&self.epoll, number, self.pools.as_slice()),
+        }
+        None
+    }
+
+    fn hear_supervisor(&mut self) -> Option<Sprout> {
+        match self.control.receive() {
+            Incoming::Message(ToZygote::Fork { pool, slot }, fds) => return self.fork(pool, slot, fds),
+            Incoming::Message(ToZygote::Drain { pools }, fds) => self.drain(&pools, fds),
+            Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
+            Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
+            Incoming::Message(ToZygote::Log, mut fds) => self.change_log(fds.pop()),
+            Incoming::Message(ToZygote::Leave, _) => {
+                (0u32..).zip(0..self.pools.len()).for_each(|(pool, _)| self.take_links(pool));
+                self.leaving = true;
+            }
+            Incoming::Nothing => {}
+            Incoming::Gone => self.bereft(),
+        }
+        None
+    }
+
+    /// The supervisor is gone: workers finish what they have, nobody accepts any more.
+    fn bereft(&mut self) {
+        let _ = self.epoll.delete(&self.control);
+        self.drain_workers();
+    }
+
+    fn drain_workers(&mut self) {
+        let _ = nix::unistd::write(&self.drain, &1u64.to_ne_bytes());
+        self.leaving = true;
+    }
+
+    fn signal(&self, pool: usize, slot: u32, number: i32) {
+        if let (Some(pid), Ok(signal)) = (self.children.find(pool, slot), Signal::try_from(number)) {
+            process::signal(pid, signal);
+        }
+    }
+
+    fn change_log(&mut self, fd: Option<OwnedFd>) {
+        let Some(fd) = fd else { return };
+        for child in self.children.each_mut() {
+            if let (Some(channel), Ok(copy)) = (&mut child.channel, fd.try_clone()) {
+                channel.send(&ToWorker::Log, vec![copy]);
+            }
+        }
+        log::replace_descriptor(fd);
+    }
+
+    fn hear_signals(&mut self) {
+        while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
+            match i32::try_from(info.ssi_signo).ok().and_then(|s| Signal::try_from(s).ok()) {
+                Some(Signal::SIGCHLD) => self.bury(),
+                Some(Signal::SIGTERM) => {
+                    self.children.pids().into_iter().for_each(|pid| process::signal(pid, Signal::SIGTERM));
+                    self.drain_workers();
+                }
+                _ => self.drain_workers(),
+            }
+        }
+    }
+
+    fn bury(&mut self) {
+        while let Some((pid, exit)) = process::reap() {
+            let Some(child) = self.children.remove(pid) else { continue };
+            if let Some(channel) = &child.channel {
+                let _ = self.epoll.delete(channel);
+            }
+            let Child { pool, slot, .. } = child;
+            // It may have been woken for a connection that nobody then looks for.
+            links::send_look(&self.pools[pool].queue.0);
+            self.report(&ToSupervisor::Exited { pool, slot, pid: pid.as_raw(), exit });
+        }
+    }
+
+    fn hear_worker(&mut self, pid: u32) {
+        let Some(child) = i32::try_from(pid).ok().and_then(|pid| self.children.get_mut(pid)) else { return };
+        let (pool, slot) = (child.pool, child.slot);
+        let Some(channel) = &mut child.channel else { return };
+        match channel.receive() {
+            Incoming::Message(says, _) => self.report(&ToSupervisor::Worker { pool, slot, says }),
+            Incoming::Nothing => {}
+            Incoming::Gone => {
+                let _ = self.epoll.delete(&*channel);
+                child.channel = None;
+            }
+        }
+    }
+
+    fn take_parked(&mut self, pool: u32) {
+        let Ok(index) = usize::try_from(pool) else { return };
+        let now = clock::now();
+        for _ in 0..64 {
+            self.make_room();
+            match links::take(self.pools[index].park.1.as_fd()) {
+                Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                Taken::Parcel(Parcel::Look) => {}
+                Taken::Nothing | Taken::Gone => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, now: clock::Millis, pool: usize, fd: OwnedFd, kind: Kind) {
+        if self.pools.as_slice().moves_on(pool) {
+            self.parking.forward(pool, fd, kind, self.pools.as_slice());
+        } else {
+            self.parking.add(&self.epoll, now, pool, fd, kind);
+        }
+    }
+
+    fn make_room(&mut self) {
+        let most = usize::try_from(self.nofile.0.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
+        while self.parking.len() + 8 * self.pools.len() >= most {
+            let before = self.parking.len();
+            self.parking.shed(&self.epoll);
+            if self.parking.len() == before {
+                return;
+            }
+        }
+    }
+
+    fn take_links(&mut self, pool: u32) {
+        let Ok(index) = usize::try_from(pool) else { return };
+        let now = clock::now();
+        for link in std::mem::take(&mut self.pools[index].links) {
+            let open = loop {
+                self.make_room();
+                match links::take(link.as_fd()) {
+                    Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                    Taken::Parcel(Parcel::Look) => {}
+                    Taken::Nothing => break true,
+                    Taken::Gone => break false,
+                }
+            };
+            if open {
+                self.pools[index].links.push(link);
+            } else {
+                let _ = self.epoll.delete(&link);
+            }
+        }
+    }
+
+    fn adopt_links(&mut self, pool: usize, fds: Vec<OwnedFd>) {
+        let Ok(token) = u32::try_from(pool) else { return };
+        if pool >= self.pools.len() {
+            return;
+        }
+        for fd in fds {
+            if self.watch(&fd, Token::Link(token)).is_ok() {
+                self.pools[pool].links.push(fd);
+            }
+        }
+    }
+
+    fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
+        for (pool, fd) in pools.iter().zip(fds) {
+            if let Some(p) = self.pools.get_mut(*pool) {
+                p.successor = Some(fd);
+            }
+        }
+        self.parking.move_on(&self.epoll, self.pools.as_slice());
+    }
+}

@@ -1,0 +1,84 @@
+//! Forking a worker: the parent registers it, the child keeps what a worker needs and drops the rest.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::unistd::{Pid, getpid};
+
+use super::children::Child;
+use super::event_loop::Zygote;
+use super::token::Token;
+use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
+use crate::scoreboard::Scoreboard;
+use crate::sys::message;
+use crate::sys::process::{self, Forked};
+use crate::worker::{Seed, links::Links};
+
+/// A child right behind the fork: which worker it is to become.
+#[derive(Debug)]
+pub(super) struct Sprout {
+    pool: usize,
+    slot: u32,
+    control: OwnedFd,
+    output: Option<(OwnedFd, OwnedFd)>,
+    parent: Pid,
+    scoreboard: Scoreboard,
+}
+
+impl Zygote {
+    pub(super) fn fork(&mut self, pool: usize, slot: u32, fds: Vec<OwnedFd>) -> Option<Sprout> {
+        match self.try_fork(pool, slot, fds) {
+            Ok(sprout) => sprout,
+            Err(e) => {
+                let errno = e.raw_os_error().unwrap_or(libc::EAGAIN);
+                self.report(&ToSupervisor::ForkFailed { pool, slot, errno });
+                None
+            }
+        }
+    }
+
+    fn try_fork(&mut self, pool: usize, slot: u32, mut fds: Vec<OwnedFd>) -> io::Result<Option<Sprout>> {
+        let p = self.pools.get(pool).ok_or(io::ErrorKind::InvalidInput)?;
+        let scoreboard = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
+        scoreboard.reset(slot);
+        let (ours, theirs) = message::pair()?;
+        let parent = getpid();
+        match process::fork()? {
+            Forked::Child => {
+                let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
+                let control = crate::sys::fd::lift(theirs);
+                Ok(Some(Sprout { pool, slot, control, output, parent, scoreboard }))
+            }
+            Forked::Parent(pid) => {
+                let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
+                let token = Token::Worker(u32::try_from(pid.as_raw()).unwrap_or(0));
+                self.epoll.add(&channel, nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()))?;
+                self.children.insert(pid, Child { pool, slot, channel: Some(channel) });
+                self.report(&ToSupervisor::Forked { pool, slot, pid: pid.as_raw() });
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Sprout {
+    /// Becomes a worker's seed. The zygote's state is dropped here: parked connections, other pools' sockets, channels.
+    pub(super) fn grow(self, mut zygote: Zygote) -> Box<Seed> {
+        let pool = zygote.pools.swap_remove(self.pool);
+        let (queue_in, queue) = pool.queue;
+        Box::new(Seed {
+            identity: pool.spec.identity,
+            environment: pool.spec.environment,
+            pool: pool.spec.config,
+            listeners: pool.listeners,
+            links: Links { queue, queue_in, park: pool.park.0 },
+            control: Channel::new(self.control),
+            drain: zygote.drain,
+            slot: self.scoreboard.into_slot(self.slot),
+            output: self.output,
+            nofile: zygote.nofile,
+            parent: self.parent,
+        })
+    }
+}

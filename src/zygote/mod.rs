@@ -1,0 +1,91 @@
+//! A zygote: PHP started once, for all pools of a group; forks workers on request and keeps their idle connections.
+#![forbid(unsafe_code)]
+
+mod adopt;
+mod children;
+mod event_loop;
+mod fork;
+mod parking;
+mod token;
+
+use std::os::fd::OwnedFd;
+
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::engine::Engine;
+use crate::ipc::{Channel, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::log;
+use crate::sys::{ids, process, signal, title};
+use crate::worker;
+
+/// How the event loop ended.
+#[derive(Debug)]
+enum Outcome {
+    /// The zygote has no more to do.
+    Leave,
+    /// This process is a forked worker; nothing of the zygote is left in it.
+    Worker(Box<worker::Seed>),
+}
+
+/// Exit status when PHP can't be started (php-fpm's FPM_EXIT_SOFTWARE).
+const EXIT_SOFTWARE: i32 = 70;
+
+/// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
+pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
+    title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
+    let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
+    let keep = adopt::capabilities_to_keep(&spec);
+    let mut zygote = match adopt::adopt(spec) {
+        Ok(zygote) => zygote,
+        Err(e) => {
+            log::error(format!("[group {group}] a zygote was started wrongly: {e}"));
+            return EXIT_SOFTWARE;
+        }
+    };
+    let started = prepare(identity.as_ref(), &keep)
+        .and_then(|()| engine.start(&options).map_err(|e| e.to_string()))
+        .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
+    if let Err(reason) = started {
+        zygote.report(&ToSupervisor::Failed(reason));
+        return EXIT_SOFTWARE;
+    }
+    match zygote.run() {
+        Outcome::Leave => {
+            engine.stop();
+            0
+        }
+        Outcome::Worker(seed) => worker::run(*seed, engine),
+    }
+}
+
+/// Before PHP starts: signals as a program expects them, and the user that its workers will be.
+fn prepare(identity: Option<&ids::Identity>, keep: &[caps::Capability]) -> Result<(), String> {
+    signal::reset_actions();
+    for ignored in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        signal::ignore(ignored);
+    }
+    if let Some(identity) = identity {
+        ids::become_identity_keeping(identity, keep).map_err(|e| format!("can't become user {}: {e}", identity.uid))?;
+    }
+    process::die_with_parent(Signal::SIGQUIT).map_err(|e| e.to_string())?;
+    signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())
+}
+
+/// A pool's descriptors.
+#[derive(Debug)]
+struct Pool {
+    spec: crate::ipc::PoolSpec,
+    listeners: Vec<OwnedFd>,
+    scoreboard: OwnedFd,
+    /// Hand-over queue: writing end, reading end.
+    queue: (OwnedFd, OwnedFd),
+    /// Park queue: writing end (for workers), reading end.
+    park: (OwnedFd, OwnedFd),
+    /// Where kept connections go while the generation drains.
+    successor: Option<OwnedFd>,
+    /// From predecessors that drain.
+    links: Vec<OwnedFd>,
+}
+
+/// The supervisor's end of the channel, as seen from here.
+type Control = Channel<ToSupervisor, ToZygote>;

@@ -1,0 +1,59 @@
+//! What an epoll event is about, packed into its 64 bits.
+#![forbid(unsafe_code)]
+
+/// The descriptors that a zygote waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Token {
+    /// The supervisor.
+    Control,
+    /// SIGCHLD, SIGTERM, SIGQUIT.
+    Signals,
+    /// The park queue of that pool.
+    Park(u32),
+    /// Links from predecessors of that pool.
+    Link(u32),
+    /// The control channel of the worker with that pid.
+    Worker(u32),
+    /// The parked connection with that descriptor number.
+    Parked(u32),
+}
+
+impl Token {
+    pub(super) fn pack(self) -> u64 {
+        let (kind, value) = match self {
+            Self::Control => (0u64, 0),
+            Self::Signals => (1, 0),
+            Self::Park(v) => (2, v),
+            Self::Link(v) => (3, v),
+            Self::Worker(v) => (4, v),
+            Self::Parked(v) => (5, v),
+        };
+        kind << 32 | u64::from(value)
+    }
+
+    pub(super) fn unpack(bits: u64) -> Option<Self> {
+        let value = u32::try_from(bits & u64::from(u32::MAX)).ok()?;
+        Some(match bits >> 32 {
+            0 => Self::Control,
+            1 => Self::Signals,
+            2 => Self::Park(value),
+            3 => Self::Link(value),
+            4 => Self::Worker(value),
+            5 => Self::Parked(value),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Token;
+
+    #[test]
+    fn tokens_survive_packing() {
+        for token in [Token::Control, Token::Signals, Token::Park(7), Token::Link(0), Token::Worker(u32::MAX), Token::Parked(64)] {
+            assert_eq!(Token::unpack(token.pack()), Some(token));
+        }
+        assert_eq!(Token::unpack(u64::MAX), None);
+    }
+}
