@@ -28,7 +28,10 @@ fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
     let clients: Outcome<Vec<Job>> = (0..64).map(|_| keeper(&server, 1)).collect();
     let mut clients = clients?;
     // 40 requests each.
-    let load = Plan::clients(64).pause(ms(30)).requests(64 * 40).start(|_| clients.pop().unwrap_or_else(|| Box::new(|| Ok(()))));
+    let load = Plan::clients(64)
+        .pause(ms(30))
+        .requests(64 * 40)
+        .start(|_| clients.pop().unwrap_or_else(|| Box::new(|| Ok(()))));
     let tally = load.finish();
     say(&format!("{name}: {}", tally.summary()));
     tally.expect_no_failure()?;

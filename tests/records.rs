@@ -182,7 +182,10 @@ fn garbage() -> Outcome {
             ("noise", noise),
             ("HTTP", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
             ("version 0", vec![0; 64]),
-            ("a pair longer than its stream", [record(1, 1, &[0, 1, 0, 0, 0, 0, 0, 0]), overlong, record(4, 1, b"")].concat()),
+            (
+                "a pair longer than its stream",
+                [record(1, 1, &[0, 1, 0, 0, 0, 0, 0, 0]), overlong, record(4, 1, b"")].concat(),
+            ),
             ("PARAMS without BEGIN", stream(4, 1, &pairs(&echo(server, b"").params), 65535)),
             ("a short BEGIN", record(1, 1, &[0, 1])),
         ];

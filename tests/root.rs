@@ -16,7 +16,9 @@ use testkit::{Outcome, ensure, turn};
 
 /// A script that adds a line with its effective user to out/euids, a file that anybody may write.
 fn witness(sandbox: &Sandbox, name: &str, kind: &str) -> Outcome {
-    let text = format!("<?php file_put_contents(__DIR__ . '/../out/euids', '{kind} ' . posix_geteuid() . \"\\n\", FILE_APPEND);\n");
+    let text = format!(
+        "<?php file_put_contents(__DIR__ . '/../out/euids', '{kind} ' . posix_geteuid() . \"\\n\", FILE_APPEND);\n"
+    );
     fs::write(sandbox.page(name), text)?;
     fs::write(sandbox.file("out/euids"), "")?;
     Ok(fs::set_permissions(sandbox.file("out/euids"), fs::Permissions::from_mode(0o666))?)

@@ -31,6 +31,9 @@ fn tcp_kept() -> Outcome {
     serve("serving::tcp_kept", Listen::Tcp, Upstream::Kept(4))
 }
 
+/// A check of a page.
+type Page = fn(&mut Client) -> Outcome;
+
 /// One worker serves all pages one after another, so that each also shows what the one before left behind.
 fn serve(name: &str, listen: Listen, upstream: Upstream) -> Outcome {
     let Some(target) = Target::find(name) else { return Ok(()) };
@@ -39,7 +42,7 @@ fn serve(name: &str, listen: Listen, upstream: Upstream) -> Outcome {
     let nginx = Nginx::start(&server.sandbox, &server.address, upstream)?;
     let mut web = nginx.client(ms(20_000));
     let worker = web.get("/pid.php")?.expect(200)?.text();
-    let pages: [(&str, fn(&mut Client) -> Outcome); 9] = [
+    let pages: [(&str, Page); 9] = [
         ("phpinfo", phpinfo),
         ("form", form),
         ("upload", upload),
@@ -53,7 +56,10 @@ fn serve(name: &str, listen: Listen, upstream: Upstream) -> Outcome {
     for (page, check) in pages {
         check(&mut web).map_err(|error| format!("{page}: {error}; nginx: {}", nginx.errors()))?;
     }
-    ensure!(nginx.log().text().contains("Call to undefined function no_such_function"), "the error isn't in nginx' log");
+    ensure!(
+        nginx.log().text().contains("Call to undefined function no_such_function"),
+        "the error isn't in nginx' log"
+    );
     abort(&server, &mut nginx.client(ms(20_000)))?;
     let after = web.get("/pid.php")?.expect(200)?.text();
     ensure!(after == worker, "worker {worker} hasn't survived: now {after}");
@@ -81,7 +87,10 @@ fn upload(web: &mut Client) -> Outcome {
     let mut body = b"--edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f.bin\"\r\n\r\n".to_vec();
     body.extend_from_slice(&file);
     body.extend_from_slice(b"\r\n--edge--\r\n");
-    let text = web.send("POST", "/upload.php", "Content-Type: multipart/form-data; boundary=edge\r\n", &body)?.expect(200)?.text();
+    let text = web
+        .send("POST", "/upload.php", "Content-Type: multipart/form-data; boundary=edge\r\n", &body)?
+        .expect(200)?
+        .text();
     let wanted = format!("{} {:08x} moved", file.len(), crc32(&file));
     ensure!(text == wanted, "{text} in place of {wanted}");
     Ok(())
@@ -89,7 +98,8 @@ fn upload(web: &mut Client) -> Outcome {
 
 fn download(web: &mut Client) -> Outcome {
     let body = web.get("/download.php?kb=20480")?.expect(200)?.body;
-    let wanted: Vec<u8> = (0..20_480_u32).flat_map(|kb| line((b'a'..=b'z').nth(kb as usize % 26).unwrap_or(0))).collect();
+    let wanted: Vec<u8> =
+        (0..20_480_u32).flat_map(|kb| line((b'a'..=b'z').nth(kb as usize % 26).unwrap_or(0))).collect();
     ensure!(body.len() == wanted.len(), "{} bytes in place of {}", body.len(), wanted.len());
     ensure!(crc32(&body) == crc32(&wanted), "other bytes than were written");
     Ok(())
@@ -102,7 +112,10 @@ fn line(letter: u8) -> [u8; 1024] {
 }
 
 fn adminer(web: &mut Client) -> Outcome {
-    ensure!(std::path::Path::new("/usr/share/adminer/adminer.php").exists(), "adminer is missing: apt-get install adminer");
+    ensure!(
+        std::path::Path::new("/usr/share/adminer/adminer.php").exists(),
+        "adminer is missing: apt-get install adminer"
+    );
     let text = web.get("/adminer/adminer.php")?.expect(200)?.text();
     for wanted in ["<title>Login - Adminer", "auth[username]", "</form>"] {
         ensure!(text.contains(wanted), "{wanted} isn't in {} bytes", text.len());

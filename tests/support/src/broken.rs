@@ -75,8 +75,8 @@ fn source(fault: Fault, entries: &[String]) -> String {
         Fault::MissingSymbol => "return cgi_fpm_nobody_has_this();",
         _ => "dprintf(2, \"cgi-fpm: built for PHP API 20000101\\n\"); _exit(78);",
     };
-    let mut text = "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\nint cgi_fpm_nobody_has_this(void);\n"
-        .to_owned();
+    let mut text =
+        "#include <stdio.h>\n#include <stdlib.h>\n#include <unistd.h>\nint cgi_fpm_nobody_has_this(void);\n".to_owned();
     for name in entries {
         text.push_str(&format!("int {name}(void) {{ {body} }}\n"));
     }

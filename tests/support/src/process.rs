@@ -24,8 +24,6 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
-    /// Own and waited-for children's user and system time, in ticks.
-    ticks: u64,
     started: u64,
 }
 
@@ -107,11 +105,13 @@ impl Process {
         named.collect()
     }
 
-    /// CPU time of all its threads and of the children it has waited for.
+    /// CPU time of all its threads: from schedstat, which counts nanoseconds where stat has ticks of 10 ms.
     #[must_use]
     pub fn cpu(self) -> Duration {
-        let ticks = stat(self.pid).map_or(0, |stat| stat.ticks);
-        Duration::from_millis(ticks * 10)
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+        let spent: Option<u64> = texts.map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum();
+        Duration::from_nanos(spent.unwrap_or(0))
     }
 }
 
@@ -146,12 +146,10 @@ fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = text.rsplit_once(") ")?;
     let words: Vec<&str> = rest.split(' ').collect();
-    let number = |at: usize| words.get(at)?.parse::<u64>().ok();
     Some(Stat {
         state: words.first()?.chars().next()?,
         parent: words.get(1)?.parse().ok()?,
         group: words.get(2)?.parse().ok()?,
-        ticks: number(11)? + number(12)? + number(13)? + number(14)?,
-        started: number(19)?,
+        started: words.get(19)?.parse().ok()?,
     })
 }
