@@ -54,6 +54,7 @@ fn main() -> std::process::ExitCode {
         php_prefix: "/usr".into(),
         sysconf_dir: "/etc".into(),
         local_state_dir: "/var".into(),
+        default_ini: None,
     };
     let status = program::run(host, &mut Stub);
     std::process::ExitCode::from(u8::try_from(status).unwrap_or(70))

@@ -4,6 +4,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::engine::EngineOptions;
+
 /// How the library came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Door {
@@ -30,6 +32,8 @@ pub struct Host {
     pub sysconf_dir: PathBuf,
     /// In front of a relative pid file or error log.
     pub local_state_dir: PathBuf,
+    /// php.ini's directory and the one to scan, where they aren't those that are compiled in.
+    pub default_ini: Option<(PathBuf, PathBuf)>,
 }
 
 impl Host {
@@ -43,6 +47,27 @@ impl Host {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).map(|dir| here.join(dir).join(name)).find(|file| file.is_file());
         found.or_else(|| std::fs::read_link("/proc/self/exe").ok()).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Takes the places of a distribution's php-fpm, if it is installed there: Debian's `/etc/php/8.2/fpm`.
+    pub fn adopt_distribution(&mut self, dir: &Path) {
+        if dir.is_dir() {
+            self.default_ini = Some((dir.to_owned(), dir.join("conf.d")));
+            self.sysconf_dir = dir.to_owned();
+            self.php_prefix = "/usr".into();
+            self.local_state_dir = "/var".into();
+        }
+    }
+
+    /// The php.ini options of the command line, completed by what the door says.
+    pub fn complete(&self, engine: &mut EngineOptions) {
+        let Some((dir, scan)) = &self.default_ini else { return };
+        if !engine.no_ini {
+            engine.scan_dir.get_or_insert_with(|| scan.clone());
+            if std::env::var_os("PHPRC").is_none() {
+                engine.ini_path.get_or_insert_with(|| dir.clone());
+            }
+        }
     }
 
     /// The default configuration file.

@@ -14,7 +14,11 @@ use crate::{config, log, supervisor, zygote};
 #[must_use]
 pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let arguments = host.args.get(1..).unwrap_or_default();
-    match cli::parse(arguments) {
+    let mut command = cli::parse(arguments);
+    if let Ok(Command::Run(options) | Command::Version(options) | Command::Info(options) | Command::Modules(options) | Command::Role { options, .. }) = &mut command {
+        host.complete(&mut options.engine);
+    }
+    match command {
         Ok(Command::Run(options)) => supervisor::start(host, options),
         Ok(Command::Test { dump, options }) => test(&host, &options, dump),
         Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),

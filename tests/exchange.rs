@@ -358,7 +358,10 @@ fn management_records_are_answered_at_any_time() {
     exchange.finish();
     let answer = records(&in_socket(&mut client));
     let kinds: Vec<Kind> = answer.iter().map(|(kind, ..)| *kind).collect();
-    assert_eq!(kinds, [Kind::GetValuesResult, Kind::UnknownType, Kind::GetValuesResult, Kind::Stdout, Kind::EndRequest]);
+    assert_eq!(
+        kinds,
+        [Kind::GetValuesResult, Kind::UnknownType, Kind::GetValuesResult, Kind::Stdout, Kind::EndRequest]
+    );
     assert_eq!(answer[0].2, b"\x0e\x01FCGI_MAX_CONNS7\x0d\x01FCGI_MAX_REQS7\x0f\x01FCGI_MPXS_CONNS0");
     assert_eq!(answer[1].2[0], 99);
 }

@@ -4,7 +4,9 @@ mod wire;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use wire::properties::{LIMITS, cuts_change_nothing, params_are_decoded, read, requests_survive, wild_records, writes_survive};
+use wire::properties::{
+    LIMITS, cuts_change_nothing, params_are_decoded, read, requests_survive, wild_records, writes_survive,
+};
 use wire::{Pairs, Request};
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -100,6 +102,8 @@ fn a_stream_that_ends_early_gives_what_it_has() {
     for cut in 0..bytes.len() {
         let part = read(&bytes[..cut], &[]);
         assert_eq!(part.refusal, None);
-        assert!(part.requests.iter().all(|request| !request.complete && whole.requests[0].body.starts_with(&request.body)));
+        assert!(
+            part.requests.iter().all(|request| !request.complete && whole.requests[0].body.starts_with(&request.body))
+        );
     }
 }

@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::output::Source;
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
-use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Event, Goal, WorkerKey, Zygote, ZygoteKey};
 use crate::sys::process;
 
 impl Supervisor {
@@ -18,8 +18,12 @@ impl Supervisor {
                 Incoming::Nothing => return,
                 Incoming::Gone => {
                     self.poller.remove(&zygote.channel);
-                    // It may have gone, or talk nonsense: either way its time is over, and its death is reaped.
-                    process::signal(zygote.pid, nix::sys::signal::Signal::SIGKILL);
+                    let pid = zygote.pid;
+                    let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
+                    // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
+                    if !matches!(state, Some(Zygote::Dismissed(_))) {
+                        process::signal(pid, nix::sys::signal::Signal::SIGKILL);
+                    }
                     return;
                 }
             }
@@ -57,9 +61,9 @@ impl Supervisor {
                 *known = pid;
             }
         }
-        let initial = self.fleet.generation(key.generation).is_none_or(|g| g.phase != Phase::Serving);
+        let replaces = self.fleet.pool(key).is_some_and(|p| p.complete);
         let text = format!("[pool {pool}] child {pid} started");
-        if initial { log::debug(text) } else { log::notice(text) }
+        if replaces { log::notice(text) } else { log::debug(text) }
         self.feed(Event::Forked(key, pid));
     }
 

@@ -2,6 +2,8 @@
 
 pub mod acl;
 pub mod clock;
+#[cfg(feature = "php")]
+pub mod door;
 pub mod environment;
 pub mod fd;
 pub mod ids;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
@@ -21,6 +21,8 @@ use crate::worker::links::{self, Kind, Parcel, Taken};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
 const RESERVE: u64 = 64;
+/// Connections taken from one queue before others get their turn.
+const TURN: usize = 64;
 /// A full queue is tried again after this.
 const RETRY: u64 = 5;
 
@@ -111,7 +113,8 @@ impl Zygote {
         match token {
             Token::Control => return self.hear_supervisor(),
             Token::Signals => self.hear_signals(),
-            Token::Park(pool) => self.take_parked(pool),
+            Token::Park(pool) => self.take_queued(pool, |p| p.park.1.as_fd(), TURN),
+            Token::Queue(pool) => self.take_queued(pool, |p| p.queue.1.as_fd(), TURN),
             Token::Link(pool) => self.take_links(pool),
             Token::Worker(pid) => self.hear_worker(pid),
             Token::Parked(number) => self.parking.stirred(&self.epoll, number, self.pools.as_slice()),
@@ -127,13 +130,22 @@ impl Zygote {
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
             Incoming::Message(ToZygote::Log, mut fds) => self.change_log(fds.pop()),
             Incoming::Message(ToZygote::Leave, _) => {
-                (0u32..).zip(0..self.pools.len()).for_each(|(pool, _)| self.take_links(pool));
+                self.sweep();
                 self.leaving = true;
             }
             Incoming::Nothing => {}
             Incoming::Gone => self.bereft(),
         }
         None
+    }
+
+    /// Everything that is still under way to this zygote, or to workers that it no longer has.
+    fn sweep(&mut self) {
+        for pool in (0..self.pools.len()).filter_map(|pool| u32::try_from(pool).ok()) {
+            self.take_links(pool);
+            self.take_queued(pool, |p| p.park.1.as_fd(), usize::MAX);
+            self.take_queued(pool, |p| p.queue.1.as_fd(), usize::MAX);
+        }
     }
 
     /// The supervisor is gone: workers finish what they have, nobody accepts any more.
@@ -203,12 +215,13 @@ impl Zygote {
         }
     }
 
-    fn take_parked(&mut self, pool: u32) {
-        let Ok(index) = usize::try_from(pool) else { return };
+    /// Takes up to `most` connections out of one of the pool's queues.
+    fn take_queued(&mut self, pool: u32, queue: fn(&Pool) -> BorrowedFd<'_>, most: usize) {
+        let Some(index) = usize::try_from(pool).ok().filter(|i| *i < self.pools.len()) else { return };
         let now = clock::now();
-        for _ in 0..64 {
+        for _ in 0..most {
             self.make_room();
-            match links::take(self.pools[index].park.1.as_fd()) {
+            match links::take(queue(&self.pools[index])) {
                 Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
                 Taken::Parcel(Parcel::Look) => {}
                 Taken::Nothing | Taken::Gone => return,
@@ -270,8 +283,12 @@ impl Zygote {
 
     fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
         for (pool, fd) in pools.iter().zip(fds) {
-            if let Some(p) = self.pools.get_mut(*pool) {
-                p.successor = Some(fd);
+            let Some(p) = self.pools.get_mut(*pool) else { continue };
+            p.successor = Some(fd);
+            // What waits for this pool's workers goes on as well: they take nothing more.
+            if let Ok(token) = u32::try_from(*pool) {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, Token::Queue(token).pack());
+                let _ = self.epoll.add(&p.queue.1, event);
             }
         }
         self.parking.move_on(&self.epoll, self.pools.as_slice());

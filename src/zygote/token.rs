@@ -10,6 +10,8 @@ pub(super) enum Token {
     Signals,
     /// The park queue of that pool.
     Park(u32),
+    /// The hand-over queue of that pool, once its workers take nothing more.
+    Queue(u32),
     /// Links from predecessors of that pool.
     Link(u32),
     /// The control channel of the worker with that pid.
@@ -27,6 +29,7 @@ impl Token {
             Self::Link(v) => (3, v),
             Self::Worker(v) => (4, v),
             Self::Parked(v) => (5, v),
+            Self::Queue(v) => (6, v),
         };
         kind << 32 | u64::from(value)
     }
@@ -40,6 +43,7 @@ impl Token {
             3 => Self::Link(value),
             4 => Self::Worker(value),
             5 => Self::Parked(value),
+            6 => Self::Queue(value),
             _ => return None,
         })
     }
@@ -51,7 +55,7 @@ mod tests {
 
     #[test]
     fn tokens_survive_packing() {
-        for token in [Token::Control, Token::Signals, Token::Park(7), Token::Link(0), Token::Worker(u32::MAX), Token::Parked(64)] {
+        for token in [Token::Control, Token::Signals, Token::Park(7), Token::Link(0), Token::Worker(u32::MAX), Token::Parked(64), Token::Queue(1)] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
         assert_eq!(Token::unpack(u64::MAX), None);

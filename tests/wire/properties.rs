@@ -215,7 +215,9 @@ pub fn wild_records(mut plan: &[u8]) -> Vec<u8> {
         let kind = Kind::from(kind % 13);
         let (content, rest) = rest.split_at(rest.len().min(usize::from(size)));
         match kind {
-            Kind::BeginRequest if size < 250 => out.extend_from_slice(&begin(u16::from(id % 3), size % 5, padding & 1 == 1)),
+            Kind::BeginRequest if size < 250 => {
+                out.extend_from_slice(&begin(u16::from(id % 3), size % 5, padding & 1 == 1))
+            }
             _ => push_record(&mut out, kind, u16::from(id % 3), content, padding),
         }
         plan = rest;

@@ -72,6 +72,10 @@ impl Fleet {
             worker.life = Life::Forked;
             worker.pid = Some(pid);
         }
+        if let Some(pool) = self.pool_mut(key) {
+            let known = pool.workers.values().filter(|w| w.pid.is_some() && !w.orphan).count();
+            pool.complete |= known >= usize::try_from(pool.size).unwrap_or(usize::MAX);
+        }
     }
 
     fn accepting(&mut self, key: WorkerKey) {

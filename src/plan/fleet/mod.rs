@@ -168,6 +168,8 @@ pub struct Pool {
     failures: u32,
     /// No fork before this, after such deaths.
     not_before: Millis,
+    /// It has had all its workers: whoever comes now replaces one.
+    pub complete: bool,
 }
 
 /// One worker.
@@ -233,7 +235,13 @@ impl Fleet {
     /// The worker under that key.
     #[must_use]
     pub fn worker(&self, key: WorkerKey) -> Option<&Worker> {
-        self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)?.workers.get(&key.slot)
+        self.pool(key)?.workers.get(&key.slot)
+    }
+
+    /// The pool that a worker belongs to.
+    #[must_use]
+    pub fn pool(&self, key: WorkerKey) -> Option<&Pool> {
+        self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)
     }
 
     fn worker_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {

@@ -147,6 +147,7 @@ impl Group {
             workers: BTreeMap::new(),
             failures: 0,
             not_before: Millis(0),
+            complete: false,
         };
         let pools = plan.pools.iter().map(pool).collect();
         Self { name: plan.name.clone(), zygote: Zygote::Due(now), pools, failures: 0 }
