@@ -112,8 +112,8 @@ fn workers_hold_nothing_foreign() -> Outcome {
     server.stop()
 }
 
-/// Listener, hand-over queue, park queue, control, one held connection.
-const SOCKETS: usize = 5;
+/// Listener, both ends of the hand-over queue, park queue, control, one held connection.
+const SOCKETS: usize = 6;
 
 fn allowed(fd: i32, to: &str) -> bool {
     let standard = matches!(fd, 0..=2) && (to == "/dev/null" || to.starts_with("pipe:"));
