@@ -118,7 +118,7 @@ fn check(name: &str, tally: &Tally, kills: &[Kill]) -> Outcome {
     Ok(())
 }
 
-/// Without the zygote its workers finish what they have in hand; another one serves within 300 ms.
+/// Without the zygote its workers finish what they have in hand; nobody waits over 300 ms for those of another.
 #[test]
 fn zygote() -> Outcome {
     let Some(target) = Target::find_ours("death::zygote") else { return Ok(()) };
@@ -126,11 +126,15 @@ fn zygote() -> Outcome {
     let server = Server::start(&target, &Setup::new(2))?;
     let (address, long) = (server.address.clone(), work(&server, 1000));
     let in_flight = std::thread::spawn(move || ask_once(&address, &long, ms(5000)));
+    let load = Plan::clients(2).start(|_| worker_client(&server, 1));
     sleep(ms(200));
     let zygote = *server.zygotes().first().ok_or("no zygote")?;
-    let took = time_to_answer(&server, || zygote.signal(Signal::SIGKILL))?;
-    say(&format!("death::zygote: the next answer after {took:.1?}"));
-    ensure!(took <= bar(ms(300)), "the next answer came after {took:?}");
+    zygote.signal(Signal::SIGKILL);
+    sleep(ms(1000));
+    let tally = load.stop();
+    say(&format!("death::zygote: {}", tally.summary()));
+    tally.expect_no_failure()?;
+    ensure!(tally.worst() <= bar(ms(300)), "somebody waited {:?}", tally.worst());
     let body = in_flight.join().map_err(|_| "the client panicked")??;
     ensure!(body == "done" || body.ends_with("short"), "the request in flight: {body:?}");
     server.await_workers(2, ms(3000))?;
@@ -138,7 +142,8 @@ fn zygote() -> Outcome {
     server.stop()
 }
 
-/// Zygotes killed every 500 ms under load: no request is lost, they are all in workers.
+/// Zygotes killed every 500 ms under load: no request is lost. How long they wait isn't asked: a zygote that dies
+/// early again and again is restarted with growing pauses.
 #[test]
 fn zygotes_under_load() -> Outcome {
     let Some(target) = Target::find_ours("death::zygotes_under_load") else { return Ok(()) };
