@@ -92,7 +92,7 @@ impl Host {
 /// `LD_PRELOAD` without this library: programs that scripts start must not inherit it.
 #[must_use]
 pub fn without_library(list: &str, library: &Path) -> Option<String> {
-    let same = |entry: &str| std::fs::canonicalize(entry).ok() == std::fs::canonicalize(library).ok();
+    let same = |entry: &str| std::fs::canonicalize(entry).is_ok_and(|e| std::fs::canonicalize(library).is_ok_and(|l| e == l));
     let entries = list.split([':', ' ']).filter(|e| !e.is_empty() && !(Path::new(e) == library || same(e)));
     let rest: Vec<&str> = entries.collect();
     (!rest.is_empty()).then(|| rest.join(":"))

@@ -12,6 +12,7 @@ pub mod php;
 pub mod plan;
 pub mod program;
 pub mod scoreboard;
+pub mod script;
 pub mod supervisor;
 pub mod sys;
 pub mod worker;

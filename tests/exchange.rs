@@ -1,4 +1,5 @@
 //! An exchange over a socket pair, against clients of all manners.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod wire;
 

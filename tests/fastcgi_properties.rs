@@ -1,4 +1,5 @@
 //! The FastCGI reader and writer hold what `wire::properties` says, for inputs made at random.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod wire;
 

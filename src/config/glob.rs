@@ -17,13 +17,19 @@ pub(super) enum GlobError {
 pub(super) fn files(pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
     let root = if pattern.starts_with('/') { PathBuf::from("/") } else { PathBuf::new() };
     let mut found = vec![root];
+    let mut plain = true;
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        found = step(&found, part)?;
+        plain &= !has_wildcard(part);
+        found = if has_wildcard(part) { listed(&found, part)? } else { named(&found, part) };
+        if !plain {
+            found.retain(|path| path.symlink_metadata().is_ok());
+        }
     }
     if pattern.ends_with('/') {
         found.retain(|path| path.is_dir());
     }
-    if pattern.is_empty() || found.is_empty() {
+    found.retain(|path| path.symlink_metadata().is_ok());
+    if found.is_empty() {
         return Err(GlobError::NoMatch);
     }
     found.retain(|path| !path.is_dir());
@@ -31,20 +37,25 @@ pub(super) fn files(pattern: &str) -> Result<Vec<PathBuf>, GlobError> {
     Ok(found)
 }
 
-/// One more component for each path found so far.
-fn step(bases: &[PathBuf], part: &str) -> Result<Vec<PathBuf>, GlobError> {
+fn has_wildcard(part: &str) -> bool {
+    part.contains(['*', '?', '['])
+}
+
+/// One more component, the same for each path found so far.
+fn named(bases: &[PathBuf], part: &str) -> Vec<PathBuf> {
+    bases.iter().map(|base| base.join(part.replace('\\', ""))).collect()
+}
+
+/// One more component for each path found so far: what is in the directory and matches.
+fn listed(bases: &[PathBuf], part: &str) -> Result<Vec<PathBuf>, GlobError> {
     let pattern = part.as_bytes();
-    if !pattern.iter().any(|byte| b"*?[".contains(byte)) {
-        let named = bases.iter().map(|base| base.join(part.replace('\\', "")));
-        return Ok(named.filter(|path| path.symlink_metadata().is_ok()).collect());
-    }
+    let hidden = pattern.first() == Some(&b'.');
     let mut found = Vec::new();
     for base in bases {
         let names = match names(base) {
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
             names => names.map_err(|_| GlobError::Aborted)?,
         };
-        let hidden = pattern.first() == Some(&b'.');
         let matching = names.iter().filter(|name| {
             let name = name.as_encoded_bytes();
             (hidden || name.first() != Some(&b'.')) && matches(pattern, name)

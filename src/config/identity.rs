@@ -3,6 +3,7 @@
 use nix::unistd::{Group, Uid, User};
 
 use super::directives::PoolKey as Key;
+use super::listen;
 use super::message::{Messages, Refused};
 use super::model::{LogLevel, Pool};
 use super::options::LoadOptions;
@@ -67,6 +68,7 @@ pub(super) fn check_names(raw: &Raw, messages: &mut Messages) -> Result<(), Refu
         };
         let outcome = user(Key::User)
             .and_then(|()| group(Key::Group))
+            .and_then(|()| short_paths(pool.values.text(Key::Listen).unwrap_or_default()))
             .and_then(|()| user(Key::ListenOwner).map_err(|text| text + UNKNOWN))
             .and_then(|()| group(Key::ListenGroup).map_err(|text| text + UNKNOWN));
         if let Err(text) = outcome {
@@ -75,6 +77,14 @@ pub(super) fn check_names(raw: &Raw, messages: &mut Messages) -> Result<(), Refu
         }
     }
     Ok(())
+}
+
+fn short_paths(addresses: &str) -> Result<(), String> {
+    let mut paths = listen::split(addresses).into_iter().filter(|address| listen::is_unix(address));
+    match paths.find_map(listen::too_long) {
+        Some(text) => Err(text + UNKNOWN),
+        None => Ok(()),
+    }
 }
 
 /// Looks up who a pool's workers will be.

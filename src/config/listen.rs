@@ -1,6 +1,9 @@
 //! Addresses to listen on: which kind they are, and what a host and a port stand for.
 
+use std::ffi::OsStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::model::ListenAddr;
 use super::values;
@@ -32,6 +35,28 @@ pub(crate) fn address(text: &str) -> ListenAddr {
     } else {
         ListenAddr::Tcp { spec: text.to_owned(), addrs: Vec::new() }
     }
+}
+
+/// The longest path of a unix socket, in bytes, and the system's limit as php-fpm words it.
+const UNIX_PATH: (usize, usize) = (107, 108);
+
+/// What php-fpm says of a path that is too long for a unix socket.
+pub(crate) fn too_long(path: &str) -> Option<String> {
+    let (longest, limit) = UNIX_PATH;
+    let length = path.len();
+    (length > longest).then(|| {
+        format!(
+            "cannot bind to UNIX socket '{path}' as path is too long (found length: {length}, maximal length: {limit})"
+        )
+    })
+}
+
+/// The path that a unix socket is bound to, and a warning if it had to be cut, as php-fpm does.
+#[must_use]
+pub fn unix_path(path: &Path) -> (PathBuf, Option<String>) {
+    let Some(warning) = too_long(&path.to_string_lossy()) else { return (path.to_owned(), None) };
+    let cut = OsStr::from_bytes(&path.as_os_str().as_bytes()[..UNIX_PATH.0]);
+    (cut.into(), Some(format!("{warning}, trying cut socket path instead '{}'", cut.display())))
 }
 
 /// Finds the socket addresses of `host:port` or `port`, of which the first that can be bound is to be used.

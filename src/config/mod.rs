@@ -25,7 +25,7 @@ use std::path::Path;
 
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
-pub use listen::resolve;
+pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager};
 pub use options::LoadOptions;
@@ -91,7 +91,7 @@ impl Loaded {
     ///
     /// # Errors
     /// The messages up to the user or group that doesn't exist.
-    pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
+    pub fn test(mut self, options: &LoadOptions, dump: bool) -> Result<Messages, ConfigError> {
         if identity::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));
         }
@@ -100,7 +100,9 @@ impl Loaded {
                 self.messages.log(LogLevel::Notice, line);
             }
         }
-        let text = format!("configuration file {} test is successful\n", shown(&self.config.file));
+        // PHP 8.3 and before have an empty line here.
+        let end = if options.php_at_least(8, 4) { "" } else { "\n" };
+        let text = format!("configuration file {} test is successful{end}", shown(&self.config.file));
         self.messages.log(LogLevel::Notice, text);
         Ok(self.messages)
     }

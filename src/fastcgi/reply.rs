@@ -14,7 +14,6 @@ const CAPACITY: usize = HEADER_LEN + MAX_ALIGNED_CONTENT as usize;
 pub enum ProtocolStatus {
     RequestComplete = 0,
     CantMultiplex = 1,
-    Overloaded = 2,
     UnknownRole = 3,
 }
 

@@ -38,7 +38,7 @@ impl Supervisor {
         self.hear_zygote(key);
         let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
-            self.poller.remove(&zygote.channel);
+            self.poller.remove_zygote(&zygote.channel, key);
         }
         self.drain_outputs();
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);

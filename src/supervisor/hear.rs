@@ -17,7 +17,7 @@ impl Supervisor {
                 Incoming::Message(message, _) => self.zygote_says(key, message),
                 Incoming::Nothing => return,
                 Incoming::Gone => {
-                    self.poller.remove(&zygote.channel);
+                    self.poller.remove_zygote(&zygote.channel, key);
                     let pid = zygote.pid;
                     let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
                     // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
@@ -80,7 +80,7 @@ impl Supervisor {
         if !output.relay()
             && let Some(output) = self.outputs.remove(&token)
         {
-            self.poller.remove(&output.fd);
+            self.poller.remove_output(&output.fd, token);
         }
     }
 

@@ -71,9 +71,16 @@ impl Poller {
         Ok(self.last)
     }
 
-    /// Takes a descriptor out, before it is closed.
-    pub fn remove(&mut self, fd: impl AsFd) {
+    /// Takes a zygote's channel out, before it is closed.
+    pub fn remove_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) {
         let _ = self.epoll.delete(fd);
+        self.sources.retain(|_, source| *source != Source::Zygote(key));
+    }
+
+    /// Takes a pipe out, before it is closed.
+    pub fn remove_output(&mut self, fd: impl AsFd, token: u64) {
+        let _ = self.epoll.delete(fd);
+        self.sources.remove(&token);
     }
 
     /// Waits up to `patience` milliseconds (`None`: for ever).

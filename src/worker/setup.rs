@@ -4,11 +4,12 @@
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
 
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, chdir, chroot, getppid};
 
 use crate::config::{CoreLimit, Pool};
+use crate::log;
 use crate::sys::ids::{self, Identity};
 use crate::sys::{environment, fd, process, signal, title};
 
@@ -50,10 +51,7 @@ impl Setup<'_> {
     pub fn apply(&self) -> Result<(), SetupError> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
         self.step("redirect its standard streams", self.standard_streams())?;
-        self.step("set its limits", self.limits())?;
-        if let Some(nice) = self.pool.process_priority {
-            self.step("set its priority", process::set_priority(nice))?;
-        }
+        self.limits();
         self.enter_root()?;
         if let Some(identity) = self.identity {
             self.step("take its user's identity", ids::become_identity(identity))?;
@@ -85,15 +83,27 @@ impl Setup<'_> {
         }
     }
 
-    fn limits(&self) -> nix::Result<()> {
+    /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
+    fn limits(&self) {
         let (soft, hard) = self.nofile;
-        let files = self.pool.rlimit_files.unwrap_or(soft);
-        let hard = getrlimit(Resource::RLIMIT_NOFILE)?.1.min(hard);
-        setrlimit(Resource::RLIMIT_NOFILE, files, hard.max(files))?;
-        match self.pool.rlimit_core {
-            Some(CoreLimit::Unlimited) => setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY),
-            Some(CoreLimit::Bytes(bytes)) => setrlimit(Resource::RLIMIT_CORE, bytes, bytes),
-            None => Ok(()),
+        let files = self.pool.rlimit_files;
+        let set = setrlimit(Resource::RLIMIT_NOFILE, files.unwrap_or(soft), files.map_or(hard, |f| f.max(hard)));
+        self.say_failure("rlimit_files", set);
+        if let Some(core) = self.pool.rlimit_core {
+            let bytes = match core {
+                CoreLimit::Unlimited => RLIM_INFINITY,
+                CoreLimit::Bytes(bytes) => bytes,
+            };
+            self.say_failure("rlimit_core", setrlimit(Resource::RLIMIT_CORE, bytes, bytes));
+        }
+        if let Some(nice) = self.pool.process_priority {
+            self.say_failure("process.priority", process::set_priority(nice));
+        }
+    }
+
+    fn say_failure<E: Display>(&self, directive: &str, result: Result<(), E>) {
+        if let Err(e) = result {
+            log::error(format!("[pool {}] failed to set {directive}: {e}", self.pool.name));
         }
     }
 

@@ -1,5 +1,11 @@
 //! The client's side of FastCGI, for tests: requests built record by record, answers taken apart.
-#![allow(dead_code, unreachable_pub, reason = "each test uses its part; so do the fuzz targets")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "each test uses its part; so do the fuzz targets"
+)]
 
 pub mod properties;
 

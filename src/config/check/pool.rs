@@ -105,7 +105,7 @@ fn status_pool(pool: &mut RawPool, index: usize) -> RawPool {
     }
     status.values.set_process_manager(Key::Pm, ProcessManager::Ondemand);
     status.values.set_integer(Key::PmMaxChildren, 2);
-    status.php_values.clone_from(&pool.php_values);
-    status.php_admin_values.clone_from(&pool.php_admin_values);
+    status.php_values = pool.php_values.iter().rev().cloned().collect();
+    status.php_admin_values = pool.php_admin_values.iter().rev().cloned().collect();
     status
 }

@@ -48,7 +48,7 @@ pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
     }
 }
 
-/// Nesting of parentheses and prefix operators that no sane line reaches.
+/// Nesting of parentheses, prefix operators and fallbacks that no sane line reaches.
 const MAX_DEPTH: u32 = 500;
 
 const IN_QUOTES: &str = ", expecting TC_DOLLAR_CURLY or TC_QUOTED_STRING or '\"'";
@@ -143,17 +143,22 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn operand(&mut self) -> Result<Vec<u8>, SyntaxError> {
+    /// One level deeper, if that isn't too deep.
+    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, SyntaxError>) -> Result<T, SyntaxError> {
         if self.depth > MAX_DEPTH {
             return Err(self.error("memory exhausted"));
         }
         self.depth += 1;
-        let operand = self.nested_operand();
+        let read = read(self);
         self.depth -= 1;
-        operand
+        read
     }
 
-    fn nested_operand(&mut self) -> Result<Vec<u8>, SyntaxError> {
+    fn operand(&mut self) -> Result<Vec<u8>, SyntaxError> {
+        self.nested(Self::one_operand)
+    }
+
+    fn one_operand(&mut self) -> Result<Vec<u8>, SyntaxError> {
         match *self.peek() {
             Token::Mark(b'~') => {
                 self.take();
@@ -222,14 +227,22 @@ impl Parser<'_> {
         }
     }
 
+    /// `${name}` or `${name:-value if not set}`.
     fn variable(&mut self) -> Result<Vec<u8>, SyntaxError> {
         self.take();
         let name = match self.take() {
             Token::VariableName(name) => until_nul(name),
             other => return Err(self.unexpected(&other, ", expecting TC_VARNAME")),
         };
-        self.expect(b'}', ", expecting '}'")?;
-        Ok(self.names.variable(&String::from_utf8_lossy(&name)).unwrap_or_default())
+        let (fallback, expecting) = if *self.peek() == Token::Fallback {
+            self.take();
+            (self.nested(|parser| parser.text(true))?, ", expecting '}'")
+        } else {
+            (None, ", expecting TC_FALLBACK or '}'")
+        };
+        self.expect(b'}', expecting)?;
+        let value = self.names.variable(&String::from_utf8_lossy(&name));
+        Ok(value.or(fallback).unwrap_or_default())
     }
 
     fn constant(&self, name: Vec<u8>) -> Vec<u8> {

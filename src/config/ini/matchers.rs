@@ -47,9 +47,24 @@ pub(super) fn comment(rest: &[u8]) -> usize {
     followed(rest, lead + text, newline)
 }
 
+fn label_byte(byte: u8) -> bool {
+    !b"=\n\r\t;&|^$~(){}!\"[]\0".contains(&byte)
+}
+
 /// A directive's name, blanks included.
 pub(super) fn label(rest: &[u8]) -> usize {
-    run(rest, |byte| !b"=\n\r\t;&|^$~(){}!\"[".contains(&byte))
+    run(rest, label_byte)
+}
+
+/// The name of a variable, up to `}` or `:-`.
+pub(super) fn variable_name(rest: &[u8]) -> usize {
+    let name = label(rest);
+    rest[..name].windows(2).position(|pair| pair == b":-").unwrap_or(name)
+}
+
+/// `:-`, in front of the value that is taken if the variable isn't set.
+pub(super) fn fallback_start(rest: &[u8]) -> usize {
+    if rest.starts_with(b":-") { 2 } else { 0 }
 }
 
 /// A name, `[` and the blanks after it.
@@ -198,6 +213,11 @@ pub(super) fn value_text(rest: &[u8]) -> usize {
 /// The plain text of a section's name or of a key.
 pub(super) fn key_text(rest: &[u8]) -> usize {
     literal_text(rest, |byte| !b"$\n\r;\"'\\]".contains(&byte), true)
+}
+
+/// The plain text of a variable's fallback.
+pub(super) fn fallback_text(rest: &[u8]) -> usize {
+    literal_text(rest, |byte| !b"$\n\r;\"'}\\".contains(&byte), true)
 }
 
 /// The longest run of plain bytes, `$x` (x not `{`), `$\x` and, with `escapes`, `\x`.

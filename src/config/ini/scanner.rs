@@ -16,6 +16,7 @@ pub(super) enum Token {
     Offset(Vec<u8>),
     VariableStart,
     VariableName(Vec<u8>),
+    Fallback,
     Quoted(Vec<u8>),
     True,
     False,
@@ -39,6 +40,7 @@ impl Token {
             Token::Offset(_) => "TC_OFFSET",
             Token::VariableStart => "TC_DOLLAR_CURLY",
             Token::VariableName(_) => "TC_VARNAME",
+            Token::Fallback => "TC_FALLBACK",
             Token::Quoted(_) => "TC_QUOTED_STRING",
             Token::True => "BOOL_TRUE",
             Token::False => "BOOL_FALSE",
@@ -58,6 +60,7 @@ enum State {
     Offset,
     Quotes,
     Variable,
+    Fallback,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +81,7 @@ enum Rule {
     VariableStart,
     VariableName,
     VariableEnd,
+    FallbackStart,
     Constant,
     Number,
     Operator,
@@ -154,8 +158,23 @@ const OFFSET: &[Pattern] = &[
 const QUOTES: &[Pattern] =
     &[(Rule::VariableStart, m::variable_start), (Rule::QuoteClose, m::quote_close), (Rule::QuotedText, m::any)];
 
-const VARIABLE: &[Pattern] =
-    &[(Rule::VariableName, m::label), (Rule::VariableEnd, m::variable_end), (Rule::End, m::any)];
+const VARIABLE: &[Pattern] = &[
+    (Rule::FallbackStart, m::fallback_start),
+    (Rule::VariableName, m::variable_name),
+    (Rule::VariableEnd, m::variable_end),
+    (Rule::End, m::any),
+];
+
+const FALLBACK: &[Pattern] = &[
+    (Rule::VariableStart, m::variable_start),
+    (Rule::VariableEnd, m::variable_end),
+    (Rule::Constant, m::constant),
+    (Rule::Number, m::number),
+    (Rule::Text, m::fallback_text),
+    (Rule::QuoteOpen, m::quote_open),
+    (Rule::Blank, m::blanks),
+    (Rule::End, m::any),
+];
 
 /// Reads tokens from one line.
 #[derive(Debug)]
@@ -209,6 +228,7 @@ impl<'a> Scanner<'a> {
             State::Offset => OFFSET,
             State::Quotes => QUOTES,
             State::Variable => VARIABLE,
+            State::Fallback => FALLBACK,
         };
         let mut best = (Rule::End, 0);
         for (rule, pattern) in patterns {
@@ -261,6 +281,7 @@ impl<'a> Scanner<'a> {
             }
             Rule::VariableStart => return self.enter(State::Variable, Token::VariableStart),
             Rule::QuoteOpen => return self.enter(State::Quotes, Token::Mark(b'"')),
+            Rule::FallbackStart => (State::Fallback, Token::Fallback),
             Rule::VariableEnd => (self.outer.pop().unwrap_or(State::Start), Token::Mark(b'}')),
             Rule::QuoteClose => (self.outer.pop().unwrap_or(State::Start), Token::Mark(b'"')),
             Rule::LineEnd | Rule::Comment => {

@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Fleet, Goal, Phase, Stop, Zygote, ZygoteKey};
+use super::{Action, Fleet, Goal, Life, Phase, Stop, Zygote, ZygoteKey};
 use crate::sys::clock::Millis;
 
 /// Between SIGTERM and SIGKILL, and between the workers' SIGKILL and their zygote's.
 const STEP: u64 = 1_000;
 /// A message to a zygote is answered within this, or the zygote is killed.
 const ZYGOTE_DEADLINE: u64 = 10_000;
+/// Time for php.ini, extensions and preloading.
+pub(super) const START_LIMIT: u64 = 60_000;
 
 /// The next step against those who don't leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,13 +95,11 @@ impl Fleet {
         let steps = self.generations.iter().filter_map(|g| g.steps).chain(self.stop_steps).map(|s| s.at);
         let phases = self.generations.iter().filter_map(|g| match g.phase {
             Phase::Settling => Some(settle),
-            Phase::Starting => Some(g.since.plus(60_000)),
-            Phase::Serving | Phase::Draining => None,
+            Phase::Starting | Phase::Serving | Phase::Draining => None,
         });
         let zygotes = self.generations.iter().flat_map(|g| &g.groups).filter_map(|g| match g.zygote {
             Zygote::Due(at) => Some(at),
-            Zygote::Dismissed(at) => Some(at.plus(ZYGOTE_DEADLINE)),
-            _ => None,
+            _ => g.deaf_at(),
         });
         let active = self.generations.iter().filter(|g| g.phase != Phase::Draining && self.goal == Goal::Serve);
         let pools = active.flat_map(super::Generation::pools).map(|p| p.not_before).filter(|at| *at > now);
@@ -125,9 +125,28 @@ fn act(generation: &mut super::Generation, step: Step, out: &mut Vec<Action>) {
 
 fn kill_deaf_zygotes(generation: &mut super::Generation, now: Millis, out: &mut Vec<Action>) {
     for (group, g) in generation.groups.iter_mut().enumerate() {
-        if matches!(g.zygote, Zygote::Dismissed(at) if now.since(at) >= ZYGOTE_DEADLINE) {
-            g.zygote = Zygote::Dismissed(now);
+        if g.deaf_at().is_some_and(|at| at <= now) {
+            // Once per deadline, should even SIGKILL take its time.
+            match &mut g.zygote {
+                Zygote::Starting(since) | Zygote::Dismissed(since) => *since = now,
+                _ => g.pools.iter_mut().flat_map(|p| p.workers.values_mut()).for_each(|w| w.since = now),
+            }
             out.push(Action::KillZygote(ZygoteKey { generation: generation.id, group }));
+        }
+    }
+}
+
+impl super::Group {
+    /// When the zygote has been silent for too long on what it was told last.
+    fn deaf_at(&self) -> Option<Millis> {
+        match self.zygote {
+            Zygote::Starting(since) => Some(since.plus(START_LIMIT)),
+            Zygote::Dismissed(since) => Some(since.plus(ZYGOTE_DEADLINE)),
+            Zygote::Up(_) => {
+                let asked = self.pools.iter().flat_map(|p| p.workers.values()).filter(|w| w.life == Life::Asked);
+                asked.map(|w| w.since.plus(ZYGOTE_DEADLINE)).min()
+            }
+            Zygote::Due(_) | Zygote::Gone => None,
         }
     }
 }

@@ -6,8 +6,6 @@ use super::events::Busy;
 use super::{Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, Zygote, ZygoteKey};
 use crate::sys::clock::Millis;
 
-/// Time for php.ini, extensions and preloading.
-const START_LIMIT: u64 = 60_000;
 /// A reload is not reported before this unless nobody of the old generation accepts any more.
 const SETTLE_LIMIT: u64 = 1_000;
 /// Workers in a row that die before they serve: the new generation is given up.
@@ -56,7 +54,7 @@ impl Fleet {
         let generation = &self.generations[index];
         let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
         let failed = generation.groups.iter().any(|g| g.failures > 0 || g.pools.iter().any(|p| p.failures >= EARLY_DEATHS));
-        has_fallback && (failed || now.since(generation.since) >= START_LIMIT)
+        has_fallback && (failed || now.since(generation.since) >= super::stop::START_LIMIT)
     }
 
     fn take_over(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {

@@ -187,3 +187,14 @@ fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
     let old = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
     assert!(stage.log.contains(&Action::Signal(old, Stop::Term)));
 }
+
+#[test]
+fn a_zygote_that_does_not_fork_in_time_is_killed() {
+    let mut stage = Stage::started(1);
+    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let _ = stage.fleet.handle(stage.now, Event::Exited(key.worker(0, 0), Exit::Code(0)), NOBODY_BUSY);
+    let due = stage.fleet.deadline(stage.now).unwrap();
+    assert_eq!(due, stage.now.plus(10_000));
+    assert_eq!(stage.fleet.handle(due, Event::Tick, NOBODY_BUSY), [Action::KillZygote(key)]);
+    assert!(stage.fleet.deadline(due).unwrap() > due);
+}

@@ -30,6 +30,16 @@ pub enum Reason {
     HeaderTimeout,
 }
 
+/// How far the wait for one request has come.
+struct Wait {
+    /// For the first byte.
+    patience: Duration,
+    /// For the last parameter. Set when the first bytes weren't enough: no clock is read for a request that comes at once.
+    deadline: Option<Instant>,
+    /// Something has arrived.
+    reading: bool,
+}
+
 impl Exchange {
     /// The next request. Waits up to `patience` for its first byte (zero: only looks), then as long as the limits allow.
     pub fn arrive(&mut self, patience: Duration) -> Arrival {
@@ -39,17 +49,19 @@ impl Exchange {
         }
         self.client = Client::default();
         self.reader.next_request();
-        let arrival = self.read_head(patience);
-        if matches!(arrival, Arrival::Closed | Arrival::Refused(_)) {
-            self.close();
+        let mut wait = Wait { patience, deadline: None, reading: false };
+        let arrival = self.read_head(&mut wait);
+        match arrival {
+            Arrival::Closed | Arrival::Refused(_) => self.close(),
+            Arrival::NothingYet if wait.reading => self.progress.stage(Stage::Idle),
+            Arrival::NothingYet | Arrival::Request => {}
         }
         arrival
     }
 
-    fn read_head(&mut self, patience: Duration) -> Arrival {
-        let mut deadline = None;
+    fn read_head(&mut self, wait: &mut Wait) -> Arrival {
         if self.has_bytes() {
-            self.progress.stage(Stage::Reading);
+            self.note_reading(wait);
         }
         loop {
             match self.reader.advance() {
@@ -60,7 +72,7 @@ impl Exchange {
                     }
                 }
                 Ok(_) => {
-                    if let Err(arrival) = self.receive_head(patience, &mut deadline) {
+                    if let Err(arrival) = self.receive_head(wait) {
                         return arrival;
                     }
                 }
@@ -76,35 +88,43 @@ impl Exchange {
         Arrival::Request
     }
 
-    /// Receives more of a request. The deadline is set when the first bytes weren't enough: no clock is read for a request that comes at once.
-    fn receive_head(&mut self, patience: Duration, deadline: &mut Option<Instant>) -> Result<(), Arrival> {
+    fn note_reading(&self, wait: &mut Wait) {
+        if !wait.reading {
+            self.progress.stage(Stage::Reading);
+            wait.reading = true;
+        }
+    }
+
+    /// Receives more of a request; or says how the wait ends.
+    fn receive_head(&mut self, wait: &mut Wait) -> Result<(), Arrival> {
         let Some(connection) = &self.connection else { return Err(Arrival::Closed) };
-        let begun = self.reader.has_begun();
-        if begun {
+        if self.reader.has_begun() {
             let now = Instant::now();
-            if now > *deadline.get_or_insert(now + self.limits.header) {
+            if now > *wait.deadline.get_or_insert(now + self.limits.header) {
                 return Err(Arrival::Refused(Reason::HeaderTimeout));
             }
+        } else if wait.reading && wait.patience.is_zero() {
+            // What came was no request: the rest of an earlier body, however long, must not hold the worker here.
+            return Err(Arrival::NothingYet);
         }
         match socket::receive(connection, self.reader.room()) {
             Ok(Received::Bytes(count)) => {
                 self.reader.filled(count);
-                if !begun {
-                    self.progress.stage(Stage::Reading);
-                }
+                self.note_reading(wait);
                 Ok(())
             }
-            Ok(Received::Nothing) => self.await_head(begun, patience, *deadline),
+            Ok(Received::Nothing) => self.await_head(wait),
             Ok(Received::End) | Err(_) => Err(Arrival::Closed),
         }
     }
 
-    fn await_head(&self, begun: bool, patience: Duration, deadline: Option<Instant>) -> Result<(), Arrival> {
+    fn await_head(&self, wait: &Wait) -> Result<(), Arrival> {
         let Some(connection) = &self.connection else { return Err(Arrival::Closed) };
-        if !begun && patience.is_zero() {
+        let begun = self.reader.has_begun();
+        if !begun && wait.patience.is_zero() {
             return Err(Arrival::NothingYet);
         }
-        let deadline = deadline.filter(|_| begun).unwrap_or_else(|| Instant::now() + patience);
+        let deadline = wait.deadline.filter(|_| begun).unwrap_or_else(|| Instant::now() + wait.patience);
         match socket::await_input(connection, deadline) {
             Ok(true) => Ok(()),
             Ok(false) if begun => Err(Arrival::Refused(Reason::HeaderTimeout)),

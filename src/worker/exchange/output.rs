@@ -120,7 +120,8 @@ impl Exchange {
 
     fn send_pending(&mut self) -> Result<(), ClientGone> {
         let Some(connection) = &self.connection else { return Err(ClientGone) };
-        let sent = if self.client.gone { Ok(()) } else { socket::send(connection, self.reply.pending(), self.limits.send) };
+        let sent =
+            if self.client.gone { Ok(()) } else { socket::send(connection, self.reply.pending(), self.limits.send) };
         self.reply.clear();
         self.note(sent)
     }
@@ -136,7 +137,8 @@ impl Exchange {
 
     /// Closes without destroying the answer on its way: a socket that is closed with unread bytes in it resets the connection.
     fn close_gently(&mut self, mut ended: bool) {
-        while !ended && self.receive_more() == Some(true) {
+        // Most often the record that ends the body has come meanwhile.
+        if !ended && self.receive_more() {
             ended = self.drop_body();
         }
         if !ended
@@ -148,18 +150,15 @@ impl Exchange {
         self.close();
     }
 
-    /// One receive without waiting: whether bytes came; none: the client has closed its side.
-    fn receive_more(&mut self) -> Option<bool> {
-        if self.client.cut {
-            return Some(false);
-        }
-        match socket::receive(self.connection.as_ref()?, self.reader.room()) {
+    /// One receive without waiting; whether bytes came.
+    fn receive_more(&mut self) -> bool {
+        let Some(connection) = self.connection.as_ref().filter(|_| !self.client.cut) else { return false };
+        match socket::receive(connection, self.reader.room()) {
             Ok(Received::Bytes(count)) => {
                 self.reader.filled(count);
-                Some(true)
+                true
             }
-            Ok(Received::Nothing) => Some(false),
-            Ok(Received::End) | Err(_) => None,
+            _ => false,
         }
     }
 

@@ -1,0 +1,43 @@
+//! Tells the PHP version that the bindings are made for, and compiles the one thing that can't be written in Rust: setjmp.
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/php/try.c");
+    println!("cargo:rerun-if-env-changed=PHP_CONFIG");
+    println!("cargo:rustc-check-cfg=cfg(php84)");
+    println!("cargo:rustc-check-cfg=cfg(php85)");
+    if std::env::var_os("CARGO_FEATURE_PHP").is_none() {
+        return;
+    }
+    let program = std::env::var_os("PHP_CONFIG").unwrap_or_else(|| "php-config".into());
+    let version = match Command::new(&program).arg("--version").output() {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        _ => panic!("{} doesn't run: set PHP_CONFIG, or build with --no-default-features", program.display()),
+    };
+    println!("cargo:rustc-env=CGI_FPM_PHP_VERSION={version}");
+    // php-fpm's `-v` names the time it was compiled at; SOURCE_DATE_EPOCH makes builds repeatable.
+    let epoch = std::env::var("SOURCE_DATE_EPOCH").map_or("now".to_owned(), |seconds| format!("@{seconds}"));
+    let built = Command::new("date").args(["-u", "-d", &epoch, "+%b %e %Y %H:%M:%S"]).env("LC_ALL", "C").output();
+    let built = built.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    println!("cargo:rustc-env=CGI_FPM_BUILT={built}");
+    let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0);
+    for known in 84..=85 {
+        if version.starts_with('8') && 80 + minor >= known {
+            println!("cargo:rustc-cfg=php{known}");
+        }
+    }
+    let headers = Command::new(&program).arg("--include-dir").output();
+    let headers = headers.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let places = std::fs::read_to_string(format!("{headers}/main/build-defs.h")).unwrap_or_default();
+    for name in ["PHP_PREFIX", "PHP_SYSCONFDIR", "PHP_LOCALSTATEDIR"] {
+        println!("cargo:rustc-env=CGI_FPM_{name}={}", defined(&places, name).unwrap_or_default());
+    }
+    cc::Build::new().file("src/php/try.c").warnings(true).compile("cgi_fpm_try");
+}
+
+/// The string that a C header defines `name` as.
+fn defined<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let line = header.lines().find(|line| line.split_whitespace().nth(1) == Some(name))?;
+    line.split('"').nth(1)
+}

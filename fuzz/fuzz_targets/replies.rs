@@ -1,0 +1,20 @@
+//! Bytes as a plan of what a script writes: three bytes a write (its stream and whether it is flushed, its length).
+#![no_main]
+
+#[path = "../../tests/wire/mod.rs"]
+mod wire;
+
+use libfuzzer_sys::fuzz_target;
+use wire::properties::writes_survive;
+
+fuzz_target!(|data: &[u8]| {
+    let (plan, _) = data.as_chunks::<3>();
+    let writes: Vec<_> = plan
+        .iter()
+        .map(|&[flags, high, low]| {
+            let length = usize::from(u16::from_be_bytes([high, low])) << (flags >> 2 & 1);
+            (flags & 1 == 1, vec![low; length], flags & 2 == 2)
+        })
+        .collect();
+    writes_survive(&writes);
+});

@@ -1,0 +1,103 @@
+//! The request in hand: what `SG(server_context)` points to while PHP works on it.
+
+use std::ffi::{c_char, c_void};
+use std::fs::File;
+use std::ptr::NonNull;
+
+use super::ffi::sapi_globals;
+use crate::script::env::{Env, Text};
+use crate::worker::exchange::Exchange;
+
+/// Kept from request to request, so that its buffers are.
+#[derive(Debug, Default)]
+pub(super) struct Context {
+    exchange: Option<NonNull<Exchange>>,
+    pub(super) env: Env,
+    /// A message has gone to FCGI_STDERR; the next one is set off by `; `.
+    pub(super) logged: bool,
+    /// The file that is the body, and its size.
+    pub(super) body: Option<(File, i64)>,
+    /// The script's path.
+    pub(super) script: Option<Text>,
+}
+
+impl Context {
+    /// Takes a request up: callbacks find it from now on.
+    pub(super) fn enter(&mut self, exchange: &mut Exchange) {
+        self.env.clear();
+        for (name, value) in exchange.params().iter() {
+            self.env.add(name.to_bytes(), value);
+        }
+        self.logged = false;
+        self.exchange = Some(NonNull::from(exchange));
+        // SAFETY: PHP's globals live as long as the process; the context outlives the request, `leave` takes it back.
+        unsafe { (*sapi_globals()).server_context = (&raw mut *self).cast() };
+    }
+
+    /// The request is over.
+    pub(super) fn leave(&mut self) {
+        self.exchange = None;
+        self.body = None;
+        self.script = None;
+        // SAFETY: PHP's globals live as long as the process.
+        unsafe { (*sapi_globals()).server_context = std::ptr::null_mut() };
+    }
+
+    /// The way to the client.
+    pub(super) fn exchange(&mut self) -> Option<&mut Exchange> {
+        // SAFETY: set by `enter` from a live reference, which its caller doesn't use before `leave`.
+        self.exchange.map(|mut exchange| unsafe { exchange.as_mut() })
+    }
+
+    /// Ends the answer, unless it is ended.
+    pub(super) fn finish(&mut self) {
+        if let Some(exchange) = self.exchange() {
+            exchange.finish();
+        }
+    }
+
+    /// Tells the scoreboard which script it is.
+    pub(super) fn tell_script(&mut self) {
+        let Self { exchange: Some(exchange), script: Some(script), env, .. } = self else { return };
+        // SAFETY: as in `exchange`.
+        unsafe { exchange.as_mut() }.running(env.bytes(*script));
+    }
+
+    /// A variable as a C string that stays until the next request.
+    pub(super) fn c_string(&self, text: Option<Text>) -> *mut c_char {
+        text.map_or(std::ptr::null_mut(), |text| self.env.pointer(text).cast_mut().cast())
+    }
+
+    /// The same, by name.
+    pub(super) fn variable(&self, name: &[u8]) -> *mut c_char {
+        self.c_string(self.env.get(name))
+    }
+
+    /// The `at`th variable in php-fpm's order: name, its length, value, its length.
+    pub(super) fn nth(&self, at: usize) -> Option<Variable> {
+        let (name, value) = self.env.nth(at)?;
+        Some(Variable {
+            name: self.c_string(Some(name)),
+            name_length: self.env.bytes(name).len(),
+            value: self.c_string(Some(value)),
+            length: self.env.bytes(value).len(),
+        })
+    }
+}
+
+/// A variable for C code.
+#[derive(Clone, Copy)]
+pub(super) struct Variable {
+    pub(super) name: *const c_char,
+    pub(super) name_length: usize,
+    pub(super) value: *mut c_char,
+    pub(super) length: usize,
+}
+
+/// Works on the request in hand; `None`: there is none. `work` must not call PHP, which could come back here.
+pub(super) fn with<R>(work: impl FnOnce(&mut Context) -> R) -> Option<R> {
+    // SAFETY: PHP's globals live as long as the process.
+    let context: *mut c_void = unsafe { (*sapi_globals()).server_context };
+    // SAFETY: null or the context that `enter` put there; only one such reference exists, because `work` doesn't call PHP.
+    unsafe { context.cast::<Context>().as_mut() }.map(work)
+}

@@ -1,0 +1,61 @@
+//! `fastcgi.error_header`: the status of an answer whose script ended in a fatal way.
+
+use std::ffi::{c_int, c_uint};
+use std::sync::OnceLock;
+
+use super::context::with;
+use super::ffi::{
+    ErrorCallback, executor_globals, sapi_globals, sapi_header_line, sapi_header_op, zend_error_cb, zend_string,
+};
+use super::module::settings;
+use super::text::c_bytes;
+
+/// `SAPI_HEADER_REPLACE`
+const REPLACE: c_uint = 0;
+/// The exit status of a script that ended in a fatal way.
+const FATAL_STATUS: c_int = 255;
+/// `E_FATAL_ERRORS`, and E_PARSE.
+const FATAL: c_int = 1 | 4 | 16 | 64 | 256 | 4096;
+
+static PHP_CALLBACK: OnceLock<ErrorCallback> = OnceLock::new();
+
+/// Makes PHP tell us of errors first: display_errors would send the headers before the script is over.
+pub(super) fn take_over() {
+    // SAFETY: a function pointer of PHP's.
+    let original = unsafe { *zend_error_cb() };
+    if PHP_CALLBACK.set(original).is_ok() {
+        // SAFETY: PHP's variable; no request runs.
+        unsafe { *zend_error_cb() = on_error };
+    }
+}
+
+unsafe extern "C" fn on_error(kind: c_int, file: *mut zend_string, line: u32, message: *mut zend_string) {
+    if kind & FATAL != 0 && with(|_| ()).is_some() {
+        set();
+    }
+    if let Some(original) = PHP_CALLBACK.get() {
+        // SAFETY: PHP's own callback with its own arguments; may bail out, nothing is owned here.
+        unsafe { original(kind, file, line, message) };
+    }
+}
+
+/// For ways to fail that aren't errors, such as `exit(255)`.
+pub(super) fn after_script() {
+    // SAFETY: PHP's globals live as long as the process.
+    if unsafe { (*executor_globals()).exit_status } == FATAL_STATUS {
+        set();
+    }
+}
+
+fn set() {
+    let line = settings().error_header;
+    // SAFETY: null or a C string of the ini entry.
+    let length = unsafe { c_bytes(line) }.map_or(0, <[u8]>::len);
+    // SAFETY: PHP's globals live as long as the process.
+    if length == 0 || unsafe { (*sapi_globals()).headers_sent } != 0 {
+        return;
+    }
+    let mut header = sapi_header_line { line, line_len: length, response_code: 0 };
+    // SAFETY: a header line, which PHP copies.
+    unsafe { sapi_header_op(REPLACE, (&raw mut header).cast()) };
+}

@@ -1,0 +1,140 @@
+//! Everything that is taken from the host, by PHP's names: types from ext-php-rs, functions and variables by `dlsym`.
+
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+pub(super) use ext_php_rs::ffi::{
+    HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct, sapi_header_line,
+    sapi_header_struct, sapi_headers_struct, sapi_module_struct, zend_compiler_globals, zend_execute_data,
+    zend_executor_globals, zend_file_handle, zend_function_entry, zend_ini_entry, zend_ini_entry_def,
+    zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_string, zval,
+};
+
+use super::symbols::host;
+
+pub(super) const SUCCESS: c_int = 0;
+pub(super) const FAILURE: c_int = -1;
+
+/// `zend_ini_parser_cb_t`
+pub(super) type IniParserCallback =
+    unsafe extern "C" fn(key: *mut zval, value: *mut zval, index: *mut zval, kind: c_int, arg: *mut c_void);
+/// `php_import_environment_variables` and `php_load_environment_variables`
+pub(super) type EnvironmentImport = unsafe extern "C" fn(array: *mut zval);
+
+/// `zend_error_cb`
+pub(super) type ErrorCallback =
+    unsafe extern "C" fn(kind: c_int, file: *mut zend_string, line: u32, message: *mut zend_string);
+
+/// The beginning of `zend_signal_globals_t`, as far as it is used.
+#[repr(C)]
+pub(super) struct SignalGlobals {
+    depth: c_int,
+    blocked: c_int,
+    running: c_int,
+    active: c_int,
+    check: bool,
+    /// Install PHP's handlers anew for each request.
+    pub(super) reset: bool,
+}
+
+host! {
+    functions {
+        fn zend_signal_startup();
+        fn sapi_startup(module: *mut sapi_module_struct);
+        fn sapi_shutdown();
+        fn php_module_startup(module: *mut sapi_module_struct, additional: *mut zend_module_entry) -> c_int;
+        fn php_module_shutdown();
+        fn php_module_shutdown_wrapper(module: *mut sapi_module_struct) -> c_int;
+        fn php_request_startup() -> c_int;
+        fn php_request_shutdown(unused: *mut c_void);
+        fn php_execute_script(file: *mut zend_file_handle) -> bool;
+        fn php_fopen_primary_script(file: *mut zend_file_handle) -> c_int;
+        fn zend_destroy_file_handle(file: *mut zend_file_handle);
+        fn php_handle_aborted_connection();
+        fn php_handle_auth_data(auth: *const c_char) -> c_int;
+
+        fn php_output_write(bytes: *const c_char, length: usize) -> usize;
+        fn php_output_activate() -> c_int;
+        fn php_output_deactivate();
+        fn php_output_end_all();
+        fn php_header();
+        fn sapi_header_op(operation: c_uint, header: *mut c_void) -> c_int;
+
+        fn _emalloc(size: usize) -> *mut c_void;
+        fn _efree(memory: *mut c_void);
+        fn _estrndup(text: *const c_char, length: usize) -> *mut c_char;
+        fn zend_dirname(path: *mut c_char, length: usize) -> usize;
+        fn tsrm_realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
+
+        fn php_register_variable_safe(name: *const c_char, value: *const c_char, length: usize, array: *mut zval);
+        fn sapi_add_request_header(
+            name: *const c_char, name_length: c_uint, value: *mut c_char, length: c_uint, array: *mut c_void,
+        );
+        fn zend_array_dup(source: *mut HashTable) -> *mut HashTable;
+        fn zend_array_destroy(array: *mut HashTable);
+        fn _zend_new_array_0() -> *mut HashTable;
+
+        fn zend_hash_str_find(table: *const HashTable, key: *const c_char, length: usize) -> *mut zval;
+        fn _zend_hash_init(table: *mut HashTable, size: u32, destructor: *mut c_void, persistent: bool);
+        fn zend_hash_clean(table: *mut HashTable);
+        fn zend_hash_destroy(table: *mut HashTable);
+        fn config_zval_dtor(value: *mut zval);
+
+        fn zend_register_ini_entries(definitions: *const zend_ini_entry_def, module: c_int) -> c_int;
+        fn zend_unregister_ini_entries(module: c_int);
+        fn display_ini_entries(module: *mut zend_module_entry);
+        fn zend_ini_boolean_displayer_cb(entry: *mut zend_ini_entry, kind: c_int);
+        fn OnUpdateBool(
+            entry: *mut zend_ini_entry, value: *mut zend_string, offset: *mut c_void, base: *mut c_void,
+            unused: *mut c_void, stage: c_int,
+        ) -> c_int;
+        fn OnUpdateString(
+            entry: *mut zend_ini_entry, value: *mut zend_string, offset: *mut c_void, base: *mut c_void,
+            unused: *mut c_void, stage: c_int,
+        ) -> c_int;
+        fn zend_parse_ini_string(
+            text: *mut c_char, unbuffered_errors: bool, mode: c_int, callback: IniParserCallback, arg: *mut c_void,
+        ) -> c_int;
+
+        fn php_dl(file: *const c_char, kind: c_int, result: *mut zval, start_now: c_int);
+        fn zend_interned_strings_switch_storage(request: bool);
+        fn zend_collect_module_handlers();
+        fn zend_disable_functions(list: *const c_char);
+        #[cfg(not(php85))]
+        fn zend_disable_class(name: *const c_char, length: usize) -> c_int;
+
+        fn php_ini_has_per_host_config() -> bool;
+        fn php_ini_has_per_dir_config() -> bool;
+        fn php_ini_activate_per_host_config(host: *const c_char, length: usize);
+        fn php_ini_activate_per_dir_config(path: *mut c_char, length: usize);
+        fn php_ini_activate_config(table: *mut HashTable, modify_type: c_int, stage: c_int);
+        fn php_parse_user_ini_file(directory: *const c_char, file: *const c_char, table: *mut HashTable) -> c_int;
+        fn sapi_get_request_time() -> f64;
+
+        fn zend_wrong_parameters_none_error();
+        fn php_info_print_table_start();
+        fn php_info_print_table_end();
+        #[cfg(php84)]
+        fn php_print_version(module: *mut sapi_module_struct);
+        #[cfg(php84)]
+        fn sapi_send_headers() -> c_int;
+        fn php_print_info(flag: c_int);
+        fn get_zend_version() -> *const c_char;
+    }
+    variadic {
+        zend_error: fn(c_int, *const c_char);
+        php_info_print_table_row: fn(c_int);
+    }
+    variables {
+        static sapi_module: sapi_module_struct;
+        static sapi_globals: sapi_globals_struct;
+        static core_globals: php_core_globals;
+        static executor_globals: zend_executor_globals;
+        static compiler_globals: zend_compiler_globals;
+        static zend_signal_globals: SignalGlobals;
+        static module_registry: HashTable;
+        static zend_extensions: zend_llist;
+        static zend_error_cb: ErrorCallback;
+        static php_import_environment_variables: EnvironmentImport;
+        static php_load_environment_variables: EnvironmentImport;
+    }
+}

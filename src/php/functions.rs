@@ -1,0 +1,97 @@
+//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`.
+
+use std::ffi::{CStr, c_uint};
+
+use super::context::with;
+use super::ffi::{
+    _zend_new_array_0, php_header, php_output_end_all, sapi_add_request_header, zend_execute_data, zend_function_entry,
+    zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
+};
+use super::variables;
+
+type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
+
+const MAY_BE_BOOL: u32 = 4 | 8;
+const MAY_BE_ARRAY: u32 = 1 << 7;
+/// Type words of values: `IS_FALSE`, `IS_TRUE`, `IS_ARRAY_EX`.
+const IS_FALSE: u32 = 2;
+const IS_TRUE: u32 = 3;
+const IS_ARRAY_EX: u32 = 7 | 1 << 8 | 2 << 8;
+
+static FUNCTIONS: [(&CStr, Handler, u32); 3] = [
+    (c"fastcgi_finish_request", finish_request, MAY_BE_BOOL),
+    (c"apache_request_headers", request_headers, MAY_BE_ARRAY),
+    (c"getallheaders", request_headers, MAY_BE_ARRAY),
+];
+
+/// The table for Zend, which ends in an empty entry. Made once, for the life of the process.
+pub(super) fn table() -> *const zend_function_entry {
+    let mut entries: Vec<zend_function_entry> =
+        FUNCTIONS.iter().map(|&(name, handler, result)| entry(name, handler, result)).collect();
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    entries.push(unsafe { std::mem::zeroed() });
+    Vec::leak(entries).as_ptr()
+}
+
+/// A function without parameters.
+fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_entry {
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    let mut info: zend_internal_arg_info = unsafe { std::mem::zeroed() };
+    // The first entry describes the result; its name is the number of required parameters: none.
+    info.type_.type_mask = result;
+    // SAFETY: as above.
+    let mut entry: zend_function_entry = unsafe { std::mem::zeroed() };
+    entry.fname = name.as_ptr();
+    entry.handler = Some(handler);
+    entry.arg_info = Box::leak(Box::new(info));
+    entry
+}
+
+/// Whether the call has no arguments; otherwise throws.
+unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
+    // SAFETY: Zend passes the call's frame.
+    let none = unsafe { (*call).This.u2.num_args } == 0;
+    if !none {
+        // SAFETY: an internal function runs.
+        unsafe { zend_wrong_parameters_none_error() };
+    }
+    none
+}
+
+/// Ends the answer; the script goes on without a client. False if it was ended before.
+unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: Zend passes the call's frame.
+    if !unsafe { no_arguments(call) } {
+        return;
+    }
+    let open = with(|context| context.exchange().is_some_and(|exchange| !exchange.finished())).unwrap_or(false);
+    if open {
+        // SAFETY: a script runs, so output is active; may run the script's output callbacks, nothing is owned here.
+        unsafe { php_output_end_all() };
+        // SAFETY: as above.
+        unsafe { php_header() };
+        with(|context| context.exchange().is_some_and(crate::worker::exchange::Exchange::finish));
+    }
+    // SAFETY: Zend passes a place for the result.
+    unsafe { (*result).u1.type_info = if open { IS_TRUE } else { IS_FALSE } };
+}
+
+/// The request's headers by name.
+unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: Zend passes the call's frame.
+    if !unsafe { no_arguments(call) } {
+        return;
+    }
+    // SAFETY: PHP's allocator.
+    let array = unsafe { _zend_new_array_0() };
+    // SAFETY: Zend passes a place for the result.
+    unsafe { (*result).value.arr = array };
+    // SAFETY: as above.
+    unsafe { (*result).u1.type_info = IS_ARRAY_EX };
+    variables::each(|variable| {
+        let name_length = c_uint::try_from(variable.name_length).unwrap_or(0);
+        let length = c_uint::try_from(variable.length).unwrap_or(0);
+        // SAFETY: C strings with their lengths; the result is an array.
+        unsafe { sapi_add_request_header(variable.name, name_length, variable.value, length, result.cast()) };
+    });
+}

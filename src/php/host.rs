@@ -1,0 +1,115 @@
+//! Whether the program around us is the PHP that we were built for.
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use super::ffi::{Host, ZEND_DEBUG, ZEND_MODULE_API_NO};
+use super::symbols::lookup;
+
+static HOST: OnceLock<Host> = OnceLock::new();
+
+/// `major.minor.release` of the PHP whose headers we were built with.
+pub(super) const BUILT_FOR: &str = env!("CGI_FPM_PHP_VERSION");
+
+/// PHP_PREFIX of that PHP.
+pub const PREFIX: &str = env!("CGI_FPM_PHP_PREFIX");
+/// PHP_SYSCONFDIR.
+pub const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
+/// PHP_LOCALSTATEDIR.
+pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
+
+/// The PHP version that the library is built for.
+#[must_use]
+pub fn version() -> &'static str {
+    BUILT_FOR
+}
+
+/// Whether the program around us looks like PHP at all.
+#[must_use]
+pub fn is_host() -> bool {
+    lookup("get_zend_version\0").is_some()
+}
+
+/// The same for C.
+pub(super) const BUILT_FOR_C: &CStr =
+    match CStr::from_bytes_with_nul(concat!(env!("CGI_FPM_PHP_VERSION"), "\0").as_bytes()) {
+        Ok(version) => version,
+        Err(_) => c"",
+    };
+
+// SAFETY: addresses of code and data that live as long as the process; PHP itself is used by one thread only.
+unsafe impl Send for Host {}
+// SAFETY: as above; the table is never changed.
+unsafe impl Sync for Host {}
+
+/// The host's addresses. Ends the process where `check_host` hasn't succeeded: nothing of PHP may be called then.
+pub(super) fn host() -> &'static Host {
+    HOST.get().unwrap_or_else(|| std::process::abort())
+}
+
+/// Checks that the host program is a PHP that this library can serve, and looks its symbols up.
+///
+/// `module_api` is the host's module API number where the door tells it, else 0.
+///
+/// # Errors
+/// One line for the user.
+pub fn check_host(module_api: u32) -> Result<(), String> {
+    if HOST.get().is_some() {
+        return Ok(());
+    }
+    if lookup("get_zend_version\0").is_none() {
+        return Err("this program is not PHP, or doesn't export PHP's symbols: cgi-fpm needs php-cgi".to_owned());
+    }
+    if lookup("core_globals\0").is_none() && lookup("core_globals_id\0").is_some() {
+        return Err("this PHP is built with thread safety (ZTS), which cgi-fpm doesn't support".to_owned());
+    }
+    if lookup("zend_rc_debug\0").is_some() != (ZEND_DEBUG != 0) {
+        return Err(format!(
+            "this cgi-fpm is built for a PHP {} debug mode",
+            if ZEND_DEBUG == 0 { "without" } else { "in" }
+        ));
+    }
+    if module_api != 0 && module_api != ZEND_MODULE_API_NO {
+        return Err(format!(
+            "this cgi-fpm is built for PHP API {ZEND_MODULE_API_NO} (PHP {BUILT_FOR}), the host has {module_api}"
+        ));
+    }
+    // The number says it all; without one the program file is searched for its version.
+    if module_api == 0
+        && let Some(version) = host_version()
+        && minor(&version) != minor(BUILT_FOR)
+    {
+        return Err(format!("this cgi-fpm is built for PHP {}, the host is PHP {version}", minor(BUILT_FOR)));
+    }
+    let host = Host::resolve().map_err(|name| format!("this PHP lacks the symbol '{name}', which cgi-fpm needs"))?;
+    HOST.set(host).map_err(|_| "PHP's symbols were looked up twice".to_owned())
+}
+
+/// `8.2` of `8.2.32`.
+fn minor(version: &str) -> &str {
+    version.match_indices('.').nth(1).map_or(version, |(at, _)| version.get(..at).unwrap_or(version))
+}
+
+/// The host's version. PHP tells it by a function only once it runs, so it is read from the header line in its program file.
+pub(super) fn host_version() -> Option<String> {
+    const MARK: &[u8] = b"X-Powered-By: PHP/";
+    let program = std::fs::read("/proc/self/exe").ok()?;
+    let mut rest = program.as_slice();
+    while let Some(at) = rest.iter().position(|&byte| byte == b'X') {
+        rest = rest.get(at..)?;
+        if let Some(version) = rest.strip_prefix(MARK) {
+            let end = version.iter().position(|byte| !byte.is_ascii_graphic())?;
+            return String::from_utf8(version.get(..end)?.to_vec()).ok();
+        }
+        rest = rest.get(1..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_release_number_does_not_matter() {
+        assert_eq!((super::minor("8.2.32"), super::minor("8.4.0-dev"), super::minor("8.5")), ("8.2", "8.4", "8.5"));
+    }
+}

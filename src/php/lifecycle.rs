@@ -1,0 +1,147 @@
+//! PHP's start in a zygote and its end.
+
+use std::ffi::{CString, c_char};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+
+use super::ffi::{
+    SUCCESS, compiler_globals, php_module_shutdown, sapi_globals, sapi_module_struct, sapi_shutdown, sapi_startup,
+    zend_signal_globals, zend_signal_startup,
+};
+use super::{module, sapi};
+use crate::engine::{EngineError, EngineOptions};
+
+/// `ZEND_COMPILE_EXTENDED_INFO`
+const EXTENDED_INFO: u32 = 3;
+
+/// Starts PHP: php.ini, extensions, opcode cache, preloading.
+pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), EngineError> {
+    // SAFETY: ignoring a signal; sockets that scripts open must not end the worker.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // SAFETY: the host's main hasn't started PHP yet.
+    unsafe { zend_signal_startup() };
+    let sapi: &'static mut sapi_module_struct = Box::leak(Box::new(sapi::description()));
+    // SAFETY: lives as long as the process.
+    unsafe { sapi_startup(sapi) };
+    // Behind sapi_startup, which forgets them.
+    sapi.php_ini_path_override = options.ini_path.as_deref().map_or(Ok(std::ptr::null_mut()), path)?;
+    sapi.php_ini_ignore = i32::from(options.no_ini);
+    sapi.ini_entries = text(ini_text(&options.defines))?;
+    sapi.phpinfo_as_text = i32::from(as_text);
+    sapi.executable_location = text(std::env::args_os().next().unwrap_or_default().into_vec())?;
+    let scan_dir = options.scan_dir.as_deref().map(ScanDir::set).transpose()?;
+    // SAFETY: the module lives as long as the process.
+    let started = unsafe { module::start_module(sapi) };
+    if let Some(scan_dir) = scan_dir {
+        scan_dir.restore();
+    }
+    if started != SUCCESS {
+        return Err(EngineError("PHP could not be started".to_owned()));
+    }
+    if options.extended_info {
+        // SAFETY: PHP's globals live as long as the process.
+        unsafe { (*compiler_globals()).compiler_options |= EXTENDED_INFO };
+    }
+    Ok(())
+}
+
+/// Ends PHP.
+pub(super) fn stop() {
+    // SAFETY: PHP is started, no request runs.
+    unsafe { php_module_shutdown() };
+    // SAFETY: as above.
+    unsafe { sapi_shutdown() };
+}
+
+/// `SAPI_OPTION_NO_CHDIR`
+const NO_CHDIR: i32 = 1;
+
+/// In a worker: PHP is to look at the signal handlers anew, which have changed; and we may change directories in its place.
+pub(super) fn enter_worker(own_chdir: bool) {
+    // SAFETY: no request runs. Reads the dispositions again, as php-fpm's workers do.
+    unsafe { zend_signal_startup() };
+    if own_chdir {
+        // SAFETY: PHP's globals live as long as the process.
+        unsafe { (*sapi_globals()).options |= NO_CHDIR };
+    }
+}
+
+/// After a first request PHP's signal handlers stand: seven system calls per request less. Scripts' own are still forgotten.
+pub(super) fn keep_signal_handlers() {
+    // SAFETY: PHP's globals live as long as the process.
+    unsafe { (*zend_signal_globals()).reset = false };
+}
+
+/// A C string for the life of the process.
+fn text(bytes: Vec<u8>) -> Result<*mut c_char, EngineError> {
+    match CString::new(bytes) {
+        Ok(text) => Ok(text.into_raw()),
+        Err(_) => Err(EngineError("a NUL byte in an option for PHP".to_owned())),
+    }
+}
+
+fn path(path: &Path) -> Result<*mut c_char, EngineError> {
+    text(path.as_os_str().to_owned().into_vec())
+}
+
+/// What `-d` options say, as lines of php.ini. A value that doesn't look like a word is quoted.
+fn ini_text(defines: &[String]) -> Vec<u8> {
+    let mut lines = String::new();
+    for define in defines {
+        match define.split_once('=') {
+            None => lines.extend([define, "=1\n"]),
+            Some((name, value))
+                if !value.is_empty()
+                    && !value.starts_with(|first: char| first.is_ascii_alphanumeric() || "\"'".contains(first)) =>
+            {
+                lines.extend([name, "=\"", value, "\"\n"]);
+            }
+            Some(_) => lines.extend([define, "\n"]),
+        }
+    }
+    lines.into_bytes()
+}
+
+/// PHP takes its scan directory from the environment. Set while it starts, then gone again: scripts don't see it.
+struct ScanDir {
+    before: Option<CString>,
+}
+
+const SCAN_DIR: &std::ffi::CStr = c"PHP_INI_SCAN_DIR";
+
+impl ScanDir {
+    fn set(directory: &Path) -> Result<Self, EngineError> {
+        // SAFETY: single-threaded.
+        let before = unsafe { libc::getenv(SCAN_DIR.as_ptr()) };
+        // SAFETY: null or a C string of the environment.
+        let before = unsafe { super::text::c_bytes(before) }.map(|value| CString::new(value).unwrap_or_default());
+        let mut assignment = SCAN_DIR.to_bytes().to_vec();
+        assignment.push(b'=');
+        assignment.extend(directory.as_os_str().as_encoded_bytes());
+        // PHP keeps a pointer to the value: it must stay when the variable goes.
+        let assignment = text(assignment)?;
+        // SAFETY: single-threaded; the string is never freed.
+        unsafe { libc::putenv(assignment) };
+        Ok(Self { before })
+    }
+
+    fn restore(self) {
+        // SAFETY: single-threaded.
+        unsafe { libc::unsetenv(SCAN_DIR.as_ptr()) };
+        if let Some(before) = self.before {
+            // SAFETY: single-threaded, C strings, which are copied.
+            unsafe { libc::setenv(SCAN_DIR.as_ptr(), before.as_ptr(), 1) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ini_text;
+
+    #[test]
+    fn defines_become_lines() {
+        let defines = ["a", "b=1", "c=/x y", "d=\"q\"", "e=", "f=On;x"].map(str::to_owned);
+        assert_eq!(String::from_utf8_lossy(&ini_text(&defines)), "a=1\nb=1\nc=\"/x y\"\nd=\"q\"\ne=\nf=On;x\n");
+    }
+}

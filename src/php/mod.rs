@@ -1,0 +1,78 @@
+//! PHP behind the [`Engine`] trait. Every name of Zend's in the crate is spelled in this folder.
+
+mod body;
+mod context;
+mod error_header;
+mod ffi;
+mod functions;
+mod guard;
+mod headers;
+mod host;
+mod ini;
+mod lifecycle;
+mod log;
+mod module;
+mod pool;
+mod report;
+mod request_info;
+mod request_ini;
+mod sapi;
+mod serve;
+mod symbols;
+mod text;
+mod user_ini;
+mod variables;
+mod zend_string;
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStringExt;
+
+pub use host::{LOCALSTATEDIR, PREFIX, SYSCONFDIR, check_host, is_host, version};
+
+use crate::config::Pool;
+use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic};
+use crate::worker::exchange::Exchange;
+
+/// PHP. One per process; [`check_host`] must have succeeded.
+#[derive(Debug, Default)]
+pub struct Php {
+    context: Box<context::Context>,
+    around: serve::Surroundings,
+}
+
+impl Engine for Php {
+    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+        lifecycle::start(options, false)
+    }
+
+    fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError> {
+        self.around.extensions = pool.security_limit_extensions.iter().map(|text| text.clone().into_bytes()).collect();
+        let directory = std::env::current_dir().ok();
+        self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
+        pool::apply(&pool.php_settings);
+        lifecycle::enter_worker(self.around.directory.is_some());
+        variables::take_over();
+        error_header::take_over();
+        Ok(())
+    }
+
+    fn serve(&mut self, exchange: &mut Exchange) -> Served {
+        self.context.enter(exchange);
+        let served = serve::serve(&self.around);
+        self.context.leave();
+        lifecycle::keep_signal_handlers();
+        served
+    }
+
+    fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError> {
+        match topic {
+            Topic::Version => report::print_version(options),
+            Topic::Info => report::print_information(options),
+            Topic::Modules => report::print_modules(options),
+        }
+    }
+
+    fn stop(&mut self) {
+        lifecycle::stop();
+    }
+}

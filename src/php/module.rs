@@ -1,0 +1,137 @@
+//! The PHP extension `cgi-fcgi`: ini entries, phpinfo rows, functions. php-fpm's, entry by entry.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_char, c_int};
+use std::mem::offset_of;
+use std::ptr::null_mut;
+
+use super::ffi::{
+    SUCCESS, ZEND_DEBUG, ZEND_MODULE_API_NO, display_ini_entries, php_info_print_table_end, php_info_print_table_row,
+    php_info_print_table_start, php_module_startup, sapi_module_struct, zend_ini_entry_def, zend_module_entry,
+    zend_register_ini_entries, zend_unregister_ini_entries,
+};
+use super::functions;
+use super::host::{BUILT_FOR_C, host};
+
+/// What the ini entries are set to; Zend writes here.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    pub(super) rfc2616_headers: bool,
+    pub(super) nph: bool,
+    pub(super) fix_pathinfo: bool,
+    force_redirect: bool,
+    pub(super) discard_path: bool,
+    pub(super) logging: bool,
+    redirect_status_env: *mut c_char,
+    pub(super) error_header: *mut c_char,
+    pub(super) fpm_config: *mut c_char,
+}
+
+struct Shared(UnsafeCell<Settings>);
+// SAFETY: PHP and everything that reads its settings runs on one thread.
+unsafe impl Sync for Shared {}
+
+static SETTINGS: Shared = Shared(UnsafeCell::new(Settings {
+    rfc2616_headers: false,
+    nph: false,
+    fix_pathinfo: true,
+    force_redirect: true,
+    discard_path: false,
+    logging: true,
+    redirect_status_env: null_mut(),
+    error_header: null_mut(),
+    fpm_config: null_mut(),
+}));
+
+/// The ini entries' values now.
+pub(super) fn settings() -> Settings {
+    // SAFETY: Zend writes them between our calls, on this thread.
+    unsafe { *SETTINGS.0.get() }
+}
+
+const PHP_INI_ALL: u8 = 7;
+const PHP_INI_SYSTEM: u8 = 4;
+
+/// Name, default, who may change it, where it is stored; the flags come first.
+static FLAGS: [(&CStr, &CStr, u8, usize); 6] = [
+    (c"cgi.rfc2616_headers", c"0", PHP_INI_ALL, offset_of!(Settings, rfc2616_headers)),
+    (c"cgi.nph", c"0", PHP_INI_ALL, offset_of!(Settings, nph)),
+    (c"cgi.force_redirect", c"1", PHP_INI_SYSTEM, offset_of!(Settings, force_redirect)),
+    (c"cgi.fix_pathinfo", c"1", PHP_INI_SYSTEM, offset_of!(Settings, fix_pathinfo)),
+    (c"cgi.discard_path", c"0", PHP_INI_SYSTEM, offset_of!(Settings, discard_path)),
+    (c"fastcgi.logging", c"1", PHP_INI_SYSTEM, offset_of!(Settings, logging)),
+];
+static TEXTS: [(&CStr, usize); 3] = [
+    (c"cgi.redirect_status_env", offset_of!(Settings, redirect_status_env)),
+    (c"fastcgi.error_header", offset_of!(Settings, error_header)),
+    (c"fpm.config", offset_of!(Settings, fpm_config)),
+];
+
+/// The table for Zend, which ends in an empty entry.
+fn ini_entries() -> [zend_ini_entry_def; 10] {
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    let mut entries: [zend_ini_entry_def; 10] = unsafe { std::mem::zeroed() };
+    let flags = FLAGS.iter().map(|&(name, value, who, offset)| (name, Some(value), who, offset));
+    let texts = TEXTS.iter().map(|&(name, offset)| (name, None, PHP_INI_SYSTEM, offset));
+    for (entry, (name, value, who, offset)) in entries.iter_mut().zip(flags.chain(texts)) {
+        entry.name = name.as_ptr();
+        entry.name_length = u16::try_from(name.count_bytes()).unwrap_or(0);
+        entry.on_modify = Some(if value.is_some() { host().OnUpdateBool } else { host().OnUpdateString });
+        entry.mh_arg1 = std::ptr::without_provenance_mut(offset);
+        entry.mh_arg2 = SETTINGS.0.get().cast();
+        entry.value = value.map_or(std::ptr::null(), CStr::as_ptr);
+        entry.value_length = value.map_or(0, |value| u32::try_from(value.count_bytes()).unwrap_or(0));
+        entry.displayer = value.map(|_| host().zend_ini_boolean_displayer_cb as _);
+        entry.modifiable = who;
+    }
+    entries
+}
+
+/// The SAPI's `startup`.
+pub(super) unsafe extern "C" fn start_module(sapi: *mut sapi_module_struct) -> c_int {
+    let entry: &'static mut zend_module_entry = Box::leak(Box::new(entry()));
+    // SAFETY: both live as long as the process.
+    unsafe { php_module_startup(sapi, entry) }
+}
+
+fn entry() -> zend_module_entry {
+    // SAFETY: a C structure of numbers, pointers and functions, all of which may be null.
+    let empty: zend_module_entry = unsafe { std::mem::zeroed() };
+    zend_module_entry {
+        size: u16::try_from(size_of::<zend_module_entry>()).unwrap_or(0),
+        zend_api: ZEND_MODULE_API_NO,
+        zend_debug: u8::from(ZEND_DEBUG != 0),
+        name: c"cgi-fcgi".as_ptr(),
+        functions: functions::table(),
+        module_startup_func: Some(startup),
+        module_shutdown_func: Some(shutdown),
+        info_func: Some(info),
+        version: BUILT_FOR_C.as_ptr(),
+        build_id: c"".as_ptr(),
+        ..empty
+    }
+}
+
+unsafe extern "C" fn startup(_kind: c_int, module: c_int) -> c_int {
+    // SAFETY: Zend copies what the table says; the texts in it are static.
+    unsafe { zend_register_ini_entries(ini_entries().as_ptr(), module) }
+}
+
+unsafe extern "C" fn shutdown(_kind: c_int, module: c_int) -> c_int {
+    super::user_ini::forget();
+    // SAFETY: the number that Zend passed.
+    unsafe { zend_unregister_ini_entries(module) };
+    SUCCESS
+}
+
+unsafe extern "C" fn info(module: *mut zend_module_entry) {
+    // SAFETY: PHP prints a module's information.
+    unsafe { php_info_print_table_start() };
+    // SAFETY: two columns, two C strings.
+    unsafe { php_info_print_table_row()(2, c"php-fpm".as_ptr(), c"active".as_ptr()) };
+    // SAFETY: as above.
+    unsafe { php_info_print_table_end() };
+    // SAFETY: PHP passes our module.
+    unsafe { display_ini_entries(module) };
+}

@@ -1,0 +1,74 @@
+//! A pool's `php_value` and `php_admin_value`, set for good in a worker.
+
+use std::ffi::{CStr, CString, c_int};
+use std::mem::MaybeUninit;
+
+use super::ffi::{
+    php_dl, zend_collect_module_handlers, zend_disable_functions, zend_interned_strings_switch_storage, zval,
+};
+use super::{ini, log};
+use crate::config::{LogLevel, PhpSetting};
+
+const MODULE_PERSISTENT: c_int = 1;
+
+/// Sets them, in order. What can't be set is logged and left.
+pub(super) fn apply(settings: &[PhpSetting]) {
+    let mut loaded = false;
+    for setting in settings {
+        let (Ok(name), Ok(value)) = (CString::new(setting.name.as_str()), CString::new(setting.value.as_str())) else {
+            refuse(setting);
+            continue;
+        };
+        if setting.name == "extension" && !value.is_empty() {
+            loaded |= load_extension(&value);
+            continue;
+        }
+        if !ini::set(&name, value.to_bytes(), setting.admin) {
+            refuse(setting);
+        } else if setting.name == "disable_functions" && !value.is_empty() {
+            // SAFETY: a C string.
+            unsafe { zend_disable_functions(value.as_ptr()) };
+        } else if setting.name == "disable_classes" && !value.is_empty() {
+            disable_classes(&value);
+        }
+    }
+    if loaded {
+        // SAFETY: modules are loaded, no request runs: Zend rebuilds its lists of request handlers.
+        unsafe { zend_collect_module_handlers() };
+    }
+}
+
+fn refuse(setting: &PhpSetting) {
+    let directive = if setting.admin { "php_admin_value" } else { "php_value" };
+    log::report(LogLevel::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
+}
+
+fn load_extension(file: &CStr) -> bool {
+    const IS_TRUE: u8 = 3;
+    let mut result = MaybeUninit::<zval>::zeroed();
+    // SAFETY: outside of requests: what the extension interns must outlive them.
+    unsafe { zend_interned_strings_switch_storage(false) };
+    // SAFETY: a C string, a place for the result.
+    unsafe { php_dl(file.as_ptr(), MODULE_PERSISTENT, result.as_mut_ptr(), 1) };
+    // SAFETY: back to the state of a worker between requests.
+    unsafe { zend_interned_strings_switch_storage(true) };
+    // SAFETY: `php_dl` has set it to true or false.
+    let kind = unsafe { (*result.as_ptr()).u1.v.type_ };
+    kind == IS_TRUE
+}
+
+fn disable_classes(list: &CStr) {
+    for name in list.to_bytes().split(|byte| matches!(byte, b' ' | b',')).filter(|name| !name.is_empty()) {
+        disable_class(name);
+    }
+}
+
+#[cfg(not(php85))]
+fn disable_class(name: &[u8]) {
+    // SAFETY: a name and its length.
+    unsafe { super::ffi::zend_disable_class(name.as_ptr().cast(), name.len()) };
+}
+
+/// PHP 8.5 has no such thing any more.
+#[cfg(php85)]
+fn disable_class(_name: &[u8]) {}

@@ -1,0 +1,149 @@
+//! `-v`, `-i` and `-m`: what php-fpm prints about PHP, in its words.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr::null_mut;
+
+use super::ffi::{
+    SUCCESS, php_output_activate, php_output_deactivate, php_output_end_all, php_output_write, php_print_info,
+    php_request_shutdown, php_request_startup, sapi_globals, zend_llist_element, zend_module_entry,
+};
+use super::lifecycle;
+use super::text::c_bytes;
+use crate::engine::{EngineError, EngineOptions};
+
+/// `PHP_INFO_ALL`
+const EVERYTHING: c_int = -1;
+
+/// `-v`
+///
+/// # Errors
+/// PHP doesn't start.
+pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
+    lifecycle::start(options, false)?;
+    in_request(version)?;
+    lifecycle::stop();
+    Ok(())
+}
+
+/// `-i`
+///
+/// # Errors
+/// PHP doesn't start.
+pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
+    lifecycle::start(options, true)?;
+    in_request(|| {
+        // SAFETY: a request runs.
+        unsafe { php_print_info(EVERYTHING) };
+    })?;
+    lifecycle::stop();
+    Ok(())
+}
+
+/// `-m`
+///
+/// # Errors
+/// PHP doesn't start.
+pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
+    lifecycle::start(options, false)?;
+    // SAFETY: PHP is started.
+    unsafe { php_output_activate() };
+    without_headers();
+    print(format!("[PHP Modules]\n{}\n[Zend Modules]\n{}\n", lines(modules()), lines(extensions())).as_bytes());
+    // SAFETY: output is active.
+    unsafe { php_output_end_all() };
+    // SAFETY: as above.
+    unsafe { php_output_deactivate() };
+    lifecycle::stop();
+    Ok(())
+}
+
+/// Prints in a request without a web server.
+fn in_request(work: impl FnOnce()) -> Result<(), EngineError> {
+    // SAFETY: PHP is started.
+    if unsafe { php_request_startup() } != SUCCESS {
+        return Err(EngineError("PHP could not start a request".to_owned()));
+    }
+    without_headers();
+    work();
+    // SAFETY: the request started above.
+    unsafe { php_request_shutdown(null_mut()) };
+    Ok(())
+}
+
+fn without_headers() {
+    // SAFETY: PHP's globals live as long as the process; PHP isn't called while they are borrowed.
+    let globals = unsafe { &mut *sapi_globals() };
+    globals.headers_sent = 1;
+    globals.request_info.no_headers = true;
+}
+
+fn print(text: &[u8]) {
+    // SAFETY: a text and its length; output is active.
+    unsafe { php_output_write(text.as_ptr().cast(), text.len()) };
+}
+
+#[cfg(php84)]
+fn version() {
+    // SAFETY: PHP is started.
+    unsafe { super::ffi::php_print_version(super::ffi::sapi_module()) };
+}
+
+#[cfg(not(php84))]
+fn version() {
+    let php = super::host::host_version().unwrap_or_else(|| super::host::BUILT_FOR.to_owned());
+    // SAFETY: PHP is started.
+    let zend = unsafe { super::ffi::get_zend_version() };
+    // SAFETY: a C string.
+    let zend = String::from_utf8_lossy(unsafe { c_bytes(zend) }.unwrap_or_default());
+    let built = env!("CGI_FPM_BUILT");
+    print(format!("PHP {php} (fpm-fcgi) (built: {built})\nCopyright (c) The PHP Group\n{zend}").as_bytes());
+}
+
+fn lines(mut names: Vec<String>) -> String {
+    names.iter_mut().for_each(|name| name.push('\n'));
+    names.concat()
+}
+
+/// The loaded modules by name, whatever its case.
+fn modules() -> Vec<String> {
+    // SAFETY: PHP's table, which doesn't change while no request runs.
+    let table = unsafe { &*super::ffi::module_registry() };
+    // SAFETY: a table with string keys holds buckets.
+    let first = unsafe { table.__bindgen_anon_1.arData };
+    // SAFETY: that many buckets are in use.
+    let buckets = unsafe { std::slice::from_raw_parts(first, table.nNumUsed as usize) };
+    let mut names: Vec<String> = buckets
+        .iter()
+        .filter_map(|bucket| {
+            // SAFETY: the type word of a value.
+            let empty = unsafe { bucket.val.u1.type_info } == 0;
+            // SAFETY: the table holds pointers to modules.
+            let module = (!empty).then(|| unsafe { bucket.val.value.ptr }.cast::<zend_module_entry>())?;
+            // SAFETY: as above.
+            name(unsafe { (*module).name })
+        })
+        .collect();
+    names.sort_by_key(|name| name.to_ascii_lowercase());
+    names
+}
+
+/// The loaded engine extensions by name.
+fn extensions() -> Vec<String> {
+    let mut names = Vec::new();
+    // SAFETY: PHP's list, which doesn't change while no request runs.
+    let mut next: *mut zend_llist_element = unsafe { (*super::ffi::zend_extensions()).head };
+    // SAFETY: null or an element of the list.
+    while let Some(element) = unsafe { next.as_ref() } {
+        // SAFETY: the elements hold `zend_extension`s, whose first field is the name.
+        let text = unsafe { element.data.as_ptr().cast::<*const c_char>().read_unaligned() };
+        names.extend(name(text));
+        next = element.next;
+    }
+    names.sort();
+    names
+}
+
+fn name(text: *const c_char) -> Option<String> {
+    // SAFETY: null or a static C string of the module.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}

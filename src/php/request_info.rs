@@ -1,0 +1,105 @@
+//! What PHP is told about a request before it starts it: `SG(request_info)`, filled as php-fpm fills it.
+
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::ptr::{null, null_mut};
+
+use super::context::{Context, with};
+use super::ffi::{_estrndup, core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
+use super::module::settings;
+use super::text::c_bytes;
+use crate::script::resolve::{Files, Script, Settings, resolve};
+
+const PATH_MAX: usize = 4096;
+/// "Not known, HTTP 1.0", as php-fpm says.
+const PROTOCOL: i32 = 1000;
+
+/// Finds the script and fills in what PHP and scripts read. May bail out.
+pub(super) fn describe() {
+    let script = with(find).flatten();
+    with(|context| fill(context, script));
+    let Some(script) = script else { return };
+    let path = with(|context| context.c_string(script.path)).unwrap_or(null_mut());
+    // SAFETY: null or a C string of the request.
+    if let Some(bytes) = unsafe { c_bytes(path) } {
+        // SAFETY: a text and its length. PHP wants the path in its own memory: it may free it.
+        let copy = unsafe { _estrndup(path, bytes.len()) };
+        // SAFETY: PHP's globals live as long as the process.
+        unsafe { (*sapi_globals()).request_info.path_translated = copy };
+    }
+    let auth = with(|context| context.variable(b"HTTP_AUTHORIZATION")).unwrap_or(null_mut());
+    // SAFETY: null or a C string of the request.
+    unsafe { php_handle_auth_data(auth) };
+}
+
+fn find(context: &mut Context) -> Option<Script> {
+    let settings = settings();
+    // SAFETY: PHP's globals live as long as the process.
+    let doc_root = unsafe { (*core_globals()).doc_root };
+    // SAFETY: null or a C string of the ini entry.
+    let doc_root = unsafe { c_bytes(doc_root) };
+    let (fix_pathinfo, discard_path) = (settings.fix_pathinfo, settings.discard_path);
+    let rules = Settings { fix_pathinfo, discard_path, doc_root, decode: cfg!(php84) };
+    let script = resolve(&mut context.env, rules, &Disk);
+    context.script = script.and_then(|script| script.path);
+    script
+}
+
+fn fill(context: &Context, script: Option<Script>) {
+    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    let globals = unsafe { &mut *sapi_globals() };
+    globals.sapi_headers.http_response_code = if script.is_some_and(|script| script.missing) { 404 } else { 200 };
+    let info = &mut globals.request_info;
+    info.path_translated = null_mut();
+    info.request_method = context.variable(b"REQUEST_METHOD");
+    info.proto_num = PROTOCOL;
+    info.query_string = null_mut();
+    info.request_uri = null_mut();
+    info.content_type = null();
+    info.content_length = 0;
+    if let Some(script) = script {
+        let kind = context.variable(b"CONTENT_TYPE");
+        info.request_uri = context.c_string(script.uri);
+        info.query_string = context.variable(b"QUERY_STRING");
+        info.content_type = if kind.is_null() { c"".as_ptr() } else { kind };
+        info.content_length = context.body_length();
+    }
+}
+
+/// The real file system.
+struct Disk;
+
+impl Files for Disk {
+    fn exists(&self, path: &[u8]) -> bool {
+        let mut resolved = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+        with_c_path(path, |path| {
+            // SAFETY: a C string and a buffer of MAXPATHLEN; PHP allocates nothing that stays.
+            !unsafe { tsrm_realpath(path, resolved.as_mut_ptr().cast()) }.is_null()
+        })
+    }
+
+    fn is_file(&self, path: &[u8]) -> bool {
+        with_c_path(path, |path| {
+            let mut status = MaybeUninit::<libc::stat>::uninit();
+            // SAFETY: a C string and a place for the answer.
+            if unsafe { libc::stat(path, status.as_mut_ptr()) } != 0 {
+                return false;
+            }
+            // SAFETY: stat has filled it in.
+            let status = unsafe { status.assume_init() };
+            status.st_mode & libc::S_IFMT == libc::S_IFREG
+        })
+    }
+}
+
+/// A path as a C string on the stack; a longer one than any can be isn't asked for.
+fn with_c_path(path: &[u8], ask: impl FnOnce(*const c_char) -> bool) -> bool {
+    let mut buffer = [MaybeUninit::<u8>::uninit(); PATH_MAX];
+    if path.len() >= PATH_MAX {
+        return false;
+    }
+    for (to, from) in buffer.iter_mut().zip(path.iter().chain(&[0])) {
+        to.write(*from);
+    }
+    ask(buffer.as_ptr().cast())
+}

@@ -1,0 +1,94 @@
+//! PHP_VALUE and PHP_ADMIN_VALUE: ini settings from the web server, for one request.
+
+use std::cell::RefCell;
+use std::ffi::{CStr, c_int, c_void};
+
+use super::context::with;
+use super::ffi::{_efree, _emalloc, zend_parse_ini_string, zval};
+use super::ini::Changes;
+use super::log;
+use super::text::c_bytes;
+use crate::config::LogLevel;
+
+/// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
+const SCANNER_NORMAL: c_int = 0;
+const PARSER_ENTRY: c_int = 1;
+
+/// Those that would outlast the request, or load code. php-fpm lets them.
+const REFUSED: [&CStr; 4] = [c"extension", c"zend_extension", c"disable_functions", c"disable_classes"];
+
+thread_local! {
+    static CHANGES: RefCell<Changes> = RefCell::default();
+}
+
+/// Applies both variables, if they are there. May bail out.
+pub(super) fn apply() {
+    for (name, admin) in [(&b"PHP_VALUE"[..], false), (b"PHP_ADMIN_VALUE", true)] {
+        if let Some(lines) = with(|context| context.variable(name)) {
+            // SAFETY: null or a C string of the request.
+            if let Some(lines) = unsafe { c_bytes(lines) } {
+                parse(lines, admin);
+            }
+        }
+    }
+}
+
+/// Restores what the request before had. After PHP's request shutdown.
+pub(super) fn undo() {
+    CHANGES.with_borrow_mut(Changes::undo);
+}
+
+fn parse(lines: &[u8], admin: bool) {
+    // SAFETY: PHP's allocator; nothing is owned here.
+    let text = unsafe { _emalloc(lines.len() + 2) }.cast::<u8>();
+    // SAFETY: fresh memory of that size.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(text, lines.len() + 2) };
+    for (to, from) in bytes.iter_mut().zip(lines.iter().chain(b"\n\0")) {
+        *to = *from;
+    }
+    let mode = (&raw const admin).cast_mut().cast::<c_void>();
+    // SAFETY: a C string that the parser may change, our callback and what it expects.
+    unsafe { zend_parse_ini_string(text.cast(), true, SCANNER_NORMAL, entry, mode) };
+    // SAFETY: allocated above.
+    unsafe { _efree(text.cast()) };
+}
+
+/// One line.
+unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, kind: c_int, admin: *mut c_void) {
+    if key.is_null() {
+        return;
+    }
+    // SAFETY: `parse` passes a bool.
+    let admin = unsafe { *admin.cast::<bool>() };
+    // SAFETY: the parser passes strings.
+    let (key, value) = unsafe { (string(key), string(value)) };
+    match (kind, key, value) {
+        (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), admin),
+        (PARSER_ENTRY, Some(key), None) if !key.is_empty() => complain("empty value for key '", key, "'"),
+        (PARSER_ENTRY, ..) => complain("empty key", c"", ""),
+        _ => complain("only classic entries are allowed", c"", ""),
+    }
+}
+
+fn set(key: &CStr, value: &[u8], admin: bool) {
+    let refused = REFUSED.contains(&key);
+    if refused || !CHANGES.with_borrow_mut(|changes| changes.set(key, value, admin)) {
+        complain("unable to set '", key, "'");
+    }
+}
+
+fn complain(before: &str, key: &CStr, after: &str) {
+    let parts = [b"Passing INI directive through FastCGI: ", before.as_bytes(), key.to_bytes(), after.as_bytes()];
+    log::report(LogLevel::Error, &parts);
+}
+
+/// # Safety
+/// `value` must be null or a string.
+unsafe fn string<'a>(value: *mut zval) -> Option<&'a CStr> {
+    // SAFETY: the caller's word.
+    let value = unsafe { value.as_ref() }?;
+    // SAFETY: it is a string.
+    let string = unsafe { value.value.str_.as_ref() }?;
+    // SAFETY: Zend's strings end in a NUL byte.
+    Some(unsafe { CStr::from_ptr(string.val.as_ptr()) })
+}

@@ -1,0 +1,156 @@
+//! The SAPI `fpm-fcgi`: PHP's callbacks. Each decodes its pointers, does one thing in safe code, and bails out last.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::io::Write;
+
+use super::context::{Context, with};
+use super::ffi::{
+    FAILURE, SUCCESS, php_handle_aborted_connection, sapi_globals, sapi_headers_struct, sapi_module_struct,
+};
+use super::headers::{Headers, Status, write_head};
+use super::module::{settings, start_module};
+use super::text::{bytes_at, c_bytes};
+use super::{guard, log, user_ini, variables};
+use crate::config::LogLevel;
+use crate::worker::exchange::ClientGone;
+
+/// `SAPI_HEADER_SENT_SUCCESSFULLY`
+const SENT: c_int = 1;
+
+/// The module as PHP copies it; the ini fields are filled in at start.
+pub(super) fn description() -> sapi_module_struct {
+    let host = super::host::host();
+    // SAFETY: a C structure of numbers, pointers and functions, all of which may be null.
+    let empty: sapi_module_struct = unsafe { std::mem::zeroed() };
+    sapi_module_struct {
+        name: c"fpm-fcgi".as_ptr().cast_mut(),
+        pretty_name: c"FPM/FastCGI".as_ptr().cast_mut(),
+        startup: Some(start_module),
+        shutdown: Some(host.php_module_shutdown_wrapper),
+        activate: Some(activate),
+        deactivate: Some(deactivate),
+        ub_write: Some(ub_write),
+        flush: Some(flush),
+        getenv: Some(getenv),
+        sapi_error: Some(host.zend_error),
+        send_headers: Some(send_headers),
+        read_post: Some(read_post),
+        read_cookies: Some(read_cookies),
+        register_server_variables: Some(variables::register),
+        log_message: Some(log_message),
+        php_ini_ignore_cwd: 1,
+        ..empty
+    }
+}
+
+/// The client has gone: ends the script unless it ignores that. May not return.
+pub(super) fn aborted() {
+    if guard::inside() {
+        // SAFETY: there is a place to jump to, and callers own nothing with a destructor.
+        unsafe { php_handle_aborted_connection() };
+    }
+}
+
+unsafe extern "C" fn ub_write(text: *const c_char, length: usize) -> usize {
+    // SAFETY: PHP passes a text and its length.
+    let bytes = unsafe { bytes_at(text, length) };
+    match with(|context| context.exchange().map_or(Ok(()), |exchange| exchange.write(bytes))) {
+        Some(Ok(())) => length,
+        Some(Err(ClientGone)) => {
+            aborted();
+            0
+        }
+        None => write_stdout(bytes),
+    }
+}
+
+/// Before there are requests, output goes where the user sees it.
+fn write_stdout(bytes: &[u8]) -> usize {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_or(0, |()| bytes.len())
+}
+
+unsafe extern "C" fn flush(_context: *mut c_void) {
+    // Since 8.4, flush() sends the headers also where there is no output yet (GH-12385).
+    #[cfg(php84)]
+    if with(|_| ()).is_some() {
+        // SAFETY: a request runs; may bail out, nothing is owned here.
+        unsafe { super::ffi::sapi_send_headers() };
+    }
+    let flushed = with(|context| context.exchange().map_or(Ok(()), |exchange| exchange.flush()));
+    if flushed == Some(Err(ClientGone)) {
+        aborted();
+    }
+}
+
+unsafe extern "C" fn getenv(name: *const c_char, length: usize) -> *mut c_char {
+    // SAFETY: PHP passes a name and its length.
+    let bytes = unsafe { bytes_at(name, length) };
+    with(|context| context.variable(bytes)).unwrap_or_else(|| {
+        // SAFETY: PHP's names are C strings; PHP isn't running threads that could change the environment.
+        unsafe { libc::getenv(name) }
+    })
+}
+
+unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
+    let globals = sapi_globals();
+    // SAFETY: PHP's globals live as long as the process.
+    if unsafe { (*globals).request_info.no_headers } {
+        return SENT;
+    }
+    // SAFETY: PHP passes its list of headers, which doesn't change while they are sent.
+    let list = unsafe { Headers::new((*headers).headers.head) };
+    // SAFETY: PHP's globals live as long as the process.
+    let known = unsafe { (*globals).sapi_headers };
+    // SAFETY: null or a C string that PHP keeps until the end of the request.
+    let line = unsafe { c_bytes(known.http_status_line) };
+    let settings = settings();
+    let status =
+        Status { code: known.http_response_code, line, always: settings.nph, as_given: settings.rfc2616_headers };
+    let written = with(|context| {
+        context.exchange().map_or(Ok(()), |exchange| write_head(status, list, |bytes| exchange.write(bytes)))
+    });
+    if written == Some(Err(ClientGone)) {
+        aborted();
+    }
+    SENT
+}
+
+unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
+    let globals = sapi_globals();
+    // SAFETY: PHP's globals live as long as the process.
+    let (length, read) = unsafe { ((*globals).request_info.content_length, (*globals).read_post_bytes) };
+    let left = usize::try_from(length.saturating_sub(read)).unwrap_or(0);
+    // SAFETY: PHP passes a buffer of `wanted` bytes, which nothing else uses meanwhile.
+    let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };
+    with(|context| context.read_body(buffer)).unwrap_or(0)
+}
+
+unsafe extern "C" fn read_cookies() -> *mut c_char {
+    with(|context| context.variable(b"HTTP_COOKIE")).unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn log_message(message: *const c_char, _priority: c_int) {
+    // SAFETY: PHP passes a C string.
+    let message = unsafe { c_bytes(message) }.unwrap_or_default();
+    log::report(LogLevel::Notice, &[b"PHP message: ", message]);
+}
+
+unsafe extern "C" fn activate() -> c_int {
+    // SAFETY: PHP's globals live as long as the process.
+    let path = unsafe { (*sapi_globals()).request_info.path_translated };
+    if path.is_null() {
+        return FAILURE;
+    }
+    user_ini::activate(path);
+    SUCCESS
+}
+
+unsafe extern "C" fn deactivate() -> c_int {
+    // SAFETY: PHP's globals live as long as the process.
+    if unsafe { (*sapi_globals()).sapi_started } {
+        // A client that has gone stops nothing any more: the script and its destructors are over.
+        with(Context::finish);
+    }
+    SUCCESS
+}

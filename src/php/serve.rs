@@ -1,0 +1,155 @@
+//! One request, from its variables to the end of the answer, in php-fpm's order.
+
+use std::ptr::null_mut;
+
+use nix::errno::Errno;
+
+use super::context::with;
+use super::ffi::{
+    _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_output_write,
+    php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle, zend_file_handle,
+};
+use super::guard::attempt;
+use super::text::c_bytes;
+use super::{error_header, log, request_info, request_ini};
+use crate::config::LogLevel;
+use crate::engine::Served;
+use crate::script::guard::extension_allowed;
+use crate::worker::exchange::Stage;
+
+/// What a worker knows about its pool while it serves.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// `security.limit_extensions`
+    pub(super) extensions: Vec<Vec<u8>>,
+    /// Where the worker is between scripts; `None` where that has no name.
+    pub(super) directory: Option<std::ffi::CString>,
+}
+
+/// Serves the request of the context.
+pub(super) fn serve(around: &Surroundings) -> Served {
+    stage(Stage::Info);
+    let body = with(|context| context.open_body()).unwrap_or(Ok(()));
+    attempt(request_info::describe);
+    attempt(request_ini::apply);
+    with(|context| context.tell_script());
+    // SAFETY: PHP is started and no request runs.
+    let started = unsafe { php_request_startup() } == SUCCESS;
+    if started {
+        attempt(|| answer(around, &body));
+    }
+    stage(Stage::Ending);
+    attempt(error_header::after_script);
+    free_path();
+    // SAFETY: balances the startup, also a failed one.
+    unsafe { php_request_shutdown(null_mut()) };
+    request_ini::undo();
+    with(|context| context.finish());
+    if started { Served::Ready } else { Served::Spent }
+}
+
+/// Runs the script or says why not. May bail out.
+fn answer(around: &Surroundings, body: &Result<(), String>) {
+    // SAFETY: PHP's globals live as long as the process.
+    let (method, path) =
+        unsafe { ((*sapi_globals()).request_info.request_method, (*sapi_globals()).request_info.path_translated) };
+    if method.is_null() {
+        return;
+    }
+    if let Err(reason) = body {
+        log::report(LogLevel::Error, &[reason.as_bytes()]);
+        return refuse(500, "The request's body can't be read.\n");
+    }
+    // SAFETY: null or a C string of PHP's, used before PHP can free it.
+    let Some(script) = (unsafe { c_bytes(path) }) else {
+        log::report(LogLevel::Debug, &[b"Primary script unknown"]);
+        return refuse(404, "File not found.\n");
+    };
+    if !extension_allowed(script, &around.extensions) {
+        let parts = ["Access to the script '".as_bytes(), script, b"' has been denied (see security.limit_extensions)"];
+        log::report(LogLevel::Notice, &parts);
+        return refuse(403, "Access denied.\n");
+    }
+    // SAFETY: a C structure of numbers and pointers, filled in below.
+    let mut file: zend_file_handle = unsafe { std::mem::zeroed() };
+    // SAFETY: a request runs, its path is set.
+    if unsafe { php_fopen_primary_script(&raw mut file) } == SUCCESS {
+        run(around, &mut file);
+    } else {
+        not_opened(Errno::last());
+    }
+    if !file.in_list {
+        // SAFETY: opened or zeroed; opcache doesn't list a file that it had.
+        unsafe { zend_destroy_file_handle(&raw mut file) };
+    }
+}
+
+fn not_opened(error: Errno) {
+    with(|context| {
+        let script = context.script.map(|script| context.env.bytes(script).to_vec()).unwrap_or_default();
+        script
+    })
+    .inspect(|script| {
+        let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", error.desc().as_bytes(), b")"];
+        log::report(LogLevel::Error, &parts);
+    });
+    if error == Errno::EACCES {
+        refuse(403, "Access denied.\n");
+    } else {
+        refuse(404, "No input file specified.\n");
+    }
+}
+
+fn refuse(code: i32, text: &str) {
+    // SAFETY: PHP's globals live as long as the process.
+    unsafe { (*sapi_globals()).sapi_headers.http_response_code = code };
+    // SAFETY: a text and its length; a request runs.
+    unsafe { php_output_write(text.as_ptr().cast(), text.len()) };
+}
+
+fn stage(stage: Stage) {
+    with(|context| context.exchange().map(|exchange| exchange.stage(stage)));
+}
+
+/// Before the shutdown functions, as php-fpm does.
+fn free_path() {
+    // SAFETY: PHP's globals live as long as the process.
+    let path = unsafe { std::mem::replace(&mut (*sapi_globals()).request_info.path_translated, null_mut()) };
+    if !path.is_null() {
+        // SAFETY: allocated by `request_info::describe`; PHP sets the pointer to null where it frees it.
+        unsafe { _efree(path.cast()) };
+    }
+}
+
+/// Runs an opened script in its directory. PHP changes back before shutdown functions, so we do.
+fn run(around: &Surroundings, file: &mut zend_file_handle) {
+    stage(Stage::Running);
+    // SAFETY: PHP's globals live as long as the process.
+    unsafe { (*executor_globals()).exit_status = 0 };
+    // SAFETY: an opened file has a name.
+    let name = unsafe { file.filename.as_ref() }.map_or(null_mut(), |name| name.val.as_ptr().cast_mut());
+    if around.directory.is_some() {
+        // SAFETY: null or a C string.
+        change_to_directory_of(unsafe { c_bytes(name) }.unwrap_or_default());
+    }
+    // SAFETY: catches what the script does; nothing is owned here.
+    unsafe { php_execute_script(file) };
+    if let Some(directory) = &around.directory {
+        // SAFETY: a C string. A directory that has vanished isn't gone back to, as in PHP.
+        unsafe { libc::chdir(directory.as_ptr()) };
+    }
+}
+
+/// Never by a remembered name: the path may have become another directory.
+fn change_to_directory_of(script: &[u8]) {
+    let Some(slash) = script.iter().rposition(|&byte| byte == b'/') else { return };
+    let mut path = [0; 4096];
+    let directory = script.get(..slash.max(1)).unwrap_or_default();
+    if directory.len() < path.len() {
+        for (to, from) in path.iter_mut().zip(directory) {
+            *to = *from;
+        }
+        // SAFETY: a C string. If it fails, the script runs where it is, as in PHP.
+        unsafe { libc::chdir(path.as_ptr().cast()) };
+    }
+}

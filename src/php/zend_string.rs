@@ -1,0 +1,62 @@
+//! Strings that outlive requests, in Zend's form.
+
+use std::mem::offset_of;
+use std::ptr::null_mut;
+
+use super::ffi::zend_string;
+
+/// `GC_STRING`, with the flag for memory of `malloc`.
+const PERSISTENT_STRING: u32 = 6 | 1 << 4 | 1 << 7;
+const INTERNED: u32 = 1 << 6;
+
+/// A copy of `bytes` that isn't part of a request's memory; null if there is no memory.
+pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
+    let header = offset_of!(zend_string, val);
+    // SAFETY: any size may be asked for.
+    let string = unsafe { libc::malloc((header + bytes.len() + 1).next_multiple_of(8)) }.cast::<zend_string>();
+    if string.is_null() {
+        return null_mut();
+    }
+    // SAFETY: fresh memory, large enough for the header.
+    unsafe { string.cast::<u8>().write_bytes(0, header) };
+    // SAFETY: as above, its bytes are set.
+    let known = unsafe { &mut *string };
+    known.gc.refcount = 1;
+    known.gc.u.type_info = PERSISTENT_STRING;
+    known.len = bytes.len();
+    let text = known.val.as_mut_ptr().cast::<u8>();
+    // SAFETY: the memory behind the header is that long, and a NUL longer.
+    unsafe { text.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    // SAFETY: as above.
+    unsafe { text.add(bytes.len()).write(0) };
+    string
+}
+
+/// Gives up one reference to a string of [`persistent`].
+pub(super) fn release(string: *mut zend_string) {
+    // SAFETY: null or a live string.
+    let Some(known) = (unsafe { string.as_mut() }) else { return };
+    // SAFETY: the word is always set.
+    if unsafe { known.gc.u.type_info } & INTERNED != 0 {
+        return;
+    }
+    known.gc.refcount -= 1;
+    if known.gc.refcount == 0 {
+        // SAFETY: made by malloc; nobody holds it any more.
+        unsafe { libc::free(string.cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{persistent, release};
+
+    #[test]
+    fn a_string_has_its_bytes_and_a_nul() {
+        let string = persistent(b"value");
+        // SAFETY: a live string of five bytes and a NUL.
+        let bytes = unsafe { std::slice::from_raw_parts((*string).val.as_ptr().cast::<u8>(), 6) };
+        assert_eq!(bytes, b"value\0");
+        release(string);
+    }
+}

@@ -1,0 +1,93 @@
+//! Our reading of configurations against stock php-fpm's: same refusals, same messages, same `-tt`.
+//!
+//! Runs only if CGI_FPM_STOCK names a stock php-fpm; CGI_FPM_PHP_SRC may name php-src, whose tests then join the corpus,
+//! and CGI_FPM_GENERATED a number of generated configurations.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test program")]
+
+mod corpus;
+mod generate;
+mod stock;
+
+use std::env;
+use std::path::Path;
+
+use cgi_fpm::config::{self, LoadOptions, LogLevel, Message, Messages};
+
+use stock::{Outcome, Stock};
+
+/// One configuration to compare.
+struct Case {
+    name: String,
+    /// `{{DIR}}` stands for a directory of the case's own.
+    conf: String,
+    /// With `-p`, so that relative paths stay in the case's directory.
+    prefixed: bool,
+}
+
+#[test]
+fn agrees_with_stock_php_fpm() {
+    let Some(program) = env::var_os("CGI_FPM_STOCK") else {
+        eprintln!("skipped: CGI_FPM_STOCK doesn't name a stock php-fpm");
+        return;
+    };
+    let stock = Stock::new(Path::new(&program));
+    let mut cases = corpus::written();
+    if let Some(source) = env::var_os("CGI_FPM_PHP_SRC") {
+        cases.extend(corpus::of_php_source(Path::new(&source)));
+    }
+    let generated = env::var("CGI_FPM_GENERATED").ok().and_then(|number| number.parse().ok()).unwrap_or(300);
+    cases.extend(generate::cases(generated));
+    let (mut accepted, mut different) = (0, 0);
+    for case in &cases {
+        let place = tempfile::tempdir().unwrap();
+        corpus::furnish(place.path());
+        let file = place.path().join("php-fpm.conf");
+        std::fs::write(&file, case.conf.replace("{{DIR}}", place.path().to_str().unwrap())).unwrap();
+        let prefix = case.prefixed.then_some(place.path());
+        let theirs = stock.test(&file, prefix);
+        let ours = ours(&file, prefix, &stock);
+        accepted += usize::from(theirs.accepted);
+        if !theirs.same(&ours, &case.conf) {
+            different += 1;
+            if different <= 20 {
+                eprintln!("=== {}\n{}\n--- stock\n{theirs}\n--- ours\n{ours}", case.name, case.conf);
+            }
+        }
+    }
+    eprintln!("{} configurations, {accepted} accepted by stock, {different} different", cases.len());
+    assert_eq!(different, 0);
+}
+
+fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
+    let options = LoadOptions {
+        php_prefix: stock.prefix.clone(),
+        local_state_dir: stock.prefix.join("var"),
+        prefix: prefix.map(Path::to_owned),
+        php_version: stock.version.clone(),
+        root: nix::unistd::geteuid().is_root(),
+        environment: env::vars_os().collect(),
+        ..LoadOptions::default()
+    };
+    match config::load(file, &options).and_then(|loaded| loaded.test(&options, true)) {
+        Ok(messages) => Outcome { accepted: true, lines: lines(&messages) },
+        Err(error) => Outcome { accepted: false, lines: lines(&error.messages) },
+    }
+}
+
+fn lines(messages: &Messages) -> Vec<String> {
+    let lines = messages.lines.iter().map(|message| match message {
+        Message::Log { level, text } => format!("{}: {text}", level_name(*level)),
+        Message::Stderr(text) => text.clone(),
+    });
+    lines.flat_map(|line| line.split('\n').map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "DEBUG",
+        LogLevel::Notice => "NOTICE",
+        LogLevel::Warning => "WARNING",
+        LogLevel::Error => "ERROR",
+        LogLevel::Alert => "ALERT",
+    }
+}

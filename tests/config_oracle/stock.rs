@@ -1,0 +1,109 @@
+//! Runs stock php-fpm and takes from its output what can be compared.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What came of one configuration.
+pub(crate) struct Outcome {
+    pub(crate) accepted: bool,
+    /// Without time, and in debug mode without process, function and line.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Outcome {
+    /// Is this the same as what the other one made of the configuration, but for what is meant to be different?
+    pub(crate) fn same(&self, ours: &Outcome, conf: &str) -> bool {
+        if self.accepted != ours.accepted {
+            return false;
+        }
+        // Before PHP 8.3 a `]` outside of brackets is part of a name, which is then unknown or without value.
+        let bracket = ours.lines.iter().any(|line| line.contains("unexpected ']'"));
+        (bracket && !ours.accepted) || self.comparable(conf) == ours.comparable(conf)
+    }
+
+    fn comparable(&self, conf: &str) -> Vec<String> {
+        let lines = self.lines.iter().filter(|line| !line.starts_with("DEBUG: ") && !line.starts_with("[DEBUG] "));
+        // Lines for syslog come to stderr as well, in syslog's form.
+        let mut lines: Vec<String> = lines.map(|line| from_syslog(line)).collect();
+        // PHP 8.3 knows `${name:-fallback}`.
+        lines.iter_mut().for_each(|line| *line = line.replace("expecting TC_FALLBACK or '}'", "expecting '}'"));
+        if conf.contains("include") {
+            // Stock counts on in the file that was included last.
+            lines = lines.iter().map(|line| without_numbers(line)).collect();
+        }
+        if conf.contains("/dev/std") || conf.contains("/proc/self") {
+            // Stock before 8.3 writes twice what goes to stderr as the error log.
+            let mut seen = HashSet::new();
+            lines.retain(|line| seen.insert(line.clone()));
+        }
+        lines
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "accepted: {}\n{}", self.accepted, self.lines.join("\n"))
+    }
+}
+
+fn from_syslog(line: &str) -> String {
+    let level = ["NOTICE", "WARNING", "ERROR", "ALERT"].into_iter().find_map(|level| {
+        let rest = line.strip_prefix('[')?.strip_prefix(level)?.strip_prefix("] ")?;
+        Some(format!("{level}: {rest}"))
+    });
+    level.unwrap_or_else(|| line.to_owned())
+}
+
+fn without_numbers(line: &str) -> String {
+    let Some(at) = line.find(".conf:").or_else(|| line.find(" at line ")) else { return line.to_owned() };
+    let (head, tail) = line.split_at(at);
+    head.to_owned() + &tail.replace(|byte: char| byte.is_ascii_digit(), "")
+}
+
+/// A stock php-fpm.
+pub(crate) struct Stock {
+    program: PathBuf,
+    /// PHP_PREFIX, taken from where the program lies.
+    pub(crate) prefix: PathBuf,
+    /// `8.2.32`
+    pub(crate) version: String,
+}
+
+impl Stock {
+    pub(crate) fn new(program: &Path) -> Self {
+        let output = Command::new(program).args(["-n", "-v"]).output().expect("stock php-fpm starts");
+        let version = String::from_utf8_lossy(&output.stdout);
+        let version = version.split_ascii_whitespace().nth(1).expect("a version").to_owned();
+        let prefix = program.parent().and_then(Path::parent).expect("a prefix").to_owned();
+        Self { program: program.to_owned(), prefix, version }
+    }
+
+    /// `php-fpm -tt`
+    pub(crate) fn test(&self, file: &Path, prefix: Option<&Path>) -> Outcome {
+        let mut command = Command::new(&self.program);
+        command.args(["-n", "-tt", "-y"]).arg(file);
+        if let Some(prefix) = prefix {
+            command.arg("-p").arg(prefix);
+        }
+        let output = command.output().expect("stock php-fpm runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        let mut lines: Vec<String> = text.split('\n').map(without_time).collect();
+        lines.pop();
+        Outcome { accepted: output.status.success(), lines }
+    }
+}
+
+/// `[23-Nov-2026 02:35:08] NOTICE: x` to `NOTICE: x`; `[….123456] ERROR: pid 1, f(), line 2: x` to `ERROR: x`.
+fn without_time(line: &str) -> String {
+    let timed = line.starts_with('[') && line.get(3..4) == Some("-") && line.get(15..16) == Some(":");
+    let Some((_, rest)) = line.split_once("] ").filter(|_| timed) else { return line.to_owned() };
+    let debug = line.get(21..22) == Some(".");
+    match (rest.split_once(": pid "), rest.split_once(", line ")) {
+        (Some((level, _)), Some((_, tail))) if debug => {
+            format!("{level}: {}", tail.split_once(": ").map_or("", |(_, text)| text))
+        }
+        _ => rest.to_owned(),
+    }
+}

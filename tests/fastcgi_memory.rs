@@ -1,0 +1,101 @@
+//! What serving costs in memory: nothing per request, and no more than the limits whatever a client sends.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
+
+mod wire;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use cgi_fpm::fastcgi::management::Capacity;
+use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::worker::exchange::{Arrival, Exchange, Limits, NoProgress};
+use wire::properties::{LIMITS, read, wild_records};
+use wire::{Request, begin, push_record};
+
+/// The system's allocator, watched.
+struct Watched;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on unchanged.
+unsafe impl GlobalAlloc for Watched {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Relaxed);
+        LARGEST.fetch_max(layout.size(), Relaxed);
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Watched = Watched;
+
+/// One test, so that nobody else allocates meanwhile.
+#[test]
+fn memory() {
+    a_kept_request_allocates_nothing();
+    no_stream_takes_more_than_the_limits();
+}
+
+fn a_kept_request_allocates_nothing() {
+    let (server, mut client) = UnixStream::pair().unwrap();
+    let mut exchange = Exchange::new(Limits::default(), Capacity { max_children: 1 }, Box::new(NoProgress));
+    exchange.attach(server.into());
+    let mut request = Request { piece: 1000, ..Request::post(&[b'b'; 5000], true) };
+    for number in 0..40 {
+        request.pairs.push((format!("HTTP_X_{number}").into(), vec![b'v'; number * 10]));
+    }
+    let bytes = request.encode();
+    let (text, mut body, mut answer) = (vec![b'x'; 50_000], vec![0; 4096], vec![0; 100_000]);
+    let mut serve = || {
+        client.write_all(&bytes).unwrap();
+        assert_eq!(exchange.arrive(Duration::ZERO), Arrival::Request);
+        assert!(exchange.params().get(b"HTTP_X_39").is_some_and(|value| value.len() == 390));
+        while exchange.read_body(&mut body) > 0 {}
+        exchange.write(b"Content-Type: text/plain\r\n\r\n").unwrap();
+        exchange.write_stderr(b"PHP message: hello");
+        exchange.write(&text).unwrap();
+        exchange.write(&text).unwrap();
+        exchange.finish();
+        client.set_nonblocking(true).unwrap();
+        while client.read(&mut answer).is_ok() {}
+        client.set_nonblocking(false).unwrap();
+    };
+    serve();
+    let before = CALLS.load(Relaxed);
+    (0..100).for_each(|_| serve());
+    assert_eq!(CALLS.load(Relaxed) - before, 0);
+}
+
+fn no_stream_takes_more_than_the_limits() {
+    // A buffer grows by doubling, and keeps room behind the parameters.
+    let most = 2 * LIMITS.bytes;
+    let plan: Vec<u8> = (0..60_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let mut streams = vec![wild_records(&plan), plan.clone()];
+    for piece in [1, 7, 65_535] {
+        let mut bytes = begin(1, 1, true);
+        let large = vec![b'A'; 400_000];
+        Request { id: 1, piece, padding: 255, ..Request::default() }.stream(&mut bytes, Kind::Params, &large);
+        streams.push(bytes);
+    }
+    let mut endless = begin(1, 1, true);
+    for _ in 0..1000 {
+        push_record(&mut endless, Kind::Stdin, 9, &[0; 65_000], 200);
+    }
+    streams.push(endless);
+    for bytes in &streams {
+        LARGEST.store(0, Relaxed);
+        // `read` itself keeps bodies: only the reader's own buffers are that large here.
+        read(bytes, &[]);
+        assert!(LARGEST.load(Relaxed) <= most, "{}", LARGEST.load(Relaxed));
+    }
+}
