@@ -21,9 +21,12 @@ pub enum Fault {
     Abort,
     /// It isn't a library.
     Garbage,
-    /// It was copied only by half.
+    /// It was copied only in part.
     Truncated,
 }
+
+/// Enough to be taken for a library, too little for its code; what stands at the end is only for debuggers.
+const TRUNCATED: usize = 64 * 1024;
 
 impl Fault {
     /// All of them.
@@ -41,7 +44,7 @@ pub fn library(sandbox: &Sandbox, real: &Path, fault: Fault) -> Outcome<PathBuf>
         Fault::Garbage => fs::write(&path, "not a library\n")?,
         Fault::Truncated => {
             let bytes = fs::read(real)?;
-            fs::write(&path, &bytes[..bytes.len() / 2])?;
+            fs::write(&path, &bytes[..bytes.len().min(TRUNCATED)])?;
         }
         _ => compile(&source(fault, &entries(real)?), &path)?,
     }

@@ -102,6 +102,8 @@ impl Setup {
         if target.opcache_by_hand() {
             text.push_str("zend_extension = opcache\n");
         }
+        // Otherwise what was written in the last two seconds isn't cached.
+        text.push_str("opcache.file_update_protection = 0\n");
         let dir = dir.display();
         let _ = writeln!(text, "session.save_path = {dir}/sessions\nupload_tmp_dir = {dir}/out");
         text.push_str("display_errors = 0\nlog_errors = 1\nupload_max_filesize = 16M\npost_max_size = 20M\n");
