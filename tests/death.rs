@@ -66,7 +66,7 @@ fn workers_under_load() -> Outcome {
     let server = Server::start(&target, &Setup::new(4))?;
     let load = Plan::clients(8).start(|_| worker_client(&server, 5));
     let kills = kill_workers(&server)?;
-    check("death::workers_under_load", &load.stop(), &kills)?;
+    check("death::workers_under_load", &load.stop(), &kills, ms(0))?;
     server.stop()
 }
 
@@ -81,7 +81,8 @@ fn workers_behind_nginx() -> Outcome {
         Box::new(move || web.post("/work.php?ms=5", b"a=b")?.expect(200).map(|_| ()))
     });
     let kills = kill_workers(&server)?;
-    check("death::workers_behind_nginx", &load.stop(), &kills)?;
+    // nginx may still write into a connection that a dying worker holds.
+    check("death::workers_behind_nginx", &load.stop(), &kills, ms(5))?;
     server.stop()
 }
 
@@ -105,14 +106,17 @@ fn kill_workers(server: &Server) -> Outcome<Vec<Kill>> {
     Ok(kills)
 }
 
-/// A worker has one request in hand: as many failures as kills at most, each in flight at a kill.
-fn check(name: &str, tally: &Tally, kills: &[Kill]) -> Outcome {
+/// Each failure was in flight at a kill, or sent at most `grace` behind it. A worker has one request in hand and, for
+/// microseconds, a second that it passes on.
+fn check(name: &str, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
     say(&format!("{name}: {} kills; {}", kills.len(), tally.summary()));
     ensure!(tally.times.len() > 500, "hardly anything was answered: {}", tally.summary());
-    ensure!(tally.failures.len() <= kills.len(), "{} kills; {}", kills.len(), tally.summary());
+    ensure!(tally.failures.len() <= kills.len() + kills.len() / 20, "{} kills; {}", kills.len(), tally.summary());
     for failure in &tally.failures {
-        let in_flight = kills.iter().any(|kill| failure.start <= *kill.end() && *kill.start() <= failure.end);
-        ensure!(in_flight, "failed without being in a killed worker: {}", failure.what);
+        let in_flight = |kill: &Kill| failure.start <= *kill.end() + grace && *kill.start() <= failure.end;
+        let last = kills.iter().filter(|kill| *kill.end() < failure.start).map(|kill| failure.start - *kill.end()).min();
+        let took = failure.end - failure.start;
+        ensure!(kills.iter().any(in_flight), "sent {last:?} after a kill, failed after {took:?}: {}", failure.what);
     }
     ensure!(tally.worst() < bar(ms(1000)), "somebody waited {:?}", tally.worst());
     Ok(())
