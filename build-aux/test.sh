@@ -76,9 +76,8 @@ stage() {
 		fi
 		stock=
 		[ "$php" != 8.2 ] || stock=php8.2-cgi
-		# RUNLEVEL: keeps the packages from starting servers of their own where SysV's rules hold.
 		# shellcheck disable=SC2086
-		RUNLEVEL=1 need_packages nginx apache2 adminer $stock
+		need_packages nginx apache2 adminer $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
 		export CGI_FPM_PREFIX
