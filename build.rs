@@ -27,5 +27,17 @@ fn main() {
             println!("cargo:rustc-cfg=php{known}");
         }
     }
+    let headers = Command::new(&program).arg("--include-dir").output();
+    let headers = headers.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let places = std::fs::read_to_string(format!("{headers}/main/build-defs.h")).unwrap_or_default();
+    for name in ["PHP_PREFIX", "PHP_SYSCONFDIR", "PHP_LOCALSTATEDIR"] {
+        println!("cargo:rustc-env=CGI_FPM_{name}={}", defined(&places, name).unwrap_or_default());
+    }
     cc::Build::new().file("src/php/try.c").warnings(true).compile("cgi_fpm_try");
+}
+
+/// The string that a C header defines `name` as.
+fn defined<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    let line = header.lines().find(|line| line.split_whitespace().nth(1) == Some(name))?;
+    line.split('"').nth(1)
 }

@@ -51,7 +51,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 /// `-t`, `-tt`.
 fn test(host: &Host, options: &Options, dump: bool) -> i32 {
     let load = supervisor::load_options(host, options);
-    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(dump));
+    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(&load, dump));
     let (messages, code) = match tested {
         Ok(messages) => (messages, ExitCode::Ok),
         Err(e) => (e.messages, ExitCode::Config),

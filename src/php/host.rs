@@ -11,6 +11,25 @@ static HOST: OnceLock<Host> = OnceLock::new();
 /// `major.minor.release` of the PHP whose headers we were built with.
 pub(super) const BUILT_FOR: &str = env!("CGI_FPM_PHP_VERSION");
 
+/// PHP_PREFIX of that PHP.
+pub const PREFIX: &str = env!("CGI_FPM_PHP_PREFIX");
+/// PHP_SYSCONFDIR.
+pub const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
+/// PHP_LOCALSTATEDIR.
+pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
+
+/// The PHP version that the library is built for.
+#[must_use]
+pub fn version() -> &'static str {
+    BUILT_FOR
+}
+
+/// Whether the program around us looks like PHP at all.
+#[must_use]
+pub fn is_host() -> bool {
+    lookup("get_zend_version\0").is_some()
+}
+
 /// The same for C.
 pub(super) const BUILT_FOR_C: &CStr =
     match CStr::from_bytes_with_nul(concat!(env!("CGI_FPM_PHP_VERSION"), "\0").as_bytes()) {
@@ -55,7 +74,9 @@ pub fn check_host(module_api: u32) -> Result<(), String> {
             "this cgi-fpm is built for PHP API {ZEND_MODULE_API_NO} (PHP {BUILT_FOR}), the host has {module_api}"
         ));
     }
-    if let Some(version) = host_version()
+    // The number says it all; without one the program file is searched for its version.
+    if module_api == 0
+        && let Some(version) = host_version()
         && minor(&version) != minor(BUILT_FOR)
     {
         return Err(format!("this cgi-fpm is built for PHP {}, the host is PHP {version}", minor(BUILT_FOR)));

@@ -27,11 +27,10 @@ mod zend_string;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
-pub use host::check_host;
-pub use report::{print_information, print_modules, print_version};
+pub use host::{LOCALSTATEDIR, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::Pool;
-use crate::engine::{Engine, EngineError, EngineOptions, Served};
+use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic};
 use crate::worker::exchange::Exchange;
 
 /// PHP. One per process; [`check_host`] must have succeeded.
@@ -63,6 +62,14 @@ impl Engine for Php {
         self.context.leave();
         lifecycle::keep_signal_handlers();
         served
+    }
+
+    fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError> {
+        match topic {
+            Topic::Version => report::print_version(options),
+            Topic::Info => report::print_information(options),
+            Topic::Modules => report::print_modules(options),
+        }
     }
 
     fn stop(&mut self) {

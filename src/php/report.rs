@@ -18,7 +18,7 @@ const EVERYTHING: c_int = -1;
 ///
 /// # Errors
 /// PHP doesn't start.
-pub fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
+pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, false)?;
     in_request(version)?;
     lifecycle::stop();
@@ -29,7 +29,7 @@ pub fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// PHP doesn't start.
-pub fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
+pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, true)?;
     in_request(|| {
         // SAFETY: a request runs.
@@ -43,7 +43,7 @@ pub fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
 ///
 /// # Errors
 /// PHP doesn't start.
-pub fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
+pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, false)?;
     // SAFETY: PHP is started.
     unsafe { php_output_activate() };

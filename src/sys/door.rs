@@ -67,7 +67,9 @@ fn enter(args: Vec<OsString>, module_api: u32, door: impl FnOnce(&Path) -> Door)
         log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
         status
     };
-    if ["GATEWAY_INTERFACE", "REQUEST_METHOD", "SERVER_SOFTWARE"].iter().any(|name| std::env::var_os(name).is_some()) {
+    // Web servers pass a CGI request's query string as arguments: never start anything for one (CVE-2012-1823).
+    let of_cgi = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["GATEWAY_INTERFACE", "REQUEST_METHOD", "SERVER_SOFTWARE"].iter().any(|name| of_cgi(name)) {
         return refuse("refused, the environment is that of a CGI request", EXIT_USAGE);
     }
     let Some(library) = own_path() else { return refuse("cannot find its own library", EXIT_SOFTWARE) };
