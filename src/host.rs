@@ -92,7 +92,8 @@ impl Host {
 /// `LD_PRELOAD` without this library: programs that scripts start must not inherit it.
 #[must_use]
 pub fn without_library(list: &str, library: &Path) -> Option<String> {
-    let same = |entry: &str| std::fs::canonicalize(entry).is_ok_and(|e| std::fs::canonicalize(library).is_ok_and(|l| e == l));
+    let same =
+        |entry: &str| std::fs::canonicalize(entry).is_ok_and(|e| std::fs::canonicalize(library).is_ok_and(|l| e == l));
     let entries = list.split([':', ' ']).filter(|e| !e.is_empty() && !(Path::new(e) == library || same(e)));
     let rest: Vec<&str> = entries.collect();
     (!rest.is_empty()).then(|| rest.join(":"))
@@ -106,7 +107,10 @@ mod tests {
     fn only_our_own_entry_leaves_the_preload_list() {
         let ours = Path::new("/opt/lib/cgi-fpm.so");
         assert_eq!(without_library("/opt/lib/cgi-fpm.so", ours), None);
-        assert_eq!(without_library("/a/jemalloc.so:/opt/lib/cgi-fpm.so b.so", ours), Some("/a/jemalloc.so:b.so".to_owned()));
+        assert_eq!(
+            without_library("/a/jemalloc.so:/opt/lib/cgi-fpm.so b.so", ours),
+            Some("/a/jemalloc.so:b.so".to_owned())
+        );
     }
 
     #[test]

@@ -15,7 +15,14 @@ use crate::{config, log, supervisor, zygote};
 pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let arguments = host.args.get(1..).unwrap_or_default();
     let mut command = cli::parse(arguments);
-    if let Ok(Command::Run(options) | Command::Version(options) | Command::Info(options) | Command::Modules(options) | Command::Role { options, .. }) = &mut command {
+    if let Ok(
+        Command::Run(options)
+        | Command::Version(options)
+        | Command::Info(options)
+        | Command::Modules(options)
+        | Command::Role { options, .. },
+    ) = &mut command
+    {
         host.complete(&mut options.engine);
     }
     match command {
@@ -51,7 +58,8 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 /// `-t`, `-tt`.
 fn test(host: &Host, options: &Options, dump: bool) -> i32 {
     let load = supervisor::load_options(host, options);
-    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(&load, dump));
+    let tested =
+        config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(&load, dump));
     let (messages, code) = match tested {
         Ok(messages) => (messages, ExitCode::Ok),
         Err(e) => (e.messages, ExitCode::Config),
@@ -61,7 +69,8 @@ fn test(host: &Host, options: &Options, dump: bool) -> i32 {
 }
 
 fn start_zygote(raw: RawFd, engine: &mut impl Engine) -> i32 {
-    let spec = fd::adopt(raw).and_then(shared::content_of).and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
+    let spec =
+        fd::adopt(raw).and_then(shared::content_of).and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
     match spec {
         Ok(spec) => zygote::run(spec, engine),
         Err(e) => {

@@ -5,7 +5,7 @@ mod wire;
 
 use std::cell::RefCell;
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
@@ -241,8 +241,11 @@ fn a_body_larger_than_the_buffer() {
 
 #[test]
 fn twenty_megabytes_of_answer() {
-    let text: Vec<u8> = (0..20_000_000_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
-    for size in [20_000_000, 65_528, 8_192, 999] {
+    let text: Vec<u8> = (0..20_000_003_u32).map(|number| number.to_le_bytes()[0] ^ number.to_le_bytes()[2]).collect();
+    for (size, total) in
+        [(20_000_003, 20_000_003), (70_001, 2_000_000), (65_528, 2_000_000), (8_192, 2_000_000), (999, 500_000)]
+    {
+        let text = &text[..total];
         let (mut exchange, mut client) = connected();
         client.write_all(&Request::get("/big.php", false).encode()).unwrap();
         let receiver = thread::spawn(move || to_end(&mut client));
@@ -253,7 +256,7 @@ fn twenty_megabytes_of_answer() {
         }
         exchange.finish();
         let answer = stream(&records(&receiver.join().unwrap()), Kind::Stdout);
-        assert!(answer[8..] == text, "in pieces of {size}");
+        assert!(&answer[8..] == text, "in pieces of {size}");
     }
 }
 
@@ -506,9 +509,57 @@ fn a_client_that_still_sends_can_read_its_answer() {
 }
 
 #[test]
+fn a_client_that_never_stops_sending_is_left() {
+    let (mut exchange, mut client) = connected_with(short());
+    client.write_all(&Request::post(b"", false).head()).unwrap();
+    let sender = thread::spawn(move || {
+        let piece = record(Kind::Stdin, 1, &[b'x'; 10_000]);
+        while client.write_all(&piece).is_ok() {}
+    });
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    let start = Instant::now();
+    exchange.finish();
+    assert!(start.elapsed() < Duration::from_secs(1));
+    sender.join().unwrap();
+}
+
+#[test]
+fn a_rest_of_a_body_does_not_hold_the_worker() {
+    let (mut exchange, mut client) = connected();
+    client.write_all(&Request::post(b"", true).head()).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    exchange.finish();
+    let piece = record(Kind::Stdin, 1, &[b'x'; 10_000]);
+    for _ in 0..100 {
+        client.write_all(&piece).unwrap();
+        assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+    }
+}
+
+#[test]
+fn over_tcp_an_early_answer_is_not_reset() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let mut exchange = Exchange::new(Limits::default(), CAPACITY, Box::new(NoProgress));
+    exchange.attach(listener.accept().unwrap().0.into());
+    let bytes = Request::post(&vec![b'x'; 10_000_000], false).encode();
+    let sender = thread::spawn(move || {
+        client.write_all(&bytes).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        answer
+    });
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    exchange.write(b"too large").unwrap();
+    exchange.finish();
+    assert_eq!(stream(&records(&sender.join().unwrap()), Kind::Stdout), b"too large");
+}
+
+#[test]
 fn the_body_can_be_read_after_the_answer_on_a_kept_connection() {
     let (mut exchange, mut client) = connected();
-    let request = Request::post(b"late", true);
+    let request = Request { padding: 5, ..Request::post(b"late", true) };
     client.write_all(&request.head()).unwrap();
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     exchange.finish();
@@ -559,6 +610,9 @@ fn progress_is_told() {
     exchange.attach(server.into());
     exchange.arrive(Duration::ZERO);
     assert!(notes.borrow().is_empty());
+    client.write_all(&record(Kind::GetValues, 0, b"")).unwrap();
+    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+    assert_eq!(notes.take(), ["Reading", "Idle"]);
     client.write_all(&Request::get("/a.php", true).encode()).unwrap();
     exchange.arrive(Duration::ZERO);
     exchange.stage(Stage::Info);

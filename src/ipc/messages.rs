@@ -96,9 +96,6 @@ pub enum WorkerSays {
     Left,
 }
 
-/// Zygote to worker.
+/// Zygote to worker: nothing yet; the worker listens for the end of the channel, which is the end of its zygote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToWorker {
-    /// One descriptor: the log, opened anew.
-    Log,
-}
+pub enum ToWorker {}

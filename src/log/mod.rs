@@ -58,6 +58,12 @@ pub fn replace_descriptor(fd: OwnedFd) {
     LOG.lock().sink = Sink::File(fd.into());
 }
 
+/// This process is a worker from now on: it has no log of its own. What it says goes to its stderr, without a date;
+/// where the pool catches workers' output, the supervisor puts that into the log.
+pub fn become_worker() {
+    set_sink(Sink::Bare, false);
+}
+
 /// Opens a log file for appending, mode 0600 like php-fpm's.
 ///
 /// # Errors

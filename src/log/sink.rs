@@ -13,6 +13,8 @@ use super::{Level, line};
 pub enum Sink {
     /// Descriptor 2, whatever stands there.
     Stderr,
+    /// The same, without date.
+    Bare,
     /// A file opened for appending.
     File(File),
     /// The system's log, by ident and facility number.
@@ -30,7 +32,7 @@ impl Sink {
 
     pub(super) fn descriptor(&self) -> Option<OwnedFd> {
         match self {
-            Self::Stderr => std::io::stderr().as_fd().try_clone_to_owned().ok(),
+            Self::Stderr | Self::Bare => std::io::stderr().as_fd().try_clone_to_owned().ok(),
             Self::File(file) => file.try_clone().ok().map(OwnedFd::from),
             Self::Syslog(..) => None,
         }
@@ -40,6 +42,7 @@ impl Sink {
     pub(super) fn write(&self, level: Level, text: &str, debug: bool) {
         let _ = match self {
             Self::Stderr => std::io::stderr().write_all(line::stamped(level, text, debug).as_bytes()),
+            Self::Bare => std::io::stderr().write_all(format!("{}\n", line::bare(level, text)).as_bytes()),
             Self::File(file) => (&*file).write_all(line::stamped(level, text, debug).as_bytes()),
             Self::Syslog(ident, facility) => {
                 to_syslog(ident, *facility, level, text);
@@ -51,7 +54,7 @@ impl Sink {
     pub(super) fn write_raw(&self, line: &str) {
         let line = format!("{line}\n");
         let _ = match self {
-            Self::Stderr => std::io::stderr().write_all(line.as_bytes()),
+            Self::Stderr | Self::Bare => std::io::stderr().write_all(line.as_bytes()),
             Self::File(file) => (&*file).write_all(line.as_bytes()),
             Self::Syslog(ident, facility) => {
                 to_syslog(ident, *facility, Level::Notice, line.trim_end());

@@ -62,6 +62,8 @@ pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log:
 pub fn start(host: Host, options: Options) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
+    // Whoever started us may have left signals ignored; SIGCHLD above all must come.
+    signal::reset_actions();
     match try_start(host, options) {
         Ok(status) => status,
         Err(code) => code as i32,
@@ -147,7 +149,8 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
     };
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
-        daemon::write_pid_file(path).map_err(|e| format!("Unable to create the PID file ({}).: {e}", path.display()))?;
+        daemon::write_pid_file(path)
+            .map_err(|e| format!("Unable to create the PID file ({}).: {e}", path.display()))?;
     }
     title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));
     Ok(supervisor)
@@ -240,7 +243,8 @@ impl Supervisor {
     fn next_generation(&mut self) -> Result<(), String> {
         let load = load_options(&self.host, &self.options);
         let before = self.config.clone();
-        self.config = load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
+        self.config =
+            load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
         if let Some(sink) = open_log(&self.config.global, &self.options)? {
             log::set_sink(sink, false);
         }

@@ -61,8 +61,14 @@ impl Supervisor {
         inherit.extend(spec.log_fd);
         inherit.extend(spec.pools.iter().flat_map(|p| p.listen_fds.iter().copied().chain([p.scoreboard_fd])));
         let content = serde_json::to_vec(&spec)?;
-        let launch =
-            Launch { host: &self.host, role: "zygote", options: &[], content: &content, inherit: &inherit, nofile: self.nofile };
+        let launch = Launch {
+            host: &self.host,
+            role: "zygote",
+            options: &[],
+            content: &content,
+            inherit: &inherit,
+            nofile: self.nofile,
+        };
         let launched = launch.start()?;
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
         let channel = Channel::new(ours);
@@ -97,7 +103,9 @@ impl Supervisor {
     /// Pipes for the worker's stdout and stderr, where its pool wants them caught.
     fn worker_pipes(&mut self, key: WorkerKey) -> std::io::Result<Vec<OwnedFd>> {
         let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.clone()) else { return Ok(Vec::new()) };
+        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.clone()) else {
+            return Ok(Vec::new());
+        };
         if !pool.catch_workers_output {
             return Ok(Vec::new());
         }
@@ -125,7 +133,8 @@ impl Supervisor {
         }
         let _ = nix::unistd::write(&runtime.drain, &1u64.to_ne_bytes());
         for group in 0..runtime.groups.len() {
-            let (pools, fds) = successor.map(|to| self.link(ZygoteKey { generation: id, group }, to)).unwrap_or_default();
+            let (pools, fds) =
+                successor.map(|to| self.link(ZygoteKey { generation: id, group }, to)).unwrap_or_default();
             self.send(ZygoteKey { generation: id, group }, &ToZygote::Drain { pools }, fds);
         }
     }
@@ -133,7 +142,8 @@ impl Supervisor {
     /// Ways for kept connections from each pool of a zygote to the pool of the same name in another generation.
     fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
         let group = self.runtimes.get(&from.generation).and_then(|r| r.groups.get(from.group));
-        let names: Vec<String> = group.map(|g| g.spec.pools.iter().map(|p| p.config.name.clone()).collect()).unwrap_or_default();
+        let names: Vec<String> =
+            group.map(|g| g.spec.pools.iter().map(|p| p.config.name.clone()).collect()).unwrap_or_default();
         let (mut pools, mut fds) = (Vec::new(), Vec::new());
         for (index, name) in names.iter().enumerate() {
             let Some((group, pool)) = self.runtimes.get(&to).and_then(|r| r.find_pool(name)) else { continue };

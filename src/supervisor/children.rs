@@ -44,7 +44,11 @@ impl Supervisor {
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
         let text = format!("[group {}] zygote {pid} {}", self.group_name(key), describe(exit));
-        if expected { log::debug(text) } else { log::warning(text) }
+        if expected {
+            log::debug(text)
+        } else {
+            log::warning(text)
+        }
         self.feed(Event::ZygoteGone(key));
         self.write_off(key);
     }
@@ -85,7 +89,7 @@ fn describe(exit: Exit) -> String {
 }
 
 /// php-fpm's line about a worker that ended.
-pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, stopping: bool) {
+pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, ordered: bool) {
     let lived = clock::now().since(worker.since);
     let pid = worker.pid.unwrap_or(0);
     let text = format!(
@@ -94,6 +98,9 @@ pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, stopping: bool) 
         lived / 1000,
         (lived % 1000) * 1000
     );
-    let orderly = matches!(exit, Exit::Code(0)) || stopping || (worker.orphan && matches!(exit, Exit::Unknown));
-    if orderly { log::debug(text) } else { log::warning(text) }
+    match exit {
+        _ if ordered => log::debug(text),
+        Exit::Code(0) => log::notice(text),
+        _ => log::warning(text),
+    }
 }

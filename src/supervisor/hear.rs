@@ -4,7 +4,7 @@ use super::Supervisor;
 use super::output::Source;
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
-use crate::plan::fleet::{Event, Goal, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, Zygote, ZygoteKey};
 use crate::sys::process;
 
 impl Supervisor {
@@ -19,7 +19,8 @@ impl Supervisor {
                 Incoming::Gone => {
                     self.poller.remove_zygote(&zygote.channel, key);
                     let pid = zygote.pid;
-                    let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
+                    let state =
+                        self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
                     // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
                     if !matches!(state, Some(Zygote::Dismissed(_))) {
                         process::signal(pid, nix::sys::signal::Signal::SIGKILL);
@@ -46,7 +47,9 @@ impl Supervisor {
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Accepting } => {
                 self.feed(Event::Accepting(key.worker(pool, slot)));
             }
-            ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => self.feed(Event::Left(key.worker(pool, slot))),
+            ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => {
+                self.feed(Event::Left(key.worker(pool, slot)))
+            }
             ToSupervisor::Exited { pool, slot, exit, .. } => self.worker_exited(key.worker(pool, slot), exit),
         }
     }
@@ -63,14 +66,20 @@ impl Supervisor {
         }
         let replaces = self.fleet.pool(key).is_some_and(|p| p.complete);
         let text = format!("[pool {pool}] child {pid} started");
-        if replaces { log::notice(text) } else { log::debug(text) }
+        if replaces {
+            log::notice(text)
+        } else {
+            log::debug(text)
+        }
         self.feed(Event::Forked(key, pid));
     }
 
     pub(super) fn worker_exited(&mut self, key: WorkerKey, exit: process::Exit) {
         if let Some(worker) = self.fleet.worker(key) {
-            let stopping = self.fleet.goal != Goal::Serve;
-            super::children::log_exit(&self.pool_name(key), worker, exit, stopping);
+            let draining = self.fleet.generation(key.generation).is_none_or(|g| g.phase == Phase::Draining);
+            let ordered =
+                self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
+            super::children::log_exit(&self.pool_name(key), worker, exit, ordered);
         }
         self.feed(Event::Exited(key, exit));
     }

@@ -84,7 +84,8 @@ impl Launch<'_> {
         if let Some(list) = self.host.preload() {
             environment::set("LD_PRELOAD", &list);
         }
-        for private in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"] {
+        for private in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
+        {
             environment::remove(private);
         }
         signal::reset_actions();

@@ -108,7 +108,9 @@ impl Supervisor {
             Exit::Signal(number, _) => format!("died on signal {number}"),
             Exit::Unknown => "was lost".to_owned(),
         };
-        log::error(format!("reload refused: the check of the new configuration and program {how}; nothing has changed"));
+        log::error(format!(
+            "reload refused: the check of the new configuration and program {how}; nothing has changed"
+        ));
     }
 
     /// Becomes the new program. Comes back only if that fails; then nothing has changed.
@@ -132,10 +134,11 @@ impl Supervisor {
     }
 
     fn try_execute(&self, state: &State, mut args: Vec<OsString>) -> std::io::Error {
-        let content = match serde_json::to_vec(state).map_err(Into::into).and_then(|b| shared::file_of("cgi-fpm-state", &b)) {
-            Ok(fd) => fd,
-            Err(e) => return e,
-        };
+        let content =
+            match serde_json::to_vec(state).map_err(Into::into).and_then(|b| shared::file_of("cgi-fpm-state", &b)) {
+                Ok(fd) => fd,
+                Err(e) => return e,
+            };
         args.push(format!("--fpm-fd={}", content.as_raw_fd()).into());
         let mask = signal::block_all();
         let before = std::env::var_os("LD_PRELOAD");

@@ -57,7 +57,6 @@ fn say_what_is_not_there_yet(pool: &Pool) {
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
         (pool.pm_status_path.is_some() || pool.pm_status_listen.is_some(), "pm.status_path, pm.status_listen"),
-        (pool.ping_path.is_some(), "ping.path"),
         (pool.apparmor_hat.is_some(), "apparmor_hat"),
     ];
     for (_, what) in absent.iter().filter(|(set, _)| *set) {

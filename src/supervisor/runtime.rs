@@ -104,18 +104,18 @@ impl Runtime {
     /// What the fleet is to know of it.
     #[must_use]
     pub fn plans(&self) -> Vec<GroupPlan> {
-        let pools = |g: &GroupRuntime| {
-            g.spec.pools.iter().map(|p| (p.config.name.clone(), p.config.pm_max_children)).collect()
-        };
+        let pools =
+            |g: &GroupRuntime| g.spec.pools.iter().map(|p| (p.config.name.clone(), p.config.pm_max_children)).collect();
         self.groups.iter().map(|g| GroupPlan { name: g.spec.group.clone(), pools: pools(g) }).collect()
     }
 
     /// Where a pool of that name is: group and index.
     #[must_use]
     pub fn find_pool(&self, name: &str) -> Option<(usize, usize)> {
-        self.groups.iter().enumerate().find_map(|(group, g)| {
-            g.spec.pools.iter().position(|p| p.config.name == name).map(|pool| (group, pool))
-        })
+        self.groups
+            .iter()
+            .enumerate()
+            .find_map(|(group, g)| g.spec.pools.iter().position(|p| p.config.name == name).map(|pool| (group, pool)))
     }
 }
 

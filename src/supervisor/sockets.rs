@@ -8,8 +8,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
 use std::path::Path;
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, listen, setsockopt,
-    socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, listen,
+    setsockopt, socket, sockopt,
 };
 
 use crate::config::{self, ListenAddr, Pool};
@@ -92,10 +92,8 @@ impl Sockets {
 }
 
 fn reason(e: &io::Error) -> String {
-    e.raw_os_error().map_or_else(
-        || e.to_string(),
-        |code| format!("{} ({code})", nix::errno::Errno::from_raw(code).desc()),
-    )
+    e.raw_os_error()
+        .map_or_else(|| e.to_string(), |code| format!("{} ({code})", nix::errno::Errno::from_raw(code).desc()))
 }
 
 fn unlink_socket(name: &str) {
@@ -165,11 +163,14 @@ fn backlog(pool: &Pool) -> Backlog {
 fn give_access(path: &Path, pool: &Pool) -> Result<(), String> {
     let (access, warnings) = config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?;
     warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-    let failed = |what: &str, e: &io::Error| format!("[pool {}] failed to {what} the socket '{}': {}", pool.name, path.display(), reason(e));
+    let failed = |what: &str, e: &io::Error| {
+        format!("[pool {}] failed to {what} the socket '{}': {}", pool.name, path.display(), reason(e))
+    };
     let mode = fs::Permissions::from_mode(pool.listen_mode);
     fs::set_permissions(path, mode).map_err(|e| failed("chmod()", &e))?;
     if access.uid.is_some() || access.gid.is_some() {
         chown(path, access.uid, access.gid).map_err(|e| failed("chown()", &e))?;
     }
-    crate::sys::acl::set(path, &access.acl_users, &access.acl_groups, pool.listen_mode).map_err(|e| failed("set the ACL of", &e))
+    crate::sys::acl::set(path, &access.acl_users, &access.acl_groups, pool.listen_mode)
+        .map_err(|e| failed("set the ACL of", &e))
 }

@@ -86,9 +86,10 @@ impl State {
             let runtime = self.runtimes.iter().find(|r| r.id == g.id);
             runtime.is_some_and(|r| {
                 r.groups.len() == g.groups.len()
-                    && r.groups.iter().zip(&g.groups).all(|(r, g)| {
-                        r.boards.len() == g.pools.len() && r.spec.pools.len() == g.pools.len()
-                    })
+                    && r.groups
+                        .iter()
+                        .zip(&g.groups)
+                        .all(|(r, g)| r.boards.len() == g.pools.len() && r.spec.pools.len() == g.pools.len())
             })
         });
         if consistent { Ok(()) } else { Err("state whose parts don't fit together".to_owned()) }

@@ -46,6 +46,7 @@ pub fn local_stamp() -> String {
     // SAFETY: both pointers are valid for the call; localtime_r writes the second.
     unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
     // SAFETY: the buffer has `len` bytes, the format is a C string, and tm was zeroed and then filled.
-    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), c"%d-%b-%Y %H:%M:%S".as_ptr(), tm.as_ptr()) };
+    let length =
+        unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), c"%d-%b-%Y %H:%M:%S".as_ptr(), tm.as_ptr()) };
     String::from_utf8_lossy(&text[..length]).into_owned()
 }

@@ -39,7 +39,9 @@ pub fn fork() -> io::Result<Forked> {
 pub fn exec(program: &Path, args: &[impl AsRef<OsStr>]) -> io::Error {
     let c = |s: &OsStr| CString::new(s.as_bytes());
     let Ok(path) = c(program.as_os_str()) else { return Errno::EINVAL.into() };
-    let Ok(args) = args.iter().map(|a| c(a.as_ref())).collect::<Result<Vec<_>, _>>() else { return Errno::EINVAL.into() };
+    let Ok(args) = args.iter().map(|a| c(a.as_ref())).collect::<Result<Vec<_>, _>>() else {
+        return Errno::EINVAL.into();
+    };
     match execv(&path, &args) {
         Ok(never) => match never {},
         Err(errno) => errno.into(),

@@ -5,6 +5,7 @@ mod allow;
 pub mod exchange;
 mod intake;
 pub mod links;
+mod ping;
 mod predictor;
 mod progress;
 mod serve_loop;
@@ -80,7 +81,7 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     let (allowed, _) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
     let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
     let ways = (seed.control, seed.drain);
-    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, seed.pool.pm_max_requests)
+    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {

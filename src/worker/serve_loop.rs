@@ -9,8 +9,10 @@ use std::time::Duration;
 use super::exchange::{Arrival, Exchange, Stage};
 use super::intake::{Connection, Intake};
 use super::links::Kind;
+use super::ping::Ping;
 use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
+use crate::config::Pool;
 use crate::engine::{Engine, Served};
 use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 use crate::log;
@@ -24,6 +26,7 @@ const FIRST_BYTE: Duration = Duration::from_secs(5);
 pub struct ServeLoop<'a, E> {
     engine: &'a mut E,
     exchange: Exchange,
+    ping: Ping,
     slot: Rc<Slot>,
     intake: Intake,
     control: Channel<WorkerSays, ToWorker>,
@@ -48,12 +51,26 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         slot: Rc<Slot>,
         intake: Intake,
         (control, drain): (Channel<WorkerSays, ToWorker>, OwnedFd),
-        max_requests: u64,
+        pool: &Pool,
     ) -> io::Result<Self> {
         let sources = Sources::new(intake.listeners(), &intake.links().queue, &drain, control.as_fd())?;
-        let left = (max_requests > 0).then_some(max_requests);
+        let left = (pool.pm_max_requests > 0).then_some(pool.pm_max_requests);
+        let ping = Ping::new(pool);
         let predictor = Predictor::default();
-        Ok(Self { engine, exchange, slot, intake, control, drain, sources, predictor, fresh: false, left, leaving: false })
+        Ok(Self {
+            engine,
+            exchange,
+            ping,
+            slot,
+            intake,
+            control,
+            drain,
+            sources,
+            predictor,
+            fresh: false,
+            left,
+            leaving: false,
+        })
     }
 
     /// Serves until the worker is to leave; then nothing is in hand and the zygote has been told.
@@ -159,7 +176,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     fn serve_one(&mut self) {
         self.fresh = false;
-        if self.engine.serve(&mut self.exchange) == Served::Spent {
+        if !self.ping.serve(&mut self.exchange) && self.engine.serve(&mut self.exchange) == Served::Spent {
             self.leaving = true;
         }
         self.exchange.finish();
@@ -209,15 +226,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.close_held();
     }
 
+    /// The channel says one thing only: that the zygote is gone.
     fn hear(&mut self) {
-        match self.control.receive() {
-            Incoming::Message(ToWorker::Log, mut fds) => {
-                if let Some(fd) = fds.pop() {
-                    log::replace_descriptor(fd);
-                }
-            }
-            Incoming::Nothing => {}
-            Incoming::Gone => self.leaving = true,
-        }
+        self.leaving |= matches!(self.control.receive(), Incoming::Gone);
     }
 }

@@ -51,6 +51,7 @@ impl Setup<'_> {
     pub fn apply(&self) -> Result<(), SetupError> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
         self.step("redirect its standard streams", self.standard_streams())?;
+        log::become_worker();
         self.limits();
         self.enter_root()?;
         if let Some(identity) = self.identity {

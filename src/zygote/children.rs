@@ -45,10 +45,6 @@ impl Children {
         self.by_pid.keys().copied().map(Pid::from_raw).collect()
     }
 
-    pub(super) fn each_mut(&mut self) -> impl Iterator<Item = &mut Child> {
-        self.by_pid.values_mut()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.by_pid.is_empty()
     }

@@ -14,7 +14,7 @@ use super::fork::Sprout;
 use super::parking::{Destinations, Parking};
 use super::token::Token;
 use super::{Control, Outcome, Pool};
-use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote};
+use crate::ipc::{Incoming, ToSupervisor, ToZygote};
 use crate::log;
 use crate::sys::{clock, process, signal};
 use crate::worker::links::{self, Kind, Parcel, Taken};
@@ -128,7 +128,7 @@ impl Zygote {
             Incoming::Message(ToZygote::Drain { pools }, fds) => self.drain(&pools, fds),
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
-            Incoming::Message(ToZygote::Log, mut fds) => self.change_log(fds.pop()),
+            Incoming::Message(ToZygote::Log, mut fds) => Self::change_log(fds.pop()),
             Incoming::Message(ToZygote::Leave, _) => {
                 self.sweep();
                 self.leaving = true;
@@ -165,14 +165,10 @@ impl Zygote {
         }
     }
 
-    fn change_log(&mut self, fd: Option<OwnedFd>) {
-        let Some(fd) = fd else { return };
-        for child in self.children.each_mut() {
-            if let (Some(channel), Ok(copy)) = (&mut child.channel, fd.try_clone()) {
-                channel.send(&ToWorker::Log, vec![copy]);
-            }
+    fn change_log(fd: Option<OwnedFd>) {
+        if let Some(fd) = fd {
+            log::replace_descriptor(fd);
         }
-        log::replace_descriptor(fd);
     }
 
     fn hear_signals(&mut self) {

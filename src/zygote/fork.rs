@@ -53,7 +53,10 @@ impl Zygote {
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
                 let token = Token::Worker(u32::try_from(pid.as_raw()).unwrap_or(0));
-                self.epoll.add(&channel, nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()))?;
+                self.epoll.add(
+                    &channel,
+                    nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()),
+                )?;
                 self.children.insert(pid, Child { pool, slot, channel: Some(channel) });
                 self.report(&ToSupervisor::Forked { pool, slot, pid: pid.as_raw() });
                 Ok(None)

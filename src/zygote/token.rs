@@ -55,7 +55,15 @@ mod tests {
 
     #[test]
     fn tokens_survive_packing() {
-        for token in [Token::Control, Token::Signals, Token::Park(7), Token::Link(0), Token::Worker(u32::MAX), Token::Parked(64), Token::Queue(1)] {
+        for token in [
+            Token::Control,
+            Token::Signals,
+            Token::Park(7),
+            Token::Link(0),
+            Token::Worker(u32::MAX),
+            Token::Parked(64),
+            Token::Queue(1),
+        ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }
         assert_eq!(Token::unpack(u64::MAX), None);

@@ -89,7 +89,6 @@ impl Reader {
             Kind::AbortRequest => {
                 self.enter(header, Content::Skipped);
                 self.phase = Phase::Idle;
-                self.input.forget_params();
                 self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::RequestComplete));
                 Ok(Some(Step::Answer { last: !self.keep }))
             }

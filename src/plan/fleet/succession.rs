@@ -17,7 +17,14 @@ impl Fleet {
         let id = GenerationId(self.next_id);
         self.next_id += 1;
         let groups = plans.iter().map(|plan| Group::planned(plan, now)).collect();
-        self.generations.push(Generation { id, phase: Phase::Starting, groups, since: now, successor: None, steps: None });
+        self.generations.push(Generation {
+            id,
+            phase: Phase::Starting,
+            groups,
+            since: now,
+            successor: None,
+            steps: None,
+        });
         id
     }
 
@@ -28,7 +35,8 @@ impl Fleet {
     }
 
     pub(super) fn succeed(&mut self, now: Millis, busy: Busy<'_>, out: &mut Vec<Action>) {
-        let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling)) else {
+        let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
+        else {
             return;
         };
         match self.generations[index].phase {
@@ -37,7 +45,9 @@ impl Fleet {
             _ => {}
         }
         let generation = &self.generations[index];
-        if generation.phase == Phase::Settling && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(busy)) {
+        if generation.phase == Phase::Settling
+            && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(busy))
+        {
             self.generations[index].phase = Phase::Serving;
             out.push(Action::Ready(self.generations[index].id));
         }
@@ -53,7 +63,8 @@ impl Fleet {
     fn hopeless(&self, index: usize, now: Millis) -> bool {
         let generation = &self.generations[index];
         let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
-        let failed = generation.groups.iter().any(|g| g.failures > 0 || g.pools.iter().any(|p| p.failures >= EARLY_DEATHS));
+        let failed =
+            generation.groups.iter().any(|g| g.failures > 0 || g.pools.iter().any(|p| p.failures >= EARLY_DEATHS));
         has_fallback && (failed || now.since(generation.since) >= super::stop::START_LIMIT)
     }
 

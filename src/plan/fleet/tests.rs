@@ -37,7 +37,10 @@ impl Stage {
                 Action::Dismiss(key) | Action::KillZygote(key) => vec![Event::ZygoteGone(key)],
                 Action::Drain(id) => {
                     let keys: Vec<_> = self.fleet.workers().map(|(k, _)| k).filter(|k| k.generation == id).collect();
-                    keys.into_iter().filter(|k| !stuck(*k)).flat_map(|k| [Event::Left(k), Event::Exited(k, Exit::Code(0))]).collect()
+                    keys.into_iter()
+                        .filter(|k| !stuck(*k))
+                        .flat_map(|k| [Event::Left(k), Event::Exited(k, Exit::Code(0))])
+                        .collect()
                 }
                 Action::Signal(key, _) => vec![Event::Exited(key, Exit::Signal(9, false))],
                 _ => vec![],

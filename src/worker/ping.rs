@@ -1,0 +1,36 @@
+//! `ping.path`: answered by the worker itself, without PHP.
+#![forbid(unsafe_code)]
+
+use super::exchange::Exchange;
+use crate::config::Pool;
+
+/// The pool's ping page.
+#[derive(Debug)]
+pub(super) struct Ping {
+    path: Option<Vec<u8>>,
+    answer: Vec<u8>,
+}
+
+impl Ping {
+    pub(super) fn new(pool: &Pool) -> Self {
+        let mut answer = b"Content-type: text/plain;charset=UTF-8\r\n\
+            Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+            Cache-Control: no-cache, no-store, must-revalidate, max-age=0\r\n\r\n"
+            .to_vec();
+        answer.extend(pool.ping_response.as_bytes());
+        Self { path: pool.ping_path.as_ref().map(|p| p.clone().into_bytes()), answer }
+    }
+
+    /// Answers if that is what was asked for.
+    pub(super) fn serve(&self, exchange: &mut Exchange) -> bool {
+        let Some(path) = &self.path else { return false };
+        if exchange.params().get(b"SCRIPT_NAME") != Some(path) {
+            return false;
+        }
+        let head = exchange.params().get(b"REQUEST_METHOD") == Some(b"HEAD");
+        let body = self.answer.windows(4).position(|w| w == b"\r\n\r\n").map_or(0, |at| at + 4);
+        let _ = exchange.write(if head { &self.answer[..body] } else { &self.answer });
+        exchange.finish();
+        true
+    }
+}
