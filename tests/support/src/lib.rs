@@ -14,6 +14,7 @@ pub mod process;
 pub mod sandbox;
 pub mod server;
 pub mod setup;
+pub mod stage;
 pub mod stream;
 pub mod target;
 pub mod turn;
