@@ -21,6 +21,7 @@ if test "$PHP_CGI_FPM" != "no"; then
     AC_MSG_ERROR([php-cgi --fpm needs a PHP without thread safety (ZTS)])
   fi
 
+  PHP_ADD_BUILD_DIR([modules])
   PHP_SUBST([CARGO])
   PHP_SUBST([PHP_CONFIG])
   PHP_ADD_MAKEFILE_FRAGMENT([$abs_srcdir/build-aux/Makefile.frag], [$abs_srcdir], [$abs_builddir])

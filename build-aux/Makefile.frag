@@ -4,7 +4,7 @@ all build-modules: $(phplibdir)/cgi-fpm.so
 
 $(phplibdir)/cgi-fpm.so: cgi-fpm-always
 	cd $(srcdir) && PHP=$(PHP_EXECUTABLE) PHP_CONFIG=$(PHP_CONFIG) CARGO_TARGET_DIR=$(builddir)/target \
-		$(CARGO) build --release --lib --locked
+		$(CARGO) build --release --lib -p cgi-fpm --locked
 	@mkdir -p $(phplibdir)
 	cp $(builddir)/target/release/libcgi_fpm.so $@
 

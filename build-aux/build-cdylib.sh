@@ -12,6 +12,6 @@ command -v cargo >/dev/null || die "cargo is missing: install Rust 1.95 or newer
 
 cd "$root"
 env PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" CARGO_TARGET_DIR="$target" \
-	cargo build --release --lib --locked
+	cargo build --release --lib -p cgi-fpm --locked
 cmp -s "$target/release/libcgi_fpm.so" "$prefix/lib/cgi-fpm.so" ||
 	put_file "$target/release/libcgi_fpm.so" "$prefix/lib/cgi-fpm.so"

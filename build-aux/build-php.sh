@@ -1,8 +1,10 @@
 #!/bin/sh
 # build-php.sh X.Y: leaves build/php-X.Y, a prefix with our patched PHP in it (all but lib/cgi-fpm.so).
 #
-# The build itself is cached in $CACHE/php-VERSION-KEY, shared by all checkouts. It is built where it will stay,
-# for PHP compiles its prefix in; the file `finished` comes last, and a directory without it is built anew.
+# The build itself is cached in $CACHE/php-VERSION-KEY, shared by all checkouts; the key is made of source and
+# configure flags. It is built where it will stay, for PHP compiles its prefix in; the file `finished` comes last,
+# and a directory without it is built anew. The patched php-cgi lies in there once for each patch, php-cgi-HASH:
+# another patch costs seconds, not a build of PHP.
 # From the environment: PHP_SRC (source directory or tarball, in place of Debian's), CACHE.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -53,16 +55,24 @@ else
 	source=$(readlink -f "$found")
 	contents=$(basename "$source")
 fi
-key=$(printf '%s\n' "$contents" "$configure_flags" "$(cat "$patch")" | sha256sum | cut -c 1-12)
+key=$(printf '%s\n' "$contents" "$configure_flags" | sha256sum | cut -c 1-12)
 built=$cache/php-$php-$key
+php_cgi=$built/php-cgi-$(sha256sum <"$patch" | cut -c 1-12)
+log=$built/build.log
 
 # 2. Build, unless that was done before.
+apply_patch() {
+	cp "$built/cgi_main.c.pristine" sapi/cgi/cgi_main.c
+	patch -p1 -F0 --batch --forward <"$patch" >>"$log" 2>&1 || {
+		tail -n 20 "$log" >&2
+		die "php-src-patch/cgi-fpm.patch does not apply to PHP $(cat "$built/version")"
+	}
+}
 build() {
 	# shellcheck disable=SC2086  # words are wanted
 	need_packages $packages
 	rm -rf "$built"
 	mkdir -p "$built/src"
-	log=$built/build.log
 	: >"$log"
 	if [ -d "$source" ]; then
 		say "copying $source"
@@ -78,26 +88,34 @@ build() {
 	*) die "$source is PHP $actual; say make PHP=$(echo "$actual" | cut -d . -f 1,2)" ;;
 	esac
 	[ ! -f Makefile ] || make -s distclean >>"$log" 2>&1 || : # a tree that was built elsewhere
-	patch -p1 -F0 --batch --forward <"$patch" >>"$log" 2>&1 || {
-		tail -n 20 "$log" >&2
-		die "php-src-patch/cgi-fpm.patch does not apply to PHP $actual"
-	}
+	echo "$actual" >"$built/version"
+	cp sapi/cgi/cgi_main.c "$built/cgi_main.c.pristine"
+	apply_patch
 	[ -f configure ] || long_step "$log" "PHP $actual: buildconf" ./buildconf --force
 	# shellcheck disable=SC2086
 	long_step "$log" "PHP $actual: configure" ./configure -q --prefix="$built/prefix" $configure_flags
 	long_step "$log" "PHP $actual: compiling, 5 to 15 minutes" make -j "$(nproc)"
 	long_step "$log" "PHP $actual: installing into the cache" make install
 	"$built/prefix/bin/php" -n -v >/dev/null || die "the new PHP does not run: $built/prefix/bin/php -n -v"
-	# php-src's suites, which other users run, too, write beside the tests: nothing in here may be theirs.
+	put_file sapi/cgi/php-cgi "$php_cgi"
+	# Other users read this, and write nothing in it.
 	chmod -R go+rX,go-w "$built"
-	echo "$actual" >"$built/finished"
+	: >"$built/finished"
 	say "PHP $actual is in $built"
 }
+build_php_cgi() {
+	cd "$built/src"
+	apply_patch
+	long_step "$log" "PHP $(cat "$built/version"): php-cgi with this patch" make sapi/cgi/php-cgi
+	chmod 755 sapi/cgi/php-cgi
+	put_file sapi/cgi/php-cgi "$php_cgi"
+}
 [ -f "$built/finished" ] || (build)
+[ -f "$php_cgi" ] || (build_php_cgi)
 
 # 3. The prefix of this checkout. php-cgi is a copy: it looks for lib/cgi-fpm.so beside itself, and tests
 # replace it. The rest is linked.
-if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$built" ]; then
+if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$php_cgi" ]; then
 	say "making $prefix"
 	mkdir -p "$prefix/bin" "$prefix/sbin" "$prefix/libexec" "$prefix/lib"
 	rm -f "$prefix/.built"
@@ -106,7 +124,7 @@ if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$built" ]; then
 	done
 	ln -sfn "$built/prefix/sbin/php-fpm" "$prefix/libexec/php-fpm-stock"
 	ln -sfn "$built/src" "$prefix/src"
-	put_file "$built/prefix/bin/php-cgi" "$prefix/bin/php-cgi"
-	echo "$built" >"$prefix/.built"
+	put_file "$php_cgi" "$prefix/bin/php-cgi"
+	echo "$php_cgi" >"$prefix/.built"
 fi
 cmp -s "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm" || put_file "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm"

@@ -15,7 +15,7 @@ need_packages "php$php-cgi" "php$php-cli" "php$php-dev" gcc libc6-dev clang libc
 mkdir -p "$prefix/lib" "$prefix/sbin"
 cd "$root"
 env PHP="/usr/bin/php$php" PHP_CONFIG="/usr/bin/php-config$php" CARGO_TARGET_DIR="$target" \
-	cargo build --release --lib --locked
+	cargo build --release --lib -p cgi-fpm --locked
 cmp -s "$target/release/libcgi_fpm.so" "$prefix/lib/cgi-fpm.so" ||
 	put_file "$target/release/libcgi_fpm.so" "$prefix/lib/cgi-fpm.so"
 cmp -s build-aux/php-fpm.sh "$prefix/sbin/php-fpm" || put_file build-aux/php-fpm.sh "$prefix/sbin/php-fpm"

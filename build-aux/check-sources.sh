@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
-for file in $(git ls-files -co --exclude-standard 'src/*.rs' 'tests/*.rs' build.rs); do
+for file in $(git ls-files -co --exclude-standard '*.rs'); do
 	[ -f "$file" ] || continue
 	case $(head -c 3 "$file") in
 	'//!') ;;
@@ -13,6 +13,7 @@ for file in $(git ls-files -co --exclude-standard 'src/*.rs' 'tests/*.rs' build.
 		;;
 	esac
 	case $file in
+	tests/support/*) ;;
 	tests/* | */tests.rs | */tests/*) continue ;;
 	esac
 	# Unit tests stand at the end of a file.

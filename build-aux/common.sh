@@ -40,8 +40,9 @@ need_packages() {
 	fi
 	say "installing$missing"
 	log=$(mktemp)
+	# RUNLEVEL: a web server that comes with it is not started on port 80, where SysV's rules hold.
 	# shellcheck disable=SC2086  # words are wanted
-	if ! { $sudo apt-get -q update && $sudo env DEBIAN_FRONTEND=noninteractive \
+	if ! { $sudo apt-get -q update && $sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 		apt-get -q -y -o DPkg::Lock::Timeout=600 install --no-install-recommends $missing; } >"$log" 2>&1 </dev/null; then
 		tail -n 20 "$log" >&2
 		rm -f "$log"

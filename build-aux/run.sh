@@ -22,11 +22,8 @@ stock)
 	;;
 *) die "DOOR=$DOOR: there are two doors, patched and stock" ;;
 esac
-# RUNLEVEL: keeps the package from starting a server of its own on port 80 where SysV's rules hold.
 nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || {
-	export RUNLEVEL=1
 	need_packages nginx
-	unset RUNLEVEL
 	nginx=/usr/sbin/nginx
 }
 

@@ -53,20 +53,20 @@ cargo_tests() {
 clippy() {
 	# With PHP's bindings and without, as both kinds of tests are built.
 	CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" \
-		cargo clippy --locked --release --lib -- -D warnings &&
-		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --no-default-features --all-targets -- -D warnings
+		cargo clippy --locked --release --lib -p cgi-fpm -- -D warnings &&
+		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
 }
 
 stage() {
 	case $1 in
 	style)
-		checked "formatting" cargo fmt --check
+		checked "formatting" cargo fmt --all --check
 		checked "source files" build-aux/check-sources.sh
 		checked "clippy" clippy
 		;;
 	unit)
 		# Parsers and decisions: no PHP needed.
-		cargo_tests unit --no-default-features --lib
+		cargo_tests unit --workspace --no-default-features --lib
 		;;
 	process)
 		# Real processes, on the built prefix. Root's tests drop to other users, who have to reach it.
@@ -74,9 +74,20 @@ stage() {
 			say "no process tests yet (tests/*.rs)"
 			return 0
 		fi
-		CGI_FPM_PREFIX=$(public_prefix "$prefix" "$scratch")
-		export CGI_FPM_PREFIX CGI_FPM_PHP="$php"
+		stock=
+		[ "$php" != 8.2 ] || stock=php8.2-cgi
+		# shellcheck disable=SC2086
+		need_packages nginx apache2 adminer $stock
+		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
+		CGI_FPM_PREFIX=$public
+		export CGI_FPM_PREFIX
 		cargo_tests process --no-default-features --test '*'
+		# The other door: Debian's php-cgi has the same API as our 8.2.
+		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
+			export CGI_FPM_DOOR=stock
+			cargo_tests process-stock --no-default-features --test '*'
+			unset CGI_FPM_DOOR
+		fi
 		;;
 	phpt)
 		log=$results/phpt.log

@@ -1,0 +1,17 @@
+#!/bin/sh
+# bench.sh X.Y [options]: `make bench`, ours beside the php-fpm of the same build (see bench/). strace counts calls.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/build-aux/common.sh"
+
+php=$1
+shift
+[ -d "$root/bench" ] || die "no bench/ in this checkout"
+need_packages strace
+scratch=$(mktemp -d /tmp/cgi-fpm-bench.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+chmod 755 "$scratch"
+CGI_FPM_PREFIX=$(public_prefix "$root/build/php-$php" "$scratch")
+export CGI_FPM_PREFIX
+cd "$root"
+CARGO_TARGET_DIR="$root/build/target-$php" cargo run --release --locked -p bench -- "$@"
