@@ -64,7 +64,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal),
         listen_acl_users: list(values.text(Key::ListenAclUsers)),
         listen_acl_groups: list(values.text(Key::ListenAclGroups)),
-        listen_allowed_clients: list(values.text(Key::ListenAllowedClients)),
+        listen_allowed_clients: clients(values.text(Key::ListenAllowedClients)),
         process_priority: priority(values.integer(Key::ProcessPriority)),
         process_dumpable: values.flag(Key::ProcessDumpable),
         pm: values.process_manager(Key::Pm).unwrap_or(ProcessManager::Static),
@@ -121,6 +121,12 @@ fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
 fn list(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// Given but empty (`${CLIENTS}`, and no such variable) is not the same as not given: nobody may come.
+fn clients(text: Option<&str>) -> Vec<String> {
+    let clients = list(text);
+    if clients.is_empty() && text.is_some() { vec![String::new()] } else { clients }
 }
 
 fn words(text: Option<&str>) -> Vec<String> {

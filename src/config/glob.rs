@@ -137,3 +137,57 @@ fn class(set: &[u8], byte: u8) -> Option<(bool, usize)> {
         at += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_component() {
+        let yes = [("*", "a"), ("a*c", "abbc"), ("*.conf", ".conf"), ("a?c", "abc"), ("[a-c]x", "bx"), ("[!a]", "b")];
+        let more =
+            [("[]a]", "]"), ("[a-]", "-"), ("\\*", "*"), ("[x", "[x"), ("**", "x"), ("*a*b*", "xaxbx"), ("[^a]", "b")];
+        for (pattern, name) in yes.into_iter().chain(more) {
+            assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
+        for (pattern, name) in
+            [("a", "b"), ("*.conf", "a.con"), ("?", ""), ("[!a]", "a"), ("a", "ab"), ("[a]", ""), ("\\*", "x")]
+        {
+            assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn files_in_order_without_hidden_ones_and_directories() {
+        let place = tempfile::tempdir().unwrap();
+        for dir in ["d1", "d2", "d1/sub.conf"] {
+            fs::create_dir(place.path().join(dir)).unwrap();
+        }
+        for file in ["d2/a.conf", "d1/b.conf", "d1/a.conf", "d1/.h.conf", "d1/x"] {
+            fs::write(place.path().join(file), "").unwrap();
+        }
+        let base = place.path().to_str().unwrap();
+        let found = |pattern: &str| {
+            let found = files(&format!("{base}/{pattern}"))?;
+            Ok(found
+                .iter()
+                .map(|path| path.strip_prefix(base).unwrap().to_str().unwrap().to_owned())
+                .collect::<Vec<_>>())
+        };
+        assert_eq!(found("*/*.conf").unwrap(), ["d1/a.conf", "d1/b.conf", "d2/a.conf"]);
+        assert_eq!(found("d1/.*.conf").unwrap(), ["d1/.h.conf"]);
+        assert_eq!(found("d?/x").unwrap(), ["d1/x"]);
+        assert_eq!(found("d1"), Ok(vec![]));
+        assert_eq!(found("none/*"), Err(GlobError::Aborted));
+        assert_eq!(found("none/x"), Err(GlobError::NoMatch));
+        assert_eq!(found("d1/*.none"), Err(GlobError::NoMatch));
+        assert_eq!(found("d1/x/*"), Err(GlobError::NoMatch));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_pattern_makes_it_panic(pattern: Vec<u8>, name: Vec<u8>) {
+            matches(&pattern, &name);
+        }
+    }
+}

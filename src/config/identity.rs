@@ -165,11 +165,12 @@ pub fn ignored_without_root(pool: &Pool) -> Vec<String> {
 }
 
 /// Looks up who may use a pool's unix socket, and what is to be said about settings that don't count (warnings).
+/// All texts are to be put behind `[pool x] `.
 ///
 /// # Errors
 /// An unknown name: php-fpm's message, to be logged as an error.
 pub fn socket_access(pool: &Pool) -> Result<(SocketAccess, Vec<String>), String> {
-    let named = |text: String| format!("[pool {}] {text}{UNKNOWN}", pool.name);
+    let named = |text: String| text + UNKNOWN;
     let mut access = SocketAccess::default();
     for name in &pool.listen_acl_users {
         access.acl_users.push(user_named(name).map_err(named)?.uid.as_raw());
@@ -181,7 +182,7 @@ pub fn socket_access(pool: &Pool) -> Result<(SocketAccess, Vec<String>), String>
     if !(access.acl_users.is_empty() && access.acl_groups.is_empty()) {
         let ignored = owners.into_iter().filter_map(|(what, name)| {
             let name = name.as_deref()?;
-            Some(format!("[pool {}] ACL set, listen.{what} = '{name}' is ignored", pool.name))
+            Some(format!("ACL set, listen.{what} = '{name}' is ignored"))
         });
         return Ok((access, ignored.collect()));
     }

@@ -88,3 +88,48 @@ pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, String> {
     })?;
     Ok(found.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_separates_addresses_but_not_the_halves_of_a_path() {
+        assert_eq!(split("127.0.0.1:9000"), ["127.0.0.1:9000"]);
+        assert_eq!(split("127.0.0.1:9000,/run/x"), ["127.0.0.1:9000", "/run/x"]);
+        assert_eq!(split("9000, x.sock"), ["9000", "x.sock"]);
+        assert_eq!(split("/run/a,b"), ["/run/a,b"]);
+        assert_eq!(split("[::1]:9000,9001 ,"), ["[::1]:9000,9001 ,"]);
+        assert_eq!(split("[::1]:9000, 9001,"), ["[::1]:9000", "9001"]);
+    }
+
+    #[test]
+    fn paths_are_what_has_no_port() {
+        assert!(is_unix("/run/x") && is_unix("x.sock") && is_unix("900x"));
+        assert!(!is_unix("9000") && !is_unix("a:1") && !is_unix("[::1]:9"));
+    }
+
+    #[test]
+    fn ports_and_literal_addresses_resolve() {
+        let resolved = |spec| resolve(spec).unwrap().iter().map(SocketAddr::to_string).collect::<Vec<_>>();
+        assert_eq!(resolved("9000"), ["[::]:9000", "0.0.0.0:9000"]);
+        assert_eq!(resolved("127.0.0.1:80"), ["127.0.0.1:80"]);
+        assert_eq!(resolved("[::1]:80"), ["[::1]:80"]);
+        assert_eq!(resolve("127.0.0.1:69002"), Err("invalid port value '69002'".to_owned()));
+        assert_eq!(resolve("127.0.0.1:x"), Err("invalid port value 'x'".to_owned()));
+        assert_eq!(resolve("0"), Err("invalid port value '0'".to_owned()));
+        assert!(resolve("127.0.0.1:80x").unwrap_err().starts_with("getaddrinfo: "));
+        assert!(resolve("no.such.host.invalid:80").unwrap_err().starts_with("getaddrinfo: "));
+    }
+
+    #[test]
+    fn long_paths_are_cut_with_a_warning() {
+        assert_eq!(unix_path(Path::new("/run/x")), (PathBuf::from("/run/x"), None));
+        let long = format!("/{}", "x".repeat(107));
+        let (cut, warning) = unix_path(Path::new(&long));
+        assert_eq!(cut.as_os_str().len(), 107);
+        assert!(
+            warning.unwrap().contains("(found length: 108, maximal length: 108), trying cut socket path instead '/x")
+        );
+    }
+}

@@ -6,6 +6,7 @@ mod convert;
 mod directives;
 mod dump;
 mod glob;
+mod hint;
 mod identity;
 mod ini;
 mod listen;
@@ -84,6 +85,12 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
         return Err(Refused);
     }
     Ok(())
+}
+
+/// For the fuzz target: whatever the lines are, reading them comes to an end. Includes are left out.
+#[doc(hidden)]
+pub fn read_lines(text: &[u8]) {
+    reader::lines(text, &PhpNames(&LoadOptions::default()));
 }
 
 impl Loaded {

@@ -119,7 +119,7 @@ pub struct Pool {
     pub listen_mode: u32,
     pub listen_acl_users: Vec<String>,
     pub listen_acl_groups: Vec<String>,
-    /// Raw list; empty = anyone.
+    /// Raw list; none = anyone, one that is empty = nobody.
     pub listen_allowed_clients: Vec<String>,
     pub process_priority: Option<i32>,
     pub process_dumpable: bool,

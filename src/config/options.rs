@@ -88,3 +88,38 @@ impl Names for PhpNames<'_> {
         Some(value.to_owned())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(version: &str) -> LoadOptions {
+        LoadOptions {
+            php_version: version.to_owned(),
+            defines: vec!["a=1".to_owned(), "b".to_owned(), "a=\"2\"".to_owned()],
+            environment: vec![("a".into(), "env".into()), ("c".into(), "env".into())],
+            ..LoadOptions::default()
+        }
+    }
+
+    #[test]
+    fn variables_are_sought_among_the_defines_first() {
+        let (options, text) = (options(""), |text: &str| Some(text.as_bytes().to_vec()));
+        let names = PhpNames(&options);
+        assert_eq!(
+            (names.variable("a"), names.variable("b"), names.variable("c")),
+            (text("2"), text("1"), text("env"))
+        );
+        assert_eq!(names.variable("d"), None);
+    }
+
+    #[test]
+    fn e_all_depends_on_the_version() {
+        let e_all = |version| PhpNames(&options(version)).constant("E_ALL").unwrap();
+        assert_eq!(
+            (e_all("8.2.32"), e_all("8.4.0"), e_all("9.0"), e_all("")),
+            ("32767".into(), "30719".into(), "30719".into(), "30719".into())
+        );
+        assert_eq!(PhpNames(&options("8.2.1")).constant("PHP_VERSION").as_deref(), Some("8.2.1"));
+    }
+}

@@ -102,6 +102,11 @@ impl Raw {
         });
     }
 
+    /// Directives go to a pool, not to `[global]`.
+    pub(crate) fn in_pool(&self) -> bool {
+        self.current.is_some()
+    }
+
     /// `name = value`.
     ///
     /// # Errors

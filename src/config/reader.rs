@@ -5,9 +5,11 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::glob::{self, GlobError};
+use super::hint;
 use super::ini::{Names, Statement, parse_line};
 use super::message::{Messages, Refused, shown};
 use super::model::LogLevel;
+use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::Raw;
 
@@ -63,47 +65,54 @@ impl<'a> Reader<'a> {
 
     fn line(&mut self, path: &Path, number: u32, text: &[u8]) -> Result<(), Refused> {
         let line = parse_line(&[text, b"\n"].concat(), self.names);
+        let place = format!("[{}:{number}]", shown(path));
         let mut include = None;
-        let mut outcome = Ok(());
+        let mut refused = None;
         for statement in line.statements {
-            if let Err(complaints) = self.apply(statement, &mut include) {
-                for complaint in complaints {
-                    self.error(format!("[{}:{number}] {complaint}", shown(path)));
-                }
-                outcome = Err(Refused);
+            if let Err(complaint) = self.apply(statement, &mut include, text) {
+                complaint.texts.into_iter().for_each(|text| self.error(format!("{place} {text}")));
+                refused = Some(complaint.hint);
                 break;
             }
         }
         if let Some(error) = line.error {
             self.messages.stderr(format!("PHP:  {}", error.0));
-            outcome = Err(Refused);
+            refused = Some(Some(hint::for_syntax(text)));
         }
-        outcome?;
+        if let Some(hint) = refused {
+            let hint = hint.map(|hint| format!("{place} hint: {hint}"));
+            hint.into_iter().for_each(|hint| self.messages.log(LogLevel::Notice, hint));
+            return Err(Refused);
+        }
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
     }
 
-    fn apply(&mut self, statement: Statement, include: &mut Option<String>) -> Result<(), Vec<String>> {
-        let one = |complaint: String| vec![complaint];
+    fn apply(&mut self, statement: Statement, include: &mut Option<String>, line: &[u8]) -> Result<(), Complaint> {
         match statement {
-            Statement::Section(name) => self.raw.enter(&utf8(name, "section").map_err(one)?),
+            Statement::Section(name) => self.raw.enter(&utf8(name, "section")?),
             Statement::Entry { value: None, .. } => {
-                return Err(one("value is NULL for a ZEND_INI_PARSER_ENTRY".to_owned()));
+                let text = "value is NULL for a ZEND_INI_PARSER_ENTRY".to_owned();
+                return Err(Complaint { texts: vec![text], hint: Some(hint::for_missing_value(line)) });
             }
             Statement::Entry { name, value: Some(value) } => {
                 let name = String::from_utf8_lossy(&name);
-                let value = utf8(value, &name).map_err(one)?;
+                let value = utf8(value, &name)?;
                 if name != "include" {
-                    return self.raw.entry(&name, &value).map_err(one);
+                    let entered = self.raw.entry(&name, &value);
+                    let in_pool = self.raw.in_pool();
+                    return entered
+                        .map_err(|text| Complaint { texts: vec![text], hint: hint::for_entry(&name, in_pool) });
                 }
                 if include.is_some() {
-                    return Err(one("two includes at the same time !".to_owned()));
+                    return Err("two includes at the same time !".to_owned().into());
                 }
                 *include = Some(value);
             }
             Statement::Array { name, key, value } => {
                 let name = String::from_utf8_lossy(&name);
-                let (key, value) = (utf8(key, &name).map_err(one)?, utf8(value, &name).map_err(one)?);
-                return self.raw.array(&name, &key, &value);
+                let (key, value) = (utf8(key, &name)?, utf8(value, &name)?);
+                let entered = self.raw.array(&name, &key, &value);
+                return entered.map_err(|texts| Complaint { texts, hint: None });
             }
         }
         Ok(())
@@ -135,6 +144,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What is wrong with a statement, without file and line.
+struct Complaint {
+    texts: Vec<String>,
+    hint: Option<String>,
+}
+
+impl From<String> for Complaint {
+    fn from(text: String) -> Self {
+        Self { texts: vec![text], hint: None }
+    }
+}
+
 /// The bytes of a file; what opens but can't be read, a directory, is empty as for php-fpm.
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
@@ -143,6 +164,18 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         file.read_to_end(&mut text)?;
     }
     Ok(text)
+}
+
+/// Reads all lines of a text, for fuzzing.
+pub(super) fn lines(text: &[u8], names: &dyn Names) {
+    let (mut raw, mut messages) = (Raw::new(), Messages::new());
+    let prefixes = Prefixes::new(&LoadOptions::default());
+    let mut reader = Reader::new(&mut raw, &mut messages, names, &prefixes);
+    for line in text.split(|byte| *byte == b'\n') {
+        for statement in parse_line(&[line, b"\n"].concat(), names).statements {
+            let _ = reader.apply(statement, &mut None, line);
+        }
+    }
 }
 
 fn utf8(text: Vec<u8>, what: &str) -> Result<String, String> {

@@ -1,1 +1,288 @@
 //! Whole files, as an operator writes them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::{Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogLevel, Message, ProcessManager, load};
+
+/// A configuration file in a directory of its own, which is also the prefix.
+struct Place(TempDir);
+
+impl Place {
+    fn new(conf: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path().join("log")).unwrap();
+        place.write("php-fpm.conf", conf);
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            php_prefix: self.path().to_owned(),
+            local_state_dir: self.path().to_owned(),
+            environment: vec![(OsString::from("LANG"), OsString::from("C.UTF-8"))],
+            ..LoadOptions::default()
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        load(&self.path().join("php-fpm.conf"), &self.options())
+    }
+
+    fn config(&self) -> Config {
+        self.load().unwrap().config
+    }
+
+    /// The messages of a refusal without the last ones, which are always the same; `DIR` stands for the place.
+    fn refusal(&self) -> Vec<String> {
+        let error = self.load().unwrap_err();
+        let lines = error.messages.lines.iter().map(|line| match line {
+            Message::Log { level, text } => format!("{level:?}: {text}"),
+            Message::Stderr(text) => text.clone(),
+        });
+        let mut lines: Vec<String> = lines.map(|line| line.replace(self.path().to_str().unwrap(), "DIR")).collect();
+        assert_eq!(lines.pop().as_deref(), Some("Error: FPM initialization failed"));
+        lines.pop();
+        lines
+    }
+}
+
+const POOL: &str = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_children = 1\n";
+
+fn pool_with(lines: &str) -> Place {
+    Place::new(&format!("{POOL}{lines}\n"))
+}
+
+#[test]
+fn a_small_pool_has_php_fpms_defaults() {
+    let place = pool_with("");
+    let config = place.config();
+    let pool = &config.pools[0];
+    assert_eq!((pool.name.as_str(), pool.user.as_deref(), pool.pm), ("www", Some("nobody"), ProcessManager::Static));
+    assert_eq!(pool.listen, [ListenAddr::Tcp { spec: "9000".to_owned(), addrs: Vec::new() }]);
+    assert_eq!((pool.listen_mode, pool.listen_backlog, pool.pm_max_spawn_rate), (0o660, -1, 32));
+    assert_eq!(pool.security_limit_extensions, [".php", ".phar"]);
+    assert_eq!((pool.clear_env, pool.decorate_workers_output, pool.catch_workers_output), (true, true, false));
+    assert_eq!(pool.pm_process_idle_timeout, Duration::from_secs(10));
+    assert_eq!((pool.rlimit_core, pool.process_priority), (None, None));
+    assert!(config.global.daemonize);
+    assert!(config.global.error_log.ends_with("log/php-fpm.log") && config.global.error_log.exists());
+    assert_eq!(config.global.log_level, LogLevel::Notice);
+}
+
+#[test]
+fn values_arrive_in_their_types() {
+    let global = "[global]\nlog_level = warn\nprocess_control_timeout = 2m\nrlimit_core = unlimited\npid = x.pid\n";
+    let lines = "listen.mode = 0600\nrlimit_files = 4096\nrequest_terminate_timeout = 1h\nlisten.acl_users = a, b\n\
+                 chdir = /\nprocess.priority = -5\nprocess.group = site";
+    let place = Place::new(&format!("{global}{POOL}{lines}\n"));
+    let Config { global, pools, .. } = place.config();
+    assert_eq!(global.log_level, LogLevel::Warning);
+    assert_eq!(global.process_control_timeout, Duration::from_secs(120));
+    assert_eq!(global.rlimit_core, Some(CoreLimit::Unlimited));
+    assert_eq!(global.pid, Some(place.path().join("x.pid")));
+    assert_eq!(pools[0].listen_mode, 0o600);
+    assert_eq!(pools[0].rlimit_files, Some(4096));
+    assert_eq!(pools[0].request_terminate_timeout, Duration::from_secs(3600));
+    assert_eq!(pools[0].listen_acl_users, ["a", "b"]);
+    assert_eq!(pools[0].process_priority, Some(-5));
+    assert_eq!(pools[0].process_group.as_deref(), Some("site"));
+}
+
+#[test]
+fn settings_and_environment_come_in_php_fpms_order() {
+    let pool = pool_with(
+        "php_value[a] = 1\nphp_admin_value[b] = 2\nphp_flag[c] = off\nphp_admin_flag[d] = on\nphp_value[a] = 5\n\
+         env[X] = $LANG\nenv[Y] = $NONE\nenv[X] = later",
+    );
+    let pool = pool.config().pools.remove(0);
+    let settings: Vec<_> =
+        pool.php_settings.iter().map(|s| (s.name.as_str(), s.value.as_str(), s.admin, s.flag)).collect();
+    assert_eq!(
+        settings,
+        [
+            ("a", "5", false, false),
+            ("c", "0", false, true),
+            ("a", "1", false, false),
+            ("d", "1", true, true),
+            ("b", "2", true, false)
+        ]
+    );
+    let env: Vec<_> = pool.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(env, [("X", "later"), ("Y", ""), ("X", "C.UTF-8")]);
+}
+
+#[test]
+fn paths_start_from_the_pools_prefix_and_know_the_pool() {
+    let place = pool_with("prefix = sub\nslowlog = $pool.slow\nlisten = /run/$pool.sock, 127.0.0.1:9001");
+    fs::create_dir(place.path().join("sub")).unwrap();
+    let pool = place.config().pools.remove(0);
+    assert_eq!(pool.slowlog, Some(place.path().join("sub/www.slow")));
+    assert_eq!(pool.listen.len(), 2);
+    assert_eq!(pool.listen[0], ListenAddr::Unix("/run/www.sock".into()));
+}
+
+#[test]
+fn allowed_clients_that_are_given_but_empty_let_nobody_in() {
+    let clients = |line: &str| pool_with(line).config().pools.remove(0).listen_allowed_clients;
+    assert!(clients("").is_empty());
+    assert_eq!(clients("listen.allowed_clients = ${NONE}"), [""]);
+    assert_eq!(clients("listen.allowed_clients = 127.0.0.1, ::1,"), ["127.0.0.1", "::1"]);
+}
+
+#[test]
+fn sections_are_continued_and_included_files_may_change_them() {
+    let place = Place::new(&format!("{POOL}include = *.inc\n[WWW]\npm.max_children = 7\n"));
+    place.write("2.inc", "[second]\nuser = x\nlisten = 9002\npm = ondemand\npm.max_children = 2\n");
+    place.write("1.inc", "listen = 9001\n");
+    let config = place.config();
+    let pools: Vec<_> = config.pools.iter().map(|pool| (pool.name.as_str(), pool.pm_max_children)).collect();
+    assert_eq!(pools, [("www", 7), ("second", 2)]);
+    assert_eq!(config.pools[0].listen, [ListenAddr::Tcp { spec: "9001".to_owned(), addrs: Vec::new() }]);
+}
+
+#[test]
+fn complaints_name_file_and_line_also_behind_an_include() {
+    let place = pool_with("include = a.inc\nnosuch = 1");
+    place.write("a.inc", "; one\n; two\n; three\n");
+    assert_eq!(place.refusal(), ["Error: [DIR/php-fpm.conf:7] unknown entry 'nosuch'"]);
+    place.write("a.inc", "; one\npm.max_childs = 2\n");
+    assert_eq!(
+        place.refusal()[..2],
+        [
+            "Error: [DIR/a.inc:2] unknown entry 'pm.max_childs'",
+            "Notice: [DIR/a.inc:2] hint: did you mean pm.max_children?"
+        ]
+    );
+    place.write("a.inc", "; one\npm = fast\n");
+    assert_eq!(
+        place.refusal(),
+        [
+            "Error: [DIR/a.inc:2] unable to parse value for entry 'pm': invalid process manager (static, dynamic or ondemand)",
+            "Error: Unable to include DIR/a.inc from DIR/php-fpm.conf at line 6"
+        ]
+    );
+}
+
+#[test]
+fn includes_within_includes_end_at_five() {
+    let place = pool_with("include = self.inc");
+    place.write("self.inc", "include = self.inc\n");
+    let refusal = place.refusal();
+    assert_eq!(refusal[0], "Error: failed to include more than 5 files recursively");
+    assert_eq!(refusal.len(), 6);
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_fine_in_comments_and_refused_in_values() {
+    let place = pool_with("");
+    let file = |line: &[u8]| fs::write(place.path().join("php-fpm.conf"), [POOL.as_bytes(), line].concat()).unwrap();
+    file(b"; caf\xe9\n");
+    assert!(place.load().is_ok());
+    file(b"env[A] = caf\xe9\n");
+    assert_eq!(place.refusal(), ["Error: [DIR/php-fpm.conf:6] the value of 'env' is not valid UTF-8"]);
+}
+
+#[test]
+fn a_pool_for_the_status_page_comes_last() {
+    let config = pool_with(
+        "pm.status_listen = 9001\nping.path = /p\n[b]\nuser = x\nlisten = 9002\npm = static\npm.max_children = 1",
+    );
+    let config = config.config();
+    let names: Vec<_> = config.pools.iter().map(|pool| (pool.name.as_str(), pool.status_of.as_deref())).collect();
+    assert_eq!(names, [("www", None), ("b", None), ("www_status", Some("www"))]);
+    assert_eq!(config.pools[2].pm, ProcessManager::Ondemand);
+    assert_eq!(config.pools[2].pm_status_path.as_deref(), Some("/"));
+    assert_eq!(config.pools[2].ping_path.as_deref(), Some("/p"));
+}
+
+#[test]
+fn root_must_name_a_user_unless_it_is_allowed_not_to() {
+    let place = Place::new("[www]\nlisten = 9000\npm = static\npm.max_children = 1\n");
+    let file = place.path().join("php-fpm.conf");
+    let root = LoadOptions { root: true, ..place.options() };
+    assert!(load(&file, &root).unwrap_err().to_string().contains("[pool www] user has not been defined"));
+    assert!(load(&file, &LoadOptions { allow_root: true, ..root }).is_ok());
+    assert!(place.load().is_ok());
+}
+
+#[test]
+fn the_command_line_overrides_and_fills_in() {
+    let place = Place::new(&format!("[global]\ndaemonize = no\nerror_log = x.log\n{POOL}"));
+    fs::create_dir(place.path().join("p")).unwrap();
+    let options = LoadOptions {
+        prefix: Some(place.path().join("p")),
+        pid_file: Some("run.pid".into()),
+        daemonize: Some(true),
+        ..place.options()
+    };
+    let global = load(&place.path().join("php-fpm.conf"), &options).unwrap().config.global;
+    assert_eq!(global.pid, Some(place.path().join("p/run.pid")));
+    assert_eq!(global.error_log, place.path().join("p/x.log"));
+    assert!(global.daemonize);
+}
+
+#[test]
+fn messages_know_what_came_before_the_log_was_open() {
+    let place = Place::new(
+        "include = none.inc\n[www]\nlisten = 9000\npm = dynamic\npm.max_children = 9\npm.min_spare_servers = 1\npm.max_spare_servers = 4\n",
+    );
+    let messages = place.load().unwrap().messages;
+    assert_eq!((messages.lines.len(), messages.before_log), (2, 1));
+    assert!(messages.lines[0].text().starts_with("Nothing matches the include pattern"));
+    assert_eq!(messages.lines[1].text(), "[pool www] pm.start_servers is not set. It's been set to 2.");
+    place.write("php-fpm.conf", "[global]\nlog_level = alert\nlog_limit = 1\n");
+    assert_eq!(place.load().unwrap_err().messages.lines, []);
+}
+
+#[test]
+fn the_log_of_a_refused_configuration_is_known_if_it_could_be_opened() {
+    let place = Place::new("[global]\nerror_log = x.log\n[www]\n");
+    let error = place.load().unwrap_err();
+    assert_eq!(error.global.unwrap().error_log, place.path().join("x.log"));
+    place.write("php-fpm.conf", "[global]\nerror_log = none/x.log\n[www]\n");
+    assert_eq!(place.refusal(), ["Error: failed to open error_log (DIR/none/x.log): No such file or directory (2)"]);
+    assert_eq!(place.load().unwrap_err().global, None);
+}
+
+#[test]
+fn systemds_watchdog_sets_the_interval() {
+    let place = pool_with("");
+    let mut options = place.options();
+    options.environment.push(("WATCHDOG_USEC".into(), "30000000".into()));
+    let loaded = load(&place.path().join("php-fpm.conf"), &options).unwrap();
+    assert_eq!(loaded.config.global.systemd_interval, Duration::from_secs(15));
+    assert!(loaded.config.global.systemd_watchdog);
+    assert_eq!(loaded.messages.lines[0].text(), "systemd watchdog configured to 15sec");
+}
+
+#[test]
+fn a_configuration_survives_the_way_to_another_process() {
+    let config = pool_with("php_value[a] = b\npm.status_listen = 9001").config();
+    let text = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_file_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let place = Place::new("");
+        fs::write(place.path().join("php-fpm.conf"), bytes).unwrap();
+        prop_assert!(place.load().is_err());
+    }
+}

@@ -119,3 +119,66 @@ pub(crate) fn with_pool_name(text: &str, pool: Option<&str>) -> Result<String, &
         None => Ok(text.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn atoi_reads_what_c_reads() {
+        let read = |text: &str| atoi(text.as_bytes());
+        assert_eq!([read("12"), read(" \t-7x"), read("+3"), read(""), read("x1"), read("-")], [12, -7, 3, 0, 0, 0]);
+        assert_eq!(read("99999999999"), 1_215_752_191);
+        assert_eq!(read("99999999999999999999999"), -1);
+        assert_eq!(read("-99999999999999999999999"), 0);
+    }
+
+    #[test]
+    fn integers_may_be_negative_or_empty_but_nothing_else() {
+        assert_eq!((integer("5"), integer("-5"), integer(""), integer("-")), (Ok(5), Ok(-5), Ok(0), Ok(0)));
+        for wrong in ["+5", "5x", "0x5", " 5", "--5", "1.5"] {
+            assert_eq!(integer(wrong), Err("is not a valid number (greater or equal than zero)"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn times_have_one_unit() {
+        assert_eq!((seconds("5"), seconds("5s"), seconds("5m")), (Ok(5), Ok(5), Ok(300)));
+        assert_eq!((seconds("1h"), seconds("1d"), seconds("s"), seconds("x1")), (Ok(3600), Ok(86400), Ok(0), Ok(0)));
+        assert_eq!(seconds(""), Err("invalid time value"));
+        assert_eq!((seconds("5M"), seconds("5w")), (seconds("5x"), Err("unknown suffix used in time value")));
+    }
+
+    #[test]
+    fn words_are_known_in_any_case_but_booleans_are_not() {
+        assert_eq!((boolean("yes"), boolean("Yes")), (Ok(true), Err("invalid boolean value")));
+        assert_eq!(log_level("WARN"), Ok(LogLevel::Warning));
+        assert_eq!((facility("local7"), facility("Daemon"), facility("ftp")), (Ok(184), Ok(24), Ok(88)));
+        assert_eq!(
+            (facility("local8"), facility("local"), facility("local01")),
+            (Err("invalid value"), facility("x"), facility(""))
+        );
+        assert_eq!((core_limit("Unlimited"), core_limit("7")), (Ok(-1), Ok(7)));
+        assert_eq!(core_limit("-7"), Err("must be greater than zero or 'unlimited'"));
+    }
+
+    #[test]
+    fn modes_end_at_the_first_byte_that_is_no_octal_digit() {
+        assert_eq!((octal("0660"), octal("666"), octal("68"), octal("rw")), (0o660, 0o666, 6, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_value_panic(text in ".*") {
+            let _ = (atoi(text.as_bytes()), integer(&text), seconds(&text), boolean(&text), log_level(&text));
+            let _ = (facility(&text), core_limit(&text), process_manager(&text), octal(&text));
+        }
+
+        #[test]
+        fn atoi_agrees_with_rust_on_numbers_that_fit(number: i32) {
+            prop_assert_eq!(atoi(number.to_string().as_bytes()), number);
+        }
+    }
+}

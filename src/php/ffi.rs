@@ -6,7 +6,7 @@ pub(super) use ext_php_rs::ffi::{
     HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct, sapi_header_line,
     sapi_header_struct, sapi_headers_struct, sapi_module_struct, zend_compiler_globals, zend_execute_data,
     zend_executor_globals, zend_file_handle, zend_function_entry, zend_ini_entry, zend_ini_entry_def,
-    zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_string, zval,
+    zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_refcounted_h, zend_string, zval,
 };
 
 use super::symbols::host;

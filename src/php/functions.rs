@@ -1,4 +1,4 @@
-//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`.
+//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`, `fpm_get_status`.
 
 use std::ffi::{CStr, c_uint};
 
@@ -7,21 +7,19 @@ use super::ffi::{
     _zend_new_array_0, php_header, php_output_end_all, sapi_add_request_header, zend_execute_data, zend_function_entry,
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
-use super::variables;
+use super::{value, variables};
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
+const MAY_BE_FALSE: u32 = 4;
 const MAY_BE_BOOL: u32 = 4 | 8;
 const MAY_BE_ARRAY: u32 = 1 << 7;
-/// Type words of values: `IS_FALSE`, `IS_TRUE`, `IS_ARRAY_EX`.
-const IS_FALSE: u32 = 2;
-const IS_TRUE: u32 = 3;
-const IS_ARRAY_EX: u32 = 7 | 1 << 8 | 2 << 8;
 
-static FUNCTIONS: [(&CStr, Handler, u32); 3] = [
+static FUNCTIONS: [(&CStr, Handler, u32); 4] = [
     (c"fastcgi_finish_request", finish_request, MAY_BE_BOOL),
     (c"apache_request_headers", request_headers, MAY_BE_ARRAY),
     (c"getallheaders", request_headers, MAY_BE_ARRAY),
+    (c"fpm_get_status", get_status, MAY_BE_ARRAY | MAY_BE_FALSE),
 ];
 
 /// The table for Zend, which ends in an empty entry. Made once, for the life of the process.
@@ -50,7 +48,9 @@ fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_en
 /// Whether the call has no arguments; otherwise throws.
 unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
     // SAFETY: Zend passes the call's frame.
-    let none = unsafe { (*call).This.u2.num_args } == 0;
+    let count = unsafe { (*call).This.u2 };
+    // SAFETY: a frame keeps the number of arguments there.
+    let none = unsafe { count.num_args } == 0;
     if !none {
         // SAFETY: an internal function runs.
         unsafe { zend_wrong_parameters_none_error() };
@@ -73,7 +73,7 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
         with(|context| context.exchange().is_some_and(crate::worker::exchange::Exchange::finish));
     }
     // SAFETY: Zend passes a place for the result.
-    unsafe { (*result).u1.type_info = if open { IS_TRUE } else { IS_FALSE } };
+    unsafe { value::set_bool(result, open) };
 }
 
 /// The request's headers by name.
@@ -85,13 +85,20 @@ unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut 
     // SAFETY: PHP's allocator.
     let array = unsafe { _zend_new_array_0() };
     // SAFETY: Zend passes a place for the result.
-    unsafe { (*result).value.arr = array };
-    // SAFETY: as above.
-    unsafe { (*result).u1.type_info = IS_ARRAY_EX };
+    unsafe { value::set_array(result, array) };
     variables::each(|variable| {
         let name_length = c_uint::try_from(variable.name_length).unwrap_or(0);
         let length = c_uint::try_from(variable.length).unwrap_or(0);
         // SAFETY: C strings with their lengths; the result is an array.
         unsafe { sapi_add_request_header(variable.name, name_length, variable.value, length, result.cast()) };
     });
+}
+
+/// The pool's status; false where there is none to be had.
+unsafe extern "C" fn get_status(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: Zend passes the call's frame.
+    if unsafe { no_arguments(call) } {
+        // SAFETY: Zend passes a place for the result.
+        unsafe { value::set_bool(result, false) };
+    }
 }

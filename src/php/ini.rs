@@ -3,6 +3,7 @@
 use std::ffi::{CStr, c_int};
 
 use super::ffi::{SUCCESS, executor_globals, zend_hash_str_find, zend_ini_entry, zend_string};
+use super::value;
 use super::zend_string::{persistent, release};
 
 const ZEND_INI_SYSTEM: u8 = 4;
@@ -34,9 +35,9 @@ impl Changes {
     pub(super) fn set(&mut self, name: &CStr, value: &[u8], admin: bool) -> bool {
         let Some(entry) = find(name) else { return false };
         // SAFETY: an entry of PHP's table.
-        let (old, modifiable) = unsafe { ((*entry).value, (*entry).modifiable) };
+        let before = unsafe { entry.read() };
         if change(entry, value, admin) {
-            self.0.push(Change { entry, value: old, modifiable });
+            self.0.push(Change { entry, value: before.value, modifiable: before.modifiable });
         }
         true
     }
@@ -61,10 +62,8 @@ fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
     let table = unsafe { (*executor_globals()).ini_directives };
     // SAFETY: PHP's table, a name and its length.
     let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
-    // SAFETY: null or a value of the table.
-    let value = unsafe { found.as_ref() }?;
     // SAFETY: the table holds pointers to entries.
-    Some(unsafe { value.value.ptr }.cast())
+    (!found.is_null()).then(|| unsafe { value::pointer(found) })
 }
 
 /// False if the entry's owner refuses the value.

@@ -28,7 +28,8 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
     sapi.php_ini_ignore = i32::from(options.no_ini);
     sapi.ini_entries = text(ini_text(&options.defines))?;
     sapi.phpinfo_as_text = i32::from(as_text);
-    sapi.executable_location = text(std::env::args_os().next().unwrap_or_default().into_vec())?;
+    // What becomes PHP_BINARY. Not argv, which holds the process title by now.
+    sapi.executable_location = path(&std::env::current_exe().unwrap_or_default())?;
     let scan_dir = options.scan_dir.as_deref().map(ScanDir::set).transpose()?;
     // SAFETY: the module lives as long as the process.
     let started = unsafe { module::start_module(sapi) };

@@ -21,6 +21,7 @@ mod serve;
 mod symbols;
 mod text;
 mod user_ini;
+mod value;
 mod variables;
 mod zend_string;
 

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::ffi::{
     php_dl, zend_collect_module_handlers, zend_disable_functions, zend_interned_strings_switch_storage, zval,
 };
-use super::{ini, log};
+use super::{ini, log, value};
 use crate::config::{LogLevel, PhpSetting};
 
 const MODULE_PERSISTENT: c_int = 1;
@@ -44,7 +44,6 @@ fn refuse(setting: &PhpSetting) {
 }
 
 fn load_extension(file: &CStr) -> bool {
-    const IS_TRUE: u8 = 3;
     let mut result = MaybeUninit::<zval>::zeroed();
     // SAFETY: outside of requests: what the extension interns must outlive them.
     unsafe { zend_interned_strings_switch_storage(false) };
@@ -53,8 +52,7 @@ fn load_extension(file: &CStr) -> bool {
     // SAFETY: back to the state of a worker between requests.
     unsafe { zend_interned_strings_switch_storage(true) };
     // SAFETY: `php_dl` has set it to true or false.
-    let kind = unsafe { (*result.as_ptr()).u1.v.type_ };
-    kind == IS_TRUE
+    unsafe { value::is_true(result.as_ptr()) }
 }
 
 fn disable_classes(list: &CStr) {

@@ -7,8 +7,9 @@ use super::ffi::{
     SUCCESS, php_output_activate, php_output_deactivate, php_output_end_all, php_output_write, php_print_info,
     php_request_shutdown, php_request_startup, sapi_globals, zend_llist_element, zend_module_entry,
 };
-use super::lifecycle;
+#[cfg(not(php84))]
 use super::text::c_bytes;
+use super::{lifecycle, value};
 use crate::engine::{EngineError, EngineOptions};
 
 /// `PHP_INFO_ALL`
@@ -115,11 +116,11 @@ fn modules() -> Vec<String> {
     let mut names: Vec<String> = buckets
         .iter()
         .filter_map(|bucket| {
-            // SAFETY: the type word of a value.
-            let empty = unsafe { bucket.val.u1.type_info } == 0;
-            // SAFETY: the table holds pointers to modules.
-            let module = (!empty).then(|| unsafe { bucket.val.value.ptr }.cast::<zend_module_entry>())?;
+            // SAFETY: a live value.
+            let empty = unsafe { value::kind(&raw const bucket.val) } == 0;
             // SAFETY: as above.
+            let module: *mut zend_module_entry = (!empty).then(|| unsafe { value::pointer(&raw const bucket.val) })?;
+            // SAFETY: the table holds pointers to modules.
             name(unsafe { (*module).name })
         })
         .collect();

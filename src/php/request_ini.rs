@@ -6,8 +6,8 @@ use std::ffi::{CStr, c_int, c_void};
 use super::context::with;
 use super::ffi::{_efree, _emalloc, zend_parse_ini_string, zval};
 use super::ini::Changes;
-use super::log;
 use super::text::c_bytes;
+use super::{log, value};
 use crate::config::LogLevel;
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
@@ -61,7 +61,9 @@ unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, 
     // SAFETY: `parse` passes a bool.
     let admin = unsafe { *admin.cast::<bool>() };
     // SAFETY: the parser passes strings.
-    let (key, value) = unsafe { (string(key), string(value)) };
+    let key = unsafe { value::text(key) };
+    // SAFETY: as above, or null.
+    let value = unsafe { value::text(value) };
     match (kind, key, value) {
         (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), admin),
         (PARSER_ENTRY, Some(key), None) if !key.is_empty() => complain("empty value for key '", key, "'"),
@@ -80,15 +82,4 @@ fn set(key: &CStr, value: &[u8], admin: bool) {
 fn complain(before: &str, key: &CStr, after: &str) {
     let parts = [b"Passing INI directive through FastCGI: ", before.as_bytes(), key.to_bytes(), after.as_bytes()];
     log::report(LogLevel::Error, &parts);
-}
-
-/// # Safety
-/// `value` must be null or a string.
-unsafe fn string<'a>(value: *mut zval) -> Option<&'a CStr> {
-    // SAFETY: the caller's word.
-    let value = unsafe { value.as_ref() }?;
-    // SAFETY: it is a string.
-    let string = unsafe { value.value.str_.as_ref() }?;
-    // SAFETY: Zend's strings end in a NUL byte.
-    Some(unsafe { CStr::from_ptr(string.val.as_ptr()) })
 }

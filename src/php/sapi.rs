@@ -98,8 +98,10 @@ unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
     if unsafe { (*globals).request_info.no_headers } {
         return SENT;
     }
-    // SAFETY: PHP passes its list of headers, which doesn't change while they are sent.
-    let list = unsafe { Headers::new((*headers).headers.head) };
+    // SAFETY: PHP passes its headers.
+    let first = unsafe { (*headers).headers.head };
+    // SAFETY: they don't change while they are sent.
+    let list = unsafe { Headers::new(first) };
     // SAFETY: PHP's globals live as long as the process.
     let known = unsafe { (*globals).sapi_headers };
     // SAFETY: null or a C string that PHP keeps until the end of the request.
@@ -119,7 +121,9 @@ unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
 unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     let globals = sapi_globals();
     // SAFETY: PHP's globals live as long as the process.
-    let (length, read) = unsafe { ((*globals).request_info.content_length, (*globals).read_post_bytes) };
+    let length = unsafe { (*globals).request_info.content_length };
+    // SAFETY: as above.
+    let read = unsafe { (*globals).read_post_bytes };
     let left = usize::try_from(length.saturating_sub(read)).unwrap_or(0);
     // SAFETY: PHP passes a buffer of `wanted` bytes, which nothing else uses meanwhile.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };

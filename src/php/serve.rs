@@ -51,8 +51,9 @@ pub(super) fn serve(around: &Surroundings) -> Served {
 /// Runs the script or says why not. May bail out.
 fn answer(around: &Surroundings, body: &Result<(), String>) {
     // SAFETY: PHP's globals live as long as the process.
-    let (method, path) =
-        unsafe { ((*sapi_globals()).request_info.request_method, (*sapi_globals()).request_info.path_translated) };
+    let path = unsafe { (*sapi_globals()).request_info.path_translated };
+    // SAFETY: as above.
+    let method = unsafe { (*sapi_globals()).request_info.request_method };
     if method.is_null() {
         return;
     }
@@ -85,14 +86,11 @@ fn answer(around: &Surroundings, body: &Result<(), String>) {
 }
 
 fn not_opened(error: Errno) {
-    with(|context| {
-        let script = context.script.map(|script| context.env.bytes(script).to_vec()).unwrap_or_default();
-        script
-    })
-    .inspect(|script| {
+    let script = with(|context| context.script.map(|script| context.env.bytes(script).to_vec())).flatten();
+    if let Some(script) = script {
         let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", error.desc().as_bytes(), b")"];
         log::report(LogLevel::Error, &parts);
-    });
+    }
     if error == Errno::EACCES {
         refuse(403, "Access denied.\n");
     } else {

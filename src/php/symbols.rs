@@ -60,6 +60,7 @@ macro_rules! host {
         $(
             /// PHP's function of that name, which takes further arguments.
             #[inline]
+            #[allow(dead_code, reason = "some are used by their address only")]
             pub(super) fn $vname() -> unsafe extern "C" fn($($vty),*, ...) {
                 $crate::php::host::host().$vname
             }

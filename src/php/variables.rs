@@ -5,11 +5,12 @@ use std::sync::OnceLock;
 
 use super::context::{Variable, with};
 use super::ffi::{
-    self, _efree, _emalloc, EnvironmentImport, core_globals, php_register_variable_safe, sapi_globals, sapi_module,
-    zend_array_destroy, zend_array_dup, zval,
+    self, _efree, _emalloc, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals,
+    sapi_module, zend_array_destroy, zend_array_dup, zval,
 };
 use super::module::settings;
 use super::text::c_bytes;
+use super::value;
 
 const TRACK_VARS_SERVER: usize = 3;
 const TRACK_VARS_ENV: usize = 4;
@@ -68,36 +69,45 @@ unsafe extern "C" fn import(array: *mut zval) {
 }
 
 fn tracked(which: usize) -> *mut zval {
-    // SAFETY: PHP's globals live as long as the process; `which` is one of the two constants.
-    unsafe { (&raw mut (*core_globals()).http_globals).cast::<zval>().add(which) }
+    // SAFETY: PHP's globals live as long as the process.
+    let first = unsafe { &raw mut (*core_globals()).http_globals };
+    // SAFETY: `which` is one of the two constants, there are six such arrays.
+    unsafe { first.cast::<zval>().add(which) }
 }
 
+/// Whether `array` is one of the global arrays.
 unsafe fn same_array(which: usize, array: *mut zval) -> bool {
-    // SAFETY: reads the pointer of a value, whatever it means.
-    let (other, this) = unsafe { ((*tracked(which)).value.arr, (*array).value.arr) };
-    other == this
+    // SAFETY: PHP passes a value.
+    let this: *mut HashTable = unsafe { value::pointer(array) };
+    // SAFETY: a value of PHP's, maybe undefined: compared only.
+    this == unsafe { value::pointer(tracked(which)) }
 }
 
 /// Replaces `array` by a copy of a global one that is filled already.
 unsafe fn copy_from(which: usize, array: *mut zval) -> bool {
-    const IS_ARRAY: u8 = 7;
     let other = tracked(which);
-    // SAFETY: a value of PHP's.
-    let is_array = unsafe { (*other).u1.v.type_ } == IS_ARRAY;
-    // SAFETY: as in `same_array`.
-    if !is_array || unsafe { same_array(which, array) } {
+    // SAFETY: a value of PHP's, and the one that PHP passes.
+    if unsafe { same_array(which, array) } {
         return false;
     }
-    // SAFETY: its type says that it is an array.
-    let source = unsafe { (*other).value.arr };
+    // SAFETY: a value of PHP's.
+    if !unsafe { value::is_array(other) } {
+        return false;
+    }
     // SAFETY: as above.
+    let source: *mut HashTable = unsafe { value::pointer(other) };
+    // SAFETY: its type says that it is an array.
     if unsafe { (*source).nNumOfElements } == 0 {
         return false;
     }
-    // SAFETY: `array` is an array, which nobody else holds yet.
-    unsafe { zend_array_destroy((*array).value.arr) };
+    // SAFETY: PHP passes an array.
+    let old = unsafe { value::pointer(array) };
+    // SAFETY: nobody else holds it yet.
+    unsafe { zend_array_destroy(old) };
     // SAFETY: `source` is an array.
-    unsafe { (*array).value.arr = zend_array_dup(source) };
+    let copy = unsafe { zend_array_dup(source) };
+    // SAFETY: PHP passes a value that may be set.
+    unsafe { value::set_array(array, copy) };
     true
 }
 

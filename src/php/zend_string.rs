@@ -4,6 +4,7 @@ use std::mem::offset_of;
 use std::ptr::null_mut;
 
 use super::ffi::zend_string;
+use super::value::counted_info;
 
 /// `GC_STRING`, with the flag for memory of `malloc`.
 const PERSISTENT_STRING: u32 = 6 | 1 << 4 | 1 << 7;
@@ -28,7 +29,9 @@ pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
     // SAFETY: the memory behind the header is that long, and a NUL longer.
     unsafe { text.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     // SAFETY: as above.
-    unsafe { text.add(bytes.len()).write(0) };
+    let end = unsafe { text.add(bytes.len()) };
+    // SAFETY: as above.
+    unsafe { end.write(0) };
     string
 }
 
@@ -36,8 +39,7 @@ pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
 pub(super) fn release(string: *mut zend_string) {
     // SAFETY: null or a live string.
     let Some(known) = (unsafe { string.as_mut() }) else { return };
-    // SAFETY: the word is always set.
-    if unsafe { known.gc.u.type_info } & INTERNED != 0 {
+    if counted_info(&known.gc) & INTERNED != 0 {
         return;
     }
     known.gc.refcount -= 1;
@@ -54,9 +56,10 @@ mod tests {
     #[test]
     fn a_string_has_its_bytes_and_a_nul() {
         let string = persistent(b"value");
-        // SAFETY: a live string of five bytes and a NUL.
-        let bytes = unsafe { std::slice::from_raw_parts((*string).val.as_ptr().cast::<u8>(), 6) };
-        assert_eq!(bytes, b"value\0");
+        // SAFETY: a live string.
+        let text = unsafe { (*string).val.as_ptr() };
+        // SAFETY: Zend's strings end in a NUL byte.
+        assert_eq!(unsafe { std::ffi::CStr::from_ptr(text) }, c"value");
         release(string);
     }
 }

@@ -67,9 +67,7 @@ fn enter(args: Vec<OsString>, module_api: u32, door: impl FnOnce(&Path) -> Door)
         log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
         status
     };
-    // Web servers pass a CGI request's query string as arguments: never start anything for one (CVE-2012-1823).
-    let of_cgi = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if ["GATEWAY_INTERFACE", "REQUEST_METHOD", "SERVER_SOFTWARE"].iter().any(|name| of_cgi(name)) {
+    if is_cgi_request(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())) {
         return refuse("refused, the environment is that of a CGI request", EXIT_USAGE);
     }
     let Some(library) = own_path() else { return refuse("cannot find its own library", EXIT_SOFTWARE) };
@@ -79,6 +77,13 @@ fn enter(args: Vec<OsString>, module_api: u32, door: impl FnOnce(&Path) -> Door)
     }
     let host = describe_host(args, door(&library), &library);
     program::run(host, &mut Php::default())
+}
+
+/// Web servers pass a CGI request's query string as arguments: never start anything for one (CVE-2012-1823).
+/// php-src's run-tests.php sets REQUEST_METHOD for whatever it starts, so that one counts in company only.
+fn is_cgi_request(has: impl Fn(&str) -> bool) -> bool {
+    let company = ["SERVER_NAME", "SERVER_PROTOCOL", "REMOTE_ADDR", "SCRIPT_NAME"];
+    has("GATEWAY_INTERFACE") || has("SERVER_SOFTWARE") || (has("REQUEST_METHOD") && company.into_iter().any(has))
 }
 
 fn leave_preload_list(library: &Path) {

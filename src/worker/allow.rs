@@ -14,7 +14,7 @@ impl Allowed {
     #[must_use]
     pub fn new(items: &[String]) -> (Self, Vec<String>) {
         let words: Vec<&str> = items.iter().flat_map(|i| i.split([',', ' ', '\t'])).filter(|w| !w.is_empty()).collect();
-        if words.is_empty() {
+        if items.is_empty() {
             return (Self::default(), Vec::new());
         }
         let (mut networks, mut wrong) = (Vec::new(), Vec::new());
@@ -74,7 +74,11 @@ mod tests {
     #[test]
     fn without_a_list_everybody_comes() {
         assert!(Allowed::new(&[]).0.is_everybody());
-        assert!(admits("", "192.0.2.1"));
+    }
+
+    #[test]
+    fn an_empty_list_admits_nobody() {
+        assert!(!admits("", "192.0.2.1") && !admits(" , ", "192.0.2.1"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Configurations made at random: every directive with every kind of value, and noise in the syntax.
 
-use cgi_fpm::config::{Directive, Dumped, GLOBAL_DIRECTIVES, POOL_DIRECTIVES};
+use cgi_fpm::config::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 
 use crate::Case;
 
@@ -15,7 +15,7 @@ impl Random {
         usize::try_from(self.0 >> 33).unwrap_or(0) % limit
     }
 
-    fn of<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    fn of(&mut self, from: &[&'static str]) -> &'static str {
         from[self.below(from.len())]
     }
 }
@@ -95,9 +95,9 @@ const KEYS: &[&str] = &["A", "error_log", "x.y", "", "a b", "'q'", "\"d\"", "${H
 const LISTS: &[&str] =
     &["env", "php_value", "php_flag", "php_admin_value", "php_admin_flag", "access.suppress_path", "php_valu"];
 
-/// So many cases, always the same.
-pub(crate) fn cases(number: usize) -> Vec<Case> {
-    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+/// So many cases, the same for the same seed.
+pub(crate) fn cases(number: usize, seed: u64) -> Vec<Case> {
+    let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let case = |index| Case { name: format!("generated {index}"), conf: conf(&mut random), prefixed: true };
     (0..number).map(case).collect()
 }
@@ -105,8 +105,8 @@ pub(crate) fn cases(number: usize) -> Vec<Case> {
 fn conf(random: &mut Random) -> String {
     let mut lines = vec!["[global]".to_owned(), "error_log = {{DIR}}/log/error".to_owned()];
     for _ in 0..random.below(3) {
-        let name = name(random, GLOBAL_DIRECTIVES);
-        lines.push(format!("{name} = {}", random.of(VALUES)));
+        let directive = directive(random, GLOBAL_DIRECTIVES);
+        lines.push(format!("{} = {}", directive.name, value(random, directive)));
     }
     for pool in 0..1 + random.below(2) {
         lines.push(format!("[p{pool}]"));
@@ -127,19 +127,54 @@ fn conf(random: &mut Random) -> String {
 }
 
 /// A directive that every php-fpm has.
-fn name(random: &mut Random, table: &[Directive]) -> &'static str {
-    let common: Vec<&str> =
-        table.iter().filter(|directive| directive.dumped == Dumped::Always).map(|directive| directive.name).collect();
+fn directive(random: &mut Random, table: &'static [Directive]) -> &'static Directive {
+    let common: Vec<&Directive> = table.iter().filter(|directive| directive.dumped == Dumped::Always).collect();
     common[random.below(common.len())]
+}
+
+/// Mostly a value that the directive takes.
+fn value(random: &mut Random, directive: &Directive) -> &'static str {
+    if random.below(5) == 0 {
+        return random.of(VALUES);
+    }
+    random.of(match directive.kind {
+        Kind::Integer(_) | Kind::CoreLimit => &["0", "1", "3", "512", "2000", "'7'", "4 | 1", "~0", "(2)"],
+        Kind::Priority => &["-19", "0", "20", "64", "5"],
+        Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => {
+            &["0", "1", "10s", "2m", "1h", "1d", "\"3s\""]
+        }
+        Kind::Flag(_) => &["yes", "No", "ON", "off", "1", "0", "true", "none", "null", "\"yes\""],
+        Kind::LogLevel => &["debug", "Notice", "warning", "error", "alert"],
+        Kind::Facility => &["daemon", "LOCAL0", "Mail"],
+        Kind::ProcessManager => &["static", "Static"],
+        Kind::Text => text(directive.name),
+    })
+}
+
+fn text(name: &str) -> &'static [&'static str] {
+    match name {
+        "listen" | "pm.status_listen" => {
+            &["127.0.0.1:9100", "9101", "{{DIR}}/run/s", "run/$pool", "[::1]:9102", "$pool"]
+        }
+        "user" | "group" | "listen.owner" | "listen.group" => &["root", "0", "12", "'root'"],
+        "prefix" | "chdir" | "chroot" => &["{{DIR}}", "{{DIR}}/sub", "sub", "root", "/"],
+        "pm.status_path" | "ping.path" => &["/status", "/a/b-c", "/$pool"],
+        "error_log" | "slowlog" | "access.log" | "pid" => {
+            &["log/$pool", "log/x", "{{DIR}}/log/y", "log/x y", "log/${NOPE}z"]
+        }
+        "access.format" => &["'%R %{x}e'", "\"%{mili}d %t\"", "\"%m \\\"%r\\\" %s\"", "%R"],
+        "events.mechanism" => &["epoll", "Poll", "select"],
+        _ => &["x", "a b", "'a;b'", "\"$pool\"", "${HOME}", "E_ALL & ~8", "0660", "", "a,b"],
+    }
 }
 
 fn pool_line(random: &mut Random) -> String {
     let blank = random.of(&["", " ", "\t", "  "]);
-    let (value, after) = (random.of(VALUES), random.of(&["", "", " ", " ; c"]));
+    let after = random.of(&["", "", " ", " ; c"]);
     if random.below(3) == 0 {
-        let (list, key) = (random.of(LISTS), random.of(KEYS));
+        let (list, key, value) = (random.of(LISTS), random.of(KEYS), random.of(VALUES));
         return format!("{list}[{key}]{blank}={blank}{value}{after}");
     }
-    let name = name(random, POOL_DIRECTIVES);
-    format!("{name}{blank}={blank}{value}{after}")
+    let directive = directive(random, POOL_DIRECTIVES);
+    format!("{}{blank}={blank}{}{after}", directive.name, value(random, directive))
 }

@@ -1,9 +1,10 @@
 //! Our reading of configurations against stock php-fpm's: same refusals, same messages, same `-tt`.
 //!
 //! Runs only if CGI_FPM_STOCK names a stock php-fpm; CGI_FPM_PHP_SRC may name php-src, whose tests then join the corpus,
-//! and CGI_FPM_GENERATED a number of generated configurations.
+//! CGI_FPM_GENERATED a number of generated configurations, and CGI_FPM_SEED another series of them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test program")]
 
+mod arguments;
 mod corpus;
 mod generate;
 mod stock;
@@ -35,8 +36,10 @@ fn agrees_with_stock_php_fpm() {
     if let Some(source) = env::var_os("CGI_FPM_PHP_SRC") {
         cases.extend(corpus::of_php_source(Path::new(&source)));
     }
-    let generated = env::var("CGI_FPM_GENERATED").ok().and_then(|number| number.parse().ok()).unwrap_or(300);
-    cases.extend(generate::cases(generated));
+    let number = |name| env::var(name).ok().and_then(|number| number.parse().ok());
+    let generated = number("CGI_FPM_GENERATED").unwrap_or(300);
+    let generated = usize::try_from(generated).unwrap();
+    cases.extend(generate::cases(generated, number("CGI_FPM_SEED").unwrap_or(0)));
     let (mut accepted, mut different) = (0, 0);
     for case in &cases {
         let place = tempfile::tempdir().unwrap();
@@ -56,6 +59,21 @@ fn agrees_with_stock_php_fpm() {
     }
     eprintln!("{} configurations, {accepted} accepted by stock, {different} different", cases.len());
     assert_eq!(different, 0);
+}
+
+#[test]
+fn reads_command_lines_as_stock_php_fpm_does() {
+    let Some(program) = env::var_os("CGI_FPM_STOCK") else {
+        eprintln!("skipped: CGI_FPM_STOCK doesn't name a stock php-fpm");
+        return;
+    };
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("php-fpm.conf");
+    let log = place.path().join("log");
+    let pool = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_children = 1\n";
+    std::fs::write(&file, format!("[global]\nerror_log = {}\n{pool}", log.display())).unwrap();
+    let different = arguments::differences(&Stock::new(Path::new(&program)), &file);
+    assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
 fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {

@@ -59,3 +59,35 @@ fn placeholder(token: char, modifier: &str) -> Result<(), String> {
         _ => Err(format!("Invalid token in the access.format (%{token})")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_php_fpm_takes() {
+        let usual = r#"%R - %u %t "%m %r%Q%q" %s %f %{mili}d %{kilo}M %C%%"#;
+        for good in [usual, "", "plain", "%", "%{}d", "%{a}{micro}d", "%{x}e%{x}o%{%Y}t%{%Y}T", "%{SECONDS}d%{User}C"] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_it_refuses() {
+        let refusal = |format| check(format).unwrap_err();
+        assert_eq!(refusal("%x"), "Invalid token in the access.format (%x)");
+        assert_eq!(refusal("%{x}"), "missing closing embrace in the access.format");
+        assert_eq!(refusal("%{x"), "missing closing embrace in the access.format");
+        assert_eq!(refusal("%{x}f"), "embrace is not allowed for modifier %f");
+        assert_eq!(refusal("%e"), "the name of the environment variable must be set between embraces for %e");
+        assert_eq!(refusal("%o"), "the name of the header must be set between embraces for %o");
+        assert_eq!(refusal("%{x}C"), "only 'total', 'user' or 'system' are allowed as a modifier for %C ('x')");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_format_makes_it_panic(format in "[%{}a-zA-Z]{0,20}|.*") {
+            let _ = check(&format);
+        }
+    }
+}

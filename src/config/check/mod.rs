@@ -7,7 +7,7 @@ mod manager;
 mod places;
 mod pool;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -62,7 +62,7 @@ impl Check<'_> {
     /// The file can be appended to, or is made.
     fn appendable(&mut self, path: &str, what: &str) -> Result<(), Refused> {
         match open_log(Path::new(path)) {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(error) => {
                 self.messages.system_error(&format!("{what} ({path})"), &error);
                 Err(Refused)
@@ -106,12 +106,18 @@ impl Check<'_> {
     }
 }
 
-/// Opens a log to append, as php-fpm does. A descriptor that is a socket can't be opened by name, but it is there.
-fn open_log(path: &Path) -> io::Result<Option<File>> {
-    let opened = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    match opened {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) && path.exists() => Ok(None),
-        Err(error) => Err(error),
+/// Opens a log to append, as php-fpm does. An own descriptor is there though it may not be possible to open it by name:
+/// it is a socket, or belongs to the user that we were.
+fn open_log(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
+        Err(error) if !(is_own_descriptor(path) && path.exists()) => Err(error),
+        _ => Ok(()),
     }
+}
+
+/// `/dev/stderr` and the like.
+fn is_own_descriptor(path: &Path) -> bool {
+    let path = path.to_string_lossy();
+    let numbered = ["/proc/self/fd/", "/dev/fd/"].iter().find_map(|dir| path.strip_prefix(dir));
+    matches!(&*path, "/dev/stderr" | "/dev/stdout") || numbered.is_some_and(|number| number.parse::<u16>().is_ok())
 }

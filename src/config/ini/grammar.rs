@@ -1,6 +1,7 @@
 //! Tokens of one line to statements: Zend's ini grammar, with its operators, variables and syntax errors.
 
-use super::scanner::{Scanner, Token};
+use super::scanner::Scanner;
+use super::token::Token;
 
 /// Where `${NAME}` and bare constants get their values from.
 pub(crate) trait Names {

@@ -3,7 +3,12 @@
 mod constants;
 mod grammar;
 mod matchers;
+mod rules;
 mod scanner;
+mod token;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use constants::core_constant;
 pub(crate) use grammar::{Names, Statement, parse_line};

@@ -1,180 +1,7 @@
-//! One line to tokens. As in every longest-match scanner, the first of the longest patterns of a state wins.
+//! One line to tokens.
 
-use super::matchers as m;
-
-/// A token of the grammar, with its text where it has one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Token {
-    End,
-    SectionStart,
-    Raw(Vec<u8>),
-    Constant(Vec<u8>),
-    Number(Vec<u8>),
-    Text(Vec<u8>),
-    Blank(Vec<u8>),
-    Label(Vec<u8>),
-    Offset(Vec<u8>),
-    VariableStart,
-    VariableName(Vec<u8>),
-    Fallback,
-    Quoted(Vec<u8>),
-    True,
-    False,
-    Null,
-    EndOfLine,
-    Mark(u8),
-}
-
-impl Token {
-    /// The name in a syntax error.
-    pub(super) fn name(&self) -> String {
-        let name = match self {
-            Token::End => "end of file",
-            Token::SectionStart => "TC_SECTION",
-            Token::Raw(_) => "TC_RAW",
-            Token::Constant(_) => "TC_CONSTANT",
-            Token::Number(_) => "TC_NUMBER",
-            Token::Text(_) => "TC_STRING",
-            Token::Blank(_) => "TC_WHITESPACE",
-            Token::Label(_) => "TC_LABEL",
-            Token::Offset(_) => "TC_OFFSET",
-            Token::VariableStart => "TC_DOLLAR_CURLY",
-            Token::VariableName(_) => "TC_VARNAME",
-            Token::Fallback => "TC_FALLBACK",
-            Token::Quoted(_) => "TC_QUOTED_STRING",
-            Token::True => "BOOL_TRUE",
-            Token::False => "BOOL_FALSE",
-            Token::Null => "NULL_NULL",
-            Token::EndOfLine => "END_OF_LINE",
-            Token::Mark(mark) => return format!("'{}'", char::from(*mark)),
-        };
-        name.to_owned()
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Start,
-    Value,
-    Section,
-    Offset,
-    Quotes,
-    Variable,
-    Fallback,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Rule {
-    SectionStart,
-    OffsetStart,
-    True,
-    False,
-    Null,
-    Label,
-    Assign,
-    StrayToken,
-    Skip,
-    LineEnd,
-    Comment,
-    End,
-    Raw,
-    VariableStart,
-    VariableName,
-    VariableEnd,
-    FallbackStart,
-    Constant,
-    Number,
-    Operator,
-    StrayAssign,
-    Text,
-    QuoteOpen,
-    QuoteClose,
-    QuotedText,
-    Blank,
-    ValueEnd,
-    SectionEnd,
-    OffsetEnd,
-}
-
-type Pattern = (Rule, fn(&[u8]) -> usize);
-
-const START: &[Pattern] = &[
-    (Rule::SectionStart, m::section_start),
-    (Rule::OffsetStart, m::offset_start),
-    (Rule::True, m::truth),
-    (Rule::False, m::falsehood),
-    (Rule::Null, m::null),
-    (Rule::Label, m::label),
-    (Rule::Assign, m::assign),
-    (Rule::StrayToken, m::stray_token),
-    (Rule::Skip, m::blanks),
-    (Rule::LineEnd, m::line_end),
-    (Rule::Comment, m::comment),
-    (Rule::End, m::any),
-];
-
-const VALUE: &[Pattern] = &[
-    (Rule::Raw, m::raw_string),
-    (Rule::VariableStart, m::variable_start),
-    (Rule::True, m::truth),
-    (Rule::False, m::falsehood),
-    (Rule::Null, m::null),
-    (Rule::LineEnd, m::line_end),
-    (Rule::Constant, m::constant),
-    (Rule::Number, m::number),
-    (Rule::Operator, m::operator),
-    (Rule::StrayAssign, m::stray_assign),
-    (Rule::Text, m::value_text),
-    (Rule::QuoteOpen, m::quote_open),
-    (Rule::Blank, m::blanks),
-    (Rule::Comment, m::comment),
-    (Rule::ValueEnd, m::any),
-];
-
-const SECTION: &[Pattern] = &[
-    (Rule::Raw, m::raw_string),
-    (Rule::SectionEnd, m::section_end),
-    (Rule::VariableStart, m::variable_start),
-    (Rule::Constant, m::constant),
-    (Rule::Number, m::number),
-    (Rule::Text, m::key_text),
-    (Rule::QuoteOpen, m::quote_open),
-    (Rule::Blank, m::blanks),
-    (Rule::End, m::any),
-];
-
-const OFFSET: &[Pattern] = &[
-    (Rule::Raw, m::raw_string),
-    (Rule::OffsetEnd, m::offset_end),
-    (Rule::VariableStart, m::variable_start),
-    (Rule::Constant, m::constant),
-    (Rule::Number, m::number),
-    (Rule::Text, m::key_text),
-    (Rule::QuoteOpen, m::quote_open),
-    (Rule::Blank, m::blanks),
-    (Rule::End, m::any),
-];
-
-const QUOTES: &[Pattern] =
-    &[(Rule::VariableStart, m::variable_start), (Rule::QuoteClose, m::quote_close), (Rule::QuotedText, m::any)];
-
-const VARIABLE: &[Pattern] = &[
-    (Rule::FallbackStart, m::fallback_start),
-    (Rule::VariableName, m::variable_name),
-    (Rule::VariableEnd, m::variable_end),
-    (Rule::End, m::any),
-];
-
-const FALLBACK: &[Pattern] = &[
-    (Rule::VariableStart, m::variable_start),
-    (Rule::VariableEnd, m::variable_end),
-    (Rule::Constant, m::constant),
-    (Rule::Number, m::number),
-    (Rule::Text, m::fallback_text),
-    (Rule::QuoteOpen, m::quote_open),
-    (Rule::Blank, m::blanks),
-    (Rule::End, m::any),
-];
+use super::rules::{Rule, State, longest};
+use super::token::Token;
 
 /// Reads tokens from one line.
 #[derive(Debug)]
@@ -211,33 +38,13 @@ impl<'a> Scanner<'a> {
                 }
                 return Token::End;
             }
-            let (rule, len) = self.longest();
+            let (rule, len) = longest(self.state, &self.text[self.at..]);
             let from = self.at;
             self.at += len;
             if !matches!(rule, Rule::Skip) {
                 return self.act(rule, from);
             }
         }
-    }
-
-    fn longest(&self) -> (Rule, usize) {
-        let patterns = match self.state {
-            State::Start => START,
-            State::Value => VALUE,
-            State::Section => SECTION,
-            State::Offset => OFFSET,
-            State::Quotes => QUOTES,
-            State::Variable => VARIABLE,
-            State::Fallback => FALLBACK,
-        };
-        let mut best = (Rule::End, 0);
-        for (rule, pattern) in patterns {
-            let len = pattern(&self.text[self.at..]);
-            if len > best.1 {
-                best = (*rule, len);
-            }
-        }
-        best
     }
 
     fn act(&mut self, rule: Rule, from: usize) -> Token {

@@ -1,0 +1,6 @@
+//! Bytes as the lines of a php-fpm.conf.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| cgi_fpm::config::read_lines(data));

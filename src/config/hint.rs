@@ -1,0 +1,93 @@
+//! What would be right: a line after php-fpm's own, for people who made a slip.
+
+use super::directives::{Directive, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+
+/// For a line that isn't understood at all.
+pub(super) fn for_syntax(line: &[u8]) -> String {
+    let odd = |quote: u8| line.iter().filter(|byte| **byte == quote).count() % 2 == 1;
+    if odd(b'"') || odd(b'\'') {
+        "a quote is not closed in this line".to_owned()
+    } else {
+        "a value with one of ;=&|^~()!\"'{} in it goes into quotes".to_owned()
+    }
+}
+
+/// For a name without a value.
+pub(super) fn for_missing_value(line: &[u8]) -> String {
+    if line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { "write name = value".to_owned() }
+}
+
+/// For a directive that is refused in this kind of section.
+pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<String> {
+    let (own, other, place) = if in_pool {
+        (POOL_DIRECTIVES, GLOBAL_DIRECTIVES, "[global]")
+    } else {
+        (GLOBAL_DIRECTIVES, POOL_DIRECTIVES, "a pool's section")
+    };
+    if let Some(directive) = named(own, name) {
+        return expected(directive.kind).map(|what| format!("{} takes {what}", directive.name));
+    }
+    if let Some(directive) = named(other, name) {
+        return Some(format!("{} belongs into {place}", directive.name));
+    }
+    let name = name.to_ascii_lowercase();
+    let near = own.iter().map(|directive| (distance(&name, directive.name), directive.name)).min()?;
+    (near.0 <= 1 + near.1.len() / 5).then(|| format!("did you mean {}?", near.1))
+}
+
+fn named(table: &'static [Directive], name: &str) -> Option<&'static Directive> {
+    table.iter().find(|directive| directive.name.eq_ignore_ascii_case(name))
+}
+
+fn expected(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Text | Kind::ProcessManager => None,
+        Kind::Integer(_) | Kind::Priority => Some("a whole number"),
+        Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Some("a time such as 30s, 5m, 1h or 1d"),
+        Kind::Flag(_) => Some("yes or no"),
+        Kind::LogLevel => Some("debug, notice, warning, error or alert"),
+        Kind::Facility => Some("a facility such as daemon, user or local0"),
+        Kind::CoreLimit => Some("a number of bytes or unlimited"),
+    }
+}
+
+/// How many bytes must be put in, taken out or changed to get from one to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (line, have) in from.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (column, want) in to.bytes().enumerate() {
+            let change = diagonal + usize::from(have != want);
+            diagonal = row[column + 1];
+            row[column + 1] = change.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_are_recognised() {
+        let hint = |name, in_pool| for_entry(name, in_pool).unwrap_or_default();
+        assert_eq!(hint("pm.max_childs", true), "did you mean pm.max_children?");
+        assert_eq!(hint("listen_owner", true), "did you mean listen.owner?");
+        assert_eq!(hint("user", false), "user belongs into a pool's section");
+        assert_eq!(hint("Log_Level", true), "log_level belongs into [global]");
+        assert_eq!(
+            hint("request_terminate_timeout", true),
+            "request_terminate_timeout takes a time such as 30s, 5m, 1h or 1d"
+        );
+        assert_eq!(hint("memory_limit", true), "");
+        assert_eq!(hint(&"x".repeat(10_000), true), "");
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!([distance("", "ab"), distance("ab", ""), distance("ab", "ab")], [2, 2, 0]);
+        assert_eq!([distance("abc", "axc"), distance("abc", "ac"), distance("kitten", "sitting")], [1, 1, 3]);
+    }
+}

@@ -1,0 +1,87 @@
+//! PHP's values, looked at and set one word at a time.
+
+use std::ffi::CStr;
+
+use ext_php_rs::ffi::{_zval_struct__bindgen_ty_1 as TypeWord, zend_value};
+
+use super::ffi::{HashTable, zend_refcounted_h, zend_string, zval};
+
+const IS_FALSE: u32 = 2;
+const IS_TRUE: u32 = 3;
+const IS_ARRAY: u32 = 7;
+/// With the flags of a value that is counted and may be part of a cycle.
+const ARRAY: u32 = IS_ARRAY | 1 << 8 | 2 << 8;
+
+/// The type: the low byte of the type word.
+///
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn kind(value: *const zval) -> u32 {
+    // SAFETY: the caller's word.
+    let word = unsafe { (*value).u1 };
+    // SAFETY: plain numbers share the word.
+    let word = unsafe { word.type_info };
+    word & 0xff
+}
+
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn is_true(value: *const zval) -> bool {
+    // SAFETY: the caller's word.
+    unsafe { kind(value) == IS_TRUE }
+}
+
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn is_array(value: *const zval) -> bool {
+    // SAFETY: the caller's word.
+    unsafe { kind(value) == IS_ARRAY }
+}
+
+/// What the value points to; only compared, or used where the type says what it is.
+///
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
+    // SAFETY: the caller's word.
+    let content = unsafe { (*value).value };
+    // SAFETY: all pointers share the word, and a number is as good as one.
+    unsafe { content.ptr }.cast()
+}
+
+/// # Safety
+/// `value` must be null, or a live value that holds a string.
+pub(super) unsafe fn text<'a>(value: *const zval) -> Option<&'a CStr> {
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's word.
+    let string: *const zend_string = unsafe { pointer(value) };
+    // SAFETY: the caller's word.
+    let string = unsafe { string.as_ref() }?;
+    // SAFETY: Zend's strings end in a NUL byte.
+    Some(unsafe { CStr::from_ptr(string.val.as_ptr()) })
+}
+
+/// # Safety
+/// `value` must be writable.
+pub(super) unsafe fn set_bool(value: *mut zval, to: bool) {
+    let type_info = if to { IS_TRUE } else { IS_FALSE };
+    // SAFETY: the caller's word.
+    unsafe { (*value).u1 = TypeWord { type_info } };
+}
+
+/// # Safety
+/// `value` must be writable, `array` a live array whose reference it takes over.
+pub(super) unsafe fn set_array(value: *mut zval, array: *mut HashTable) {
+    // SAFETY: the caller's word.
+    unsafe { (*value).value = zend_value { arr: array } };
+    // SAFETY: the caller's word.
+    unsafe { (*value).u1 = TypeWord { type_info: ARRAY } };
+}
+
+/// The flags and the type of a counted thing.
+pub(super) fn counted_info(head: &zend_refcounted_h) -> u32 {
+    // SAFETY: a plain number.
+    unsafe { head.u.type_info }
+}

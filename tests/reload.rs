@@ -1,0 +1,224 @@
+//! SIGUSR2 under load: good reloads, broken ones, and what a client notices of them: nothing.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testkit::broken::{self, Fault};
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::http::Client;
+use testkit::load::{Job, Plan};
+use testkit::nginx::{Nginx, Upstream};
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::{Door, Target, say};
+use testkit::{Outcome, ensure, turn};
+
+#[test]
+fn storm_per_request() -> Outcome {
+    storm("reload::storm_per_request", Upstream::PerRequest)
+}
+
+#[test]
+fn storm_kept() -> Outcome {
+    storm("reload::storm_kept", Upstream::Kept(8))
+}
+
+/// 40 reloads in 20 s, two thirds of them to something broken, while 16 clients POST to a script of 20 ms.
+fn storm(name: &str, upstream: Upstream) -> Outcome {
+    let Some(target) = Target::find(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(8).own_prefix())?;
+    let faults = Faults::new(&target, &server)?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, upstream)?;
+    let load = Plan::clients(16).start(|_| poster(nginx.client(ms(15_000))));
+    let start = Instant::now();
+    for turn in 0..TURNS {
+        settle(&server, turn);
+        faults.arrange(&server, turn)?;
+        server.supervisor.signal(Signal::SIGUSR2);
+        sleep((start + ms(500) * (turn + 1)).saturating_duration_since(Instant::now()));
+    }
+    settle(&server, TURNS);
+    faults.repair(&server)?;
+    let (took, tally) = (start.elapsed(), load.stop());
+    let (done, refused) = (server.log.count(READY) - 1, server.log.count(REFUSED));
+    say(&format!("{name}: {done} reloads done, {refused} refused in {took:.1?}; {}", tally.summary()));
+    tally.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
+    ensure!(done == 14 && refused == 26, "of 14 good reloads {done} were done, of 26 broken ones {refused} refused");
+    server.reload()?;
+    server.stop()
+}
+
+const TURNS: u32 = 40;
+const READY: &str = "ready to handle connections";
+const REFUSED: &str = "reload refused";
+
+/// Waits until that many reloads have ended: files that change while one is under way would be another test.
+fn settle(server: &Server, turns: u32) {
+    let ended = || server.log.count(READY) + server.log.count(REFUSED) > turns as usize;
+    let _ = wait_until("the end of a reload", ms(5000), || ended() || !server.supervisor.lives());
+}
+
+fn poster(mut web: Client) -> Job {
+    Box::new(move || {
+        let text = web.post("/work.php?ms=20", b"some=thing")?.expect(200)?.text();
+        ensure!(text == "done", "{text}");
+        Ok(())
+    })
+}
+
+/// What the reloads of a storm find.
+struct Faults {
+    /// Files of the prefix, a good copy of each, and what stands in its place in a broken turn.
+    swaps: Vec<(PathBuf, PathBuf, PathBuf)>,
+}
+
+impl Faults {
+    fn new(target: &Target, server: &Server) -> Outcome<Self> {
+        let mut swaps = Vec::new();
+        if target.is_ours() {
+            let library = server.prefix.join("lib/cgi-fpm.so");
+            let good = target.prefix.join("lib/cgi-fpm.so");
+            for fault in Fault::ALL {
+                swaps.push((library.clone(), good.clone(), broken::library(&server.sandbox, &good, fault)?));
+            }
+        }
+        if target.door == Door::Patched {
+            let host = target.host_in(&server.prefix);
+            swaps.push((host, target.host_in(&target.prefix), broken::program(&server.sandbox)?));
+        }
+        Ok(Self { swaps })
+    }
+
+    /// A third good, a third with a broken configuration, a third with a broken file.
+    fn arrange(&self, server: &Server, turn: u32) -> Outcome {
+        self.repair(server)?;
+        match turn % 3 {
+            1 => server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf)),
+            2 => match self.swaps.get(turn as usize / 3 % self.swaps.len().max(1)) {
+                Some((path, _, bad)) => broken::replace(path, bad),
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    fn repair(&self, server: &Server) -> Outcome {
+        server.sandbox.put("fpm.conf", &server.conf)?;
+        self.swaps.iter().try_for_each(|(path, good, _)| broken::replace(path, good))
+    }
+}
+
+/// Nothing is left behind by 200 reloads: memory, fds and processes are those of the first twenty.
+#[test]
+fn quiet() -> Outcome {
+    let Some(target) = Target::find("reload::quiet") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(4))?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(4))?;
+    let load = Plan::clients(2).pause(ms(20)).start(|_| poster(nginx.client(ms(15_000))));
+    let start = Instant::now();
+    (0..20).try_for_each(|_| server.reload())?;
+    let early = Footprint::of(&server)?;
+    (0..180).try_for_each(|_| server.reload())?;
+    let late = Footprint::of(&server)?;
+    let took = start.elapsed() / 200;
+    let tally = load.stop();
+    say(&format!("reload::quiet: {took:.0?} a reload; {early:?}, then {late:?}; {}", tally.summary()));
+    tally.expect_no_failure()?;
+    ensure!(late.processes == early.processes && late.fds == early.fds, "not flat: {early:?}, then {late:?}");
+    ensure!(late.memory_kb <= early.memory_kb + 256, "memory grows: {early:?}, then {late:?}");
+    server.stop()
+}
+
+#[derive(Debug)]
+struct Footprint {
+    memory_kb: u64,
+    fds: usize,
+    processes: usize,
+}
+
+impl Footprint {
+    /// Of the supervisor, once the last generation has gone.
+    fn of(server: &Server) -> Outcome<Self> {
+        sleep(ms(300));
+        server.await_workers(4, ms(5000))?;
+        let supervisor = server.supervisor;
+        Ok(Self {
+            memory_kb: supervisor.anonymous_kb(),
+            fds: supervisor.fds().len(),
+            processes: supervisor.descendants().len(),
+        })
+    }
+}
+
+/// One request of 6 s in flight: it ends as it would have, and others don't wait for it.
+#[test]
+fn beside_a_long_request() -> Outcome {
+    let Some(target) = Target::find("reload::beside_a_long_request") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(2).global("process_control_timeout = 10s"))?;
+    let page = |name: &str, query: &str| Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query);
+    let (long, short) = (page("work.php", "ms=6000"), page("hello.php", ""));
+    let address = server.address.clone();
+    let in_flight = std::thread::spawn(move || ask_once(&address, &long, ms(15_000)));
+    sleep(ms(300));
+    let load = Plan::clients(1).pause(ms(5)).start(|_| asker(&server, &short, "hello"));
+    sleep(ms(300));
+    let reloads: Outcome<Vec<Duration>> = (0..2).map(|_| timed(|| server.reload())).collect();
+    let ended = in_flight.join().map_err(|_| "the client panicked")?;
+    let tally = load.stop();
+    say(&format!("reload::beside_a_long_request: reloads took {reloads:.0?}; others: {}", tally.summary()));
+    tally.expect_no_failure()?;
+    ensure!(tally.worst() <= bar(ms(100)), "somebody waited {:?}", tally.worst());
+    let ended = ended?;
+    ensure!(ended == "done", "the long request: {ended}");
+    reloads?;
+    server.stop()
+}
+
+fn timed(act: impl FnOnce() -> Outcome) -> Outcome<Duration> {
+    let start = Instant::now();
+    act()?;
+    Ok(start.elapsed())
+}
+
+/// A client that asks over a connection of its own each time.
+fn asker(server: &Server, request: &Request, wanted: &'static str) -> Job {
+    let (address, request) = (server.address.clone(), request.clone());
+    Box::new(move || {
+        let body = ask_once(&address, &request, ms(15_000))?;
+        ensure!(body == wanted, "{body} in place of {wanted}");
+        Ok(())
+    })
+}
+
+/// Once a reload is done nobody meets old code, also on connections that are older than the reload.
+#[test]
+fn new_code_at_once() -> Outcome {
+    let Some(target) = Target::find("reload::new_code_at_once") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(4).ini("opcache.validate_timestamps = 0"))?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
+    let busy = Plan::clients(3).start(|_| poster(nginx.client(ms(15_000))));
+    for version in 1..=5 {
+        let mut web = nginx.client(ms(10_000));
+        let wanted = format!("v{version}");
+        for _ in 0..100 {
+            let kept = web.get("/version.php")?.expect(200)?.text();
+            let new = ask_once(&server.address, &Request::get(&server.sandbox.page("version.php")), ms(10_000))?;
+            ensure!(kept == wanted && new == wanted, "{kept} and {new} in place of {wanted}");
+        }
+        fs::write(server.sandbox.page("version.php"), format!("<?php echo 'v{}';\n", version + 1))?;
+        let stale = web.get("/version.php")?.expect(200)?.text();
+        ensure!(stale == wanted, "{stale}: the code isn't cached, so this test shows nothing");
+        server.reload()?;
+    }
+    busy.stop().expect_no_failure()?;
+    server.stop()
+}

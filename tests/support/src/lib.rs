@@ -1,0 +1,31 @@
+//! What the process tests and the bench share: private servers, clients, `/proc`. Knows PHP only from outside.
+#![forbid(unsafe_code)]
+
+pub mod apache;
+pub mod broken;
+pub mod clock;
+pub mod fastcgi;
+pub mod http;
+pub mod load;
+pub mod log;
+pub mod nginx;
+pub mod process;
+pub mod sandbox;
+pub mod server;
+pub mod setup;
+pub mod stream;
+pub mod target;
+pub mod turn;
+
+/// What a test or helper gives back; any failure is told in words.
+pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Fails the test with a text unless the condition holds: `assert!` for code that returns `Outcome`.
+#[macro_export]
+macro_rules! ensure {
+    ($condition:expr, $($text:tt)+) => {
+        if !$condition {
+            return Err(format!($($text)+).into());
+        }
+    };
+}

@@ -1,0 +1,86 @@
+//! Reading a server's log while it grows.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+use crate::clock::ms;
+
+/// A log file.
+#[derive(Debug, Clone)]
+pub struct Log {
+    path: PathBuf,
+}
+
+/// A place in a log: what comes later is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(usize);
+
+impl Log {
+    /// The log at that path; it need not exist yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    /// All of it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.path).unwrap_or_default()).into_owned()
+    }
+
+    /// Its present end.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark(fs::metadata(&self.path).map_or(0, |data| usize::try_from(data.len()).unwrap_or(usize::MAX)))
+    }
+
+    /// What was written behind the mark.
+    #[must_use]
+    pub fn since(&self, mark: Mark) -> String {
+        let bytes = fs::read(&self.path).unwrap_or_default();
+        String::from_utf8_lossy(bytes.get(mark.0..).unwrap_or_default()).into_owned()
+    }
+
+    /// Waits until these texts stand behind the mark, in this order.
+    ///
+    /// # Errors
+    /// When they don't within the limit; says what stands there.
+    pub fn wait_for(&self, mark: Mark, texts: &[&str], limit: Duration) -> Outcome {
+        let start = Instant::now();
+        loop {
+            let seen = self.since(mark);
+            if in_order(&seen, texts) {
+                return Ok(());
+            }
+            crate::ensure!(start.elapsed() < limit, "not in the log within {limit:?}: {texts:?}; there is:\n{seen}");
+            std::thread::sleep(ms(1));
+        }
+    }
+
+    /// How many lines have the text.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// The last lines, long ones cut.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> String {
+        let text = self.text();
+        let lines: Vec<String> = text.lines().map(|line| format!("{line:.300}")).collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+}
+
+fn in_order(text: &str, wanted: &[&str]) -> bool {
+    let mut rest = text;
+    wanted.iter().all(|one| match rest.split_once(one) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}

@@ -1,0 +1,155 @@
+//! Processes as `/proc` shows them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::Outcome;
+use crate::clock::{ms, wait_until};
+
+/// A process: its id and when it started, so that a later one of the same id isn't taken for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Process {
+    /// The id.
+    pub pid: i32,
+    started: u64,
+}
+
+/// What `/proc/PID/stat` says, as far as it is used here.
+#[derive(Debug, Clone, Copy)]
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+    started: u64,
+}
+
+impl Process {
+    /// The process of that id, if there is one that lives.
+    #[must_use]
+    pub fn find(pid: i32) -> Option<Self> {
+        let stat = stat(pid)?;
+        (stat.state != 'Z').then_some(Self { pid, started: stat.started })
+    }
+
+    /// Whether it still lives (a zombie doesn't).
+    #[must_use]
+    pub fn lives(self) -> bool {
+        Self::find(self.pid) == Some(self)
+    }
+
+    /// Sends a signal, unless it has gone.
+    pub fn signal(self, signal: Signal) {
+        if self.lives() {
+            let _ = kill(Pid::from_raw(self.pid), signal);
+        }
+    }
+
+    /// Its title: the command line, blanks between the words.
+    #[must_use]
+    pub fn title(self) -> String {
+        let raw = fs::read(format!("/proc/{}/cmdline", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&raw).replace('\0', " ").trim_end().to_owned()
+    }
+
+    /// Its parent's id.
+    #[must_use]
+    pub fn parent(self) -> i32 {
+        stat(self.pid).map_or(0, |stat| stat.parent)
+    }
+
+    /// Its living children.
+    #[must_use]
+    pub fn children(self) -> Vec<Self> {
+        all().into_iter().filter(|(_, stat)| stat.parent == self.pid).map(|(process, _)| process).collect()
+    }
+
+    /// Its living descendants.
+    #[must_use]
+    pub fn descendants(self) -> Vec<Self> {
+        let all = all();
+        let mut found = vec![self];
+        let mut next = 0;
+        while let Some(parent) = found.get(next).copied() {
+            found.extend(all.iter().filter(|(_, stat)| stat.parent == parent.pid).map(|(process, _)| *process));
+            next += 1;
+        }
+        found.split_off(1)
+    }
+
+    /// A field of `/proc/PID/status`, its words.
+    #[must_use]
+    pub fn status(self, field: &str) -> Vec<String> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// Anonymous memory in use, in kB.
+    #[must_use]
+    pub fn anonymous_kb(self) -> u64 {
+        self.status("RssAnon").first().and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    /// Its open fds and what they point to.
+    #[must_use]
+    pub fn fds(self) -> BTreeMap<i32, String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        let named = entries.filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            Some((number, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+        });
+        named.collect()
+    }
+
+    /// CPU time of all its threads: from schedstat, which counts nanoseconds where stat has ticks of 10 ms.
+    #[must_use]
+    pub fn cpu(self) -> Duration {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        let texts = threads.filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok());
+        let spent: Option<u64> = texts.map(|text| text.split(' ').next()?.parse::<u64>().ok()).sum();
+        Duration::from_nanos(spent.unwrap_or(0))
+    }
+}
+
+/// The living processes of a process group: whoever was started by a server, also when its parent has gone.
+#[must_use]
+pub fn of_group(group: i32) -> Vec<Process> {
+    all().into_iter().filter(|(_, stat)| stat.group == group).map(|(process, _)| process).collect()
+}
+
+/// Kills whatever still lives and waits until it has gone.
+///
+/// # Errors
+/// When something outlives SIGKILL by 5 s.
+pub fn end_all(mut processes: impl FnMut() -> Vec<Process>) -> Outcome {
+    wait_until("the end of killed processes", ms(5000), || {
+        let living: Vec<_> = processes().into_iter().filter(|process| process.lives()).collect();
+        living.iter().for_each(|process| process.signal(Signal::SIGKILL));
+        living.is_empty()
+    })?;
+    Ok(())
+}
+
+fn all() -> Vec<(Process, Stat)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let known = pids.filter_map(|pid| Some((pid, stat(pid)?)));
+    let living = known.filter(|(_, stat)| stat.state != 'Z');
+    living.map(|(pid, stat)| (Process { pid, started: stat.started }, stat)).collect()
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let words: Vec<&str> = rest.split(' ').collect();
+    Some(Stat {
+        state: words.first()?.chars().next()?,
+        parent: words.get(1)?.parse().ok()?,
+        group: words.get(2)?.parse().ok()?,
+        started: words.get(19)?.parse().ok()?,
+    })
+}

@@ -1,0 +1,190 @@
+//! A private server in the foreground: started, signalled, looked at, and ended with all that it started.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::clock::{ms, wait_until};
+use crate::log::Log;
+use crate::process::{self, Process};
+use crate::sandbox::{Sandbox, free_port};
+use crate::setup::{Listen, Setup};
+use crate::stream::Address;
+use crate::target::{Target, say};
+use crate::{Outcome, ensure};
+
+const READY: &str = "ready to handle connections";
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its directory.
+    pub sandbox: Sandbox,
+    /// Where it listens.
+    pub address: Address,
+    /// The prefix that it runs from.
+    pub prefix: PathBuf,
+    /// Its error_log.
+    pub log: Log,
+    /// Its configuration as started.
+    pub conf: String,
+    /// The supervisor.
+    pub supervisor: Process,
+    child: Child,
+    ended: bool,
+}
+
+impl Server {
+    /// Starts one and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it doesn't come up within 15 s.
+    pub fn start(target: &Target, setup: &Setup) -> Outcome<Self> {
+        Self::start_in(Sandbox::new()?, target, setup)
+    }
+
+    /// As `start`, in a sandbox that was prepared.
+    ///
+    /// # Errors
+    /// When it doesn't come up within 15 s.
+    pub fn start_in(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
+        let address = match setup.listen {
+            Listen::Unix => Address::Unix(sandbox.file("fpm.sock")),
+            Listen::Tcp => Address::Tcp(([127, 0, 0, 1], free_port()?).into()),
+        };
+        let conf = setup.conf(sandbox.path(), &address);
+        sandbox.put("fpm.conf", &conf)?;
+        sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
+        let prefix = if setup.own_prefix { copy_prefix(target, &sandbox)? } else { target.prefix.clone() };
+        let child = command(target, &prefix, &sandbox)?.spawn()?;
+        let pid = i32::try_from(child.id())?;
+        let supervisor = Process::find(pid).ok_or("the server ended at once")?;
+        let log = Log::new(&sandbox.file("fpm.log"));
+        let mut server = Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false };
+        server.await_ready()?;
+        Ok(server)
+    }
+
+    fn await_ready(&mut self) -> Outcome {
+        let (log, supervisor) = (self.log.clone(), self.supervisor);
+        wait_until("the server is ready", ms(15_000), || log.count(READY) > 0 || !supervisor.lives())?;
+        ensure!(self.supervisor.lives(), "the server ended while starting: {}", self.last_words());
+        self.address.connect(ms(1000))?;
+        Ok(())
+    }
+
+    /// Reloads (SIGUSR2) and waits until the log says that it is done.
+    ///
+    /// # Errors
+    /// When it isn't within 20 s.
+    pub fn reload(&self) -> Outcome {
+        let mark = self.log.mark();
+        self.supervisor.signal(Signal::SIGUSR2);
+        self.log.wait_for(mark, &["Reloading in progress", READY], ms(20_000))
+    }
+
+    /// The workers of the pool, of all generations.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Process> {
+        self.supervisor.descendants().into_iter().filter(|process| is_worker(*process)).collect()
+    }
+
+    /// The zygotes; php-fpm has none.
+    #[must_use]
+    pub fn zygotes(&self) -> Vec<Process> {
+        self.supervisor.children().into_iter().filter(|process| !is_worker(*process)).collect()
+    }
+
+    /// Waits until the pool has that many workers.
+    ///
+    /// # Errors
+    /// When it hasn't within the limit.
+    pub fn await_workers(&self, count: usize, limit: Duration) -> Outcome<Duration> {
+        wait_until(&format!("{count} workers"), limit, || self.workers().len() == count)
+    }
+
+    /// What it wrote to stdout and stderr.
+    #[must_use]
+    pub fn stdio(&self) -> String {
+        Log::new(&self.sandbox.file("stdio")).text()
+    }
+
+    /// Ends it by SIGTERM; nothing may survive, nobody may hold its socket.
+    ///
+    /// # Errors
+    /// When it takes more than 10 s or leaves something.
+    pub fn stop(mut self) -> Outcome {
+        self.supervisor.signal(Signal::SIGTERM);
+        self.await_end(ms(10_000))?;
+        self.ended = true;
+        Ok(())
+    }
+
+    /// Waits until the supervisor and all that it started have ended.
+    ///
+    /// # Errors
+    /// When something lives longer.
+    pub fn await_end(&mut self, limit: Duration) -> Outcome {
+        let ended = wait_until("the end of the server", limit, || {
+            matches!(self.child.try_wait(), Ok(Some(_))) && self.remaining().is_empty()
+        });
+        let left: Vec<String> = self.remaining().iter().map(|process| process.title()).collect();
+        ended.map_err(|_| format!("{limit:?} after its end there still are: {left:?}"))?;
+        Ok(())
+    }
+
+    /// Its processes that live, with or without parents: they share the process group.
+    #[must_use]
+    pub fn remaining(&self) -> Vec<Process> {
+        let mut found = process::of_group(self.supervisor.pid);
+        found.extend(self.supervisor.descendants());
+        found
+    }
+
+    fn last_words(&self) -> String {
+        format!("{}\n{}", self.log.tail(6), Log::new(&self.sandbox.file("stdio")).tail(3))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.ended {
+            say(&format!("-- the server's last lines --\n{}", self.last_words()));
+        }
+        let tree = self.supervisor.descendants();
+        let _ = process::end_all(|| [tree.clone(), self.remaining()].concat());
+        let _ = self.child.wait();
+    }
+}
+
+/// Whether it serves a pool, by its title.
+#[must_use]
+pub fn is_worker(process: Process) -> bool {
+    process.title().starts_with("php-fpm: pool ")
+}
+
+fn command(target: &Target, prefix: &std::path::Path, sandbox: &Sandbox) -> Outcome<Command> {
+    let output = File::create(sandbox.file("stdio"))?;
+    let mut command = Command::new(target.program_in(prefix));
+    command.arg("-F").arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
+    command.envs(target.environment()).current_dir(sandbox.path()).process_group(0);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    Ok(command)
+}
+
+/// What a server runs from, without PHP's sources, headers and libraries.
+fn copy_prefix(target: &Target, sandbox: &Sandbox) -> Outcome<PathBuf> {
+    let copy = sandbox.file("prefix");
+    for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {
+        let (from, to) = (target.prefix.join(name), copy.join(name));
+        if from.exists() {
+            fs::create_dir_all(to.parent().ok_or("no parent")?)?;
+            fs::copy(from, to)?;
+        }
+    }
+    Ok(copy)
+}

@@ -1,0 +1,119 @@
+//! What a test wants of a server: its php-fpm.conf and php.ini.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::stream::Address;
+use crate::target::{Target, web_user};
+
+/// How the pool listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Listen {
+    /// A socket in the sandbox.
+    #[default]
+    Unix,
+    /// A free port of 127.0.0.1.
+    Tcp,
+}
+
+/// A server with one static pool, `www`.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// How it listens.
+    pub listen: Listen,
+    /// `pm.max_children`.
+    pub workers: u32,
+    /// Further lines of `[global]`.
+    pub global: Vec<String>,
+    /// Further lines of the pool.
+    pub pool: Vec<String>,
+    /// Further lines of php.ini.
+    pub ini: Vec<String>,
+    /// Whether it runs from a copy of the prefix, whose files the test replaces.
+    pub own_prefix: bool,
+}
+
+impl Setup {
+    /// That many workers on a unix socket.
+    #[must_use]
+    pub fn new(workers: u32) -> Self {
+        Self { listen: Listen::Unix, workers, global: Vec::new(), pool: Vec::new(), ini: Vec::new(), own_prefix: false }
+    }
+
+    /// On a port in place of a path.
+    #[must_use]
+    pub fn listen(mut self, listen: Listen) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// With a line in `[global]`.
+    #[must_use]
+    pub fn global(mut self, line: &str) -> Self {
+        self.global.push(line.to_owned());
+        self
+    }
+
+    /// With a line in the pool.
+    #[must_use]
+    pub fn pool(mut self, line: &str) -> Self {
+        self.pool.push(line.to_owned());
+        self
+    }
+
+    /// With a line in php.ini.
+    #[must_use]
+    pub fn ini(mut self, line: &str) -> Self {
+        self.ini.push(line.to_owned());
+        self
+    }
+
+    /// From a copy of the prefix.
+    #[must_use]
+    pub fn own_prefix(mut self) -> Self {
+        self.own_prefix = true;
+        self
+    }
+
+    /// The php-fpm.conf.
+    #[must_use]
+    pub fn conf(&self, dir: &Path, address: &Address) -> String {
+        let dir = dir.display();
+        let mut text = format!("[global]\npid = {dir}/fpm.pid\nerror_log = {dir}/fpm.log\n");
+        append(&mut text, &self.global);
+        text.push_str("[www]\npm = static\n");
+        let _ = writeln!(text, "pm.max_children = {}", self.workers);
+        match address {
+            Address::Unix(path) => writeln!(text, "listen = {}", path.display()),
+            Address::Tcp(addr) => writeln!(text, "listen = {addr}"),
+        }
+        .unwrap_or_default();
+        if let Some(user) = web_user() {
+            let _ = writeln!(text, "user = {user}\ngroup = {user}\nlisten.owner = {user}\nlisten.group = {user}");
+        }
+        append(&mut text, &self.pool);
+        text
+    }
+
+    /// The php.ini.
+    #[must_use]
+    pub fn php_ini(&self, target: &Target, dir: &Path) -> String {
+        let mut text = String::new();
+        if target.opcache_by_hand() {
+            text.push_str("zend_extension = opcache\n");
+        }
+        // Otherwise what was written in the last two seconds isn't cached.
+        text.push_str("opcache.file_update_protection = 0\n");
+        let dir = dir.display();
+        let _ = writeln!(text, "session.save_path = {dir}/sessions\nupload_tmp_dir = {dir}/out");
+        text.push_str("display_errors = 0\nlog_errors = 1\nupload_max_filesize = 16M\npost_max_size = 20M\n");
+        append(&mut text, &self.ini);
+        text
+    }
+}
+
+fn append(text: &mut String, lines: &[String]) {
+    for line in lines {
+        let _ = writeln!(text, "{line}");
+    }
+}

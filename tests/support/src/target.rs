@@ -1,0 +1,138 @@
+//! The server under test, chosen by the environment.
+//!
+//! `CGI_FPM_PREFIX` names a built prefix; `CGI_FPM_DOOR` is `patched` (the default), `stock` (Debian's php-cgi by
+//! LD_PRELOAD) or `php-fpm`: the stock php-fpm of the same build in place of ours, to see what it does in a test.
+
+use std::env;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+/// The way into the program under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Our php-cgi.
+    Patched,
+    /// Debian's php-cgi with our library preloaded.
+    Stock,
+    /// Not ours at all: php-fpm, for comparison.
+    PhpFpm,
+}
+
+/// A built prefix and the door to use.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The prefix.
+    pub prefix: PathBuf,
+    /// The door.
+    pub door: Door,
+}
+
+impl Target {
+    /// The target of this run. None, with one line that says so, where nothing was built; with `CI=true` that is an error.
+    ///
+    /// # Panics
+    /// With `CI=true` and no target, and when the environment names something that isn't there.
+    #[must_use]
+    pub fn find(test: &str) -> Option<Self> {
+        let Some(prefix) = env::var_os("CGI_FPM_PREFIX") else {
+            assert!(env::var("CI").as_deref() != Ok("true"), "{test}: CGI_FPM_PREFIX isn't set");
+            say(&format!("skipped {test}: CGI_FPM_PREFIX isn't set (make test sets it)"));
+            return None;
+        };
+        let door = match env::var("CGI_FPM_DOOR").as_deref() {
+            Ok("stock") => Door::Stock,
+            Ok("php-fpm") => Door::PhpFpm,
+            Ok("patched") | Err(_) => Door::Patched,
+            Ok(other) => panic!("CGI_FPM_DOOR={other}: patched, stock or php-fpm"),
+        };
+        let target = Self { prefix: PathBuf::from(prefix), door };
+        assert!(target.program().exists(), "{} is missing", target.program().display());
+        Some(target)
+    }
+
+    /// As `find`, for tests of what php-fpm hasn't.
+    #[must_use]
+    pub fn find_ours(test: &str) -> Option<Self> {
+        let target = Self::find(test)?;
+        if target.is_ours() {
+            return Some(target);
+        }
+        say(&format!("skipped {test}: not for php-fpm"));
+        None
+    }
+
+    /// As `find`, for tests that need root.
+    #[must_use]
+    pub fn find_as_root(test: &str) -> Option<Self> {
+        let target = Self::find(test)?;
+        if as_root() {
+            return Some(target);
+        }
+        say(&format!("skipped {test}: needs root"));
+        None
+    }
+
+    /// Whether the server is ours.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.door != Door::PhpFpm
+    }
+
+    /// The program to start.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.program_in(&self.prefix)
+    }
+
+    /// The program to start of a copy of the prefix.
+    #[must_use]
+    pub fn program_in(&self, prefix: &Path) -> PathBuf {
+        prefix.join(if self.is_ours() { "sbin/php-fpm" } else { "libexec/php-fpm-stock" })
+    }
+
+    /// The host that the library is loaded into, of a copy of the prefix.
+    #[must_use]
+    pub fn host_in(&self, prefix: &Path) -> PathBuf {
+        if self.door == Door::Stock { PathBuf::from(DEBIAN_CGI) } else { prefix.join("bin/php-cgi") }
+    }
+
+    /// What the environment must have for this door.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, &'static str)> {
+        if self.door == Door::Stock { vec![("PHP_CGI", DEBIAN_CGI)] } else { Vec::new() }
+    }
+
+    /// Whether the php.ini must load opcache itself: Debian's conf.d does it.
+    #[must_use]
+    pub fn opcache_by_hand(&self) -> bool {
+        let real = self.program().canonicalize().unwrap_or_default();
+        self.door != Door::Stock && !real.starts_with("/usr")
+    }
+}
+
+const DEBIAN_CGI: &str = "/usr/bin/php-cgi8.2";
+
+/// Whether the tests run as root.
+#[must_use]
+pub fn as_root() -> bool {
+    Uid::effective().is_root()
+}
+
+/// The user of pools and web servers: root's tests use Debian's www-data, others stay who they are.
+#[must_use]
+pub fn web_user() -> Option<&'static str> {
+    as_root().then_some("www-data")
+}
+
+/// Whether the full counts are asked for (`CGI_FPM_FULL=1`).
+#[must_use]
+pub fn full() -> bool {
+    env::var("CGI_FPM_FULL").as_deref() == Ok("1")
+}
+
+/// One line past the capture of the test harness.
+pub fn say(line: &str) {
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
