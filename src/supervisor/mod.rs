@@ -15,6 +15,7 @@ mod output;
 mod poller;
 mod reload;
 mod resolve;
+mod resume;
 mod runtime;
 mod sockets;
 mod state;
@@ -22,8 +23,9 @@ mod state;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
-pub use boot::{load_options, resume, say, start};
+pub use boot::{load_options, say, start};
 pub use check::run as check;
+pub use resume::resume;
 
 use crate::cli::Options;
 use crate::config::Config;

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod children;
+mod connections;
 mod event_loop;
 mod fork;
 mod parking;

@@ -1,6 +1,8 @@
 //! Whole lives of fleets, without a process.
 
 use super::*;
+use crate::sys::clock::Millis;
+use crate::sys::process::Exit;
 
 const NOBODY_BUSY: &dyn Fn(WorkerKey) -> bool = &|_| false;
 

@@ -1,0 +1,104 @@
+//! Behind the exec of a reload: a new image takes over from the former one, and starts the next generation.
+
+use std::collections::{HashMap, VecDeque};
+use std::os::fd::{OwnedFd, RawFd};
+
+use super::Supervisor;
+use super::adopt::{self, Adopted};
+use super::boot::{load_config, load_options, millis, open_log};
+use super::output::Source;
+use super::poller::Poller;
+use super::reload::Reload;
+use super::state::State;
+use crate::cli::{ExitCode, Options};
+use crate::host::Host;
+use crate::log;
+use crate::sys::{fd, shared, title};
+
+/// Takes over, then starts the next generation. If that can't be, the present one serves on.
+#[must_use]
+pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
+    let read = fd::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
+    let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
+    let (state, adopted) = match state.and_then(|s| adopted(&s).map(|a| (s, a))) {
+        Ok(both) => both,
+        Err(e) => {
+            log::error(format!("can't carry on from the former supervisor's state: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    host.program.clone_from(&state.program);
+    let Adopted { sockets, runtimes, outputs } = adopted;
+    let poller = match Poller::new() {
+        Ok(poller) => poller,
+        Err(e) => {
+            log::error(format!("the supervisor can't wait for events: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    let mut supervisor = Supervisor {
+        host,
+        options,
+        config: state.config,
+        fleet: state.fleet,
+        runtimes,
+        sockets,
+        poller,
+        outputs: HashMap::new(),
+        silent: Vec::new(),
+        reload: Reload::default(),
+        starter: None,
+        nofile: state.nofile,
+        pending: VecDeque::new(),
+        exit: None,
+    };
+    supervisor.carry_on(outputs);
+    supervisor.run()
+}
+
+fn adopted(state: &State) -> Result<Adopted, String> {
+    let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
+    log::set_level(state.config.global.log_level);
+    if let Some(fd) = log {
+        log::replace_descriptor(fd);
+    }
+    state.validate()?;
+    adopt::adopt(state).map_err(|e| e.to_string())
+}
+
+impl Supervisor {
+    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Source)>) {
+        fd::close_on_exec_from(3);
+        for (pipe, source) in outputs {
+            self.add_output(pipe, source);
+        }
+        for key in self.zygote_keys() {
+            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
+                && let Err(e) = self.poller.add_zygote(&zygote.channel, key)
+            {
+                log::error(format!("unable to watch a zygote: {e}"));
+            }
+        }
+        self.catch_up();
+        title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
+        if let Err(line) = self.next_generation() {
+            log::error(format!("reload failed: {line}; the present generation serves on"));
+        }
+        log::notice(format!("fpm is running, pid {}", std::process::id()));
+    }
+
+    fn next_generation(&mut self) -> Result<(), String> {
+        let load = load_options(&self.host, &self.options);
+        let before = self.config.clone();
+        self.config =
+            load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
+        if let Some(sink) = open_log(&self.config.global, &self.options)? {
+            log::set_sink(sink, false);
+        }
+        self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
+        self.begin_generation(&load).inspect_err(|_| {
+            self.config = before;
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! The ways of connections through a zygote: from workers' queues and predecessors' links, to be kept or sent on.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::sys::epoll::{EpollEvent, EpollFlags};
+
+use super::Pool;
+use super::event_loop::Zygote;
+use super::parking::Destinations;
+use super::token::Token;
+use crate::sys::clock;
+use crate::worker::links::{self, Kind, Parcel, Taken};
+
+/// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
+const RESERVE: u64 = 64;
+/// Connections taken from one queue before others get their turn.
+pub(super) const TURN: usize = 64;
+
+impl Destinations for [Pool] {
+    fn send(&self, pool: usize, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
+        let Some(p) = self.get(pool) else { return Ok(()) };
+        match &p.successor {
+            Some(successor) => links::send(successor, fd, kind),
+            None => links::send(&p.queue.0, fd, kind),
+        }
+    }
+
+    fn moves_on(&self, pool: usize) -> bool {
+        self.get(pool).is_some_and(|p| p.successor.is_some())
+    }
+}
+
+impl Zygote {
+    /// Everything that is still under way to this zygote, or to workers that it no longer has.
+    pub(super) fn sweep(&mut self) {
+        for pool in (0..self.pools.len()).filter_map(|pool| u32::try_from(pool).ok()) {
+            self.take_links(pool);
+            self.take_queued(pool, |p| p.park.1.as_fd(), usize::MAX);
+            self.take_queued(pool, |p| p.queue.1.as_fd(), usize::MAX);
+        }
+    }
+
+    /// Takes up to `most` connections out of one of the pool's queues.
+    pub(super) fn take_queued(&mut self, pool: u32, queue: fn(&Pool) -> BorrowedFd<'_>, most: usize) {
+        let Some(index) = usize::try_from(pool).ok().filter(|i| *i < self.pools.len()) else { return };
+        let now = clock::now();
+        for _ in 0..most {
+            self.make_room();
+            match links::take(queue(&self.pools[index])) {
+                Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                Taken::Parcel(Parcel::Look) => {}
+                Taken::Nothing | Taken::Gone => return,
+            }
+        }
+    }
+
+    fn keep(&mut self, now: clock::Millis, pool: usize, fd: OwnedFd, kind: Kind) {
+        if self.pools.as_slice().moves_on(pool) {
+            self.parking.forward(pool, fd, kind, self.pools.as_slice());
+        } else {
+            self.parking.add(&self.epoll, now, pool, fd, kind);
+        }
+    }
+
+    fn make_room(&mut self) {
+        let most = usize::try_from(self.nofile.0.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
+        while self.parking.len() + 8 * self.pools.len() >= most {
+            let before = self.parking.len();
+            self.parking.shed(&self.epoll);
+            if self.parking.len() == before {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn take_links(&mut self, pool: u32) {
+        let Ok(index) = usize::try_from(pool) else { return };
+        let now = clock::now();
+        for link in std::mem::take(&mut self.pools[index].links) {
+            let open = loop {
+                self.make_room();
+                match links::take(link.as_fd()) {
+                    Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                    Taken::Parcel(Parcel::Look) => {}
+                    Taken::Nothing => break true,
+                    Taken::Gone => break false,
+                }
+            };
+            if open {
+                self.pools[index].links.push(link);
+            } else {
+                let _ = self.epoll.delete(&link);
+            }
+        }
+    }
+
+    pub(super) fn adopt_links(&mut self, pool: usize, fds: Vec<OwnedFd>) {
+        let Ok(token) = u32::try_from(pool) else { return };
+        if pool >= self.pools.len() {
+            return;
+        }
+        for fd in fds {
+            if self.watch(&fd, Token::Link(token)).is_ok() {
+                self.pools[pool].links.push(fd);
+            }
+        }
+    }
+
+    pub(super) fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
+        for (pool, fd) in pools.iter().zip(fds) {
+            let Some(p) = self.pools.get_mut(*pool) else { continue };
+            p.successor = Some(fd);
+            // What waits for this pool's workers goes on as well: they take nothing more.
+            if let Ok(token) = u32::try_from(*pool) {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, Token::Queue(token).pack());
+                let _ = self.epoll.add(&p.queue.1, event);
+            }
+        }
+        self.parking.move_on(&self.epoll, self.pools.as_slice());
+    }
+}
