@@ -73,7 +73,7 @@ long_step() {
 	kill "$step_ticker" 2>/dev/null || :
 	wait "$step_ticker" 2>/dev/null || :
 	if [ "$step_status" != 0 ]; then
-		tail -n 30 "$step_log" >&2
+		tail -n 30 "$step_log" | cut -c 1-300 >&2
 		die "$step_what failed with status $step_status, see $step_log"
 	fi
 }

@@ -37,6 +37,10 @@ impl Engine for Stub {
         Served::Ready
     }
 
+    fn powered_by(&self) -> Option<String> {
+        None
+    }
+
     fn describe(&mut self, _topic: Topic, _options: &EngineOptions) -> Result<(), EngineError> {
         Ok(())
     }
@@ -49,6 +53,7 @@ fn main() -> std::process::ExitCode {
     let host = Host {
         program: std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| PathBuf::from(&args[0])),
         door: Door::Patched,
+        library: PathBuf::new(),
         args,
         php_version: "8.2.0".to_owned(),
         php_prefix: "/usr".into(),

@@ -65,6 +65,9 @@ pub trait Engine {
     /// In a worker, per request: parameters are complete; reads the body, writes the answer, ends the exchange.
     fn serve(&mut self, exchange: &mut Exchange) -> Served;
 
+    /// What `X-Powered-By` says of it, if it may be told (`expose_php`).
+    fn powered_by(&self) -> Option<String>;
+
     /// For the command line: starts, prints to stdout, stops.
     ///
     /// # Errors

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use crate::engine::EngineOptions;
 
 /// How the library came in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// The patched php-cgi loaded it.
     Patched,
-    /// LD_PRELOAD put this file into a stock php-cgi.
-    Preload(PathBuf),
+    /// LD_PRELOAD put it into a stock php-cgi.
+    Preload,
 }
 
 /// What is known of the host before PHP starts.
@@ -22,6 +22,8 @@ pub struct Host {
     pub program: PathBuf,
     /// The way in.
     pub door: Door,
+    /// The file that this library was loaded from.
+    pub library: PathBuf,
     /// The arguments, the program's name first.
     pub args: Vec<OsString>,
     /// `8.2.32`.
@@ -79,8 +81,10 @@ impl Host {
     /// `LD_PRELOAD` for starting the program again, with what else was in there; nothing for the patched door.
     #[must_use]
     pub fn preload(&self) -> Option<OsString> {
-        let Door::Preload(library) = &self.door else { return None };
-        let mut list = library.clone().into_os_string();
+        if self.door == Door::Patched {
+            return None;
+        }
+        let mut list = self.library.clone().into_os_string();
         if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|o| !o.is_empty()) {
             list.push(":");
             list.push(others);
@@ -94,7 +98,7 @@ impl Host {
 pub fn without_library(list: &str, library: &Path) -> Option<String> {
     let same =
         |entry: &str| std::fs::canonicalize(entry).is_ok_and(|e| std::fs::canonicalize(library).is_ok_and(|l| e == l));
-    let entries = list.split([':', ' ']).filter(|e| !e.is_empty() && !(Path::new(e) == library || same(e)));
+    let entries = list.split([':', ' ']).filter(|e| !(e.is_empty() || Path::new(e) == library || same(e)));
     let rest: Vec<&str> = entries.collect();
     (!rest.is_empty()).then(|| rest.join(":"))
 }

@@ -114,7 +114,8 @@ fn check(name: &str, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome 
     ensure!(tally.failures.len() <= kills.len() + kills.len() / 20, "{} kills; {}", kills.len(), tally.summary());
     for failure in &tally.failures {
         let in_flight = |kill: &Kill| failure.start <= *kill.end() + grace && *kill.start() <= failure.end;
-        let last = kills.iter().filter(|kill| *kill.end() < failure.start).map(|kill| failure.start - *kill.end()).min();
+        let last =
+            kills.iter().filter(|kill| *kill.end() < failure.start).map(|kill| failure.start - *kill.end()).min();
         let took = failure.end - failure.start;
         ensure!(kills.iter().any(in_flight), "sent {last:?} after a kill, failed after {took:?}: {}", failure.what);
     }

@@ -8,6 +8,7 @@ use super::ffi::{
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
 use super::{value, variables};
+use crate::worker::exchange::Stage;
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
@@ -70,7 +71,10 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
         unsafe { php_output_end_all() };
         // SAFETY: as above.
         unsafe { php_header() };
-        with(|context| context.exchange().is_some_and(crate::worker::exchange::Exchange::finish));
+        with(|context| {
+            context.finish();
+            context.exchange().map(|exchange| exchange.stage(Stage::Finishing))
+        });
     }
     // SAFETY: Zend passes a place for the result.
     unsafe { value::set_bool(result, open) };

@@ -1,12 +1,12 @@
 //! Whether the program around us is the PHP that we were built for.
 
-use std::ffi::CStr;
 use std::sync::OnceLock;
 
 use super::ffi::{Host, ZEND_DEBUG, ZEND_MODULE_API_NO};
 use super::symbols::lookup;
 
 static HOST: OnceLock<Host> = OnceLock::new();
+static VERSION: OnceLock<String> = OnceLock::new();
 
 /// `major.minor.release` of the PHP whose headers we were built with.
 pub(super) const BUILT_FOR: &str = env!("CGI_FPM_PHP_VERSION");
@@ -29,13 +29,6 @@ pub fn version() -> &'static str {
 pub fn is_host() -> bool {
     lookup("get_zend_version\0").is_some()
 }
-
-/// The same for C.
-pub(super) const BUILT_FOR_C: &CStr =
-    match CStr::from_bytes_with_nul(concat!(env!("CGI_FPM_PHP_VERSION"), "\0").as_bytes()) {
-        Ok(version) => version,
-        Err(_) => c"",
-    };
 
 // SAFETY: addresses of code and data that live as long as the process; PHP itself is used by one thread only.
 unsafe impl Send for Host {}
@@ -76,13 +69,19 @@ pub fn check_host(module_api: u32) -> Result<(), String> {
     }
     // The number says it all; without one the program file is searched for its version.
     if module_api == 0
-        && let Some(version) = host_version()
-        && minor(&version) != minor(BUILT_FOR)
+        && let Some(version) = read_version()
+        && minor(VERSION.get_or_init(|| version)) != minor(BUILT_FOR)
     {
+        let version = host_version();
         return Err(format!("this cgi-fpm is built for PHP {}, the host is PHP {version}", minor(BUILT_FOR)));
     }
     let host = Host::resolve().map_err(|name| format!("this PHP lacks the symbol '{name}', which cgi-fpm needs"))?;
     HOST.set(host).map_err(|_| "PHP's symbols were looked up twice".to_owned())
+}
+
+/// The host's version as far as it is known: the release may be another than the one we were built with.
+pub(super) fn host_version() -> &'static str {
+    VERSION.get().map_or(BUILT_FOR, String::as_str)
 }
 
 /// `8.2` of `8.2.32`.
@@ -91,7 +90,7 @@ fn minor(version: &str) -> &str {
 }
 
 /// The host's version. PHP tells it by a function only once it runs, so it is read from the header line in its program file.
-pub(super) fn host_version() -> Option<String> {
+fn read_version() -> Option<String> {
     const MARK: &[u8] = b"X-Powered-By: PHP/";
     let program = std::fs::read("/proc/self/exe").ok()?;
     let mut rest = program.as_slice();

@@ -19,41 +19,48 @@ pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
     })
 }
 
-/// What a request has changed.
-#[derive(Debug, Default)]
-pub(super) struct Changes(Vec<Change>);
-
-#[derive(Debug)]
-struct Change {
+/// What an entry was before it was set for a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
     entry: *mut zend_ini_entry,
     value: *mut zend_string,
     modifiable: u8,
 }
 
-impl Changes {
-    /// Sets an entry for this request. False: there is no such entry.
-    pub(super) fn set(&mut self, name: &CStr, value: &[u8], admin: bool) -> bool {
-        let Some(entry) = find(name) else { return false };
-        // SAFETY: an entry of PHP's table.
-        let before = unsafe { entry.read() };
-        if change(entry, value, admin) {
-            self.0.push(Change { entry, value: before.value, modifiable: before.modifiable });
-        }
-        true
+/// Sets an entry, to be undone. `None`: there is no such entry, or its owner refuses the value.
+pub(super) fn set_for_now(name: &CStr, value: &[u8], admin: bool) -> Set {
+    let Some(entry) = find(name) else { return Set::Unknown };
+    // SAFETY: an entry of PHP's table.
+    let before = unsafe { entry.read() };
+    if change(entry, value, admin) {
+        Set::Changed(Before { entry, value: before.value, modifiable: before.modifiable })
+    } else {
+        Set::Unchanged
     }
+}
 
-    /// Restores what was, the last change first. After PHP has undone what the script changed.
-    pub(super) fn undo(&mut self) {
-        while let Some(change) = self.0.pop() {
-            // SAFETY: the entry lives as long as its module, the old value is held by us.
-            let unwanted = unsafe { (*change.entry).value };
-            notify(change.entry, change.value);
-            // SAFETY: as above.
-            unsafe { (*change.entry).value = change.value };
-            // SAFETY: as above.
-            unsafe { (*change.entry).modifiable = change.modifiable };
-            release(unwanted);
-        }
+/// What became of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Set {
+    /// There is no such entry.
+    Unknown,
+    /// Its owner refuses the value.
+    Unchanged,
+    /// It is set.
+    Changed(Before),
+}
+
+impl Before {
+    /// Restores what was. After PHP has undone what the script changed; later changes first.
+    pub(super) fn restore(self) {
+        // SAFETY: the entry lives as long as its module.
+        let unwanted = unsafe { (*self.entry).value };
+        notify(self.entry, self.value);
+        // SAFETY: as above; the old value was kept.
+        unsafe { (*self.entry).value = self.value };
+        // SAFETY: as above.
+        unsafe { (*self.entry).modifiable = self.modifiable };
+        release(unwanted);
     }
 }
 

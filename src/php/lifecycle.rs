@@ -146,3 +146,20 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&ini_text(&defines)), "a=1\nb=1\nc=\"/x y\"\nd=\"q\"\ne=\nf=On;x\n");
     }
 }
+
+/// `expose_php`.
+pub(super) fn exposes_itself() -> bool {
+    // SAFETY: PHP's globals stand from start-up on, and this thread alone uses them.
+    let globals = unsafe { &*super::ffi::core_globals() };
+    globals.expose_php
+}
+
+/// The version of the PHP that runs: Zend's own, whose major number is PHP's less four, as it has been since PHP 7.
+pub(super) fn running_version() -> String {
+    // SAFETY: PHP is started.
+    let zend = unsafe { super::ffi::get_zend_version() };
+    // SAFETY: a C string of PHP's that lives as long as the process.
+    let zend = unsafe { std::ffi::CStr::from_ptr(zend) }.to_string_lossy();
+    let version = zend.strip_prefix("Zend Engine v4.").and_then(|rest| rest.split(',').next());
+    version.map_or_else(|| super::host::BUILT_FOR.to_owned(), |rest| format!("8.{rest}"))
+}

@@ -65,6 +65,10 @@ impl Engine for Php {
         served
     }
 
+    fn powered_by(&self) -> Option<String> {
+        lifecycle::exposes_itself().then(|| format!("PHP/{}", lifecycle::running_version()))
+    }
+
     fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError> {
         match topic {
             Topic::Version => report::print_version(options),

@@ -1,7 +1,7 @@
 //! The PHP extension `cgi-fcgi`: ini entries, phpinfo rows, functions. php-fpm's, entry by entry.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::offset_of;
 use std::ptr::null_mut;
 
@@ -11,7 +11,7 @@ use super::ffi::{
     zend_register_ini_entries, zend_unregister_ini_entries,
 };
 use super::functions;
-use super::host::{BUILT_FOR_C, host};
+use super::host::{host, host_version};
 
 /// What the ini entries are set to; Zend writes here.
 #[repr(C)]
@@ -107,7 +107,8 @@ fn entry() -> zend_module_entry {
         module_startup_func: Some(startup),
         module_shutdown_func: Some(shutdown),
         info_func: Some(info),
-        version: BUILT_FOR_C.as_ptr(),
+        // For the life of the process, as the entry itself.
+        version: CString::new(host_version()).unwrap_or_default().into_raw(),
         build_id: c"".as_ptr(),
         ..empty
     }

@@ -91,7 +91,7 @@ fn version() {
 
 #[cfg(not(php84))]
 fn version() {
-    let php = super::host::host_version().unwrap_or_else(|| super::host::BUILT_FOR.to_owned());
+    let php = super::host::host_version();
     // SAFETY: PHP is started.
     let zend = unsafe { super::ffi::get_zend_version() };
     // SAFETY: a C string.

@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use super::context::with;
 use super::ffi::{_efree, _emalloc, zend_parse_ini_string, zval};
-use super::ini::Changes;
+use super::ini::{Before, Set, set_for_now};
 use super::text::c_bytes;
 use super::{log, value};
 use crate::config::LogLevel;
@@ -18,7 +18,8 @@ const PARSER_ENTRY: c_int = 1;
 const REFUSED: [&CStr; 4] = [c"extension", c"zend_extension", c"disable_functions", c"disable_classes"];
 
 thread_local! {
-    static CHANGES: RefCell<Changes> = RefCell::default();
+    /// In the order of the changes. Borrowed only between calls into PHP, which may bail out.
+    static CHANGES: RefCell<Vec<Before>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Applies both variables, if they are there. May bail out.
@@ -35,7 +36,9 @@ pub(super) fn apply() {
 
 /// Restores what the request before had. After PHP's request shutdown.
 pub(super) fn undo() {
-    CHANGES.with_borrow_mut(Changes::undo);
+    while let Some(before) = CHANGES.with_borrow_mut(Vec::pop) {
+        before.restore();
+    }
 }
 
 fn parse(lines: &[u8], admin: bool) {
@@ -73,9 +76,11 @@ unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, 
 }
 
 fn set(key: &CStr, value: &[u8], admin: bool) {
-    let refused = REFUSED.contains(&key);
-    if refused || !CHANGES.with_borrow_mut(|changes| changes.set(key, value, admin)) {
-        complain("unable to set '", key, "'");
+    let set = if REFUSED.contains(&key) { Set::Unknown } else { set_for_now(key, value, admin) };
+    match set {
+        Set::Unknown => complain("unable to set '", key, "'"),
+        Set::Unchanged => {}
+        Set::Changed(before) => CHANGES.with_borrow_mut(|changes| changes.push(before)),
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     free_path();
     // SAFETY: balances the startup, also a failed one.
     unsafe { php_request_shutdown(null_mut()) };
-    request_ini::undo();
+    attempt(request_ini::undo);
     with(|context| context.finish());
     if started { Served::Ready } else { Served::Spent }
 }

@@ -12,7 +12,7 @@ use super::output::{Output, Source};
 use super::runtime::ZygoteProcess;
 use crate::ipc::{Channel, ToZygote};
 use crate::log;
-use crate::plan::fleet::{Action, Event, GenerationId, Stop, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Event, GenerationId, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::sys::{fd, message, process};
 
 impl Supervisor {
@@ -31,6 +31,7 @@ impl Supervisor {
             Action::Ready(id) => self.announce_ready(id),
             Action::Abandoned(id) => {
                 log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
+                std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
             }
             Action::Forget(id) => drop(self.runtimes.remove(&id)),
             Action::StartFailed => {
@@ -78,9 +79,19 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Workers' output waits while their generation starts: nothing of it comes before `ready` in the log.
     pub(super) fn add_output(&mut self, fd: OwnedFd, source: Source) {
-        match self.poller.add_output(&fd) {
-            Ok(token) => drop(self.outputs.insert(token, Output::new(fd, source))),
+        let starting = self.fleet.generations.iter().any(|g| matches!(g.phase, Phase::Starting | Phase::Settling));
+        if starting && matches!(source, Source::Worker { .. }) {
+            self.silent.push(Output::new(fd, source));
+        } else {
+            self.watch_output(Output::new(fd, source));
+        }
+    }
+
+    fn watch_output(&mut self, output: Output) {
+        match self.poller.add_output(&output.fd) {
+            Ok(token) => drop(self.outputs.insert(token, output)),
             Err(e) => log::error(format!("unable to watch a process's output: {e}")),
         }
     }
@@ -182,6 +193,7 @@ impl Supervisor {
     fn announce_ready(&mut self, _id: GenerationId) {
         self.sockets.close_unwanted();
         log::notice("ready to handle connections");
+        std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, 0);
         }

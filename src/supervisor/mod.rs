@@ -47,6 +47,8 @@ struct Supervisor {
     poller: Poller,
     /// Pipes by their poller token.
     outputs: HashMap<u64, Output>,
+    /// Pipes that are not read before their generation is ready.
+    silent: Vec<Output>,
     reload: Reload,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,

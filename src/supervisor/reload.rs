@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::unistd::Pid;
 
 use super::Supervisor;
-use super::launch::Launch;
+use super::launch::{Launch, Launched};
 use super::state::State;
 use crate::log;
 use crate::plan::fleet::{Goal, Phase};
@@ -26,9 +26,14 @@ pub struct Reload {
     said_waiting: bool,
 }
 
+/// Device, inode, size, time of change.
+type FileMark = Option<(u64, u64, u64, i64, i64)>;
+
 #[derive(Debug)]
 struct Check {
     pid: Pid,
+    /// What the files were when it began.
+    files: Vec<FileMark>,
     output: OwnedFd,
     deadline: Millis,
 }
@@ -76,6 +81,15 @@ impl Supervisor {
         }
     }
 
+    /// What would be executed and read: another file at the same place has another mark.
+    fn file_marks(&self) -> Vec<FileMark> {
+        use std::os::unix::fs::MetadataExt;
+        let mark = |path: &std::path::Path| {
+            std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
+        };
+        [&self.host.program, &self.host.library, &self.config.file].into_iter().map(|p| mark(p)).collect()
+    }
+
     fn start_check(&mut self, now: Millis) -> std::io::Result<()> {
         let content = serde_json::to_vec(&self.state())?;
         let options: Vec<OsString> = own_arguments(&self.host.args[1..]).cloned().collect();
@@ -87,8 +101,10 @@ impl Supervisor {
             inherit: &[],
             nofile: self.nofile,
         };
+        let files = self.file_marks();
         let launched = launch.start()?;
-        self.reload.check = Some(Check { pid: launched.pid, output: launched.output, deadline: now.plus(CHECK_LIMIT) });
+        let Launched { pid, output } = launched;
+        self.reload.check = Some(Check { pid, files, output, deadline: now.plus(CHECK_LIMIT) });
         Ok(())
     }
 
@@ -97,6 +113,11 @@ impl Supervisor {
         let mut said = Vec::new();
         // It has ended, so this reads what there is; a child that it left behind can't keep us here.
         let _ = std::fs::File::from(check.output).take(64 * 1024).read_to_end(&mut said);
+        if exit == Exit::Code(0) && check.files != self.file_marks() {
+            log::notice("the program or its configuration changed during the check: checked once more");
+            self.reload.wished = true;
+            return;
+        }
         if exit == Exit::Code(0) {
             return self.execute();
         }

@@ -49,16 +49,15 @@ impl Sockets {
         for address in &pool.listen {
             match address {
                 ListenAddr::Unix(path) => {
+                    let (path, warning) = config::unix_path(path);
+                    warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
                     let name = path.to_string_lossy().into_owned();
-                    fds.push(self.one(&name, || open_unix(path, pool))?);
-                    give_access(path, pool)?;
+                    fds.push(self.one(&name, || open_unix(&path, pool))?);
+                    give_access(&path, pool)?;
                 }
                 ListenAddr::Tcp { spec, addrs } => {
                     let addrs = resolved(spec, addrs)?;
-                    for addr in &addrs {
-                        let name = if addrs.len() == 1 { spec.clone() } else { addr.to_string() };
-                        fds.push(self.one(&name, || open_tcp(*addr, pool))?);
-                    }
+                    fds.push(self.one(spec, || open_first(&addrs, pool))?);
                 }
             }
         }
@@ -110,15 +109,19 @@ fn resolved(spec: &str, addrs: &[SocketAddr]) -> Result<Vec<SocketAddr>, String>
     config::resolve(spec)
 }
 
-fn open_tcp(addr: SocketAddr, pool: &Pool) -> io::Result<OwnedFd> {
-    match bind_tcp(addr, pool) {
-        // A port alone: where the machine has no IPv6, all IPv4 addresses.
-        Err(e) if addr.ip().is_unspecified() && addr.is_ipv6() && e.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
-            log::notice("[pool] Failed implicitly binding to ::, retrying with 0.0.0.0");
-            bind_tcp(SocketAddr::from(([0, 0, 0, 0], addr.port())), pool)
+/// The first of several addresses that can be bound: those of a host name, or of a port alone (all addresses, v6 first).
+fn open_first(addrs: &[SocketAddr], pool: &Pool) -> io::Result<OwnedFd> {
+    let mut refusal = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
+    for (index, addr) in addrs.iter().enumerate() {
+        match bind_tcp(*addr, pool) {
+            Ok(fd) => return Ok(fd),
+            Err(e) => refusal = e,
         }
-        other => other,
+        if addr.ip() == std::net::Ipv6Addr::UNSPECIFIED && index + 1 < addrs.len() {
+            log::notice("Failed implicitly binding to ::, retrying with 0.0.0.0");
+        }
     }
+    Err(refusal)
 }
 
 fn bind_tcp(addr: SocketAddr, pool: &Pool) -> io::Result<OwnedFd> {

@@ -121,7 +121,7 @@ impl Supervisor {
             config: self.config.clone(),
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
-            outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
+            outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
             log: None,
         }
     }

@@ -25,7 +25,7 @@ type StartMain = unsafe extern "C" fn(Main, c_int, *mut *mut c_char, Hook, Hook,
 pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, module_api: u32, _flags: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let args = unsafe { arguments(argc, argv) };
-    enter(args, module_api, |_| Door::Patched)
+    enter(args, module_api, Door::Patched)
 }
 
 /// glibc's start-up function. A preloaded library is asked first: with `--fpm` the real one gets our entry in place of
@@ -59,10 +59,10 @@ pub unsafe extern "C" fn __libc_start_main(
 unsafe extern "C" fn preloaded_main(argc: c_int, argv: *mut *mut c_char, _environment: *mut *mut c_char) -> c_int {
     // SAFETY: these are main's arguments.
     let args = unsafe { arguments(argc, argv) };
-    enter(args, 0, |library| Door::Preload(library.to_owned()))
+    enter(args, 0, Door::Preload)
 }
 
-fn enter(args: Vec<OsString>, module_api: u32, door: impl FnOnce(&Path) -> Door) -> c_int {
+fn enter(args: Vec<OsString>, module_api: u32, door: Door) -> c_int {
     let refuse = |text: &str, status: c_int| {
         log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
         status
@@ -75,7 +75,7 @@ fn enter(args: Vec<OsString>, module_api: u32, door: impl FnOnce(&Path) -> Door)
     if let Err(reason) = php::check_host(module_api) {
         return refuse(&reason, EXIT_SOFTWARE);
     }
-    let host = describe_host(args, door(&library), &library);
+    let host = describe_host(args, door, &library);
     program::run(host, &mut Php::default())
 }
 
@@ -103,6 +103,7 @@ fn describe_host(args: Vec<OsString>, door: Door, library: &Path) -> Host {
     let mut host = Host {
         program,
         door,
+        library: library.to_owned(),
         args,
         php_version: version.to_owned(),
         php_prefix: php::PREFIX.into(),
@@ -119,7 +120,7 @@ fn describe_host(args: Vec<OsString>, door: Door, library: &Path) -> Host {
                 host.php_prefix = prefix;
             }
         }
-        Door::Preload(_) => host.adopt_distribution(&Path::new("/etc/php").join(minor).join("fpm")),
+        Door::Preload => host.adopt_distribution(&Path::new("/etc/php").join(minor).join("fpm")),
     }
     host
 }

@@ -10,7 +10,7 @@ pub struct Allowed {
 }
 
 impl Allowed {
-    /// From the directive's items; gives those that are no address or network back, for the log.
+    /// From the directive's items, and what is to be logged about them (php-src `fcgi_set_allowed_clients`).
     #[must_use]
     pub fn new(items: &[String]) -> (Self, Vec<String>) {
         let words: Vec<&str> = items.iter().flat_map(|i| i.split([',', ' ', '\t'])).filter(|w| !w.is_empty()).collect();
@@ -21,8 +21,11 @@ impl Allowed {
         for word in words {
             match network(word) {
                 Some(network) => networks.push(network),
-                None => wrong.push(word.to_owned()),
+                None => wrong.push(format!("Wrong IP address '{word}' in listen.allowed_clients")),
             }
+        }
+        if networks.is_empty() {
+            wrong.push("There are no allowed addresses".to_owned());
         }
         (Self { networks: Some(networks) }, wrong)
     }
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn nonsense_is_named_and_admits_nobody() {
         let (allowed, wrong) = Allowed::new(&["localhost".to_owned(), "10.0.0.0/33".to_owned()]);
-        assert_eq!(wrong, ["localhost", "10.0.0.0/33"]);
+        assert!(wrong[0].contains("'localhost'") && wrong[1].contains("'10.0.0.0/33'") && wrong.len() == 3);
         assert!(!allowed.admits("127.0.0.1".parse().unwrap()));
     }
 }

@@ -97,7 +97,7 @@ impl Intake {
         if !self.allowed.is_everybody() {
             match listen::peer(&fd) {
                 Some(peer) if !self.allowed.admits(peer) => {
-                    log::warning(format!("connection disallowed: IP address '{peer}' has been dropped."));
+                    log::error(format!("Connection disallowed: IP address '{peer}' has been dropped."));
                     return None;
                 }
                 _ => {}

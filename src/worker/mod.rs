@@ -78,7 +78,8 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     let progress = Box::new(progress::SlotProgress::new(Rc::clone(&slot)));
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
-    let (allowed, _) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
+    let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
+    wrong.into_iter().for_each(log::error);
     let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
     let ways = (seed.control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)

@@ -12,13 +12,17 @@ pub(super) struct Ping {
 }
 
 impl Ping {
-    pub(super) fn new(pool: &Pool) -> Self {
-        let mut answer = b"Content-type: text/plain;charset=UTF-8\r\n\
-            Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
-            Cache-Control: no-cache, no-store, must-revalidate, max-age=0\r\n\r\n"
-            .to_vec();
-        answer.extend(pool.ping_response.as_bytes());
-        Self { path: pool.ping_path.as_ref().map(|p| p.clone().into_bytes()), answer }
+    /// `powered_by`: the engine's word about itself, asked for only where there is a ping page.
+    pub(super) fn new(pool: &Pool, powered_by: impl FnOnce() -> Option<String>) -> Self {
+        let Some(path) = &pool.ping_path else { return Self { path: None, answer: Vec::new() } };
+        let powered_by = powered_by().map(|p| format!("X-Powered-By: {p}\r\n")).unwrap_or_default();
+        let answer = format!(
+            "{powered_by}Content-type: text/plain;charset=UTF-8\r\n\
+             Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+             Cache-Control: no-cache, no-store, must-revalidate, max-age=0\r\n\r\n{}",
+            pool.ping_response
+        );
+        Self { path: Some(path.clone().into_bytes()), answer: answer.into_bytes() }
     }
 
     /// Answers if that is what was asked for.

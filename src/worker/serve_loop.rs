@@ -55,7 +55,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     ) -> io::Result<Self> {
         let sources = Sources::new(intake.listeners(), &intake.links().queue, &drain, control.as_fd())?;
         let left = (pool.pm_max_requests > 0).then_some(pool.pm_max_requests);
-        let ping = Ping::new(pool);
+        let ping = Ping::new(pool, || engine.powered_by());
         let predictor = Predictor::default();
         Ok(Self {
             engine,

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::clock::{ms, wait_until};
+use crate::guard::Guard;
 use crate::http::Client;
 use crate::log::Log;
 use crate::process;
@@ -25,6 +26,7 @@ pub struct Apache {
     pub address: SocketAddr,
     sandbox: Sandbox,
     child: Child,
+    _guard: Guard,
 }
 
 impl Apache {
@@ -41,7 +43,8 @@ impl Apache {
         let mut command = Command::new(PROGRAM);
         command.arg("-d").arg(sandbox.path()).arg("-f").arg(sandbox.file("apache.conf")).arg("-DFOREGROUND");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-        let apache = Self { address, sandbox, child: command.spawn()? };
+        let child = command.spawn()?;
+        let apache = Self { address, sandbox, _guard: Guard::over(child.id())?, child };
         let up = wait_until("Apache listens", ms(10_000), || Address::Tcp(address).connect(ms(1000)).is_ok());
         up.map_err(|error| format!("{error}; {}", apache.errors()))?;
         Ok(apache)

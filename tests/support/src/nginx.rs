@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::clock::{ms, wait_until};
+use crate::guard::Guard;
 use crate::http::Client;
 use crate::log::Log;
 use crate::process;
@@ -35,6 +36,7 @@ pub struct Nginx {
     pub address: SocketAddr,
     sandbox: Sandbox,
     child: Child,
+    _guard: Guard,
 }
 
 impl Nginx {
@@ -52,7 +54,8 @@ impl Nginx {
         command.arg("-p").arg(sandbox.path()).arg("-c").arg(sandbox.file("nginx.conf"));
         command.arg("-e").arg(sandbox.file("error.log")).args(["-g", "daemon off;"]).process_group(0);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let nginx = Self { address, sandbox, child: command.spawn()? };
+        let child = command.spawn()?;
+        let nginx = Self { address, sandbox, _guard: Guard::over(child.id())?, child };
         let up = wait_until("nginx listens", ms(10_000), || Address::Tcp(address).connect(ms(1000)).is_ok());
         up.map_err(|error| format!("{error}; {}", nginx.errors()))?;
         Ok(nginx)

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::clock::{ms, wait_until};
+use crate::guard::Guard;
 use crate::log::Log;
 use crate::process::{self, Process};
 use crate::sandbox::{Sandbox, free_port};
@@ -36,6 +37,7 @@ pub struct Server {
     pub supervisor: Process,
     child: Child,
     ended: bool,
+    _guard: Guard,
 }
 
 impl Server {
@@ -61,10 +63,11 @@ impl Server {
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
         let prefix = if setup.own_prefix { copy_prefix(target, &sandbox)? } else { target.prefix.clone() };
         let child = command(target, &prefix, &sandbox)?.spawn()?;
+        let guard = Guard::over(child.id())?;
         let pid = i32::try_from(child.id())?;
         let supervisor = Process::find(pid).ok_or("the server ended at once")?;
         let log = Log::new(&sandbox.file("fpm.log"));
-        let mut server = Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false };
+        let mut server = Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false, _guard: guard };
         server.await_ready()?;
         Ok(server)
     }

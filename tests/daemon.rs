@@ -1,0 +1,119 @@
+//! The daemon: its parent, session, pid file, and the signals that end it.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::process::{self, Process};
+use testkit::stage::Stage;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+#[test]
+fn ends_by_term() -> Outcome {
+    daemon("daemon::ends_by_term", Signal::SIGTERM)
+}
+
+#[test]
+fn ends_by_int() -> Outcome {
+    daemon("daemon::ends_by_int", Signal::SIGINT)
+}
+
+#[test]
+fn ends_by_quit() -> Outcome {
+    daemon("daemon::ends_by_quit", Signal::SIGQUIT)
+}
+
+/// The parent returns 0 when the daemon accepts; it has its own session, a pid file, and ends by the signal.
+fn daemon(name: &str, signal: Signal) -> Outcome {
+    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pid_file = stage.sandbox.file("fpm.pid");
+    // A stale one is replaced; this pid can't be.
+    fs::write(&pid_file, "4194304")?;
+    let status = daemonize(&stage)?;
+    let result = life(&stage, status, signal);
+    sweep(&stage)?;
+    result.map_err(|error| format!("{error}; {}", output(&stage)))?;
+    ensure!(!pid_file.exists(), "the pid file stays");
+    Ok(())
+}
+
+fn life(stage: &Stage, status: Option<i32>, signal: Signal) -> Outcome {
+    ensure!(status == Some(0), "the parent returned {status:?}");
+    let page = |name: &str| Request::get(&stage.sandbox.page(name)).param("QUERY_STRING", "ms=700");
+    let body = ask_once(&stage.address, &page("hello.php"), ms(5000))?;
+    ensure!(body == "hello", "{body}");
+    let daemon = running(stage).ok_or("the pid file names nobody")?;
+    look_at(daemon)?;
+    let (address, work) = (stage.address.clone(), page("work.php"));
+    let in_flight = std::thread::spawn(move || ask_once(&address, &work, ms(5000)));
+    std::thread::sleep(ms(200));
+    end(stage, daemon, signal)?;
+    let answer = in_flight.join().map_err(|_| "the client panicked")?;
+    let finished = answer.as_ref().is_ok_and(|body| body == "done" || body.ends_with("short"));
+    ensure!(finished == (signal == Signal::SIGQUIT), "the request in flight: {answer:?}");
+    Ok(())
+}
+
+fn daemonize(stage: &Stage) -> Outcome<Option<i32>> {
+    let output = fs::File::create(stage.sandbox.file("stdio"))?;
+    let start = Instant::now();
+    let status = stage.command(&["-D"]).stdout(output.try_clone()?).stderr(output).status()?;
+    ensure!(start.elapsed() < ms(10_000), "the parent took {:?}", start.elapsed());
+    Ok(status.code())
+}
+
+fn look_at(daemon: Process) -> Outcome {
+    let session = daemon.status("NSsid");
+    ensure!(session == [daemon.pid.to_string()], "session {session:?} of {}", daemon.pid);
+    for process in [vec![daemon], daemon.descendants()].concat() {
+        let kept = process.fds().into_iter().find(|(_, to)| to.ends_with("/stdio"));
+        ensure!(kept.is_none(), "{} keeps the caller's output: {kept:?}", process.title());
+    }
+    Ok(())
+}
+
+fn end(stage: &Stage, daemon: Process, signal: Signal) -> Outcome {
+    let tree = daemon.descendants();
+    ensure!(tree.len() >= 2, "no workers: {}", tree.len());
+    daemon.signal(signal);
+    wait_until("the daemon's end", ms(5000), || !daemon.lives() && tree.iter().all(|process| !process.lives()))?;
+    ensure!(stage.address.connect(ms(500)).is_err(), "somebody still listens");
+    Ok(())
+}
+
+/// What can't be started is told by the parent: a status, and the reason on stderr.
+#[test]
+fn parent_tells_a_failure() -> Outcome {
+    let name = "daemon::parent_tells_a_failure";
+    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    stage.sandbox.put("fpm.conf", &stage.conf.replace("/fpm.sock", "/no/such/directory/fpm.sock"))?;
+    let ran = stage.run(&["-D"]);
+    sweep(&stage)?;
+    let ran = ran?;
+    ensure!(ran.status.is_some_and(|status| status != 0), "status {:?}: {}", ran.status, ran.text);
+    ensure!(ran.text.contains("/no/such/directory/fpm.sock"), "{}", ran.text);
+    ensure!(!stage.sandbox.file("fpm.pid").exists(), "there is a pid file");
+    Ok(())
+}
+
+fn running(stage: &Stage) -> Option<Process> {
+    Process::find(fs::read_to_string(stage.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
+}
+
+/// Ends a daemon that the test has left.
+fn sweep(stage: &Stage) -> Outcome {
+    let Some(daemon) = running(stage) else { return Ok(()) };
+    let tree = [vec![daemon], daemon.descendants()].concat();
+    process::end_all(|| tree.clone())
+}
+
+fn output(stage: &Stage) -> String {
+    let read = |name| fs::read_to_string(stage.sandbox.file(name)).unwrap_or_default();
+    read("stdio") + &read("fpm.log")
+}

@@ -1,0 +1,34 @@
+//! What a test has started ends with it, even when the test itself is killed or interrupted.
+
+use std::process::{Child, ChildStdin, Command, Stdio};
+
+use crate::Outcome;
+
+/// A shell that waits for the end of this process, or of this value, and then kills a process group.
+#[derive(Debug)]
+pub struct Guard {
+    shell: Child,
+    alive: Option<ChildStdin>,
+}
+
+impl Guard {
+    /// Over the group of that id.
+    ///
+    /// # Errors
+    /// When the shell can't be started.
+    pub fn over(group: u32) -> Outcome<Self> {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "read -r _; kill -KILL \"-$1\" 2>/dev/null", "guard", &group.to_string()]);
+        let mut shell =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
+        Ok(Self { alive: shell.stdin.take(), shell })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.alive = None;
+        let _ = self.shell.wait();
+    }
+}

@@ -1,0 +1,108 @@
+//! A program that is run to its end: options, refusals, the parent of a daemon.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Output, Stdio};
+
+use crate::clock::{ms, wait_until};
+use crate::process;
+use crate::sandbox::Sandbox;
+use crate::setup::Setup;
+use crate::stream::Address;
+use crate::target::Target;
+use crate::{Outcome, ensure};
+
+/// A configuration in a directory, and the program to run on it.
+#[derive(Debug)]
+pub struct Stage {
+    /// What is run; its prefix may be replaced by a copy.
+    pub target: Target,
+    /// Its directory.
+    pub sandbox: Sandbox,
+    /// Where the pool is to listen.
+    pub address: Address,
+    /// The configuration that is there at first.
+    pub conf: String,
+}
+
+impl Stage {
+    /// One with a pool of so many workers.
+    ///
+    /// # Errors
+    /// When the directory can't be made.
+    pub fn new(target: Target, workers: u32) -> Outcome<Self> {
+        let setup = Setup::new(workers);
+        let sandbox = Sandbox::new()?;
+        let address = Address::Unix(sandbox.file("fpm.sock"));
+        let conf = setup.conf(sandbox.path(), &address);
+        sandbox.put("fpm.conf", &conf)?;
+        sandbox.put("php.ini", &setup.php_ini(&target, sandbox.path()))?;
+        Ok(Self { target, sandbox, address, conf })
+    }
+
+    /// The program with this configuration and further options.
+    #[must_use]
+    pub fn command(&self, options: &[&str]) -> Command {
+        let mut command = Command::new(self.target.program());
+        command.arg("-y").arg(self.sandbox.file("fpm.conf")).arg("-c").arg(self.sandbox.file("php.ini")).args(options);
+        command.envs(self.target.environment()).current_dir(self.sandbox.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end, which must come within 10 s.
+    ///
+    /// # Errors
+    /// When it runs on; it is then killed.
+    pub fn run(&self, options: &[&str]) -> Outcome<Ran> {
+        end_within(&mut self.command(options))
+    }
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub struct Ran {
+    /// None: by a signal.
+    pub status: Option<i32>,
+    /// What it wrote to stdout and stderr.
+    pub text: String,
+}
+
+/// Runs a program to its end, which must come within 10 s.
+///
+/// # Errors
+/// When it runs on; it is then killed.
+pub fn end_within(command: &mut Command) -> Outcome<Ran> {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
+    let group = i32::try_from(child.id())?;
+    let output = std::thread::spawn(move || child.wait_with_output());
+    let ended = wait_until("the end of the program", ms(10_000), || output.is_finished());
+    process::end_all(|| process::of_group(group))?;
+    let Output { status, stdout, stderr } = output.join().map_err(|_| "waiting panicked")??;
+    ended?;
+    Ok(Ran { status: status.code(), text: String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned() })
+}
+
+impl Ran {
+    /// It ended with that status and said these things.
+    ///
+    /// # Errors
+    /// Otherwise.
+    pub fn expect(self, status: i32, texts: &[&str]) -> Outcome<Self> {
+        ensure!(self.status == Some(status), "status {:?} in place of {status}: {}", self.status, self.text);
+        for text in texts {
+            ensure!(self.text.contains(text), "{text:?} isn't in: {:.2000}", self.text);
+        }
+        Ok(self)
+    }
+
+    /// It refused to start and gave the reason in a line.
+    ///
+    /// # Errors
+    /// When it didn't, or talked more.
+    pub fn expect_refusal(self, reason: &str) -> Outcome {
+        ensure!(self.status.is_none_or(|status| status != 0), "it ended with status 0: {}", self.text);
+        let lines = self.text.lines().filter(|line| !line.trim().is_empty()).count();
+        ensure!(self.text.contains(reason), "{reason:?} isn't in: {:.2000}", self.text);
+        ensure!((1..=4).contains(&lines), "{lines} lines: {:.2000}", self.text);
+        Ok(())
+    }
+}
