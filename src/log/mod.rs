@@ -38,8 +38,8 @@ pub fn set_level(level: Level) {
 /// Where lines go from now on. `echo`: to stderr as well, as during start-up.
 pub fn set_sink(sink: Sink, echo: bool) {
     let mut log = LOG.lock();
+    log.echo = echo && !matches!(sink, Sink::Stderr);
     log.sink = sink;
-    log.echo = echo;
 }
 
 /// Start-up is over: stderr hears no more unless it is the log.

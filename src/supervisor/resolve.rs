@@ -3,7 +3,7 @@
 use super::groups::{self, Grouping};
 use super::runtime::ResolvedPool;
 use super::sockets::Sockets;
-use crate::config::{self, Config, LoadOptions, Pool, ProcessManager};
+use crate::config::{self, Config, Global, LoadOptions, Pool, ProcessManager};
 use crate::log;
 use crate::sys::ids::{self, Identity};
 
@@ -17,6 +17,7 @@ pub fn resolve(
     sockets: &mut Sockets,
 ) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
     let mut pools = Vec::new();
+    say_globals(&config.global);
     // The pools behind pm.status_listen come with the status page.
     for pool in config.pools.iter().filter(|p| p.status_of.is_none()) {
         config::ignored_without_root(pool).into_iter().filter(|_| !load.root).for_each(log::notice);
@@ -61,5 +62,21 @@ fn say_what_is_not_there_yet(pool: &Pool) {
     ];
     for (_, what) in absent.iter().filter(|(set, _)| *set) {
         log::notice(format!("[pool {}] not in effect yet: {what}", pool.name));
+    }
+}
+
+fn say_globals(global: &Global) {
+    let plain = Global::default();
+    let absent = [
+        (global.process_max != 0, "process.max"),
+        (global.emergency_restart_threshold != 0, "emergency_restart_threshold, emergency_restart_interval"),
+        (global.log_limit != plain.log_limit, "log_limit"),
+        (global.log_buffering != plain.log_buffering, "log_buffering"),
+        (global.systemd_watchdog, "systemd_interval"),
+        (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
+        (global.process_priority.is_some(), "process.priority in [global]"),
+    ];
+    for (_, what) in absent.iter().filter(|(set, _)| *set) {
+        log::notice(format!("not in effect yet: {what}"));
     }
 }

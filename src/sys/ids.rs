@@ -44,12 +44,14 @@ pub fn become_identity(identity: &Identity) -> io::Result<()> {
 /// # Errors
 /// Those of the calls.
 pub fn become_identity_keeping(identity: &Identity, keep: &[caps::Capability]) -> io::Result<()> {
-    if keep.is_empty() {
+    // What this process doesn't have itself it can't keep: a container's root often lacks CAP_SYS_RESOURCE.
+    let held = caps::read(None, caps::CapSet::Permitted).map_err(io::Error::other)?;
+    let kept: caps::CapsHashSet = keep.iter().copied().filter(|c| held.contains(c)).collect();
+    if kept.is_empty() {
         return become_identity(identity);
     }
     nix::sys::prctl::set_keepcaps(true)?;
     become_identity(identity)?;
-    let kept: caps::CapsHashSet = keep.iter().copied().collect();
     caps::set(None, caps::CapSet::Permitted, &kept).map_err(io::Error::other)?;
     caps::set(None, caps::CapSet::Effective, &kept).map_err(io::Error::other)?;
     Ok(())
