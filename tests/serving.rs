@@ -168,7 +168,8 @@ fn ends(reply: Reply, status: u16, text: &str) -> Outcome {
 fn abort(server: &Server, web: &mut Client) -> Outcome {
     web.send_and_leave("/abort.php", ms(100))?;
     let note = server.sandbox.file("out/aborted");
-    wait_until("the aborted script's end", ms(1500), || note.exists())?;
+    // The file is there before it is written.
+    wait_until("the aborted script's end", ms(1500), || fs::read(&note).is_ok_and(|text| !text.is_empty()))?;
     let status = fs::read_to_string(note)?;
     ensure!(status == "1", "connection_status() was {status}");
     Ok(())

@@ -89,6 +89,7 @@ fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
             log::stop_echo();
+            resolve::not_in_effect_yet(&supervisor.config).into_iter().for_each(log::notice);
             supervisor.starter = starter;
             log::notice(format!("fpm is running, pid {}", std::process::id()));
             Ok(supervisor.run())

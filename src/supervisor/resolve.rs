@@ -17,11 +17,9 @@ pub fn resolve(
     sockets: &mut Sockets,
 ) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
     let mut pools = Vec::new();
-    say_globals(&config.global);
     // The pools behind pm.status_listen come with the status page.
     for pool in config.pools.iter().filter(|p| p.status_of.is_none()) {
         config::ignored_without_root(pool).into_iter().filter(|_| !load.root).for_each(log::notice);
-        say_what_is_not_there_yet(pool);
         let found = config::identity(pool, load)?;
         let identity = identity_of(&found);
         let environment = environment(pool, &found);
@@ -51,7 +49,14 @@ fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
 }
 
 /// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
-fn say_what_is_not_there_yet(pool: &Pool) {
+#[must_use]
+pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
+    let mut lines = absent_globals(&config.global);
+    config.pools.iter().filter(|p| p.status_of.is_none()).for_each(|pool| lines.extend(absent_in_pool(pool)));
+    lines
+}
+
+fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
     let absent = [
         (pool.pm != ProcessManager::Static, "pm = dynamic and ondemand (pm.max_children workers run, as with static)"),
         (pool.access_log.is_some(), "access.log"),
@@ -60,12 +65,13 @@ fn say_what_is_not_there_yet(pool: &Pool) {
         (pool.pm_status_path.is_some() || pool.pm_status_listen.is_some(), "pm.status_path, pm.status_listen"),
         (pool.apparmor_hat.is_some(), "apparmor_hat"),
     ];
-    for (_, what) in absent.iter().filter(|(set, _)| *set) {
-        log::notice(format!("[pool {}] not in effect yet: {what}", pool.name));
-    }
+    absent
+        .into_iter()
+        .filter(|(set, _)| *set)
+        .map(|(_, what)| format!("[pool {}] not in effect yet: {what}", pool.name))
 }
 
-fn say_globals(global: &Global) {
+fn absent_globals(global: &Global) -> Vec<String> {
     let plain = Global::default();
     let absent = [
         (global.process_max != 0, "process.max"),
@@ -76,7 +82,5 @@ fn say_globals(global: &Global) {
         (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
         (global.process_priority.is_some(), "process.priority in [global]"),
     ];
-    for (_, what) in absent.iter().filter(|(set, _)| *set) {
-        log::notice(format!("not in effect yet: {what}"));
-    }
+    absent.iter().filter(|(set, _)| *set).map(|(_, what)| format!("not in effect yet: {what}")).collect()
 }

@@ -9,6 +9,7 @@ use super::boot::{load_config, load_options, millis, open_log};
 use super::output::Source;
 use super::poller::Poller;
 use super::reload::Reload;
+use super::resolve;
 use super::state::State;
 use crate::cli::{ExitCode, Options};
 use crate::host::Host;
@@ -97,6 +98,7 @@ impl Supervisor {
             log::set_sink(sink, false);
         }
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
+        resolve::not_in_effect_yet(&self.config).into_iter().for_each(log::notice);
         self.begin_generation(&load).inspect_err(|_| {
             self.config = before;
         })
