@@ -82,7 +82,6 @@ impl Intake {
             }
         }
         taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l, slot)));
-        self.eager |= !taken.is_empty();
         taken
     }
 
