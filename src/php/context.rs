@@ -24,10 +24,8 @@ pub(super) struct Context {
 impl Context {
     /// Takes a request up: callbacks find it from now on.
     pub(super) fn enter(&mut self, exchange: &mut Exchange) {
-        self.env.clear();
-        for (name, value) in exchange.params().iter() {
-            self.env.add(name.to_bytes(), value);
-        }
+        let (bytes, places) = exchange.params().layout();
+        self.env.fill(bytes, places);
         self.logged = false;
         self.exchange = Some(NonNull::from(exchange));
         // SAFETY: PHP's globals live as long as the process; the context outlives the request, `leave` takes it back.
@@ -78,9 +76,9 @@ impl Context {
         let (name, value) = self.env.nth(at)?;
         Some(Variable {
             name: self.c_string(Some(name)),
-            name_length: self.env.bytes(name).len(),
+            name_length: name.len(),
             value: self.c_string(Some(value)),
-            length: self.env.bytes(value).len(),
+            length: value.len(),
         })
     }
 }
