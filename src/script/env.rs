@@ -162,16 +162,16 @@ impl Env {
         self.vars.len()
     }
 
-    /// Name and value at a place. php-fpm's order: the last variable to arrive comes first.
+    /// Name and value at a place, with any NUL bytes. php-fpm's order: the last variable to arrive comes first.
     #[must_use]
     pub fn nth(&self, place: usize) -> Option<(Text, Text)> {
         let var = self.vars.get(self.vars.len().checked_sub(place + 1)?)?;
-        (!var.deleted).then(|| (self.cut(var.name), self.cut(var.value)))
+        (!var.deleted).then_some((var.name, var.value))
     }
 
     /// Name and value of each variable in that order.
     pub fn iter(&self) -> impl Iterator<Item = (Text, Text)> + '_ {
-        (0..self.places()).filter_map(|place| self.nth(place))
+        (0..self.places()).filter_map(|place| self.nth(place)).map(|(name, value)| (self.cut(name), self.cut(value)))
     }
 
     /// Where a text's first byte lies, for callers that hand it to C; valid until the next change.
