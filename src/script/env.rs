@@ -1,5 +1,6 @@
 //! The request's variables as PHP sees them: FastCGI parameters in php-fpm's order, which the path rules then correct.
 
+use std::ffi::CStr;
 use std::ops::Range;
 
 /// A value in an [`Env`], or a part of one. Behind a whole value stands a NUL byte.
@@ -181,8 +182,8 @@ impl Env {
     }
 
     fn cut(&self, text: Text) -> Text {
-        let bytes = self.bytes(text);
-        bytes.iter().position(|&byte| byte == 0).map_or(text, |end| text.take(end))
+        let with_end = self.bytes.get(text.at as usize..).unwrap_or_default();
+        CStr::from_bytes_until_nul(with_end).map_or(text, |c_text| text.take(c_text.count_bytes()))
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Text {
@@ -225,17 +226,12 @@ impl Env {
     }
 }
 
-/// Eight bytes at a time; names are short and come from the web server.
+/// Of the length and the last eight bytes, where names differ most.
 fn hash(name: &[u8]) -> u32 {
     const SEED: u64 = 0x517c_c1b7_2722_0a95;
-    let mut state = name.len() as u64;
-    let (chunks, rest) = name.as_chunks::<8>();
-    for chunk in chunks {
-        state = (state.rotate_left(5) ^ u64::from_le_bytes(*chunk)).wrapping_mul(SEED);
-    }
-    let mut tail = [0; 8];
-    let (used, _) = tail.split_at_mut(rest.len());
-    used.copy_from_slice(rest);
-    state = (state.rotate_left(5) ^ u64::from_le_bytes(tail)).wrapping_mul(SEED);
-    (state >> 32) as u32
+    let end = match name.last_chunk::<8>() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => name.iter().fold(0, |end, &byte| end << 8 | u64::from(byte)),
+    };
+    ((end ^ name.len() as u64).wrapping_mul(SEED) >> 32) as u32
 }
