@@ -24,10 +24,8 @@ pub(super) struct Context {
 impl Context {
     /// Takes a request up: callbacks find it from now on.
     pub(super) fn enter(&mut self, exchange: &mut Exchange) {
-        self.env.clear();
-        for (name, value) in exchange.params().iter() {
-            self.env.add(name.to_bytes(), value);
-        }
+        let (bytes, places) = exchange.params().layout();
+        self.env.fill(bytes, places);
         self.logged = false;
         self.exchange = Some(NonNull::from(exchange));
         // SAFETY: PHP's globals live as long as the process; the context outlives the request, `leave` takes it back.
@@ -73,25 +71,31 @@ impl Context {
         self.c_string(self.env.get(name))
     }
 
-    /// The `at`th variable in php-fpm's order: name, its length, value, its length.
+    /// The `at`th variable in php-fpm's order.
     pub(super) fn nth(&self, at: usize) -> Option<Variable> {
         let (name, value) = self.env.nth(at)?;
-        Some(Variable {
-            name: self.c_string(Some(name)),
-            name_length: self.env.bytes(name).len(),
-            value: self.c_string(Some(value)),
-            length: self.env.bytes(value).len(),
-        })
+        let (name, value) = (self.c_string(Some(name)), self.c_string(Some(value)));
+        Some(Variable { name, value })
     }
 }
 
-/// A variable for C code.
+/// A variable for C code: two C strings that stay until the next request.
 #[derive(Clone, Copy)]
 pub(super) struct Variable {
     pub(super) name: *const c_char,
-    pub(super) name_length: usize,
     pub(super) value: *mut c_char,
-    pub(super) length: usize,
+}
+
+impl Variable {
+    pub(super) fn name_length(self) -> usize {
+        // SAFETY: `Context::nth` makes variables, of texts that a NUL follows.
+        unsafe { libc::strlen(self.name) }
+    }
+
+    pub(super) fn length(self) -> usize {
+        // SAFETY: as above.
+        unsafe { libc::strlen(self.value) }
+    }
 }
 
 /// Works on the request in hand; `None`: there is none. `work` must not call PHP, which could come back here.

@@ -54,12 +54,18 @@ pub(super) fn write_head<'h, E>(
     headers: impl Iterator<Item = &'h [u8]> + Clone,
     mut out: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut buffer = [0; LONGEST];
-    let (line, code) = status.line(&mut buffer, headers.clone().any(is_status));
-    let mut told = line.is_some();
-    if let Some(line) = line {
-        out(line)?;
-        out(b"\r\n")?;
+    // The usual case needs no buffer for a line.
+    let mut told = status.always || status.code != 200;
+    let mut code = status.code;
+    if told {
+        let mut buffer = [0; LONGEST];
+        let line;
+        (line, code) = status.line(&mut buffer, headers.clone().any(is_status));
+        told = line.is_some();
+        if let Some(line) = line {
+            out(line)?;
+            out(b"\r\n")?;
+        }
     }
     for header in headers.filter(|header| !header.is_empty()) {
         let skip = if is_status(header) {
@@ -78,9 +84,6 @@ pub(super) fn write_head<'h, E>(
 impl<'a> Status<'a> {
     /// The line to begin with, if any, and the code that it means.
     fn line(self, buffer: &'a mut [u8; LONGEST], by_header: bool) -> (Option<&'a [u8]>, i32) {
-        if !self.always && self.code == 200 {
-            return (None, self.code);
-        }
         let space = self.line.and_then(|line| line.iter().position(|&byte| byte == b' '));
         let behind = self.line.zip(space).and_then(|(line, space)| line.get(space..));
         if self.as_given

@@ -136,17 +136,6 @@ impl ScanDir {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::ini_text;
-
-    #[test]
-    fn defines_become_lines() {
-        let defines = ["a", "b=1", "c=/x y", "d=\"q\"", "e=", "f=On;x"].map(str::to_owned);
-        assert_eq!(String::from_utf8_lossy(&ini_text(&defines)), "a=1\nb=1\nc=\"/x y\"\nd=\"q\"\ne=\nf=On;x\n");
-    }
-}
-
 /// `expose_php`.
 pub(super) fn exposes_itself() -> bool {
     // SAFETY: PHP's globals stand from start-up on, and this thread alone uses them.
@@ -162,4 +151,15 @@ pub(super) fn running_version() -> String {
     let zend = unsafe { std::ffi::CStr::from_ptr(zend) }.to_string_lossy();
     let version = zend.strip_prefix("Zend Engine v4.").and_then(|rest| rest.split(',').next());
     version.map_or_else(|| super::host::BUILT_FOR.to_owned(), |rest| format!("8.{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ini_text;
+
+    #[test]
+    fn defines_become_lines() {
+        let defines = ["a", "b=1", "c=/x y", "d=\"q\"", "e=", "f=On;x"].map(str::to_owned);
+        assert_eq!(String::from_utf8_lossy(&ini_text(&defines)), "a=1\nb=1\nc=\"/x y\"\nd=\"q\"\ne=\nf=On;x\n");
+    }
 }

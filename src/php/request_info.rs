@@ -1,16 +1,14 @@
 //! What PHP is told about a request before it starts it: `SG(request_info)`, filled as php-fpm fills it.
 
-use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
 use super::context::{Context, with};
 use super::ffi::{_estrndup, core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
 use super::module::settings;
-use super::text::c_bytes;
+use super::text::{PATH_MAX, c_bytes, with_path};
 use crate::script::resolve::{Files, Script, Settings, resolve};
 
-const PATH_MAX: usize = 4096;
 /// "Not known, HTTP 1.0", as php-fpm says.
 const PROTOCOL: i32 = 1000;
 
@@ -72,14 +70,15 @@ struct Disk;
 impl Files for Disk {
     fn exists(&self, path: &[u8]) -> bool {
         let mut resolved = [MaybeUninit::<u8>::uninit(); PATH_MAX];
-        with_c_path(path, |path| {
+        with_path(path, |path| {
             // SAFETY: a C string and a buffer of MAXPATHLEN; PHP allocates nothing that stays.
             !unsafe { tsrm_realpath(path, resolved.as_mut_ptr().cast()) }.is_null()
         })
+        .unwrap_or(false)
     }
 
     fn is_file(&self, path: &[u8]) -> bool {
-        with_c_path(path, |path| {
+        with_path(path, |path| {
             let mut status = MaybeUninit::<libc::stat>::uninit();
             // SAFETY: a C string and a place for the answer.
             if unsafe { libc::stat(path, status.as_mut_ptr()) } != 0 {
@@ -89,17 +88,6 @@ impl Files for Disk {
             let status = unsafe { status.assume_init() };
             status.st_mode & libc::S_IFMT == libc::S_IFREG
         })
+        .unwrap_or(false)
     }
-}
-
-/// A path as a C string on the stack; a longer one than any can be isn't asked for.
-fn with_c_path(path: &[u8], ask: impl FnOnce(*const c_char) -> bool) -> bool {
-    let mut buffer = [MaybeUninit::<u8>::uninit(); PATH_MAX];
-    if path.len() >= PATH_MAX {
-        return false;
-    }
-    for (to, from) in buffer.iter_mut().zip(path.iter().chain(&[0])) {
-        to.write(*from);
-    }
-    ask(buffer.as_ptr().cast())
 }

@@ -10,7 +10,7 @@ use super::ffi::{
     php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle, zend_file_handle,
 };
 use super::guard::attempt;
-use super::text::c_bytes;
+use super::text::{c_bytes, with_path};
 use super::{error_header, log, request_info, request_ini};
 use crate::config::LogLevel;
 use crate::engine::Served;
@@ -141,13 +141,9 @@ fn run(around: &Surroundings, file: &mut zend_file_handle) {
 /// Never by a remembered name: the path may have become another directory.
 fn change_to_directory_of(script: &[u8]) {
     let Some(slash) = script.iter().rposition(|&byte| byte == b'/') else { return };
-    let mut path = [0; 4096];
     let directory = script.get(..slash.max(1)).unwrap_or_default();
-    if directory.len() < path.len() {
-        for (to, from) in path.iter_mut().zip(directory) {
-            *to = *from;
-        }
+    with_path(directory, |path| {
         // SAFETY: a C string. If it fails, the script runs where it is, as in PHP.
-        unsafe { libc::chdir(path.as_ptr().cast()) };
-    }
+        unsafe { libc::chdir(path) }
+    });
 }

@@ -1,6 +1,10 @@
-//! C's texts as slices.
+//! C's texts as slices, and paths as C's texts.
 
 use std::ffi::{CStr, c_char};
+use std::mem::MaybeUninit;
+
+/// MAXPATHLEN
+pub(super) const PATH_MAX: usize = 4096;
 
 /// # Safety
 /// `text` must be null or point to `length` bytes that live and stay as they are while the result is used.
@@ -20,4 +24,13 @@ pub(super) unsafe fn c_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     }
     // SAFETY: the caller's word.
     Some(unsafe { CStr::from_ptr(text) }.to_bytes())
+}
+
+/// Calls `work` with a path as a C string on the stack, behind which two bytes are free. `None`: longer than any path can be.
+pub(super) fn with_path<R>(path: &[u8], work: impl FnOnce(*mut c_char) -> R) -> Option<R> {
+    let mut buffer = [MaybeUninit::<u8>::uninit(); PATH_MAX + 2];
+    let (text, end) = buffer.split_at_mut_checked(path.len()).filter(|(text, _)| text.len() < PATH_MAX)?;
+    text.write_copy_of_slice(path);
+    end.first_mut()?.write(0);
+    Some(work(buffer.as_mut_ptr().cast()))
 }

@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
 
 use super::context::with;
 use super::ffi::{
@@ -11,11 +13,10 @@ use super::ffi::{
     sapi_get_request_time, tsrm_realpath, zend_dirname, zend_hash_clean, zend_hash_destroy,
 };
 use super::host::host;
-use super::text::c_bytes;
+use super::text::{PATH_MAX, bytes_at, c_bytes, with_path};
 
 const PHP_INI_PERDIR: c_int = 2;
 const PHP_INI_STAGE_HTACCESS: c_int = 32;
-const PATH_MAX: usize = 4096;
 
 /// The settings of all `.user.ini` files that hold for a directory. Boxed: PHP's table must not move.
 struct Entry {
@@ -52,14 +53,17 @@ pub(super) fn activate(script: *const c_char) {
     }
     // SAFETY: a C string that PHP keeps for the request.
     let script = unsafe { c_bytes(script) }.unwrap_or_default();
-    let mut path = Path::directory_of(script);
+    with_path(script, |text| activate_directory(Path::directory_of(text, script.len()), scan.then_some(name)));
+}
+
+fn activate_directory(mut path: Path, name: Option<*const c_char>) {
     // SAFETY: a C string and its length, in a buffer that PHP may change and restores.
-    unsafe { php_ini_activate_per_dir_config(path.start(), path.length) };
-    if scan && let Some(root) = with(|context| context.variable(b"DOCUMENT_ROOT")) {
-        // SAFETY: null or a C string of the request.
-        if let Some(root) = unsafe { c_bytes(root) } {
-            activate_files(&mut path, name, root);
-        }
+    unsafe { php_ini_activate_per_dir_config(path.text, path.length) };
+    let Some(name) = name else { return };
+    let root = with(|context| context.variable(b"DOCUMENT_ROOT")).unwrap_or(null_mut());
+    // SAFETY: null or a C string of the request.
+    if let Some(root) = unsafe { c_bytes(root) } {
+        activate_files(&mut path, name, root);
     }
 }
 
@@ -85,14 +89,13 @@ fn activate_files(path: &mut Path, name: *const c_char, root: &[u8]) {
     if now > expires {
         // SAFETY: a table of `table_for`.
         unsafe { zend_hash_clean(table) };
-        let key = *path;
+        // SAFETY: PHP's globals live as long as the process.
+        let lifetime = unsafe { (*core_globals()).user_ini_cache_ttl };
+        set_expiry(path.bytes(), now + f64::from(i32::try_from(lifetime).unwrap_or(i32::MAX)));
         if !path.make_absolute() {
             return;
         }
         scan(path, name, root.strip_suffix(b"/").unwrap_or(root).len(), root, table);
-        // SAFETY: PHP's globals live as long as the process.
-        let lifetime = unsafe { (*core_globals()).user_ini_cache_ttl };
-        set_expiry(key.bytes(), now + f64::from(i32::try_from(lifetime).unwrap_or(i32::MAX)));
     }
     // SAFETY: a table of `table_for`.
     unsafe { php_ini_activate_config(table, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS) };
@@ -107,13 +110,13 @@ fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], t
             at += slash;
             path.set(at, 0);
             // SAFETY: C strings, a table of `table_for`.
-            unsafe { php_parse_user_ini_file(path.start(), name, table) };
+            unsafe { php_parse_user_ini_file(path.text, name, table) };
             path.set(at, b'/');
             at += 1;
         }
-    } else if path.length > root_length || root.starts_with(path.bytes()) && root_length < root.len() {
+    } else if path.length > root_length || !root.starts_with(path.bytes()) || root_length < root.len() {
         // SAFETY: as above.
-        unsafe { php_parse_user_ini_file(path.start(), name, table) };
+        unsafe { php_parse_user_ini_file(path.text, name, table) };
     }
 }
 
@@ -128,9 +131,7 @@ fn table_for(directory: &[u8]) -> (*mut HashTable, f64) {
             unsafe { _zend_hash_init(&raw mut *settings, 0, destructor, true) };
             cache.insert(directory.to_vec(), Entry { expires: 0.0, settings });
         }
-        cache
-            .get_mut(directory)
-            .map_or((std::ptr::null_mut(), f64::MAX), |entry| (&raw mut *entry.settings, entry.expires))
+        cache.get_mut(directory).map_or((null_mut(), f64::MAX), |entry| (&raw mut *entry.settings, entry.expires))
     })
 }
 
@@ -142,51 +143,50 @@ fn set_expiry(directory: &[u8], expires: f64) {
     });
 }
 
-/// A directory's path with a slash at its end, on the stack.
-#[derive(Clone, Copy)]
+/// A directory's path with a slash at its end, in a buffer of `with_path`'s.
 struct Path {
-    buffer: [u8; PATH_MAX + 2],
+    text: *mut c_char,
     length: usize,
 }
 
 impl Path {
-    fn directory_of(script: &[u8]) -> Self {
-        let mut path = Self { buffer: [0; PATH_MAX + 2], length: 0 };
-        for (to, &from) in path.buffer.iter_mut().take(PATH_MAX).zip(script) {
-            *to = from;
-        }
-        // SAFETY: a C string and its length; the result isn't longer.
-        path.length = unsafe { zend_dirname(path.start(), script.len().min(PATH_MAX)) };
-        path.set(path.length, b'/');
-        path.length += 1;
-        path.set(path.length, 0);
+    /// Makes a script's path its directory's, in place.
+    fn directory_of(text: *mut c_char, length: usize) -> Self {
+        // SAFETY: a C string and its length; the result isn't longer, or is `.`.
+        let length = unsafe { zend_dirname(text, length) };
+        let path = Self { text, length: length + 1 };
+        path.set(length, b'/');
+        path.set(length + 1, 0);
         path
     }
 
-    fn start(&mut self) -> *mut c_char {
-        self.buffer.as_mut_ptr().cast()
-    }
-
     fn bytes(&self) -> &[u8] {
-        self.buffer.get(..self.length).unwrap_or_default()
+        // SAFETY: that many bytes are set.
+        unsafe { bytes_at(self.text, self.length) }
     }
 
-    fn set(&mut self, at: usize, byte: u8) {
-        if let Some(place) = self.buffer.get_mut(at) {
-            *place = byte;
-        }
+    /// `at` is at most the length.
+    fn set(&self, at: usize, byte: u8) {
+        // SAFETY: the buffer has room for the longest path, a slash and a NUL.
+        let place = unsafe { self.text.cast::<u8>().add(at) };
+        // SAFETY: as above.
+        unsafe { place.write(byte) };
     }
 
     /// False if a relative path doesn't resolve.
     fn make_absolute(&mut self) -> bool {
-        if self.buffer.first() == Some(&b'/') {
+        if self.bytes().starts_with(b"/") {
             return true;
         }
-        let relative = *self;
-        // SAFETY: a C string, and a buffer of at least MAXPATHLEN.
-        let resolved = unsafe { tsrm_realpath(relative.buffer.as_ptr().cast(), self.start()) };
+        let mut resolved = [MaybeUninit::<c_char>::uninit(); PATH_MAX];
+        // SAFETY: a C string, and a buffer of MAXPATHLEN.
+        let found = unsafe { tsrm_realpath(self.text, resolved.as_mut_ptr().cast()) };
         // SAFETY: null or the buffer with a C string in it.
-        self.length = unsafe { c_bytes(resolved) }.map_or(0, <[u8]>::len);
-        self.length != 0
+        let Some(found) = (unsafe { c_bytes(found) }) else { return false };
+        for (at, &byte) in found.iter().chain(&[0]).enumerate() {
+            self.set(at, byte);
+        }
+        self.length = found.len();
+        true
     }
 }

@@ -46,7 +46,7 @@ unsafe extern "C" fn load(array: *mut zval) {
     unsafe { import_process(array) };
     each(|variable| {
         // SAFETY: name and value are C strings of the request, `array` is an array.
-        unsafe { php_register_variable_safe(variable.name, variable.value, variable.length, array) };
+        unsafe { php_register_variable_safe(variable.name, variable.value, variable.length(), array) };
     });
 }
 
@@ -64,7 +64,7 @@ unsafe extern "C" fn import(array: *mut zval) {
     let kind = if unsafe { same_array(TRACK_VARS_ENV, array) } { PARSE_ENV } else { PARSE_SERVER };
     each(|variable| {
         // SAFETY: name and value are C strings of the request, `array` is an array.
-        unsafe { register_filtered(kind, variable.name, variable.value, variable.length, array) };
+        unsafe { register_filtered(kind, variable.name, variable.value, variable.length(), array) };
     });
 }
 
@@ -151,16 +151,16 @@ pub(super) unsafe extern "C" fn register(array: *mut zval) {
     } else {
         &[]
     };
-    let length = name.len() + info.len();
+    let total = name.len() + info.len();
     // SAFETY: PHP's allocator; may bail out, nothing is owned here.
-    let php_self = unsafe { _emalloc(length + 1) }.cast::<u8>();
+    let php_self = unsafe { _emalloc(total + 1) }.cast::<u8>();
     // SAFETY: fresh memory of that size.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(php_self, length + 1) };
+    let bytes = unsafe { std::slice::from_raw_parts_mut(php_self, total + 1) };
     for (to, from) in bytes.iter_mut().zip(name.iter().chain(info).chain(&[0])) {
         *to = *from;
     }
     // SAFETY: a C string of that length; PHP copies it.
-    unsafe { register_filtered(PARSE_SERVER, c"PHP_SELF".as_ptr(), php_self.cast(), length, array) };
+    unsafe { register_filtered(PARSE_SERVER, c"PHP_SELF".as_ptr(), php_self.cast(), total, array) };
     // SAFETY: allocated above.
     unsafe { _efree(php_self.cast()) };
 }

@@ -1,38 +1,67 @@
 //! The request's variables as PHP sees them: FastCGI parameters in php-fpm's order, which the path rules then correct.
 
+use std::ffi::CStr;
+use std::ops::Range;
+
 /// A value in an [`Env`], or a part of one. Behind a whole value stands a NUL byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text {
-    at: usize,
-    len: usize,
+    at: u32,
+    len: u32,
 }
 
 impl Text {
     /// Without its first `count` bytes.
     #[must_use]
     pub fn skip(self, count: usize) -> Self {
-        let count = count.min(self.len);
+        let count = narrow(count).min(self.len);
         Self { at: self.at + count, len: self.len - count }
     }
 
     /// Its first `count` bytes.
     #[must_use]
     pub fn take(self, count: usize) -> Self {
-        Self { at: self.at, len: self.len.min(count) }
+        Self { at: self.at, len: self.len.min(narrow(count)) }
     }
+
+    /// Its length.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether it is empty.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    fn at(range: Range<usize>) -> Self {
+        Self { at: narrow(range.start), len: narrow(range.len()) }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.at as usize..self.at as usize + self.len as usize
+    }
+}
+
+/// Variables are at most some megabytes, which the reader of the request sees to.
+fn narrow(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[derive(Debug)]
 struct Var {
     hash: u32,
-    /// The next variable in the same bucket.
-    next: Option<u32>,
+    /// One more than the place of the next variable in the same bucket; 0: none.
+    next: u16,
+    /// A deleted variable stays in the list, so that the others keep their places.
+    deleted: bool,
     name: Text,
-    /// `None`: deleted. It stays in the list, so that the others keep their places.
-    value: Option<Text>,
+    value: Text,
 }
 
-const BUCKETS: usize = 128;
+const BUCKETS: usize = 64;
 
 /// Variables by name. A name given twice has the later value and the earlier place.
 ///
@@ -41,27 +70,33 @@ const BUCKETS: usize = 128;
 pub struct Env {
     bytes: Vec<u8>,
     vars: Vec<Var>,
-    buckets: [Option<u32>; BUCKETS],
+    /// One more than the place of the last variable of each bucket; 0: none.
+    buckets: [u16; BUCKETS],
 }
 
 impl Default for Env {
     fn default() -> Self {
-        Self { bytes: Vec::with_capacity(8192), vars: Vec::with_capacity(64), buckets: [None; BUCKETS] }
+        Self { bytes: Vec::with_capacity(8192), vars: Vec::with_capacity(64), buckets: [0; BUCKETS] }
     }
 }
 
 impl Env {
-    /// Forgets the previous request.
-    pub fn clear(&mut self) {
+    /// Takes up the variables of a request, in the order of arrival, each name once. `places` are those of names and values in `bytes`.
+    pub fn fill(&mut self, bytes: &[u8], places: impl Iterator<Item = (Range<usize>, Range<usize>)>) {
         self.bytes.clear();
+        self.bytes.extend_from_slice(bytes);
         self.vars.clear();
-        self.buckets = [None; BUCKETS];
+        self.buckets = [0; BUCKETS];
+        for (name, value) in places {
+            let name = Text::at(name);
+            self.append(hash(self.bytes(name)), name, Text::at(value));
+        }
     }
 
-    /// The value of `name`.
+    /// The value of `name`. It ends at its first NUL byte, as it does for PHP.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<Text> {
-        self.vars.get(self.position(name, hash(name))?)?.value
+        Some(self.cut(self.vars.get(self.position(name, hash(name))?)?.value))
     }
 
     /// The bytes of the value of `name`.
@@ -73,20 +108,14 @@ impl Env {
     /// The bytes of a text.
     #[must_use]
     pub fn bytes(&self, text: Text) -> &[u8] {
-        self.bytes.get(text.at..text.at + text.len).unwrap_or_default()
+        self.bytes.get(text.range()).unwrap_or_default()
     }
 
-    /// Sets `name`. A value ends at its first NUL byte, as it does for PHP.
+    /// Sets `name`.
     pub fn set(&mut self, name: &[u8], value: &[u8]) -> Text {
         let value = self.keep(value);
         self.put(name, value);
         value
-    }
-
-    /// Adds a variable whose name isn't there yet.
-    pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        let value = self.keep(value);
-        self.append(name, hash(name), value);
     }
 
     /// Sets `name` to a copy of a text that is already here.
@@ -97,11 +126,11 @@ impl Env {
     /// Sets `name` to two texts in a row.
     pub fn set_joined(&mut self, name: &[u8], head: Text, tail: Option<Text>) -> Text {
         let at = self.bytes.len();
-        self.bytes.extend_from_within(head.at..head.at + head.len);
+        self.bytes.extend_from_within(head.range());
         if let Some(tail) = tail {
-            self.bytes.extend_from_within(tail.at..tail.at + tail.len);
+            self.bytes.extend_from_within(tail.range());
         }
-        let value = Text { at, len: self.bytes.len() - at };
+        let value = Text::at(at..self.bytes.len());
         self.bytes.push(0);
         self.put(name, value);
         value
@@ -112,21 +141,19 @@ impl Env {
         if let Some(at) = self.position(name, hash(name))
             && let Some(var) = self.vars.get_mut(at)
         {
-            var.value = None;
+            var.deleted = true;
         }
     }
 
     /// Makes `name` the part of its value that `part` names, in place.
-    pub fn shrink(&mut self, name: &[u8], part: std::ops::Range<usize>) -> Option<Text> {
+    pub fn shrink(&mut self, name: &[u8], part: Range<usize>) -> Option<Text> {
         let position = self.position(name, hash(name))?;
-        let old = self.vars.get(position)?.value?;
-        let end = part.end.min(old.len);
-        let start = part.start.min(end);
-        let new = Text { at: old.at + start, len: end - start };
-        if let Some(byte) = self.bytes.get_mut(new.at + new.len) {
+        let var = self.vars.get_mut(position)?;
+        let new = var.value.take(part.end).skip(part.start);
+        var.value = new;
+        if let Some(byte) = self.bytes.get_mut(new.range().end) {
             *byte = 0;
         }
-        self.vars.get_mut(position)?.value = Some(new);
         Some(new)
     }
 
@@ -136,30 +163,34 @@ impl Env {
         self.vars.len()
     }
 
-    /// Name and value at a place. php-fpm's order: the last variable to arrive comes first.
+    /// Name and value at a place, with any NUL bytes. php-fpm's order: the last variable to arrive comes first.
     #[must_use]
     pub fn nth(&self, place: usize) -> Option<(Text, Text)> {
         let var = self.vars.get(self.vars.len().checked_sub(place + 1)?)?;
-        Some((var.name, var.value?))
+        (!var.deleted).then_some((var.name, var.value))
     }
 
     /// Name and value of each variable in that order.
     pub fn iter(&self) -> impl Iterator<Item = (Text, Text)> + '_ {
-        (0..self.places()).filter_map(|place| self.nth(place))
+        (0..self.places()).filter_map(|place| self.nth(place)).map(|(name, value)| (self.cut(name), self.cut(value)))
     }
 
     /// Where a text's first byte lies, for callers that hand it to C; valid until the next change.
     #[must_use]
     pub fn pointer(&self, text: Text) -> *const u8 {
-        self.bytes.get(text.at..).map_or(std::ptr::null(), <[u8]>::as_ptr)
+        self.bytes.get(text.range()).map_or(std::ptr::null(), <[u8]>::as_ptr)
+    }
+
+    fn cut(&self, text: Text) -> Text {
+        let with_end = self.bytes.get(text.at as usize..).unwrap_or_default();
+        CStr::from_bytes_until_nul(with_end).map_or(text, |c_text| text.take(c_text.count_bytes()))
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Text {
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
         let at = self.bytes.len();
-        self.bytes.extend_from_slice(bytes.get(..end).unwrap_or_default());
+        self.bytes.extend_from_slice(bytes);
         self.bytes.push(0);
-        Text { at, len: end }
+        Text::at(at..at + bytes.len())
     }
 
     fn put(&mut self, name: &[u8], value: Text) {
@@ -167,46 +198,40 @@ impl Env {
         if let Some(at) = self.position(name, hash)
             && let Some(var) = self.vars.get_mut(at)
         {
-            var.value = Some(value);
+            var.value = value;
         } else {
-            self.append(name, hash, value);
+            let name = self.keep(name);
+            self.append(hash, name, value);
         }
     }
 
-    fn append(&mut self, name: &[u8], hash: u32, value: Text) {
-        let Ok(number) = u32::try_from(self.vars.len()) else { return };
-        let name = self.keep(name);
+    fn append(&mut self, hash: u32, name: Text, value: Text) {
+        let Ok(number) = u16::try_from(self.vars.len() + 1) else { return };
         let bucket = &mut self.buckets[hash as usize % BUCKETS];
-        self.vars.push(Var { hash, next: *bucket, name, value: Some(value) });
-        *bucket = Some(number);
+        let next = std::mem::replace(bucket, number);
+        self.vars.push(Var { hash, next, deleted: false, name, value });
     }
 
     /// A deleted variable isn't found: setting it again makes a new one in front, as in php-fpm.
     fn position(&self, name: &[u8], hash: u32) -> Option<usize> {
-        let mut next = self.buckets[hash as usize % BUCKETS];
-        while let Some(number) = next {
-            let var = self.vars.get(number as usize)?;
-            if var.hash == hash && var.value.is_some() && self.bytes(var.name) == name {
-                return Some(number as usize);
+        let mut number = self.buckets[hash as usize % BUCKETS];
+        while let Some(at) = usize::from(number).checked_sub(1) {
+            let var = self.vars.get(at)?;
+            if var.hash == hash && !var.deleted && self.bytes(var.name) == name {
+                return Some(at);
             }
-            next = var.next;
+            number = var.next;
         }
         None
     }
 }
 
-/// Eight bytes at a time; names are short and come from the web server.
+/// Of the length and the last eight bytes, where names differ most.
 fn hash(name: &[u8]) -> u32 {
     const SEED: u64 = 0x517c_c1b7_2722_0a95;
-    let mut state = name.len() as u64;
-    let (chunks, rest) = name.as_chunks::<8>();
-    for chunk in chunks {
-        state = (state.rotate_left(5) ^ u64::from_le_bytes(*chunk)).wrapping_mul(SEED);
-    }
-    let mut tail = [0; 8];
-    for (to, from) in tail.iter_mut().zip(rest) {
-        *to = *from;
-    }
-    state = (state.rotate_left(5) ^ u64::from_le_bytes(tail)).wrapping_mul(SEED);
-    (state >> 32) as u32
+    let end = match name.last_chunk::<8>() {
+        Some(end) => u64::from_le_bytes(*end),
+        None => name.iter().fold(0, |end, &byte| end << 8 | u64::from(byte)),
+    };
+    ((end ^ name.len() as u64).wrapping_mul(SEED) >> 32) as u32
 }
