@@ -57,9 +57,10 @@ impl Params {
     /// For who keeps a copy: all bytes up to the last value's NUL, and where in them each name and each value lies.
     pub fn layout(&self) -> (&[u8], impl ExactSizeIterator<Item = (Range<usize>, Range<usize>)>) {
         let end = self.pairs.iter().map(|pair| pair.value_at + pair.value_len + 1).max().unwrap_or(0);
-        let places = self.pairs.iter().map(|pair| {
-            (pair.name_at..pair.name_at + pair.name_len, pair.value_at..pair.value_at + pair.value_len)
-        });
+        let places = self
+            .pairs
+            .iter()
+            .map(|pair| (pair.name_at..pair.name_at + pair.name_len, pair.value_at..pair.value_at + pair.value_len));
         (self.bytes.get(..end).unwrap_or_default(), places)
     }
 
