@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use super::allow::Allowed;
 use super::links::{self, Kind, Links, Parcel, Taken};
@@ -10,6 +11,9 @@ use super::sources::{Woken, named};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::listen;
+
+/// After an accept that failed for want of resources.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection to be served.
 pub type Connection = (OwnedFd, Kind);
@@ -89,7 +93,9 @@ impl Intake {
         let fd = match listen::accept(listener) {
             Ok(fd) => fd?,
             Err(e) => {
+                // Out of descriptors or memory; the connection stays in the backlog and would wake us again at once.
                 log::error(format!("unable to accept a connection: {e}"));
+                std::thread::sleep(PAUSE);
                 return None;
             }
         };

@@ -38,6 +38,8 @@ pub struct ServeLoop<'a, E> {
     /// Requests that may still be served; `None`: any number.
     left: Option<u64>,
     leaving: bool,
+    /// The engine must not be given another request.
+    spent: bool,
 }
 
 impl<'a, E: Engine> ServeLoop<'a, E> {
@@ -70,6 +72,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             fresh: false,
             left,
             leaving: false,
+            spent: false,
         })
     }
 
@@ -162,7 +165,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
                     return self.close_held();
                 }
             }
-            if !self.exchange.keeps() {
+            if !self.exchange.keeps() || self.spent {
                 return self.close_held();
             }
             if !self.exchange.has_bytes() {
@@ -177,7 +180,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     fn serve_one(&mut self) {
         self.fresh = false;
         if !self.ping.serve(&mut self.exchange) && self.engine.serve(&mut self.exchange) == Served::Spent {
-            self.leaving = true;
+            (self.spent, self.leaving) = (true, true);
         }
         self.exchange.finish();
         self.slot.stage(Stage::Idle);
@@ -217,7 +220,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             return;
         }
         self.hold(connection);
-        while self.exchange.arrive(LAST_CHANCE) == Arrival::Request {
+        while !self.spent && self.exchange.arrive(LAST_CHANCE) == Arrival::Request {
             self.serve_one();
             if !self.exchange.keeps() {
                 break;

@@ -47,7 +47,8 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
         .and_then(|()| engine.start(&options).map_err(|e| e.to_string()))
         .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
     if let Err(reason) = started {
-        zygote.report(&ToSupervisor::Failed(reason));
+        // A message has to fit the channel; the whole text went to stderr as PHP printed it.
+        zygote.report(&ToSupervisor::Failed(reason.chars().take(2000).collect()));
         return EXIT_SOFTWARE;
     }
     match zygote.run() {
