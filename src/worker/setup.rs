@@ -58,7 +58,10 @@ impl Setup<'_> {
             self.step("take its user's identity", ids::become_identity(identity))?;
         }
         self.step("give up its capabilities", ids::drop_capabilities())?;
-        self.step("set dumpable", process::set_dumpable(self.pool.process_dumpable))?;
+        if self.pool.process_dumpable {
+            // A change of user has taken it away; without one the process is as dumpable as any.
+            self.step("set dumpable", process::set_dumpable(true))?;
+        }
         self.step("tie its life to its zygote", process::die_with_parent(Signal::SIGQUIT))?;
         if getppid() != self.parent {
             return self.step("find its zygote", Err("it has gone"));
