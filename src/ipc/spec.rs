@@ -36,6 +36,8 @@ pub struct PoolSpec {
     pub config: Pool,
     /// Its listening sockets.
     pub listen_fds: Vec<i32>,
+    /// How many workers it is to have.
+    pub size: u32,
     /// Its scoreboard and the number of slots in it.
     pub scoreboard_fd: i32,
     /// Number of slots.

@@ -48,6 +48,18 @@ fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
     variables
 }
 
+/// Most workers of a pool that would scale them by load, while all are started at once.
+const MOST_UNSCALED: u32 = 128;
+
+/// How many workers a pool has.
+#[must_use]
+pub fn size(pool: &Pool) -> u32 {
+    match pool.pm {
+        ProcessManager::Static => pool.pm_max_children,
+        ProcessManager::Dynamic | ProcessManager::Ondemand => pool.pm_max_children.min(MOST_UNSCALED),
+    }
+}
+
 /// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
 #[must_use]
 pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
@@ -58,7 +70,10 @@ pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
 
 fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
     let absent = [
-        (pool.pm != ProcessManager::Static, "pm = dynamic and ondemand (pm.max_children workers run, as with static)"),
+        (
+            pool.pm != ProcessManager::Static,
+            "pm = dynamic and ondemand (pm.max_children workers run, as with static, but 128 at most)",
+        ),
         (pool.access_log.is_some(), "access.log"),
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),

@@ -8,6 +8,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
 use super::groups::Grouping;
+use super::resolve;
 use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
@@ -78,7 +79,7 @@ impl Runtime {
             let mut boards = Vec::new();
             let mut specs = Vec::new();
             for pool in group.pools.iter().filter_map(|&i| pools.get(i)) {
-                let slots = PlannedPool::slots(pool.config.pm_max_children);
+                let slots = PlannedPool::slots(resolve::size(&pool.config));
                 let fd = scoreboard::create(slots)?;
                 specs.push(pool_spec(pool, fd.as_raw_fd(), slots, group.identity.is_some()));
                 let board = Scoreboard::map(fd.as_fd(), slots)?;
@@ -104,8 +105,7 @@ impl Runtime {
     /// What the fleet is to know of it.
     #[must_use]
     pub fn plans(&self) -> Vec<GroupPlan> {
-        let pools =
-            |g: &GroupRuntime| g.spec.pools.iter().map(|p| (p.config.name.clone(), p.config.pm_max_children)).collect();
+        let pools = |g: &GroupRuntime| g.spec.pools.iter().map(|p| (p.config.name.clone(), p.size)).collect();
         self.groups.iter().map(|g| GroupPlan { name: g.spec.group.clone(), pools: pools(g) }).collect()
     }
 
@@ -123,6 +123,7 @@ fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user
     PoolSpec {
         config: pool.config.clone(),
         listen_fds: pool.listen_fds.clone(),
+        size: resolve::size(&pool.config),
         scoreboard_fd,
         slots,
         // A zygote that is that user already has workers that are, too.
