@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::clock::{bar, ms};
+use testkit::clock::ms;
 use testkit::fastcgi::{Request, ask_once};
 use testkit::load::{Job, Plan, Tally};
 use testkit::nginx::{Nginx, Upstream};
@@ -15,6 +15,7 @@ use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::stream::Address;
 use testkit::target::{Target, say};
+use testkit::turn::Alone;
 use testkit::{Outcome, ensure, turn};
 
 fn work(server: &Server, milliseconds: u32) -> Request {
@@ -44,7 +45,7 @@ fn time_to_answer(server: &Server, kill: impl FnOnce()) -> Outcome<Duration> {
 #[test]
 fn slot_serves_again() -> Outcome {
     let Some(target) = Target::find("death::slot_serves_again") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let mut times = Vec::new();
     for _ in 0..20 {
@@ -55,25 +56,26 @@ fn slot_serves_again() -> Outcome {
     }
     times.sort_unstable();
     say(&format!("death::slot_serves_again: median {:.1?}, worst {:.1?}", times[10], times[19]));
-    ensure!(times[10] <= bar(ms(50)) && times[19] <= bar(ms(250)), "median {:?}, worst {:?}", times[10], times[19]);
+    turn.expect_within("the median", times[10], ms(50))?;
+    turn.expect_within("the worst", times[19], ms(250))?;
     server.stop()
 }
 
 #[test]
 fn workers_under_load() -> Outcome {
     let Some(target) = Target::find("death::workers_under_load") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let load = Plan::clients(8).start(|_| worker_client(&server, 5));
     let kills = kill_workers(&server)?;
-    check("death::workers_under_load", &load.stop(), &kills, ms(0))?;
+    check("death::workers_under_load", &turn, &load.stop(), &kills, ms(0))?;
     server.stop()
 }
 
 #[test]
 fn workers_behind_nginx() -> Outcome {
     let Some(target) = Target::find("death::workers_behind_nginx") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
     let load = Plan::clients(8).start(|_| {
@@ -82,7 +84,7 @@ fn workers_behind_nginx() -> Outcome {
     });
     let kills = kill_workers(&server)?;
     // nginx may still write into a connection that a dying worker holds.
-    check("death::workers_behind_nginx", &load.stop(), &kills, ms(5))?;
+    check("death::workers_behind_nginx", &turn, &load.stop(), &kills, ms(5))?;
     server.stop()
 }
 
@@ -108,7 +110,7 @@ fn kill_workers(server: &Server) -> Outcome<Vec<Kill>> {
 
 /// Each failure was in flight at a kill, or sent at most `grace` behind it. A worker has one request in hand and, for
 /// microseconds, a second that it passes on.
-fn check(name: &str, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
+fn check(name: &str, turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
     say(&format!("{name}: {} kills; {}", kills.len(), tally.summary()));
     ensure!(tally.times.len() > 500, "hardly anything was answered: {}", tally.summary());
     ensure!(tally.failures.len() <= kills.len() + kills.len() / 20, "{} kills; {}", kills.len(), tally.summary());
@@ -119,7 +121,7 @@ fn check(name: &str, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome 
         let took = failure.end - failure.start;
         ensure!(kills.iter().any(in_flight), "sent {last:?} after a kill, failed after {took:?}: {}", failure.what);
     }
-    ensure!(tally.worst() < bar(ms(1000)), "somebody waited {:?}", tally.worst());
+    turn.expect_within("the longest wait", tally.worst(), ms(1000))?;
     Ok(())
 }
 
@@ -127,7 +129,7 @@ fn check(name: &str, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome 
 #[test]
 fn zygote() -> Outcome {
     let Some(target) = Target::find_ours("death::zygote") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let (address, long) = (server.address.clone(), work(&server, 1000));
     let in_flight = std::thread::spawn(move || ask_once(&address, &long, ms(5000)));
@@ -139,7 +141,7 @@ fn zygote() -> Outcome {
     let tally = load.stop();
     say(&format!("death::zygote: {}", tally.summary()));
     tally.expect_no_failure()?;
-    ensure!(tally.worst() <= bar(ms(300)), "somebody waited {:?}", tally.worst());
+    turn.expect_within("the longest wait", tally.worst(), ms(300))?;
     let body = in_flight.join().map_err(|_| "the client panicked")??;
     ensure!(body == "done" || body.ends_with("short"), "the request in flight: {body:?}");
     server.await_workers(2, ms(3000))?;

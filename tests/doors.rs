@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use testkit::broken::{self, Fault};
 use testkit::stage::{Stage, end_within};
-use testkit::target::{Door, Target, say};
+use testkit::target::{Door, Target, as_root, say};
 use testkit::{Outcome, ensure, turn};
 
 fn stage(name: &str) -> Outcome<Option<Stage>> {
@@ -36,13 +36,14 @@ fn options() -> Outcome {
 fn broken_configurations() -> Outcome {
     let Some(stage) = stage("doors::broken_configurations")? else { return Ok(()) };
     let _turn = turn::shared()?;
+    // `user` is ignored where root isn't asked.
+    let nobody = as_root().then_some(("user = nobody-has-this-name-x", "nobody-has-this-name-x"));
     let broken = [
         ("no.such.directive = 1", "unknown entry 'no.such.directive'"),
         ("pm = sometimes", "invalid process manager"),
         ("pm.max_children = 0", "pm.max_children must be a positive value"),
-        ("user = nobody-has-this-name-x", "nobody-has-this-name-x"),
     ];
-    for (line, reason) in broken {
+    for (line, reason) in broken.into_iter().chain(nobody) {
         stage.sandbox.put("fpm.conf", &format!("{}{line}\n", stage.conf))?;
         for options in [&["-t"][..], &["-F"]] {
             let text = stage.run(options)?;
@@ -61,12 +62,15 @@ fn broken_configurations() -> Outcome {
 fn cgi_environment() -> Outcome {
     let Some(stage) = stage_of_ours("doors::cgi_environment")? else { return Ok(()) };
     let _turn = turn::shared()?;
-    // A request's method alone is no request: php-src's run-tests.php sets it for all that it starts.
-    for name in ["GATEWAY_INTERFACE", "SERVER_PROTOCOL", "SERVER_SOFTWARE"] {
+    // Alone, REQUEST_METHOD is what php-src's run-tests.php sets for whatever it starts.
+    for name in ["GATEWAY_INTERFACE", "SERVER_SOFTWARE", "SERVER_NAME"] {
         end_within(stage.command(&["-F"]).env("REQUEST_METHOD", "GET").env(name, "x"))?.expect_refusal("CGI")?;
         let mut bare = Command::new(stage.target.host_in(&stage.target.prefix));
-        bare.args(["--fpm", "-F", "-y"]).arg(stage.sandbox.file("fpm.conf")).stdin(Stdio::null());
-        bare.env("REQUEST_METHOD", "GET").env(name, "x");
+        bare.args(["--fpm", "-F", "-y"])
+            .arg(stage.sandbox.file("fpm.conf"))
+            .env("REQUEST_METHOD", "GET")
+            .env(name, "x")
+            .stdin(Stdio::null());
         end_within(&mut bare)?;
         ensure!(!stage.sandbox.file("fpm.sock").exists(), "{name}: something was started");
     }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use testkit::clock::{bar, ms};
+use testkit::clock::ms;
 use testkit::fastcgi::{Client, Request};
 use testkit::load::{Job, Plan};
 use testkit::server::Server;
@@ -23,7 +23,7 @@ fn sixty_four_on_four_tcp() -> Outcome {
 
 fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
     let Some(target) = Target::find(name) else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4).listen(listen))?;
     let clients: Outcome<Vec<Job>> = (0..64).map(|_| keeper(&server, 1)).collect();
     let mut clients = clients?;
@@ -35,7 +35,7 @@ fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
     let tally = load.finish();
     say(&format!("{name}: {}", tally.summary()));
     tally.expect_no_failure()?;
-    ensure!(tally.worst() <= bar(ms(100)), "somebody waited {:?}", tally.worst());
+    turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     server.stop()
 }
 
@@ -78,7 +78,7 @@ fn keeper(server: &Server, count: usize) -> Outcome<Job> {
 #[test]
 fn silent_clients() -> Outcome {
     let Some(target) = Target::find("pinning::silent_clients") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let request = Request::get(&server.sandbox.page("hello.php"));
     let mute: Result<Vec<Stream>, _> = (0..8).map(|_| server.address.connect(ms(3000))).collect();
@@ -93,7 +93,7 @@ fn silent_clients() -> Outcome {
     let tally = load.finish();
     say(&format!("pinning::silent_clients: {}", tally.summary()));
     tally.expect_no_failure()?;
-    ensure!(tally.worst() <= bar(ms(100)), "somebody waited {:?}", tally.worst());
+    turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     for client in &mut kept {
         client.ask(&request)?;
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::broken::{self, Fault};
-use testkit::clock::{bar, ms, wait_until};
+use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::http::Client;
 use testkit::load::{Job, Plan};
@@ -161,7 +161,7 @@ impl Footprint {
 #[test]
 fn beside_a_long_request() -> Outcome {
     let Some(target) = Target::find("reload::beside_a_long_request") else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2).global("process_control_timeout = 10s"))?;
     let page = |name: &str, query: &str| Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query);
     let (long, short) = (page("work.php", "ms=6000"), page("hello.php", ""));
@@ -175,7 +175,7 @@ fn beside_a_long_request() -> Outcome {
     let tally = load.stop();
     say(&format!("reload::beside_a_long_request: reloads took {reloads:.0?}; others: {}", tally.summary()));
     tally.expect_no_failure()?;
-    ensure!(tally.worst() <= bar(ms(100)), "somebody waited {:?}", tally.worst());
+    turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     let ended = ended?;
     ensure!(ended == "done", "the long request: {ended}");
     reloads?;
