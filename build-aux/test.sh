@@ -10,7 +10,7 @@ shift
 prefix=$root/build/php-$php
 results=$root/build/test-$php
 mkdir -p "$results"
-scratch=$(mktemp -d /tmp/cgi-fpm-test.XXXXXX)
+scratch=$(mktemp -d /tmp/cgi-fpm-make.XXXXXX)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
 chmod 755 "$scratch"
