@@ -1,6 +1,8 @@
 #!/bin/sh
 # fetch-php.sh X.Y DIR: leaves PHP's upstream tarball from Debian's source package in DIR, prints its path.
 #
+# First the version that the tests' lists were made with, by its SHA-256 (upstream's own): an archive keeps files that
+# its list no longer names, and may name files that its pool has not yet. Else the newest that the list names.
 # apt does the work, with the machine's own sources, turned into deb-src entries of the release that carries
 # this PHP, in a private place: the system's configuration and package lists stay as they are.
 set -eu
@@ -10,8 +12,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 version=$1 dir=$2
 package=php$version
 case $version in
-8.2) release=bookworm ;;
-8.4) release=trixie ;;
+8.2) release=bookworm tested=8.2.32 sum=e02aa173c236c12791696254d607da680e6d5516f8f5c2339642de7c4f944bd2 ;;
+8.4) release=trixie tested=8.4.24 sum=e127be09a8506f4327c5cfa78a614b00d210714484ec215ce0011b4a03c00731 ;;
 *) die "no Debian release with PHP $version is known here; give a source tree or tarball: make PHP=$version PHP_SRC=…" ;;
 esac
 command -v apt-get >/dev/null || die "no apt-get here; give PHP's source tree or tarball: make PHP=$version PHP_SRC=…"
@@ -70,6 +72,16 @@ private_apt() {
 }
 
 log=$work/log
+tarball=${package}_$tested.orig.tar.xz
+for archive in $(sed -n 's/^deb-src.* \([a-z]*:[^ ]*\) .*/\1/p' "$work/sources.list" | sort -u); do
+	if /usr/lib/apt/apt-helper download-file "${archive%/}/pool/main/p/$package/$tarball" \
+		"$work/got/$tarball" "SHA256:$sum" >>"$log" 2>&1; then
+		mv -f "$work/got/$tarball" "$dir/$tarball"
+		say "$package $tested, the version the tests know"
+		echo "$dir/$tarball"
+		exit 0
+	fi
+done
 say "looking for $package's source in $release"
 private_apt apt-get update >"$log" 2>&1 || { tail -n 5 "$log" >&2; die "cannot read the source lists of $release"; }
 versions=$(private_apt apt-cache showsrc "$package" 2>>"$log" | sed -n 's/^Version: //p' | sort -u)
