@@ -41,6 +41,10 @@ impl Engine for Stub {
         None
     }
 
+    fn release(&self) -> (u16, u16) {
+        (8, 2)
+    }
+
     fn describe(&mut self, _topic: Topic, _options: &EngineOptions) -> Result<(), EngineError> {
         Ok(())
     }

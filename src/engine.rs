@@ -68,6 +68,9 @@ pub trait Engine {
     /// What `X-Powered-By` says of it, if it may be told (`expose_php`).
     fn powered_by(&self) -> Option<String>;
 
+    /// Major and minor number of its release: what php-fpm shows depends on it.
+    fn release(&self) -> (u16, u16);
+
     /// For the command line: starts, prints to stdout, stops.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod program;
 pub mod scoreboard;
 pub mod script;
+pub mod status;
 pub mod supervisor;
 pub mod sys;
 pub mod worker;

@@ -15,7 +15,9 @@ use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::params::{Params, push_pair};
 use cgi_fpm::fastcgi::record::Kind;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Refusal};
-use cgi_fpm::worker::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress, Progress, Reason, Stage};
+use cgi_fpm::worker::exchange::{
+    Arrival, ClientGone, Description, Exchange, Limits, NoProgress, Outcome, Progress, Reason, Stage,
+};
 use wire::{Request, begin, ends, push_record, record, records, stream};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -594,11 +596,17 @@ impl Progress for Notes {
     fn stage(&self, stage: Stage) {
         self.0.borrow_mut().push(format!("{stage:?}"));
     }
-    fn started(&self, params: &Params) {
-        self.0.borrow_mut().push(String::from_utf8_lossy(params.get(b"REQUEST_METHOD").unwrap()).into());
+    fn described(&self, request: &Description<'_>) {
+        self.0.borrow_mut().push(String::from_utf8_lossy(request.method).into());
     }
-    fn running(&self, script: &[u8], _params: &Params) {
-        self.0.borrow_mut().push(String::from_utf8_lossy(script).into());
+    fn ended(&self, outcome: &Outcome<'_>, params: &Params) {
+        let host = params.get(b"SCRIPT_NAME").unwrap_or_default();
+        let type_ = (outcome.header)(b"content-type").unwrap_or_default();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(host)));
+    }
+    fn status(&self) -> Option<cgi_fpm::status::Snapshot> {
+        None
     }
 }
 
@@ -616,6 +624,8 @@ fn progress_is_told() {
     client.write_all(&Request::get("/a.php", true).encode()).unwrap();
     exchange.arrive(Duration::ZERO);
     exchange.stage(Stage::Info);
-    exchange.running(b"/a.php");
-    assert_eq!(*notes.borrow(), ["Reading", "GET", "Info", "/a.php"]);
+    exchange.described(&Description::of(exchange.params()));
+    exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html") });
+    let told = ["Reading", "Info", "GET", "200 text/html /a.php"];
+    assert_eq!(*notes.borrow(), told);
 }

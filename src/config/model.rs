@@ -86,6 +86,18 @@ pub enum ProcessManager {
     Ondemand,
 }
 
+impl ProcessManager {
+    /// As the configuration names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+            Self::Ondemand => "ondemand",
+        }
+    }
+}
+
 /// One entry of `php_value[]`, `php_flag[]`, `php_admin_value[]`, `php_admin_flag[]`, in the order php-fpm applies them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhpSetting {

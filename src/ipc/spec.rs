@@ -40,6 +40,8 @@ pub struct PoolSpec {
     pub size: u32,
     /// Its scoreboard and the number of slots in it.
     pub scoreboard_fd: i32,
+    /// The pool's counters, which it shares with its other generations.
+    pub totals_fd: i32,
     /// Number of slots.
     pub slots: u32,
     /// Who its workers become; `None`: stay.

@@ -5,8 +5,11 @@ use std::fs::File;
 use std::ptr::NonNull;
 
 use super::ffi::sapi_globals;
+use super::headers::Headers;
+use super::status;
+use super::text::c_bytes;
 use crate::script::env::{Env, Text};
-use crate::worker::exchange::Exchange;
+use crate::worker::exchange::{Description, Exchange, Outcome};
 
 /// Kept from request to request, so that its buffers are.
 #[derive(Debug, Default)]
@@ -19,6 +22,8 @@ pub(super) struct Context {
     pub(super) body: Option<(File, i64)>,
     /// The script's path.
     pub(super) script: Option<Text>,
+    /// The pool's state on its way to a script.
+    status: Vec<status::Entry>,
 }
 
 impl Context {
@@ -54,11 +59,48 @@ impl Context {
         }
     }
 
-    /// Tells the scoreboard which script it is.
-    pub(super) fn tell_script(&mut self) {
-        let Self { exchange: Some(exchange), script: Some(script), env, .. } = self else { return };
+    /// Asks for the pool's state and keeps it; false where nobody knows it.
+    pub(super) fn take_status(&mut self) -> bool {
+        let snapshot = self.exchange().and_then(|exchange| exchange.status());
+        self.status = snapshot.as_ref().map(status::entries).unwrap_or_default();
+        snapshot.is_some()
+    }
+
+    /// An entry of what is kept of the pool's state.
+    pub(super) fn status_entry(&self, at: usize) -> Option<status::Plain> {
+        self.status.get(at).map(status::Entry::plain)
+    }
+
+    /// It has gone over to PHP.
+    pub(super) fn drop_status(&mut self) {
+        self.status = Vec::new();
+    }
+
+    /// Tells the scoreboard who asks for what, as PHP has understood it.
+    pub(super) fn describe(&mut self) {
+        // SAFETY: PHP's globals live as long as the process.
+        let info = unsafe { &(*sapi_globals()).request_info };
+        // SAFETY: null or C strings, of the request or of PHP's.
+        let text = |text: *const c_char| unsafe { c_bytes(text) }.unwrap_or_default();
+        let description = Description {
+            method: text(info.request_method),
+            uri: text(info.request_uri),
+            query: text(info.query_string),
+            user: text(info.auth_user),
+            script: text(info.path_translated),
+            content_length: u64::try_from(info.content_length).unwrap_or(0),
+        };
         // SAFETY: as in `exchange`.
-        unsafe { exchange.as_mut() }.running(env.bytes(*script));
+        if let Some(exchange) = self.exchange.map(|exchange| unsafe { exchange.as_ref() }) {
+            exchange.described(&description);
+        }
+    }
+
+    /// Tells how the request went.
+    pub(super) fn ended(&mut self, status: u16, memory_peak: u64, headers: Headers) {
+        // SAFETY: as in `exchange`.
+        let Some(exchange) = self.exchange.map(|exchange| unsafe { exchange.as_ref() }) else { return };
+        exchange.ended(&Outcome { status, memory_peak, header: &|name| headers.value(name) });
     }
 
     /// A variable as a C string that stays until the next request.

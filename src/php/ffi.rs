@@ -72,6 +72,14 @@ host! {
         fn zend_array_dup(source: *mut HashTable) -> *mut HashTable;
         fn zend_array_destroy(array: *mut HashTable);
         fn _zend_new_array_0() -> *mut HashTable;
+        fn add_assoc_long_ex(array: *mut zval, key: *const c_char, length: usize, number: i64);
+        fn add_assoc_double_ex(array: *mut zval, key: *const c_char, length: usize, number: f64);
+        fn add_assoc_stringl_ex(
+            array: *mut zval, key: *const c_char, length: usize, text: *const c_char, size: usize,
+        );
+        fn add_assoc_zval_ex(array: *mut zval, key: *const c_char, length: usize, value: *mut zval);
+        fn zend_hash_next_index_insert(table: *mut HashTable, value: *mut zval) -> *mut zval;
+        fn zend_memory_peak_usage(real: bool) -> usize;
 
         fn zend_hash_str_find(table: *const HashTable, key: *const c_char, length: usize) -> *mut zval;
         fn _zend_hash_init(table: *mut HashTable, size: u32, destructor: *mut c_void, persistent: bool);

@@ -7,7 +7,7 @@ use super::ffi::{
     _zend_new_array_0, php_header, php_output_end_all, sapi_add_request_header, zend_execute_data, zend_function_entry,
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
-use super::{value, variables};
+use super::{status, value, variables};
 use crate::worker::exchange::Stage;
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
@@ -102,7 +102,7 @@ unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut 
 unsafe extern "C" fn get_status(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: Zend passes the call's frame.
     if unsafe { no_arguments(call) } {
-        // SAFETY: Zend passes a place for the result.
-        unsafe { value::set_bool(result, false) };
+        // SAFETY: a script runs; Zend passes a place for the result.
+        unsafe { status::into_value(result) };
     }
 }

@@ -20,6 +20,17 @@ impl Headers {
     }
 }
 
+impl Headers {
+    /// The value of the first header of that name, without regard to case.
+    pub(super) fn value(self, name: &[u8]) -> Option<&'static [u8]> {
+        self.into_iter().find_map(|header| {
+            let (head, value) = header.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b": ")?;
+            (head.eq_ignore_ascii_case(name) && !value.is_empty()).then_some(value)
+        })
+    }
+}
+
 impl Iterator for Headers {
     type Item = &'static [u8];
 

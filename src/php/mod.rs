@@ -18,6 +18,7 @@ mod request_info;
 mod request_ini;
 mod sapi;
 mod serve;
+mod status;
 mod symbols;
 mod text;
 mod user_ini;
@@ -67,6 +68,12 @@ impl Engine for Php {
 
     fn powered_by(&self) -> Option<String> {
         lifecycle::exposes_itself().then(|| format!("PHP/{}", lifecycle::running_version()))
+    }
+
+    fn release(&self) -> (u16, u16) {
+        let version = lifecycle::running_version();
+        let mut numbers = version.split('.').map(|n| n.parse().unwrap_or(0));
+        (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
 
     fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError> {

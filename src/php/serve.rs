@@ -8,8 +8,10 @@ use super::context::with;
 use super::ffi::{
     _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_output_write,
     php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle, zend_file_handle,
+    zend_memory_peak_usage,
 };
 use super::guard::attempt;
+use super::headers::Headers;
 use super::text::{c_bytes, with_path};
 use super::{error_header, log, request_info, request_ini};
 use crate::config::LogLevel;
@@ -32,7 +34,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     let body = with(|context| context.open_body()).unwrap_or(Ok(()));
     attempt(request_info::describe);
     attempt(request_ini::apply);
-    with(|context| context.tell_script());
+    with(|context| context.describe());
     // SAFETY: PHP is started and no request runs.
     let started = unsafe { php_request_startup() } == SUCCESS;
     if started {
@@ -40,6 +42,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     }
     stage(Stage::Ending);
     attempt(error_header::after_script);
+    tell_outcome();
     free_path();
     // SAFETY: balances the startup, also a failed one.
     unsafe { php_request_shutdown(null_mut()) };
@@ -107,6 +110,18 @@ fn refuse(code: i32, text: &str) {
 
 fn stage(stage: Stage) {
     with(|context| context.exchange().map(|exchange| exchange.stage(stage)));
+}
+
+/// Before the shutdown functions, as php-fpm does.
+fn tell_outcome() {
+    // SAFETY: PHP's globals live as long as the process.
+    let headers = unsafe { &(*sapi_globals()).sapi_headers };
+    let status = u16::try_from(headers.http_response_code).unwrap_or(0);
+    // SAFETY: PHP's list of headers, which nothing changes while they are told.
+    let list = unsafe { Headers::new(headers.headers.head) };
+    // SAFETY: a number of PHP's allocator.
+    let memory_peak = unsafe { zend_memory_peak_usage(true) };
+    with(|context| context.ended(status, memory_peak as u64, list));
 }
 
 /// Before the shutdown functions, as php-fpm does.

@@ -10,6 +10,7 @@ use super::output::Source;
 use super::runtime::{GroupRuntime, Runtime, Runtimes, ZygoteProcess};
 use super::sockets::{Listener, Sockets};
 use super::state::{GroupState, RuntimeState, State};
+use super::totals::Book;
 use crate::ipc::Channel;
 use crate::log;
 use crate::scoreboard::Scoreboard;
@@ -20,6 +21,8 @@ use crate::sys::fd;
 pub struct Adopted {
     /// Listening sockets.
     pub sockets: Sockets,
+    /// The pools' counters.
+    pub totals: Book,
     /// Generations.
     pub runtimes: Runtimes,
     /// Pipes.
@@ -32,9 +35,10 @@ pub struct Adopted {
 /// A descriptor that isn't there or isn't what it should be.
 pub fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(&state.sockets)?;
+    let totals = Book::adopt(&state.totals)?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
-    Ok(Adopted { sockets, runtimes, outputs: outputs.collect::<io::Result<_>>()? })
+    Ok(Adopted { sockets, totals, runtimes, outputs: outputs.collect::<io::Result<_>>()? })
 }
 
 fn adopt_sockets(list: &[(String, RawFd)]) -> io::Result<Sockets> {

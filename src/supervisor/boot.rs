@@ -10,12 +10,14 @@ use super::poller::Poller;
 use super::reload::Reload;
 use super::runtime::{Runtime, Runtimes};
 use super::sockets::Sockets;
+use super::totals::Book;
 use super::{Supervisor, resolve};
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Message, Messages};
 use crate::host::Host;
 use crate::log;
 use crate::plan::fleet::Fleet;
+use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal, title};
 
 /// What the configuration is read with.
@@ -139,6 +141,9 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         poller: Poller::new().map_err(|e| e.to_string())?,
         outputs: HashMap::new(),
         silent: Vec::new(),
+        totals: Book::default(),
+        inspector: Inspector::default(),
+        next_look: clock::now(),
         reload: Reload::default(),
         starter: None,
         nofile,
@@ -159,7 +164,7 @@ impl Supervisor {
     /// Sockets, scoreboards and a place in the fleet for what the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
         self.sockets.forget_wishes();
-        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets)?;
+        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
         let runtime = Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans());
         self.runtimes.insert(id, runtime);

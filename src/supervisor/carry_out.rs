@@ -33,7 +33,7 @@ impl Supervisor {
                 log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
             }
-            Action::Forget(id) => drop(self.runtimes.remove(&id)),
+            Action::Forget(id) => self.forget(id),
             Action::StartFailed => {
                 log::error("FPM initialization failed");
                 self.exit = Some(70);
@@ -60,7 +60,8 @@ impl Supervisor {
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
         let mut inherit = vec![spec.control_fd, spec.drain_fd];
         inherit.extend(spec.log_fd);
-        inherit.extend(spec.pools.iter().flat_map(|p| p.listen_fds.iter().copied().chain([p.scoreboard_fd])));
+        inherit
+            .extend(spec.pools.iter().flat_map(|p| p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd])));
         let content = serde_json::to_vec(&spec)?;
         let launch = Launch {
             host: &self.host,
@@ -188,6 +189,12 @@ impl Supervisor {
                 self.send(key.zygote(), &message, Vec::new());
             }
         }
+    }
+
+    fn forget(&mut self, id: GenerationId) {
+        self.runtimes.remove(&id);
+        let runtimes = &self.runtimes;
+        self.totals.retain(|pool| runtimes.values().any(|runtime| runtime.find_pool(pool).is_some()));
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {

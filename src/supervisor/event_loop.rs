@@ -26,6 +26,7 @@ impl Supervisor {
                     return self.end(70);
                 }
             }
+            self.look_at_queues();
             self.flush_channels();
             self.feed(Event::Tick);
             self.advance_reload();
@@ -35,7 +36,14 @@ impl Supervisor {
     fn patience(&self) -> Option<u64> {
         let now = clock::now();
         let retry = self.channels_backed_up().then(|| now.plus(RETRY));
-        let due = self.fleet.deadline(now).into_iter().chain(self.reload.deadline()).chain(retry).min();
+        let due = self
+            .fleet
+            .deadline(now)
+            .into_iter()
+            .chain(self.reload.deadline())
+            .chain(retry)
+            .chain([self.queues_due()])
+            .min();
         due.map(|at| at.since(now))
     }
 

@@ -20,6 +20,12 @@ pub struct Grouping {
 pub fn group(global: &Global, pools: &[(&Pool, Option<Identity>)]) -> Vec<Grouping> {
     let mut groups: Vec<(Key<'_>, Grouping)> = Vec::new();
     for (index, (pool, identity)) in pools.iter().enumerate() {
+        // A pool that shows another's status sees what only that one's group shares; it comes behind it.
+        let shown = pool.status_of.as_ref().and_then(|name| pools.iter().position(|(other, _)| other.name == *name));
+        if let Some((_, group)) = groups.iter_mut().find(|(_, g)| shown.is_some_and(|shown| g.pools.contains(&shown))) {
+            group.pools.push(index);
+            continue;
+        }
         let named = pool.process_group.as_deref().or(global.process_group.as_deref());
         let key = named.map_or(Key::Identity(identity.as_ref()), Key::Named);
         if let Some((_, group)) = groups.iter_mut().find(|(k, _)| *k == key) {

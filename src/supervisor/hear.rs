@@ -81,7 +81,18 @@ impl Supervisor {
                 self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
             super::children::log_exit(&self.pool_name(key), worker, exit, ordered);
         }
+        self.clear_slot(key);
         self.feed(Event::Exited(key, exit));
+    }
+
+    /// Nobody has the slot any more, whatever its worker left in it.
+    fn clear_slot(&self, key: WorkerKey) {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        let Some((_, board)) = group.and_then(|g| g.boards.get(key.pool)) else { return };
+        if let Some(totals) = self.totals.get(&self.pool_name(key)).filter(|_| board.is_busy(key.slot)) {
+            totals.leave();
+        }
+        board.reset(key.slot);
     }
 
     pub(super) fn relay_output(&mut self, token: u64) {

@@ -13,12 +13,14 @@ mod hear;
 mod launch;
 mod output;
 mod poller;
+mod queues;
 mod reload;
 mod resolve;
 mod resume;
 mod runtime;
 mod sockets;
 mod state;
+mod totals;
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
@@ -31,11 +33,14 @@ use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
 use crate::plan::fleet::{Event, Fleet};
+use crate::sys::backlog::Inspector;
+use crate::sys::clock::Millis;
 use output::Output;
 use poller::Poller;
 use reload::Reload;
 use runtime::Runtimes;
 use sockets::Sockets;
+use totals::Book;
 
 /// Everything the supervisor has.
 #[derive(Debug)]
@@ -51,6 +56,10 @@ struct Supervisor {
     outputs: HashMap<u64, Output>,
     /// Pipes that are not read before their generation is ready.
     silent: Vec<Output>,
+    totals: Book,
+    inspector: Inspector,
+    /// When to look at the listening sockets again.
+    next_look: Millis,
     reload: Reload,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,

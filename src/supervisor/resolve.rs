@@ -3,6 +3,7 @@
 use super::groups::{self, Grouping};
 use super::runtime::ResolvedPool;
 use super::sockets::Sockets;
+use super::totals::Book;
 use crate::config::{self, Config, Global, LoadOptions, Pool, ProcessManager};
 use crate::log;
 use crate::sys::ids::{self, Identity};
@@ -15,15 +16,18 @@ pub fn resolve(
     config: &Config,
     load: &LoadOptions,
     sockets: &mut Sockets,
+    totals: &mut Book,
 ) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
     let mut pools = Vec::new();
-    // The pools behind pm.status_listen come with the status page.
-    for pool in config.pools.iter().filter(|p| p.status_of.is_none()) {
+    for pool in &config.pools {
         config::ignored_without_root(pool).into_iter().filter(|_| !load.root).for_each(log::notice);
         let found = config::identity(pool, load)?;
         let identity = identity_of(&found);
         let environment = environment(pool, &found);
-        pools.push(ResolvedPool { config: pool.clone(), identity, environment, listen_fds: sockets.open(pool)? });
+        let listen_fds = sockets.open(pool)?;
+        let totals_fd =
+            totals.open(&pool.name).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
+        pools.push(ResolvedPool { config: pool.clone(), identity, environment, listen_fds, totals_fd });
     }
     let view: Vec<(&Pool, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
     let groups = groups::group(&config.global, &view);
@@ -55,6 +59,8 @@ const MOST_UNSCALED: u32 = 128;
 #[must_use]
 pub fn size(pool: &Pool) -> u32 {
     match pool.pm {
+        // One that answers for another pool doesn't need more.
+        _ if pool.status_of.is_some() => 1,
         ProcessManager::Static => pool.pm_max_children,
         ProcessManager::Dynamic | ProcessManager::Ondemand => pool.pm_max_children.min(MOST_UNSCALED),
     }
@@ -77,7 +83,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
         (pool.access_log.is_some(), "access.log"),
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
-        (pool.pm_status_path.is_some() || pool.pm_status_listen.is_some(), "pm.status_path, pm.status_listen"),
         (pool.apparmor_hat.is_some(), "apparmor_hat"),
     ];
     absent

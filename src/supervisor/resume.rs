@@ -14,7 +14,8 @@ use super::state::State;
 use crate::cli::{ExitCode, Options};
 use crate::host::Host;
 use crate::log;
-use crate::sys::{fd, shared, title};
+use crate::sys::backlog::Inspector;
+use crate::sys::{clock, fd, shared, title};
 
 /// Takes over, then starts the next generation. If that can't be, the present one serves on.
 #[must_use]
@@ -29,7 +30,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
-    let Adopted { sockets, runtimes, outputs } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs } = adopted;
     let poller = match Poller::new() {
         Ok(poller) => poller,
         Err(e) => {
@@ -47,6 +48,9 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         poller,
         outputs: HashMap::new(),
         silent: Vec::new(),
+        totals,
+        inspector: Inspector::default(),
+        next_look: clock::now(),
         reload: Reload::default(),
         starter: None,
         nofile: state.nofile,

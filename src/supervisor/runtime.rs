@@ -59,6 +59,8 @@ pub struct ResolvedPool {
     pub environment: Vec<(String, String)>,
     /// Its sockets.
     pub listen_fds: Vec<i32>,
+    /// Its counters.
+    pub totals_fd: i32,
 }
 
 impl Runtime {
@@ -125,6 +127,7 @@ fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user
         listen_fds: pool.listen_fds.clone(),
         size: resolve::size(&pool.config),
         scoreboard_fd,
+        totals_fd: pool.totals_fd,
         slots,
         // A zygote that is that user already has workers that are, too.
         identity: pool.identity.clone().filter(|_| !zygote_is_user),

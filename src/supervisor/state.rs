@@ -12,7 +12,7 @@ use crate::ipc::ZygoteSpec;
 use crate::plan::fleet::{Fleet, GenerationId};
 
 /// Counts up when an older image could no longer make sense of it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,8 @@ pub struct State {
     pub sockets: Vec<(String, RawFd)>,
     /// The configuration in force.
     pub config: Config,
+    /// The pools' counters.
+    pub totals: Vec<(String, RawFd)>,
     /// Who is there.
     pub fleet: Fleet,
     /// What they hang on.
@@ -71,7 +73,8 @@ impl State {
             let groups = r.groups.iter().flat_map(|g| g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)));
             groups.chain([r.drain])
         });
-        sockets.chain(outputs).chain(runtimes).chain(self.log).collect()
+        let totals = self.totals.iter().map(|(_, fd)| *fd);
+        sockets.chain(totals).chain(outputs).chain(runtimes).chain(self.log).collect()
     }
 
     /// Whether this program can carry on from it.
@@ -119,6 +122,7 @@ impl Supervisor {
             nofile: self.nofile,
             sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
             config: self.config.clone(),
+            totals: self.totals.descriptors(),
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),

@@ -1,5 +1,9 @@
 //! Clocks: monotonic milliseconds, which mean the same in every process of the machine, and wall time for log lines.
 
+use std::ffi::CStr;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
@@ -39,14 +43,44 @@ pub fn wall_micros() -> u32 {
 /// Local time as `23-Nov-2026 10:00:00`, in the zone that was in force at the first call (a chroot has no zone files).
 #[must_use]
 pub fn local_stamp() -> String {
+    local_time(wall_seconds(), c"%d-%b-%Y %H:%M:%S")
+}
+
+/// Microseconds of CLOCK_MONOTONIC.
+#[must_use]
+pub fn micros() -> u64 {
+    let Ok(t) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return 0 };
+    let [seconds, nanos] = [t.tv_sec(), t.tv_nsec()].map(|n| u64::try_from(n).unwrap_or(0));
+    seconds * 1_000_000 + nanos / 1000
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn wall_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// CPU time of this process and of its children that have ended, user and system, in microseconds.
+#[must_use]
+pub fn cpu_times() -> (u64, u64) {
+    let of = |who| {
+        let Ok(usage) = getrusage(who) else { return (0, 0) };
+        let micros = |t: TimeVal| u64::try_from(t.num_microseconds()).unwrap_or(0);
+        (micros(usage.user_time()), micros(usage.system_time()))
+    };
+    let (own, children) = (of(UsageWho::RUSAGE_SELF), of(UsageWho::RUSAGE_CHILDREN));
+    (own.0 + children.0, own.1 + children.1)
+}
+
+/// A moment in local time by a strftime format, at most 128 bytes long. `seconds` since 1970.
+#[must_use]
+pub fn local_time(seconds: u64, format: &CStr) -> String {
     let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
-    let mut text = [0u8; 32];
-    // SAFETY: a null pointer asks for the time as the return value only.
-    let seconds = unsafe { libc::time(std::ptr::null_mut()) };
+    let mut text = [0u8; 129];
+    let seconds = libc::time_t::try_from(seconds).unwrap_or(0);
     // SAFETY: both pointers are valid for the call; localtime_r writes the second.
     unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
     // SAFETY: the buffer has `len` bytes, the format is a C string, and tm was zeroed and then filled.
-    let length =
-        unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), c"%d-%b-%Y %H:%M:%S".as_ptr(), tm.as_ptr()) };
+    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), tm.as_ptr()) };
     String::from_utf8_lossy(&text[..length]).into_owned()
 }

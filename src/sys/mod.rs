@@ -1,6 +1,7 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
 
 pub mod acl;
+pub mod backlog;
 pub mod clock;
 #[cfg(feature = "php")]
 pub mod door;

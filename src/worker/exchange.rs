@@ -14,10 +14,11 @@ use crate::fastcgi::management::Capacity;
 use crate::fastcgi::params::Params;
 use crate::fastcgi::reply::Reply;
 use crate::fastcgi::request::Reader;
+use crate::status::Snapshot;
 
 pub use arrival::{Arrival, Reason};
 pub use limits::Limits;
-pub use progress::{NoProgress, Progress, Stage};
+pub use progress::{Description, NoProgress, Outcome, Progress, Stage};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +127,20 @@ impl Exchange {
         self.progress.stage(stage);
     }
 
-    /// Publishes the resolved script.
-    pub fn running(&mut self, script: &[u8]) {
-        self.progress.running(script, self.reader.params());
+    /// Publishes who asks for what.
+    pub fn described(&self, request: &Description<'_>) {
+        self.progress.described(request);
+    }
+
+    /// Publishes how the request went.
+    pub fn ended(&self, outcome: &Outcome<'_>) {
+        self.progress.ended(outcome, self.reader.params());
+    }
+
+    /// The state of the pool, for a status page.
+    #[must_use]
+    pub fn status(&self) -> Option<Snapshot> {
+        self.progress.status()
     }
 }
 

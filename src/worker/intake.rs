@@ -9,7 +9,6 @@ use super::allow::Allowed;
 use super::links::{self, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
 use crate::log;
-use crate::scoreboard::{Counter, Slot};
 use crate::sys::listen;
 
 /// After an accept that failed for want of resources.
@@ -49,24 +48,24 @@ impl Intake {
 
     /// Looks for a connection before sleeping, but only while that finds some (and now and then): on a quiet pool
     /// it would be two calls for nothing per request.
-    pub fn look_ahead(&mut self, slot: &Slot) -> Option<Connection> {
+    pub fn look_ahead(&mut self) -> Option<Connection> {
         const PROBE: usize = 8;
         self.turn = self.turn.wrapping_add(1);
         if !self.eager && !self.turn.is_multiple_of(PROBE) {
             return None;
         }
-        let found = self.look(slot);
+        let found = self.look();
         self.eager = found.is_some();
         found
     }
 
     /// One connection from anywhere; queue and listeners take turns to be first.
-    fn look(&mut self, slot: &Slot) -> Option<Connection> {
+    fn look(&mut self) -> Option<Connection> {
         let queued = |this: &Self| match links::take(this.links.queue.as_fd()) {
             Taken::Parcel(Parcel::Connection(fd, kind)) => Some((fd, kind)),
             _ => None,
         };
-        let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd(), slot));
+        let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd()));
         if self.turn.is_multiple_of(2) {
             queued(self).or_else(|| accepted(self))
         } else {
@@ -75,7 +74,7 @@ impl Intake {
     }
 
     /// One connection from every source that woke us: each of those wake-ups was taken from a worker that sleeps on.
-    pub fn take_woken(&mut self, woken: &Woken, slot: &Slot) -> VecDeque<Connection> {
+    pub fn take_woken(&mut self, woken: &Woken) -> VecDeque<Connection> {
         let mut taken = VecDeque::new();
         let mut woken = *woken;
         if woken.queue {
@@ -85,11 +84,11 @@ impl Intake {
                 Taken::Nothing | Taken::Gone => {}
             }
         }
-        taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l, slot)));
+        taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l)));
         taken
     }
 
-    fn accept(&self, listener: BorrowedFd<'_>, slot: &Slot) -> Option<Connection> {
+    fn accept(&self, listener: BorrowedFd<'_>) -> Option<Connection> {
         let fd = match listen::accept(listener) {
             Ok(fd) => fd?,
             Err(e) => {
@@ -108,7 +107,6 @@ impl Intake {
                 _ => {}
             }
         }
-        slot.count(Counter::Accepted);
         Some((fd, Kind::Fresh))
     }
 }

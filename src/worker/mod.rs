@@ -5,9 +5,9 @@ mod allow;
 pub mod exchange;
 mod intake;
 pub mod links;
-mod ping;
+mod pages;
 mod predictor;
-mod progress;
+pub mod record;
 mod serve_loop;
 mod setup;
 mod sources;
@@ -23,6 +23,7 @@ use crate::fastcgi::management::Capacity;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::scoreboard::Slot;
+use crate::sys::clock;
 use crate::sys::ids::Identity;
 
 /// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
@@ -44,6 +45,8 @@ pub struct Seed {
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
+    /// The pool that its status page is about, where it isn't its own.
+    pub observed: Option<record::Observed>,
     /// stdout and stderr, where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
     /// RLIMIT_NOFILE as the supervisor found it.
@@ -75,7 +78,10 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
         return EXIT_SOFTWARE;
     }
     let slot = Rc::new(seed.slot);
-    let progress = Box::new(progress::SlotProgress::new(Rc::clone(&slot)));
+    slot.open(std::process::id(), clock::wall_seconds());
+    // Before 8.4 php-fpm doesn't show it.
+    let memory_peak = engine.release() >= (8, 4);
+    let progress = Box::new(record::Record::new(Rc::clone(&slot), &seed.pool, seed.observed, memory_peak));
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::exchange::{Arrival, Exchange, Stage};
 use super::intake::{Connection, Intake};
 use super::links::Kind;
-use super::ping::Ping;
+use super::pages::Pages;
 use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
 use crate::config::Pool;
@@ -26,7 +26,7 @@ const FIRST_BYTE: Duration = Duration::from_secs(5);
 pub struct ServeLoop<'a, E> {
     engine: &'a mut E,
     exchange: Exchange,
-    ping: Ping,
+    pages: Pages,
     slot: Rc<Slot>,
     intake: Intake,
     control: Channel<WorkerSays, ToWorker>,
@@ -57,12 +57,12 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     ) -> io::Result<Self> {
         let sources = Sources::new(intake.listeners(), &intake.links().queue, &drain, control.as_fd())?;
         let left = (pool.pm_max_requests > 0).then_some(pool.pm_max_requests);
-        let ping = Ping::new(pool, || engine.powered_by());
+        let pages = Pages::new(pool, || engine.powered_by());
         let predictor = Predictor::default();
         Ok(Self {
             engine,
             exchange,
-            ping,
+            pages,
             slot,
             intake,
             control,
@@ -84,7 +84,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.slot.stage(Stage::Idle);
         self.control.send(&WorkerSays::Accepting, Vec::new());
         while !self.is_leaving() {
-            let ahead = if self.sources.is_listed() { None } else { self.intake.look_ahead(&self.slot) };
+            let ahead = if self.sources.is_listed() { None } else { self.intake.look_ahead() };
             let next = match ahead {
                 Some(next) => Some(next),
                 None => self.wait()?,
@@ -122,7 +122,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.renew_sources()?;
         }
         self.leaving |= woken.drain;
-        let mut taken = self.intake.take_woken(&woken, &self.slot);
+        let mut taken = self.intake.take_woken(&woken);
         if woken.held && holding {
             self.predictor.held_paid();
             taken.into_iter().for_each(|other| self.pass(other));
@@ -179,7 +179,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     fn serve_one(&mut self) {
         self.fresh = false;
-        if !self.ping.serve(&mut self.exchange) && self.engine.serve(&mut self.exchange) == Served::Spent {
+        if !self.pages.serve(&mut self.exchange) && self.engine.serve(&mut self.exchange) == Served::Spent {
             (self.spent, self.leaving) = (true, true);
         }
         self.exchange.finish();

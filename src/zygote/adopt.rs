@@ -10,7 +10,7 @@ use super::event_loop::Zygote;
 use super::{Pool, children, parking};
 use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
 use crate::log;
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::{fd, message};
 
 /// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
@@ -43,9 +43,11 @@ fn adopt_pool(spec: PoolSpec, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
     let scoreboard = take(spec.scoreboard_fd)?;
     drop(Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?);
+    let totals = take(spec.totals_fd)?;
+    drop(Totals::map(std::os::fd::AsFd::as_fd(&totals))?);
     let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
     let (queue, park) = (pair()?, pair()?);
-    Ok(Pool { spec, listeners, scoreboard, queue, park, successor: None, links: Vec::new() })
+    Ok(Pool { spec, listeners, scoreboard, totals, queue, park, successor: None, links: Vec::new() })
 }
 
 /// What workers still need to do with root's rights, in a zygote that has given them up.

@@ -6,24 +6,25 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::unistd::{Pid, getpid};
 
+use super::Pool;
 use super::children::Child;
 use super::event_loop::Zygote;
 use super::token::Token;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::message;
 use crate::sys::process::{self, Forked};
-use crate::worker::{Seed, links::Links};
+use crate::worker::{Seed, links::Links, record::Observed};
 
 /// A child right behind the fork: which worker it is to become.
 #[derive(Debug)]
 pub(super) struct Sprout {
     pool: usize,
-    slot: u32,
     control: OwnedFd,
     output: Option<(OwnedFd, OwnedFd)>,
     parent: Pid,
-    scoreboard: Scoreboard,
+    place: Slot,
+    observed: Option<Observed>,
 }
 
 impl Zygote {
@@ -42,13 +43,15 @@ impl Zygote {
         let p = self.pools.get(pool).ok_or(io::ErrorKind::InvalidInput)?;
         let scoreboard = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
         scoreboard.reset(slot);
+        let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
+        let observed = self.observed(p)?;
         let (ours, theirs) = message::pair()?;
         let parent = getpid();
         match process::fork()? {
             Forked::Child => {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
                 let control = crate::sys::fd::lift(theirs);
-                Ok(Some(Sprout { pool, slot, control, output, parent, scoreboard }))
+                Ok(Some(Sprout { pool, control, output, parent, place, observed }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
@@ -65,6 +68,20 @@ impl Zygote {
     }
 }
 
+impl Zygote {
+    /// The pool that a status pool shows. They are of one group.
+    fn observed(&self, pool: &Pool) -> io::Result<Option<Observed>> {
+        let Some(name) = &pool.spec.config.status_of else { return Ok(None) };
+        let Some(shown) = self.pools.iter().find(|p| p.spec.config.name == *name) else { return Ok(None) };
+        Ok(Some(Observed {
+            board: Scoreboard::map(shown.scoreboard.as_fd(), shown.spec.slots)?,
+            totals: Totals::map(shown.totals.as_fd())?,
+            name: name.clone(),
+            manager: shown.spec.config.pm,
+        }))
+    }
+}
+
 impl Sprout {
     /// Becomes a worker's seed. The zygote's state is dropped here: parked connections, other pools' sockets, channels.
     pub(super) fn grow(self, mut zygote: Zygote) -> Box<Seed> {
@@ -78,7 +95,8 @@ impl Sprout {
             links: Links { queue, queue_in, park: pool.park.0 },
             control: Channel::new(self.control),
             drain: zygote.drain,
-            slot: self.scoreboard.into_slot(self.slot),
+            slot: self.place,
+            observed: self.observed,
             output: self.output,
             nofile: zygote.nofile,
             parent: self.parent,

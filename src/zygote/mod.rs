@@ -79,6 +79,7 @@ struct Pool {
     spec: crate::ipc::PoolSpec,
     listeners: Vec<OwnedFd>,
     scoreboard: OwnedFd,
+    totals: OwnedFd,
     /// Hand-over queue: writing end, reading end.
     queue: (OwnedFd, OwnedFd),
     /// Park queue: writing end (for workers), reading end.

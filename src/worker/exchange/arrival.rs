@@ -84,7 +84,6 @@ impl Exchange {
     fn begin(&mut self) -> Arrival {
         self.reply.begin(self.reader.id());
         self.finished = false;
-        self.progress.started(self.reader.params());
         Arrival::Request
     }
 

@@ -1,6 +1,7 @@
 //! Where an exchange tells what it is doing: the worker's scoreboard slot.
 
 use crate::fastcgi::params::Params;
+use crate::status::Snapshot;
 
 /// The stages of a request that php-fpm's status page names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,16 +23,60 @@ pub enum Stage {
     Finishing = 6,
 }
 
+/// What is known of a request before its script runs. Texts are the web server's, of any bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Description<'a> {
+    /// `REQUEST_METHOD`.
+    pub method: &'a [u8],
+    /// PHP's `request_uri`: the script's name as the web server sees it, without the query.
+    pub uri: &'a [u8],
+    /// `QUERY_STRING`.
+    pub query: &'a [u8],
+    /// Whom HTTP's authorization names; not verified.
+    pub user: &'a [u8],
+    /// The script's path; empty where none was found.
+    pub script: &'a [u8],
+    /// `CONTENT_LENGTH`, in bytes.
+    pub content_length: u64,
+}
+
+impl<'a> Description<'a> {
+    /// What the parameters alone tell, for an answer without PHP.
+    #[must_use]
+    pub fn of(params: &'a Params) -> Self {
+        let text = |name: &[u8]| params.get(name).unwrap_or_default();
+        Self {
+            method: text(b"REQUEST_METHOD"),
+            uri: text(b"SCRIPT_NAME"),
+            query: text(b"QUERY_STRING"),
+            ..Self::default()
+        }
+    }
+}
+
+/// How a request went, told when its script has ended and before its shutdown functions run, like php-fpm.
+pub struct Outcome<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// The most memory that PHP took from the system, in bytes.
+    pub memory_peak: u64,
+    /// The value of a response header; names are compared without regard to case.
+    pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+}
+
 /// Takes note of how far a request has come.
 pub trait Progress {
     /// The request has entered a stage. The exchange itself reports `Reading`, with the first byte; others come from who serves.
     fn stage(&self, stage: Stage);
 
-    /// The parameters are complete.
-    fn started(&self, params: &Params);
+    /// Who asks for what.
+    fn described(&self, request: &Description<'_>);
 
-    /// The script was found.
-    fn running(&self, script: &[u8], params: &Params);
+    /// The script has ended.
+    fn ended(&self, outcome: &Outcome<'_>, params: &Params);
+
+    /// The state of the pool, all workers included; `None` where nobody knows it.
+    fn status(&self) -> Option<Snapshot>;
 }
 
 /// Takes note of nothing.
@@ -40,6 +85,9 @@ pub struct NoProgress;
 
 impl Progress for NoProgress {
     fn stage(&self, _stage: Stage) {}
-    fn started(&self, _params: &Params) {}
-    fn running(&self, _script: &[u8], _params: &Params) {}
+    fn described(&self, _request: &Description<'_>) {}
+    fn ended(&self, _outcome: &Outcome<'_>, _params: &Params) {}
+    fn status(&self) -> Option<Snapshot> {
+        None
+    }
 }

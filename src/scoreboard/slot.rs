@@ -1,0 +1,109 @@
+//! A worker's own place in the scoreboard.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
+use super::{Counter, Scoreboard, Texts, Totals, Word};
+use crate::sys::clock;
+use crate::worker::exchange::Stage;
+
+/// A worker's own slot, and its pool's totals.
+#[derive(Debug)]
+pub struct Slot {
+    board: Scoreboard,
+    totals: Totals,
+    index: u32,
+    /// Counted among the pool's active workers.
+    active: Cell<bool>,
+}
+
+/// What is known of a request when it has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// In microseconds.
+    pub duration: u64,
+    /// In microseconds; 0 where it isn't measured.
+    pub cpu: u64,
+    /// Peak, in bytes.
+    pub memory: u64,
+}
+
+impl Slot {
+    /// A slot for its worker.
+    #[must_use]
+    pub fn new(board: Scoreboard, totals: Totals, index: u32) -> Self {
+        Self { board, totals, index, active: Cell::new(false) }
+    }
+
+    /// The worker is there.
+    pub fn open(&self, pid: u32, started: u64) {
+        self.set(Word::Started, started);
+        self.set(Word::Pid, u64::from(pid));
+    }
+
+    fn set(&self, word: Word, value: u64) {
+        self.board.word(self.index, word).store(value, Ordering::Relaxed);
+    }
+
+    /// Publishes what the worker does.
+    pub fn stage(&self, stage: Stage) {
+        if stage == Stage::Idle {
+            self.set(Word::Since, clock::micros());
+            if self.active.replace(false) {
+                self.totals.leave();
+            }
+        }
+        self.board.word(self.index, Word::Stage).store(stage as u64, Ordering::SeqCst);
+    }
+
+    /// A request begins at this moment of the monotonic clock, in microseconds.
+    pub fn begin(&self, now: u64) {
+        self.set(Word::Accepted, now);
+        self.set(Word::Since, now);
+        self.set(Word::ContentLength, 0);
+        self.board.texts(self.index).clear();
+        self.set(Word::Requests, self.board.read(self.index, Word::Requests).wrapping_add(1));
+        if !self.active.replace(true) {
+            self.totals.enter(u64::from(self.board.slots()));
+        }
+        self.totals.add(Counter::Requests, 1);
+        self.stage(Stage::Reading);
+    }
+
+    /// Publishes who asks for what.
+    pub fn describe(&self, texts: &Texts<'_>, content_length: u64) {
+        self.set(Word::ContentLength, content_length);
+        self.board.texts(self.index).write(texts);
+    }
+
+    /// Publishes how the request went.
+    pub fn end(&self, ended: Ended) {
+        self.set(Word::Duration, ended.duration);
+        self.set(Word::Cpu, ended.cpu);
+        self.set(Word::Memory, ended.memory);
+        self.totals.raise(Counter::MemoryPeak, ended.memory);
+    }
+
+    /// Whether the supervisor wants this worker to take nothing new.
+    #[must_use]
+    pub fn drain_asked(&self) -> bool {
+        self.board.word(self.index, Word::Drain).load(Ordering::SeqCst) != 0
+    }
+
+    /// One more.
+    pub fn count(&self, counter: Counter) {
+        self.totals.add(counter, 1);
+    }
+
+    /// The whole scoreboard.
+    #[must_use]
+    pub fn board(&self) -> &Scoreboard {
+        &self.board
+    }
+
+    /// The pool's totals.
+    #[must_use]
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+}

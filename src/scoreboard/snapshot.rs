@@ -1,0 +1,71 @@
+//! From shared memory to the plain values of a status page.
+
+use std::sync::atomic::Ordering;
+
+use super::{Counter, Scoreboard, Totals, Word};
+use crate::status::{Process, Snapshot};
+use crate::sys::clock;
+use crate::worker::exchange::Stage;
+
+impl Scoreboard {
+    /// The pool at this moment. Its name, `pm` and the memory peak are for the caller to fill in.
+    #[must_use]
+    pub fn snapshot(&self, totals: &Totals) -> Snapshot {
+        let now = clock::micros();
+        let processes: Vec<Process> = (0..self.slots).filter_map(|slot| self.process(slot, now)).collect();
+        let count = |is_idle: bool| processes.iter().filter(|p| (p.stage == Stage::Idle) == is_idle).count() as u64;
+        let (idle, active) = (count(true), count(false));
+        Snapshot {
+            now: clock::wall_seconds(),
+            started: totals.get(Counter::Started),
+            requests: totals.get(Counter::Requests),
+            queue: totals.get(Counter::Queue),
+            queue_max: totals.get(Counter::QueueMax),
+            queue_limit: totals.get(Counter::QueueLimit),
+            idle,
+            active,
+            active_max: totals.get(Counter::ActiveMax).max(active),
+            limit_reached: totals.get(Counter::LimitReached),
+            slow: totals.get(Counter::Slow),
+            processes,
+            ..Snapshot::default()
+        }
+    }
+
+    fn process(&self, slot: u32, now: u64) -> Option<Process> {
+        let pid = self.word(slot, Word::Pid).load(Ordering::Acquire);
+        if pid == 0 {
+            return None;
+        }
+        let stage = stage_of(self.word(slot, Word::Stage).load(Ordering::Acquire));
+        let idle = stage == Stage::Idle;
+        let ended = self.read(slot, Word::Duration);
+        let [method, uri, query, user, script] = self.texts(slot).read();
+        Some(Process {
+            pid,
+            stage,
+            started: self.read(slot, Word::Started),
+            requests: self.read(slot, Word::Requests),
+            duration: if idle { ended } else { now.saturating_sub(self.read(slot, Word::Accepted)) },
+            method,
+            uri,
+            query,
+            user,
+            script,
+            content_length: self.read(slot, Word::ContentLength),
+            cpu: if idle { percent(self.read(slot, Word::Cpu), ended) } else { 0.0 },
+            memory: if idle { self.read(slot, Word::Memory) } else { 0 },
+        })
+    }
+}
+
+fn stage_of(word: u64) -> Stage {
+    use Stage::{Creating, Ending, Finishing, Idle, Info, Reading, Running};
+    let all = [Creating, Idle, Reading, Info, Running, Ending, Finishing];
+    all.into_iter().find(|stage| *stage as u64 == word).unwrap_or(Creating)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a percentage of two places")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
+}

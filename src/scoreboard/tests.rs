@@ -1,0 +1,103 @@
+use super::*;
+use std::os::fd::AsFd;
+
+fn board(slots: u32) -> (OwnedFd, Scoreboard) {
+    let fd = create(slots).unwrap();
+    let board = Scoreboard::map(fd.as_fd(), slots).unwrap();
+    (fd, board)
+}
+
+fn slot(fd: &OwnedFd, totals: &OwnedFd, slots: u32, index: u32) -> Slot {
+    let board = Scoreboard::map(fd.as_fd(), slots).unwrap();
+    Slot::new(board, Totals::map(totals.as_fd()).unwrap(), index)
+}
+
+#[test]
+fn a_worker_and_the_supervisor_see_the_same_slot() {
+    let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
+    let slot = slot(&fd, &counters, 3, 2);
+    let totals = Totals::map(counters.as_fd()).unwrap();
+    assert!(!ours.is_busy(2) && !slot.drain_asked());
+    slot.begin(1);
+    slot.count(Counter::Parked);
+    ours.ask_to_drain(2);
+    assert!(ours.is_busy(2) && !ours.is_busy(1) && slot.drain_asked());
+    assert_eq!((totals.get(Counter::Parked), totals.get(Counter::Active)), (1, 1));
+    slot.stage(Stage::Idle);
+    assert!(!ours.is_busy(2));
+    assert_eq!((totals.get(Counter::Active), totals.get(Counter::ActiveMax)), (0, 1));
+    ours.reset(2);
+    assert!(!slot.drain_asked());
+}
+
+#[test]
+fn a_snapshot_shows_who_is_there() {
+    let ((fd, ours), counters) = (board(4), Totals::create(5).unwrap());
+    let totals = Totals::map(counters.as_fd()).unwrap();
+    let (first, second) = (slot(&fd, &counters, 4, 1), slot(&fd, &counters, 4, 3));
+    assert_eq!(ours.snapshot(&totals).processes, []);
+    first.open(10, 6);
+    first.stage(Stage::Idle);
+    second.open(20, 7);
+    second.stage(Stage::Idle);
+    second.begin(clock_before());
+    let long = [b'x'; 1000];
+    let texts = Texts { method: b"GET", uri: b"/a.php", query: &long, user: b"", script: b"/www/a.php" };
+    second.describe(&texts, 17);
+    second.stage(Stage::Running);
+    let seen = ours.snapshot(&totals);
+    assert_eq!((seen.idle, seen.active, seen.active_max, seen.requests, seen.started), (1, 1, 1, 1, 5));
+    let busy = &seen.processes[1];
+    assert_eq!((busy.pid, busy.stage, busy.started, busy.requests), (20, Stage::Running, 7, 1));
+    assert_eq!(
+        (&*busy.method, &*busy.uri, busy.query.len(), &*busy.script),
+        (&b"GET"[..], &b"/a.php"[..], 512, &b"/www/a.php"[..])
+    );
+    assert!(busy.duration >= 1_000_000 && busy.content_length == 17 && busy.memory == 0);
+    second.end(Ended { duration: 2000, cpu: 500, memory: 4096 });
+    second.stage(Stage::Idle);
+    let seen = ours.snapshot(&totals);
+    let idle = &seen.processes[1];
+    assert_eq!((idle.duration, idle.cpu, idle.memory, seen.active_max), (2000, 25.0, 4096, 1));
+    assert_eq!(totals.get(Counter::MemoryPeak), 4096);
+    ours.reset(3);
+    assert_eq!(ours.snapshot(&totals).processes.len(), 1);
+}
+
+fn clock_before() -> u64 {
+    crate::sys::clock::micros().saturating_sub(1_000_000)
+}
+
+#[test]
+fn a_worker_that_dies_inside_a_request_is_taken_off_once() {
+    let totals = Totals::map(Totals::create(0).unwrap().as_fd()).unwrap();
+    totals.enter(2);
+    totals.leave();
+    totals.leave();
+    assert_eq!(totals.get(Counter::Active), 0);
+    totals.set(Counter::Active, u64::MAX - 5);
+    totals.enter(2);
+    assert_eq!(totals.get(Counter::ActiveMax), 2);
+}
+
+#[test]
+fn a_smaller_or_unsealed_file_is_refused() {
+    let (small, _) = board(1);
+    assert!(Scoreboard::map(small.as_fd(), 2).is_err());
+    let unsealed = shared::file_of("x", &[0; 4096]).unwrap();
+    assert!(Scoreboard::map(unsealed.as_fd(), 1).is_err());
+}
+
+#[test]
+fn the_file_can_not_be_cut_under_its_readers() {
+    let (fd, _) = board(1);
+    assert!(nix::unistd::ftruncate(&fd, 0).is_err());
+}
+
+#[test]
+fn a_slot_beyond_the_end_harms_nobody() {
+    let (_fd, board) = board(1);
+    board.ask_to_drain(1_000_000);
+    board.reset(1_000_000);
+    assert!(!board.is_busy(0));
+}

@@ -1,0 +1,109 @@
+//! A pool's counters: one sealed memory per pool, the same for all its generations, so that a reload loses no count.
+//! Several write them, by atomic operations; they steer nothing but what a status page shows.
+
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use crate::sys::shared::{self, Words};
+
+/// The counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests begun.
+    Requests = 0,
+    /// Kept connections given to the zygote.
+    Parked = 1,
+    /// Times a worker was woken for another connection while it held one.
+    Disrupted = 2,
+    /// Workers inside a request.
+    Active = 3,
+    /// The most of them at once.
+    ActiveMax = 4,
+    /// Connections that wait to be accepted, at the supervisor's last look.
+    Queue = 5,
+    /// The most that it ever saw.
+    QueueMax = 6,
+    /// How many may wait.
+    QueueLimit = 7,
+    /// Times that `pm.max_children` kept the pool from growing.
+    LimitReached = 8,
+    /// Requests that were logged as slow.
+    Slow = 9,
+    /// The most memory of a request, in bytes.
+    MemoryPeak = 10,
+    /// When the pool started, in seconds since 1970.
+    Started = 11,
+    /// Not 0: somebody has looked at the pool's status, so CPU times are wanted.
+    Watched = 12,
+}
+
+const WORDS: usize = 16;
+
+/// The counters, mapped.
+#[derive(Debug)]
+pub struct Totals {
+    words: Words,
+}
+
+impl Totals {
+    /// Memory for a pool that starts at that second since 1970.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENOMEM`.
+    pub fn create(started: u64) -> io::Result<OwnedFd> {
+        let fd = shared::create("cgi-fpm-totals", WORDS)?;
+        Self::map(std::os::fd::AsFd::as_fd(&fd))?.set(Counter::Started, started);
+        Ok(fd)
+    }
+
+    /// Maps it.
+    ///
+    /// # Errors
+    /// When the memory isn't a sealed one of the right size.
+    pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { words: Words::map(fd, WORDS)? })
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.words.word(counter as usize).load(Ordering::Relaxed)
+    }
+
+    /// Sets it.
+    pub fn set(&self, counter: Counter, value: u64) {
+        self.words.word(counter as usize).store(value, Ordering::Relaxed);
+    }
+
+    /// So many more.
+    pub fn add(&self, counter: Counter, more: u64) {
+        self.words.word(counter as usize).fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// To `value`, unless it is more already.
+    pub fn raise(&self, counter: Counter, value: u64) {
+        if value > self.get(counter) {
+            self.words.word(counter as usize).fetch_max(value, Ordering::Relaxed);
+        }
+    }
+
+    /// A worker's request begins, of at most `most` at once.
+    pub(super) fn enter(&self, most: u64) {
+        let active = self.words.word(Counter::Active as usize).fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        self.raise(Counter::ActiveMax, active.min(most));
+    }
+
+    /// It has ended; or its worker has, inside of it.
+    pub fn leave(&self) {
+        let less = |active: u64| active.checked_sub(1);
+        let _ = self.words.word(Counter::Active as usize).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// The supervisor has looked at the pool's listening sockets.
+    pub fn note_queue(&self, waiting: u64, limit: u64) {
+        self.set(Counter::Queue, waiting);
+        self.set(Counter::QueueLimit, limit);
+        self.raise(Counter::QueueMax, waiting);
+    }
+}

@@ -1,0 +1,158 @@
+//! The status page: what a pool looks like at a moment, and its five renderings. Pure; `worker/pages.rs` serves it.
+#![forbid(unsafe_code)]
+
+mod escape;
+mod fields;
+mod openmetrics;
+mod render;
+
+use crate::worker::exchange::Stage;
+
+pub use fields::{Field, Value, of_pool, of_process};
+
+/// A pool at a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// The pool's name.
+    pub pool: String,
+    /// `static`, `dynamic` or `ondemand`.
+    pub manager: &'static str,
+    /// This moment, in seconds since 1970.
+    pub now: u64,
+    /// When the pool first started, in seconds since 1970. Reloads don't change it.
+    pub started: u64,
+    /// Requests since then.
+    pub requests: u64,
+    /// Connections that wait to be accepted.
+    pub queue: u64,
+    /// The most that ever waited.
+    pub queue_max: u64,
+    /// How many may wait.
+    pub queue_limit: u64,
+    /// Workers that wait for a request.
+    pub idle: u64,
+    /// Workers that don't.
+    pub active: u64,
+    /// The most that were ever active at once.
+    pub active_max: u64,
+    /// How often `pm.max_children` kept the pool from growing.
+    pub limit_reached: u64,
+    /// Requests that took longer than `request_slowlog_timeout`.
+    pub slow: u64,
+    /// The most memory that a request ever took, in bytes; only told where this PHP's php-fpm does (8.4).
+    pub memory_peak: Option<u64>,
+    /// The workers, in the order of their slots.
+    pub processes: Vec<Process>,
+}
+
+/// A worker at a moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Process {
+    /// Its pid, as it says itself.
+    pub pid: u64,
+    /// What it does.
+    pub stage: Stage,
+    /// When it started, in seconds since 1970.
+    pub started: u64,
+    /// Requests it has begun.
+    pub requests: u64,
+    /// Of the present request until now, or of the last one; in microseconds.
+    pub duration: u64,
+    /// `REQUEST_METHOD`, cut at 16 bytes.
+    pub method: Vec<u8>,
+    /// Cut at 128 bytes.
+    pub uri: Vec<u8>,
+    /// Cut at 512 bytes.
+    pub query: Vec<u8>,
+    /// Cut at 32 bytes.
+    pub user: Vec<u8>,
+    /// Cut at 256 bytes.
+    pub script: Vec<u8>,
+    /// `CONTENT_LENGTH`.
+    pub content_length: u64,
+    /// CPU time in percent of the last request's time; 0 while one runs.
+    pub cpu: f64,
+    /// The last request's peak in bytes; 0 while one runs.
+    pub memory: u64,
+}
+
+/// How the page is to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Format {
+    Text,
+    Html,
+    Xml,
+    Json,
+    OpenMetrics,
+}
+
+/// What a query string asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The first of html, xml, json, openmetrics that is named, in this order; else text.
+    pub format: Format,
+    /// With a row for each worker. OpenMetrics has none.
+    pub full: bool,
+}
+
+impl Wish {
+    /// By the names in a query string; their values play no part.
+    #[must_use]
+    pub fn of(query: &[u8]) -> Self {
+        let named = |name: &[u8]| {
+            query.split(|byte| *byte == b'&').any(|part| part.split(|byte| *byte == b'=').next() == Some(name))
+        };
+        let format = match () {
+            () if named(b"html") => Format::Html,
+            () if named(b"xml") => Format::Xml,
+            () if named(b"json") => Format::Json,
+            () if named(b"openmetrics") => Format::OpenMetrics,
+            () => Format::Text,
+        };
+        Self { format, full: named(b"full") }
+    }
+}
+
+impl Format {
+    /// The value of `Content-type`, as PHP completes it.
+    #[must_use]
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text => "text/plain;charset=UTF-8",
+            Self::Html => "text/html;charset=UTF-8",
+            Self::Xml => "text/xml;charset=UTF-8",
+            Self::Json => "application/json",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// The page's body. `date` writes seconds since 1970 as `24/Nov/2026:10:00:00 +0000`.
+#[must_use]
+pub fn render(snapshot: &Snapshot, wish: Wish, date: &dyn Fn(u64) -> String) -> Vec<u8> {
+    match wish.format {
+        Format::Text => render::text(snapshot, wish.full, date),
+        Format::Html => render::html(snapshot, wish.full, date),
+        Format::Xml => render::xml(snapshot, wish.full),
+        Format::Json => render::json(snapshot, wish.full),
+        Format::OpenMetrics => openmetrics::render(snapshot),
+    }
+}
+
+/// php-fpm's name of a stage.
+#[must_use]
+pub fn state(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Creating => "Creating",
+        Stage::Idle => "Idle",
+        Stage::Reading => "Reading headers",
+        Stage::Info => "Getting request information",
+        Stage::Running => "Running",
+        Stage::Ending => "Ending",
+        Stage::Finishing => "Finishing",
+    }
+}
+
+#[cfg(test)]
+mod tests;

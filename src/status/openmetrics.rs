@@ -1,0 +1,60 @@
+//! The status page for Prometheus: php-fpm's metric names, types and order.
+
+use super::{Snapshot, escape};
+
+/// Name behind `phpfpm_`, type, help.
+const METRICS: [(&str, &str, &str); 12] = [
+    ("start_since", "counter", "The number of seconds since FPM has started."),
+    ("accepted_connections", "counter", "The number of requests accepted by the pool."),
+    ("listen_queue", "gauge", "The number of requests in the queue of pending connections."),
+    (
+        "max_listen_queue",
+        "counter",
+        "The maximum number of requests in the queue of pending connections since FPM has started.",
+    ),
+    (TYPE_FIRST, "gauge", "The size of the socket queue of pending connections."),
+    ("idle_processes", "gauge", "The number of idle processes."),
+    ("active_processes", "gauge", "The number of active processes."),
+    ("total_processes", "gauge", "The number of idle + active processes."),
+    ("max_active_processes", "counter", "The maximum number of active processes since FPM has started."),
+    (
+        "max_children_reached",
+        "counter",
+        "The number of times, the process limit has been reached, when pm tries to start more children (works only for pm 'dynamic' and 'ondemand').",
+    ),
+    ("slow_requests", "counter", "The number of requests that exceeded your 'request_slowlog_timeout' value."),
+    ("memory_peak", "gauge", "The memory usage peak since FPM has started."),
+];
+
+/// The one metric whose type php-fpm tells before its help.
+const TYPE_FIRST: &str = "listen_queue_length";
+
+pub(super) fn render(pool: &Snapshot) -> Vec<u8> {
+    let values = [
+        Some(pool.now.saturating_sub(pool.started)),
+        Some(pool.requests),
+        Some(pool.queue),
+        Some(pool.queue_max),
+        Some(pool.queue_limit),
+        Some(pool.idle),
+        Some(pool.active),
+        Some(pool.idle + pool.active),
+        Some(pool.active_max),
+        Some(pool.limit_reached),
+        Some(pool.slow),
+        pool.memory_peak,
+    ];
+    let mut out = format!(
+        "# HELP phpfpm_up Could pool {} using a {} PM on PHP-FPM be reached?\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n",
+        escape::text(pool.pool.as_bytes()),
+        pool.manager
+    );
+    for ((name, kind, help), value) in METRICS.into_iter().zip(values) {
+        let Some(value) = value else { continue };
+        let (help, kind) = (format!("# HELP phpfpm_{name} {help}\n"), format!("# TYPE phpfpm_{name} {kind}\n"));
+        let (first, second) = if name == TYPE_FIRST { (kind, help) } else { (help, kind) };
+        out.push_str(&format!("{first}{second}phpfpm_{name} {value}\n"));
+    }
+    out.push_str("# EOF\n");
+    out.into_bytes()
+}

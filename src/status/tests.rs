@@ -1,0 +1,98 @@
+use super::*;
+
+fn pool() -> Snapshot {
+    let process = Process {
+        pid: 7,
+        stage: Stage::Running,
+        started: 1000,
+        requests: 3,
+        duration: 1500,
+        method: b"GET".to_vec(),
+        uri: b"/a<b>.php".to_vec(),
+        query: b"x=\"&y".to_vec(),
+        user: b"\"},{".to_vec(),
+        script: b"/www/a.php".to_vec(),
+        content_length: 0,
+        cpu: 0.0,
+        memory: 0,
+    };
+    Snapshot {
+        pool: "www".to_owned(),
+        manager: "static",
+        now: 1060,
+        started: 1000,
+        requests: 3,
+        queue_limit: 128,
+        active: 1,
+        active_max: 1,
+        processes: vec![process],
+        ..Snapshot::default()
+    }
+}
+
+fn shown(query: &str) -> String {
+    let date = |at: u64| format!("<{at}>");
+    String::from_utf8(render(&pool(), Wish::of(query.as_bytes()), &date)).unwrap()
+}
+
+#[test]
+fn the_query_names_format_and_length() {
+    let wish = |query: &str| Wish::of(query.as_bytes());
+    assert_eq!(wish(""), Wish { format: Format::Text, full: false });
+    assert_eq!(wish("json&full"), Wish { format: Format::Json, full: true });
+    assert_eq!(wish("full=1&openmetrics="), Wish { format: Format::OpenMetrics, full: true });
+    assert_eq!(wish("json&html").format, Format::Html);
+    assert_eq!(wish("jsonp").format, Format::Text);
+}
+
+#[test]
+fn text_is_columns_of_names_and_values() {
+    assert!(
+        shown("")
+            .starts_with("pool:                 www\nprocess manager:      static\nstart time:           <1000>\n")
+    );
+    assert!(shown("").ends_with("max children reached: 0\nslow requests:        0\n"));
+    assert!(
+        shown("full")
+            .contains("\n\n************************\npid:                  7\nstate:                Running\n")
+    );
+    assert!(shown("full").contains("request URI:          /a<b>.php?x=\"&y\n"));
+}
+
+#[test]
+fn json_can_be_read_whatever_a_client_sends() {
+    let json: serde_json::Value = serde_json::from_str(&shown("json&full")).unwrap();
+    assert_eq!(json["start time"], 1000);
+    assert_eq!(json["start since"], 60);
+    assert_eq!(json["processes"][0]["user"], "\"},{");
+    assert_eq!(json["processes"][0]["request uri"], "/a<b>.php?x=\"&y");
+    assert_eq!(json["processes"].as_array().unwrap().len(), 1);
+    assert!(json.get("memory peak").is_none());
+}
+
+#[test]
+fn markup_has_no_foreign_tags() {
+    for query in ["html&full", "xml&full"] {
+        let page = shown(query);
+        assert!(page.contains("/a&lt;b&gt;.php?x=&quot;&amp;y"), "{page}");
+        assert!(!page.contains("a<b>"), "{page}");
+    }
+    assert!(shown("xml").contains("<process-manager>static</process-manager>\n<start-time>1000</start-time>\n"));
+    assert!(shown("html").ends_with("</table>\n</body></html>"));
+}
+
+#[test]
+fn openmetrics_ends_as_it_should() {
+    let page = shown("openmetrics&full");
+    assert!(page.ends_with("phpfpm_slow_requests 0\n# EOF\n"), "{page}");
+    assert!(page.contains("phpfpm_listen_queue_length 128\n"));
+}
+
+#[test]
+fn memory_peak_is_told_where_php_fpm_does() {
+    let pool = Snapshot { memory_peak: Some(9), ..pool() };
+    for query in ["", "html", "xml", "json", "openmetrics"] {
+        let page = String::from_utf8(render(&pool, Wish::of(query.as_bytes()), &|at| at.to_string())).unwrap();
+        assert!(page.contains("memory") && page.contains('9'), "{page}");
+    }
+}

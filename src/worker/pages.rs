@@ -1,0 +1,92 @@
+//! `ping.path` and `pm.status_path`: answered by the worker itself, without PHP.
+#![forbid(unsafe_code)]
+
+use super::exchange::{Description, Exchange, Outcome, Stage};
+use crate::config::Pool;
+use crate::log;
+use crate::status::{self, Wish};
+use crate::sys::clock;
+
+/// The pool's own pages.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pool: String,
+    /// Path and text.
+    ping: Option<(Vec<u8>, String)>,
+    status: Option<Vec<u8>>,
+    powered_by: Option<String>,
+}
+
+/// An answer.
+struct Page {
+    status: u16,
+    content_type: &'static str,
+    body: Vec<u8>,
+}
+
+const TEXT: &str = "text/plain;charset=UTF-8";
+
+impl Pages {
+    /// `powered_by`: the engine's word about itself, asked for only where there are pages.
+    pub(super) fn new(pool: &Pool, powered_by: impl FnOnce() -> Option<String>) -> Self {
+        let path = |path: &Option<String>| path.clone().map(String::into_bytes);
+        let ping = path(&pool.ping_path).map(|path| (path, pool.ping_response.clone()));
+        let status = path(&pool.pm_status_path);
+        let powered_by = if ping.is_some() || status.is_some() { powered_by() } else { None };
+        Self { pool: pool.name.clone(), ping, status, powered_by }
+    }
+
+    /// Answers if one of them was asked for.
+    pub(super) fn serve(&self, exchange: &mut Exchange) -> bool {
+        let asked = exchange.params().get(b"SCRIPT_NAME").unwrap_or_default();
+        let is_ping = self.ping.as_ref().is_some_and(|(path, _)| path == asked);
+        if !is_ping && self.status.as_deref() != Some(asked) {
+            return false;
+        }
+        exchange.described(&Description::of(exchange.params()));
+        exchange.stage(Stage::Running);
+        let page = match self.ping.as_ref().filter(|_| is_ping) {
+            Some((_, text)) => Page { status: 200, content_type: TEXT, body: text.clone().into_bytes() },
+            None => self.status(exchange),
+        };
+        self.send(exchange, &page);
+        true
+    }
+
+    fn status(&self, exchange: &Exchange) -> Page {
+        let wish = Wish::of(exchange.params().get(b"QUERY_STRING").unwrap_or_default());
+        let Some(snapshot) = exchange.status() else {
+            log::error(format!("[pool {}] status: unable to find or access status shared memory", self.pool));
+            let body = b"Internal error. Please review log file for errors.".to_vec();
+            return Page { status: 500, content_type: TEXT, body };
+        };
+        let date = |at| clock::local_time(at, c"%d/%b/%Y:%H:%M:%S %z");
+        let body = status::render(&snapshot, wish, &date);
+        Page { status: 200, content_type: wish.format.content_type(), body }
+    }
+
+    fn send(&self, exchange: &mut Exchange, page: &Page) {
+        const EXPIRES: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
+        const CACHE_CONTROL: &str = "no-cache, no-store, must-revalidate, max-age=0";
+        let failed = (page.status == 500).then_some("500 Internal Server Error");
+        let headers = [
+            ("Status", failed),
+            ("X-Powered-By", self.powered_by.as_deref()),
+            ("Expires", Some(EXPIRES)),
+            ("Cache-Control", Some(CACHE_CONTROL)),
+            ("Content-type", Some(page.content_type)),
+        ];
+        let lines = headers.iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", (*value)?)));
+        let mut answer = (lines.collect::<String>() + "\r\n").into_bytes();
+        if exchange.params().get(b"REQUEST_METHOD") != Some(b"HEAD") {
+            answer.extend_from_slice(&page.body);
+        }
+        let _ = exchange.write(&answer);
+        let header = |name: &[u8]| {
+            let found = headers.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
+            found.and_then(|(_, value)| value.map(str::as_bytes))
+        };
+        exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header });
+        exchange.finish();
+    }
+}

@@ -1,0 +1,129 @@
+//! Keeps record of the request in hand: in the scoreboard for status pages, and for the access log.
+#![forbid(unsafe_code)]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::exchange::{Description, Outcome, Progress, Stage};
+use crate::config::{Pool, ProcessManager};
+use crate::fastcgi::params::Params;
+use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Texts, Totals};
+use crate::status::Snapshot;
+use crate::sys::clock;
+
+/// The pool that a status page is about, where it isn't the worker's own.
+#[derive(Debug)]
+pub struct Observed {
+    /// Its scoreboard.
+    pub board: Scoreboard,
+    /// Its counters.
+    pub totals: Totals,
+    /// Its name.
+    pub name: String,
+    /// Its `pm`.
+    pub manager: ProcessManager,
+}
+
+/// What a status page says of the pool that isn't in shared memory.
+#[derive(Debug)]
+struct Caption {
+    name: String,
+    manager: &'static str,
+    memory_peak: bool,
+}
+
+/// Over the worker's own slot.
+pub(super) struct Record {
+    slot: Rc<Slot>,
+    observed: Option<Observed>,
+    caption: Caption,
+    /// CPU times are wanted, whoever looks.
+    measured: bool,
+    request: RefCell<Request>,
+    cpu_before: Cell<Option<(u64, u64)>>,
+}
+
+/// Times of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Request {
+    /// Its beginning, in microseconds of the monotonic clock.
+    accepted: u64,
+}
+
+impl Record {
+    /// For a worker of that pool. `memory_peak`: this PHP's php-fpm shows it.
+    pub(super) fn new(slot: Rc<Slot>, pool: &Pool, observed: Option<Observed>, memory_peak: bool) -> Self {
+        let (name, manager) = match &observed {
+            Some(observed) => (observed.name.clone(), observed.manager),
+            None => (pool.name.clone(), pool.pm),
+        };
+        let caption = Caption { name, manager: manager.name(), memory_peak };
+        Self {
+            slot,
+            observed,
+            caption,
+            measured: pool.pm_status_path.is_some(),
+            request: RefCell::default(),
+            cpu_before: Cell::new(None),
+        }
+    }
+
+    fn begin(&self) {
+        let accepted = clock::micros();
+        self.slot.begin(accepted);
+        *self.request.borrow_mut() = Request { accepted };
+        // What the process used since the last request was for coming to this one: nothing is asked twice.
+        if self.cpu_before.get().is_none() && self.wants_cpu() {
+            self.cpu_before.set(Some(clock::cpu_times()));
+        }
+    }
+
+    fn wants_cpu(&self) -> bool {
+        self.measured || self.slot.totals().get(Counter::Watched) != 0
+    }
+
+    /// User and system time of the request, in microseconds.
+    fn cpu(&self) -> (u64, u64) {
+        if !self.wants_cpu() {
+            return (0, 0);
+        }
+        let now = clock::cpu_times();
+        let before = self.cpu_before.replace(Some(now)).unwrap_or(now);
+        (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+    }
+}
+
+impl Progress for Record {
+    fn stage(&self, stage: Stage) {
+        match stage {
+            Stage::Reading => self.begin(),
+            other => self.slot.stage(other),
+        }
+    }
+
+    fn described(&self, request: &Description<'_>) {
+        let Description { method, uri, query, user, script, content_length } = *request;
+        self.slot.describe(&Texts { method, uri, query, user, script }, content_length);
+    }
+
+    fn ended(&self, outcome: &Outcome<'_>, _params: &Params) {
+        let duration = clock::micros().saturating_sub(self.request.borrow().accepted);
+        let (user, system) = self.cpu();
+        self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
+    }
+
+    fn status(&self) -> Option<Snapshot> {
+        let (board, totals) = match &self.observed {
+            Some(observed) => (&observed.board, &observed.totals),
+            None => (self.slot.board(), self.slot.totals()),
+        };
+        totals.set(Counter::Watched, 1);
+        let snapshot = board.snapshot(totals);
+        Some(Snapshot {
+            pool: self.caption.name.clone(),
+            manager: self.caption.manager,
+            memory_peak: self.caption.memory_peak.then(|| totals.get(Counter::MemoryPeak)),
+            ..snapshot
+        })
+    }
+}
