@@ -21,6 +21,8 @@ pub(super) struct Pages {
 struct Page {
     status: u16,
     content_type: &'static str,
+    /// php-fpm's order of headers differs from page to page.
+    typed_first: bool,
     body: Vec<u8>,
 }
 
@@ -46,7 +48,9 @@ impl Pages {
         exchange.described(&Description::of(exchange.params()));
         exchange.stage(Stage::Running);
         let page = match self.ping.as_ref().filter(|_| is_ping) {
-            Some((_, text)) => Page { status: 200, content_type: TEXT, body: text.clone().into_bytes() },
+            Some((_, text)) => {
+                Page { status: 200, content_type: TEXT, typed_first: true, body: text.clone().into_bytes() }
+            }
             None => self.status(exchange),
         };
         self.send(exchange, &page);
@@ -58,23 +62,26 @@ impl Pages {
         let Some(snapshot) = exchange.status() else {
             log::error(format!("[pool {}] status: unable to find or access status shared memory", self.pool));
             let body = b"Internal error. Please review log file for errors.".to_vec();
-            return Page { status: 500, content_type: TEXT, body };
+            return Page { status: 500, content_type: TEXT, typed_first: true, body };
         };
         let date = |at| clock::local_time(at, c"%d/%b/%Y:%H:%M:%S %z");
         let body = status::render(&snapshot, wish, &date);
-        Page { status: 200, content_type: wish.format.content_type(), body }
+        Page { status: 200, content_type: wish.format.content_type(), typed_first: false, body }
     }
 
     fn send(&self, exchange: &mut Exchange, page: &Page) {
         const EXPIRES: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
         const CACHE_CONTROL: &str = "no-cache, no-store, must-revalidate, max-age=0";
         let failed = (page.status == 500).then_some("500 Internal Server Error");
+        // PHP writes its own name where it completes a text type, php-fpm's where it doesn't.
+        let type_name = if page.content_type.starts_with("text/") { "Content-type" } else { "Content-Type" };
         let headers = [
             ("Status", failed),
             ("X-Powered-By", self.powered_by.as_deref()),
+            (type_name, page.typed_first.then_some(page.content_type)),
             ("Expires", Some(EXPIRES)),
             ("Cache-Control", Some(CACHE_CONTROL)),
-            ("Content-type", Some(page.content_type)),
+            (type_name, (!page.typed_first).then_some(page.content_type)),
         ];
         let lines = headers.iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", (*value)?)));
         let mut answer = (lines.collect::<String>() + "\r\n").into_bytes();
@@ -83,8 +90,8 @@ impl Pages {
         }
         let _ = exchange.write(&answer);
         let header = |name: &[u8]| {
-            let found = headers.iter().find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name));
-            found.and_then(|(_, value)| value.map(str::as_bytes))
+            let mut told = headers.iter().filter_map(|(known, value)| Some((*known, (*value)?)));
+            told.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
         };
         exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header });
         exchange.finish();
