@@ -600,10 +600,10 @@ impl Progress for Notes {
         self.0.borrow_mut().push(String::from_utf8_lossy(request.method).into());
     }
     fn ended(&self, outcome: &Outcome<'_>, params: &Params) {
-        let host = params.get(b"SCRIPT_NAME").unwrap_or_default();
+        let method = params.get(b"REQUEST_METHOD").unwrap_or_default();
         let type_ = (outcome.header)(b"content-type").unwrap_or_default();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(host)));
+        self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
     }
     fn status(&self) -> Option<cgi_fpm::status::Snapshot> {
         None
@@ -626,6 +626,6 @@ fn progress_is_told() {
     exchange.stage(Stage::Info);
     exchange.described(&Description::of(exchange.params()));
     exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html") });
-    let told = ["Reading", "Info", "GET", "200 text/html /a.php"];
+    let told = ["Reading", "Info", "GET", "200 text/html GET"];
     assert_eq!(*notes.borrow(), told);
 }

@@ -1,3 +1,4 @@
+//! What a scoreboard promises to both sides of it.
 use super::*;
 use std::os::fd::AsFd;
 

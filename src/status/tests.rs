@@ -1,3 +1,4 @@
+//! The pages, on one example that has a hostile client in it.
 use super::*;
 
 fn pool() -> Snapshot {

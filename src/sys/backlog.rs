@@ -111,6 +111,22 @@ fn tcp(listener: &OwnedFd) -> io::Result<Backlog> {
     Ok(Backlog { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
+nix::ioctl_read_bad!(
+    /// FIONREAD, which for a socket is SIOCINQ: unix(7).
+    bytes_to_read,
+    libc::FIONREAD,
+    libc::c_int
+);
+
+/// Messages that wait in a SOCK_SEQPACKET queue whose messages have one byte each; 0 where that can't be told.
+#[must_use]
+pub fn queued(queue: &OwnedFd) -> u64 {
+    let mut bytes = 0;
+    // SAFETY: an open descriptor and a place for the answer.
+    let asked = unsafe { bytes_to_read(queue.as_raw_fd(), &raw mut bytes) };
+    asked.ok().and_then(|_| u64::try_from(bytes).ok()).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +150,17 @@ mod tests {
         let backlog = Inspector::default().backlog(&listener.into()).unwrap();
         assert_eq!(backlog.waiting, 2);
         assert!(backlog.limit >= 2, "{backlog:?}");
+    }
+
+    #[test]
+    fn messages_of_one_byte_are_counted() {
+        let (out, queue) = crate::sys::message::pair().unwrap();
+        assert_eq!(queued(&queue), 0);
+        for count in 1..4 {
+            let (a, _b) = crate::sys::message::pair().unwrap();
+            crate::sys::message::send(&out, b"k", &[a.as_raw_fd()]).unwrap();
+            assert_eq!(queued(&queue), count);
+        }
     }
 
     #[test]

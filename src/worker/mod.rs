@@ -81,7 +81,13 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     slot.open(std::process::id(), clock::wall_seconds());
     // Before 8.4 php-fpm doesn't show it.
     let memory_peak = engine.release() >= (8, 4);
-    let progress = Box::new(record::Record::new(Rc::clone(&slot), &seed.pool, seed.observed, memory_peak));
+    let progress = Box::new(record::Record::new(
+        Rc::clone(&slot),
+        &seed.pool,
+        seed.links.queue.try_clone().ok(),
+        seed.observed,
+        memory_peak,
+    ));
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::exchange::{Description, Outcome, Progress, Stage};
@@ -9,7 +10,7 @@ use crate::config::{Pool, ProcessManager};
 use crate::fastcgi::params::Params;
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Texts, Totals};
 use crate::status::Snapshot;
-use crate::sys::clock;
+use crate::sys::{backlog, clock};
 
 /// The pool that a status page is about, where it isn't the worker's own.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct Observed {
     pub name: String,
     /// Its `pm`.
     pub manager: ProcessManager,
+    /// Its hand-over queue, to be looked at, not read.
+    pub queue: OwnedFd,
 }
 
 /// What a status page says of the pool that isn't in shared memory.
@@ -37,6 +40,8 @@ pub(super) struct Record {
     slot: Rc<Slot>,
     observed: Option<Observed>,
     caption: Caption,
+    /// The worker's own pool's hand-over queue, to be looked at.
+    queue: Option<OwnedFd>,
     /// CPU times are wanted, whoever looks.
     measured: bool,
     request: RefCell<Request>,
@@ -52,7 +57,13 @@ struct Request {
 
 impl Record {
     /// For a worker of that pool. `memory_peak`: this PHP's php-fpm shows it.
-    pub(super) fn new(slot: Rc<Slot>, pool: &Pool, observed: Option<Observed>, memory_peak: bool) -> Self {
+    pub(super) fn new(
+        slot: Rc<Slot>,
+        pool: &Pool,
+        queue: Option<OwnedFd>,
+        observed: Option<Observed>,
+        memory_peak: bool,
+    ) -> Self {
         let (name, manager) = match &observed {
             Some(observed) => (observed.name.clone(), observed.manager),
             None => (pool.name.clone(), pool.pm),
@@ -62,6 +73,7 @@ impl Record {
             slot,
             observed,
             caption,
+            queue,
             measured: pool.pm_status_path.is_some(),
             request: RefCell::default(),
             cpu_before: Cell::new(None),
@@ -113,12 +125,16 @@ impl Progress for Record {
     }
 
     fn status(&self) -> Option<Snapshot> {
-        let (board, totals) = match &self.observed {
-            Some(observed) => (&observed.board, &observed.totals),
-            None => (self.slot.board(), self.slot.totals()),
+        let (board, totals, queue) = match &self.observed {
+            Some(observed) => (&observed.board, &observed.totals, Some(&observed.queue)),
+            None => (self.slot.board(), self.slot.totals(), self.queue.as_ref()),
         };
         totals.set(Counter::Watched, 1);
-        let snapshot = board.snapshot(totals);
+        let mut snapshot = board.snapshot(totals);
+        // A request may also wait between workers: its connection was accepted and set aside before it came.
+        snapshot.queue += queue.map_or(0, backlog::queued);
+        totals.raise(Counter::QueueMax, snapshot.queue);
+        snapshot.queue_max = snapshot.queue_max.max(snapshot.queue);
         Some(Snapshot {
             pool: self.caption.name.clone(),
             manager: self.caption.manager,

@@ -12,8 +12,8 @@ use super::event_loop::Zygote;
 use super::token::Token;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
-use crate::sys::message;
 use crate::sys::process::{self, Forked};
+use crate::sys::{fd, message};
 use crate::worker::{Seed, links::Links, record::Observed};
 
 /// A child right behind the fork: which worker it is to become.
@@ -50,7 +50,7 @@ impl Zygote {
         match process::fork()? {
             Forked::Child => {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
-                let control = crate::sys::fd::lift(theirs);
+                let control = fd::lift(theirs);
                 Ok(Some(Sprout { pool, control, output, parent, place, observed }))
             }
             Forked::Parent(pid) => {
@@ -78,6 +78,7 @@ impl Zygote {
             totals: Totals::map(shown.totals.as_fd())?,
             name: name.clone(),
             manager: shown.spec.config.pm,
+            queue: shown.queue.1.try_clone().map(fd::lift)?,
         }))
     }
 }
