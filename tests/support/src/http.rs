@@ -59,7 +59,7 @@ impl Client {
         let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}{headers}\r\n").into_bytes();
         bytes.extend_from_slice(body);
         connection.get_mut().write_all(&bytes)?;
-        let reply = read_reply(&mut connection)?;
+        let reply = read_reply(&mut connection, method != "HEAD")?;
         if reply.header("connection") != Some("close") {
             self.open = Some(connection);
         }
@@ -109,7 +109,7 @@ impl Reply {
     }
 }
 
-fn read_reply(from: &mut BufReader<Stream>) -> Outcome<Reply> {
+fn read_reply(from: &mut BufReader<Stream>, with_body: bool) -> Outcome<Reply> {
     let line = read_line(from)?;
     let status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
     let mut reply = Reply { status: status.ok_or_else(|| format!("no status in {line:?}"))?, ..Reply::default() };
@@ -121,7 +121,9 @@ fn read_reply(from: &mut BufReader<Stream>) -> Outcome<Reply> {
         let (name, value) = line.split_once(':').ok_or_else(|| format!("no header: {line:?}"))?;
         reply.headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    read_body(from, &mut reply)?;
+    if with_body {
+        read_body(from, &mut reply)?;
+    }
     Ok(reply)
 }
 

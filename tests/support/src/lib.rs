@@ -5,6 +5,7 @@ pub mod apache;
 pub mod broken;
 pub mod clock;
 pub mod fastcgi;
+pub mod front;
 pub mod guard;
 pub mod http;
 pub mod load;

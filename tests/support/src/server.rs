@@ -58,6 +58,14 @@ impl Server {
             Listen::Unix => Address::Unix(sandbox.file("fpm.sock")),
             Listen::Tcp => Address::Tcp(([127, 0, 0, 1], free_port()?).into()),
         };
+        Self::start_at(address, sandbox, target, setup)
+    }
+
+    /// As `start_in`, at an address that others know already.
+    ///
+    /// # Errors
+    /// When it doesn't come up within 15 s.
+    pub fn start_at(address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
         let conf = setup.conf(sandbox.path(), &address);
         sandbox.put("fpm.conf", &conf)?;
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;

@@ -1,7 +1,7 @@
 //! The server under test, chosen by the environment.
 //!
 //! `CGI_FPM_PREFIX` names a built prefix; `CGI_FPM_DOOR` is `patched` (the default), `stock` (Debian's php-cgi by
-//! LD_PRELOAD) or `php-fpm`: the stock php-fpm of the same build in place of ours, to see what it does in a test.
+//! LD_PRELOAD; another one with `CGI_FPM_HOST`) or `php-fpm`: the stock php-fpm of the same build in place of ours, to see what it does in a test.
 
 use std::env;
 use std::io::Write as _;
@@ -89,30 +89,46 @@ impl Target {
     /// The program to start of a copy of the prefix.
     #[must_use]
     pub fn program_in(&self, prefix: &Path) -> PathBuf {
-        prefix.join(if self.is_ours() { "sbin/php-fpm" } else { "libexec/php-fpm-stock" })
+        let stock = if prefix == Path::new("/usr") { DEBIAN_FPM } else { "libexec/php-fpm-stock" };
+        prefix.join(if self.is_ours() { "sbin/php-fpm" } else { stock })
     }
 
     /// The host that the library is loaded into, of a copy of the prefix.
     #[must_use]
     pub fn host_in(&self, prefix: &Path) -> PathBuf {
-        if self.door == Door::Stock { PathBuf::from(DEBIAN_CGI) } else { prefix.join("bin/php-cgi") }
+        if self.door == Door::Stock { stock_cgi() } else { prefix.join("bin/php-cgi") }
     }
 
     /// What the environment must have for this door.
     #[must_use]
-    pub fn environment(&self) -> Vec<(&'static str, &'static str)> {
-        if self.door == Door::Stock { vec![("PHP_CGI", DEBIAN_CGI)] } else { Vec::new() }
+    pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
+        if self.door == Door::Stock { vec![("PHP_CGI", stock_cgi())] } else { Vec::new() }
+    }
+
+    /// The php-fpm to compare with: that of the same build, for Debian's php-cgi Debian's.
+    #[must_use]
+    pub fn partner(&self) -> Self {
+        let debian = self.door == Door::Stock && stock_cgi() == Path::new(DEBIAN_CGI);
+        let prefix = if debian { PathBuf::from("/usr") } else { self.prefix.clone() };
+        Self { prefix, door: Door::PhpFpm }
     }
 
     /// Whether the php.ini must load opcache itself: Debian's conf.d does it.
     #[must_use]
     pub fn opcache_by_hand(&self) -> bool {
         let real = self.program().canonicalize().unwrap_or_default();
-        self.door != Door::Stock && !real.starts_with("/usr")
+        let debian = self.door == Door::Stock && stock_cgi() == Path::new(DEBIAN_CGI);
+        !debian && !real.starts_with("/usr")
     }
 }
 
+/// The php-cgi of the stock door: Debian's, or what `CGI_FPM_HOST` names.
+fn stock_cgi() -> PathBuf {
+    env::var_os("CGI_FPM_HOST").map_or_else(|| DEBIAN_CGI.into(), PathBuf::from)
+}
+
 const DEBIAN_CGI: &str = "/usr/bin/php-cgi8.2";
+const DEBIAN_FPM: &str = "sbin/php-fpm8.2";
 
 /// Whether the tests run as root.
 #[must_use]
