@@ -202,7 +202,7 @@ fn first_difference(ours: &str, stock: &str, allowed: Allowance) -> Option<Strin
 /// Lines without what may differ; where the order may, sorted within each section.
 fn comparable(text: &str, allowed: Allowance) -> Vec<String> {
     let lines = text.lines().filter(|line| !is_volatile(line) && !line.trim().is_empty());
-    let lines = lines.filter(|line| !(allowed.order && named(line, "PWD")) && !(allowed.build && is_of_build(line)));
+    let lines = lines.filter(|line| !(allowed.order && named(line, "PWD") || allowed.build && is_of_build(line)));
     let mut lines: Vec<String> = lines.map(without_tail).collect();
     if allowed.order {
         lines.iter_mut().for_each(|line| *line = line.trim_end_matches(',').to_owned());
