@@ -21,10 +21,15 @@ pub(super) fn bare(level: Level, text: &str) -> String {
 
 /// The whole line with its newline. Control characters that would forge or hide lines are escaped.
 pub(super) fn stamped(level: Level, text: &str, debug: bool) -> String {
+    let text: String = text.chars().flat_map(escape).collect();
+    format!("{}{text}\n", stamp(level, debug))
+}
+
+/// What stands in front of a text.
+pub(super) fn stamp(level: Level, debug: bool) -> String {
     let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
     let who = if debug { format!("pid {}, fpm(), line 1: ", std::process::id()) } else { String::new() };
-    let text: String = text.chars().flat_map(escape).collect();
-    format!("[{}{micros}] {}: {who}{text}\n", clock::local_stamp(), name(level))
+    format!("[{}{micros}] {}: {who}", clock::local_stamp(), name(level))
 }
 
 fn escape(c: char) -> impl Iterator<Item = char> {

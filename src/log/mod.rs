@@ -3,6 +3,7 @@
 
 mod line;
 mod sink;
+pub mod splitter;
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -106,8 +107,23 @@ pub fn debug(text: impl AsRef<str>) {
 }
 
 /// A line as it is: a worker's own output where the pool wants it undecorated.
-pub fn raw(line: &str) {
+pub fn raw(line: &[u8]) {
     LOG.lock().sink.write_raw(line);
+}
+
+/// A message of any bytes, without a newline or anything else that isn't wanted in a line.
+pub fn bytes(level: Level, text: &[u8]) {
+    let log = LOG.lock();
+    if level >= log.level {
+        log.sink.write_bytes(level, text, log.level == Level::Debug);
+    }
+}
+
+/// How many bytes the log puts in front of a message.
+#[must_use]
+pub fn stamp_length(level: Level) -> usize {
+    let log = LOG.lock();
+    log.sink.stamp(level, log.level == Level::Debug).len()
 }
 
 /// Text for stderr alone, as Zend prints its own errors.

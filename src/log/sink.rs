@@ -51,13 +51,29 @@ impl Sink {
         };
     }
 
-    pub(super) fn write_raw(&self, line: &str) {
-        let line = format!("{line}\n");
+    /// What stands in front of a message here.
+    pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
+        match self {
+            Self::Stderr | Self::File(_) => line::stamp(level, debug),
+            Self::Bare | Self::Syslog(..) => line::bare(level, ""),
+        }
+    }
+
+    /// The same for any bytes, which are a line already.
+    pub(super) fn write_bytes(&self, level: Level, text: &[u8], debug: bool) {
+        match self {
+            Self::Syslog(ident, facility) => to_syslog(ident, *facility, level, &String::from_utf8_lossy(text)),
+            _ => self.write_raw(&[self.stamp(level, debug).as_bytes(), text].concat()),
+        }
+    }
+
+    pub(super) fn write_raw(&self, line: &[u8]) {
+        let whole = [line, b"\n"].concat();
         let _ = match self {
-            Self::Stderr | Self::Bare => std::io::stderr().write_all(line.as_bytes()),
-            Self::File(file) => (&*file).write_all(line.as_bytes()),
+            Self::Stderr | Self::Bare => std::io::stderr().write_all(&whole),
+            Self::File(file) => (&*file).write_all(&whole),
             Self::Syslog(ident, facility) => {
-                to_syslog(ident, *facility, Level::Notice, line.trim_end());
+                to_syslog(ident, *facility, Level::Notice, &String::from_utf8_lossy(line));
                 Ok(())
             }
         };

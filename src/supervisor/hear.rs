@@ -96,12 +96,30 @@ impl Supervisor {
     }
 
     pub(super) fn relay_output(&mut self, token: u64) {
+        let limit = self.log_limit();
         let Some(output) = self.outputs.get_mut(&token) else { return };
-        if !output.relay()
+        let relayed = output.relay(limit);
+        let source = output.source.clone();
+        if relayed.request_ended {
+            for other in self.outputs.values_mut().filter(|other| other.is_beside(&source)) {
+                other.relay(limit);
+                other.finish(limit, false);
+            }
+        }
+        if relayed.closed
             && let Some(output) = self.outputs.remove(&token)
         {
             self.poller.remove_output(&output.fd, token);
         }
+    }
+
+    pub(super) fn log_limit(&self) -> usize {
+        usize::try_from(self.config.global.log_limit).unwrap_or(usize::MAX)
+    }
+
+    /// Tells what floods had to be dropped in the last second.
+    pub(super) fn settle_outputs(&mut self) {
+        self.outputs.values_mut().for_each(|output| output.settle(false));
     }
 
     /// Logs what pipes hold by now, so that it stands before what is said next.

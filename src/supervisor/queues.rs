@@ -17,6 +17,7 @@ impl Supervisor {
             return;
         }
         self.next_look = now.plus(INTERVAL);
+        self.settle_outputs();
         let Some(runtime) = self.runtimes.values().next_back() else { return };
         for pool in runtime.groups.iter().flat_map(|group| &group.spec.pools) {
             let sockets = self.sockets.all.iter().filter(|l| pool.listen_fds.contains(&l.fd.as_raw_fd()));

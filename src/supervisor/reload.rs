@@ -147,8 +147,10 @@ impl Supervisor {
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
         let args: Vec<OsString> = self.arguments();
         log::notice(format!("reloading: execvp(\"{}\", {})", self.host.program.display(), shown(&self.host.args)));
+        let limit = self.log_limit();
         for output in self.outputs.values_mut() {
-            output.finish();
+            output.finish(limit, false);
+            output.settle(true);
         }
         let error = self.try_execute(&state, args);
         log::error(format!("failed to reload: execvp() failed: {error}; nothing has changed"));

@@ -92,12 +92,9 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
 }
 
 fn absent_globals(global: &Global) -> Vec<String> {
-    let plain = Global::default();
     let absent = [
         (global.process_max != 0, "process.max"),
         (global.emergency_restart_threshold != 0, "emergency_restart_threshold, emergency_restart_interval"),
-        (global.log_limit != plain.log_limit, "log_limit"),
-        (global.log_buffering != plain.log_buffering, "log_buffering"),
         (global.systemd_watchdog, "systemd_interval"),
         (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
         (global.process_priority.is_some(), "process.priority in [global]"),

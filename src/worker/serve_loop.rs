@@ -15,7 +15,7 @@ use super::sources::{Sources, Woken};
 use crate::config::Pool;
 use crate::engine::{Engine, Served};
 use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
-use crate::log;
+use crate::log::{self, splitter::MARK};
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::signal;
 
@@ -33,6 +33,8 @@ pub struct ServeLoop<'a, E> {
     drain: OwnedFd,
     sources: Sources,
     predictor: Predictor,
+    /// The supervisor reads stdout and stderr.
+    caught: bool,
     /// Nothing was received on the held connection yet.
     fresh: bool,
     /// Requests that may still be served; `None`: any number.
@@ -69,6 +71,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             drain,
             sources,
             predictor,
+            caught: pool.catch_workers_output,
             fresh: false,
             left,
             leaving: false,
@@ -183,10 +186,18 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             (self.spent, self.leaving) = (true, true);
         }
         self.exchange.finish();
+        self.mark_output();
         self.slot.stage(Stage::Idle);
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
             self.leaving |= *left == 0;
+        }
+    }
+
+    /// Where the supervisor reads what is written to stderr: the request's part of it ends here.
+    fn mark_output(&self) {
+        if self.caught {
+            let _ = nix::unistd::write(std::io::stderr(), MARK);
         }
     }
 

@@ -1,0 +1,114 @@
+//! A message on its way to the log: collected until it ends, wrapped where `log_limit` is reached.
+
+/// How the messages of a process are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Form {
+    /// In front of each line; `None`: lines are written as they came.
+    pub(super) prefix: Option<String>,
+    /// Most bytes of a line with its newline, without what the log puts in front.
+    pub(super) limit: usize,
+}
+
+/// The present message, as far as it isn't written yet.
+#[derive(Debug, Default)]
+pub(super) struct Message {
+    text: Vec<u8>,
+}
+
+impl Form {
+    /// How many bytes of a message fit into a line, between two quotes where there is a prefix.
+    fn room(&self) -> usize {
+        let quoted = self.prefix.as_ref().map_or(0, |prefix| prefix.len() + 2);
+        self.limit.saturating_sub(quoted + 1).max(1)
+    }
+
+    fn line(&self, text: &[u8], suffix: &str) -> Vec<u8> {
+        match &self.prefix {
+            Some(prefix) => [prefix.as_bytes(), b"\"", text, b"\"", suffix.as_bytes()].concat(),
+            None => text.to_vec(),
+        }
+    }
+}
+
+impl Message {
+    /// Adds to it; lines that are full go to `write`.
+    pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8])) {
+        let room = form.room();
+        for byte in bytes {
+            let mut escaped = [0; 4];
+            // Whoever decorates promises a line that is one: a terminal must not be told otherwise.
+            let unit = if form.prefix.is_some() { escape(byte, &mut escaped) } else { std::slice::from_ref(byte) };
+            if self.text.len() + unit.len() > room {
+                write(&form.line(&std::mem::take(&mut self.text), ""));
+            }
+            self.text.extend_from_slice(unit);
+        }
+    }
+
+    /// It is complete. An empty one is none. `closed`: its writer has closed the pipe, too.
+    pub(super) fn end(&mut self, form: &Form, closed: bool, write: &mut impl FnMut(&[u8])) {
+        const CLOSED: &str = ", pipe is closed";
+        if self.text.is_empty() {
+            return;
+        }
+        let text = std::mem::take(&mut self.text);
+        let Some(prefix) = form.prefix.as_ref().filter(|_| closed) else {
+            return write(&form.line(&text, ""));
+        };
+        // The end may not fit behind the quotes either: its rest gets a line of its own.
+        let free = form.room().saturating_sub(text.len()).min(CLOSED.len());
+        let (here, rest) = CLOSED.split_at(free);
+        write(&form.line(&text, here));
+        if !rest.is_empty() {
+            write(format!("{prefix}{rest}").as_bytes());
+        }
+    }
+}
+
+fn escape<'a>(byte: &'a u8, place: &'a mut [u8; 4]) -> &'a [u8] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    if !byte.is_ascii_control() || *byte == b'\t' {
+        return std::slice::from_ref(byte);
+    }
+    *place = [b'\\', b'x', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    place
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(form: &Form, parts: &[&str], closed: bool) -> Vec<String> {
+        let (mut message, mut lines) = (Message::default(), Vec::new());
+        let mut write = |line: &[u8]| lines.push(String::from_utf8_lossy(line).into_owned());
+        parts.iter().for_each(|part| message.add(part.as_bytes(), form, &mut write));
+        message.end(form, closed, &mut write);
+        assert!(message.text.is_empty());
+        lines
+    }
+
+    fn form(prefix: Option<&str>, limit: usize) -> Form {
+        Form { prefix: prefix.map(str::to_owned), limit }
+    }
+
+    #[test]
+    fn a_line_has_at_most_the_limit_with_its_newline() {
+        assert_eq!(lines(&form(None, 5), &["abcd"], false), ["abcd"]);
+        assert_eq!(lines(&form(None, 5), &["abc", "de"], false), ["abcd", "e"]);
+        assert_eq!(lines(&form(Some("p: "), 10), &["abcdef"], false), ["p: \"abcd\"", "p: \"ef\""]);
+        assert_eq!(lines(&form(Some("p: "), 10), &["", ""], false), [""; 0]);
+    }
+
+    #[test]
+    fn the_end_of_the_pipe_is_told_behind_the_last_words() {
+        assert_eq!(lines(&form(Some("p: "), 100), &["a"], true), ["p: \"a\", pipe is closed"]);
+        assert_eq!(lines(&form(None, 100), &["a"], true), ["a"]);
+        assert_eq!(lines(&form(Some("p: "), 12), &["abcd"], true), ["p: \"abcd\", ", "p: pipe is closed"]);
+    }
+
+    #[test]
+    fn decorated_lines_are_lines() {
+        assert_eq!(lines(&form(Some(""), 100), &["a\r\x1b[2J\tb\0"], false), ["\"a\\x0d\\x1b[2J\tb\\x00\""]);
+        assert_eq!(lines(&form(None, 100), &["a\r\0"], false), ["a\r\0"]);
+    }
+}

@@ -1,0 +1,172 @@
+//! What zygotes and workers write to stdout and stderr: pipes, cut into messages for the log.
+
+mod allowance;
+mod message;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::splitter::{Piece, Splitter};
+use crate::log::{self, Level};
+use crate::sys::clock::{self, Millis};
+use allowance::Allowance;
+use message::{Form, Message};
+
+/// Whose output a pipe carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// A zygote of that group.
+    Zygote(String),
+    /// A worker: pool, pid, `stdout` or `stderr`, decorated or raw.
+    Worker {
+        /// The pool.
+        pool: String,
+        /// Known once it was forked.
+        pid: i32,
+        /// Which of its streams.
+        stream: String,
+        /// `decorate_workers_output`.
+        decorate: bool,
+    },
+}
+
+/// A pipe and the message that is not complete yet.
+#[derive(Debug)]
+pub struct Output {
+    /// The reading end, non-blocking.
+    pub fd: OwnedFd,
+    /// Whose.
+    pub source: Source,
+    splitter: Splitter,
+    message: Message,
+    allowance: Allowance,
+    /// Something was read before.
+    spoken: bool,
+}
+
+/// What came of looking at a pipe.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// The other side has closed it.
+    pub closed: bool,
+    /// A request has ended: what its worker wrote to its other stream is complete, too.
+    pub request_ended: bool,
+}
+
+/// Most that is read at once, and how often, before others get their turn.
+const TURN: usize = 16 * 1024;
+const TURNS: usize = 4;
+
+impl Output {
+    /// A fresh pipe.
+    #[must_use]
+    pub fn new(fd: OwnedFd, source: Source) -> Self {
+        let (splitter, message) = (Splitter::default(), Message::default());
+        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false }
+    }
+
+    /// Logs what has come. `limit`: `log_limit`.
+    pub fn relay(&mut self, limit: usize) -> Relayed {
+        let mut relayed = Relayed::default();
+        let first = !self.spoken;
+        let mut buffer = [0u8; TURN];
+        for _ in 0..TURNS {
+            match nix::unistd::read(self.fd.as_fd(), &mut buffer) {
+                Ok(0) => {
+                    relayed.closed = true;
+                    // php-fpm tells it only of one that ends with its first words.
+                    self.finish(limit, first);
+                    self.settle(true);
+                    break;
+                }
+                Ok(count) => relayed.request_ended |= self.feed(&buffer[..count], limit),
+                Err(e) => {
+                    let transient = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
+                    relayed.closed = !transient.contains(&io::Error::from(e).kind());
+                    break;
+                }
+            }
+        }
+        relayed
+    }
+
+    /// Whether a request ended in there.
+    fn feed(&mut self, bytes: &[u8], limit: usize) -> bool {
+        self.spoken = true;
+        let now = clock::now();
+        self.settle_at(now, false);
+        let granted = self.allowance.take(now, bytes.len() as u64);
+        let granted = usize::try_from(granted).unwrap_or(usize::MAX);
+        let form = self.form(limit);
+        let (message, source) = (&mut self.message, &self.source);
+        let mut request_ended = false;
+        self.splitter.feed(bytes.get(..granted).unwrap_or(bytes), |piece| match piece {
+            Piece::Text(text) => message.add(text, &form, &mut |line| write(source, line)),
+            end => {
+                request_ended |= end == Piece::Mark;
+                message.end(&form, false, &mut |line| write(source, line));
+            }
+        });
+        request_ended
+    }
+
+    /// Logs what waits for its end. `closed`: and say that the pipe is.
+    pub fn finish(&mut self, limit: usize, closed: bool) {
+        let form = self.form(limit);
+        let (message, source) = (&mut self.message, &self.source);
+        self.splitter.end(|piece| {
+            if let Piece::Text(text) = piece {
+                message.add(text, &form, &mut |line| write(source, line));
+            }
+        });
+        message.end(&form, closed, &mut |line| write(source, line));
+    }
+
+    /// Tells in one line what had to be dropped, once its second is over, or `always`.
+    pub fn settle(&mut self, always: bool) {
+        self.settle_at(clock::now(), always);
+    }
+
+    fn settle_at(&mut self, now: Millis, always: bool) {
+        if let Some(bytes) = self.allowance.settle(now, always) {
+            log::warning(format!("{} wrote too much: {bytes} bytes dropped", self.writer()));
+        }
+    }
+
+    /// The other stream of the same worker.
+    #[must_use]
+    pub fn is_beside(&self, other: &Source) -> bool {
+        match (&self.source, other) {
+            (Source::Worker { pid, stream, .. }, Source::Worker { pid: other_pid, stream: other_stream, .. }) => {
+                pid == other_pid && stream != other_stream
+            }
+            _ => false,
+        }
+    }
+
+    fn writer(&self) -> String {
+        match &self.source {
+            Source::Zygote(group) => format!("[group {group}] zygote"),
+            Source::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
+        }
+    }
+
+    fn form(&self, limit: usize) -> Form {
+        let prefix = match &self.source {
+            Source::Zygote(_) => Some(format!("{} said: ", self.writer())),
+            Source::Worker { stream, decorate: true, .. } => Some(format!("{} said into {stream}: ", self.writer())),
+            Source::Worker { decorate: false, .. } => None,
+        };
+        let stamp = if prefix.is_some() { log::stamp_length(Level::Warning) } else { 0 };
+        Form { prefix, limit: limit.saturating_sub(stamp) }
+    }
+}
+
+fn write(source: &Source, line: &[u8]) {
+    match source {
+        Source::Worker { decorate: false, .. } => log::raw(line),
+        _ => log::bytes(Level::Warning, line),
+    }
+}
