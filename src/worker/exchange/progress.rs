@@ -51,6 +51,7 @@ impl<'a> Description<'a> {
             method: text(b"REQUEST_METHOD"),
             uri: text(b"SCRIPT_NAME"),
             query: text(b"QUERY_STRING"),
+            content_length: std::str::from_utf8(text(b"CONTENT_LENGTH")).ok().and_then(|n| n.parse().ok()).unwrap_or(0),
             ..Self::default()
         }
     }
