@@ -3,14 +3,14 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid, write};
 
-use super::control::{Control, LogFile};
+use super::control::Control;
 use super::exchange::{Description, Outcome};
 use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::{ListenAddr, Pool};
@@ -22,11 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// More than this is not kept from one request to the next, in bytes.
 const KEEP: usize = 64 * 1024;
 
-/// Where lines go, and from what they are made.
+/// What lines are made with, and the way to their file.
 pub(super) struct AccessLog {
-    file: OwnedFd,
-    /// How many times logs had been opened anew, as far as this worker has followed.
-    reopened: u64,
     control: Rc<Control>,
     format: Format,
     suppressed: Vec<String>,
@@ -52,16 +49,15 @@ pub(super) struct Took {
 }
 
 impl AccessLog {
-    /// For a worker of that pool. A format that the check of the configuration has let through is one.
-    pub(super) fn new(pool: &Pool, (file, reopened): LogFile, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
+    /// For a worker of that pool, if it has an access log. A format that the check of the configuration has let through is one.
+    pub(super) fn new(pool: &Pool, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
+        pool.access_log.as_ref()?;
         // `env[TZ]` counts, and what stands outside of a chroot was looked at before.
         clock::renew_zone();
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         let format = Format::compile(pool.access_format.as_deref()?).ok()?;
         let number = |pid: Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
         Some(Self {
-            file,
-            reopened,
             control,
             wants_remote: format.wants_remote() && on_tcp,
             format,
@@ -98,7 +94,7 @@ impl AccessLog {
         if is_suppressed(&self.suppressed, &self.request.description(), outcome.status) {
             return;
         }
-        self.follow(reopened);
+        self.control.follow_access_log(reopened, PATIENCE);
         self.line.clear();
         let facts = Facts {
             pool: &self.pool,
@@ -120,37 +116,16 @@ impl AccessLog {
         // As in php-fpm, a line without a character is none.
         if !self.line.is_empty() {
             self.line.push(b'\n');
-            write_line(&self.file, &self.line);
+            self.control.with_access_log(|file| write_line(file, &self.line));
         }
         self.line.shrink_to(KEEP);
-    }
-
-    /// Changes to the log that was opened last. The supervisor sends it before it counts, so it is here or on its way.
-    fn follow(&mut self, reopened: u64) {
-        self.take_file();
-        while reopened > self.reopened {
-            if !self.control.await_message(PATIENCE) {
-                // It will not come: the zygote is gone. The count is in memory that others can write, so wait once only.
-                self.reopened = reopened;
-                return;
-            }
-            self.control.hear();
-            self.take_file();
-        }
-    }
-
-    fn take_file(&mut self) {
-        if let Some((file, reopened)) = self.control.take_access_log() {
-            self.file = file;
-            self.reopened = reopened.max(self.reopened);
-        }
     }
 }
 
 /// One call, unless the system takes less (a pipe that a signal interrupts). What can't be written has nowhere else to go.
-fn write_line(file: impl AsFd, mut line: &[u8]) {
+fn write_line(file: BorrowedFd<'_>, mut line: &[u8]) {
     while !line.is_empty() {
-        match write(file.as_fd(), line) {
+        match write(file, line) {
             Ok(count) => line = line.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => {}
             Err(_) => return,

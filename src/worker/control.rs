@@ -17,14 +17,22 @@ pub type LogFile = (OwnedFd, u64);
 pub struct Control {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
-    access_log: RefCell<Option<LogFile>>,
+    /// The former one is closed as soon as another has come: nobody needs to keep a file that was rotated away.
+    access_log: RefCell<Option<OwnedFd>>,
+    reopened: Cell<u64>,
 }
 
 impl Control {
-    /// Over that channel.
+    /// Over that channel, with the access log that the worker has from its beginning.
     #[must_use]
-    pub fn new(channel: Channel<WorkerSays, ToWorker>) -> Self {
-        Self { channel: RefCell::new(channel), gone: Cell::new(false), access_log: RefCell::new(None) }
+    pub fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<LogFile>) -> Self {
+        let (file, reopened) = access_log.unzip();
+        Self {
+            channel: RefCell::new(channel),
+            gone: Cell::new(false),
+            access_log: RefCell::new(file),
+            reopened: Cell::new(reopened.unwrap_or(0)),
+        }
     }
 
     /// Tells the zygote.
@@ -42,7 +50,8 @@ impl Control {
         match self.channel.borrow_mut().receive() {
             Incoming::Message(ToWorker::AccessLog { reopened }, mut fds) => {
                 if let Some(fd) = fds.pop() {
-                    self.access_log.replace(Some((lift(fd), reopened)));
+                    self.access_log.replace(Some(lift(fd)));
+                    self.reopened.set(reopened);
                 }
                 true
             }
@@ -54,8 +63,8 @@ impl Control {
         }
     }
 
-    /// Waits until a message has come or the zygote is gone, for so long at most.
-    pub fn await_message(&self, limit: Duration) -> bool {
+    /// Waits until a message has come, for so long at most.
+    fn await_message(&self, limit: Duration) -> bool {
         !self.gone.get() && socket::await_input(self.channel.borrow().as_fd(), Instant::now() + limit) == Ok(true)
     }
 
@@ -65,9 +74,23 @@ impl Control {
         self.gone.get()
     }
 
-    /// The access log that came last and wasn't taken yet.
-    #[must_use]
-    pub fn take_access_log(&self) -> Option<LogFile> {
-        self.access_log.take()
+    /// Takes in messages until the access log is the one that was opened anew for that time. It is here or on its way, because
+    /// it is sent before it is counted; where it doesn't come, the present one stays. The count is in memory that others can
+    /// write, so each is waited for once only.
+    pub fn follow_access_log(&self, reopened: u64, limit: Duration) {
+        while reopened > self.reopened.get() {
+            if !self.await_message(limit) {
+                self.reopened.set(reopened);
+                return;
+            }
+            self.hear();
+        }
+    }
+
+    /// Works on the access log, if there is one.
+    pub fn with_access_log(&self, work: impl FnOnce(BorrowedFd<'_>)) {
+        if let Some(file) = &*self.access_log.borrow() {
+            work(file.as_fd());
+        }
     }
 }

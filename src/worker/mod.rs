@@ -89,10 +89,8 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     slot.open(std::process::id(), clock::wall_seconds());
     // Before 8.4 php-fpm doesn't show it.
     let memory_peak = engine.release() >= (8, 4);
-    let control = Rc::new(control::Control::new(seed.control));
-    let access_log = seed
-        .access_log
-        .and_then(|file| access_log::AccessLog::new(&seed.pool, file, Rc::clone(&control), seed.supervisor));
+    let control = Rc::new(control::Control::new(seed.control, seed.access_log));
+    let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
     let queue = seed.links.queue.try_clone().ok();
     let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
