@@ -1,5 +1,6 @@
 //! `php-cgi --fpm`: a FastCGI process manager for PHP. The map of the rooms; ARCHITECTURE.md tells the story.
 
+pub mod access_log;
 pub mod cli;
 pub mod config;
 pub mod engine;

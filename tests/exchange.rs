@@ -6,13 +6,14 @@ mod wire;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cgi_fpm::fastcgi::management::Capacity;
-use cgi_fpm::fastcgi::params::{Params, push_pair};
+use cgi_fpm::fastcgi::params::push_pair;
 use cgi_fpm::fastcgi::record::Kind;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Refusal};
 use cgi_fpm::worker::exchange::{
@@ -593,14 +594,17 @@ fn one_exchange_serves_connection_after_connection() {
 struct Notes(Rc<RefCell<Vec<String>>>);
 
 impl Progress for Notes {
+    fn attached(&self, _connection: BorrowedFd<'_>) {
+        self.0.borrow_mut().push("attached".into());
+    }
     fn stage(&self, stage: Stage) {
         self.0.borrow_mut().push(format!("{stage:?}"));
     }
     fn described(&self, request: &Description<'_>) {
         self.0.borrow_mut().push(String::from_utf8_lossy(request.method).into());
     }
-    fn ended(&self, outcome: &Outcome<'_>, params: &Params) {
-        let method = params.get(b"REQUEST_METHOD").unwrap_or_default();
+    fn ended(&self, outcome: &Outcome<'_>) {
+        let method = (outcome.variable)(b"REQUEST_METHOD").unwrap_or_default();
         let type_ = (outcome.header)(b"content-type").unwrap_or_default();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
@@ -617,7 +621,7 @@ fn progress_is_told() {
     let mut exchange = Exchange::new(Limits::default(), CAPACITY, Box::new(Notes(Rc::clone(&notes))));
     exchange.attach(server.into());
     exchange.arrive(Duration::ZERO);
-    assert!(notes.borrow().is_empty());
+    assert_eq!(notes.take(), ["attached"]);
     client.write_all(&record(Kind::GetValues, 0, b"")).unwrap();
     assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
     assert_eq!(notes.take(), ["Reading", "Idle"]);
@@ -625,7 +629,8 @@ fn progress_is_told() {
     exchange.arrive(Duration::ZERO);
     exchange.stage(Stage::Info);
     exchange.described(&Description::of(exchange.params()));
-    exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html") });
+    let variable = |name: &[u8]| exchange.params().get(name);
+    exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html"), variable: &variable });
     let told = ["Reading", "Info", "GET", "200 text/html GET"];
     assert_eq!(*notes.borrow(), told);
 }

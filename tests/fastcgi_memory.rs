@@ -9,9 +9,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
+use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, Exchange, Limits, NoProgress};
+use cgi_fpm::sys::clock;
+use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, NoProgress};
 use wire::properties::{LIMITS, read, wild_records};
 use wire::{Request, begin, push_record};
 
@@ -43,6 +45,7 @@ static ALLOCATOR: Watched = Watched;
 #[test]
 fn memory() {
     a_kept_request_allocates_nothing();
+    a_line_of_the_access_log_allocates_nothing();
     no_stream_takes_more_than_the_limits();
 }
 
@@ -73,6 +76,38 @@ fn a_kept_request_allocates_nothing() {
     serve();
     let before = CALLS.load(Relaxed);
     (0..100).for_each(|_| serve());
+    assert_eq!(CALLS.load(Relaxed) - before, 0);
+}
+
+fn a_line_of_the_access_log_allocates_nothing() {
+    let format = "%R - %u %t \"%m %r%Q%q\" %s %f %{milli}d %{kilo}M %C%% %{HTTP_X}e %{X-Y}o %p %P %{%H}T %n";
+    let format = Format::compile(format).unwrap();
+    let value = |_: &[u8]| Some(&b"a\n\xff"[..]);
+    let mut line = Vec::new();
+    let mut write = || {
+        line.clear();
+        let request = Description { method: b"GET", uri: b"/a.php", query: b"b=\"", ..Description::default() };
+        let facts = Facts {
+            pool: "www",
+            pid: 7,
+            supervisor: 6,
+            remote: Some([192, 0, 2, 1].into()),
+            request,
+            accepted: 1,
+            written: 2,
+            duration: 3,
+            cpu: (4, 5),
+            memory: 6,
+            status: 200,
+            header: &value,
+            variable: &value,
+            date: &clock::push_local_time,
+        };
+        format.render(&facts, &mut line);
+    };
+    write();
+    let before = CALLS.load(Relaxed);
+    (0..100).for_each(|_| write());
     assert_eq!(CALLS.load(Relaxed) - before, 0);
 }
 

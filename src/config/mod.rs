@@ -27,6 +27,7 @@ use std::path::Path;
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 pub use listen::{resolve, unix_path};
+pub(crate) use message::errno_text;
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager};
 pub use options::LoadOptions;

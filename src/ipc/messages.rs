@@ -36,6 +36,13 @@ pub enum ToZygote {
     },
     /// One descriptor: the log, opened anew.
     Log,
+    /// One descriptor: that pool's access log, opened anew.
+    AccessLog {
+        /// Index of the pool.
+        pool: usize,
+        /// How many times logs have been opened anew.
+        reopened: u64,
+    },
     /// Nothing more is wanted: pass on what the links still hold and leave.
     Leave,
 }
@@ -96,6 +103,12 @@ pub enum WorkerSays {
     Left,
 }
 
-/// Zygote to worker: nothing yet; the worker listens for the end of the channel, which is the end of its zygote.
+/// Zygote to worker. The end of the channel is the end of the zygote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToWorker {}
+pub enum ToWorker {
+    /// One descriptor: the access log, opened anew.
+    AccessLog {
+        /// How many times logs have been opened anew.
+        reopened: u64,
+    },
+}

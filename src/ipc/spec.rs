@@ -25,6 +25,9 @@ pub struct ZygoteSpec {
     pub log_fd: Option<i32>,
     /// Its pools.
     pub pools: Vec<PoolSpec>,
+    /// How many times logs have been opened anew.
+    #[serde(default)]
+    pub reopened: u64,
     /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
     pub nofile: (u64, u64),
 }
@@ -44,6 +47,9 @@ pub struct PoolSpec {
     pub totals_fd: i32,
     /// Number of slots.
     pub slots: u32,
+    /// Its access log, if it has one.
+    #[serde(default)]
+    pub access_log_fd: Option<i32>,
     /// Who its workers become; `None`: stay.
     pub identity: Option<Identity>,
     /// `listen.allowed_clients` and the like stay in `config`.

@@ -14,9 +14,14 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-/// `LEVEL: text`, as syslog gets it.
-pub(super) fn bare(level: Level, text: &str) -> String {
-    format!("{}: {text}", name(level))
+/// `[LEVEL] text`, as syslog gets it, which has a date of its own.
+pub(super) fn bracketed(level: Level, text: &str) -> String {
+    format!("[{}] {text}", name(level))
+}
+
+/// `LEVEL: text`, as a worker says it.
+pub(super) fn bare(level: Level, text: &str, debug: bool) -> String {
+    format!("{}: {}{text}", name(level), if debug { "fpm(), line 1: " } else { "" })
 }
 
 /// The whole line with its newline. Control characters that would forge or hide lines are escaped.

@@ -42,7 +42,7 @@ impl Sink {
     pub(super) fn write(&self, level: Level, text: &str, debug: bool) {
         let _ = match self {
             Self::Stderr => std::io::stderr().write_all(line::stamped(level, text, debug).as_bytes()),
-            Self::Bare => std::io::stderr().write_all(format!("{}\n", line::bare(level, text)).as_bytes()),
+            Self::Bare => std::io::stderr().write_all(format!("{}\n", line::bare(level, text, debug)).as_bytes()),
             Self::File(file) => (&*file).write_all(line::stamped(level, text, debug).as_bytes()),
             Self::Syslog(ident, facility) => {
                 to_syslog(ident, *facility, level, text);
@@ -55,7 +55,8 @@ impl Sink {
     pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
         match self {
             Self::Stderr | Self::File(_) => line::stamp(level, debug),
-            Self::Bare | Self::Syslog(..) => line::bare(level, ""),
+            Self::Bare => line::bare(level, "", debug),
+            Self::Syslog(..) => line::bracketed(level, ""),
         }
     }
 
@@ -90,7 +91,7 @@ fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {
         pid: std::process::id(),
     };
     let Ok(mut writer) = syslog::unix(formatter) else { return };
-    let text = line::bare(level, text);
+    let text = line::bracketed(level, text);
     let _ = match level {
         Level::Debug => writer.debug(text),
         Level::Notice => writer.notice(text),

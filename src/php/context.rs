@@ -100,7 +100,13 @@ impl Context {
     pub(super) fn ended(&mut self, status: u16, memory_peak: u64, headers: Headers) {
         // SAFETY: as in `exchange`.
         let Some(exchange) = self.exchange.map(|exchange| unsafe { exchange.as_ref() }) else { return };
-        exchange.ended(&Outcome { status, memory_peak, header: &|name| headers.value(name) });
+        let env = &self.env;
+        exchange.ended(&Outcome {
+            status,
+            memory_peak,
+            header: &|name| headers.value(name),
+            variable: &|name| env.value(name),
+        });
     }
 
     /// A variable as a C string that stays until the next request.

@@ -1,5 +1,6 @@
 //! A pool's counters: one sealed memory per pool, the same for all its generations, so that a reload loses no count.
-//! Several write them, by atomic operations; they steer nothing but what a status page shows.
+//! Several write them, by atomic operations; they steer nothing but what a status page shows, and
+//! when a worker looks for a log that was opened anew.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -36,6 +37,8 @@ pub enum Counter {
     Started = 11,
     /// Not 0: somebody has looked at the pool's status, so CPU times are wanted.
     Watched = 12,
+    /// How many times the supervisor has opened access logs anew; only it writes that.
+    Reopened = 13,
 }
 
 const WORDS: usize = 16;

@@ -66,5 +66,8 @@ fn adopt_group(state: &GroupState) -> io::Result<GroupRuntime> {
         let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
         Ok((fd, board))
     });
-    Ok(GroupRuntime { spec: state.spec.clone(), zygote, boards: boards.collect::<io::Result<_>>()? })
+    let boards = boards.collect::<io::Result<_>>()?;
+    let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
+    let access_logs = access_logs.collect::<io::Result<_>>()?;
+    Ok(GroupRuntime { spec: state.spec.clone(), zygote, boards, access_logs })
 }

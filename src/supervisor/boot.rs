@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
+use super::access_logs::Opened;
 use super::daemon::{self, Side};
 use super::poller::Poller;
 use super::reload::Reload;
@@ -143,6 +144,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         silent: Vec::new(),
         totals: Book::default(),
         inspector: Inspector::default(),
+        reopened: 0,
         next_look: clock::now(),
         reload: Reload::default(),
         starter: None,
@@ -165,7 +167,9 @@ impl Supervisor {
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
         self.sockets.forget_wishes();
         let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
-        let runtime = Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
+        let mut runtime =
+            Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
+        runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans());
         self.runtimes.insert(id, runtime);
         Ok(())

@@ -57,11 +57,15 @@ impl Supervisor {
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.control_fd = theirs.as_raw_fd();
+        spec.reopened = self.reopened;
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
         let mut inherit = vec![spec.control_fd, spec.drain_fd];
         inherit.extend(spec.log_fd);
-        inherit
-            .extend(spec.pools.iter().flat_map(|p| p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd])));
+        inherit.extend(
+            spec.pools.iter().flat_map(|p| {
+                p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd]).chain(p.access_log_fd)
+            }),
+        );
         let content = serde_json::to_vec(&spec)?;
         let launch = Launch {
             host: &self.host,

@@ -153,11 +153,18 @@ impl Supervisor {
     /// SIGUSR1: the log is opened anew and every process gets the new descriptor; no worker is disturbed.
     pub(super) fn reopen_logs(&mut self) {
         match super::boot::open_log(&self.config.global, &self.options) {
-            Ok(Some(sink)) => log::set_sink(sink, false),
-            Ok(None) => {}
-            Err(e) => return log::error(e),
+            Ok(sink) => {
+                if let Some(sink) = sink {
+                    log::set_sink(sink, false);
+                }
+                log::notice("error log file re-opened");
+            }
+            Err(e) => {
+                log::error(e);
+                log::error("unable to re-opened error log file");
+            }
         }
-        log::notice("error log file re-opened");
+        self.reopen_access_logs();
         let keys: Vec<ZygoteKey> = self.zygote_keys();
         for key in keys {
             if let Some(fd) = log::descriptor() {

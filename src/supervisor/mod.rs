@@ -1,6 +1,7 @@
 //! The supervisor: owns sockets, configuration, scoreboards, logs and signals. PHP is never started in it.
 #![forbid(unsafe_code)]
 
+mod access_logs;
 mod adopt;
 mod boot;
 mod carry_out;
@@ -58,6 +59,8 @@ struct Supervisor {
     silent: Vec<Output>,
     totals: Book,
     inspector: Inspector,
+    /// How many times access logs have been opened anew.
+    reopened: u64,
     /// When to look at the listening sockets again.
     next_look: Millis,
     reload: Reload,

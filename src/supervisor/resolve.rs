@@ -80,7 +80,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
             pool.pm != ProcessManager::Static,
             "pm = dynamic and ondemand (pm.max_children workers run, as with static, but 128 at most)",
         ),
-        (pool.access_log.is_some(), "access.log"),
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
         (pool.apparmor_hat.is_some(), "apparmor_hat"),

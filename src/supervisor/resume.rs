@@ -50,6 +50,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         silent: Vec::new(),
         totals,
         inspector: Inspector::default(),
+        reopened: state.reopened,
         next_look: clock::now(),
         reload: Reload::default(),
         starter: None,

@@ -34,6 +34,8 @@ pub struct GroupRuntime {
     pub zygote: Option<ZygoteProcess>,
     /// By pool.
     pub boards: Vec<(OwnedFd, Scoreboard)>,
+    /// By pool, where they have one; the specification names their numbers.
+    pub access_logs: Vec<Option<OwnedFd>>,
 }
 
 /// A zygote.
@@ -96,9 +98,11 @@ impl Runtime {
                 drain_fd,
                 log_fd: None,
                 pools: specs,
+                reopened: 0,
                 nofile,
             };
-            Ok(GroupRuntime { spec, zygote: None, boards })
+            let access_logs = boards.iter().map(|_| None).collect();
+            Ok(GroupRuntime { spec, zygote: None, boards, access_logs })
         };
         let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { drain, groups })
@@ -129,6 +133,7 @@ fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user
         scoreboard_fd,
         totals_fd: pool.totals_fd,
         slots,
+        access_log_fd: None,
         // A zygote that is that user already has workers that are, too.
         identity: pool.identity.clone().filter(|_| !zygote_is_user),
         environment: pool.environment.clone(),

@@ -33,6 +33,9 @@ pub struct State {
     pub fleet: Fleet,
     /// What they hang on.
     pub runtimes: Vec<RuntimeState>,
+    /// How many times access logs have been opened anew.
+    #[serde(default)]
+    pub reopened: u64,
     /// Pipes.
     #[serde(default)]
     pub outputs: Vec<(RawFd, Source)>,
@@ -70,7 +73,10 @@ impl State {
         let sockets = self.sockets.iter().map(|(_, fd)| *fd);
         let outputs = self.outputs.iter().map(|(fd, _)| *fd);
         let runtimes = self.runtimes.iter().flat_map(|r| {
-            let groups = r.groups.iter().flat_map(|g| g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)));
+            let groups = r.groups.iter().flat_map(|g| {
+                let access_logs = g.spec.pools.iter().filter_map(|pool| pool.access_log_fd);
+                g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)).chain(access_logs)
+            });
             groups.chain([r.drain])
         });
         let totals = self.totals.iter().map(|(_, fd)| *fd);
@@ -123,6 +129,7 @@ impl Supervisor {
             sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
             config: self.config.clone(),
             totals: self.totals.descriptors(),
+            reopened: self.reopened,
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),

@@ -75,6 +75,13 @@ pub fn cpu_times() -> (u64, u64) {
 /// A moment in local time by a strftime format, at most 128 bytes long. `seconds` since 1970.
 #[must_use]
 pub fn local_time(seconds: u64, format: &CStr) -> String {
+    let mut text = Vec::new();
+    push_local_time(seconds, format, &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The same, added to a text.
+pub fn push_local_time(seconds: u64, format: &CStr, to: &mut Vec<u8>) {
     let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
     let mut text = [0u8; 129];
     let seconds = libc::time_t::try_from(seconds).unwrap_or(0);
@@ -82,5 +89,12 @@ pub fn local_time(seconds: u64, format: &CStr) -> String {
     unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
     // SAFETY: the buffer has `len` bytes, the format is a C string, and tm was zeroed and then filled.
     let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), tm.as_ptr()) };
-    String::from_utf8_lossy(&text[..length]).into_owned()
+    to.extend_from_slice(text.get(..length).unwrap_or_default());
+}
+
+/// Takes the time zone from the environment as it is now, `TZ`. A zone whose file is out of reach is UTC.
+pub fn renew_zone() {
+    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: mktime reads and writes a tm, and looks at TZ first; all zeroes is a tm.
+    unsafe { libc::mktime(tm.as_mut_ptr()) };
 }

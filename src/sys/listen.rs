@@ -36,8 +36,8 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
 
 /// The address at the other end of a TCP connection; none for a unix socket.
 #[must_use]
-pub fn peer(connection: &OwnedFd) -> Option<IpAddr> {
-    let address = getpeername::<SockaddrStorage>(connection.as_raw_fd()).ok()?;
+pub fn peer(connection: impl AsFd) -> Option<IpAddr> {
+    let address = getpeername::<SockaddrStorage>(connection.as_fd().as_raw_fd()).ok()?;
     let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
     v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
 }

@@ -66,6 +66,7 @@ impl Exchange {
     pub fn attach(&mut self, connection: OwnedFd) {
         self.finish();
         self.reader.reset();
+        self.progress.attached(connection.as_fd());
         self.connection = Some(connection);
     }
 
@@ -134,7 +135,7 @@ impl Exchange {
 
     /// Publishes how the request went.
     pub fn ended(&self, outcome: &Outcome<'_>) {
-        self.progress.ended(outcome, self.reader.params());
+        self.progress.ended(outcome);
     }
 
     /// The state of the pool, for a status page.

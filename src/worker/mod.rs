@@ -1,7 +1,9 @@
 //! A worker process: set up, wait, serve, wait.
 #![forbid(unsafe_code)]
 
+mod access_log;
 mod allow;
+mod control;
 pub mod exchange;
 mod intake;
 pub mod links;
@@ -11,6 +13,8 @@ pub mod record;
 mod serve_loop;
 mod setup;
 mod sources;
+
+pub use control::LogFile;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -49,10 +53,14 @@ pub struct Seed {
     pub observed: Option<record::Observed>,
     /// stdout and stderr, where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
+    /// Where its access log goes, if it has one.
+    pub access_log: Option<LogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: (u64, u64),
     /// The zygote's pid.
     pub parent: Pid,
+    /// The supervisor's.
+    pub supervisor: Pid,
 }
 
 /// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
@@ -81,19 +89,16 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     slot.open(std::process::id(), clock::wall_seconds());
     // Before 8.4 php-fpm doesn't show it.
     let memory_peak = engine.release() >= (8, 4);
-    let progress = Box::new(record::Record::new(
-        Rc::clone(&slot),
-        &seed.pool,
-        seed.links.queue.try_clone().ok(),
-        seed.observed,
-        memory_peak,
-    ));
+    let control = Rc::new(control::Control::new(seed.control, seed.access_log));
+    let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
+    let queue = seed.links.queue.try_clone().ok();
+    let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
-    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
+    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress));
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
     wrong.into_iter().for_each(log::error);
     let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
-    let ways = (seed.control, seed.drain);
+    let ways = (control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();

@@ -1,6 +1,8 @@
 //! `ping.path` and `pm.status_path`: answered by the worker itself, without PHP.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
+
 use super::exchange::{Description, Exchange, Outcome, Stage};
 use crate::config::Pool;
 use crate::log;
@@ -93,7 +95,8 @@ impl Pages {
             let mut told = headers.iter().filter_map(|(known, value)| Some((*known, (*value)?)));
             told.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
         };
-        exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header });
+        let variable = |name: &[u8]| exchange.params().get_c(name).map(CStr::to_bytes);
+        exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header, variable: &variable });
         exchange.finish();
     }
 }

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
+use super::access_log::{AccessLog, Took};
 use super::exchange::{Description, Outcome, Progress, Stage};
 use crate::config::{Pool, ProcessManager};
-use crate::fastcgi::params::Params;
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Texts, Totals};
 use crate::status::Snapshot;
 use crate::sys::{backlog, clock};
@@ -46,6 +46,7 @@ pub(super) struct Record {
     measured: bool,
     request: RefCell<Request>,
     cpu_before: Cell<Option<(u64, u64)>>,
+    access_log: Option<RefCell<AccessLog>>,
 }
 
 /// Times of a request.
@@ -53,6 +54,8 @@ pub(super) struct Record {
 struct Request {
     /// Its beginning, in microseconds of the monotonic clock.
     accepted: u64,
+    /// The same in seconds since 1970; only for the access log.
+    accepted_at: u64,
 }
 
 impl Record {
@@ -63,6 +66,7 @@ impl Record {
         queue: Option<OwnedFd>,
         observed: Option<Observed>,
         memory_peak: bool,
+        access_log: Option<AccessLog>,
     ) -> Self {
         let (name, manager) = match &observed {
             Some(observed) => (observed.name.clone(), observed.manager),
@@ -74,16 +78,23 @@ impl Record {
             observed,
             caption,
             queue,
-            measured: pool.pm_status_path.is_some(),
+            measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
             request: RefCell::default(),
             cpu_before: Cell::new(None),
+            access_log: access_log.map(RefCell::new),
         }
     }
 
     fn begin(&self) {
         let accepted = clock::micros();
         self.slot.begin(accepted);
-        *self.request.borrow_mut() = Request { accepted };
+        let accepted_at = if let Some(log) = &self.access_log {
+            log.borrow_mut().begin();
+            clock::wall_seconds()
+        } else {
+            0
+        };
+        *self.request.borrow_mut() = Request { accepted, accepted_at };
         // What the process used since the last request was for coming to this one: nothing is asked twice.
         if self.cpu_before.get().is_none() && self.wants_cpu() {
             self.cpu_before.set(Some(clock::cpu_times()));
@@ -106,6 +117,12 @@ impl Record {
 }
 
 impl Progress for Record {
+    fn attached(&self, connection: BorrowedFd<'_>) {
+        if let Some(log) = &self.access_log {
+            log.borrow_mut().attached(connection);
+        }
+    }
+
     fn stage(&self, stage: Stage) {
         match stage {
             Stage::Reading => self.begin(),
@@ -116,12 +133,20 @@ impl Progress for Record {
     fn described(&self, request: &Description<'_>) {
         let Description { method, uri, query, user, script, content_length } = *request;
         self.slot.describe(&Texts { method, uri, query, user, script }, content_length);
+        if let Some(log) = &self.access_log {
+            log.borrow_mut().described(request);
+        }
     }
 
-    fn ended(&self, outcome: &Outcome<'_>, _params: &Params) {
-        let duration = clock::micros().saturating_sub(self.request.borrow().accepted);
+    fn ended(&self, outcome: &Outcome<'_>) {
+        let Request { accepted, accepted_at } = *self.request.borrow();
+        let duration = clock::micros().saturating_sub(accepted);
         let (user, system) = self.cpu();
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
+        if let Some(log) = &self.access_log {
+            let took = Took { accepted: accepted_at, duration, cpu: (user, system) };
+            log.borrow_mut().ended(outcome, took, self.slot.totals().get(Counter::Reopened));
+        }
     }
 
     fn status(&self) -> Option<Snapshot> {

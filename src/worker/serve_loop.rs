@@ -2,10 +2,11 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::control::Control;
 use super::exchange::{Arrival, Exchange, Stage};
 use super::intake::{Connection, Intake};
 use super::links::Kind;
@@ -14,7 +15,7 @@ use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
 use crate::config::Pool;
 use crate::engine::{Engine, Served};
-use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
+use crate::ipc::WorkerSays;
 use crate::log::{self, splitter::MARK};
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::signal;
@@ -29,7 +30,7 @@ pub struct ServeLoop<'a, E> {
     pages: Pages,
     slot: Rc<Slot>,
     intake: Intake,
-    control: Channel<WorkerSays, ToWorker>,
+    control: Rc<Control>,
     drain: OwnedFd,
     sources: Sources,
     predictor: Predictor,
@@ -54,10 +55,11 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         exchange: Exchange,
         slot: Rc<Slot>,
         intake: Intake,
-        (control, drain): (Channel<WorkerSays, ToWorker>, OwnedFd),
+        (control, drain): (Rc<Control>, OwnedFd),
         pool: &Pool,
     ) -> io::Result<Self> {
-        let sources = Sources::new(intake.listeners(), &intake.links().queue, &drain, control.as_fd())?;
+        let sources =
+            control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.links().queue, &drain, fd))?;
         let left = (pool.pm_max_requests > 0).then_some(pool.pm_max_requests);
         let pages = Pages::new(pool, || engine.powered_by());
         let predictor = Predictor::default();
@@ -85,7 +87,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     /// Those of epoll: the worker can't go on.
     pub fn run(&mut self) -> io::Result<()> {
         self.slot.stage(Stage::Idle);
-        self.control.send(&WorkerSays::Accepting, Vec::new());
+        self.control.say(WorkerSays::Accepting);
         while !self.is_leaving() {
             let ahead = if self.sources.is_listed() { None } else { self.intake.look_ahead() };
             let next = match ahead {
@@ -99,12 +101,12 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         self.park_held();
-        self.control.send(&WorkerSays::Left, Vec::new());
+        self.control.say(WorkerSays::Left);
         Ok(())
     }
 
     fn is_leaving(&self) -> bool {
-        self.leaving || self.slot.drain_asked() || signal::quit_asked()
+        self.leaving || self.control.is_gone() || self.slot.drain_asked() || signal::quit_asked()
     }
 
     /// Sleeps until something comes. Serves the held connection itself; gives any other back to be served.
@@ -119,7 +121,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.close_held();
         }
         if woken.control {
-            self.hear();
+            self.control.hear();
         }
         if woken.held && !holding {
             self.renew_sources()?;
@@ -147,7 +149,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     /// A connection that was closed here lives on in a process that a script forked, and still wakes us.
     fn renew_sources(&mut self) -> io::Result<()> {
         let intake = &self.intake;
-        self.sources = Sources::new(intake.listeners(), &intake.links().queue, &self.drain, self.control.as_fd())?;
+        self.sources = self
+            .control
+            .with_descriptor(|fd| Sources::new(intake.listeners(), &intake.links().queue, &self.drain, fd))?;
         Ok(())
     }
 
@@ -238,10 +242,5 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         self.close_held();
-    }
-
-    /// The channel says one thing only: that the zygote is gone.
-    fn hear(&mut self) {
-        self.leaving |= matches!(self.control.receive(), Incoming::Gone);
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     if let Some(raw) = spec.log_fd {
         log::replace_descriptor(take(raw)?);
     }
-    let pools = spec.pools.into_iter().map(|p| adopt_pool(p, &take)).collect::<io::Result<Vec<_>>>()?;
+    let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     Ok(Zygote {
         control,
@@ -39,15 +39,16 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     })
 }
 
-fn adopt_pool(spec: PoolSpec, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {
+fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
     let scoreboard = take(spec.scoreboard_fd)?;
     drop(Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?);
     let totals = take(spec.totals_fd)?;
     drop(Totals::map(std::os::fd::AsFd::as_fd(&totals))?);
+    let access_log = spec.access_log_fd.map(take).transpose()?.map(|fd| (fd, reopened));
     let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
     let (queue, park) = (pair()?, pair()?);
-    Ok(Pool { spec, listeners, scoreboard, totals, queue, park, successor: None, links: Vec::new() })
+    Ok(Pool { spec, listeners, scoreboard, totals, queue, park, access_log, successor: None, links: Vec::new() })
 }
 
 /// What workers still need to do with root's rights, in a zygote that has given them up.

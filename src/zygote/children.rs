@@ -41,6 +41,20 @@ impl Children {
         found.map(|(pid, _)| Pid::from_raw(*pid))
     }
 
+    /// The ways to a pool's workers.
+    pub(super) fn channels_of(&mut self, pool: usize) -> impl Iterator<Item = &mut Channel<ToWorker, WorkerSays>> {
+        self.by_pid.values_mut().filter(move |child| child.pool == pool).filter_map(|child| child.channel.as_mut())
+    }
+
+    /// Sends what the kernel couldn't take before.
+    pub(super) fn flush(&mut self) {
+        self.by_pid.values_mut().filter_map(|child| child.channel.as_mut()).for_each(Channel::flush);
+    }
+
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.by_pid.values().filter_map(|child| child.channel.as_ref()).any(Channel::is_backed_up)
+    }
+
     pub(super) fn pids(&self) -> Vec<Pid> {
         self.by_pid.keys().copied().map(Pid::from_raw).collect()
     }

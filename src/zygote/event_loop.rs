@@ -15,9 +15,9 @@ use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
 use super::{Control, Outcome, Pool};
-use crate::ipc::{Incoming, ToSupervisor, ToZygote};
+use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote};
 use crate::log;
-use crate::sys::{clock, process, signal};
+use crate::sys::{clock, fd, process, signal};
 use crate::worker::links::{self};
 
 /// A full queue is tried again after this.
@@ -77,6 +77,7 @@ impl Zygote {
                 }
             }
             self.control.flush();
+            self.children.flush();
             self.parking.flush(self.pools.as_slice());
             if self.leaving && self.children.is_empty() && !self.parking.is_backed_up() {
                 return Outcome::Leave;
@@ -87,7 +88,8 @@ impl Zygote {
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
         let expiry = self.parking.expire(&self.epoll, now);
-        let retry = (self.parking.is_backed_up() || self.control.is_backed_up()).then(|| now.plus(RETRY));
+        let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
+        let retry = backed_up.then(|| now.plus(RETRY));
         let due = expiry.into_iter().chain(retry).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
@@ -112,6 +114,9 @@ impl Zygote {
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
             Incoming::Message(ToZygote::Log, mut fds) => Self::change_log(fds.pop()),
+            Incoming::Message(ToZygote::AccessLog { pool, reopened }, mut fds) => {
+                self.change_access_log(pool, fds.pop(), reopened);
+            }
             Incoming::Message(ToZygote::Leave, _) => {
                 self.sweep();
                 self.leaving = true;
@@ -143,6 +148,19 @@ impl Zygote {
         if let Some(fd) = fd {
             log::replace_descriptor(fd);
         }
+    }
+
+    /// For workers that are there and those to come.
+    fn change_access_log(&mut self, pool: usize, fd: Option<OwnedFd>, reopened: u64) {
+        let (Some(p), Some(fd)) = (self.pools.get_mut(pool), fd) else { return };
+        let file = fd::lift(fd);
+        for channel in self.children.channels_of(pool) {
+            match file.try_clone() {
+                Ok(copy) => channel.send(&ToWorker::AccessLog { reopened }, vec![copy]),
+                Err(e) => log::error(format!("a worker keeps its former access log: {e}")),
+            }
+        }
+        p.access_log = Some((file, reopened));
     }
 
     fn hear_signals(&mut self) {

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{Pid, getpid, getppid};
 
 use super::Pool;
 use super::children::Child;
@@ -23,6 +23,7 @@ pub(super) struct Sprout {
     control: OwnedFd,
     output: Option<(OwnedFd, OwnedFd)>,
     parent: Pid,
+    supervisor: Pid,
     place: Slot,
     observed: Option<Observed>,
 }
@@ -46,12 +47,12 @@ impl Zygote {
         let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
         let observed = self.observed(p)?;
         let (ours, theirs) = message::pair()?;
-        let parent = getpid();
+        let (parent, supervisor) = (getpid(), getppid());
         match process::fork()? {
             Forked::Child => {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
                 let control = fd::lift(theirs);
-                Ok(Some(Sprout { pool, control, output, parent, place, observed }))
+                Ok(Some(Sprout { pool, control, output, parent, supervisor, place, observed }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
@@ -99,8 +100,10 @@ impl Sprout {
             slot: self.place,
             observed: self.observed,
             output: self.output,
+            access_log: pool.access_log,
             nofile: zygote.nofile,
             parent: self.parent,
+            supervisor: self.supervisor,
         })
     }
 }

@@ -84,6 +84,8 @@ struct Pool {
     queue: (OwnedFd, OwnedFd),
     /// Park queue: writing end (for workers), reading end.
     park: (OwnedFd, OwnedFd),
+    /// Its access log.
+    access_log: Option<worker::LogFile>,
     /// Where kept connections go while the generation drains.
     successor: Option<OwnedFd>,
     /// From predecessors that drain.

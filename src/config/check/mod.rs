@@ -1,6 +1,5 @@
 //! The rules between directives, in php-fpm's order and words. Values that it fills in or changes are filled in here.
 
-mod access_format;
 mod global;
 mod limits;
 mod manager;
@@ -18,8 +17,7 @@ use super::model::LogLevel;
 use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
-
-pub(super) use access_format::check as access_format;
+use crate::access_log::Format;
 
 /// What the rules work with.
 pub(super) struct Check<'a> {
@@ -96,7 +94,7 @@ impl Check<'_> {
                 continue;
             }
             let format = pool.values.text(PoolKey::AccessFormat).unwrap_or_default();
-            if let Err(error) = access_format(format) {
+            if let Err(error) = Format::compile(format) {
                 self.messages.log(LogLevel::Warning, error);
                 let text = format!("wrong format for access.format '{format}'");
                 return self.refuse_pool(LogLevel::Error, pool, &text);

@@ -1,5 +1,7 @@
 //! Where an exchange tells what it is doing: the worker's scoreboard slot.
 
+use std::os::fd::BorrowedFd;
+
 use crate::fastcgi::params::Params;
 use crate::status::Snapshot;
 
@@ -49,6 +51,7 @@ impl<'a> Description<'a> {
             method: text(b"REQUEST_METHOD"),
             uri: text(b"SCRIPT_NAME"),
             query: text(b"QUERY_STRING"),
+            content_length: std::str::from_utf8(text(b"CONTENT_LENGTH")).ok().and_then(|n| n.parse().ok()).unwrap_or(0),
             ..Self::default()
         }
     }
@@ -62,10 +65,15 @@ pub struct Outcome<'a> {
     pub memory_peak: u64,
     /// The value of a response header; names are compared without regard to case.
     pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+    /// The value of a variable of the request, as the script has it.
+    pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
 }
 
 /// Takes note of how far a request has come.
 pub trait Progress {
+    /// The requests that follow come on this connection.
+    fn attached(&self, connection: BorrowedFd<'_>);
+
     /// The request has entered a stage. The exchange itself reports `Reading`, with the first byte; others come from who serves.
     fn stage(&self, stage: Stage);
 
@@ -73,7 +81,7 @@ pub trait Progress {
     fn described(&self, request: &Description<'_>);
 
     /// The script has ended.
-    fn ended(&self, outcome: &Outcome<'_>, params: &Params);
+    fn ended(&self, outcome: &Outcome<'_>);
 
     /// The state of the pool, all workers included; `None` where nobody knows it.
     fn status(&self) -> Option<Snapshot>;
@@ -84,9 +92,10 @@ pub trait Progress {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
+    fn attached(&self, _connection: BorrowedFd<'_>) {}
     fn stage(&self, _stage: Stage) {}
     fn described(&self, _request: &Description<'_>) {}
-    fn ended(&self, _outcome: &Outcome<'_>, _params: &Params) {}
+    fn ended(&self, _outcome: &Outcome<'_>) {}
     fn status(&self) -> Option<Snapshot> {
         None
     }

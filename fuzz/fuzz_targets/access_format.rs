@@ -1,0 +1,14 @@
+//! Bytes as an `access.format` and, behind the first NUL, what a client sends.
+#![no_main]
+
+#[path = "../../tests/access_format/properties.rs"]
+mod properties;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let mut parts = data.splitn(2, |&byte| byte == 0);
+    if let (Some(Ok(format)), Some(text)) = (parts.next().map(std::str::from_utf8), parts.next()) {
+        properties::nobody_forges_a_line(format, text);
+    }
+});

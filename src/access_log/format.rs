@@ -1,0 +1,240 @@
+//! `access.format`, read once: the parts that a line is made of. What is taken and the complaints are php-fpm's.
+
+use std::ffi::CString;
+
+/// Longest text between braces that is looked at, in bytes.
+const MAX_MODIFIER: usize = 128;
+
+/// The form of `%t` and `%T` without braces.
+const USUAL_DATE: &[u8] = b"%d/%b/%Y:%H:%M:%S %z";
+
+/// A format that lines can be written in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Format {
+    pub(super) parts: Vec<Part>,
+}
+
+/// A piece of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The format's own text.
+    Literal(Vec<u8>),
+    /// `%C`
+    Cpu(Cpu),
+    /// `%d`
+    Duration(Unit),
+    /// `%{name}e`
+    Variable(Vec<u8>),
+    /// `%f`
+    Script,
+    /// `%l`
+    ContentLength,
+    /// `%m`
+    Method,
+    /// `%M`, and the bytes of its unit
+    Memory(u64),
+    /// `%n`
+    Pool,
+    /// `%{name}o`
+    Header(Vec<u8>),
+    /// `%p`
+    Pid,
+    /// `%P`
+    Supervisor,
+    /// `%q`
+    Query,
+    /// `%Q`
+    QueryMark,
+    /// `%r`
+    Uri,
+    /// `%R`
+    Remote,
+    /// `%s`
+    Status,
+    /// `%t`
+    Accepted(CString),
+    /// `%T`
+    Written(CString),
+    /// `%u`
+    User,
+}
+
+/// What `%C` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cpu {
+    User,
+    System,
+    Total,
+}
+
+/// What `%d` counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    Seconds,
+    Milliseconds,
+    Microseconds,
+}
+
+impl Format {
+    /// Reads a format.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn compile(format: &str) -> Result<Self, String> {
+        let mut parts = Vec::new();
+        let mut rest = format.as_bytes();
+        while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
+            push_literal(&mut parts, &rest[..percent]);
+            rest = &rest[percent + 1..];
+            let mut modifier: &[u8] = b"";
+            while let [b'{', after @ ..] = rest {
+                (modifier, rest) = braces(after)?;
+            }
+            // A `%` at the end stands for nothing.
+            let Some((&token, after)) = rest.split_first() else { break };
+            rest = after;
+            match token {
+                b'%' if modifier.is_empty() => push_literal(&mut parts, b"%"),
+                token => parts.push(placeholder(char::from(token), modifier)?),
+            }
+        }
+        push_literal(&mut parts, rest);
+        Ok(Self { parts })
+    }
+
+    /// Whether lines tell CPU times.
+    #[must_use]
+    pub fn wants_cpu(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Cpu(_)))
+    }
+
+    /// Whether lines tell the client's address.
+    #[must_use]
+    pub fn wants_remote(&self) -> bool {
+        self.parts.contains(&Part::Remote)
+    }
+}
+
+fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {
+    match parts.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Part::Literal(before)) => before.extend_from_slice(text),
+        _ => parts.push(Part::Literal(text.to_vec())),
+    }
+}
+
+/// The text up to `}` and what follows, of which there must be something.
+fn braces(rest: &[u8]) -> Result<(&[u8], &[u8]), String> {
+    match rest.iter().position(|byte| *byte == b'}') {
+        Some(end) if end + 1 < rest.len() => Ok((&rest[..end.min(MAX_MODIFIER)], &rest[end + 1..])),
+        _ => Err("missing closing embrace in the access.format".to_owned()),
+    }
+}
+
+fn placeholder(token: char, modifier: &[u8]) -> Result<Part, String> {
+    let part = match token {
+        'C' => return Ok(Part::Cpu(one_of(token, modifier, CPU, "'total', 'user' or 'system'")?)),
+        'd' => {
+            let allowed = "'seconds', 'milli', 'milliseconds', 'micro' or 'microseconds'";
+            return Ok(Part::Duration(one_of(token, modifier, UNITS, allowed)?));
+        }
+        'M' => {
+            let allowed = "'bytes', 'kilo', 'kilobytes', 'mega' or 'megabytes'";
+            return Ok(Part::Memory(one_of(token, modifier, SIZES, allowed)?));
+        }
+        'e' if modifier.is_empty() => {
+            return Err("the name of the environment variable must be set between embraces for %e".to_owned());
+        }
+        'o' if modifier.is_empty() => {
+            return Err("the name of the header must be set between embraces for %o".to_owned());
+        }
+        'e' => return Ok(Part::Variable(modifier.to_vec())),
+        'o' => return Ok(Part::Header(modifier.to_vec())),
+        't' => return Ok(Part::Accepted(date(modifier))),
+        'T' => return Ok(Part::Written(date(modifier))),
+        'f' => Part::Script,
+        'l' => Part::ContentLength,
+        'm' => Part::Method,
+        'n' => Part::Pool,
+        'p' => Part::Pid,
+        'P' => Part::Supervisor,
+        'q' => Part::Query,
+        'Q' => Part::QueryMark,
+        'r' => Part::Uri,
+        'R' => Part::Remote,
+        's' => Part::Status,
+        'u' => Part::User,
+        '%' => return Err(no_embrace(token)),
+        _ => return Err(format!("Invalid token in the access.format (%{token})")),
+    };
+    if modifier.is_empty() { Ok(part) } else { Err(no_embrace(token)) }
+}
+
+fn no_embrace(token: char) -> String {
+    format!("embrace is not allowed for modifier %{token}")
+}
+
+const CPU: &[(&str, Cpu)] = &[("total", Cpu::Total), ("user", Cpu::User), ("system", Cpu::System)];
+
+/// php-fpm goes on taking the names that it once had misspelt.
+const UNITS: &[(&str, Unit)] = &[
+    ("seconds", Unit::Seconds),
+    ("milliseconds", Unit::Milliseconds),
+    ("milli", Unit::Milliseconds),
+    ("miliseconds", Unit::Milliseconds),
+    ("mili", Unit::Milliseconds),
+    ("microseconds", Unit::Microseconds),
+    ("micro", Unit::Microseconds),
+];
+
+const SIZES: &[(&str, u64)] =
+    &[("bytes", 1), ("kilobytes", 1 << 10), ("kilo", 1 << 10), ("megabytes", 1 << 20), ("mega", 1 << 20)];
+
+/// The modifier's meaning, by name; the first one without a name.
+fn one_of<T: Copy>(token: char, modifier: &[u8], names: &[(&str, T)], allowed: &str) -> Result<T, String> {
+    let known = |name: &str| modifier.is_empty() || name.as_bytes().eq_ignore_ascii_case(modifier);
+    names.iter().find(|(name, _)| known(name)).map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let modifier = String::from_utf8_lossy(modifier);
+        format!("only {allowed} are allowed as a modifier for %{token} ('{modifier}')")
+    })
+}
+
+fn date(modifier: &[u8]) -> CString {
+    let format = if modifier.is_empty() { USUAL_DATE } else { modifier };
+    let end = format.iter().position(|&byte| byte == 0).unwrap_or(format.len());
+    CString::new(&format[..end]).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_php_fpm_takes() {
+        let usual = r#"%R - %u %t "%m %r%Q%q" %s %f %{mili}d %{kilo}M %C%%"#;
+        for good in [usual, "", "plain", "%", "%{}d", "%{a}{micro}d", "%{x}e%{x}o%{%Y}t%{%Y}T", "%{SECONDS}d%{User}C"] {
+            assert!(Format::compile(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_it_refuses() {
+        let refusal = |format| Format::compile(format).unwrap_err();
+        assert_eq!(refusal("%x"), "Invalid token in the access.format (%x)");
+        assert_eq!(refusal("%{x}"), "missing closing embrace in the access.format");
+        assert_eq!(refusal("%{x"), "missing closing embrace in the access.format");
+        assert_eq!(refusal("%{x}f"), "embrace is not allowed for modifier %f");
+        assert_eq!(refusal("%{x}%"), "embrace is not allowed for modifier %%");
+        assert_eq!(refusal("%e"), "the name of the environment variable must be set between embraces for %e");
+        assert_eq!(refusal("%o"), "the name of the header must be set between embraces for %o");
+        assert_eq!(refusal("%{x}C"), "only 'total', 'user' or 'system' are allowed as a modifier for %C ('x')");
+    }
+
+    #[test]
+    fn text_that_follows_text_is_one_part() {
+        let parts = |format| Format::compile(format).unwrap().parts;
+        assert_eq!(parts("100%% of%"), [Part::Literal(b"100% of".to_vec())]);
+        assert_eq!(parts("%{a}{MICRO}d"), [Part::Duration(Unit::Microseconds)]);
+        assert_eq!(parts("%C%d%M"), [Part::Cpu(Cpu::Total), Part::Duration(Unit::Seconds), Part::Memory(1)]);
+    }
+}

@@ -1,0 +1,43 @@
+//! The access log: what a line says and which requests have none. No I/O: the worker gives the facts and writes.
+#![forbid(unsafe_code)]
+
+mod escape;
+mod format;
+mod render;
+
+pub use format::Format;
+pub use render::Facts;
+
+use crate::worker::exchange::Description;
+
+/// `access.suppress_path`: whether a request has no line. A query, a body, a method that may change something and an answer
+/// that isn't a success are always told, as in php-fpm.
+#[must_use]
+pub fn is_suppressed(paths: &[String], request: &Description<'_>, status: u16) -> bool {
+    request.query.is_empty()
+        && matches!(request.method, b"GET" | b"HEAD")
+        && (200..300).contains(&status)
+        && request.content_length == 0
+        && paths.iter().any(|path| path.as_bytes() == request.uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_successes_of_listed_paths_are_suppressed() {
+        let paths = ["/ping".to_owned(), "/health.php".to_owned()];
+        let plain = Description { method: b"GET", uri: b"/ping", ..Description::default() };
+        let is = |request: &Description<'_>, status| is_suppressed(&paths, request, status);
+        assert!(is(&plain, 200) && is(&plain, 299));
+        assert!(is(&Description { method: b"HEAD", uri: b"/health.php", ..plain }, 204));
+        assert!(!is(&plain, 300) && !is(&plain, 199) && !is(&plain, 0));
+        assert!(!is(&Description { method: b"POST", ..plain }, 200));
+        assert!(!is(&Description { method: b"get", ..plain }, 200));
+        assert!(!is(&Description { query: b"a", ..plain }, 200));
+        assert!(!is(&Description { content_length: 1, ..plain }, 200));
+        assert!(!is(&Description { uri: b"/ping/", ..plain }, 200));
+        assert!(!is_suppressed(&[], &plain, 200));
+    }
+}

@@ -1,0 +1,225 @@
+//! A line from its parts and the facts of a request.
+
+use std::ffi::CStr;
+use std::io::Write;
+use std::net::IpAddr;
+
+use super::escape;
+use super::format::{Cpu, Format, Part, Unit};
+use crate::worker::exchange::Description;
+
+/// What a line can tell. Moments are in seconds since 1970, times in microseconds.
+pub struct Facts<'a> {
+    /// The pool's name.
+    pub pool: &'a str,
+    /// The worker's pid.
+    pub pid: u32,
+    /// The supervisor's.
+    pub supervisor: u32,
+    /// The client's address; none on a unix socket.
+    pub remote: Option<IpAddr>,
+    /// Who asked for what.
+    pub request: Description<'a>,
+    /// When it began.
+    pub accepted: u64,
+    /// When its line is written.
+    pub written: u64,
+    /// How long it took.
+    pub duration: u64,
+    /// User and system time.
+    pub cpu: (u64, u64),
+    /// Peak, in bytes.
+    pub memory: u64,
+    /// HTTP status.
+    pub status: u16,
+    /// A header of the answer by its name.
+    pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+    /// A variable of the request by its name.
+    pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+    /// Adds a moment in a strftime format.
+    pub date: &'a dyn Fn(u64, &CStr, &mut Vec<u8>),
+}
+
+impl Format {
+    /// Adds the line, without a newline. It is empty where the parts are.
+    pub fn render(&self, facts: &Facts<'_>, line: &mut Vec<u8>) {
+        self.parts.iter().for_each(|part| part.render(facts, line));
+    }
+}
+
+impl Part {
+    fn render(&self, facts: &Facts<'_>, line: &mut Vec<u8>) {
+        let request = &facts.request;
+        match self {
+            Self::Literal(text) => line.extend_from_slice(text),
+            Self::Cpu(which) => write(line, format_args!("{:.2}", cpu_share(*which, facts))),
+            Self::Duration(unit) => duration(*unit, facts.duration, line),
+            Self::Variable(name) => text_or_dash(line, (facts.variable)(name)),
+            Self::Header(name) => text_or_dash(line, (facts.header)(name).filter(|value| !value.is_empty())),
+            Self::Script => text_or_dash(line, filled(request.script)),
+            Self::Method => text_or_dash(line, filled(request.method)),
+            Self::Pool => text_or_dash(line, filled(facts.pool.as_bytes())),
+            Self::Query => escape::push(line, request.query),
+            Self::QueryMark if request.query.is_empty() => {}
+            Self::QueryMark => line.push(b'?'),
+            Self::Uri => escape::push(line, request.uri),
+            Self::User => escape::push(line, request.user),
+            Self::ContentLength => write(line, format_args!("{}", request.content_length)),
+            Self::Memory(unit) => write(line, format_args!("{}", facts.memory / unit)),
+            Self::Pid => write(line, format_args!("{}", facts.pid)),
+            Self::Supervisor => write(line, format_args!("{}", facts.supervisor)),
+            Self::Status => write(line, format_args!("{}", facts.status)),
+            Self::Remote => match facts.remote {
+                Some(address) => write(line, format_args!("{}", address.to_canonical())),
+                None => line.push(b'-'),
+            },
+            Self::Accepted(format) => (facts.date)(facts.accepted, format, line),
+            Self::Written(format) => (facts.date)(facts.written, format, line),
+        }
+    }
+}
+
+/// Writing to memory doesn't fail.
+fn write(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = line.write_fmt(text);
+}
+
+fn filled(text: &[u8]) -> Option<&[u8]> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn text_or_dash(line: &mut Vec<u8>, text: Option<&[u8]>) {
+    match text {
+        Some(text) => escape::push(line, text),
+        None => line.push(b'-'),
+    }
+}
+
+/// In percent of one processor.
+fn cpu_share(which: Cpu, facts: &Facts<'_>) -> f64 {
+    let (user, system) = facts.cpu;
+    let used = match which {
+        Cpu::User => user,
+        Cpu::System => system,
+        Cpu::Total => user.saturating_add(system),
+    };
+    as_float(used) / as_float(facts.duration.max(1)) * 100.0
+}
+
+fn duration(unit: Unit, micros: u64, line: &mut Vec<u8>) {
+    match unit {
+        Unit::Seconds => write(line, format_args!("{:.3}", as_float(micros) / 1_000_000.0)),
+        Unit::Milliseconds => write(line, format_args!("{:.3}", as_float(micros) / 1000.0)),
+        Unit::Microseconds => write(line, format_args!("{micros}")),
+    }
+}
+
+/// Exact up to 285 years.
+fn as_float(micros: u64) -> f64 {
+    micros as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(format: &str, change: impl FnOnce(&mut Facts<'_>)) -> String {
+        let header = |name: &[u8]| name.eq_ignore_ascii_case(b"X-Id").then_some(&b"a\"b"[..]);
+        let variable = |name: &[u8]| match name {
+            b"EMPTY" => Some(&b""[..]),
+            b"NAME" => Some(&b"v\x01"[..]),
+            _ => None,
+        };
+        let date = |at: u64, format: &CStr, line: &mut Vec<u8>| {
+            line.extend_from_slice(at.to_string().as_bytes());
+            line.extend_from_slice(format.to_bytes());
+        };
+        let request = Description {
+            method: b"GET",
+            uri: b"/a\nb",
+            query: b"x=1",
+            user: b"me",
+            script: b"/srv/a.php",
+            content_length: 12,
+        };
+        let mut facts = Facts {
+            pool: "www",
+            pid: 7,
+            supervisor: 6,
+            remote: "::ffff:192.0.2.1".parse().ok(),
+            request,
+            accepted: 100,
+            written: 200,
+            duration: 1_234_567,
+            cpu: (100_000, 23_456),
+            memory: 2_097_152,
+            status: 200,
+            header: &header,
+            variable: &variable,
+            date: &date,
+        };
+        change(&mut facts);
+        let mut line = Vec::new();
+        Format::compile(format).unwrap().render(&facts, &mut line);
+        String::from_utf8(line).unwrap()
+    }
+
+    #[test]
+    fn every_placeholder() {
+        for (format, line) in [
+            ("%C %{user}C %{system}C", "10.00 8.10 1.90"),
+            ("%d %{milli}d %{micro}d", "1.235 1234.567 1234567"),
+            ("%{NAME}e %{EMPTY}e %{none}e", r"v\x01  -"),
+            ("%f %l %m %n", "/srv/a.php 12 GET www"),
+            ("%M %{kilo}M %{mega}M", "2097152 2048 2"),
+            ("%{x-id}o %{none}o", r"a\x22b -"),
+            ("%p %P %s", "7 6 200"),
+            ("%m %r%Q%q", r"GET /a\x0Ab?x=1"),
+            ("%R - %u", "192.0.2.1 - me"),
+            ("%t|%T|%{%Y}t|%{%H}T", "100%d/%b/%Y:%H:%M:%S %z|200%d/%b/%Y:%H:%M:%S %z|100%Y|200%H"),
+            ("\"\t%%", "\"\t%"),
+        ] {
+            assert_eq!(rendered(format, |_| {}), line, "{format}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_there() {
+        let bare = |format| {
+            rendered(format, |facts| {
+                facts.request = Description::default();
+                facts.remote = None;
+                facts.duration = 0;
+                facts.cpu = (0, 0);
+            })
+        };
+        assert_eq!(bare("%R %f %m [%r%Q%q] [%u] %l %C"), "- - - [] [] 0 0.00");
+        assert_eq!(bare("%q"), "");
+    }
+
+    #[test]
+    fn a_long_text_is_not_cut() {
+        let long = vec![b'a'; 8192];
+        let format = Format::compile("%r").unwrap();
+        let none = |_: &[u8]| None;
+        let facts = Facts {
+            pool: "",
+            pid: 0,
+            supervisor: 0,
+            remote: None,
+            request: Description { uri: &long, ..Description::default() },
+            accepted: 0,
+            written: 0,
+            duration: 0,
+            cpu: (0, 0),
+            memory: 0,
+            status: 0,
+            header: &none,
+            variable: &none,
+            date: &|_, _, _| {},
+        };
+        let mut line = Vec::new();
+        format.render(&facts, &mut line);
+        assert_eq!(line, long);
+    }
+}

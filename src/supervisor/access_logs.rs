@@ -1,0 +1,157 @@
+//! The pools' access logs: opened here, where it is allowed; zygotes and workers get descriptors.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Supervisor;
+use super::runtime::{GroupRuntime, Runtime, Runtimes};
+use crate::config::{Pool, errno_text};
+use crate::ipc::ToZygote;
+use crate::log;
+use crate::plan::fleet::ZygoteKey;
+use crate::scoreboard::Counter;
+use crate::sys::fd;
+
+/// Files that were opened in one go: who names the same one shares its description.
+#[derive(Debug, Default)]
+pub(super) struct Opened {
+    files: HashMap<PathBuf, OwnedFd>,
+}
+
+impl Opened {
+    /// Own descriptors that generations log to: behind a start into the background they can't be had again.
+    pub(super) fn streams(runtimes: &Runtimes) -> Self {
+        let mut opened = Self::default();
+        for (pool, fd) in runtimes.values().flat_map(Runtime::access_logs) {
+            if let Some(path) = pool.access_log.as_ref().filter(|path| stream(path).is_some())
+                && let Ok(copy) = fd::dup_from(fd, FIRST)
+            {
+                opened.files.insert(path.clone(), copy);
+            }
+        }
+        opened
+    }
+
+    /// A pool's log, if it has one.
+    ///
+    /// # Errors
+    /// A line for the log.
+    pub(super) fn open(&mut self, pool: &Pool) -> Result<Option<OwnedFd>, String> {
+        let Some(path) = &pool.access_log else { return Ok(None) };
+        let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), errno_text(&e));
+        if !self.files.contains_key(path) {
+            self.files.insert(path.clone(), open(path).map_err(failed)?);
+        }
+        let file = self.files.get(path).map(|file| fd::dup_from(file, FIRST));
+        file.transpose().map_err(failed)
+    }
+}
+
+/// Not one of the standard streams.
+const FIRST: RawFd = 3;
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    match stream(path) {
+        Some(1) => fd::dup_from(io::stdout(), FIRST),
+        Some(_) => fd::dup_from(io::stderr(), FIRST),
+        None => OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(OwnedFd::from),
+    }
+}
+
+/// Opening these by name fails where they are sockets or belong to another user; where they are files, it would lose
+/// the place in them that others have. They are what stands there.
+fn stream(path: &Path) -> Option<RawFd> {
+    match path.to_str()? {
+        "/proc/self/fd/1" | "/dev/stdout" | "/dev/fd/1" => Some(1),
+        "/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2" => Some(2),
+        _ => None,
+    }
+}
+
+impl Supervisor {
+    /// SIGUSR1. Workers get their files before they are told that there are some, so that they can wait for them; what
+    /// they write behind the line in the log is in the new files.
+    pub(super) fn reopen_access_logs(&mut self) {
+        let pools = self.logging_pools();
+        if pools.is_empty() {
+            return;
+        }
+        self.reopened += 1;
+        let mut opened = Opened::streams(&self.runtimes);
+        let mut changed = Vec::new();
+        for (key, pool, config) in &pools {
+            match opened.open(config).and_then(|file| self.change_access_log(*key, *pool, file)) {
+                Ok(()) => changed.push(&config.name),
+                Err(line) => log::error(line),
+            }
+        }
+        for totals in changed.iter().filter_map(|name| self.totals.get(name)) {
+            totals.set(Counter::Reopened, self.reopened);
+        }
+        if changed.len() == pools.len() {
+            log::notice("access log file re-opened");
+        } else {
+            log::error("unable to re-opened access log file");
+        }
+    }
+
+    /// Those of all generations that have an access log.
+    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool)> {
+        let mut found = Vec::new();
+        for key in self.zygote_keys() {
+            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate());
+            let logging = pools.filter(|(_, pool)| pool.access_log_fd.is_some());
+            found.extend(logging.map(|(index, pool)| (key, index, pool.config.clone())));
+        }
+        found
+    }
+
+    fn change_access_log(&mut self, key: ZygoteKey, pool: usize, file: Option<OwnedFd>) -> Result<(), String> {
+        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        let (Some(group), Some(file)) = (group, file) else { return Ok(()) };
+        let copy = file.try_clone().map_err(|e| format!("unable to pass an access log on: {e}"))?;
+        group.put_access_log(pool, file);
+        self.send(key, &ToZygote::AccessLog { pool, reopened: self.reopened }, vec![copy]);
+        Ok(())
+    }
+}
+
+impl Runtime {
+    /// Opens the access logs of a new generation.
+    ///
+    /// # Errors
+    /// A line for the log.
+    pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), String> {
+        for group in &mut self.groups {
+            for pool in 0..group.spec.pools.len() {
+                let config = group.spec.pools.get(pool).map(|spec| opened.open(&spec.config));
+                if let Some(file) = config.transpose()?.flatten() {
+                    group.put_access_log(pool, file);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pools that have an access log, and where that goes.
+    fn access_logs(&self) -> impl Iterator<Item = (&Pool, impl AsFd)> {
+        self.groups.iter().flat_map(|group| {
+            let pools = group.spec.pools.iter().zip(&group.access_logs);
+            pools.filter_map(|(pool, file)| Some((&pool.config, file.as_ref()?)))
+        })
+    }
+}
+
+impl GroupRuntime {
+    fn put_access_log(&mut self, pool: usize, file: OwnedFd) {
+        if let (Some(spec), Some(place)) = (self.spec.pools.get_mut(pool), self.access_logs.get_mut(pool)) {
+            spec.access_log_fd = Some(file.as_raw_fd());
+            *place = Some(file);
+        }
+    }
+}

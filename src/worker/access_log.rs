@@ -1,0 +1,190 @@
+//! A worker's access log: keeps what is known of the request until its script has ended, and writes its line.
+#![forbid(unsafe_code)]
+
+use std::net::IpAddr;
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, getpid, write};
+
+use super::control::Control;
+use super::exchange::{Description, Outcome};
+use crate::access_log::{Facts, Format, is_suppressed};
+use crate::config::{ListenAddr, Pool};
+use crate::sys::{clock, listen};
+
+/// How long a line waits for a log that was opened anew and is on its way here.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// More than this is not kept from one request to the next, in bytes.
+const KEEP: usize = 64 * 1024;
+
+/// What lines are made with, and the way to their file.
+pub(super) struct AccessLog {
+    control: Rc<Control>,
+    format: Format,
+    suppressed: Vec<String>,
+    pool: String,
+    pid: u32,
+    supervisor: u32,
+    /// Whether connections have addresses that lines tell.
+    wants_remote: bool,
+    remote: Option<IpAddr>,
+    request: Kept,
+    line: Vec<u8>,
+}
+
+/// How long the request took, and what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Took {
+    /// When it began, in seconds since 1970.
+    pub(super) accepted: u64,
+    /// In microseconds.
+    pub(super) duration: u64,
+    /// User and system time in microseconds.
+    pub(super) cpu: (u64, u64),
+}
+
+impl AccessLog {
+    /// For a worker of that pool, if it has an access log. A format that the check of the configuration has let through is one.
+    pub(super) fn new(pool: &Pool, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
+        pool.access_log.as_ref()?;
+        // `env[TZ]` counts, and what stands outside of a chroot was looked at before.
+        clock::renew_zone();
+        let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
+        let format = Format::compile(pool.access_format.as_deref()?).ok()?;
+        let number = |pid: Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
+        Some(Self {
+            control,
+            wants_remote: format.wants_remote() && on_tcp,
+            format,
+            suppressed: pool.access_suppress_path.clone(),
+            pool: pool.name.clone(),
+            pid: number(getpid()),
+            supervisor: number(supervisor),
+            remote: None,
+            request: Kept::default(),
+            line: Vec::new(),
+        })
+    }
+
+    /// Whether lines tell CPU times.
+    pub(super) fn wants_cpu(&self) -> bool {
+        self.format.wants_cpu()
+    }
+
+    /// Asked at once: later the client may have gone.
+    pub(super) fn attached(&mut self, connection: BorrowedFd<'_>) {
+        self.remote = if self.wants_remote { listen::peer(connection) } else { None };
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.request.fill(&Description::default());
+    }
+
+    pub(super) fn described(&mut self, request: &Description<'_>) {
+        self.request.fill(request);
+    }
+
+    /// Writes the line. `reopened`: how many times logs have been opened anew by now.
+    pub(super) fn ended(&mut self, outcome: &Outcome<'_>, took: Took, reopened: u64) {
+        if is_suppressed(&self.suppressed, &self.request.description(), outcome.status) {
+            return;
+        }
+        self.control.follow_access_log(reopened, PATIENCE);
+        self.line.clear();
+        let facts = Facts {
+            pool: &self.pool,
+            pid: self.pid,
+            supervisor: self.supervisor,
+            remote: self.remote,
+            request: self.request.description(),
+            accepted: took.accepted,
+            written: clock::wall_seconds(),
+            duration: took.duration,
+            cpu: took.cpu,
+            memory: outcome.memory_peak,
+            status: outcome.status,
+            header: &|name| (outcome.header)(name),
+            variable: &|name| (outcome.variable)(name),
+            date: &clock::push_local_time,
+        };
+        self.format.render(&facts, &mut self.line);
+        // As in php-fpm, a line without a character is none.
+        if !self.line.is_empty() {
+            self.line.push(b'\n');
+            self.control.with_access_log(|file| write_line(file, &self.line));
+        }
+        self.line.shrink_to(KEEP);
+    }
+}
+
+/// One call, unless the system takes less (a pipe that a signal interrupts). What can't be written has nowhere else to go.
+fn write_line(file: BorrowedFd<'_>, mut line: &[u8]) {
+    while !line.is_empty() {
+        match write(file, line) {
+            Ok(count) => line = line.get(count..).unwrap_or_default(),
+            Err(Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// A description that outlives what it was told from, in one buffer that is used again.
+#[derive(Debug, Default)]
+struct Kept {
+    texts: Vec<u8>,
+    ends: [usize; 5],
+    content_length: u64,
+}
+
+impl Kept {
+    fn fill(&mut self, request: &Description<'_>) {
+        self.texts.clear();
+        self.texts.shrink_to(KEEP);
+        let texts = [request.method, request.uri, request.query, request.user, request.script];
+        for (end, text) in self.ends.iter_mut().zip(texts) {
+            self.texts.extend_from_slice(text);
+            *end = self.texts.len();
+        }
+        self.content_length = request.content_length;
+    }
+
+    fn description(&self) -> Description<'_> {
+        let text = |range: Range<usize>| self.texts.get(range).unwrap_or_default();
+        let [method, uri, query, user, script] = self.ends;
+        Description {
+            method: text(0..method),
+            uri: text(method..uri),
+            query: text(uri..query),
+            user: text(query..user),
+            script: text(user..script),
+            content_length: self.content_length,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_what_was_told() {
+        let told = Description {
+            method: b"GET",
+            uri: b"/a",
+            query: b"",
+            user: b"me",
+            script: b"/srv/a.php",
+            content_length: 3,
+        };
+        let mut kept = Kept::default();
+        kept.fill(&told);
+        assert_eq!(kept.description(), told);
+        kept.fill(&Description::default());
+        assert_eq!(kept.description(), Description::default());
+    }
+}

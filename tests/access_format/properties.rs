@@ -1,0 +1,41 @@
+//! What must hold for any `access.format` and any client: shared by the property test and the fuzz target.
+
+use cgi_fpm::access_log::{Facts, Format};
+use cgi_fpm::worker::exchange::Description;
+
+/// A format is refused or makes lines; and whatever a client sends, a line has the control characters and quotation marks
+/// that it has for a harmless client, and stays UTF-8.
+pub fn nobody_forges_a_line(format: &str, text: &[u8]) {
+    let Ok(format) = Format::compile(format) else { return };
+    let (hostile, harmless) = (rendered(&format, text), rendered(&format, b"x"));
+    assert_eq!(marks(&hostile), marks(&harmless), "{:?}", String::from_utf8_lossy(&hostile));
+    assert!(std::str::from_utf8(&hostile).is_ok());
+}
+
+fn marks(line: &[u8]) -> Vec<u8> {
+    line.iter().copied().filter(|&byte| byte < b' ' || byte == 0x7f || byte == b'"').collect()
+}
+
+/// A line of a request all of whose texts are that one.
+fn rendered(format: &Format, text: &[u8]) -> Vec<u8> {
+    let value = |_: &[u8]| Some(text);
+    let facts = Facts {
+        pool: "www",
+        pid: 7,
+        supervisor: 6,
+        remote: Some([192, 0, 2, 1].into()),
+        request: Description { method: text, uri: text, query: text, user: text, script: text, content_length: 3 },
+        accepted: 1,
+        written: 2,
+        duration: 3,
+        cpu: (4, 5),
+        memory: 6,
+        status: 200,
+        header: &value,
+        variable: &value,
+        date: &|_, _, line| line.extend_from_slice(b"date"),
+    };
+    let mut line = Vec::new();
+    format.render(&facts, &mut line);
+    line
+}

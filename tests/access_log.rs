@@ -1,0 +1,331 @@
+//! `access.log`: every placeholder beside stock php-fpm, lines that nobody cuts or forges, and SIGUSR1.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::load::{Job, Plan};
+use testkit::log::Log;
+use testkit::server::Server;
+use testkit::setup::{Listen, Setup};
+use testkit::stream::Address;
+use testkit::target::{Door, Target};
+use testkit::{Outcome, ensure, turn};
+
+const REOPENED: &str = "access log file re-opened";
+
+/// Equal to the byte.
+const EXACT: &[&str] = &[
+    "%%",
+    "%{X_TEST}e",
+    "%{none}e",
+    "%{PATH_INFO}e",
+    "%{SCRIPT_NAME}e",
+    "%f",
+    "%l",
+    "%m",
+    "%n",
+    "%{X-One}o",
+    "%{X-None}o",
+    "%q",
+    "%Q",
+    "%r",
+    "%R",
+    "%s",
+    "%u",
+    "%{%Y}t",
+];
+
+/// Equal but for their digits.
+const SHAPE: &[&str] = &[
+    "%C",
+    "%{user}C",
+    "%{SYSTEM}C",
+    "%d",
+    "%{milli}d",
+    "%{micro}d",
+    "%M",
+    "%{kilo}M",
+    "%{mega}M",
+    "%p",
+    "%P",
+    "%t",
+    "%T",
+    "%{%H:%M}T",
+];
+
+fn access(server: &Server) -> PathBuf {
+    server.sandbox.file("access.log")
+}
+
+fn lines(server: &Server) -> Vec<String> {
+    Log::new(&access(server)).text().lines().map(str::to_owned).collect()
+}
+
+/// A server that writes `access.log` in its sandbox in that format.
+fn start(target: &Target, setup: Setup, format: &str) -> Outcome<Server> {
+    let sandbox = testkit::sandbox::Sandbox::new()?;
+    let setup = setup.pool(&format!("access.log = {}", sandbox.file("access.log").display()));
+    Server::start_in(sandbox, target, &setup.pool(&format!("access.format = '{format}'")))
+}
+
+fn ask(server: &Server, request: &Request) -> Outcome {
+    ask_once(&server.address, request, ms(10_000)).map(drop)
+}
+
+fn hello(server: &Server) -> Request {
+    Request::get(&server.sandbox.page("hello.php"))
+}
+
+fn reopen(server: &Server) -> Outcome {
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR1);
+    server.log.wait_for(mark, &["error log file re-opened", REOPENED], ms(10_000))
+}
+
+/// Requests of all kinds.
+fn requests(server: &Server) -> Vec<Request> {
+    let page = |name: &str| Request::get(&server.sandbox.page(name));
+    let pages = |name: &str| page("hello.php").param("SCRIPT_NAME", name).param("SCRIPT_FILENAME", name);
+    let extra = server.sandbox.page("hello.php").join("extra/path");
+    vec![
+        page("hello.php").param("X_TEST", "yes"),
+        page("hello.php").param("QUERY_STRING", "").param("X_TEST", ""),
+        page("hello.php").param("HTTP_AUTHORIZATION", "Basic bWU6c2VjcmV0"),
+        page("headers.php"),
+        page("missing.php"),
+        Request::post(&server.sandbox.page("echo.php"), b"a=1"),
+        page("hello.php")
+            .param("SCRIPT_FILENAME", &extra.to_string_lossy())
+            .param("SCRIPT_NAME", "/hello.php/extra/path"),
+        pages("/ping"),
+        pages("/status"),
+        page("pid.php").param("QUERY_STRING", ""),
+        page("pid.php").param("QUERY_STRING", "").param("REQUEST_METHOD", "HEAD"),
+        page("pid.php"),
+        Request::post(&server.sandbox.page("pid.php"), b"a=1").param("QUERY_STRING", ""),
+        pages("/ping").param("QUERY_STRING", ""),
+    ]
+}
+
+/// The fields of each line, with what differs from run to run masked, and its `%p` and `%P`.
+fn masked(server: &Server) -> (Vec<Vec<String>>, Vec<(String, String)>) {
+    let dir = server.sandbox.path().to_string_lossy().into_owned();
+    let (mut all, mut pids) = (Vec::new(), Vec::new());
+    for line in lines(server) {
+        let fields: Vec<&str> = line.split('|').collect();
+        let at = |name: &str| EXACT.iter().chain(SHAPE).position(|field| *field == name).and_then(|at| fields.get(at));
+        pids.push((at("%p").unwrap_or(&"").to_string(), at("%P").unwrap_or(&"").to_string()));
+        let mask = |(at, field): (usize, &&str)| {
+            if at < EXACT.len() { field.replace(&dir, "DIR") } else { digits_masked(field) }
+        };
+        all.push(fields.iter().enumerate().map(mask).collect());
+    }
+    (all, pids)
+}
+
+fn digits_masked(text: &str) -> String {
+    let mut masked = text.replace(|c: char| c.is_ascii_digit(), "9");
+    while masked.contains("99") {
+        masked = masked.replace("99", "9");
+    }
+    masked
+}
+
+#[test]
+fn placeholders_as_in_php_fpm() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::placeholders_as_in_php_fpm") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let format = EXACT.iter().chain(SHAPE).copied().collect::<Vec<_>>().join("|");
+    let mut seen = Vec::new();
+    for door in [target.door, Door::PhpFpm] {
+        let setup = Setup::new(1).listen(Listen::Tcp).pool("ping.path = /ping").pool("pm.status_path = /status");
+        let setup = setup.pool("access.suppress_path[] = /pid.php").pool("access.suppress_path[] = /ping");
+        let server = start(&Target { door, ..target.clone() }, setup, &format)?;
+        for request in requests(&server) {
+            ask(&server, &request)?;
+        }
+        let (fields, pids) = masked(&server);
+        let worker = server.workers().first().ok_or("no worker")?.pid.to_string();
+        let expected = (worker, server.supervisor.pid.to_string());
+        ensure!(pids.iter().all(|found| *found == expected), "{door:?}: {pids:?}, not {expected:?}");
+        server.stop()?;
+        seen.push(fields);
+    }
+    ensure!(seen[0].len() == 11, "{} lines: {:#?}", seen[0].len(), seen[0]);
+    for (ours, theirs) in seen[0].iter().zip(&seen[1]) {
+        ensure!(ours == theirs, "ours:    {ours:?}\nphp-fpm: {theirs:?}");
+    }
+    ensure!(seen[0].len() == seen[1].len(), "{} lines, php-fpm writes {}", seen[0].len(), seen[1].len());
+    Ok(())
+}
+
+#[test]
+fn lines_are_neither_cut_nor_forged() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::lines_are_neither_cut_nor_forged") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Setup::new(1), "%m %r%Q%q \"%{HTTP_USER_AGENT}e\" %R %s")?;
+    let long = format!("/hello.php/{}", "l".repeat(8192));
+    ask(&server, &hello(&server).param("SCRIPT_NAME", &long).param("QUERY_STRING", ""))?;
+    let agent = "x\" 200\n- GET /admin \"\u{1b}[31m\\";
+    ask(&server, &hello(&server).param("HTTP_USER_AGENT", agent).param("QUERY_STRING", "a\r\nb"))?;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    let expected = [
+        format!("GET {long} \"{agent}\" - 200"),
+        r#"GET /hello.php?a\x0D\x0Ab "x\x22 200\x0A- GET /admin \x22\x1B[31m\x5C" - 200"#.to_owned(),
+    ];
+    ensure!(lines(&server) == expected, "{:#?}", lines(&server));
+    server.stop()
+}
+
+/// While requests are under way the log is rotated 20 times. What begins behind the line of the error log is in the new
+/// file, nothing is lost, and the workers stay.
+#[test]
+fn rotation_under_load() -> Outcome {
+    const CLIENTS: usize = 4;
+    let Some(target) = Target::find_ours("access_log::rotation_under_load") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Setup::new(3), "%q")?;
+    let workers = server.workers();
+    let begun: Arc<[AtomicUsize; CLIENTS]> = Arc::default();
+    let load = Plan::clients(CLIENTS).start(|number| {
+        let (address, page, begun) = (server.address.clone(), server.sandbox.page("hello.php"), Arc::clone(&begun));
+        Box::new(move || {
+            let turn = begun[number].fetch_add(1, Ordering::SeqCst);
+            let request = Request::get(&page).param("QUERY_STRING", &format!("{number}.{turn}"));
+            ask_once(&address, &request, ms(10_000)).map(drop)
+        }) as Job
+    });
+    let mut told = Vec::new();
+    for rotation in 0..20 {
+        std::thread::sleep(ms(20));
+        let old = server.sandbox.file(&format!("access.log.{rotation}"));
+        fs::rename(access(&server), &old)?;
+        reopen(&server)?;
+        let limits: Vec<usize> = begun.iter().map(|turn| turn.load(Ordering::SeqCst)).collect();
+        told.push((old, limits));
+    }
+    let tally = load.stop();
+    tally.expect_no_failure()?;
+    ensure!(server.workers() == workers, "workers have changed");
+    let mut all = lines(&server);
+    for (old, limits) in &told {
+        for line in Log::new(old).text().lines() {
+            let (number, turn) = line.split_once('.').ok_or("no number")?;
+            let (number, turn): (usize, usize) = (number.parse()?, turn.parse()?);
+            ensure!(turn < limits[number], "{line} began behind the rotation and is in {}", old.display());
+            all.push(line.to_owned());
+        }
+    }
+    all.sort_unstable();
+    let requests = all.len();
+    all.dedup();
+    ensure!(all.len() == requests && requests == tally.times.len(), "{requests} lines, {} requests", tally.times.len());
+    server.stop()
+}
+
+#[test]
+fn a_request_that_runs_ends_in_the_new_file() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::a_request_that_runs_ends_in_the_new_file") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Setup::new(1), "%q")?;
+    let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1000");
+    let address = server.address.clone();
+    let long = std::thread::spawn(move || ask_once(&address, &request, ms(10_000)));
+    std::thread::sleep(ms(300));
+    let old = server.sandbox.file("access.log.1");
+    for _ in 0..3 {
+        fs::rename(access(&server), &old)?;
+        reopen(&server)?;
+    }
+    ensure!(!long.is_finished(), "too slow a machine for this test");
+    let body = long.join().map_err(|_| "the client panicked")??;
+    ensure!(body == "done", "{body}");
+    ensure!(lines(&server) == ["ms=1000"] && Log::new(&old).text().is_empty(), "{:?}", lines(&server));
+    server.stop()
+}
+
+#[test]
+fn a_reload_opens_by_name() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::a_reload_opens_by_name") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Setup::new(1), "%q")?;
+    fs::remove_file(access(&server))?;
+    server.reload()?;
+    ask(&server, &hello(&server).param("QUERY_STRING", "one"))?;
+    fs::remove_file(access(&server))?;
+    reopen(&server)?;
+    ask(&server, &hello(&server).param("QUERY_STRING", "two"))?;
+    ensure!(lines(&server) == ["two"], "{:?}", lines(&server));
+    server.stop()
+}
+
+#[test]
+fn a_file_that_can_not_be_opened_leaves_the_former() -> Outcome {
+    let name = "access_log::a_file_that_can_not_be_opened_leaves_the_former";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Setup::new(1), "%q")?;
+    let (file, old) = (access(&server), server.sandbox.file("access.log.1"));
+    fs::rename(&file, &old)?;
+    fs::create_dir(&file)?;
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR1);
+    let said = format!("ERROR: failed to open access log ({}): Is a directory (21)", file.display());
+    server.log.wait_for(mark, &[&said, "ERROR: unable to re-opened access log file"], ms(10_000))?;
+    ask(&server, &hello(&server))?;
+    ensure!(Log::new(&old).text() == "a=1&b=two\n", "{:?}", Log::new(&old).text());
+    server.stop()
+}
+
+#[test]
+fn two_pools_share_a_file() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::two_pools_share_a_file") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = testkit::sandbox::Sandbox::new()?;
+    let (file, second) = (sandbox.file("access.log"), sandbox.file("two.sock"));
+    let log = format!("access.log = {}\naccess.format = '%n %q'", file.display());
+    let user = testkit::target::web_user().map(|user| format!("user = {user}\n")).unwrap_or_default();
+    let two =
+        format!("[two]\n{user}listen = {}\nlisten.mode = 0666\npm = static\npm.max_children = 2", second.display());
+    let setup = Setup::new(2).pool(&log).pool(&two).pool(&log);
+    let server = Server::start_in(sandbox, &target, &setup)?;
+    let query = "q".repeat(3000);
+    let addresses = [server.address.clone(), Address::Unix(second)];
+    let load = Plan::clients(4).requests(400).start(|number| {
+        let (address, request) = (addresses[number % 2].clone(), hello(&server).param("QUERY_STRING", &query));
+        Box::new(move || ask_once(&address, &request, ms(10_000)).map(drop)) as Job
+    });
+    load.finish().expect_no_failure()?;
+    let count = |pool: &str| lines(&server).iter().filter(|line| **line == format!("{pool} {query}")).count();
+    ensure!(count("www") + count("two") == 400 && count("www") * count("two") > 0, "{} {}", count("www"), count("two"));
+    reopen(&server)?;
+    server.stop()
+}
+
+/// The descriptor itself, whatever it is: the lines go on through SIGUSR1 and reloads.
+#[test]
+fn stderr() -> Outcome {
+    let Some(target) = Target::find_ours("access_log::stderr") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let setup = Setup::new(1).pool("access.log = /proc/self/fd/2").pool("access.format = 'line %q'");
+    let server = Server::start(&target, &setup)?;
+    let told = |text: &str| {
+        ask(&server, &hello(&server).param("QUERY_STRING", text))?;
+        wait_until(text, ms(5000), || server.stdio().contains(&format!("line {text}\n"))).map(drop)
+    };
+    told("start")?;
+    reopen(&server)?;
+    told("reopened")?;
+    server.reload()?;
+    told("reloaded")?;
+    reopen(&server)?;
+    told("again")?;
+    ensure!(server.stdio().matches("line ").count() == 4, "{}", server.stdio());
+    server.stop()
+}
