@@ -187,10 +187,10 @@ fn lines_are_neither_cut_nor_forged() -> Outcome {
 /// file, nothing is lost, and the workers stay.
 #[test]
 fn rotation_under_load() -> Outcome {
-    const CLIENTS: usize = 4;
+    const CLIENTS: usize = 8;
     let Some(target) = Target::find_ours("access_log::rotation_under_load") else { return Ok(()) };
     let _turn = turn::shared()?;
-    let server = start(&target, Setup::new(3), "%q")?;
+    let server = start(&target, Setup::new(2), "%q")?;
     let workers = server.workers();
     let begun: Arc<[AtomicUsize; CLIENTS]> = Arc::default();
     let load = Plan::clients(CLIENTS).start(|number| {
