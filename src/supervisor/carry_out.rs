@@ -34,6 +34,7 @@ impl Supervisor {
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
             }
             Action::Forget(id) => self.forget(id),
+            Action::StartFailed if self.exit.is_some() => {}
             Action::StartFailed => {
                 log::error("FPM initialization failed");
                 self.exit = Some(70);
@@ -201,8 +202,9 @@ impl Supervisor {
         self.sockets.close_unwanted();
         log::notice("ready to handle connections");
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+        log::stop_echo();
         if let Some(starter) = self.starter.take() {
-            super::daemon::tell(starter, 0);
+            super::daemon::tell(starter, true);
         }
     }
 }

@@ -5,13 +5,14 @@ use std::os::fd::{OwnedFd, RawFd};
 
 use super::Supervisor;
 use super::adopt::{self, Adopted};
-use super::boot::{load_config, load_options, millis, open_log};
+use super::boot::{load_options, millis, open_log, say};
 use super::output::Source;
 use super::poller::Poller;
 use super::reload::Reload;
 use super::resolve;
 use super::state::State;
 use crate::cli::{ExitCode, Options};
+use crate::config;
 use crate::host::Host;
 use crate::log;
 use crate::sys::backlog::Inspector;
@@ -96,8 +97,17 @@ impl Supervisor {
     fn next_generation(&mut self) -> Result<(), String> {
         let load = load_options(&self.host, &self.options);
         let before = self.config.clone();
-        self.config =
-            load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
+        self.config = match config::load(&self.options.config_path(&self.host.config_file()), &load) {
+            Ok(loaded) => {
+                log::set_level(loaded.config.global.log_level);
+                say(&loaded.messages);
+                loaded.config
+            }
+            Err(e) => {
+                say(&e.messages);
+                return Err("the configuration is broken".to_owned());
+            }
+        };
         if let Some(sink) = open_log(&self.config.global, &self.options)? {
             log::set_sink(sink, false);
         }

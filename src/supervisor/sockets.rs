@@ -90,7 +90,8 @@ impl Sockets {
     }
 }
 
-fn reason(e: &io::Error) -> String {
+/// The system's reason as php-fpm words it: `No such file or directory (2)`.
+pub(super) fn reason(e: &io::Error) -> String {
     e.raw_os_error()
         .map_or_else(|| e.to_string(), |code| format!("{} ({code})", nix::errno::Errno::from_raw(code).desc()))
 }
