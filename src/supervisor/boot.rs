@@ -176,7 +176,8 @@ impl Supervisor {
     /// Sockets, scoreboards and a place in the fleet for what the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
         self.sockets.forget_wishes();
-        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
+        let resolved = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals);
+        let (pools, groups) = resolved.inspect_err(|_| self.sockets.give_up())?;
         let runtime = Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans());
         self.runtimes.insert(id, runtime);

@@ -32,6 +32,7 @@ impl Supervisor {
             Action::Abandoned(id) => {
                 log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+                self.sockets.give_up();
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
@@ -199,7 +200,7 @@ impl Supervisor {
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {
-        self.sockets.close_unwanted();
+        self.sockets.settle();
         log::notice("ready to handle connections");
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
         log::stop_echo();

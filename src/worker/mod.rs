@@ -88,7 +88,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, progress);
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
     wrong.into_iter().for_each(log::error);
-    let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
+    let intake = intake::Intake::new(seed.listeners, allowed, seed.links, Rc::clone(&slot));
     let ways = (seed.control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)
         .and_then(|mut serve_loop| serve_loop.run());
