@@ -49,7 +49,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     match engine.describe(topic, &options.engine) {
         Ok(()) => ExitCode::Ok as i32,
         Err(e) => {
-            log::error(e.to_string());
+            log::error(format!("PHP could not be started: {e}"));
             ExitCode::Software as i32
         }
     }
