@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
@@ -206,4 +206,30 @@ fn sweep(stage: &Stage) -> Outcome {
 fn output(stage: &Stage) -> String {
     let read = |name| fs::read_to_string(stage.sandbox.file(name)).unwrap_or_default();
     read("stdio") + &read("fpm.log")
+}
+
+/// The title is whole, however short the command line was and whatever the environment holds.
+#[test]
+fn title() -> Outcome {
+    let name = "daemon::title";
+    let Some(mut stage) = Target::find(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    stage.conf += "clear_env = no\n";
+    stage.sandbox.put("fpm.conf", &stage.conf)?;
+    let mut command = Command::new(stage.target.program());
+    command.envs(stage.target.environment()).current_dir(stage.sandbox.path()).stdin(Stdio::null());
+    command.args(["-D", "-n", "-y"]).arg(stage.sandbox.file("fpm.conf")).env("CGI_FPM_TEST_VARIABLE", "x".repeat(50));
+    let ran = end_within(&mut command);
+    let daemon = running(&stage);
+    let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {
+        let wanted = format!("php-fpm: master process ({})", stage.sandbox.file("fpm.conf").display());
+        ensure!(daemon.title() == wanted, "{} in place of {wanted}", daemon.title());
+        let script = "<?php echo getenv('CGI_FPM_TEST_VARIABLE');";
+        fs::write(stage.sandbox.page("variable.php"), script)?;
+        let seen = ask_once(&stage.address, &Request::get(&stage.sandbox.page("variable.php")), ms(5000))?;
+        ensure!(seen == "x".repeat(50), "the script sees {seen:?}");
+        Ok(())
+    });
+    sweep(&stage)?;
+    result
 }
