@@ -167,7 +167,7 @@ page() {
 	done
 }
 looks_right() {
-	for text in "<title>PHP $php" 'FPM/FastCGI' "$prefix" 'fpm-fcgi'; do
+	for text in "<title>PHP $php" 'FPM/FastCGI' "$prefix"; do
 		case $1 in
 		*"$text"*) ;;
 		*) die "phpinfo() lacks $text: $(echo "$1" | head -c 300)" ;;
