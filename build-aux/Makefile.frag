@@ -10,3 +10,20 @@ $(phplibdir)/cgi-fpm.so: cgi-fpm-always
 
 .PHONY: cgi-fpm-always
 cgi-fpm-always:
+
+# The configuration to start from, and the directories that it names. php-fpm's own, where PHP was built with it, stays.
+install: install-cgi-fpm-conf
+
+cgi_fpm_place = $(INSTALL_ROOT)$(shell $(PHP_EXECUTABLE) -n -r 'echo PHP_$(1);')
+
+install-cgi-fpm-conf:
+	@$(mkinstalldirs) $(call cgi_fpm_place,SYSCONFDIR) $(call cgi_fpm_place,LOCALSTATEDIR)/run $(call cgi_fpm_place,LOCALSTATEDIR)/log
+	@conf=$(call cgi_fpm_place,SYSCONFDIR)/php-fpm.conf.default; \
+	if test -f $$conf && ! grep 'php-cgi --fpm' $$conf >/dev/null; then \
+		echo "Leaving php-fpm's own:            $$conf"; \
+	else \
+		echo "Installing configuration:         $$conf"; \
+		$(INSTALL_DATA) $(srcdir)/build-aux/php-fpm.conf.default $$conf; \
+	fi
+
+.PHONY: install-cgi-fpm-conf

@@ -11,7 +11,7 @@ case ${PREFIX:-/usr/local} in
 /*) ;;
 *) die "PREFIX=$PREFIX is not an absolute path" ;;
 esac
-mkdir -p "$to/bin" "$to/lib" "$to/sbin" "$to/etc"
+mkdir -p "$to/bin" "$to/lib" "$to/sbin" "$to/etc" "$to/var/run" "$to/var/log"
 for file in bin/php-cgi lib/cgi-fpm.so sbin/php-fpm; do
 	put_file "$from/$file" "$to/$file"
 	chmod 755 "$to/$file"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test.sh X.Y [style|unit|process|phpt]…: the stages of `make test` (all of them by default). A stage that fails
+# test.sh X.Y [style|unit|process|phpt|install]…: the stages of `make test` (all by default; install with 8.4 only). A stage that fails
 # does not keep the next from running. Last line: the sum of all. build/test-X.Y/total keeps it for .ci/run.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -80,11 +80,16 @@ stage() {
 		need_packages nginx apache2 lighttpd caddy adminer $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
-		export CGI_FPM_PREFIX
+		# What config_oracle compares with: php-fpm of the same build, php-src's tests, generated files.
+		CGI_FPM_STOCK=$(readlink -f "$prefix/libexec/php-fpm-stock")
+		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
+		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1500}
+		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED
 		cargo_tests process --no-default-features --test '*'
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
 			export CGI_FPM_DOOR=stock
+			unset CGI_FPM_STOCK # the door makes no difference to what config_oracle sees
 			cargo_tests process-stock --no-default-features --test '*'
 			unset CGI_FPM_DOOR
 		else
@@ -103,11 +108,16 @@ stage() {
 		[ $# = 3 ] || set -- 0 1 0
 		add phpt "$@"
 		;;
+	install) checked install build-aux/test-install.sh "$php" ;;
 	*) die "unknown stage $1" ;;
 	esac
 }
 
-[ $# -gt 0 ] || set -- style unit process phpt
+if [ $# = 0 ]; then
+	set -- style unit process phpt
+	# One version shows it; it builds another PHP when the cache has none (3 minutes).
+	[ "$php" != 8.4 ] || set -- "$@" install
+fi
 for each in "$@"; do
 	stage "$each"
 done

@@ -49,7 +49,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     match engine.describe(topic, &options.engine) {
         Ok(()) => ExitCode::Ok as i32,
         Err(e) => {
-            log::error(e.to_string());
+            log::error(format!("PHP could not be started: {e}"));
             ExitCode::Software as i32
         }
     }
@@ -58,13 +58,16 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 /// `-t`, `-tt`.
 fn test(host: &Host, options: &Options, dump: bool) -> i32 {
     let load = supervisor::load_options(host, options);
-    let tested =
-        config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| loaded.test(&load, dump));
-    let (messages, code) = match tested {
-        Ok(messages) => (messages, ExitCode::Ok),
-        Err(e) => (e.messages, ExitCode::Config),
+    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| {
+        let global = loaded.config.global.clone();
+        Ok((loaded.test(&load, dump)?, global))
+    });
+    let (messages, global, code) = match tested {
+        Ok((messages, global)) => (messages, Some(global), ExitCode::Ok),
+        Err(e) => (e.messages, e.global.map(|global| *global), ExitCode::Config),
     };
-    supervisor::say(&messages);
+    // That it can be opened was tried when the configuration was read.
+    let _ = supervisor::announce(&messages, global.as_ref(), options);
     code as i32
 }
 

@@ -2,14 +2,18 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::process::{self, Process};
-use testkit::stage::Stage;
-use testkit::target::Target;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stage::{Stage, end_within};
+use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, turn};
 
 #[test]
@@ -102,6 +106,92 @@ fn parent_tells_a_failure() -> Outcome {
     Ok(())
 }
 
+/// What goes wrong only when PHP starts, or a worker is set up, is told as well, and nothing stays behind.
+#[test]
+fn parent_tells_what_fails_late() -> Outcome {
+    let name = "daemon::parent_tells_what_fails_late";
+    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let ini = fs::read_to_string(stage.sandbox.file("php.ini"))?;
+    stage.sandbox.put("php.ini", &format!("{ini}opcache.preload = /no/such/preload.php\n"))?;
+    fails_with(&stage, "/no/such/preload.php")?;
+    stage.sandbox.put("php.ini", &ini)?;
+    if !as_root() {
+        return Ok(());
+    }
+    let closed = stage.sandbox.file("closed");
+    fs::create_dir(&closed)?;
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
+    stage.sandbox.put("fpm.conf", &format!("{}chdir = {}\n", stage.conf, closed.display()))?;
+    fails_with(&stage, "[pool www] failed to chdir")
+}
+
+fn fails_with(stage: &Stage, reason: &str) -> Outcome {
+    for options in ["-D", "-F"] {
+        let ran = stage.run(&[options]);
+        sweep(stage)?;
+        let ran = ran?.expect(70, &[reason, "FPM initialization failed"])?;
+        ensure!(!ran.text.contains("fpm is running"), "it says more than what is wrong: {}", ran.text);
+        ensure!(!stage.sandbox.file("fpm.pid").exists(), "there is a pid file");
+        ensure!(stage.address.connect(ms(500)).is_err(), "somebody listens");
+        let log = fs::read_to_string(stage.sandbox.file("fpm.log"))?;
+        ensure!(log.contains(reason), "the log lacks the reason: {log}");
+    }
+    Ok(())
+}
+
+/// Started on a terminal, the daemon has none, and outlives it.
+#[test]
+fn no_terminal() -> Outcome {
+    let name = "daemon::no_terminal";
+    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let command = stage.command(&["-D"]);
+    let words = [command.get_program()].into_iter().chain(command.get_args());
+    let line: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &format!("tty && {}", line.join(" ")), "/dev/null"]).envs(stage.target.environment());
+    let ran = end_within(&mut terminal);
+    let daemon = running(&stage);
+    let result = match daemon {
+        Some(daemon) => life_without_terminal(&stage, daemon),
+        None => Err(format!("no daemon: {ran:?}").into()),
+    };
+    sweep(&stage)?;
+    result?;
+    ran?.expect(0, &["/dev/pts/"])?;
+    Ok(())
+}
+
+fn life_without_terminal(stage: &Stage, daemon: Process) -> Outcome {
+    ask_once(&stage.address, &Request::get(&stage.sandbox.page("hello.php")), ms(5000))?;
+    for process in [vec![daemon], daemon.descendants()].concat() {
+        ensure!(process.terminal() == 0, "{} has the terminal {}", process.title(), process.terminal());
+        let open = process.fds().into_iter().find(|(_, to)| to.starts_with("/dev/pts/"));
+        ensure!(open.is_none(), "{} keeps it open: {open:?}", process.title());
+    }
+    Ok(())
+}
+
+/// A reload makes a pid file that was removed anew, and moves one that has another name now.
+#[test]
+fn pid_file_after_a_reload() -> Outcome {
+    let Some(target) = Target::find_ours("daemon::pid_file_after_a_reload") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    let [first, second] = ["fpm.pid", "second.pid"].map(|name| server.sandbox.file(name));
+    let pid = fs::read_to_string(&first)?;
+    fs::remove_file(&first)?;
+    server.reload()?;
+    ensure!(fs::read_to_string(&first)? == pid, "it isn't there again");
+    server.sandbox.put("fpm.conf", &server.conf.replace("fpm.pid", "second.pid"))?;
+    server.reload()?;
+    ensure!(!first.exists() && fs::read_to_string(&second)? == pid, "it has not moved");
+    server.stop()?;
+    ensure!(!second.exists(), "it stays");
+    Ok(())
+}
+
 fn running(stage: &Stage) -> Option<Process> {
     Process::find(fs::read_to_string(stage.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
 }
@@ -116,4 +206,30 @@ fn sweep(stage: &Stage) -> Outcome {
 fn output(stage: &Stage) -> String {
     let read = |name| fs::read_to_string(stage.sandbox.file(name)).unwrap_or_default();
     read("stdio") + &read("fpm.log")
+}
+
+/// The title is whole, however short the command line was and whatever the environment holds.
+#[test]
+fn title() -> Outcome {
+    let name = "daemon::title";
+    let Some(mut stage) = Target::find(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    stage.conf += "clear_env = no\n";
+    stage.sandbox.put("fpm.conf", &stage.conf)?;
+    let mut command = Command::new(stage.target.program());
+    command.envs(stage.target.environment()).current_dir(stage.sandbox.path()).stdin(Stdio::null());
+    command.args(["-D", "-n", "-y"]).arg(stage.sandbox.file("fpm.conf")).env("CGI_FPM_TEST_VARIABLE", "x".repeat(50));
+    let ran = end_within(&mut command);
+    let daemon = running(&stage);
+    let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {
+        let wanted = format!("php-fpm: master process ({})", stage.sandbox.file("fpm.conf").display());
+        ensure!(daemon.title() == wanted, "{} in place of {wanted}", daemon.title());
+        let script = "<?php echo getenv('CGI_FPM_TEST_VARIABLE');";
+        fs::write(stage.sandbox.page("variable.php"), script)?;
+        let seen = ask_once(&stage.address, &Request::get(&stage.sandbox.page("variable.php")), ms(5000))?;
+        ensure!(seen == "x".repeat(50), "the script sees {seen:?}");
+        Ok(())
+    });
+    sweep(&stage)?;
+    result
 }

@@ -95,8 +95,10 @@ pub enum ToSupervisor {
 }
 
 /// Worker to zygote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerSays {
+    /// It can't serve; the reason.
+    Failed(String),
     /// It waits for requests.
     Accepting,
     /// It takes nothing new and is about to exit.

@@ -5,7 +5,9 @@ mod line;
 mod sink;
 pub mod splitter;
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use once_cell::sync::Lazy;
@@ -21,13 +23,13 @@ static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
 struct Log {
     sink: Sink,
     level: Level,
-    /// Start-up messages also go to stderr while the sink is another.
-    echo: bool,
+    /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
+    echo: Option<(File, Level)>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { sink: Sink::Stderr, level: Level::Notice, echo: false }
+        Self { sink: Sink::Stderr, level: Level::Notice, echo: None }
     }
 }
 
@@ -39,13 +41,22 @@ pub fn set_level(level: Level) {
 /// Where lines go from now on. `echo`: to stderr as well, as during start-up.
 pub fn set_sink(sink: Sink, echo: bool) {
     let mut log = LOG.lock();
-    log.echo = echo && !matches!(sink, Sink::Stderr);
+    let wanted = echo && !matches!(sink, Sink::Stderr);
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().ok().filter(|_| wanted);
+    log.echo = stderr.map(|fd| (File::from(fd), Level::Notice));
     log.sink = sink;
+}
+
+/// The supervisor runs, but doesn't serve yet: whoever started it still hears what goes wrong.
+pub fn echo_faults_only() {
+    if let Some((_, level)) = &mut LOG.lock().echo {
+        *level = Level::Warning;
+    }
 }
 
 /// Start-up is over: stderr hears no more unless it is the log.
 pub fn stop_echo() {
-    LOG.lock().echo = false;
+    LOG.lock().echo = None;
 }
 
 /// A duplicate of the log's descriptor, for another process.
@@ -81,8 +92,10 @@ pub fn message(level: Level, text: &str) {
     }
     let debug = log.level == Level::Debug;
     log.sink.write(level, text, debug);
-    if log.echo && level >= Level::Notice {
-        Sink::Stderr.write(level, text, debug);
+    if let Some((stderr, least)) = &log.echo
+        && level >= *least
+    {
+        let _ = (&*stderr).write_all(line::stamped(level, text, debug).as_bytes());
     }
 }
 

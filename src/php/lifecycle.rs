@@ -8,7 +8,7 @@ use super::ffi::{
     SUCCESS, compiler_globals, php_module_shutdown, sapi_globals, sapi_module_struct, sapi_shutdown, sapi_startup,
     zend_signal_globals, zend_signal_startup,
 };
-use super::{module, sapi};
+use super::{log, module, sapi};
 use crate::engine::{EngineError, EngineOptions};
 
 /// `ZEND_COMPILE_EXTENDED_INFO`
@@ -37,7 +37,7 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
         scan_dir.restore();
     }
     if started != SUCCESS {
-        return Err(EngineError("PHP could not be started".to_owned()));
+        return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
     }
     if options.extended_info {
         // SAFETY: PHP's globals live as long as the process.

@@ -1,13 +1,26 @@
 //! Where messages go: the process manager's log, and, during a request, the web server's by FCGI_STDERR.
 
+use parking_lot::Mutex;
+
 use super::context::{Context, with};
 use super::module::settings;
 use crate::config::LogLevel;
 
+/// The last message outside of a request: why PHP doesn't start, if it doesn't.
+static LAST: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// What PHP said last before it gave up.
+pub(super) fn last_words() -> Option<String> {
+    let last = LAST.lock();
+    (!last.is_empty()).then(|| String::from_utf8_lossy(&last).into_owned())
+}
+
 /// Logs a message of ours or of PHP's, given in pieces.
 pub(super) fn report(level: LogLevel, parts: &[&[u8]]) {
     let message = parts.concat();
-    with(|context| forward(context, &message));
+    if with(|context| forward(context, &message)).is_none() {
+        LAST.lock().clone_from(&message);
+    }
     crate::log::message(level, &String::from_utf8_lossy(&message));
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
+use crate::sys::clock::Millis;
 use crate::sys::shared::{self, Words};
 
 /// The counters.
@@ -39,7 +40,14 @@ pub enum Counter {
     Watched = 12,
     /// How many times the supervisor has opened access logs anew; only it writes that.
     Reopened = 13,
+    /// Clients that `listen.allowed_clients` kept out since that was last logged.
+    Refused = 14,
+    /// When it was, in milliseconds of the monotonic clock; 0: never.
+    RefusalTold = 15,
 }
+
+/// Milliseconds between two lines about clients that were kept out: whoever isn't let in can't fill the log.
+const TELL_EVERY: u64 = 60_000;
 
 const WORDS: usize = 16;
 
@@ -101,6 +109,20 @@ impl Totals {
     pub fn leave(&self) {
         let less = |active: u64| active.checked_sub(1);
         let _ = self.words.word(Counter::Active as usize).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// A client was kept out. If that is to be logged now: how many others were since the last time.
+    #[must_use]
+    pub fn refuse(&self, now: Millis) -> Option<u64> {
+        let told = self.words.word(Counter::RefusalTold as usize);
+        let last = told.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Millis(last)) >= TELL_EVERY;
+        // One of several workers that come here at once.
+        if due && told.compare_exchange(last, now.0.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            return Some(self.words.word(Counter::Refused as usize).swap(0, Ordering::Relaxed));
+        }
+        self.add(Counter::Refused, 1);
+        None
     }
 
     /// The supervisor has looked at the pool's listening sockets.

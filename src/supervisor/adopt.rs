@@ -46,7 +46,7 @@ fn adopt_sockets(list: &[(String, RawFd)]) -> io::Result<Sockets> {
     for (name, raw) in list {
         let fd = fd::adopt(*raw)?;
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
-        sockets.all.push(Listener { name: name.clone(), fd, wanted: false });
+        sockets.all.push(Listener::inherited(name.clone(), fd));
     }
     Ok(sockets)
 }

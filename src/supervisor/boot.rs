@@ -10,11 +10,11 @@ use super::daemon::{self, Side};
 use super::poller::Poller;
 use super::reload::Reload;
 use super::runtime::{Runtime, Runtimes};
-use super::sockets::Sockets;
+use super::sockets::{Sockets, reason};
 use super::totals::Book;
 use super::{Supervisor, resolve};
 use crate::cli::{ExitCode, Options};
-use crate::config::{self, Config, ConfigError, Global, LoadOptions, Message, Messages};
+use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
 use crate::host::Host;
 use crate::log;
 use crate::plan::fleet::Fleet;
@@ -33,12 +33,31 @@ pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
 
 /// Logs what the reading of a configuration had to say.
 pub fn say(messages: &Messages) {
-    for message in &messages.lines {
-        match message {
-            Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
-            Message::Stderr(text) => log::to_stderr(text),
-        }
+    messages.lines.iter().for_each(say_one);
+}
+
+fn say_one(message: &Message) {
+    match message {
+        Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
+        Message::Stderr(text) => log::to_stderr(text),
     }
+}
+
+/// The same at a start: from where the error log is known on, they go there as well as to stderr. It stays the log.
+///
+/// # Errors
+/// The log can't be opened; a line for it.
+pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
+    let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
+    before.iter().for_each(say_one);
+    let opened = global.map_or(Ok(None), |global| open_log(global, options));
+    if let Ok(Some(sink)) = opened {
+        log::set_sink(sink, true);
+        behind.iter().for_each(say_one);
+        return Ok(());
+    }
+    behind.iter().for_each(say_one);
+    opened.map(drop)
 }
 
 /// The error log that the configuration names. `None`: stderr, in the foreground on a terminal or with `-O`.
@@ -72,10 +91,17 @@ pub fn start(host: Host, options: Options) -> i32 {
 
 fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
     let load = load_options(&host, &options);
-    let config = load_config(&host, &options, &load)?;
-    if let Some(sink) = open_log(&config.global, &options).map_err(fatal)? {
-        log::set_sink(sink, true);
-    }
+    let config = match config::load(&options.config_path(&host.config_file()), &load) {
+        Ok(Loaded { config, messages, .. }) => {
+            log::set_level(config.global.log_level);
+            announce(&messages, Some(&config.global), &options).map_err(fatal)?;
+            config
+        }
+        Err(ConfigError { messages, global }) => {
+            let _ = announce(&messages, global.as_deref(), &options);
+            return Err(ExitCode::Config);
+        }
+    };
     let starter = if config.global.daemonize {
         match daemon::daemonize().map_err(|e| fatal(format!("unable to go into the background: {e}")))? {
             Side::Starter(status) => return Ok(status),
@@ -91,7 +117,7 @@ fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
             if starter.is_some() {
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
-            log::stop_echo();
+            log::echo_faults_only();
             resolve::not_in_effect_yet(&supervisor.config).into_iter().for_each(log::notice);
             supervisor.starter = starter;
             log::notice(format!("fpm is running, pid {}", std::process::id()));
@@ -100,7 +126,7 @@ fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
         Err(line) => {
             let code = fatal(line);
             if let Some(tell) = starter {
-                daemon::tell(tell, code as u8);
+                daemon::tell(tell, false);
             }
             Err(code)
         }
@@ -111,20 +137,6 @@ fn fatal(line: String) -> ExitCode {
     log::error(line);
     log::error("FPM initialization failed");
     ExitCode::Config
-}
-
-pub(super) fn load_config(host: &Host, options: &Options, load: &LoadOptions) -> Result<Config, ExitCode> {
-    match config::load(&options.config_path(&host.config_file()), load) {
-        Ok(loaded) => {
-            log::set_level(loaded.config.global.log_level);
-            say(&loaded.messages);
-            Ok(loaded.config)
-        }
-        Err(ConfigError { messages, .. }) => {
-            say(&messages);
-            Err(ExitCode::Config)
-        }
-    }
 }
 
 fn first_generation(host: Host, options: Options, config: Config, load: &LoadOptions) -> Result<Supervisor, String> {
@@ -156,7 +168,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
         daemon::write_pid_file(path)
-            .map_err(|e| format!("Unable to create the PID file ({}).: {e}", path.display()))?;
+            .map_err(|e| format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)))?;
     }
     title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));
     Ok(supervisor)
@@ -166,7 +178,8 @@ impl Supervisor {
     /// Sockets, scoreboards and a place in the fleet for what the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
         self.sockets.forget_wishes();
-        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
+        let resolved = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals);
+        let (pools, groups) = resolved.inspect_err(|_| self.sockets.give_up())?;
         let mut runtime =
             Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;

@@ -32,8 +32,10 @@ impl Supervisor {
             Action::Abandoned(id) => {
                 log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+                self.sockets.give_up();
             }
             Action::Forget(id) => self.forget(id),
+            Action::StartFailed if self.exit.is_some() => {}
             Action::StartFailed => {
                 log::error("FPM initialization failed");
                 self.exit = Some(70);
@@ -202,11 +204,12 @@ impl Supervisor {
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {
-        self.sockets.close_unwanted();
+        self.sockets.settle();
         log::notice("ready to handle connections");
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+        log::stop_echo();
         if let Some(starter) = self.starter.take() {
-            super::daemon::tell(starter, 0);
+            super::daemon::tell(starter, true);
         }
     }
 }

@@ -10,10 +10,13 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, setsid};
 
+use crate::log;
 use crate::sys::process::{self, Forked};
 
-/// The parent waits this long for the word that all pools accept; PHP may have to preload an application.
-const PATIENCE_MS: u16 = 60_000;
+/// The parent waits this long for the word that all pools accept: longer than PHP may take to start, preloading included.
+const PATIENCE_MS: u16 = 65_000;
+/// php-fpm's FPM_EXIT_SOFTWARE: whatever goes wrong behind the fork.
+const SOFTWARE: i32 = 70;
 
 /// Which side of the daemonizing fork this is.
 #[derive(Debug)]
@@ -44,21 +47,21 @@ pub fn daemonize() -> io::Result<Side> {
 
 fn await_word(wait: OwnedFd) -> i32 {
     use std::os::fd::AsFd;
-    const SOFTWARE: i32 = 70;
     let mut fds = [PollFd::new(wait.as_fd(), PollFlags::POLLIN)];
     if !matches!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(1..)) {
+        log::error("not all pools accept by now; the daemon goes on trying");
         return SOFTWARE;
     }
     let mut word = [0u8; 1];
     match fs::File::from(wait).read(&mut word) {
-        Ok(1) => i32::from(word[0]),
+        Ok(1) if word[0] == 1 => 0,
         _ => SOFTWARE,
     }
 }
 
-/// Tells the starter how it went: its exit status.
-pub fn tell(starter: OwnedFd, status: u8) {
-    let _ = fs::File::from(starter).write_all(&[status]);
+/// Tells the starter whether all pools accept.
+pub fn tell(starter: OwnedFd, accepts: bool) {
+    let _ = fs::File::from(starter).write_all(&[u8::from(accepts)]);
 }
 
 /// Standard streams of a daemon.

@@ -97,7 +97,7 @@ impl Supervisor {
     fn end(mut self, status: i32) -> i32 {
         self.drain_outputs();
         if let Some(starter) = self.starter.take() {
-            super::daemon::tell(starter, u8::try_from(status).unwrap_or(70));
+            super::daemon::tell(starter, false);
         }
         self.sockets.unlink_all();
         if let Some(pid) = &self.config.global.pid {

@@ -50,6 +50,7 @@ impl Supervisor {
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => {
                 self.feed(Event::Left(key.worker(pool, slot)))
             }
+            ToSupervisor::Worker { says: WorkerSays::Failed(reason), .. } => log::error(reason),
             ToSupervisor::Exited { pool, slot, exit, .. } => self.worker_exited(key.worker(pool, slot), exit),
         }
     }

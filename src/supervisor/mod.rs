@@ -26,7 +26,7 @@ mod totals;
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
-pub use boot::{load_options, say, start};
+pub use boot::{announce, load_options, start};
 pub use check::run as check;
 pub use resume::resume;
 

@@ -2,16 +2,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::os::fd::{OwnedFd, RawFd};
+use std::path::Path;
 
 use super::Supervisor;
 use super::adopt::{self, Adopted};
-use super::boot::{load_config, load_options, millis, open_log};
+use super::boot::{load_options, millis, open_log, say};
+use super::daemon;
 use super::output::Source;
 use super::poller::Poller;
 use super::reload::Reload;
 use super::resolve;
+use super::sockets::reason;
 use super::state::State;
 use crate::cli::{ExitCode, Options};
+use crate::config;
 use crate::host::Host;
 use crate::log;
 use crate::sys::backlog::Inspector;
@@ -97,15 +101,40 @@ impl Supervisor {
     fn next_generation(&mut self) -> Result<(), String> {
         let load = load_options(&self.host, &self.options);
         let before = self.config.clone();
-        self.config =
-            load_config(&self.host, &self.options, &load).map_err(|_| "the configuration is broken".to_owned())?;
+        self.config = match config::load(&self.options.config_path(&self.host.config_file()), &load) {
+            Ok(loaded) => {
+                log::set_level(loaded.config.global.log_level);
+                say(&loaded.messages);
+                loaded.config
+            }
+            Err(e) => {
+                say(&e.messages);
+                return Err("the configuration is broken".to_owned());
+            }
+        };
         if let Some(sink) = open_log(&self.config.global, &self.options)? {
             log::set_sink(sink, false);
         }
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
         resolve::not_in_effect_yet(&self.config).into_iter().for_each(log::notice);
+        let former_pid_file = before.global.pid.clone();
         self.begin_generation(&load).inspect_err(|_| {
             self.config = before;
-        })
+        })?;
+        self.keep_pid_file(former_pid_file.as_deref());
+        Ok(())
+    }
+
+    /// The pid file has another name now, or somebody has removed it.
+    fn keep_pid_file(&self, former: Option<&Path>) {
+        let path = self.config.global.pid.as_deref();
+        if let Some(former) = former.filter(|former| Some(*former) != path) {
+            let _ = std::fs::remove_file(former);
+        }
+        let Some(path) = path else { return };
+        let ours = std::fs::read_to_string(path).is_ok_and(|text| text == std::process::id().to_string());
+        if !ours && let Err(e) = daemon::write_pid_file(path) {
+            log::error(format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)));
+        }
     }
 }

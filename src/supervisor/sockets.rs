@@ -1,30 +1,44 @@
-//! Listening sockets: opened once, named by their address, handed from one image of the supervisor to the next.
+//! Listening sockets: opened once, found again by their address, handed from one image of the supervisor to the next.
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr, bind, connect, listen,
-    setsockopt, socket, sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, setsockopt, socket, sockopt,
 };
+use nix::unistd::Uid;
 
-use crate::config::{self, ListenAddr, Pool};
+use crate::config::{self, ListenAddr, Pool, SocketAccess};
 use crate::log;
-use crate::sys::fd;
+use crate::sys::socket_file::{self, Access};
+use crate::sys::{fd, listen};
 
 /// One listening socket.
 #[derive(Debug)]
 pub struct Listener {
-    /// The address, as the configuration has it, or as resolved.
+    /// The address, as the configuration has it.
     pub name: String,
     /// The socket.
     pub fd: OwnedFd,
     /// Named by the present configuration.
-    pub wanted: bool,
+    wanted: bool,
+    /// Opened for the generation that starts now.
+    fresh: bool,
+    /// What it is to be like once that generation serves.
+    wish: Option<Wish>,
+}
+
+/// What a pool says of its sockets.
+#[derive(Debug, Clone)]
+struct Wish {
+    pool: String,
+    backlog: i32,
+    mode: u32,
+    access: SocketAccess,
 }
 
 /// All of them.
@@ -34,10 +48,20 @@ pub struct Sockets {
     pub all: Vec<Listener>,
 }
 
+impl Listener {
+    /// One that the former image of the supervisor has left.
+    #[must_use]
+    pub fn inherited(name: String, fd: OwnedFd) -> Self {
+        Self { name, fd, wanted: false, fresh: false, wish: None }
+    }
+}
+
 impl Sockets {
-    /// Nothing is wanted until `open` names it.
+    /// A generation is about to name its sockets with `open`.
     pub fn forget_wishes(&mut self) {
-        self.all.iter_mut().for_each(|l| l.wanted = false);
+        for listener in &mut self.all {
+            (listener.wanted, listener.fresh, listener.wish) = (false, false, None);
+        }
     }
 
     /// The descriptors a pool listens on, opened where they aren't yet.
@@ -45,43 +69,76 @@ impl Sockets {
     /// # Errors
     /// A line for the log.
     pub fn open(&mut self, pool: &Pool) -> Result<Vec<RawFd>, String> {
-        let mut fds = Vec::new();
-        for address in &pool.listen {
-            match address {
-                ListenAddr::Unix(path) => {
-                    let (path, warning) = config::unix_path(path);
-                    warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-                    let name = path.to_string_lossy().into_owned();
-                    fds.push(self.one(&name, || open_unix(&path, pool))?);
-                    give_access(&path, pool)?;
-                }
-                ListenAddr::Tcp { spec, addrs } => {
-                    let addrs = resolved(spec, addrs)?;
-                    fds.push(self.one(spec, || open_first(&addrs, pool))?);
-                }
-            }
-        }
-        Ok(fds)
+        let wish = Wish::of(pool)?;
+        pool.listen.iter().map(|address| self.one(address, &wish)).collect()
     }
 
-    fn one(&mut self, name: &str, open: impl FnOnce() -> io::Result<OwnedFd>) -> Result<RawFd, String> {
-        if let Some(listener) = self.all.iter_mut().find(|l| l.name == name) {
-            listener.wanted = true;
+    fn one(&mut self, address: &ListenAddr, wish: &Wish) -> Result<RawFd, String> {
+        match address {
+            ListenAddr::Unix(path) => {
+                let (path, warning) = config::unix_path(path);
+                warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", wish.pool)));
+                let name = path.to_string_lossy().into_owned();
+                if let Some(gone) = self.all.iter_mut().find(|l| l.name == name && !socket_file::exists(&path)) {
+                    log::warning(format!("[pool {}] the socket '{name}' was gone: it is made anew", wish.pool));
+                    gone.name.clear();
+                }
+                let at = self.all.iter().position(|l| l.name == name);
+                self.keep(at, &name, wish, || open_unix(&path, wish))
+            }
+            ListenAddr::Tcp { spec, addrs } => {
+                // Host names are resolved when the socket is opened.
+                let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
+                let bound = |addr: &SocketAddr| self.all.iter().position(|l| listen::local(&l.fd) == Some(*addr));
+                let at = addrs.iter().find_map(bound);
+                self.keep(at, spec, wish, || open_first(spec, &addrs, wish))
+            }
+        }
+    }
+
+    /// The socket at that place of the list, or a new one.
+    fn keep(
+        &mut self,
+        at: Option<usize>,
+        name: &str,
+        wish: &Wish,
+        open: impl FnOnce() -> Result<OwnedFd, String>,
+    ) -> Result<RawFd, String> {
+        if let Some(listener) = at.and_then(|at| self.all.get_mut(at)) {
+            if listener.wanted {
+                return Err(format!("[pool {}] '{name}' is an address that is listened on already", wish.pool));
+            }
+            name.clone_into(&mut listener.name);
+            (listener.wanted, listener.wish) = (true, Some(wish.clone()));
             return Ok(listener.fd.as_raw_fd());
         }
-        let describe = |e: io::Error| format!("unable to bind listening socket for address '{name}': {}", reason(&e));
-        let fd = open().and_then(|fd| fd::set_nonblocking(&fd, true).map(|()| fd)).map_err(describe)?;
+        let fd = open()?;
+        fd::set_nonblocking(&fd, true).map_err(|e| cannot_bind(name, &e))?;
         let raw = fd.as_raw_fd();
-        self.all.push(Listener { name: name.to_owned(), fd, wanted: true });
+        self.all.push(Listener { name: name.to_owned(), fd, wanted: true, fresh: true, wish: None });
         Ok(raw)
     }
 
-    /// Closes what the configuration no longer names; the path of a unix socket goes first, so that nobody new comes.
-    pub fn close_unwanted(&mut self) {
+    /// The generation serves: sockets that were there before get the backlog and the access that the configuration has
+    /// now, and those that it no longer names are closed; the path of a unix socket goes first, so that nobody new comes.
+    pub fn settle(&mut self) {
+        for listener in &mut self.all {
+            if let Some(wish) = listener.wish.take() {
+                wish.apply(listener).unwrap_or_else(log::error);
+            }
+        }
         for gone in self.all.extract_if(.., |l| !l.wanted) {
             unlink_socket(&gone.name);
             log::debug(format!("closed listening socket \"{}\"", gone.name));
         }
+    }
+
+    /// The generation can't start: what was opened for it goes, the rest stays as it is.
+    pub fn give_up(&mut self) {
+        for gone in self.all.extract_if(.., |l| l.fresh) {
+            unlink_socket(&gone.name);
+        }
+        self.forget_wishes();
     }
 
     /// At the end: paths of unix sockets are removed.
@@ -90,90 +147,132 @@ impl Sockets {
     }
 }
 
-fn reason(e: &io::Error) -> String {
+impl Wish {
+    fn of(pool: &Pool) -> Result<Self, String> {
+        let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
+        let (access, warnings) = if unix {
+            config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?
+        } else {
+            Default::default()
+        };
+        warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
+        Ok(Self { pool: pool.name.clone(), backlog: pool.listen_backlog, mode: pool.listen_mode, access })
+    }
+
+    /// On a socket that listens already.
+    fn apply(&self, listener: &Listener) -> Result<(), String> {
+        if is_path(&listener.name) {
+            self.give_access(Path::new(&listener.name))?;
+        }
+        listen::listen(&listener.fd, self.backlog).map_err(|e| {
+            format!("[pool {}] failed to change the backlog of '{}': {}", self.pool, listener.name, reason(&e))
+        })
+    }
+
+    /// Owner, group, mode and access list of a unix socket.
+    fn give_access(&self, path: &Path) -> Result<(), String> {
+        let access = Access {
+            uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),
+            gid: self.access.gid,
+            mode: self.mode,
+            acl_users: &self.access.acl_users,
+            acl_groups: &self.access.acl_groups,
+        };
+        socket_file::set_access(path, &access).map_err(|e| {
+            format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
+        })
+    }
+}
+
+/// The system's reason as php-fpm words it: `No such file or directory (2)`.
+pub(super) fn reason(e: &io::Error) -> String {
     e.raw_os_error()
         .map_or_else(|| e.to_string(), |code| format!("{} ({code})", nix::errno::Errno::from_raw(code).desc()))
 }
 
+fn cannot_bind(name: &str, e: &io::Error) -> String {
+    format!("unable to bind listening socket for address '{name}': {}", reason(e))
+}
+
+fn is_path(name: &str) -> bool {
+    name.starts_with('/')
+}
+
 fn unlink_socket(name: &str) {
-    if name.starts_with('/') && fs::symlink_metadata(name).is_ok_and(|m| m.file_type().is_socket()) {
+    if is_path(name) && fs::symlink_metadata(name).is_ok_and(|m| m.file_type().is_socket()) {
         let _ = fs::remove_file(name);
     }
 }
 
-/// Host names are resolved when the socket is opened; a port alone means all addresses, v6 first.
-fn resolved(spec: &str, addrs: &[SocketAddr]) -> Result<Vec<SocketAddr>, String> {
-    if !addrs.is_empty() {
-        return Ok(addrs.to_vec());
-    }
-    config::resolve(spec)
-}
-
 /// The first of several addresses that can be bound: those of a host name, or of a port alone (all addresses, v6 first).
-fn open_first(addrs: &[SocketAddr], pool: &Pool) -> io::Result<OwnedFd> {
+fn open_first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<OwnedFd, String> {
     let mut refusal = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
     for (index, addr) in addrs.iter().enumerate() {
-        match bind_tcp(*addr, pool) {
-            Ok(fd) => return Ok(fd),
-            Err(e) => refusal = e,
-        }
-        if addr.ip() == std::net::Ipv6Addr::UNSPECIFIED && index + 1 < addrs.len() {
-            log::notice("Failed implicitly binding to ::, retrying with 0.0.0.0");
+        let others = addrs.get(index + 1..).unwrap_or_default();
+        let any = addr.ip() == std::net::Ipv6Addr::UNSPECIFIED && !spec.contains(':');
+        match bind_tcp(*addr, wish.backlog) {
+            Ok(fd) if any => return Ok(fd),
+            Ok(fd) => {
+                let host = spec.rsplit_once(':').map_or(spec, |(host, _)| host);
+                others.iter().for_each(|other| {
+                    log::warning(format!("Found multiple addresses for {host}, {} ignored", other.ip()));
+                });
+                return Ok(fd);
+            }
+            Err(_) if any && !others.is_empty() => {
+                log::notice("Failed implicitly binding to ::, retrying with 0.0.0.0");
+            }
+            Err(e) => {
+                if !others.is_empty() {
+                    log::error(cannot_bind(spec, &e));
+                }
+                refusal = e;
+            }
         }
     }
-    Err(refusal)
+    Err(cannot_bind(spec, &refusal))
 }
 
-fn bind_tcp(addr: SocketAddr, pool: &Pool) -> io::Result<OwnedFd> {
+fn bind_tcp(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
     let address = SockaddrStorage::from(addr);
     let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     // Accepted connections inherit it: answers leave at once.
     setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    bind_and_listen(fd, &address, pool)
+    bind(fd.as_raw_fd(), &address)?;
+    listen::listen(&fd, backlog)?;
+    Ok(fd)
 }
 
-fn open_unix(path: &Path, pool: &Pool) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path)?;
-    let probe = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    if connect(probe.as_raw_fd(), &address).is_ok() {
-        log::error(format!("Another FPM instance seems to already listen on {}", path.display()));
-        return Err(io::Error::from_raw_os_error(libc::EADDRINUSE));
+fn open_unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
+    let failed = |e: &io::Error| cannot_bind(&path.to_string_lossy(), e);
+    if is_served(path) {
+        return Err(format!("Another FPM instance seems to already listen on {}", path.display()));
     }
+    let fd = bind_unix(path).map_err(|e| failed(&e))?;
+    if let Err(line) = wish.give_access(path) {
+        unlink_socket(&path.to_string_lossy());
+        return Err(line);
+    }
+    listen::listen(&fd, wish.backlog).map_err(|e| failed(&e))?;
+    Ok(fd)
+}
+
+fn is_served(path: &Path) -> bool {
+    let probe = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let address = UnixAddr::new(path);
+    probe.and_then(|probe| connect(probe.as_raw_fd(), &address?)).is_ok()
+}
+
+/// Bound, but closed to all until its access is set.
+fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
     unlink_socket(&path.to_string_lossy());
     let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // Nobody may connect before owner and mode are set.
     let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
     let bound = bind(fd.as_raw_fd(), &address);
     nix::sys::stat::umask(old);
     bound?;
-    listen(&fd, backlog(pool))?;
     Ok(fd)
-}
-
-fn bind_and_listen(fd: OwnedFd, address: &dyn SockaddrLike, pool: &Pool) -> io::Result<OwnedFd> {
-    bind(fd.as_raw_fd(), address)?;
-    listen(&fd, backlog(pool))?;
-    Ok(fd)
-}
-
-fn backlog(pool: &Pool) -> Backlog {
-    Backlog::new(pool.listen_backlog).unwrap_or(Backlog::MAXCONN)
-}
-
-/// Owner, group and mode of a unix socket; again at each reload, so that a changed configuration takes effect.
-fn give_access(path: &Path, pool: &Pool) -> Result<(), String> {
-    let (access, warnings) = config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?;
-    warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-    let failed = |what: &str, e: &io::Error| {
-        format!("[pool {}] failed to {what} the socket '{}': {}", pool.name, path.display(), reason(e))
-    };
-    let mode = fs::Permissions::from_mode(pool.listen_mode);
-    fs::set_permissions(path, mode).map_err(|e| failed("chmod()", &e))?;
-    if access.uid.is_some() || access.gid.is_some() {
-        chown(path, access.uid, access.gid).map_err(|e| failed("chown()", &e))?;
-    }
-    crate::sys::acl::set(path, &access.acl_users, &access.acl_groups, pool.listen_mode)
-        .map_err(|e| failed("set the ACL of", &e))
 }

@@ -14,20 +14,32 @@ const MASK: u16 = 0x10;
 const OTHER: u16 = 0x20;
 const NOBODY_IN_PARTICULAR: u32 = u32::MAX;
 
-/// Lets these users and groups read and write beside whom `mode` admits. Nothing to do without any.
+/// Lets these users and groups read and write beside whom `mode` admits. Sets that mode, too.
 ///
 /// # Errors
 /// `EOPNOTSUPP` where the file system has no access lists.
 pub fn set(path: &Path, users: &[u32], groups: &[u32], mode: u32) -> io::Result<()> {
-    if users.is_empty() && groups.is_empty() {
-        return Ok(());
-    }
     let list = encode(users, groups, mode);
     let path = CString::new(path.as_os_str().as_bytes())?;
     let name = c"system.posix_acl_access";
     // SAFETY: two C strings and a buffer of the given length, all alive during the call.
     let done = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), list.as_ptr().cast(), list.len(), 0) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Takes an access list away.
+///
+/// # Errors
+/// Those of removexattr, but none where there is no list.
+pub fn remove(path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let name = c"system.posix_acl_access";
+    // SAFETY: two C strings that live during the call.
+    if unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if matches!(error.raw_os_error(), Some(libc::ENODATA | libc::EOPNOTSUPP)) { Ok(()) } else { Err(error) }
 }
 
 fn encode(users: &[u32], groups: &[u32], mode: u32) -> Vec<u8> {
@@ -67,6 +79,7 @@ mod tests {
             Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => {}
             other => other.unwrap(),
         }
-        set(&file, &[], &[], 0o660).unwrap();
+        remove(&file).unwrap();
+        remove(&file).unwrap();
     }
 }

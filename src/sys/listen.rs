@@ -1,11 +1,11 @@
-//! Listening sockets: accept, and who is at the other end.
+//! Listening sockets: their backlog, accept, and who is at the other end.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{SockFlag, SockaddrStorage, accept4, getpeername};
+use nix::sys::socket::{SockFlag, SockaddrStorage, accept4, getpeername, getsockname};
 
 /// Accepts one connection, blocking and close-on-exec, from a socket that doesn't block. `None`: none waits.
 ///
@@ -34,10 +34,33 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// The address at the other end of a TCP connection; none for a unix socket.
+/// Listens, or changes the backlog of a socket that does. The kernel cuts it to `net.core.somaxconn`; -1 is as much as
+/// that allows. (nix's `listen` takes less than the kernel may.)
+///
+/// # Errors
+/// `EADDRINUSE`, `EOPNOTSUPP`.
+pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
+    // SAFETY: an open descriptor and a number.
+    let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The address that a TCP socket is bound to; none for a unix socket.
 #[must_use]
-pub fn peer(connection: impl AsFd) -> Option<IpAddr> {
-    let address = getpeername::<SockaddrStorage>(connection.as_fd().as_raw_fd()).ok()?;
-    let v4 = address.as_sockaddr_in().map(|a| IpAddr::V4(a.ip()));
-    v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
+pub fn local(socket: &OwnedFd) -> Option<SocketAddr> {
+    inet(&getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?)
+}
+
+/// The address at the other end of a TCP connection; none for a unix socket.
+///
+/// # Errors
+/// `ENOTCONN`: it has gone.
+pub fn peer(connection: impl AsFd) -> io::Result<Option<IpAddr>> {
+    let address = getpeername::<SockaddrStorage>(connection.as_fd().as_raw_fd())?;
+    Ok(inet(&address).map(|address| address.ip()))
+}
+
+fn inet(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())))
 }

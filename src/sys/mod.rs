@@ -14,4 +14,5 @@ pub mod process;
 pub mod shared;
 pub mod signal;
 pub mod socket;
+pub mod socket_file;
 pub mod title;

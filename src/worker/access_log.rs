@@ -78,7 +78,7 @@ impl AccessLog {
 
     /// Asked at once: later the client may have gone.
     pub(super) fn attached(&mut self, connection: BorrowedFd<'_>) {
-        self.remote = if self.wants_remote { listen::peer(connection) } else { None };
+        self.remote = if self.wants_remote { listen::peer(connection).ok().flatten() } else { None };
     }
 
     pub(super) fn begin(&mut self) {

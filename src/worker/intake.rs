@@ -3,13 +3,15 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::allow::Allowed;
 use super::links::{self, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
 use crate::log;
-use crate::sys::listen;
+use crate::scoreboard::Slot;
+use crate::sys::{clock, listen};
 
 /// After an accept that failed for want of resources.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -23,6 +25,7 @@ pub struct Intake {
     listeners: Vec<OwnedFd>,
     allowed: Allowed,
     links: Links,
+    slot: Rc<Slot>,
     turn: usize,
     eager: bool,
 }
@@ -30,8 +33,8 @@ pub struct Intake {
 impl Intake {
     /// Over the pool's sockets and queues.
     #[must_use]
-    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Links) -> Self {
-        Self { listeners, allowed, links, turn: 0, eager: false }
+    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Links, slot: Rc<Slot>) -> Self {
+        Self { listeners, allowed, links, slot, turn: 0, eager: false }
     }
 
     /// The listening sockets.
@@ -98,15 +101,24 @@ impl Intake {
                 return None;
             }
         };
-        if !self.allowed.is_everybody() {
-            match listen::peer(&fd) {
-                Some(peer) if !self.allowed.admits(peer) => {
-                    log::error(format!("Connection disallowed: IP address '{peer}' has been dropped."));
-                    return None;
-                }
-                _ => {}
-            }
+        self.lets_in(&fd).then_some((fd, Kind::Fresh))
+    }
+
+    fn lets_in(&self, connection: &OwnedFd) -> bool {
+        if self.allowed.is_everybody() {
+            return true;
         }
-        Some((fd, Kind::Fresh))
+        match listen::peer(connection) {
+            Ok(Some(peer)) if !self.allowed.admits(peer) => {
+                if let Some(others) = self.slot.totals().refuse(clock::now()) {
+                    let more = if others == 0 { String::new() } else { format!(" {others} more since the last one.") };
+                    log::error(format!("Connection disallowed: IP address '{peer}' has been dropped.{more}"));
+                }
+                false
+            }
+            Ok(_) => true,
+            // It has gone already.
+            Err(_) => false,
+        }
     }
 }

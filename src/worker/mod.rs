@@ -65,24 +65,26 @@ pub struct Seed {
 
 /// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
 const EXIT_SOFTWARE: i32 = 70;
+/// Characters of a reason that are told to the supervisor.
+const LONGEST_REASON: usize = 2000;
 
 /// A worker's whole life; returns its exit status.
-pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
+pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let setup = setup::Setup {
         pool: &seed.pool,
         identity: seed.identity.as_ref(),
         environment: &seed.environment,
-        output: seed.output,
+        output: seed.output.take(),
         nofile: seed.nofile,
         parent: seed.parent,
     };
-    if let Err(e) = setup.apply() {
-        log::error(e.to_string());
-        return EXIT_SOFTWARE;
-    }
+    let set_up = setup.apply().map_err(|e| e.to_string());
     drop(setup);
-    if let Err(e) = engine.enter_pool(&seed.pool) {
-        log::error(format!("[pool {}] {e}", seed.pool.name));
+    let set_up =
+        set_up.and_then(|()| engine.enter_pool(&seed.pool).map_err(|e| format!("[pool {}] {e}", seed.pool.name)));
+    if let Err(reason) = set_up {
+        // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
+        seed.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
         return EXIT_SOFTWARE;
     }
     let slot = Rc::new(seed.slot);
@@ -97,7 +99,7 @@ pub fn run(seed: Seed, engine: &mut impl Engine) -> i32 {
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress));
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
     wrong.into_iter().for_each(log::error);
-    let intake = intake::Intake::new(seed.listeners, allowed, seed.links);
+    let intake = intake::Intake::new(seed.listeners, allowed, seed.links, Rc::clone(&slot));
     let ways = (control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)
         .and_then(|mut serve_loop| serve_loop.run());

@@ -101,7 +101,9 @@ impl Zygote {
             Token::Park(pool) => self.take_queued(pool, |p| p.park.1.as_fd(), TURN),
             Token::Queue(pool) => self.take_queued(pool, |p| p.queue.1.as_fd(), TURN),
             Token::Link(pool) => self.take_links(pool),
-            Token::Worker(pid) => self.hear_worker(pid),
+            Token::Worker(pid) => {
+                i32::try_from(pid).map(|pid| self.hear_worker(pid)).unwrap_or_default();
+            }
             Token::Parked(number) => self.parking.stirred(&self.epoll, number, self.pools.as_slice()),
         }
         None
@@ -178,6 +180,8 @@ impl Zygote {
 
     fn bury(&mut self) {
         while let Some((pid, exit)) = process::reap() {
+            // What it said last stands before its end.
+            while self.hear_worker(pid.as_raw()) {}
             let Some(child) = self.children.remove(pid) else { continue };
             if let Some(channel) = &child.channel {
                 let _ = self.epoll.delete(channel);
@@ -189,17 +193,22 @@ impl Zygote {
         }
     }
 
-    fn hear_worker(&mut self, pid: u32) {
-        let Some(child) = i32::try_from(pid).ok().and_then(|pid| self.children.get_mut(pid)) else { return };
+    /// Passes one message of a worker on. False: there was none.
+    fn hear_worker(&mut self, pid: i32) -> bool {
+        let Some(child) = self.children.get_mut(pid) else { return false };
         let (pool, slot) = (child.pool, child.slot);
-        let Some(channel) = &mut child.channel else { return };
+        let Some(channel) = &mut child.channel else { return false };
         match channel.receive() {
-            Incoming::Message(says, _) => self.report(&ToSupervisor::Worker { pool, slot, says }),
+            Incoming::Message(says, _) => {
+                self.report(&ToSupervisor::Worker { pool, slot, says });
+                return true;
+            }
             Incoming::Nothing => {}
             Incoming::Gone => {
                 let _ = self.epoll.delete(&*channel);
                 child.channel = None;
             }
         }
+        false
     }
 }

@@ -168,9 +168,43 @@ fn text(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// Of `access.format`: good ones, ones that want or refuse what stands in braces, and pieces.
+const FORMAT_PARTS: &[&str] = &[
+    "%R",
+    "%t",
+    "%{%Y}T",
+    "%{milliseconds}d",
+    "%{MILI}d",
+    "%d",
+    "%{x}d",
+    "%{kilo}M",
+    "%{user}C",
+    "%C",
+    "%e",
+    "%{A}e",
+    "%{X-Y}o",
+    "%o",
+    "%f",
+    "%{f}f",
+    "%%",
+    "%",
+    "%z",
+    "{",
+    "}",
+    "%{",
+    "%{}m",
+    "x ",
+    "%{a}{b}e",
+    "%l %m %n %p %P %q %Q %r %s %u",
+];
+
 fn pool_line(random: &mut Random) -> String {
     let blank = random.of(&["", " ", "\t", "  "]);
     let after = random.of(&["", "", " ", " ; c"]);
+    if random.below(12) == 0 {
+        let parts: String = (0..=random.below(4)).map(|_| random.of(FORMAT_PARTS)).collect();
+        return format!("access.log = log/x\naccess.format{blank}={blank}'{parts}'{after}");
+    }
     if random.below(3) == 0 {
         let (list, key, value) = (random.of(LISTS), random.of(KEYS), random.of(VALUES));
         return format!("{list}[{key}]{blank}={blank}{value}{after}");

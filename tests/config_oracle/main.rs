@@ -10,7 +10,9 @@ mod generate;
 mod stock;
 
 use std::env;
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cgi_fpm::config::{self, LoadOptions, LogLevel, Message, Messages};
 
@@ -40,25 +42,35 @@ fn agrees_with_stock_php_fpm() {
     let generated = number("CGI_FPM_GENERATED").unwrap_or(300);
     let generated = usize::try_from(generated).unwrap();
     cases.extend(generate::cases(generated, number("CGI_FPM_SEED").unwrap_or(0)));
-    let (mut accepted, mut different) = (0, 0);
-    for case in &cases {
-        let place = tempfile::tempdir().unwrap();
-        corpus::furnish(place.path());
-        let file = place.path().join("php-fpm.conf");
-        std::fs::write(&file, case.conf.replace("{{DIR}}", place.path().to_str().unwrap())).unwrap();
-        let prefix = case.prefixed.then_some(place.path());
-        let theirs = stock.test(&file, prefix);
-        let ours = ours(&file, prefix, &stock);
-        accepted += usize::from(theirs.accepted);
-        if !theirs.same(&ours, &case.conf) {
-            different += 1;
-            if different <= 20 {
-                eprintln!("=== {}\n{}\n--- stock\n{theirs}\n--- ours\n{ours}", case.name, case.conf);
-            }
+    let (accepted, different) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    std::thread::scope(|scope| {
+        for part in cases.chunks(cases.len().div_ceil(threads)) {
+            let (stock, accepted, different) = (&stock, &accepted, &different);
+            scope.spawn(move || {
+                for case in part {
+                    let (theirs, ours) = both(case, stock);
+                    accepted.fetch_add(usize::from(theirs.accepted), Ordering::Relaxed);
+                    if !theirs.same(&ours, &case.conf) && different.fetch_add(1, Ordering::Relaxed) < 20 {
+                        eprintln!("=== {}\n{}\n--- stock\n{theirs}\n--- ours\n{ours}", case.name, case.conf);
+                    }
+                }
+            });
         }
-    }
+    });
+    let (accepted, different) = (accepted.into_inner(), different.into_inner());
     eprintln!("{} configurations, {accepted} accepted by stock, {different} different", cases.len());
     assert_eq!(different, 0);
+}
+
+/// What stock makes of a configuration, and what we do.
+fn both(case: &Case, stock: &Stock) -> (Outcome, Outcome) {
+    let place = tempfile::tempdir().unwrap();
+    corpus::furnish(place.path());
+    let file = place.path().join("php-fpm.conf");
+    std::fs::write(&file, case.conf.replace("{{DIR}}", place.path().to_str().unwrap())).unwrap();
+    let prefix = case.prefixed.then_some(place.path());
+    (stock.test(&file, prefix), ours(&file, prefix, stock))
 }
 
 #[test]

@@ -24,9 +24,12 @@ impl Outcome {
         if self.accepted != ours.accepted {
             return false;
         }
-        // Before PHP 8.3 a `]` outside of brackets is part of a name, which is then unknown or without value.
-        let bracket = ours.lines.iter().any(|line| line.contains("unexpected ']'"));
-        (bracket && !ours.accepted) || self.comparable(conf) == ours.comparable(conf)
+        // Before PHP 8.3 a `]` outside of brackets is part of a name, which is then unknown or without value; behind
+        // `${`, too.
+        let bracket = ours.lines.iter().any(|line| line.contains("unexpected ']'")) || conf.contains("${]");
+        // Of an access.format with an open brace stock reads on behind the end, and complains of what it finds there.
+        let brace = ours.lines.iter().any(|line| line.contains("missing closing embrace"));
+        ((bracket || brace) && !ours.accepted) || self.comparable(conf) == ours.comparable(conf)
     }
 
     fn comparable(&self, conf: &str) -> Vec<String> {

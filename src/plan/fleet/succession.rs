@@ -8,7 +8,7 @@ use crate::sys::clock::Millis;
 
 /// A reload is not reported before this unless nobody of the old generation accepts any more.
 const SETTLE_LIMIT: u64 = 1_000;
-/// Workers in a row that die before they serve: the new generation is given up.
+/// Workers in a row that die before they serve: the new generation is given up, or the first start.
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
@@ -40,6 +40,7 @@ impl Fleet {
             return;
         };
         match self.generations[index].phase {
+            Phase::Starting if index == 0 && self.has_early_deaths(index) => out.push(Action::StartFailed),
             Phase::Starting if self.hopeless(index, now) => self.abandon(index, now, out),
             Phase::Starting if self.stands(index) => self.take_over(index, now, out),
             _ => {}
@@ -63,9 +64,12 @@ impl Fleet {
     fn hopeless(&self, index: usize, now: Millis) -> bool {
         let generation = &self.generations[index];
         let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
-        let failed =
-            generation.groups.iter().any(|g| g.failures > 0 || g.pools.iter().any(|p| p.failures >= EARLY_DEATHS));
+        let failed = generation.groups.iter().any(|g| g.failures > 0) || self.has_early_deaths(index);
         has_fallback && (failed || now.since(generation.since) >= super::stop::START_LIMIT)
+    }
+
+    fn has_early_deaths(&self, index: usize) -> bool {
+        self.generations[index].pools().any(|p| p.failures >= EARLY_DEATHS)
     }
 
     fn take_over(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {

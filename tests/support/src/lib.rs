@@ -10,6 +10,7 @@ pub mod guard;
 pub mod http;
 pub mod load;
 pub mod log;
+pub mod netns;
 pub mod nginx;
 pub mod process;
 pub mod sandbox;

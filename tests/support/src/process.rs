@@ -24,6 +24,7 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+    terminal: i32,
     started: u64,
 }
 
@@ -59,6 +60,12 @@ impl Process {
     #[must_use]
     pub fn parent(self) -> i32 {
         stat(self.pid).map_or(0, |stat| stat.parent)
+    }
+
+    /// The number of its controlling terminal; 0: none.
+    #[must_use]
+    pub fn terminal(self) -> i32 {
+        stat(self.pid).map_or(0, |stat| stat.terminal)
     }
 
     /// Its living children.
@@ -150,6 +157,7 @@ fn stat(pid: i32) -> Option<Stat> {
         state: words.first()?.chars().next()?,
         parent: words.get(1)?.parse().ok()?,
         group: words.get(2)?.parse().ok()?,
+        terminal: words.get(4)?.parse().ok()?,
         started: words.get(19)?.parse().ok()?,
     })
 }

@@ -1,0 +1,49 @@
+//! A network of a test's own: the test runs itself once more inside a fresh network and mount namespace.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use crate::sandbox::Sandbox;
+use crate::target::{as_root, say};
+use crate::{Outcome, ensure};
+
+const INSIDE: &str = "CGI_FPM_TEST_INSIDE";
+
+/// Set up in the namespace: loopback with further addresses, and a hosts file.
+const PREPARE: &str = r#"set -e
+ip link set lo up
+for address in $ADDRESSES; do ip address add "$address" dev lo nodad 2>/dev/null || ip address add "$address" dev lo; done
+mount --bind "$HOSTS" /etc/hosts
+exec "$@""#;
+
+/// Whether this is the run inside. Otherwise the test of that name is run inside, with these addresses on its loopback
+/// device (`127.0.0.0/8` and `::1` are there) and these lines in `/etc/hosts`; its failure is the error.
+///
+/// # Errors
+/// The run inside has failed.
+pub fn inside(test: &str, addresses: &[&str], hosts: &str) -> Outcome<bool> {
+    if std::env::var(INSIDE).as_deref() == Ok(test) {
+        return Ok(true);
+    }
+    if !as_root() || !can_unshare() {
+        say(&format!("skipped {test}: needs root and namespaces"));
+        return Ok(false);
+    }
+    let sandbox = Sandbox::new()?;
+    sandbox.put("hosts", hosts)?;
+    let name = test.rsplit_once("::").map_or(test, |(_, name)| name);
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "sh", "-c", PREPARE, "sh"]).arg(std::env::current_exe()?);
+    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]).process_group(0);
+    command.env(INSIDE, test).env("ADDRESSES", addresses.join(" ")).env("HOSTS", sandbox.file("hosts"));
+    let output = command.stdin(Stdio::null()).output()?;
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    ensure!(output.status.success() && text.contains("1 passed"), "inside of its namespace:\n{text}");
+    Ok(false)
+}
+
+fn can_unshare() -> bool {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--mount", "sh", "-c", "ip link set lo up"]).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
