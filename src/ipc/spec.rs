@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pool;
 use crate::engine::EngineOptions;
+use crate::log::Level;
 use crate::sys::ids::Identity;
 
 /// A zygote's life in one value. Nothing is read from the configuration file again: a generation is a snapshot.
@@ -21,6 +22,8 @@ pub struct ZygoteSpec {
     pub control_fd: i32,
     /// Readable from the moment its generation drains.
     pub drain_fd: i32,
+    /// `log_level`.
+    pub log_level: Level,
     /// The error log.
     pub log_fd: Option<i32>,
     /// Its pools.

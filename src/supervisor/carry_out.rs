@@ -58,6 +58,7 @@ impl Supervisor {
         let log_fd = log::descriptor();
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
+        spec.log_level = self.config.global.log_level;
         spec.control_fd = theirs.as_raw_fd();
         spec.reopened = self.reopened;
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);

@@ -12,6 +12,7 @@ use super::resolve;
 use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::log;
 use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool};
 use crate::scoreboard::{self, Scoreboard};
 use crate::sys::ids::Identity;
@@ -96,6 +97,7 @@ impl Runtime {
                 engine: engine.clone(),
                 control_fd: -1,
                 drain_fd,
+                log_level: log::Level::Notice,
                 log_fd: None,
                 pools: specs,
                 reopened: 0,

@@ -34,6 +34,7 @@ const EXIT_SOFTWARE: i32 = 70;
 /// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
 pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
+    log::set_level(spec.log_level);
     let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
     let keep = adopt::capabilities_to_keep(&spec);
     let mut zygote = match adopt::adopt(spec) {
