@@ -63,7 +63,7 @@ pub enum ToSupervisor {
     Ready,
     /// PHP can't be started; the reason.
     Failed(String),
-    /// Connections wait at an ondemand pool, and none of its workers sleeps.
+    /// Connections wait at a pool that scales, and none of its workers sleeps.
     Demand {
         /// Index of the pool.
         pool: usize,

@@ -43,13 +43,16 @@ pub struct Count {
 pub struct Scaling {
     /// Workers that may be made at the next look.
     rate: u32,
+    /// Workers made for connections that waited, since the last look.
+    #[serde(default)]
+    made: u32,
     /// It was said that `pm.max_children` is reached, and no worker was made since.
     said: bool,
 }
 
 impl Default for Scaling {
     fn default() -> Self {
-        Self { rate: 1, said: false }
+        Self { rate: 1, made: 0, said: false }
     }
 }
 
@@ -73,6 +76,7 @@ impl Scaling {
     /// The look at a dynamic pool that is due every second: fewer idle than `min` make it grow, at a rate that doubles
     /// from second to second; of those above `max`, half go at once, so that what was needed a second ago isn't all gone in the next.
     pub fn dynamic(&mut self, spare: Spare, at: Count) -> Step {
+        self.made = 0;
         if at.idle > spare.max {
             self.rate = 1;
             return Step::Shrink((at.idle - spare.max).div_ceil(2));
@@ -90,6 +94,16 @@ impl Scaling {
         self.said = false;
         self.rate = self.rate.saturating_mul(2).min(spare.max_rate).max(1);
         Step::Grow(more, busy)
+    }
+
+    /// That many connections wait for a worker of a dynamic pool. php-fpm would let them wait for the next look; here as many
+    /// as `max_rate` between two looks are made at once.
+    pub fn dynamic_demand(&mut self, spare: Spare, waiting: u32, at: Count) -> Step {
+        let step = self.ondemand(waiting, at);
+        let Step::Grow(more, _) = step else { return step };
+        let more = more.min(spare.max_rate.saturating_sub(self.made));
+        self.made += more;
+        if more == 0 { Step::Stay } else { Step::Grow(more, None) }
     }
 
     /// That many connections wait for a worker of an ondemand pool.
@@ -132,7 +146,7 @@ mod tests {
 
     #[test]
     fn it_makes_no_more_than_are_missing_or_may_be() {
-        let mut scaling = Scaling { rate: 32, said: false };
+        let mut scaling = Scaling { rate: 32, ..Scaling::default() };
         assert_eq!(scaling.dynamic(SPARE, count(15, 60)), Step::Grow(5, Some(32)));
         assert_eq!(scaling.dynamic(SPARE, count(0, 97)), Step::Grow(3, Some(32)));
     }
@@ -148,7 +162,7 @@ mod tests {
 
     #[test]
     fn those_above_the_most_go_by_halves() {
-        let mut scaling = Scaling { rate: 16, said: false };
+        let mut scaling = Scaling { rate: 16, ..Scaling::default() };
         let mut idle = 200;
         let mut looks = 0;
         while let Step::Shrink(n) = scaling.dynamic(SPARE, Count { idle, total: idle, size: 300 }) {
@@ -157,6 +171,17 @@ mod tests {
         }
         assert_eq!((idle, looks), (30, 8));
         assert_eq!(scaling.rate, 1);
+    }
+
+    #[test]
+    fn between_two_looks_those_who_wait_get_their_workers_up_to_the_rate() {
+        let mut scaling = Scaling::default();
+        assert_eq!(scaling.dynamic_demand(SPARE, 5, count(2, 10)), Step::Grow(3, None));
+        assert_eq!(scaling.dynamic_demand(SPARE, 60, count(0, 13)), Step::Grow(29, None));
+        assert_eq!(scaling.dynamic_demand(SPARE, 60, count(0, 42)), Step::Stay);
+        assert_eq!(scaling.dynamic(SPARE, count(25, 42)), Step::Stay);
+        assert_eq!(scaling.dynamic_demand(SPARE, 60, count(0, 95)), Step::Grow(5, None));
+        assert_eq!(scaling.dynamic_demand(SPARE, 60, count(0, 100)), Step::Full(true));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Ondemand pools: noticing that a connection waits and that none of the pool's workers sleeps.
+//! Pools that scale: noticing that a connection waits and that none of the pool's workers sleeps.
 //!
 //! The zygote waits for the pool's listening sockets and its hand-over queue as the last in line (EPOLLEXCLUSIVE wakes in the
 //! order of registration), so it is woken only for what no sleeping worker takes. It says so, and looks again a moment later.
@@ -21,11 +21,13 @@ use crate::worker::links;
 const SOONEST: u64 = 5;
 const LATEST: u64 = 100;
 
-/// An ondemand pool's watch.
+/// The watch of a pool that scales.
 #[derive(Debug)]
 pub(super) struct Demand {
     /// In the epoll set.
     watched: bool,
+    /// What waits for a moment only is no reason for a worker that stays.
+    patient: bool,
     /// When to watch again.
     again: Option<Millis>,
     pause: u64,
@@ -34,8 +36,9 @@ pub(super) struct Demand {
 
 impl Demand {
     pub(super) fn of(manager: ProcessManager) -> Option<Self> {
-        let idle = Self { watched: false, again: None, pause: SOONEST, last: Millis(0) };
-        (manager == ProcessManager::Ondemand).then_some(idle)
+        let patient = manager == ProcessManager::Dynamic;
+        let idle = Self { watched: false, patient, again: None, pause: SOONEST, last: Millis(0) };
+        (manager != ProcessManager::Static).then_some(idle)
     }
 }
 
@@ -99,16 +102,18 @@ impl Zygote {
         if self.draining {
             return;
         }
-        let waiting = self.waiting(index);
+        let Some(demand) = &mut self.pools[index].demand else { return };
+        let calm = now.since(demand.last) > 2 * LATEST;
+        demand.pause = if calm { SOONEST } else { (demand.pause * 2).min(LATEST) };
+        demand.last = now;
+        demand.again = Some(now.plus(demand.pause));
+        let urgent = !(calm && demand.patient);
         if self.has_idle(index) {
             links::send_look(&self.pools[index].queue.0);
         }
-        self.report(&ToSupervisor::Demand { pool: index, waiting });
-        if let Some(demand) = &mut self.pools[index].demand {
-            let calm = now.since(demand.last) > 2 * LATEST;
-            demand.pause = if calm { SOONEST } else { (demand.pause * 2).min(LATEST) };
-            demand.last = now;
-            demand.again = Some(now.plus(demand.pause));
+        if urgent {
+            let waiting = self.waiting(index);
+            self.report(&ToSupervisor::Demand { pool: index, waiting });
         }
     }
 

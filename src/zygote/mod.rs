@@ -94,7 +94,7 @@ struct Pool {
     successor: Option<OwnedFd>,
     /// From predecessors that drain.
     links: Vec<OwnedFd>,
-    /// Where workers are made on demand.
+    /// Where the number of workers follows the load.
     demand: Option<demand::Demand>,
 }
 

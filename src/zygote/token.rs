@@ -12,7 +12,7 @@ pub(super) enum Token {
     Park(u32),
     /// The hand-over queue of that pool, once its workers take nothing more.
     Queue(u32),
-    /// What tells that an ondemand pool needs another worker.
+    /// What tells that a pool needs another worker.
     Demand(u32),
     /// Links from predecessors of that pool.
     Link(u32),

@@ -50,7 +50,7 @@ pub enum Event {
     Left(WorkerKey),
     /// A worker's process has ended.
     Exited(WorkerKey, Exit),
-    /// So many connections wait for workers of an ondemand pool, and none of them sleeps.
+    /// So many connections wait for workers of a pool that scales, and none of them sleeps.
     Demand(PoolKey, u32),
     /// A connection waits for a group that is asleep.
     Knock(ZygoteKey),

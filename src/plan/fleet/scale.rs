@@ -74,11 +74,16 @@ impl Fleet {
             return;
         }
         let Some(pool) = self.pool_mut(key.worker(0)) else { return };
-        if matches!(pool.policy, Policy::Ondemand(_)) {
-            let count = pool.count(key, view);
-            let step = pool.scaling.ondemand(waiting, count);
-            pool.take(step, Millis(0), key, view, out);
+        if pool.failures > 0 && pool.staying() > 0 {
+            return;
         }
+        let count = pool.count(key, view);
+        let step = match pool.policy {
+            Policy::Static => Step::Stay,
+            Policy::Dynamic(spare) => pool.scaling.dynamic_demand(spare, waiting, count),
+            Policy::Ondemand(_) => pool.scaling.ondemand(waiting, count),
+        };
+        pool.take(step, Millis(0), key, view, out);
     }
 }
 
