@@ -205,8 +205,10 @@ impl Zygote {
                 let _ = self.epoll.delete(channel);
             }
             let Child { pool, slot, .. } = child;
-            // It may have been woken for a connection that nobody then looks for.
-            links::send_look(&self.pools[pool].queue.0);
+            // It may have been woken for a connection that nobody then looks for. Where this zygote watches, it looks itself.
+            if self.pools[pool].demand.is_none() || self.draining {
+                links::send_look(&self.pools[pool].queue.0);
+            }
             self.report(&ToSupervisor::Exited { pool, slot, pid: pid.as_raw(), exit });
             self.watch_again(pool);
         }
