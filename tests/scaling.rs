@@ -117,6 +117,7 @@ fn ondemand_comes_and_goes() -> Outcome {
     let _turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(8, 1))?;
     // The kit has connected once, to see that it can.
+    server.await_workers(1, ms(2000))?;
     server.await_workers(0, ms(6000))?;
     hello(&server)?;
     ensure!(server.workers().len() == 1, "{} workers for one request", server.workers().len());
@@ -162,6 +163,7 @@ fn reload_asleep() -> Outcome {
     let Some(target) = Target::find_ours("scaling::reload_asleep") else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s"))?;
+    server.await_workers(1, ms(2000))?;
     wait_until("the group sleeps", ms(8000), || server.supervisor.children().is_empty())?;
     for _ in 0..3 {
         server.reload()?;

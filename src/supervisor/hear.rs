@@ -37,7 +37,10 @@ impl Supervisor {
             ToSupervisor::Failed(reason) => {
                 log::error(format!("[group {}] PHP could not be started: {reason}", self.group_name(key)));
             }
-            ToSupervisor::Demand { pool, waiting } => self.feed(Event::Demand(key.of_pool(pool), waiting)),
+            ToSupervisor::Demand { pool, waiting } => {
+                log::debug(format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
+                self.feed(Event::Demand(key.of_pool(pool), waiting));
+            }
             ToSupervisor::Stays => self.feed(Event::Stays(key)),
             ToSupervisor::Forked { pool, slot, pid } => self.worker_forked(key.worker(pool, slot), pid),
             ToSupervisor::ForkFailed { pool, slot, errno } => {

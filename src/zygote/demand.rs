@@ -71,12 +71,12 @@ impl Pool {
             demand.again = None;
         }
     }
+}
 
-    /// The hand-over queue holds something.
-    fn has_handed_over(&self) -> bool {
-        let mut fds = [PollFd::new(self.queue.1.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
-    }
+/// A connection waits there.
+fn is_knocked_at(listener: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 impl Zygote {
@@ -111,18 +111,22 @@ impl Zygote {
         if self.has_idle(index) {
             links::send_look(&self.pools[index].queue.0);
         }
-        if urgent {
-            let waiting = self.waiting(index);
+        let waiting = self.waiting(index);
+        if urgent && waiting > 0 {
             self.report(&ToSupervisor::Demand { pool: index, waiting });
         }
     }
 
-    /// How many connections wait: one at least, or there were no event.
+    /// How many connections wait. Of those that were handed over, one tells of all.
     fn waiting(&mut self, index: usize) -> u32 {
         let pool = &self.pools[index];
-        let queues = pool.listeners.iter().filter_map(|l| self.inspector.backlog(l)).map(|q| q.waiting);
-        let waiting = queues.fold(0_u32, u32::saturating_add);
-        waiting.saturating_add(u32::from(pool.has_handed_over())).max(1)
+        let mut waiting = u32::from(links::holds_connection(&pool.queue.1));
+        for listener in &pool.listeners {
+            let queue = self.inspector.backlog(listener).map(|q| q.waiting);
+            let queue = queue.unwrap_or_else(|| u32::from(is_knocked_at(listener)));
+            waiting = waiting.saturating_add(queue);
+        }
+        waiting
     }
 
     fn has_idle(&self, index: usize) -> bool {

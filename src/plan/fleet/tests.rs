@@ -67,7 +67,7 @@ impl Stage {
                 _ => vec![],
             };
             for event in events {
-                let next = self.fleet.handle(self.now, event, &Sight(|k| stuck(k)));
+                let next = self.fleet.handle(self.now, event, &Sight(stuck));
                 self.carry_out(next, stuck);
             }
         }
