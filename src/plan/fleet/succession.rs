@@ -91,6 +91,8 @@ impl Fleet {
                 out.push(Action::Drain(older.id));
             }
         }
+        // Before `Ready`, which closes sockets that are no longer named.
+        self.watch_sleepers(now, out);
     }
 
     /// Dynamic pools come to the size that they have had, as their former workers leave; then the load decides.
