@@ -182,7 +182,7 @@ fn process_max_holds_for_all_pools_together_and_is_said_once() {
 fn an_ondemand_group_sleeps_until_somebody_knocks() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;
-    assert_eq!(stage.log, [Action::Ready(GenerationId(1)), Action::Watch(zygote)]);
+    assert_eq!(stage.log, [Action::Watch(zygote), Action::Ready(GenerationId(1))]);
     assert_eq!(stage.fleet.deadline(stage.now), None);
     stage.event(Event::Knock(zygote));
     assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
