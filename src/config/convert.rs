@@ -44,6 +44,7 @@ pub(super) fn global(raw: &Raw) -> Global {
         systemd_interval: Duration::from_millis(count(values.integer(GlobalKey::SystemdInterval)).into()),
         systemd_watchdog: raw.systemd_watchdog,
         process_group: values.owned(GlobalKey::ProcessGroup),
+        group_idle_timeout: seconds(values.integer(GlobalKey::GroupIdleTimeout)),
     }
 }
 
@@ -57,6 +58,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         user: values.owned(Key::User),
         group: values.owned(Key::Group),
         process_group: values.owned(Key::ProcessGroup),
+        group_idle_timeout: optional_seconds(values.integer(Key::GroupIdleTimeout)),
         listen: listen::split(values.text(Key::Listen).unwrap_or_default()).into_iter().map(listen::address).collect(),
         listen_backlog: values.integer(Key::ListenBacklog),
         listen_owner: values.owned(Key::ListenOwner),
@@ -75,6 +77,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         pm_max_spawn_rate: count(values.integer(Key::PmMaxSpawnRate)),
         pm_process_idle_timeout: seconds(values.integer(Key::PmProcessIdleTimeout)),
         pm_max_requests: count(values.integer(Key::PmMaxRequests)).into(),
+        pm_max_memory: values.text(Key::PmMaxMemory).and_then(|text| values::bytes(text).ok()).unwrap_or(0),
         pm_status_path: values.owned(Key::PmStatusPath),
         pm_status_listen: values.owned(Key::PmStatusListen),
         ping_path: values.owned(Key::PingPath),
@@ -141,6 +144,11 @@ fn count(value: i32) -> u32 {
 
 fn seconds(value: i32) -> Duration {
     Duration::from_secs(count(value).into())
+}
+
+/// Negative: not given.
+fn optional_seconds(value: i32) -> Option<Duration> {
+    u64::try_from(value).ok().map(Duration::from_secs)
 }
 
 fn priority(value: i32) -> Option<i32> {

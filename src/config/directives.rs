@@ -23,6 +23,8 @@ pub enum Kind {
     Facility,
     /// A number of bytes or `unlimited`.
     CoreLimit,
+    /// A number of bytes with K, M or G; kept as text, unset by default.
+    Bytes,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
 }
@@ -97,6 +99,7 @@ directives! {
     EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
     SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
+    GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
 }
 
 directives! {
@@ -106,6 +109,7 @@ directives! {
     User "user" Kind::Text, Always, "User of the workers. Needed when started as root.";
     Group "group" Kind::Text, Always, "Group of the workers. Default: the user's.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "Pools with the same name here share a zygote and its opcode cache.";
+    GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(-1), WhenSet, "The same for this pool's zygote; the longest of its pools counts.";
     Listen "listen" Kind::Text, Always, "Address to listen on: ip:port, [ip6]:port, host:port, port, /unix/socket; several with commas.";
     ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system lets it be.";
     ListenAclUsers "listen.acl_users" Kind::Text, Always, "Users who may connect to the unix socket, by ACL; with commas.";
@@ -124,6 +128,7 @@ directives! {
     PmMaxSpawnRate "pm.max_spawn_rate" Kind::Integer(32), Always, "Most workers started at once (dynamic).";
     PmProcessIdleTimeout "pm.process_idle_timeout" Kind::PlainSeconds(10), Always, "How long a worker may be idle (ondemand).";
     PmMaxRequests "pm.max_requests" Kind::Integer(0), Always, "Requests after which a worker is replaced; 0: never.";
+    PmMaxMemory "pm.max_memory" Kind::Bytes, WhenSet, "Resident memory above which a worker is replaced behind its request, with K, M or G. Default: no limit.";
     PmStatusPath "pm.status_path" Kind::Text, Always, "URI of the status page.";
     PmStatusListen "pm.status_listen" Kind::Text, Always, "Address on which the status page is served apart from the requests.";
     PingPath "ping.path" Kind::Text, Always, "URI that is answered with ping.response.";

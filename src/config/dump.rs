@@ -51,12 +51,12 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
     let text = section.text_at(index);
     match directive.dumped {
         Dumped::Never => return None,
-        Dumped::WhenSet if text.is_none() => return None,
+        Dumped::WhenSet if text.is_none() && is_default(directive.kind, section.integer_at(index)) => return None,
         _ => {}
     }
     let number = section.integer_at(index);
     Some(match directive.kind {
-        Kind::Text => text.unwrap_or("undefined").to_owned(),
+        Kind::Text | Kind::Bytes => text.unwrap_or("undefined").to_owned(),
         Kind::Priority if number == NO_PRIORITY => "undefined".to_owned(),
         Kind::Integer(_) | Kind::Priority | Kind::PlainSeconds(_) | Kind::Facility | Kind::CoreLimit => {
             number.to_string()
@@ -67,6 +67,16 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
         Kind::LogLevel => level_name(section.log_level_at(index)).to_owned(),
         Kind::ProcessManager => manager_name(section.process_manager_at(index)).to_owned(),
     })
+}
+
+/// Whether a value that isn't a text is the one that stands when nothing is said.
+fn is_default(kind: Kind, number: i32) -> bool {
+    match kind {
+        Kind::Integer(default) | Kind::Seconds(default) | Kind::PlainSeconds(default) | Kind::Milliseconds(default) => {
+            number == default
+        }
+        _ => true,
+    }
 }
 
 fn level_name(level: Option<LogLevel>) -> &'static str {

@@ -44,6 +44,9 @@ pub struct Global {
     pub systemd_watchdog: bool,
     /// `process.group` in `[global]`: `shared` puts all pools into one zygote.
     pub process_group: Option<String>,
+    /// `process.group_idle_timeout` in `[global]`.
+    #[serde(default)]
+    pub group_idle_timeout: Duration,
 }
 
 /// RLIMIT_CORE.
@@ -123,6 +126,9 @@ pub struct Pool {
     pub group: Option<String>,
     /// `process.group`: pools of one name share a zygote.
     pub process_group: Option<String>,
+    /// `process.group_idle_timeout`, where the pool has its own.
+    #[serde(default)]
+    pub group_idle_timeout: Option<Duration>,
     pub listen: Vec<ListenAddr>,
     pub listen_backlog: i32,
     pub listen_owner: Option<String>,
@@ -144,6 +150,9 @@ pub struct Pool {
     pub pm_process_idle_timeout: Duration,
     /// 0: endless.
     pub pm_max_requests: u64,
+    /// In bytes; 0: no limit.
+    #[serde(default)]
+    pub pm_max_memory: u64,
     pub pm_status_path: Option<String>,
     pub pm_status_listen: Option<String>,
     pub ping_path: Option<String>,
@@ -194,6 +203,7 @@ impl Default for Global {
             systemd_interval: Duration::from_secs(10),
             systemd_watchdog: false,
             process_group: None,
+            group_idle_timeout: Duration::from_secs(3600),
         }
     }
 }

@@ -48,6 +48,18 @@ pub(crate) fn seconds(text: &str) -> Result<i32, &'static str> {
     Ok(atoi(number).wrapping_mul(unit))
 }
 
+/// A number of bytes, with `K`, `M` or `G` for 1024 of the lesser.
+pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
+    let (digits, unit) = match text.as_bytes().last() {
+        Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
+        Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
+        Some(b'G' | b'g') => (&text[..text.len() - 1], 1 << 30),
+        _ => (text, 1_u64),
+    };
+    let number = if is_number(digits) { digits.parse::<u64>().ok() } else { None };
+    number.and_then(|n| n.checked_mul(unit)).ok_or("is not a number of bytes (digits, then K, M, G or nothing)")
+}
+
 /// Yes or no. The scanner has turned bare words of any case into `1` and nothing.
 pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
     match text {
@@ -149,6 +161,17 @@ mod tests {
         assert_eq!((seconds("1h"), seconds("1d"), seconds("s"), seconds("x1")), (Ok(3600), Ok(86400), Ok(0), Ok(0)));
         assert_eq!(seconds(""), Err("invalid time value"));
         assert_eq!((seconds("5M"), seconds("5w")), (seconds("5x"), Err("unknown suffix used in time value")));
+    }
+
+    #[test]
+    fn bytes_have_one_unit() {
+        assert_eq!(
+            (bytes("5"), bytes("64K"), bytes("256M"), bytes("1g")),
+            (Ok(5), Ok(65536), Ok(256 << 20), Ok(1 << 30))
+        );
+        for wrong in ["", "M", "-1", "+1", "1.5G", "5MB", "99999999999G"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

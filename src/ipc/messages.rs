@@ -34,6 +34,13 @@ pub enum ToZygote {
         /// The signal's number.
         signal: i32,
     },
+    /// The worker in that slot is to take nothing new; the word in its slot says so already.
+    Retire {
+        /// Index of the pool.
+        pool: usize,
+        /// Its slot.
+        slot: u32,
+    },
     /// One descriptor: the log, opened anew.
     Log,
     /// One descriptor: that pool's access log, opened anew.
@@ -43,6 +50,8 @@ pub enum ToZygote {
         /// How many times logs have been opened anew.
         reopened: u64,
     },
+    /// Nobody needs it at the moment: it leaves, or says `Stays`.
+    Release,
     /// Nothing more is wanted: pass on what the links still hold and leave.
     Leave,
 }
@@ -54,6 +63,15 @@ pub enum ToSupervisor {
     Ready,
     /// PHP can't be started; the reason.
     Failed(String),
+    /// Connections wait at a pool that scales, and none of its workers sleeps.
+    Demand {
+        /// Index of the pool.
+        pool: usize,
+        /// How many.
+        waiting: u32,
+    },
+    /// It keeps connections, so it doesn't leave.
+    Stays,
     /// A worker exists.
     Forked {
         /// Index of the pool.
@@ -108,6 +126,8 @@ pub enum WorkerSays {
 /// Zygote to worker. The end of the channel is the end of the zygote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
+    /// Take nothing new, and leave.
+    Retire,
     /// One descriptor: the access log, opened anew.
     AccessLog {
         /// How many times logs have been opened anew.

@@ -2,4 +2,5 @@
 #![forbid(unsafe_code)]
 
 pub mod fleet;
+pub mod scaling;
 pub mod surge;

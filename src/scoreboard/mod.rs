@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sys::clock::Millis;
 use crate::sys::shared::{self, Words};
 use crate::worker::exchange::Stage;
 
@@ -105,6 +106,18 @@ impl Scoreboard {
     #[must_use]
     pub fn is_busy(&self, slot: u32) -> bool {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) > Stage::Idle as u64
+    }
+
+    /// Whether the worker of that slot waits for a request.
+    #[must_use]
+    pub fn is_idle(&self, slot: u32) -> bool {
+        self.word(slot, Word::Stage).load(Ordering::SeqCst) == Stage::Idle as u64
+    }
+
+    /// When the worker's stage became what it is, as the worker says, for those that are idle.
+    #[must_use]
+    pub fn since(&self, slot: u32) -> Millis {
+        Millis(self.read(slot, Word::Since) / 1000)
     }
 
     /// Clears a slot for its next worker, or behind its last.

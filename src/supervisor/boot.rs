@@ -183,7 +183,8 @@ impl Supervisor {
         let mut runtime =
             Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
-        let id = self.fleet.begin_generation(clock::now(), &runtime.plans());
+        let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
+        self.fleet.process_max = self.config.global.process_max;
         self.runtimes.insert(id, runtime);
         Ok(())
     }

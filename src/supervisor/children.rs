@@ -92,9 +92,12 @@ fn describe(exit: Exit) -> String {
 pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, ordered: bool) {
     let lived = clock::now().since(worker.since);
     let pid = worker.pid.unwrap_or(0);
+    let how = match exit {
+        Exit::Code(0) if worker.retired.is_some() => "has been killed by the process management".to_owned(),
+        _ => describe(exit),
+    };
     let text = format!(
-        "[pool {pool}] child {pid} {} after {}.{:06} seconds from start",
-        describe(exit),
+        "[pool {pool}] child {pid} {how} after {}.{:06} seconds from start",
         lived / 1000,
         (lived % 1000) * 1000
     );

@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::Supervisor;
 use super::poller::Source;
+use super::scaling::Eyes;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::sys::clock;
@@ -55,6 +56,7 @@ impl Supervisor {
                 }
             }
             Source::Zygote(key) => self.hear_zygote(key),
+            Source::Door(key) => self.feed(Event::Knock(key)),
             Source::Output(token) => self.relay_output(token),
         }
     }
@@ -84,12 +86,7 @@ impl Supervisor {
     pub(super) fn feed(&mut self, event: Event) {
         self.pending.push_back(event);
         while let Some(event) = self.pending.pop_front() {
-            let runtimes = &self.runtimes;
-            let busy = |key: crate::plan::fleet::WorkerKey| {
-                let group = runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-                group.and_then(|g| g.boards.get(key.pool)).is_some_and(|(_, board)| board.is_busy(key.slot))
-            };
-            let actions = self.fleet.handle(clock::now(), event, &busy);
+            let actions = self.fleet.handle(clock::now(), event, &Eyes(&self.runtimes));
             self.carry_out_all(actions);
         }
     }

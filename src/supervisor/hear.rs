@@ -37,6 +37,11 @@ impl Supervisor {
             ToSupervisor::Failed(reason) => {
                 log::error(format!("[group {}] PHP could not be started: {reason}", self.group_name(key)));
             }
+            ToSupervisor::Demand { pool, waiting } => {
+                log::debug(format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
+                self.feed(Event::Demand(key.of_pool(pool), waiting));
+            }
+            ToSupervisor::Stays => self.feed(Event::Stays(key)),
             ToSupervisor::Forked { pool, slot, pid } => self.worker_forked(key.worker(pool, slot), pid),
             ToSupervisor::ForkFailed { pool, slot, errno } => {
                 let worker = key.worker(pool, slot);
@@ -65,7 +70,7 @@ impl Supervisor {
                 *known = pid;
             }
         }
-        let replaces = self.fleet.pool(key).is_some_and(|p| p.complete);
+        let replaces = self.fleet.worker(key).is_some_and(|w| w.replaces);
         let text = format!("[pool {pool}] child {pid} started");
         if replaces {
             log::notice(text)
@@ -80,6 +85,7 @@ impl Supervisor {
             let draining = self.fleet.generation(key.generation).is_none_or(|g| g.phase == Phase::Draining);
             let ordered =
                 self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
+            let ordered = ordered || (worker.retired.is_some() && exit == process::Exit::Code(0));
             super::children::log_exit(&self.pool_name(key), worker, exit, ordered);
         }
         self.clear_slot(key);

@@ -19,6 +19,7 @@ mod reload;
 mod resolve;
 mod resume;
 mod runtime;
+mod scaling;
 mod sockets;
 mod state;
 mod totals;

@@ -23,6 +23,8 @@ pub enum Source {
     Signals,
     /// The channel to that zygote.
     Zygote(ZygoteKey),
+    /// A socket of that group, which has no zygote.
+    Door(ZygoteKey),
     /// The pipe with this token.
     Output(u64),
 }
@@ -62,6 +64,26 @@ impl Poller {
     /// `ENOMEM`, `ENOSPC`.
     pub fn add_output(&mut self, fd: impl AsFd) -> io::Result<u64> {
         self.add(fd, Source::Output)
+    }
+
+    /// Adds a listening socket of a group without a zygote: one event, then no more.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`; `EEXIST` where it is watched already.
+    pub fn add_door(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
+        self.last += 1;
+        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, self.last);
+        self.epoll.add(fd, event)?;
+        self.sources.insert(self.last, Source::Door(key));
+        Ok(())
+    }
+
+    /// Takes the group's listening sockets out.
+    pub fn remove_doors<F: AsFd>(&mut self, fds: impl Iterator<Item = F>, key: ZygoteKey) {
+        for fd in fds {
+            let _ = self.epoll.delete(fd);
+        }
+        self.sources.retain(|_, source| *source != Source::Door(key));
     }
 
     fn add(&mut self, fd: impl AsFd, source: impl FnOnce(u64) -> Source) -> io::Result<u64> {

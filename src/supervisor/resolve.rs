@@ -1,11 +1,13 @@
 //! From a configuration to what a generation is made of: identities, environments, sockets, groups.
 
+use super::boot::millis;
 use super::groups::{self, Grouping};
 use super::runtime::ResolvedPool;
 use super::sockets::Sockets;
 use super::totals::Book;
 use crate::config::{self, Config, Global, LoadOptions, Pool, ProcessManager};
 use crate::log;
+use crate::plan::scaling::{Policy, Spare};
 use crate::sys::ids::{self, Identity};
 
 /// Pools with everything looked up, and how they share zygotes.
@@ -52,17 +54,18 @@ fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
     variables
 }
 
-/// Most workers of a pool that would scale them by load, while all are started at once.
-const MOST_UNSCALED: u32 = 128;
-
-/// How many workers a pool has.
+/// How many workers a pool has, and what decides it.
 #[must_use]
-pub fn size(pool: &Pool) -> u32 {
+pub fn policy(pool: &Pool) -> Policy {
     match pool.pm {
-        // One that answers for another pool doesn't need more.
-        _ if pool.status_of.is_some() => 1,
-        ProcessManager::Static => pool.pm_max_children,
-        ProcessManager::Dynamic | ProcessManager::Ondemand => pool.pm_max_children.min(MOST_UNSCALED),
+        ProcessManager::Static => Policy::Static,
+        ProcessManager::Dynamic => Policy::Dynamic(Spare {
+            start: pool.pm_start_servers,
+            min: pool.pm_min_spare_servers,
+            max: pool.pm_max_spare_servers,
+            max_rate: pool.pm_max_spawn_rate,
+        }),
+        ProcessManager::Ondemand => Policy::Ondemand(millis(pool.pm_process_idle_timeout)),
     }
 }
 
@@ -76,10 +79,6 @@ pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
 
 fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
     let absent = [
-        (
-            pool.pm != ProcessManager::Static,
-            "pm = dynamic and ondemand (pm.max_children workers run, as with static, but 128 at most)",
-        ),
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
         (pool.apparmor_hat.is_some(), "apparmor_hat"),
@@ -92,7 +91,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
 
 fn absent_globals(global: &Global) -> Vec<String> {
     let absent = [
-        (global.process_max != 0, "process.max"),
         (global.emergency_restart_threshold != 0, "emergency_restart_threshold, emergency_restart_interval"),
         (global.systemd_watchdog, "systemd_interval"),
         (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),

@@ -90,6 +90,7 @@ impl Supervisor {
                 log::error(format!("unable to watch a zygote: {e}"));
             }
         }
+        self.fleet.watches_were_lost();
         self.catch_up();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
+use super::boot::millis;
 use super::groups::Grouping;
 use super::resolve;
 use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
-use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool};
+use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolPlan};
 use crate::scoreboard::{self, Scoreboard};
 use crate::sys::ids::Identity;
 
@@ -84,7 +86,7 @@ impl Runtime {
             let mut boards = Vec::new();
             let mut specs = Vec::new();
             for pool in group.pools.iter().filter_map(|&i| pools.get(i)) {
-                let slots = PlannedPool::slots(resolve::size(&pool.config));
+                let slots = PlannedPool::slots(pool.config.pm_max_children);
                 let fd = scoreboard::create(slots)?;
                 specs.push(pool_spec(pool, fd.as_raw_fd(), slots, group.identity.is_some()));
                 let board = Scoreboard::map(fd.as_fd(), slots)?;
@@ -110,11 +112,17 @@ impl Runtime {
         Ok(Self { drain, groups })
     }
 
-    /// What the fleet is to know of it.
+    /// What the fleet is to know of it; `idle_limit` is that of `[global]`.
     #[must_use]
-    pub fn plans(&self) -> Vec<GroupPlan> {
-        let pools = |g: &GroupRuntime| g.spec.pools.iter().map(|p| (p.config.name.clone(), p.size)).collect();
-        self.groups.iter().map(|g| GroupPlan { name: g.spec.group.clone(), pools: pools(g) }).collect()
+    pub fn plans(&self, idle_limit: Duration) -> Vec<GroupPlan> {
+        let plan =
+            |p: &PoolSpec| PoolPlan { name: p.config.name.clone(), size: p.size, policy: resolve::policy(&p.config) };
+        let plans = self.groups.iter().map(|g| GroupPlan {
+            name: g.spec.group.clone(),
+            idle_limit: millis(longest(g.spec.pools.iter().map(|p| p.config.group_idle_timeout.unwrap_or(idle_limit)))),
+            pools: g.spec.pools.iter().map(plan).collect(),
+        });
+        plans.collect()
     }
 
     /// Where a pool of that name is: group and index.
@@ -127,11 +135,16 @@ impl Runtime {
     }
 }
 
+/// Zero, which means no limit, is the longest time.
+fn longest(times: impl Iterator<Item = Duration> + Clone) -> Duration {
+    if times.clone().any(|t| t.is_zero()) { Duration::ZERO } else { times.max().unwrap_or_default() }
+}
+
 fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user: bool) -> PoolSpec {
     PoolSpec {
         config: pool.config.clone(),
         listen_fds: pool.listen_fds.clone(),
-        size: resolve::size(&pool.config),
+        size: pool.config.pm_max_children,
         scoreboard_fd,
         totals_fd: pool.totals_fd,
         slots,

@@ -18,6 +18,13 @@ pub fn block_all() -> io::Result<SigSet> {
     Ok(old)
 }
 
+/// Whether this thread has that signal blocked.
+#[must_use]
+pub fn is_blocked(signal: Signal) -> bool {
+    let mut mask = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask)).is_ok() && mask.contains(signal)
+}
+
 /// Sets the mask.
 ///
 /// # Errors

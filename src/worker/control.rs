@@ -17,6 +17,7 @@ pub type LogFile = (OwnedFd, u64);
 pub struct Control {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
+    retired: Cell<bool>,
     /// The former one is closed as soon as another has come: nobody needs to keep a file that was rotated away.
     access_log: RefCell<Option<OwnedFd>>,
     reopened: Cell<u64>,
@@ -30,6 +31,7 @@ impl Control {
         Self {
             channel: RefCell::new(channel),
             gone: Cell::new(false),
+            retired: Cell::new(false),
             access_log: RefCell::new(file),
             reopened: Cell::new(reopened.unwrap_or(0)),
         }
@@ -55,6 +57,10 @@ impl Control {
                 }
                 true
             }
+            Incoming::Message(ToWorker::Retire, _) => {
+                self.retired.set(true);
+                true
+            }
             Incoming::Nothing => false,
             Incoming::Gone => {
                 self.gone.set(true);
@@ -66,6 +72,12 @@ impl Control {
     /// Waits until a message has come, for so long at most.
     fn await_message(&self, limit: Duration) -> bool {
         !self.gone.get() && socket::await_input(self.channel.borrow().as_fd(), Instant::now() + limit) == Ok(true)
+    }
+
+    /// The pool needs fewer workers: this one is to leave.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.get()
     }
 
     /// The zygote is gone.

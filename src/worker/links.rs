@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use nix::sys::socket::{MsgFlags, recv};
+
 use crate::sys::message::{self, Received};
 
 /// What is known of a connection that travels.
@@ -68,6 +70,14 @@ pub fn take(from: BorrowedFd<'_>) -> Taken {
     }
 }
 
+/// Whether the next message of a queue is a connection. Looks without taking.
+#[must_use]
+pub fn holds_connection(queue: &OwnedFd) -> bool {
+    let mut tag = [0u8; 1];
+    let peeked = recv(queue.as_raw_fd(), &mut tag, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+    peeked == Ok(1) && tag != LOOK
+}
+
 /// A worker's ends of its pool's queues.
 #[derive(Debug)]
 pub struct Links {
@@ -116,9 +126,11 @@ mod tests {
         let (ours, theirs) = message::pair().unwrap();
         send(&out, theirs, Kind::Fresh).unwrap();
         send_look(&out);
+        assert!(holds_connection(&inn));
         let Taken::Parcel(Parcel::Connection(fd, Kind::Fresh)) = take(inn.as_fd()) else { panic!("no connection") };
         message::send(&fd, b"x", &[]).unwrap();
         assert!(matches!(message::receive(&ours, &mut [0; 4]).unwrap(), Received::Message(1, _)));
+        assert!(!holds_connection(&inn));
         assert!(matches!(take(inn.as_fd()), Taken::Parcel(Parcel::Look)));
         assert!(matches!(take(inn.as_fd()), Taken::Nothing));
     }

@@ -6,6 +6,7 @@ mod allow;
 mod control;
 pub mod exchange;
 mod intake;
+mod lifetime;
 pub mod links;
 mod pages;
 mod predictor;
@@ -70,6 +71,8 @@ const LONGEST_REASON: usize = 2000;
 
 /// A worker's whole life; returns its exit status.
 pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
+    // Opened before chroot: there /proc may be missing.
+    let lifetime = lifetime::Lifetime::new(&seed.pool);
     let setup = setup::Setup {
         pool: &seed.pool,
         identity: seed.identity.as_ref(),
@@ -101,7 +104,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     wrong.into_iter().for_each(log::error);
     let intake = intake::Intake::new(seed.listeners, allowed, seed.links, Rc::clone(&slot));
     let ways = (control, seed.drain);
-    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool)
+    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {

@@ -6,9 +6,12 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::control::Control;
 use super::exchange::{Arrival, Exchange, Stage};
 use super::intake::{Connection, Intake};
+use super::lifetime::Lifetime;
 use super::links::Kind;
 use super::pages::Pages;
 use super::predictor::Predictor;
@@ -38,8 +41,7 @@ pub struct ServeLoop<'a, E> {
     caught: bool,
     /// Nothing was received on the held connection yet.
     fresh: bool,
-    /// Requests that may still be served; `None`: any number.
-    left: Option<u64>,
+    lifetime: Lifetime,
     leaving: bool,
     /// The engine must not be given another request.
     spent: bool,
@@ -57,10 +59,10 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         intake: Intake,
         (control, drain): (Rc<Control>, OwnedFd),
         pool: &Pool,
+        lifetime: Lifetime,
     ) -> io::Result<Self> {
         let sources =
             control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.links().queue, &drain, fd))?;
-        let left = (pool.pm_max_requests > 0).then_some(pool.pm_max_requests);
         let pages = Pages::new(pool, || engine.powered_by());
         let predictor = Predictor::default();
         Ok(Self {
@@ -75,7 +77,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             predictor,
             caught: pool.catch_workers_output,
             fresh: false,
-            left,
+            lifetime,
             leaving: false,
             spent: false,
         })
@@ -101,12 +103,16 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         self.park_held();
+        if self.control.is_retired() && signal::is_blocked(Signal::SIGQUIT) {
+            self.await_kill();
+        }
         self.control.say(WorkerSays::Left);
         Ok(())
     }
 
     fn is_leaving(&self) -> bool {
-        self.leaving || self.control.is_gone() || self.slot.drain_asked() || signal::quit_asked()
+        let told = self.control.is_gone() || self.control.is_retired() || self.slot.drain_asked();
+        self.leaving || told || signal::quit_asked()
     }
 
     /// Sleeps until something comes. Serves the held connection itself; gives any other back to be served.
@@ -192,10 +198,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.exchange.finish();
         self.mark_output();
         self.slot.stage(Stage::Idle);
-        if let Some(left) = &mut self.left {
-            *left = left.saturating_sub(1);
-            self.leaving |= *left == 0;
-        }
+        self.leaving |= self.lifetime.is_over();
     }
 
     /// Where the supervisor reads what is written to stderr: the request's part of it ends here.
@@ -242,5 +245,18 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         self.close_held();
+    }
+
+    /// A script that has blocked SIGQUIT in its process doesn't want it to leave by itself. As under php-fpm the
+    /// process is then killed a second later, and another takes its place.
+    fn await_kill(&self) {
+        const MOMENT: Duration = Duration::from_millis(100);
+        for _ in 0..100 {
+            self.control.hear();
+            if self.control.is_gone() {
+                return;
+            }
+            std::thread::sleep(MOMENT);
+        }
     }
 }

@@ -7,10 +7,11 @@ use std::os::fd::OwnedFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
 use super::event_loop::Zygote;
-use super::{Pool, children, parking};
+use super::{Pool, children, demand, parking};
 use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::{Scoreboard, Totals};
+use crate::sys::backlog::Inspector;
 use crate::sys::{fd, message};
 
 /// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
@@ -36,19 +37,34 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         parking: parking::Parking::new(),
         nofile: spec.nofile,
         leaving: false,
+        draining: false,
+        inspector: Inspector::default(),
     })
 }
 
 fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
     let scoreboard = take(spec.scoreboard_fd)?;
-    drop(Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?);
+    let board = Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?;
     let totals = take(spec.totals_fd)?;
     drop(Totals::map(std::os::fd::AsFd::as_fd(&totals))?);
     let access_log = spec.access_log_fd.map(take).transpose()?.map(|fd| (fd, reopened));
     let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
     let (queue, park) = (pair()?, pair()?);
-    Ok(Pool { spec, listeners, scoreboard, totals, queue, park, access_log, successor: None, links: Vec::new() })
+    let demand = demand::Demand::of(spec.config.pm);
+    Ok(Pool {
+        spec,
+        listeners,
+        scoreboard,
+        board,
+        totals,
+        queue,
+        park,
+        access_log,
+        successor: None,
+        links: Vec::new(),
+        demand,
+    })
 }
 
 /// What workers still need to do with root's rights, in a zygote that has given them up.

@@ -55,6 +55,16 @@ impl Children {
         self.by_pid.values().filter_map(|child| child.channel.as_ref()).any(Channel::is_backed_up)
     }
 
+    /// The living children of a pool, by slot.
+    pub(super) fn of_pool(&self, pool: usize) -> impl Iterator<Item = u32> {
+        self.by_pid.values().filter(move |c| c.pool == pool).map(|c| c.slot)
+    }
+
+    /// The child in that slot.
+    pub(super) fn find_mut(&mut self, pool: usize, slot: u32) -> Option<&mut Child> {
+        self.by_pid.values_mut().find(|c| c.pool == pool && c.slot == slot)
+    }
+
     pub(super) fn pids(&self) -> Vec<Pid> {
         self.by_pid.keys().copied().map(Pid::from_raw).collect()
     }

@@ -109,6 +109,8 @@ impl Zygote {
     }
 
     pub(super) fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
+        self.draining = true;
+        self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
         for (pool, fd) in pools.iter().zip(fds) {
             let Some(p) = self.pools.get_mut(*pool) else { continue };
             p.successor = Some(fd);

@@ -17,6 +17,7 @@ use super::token::Token;
 use super::{Control, Outcome, Pool};
 use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote};
 use crate::log;
+use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
 use crate::worker::links::{self};
 
@@ -35,6 +36,9 @@ pub(super) struct Zygote {
     pub(super) parking: Parking,
     pub(super) nofile: (u64, u64),
     pub(super) leaving: bool,
+    /// Its workers take nothing new.
+    pub(super) draining: bool,
+    pub(super) inspector: Inspector,
 }
 
 impl Zygote {
@@ -52,6 +56,7 @@ impl Zygote {
             self.watch(&p.park.1, Token::Park(pool))?;
         }
         self.report(&ToSupervisor::Ready);
+        self.watch_demand();
         Ok(())
     }
 
@@ -87,10 +92,11 @@ impl Zygote {
 
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
+        let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now);
         let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
-        let due = expiry.into_iter().chain(retry).min();
+        let due = expiry.into_iter().chain(retry).chain(demand).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
 
@@ -100,6 +106,7 @@ impl Zygote {
             Token::Signals => self.hear_signals(),
             Token::Park(pool) => self.take_queued(pool, |p| p.park.1.as_fd(), TURN),
             Token::Queue(pool) => self.take_queued(pool, |p| p.queue.1.as_fd(), TURN),
+            Token::Demand(pool) => self.demanded(pool),
             Token::Link(pool) => self.take_links(pool),
             Token::Worker(pid) => {
                 i32::try_from(pid).map(|pid| self.hear_worker(pid)).unwrap_or_default();
@@ -115,6 +122,8 @@ impl Zygote {
             Incoming::Message(ToZygote::Drain { pools }, fds) => self.drain(&pools, fds),
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
+            Incoming::Message(ToZygote::Retire { pool, slot }, _) => self.retire(pool, slot),
+            Incoming::Message(ToZygote::Release, _) => self.release(),
             Incoming::Message(ToZygote::Log, mut fds) => Self::change_log(fds.pop()),
             Incoming::Message(ToZygote::AccessLog { pool, reopened }, mut fds) => {
                 self.change_access_log(pool, fds.pop(), reopened);
@@ -136,6 +145,8 @@ impl Zygote {
     }
 
     fn drain_workers(&mut self) {
+        self.draining = true;
+        self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
         let _ = nix::unistd::write(&self.drain, &1u64.to_ne_bytes());
         self.leaving = true;
     }
@@ -143,6 +154,13 @@ impl Zygote {
     fn signal(&self, pool: usize, slot: u32, number: i32) {
         if let (Some(pid), Ok(signal)) = (self.children.find(pool, slot), Signal::try_from(number)) {
             process::signal(pid, signal);
+        }
+    }
+
+    fn retire(&mut self, pool: usize, slot: u32) {
+        let child = self.children.find_mut(pool, slot);
+        if let Some(channel) = child.and_then(|c| c.channel.as_mut()) {
+            channel.send(&ToWorker::Retire, Vec::new());
         }
     }
 
@@ -187,9 +205,12 @@ impl Zygote {
                 let _ = self.epoll.delete(channel);
             }
             let Child { pool, slot, .. } = child;
-            // It may have been woken for a connection that nobody then looks for.
-            links::send_look(&self.pools[pool].queue.0);
+            // It may have been woken for a connection that nobody then looks for. Where this zygote watches, it looks itself.
+            if self.pools[pool].demand.is_none() || self.draining {
+                links::send_look(&self.pools[pool].queue.0);
+            }
             self.report(&ToSupervisor::Exited { pool, slot, pid: pid.as_raw(), exit });
+            self.watch_again(pool);
         }
     }
 
@@ -201,6 +222,7 @@ impl Zygote {
         match channel.receive() {
             Incoming::Message(says, _) => {
                 self.report(&ToSupervisor::Worker { pool, slot, says });
+                self.watch_again(pool);
                 return true;
             }
             Incoming::Nothing => {}

@@ -4,6 +4,7 @@
 mod adopt;
 mod children;
 mod connections;
+mod demand;
 mod event_loop;
 mod fork;
 mod parking;
@@ -16,6 +17,7 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::engine::Engine;
 use crate::ipc::{Channel, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
+use crate::scoreboard::Scoreboard;
 use crate::sys::{ids, process, signal, title};
 use crate::worker;
 
@@ -80,6 +82,8 @@ struct Pool {
     spec: crate::ipc::PoolSpec,
     listeners: Vec<OwnedFd>,
     scoreboard: OwnedFd,
+    /// The same, mapped.
+    board: Scoreboard,
     totals: OwnedFd,
     /// Hand-over queue: writing end, reading end.
     queue: (OwnedFd, OwnedFd),
@@ -91,6 +95,8 @@ struct Pool {
     successor: Option<OwnedFd>,
     /// From predecessors that drain.
     links: Vec<OwnedFd>,
+    /// Where the number of workers follows the load.
+    demand: Option<demand::Demand>,
 }
 
 /// The supervisor's end of the channel, as seen from here.

@@ -12,6 +12,8 @@ pub(super) enum Token {
     Park(u32),
     /// The hand-over queue of that pool, once its workers take nothing more.
     Queue(u32),
+    /// What tells that a pool needs another worker.
+    Demand(u32),
     /// Links from predecessors of that pool.
     Link(u32),
     /// The control channel of the worker with that pid.
@@ -30,6 +32,7 @@ impl Token {
             Self::Worker(v) => (4, v),
             Self::Parked(v) => (5, v),
             Self::Queue(v) => (6, v),
+            Self::Demand(v) => (7, v),
         };
         kind << 32 | u64::from(value)
     }
@@ -44,6 +47,7 @@ impl Token {
             4 => Self::Worker(value),
             5 => Self::Parked(value),
             6 => Self::Queue(value),
+            7 => Self::Demand(value),
             _ => return None,
         })
     }
@@ -63,6 +67,7 @@ mod tests {
             Token::Worker(u32::MAX),
             Token::Parked(64),
             Token::Queue(1),
+            Token::Demand(3),
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

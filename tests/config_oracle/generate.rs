@@ -147,6 +147,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::LogLevel => &["debug", "Notice", "warning", "error", "alert"],
         Kind::Facility => &["daemon", "LOCAL0", "Mail"],
         Kind::ProcessManager => &["static", "Static"],
+        Kind::Bytes => &["64K", "256m", "1G"],
         Kind::Text => text(directive.name),
     })
 }

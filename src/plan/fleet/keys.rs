@@ -28,7 +28,22 @@ pub struct WorkerKey {
     pub slot: u32,
 }
 
+/// A pool of one generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PoolKey {
+    /// Its zygote.
+    pub zygote: ZygoteKey,
+    /// Index of the pool in the group.
+    pub pool: usize,
+}
+
 impl WorkerKey {
+    /// Its pool.
+    #[must_use]
+    pub fn of_pool(self) -> PoolKey {
+        PoolKey { zygote: self.zygote(), pool: self.pool }
+    }
+
     /// Its zygote.
     #[must_use]
     pub fn zygote(self) -> ZygoteKey {
@@ -36,7 +51,21 @@ impl WorkerKey {
     }
 }
 
+impl PoolKey {
+    /// A worker of this pool.
+    #[must_use]
+    pub fn worker(self, slot: u32) -> WorkerKey {
+        self.zygote.worker(self.pool, slot)
+    }
+}
+
 impl ZygoteKey {
+    /// A pool of this zygote's.
+    #[must_use]
+    pub fn of_pool(self, pool: usize) -> PoolKey {
+        PoolKey { zygote: self, pool }
+    }
+
     /// A worker of this zygote.
     #[must_use]
     pub fn worker(self, pool: usize, slot: u32) -> WorkerKey {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::keys::{GenerationId, WorkerKey};
+use super::events::View;
+use super::keys::{GenerationId, PoolKey, WorkerKey};
 use super::stop::Escalation;
+use crate::plan::scaling::{Count, Policy, Scaling};
 use crate::plan::surge;
 use crate::sys::clock::Millis;
 
@@ -49,11 +51,22 @@ pub struct Group {
     pub pools: Vec<Pool>,
     /// Zygotes that died in a row without having served.
     pub(super) failures: u32,
+    /// A zygote without workers leaves after so many milliseconds, where none of its pools is to have any; 0: never.
+    #[serde(default)]
+    pub(super) idle_limit: u64,
+    /// Since when it has had none.
+    #[serde(default)]
+    pub(super) idle_since: Option<Millis>,
+    /// Its sockets are watched in place of a zygote.
+    #[serde(default)]
+    pub(super) watched: bool,
 }
 
 /// A zygote's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Zygote {
+    /// To be started when somebody asks for it, but not before that time.
+    Asleep(Millis),
     /// To be started at that time.
     Due(Millis),
     /// PHP starts in it, since then.
@@ -73,14 +86,23 @@ pub struct Pool {
     pub name: String,
     /// `pm.max_children`.
     pub size: u32,
+    /// How many of them there are to be.
+    #[serde(default)]
+    pub policy: Policy,
+    /// How many are wanted now; means nothing where `pm` is static.
+    #[serde(default)]
+    pub(super) wanted: u32,
+    #[serde(default)]
+    pub(super) scaling: Scaling,
+    /// Workers that died unasked and were not replaced yet.
+    #[serde(default)]
+    pub(super) owed: u32,
     /// By slot.
     pub workers: BTreeMap<u32, Worker>,
     /// Workers that died in a row before they waited for a request.
     pub(super) failures: u32,
     /// No fork before this, after such deaths.
     pub(super) not_before: Millis,
-    /// It has had all its workers: whoever comes now replaces one.
-    pub complete: bool,
 }
 
 /// One worker.
@@ -94,6 +116,12 @@ pub struct Worker {
     pub life: Life,
     /// Its zygote has died: the supervisor is its parent.
     pub orphan: bool,
+    /// It stands for one that died.
+    #[serde(default)]
+    pub replaces: bool,
+    /// When it was told to leave because its pool needs fewer.
+    #[serde(default)]
+    pub retired: Option<Millis>,
 }
 
 /// A worker's life.
@@ -114,8 +142,21 @@ pub enum Life {
 pub struct GroupPlan {
     /// Unique name.
     pub name: String,
-    /// Pool names and sizes.
-    pub pools: Vec<(String, u32)>,
+    /// After how many milliseconds without workers its zygote leaves, where all its pools are ondemand; 0: never.
+    pub idle_limit: u64,
+    /// Its pools.
+    pub pools: Vec<PoolPlan>,
+}
+
+/// What a pool of it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// The section's name.
+    pub name: String,
+    /// `pm.max_children`.
+    pub size: u32,
+    /// `pm`.
+    pub policy: Policy,
 }
 
 impl Generation {
@@ -141,15 +182,83 @@ impl Pool {
         size + surge::surge(size)
     }
 
-    pub(super) fn free_slot(&self) -> Option<u32> {
-        (0..Self::slots(self.size)).find(|slot| !self.workers.contains_key(slot))
+    /// The lowest slots that nobody has, that many at most.
+    pub(super) fn free_slots(&self, most: usize) -> Vec<u32> {
+        let mut taken = self.workers.keys().copied().peekable();
+        let free = (0..Self::slots(self.size)).filter(|slot| taken.next_if_eq(slot).is_none());
+        free.take(most).collect()
     }
 
-    pub(super) fn staying(&self) -> usize {
-        self.workers.values().filter(|w| !w.orphan).count()
+    /// Workers at its start.
+    pub(super) fn opening(&self) -> u32 {
+        match self.policy {
+            Policy::Static => self.size,
+            Policy::Dynamic(spare) => spare.start.min(self.size),
+            Policy::Ondemand(_) => 0,
+        }
     }
 
-    pub(super) fn accepting(&self) -> usize {
-        self.workers.values().filter(|w| w.life == Life::Accepting && !w.orphan).count()
+    /// How many it is to have now.
+    pub(super) fn target(&self) -> u32 {
+        if self.policy == Policy::Static { self.size } else { self.wanted.min(self.size) }
     }
+
+    /// Those that go on.
+    pub(super) fn staying(&self) -> u32 {
+        number(self.workers.values().filter(|w| w.stays()).count())
+    }
+
+    /// Those of the present zygote that are about to leave.
+    pub(super) fn going(&self) -> u32 {
+        number(self.workers.values().filter(|w| !w.orphan && !w.stays()).count())
+    }
+
+    pub(super) fn accepting(&self) -> u32 {
+        number(self.workers.values().filter(|w| w.life == Life::Accepting && w.stays()).count())
+    }
+
+    /// Nobody has the present zygote for a parent.
+    pub(super) fn is_childless(&self) -> bool {
+        self.workers.values().all(|w| w.orphan)
+    }
+
+    /// Those that stay and wait for a request, in the order in which they were made.
+    pub(super) fn idle(&self, key: PoolKey, view: &dyn View) -> Vec<u32> {
+        let idle = self
+            .workers
+            .iter()
+            .filter(|(slot, w)| w.life == Life::Accepting && w.stays() && !view.is_busy(key.worker(**slot)));
+        let mut idle: Vec<_> = idle.map(|(slot, w)| (w.since, *slot)).collect();
+        idle.sort_unstable();
+        idle.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    /// As `scaling` is to see it.
+    pub(super) fn count(&self, key: PoolKey, view: &dyn View) -> Count {
+        let coming = self.workers.values().filter(|w| w.stays() && matches!(w.life, Life::Asked | Life::Forked));
+        Count { idle: number(self.idle(key, view).len() + coming.count()), total: self.staying(), size: self.size }
+    }
+}
+
+impl Worker {
+    /// Neither told to leave nor about to.
+    pub(super) fn stays(&self) -> bool {
+        !self.orphan && self.retired.is_none() && self.life != Life::Leaving
+    }
+}
+
+impl Group {
+    /// No pool of it needs a worker that nobody asks for, so it can be without a zygote.
+    pub(super) fn may_sleep(&self) -> bool {
+        self.pools.iter().all(|p| matches!(p.policy, Policy::Ondemand(_)))
+    }
+
+    /// It has a process, or soon will.
+    pub(super) fn is_awake(&self) -> bool {
+        !matches!(self.zygote, Zygote::Asleep(_) | Zygote::Gone)
+    }
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -3,6 +3,11 @@
 mod events;
 mod keys;
 mod members;
+mod refill;
+mod scale;
+#[cfg(test)]
+mod scale_tests;
+mod sleep;
 mod stop;
 mod succession;
 #[cfg(test)]
@@ -10,9 +15,11 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use keys::{GenerationId, WorkerKey, ZygoteKey};
-pub use members::{Generation, Group, GroupPlan, Life, Phase, Pool, Worker, Zygote};
+pub use events::View;
+pub use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
+pub use members::{Generation, Group, GroupPlan, Life, Phase, Pool, PoolPlan, Worker, Zygote};
 
+use crate::sys::clock::Millis;
 use crate::sys::process::Exit;
 
 /// What the whole is to do. A stronger goal overrides a weaker one, never the other way.
@@ -43,6 +50,12 @@ pub enum Event {
     Left(WorkerKey),
     /// A worker's process has ended.
     Exited(WorkerKey, Exit),
+    /// So many connections wait for workers of a pool that scales, and none of them sleeps.
+    Demand(PoolKey, u32),
+    /// A connection waits for a group that is asleep.
+    Knock(ZygoteKey),
+    /// A zygote that might have left has connections to keep.
+    Stays(ZygoteKey),
     /// Time passes.
     Tick,
 }
@@ -58,6 +71,18 @@ pub enum Action {
     Drain(GenerationId),
     /// A zygote has no more to do: it may leave once its links are empty.
     Dismiss(ZygoteKey),
+    /// Its group needs no zygote now: it may leave, unless it keeps connections.
+    Release(ZygoteKey),
+    /// Tell one worker to take nothing new.
+    Retire(WorkerKey),
+    /// Watch the sockets of a group that has no zygote.
+    Watch(ZygoteKey),
+    /// Stop that.
+    Unwatch(ZygoteKey),
+    /// Something to be said about a pool.
+    Remark(PoolKey, Remark),
+    /// `process.max` is reached: to be said.
+    ProcessLimit,
     /// SIGKILL for a zygote.
     KillZygote(ZygoteKey),
     /// A signal for a worker.
@@ -72,6 +97,22 @@ pub enum Action {
     StartFailed,
     /// No process is left, and none is wanted.
     AllGone,
+}
+
+/// What there is to be said about a pool, in php-fpm's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    /// `pm.max_children` keeps it from growing; to be counted, too.
+    Full,
+    /// It grows fast.
+    Busy {
+        /// How fast.
+        rate: u32,
+        /// Idle workers.
+        idle: u32,
+        /// All workers.
+        total: u32,
+    },
 }
 
 /// The signals that end a worker.
@@ -90,6 +131,15 @@ pub struct Fleet {
     pub goal: Goal,
     /// `process_control_timeout` in milliseconds; 0 = no limit.
     pub control_timeout: u64,
+    /// `process.max`; 0 = no limit.
+    #[serde(default)]
+    pub process_max: u32,
+    /// It was said that `process.max` is reached, and no worker was made since.
+    #[serde(default)]
+    limit_said: bool,
+    /// When pools that scale are looked at again.
+    #[serde(default)]
+    next_look: Millis,
     /// Oldest first; the last one is the newest.
     pub generations: Vec<Generation>,
     next_id: u32,
@@ -100,7 +150,16 @@ impl Fleet {
     /// Nobody yet.
     #[must_use]
     pub fn new(control_timeout: u64) -> Self {
-        Self { goal: Goal::Serve, control_timeout, generations: Vec::new(), next_id: 1, stop_steps: None }
+        Self {
+            goal: Goal::Serve,
+            control_timeout,
+            process_max: 0,
+            limit_said: false,
+            next_look: Millis(0),
+            generations: Vec::new(),
+            next_id: 1,
+            stop_steps: None,
+        }
     }
 
     /// The generation with that id.

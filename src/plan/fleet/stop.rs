@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Fleet, Goal, Life, Phase, Stop, Zygote, ZygoteKey};
+use super::{Action, Fleet, Goal, Life, Phase, Stop, View, WorkerKey, Zygote, ZygoteKey};
 use crate::sys::clock::Millis;
 
 /// Between SIGTERM and SIGKILL, and between the workers' SIGKILL and their zygote's.
@@ -40,6 +40,23 @@ impl Escalation {
     }
 }
 
+/// Sees nobody busy: who stops asks no one.
+struct Blind;
+
+impl View for Blind {
+    fn is_busy(&self, _worker: WorkerKey) -> bool {
+        false
+    }
+
+    fn idle_since(&self, _worker: WorkerKey) -> Millis {
+        Millis(0)
+    }
+
+    fn memory_is_short(&self) -> bool {
+        false
+    }
+}
+
 impl Fleet {
     /// A stronger goal takes effect at once; a weaker or equal one changes nothing. Tells whether it took effect.
     pub fn pursue(&mut self, now: Millis, goal: Goal) -> (bool, Vec<Action>) {
@@ -56,7 +73,7 @@ impl Fleet {
             generation.steps = None;
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 match g.zygote {
-                    Zygote::Due(_) => g.zygote = Zygote::Gone,
+                    Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
                     Zygote::Starting(_) => {
                         g.zygote = Zygote::Dismissed(now);
                         out.push(Action::KillZygote(ZygoteKey { generation: generation.id, group }));
@@ -69,7 +86,7 @@ impl Fleet {
             Goal::Terminate => Some(Escalation { step: Step::Term, at: now }),
             Goal::Finish | Goal::Serve => Escalation::gentle(now, self.control_timeout),
         };
-        out.extend(self.handle(now, super::Event::Tick, &|_| false));
+        out.extend(self.handle(now, super::Event::Tick, &Blind));
         (true, out)
     }
 
@@ -103,7 +120,8 @@ impl Fleet {
         });
         let active = self.generations.iter().filter(|g| g.phase != Phase::Draining && self.goal == Goal::Serve);
         let pools = active.flat_map(super::Generation::pools).map(|p| p.not_before).filter(|at| *at > now);
-        steps.chain(phases).chain(zygotes).chain(pools).min()
+        let looks = self.look_due().into_iter().chain(self.sleep_ends(now)).filter(|_| self.goal == Goal::Serve);
+        steps.chain(phases).chain(zygotes).chain(pools).chain(looks).min()
     }
 }
 
@@ -146,7 +164,7 @@ impl super::Group {
                 let asked = self.pools.iter().flat_map(|p| p.workers.values()).filter(|w| w.life == Life::Asked);
                 asked.map(|w| w.since.plus(ZYGOTE_DEADLINE)).min()
             }
-            Zygote::Due(_) | Zygote::Gone => None,
+            Zygote::Asleep(_) | Zygote::Due(_) | Zygote::Gone => None,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::events::Busy;
-use super::{Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, Zygote, ZygoteKey};
+use super::{
+    Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, PoolPlan, View, Zygote,
+    ZygoteKey,
+};
+use crate::plan::scaling::{Policy, Scaling};
 use crate::sys::clock::Millis;
 
 /// A reload is not reported before this unless nobody of the old generation accepts any more.
@@ -34,11 +37,14 @@ impl Fleet {
         self.generations.iter().rev().find(|g| matches!(g.phase, Phase::Settling | Phase::Serving))
     }
 
-    pub(super) fn succeed(&mut self, now: Millis, busy: Busy<'_>, out: &mut Vec<Action>) {
+    pub(super) fn succeed(&mut self, now: Millis, view: &dyn View, out: &mut Vec<Action>) {
         let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
         else {
             return;
         };
+        if self.generations[index].phase == Phase::Starting {
+            self.wake_successors(index, now);
+        }
         match self.generations[index].phase {
             Phase::Starting if index == 0 && self.has_early_deaths(index) => out.push(Action::StartFailed),
             Phase::Starting if self.hopeless(index, now) => self.abandon(index, now, out),
@@ -47,18 +53,20 @@ impl Fleet {
         }
         let generation = &self.generations[index];
         if generation.phase == Phase::Settling
-            && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(busy))
+            && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(view))
         {
             self.generations[index].phase = Phase::Serving;
             out.push(Action::Ready(self.generations[index].id));
         }
     }
 
-    /// All its zygotes are up and each pool has the workers that it may have by now.
+    /// All zygotes that it needs are up, and each pool has the workers that it starts with, as far as it may have them by now.
     fn stands(&self, index: usize) -> bool {
         let generation = &self.generations[index];
-        let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_)));
-        up && generation.pools().all(|p| p.accepting() >= usize::try_from(self.pool_allowance(index, p)).unwrap_or(0))
+        let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
+        let complete = |p: &Pool| p.accepting() >= p.opening().min(self.pool_allowance(index, p));
+        let limited = |p: &Pool| self.is_full() && p.accepting() == p.staying();
+        up && generation.pools().all(|p| complete(p) || limited(p))
     }
 
     fn hopeless(&self, index: usize, now: Millis) -> bool {
@@ -74,12 +82,28 @@ impl Fleet {
 
     fn take_over(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {
         let id = self.generations[index].id;
+        self.inherit_sizes(index);
         self.generations[index].phase = Phase::Settling;
         self.generations[index].since = now;
         for older in &mut self.generations[..index] {
             if older.phase != Phase::Draining {
                 older.drain(now, Some(id), self.control_timeout);
                 out.push(Action::Drain(older.id));
+            }
+        }
+        // Before `Ready`, which closes sockets that are no longer named.
+        self.watch_sleepers(now, out);
+    }
+
+    /// Dynamic pools come to the size that they have had, as their former workers leave; then the load decides.
+    fn inherit_sizes(&mut self, index: usize) {
+        let (older, newer) = self.generations.split_at_mut(index);
+        let older = older.iter().filter(|g| g.phase != Phase::Draining);
+        let sizes: Vec<(&str, u32)> =
+            older.flat_map(Generation::pools).map(|p| (p.name.as_str(), p.target())).collect();
+        for pool in newer.iter_mut().take(1).flat_map(|g| &mut g.groups).flat_map(|g| &mut g.pools) {
+            if let (Policy::Dynamic(_), Some((_, size))) = (pool.policy, sizes.iter().find(|(n, _)| *n == pool.name)) {
+                pool.wanted = pool.wanted.max(*size);
             }
         }
     }
@@ -97,16 +121,16 @@ impl Fleet {
                     g.zygote = Zygote::Dismissed(now);
                     out.push(Action::KillZygote(ZygoteKey { generation: id, group }));
                 }
-                Zygote::Due(_) => g.zygote = Zygote::Gone,
+                Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
                 _ => {}
             }
         }
     }
 
     /// Nobody of a draining generation can take a further request: it has said so, or is inside its last one.
-    fn older_are_quiet(&self, busy: Busy<'_>) -> bool {
+    fn older_are_quiet(&self, view: &dyn View) -> bool {
         let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining);
-        draining.flat_map(Generation::workers).all(|(key, w)| w.life == Life::Leaving || w.orphan || busy(key))
+        draining.flat_map(Generation::workers).all(|(key, w)| w.life == Life::Leaving || w.orphan || view.is_busy(key))
     }
 
     /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.
@@ -118,7 +142,7 @@ impl Fleet {
                 continue;
             }
             for (group, g) in generation.groups.iter_mut().enumerate() {
-                if matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().all(|p| p.staying() == 0) {
+                if matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().all(Pool::is_childless) {
                     g.zygote = Zygote::Dismissed(now);
                     out.push(Action::Dismiss(ZygoteKey { generation: generation.id, group }));
                 }
@@ -154,15 +178,34 @@ impl Generation {
 
 impl Group {
     fn planned(plan: &GroupPlan, now: Millis) -> Self {
-        let pool = |(name, size): &(String, u32)| Pool {
-            name: name.clone(),
-            size: *size,
-            workers: BTreeMap::new(),
-            failures: 0,
-            not_before: Millis(0),
-            complete: false,
+        let pool = |plan: &PoolPlan| {
+            let mut pool = Pool {
+                name: plan.name.clone(),
+                size: plan.size,
+                policy: plan.policy,
+                wanted: 0,
+                scaling: Scaling::default(),
+                owed: 0,
+                workers: BTreeMap::new(),
+                failures: 0,
+                not_before: Millis(0),
+            };
+            pool.wanted = pool.opening();
+            pool
         };
         let pools = plan.pools.iter().map(pool).collect();
-        Self { name: plan.name.clone(), zygote: Zygote::Due(now), pools, failures: 0 }
+        let mut group = Self {
+            name: plan.name.clone(),
+            zygote: Zygote::Due(now),
+            pools,
+            failures: 0,
+            idle_limit: plan.idle_limit,
+            idle_since: None,
+            watched: false,
+        };
+        if group.may_sleep() {
+            group.zygote = Zygote::Asleep(now);
+        }
+        group
     }
 }

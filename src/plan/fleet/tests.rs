@@ -1,10 +1,28 @@
 //! Whole lives of fleets, without a process.
 
 use super::*;
+use crate::plan::scaling::Policy;
 use crate::sys::clock::Millis;
 use crate::sys::process::Exit;
 
-const NOBODY_BUSY: &dyn Fn(WorkerKey) -> bool = &|_| false;
+/// A view of who is busy, of all idle since the beginning.
+struct Sight<F>(F);
+
+impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
+    fn is_busy(&self, worker: WorkerKey) -> bool {
+        self.0(worker)
+    }
+
+    fn idle_since(&self, _worker: WorkerKey) -> Millis {
+        Millis(0)
+    }
+
+    fn memory_is_short(&self) -> bool {
+        false
+    }
+}
+
+const NOBODY_BUSY: &dyn View = &Sight(|_: WorkerKey| false);
 
 /// Carries actions out in imagination: zygotes come up, workers accept, dismissed ones leave.
 struct Stage {
@@ -20,7 +38,8 @@ impl Stage {
     }
 
     fn plan(size: u32) -> Vec<GroupPlan> {
-        vec![GroupPlan { name: "www".into(), pools: vec![("www".into(), size)] }]
+        let pool = PoolPlan { name: "www".into(), size, policy: Policy::Static };
+        vec![GroupPlan { name: "www".into(), idle_limit: 0, pools: vec![pool] }]
     }
 
     fn event(&mut self, event: Event) {
@@ -48,7 +67,7 @@ impl Stage {
                 _ => vec![],
             };
             for event in events {
-                let next = self.fleet.handle(self.now, event, &|k| stuck(k));
+                let next = self.fleet.handle(self.now, event, &Sight(stuck));
                 self.carry_out(next, stuck);
             }
         }

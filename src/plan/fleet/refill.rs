@@ -1,0 +1,113 @@
+//! Making workers: as many as a pool is to have, within what `pm.max_children`, a reload and `process.max` leave.
+
+use super::events::backoff;
+use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Worker, Zygote, ZygoteKey};
+use crate::plan::surge;
+use crate::sys::clock::Millis;
+
+impl Fleet {
+    pub(super) fn refill(&mut self, now: Millis, out: &mut Vec<Action>) {
+        for index in 0..self.generations.len() {
+            if self.generations[index].phase == Phase::Draining {
+                continue;
+            }
+            for (key, most) in self.wanted(index) {
+                let room = self.room(key, index > 0);
+                let Some(pool) = self.forkable_pool(key) else { continue };
+                let made = pool.fill(key, most, room, now, out);
+                self.note_limit(made, made == room && self.is_short(key, most, now), out);
+            }
+        }
+    }
+
+    fn forkable_pool(&mut self, key: PoolKey) -> Option<&mut Pool> {
+        self.group_mut(key.zygote).filter(|g| matches!(g.zygote, Zygote::Up(_)))?.pools.get_mut(key.pool)
+    }
+
+    /// For each pool of that generation: how many workers it may have.
+    fn wanted(&self, index: usize) -> Vec<(PoolKey, u32)> {
+        let generation = &self.generations[index];
+        let mut list = Vec::new();
+        for (group, g) in generation.groups.iter().enumerate() {
+            for (pool, p) in g.pools.iter().enumerate() {
+                let key = ZygoteKey { generation: generation.id, group }.of_pool(pool);
+                list.push((key, self.pool_allowance(index, p)));
+            }
+        }
+        list
+    }
+
+    /// A generation that serves while a newer one starts keeps its full size: nothing is given up before the newer one stands.
+    pub(super) fn pool_allowance(&self, index: usize, pool: &Pool) -> u32 {
+        let own = pool.size.saturating_sub(pool.going());
+        if self.generations[index + 1..].iter().any(|g| g.phase != Phase::Draining) {
+            return own;
+        }
+        let elsewhere = self.generations.iter().enumerate().filter(|(i, _)| *i != index).flat_map(|(_, g)| g.pools());
+        let others: usize = elsewhere.filter(|p| p.name == pool.name).map(|p| p.workers.len()).sum();
+        let orphans = pool.workers.values().filter(|w| w.orphan).count();
+        surge::allowance(pool.size, u32::try_from(others + orphans).unwrap_or(u32::MAX)).min(own)
+    }
+
+    /// How many workers `process.max` leaves for a pool. While an older generation is there, a tenth more and always one.
+    fn room(&self, key: PoolKey, follows: bool) -> u32 {
+        if self.process_max == 0 {
+            return u32::MAX;
+        }
+        let all = u32::try_from(self.workers().count()).unwrap_or(u32::MAX);
+        let most = self.process_max + if follows { surge::surge(self.process_max) } else { 0 };
+        let own = self.generation(key.zygote.generation).map_or(0, |g| g.workers().count());
+        let own = self.process_max.saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
+        let none = self.pool(key.worker(0)).is_some_and(|p| p.workers.is_empty());
+        most.saturating_sub(all).min(own).max(u32::from(follows && none))
+    }
+
+    fn is_short(&self, key: PoolKey, most: u32, now: Millis) -> bool {
+        self.pool(key.worker(0)).is_some_and(|p| p.missing(most, now) > 0)
+    }
+
+    /// Whether no pool can have another worker because of `process.max`.
+    pub(super) fn is_full(&self) -> bool {
+        self.process_max > 0 && self.workers().count() >= usize::try_from(self.process_max).unwrap_or(usize::MAX)
+    }
+
+    fn note_limit(&mut self, made: u32, short: bool, out: &mut Vec<Action>) {
+        if made > 0 {
+            self.limit_said = false;
+        }
+        if short && !std::mem::replace(&mut self.limit_said, true) {
+            out.push(Action::ProcessLimit);
+        }
+    }
+}
+
+impl Pool {
+    /// How many workers are to be made of `most` that there may be.
+    fn missing(&self, most: u32, now: Millis) -> u32 {
+        if now < self.not_before {
+            return 0;
+        }
+        // After deaths before service, one at a time shows whether it goes again.
+        let at_once = if self.failures > 0 { 1 } else { u32::MAX };
+        self.target().min(most).saturating_sub(self.staying()).min(at_once)
+    }
+
+    /// Has those made that are missing, as far as there is room; says how many.
+    fn fill(&mut self, key: PoolKey, most: u32, room: u32, now: Millis, out: &mut Vec<Action>) -> u32 {
+        let missing = self.missing(most, now).min(room);
+        let slots = self.free_slots(usize::try_from(missing).unwrap_or(usize::MAX));
+        let mut made = 0;
+        for slot in slots {
+            let replaces = self.owed > 0;
+            self.owed = self.owed.saturating_sub(1);
+            let worker = Worker { pid: None, since: now, life: Life::Asked, orphan: false, replaces, retired: None };
+            self.workers.insert(slot, worker);
+            out.push(Action::Fork(key.worker(slot)));
+            made += 1;
+        }
+        if self.failures > 0 && made > 0 {
+            self.not_before = now.plus(backoff(self.failures));
+        }
+        made
+    }
+}

@@ -1,0 +1,127 @@
+//! Pools that follow the load: the look at them every second, and what is asked for in between.
+
+use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Remark, Stop, View, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::scaling::{Policy, Step};
+use crate::sys::clock::Millis;
+
+/// Between two looks; php-fpm's.
+const LOOK: u64 = 1_000;
+/// A worker that was told to leave and has said that it does: PHP may take that long to stop.
+const LAST_WORDS: u64 = 10_000;
+
+impl Fleet {
+    pub(super) fn look(&mut self, now: Millis, view: &dyn View, out: &mut Vec<Action>) {
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = now.plus(LOOK);
+        for key in self.scaling_pools() {
+            self.look_at(now, key, view, out);
+        }
+        self.release_idle_zygotes(now, view, out);
+    }
+
+    /// When the next look is due, if there is anything to look at.
+    pub(super) fn look_due(&self) -> Option<Millis> {
+        let awake = |(_, g): (_, &super::Group)| {
+            let scaling = g.pools.iter().any(|p| p.policy != Policy::Static && !p.workers.is_empty());
+            scaling || (g.may_sleep() && g.is_awake())
+        };
+        let serving = self.generations.iter().filter(|g| matches!(g.phase, Phase::Settling | Phase::Serving));
+        serving.flat_map(|g| g.groups.iter().enumerate()).any(awake).then_some(self.next_look)
+    }
+
+    fn scaling_pools(&self) -> Vec<PoolKey> {
+        let mut keys = Vec::new();
+        for generation in self.generations.iter().filter(|g| matches!(g.phase, Phase::Settling | Phase::Serving)) {
+            for (group, g) in generation.groups.iter().enumerate().filter(|(_, g)| matches!(g.zygote, Zygote::Up(_))) {
+                let zygote = ZygoteKey { generation: generation.id, group };
+                let scaling = g.pools.iter().enumerate().filter(|(_, p)| p.policy != Policy::Static);
+                keys.extend(scaling.map(|(pool, _)| zygote.of_pool(pool)));
+            }
+        }
+        keys
+    }
+
+    fn look_at(&mut self, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+        let Some(pool) = self.pool_mut(key.worker(0)) else { return };
+        pool.end_stubborn(now, key, view, out);
+        // While workers die before they serve, more of them don't help.
+        if pool.failures > 0 {
+            return;
+        }
+        match pool.policy {
+            Policy::Static => {}
+            Policy::Dynamic(spare) => {
+                let count = pool.count(key, view);
+                let step = pool.scaling.dynamic(spare, count);
+                if let Step::Grow(_, Some(rate)) = step {
+                    out.push(Action::Remark(key, Remark::Busy { rate, idle: count.idle, total: count.total }));
+                }
+                pool.take(step, now, key, view, out);
+            }
+            Policy::Ondemand(limit) => {
+                let idle = pool.idle(key, view).into_iter().map(|slot| key.worker(slot));
+                let over: Vec<_> = idle.filter(|w| pool.idle_for(*w, now, view) > limit).collect();
+                over.into_iter().for_each(|worker| pool.retire(worker, now, out));
+            }
+        }
+    }
+
+    pub(super) fn demand(&mut self, key: PoolKey, waiting: u32, view: &dyn View, out: &mut Vec<Action>) {
+        let phase = self.generation(key.zygote.generation).map(|g| g.phase);
+        if !matches!(phase, Some(Phase::Settling | Phase::Serving)) {
+            return;
+        }
+        let Some(pool) = self.pool_mut(key.worker(0)) else { return };
+        if pool.failures > 0 && pool.staying() > 0 {
+            return;
+        }
+        let count = pool.count(key, view);
+        let step = match pool.policy {
+            Policy::Static => Step::Stay,
+            Policy::Dynamic(spare) => pool.scaling.dynamic_demand(spare, waiting, count),
+            Policy::Ondemand(_) => pool.scaling.ondemand(waiting, count),
+        };
+        pool.take(step, Millis(0), key, view, out);
+    }
+}
+
+impl Pool {
+    fn take(&mut self, step: Step, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+        match step {
+            Step::Stay | Step::Full(false) => {}
+            Step::Full(true) => out.push(Action::Remark(key, Remark::Full)),
+            Step::Grow(more, _) => self.wanted = self.staying() + more,
+            Step::Shrink(fewer) => {
+                let fewer = usize::try_from(fewer).unwrap_or(usize::MAX);
+                let oldest = self.idle(key, view).into_iter().take(fewer);
+                oldest.for_each(|slot| self.retire(key.worker(slot), now, out));
+            }
+        }
+    }
+
+    /// One fewer is wanted: this one.
+    fn retire(&mut self, key: WorkerKey, now: Millis, out: &mut Vec<Action>) {
+        let Some(worker) = self.workers.get_mut(&key.slot) else { return };
+        worker.retired = Some(now);
+        self.wanted = self.staying();
+        out.push(Action::Retire(key));
+    }
+
+    /// One that was told to leave when it was idle, still is, and is still there a second later.
+    fn end_stubborn(&self, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+        for (&slot, worker) in &self.workers {
+            let patience = if worker.life == Life::Leaving { LAST_WORDS } else { LOOK };
+            let stubborn = worker.retired.is_some_and(|at| now.since(at) >= patience) && !worker.orphan;
+            if stubborn && !view.is_busy(key.worker(slot)) {
+                out.push(Action::Signal(key.worker(slot), Stop::Kill));
+            }
+        }
+    }
+
+    fn idle_for(&self, key: WorkerKey, now: Millis, view: &dyn View) -> u64 {
+        let made = self.workers.get(&key.slot).map_or(now, |w| w.since);
+        now.since(view.idle_since(key).max(made))
+    }
+}

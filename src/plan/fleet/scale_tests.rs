@@ -1,0 +1,269 @@
+//! Lives of pools that follow the load, without a process.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::plan::scaling::{Policy, Spare};
+
+/// What there would be to see.
+#[derive(Default)]
+struct Scene {
+    busy: BTreeSet<WorkerKey>,
+    idle_since: Millis,
+    short: bool,
+}
+
+impl View for Scene {
+    fn is_busy(&self, worker: WorkerKey) -> bool {
+        self.busy.contains(&worker)
+    }
+
+    fn idle_since(&self, _worker: WorkerKey) -> Millis {
+        self.idle_since
+    }
+
+    fn memory_is_short(&self) -> bool {
+        self.short
+    }
+}
+
+struct Stage {
+    fleet: Fleet,
+    now: Millis,
+    scene: Scene,
+    log: Vec<Action>,
+}
+
+const DYNAMIC: Policy = Policy::Dynamic(Spare { start: 2, min: 1, max: 3, max_rate: 32 });
+const ONDEMAND: Policy = Policy::Ondemand(10_000);
+
+impl Stage {
+    fn new(pools: &[(&str, u32, Policy)]) -> Self {
+        let mut stage = Self { fleet: Fleet::new(0), now: Millis(1000), scene: Scene::default(), log: Vec::new() };
+        stage.begin(pools);
+        stage
+    }
+
+    fn begin(&mut self, pools: &[(&str, u32, Policy)]) {
+        let plan = |(name, size, policy): &(&str, u32, Policy)| PoolPlan {
+            name: (*name).to_owned(),
+            size: *size,
+            policy: *policy,
+        };
+        let group = GroupPlan { name: "g".into(), idle_limit: 3_600_000, pools: pools.iter().map(plan).collect() };
+        self.fleet.begin_generation(self.now, &[group]);
+        self.event(Event::Tick);
+    }
+
+    /// Everybody does at once what they are told, unless they are busy.
+    fn event(&mut self, event: Event) {
+        for action in self.fleet.handle(self.now, event, &self.scene) {
+            self.log.push(action);
+            let follows = match action {
+                Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
+                Action::Fork(key) => vec![Event::Forked(key, 100), Event::Accepting(key)],
+                Action::Retire(key) => vec![Event::Left(key), Event::Exited(key, Exit::Code(0))],
+                Action::Dismiss(key) | Action::Release(key) => vec![Event::ZygoteGone(key)],
+                Action::Drain(id) => {
+                    let of = self.fleet.workers().map(|(key, _)| key).filter(|key| key.generation == id);
+                    of.filter(|key| !self.scene.busy.contains(key))
+                        .flat_map(|key| [Event::Left(key), Event::Exited(key, Exit::Code(0))])
+                        .collect()
+                }
+                _ => vec![],
+            };
+            follows.into_iter().for_each(|event| self.event(event));
+        }
+    }
+
+    fn seconds(&mut self, count: u32) {
+        for _ in 0..count {
+            self.now = self.now.plus(1000);
+            self.event(Event::Tick);
+        }
+    }
+
+    fn workers(&self) -> Vec<WorkerKey> {
+        self.fleet.workers().map(|(key, _)| key).collect()
+    }
+
+    fn all_busy(&mut self) {
+        self.scene.busy = self.workers().into_iter().collect();
+    }
+
+    fn pool(&self, pool: usize) -> PoolKey {
+        let id = self.fleet.generations.last().map_or(GenerationId(1), |g| g.id);
+        ZygoteKey { generation: id, group: 0 }.of_pool(pool)
+    }
+
+    fn said(&self, what: impl Fn(&Remark) -> bool) -> usize {
+        self.log.iter().filter(|a| matches!(a, Action::Remark(_, remark) if what(remark))).count()
+    }
+}
+
+#[test]
+fn a_dynamic_pool_starts_small_grows_while_busy_and_shrinks_again() {
+    let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
+    assert_eq!(stage.workers().len(), 2);
+    for expected in [3, 4, 5, 6, 6, 6] {
+        stage.all_busy();
+        stage.seconds(1);
+        assert_eq!(stage.workers().len(), expected);
+    }
+    assert_eq!(stage.said(|r| *r == Remark::Full), 1);
+    stage.scene.busy.clear();
+    stage.seconds(5);
+    assert_eq!(stage.workers().len(), 3);
+    assert_eq!(stage.workers().iter().map(|w| w.slot).collect::<Vec<_>>(), [3, 4, 5], "the oldest went first");
+    assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now.plus(1000)));
+}
+
+#[test]
+fn who_is_told_to_leave_and_does_not_is_killed_a_second_later_and_replaced() {
+    let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
+    stage.all_busy();
+    stage.seconds(1);
+    stage.all_busy();
+    stage.seconds(1);
+    stage.scene.busy.clear();
+    stage.now = stage.now.plus(1000);
+    let retired = stage.workers()[0];
+    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, &stage.scene), [Action::Retire(retired)]);
+    stage.now = stage.now.plus(1000);
+    let kill = stage.fleet.handle(stage.now, Event::Tick, &stage.scene);
+    assert_eq!(kill, [Action::Signal(retired, Stop::Kill)]);
+    let again = stage.fleet.handle(stage.now, Event::Exited(retired, Exit::Signal(9, false)), &stage.scene);
+    assert_eq!(again, [Action::Fork(retired)]);
+    assert!(stage.fleet.worker(retired).is_some_and(|w| w.replaces));
+}
+
+#[test]
+fn one_that_took_a_request_before_it_heard_is_not_killed() {
+    let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
+    stage.all_busy();
+    stage.seconds(2);
+    stage.scene.busy.clear();
+    stage.now = stage.now.plus(1000);
+    stage.event(Event::Tick);
+    let before = stage.workers();
+    stage.all_busy();
+    stage.seconds(1);
+    assert!(!stage.log.iter().any(|a| matches!(a, Action::Signal(..))), "{before:?}");
+}
+
+#[test]
+fn a_worker_that_leaves_after_its_requests_is_replaced_before_it_is_gone_where_there_is_room() {
+    let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
+    let [first, _] = stage.workers()[..] else { panic!() };
+    let actions = stage.fleet.handle(stage.now, Event::Left(first), &stage.scene);
+    assert_eq!(actions, [Action::Fork(stage.pool(0).worker(2))]);
+    let actions = stage.fleet.handle(stage.now, Event::Exited(first, Exit::Code(0)), &stage.scene);
+    assert_eq!(actions, []);
+    let mut full = Stage::new(&[("www", 2, Policy::Static)]);
+    let first = full.workers()[0];
+    assert_eq!(full.fleet.handle(full.now, Event::Left(first), &full.scene), []);
+    assert_eq!(full.fleet.handle(full.now, Event::Exited(first, Exit::Code(0)), &full.scene), [Action::Fork(first)]);
+}
+
+#[test]
+fn process_max_holds_for_all_pools_together_and_is_said_once() {
+    let mut stage = Stage { fleet: Fleet::new(0), now: Millis(1000), scene: Scene::default(), log: Vec::new() };
+    stage.fleet.process_max = 3;
+    stage.begin(&[("a", 2, Policy::Static), ("b", 4, Policy::Static)]);
+    assert_eq!(stage.workers().len(), 3);
+    assert_eq!(stage.log.iter().filter(|a| **a == Action::ProcessLimit).count(), 1);
+    assert!(stage.log.contains(&Action::Ready(GenerationId(1))));
+    stage.begin(&[("a", 2, Policy::Static), ("b", 4, Policy::Static)]);
+    assert!(stage.log.contains(&Action::Ready(GenerationId(2))), "{:?}", stage.log);
+    assert_eq!(stage.workers().len(), 3);
+}
+
+#[test]
+fn an_ondemand_group_sleeps_until_somebody_knocks() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    assert_eq!(stage.log, [Action::Watch(zygote), Action::Ready(GenerationId(1))]);
+    assert_eq!(stage.fleet.deadline(stage.now), None);
+    stage.event(Event::Knock(zygote));
+    assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
+    stage.event(Event::Demand(stage.pool(0), 2));
+    assert_eq!(stage.workers().len(), 2);
+    stage.event(Event::Demand(stage.pool(0), 2));
+    assert_eq!(stage.workers().len(), 2, "two idle ones are enough for two");
+    stage.all_busy();
+    stage.event(Event::Demand(stage.pool(0), 9));
+    assert_eq!(stage.workers().len(), 4);
+    stage.all_busy();
+    stage.event(Event::Demand(stage.pool(0), 9));
+    stage.event(Event::Demand(stage.pool(0), 9));
+    assert_eq!((stage.workers().len(), stage.said(|r| *r == Remark::Full)), (4, 1));
+}
+
+#[test]
+fn idle_workers_leave_after_their_time_and_the_zygote_after_its_own() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    stage.event(Event::Knock(zygote));
+    stage.event(Event::Demand(stage.pool(0), 3));
+    stage.scene.idle_since = stage.now;
+    stage.seconds(10);
+    assert_eq!(stage.workers().len(), 3);
+    stage.seconds(1);
+    assert_eq!(stage.workers().len(), 0);
+    stage.seconds(3599);
+    assert!(!stage.log.contains(&Action::Release(zygote)));
+    stage.seconds(3);
+    assert_eq!(stage.log[stage.log.len() - 2..], [Action::Release(zygote), Action::Watch(zygote)]);
+}
+
+#[test]
+fn a_zygote_that_keeps_connections_stays_and_one_leaves_early_where_memory_is_short() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    stage.event(Event::Knock(zygote));
+    stage.scene.short = true;
+    stage.seconds(60);
+    stage.now = stage.now.plus(1000);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, &stage.scene), [Action::Release(zygote)]);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Stays(zygote), &stage.scene), []);
+    stage.event(Event::Demand(stage.pool(0), 1));
+    assert_eq!(stage.workers().len(), 1);
+}
+
+#[test]
+fn a_reload_keeps_asleep_who_sleeps_and_wakes_the_successor_of_a_zygote() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    stage.begin(&[("www", 4, ONDEMAND)]);
+    let second = stage.pool(0).zygote;
+    let end = [Action::Drain(GenerationId(1)), Action::Ready(GenerationId(2))];
+    assert!(end.iter().all(|a| stage.log.contains(a)), "{:?}", stage.log);
+    assert!(!stage.log.iter().any(|a| matches!(a, Action::SpawnZygote(_))));
+    assert_eq!(stage.fleet.generations.len(), 1);
+    let unwatched = stage.log.iter().position(|a| matches!(a, Action::Unwatch(_)));
+    assert!(unwatched < stage.log.iter().position(|a| *a == Action::Watch(second)));
+    stage.event(Event::Knock(second));
+    stage.begin(&[("www", 4, ONDEMAND)]);
+    assert!(stage.log.contains(&Action::SpawnZygote(stage.pool(0).zygote)));
+    assert_eq!(stage.fleet.generations.len(), 1);
+}
+
+#[test]
+fn a_reload_of_a_grown_pool_starts_small_and_comes_to_its_size_as_the_old_workers_leave() {
+    let pools = [("www", 10, DYNAMIC)];
+    let mut stage = Stage::new(&pools);
+    for _ in 0..6 {
+        stage.all_busy();
+        stage.seconds(1);
+    }
+    assert_eq!(stage.workers().len(), 8);
+    stage.all_busy();
+    stage.begin(&pools);
+    let newer = |s: &Stage| s.workers().iter().filter(|w| w.generation == GenerationId(2)).count();
+    assert_eq!(newer(&stage), 3, "ten and one of surge, less eight");
+    for (gone, old) in stage.scene.busy.clone().into_iter().enumerate() {
+        stage.scene.busy.remove(&old);
+        stage.event(Event::Exited(old, Exit::Code(0)));
+        assert!(stage.workers().len() <= 11, "{gone}");
+    }
+    assert_eq!(newer(&stage), 8);
+}

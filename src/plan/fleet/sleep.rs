@@ -1,0 +1,107 @@
+//! Groups whose pools are all ondemand: no zygote until a connection comes, and none when nobody has come for long.
+
+use super::{Action, Fleet, Group, Phase, Zygote, ZygoteKey};
+use crate::sys::clock::Millis;
+
+/// Where memory is short, a zygote leaves when it has been without workers for that long.
+const SHORT: u64 = 60_000;
+
+impl Fleet {
+    /// Somebody asks for that group.
+    pub(super) fn wake(&mut self, now: Millis, key: ZygoteKey) {
+        if let Some(group) = self.group_mut(key)
+            && let Zygote::Asleep(not_before) = group.zygote
+        {
+            group.zygote = Zygote::Due(now.max(not_before));
+        }
+    }
+
+    /// It keeps connections: as good as workers.
+    pub(super) fn stays_on(&mut self, now: Millis, key: ZygoteKey) {
+        if let Some(group) = self.group_mut(key).filter(|g| matches!(g.zygote, Zygote::Dismissed(_))) {
+            group.zygote = Zygote::Up(now);
+            group.idle_since = None;
+        }
+    }
+
+    /// Kept connections go from zygote to zygote: where the one before is there, the next has to be.
+    pub(super) fn wake_successors(&mut self, index: usize, now: Millis) {
+        let before: Vec<String> = self.generations[..index]
+            .iter()
+            .flat_map(|g| &g.groups)
+            .filter(|g| g.is_awake())
+            .flat_map(|g| g.pools.iter().map(|p| p.name.clone()))
+            .collect();
+        for group in &mut self.generations[index].groups {
+            if let Zygote::Asleep(_) = group.zygote
+                && group.pools.iter().any(|p| before.contains(&p.name))
+            {
+                group.zygote = Zygote::Due(now);
+            }
+        }
+    }
+
+    pub(super) fn release_idle_zygotes(&mut self, now: Millis, view: &dyn super::View, out: &mut Vec<Action>) {
+        let needed: Vec<_> = self.generations.iter().filter_map(|g| g.successor).collect();
+        let serving = |g: &&mut super::Generation| g.phase == Phase::Serving && !needed.contains(&g.id);
+        for generation in self.generations.iter_mut().filter(serving) {
+            let id = generation.id;
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                let Some(since) = g.without_workers(now) else { continue };
+                let idle = now.since(since);
+                let limit = (g.idle_limit > 0).then_some(g.idle_limit);
+                if limit.is_some_and(|l| idle >= l) || (idle >= SHORT && view.memory_is_short()) {
+                    g.zygote = Zygote::Dismissed(now);
+                    g.idle_since = None;
+                    out.push(Action::Release(ZygoteKey { generation: id, group }));
+                }
+            }
+        }
+    }
+
+    /// Whose zygote sleeps has its sockets watched, if it is its turn to serve.
+    pub(super) fn watch_sleepers(&mut self, now: Millis, out: &mut Vec<Action>) {
+        let mut watch = Vec::new();
+        for generation in &mut self.generations {
+            let serving = matches!(generation.phase, Phase::Settling | Phase::Serving);
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                let key = ZygoteKey { generation: generation.id, group };
+                if generation.phase == Phase::Draining && matches!(g.zygote, Zygote::Asleep(_)) {
+                    g.zygote = Zygote::Gone;
+                }
+                let wanted = serving && matches!(g.zygote, Zygote::Asleep(at) if at <= now);
+                match (g.watched, wanted) {
+                    (false, true) => watch.push(Action::Watch(key)),
+                    (true, false) => out.push(Action::Unwatch(key)),
+                    _ => {}
+                }
+                g.watched = wanted;
+            }
+        }
+        // A socket can be watched once only: first nobody watches for an older generation.
+        out.extend(watch);
+    }
+
+    /// Behind a reload: the new image watches nothing yet.
+    pub fn watches_were_lost(&mut self) {
+        self.generations.iter_mut().flat_map(|g| &mut g.groups).for_each(|g| g.watched = false);
+    }
+
+    /// When a zygote that failed may be asked for again.
+    pub(super) fn sleep_ends(&self, now: Millis) -> Option<Millis> {
+        let groups = self.generations.iter().filter(|g| g.phase != Phase::Draining).flat_map(|g| &g.groups);
+        let ends = groups.filter_map(|g| if let Zygote::Asleep(at) = g.zygote { Some(at) } else { None });
+        ends.filter(|at| *at > now).min()
+    }
+}
+
+impl Group {
+    /// Since when its zygote has had no worker, where none is to be had.
+    fn without_workers(&mut self, now: Millis) -> Option<Millis> {
+        let idle = self.may_sleep()
+            && matches!(self.zygote, Zygote::Up(_))
+            && self.pools.iter().all(|p| p.is_childless() && p.target() == 0);
+        self.idle_since = if idle { self.idle_since.or(Some(now)) } else { None };
+        self.idle_since
+    }
+}

@@ -1,0 +1,91 @@
+//! Pools that follow the load: what the fleet sees of workers and machine, and the effects of what it decides.
+
+use std::os::fd::AsRawFd;
+
+use super::Supervisor;
+use super::runtime::Runtimes;
+use crate::config::ProcessManager;
+use crate::ipc::ToZygote;
+use crate::log;
+use crate::plan::fleet::{PoolKey, Remark, View, WorkerKey, ZygoteKey};
+use crate::scoreboard::{Counter, Scoreboard};
+use crate::sys::clock::Millis;
+use crate::sys::pressure;
+
+/// The fleet's eyes: scoreboards, and the machine.
+pub(super) struct Eyes<'a>(pub(super) &'a Runtimes);
+
+impl Eyes<'_> {
+    fn board(&self, key: WorkerKey) -> Option<&Scoreboard> {
+        let group = self.0.get(&key.generation)?.groups.get(key.group)?;
+        group.boards.get(key.pool).map(|(_, board)| board)
+    }
+}
+
+impl View for Eyes<'_> {
+    fn is_busy(&self, worker: WorkerKey) -> bool {
+        self.board(worker).is_some_and(|board| board.is_busy(worker.slot))
+    }
+
+    fn idle_since(&self, worker: WorkerKey) -> Millis {
+        self.board(worker).map_or(Millis(0), |board| board.since(worker.slot))
+    }
+
+    fn memory_is_short(&self) -> bool {
+        pressure::memory_is_short()
+    }
+}
+
+impl Supervisor {
+    pub(super) fn retire(&mut self, key: WorkerKey) {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        if let Some((_, board)) = group.and_then(|g| g.boards.get(key.pool)) {
+            board.ask_to_drain(key.slot);
+        }
+        self.send(key.zygote(), &ToZygote::Retire { pool: key.pool, slot: key.slot }, Vec::new());
+    }
+
+    pub(super) fn watch_doors(&mut self, key: ZygoteKey) {
+        let doors = self.doors(key);
+        for listener in self.sockets.all.iter().filter(|l| doors.contains(&l.fd.as_raw_fd())) {
+            if let Err(e) = self.poller.add_door(&listener.fd, key) {
+                log::error(format!("unable to watch {}: {e}", listener.name));
+            }
+        }
+    }
+
+    pub(super) fn unwatch_doors(&mut self, key: ZygoteKey) {
+        let doors = self.doors(key);
+        let listeners = self.sockets.all.iter().filter(|l| doors.contains(&l.fd.as_raw_fd()));
+        self.poller.remove_doors(listeners.map(|l| &l.fd), key);
+    }
+
+    fn doors(&self, key: ZygoteKey) -> Vec<i32> {
+        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        group.map(|g| g.spec.pools.iter().flat_map(|p| p.listen_fds.clone()).collect()).unwrap_or_default()
+    }
+
+    /// php-fpm's lines. A pool that shows another's status is small on purpose, and says nothing.
+    pub(super) fn remark(&self, key: PoolKey, remark: Remark) {
+        let group = self.runtimes.get(&key.zygote.generation).and_then(|r| r.groups.get(key.zygote.group));
+        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| &p.config) else { return };
+        if pool.status_of.is_some() {
+            return;
+        }
+        let name = &pool.name;
+        match remark {
+            Remark::Full => {
+                if let Some(totals) = self.totals.get(name) {
+                    totals.add(Counter::LimitReached, 1);
+                }
+                let directive = if pool.pm == ProcessManager::Ondemand { "max_children" } else { "pm.max_children" };
+                let most = pool.pm_max_children;
+                log::warning(format!("[pool {name}] server reached {directive} setting ({most}), consider raising it"));
+            }
+            Remark::Busy { rate, idle, total } => log::warning(format!(
+                "[pool {name}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), \
+                 spawning {rate} children, there are {idle} idle, and {total} total children"
+            )),
+        }
+    }
+}

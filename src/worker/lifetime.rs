@@ -1,0 +1,104 @@
+//! How long a worker serves: `pm.max_requests` and `pm.max_memory`.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::config::Pool;
+use crate::log;
+use crate::sys::clock;
+
+/// From this many on, workers that were made together don't leave together.
+const MANY: u64 = 100;
+
+/// What remains of it.
+#[derive(Debug)]
+pub struct Lifetime {
+    /// Requests; `None`: any number.
+    left: Option<u64>,
+    memory: Option<Memory>,
+}
+
+/// A limit of resident memory.
+#[derive(Debug)]
+struct Memory {
+    /// `/proc/self/statm`.
+    file: File,
+    /// In pages.
+    most: u64,
+}
+
+impl Lifetime {
+    /// A new worker's.
+    #[must_use]
+    pub fn new(pool: &Pool) -> Self {
+        let seed = u64::from(std::process::id()) ^ clock::now().0 << 16;
+        let left = (pool.pm_max_requests > 0).then(|| requests(pool.pm_max_requests, seed));
+        let memory = if pool.pm_max_memory > 0 { Memory::limit(pool.pm_max_memory) } else { None };
+        Self { left, memory }
+    }
+
+    /// A request has been served: was it the last one?
+    pub fn is_over(&mut self) -> bool {
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+        self.left == Some(0) || self.memory.as_ref().is_some_and(Memory::is_over)
+    }
+}
+
+/// How many requests a worker serves: `most`, or up to a tenth fewer where they are many.
+fn requests(most: u64, seed: u64) -> u64 {
+    if most < MANY {
+        return most;
+    }
+    // The multiplier of splitmix64; its high bits depend on all bits of the seed.
+    let scattered = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    most - scattered % (most / 10 + 1)
+}
+
+impl Memory {
+    fn limit(bytes: u64) -> Option<Self> {
+        let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok()).unwrap_or(4096);
+        match File::open("/proc/self/statm") {
+            Ok(file) => Some(Self { file, most: bytes / page.max(1) }),
+            Err(e) => {
+                log::error(format!("pm.max_memory has no effect: /proc/self/statm: {e}"));
+                None
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let mut text = [0u8; 128];
+        let length = self.file.read_at(&mut text, 0).unwrap_or(0);
+        resident(text.get(..length).unwrap_or_default()).is_some_and(|pages| pages > self.most)
+    }
+}
+
+/// The second number.
+fn resident(statm: &[u8]) -> Option<u64> {
+    std::str::from_utf8(statm).ok()?.split(' ').nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_requests_are_exact_and_many_up_to_a_tenth_fewer() {
+        assert!((0..100).all(|seed| requests(10, seed) == 10));
+        let lives: Vec<u64> = (0..1000).map(|seed| requests(1000, seed)).collect();
+        assert!(lives.iter().all(|n| (900..=1000).contains(n)));
+        let different: std::collections::BTreeSet<_> = lives.iter().collect();
+        assert!(different.len() > 50, "{}", different.len());
+    }
+
+    #[test]
+    fn a_process_of_more_than_a_page_is_over_the_limit_of_a_page() {
+        assert!(Memory::limit(4096).unwrap().is_over());
+        assert!(!Memory::limit(1 << 40).unwrap().is_over());
+    }
+}

@@ -1,0 +1,258 @@
+//! `pm = dynamic` and `ondemand`: workers come with the load and go with it, and no request notices.
+#![forbid(unsafe_code)]
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::load::{Job, Plan, Tally};
+use testkit::nginx::{Nginx, Upstream};
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::{Door, Target, say};
+use testkit::{Outcome, ensure, turn};
+
+fn dynamic(most: u32, start: u32, spare: (u32, u32)) -> Setup {
+    let (min, max) = spare;
+    let setup = Setup::new(most).pool("pm = dynamic").pool(&format!("pm.start_servers = {start}"));
+    setup.pool(&format!("pm.min_spare_servers = {min}")).pool(&format!("pm.max_spare_servers = {max}"))
+}
+
+fn ondemand(most: u32, idle: u32) -> Setup {
+    Setup::new(most).pool("pm = ondemand").pool(&format!("pm.process_idle_timeout = {idle}s"))
+}
+
+fn hello(server: &Server) -> Outcome {
+    let body = ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
+    ensure!(body == "hello", "{body:?}");
+    Ok(())
+}
+
+/// Clients that each ask for 50 ms, over a connection for each request.
+fn sleepers(server: &Server, clients: usize, requests: u64) -> Tally {
+    let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=50");
+    let job = |_| -> Job {
+        let (address, request) = (server.address.clone(), request.clone());
+        Box::new(move || {
+            let body = ask_once(&address, &request, ms(30_000))?;
+            ensure!(body == "done", "{body:?}");
+            Ok(())
+        })
+    };
+    Plan::clients(clients).requests(requests).start(job).finish()
+}
+
+/// From 20 clients to 200 at once: all are served, p99 is not above php-fpm's, and the workers go again.
+#[test]
+fn burst() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::burst") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let setup = dynamic(200, 10, (10, 20));
+    let ours = Server::start(&target, &setup)?;
+    let tally = burst_on(&ours)?;
+    let back = wait_until("no more than the spare workers", ms(15_000), || ours.workers().len() <= 20)?;
+    ours.stop()?;
+    let stock = Target { prefix: target.prefix, door: Door::PhpFpm };
+    if stock.program().exists() {
+        let stock = Server::start(&stock, &setup)?;
+        let theirs = burst_on(&stock)?;
+        stock.stop()?;
+        let (our, their) = (tally.percentile(99), theirs.percentile(99));
+        say(&format!("scaling::burst: p99 {our:.1?}, php-fpm's {their:.1?}; spare workers again after {back:.1?}"));
+        ensure!(our <= their + their / 10, "p99 {our:.1?}, php-fpm's {their:.1?}");
+    }
+    Ok(())
+}
+
+fn burst_on(server: &Server) -> Outcome<Tally> {
+    sleepers(server, 20, 400).expect_no_failure()?;
+    let tally = sleepers(server, 200, 4000);
+    say(&format!("scaling::burst: {}; {} workers", tally.summary(), server.workers().len()));
+    tally.expect_no_failure()?;
+    Ok(tally)
+}
+
+/// The number of workers goes up and down while POSTs come over kept connections: none fails.
+#[test]
+fn shrinking_loses_no_post() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::shrinking_loses_no_post") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &dynamic(24, 2, (1, 2)))?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(32))?;
+    let (mut most, mut least, mut answered) = (0, usize::MAX, 0);
+    for _ in 0..4 {
+        let many = Plan::clients(24).start(|_| poster(nginx.client(ms(15_000)), 20));
+        sleep(ms(1500));
+        most = most.max(server.workers().len());
+        let few = Plan::clients(2).start(|_| poster(nginx.client(ms(15_000)), 1));
+        answered += expect_all(&many.stop(), &nginx)?;
+        wait_until("few workers", ms(10_000), || server.workers().len() <= 4)?;
+        least = least.min(server.workers().len());
+        answered += expect_all(&few.stop(), &nginx)?;
+    }
+    say(&format!("scaling::shrinking_loses_no_post: {answered} answered, {least} to {most} workers"));
+    ensure!(most >= 16, "{most} workers at most: it didn't grow");
+    ensure!(server.log.count("SIGKILL") == 0, "a worker was killed: {}", server.log.tail(5));
+    server.stop()
+}
+
+fn poster(mut web: testkit::http::Client, time: u32) -> Job {
+    Box::new(move || {
+        let text = web.post(&format!("/work.php?ms={time}"), b"some=thing")?.expect(200)?.text();
+        ensure!(text == "done", "{text}");
+        Ok(())
+    })
+}
+
+fn expect_all(tally: &Tally, nginx: &Nginx) -> Outcome<usize> {
+    tally.expect_no_failure().map_err(|error| format!("{error}; {}", nginx.errors()))?;
+    Ok(tally.times.len())
+}
+
+/// No process until somebody comes; then as many workers as are asked for; none when they have been idle.
+#[test]
+fn ondemand_comes_and_goes() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::ondemand_comes_and_goes") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &ondemand(8, 1))?;
+    // The kit has connected once, to see that it can.
+    server.await_workers(1, ms(2000))?;
+    server.await_workers(0, ms(6000))?;
+    hello(&server)?;
+    ensure!(server.workers().len() == 1, "{} workers for one request", server.workers().len());
+    let tally = sleepers(&server, 4, 40);
+    tally.expect_no_failure()?;
+    let workers = server.workers().len();
+    ensure!((3..=5).contains(&workers), "{workers} workers for four clients");
+    server.await_workers(0, ms(6000))?;
+    ensure!(server.zygotes().len() == 1, "the cache is gone with the workers");
+    hello(&server)?;
+    server.stop()
+}
+
+/// A kept connection outlives all workers, and brings one back.
+#[test]
+fn kept_connection_without_workers() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::kept_connection_without_workers") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server =
+        Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s").global("log_level = debug"))?;
+    let request = Request::get(&server.sandbox.page("hello.php")).keep();
+    let mut kept = Client::connect(&server.address, ms(5000))?;
+    for round in 0..3 {
+        let body = kept.ask(&request)?.body();
+        ensure!(body == "hello", "{body:?}");
+        server.await_workers(0, ms(6000))?;
+        sleep(ms(2500));
+        ensure!(server.zygotes().len() == 1, "the zygote left its connection alone");
+        if round == 1 {
+            server.reload()?;
+            ensure!(server.workers().is_empty(), "a reload without load made workers");
+        }
+    }
+    drop(kept);
+    wait_until("the zygote leaves", ms(8000), || server.supervisor.children().is_empty())?;
+    hello(&server)?;
+    server.stop()
+}
+
+/// A reload of a group that sleeps starts nothing; the next request is served by the new generation.
+#[test]
+fn reload_asleep() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::reload_asleep") else { return Ok(()) };
+    let turn = turn::alone()?;
+    let server = Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s"))?;
+    server.await_workers(1, ms(2000))?;
+    wait_until("the group sleeps", ms(8000), || server.supervisor.children().is_empty())?;
+    for _ in 0..3 {
+        server.reload()?;
+        ensure!(server.supervisor.children().is_empty(), "a reload woke the group");
+    }
+    let start = Instant::now();
+    hello(&server)?;
+    say(&format!("scaling::reload_asleep: first answer after {:.1?}", start.elapsed()));
+    turn.expect_within("the first answer", start.elapsed(), ms(1000))?;
+    let title = server.zygotes().first().map(|z| z.title()).unwrap_or_default();
+    ensure!(title.contains("generation 4"), "{title}");
+    server.reload()?;
+    hello(&server)?;
+    server.stop()
+}
+
+/// 20 reloads under load of pools that scale: nothing fails.
+#[test]
+fn reloads_under_load() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::reloads_under_load") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
+        let server = Server::start(&target, &setup)?;
+        let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
+        let load = Plan::clients(8).start(|_| poster(nginx.client(ms(15_000)), 10));
+        for _ in 0..10 {
+            server.reload()?;
+            sleep(ms(200));
+        }
+        let tally = load.stop();
+        say(&format!("scaling::reloads_under_load: {}", tally.summary()));
+        expect_all(&tally, &nginx)?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// What php-fpm says when the limits are reached.
+#[test]
+fn limits_are_said() -> Outcome {
+    let Some(target) = Target::find("scaling::limits_are_said") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &dynamic(2, 1, (1, 1)))?;
+    let _ = sleepers(&server, 6, 160);
+    let line = "[pool www] server reached pm.max_children setting (2), consider raising it";
+    ensure!(server.log.count(line) >= 1, "not said: {}", server.log.tail(5));
+    server.stop()?;
+    let server = Server::start(&target, &Setup::new(4).global("process.max = 3"))?;
+    server.await_workers(3, ms(5000))?;
+    ensure!(server.log.count("consider raising 'process.max'") == 1, "not said: {}", server.log.tail(5));
+    hello(&server)?;
+    server.stop()
+}
+
+/// A pool of 12,800 starts, and costs what its few workers cost.
+#[test]
+fn twelve_thousand_eight_hundred() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::twelve_thousand_eight_hundred") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &dynamic(12_800, 1, (1, 1)))?;
+    hello(&server)?;
+    let before = server.supervisor.cpu();
+    sleep(Duration::from_secs(3));
+    let spent = server.supervisor.cpu() - before;
+    say(&format!(
+        "scaling::twelve_thousand_eight_hundred: {spent:.1?} of CPU in 3 s, {} kB",
+        server.supervisor.anonymous_kb()
+    ));
+    ensure!(spent < ms(60), "{spent:?} of CPU in 3 s without load");
+    server.stop()
+}
+
+/// A worker whose memory has grown too large is replaced behind its request.
+#[test]
+fn max_memory() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::max_memory") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1).pool("pm.max_memory = 1G"))?;
+    hello(&server)?;
+    let first = server.workers();
+    hello(&server)?;
+    ensure!(server.workers() == first, "a worker was replaced without need");
+    server.stop()?;
+    let server = Server::start(&target, &Setup::new(1).pool("pm.max_memory = 1M"))?;
+    for _ in 0..3 {
+        let before = server.workers();
+        hello(&server)?;
+        wait_until("another worker", ms(3000), || server.workers().iter().any(|w| !before.contains(w)))?;
+        server.await_workers(1, ms(3000))?;
+    }
+    server.stop()
+}
