@@ -122,8 +122,9 @@ impl Context {
     /// The `at`th variable in php-fpm's order.
     pub(super) fn nth(&self, at: usize) -> Option<Variable> {
         let (name, value) = self.env.nth(at)?;
+        let whole_length = value.len();
         let (name, value) = (self.c_string(Some(name)), self.c_string(Some(value)));
-        Some(Variable { name, value })
+        Some(Variable { name, value, whole_length })
     }
 }
 
@@ -132,6 +133,8 @@ impl Context {
 pub(super) struct Variable {
     pub(super) name: *const c_char,
     pub(super) value: *mut c_char,
+    /// The value's length as it was sent, with any NUL bytes. `$_SERVER` has it cut at the first one, `getenv()` whole.
+    pub(super) whole_length: usize,
 }
 
 impl Variable {

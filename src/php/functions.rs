@@ -92,8 +92,8 @@ unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut 
     unsafe { value::set_array(result, array) };
     variables::each(|variable| {
         let name_length = c_uint::try_from(variable.name_length()).unwrap_or(0);
-        let length = c_uint::try_from(variable.length()).unwrap_or(0);
-        // SAFETY: C strings with their lengths; the result is an array.
+        let length = c_uint::try_from(variable.whole_length).unwrap_or(0);
+        // SAFETY: two texts with their lengths, a NUL behind each; the result is an array.
         unsafe { sapi_add_request_header(variable.name, name_length, variable.value, length, result.cast()) };
     });
 }

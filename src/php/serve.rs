@@ -31,6 +31,8 @@ pub(super) struct Surroundings {
 /// Serves the request of the context.
 pub(super) fn serve(around: &Surroundings) -> Served {
     stage(Stage::Info);
+    // PHP tells errno where it is about to open a script that isn't a file: not what an earlier request left there.
+    Errno::clear();
     let body = with(|context| context.open_body()).unwrap_or(Ok(()));
     attempt(request_info::describe);
     attempt(request_ini::apply);
@@ -80,7 +82,7 @@ fn answer(around: &Surroundings, body: &Result<(), String>) {
     if unsafe { php_fopen_primary_script(&raw mut file) } == SUCCESS {
         run(around, &mut file);
     } else {
-        not_opened(Errno::last());
+        not_opened(Errno::last_raw());
     }
     if !file.in_list {
         // SAFETY: opened or zeroed; opcache doesn't list a file that it had.
@@ -88,17 +90,25 @@ fn answer(around: &Surroundings, body: &Result<(), String>) {
     }
 }
 
-fn not_opened(error: Errno) {
+fn not_opened(error: i32) {
     let script = with(|context| context.script.map(|script| context.env.bytes(script).to_vec())).flatten();
     if let Some(script) = script {
-        let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", error.desc().as_bytes(), b")"];
+        let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", reason(error), b")"];
         log::report(LogLevel::Error, &parts);
     }
-    if error == Errno::EACCES {
+    if error == libc::EACCES {
         refuse(403, "Access denied.\n");
     } else {
         refuse(404, "No input file specified.\n");
     }
+}
+
+/// C's own text, `Success` for 0 among them.
+fn reason(error: i32) -> &'static [u8] {
+    // SAFETY: any number will do; the text is libc's, and this thread asks for no other before it is used.
+    let text = unsafe { libc::strerror(error) };
+    // SAFETY: a C string.
+    unsafe { c_bytes(text) }.unwrap_or_default()
 }
 
 fn refuse(code: i32, text: &str) {

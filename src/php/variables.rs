@@ -45,8 +45,8 @@ unsafe extern "C" fn load(array: *mut zval) {
     // SAFETY: PHP passes an array.
     unsafe { import_process(array) };
     each(|variable| {
-        // SAFETY: name and value are C strings of the request, `array` is an array.
-        unsafe { php_register_variable_safe(variable.name, variable.value, variable.length(), array) };
+        // SAFETY: the name is a C string of the request, the value that long; `array` is an array.
+        unsafe { php_register_variable_safe(variable.name, variable.value, variable.whole_length, array) };
     });
 }
 

@@ -1,6 +1,4 @@
-//! The rules on the requests that web servers really send, and on hostile ones.
-
-use proptest::prelude::*;
+//! The rules on the requests that web servers really send. What holds for any input is in tests/script.
 
 use super::env::Env;
 use super::guard::{extension_allowed, stays_below};
@@ -208,51 +206,4 @@ fn a_repeated_name_keeps_its_place_and_takes_the_later_value() {
     env.remove(b"C");
     let list: Vec<_> = env.iter().map(|(name, value)| (env.bytes(name), env.bytes(value))).collect();
     assert_eq!(list, [(&b"B"[..], &b"2"[..]), (b"A", b"3")]);
-}
-
-fn path() -> impl Strategy<Value = String> {
-    let piece = prop_oneof![
-        Just("/"),
-        Just("info.php"),
-        Just("docroot"),
-        Just("%2F"),
-        Just("%0a"),
-        Just("%"),
-        Just("\n"),
-        Just(".."),
-        Just("\\"),
-        Just("?"),
-        Just("proxy:fcgi://h:9"),
-        Just("a"),
-        Just("\u{e9}")
-    ];
-    proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat())
-}
-
-proptest! {
-    /// Whatever the server says: no panic, a script is a file of the tree or a path that was given, and paths never climb.
-    #[test]
-    fn hostile_variables(
-        values in proptest::collection::vec(proptest::option::of(path()), 7), iis: bool, fix: bool
-    ) {
-        let names = ["SCRIPT_FILENAME", "SCRIPT_NAME", "PATH_INFO", "PATH_TRANSLATED", "DOCUMENT_ROOT", "REDIRECT_URL", "X"];
-        let mut env = Env::default();
-        for (name, value) in names.iter().zip(&values) {
-            if let Some(value) = value {
-                env.set(name.as_bytes(), value.as_bytes());
-            }
-        }
-        if iis {
-            env.set(b"SERVER_SOFTWARE", b"Microsoft-IIS/1");
-        }
-        let script = resolve(&mut env, Settings { fix_pathinfo: fix, ..FIX }, &SITE);
-        prop_assert_eq!(script.is_none(), values[0].is_none() && values[3].is_none());
-        if let Some(path) = script.and_then(|script| script.path) {
-            prop_assert!(stays_below(env.bytes(path)));
-        }
-        for (name, value) in env.iter() {
-            prop_assert!(!env.bytes(value).contains(&0));
-            prop_assert!(!name.is_empty());
-        }
-    }
 }

@@ -121,7 +121,7 @@ impl Supervisor {
     }
 
     pub(super) fn log_limit(&self) -> usize {
-        usize::try_from(self.config.global.log_limit).unwrap_or(usize::MAX)
+        self.config.global.log_limit
     }
 
     /// Tells what floods had to be dropped in the last second.

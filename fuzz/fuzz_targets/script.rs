@@ -1,0 +1,9 @@
+//! Bytes as what a web server says of a script.
+#![no_main]
+
+#[path = "../../tests/script/mod.rs"]
+mod script;
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| script::rules_hold(data));
