@@ -84,7 +84,8 @@ stage() {
 		CGI_FPM_STOCK=$(readlink -f "$prefix/libexec/php-fpm-stock")
 		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
 		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1500}
-		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED
+		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
+		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER
 		cargo_tests process --no-default-features --test '*'
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
