@@ -27,6 +27,9 @@ impl Sink {
         if matches!(path.to_str(), Some("/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2")) {
             return Ok(Self::Stderr);
         }
+        if matches!(path.to_str(), Some("/proc/self/fd/1" | "/dev/stdout" | "/dev/fd/1")) {
+            return Ok(Self::File(std::io::stdout().as_fd().try_clone_to_owned()?.into()));
+        }
         OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self::File)
     }
 
