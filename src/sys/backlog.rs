@@ -118,9 +118,9 @@ nix::ioctl_read_bad!(
     libc::c_int
 );
 
-/// Messages that wait in a SOCK_SEQPACKET queue whose messages have one byte each; 0 where that can't be told.
+/// Bytes of all messages that wait in a SOCK_SEQPACKET queue; 0 where that can't be told.
 #[must_use]
-pub fn queued(queue: &OwnedFd) -> u64 {
+pub fn unread(queue: &OwnedFd) -> u64 {
     let mut bytes = 0;
     // SAFETY: an open descriptor and a place for the answer.
     let asked = unsafe { bytes_to_read(queue.as_raw_fd(), &raw mut bytes) };
@@ -153,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_one_byte_are_counted() {
+    fn what_waits_in_a_queue_is_measured() {
         let (out, queue) = crate::sys::message::pair().unwrap();
-        assert_eq!(queued(&queue), 0);
+        assert_eq!(unread(&queue), 0);
         for count in 1..4 {
             let (a, _b) = crate::sys::message::pair().unwrap();
-            crate::sys::message::send(&out, b"k", &[a.as_raw_fd()]).unwrap();
-            assert_eq!(queued(&queue), count);
+            crate::sys::message::send(&out, b"ab", &[a.as_raw_fd()]).unwrap();
+            assert_eq!(unread(&queue), 2 * count);
         }
     }
 

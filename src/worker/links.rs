@@ -3,10 +3,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv};
 
+use crate::sys::backlog;
 use crate::sys::message::{self, Received};
 
 /// What is known of a connection that travels.
@@ -27,9 +29,11 @@ pub enum Parcel {
     Look,
 }
 
-const KEPT: &[u8] = b"k";
-const FRESH: &[u8] = b"f";
+const KEPT: u8 = b'k';
+const FRESH: u8 = b'f';
 const LOOK: &[u8] = b"l";
+/// A connection's message is that long, so that the bytes in a queue tell how many connections wait in it: a "look" is short.
+const CONNECTION: usize = 64;
 
 /// Sends a connection on; on failure it comes back with the reason.
 ///
@@ -37,7 +41,7 @@ const LOOK: &[u8] = b"l";
 /// `EAGAIN`/`ETOOMANYREFS`: try again later; `EPIPE`: nobody reads there any more.
 pub fn send(to: impl AsFd, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
     let tag = if kind == Kind::Kept { KEPT } else { FRESH };
-    message::send(to, tag, &[fd.as_raw_fd()]).map_err(|e| (fd, e))
+    message::send(to, &[tag; CONNECTION], &[fd.as_raw_fd()]).map_err(|e| (fd, e))
 }
 
 /// Sends a "look"; when the queue is full its readers are awake anyway.
@@ -58,9 +62,9 @@ pub enum Taken {
 
 /// Takes one message of a queue.
 pub fn take(from: BorrowedFd<'_>) -> Taken {
-    let mut tag = [0u8; 8];
+    let mut tag = [0u8; CONNECTION];
     match message::receive(from, &mut tag) {
-        Ok(Received::Message(length, mut fds)) => Taken::Parcel(match (&tag[..length], fds.pop()) {
+        Ok(Received::Message(_, mut fds)) => Taken::Parcel(match (tag[0], fds.pop()) {
             (KEPT, Some(fd)) => Parcel::Connection(fd, Kind::Kept),
             (FRESH, Some(fd)) => Parcel::Connection(fd, Kind::Fresh),
             _ => Parcel::Look,
@@ -78,11 +82,17 @@ pub fn holds_connection(queue: &OwnedFd) -> bool {
     peeked == Ok(1) && tag != LOOK
 }
 
+/// How many connections wait in a queue.
+#[must_use]
+pub fn waiting(queue: &OwnedFd) -> u64 {
+    backlog::unread(queue) / CONNECTION as u64
+}
+
 /// A worker's ends of its pool's queues.
 #[derive(Debug)]
 pub struct Links {
     /// Hand-over queue, reading end, shared by the pool's workers.
-    pub queue: OwnedFd,
+    pub queue: Rc<OwnedFd>,
     /// Hand-over queue, writing end.
     pub queue_in: OwnedFd,
     /// To the zygote.

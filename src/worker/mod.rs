@@ -96,7 +96,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let memory_peak = engine.release() >= (8, 4);
     let control = Rc::new(control::Control::new(seed.control, seed.access_log));
     let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
-    let queue = seed.links.queue.try_clone().ok();
+    let queue = Rc::clone(&seed.links.queue);
     let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress));

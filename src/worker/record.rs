@@ -7,10 +7,11 @@ use std::rc::Rc;
 
 use super::access_log::{AccessLog, Took};
 use super::exchange::{Description, Outcome, Progress, Stage};
+use super::links;
 use crate::config::{Pool, ProcessManager};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Texts, Totals};
 use crate::status::Snapshot;
-use crate::sys::{backlog, clock};
+use crate::sys::clock;
 
 /// The pool that a status page is about, where it isn't the worker's own.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct Record {
     observed: Option<Observed>,
     caption: Caption,
     /// The worker's own pool's hand-over queue, to be looked at.
-    queue: Option<OwnedFd>,
+    queue: Rc<OwnedFd>,
     /// CPU times are wanted, whoever looks.
     measured: bool,
     request: RefCell<Request>,
@@ -63,7 +64,7 @@ impl Record {
     pub(super) fn new(
         slot: Rc<Slot>,
         pool: &Pool,
-        queue: Option<OwnedFd>,
+        queue: Rc<OwnedFd>,
         observed: Option<Observed>,
         memory_peak: bool,
         access_log: Option<AccessLog>,
@@ -151,13 +152,13 @@ impl Progress for Record {
 
     fn status(&self) -> Option<Snapshot> {
         let (board, totals, queue) = match &self.observed {
-            Some(observed) => (&observed.board, &observed.totals, Some(&observed.queue)),
-            None => (self.slot.board(), self.slot.totals(), self.queue.as_ref()),
+            Some(observed) => (&observed.board, &observed.totals, &observed.queue),
+            None => (self.slot.board(), self.slot.totals(), &*self.queue),
         };
         totals.set(Counter::Watched, 1);
         let mut snapshot = board.snapshot(totals);
         // A request may also wait between workers: its connection was accepted and set aside before it came.
-        snapshot.queue += queue.map_or(0, backlog::queued);
+        snapshot.queue += links::waiting(queue);
         totals.raise(Counter::QueueMax, snapshot.queue);
         snapshot.queue_max = snapshot.queue_max.max(snapshot.queue);
         Some(Snapshot {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::unistd::{Pid, getpid, getppid};
 
@@ -94,7 +95,7 @@ impl Sprout {
             environment: pool.spec.environment,
             pool: pool.spec.config,
             listeners: pool.listeners,
-            links: Links { queue, queue_in, park: pool.park.0 },
+            links: Links { queue: Rc::new(queue), queue_in, park: pool.park.0 },
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,
