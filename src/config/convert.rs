@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::directives::{GlobalKey, PoolKey as Key};
 use super::listen;
-use super::model::{Config, CoreLimit, Global, LogLevel, PhpSetting, Pool, ProcessManager};
+use super::model::{Config, CoreLimit, Global, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
@@ -97,6 +97,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         catch_workers_output: values.flag(Key::CatchWorkersOutput),
         decorate_workers_output: values.flag(Key::DecorateWorkersOutput),
         clear_env: values.flag(Key::ClearEnv),
+        security_fastcgi_php_value: trust(values.text(Key::SecurityFastcgiPhpValue)),
         security_limit_extensions: words(values.text(Key::SecurityLimitExtensions)),
         apparmor_hat: values.owned(Key::ApparmorHat),
         env: raw.env.iter().rev().map(|pair| variable(pair, options)).collect(),
@@ -165,4 +166,9 @@ fn core_limit(value: i32) -> Option<CoreLimit> {
         -1 => Some(CoreLimit::Unlimited),
         bytes => Some(CoreLimit::Bytes(count(bytes).into())),
     }
+}
+
+/// Without the directive, all that the web server says.
+fn trust(text: Option<&str>) -> Trust {
+    text.and_then(|text| values::trust(text).ok()).unwrap_or_default()
 }

@@ -89,6 +89,18 @@ pub enum ProcessManager {
     Ondemand,
 }
 
+/// `security.fastcgi_php_value`: which settings the web server may send with a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Trust {
+    /// PHP_VALUE and PHP_ADMIN_VALUE.
+    #[default]
+    All,
+    /// PHP_VALUE.
+    User,
+    /// None.
+    Nothing,
+}
+
 impl ProcessManager {
     /// As the configuration names it.
     #[must_use]
@@ -172,6 +184,8 @@ pub struct Pool {
     pub catch_workers_output: bool,
     pub decorate_workers_output: bool,
     pub clear_env: bool,
+    #[serde(default)]
+    pub security_fastcgi_php_value: Trust,
     /// Lower-case as given; empty = all.
     pub security_limit_extensions: Vec<String>,
     pub apparmor_hat: Option<String>,

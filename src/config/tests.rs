@@ -8,7 +8,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use super::{Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogLevel, Message, ProcessManager, load};
+use super::{
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogLevel, Message, ProcessManager, Trust, load,
+};
 
 /// A configuration file in a directory of its own, which is also the prefix.
 struct Place(TempDir);
@@ -64,6 +66,15 @@ const POOL: &str = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_chi
 
 fn pool_with(lines: &str) -> Place {
     Place::new(&format!("{POOL}{lines}\n"))
+}
+
+#[test]
+fn the_web_server_is_trusted_as_far_as_the_pool_says() {
+    let trust = |line: &str| pool_with(line).config().pools[0].security_fastcgi_php_value;
+    assert_eq!(trust(""), Trust::All);
+    assert_eq!(trust("security.fastcgi_php_value = User"), Trust::User);
+    assert_eq!(trust("security.fastcgi_php_value = off"), Trust::Nothing);
+    assert_eq!(trust("security.fastcgi_php_value = on"), Trust::All);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
-use super::model::{LogLevel, ProcessManager};
+use super::model::{LogLevel, ProcessManager, Trust};
 
 /// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
 pub(crate) fn atoi(text: &[u8]) -> i32 {
@@ -99,6 +99,16 @@ pub(crate) fn core_limit(text: &str) -> Result<i32, &'static str> {
     match integer(text)? {
         limit if limit < 0 => Err("must be greater than zero or 'unlimited'"),
         limit => Ok(limit),
+    }
+}
+
+/// `security.fastcgi_php_value`.
+pub(crate) fn trust(text: &str) -> Result<Trust, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "yes" | "true" | "1" => Ok(Trust::All),
+        "user" => Ok(Trust::User),
+        "off" | "no" | "false" | "none" | "0" | "" => Ok(Trust::Nothing),
+        _ => Err("invalid value"),
     }
 }
 

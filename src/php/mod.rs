@@ -48,6 +48,7 @@ impl Engine for Php {
     }
 
     fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError> {
+        self.around.trust = pool.security_fastcgi_php_value;
         self.around.extensions = pool.security_limit_extensions.iter().map(|text| text.clone().into_bytes()).collect();
         let directory = std::env::current_dir().ok();
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());

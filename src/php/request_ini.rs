@@ -8,7 +8,7 @@ use super::ffi::{_efree, _emalloc, zend_parse_ini_string, zval};
 use super::ini::{Before, Set, set_for_now};
 use super::text::c_bytes;
 use super::{log, value};
-use crate::config::LogLevel;
+use crate::config::{LogLevel, Trust};
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
 const SCANNER_NORMAL: c_int = 0;
@@ -22,14 +22,15 @@ thread_local! {
     static CHANGES: RefCell<Vec<Before>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Applies both variables, if they are there. May bail out.
-pub(super) fn apply() {
-    for (name, admin) in [(&b"PHP_VALUE"[..], false), (b"PHP_ADMIN_VALUE", true)] {
-        if let Some(lines) = with(|context| context.variable(name)) {
-            // SAFETY: null or a C string of the request.
-            if let Some(lines) = unsafe { c_bytes(lines) } {
-                parse(lines, admin);
-            }
+/// Applies both variables, if they are there and the pool takes them. May bail out.
+pub(super) fn apply(trust: Trust) {
+    for (name, admin) in [(c"PHP_VALUE", false), (c"PHP_ADMIN_VALUE", true)] {
+        let lines = with(|context| context.variable(name.to_bytes())).unwrap_or(std::ptr::null_mut());
+        // SAFETY: null or a C string of the request.
+        match unsafe { c_bytes(lines) } {
+            None | Some(b"") => {}
+            Some(lines) if trust == Trust::All || (trust == Trust::User && !admin) => parse(lines, admin),
+            Some(_) => complain("", name, " isn't taken here (see security.fastcgi_php_value)"),
         }
     }
 }

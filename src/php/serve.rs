@@ -14,7 +14,7 @@ use super::guard::attempt;
 use super::headers::Headers;
 use super::text::{c_bytes, with_path};
 use super::{error_header, log, request_info, request_ini};
-use crate::config::LogLevel;
+use crate::config::{LogLevel, Trust};
 use crate::engine::Served;
 use crate::script::guard::extension_allowed;
 use crate::worker::exchange::Stage;
@@ -22,6 +22,8 @@ use crate::worker::exchange::Stage;
 /// What a worker knows about its pool while it serves.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
+    /// `security.fastcgi_php_value`
+    pub(super) trust: Trust,
     /// `security.limit_extensions`
     pub(super) extensions: Vec<Vec<u8>>,
     /// Where the worker is between scripts; `None` where that has no name.
@@ -35,7 +37,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     Errno::clear();
     let body = with(|context| context.open_body()).unwrap_or(Ok(()));
     attempt(request_info::describe);
-    attempt(request_ini::apply);
+    attempt(|| request_ini::apply(around.trust));
     with(|context| context.describe());
     // SAFETY: PHP is started and no request runs.
     let started = unsafe { php_request_startup() } == SUCCESS;

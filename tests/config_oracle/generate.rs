@@ -148,6 +148,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::Facility => &["daemon", "LOCAL0", "Mail"],
         Kind::ProcessManager => &["static", "Static"],
         Kind::Bytes => &["64K", "256m", "1G"],
+        Kind::Trust => &["on", "user", "off"],
         Kind::Text => text(directive.name),
     })
 }
