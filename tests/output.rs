@@ -61,6 +61,61 @@ fn a_flood_stalls_nobody() -> Outcome {
     server.stop()
 }
 
+/// Words of all lengths around the limits, and separators in them.
+const WORDS: &str = "<?php $out = fopen('php://stderr', 'w'); function say($text) { fwrite($GLOBALS['out'], $text); usleep(2000); }
+    foreach ([1, 10, ...range(425, 440), ...range(935, 955), ...range(1018, 1026), 2000, 2047, 5000] as $n) { say(str_repeat('a', $n) . \"\\n\"); }
+    say(\"x\\n\\ny\\n\"); say('no newline'); say(\" goes on\\n\"); say(\"mark\\0fscf\\0behind\\n\"); say(\"tab\\t\\\"quoted\\\"\\n\");
+    say(\"\\xc3\\xa4 \\xff\\n\"); say('the end of the request');";
+
+#[test]
+fn lines_are_php_fpms() -> Outcome {
+    let Some(target) = Target::find_ours("output::lines_are_php_fpms") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for decorate in ["yes", "no"] {
+        for limit in ["512", "1024", "8192"] {
+            let setup = Setup::new(1).global(&format!("log_limit = {limit}")).pool("catch_workers_output = yes");
+            let setup = setup.pool(&format!("decorate_workers_output = {decorate}"));
+            let [ours, stock] = [target.clone(), target.partner()].map(|target| said(&target, &setup));
+            let ((pid, ours), (stock_pid, stock)) = (ours?, stock?);
+            if pid != stock_pid {
+                // A longer pid leaves less room for the text.
+                testkit::target::say(&format!("not compared: pids of {pid} and {stock_pid} digits"));
+                continue;
+            }
+            ensure!(stock.len() > 40, "php-fpm has logged {} lines only", stock.len());
+            let at = (0..ours.len().max(stock.len())).find(|at| ours.get(*at) != stock.get(*at));
+            let Some(at) = at else { continue };
+            let (ours, stock) = (ours.get(at), stock.get(at));
+            return Err(format!("decorate {decorate}, limit {limit}, line {at}: {ours:?}, php-fpm {stock:?}").into());
+        }
+    }
+    Ok(())
+}
+
+/// The lines of two requests in the log, without date and pid, and how many digits the pid has.
+fn said(target: &Target, setup: &Setup) -> Outcome<(usize, Vec<String>)> {
+    let sandbox = Sandbox::new()?;
+    sandbox.put("www/words.php", WORDS)?;
+    let server = Server::start_in(sandbox, target, setup)?;
+    for _ in 0..2 {
+        ask_once(&server.address, &Request::get(&server.sandbox.page("words.php")), ms(10_000))?;
+    }
+    wait_until("both requests have ended in the log", ms(5000), || server.log.count("the end of the request") >= 2)?;
+    let digits = server.workers().first().map_or(0, |worker| worker.pid.to_string().len());
+    let text = server.log.text();
+    let own = |line: &&str| !line.contains("NOTICE: ");
+    let masked = |line: &str| {
+        let undated = line.split_once("] WARNING: ").map_or(line, |(_, rest)| rest);
+        match undated.split_once(" said into") {
+            Some((head, tail)) => format!("{} {tail}", head.trim_end_matches(|c: char| c.is_ascii_digit())),
+            None => undated.to_owned(),
+        }
+    };
+    let lines = text.lines().filter(own).map(masked).collect();
+    server.stop()?;
+    Ok((digits, lines))
+}
+
 #[test]
 fn a_message_is_whole_across_a_reload() -> Outcome {
     let Some(target) = Target::find_ours("output::a_message_is_whole_across_a_reload") else { return Ok(()) };
