@@ -83,7 +83,7 @@ stage() {
 		# What config_oracle compares with: php-fpm of the same build, php-src's tests, generated files.
 		CGI_FPM_STOCK=$(readlink -f "$prefix/libexec/php-fpm-stock")
 		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
-		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1500}
+		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1000}
 		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
 		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER
 		cargo_tests process --no-default-features --test '*'
