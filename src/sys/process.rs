@@ -121,6 +121,13 @@ pub fn set_priority(nice: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// The nice value of this process.
+#[must_use]
+pub fn priority() -> i32 {
+    // SAFETY: plain integers; 0 means this process, which has one.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
 /// Whether that process is a child of this one, alive or not yet reaped. A pid that somebody told us is never trusted without.
 #[must_use]
 pub fn is_child(pid: Pid) -> bool {

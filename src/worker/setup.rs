@@ -89,9 +89,9 @@ impl Setup<'_> {
 
     /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
     fn limits(&self) {
-        let (soft, hard) = self.nofile;
-        let files = self.pool.rlimit_files;
-        let set = setrlimit(Resource::RLIMIT_NOFILE, files.unwrap_or(soft), files.map_or(hard, |f| f.max(hard)));
+        // A script can't raise it again.
+        let (soft, hard) = self.pool.rlimit_files.map_or(self.nofile, |files| (files, files));
+        let set = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
         self.say_failure("rlimit_files", set);
         if let Some(core) = self.pool.rlimit_core {
             let bytes = match core {

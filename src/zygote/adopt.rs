@@ -12,7 +12,7 @@ use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
-use crate::sys::{fd, message};
+use crate::sys::{fd, message, process};
 
 /// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
 ///
@@ -74,7 +74,8 @@ pub(super) fn capabilities_to_keep(spec: &ZygoteSpec) -> Vec<caps::Capability> {
     if any(|p| p.config.chroot.is_some()) {
         keep.push(caps::Capability::CAP_SYS_CHROOT);
     }
-    if any(|p| p.config.process_priority.is_some_and(|nice| nice < 0)) {
+    // Lower than now: what started us may have a nice value itself.
+    if any(|p| p.config.process_priority.is_some_and(|nice| nice < process::priority())) {
         keep.push(caps::Capability::CAP_SYS_NICE);
     }
     if any(|p| p.config.rlimit_files.is_some() || p.config.rlimit_core.is_some()) {

@@ -49,13 +49,14 @@ impl Client {
         self.send("POST", path, "Content-Type: application/x-www-form-urlencoded\r\n", body)
     }
 
-    /// Any request; `headers` are whole lines.
+    /// Any request; `headers` are whole lines. A body whose coding they name is sent as it is.
     ///
     /// # Errors
     /// When no whole answer comes; any status is an answer.
     pub fn send(&mut self, method: &str, path: &str, headers: &str, body: &[u8]) -> Outcome<Reply> {
         let mut connection = self.take()?;
-        let length = if method == "GET" { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        let no_length = method == "GET" || headers.contains("Transfer-Encoding:");
+        let length = if no_length { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{length}{headers}\r\n").into_bytes();
         bytes.extend_from_slice(body);
         connection.get_mut().write_all(&bytes)?;
@@ -121,7 +122,7 @@ fn read_reply(from: &mut BufReader<Stream>, with_body: bool) -> Outcome<Reply> {
         let (name, value) = line.split_once(':').ok_or_else(|| format!("no header: {line:?}"))?;
         reply.headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    if with_body {
+    if with_body && !matches!(reply.status, 204 | 304) {
         read_body(from, &mut reply)?;
     }
     Ok(reply)
