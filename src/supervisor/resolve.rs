@@ -22,14 +22,18 @@ pub fn resolve(
 ) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
     let mut pools = Vec::new();
     for pool in &config.pools {
-        config::ignored_without_root(pool).into_iter().filter(|_| !load.root).for_each(log::notice);
+        let mut config = pool.clone();
+        if !load.root {
+            config::ignored_without_root(pool).into_iter().for_each(log::notice);
+            (config.chroot, config.process_priority) = (None, None);
+        }
         let found = config::identity(pool, load)?;
         let identity = identity_of(&found);
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
         let totals_fd =
             totals.open(&pool.name).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
-        pools.push(ResolvedPool { config: pool.clone(), identity, environment, listen_fds, totals_fd });
+        pools.push(ResolvedPool { config, identity, environment, listen_fds, totals_fd });
     }
     let view: Vec<(&Pool, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
     let groups = groups::group(&config.global, &view);

@@ -87,6 +87,8 @@ fn with_other_settings() -> Outcome {
         "process.priority = 3",
     ];
     let setup = pool.into_iter().fold(common(), |setup, line| setup.pool(line));
+    // Others than root get it ignored, and the process.priority above.
+    let setup = if as_root() { setup } else { setup.pool("chroot = WWW/sub") };
     let setup = setup.ini("[PATH=WWW]").ini("auto_detect_line_endings = 0").ini("max_input_vars = 55");
     same("with_other_settings", Kind::Nginx, &setup)?;
     same("with_other_settings", Kind::ApacheHandler, &setup)
