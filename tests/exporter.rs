@@ -7,7 +7,6 @@ use testkit::clock::ms;
 use testkit::front::{Front, Kind};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stream::Address;
 use testkit::target::{Target, say};
 use testkit::{Outcome, ensure, turn};
 
@@ -35,8 +34,7 @@ fn an_agent_reads_the_status_page() -> Outcome {
     };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(3).pool("pm.status_path = /status"))?;
-    let Address::Unix(socket) = &server.address else { return Err("not a unix socket".into()) };
-    let front = Front::start(Kind::Nginx, &server.sandbox.file("www"), socket)?;
+    let front = Front::start(Kind::Nginx, &server.sandbox.file("www"), &server.address)?;
     front.client(ms(10_000)).get("/hello.php")?.expect(200)?;
     let url = format!("http://{}", front.address);
     let ran = Command::new("python3").arg("-B").args(["-c", SCRIPT]).arg(agent).arg(url).output()?;
