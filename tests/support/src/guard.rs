@@ -1,10 +1,12 @@
 //! What a test has started ends with it, even when the test itself is killed or interrupted.
 
+use std::io::Write as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::Outcome;
 
-/// A shell that waits for the end of this process, or of this value, and then kills a process group.
+/// A shell that waits for the end of this process and then kills a process group. When the value is dropped it only
+/// leaves: who holds it has ended the group by then, and its id may be another's.
 #[derive(Debug)]
 pub struct Guard {
     shell: Child,
@@ -19,7 +21,7 @@ impl Guard {
     pub fn over(group: u32) -> Outcome<Self> {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "read -r _; kill -KILL \"-$1\" 2>/dev/null", "guard", &group.to_string()]);
+        command.args(["-c", "read -r _ || kill -KILL \"-$1\" 2>/dev/null", "guard", &group.to_string()]);
         let mut shell =
             command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn()?;
         Ok(Self { alive: shell.stdin.take(), shell })
@@ -28,7 +30,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.alive = None;
+        if let Some(mut alive) = self.alive.take() {
+            let _ = alive.write_all(b"ended\n");
+        }
         let _ = self.shell.wait();
     }
 }

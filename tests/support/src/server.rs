@@ -151,7 +151,9 @@ impl Server {
     /// Its processes that live, with or without parents: they share the process group.
     #[must_use]
     pub fn remaining(&self) -> Vec<Process> {
-        let mut found = process::of_group(self.supervisor.pid);
+        // Once the supervisor has gone, its id may have become another's, who then leads another group of that number.
+        let other = Process::find(self.supervisor.pid).is_some_and(|leader| leader != self.supervisor);
+        let mut found = if other { Vec::new() } else { process::of_group(self.supervisor.pid) };
         found.extend(self.supervisor.descendants());
         found
     }
