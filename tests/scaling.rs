@@ -4,6 +4,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::load::{Job, Plan, Tally};
@@ -196,6 +197,43 @@ fn reloads_under_load() -> Outcome {
         let tally = load.stop();
         say(&format!("scaling::reloads_under_load: {}", tally.summary()));
         expect_all(&tally, &nginx)?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Workers that leave after ten requests, in pools that scale: no POST is lost.
+#[test]
+fn retirement() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::retirement") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
+        let server = Server::start(&target, &setup.pool("pm.max_requests = 10"))?;
+        let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
+        let tally = Plan::clients(16).requests(8000).start(|_| poster(nginx.client(ms(15_000)), 0)).finish();
+        say(&format!("scaling::retirement: {}", tally.summary()));
+        expect_all(&tally, &nginx)?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Whatever is killed, the next request is answered.
+#[test]
+fn death() -> Outcome {
+    let Some(target) = Target::find_ours("scaling::death") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    for setup in [dynamic(4, 1, (1, 1)), ondemand(4, 10)] {
+        let server = Server::start(&target, &setup)?;
+        for round in 0..10 {
+            hello(&server)?;
+            let victims = if round % 2 == 0 { server.workers() } else { server.zygotes() };
+            ensure!(!victims.is_empty(), "nobody there to be killed in round {round}");
+            victims.iter().for_each(|victim| victim.signal(Signal::SIGKILL));
+            hello(&server)?;
+            wait_until("their end", ms(3000), || victims.iter().all(|victim| !victim.lives()))?;
+            wait_until("a worker", ms(5000), || !server.workers().is_empty() && !server.zygotes().is_empty())?;
+        }
         server.stop()?;
     }
     Ok(())
