@@ -1,8 +1,10 @@
 //! The same FastCGI requests to ours and to stock php-fpm: everything that the script then sees is equal, and what is said
 //! where no script runs. One test goes through thousands of generated script paths: `CGI_FPM_GENERATED` is their number,
 //! `CGI_FPM_SEED` chooses another series. The other has requests that are odd in other ways.
+//! A third one mixes oddities: several in a request, every second case of the series.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod mixed;
 mod odd;
 #[path = "../script/mod.rs"]
 mod script;
@@ -16,6 +18,7 @@ use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
+use mixed::Mixed;
 use script::{Case, FILES, Rules};
 use side::{ONCE, Side, difference};
 use wire::Pairs;
@@ -67,6 +70,30 @@ fn odd_requests() -> Outcome {
     }
     let some: String = different.iter().take(10).map(String::as_str).collect();
     ensure!(different.is_empty(), "{} of {asked} requests differ, such as these:\n{some}", different.len());
+    sides.stop()
+}
+
+#[test]
+fn mixed_requests() -> Outcome {
+    let Some(target) = Target::find_ours("request_oracle::mixed_requests") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let site = Sandbox::new()?;
+    let mut sides = Sides::start(&target, furnish(&site)?)?;
+    let (mut asked, mut ran) = (0, 0);
+    for bytes in series().step_by(2) {
+        let Mixed { pool, pairs, body } = mixed::read(&bytes, &sides.root);
+        let [ours, stock] = sides.ask(pool, &pairs, &body)?;
+        asked += 1;
+        ran += usize::from(ours.contains("\n--\n"));
+        let body_text = body.escape_ascii();
+        ensure!(
+            ours == stock,
+            "request {asked} differs, to pool {pool} with the body {body_text}:\n{}{}",
+            shown(&pairs),
+            difference(&ours, &stock)
+        );
+    }
+    ensure!(ran * 3 > asked, "only {ran} of {asked} requests ran a script");
     sides.stop()
 }
 
