@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::{Level, line};
+use crate::sys::fd;
 
 /// A place for lines.
 #[derive(Debug)]
@@ -23,14 +24,11 @@ pub enum Sink {
 
 impl Sink {
     pub(super) fn open(path: &Path) -> std::io::Result<Self> {
-        // Re-opening these by name fails where they are sockets or belong to another user: they are what stands at 2.
-        if matches!(path.to_str(), Some("/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2")) {
-            return Ok(Self::Stderr);
+        match fd::standard_stream(path) {
+            Some(1) => Ok(Self::File(std::io::stdout().as_fd().try_clone_to_owned()?.into())),
+            Some(_) => Ok(Self::Stderr),
+            None => OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self::File),
         }
-        if matches!(path.to_str(), Some("/proc/self/fd/1" | "/dev/stdout" | "/dev/fd/1")) {
-            return Ok(Self::File(std::io::stdout().as_fd().try_clone_to_owned()?.into()));
-        }
-        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self::File)
     }
 
     pub(super) fn descriptor(&self) -> Option<OwnedFd> {

@@ -27,7 +27,7 @@ impl Opened {
     pub(super) fn streams(runtimes: &Runtimes) -> Self {
         let mut opened = Self::default();
         for (pool, fd) in runtimes.values().flat_map(Runtime::access_logs) {
-            if let Some(path) = pool.access_log.as_ref().filter(|path| stream(path).is_some())
+            if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_some())
                 && let Ok(copy) = fd::dup_from(fd, FIRST)
             {
                 opened.files.insert(path.clone(), copy);
@@ -55,20 +55,10 @@ impl Opened {
 const FIRST: RawFd = 3;
 
 fn open(path: &Path) -> io::Result<OwnedFd> {
-    match stream(path) {
+    match fd::standard_stream(path) {
         Some(1) => fd::dup_from(io::stdout(), FIRST),
         Some(_) => fd::dup_from(io::stderr(), FIRST),
         None => OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(OwnedFd::from),
-    }
-}
-
-/// Opening these by name fails where they are sockets or belong to another user; where they are files, it would lose
-/// the place in them that others have. They are what stands there.
-fn stream(path: &Path) -> Option<RawFd> {
-    match path.to_str()? {
-        "/proc/self/fd/1" | "/dev/stdout" | "/dev/fd/1" => Some(1),
-        "/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2" => Some(2),
-        _ => None,
     }
 }
 

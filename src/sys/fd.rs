@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 
@@ -106,4 +107,15 @@ pub fn close_on_exec_from(first: RawFd) {
 pub fn leave_at_exec(raw: RawFd) {
     // SAFETY: as in `survive_exec`.
     unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// Which of this process's standard streams a path names, if it names one. Opening these by name fails where they are
+/// sockets or belong to another user; where they are files, it would lose the place in them that others have.
+#[must_use]
+pub fn standard_stream(path: &Path) -> Option<RawFd> {
+    match path.to_str()? {
+        "/proc/self/fd/1" | "/dev/stdout" | "/dev/fd/1" => Some(1),
+        "/proc/self/fd/2" | "/dev/stderr" | "/dev/fd/2" => Some(2),
+        _ => None,
+    }
 }
