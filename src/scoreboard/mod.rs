@@ -20,7 +20,6 @@ use crate::sys::shared::{self, Words};
 use crate::worker::exchange::Stage;
 
 pub use slot::{Ended, Slot};
-pub use texts::Texts;
 pub use totals::{Counter, Totals};
 
 /// Words of a slot's dense part: two cache lines of its own.

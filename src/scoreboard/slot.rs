@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use super::{Counter, Scoreboard, Texts, Totals, Word};
+use super::{Counter, Scoreboard, Totals, Word};
 use crate::sys::clock;
-use crate::worker::exchange::Stage;
+use crate::worker::exchange::{Description, Stage};
 
 /// A worker's own slot, and its pool's totals.
 #[derive(Debug)]
@@ -71,9 +71,9 @@ impl Slot {
     }
 
     /// Publishes who asks for what.
-    pub fn describe(&self, texts: &Texts<'_>, content_length: u64) {
-        self.set(Word::ContentLength, content_length);
-        self.board.texts(self.index).write(texts);
+    pub fn describe(&self, request: &Description<'_>) {
+        self.set(Word::ContentLength, request.content_length);
+        self.board.texts(self.index).write(request);
     }
 
     /// Publishes how the request went.

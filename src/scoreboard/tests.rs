@@ -1,5 +1,6 @@
 //! What a scoreboard promises to both sides of it.
 use super::*;
+use crate::worker::exchange::Description;
 use std::os::fd::AsFd;
 
 fn board(slots: u32) -> (OwnedFd, Scoreboard) {
@@ -43,8 +44,8 @@ fn a_snapshot_shows_who_is_there() {
     second.stage(Stage::Idle);
     second.begin(clock_before());
     let long = [b'x'; 1000];
-    let texts = Texts { method: b"GET", uri: b"/a.php", query: &long, user: b"", script: b"/www/a.php" };
-    second.describe(&texts, 17);
+    let (method, uri, script) = (&b"GET"[..], &b"/a.php"[..], &b"/www/a.php"[..]);
+    second.describe(&Description { method, uri, query: &long, user: b"", script, content_length: 17 });
     second.stage(Stage::Running);
     let seen = ours.snapshot(&totals);
     assert_eq!((seen.idle, seen.active, seen.active_max, seen.requests, seen.started), (1, 1, 1, 1, 5));

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::sys::shared::Words;
+use crate::worker::exchange::Description;
 
 /// php-fpm's widths, in bytes.
 const WIDTHS: [usize; 5] = [16, 128, 512, 32, 256];
@@ -12,17 +13,6 @@ const BYTES: usize = 8;
 pub(super) const WORDS: usize = 128;
 const LENGTHS: usize = 1;
 const FIRST: usize = LENGTHS + WIDTHS.len();
-
-/// The texts of a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub struct Texts<'a> {
-    pub method: &'a [u8],
-    pub uri: &'a [u8],
-    pub query: &'a [u8],
-    pub user: &'a [u8],
-    pub script: &'a [u8],
-}
 
 /// A slot's texts.
 pub(super) struct Place<'a> {
@@ -40,12 +30,12 @@ impl<'a> Place<'a> {
     }
 
     /// For one writer at a time.
-    pub(super) fn write(&self, texts: &Texts<'_>) {
-        let turn = self.word(0).load(Ordering::Relaxed);
-        self.word(0).store(turn.wrapping_add(1) | 1, Ordering::Relaxed);
+    pub(super) fn write(&self, request: &Description<'_>) {
+        let odd = self.word(0).load(Ordering::Relaxed).wrapping_add(1) | 1;
+        self.word(0).store(odd, Ordering::Relaxed);
         fence(Ordering::Release);
         let mut at = FIRST;
-        for (index, text) in [texts.method, texts.uri, texts.query, texts.user, texts.script].into_iter().enumerate() {
+        for (index, text) in request.texts().into_iter().enumerate() {
             let text = &text[..text.len().min(WIDTHS[index])];
             self.word(LENGTHS + index).store(text.len() as u64, Ordering::Relaxed);
             for (word, chunk) in text.chunks(BYTES).enumerate() {
@@ -55,7 +45,7 @@ impl<'a> Place<'a> {
             }
             at += WIDTHS[index] / BYTES;
         }
-        self.word(0).store((turn.wrapping_add(1) | 1).wrapping_add(1), Ordering::Release);
+        self.word(0).store(odd.wrapping_add(1), Ordering::Release);
     }
 
     pub(super) fn clear(&self) {

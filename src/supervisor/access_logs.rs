@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Supervisor;
-use super::runtime::{GroupRuntime, Runtime, Runtimes};
+use super::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::config::{Pool, errno_text};
 use crate::ipc::ToZygote;
 use crate::log;
@@ -93,7 +93,7 @@ impl Supervisor {
     fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool)> {
         let mut found = Vec::new();
         for key in self.zygote_keys() {
-            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            let group = runtime::group(&self.runtimes, key);
             let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate());
             let logging = pools.filter(|(_, pool)| pool.access_log_fd.is_some());
             found.extend(logging.map(|(index, pool)| (key, index, pool.config.clone())));
@@ -102,7 +102,7 @@ impl Supervisor {
     }
 
     fn change_access_log(&mut self, key: ZygoteKey, pool: usize, file: Option<OwnedFd>) -> Result<(), String> {
-        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        let group = runtime::group_mut(&mut self.runtimes, key);
         let (Some(group), Some(file)) = (group, file) else { return Ok(()) };
         let copy = file.try_clone().map_err(|e| format!("unable to pass an access log on: {e}"))?;
         group.put_access_log(pool, file);

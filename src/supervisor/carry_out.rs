@@ -9,7 +9,7 @@ use nix::unistd::{Pid, pipe2};
 use super::Supervisor;
 use super::launch::Launch;
 use super::output::{Output, Source};
-use super::runtime::ZygoteProcess;
+use super::runtime::{self, ZygoteProcess};
 use crate::ipc::{Channel, ToZygote};
 use crate::log;
 use crate::plan::fleet::{Action, Event, GenerationId, Phase, Stop, WorkerKey, ZygoteKey};
@@ -60,8 +60,7 @@ impl Supervisor {
     }
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
-        let Some(runtime) = self.runtimes.get_mut(&key.generation) else { return Ok(()) };
-        let Some(group) = runtime.groups.get_mut(key.group) else { return Ok(()) };
+        let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return Ok(()) };
         let (ours, theirs) = message::pair()?;
         let log_fd = log::descriptor();
         let mut spec = group.spec.clone();
@@ -113,7 +112,7 @@ impl Supervisor {
     }
 
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
-        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
             zygote.channel.send(message, fds);
         }
@@ -129,10 +128,7 @@ impl Supervisor {
 
     /// Pipes for the worker's stdout and stderr, where its pool wants them caught.
     fn worker_pipes(&mut self, key: WorkerKey) -> std::io::Result<Vec<OwnedFd>> {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.clone()) else {
-            return Ok(Vec::new());
-        };
+        let Some(pool) = runtime::pool(&self.runtimes, key.of_pool()).cloned() else { return Ok(Vec::new()) };
         if !pool.catch_workers_output {
             return Ok(Vec::new());
         }
@@ -168,7 +164,7 @@ impl Supervisor {
 
     /// Ways for kept connections from each pool of a zygote to the pool of the same name in another generation.
     fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
-        let group = self.runtimes.get(&from.generation).and_then(|r| r.groups.get(from.group));
+        let group = runtime::group(&self.runtimes, from);
         let names: Vec<String> =
             group.map(|g| g.spec.pools.iter().map(|p| p.config.name.clone()).collect()).unwrap_or_default();
         let (mut pools, mut fds) = (Vec::new(), Vec::new());
@@ -183,7 +179,7 @@ impl Supervisor {
     }
 
     fn kill_zygote(&mut self, key: ZygoteKey) {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        let group = runtime::group(&self.runtimes, key);
         match group.and_then(|g| g.zygote.as_ref()) {
             Some(zygote) => process::signal(zygote.pid, Signal::SIGKILL),
             None => self.pending.push_back(Event::ZygoteGone(key)),

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::Supervisor;
+use super::{Supervisor, runtime};
 use crate::log;
 use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
 use crate::sys::clock;
@@ -36,7 +36,7 @@ impl Supervisor {
 
     fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
         self.hear_zygote(key);
-        let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+        let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
             self.poller.remove_zygote(&zygote.channel, key);
         }
@@ -67,7 +67,7 @@ impl Supervisor {
         self.reap();
         for key in self.zygote_keys() {
             let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            let group = runtime::group(&self.runtimes, key);
             let alive = group.is_some_and(|g| g.zygote.is_some());
             if !alive && matches!(state, Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_))) {
                 self.feed(Event::ZygoteGone(key));

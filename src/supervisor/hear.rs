@@ -1,7 +1,7 @@
 //! What zygotes report, and what processes print.
 
-use super::Supervisor;
 use super::output::Source;
+use super::{Supervisor, runtime};
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
 use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, Zygote, ZygoteKey};
@@ -11,7 +11,7 @@ impl Supervisor {
     pub(super) fn hear_zygote(&mut self, key: ZygoteKey) {
         // Bounded, so that a zygote that talks without end can't keep us from the others.
         for _ in 0..256 {
-            let group = self.runtimes.get_mut(&key.generation).and_then(|r| r.groups.get_mut(key.group));
+            let group = runtime::group_mut(&mut self.runtimes, key);
             let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) else { return };
             match zygote.channel.receive() {
                 Incoming::Message(message, _) => self.zygote_says(key, message),
@@ -94,8 +94,7 @@ impl Supervisor {
 
     /// Nobody has the slot any more, whatever its worker left in it.
     fn clear_slot(&self, key: WorkerKey) {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        let Some((_, board)) = group.and_then(|g| g.boards.get(key.pool)) else { return };
+        let Some(board) = runtime::board(&self.runtimes, key) else { return };
         if let Some(totals) = self.totals.get(&self.pool_name(key)).filter(|_| board.is_busy(key.slot)) {
             totals.leave();
         }
@@ -138,13 +137,11 @@ impl Supervisor {
     }
 
     pub(super) fn group_name(&self, key: ZygoteKey) -> String {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        group.map(|g| g.spec.group.clone()).unwrap_or_default()
+        runtime::group(&self.runtimes, key).map(|g| g.spec.group.clone()).unwrap_or_default()
     }
 
     pub(super) fn pool_name(&self, key: WorkerKey) -> String {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| p.config.name.clone()).unwrap_or_default()
+        runtime::pool(&self.runtimes, key.of_pool()).map(|pool| pool.name.clone()).unwrap_or_default()
     }
 
     pub(super) fn flush_channels(&mut self) {

@@ -12,6 +12,7 @@ use super::output::Source;
 use super::poller::Poller;
 use super::reload::Reload;
 use super::resolve;
+use super::runtime;
 use super::sockets::reason;
 use super::state::State;
 use crate::cli::{ExitCode, Options};
@@ -83,7 +84,7 @@ impl Supervisor {
             self.add_output(pipe, source);
         }
         for key in self.zygote_keys() {
-            let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+            let group = runtime::group(&self.runtimes, key);
             if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
                 && let Err(e) = self.poller.add_zygote(&zygote.channel, key)
             {

@@ -15,7 +15,7 @@ use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
-use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolPlan};
+use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolKey, PoolPlan, WorkerKey, ZygoteKey};
 use crate::scoreboard::{self, Scoreboard};
 use crate::sys::ids::Identity;
 
@@ -52,6 +52,30 @@ pub struct ZygoteProcess {
 
 /// Runtimes by generation.
 pub type Runtimes = BTreeMap<GenerationId, Runtime>;
+
+/// A group, by its zygote.
+#[must_use]
+pub fn group(runtimes: &Runtimes, key: ZygoteKey) -> Option<&GroupRuntime> {
+    runtimes.get(&key.generation)?.groups.get(key.group)
+}
+
+/// The same, to change it.
+#[must_use]
+pub fn group_mut(runtimes: &mut Runtimes, key: ZygoteKey) -> Option<&mut GroupRuntime> {
+    runtimes.get_mut(&key.generation)?.groups.get_mut(key.group)
+}
+
+/// A pool's directives.
+#[must_use]
+pub fn pool(runtimes: &Runtimes, key: PoolKey) -> Option<&Pool> {
+    group(runtimes, key.zygote)?.spec.pools.get(key.pool).map(|pool| &pool.config)
+}
+
+/// The scoreboard that a worker has its slot in.
+#[must_use]
+pub fn board(runtimes: &Runtimes, key: WorkerKey) -> Option<&Scoreboard> {
+    group(runtimes, key.zygote())?.boards.get(key.pool).map(|(_, board)| board)
+}
 
 /// A pool with what was looked up for it.
 #[derive(Debug)]

@@ -3,32 +3,25 @@
 use std::os::fd::AsRawFd;
 
 use super::Supervisor;
-use super::runtime::Runtimes;
+use super::runtime::{self, Runtimes};
 use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
 use crate::log;
 use crate::plan::fleet::{PoolKey, Remark, View, WorkerKey, ZygoteKey};
-use crate::scoreboard::{Counter, Scoreboard};
+use crate::scoreboard::Counter;
 use crate::sys::clock::Millis;
 use crate::sys::pressure;
 
 /// The fleet's eyes: scoreboards, and the machine.
 pub(super) struct Eyes<'a>(pub(super) &'a Runtimes);
 
-impl Eyes<'_> {
-    fn board(&self, key: WorkerKey) -> Option<&Scoreboard> {
-        let group = self.0.get(&key.generation)?.groups.get(key.group)?;
-        group.boards.get(key.pool).map(|(_, board)| board)
-    }
-}
-
 impl View for Eyes<'_> {
     fn is_busy(&self, worker: WorkerKey) -> bool {
-        self.board(worker).is_some_and(|board| board.is_busy(worker.slot))
+        runtime::board(self.0, worker).is_some_and(|board| board.is_busy(worker.slot))
     }
 
     fn idle_since(&self, worker: WorkerKey) -> Millis {
-        self.board(worker).map_or(Millis(0), |board| board.since(worker.slot))
+        runtime::board(self.0, worker).map_or(Millis(0), |board| board.since(worker.slot))
     }
 
     fn memory_is_short(&self) -> bool {
@@ -38,8 +31,7 @@ impl View for Eyes<'_> {
 
 impl Supervisor {
     pub(super) fn retire(&mut self, key: WorkerKey) {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
-        if let Some((_, board)) = group.and_then(|g| g.boards.get(key.pool)) {
+        if let Some(board) = runtime::board(&self.runtimes, key) {
             board.ask_to_drain(key.slot);
         }
         self.send(key.zygote(), &ToZygote::Retire { pool: key.pool, slot: key.slot }, Vec::new());
@@ -61,14 +53,13 @@ impl Supervisor {
     }
 
     fn doors(&self, key: ZygoteKey) -> Vec<i32> {
-        let group = self.runtimes.get(&key.generation).and_then(|r| r.groups.get(key.group));
+        let group = runtime::group(&self.runtimes, key);
         group.map(|g| g.spec.pools.iter().flat_map(|p| p.listen_fds.clone()).collect()).unwrap_or_default()
     }
 
     /// php-fpm's lines. A pool that shows another's status is small on purpose, and says nothing.
     pub(super) fn remark(&self, key: PoolKey, remark: Remark) {
-        let group = self.runtimes.get(&key.zygote.generation).and_then(|r| r.groups.get(key.zygote.group));
-        let Some(pool) = group.and_then(|g| g.spec.pools.get(key.pool)).map(|p| &p.config) else { return };
+        let Some(pool) = runtime::pool(&self.runtimes, key) else { return };
         if pool.status_of.is_some() {
             return;
         }

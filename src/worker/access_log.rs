@@ -145,8 +145,7 @@ impl Kept {
     fn fill(&mut self, request: &Description<'_>) {
         self.texts.clear();
         self.texts.shrink_to(KEEP);
-        let texts = [request.method, request.uri, request.query, request.user, request.script];
-        for (end, text) in self.ends.iter_mut().zip(texts) {
+        for (end, text) in self.ends.iter_mut().zip(request.texts()) {
             self.texts.extend_from_slice(text);
             *end = self.texts.len();
         }

@@ -9,7 +9,7 @@ use super::access_log::{AccessLog, Took};
 use super::exchange::{Description, Outcome, Progress, Stage};
 use super::links;
 use crate::config::{Pool, ProcessManager};
-use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Texts, Totals};
+use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::Snapshot;
 use crate::sys::clock;
 
@@ -45,7 +45,7 @@ pub(super) struct Record {
     queue: Rc<OwnedFd>,
     /// CPU times are wanted, whoever looks.
     measured: bool,
-    request: RefCell<Request>,
+    request: Cell<Request>,
     cpu_before: Cell<Option<(u64, u64)>>,
     access_log: Option<RefCell<AccessLog>>,
 }
@@ -80,7 +80,7 @@ impl Record {
             caption,
             queue,
             measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
-            request: RefCell::default(),
+            request: Cell::default(),
             cpu_before: Cell::new(None),
             access_log: access_log.map(RefCell::new),
         }
@@ -95,7 +95,7 @@ impl Record {
         } else {
             0
         };
-        *self.request.borrow_mut() = Request { accepted, accepted_at };
+        self.request.set(Request { accepted, accepted_at });
         // What the process used since the last request was for coming to this one: nothing is asked twice.
         if self.cpu_before.get().is_none() && self.wants_cpu() {
             self.cpu_before.set(Some(clock::cpu_times()));
@@ -132,15 +132,14 @@ impl Progress for Record {
     }
 
     fn described(&self, request: &Description<'_>) {
-        let Description { method, uri, query, user, script, content_length } = *request;
-        self.slot.describe(&Texts { method, uri, query, user, script }, content_length);
+        self.slot.describe(request);
         if let Some(log) = &self.access_log {
             log.borrow_mut().described(request);
         }
     }
 
     fn ended(&self, outcome: &Outcome<'_>) {
-        let Request { accepted, accepted_at } = *self.request.borrow();
+        let Request { accepted, accepted_at } = self.request.get();
         let duration = clock::micros().saturating_sub(accepted);
         let (user, system) = self.cpu();
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });

@@ -43,6 +43,12 @@ pub struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
+    /// Method, URI, query, user, script: for whoever keeps a copy.
+    #[must_use]
+    pub fn texts(&self) -> [&'a [u8]; 5] {
+        [self.method, self.uri, self.query, self.user, self.script]
+    }
+
     /// What the parameters alone tell, for an answer without PHP.
     #[must_use]
     pub fn of(params: &'a Params) -> Self {
