@@ -14,27 +14,31 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-/// `[LEVEL] text`, as syslog gets it, which has a date of its own.
-pub(super) fn bracketed(level: Level, text: &str) -> String {
-    format!("[{}] {text}", name(level))
-}
-
-/// `LEVEL: text`, as a worker says it.
-pub(super) fn bare(level: Level, text: &str, debug: bool) -> String {
-    format!("{}: {}{text}", name(level), if debug { "fpm(), line 1: " } else { "" })
-}
-
-/// The whole line with its newline. Control characters that would forge or hide lines are escaped.
-pub(super) fn stamped(level: Level, text: &str, debug: bool) -> String {
-    let text: String = text.chars().flat_map(escape).collect();
-    format!("{}{text}\n", stamp(level, debug))
-}
-
 /// What stands in front of a text.
 pub(super) fn stamp(level: Level, debug: bool) -> String {
     let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
     let who = if debug { format!("pid {}, fpm(), line 1: ", std::process::id()) } else { String::new() };
     format!("[{}{micros}] {}: {who}", clock::local_stamp(), name(level))
+}
+
+/// The same for syslog, which has a date of its own.
+pub(super) fn bracketed(level: Level) -> String {
+    format!("[{}] ", name(level))
+}
+
+/// The same for what a worker says, which may get a date later.
+pub(super) fn bare(level: Level, debug: bool) -> String {
+    format!("{}: {}", name(level), if debug { "fpm(), line 1: " } else { "" })
+}
+
+/// The whole line with its newline, of a text that may hold anything.
+pub(super) fn stamped(level: Level, text: &str, debug: bool) -> String {
+    format!("{}{}\n", stamp(level, debug), escaped(text))
+}
+
+/// A text whose control characters, which would forge or hide lines, are escaped.
+pub(super) fn escaped(text: &str) -> String {
+    text.chars().flat_map(escape).collect()
 }
 
 fn escape(c: char) -> impl Iterator<Item = char> {

@@ -39,29 +39,25 @@ impl Sink {
         }
     }
 
-    /// A line that can't be written has nowhere else to go.
+    /// A message. A line that can't be written has nowhere else to go.
     pub(super) fn write(&self, level: Level, text: &str, debug: bool) {
-        let _ = match self {
-            Self::Stderr => std::io::stderr().write_all(line::stamped(level, text, debug).as_bytes()),
-            Self::Bare => std::io::stderr().write_all(format!("{}\n", line::bare(level, text, debug)).as_bytes()),
-            Self::File(file) => (&*file).write_all(line::stamped(level, text, debug).as_bytes()),
-            Self::Syslog(ident, facility) => {
-                to_syslog(ident, *facility, level, text);
-                Ok(())
-            }
-        };
+        match self {
+            Self::Stderr | Self::File(_) => self.write_bytes(level, line::escaped(text).as_bytes(), debug),
+            // Whoever puts it into a line looks after that.
+            Self::Bare | Self::Syslog(..) => self.write_bytes(level, text.as_bytes(), debug),
+        }
     }
 
     /// What stands in front of a message here.
     pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
         match self {
             Self::Stderr | Self::File(_) => line::stamp(level, debug),
-            Self::Bare => line::bare(level, "", debug),
-            Self::Syslog(..) => line::bracketed(level, ""),
+            Self::Bare => line::bare(level, debug),
+            Self::Syslog(..) => line::bracketed(level),
         }
     }
 
-    /// The same for any bytes, which are a line already.
+    /// A message of any bytes, which are a line already.
     pub(super) fn write_bytes(&self, level: Level, text: &[u8], debug: bool) {
         match self {
             Self::Syslog(ident, facility) => to_syslog(ident, *facility, level, &String::from_utf8_lossy(text)),
@@ -92,7 +88,7 @@ fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {
         pid: std::process::id(),
     };
     let Ok(mut writer) = syslog::unix(formatter) else { return };
-    let text = line::bracketed(level, text);
+    let text = line::bracketed(level) + text;
     let _ = match level {
         Level::Debug => writer.debug(text),
         Level::Notice => writer.notice(text),

@@ -157,7 +157,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         totals: Book::default(),
         inspector: Inspector::default(),
         reopened: 0,
-        next_look: clock::now(),
+        next_second: clock::now(),
         reload: Reload::default(),
         starter: None,
         nofile,

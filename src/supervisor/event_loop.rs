@@ -11,6 +11,8 @@ use crate::sys::clock;
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 10;
+/// In milliseconds.
+const SECOND: u64 = 1000;
 
 impl Supervisor {
     /// Runs until the end; returns the exit status.
@@ -27,10 +29,20 @@ impl Supervisor {
                     return self.end(70);
                 }
             }
-            self.look_at_queues();
+            self.every_second();
             self.flush_channels();
             self.feed(Event::Tick);
             self.advance_reload();
+        }
+    }
+
+    /// What is done by the clock, whatever else happens.
+    fn every_second(&mut self) {
+        let now = clock::now();
+        if self.next_second <= now {
+            self.next_second = now.plus(SECOND);
+            self.settle_outputs();
+            self.look_at_queues();
         }
     }
 
@@ -43,7 +55,7 @@ impl Supervisor {
             .into_iter()
             .chain(self.reload.deadline())
             .chain(retry)
-            .chain([self.queues_due()])
+            .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))
     }

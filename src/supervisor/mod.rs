@@ -62,8 +62,8 @@ struct Supervisor {
     inspector: Inspector,
     /// How many times access logs have been opened anew.
     reopened: u64,
-    /// When to look at the listening sockets again.
-    next_look: Millis,
+    /// When `every_second` is due.
+    next_second: Millis,
     reload: Reload,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,

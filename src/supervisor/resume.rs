@@ -56,7 +56,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         totals,
         inspector: Inspector::default(),
         reopened: state.reopened,
-        next_look: clock::now(),
+        next_second: clock::now(),
         reload: Reload::default(),
         starter: None,
         nofile: state.nofile,
