@@ -61,6 +61,31 @@ fn a_flood_stalls_nobody() -> Outcome {
     server.stop()
 }
 
+#[test]
+fn each_worker_speaks_for_itself() -> Outcome {
+    let Some(target) = Target::find("output::each_worker_speaks_for_itself") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let page = "<?php fwrite(fopen('php://stderr', 'w'), 'I am ' . getmypid() . \"\\n\"); usleep(300000);";
+    sandbox.put("www/who.php", page)?;
+    let server = Server::start_in(sandbox, &target, &Setup::new(6).pool("catch_workers_output = yes"))?;
+    let request = Request::get(&server.sandbox.page("who.php"));
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let mut client = Client::connect(&server.address, ms(10_000))?;
+        client.send(&request.encode(1))?;
+        clients.push(client);
+    }
+    clients.iter_mut().try_for_each(|client| client.answer().map(|_| ()))?;
+    wait_until("all have spoken", ms(3000), || server.log.count("I am ") == 6)?;
+    let text = server.log.text();
+    for line in text.lines().filter(|line| line.contains("I am ")) {
+        let number = |behind: &str| line.split(behind).nth(1).and_then(|rest| rest.split([' ', '"']).next());
+        ensure!(number("child ") == number("I am "), "{line}");
+    }
+    server.stop()
+}
+
 /// Words of all lengths around the limits, and separators in them.
 const WORDS: &str = "<?php $out = fopen('php://stderr', 'w'); function say($text) { fwrite($GLOBALS['out'], $text); usleep(2000); }
     foreach ([1, 10, ...range(425, 440), ...range(935, 955), ...range(1018, 1026), 2000, 2047, 5000] as $n) { say(str_repeat('a', $n) . \"\\n\"); }

@@ -96,8 +96,14 @@ impl Supervisor {
 
     /// Workers' output waits while their generation starts: nothing of it comes before `ready` in the log.
     pub(super) fn add_output(&mut self, fd: OwnedFd, source: Source) {
-        let starting = self.fleet.generations.iter().any(|g| matches!(g.phase, Phase::Starting | Phase::Settling));
-        if starting && matches!(source, Source::Worker { .. }) {
+        let starting = match &source {
+            Source::Worker { key, .. } => {
+                let generation = self.fleet.generation(key.generation);
+                generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
+            }
+            Source::Zygote(_) => false,
+        };
+        if starting {
             self.silent.push(Output::new(fd, source));
         } else {
             self.watch_output(Output::new(fd, source));
@@ -137,6 +143,7 @@ impl Supervisor {
             let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
             fd::set_nonblocking(&read, true)?;
             let source = Source::Worker {
+                key,
                 pool: pool.name.clone(),
                 pid: 0,
                 stream: stream.to_owned(),

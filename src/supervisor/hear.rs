@@ -63,9 +63,9 @@ impl Supervisor {
     fn worker_forked(&mut self, key: WorkerKey, pid: i32) {
         let pool = self.pool_name(key);
         for output in self.outputs.values_mut().chain(&mut self.silent) {
-            if let Source::Worker { pool: p, pid: known, .. } = &mut output.source
+            if let Source::Worker { key: whose, pid: known, .. } = &mut output.source
                 && *known == 0
-                && *p == pool
+                && *whose == key
             {
                 *known = pid;
             }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::splitter::{Piece, Splitter};
 use crate::log::{self, Level};
+use crate::plan::fleet::WorkerKey;
 use crate::sys::clock::{self, Millis};
 use allowance::Allowance;
 use message::{Form, Message};
@@ -19,8 +20,10 @@ use message::{Form, Message};
 pub enum Source {
     /// A zygote of that group.
     Zygote(String),
-    /// A worker: pool, pid, `stdout` or `stderr`, decorated or raw.
+    /// A worker: which, its pool, pid, `stdout` or `stderr`, decorated or raw.
     Worker {
+        /// Its slot, which it has to itself until it has ended; its pipes may be read a little longer.
+        key: WorkerKey,
         /// The pool.
         pool: String,
         /// Known once it was forked.
@@ -139,9 +142,10 @@ impl Output {
     #[must_use]
     pub fn is_beside(&self, other: &Source) -> bool {
         match (&self.source, other) {
-            (Source::Worker { pid, stream, .. }, Source::Worker { pid: other_pid, stream: other_stream, .. }) => {
-                pid == other_pid && stream != other_stream
-            }
+            (
+                Source::Worker { key, pid, stream, .. },
+                Source::Worker { key: other_key, pid: other_pid, stream: other_stream, .. },
+            ) => (key, pid) == (other_key, other_pid) && stream != other_stream,
             _ => false,
         }
     }
