@@ -78,11 +78,9 @@ impl Sink {
     }
 }
 
-fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {
-    use syslog::{Facility, Formatter3164};
-    let index = usize::try_from(facility >> 3).unwrap_or(3);
-    let formatter = Formatter3164 {
-        facility: FACILITIES.get(index).copied().unwrap_or(Facility::LOG_DAEMON),
+fn to_syslog(ident: &str, number: i32, level: Level, text: &str) {
+    let formatter = syslog::Formatter3164 {
+        facility: facility(number),
         hostname: None,
         process: ident.to_owned(),
         pid: std::process::id(),
@@ -98,7 +96,49 @@ fn to_syslog(ident: &str, facility: i32, level: Level, text: &str) {
     };
 }
 
-const FACILITIES: [syslog::Facility; 8] = {
-    use syslog::Facility::{LOG_AUTH, LOG_DAEMON, LOG_KERN, LOG_LPR, LOG_MAIL, LOG_NEWS, LOG_SYSLOG, LOG_USER};
-    [LOG_KERN, LOG_USER, LOG_MAIL, LOG_DAEMON, LOG_AUTH, LOG_SYSLOG, LOG_LPR, LOG_NEWS]
+/// The facility of that number, as syslog.h has it; the daemons' where there is none such.
+fn facility(number: i32) -> syslog::Facility {
+    FACILITIES.into_iter().find(|facility| *facility as i32 == number).unwrap_or(syslog::Facility::LOG_DAEMON)
+}
+
+/// Those that a configuration can name.
+const FACILITIES: [syslog::Facility; 20] = {
+    use syslog::Facility::{
+        LOG_AUTH, LOG_AUTHPRIV, LOG_CRON, LOG_DAEMON, LOG_FTP, LOG_KERN, LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2,
+        LOG_LOCAL3, LOG_LOCAL4, LOG_LOCAL5, LOG_LOCAL6, LOG_LOCAL7, LOG_LPR, LOG_MAIL, LOG_NEWS, LOG_SYSLOG, LOG_USER,
+        LOG_UUCP,
+    };
+    [
+        LOG_KERN,
+        LOG_USER,
+        LOG_MAIL,
+        LOG_DAEMON,
+        LOG_AUTH,
+        LOG_SYSLOG,
+        LOG_LPR,
+        LOG_NEWS,
+        LOG_UUCP,
+        LOG_CRON,
+        LOG_AUTHPRIV,
+        LOG_FTP,
+        LOG_LOCAL0,
+        LOG_LOCAL1,
+        LOG_LOCAL2,
+        LOG_LOCAL3,
+        LOG_LOCAL4,
+        LOG_LOCAL5,
+        LOG_LOCAL6,
+        LOG_LOCAL7,
+    ]
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_facility_that_can_be_named_is_itself() {
+        let named: Vec<i32> = (0..=11).chain(16..=23).map(|index| index << 3).collect();
+        assert!(named.iter().all(|number| facility(*number) as i32 == *number));
+    }
+}
