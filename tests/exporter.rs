@@ -36,7 +36,7 @@ fn an_agent_reads_the_status_page() -> Outcome {
     let server = Server::start(&target, &Setup::new(3).pool("pm.status_path = /status"))?;
     let front = Front::start(Kind::Nginx, &server.sandbox.file("www"), &server.address)?;
     front.client(ms(10_000)).get("/hello.php")?.expect(200)?;
-    let url = format!("http://{}", front.address);
+    let url = format!("http://{}", front.address());
     let ran = Command::new("python3").arg("-B").args(["-c", SCRIPT]).arg(agent).arg(url).output()?;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     let told: serde_json::Value = serde_json::from_slice(&ran.stdout).map_err(|e| format!("{e}: {said}"))?;

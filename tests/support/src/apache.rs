@@ -1,33 +1,22 @@
 //! A private Apache (event MPM, mod_proxy_fcgi) in front of a server.
 
-use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::clock::{ms, wait_until};
-use crate::guard::Guard;
+use crate::Outcome;
 use crate::http::Client;
-use crate::log::Log;
-use crate::process;
-use crate::sandbox::{Sandbox, free_port};
+use crate::sandbox::Sandbox;
 use crate::stream::Address;
 use crate::target::web_user;
-use crate::{Outcome, ensure};
+use crate::web_server::WebServer;
 
-const PROGRAM: &str = "/usr/sbin/apache2";
+pub(crate) const PROGRAM: &str = "/usr/sbin/apache2";
 
 /// A running Apache; ends when dropped.
 #[derive(Debug)]
-pub struct Apache {
-    /// Where it listens.
-    pub address: SocketAddr,
-    sandbox: Sandbox,
-    child: Child,
-    _guard: Guard,
-}
+pub struct Apache(WebServer);
 
 impl Apache {
     /// Starts one for the pages of a server's sandbox; connections to the pool stay (`enablereuse=on`).
@@ -35,40 +24,25 @@ impl Apache {
     /// # Errors
     /// When it doesn't come up within 10 s, or isn't installed.
     pub fn start(pages: &Sandbox, pool: &Address) -> Outcome<Self> {
-        ensure!(Path::new(PROGRAM).exists(), "Apache is missing: apt-get install apache2");
-        let sandbox = Sandbox::new()?;
-        let address = ([127, 0, 0, 1], free_port()?).into();
-        fs::write(sandbox.file("apache.conf"), conf(&sandbox, pages, pool, address))?;
-        let output = File::create(sandbox.file("stdio"))?;
-        let mut command = Command::new(PROGRAM);
-        command.arg("-d").arg(sandbox.path()).arg("-f").arg(sandbox.file("apache.conf")).arg("-DFOREGROUND");
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
-        let child = command.spawn()?;
-        let apache = Self { address, sandbox, _guard: Guard::over(child.id())?, child };
-        let up = wait_until("Apache listens", ms(10_000), || Address::Tcp(address).connect(ms(1000)).is_ok());
-        up.map_err(|error| format!("{error}; {}", apache.errors()))?;
-        Ok(apache)
+        WebServer::start(PROGRAM, |own: &Sandbox, address| conf(own, pages, pool, address), arguments).map(Self)
     }
 
     /// A client of it; every read and write takes at most `limit`.
     #[must_use]
     pub fn client(&self, limit: Duration) -> Client {
-        Client::new(self.address, limit)
+        self.0.client(limit)
     }
 
     /// The last lines of what it complained of.
     #[must_use]
     pub fn errors(&self) -> String {
-        ["stdio", "error.log"].map(|name| Log::new(&self.sandbox.file(name)).tail(3)).join("\n")
+        self.0.errors()
     }
 }
 
-impl Drop for Apache {
-    fn drop(&mut self) {
-        let group = i32::try_from(self.child.id()).unwrap_or_default();
-        let _ = process::end_all(|| process::of_group(group));
-        let _ = self.child.wait();
-    }
+/// In the foreground, with the configuration in `conf`.
+pub(crate) fn arguments(command: &mut Command, own: &Sandbox) {
+    command.arg("-d").arg(own.path()).arg("-f").arg(own.file("conf")).arg("-DFOREGROUND");
 }
 
 fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, listen: SocketAddr) -> String {

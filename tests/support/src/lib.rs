@@ -20,6 +20,7 @@ pub mod stage;
 pub mod stream;
 pub mod target;
 pub mod turn;
+mod web_server;
 
 /// What a test or helper gives back; any failure is told in words.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

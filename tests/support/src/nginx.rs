@@ -1,24 +1,19 @@
 //! A private nginx in front of a server.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-use crate::clock::{ms, wait_until};
-use crate::guard::Guard;
+use crate::Outcome;
 use crate::http::Client;
 use crate::log::Log;
-use crate::process;
-use crate::sandbox::{Sandbox, free_port};
+use crate::sandbox::Sandbox;
 use crate::stream::Address;
 use crate::target::web_user;
-use crate::{Outcome, ensure};
+use crate::web_server::WebServer;
 
-const PROGRAM: &str = "/usr/sbin/nginx";
+pub(crate) const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// How nginx treats its connections to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +26,7 @@ pub enum Upstream {
 
 /// A running nginx; ends when dropped.
 #[derive(Debug)]
-pub struct Nginx {
-    /// Where it listens.
-    pub address: SocketAddr,
-    sandbox: Sandbox,
-    child: Child,
-    _guard: Guard,
-}
+pub struct Nginx(WebServer);
 
 impl Nginx {
     /// Starts one for the pages of a server's sandbox.
@@ -45,47 +34,33 @@ impl Nginx {
     /// # Errors
     /// When it doesn't come up within 10 s, or isn't installed.
     pub fn start(pages: &Sandbox, pool: &Address, upstream: Upstream) -> Outcome<Self> {
-        ensure!(Path::new(PROGRAM).exists(), "nginx is missing: apt-get install nginx");
-        let sandbox = Sandbox::new()?;
-        let address = ([127, 0, 0, 1], free_port()?).into();
-        fs::write(sandbox.file("nginx.conf"), conf(&sandbox, pages, pool, upstream, address))?;
-        let output = File::create(sandbox.file("stdio"))?;
-        let mut command = Command::new(PROGRAM);
-        command.arg("-p").arg(sandbox.path()).arg("-c").arg(sandbox.file("nginx.conf"));
-        command.arg("-e").arg(sandbox.file("error.log")).args(["-g", "daemon off;"]).process_group(0);
-        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = command.spawn()?;
-        let nginx = Self { address, sandbox, _guard: Guard::over(child.id())?, child };
-        let up = wait_until("nginx listens", ms(10_000), || Address::Tcp(address).connect(ms(1000)).is_ok());
-        up.map_err(|error| format!("{error}; {}", nginx.errors()))?;
-        Ok(nginx)
+        let conf = |own: &Sandbox, address| conf(own, pages, pool, upstream, address);
+        WebServer::start(PROGRAM, conf, arguments).map(Self)
     }
 
     /// A client of it; every read and write takes at most `limit`.
     #[must_use]
     pub fn client(&self, limit: Duration) -> Client {
-        Client::new(self.address, limit)
+        self.0.client(limit)
     }
 
     /// Its error log.
     #[must_use]
     pub fn log(&self) -> Log {
-        Log::new(&self.sandbox.file("error.log"))
+        self.0.log("error.log")
     }
 
     /// The last lines of what it complained of.
     #[must_use]
     pub fn errors(&self) -> String {
-        Log::new(&self.sandbox.file("stdio")).tail(3) + &self.log().tail(3)
+        self.0.errors()
     }
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let group = i32::try_from(self.child.id()).unwrap_or_default();
-        let _ = process::end_all(|| process::of_group(group));
-        let _ = self.child.wait();
-    }
+/// In the foreground, with the configuration in `conf`.
+pub(crate) fn arguments(command: &mut Command, own: &Sandbox) {
+    command.arg("-p").arg(own.path()).arg("-c").arg(own.file("conf")).arg("-e").arg(own.file("error.log"));
+    command.args(["-g", "daemon off;"]);
 }
 
 fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, listen: SocketAddr) -> String {
