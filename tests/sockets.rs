@@ -383,9 +383,8 @@ fn allowed_clients() -> Outcome {
     let port = free_port()?;
     let lines = format!("listen = {port}\nlisten.allowed_clients = {list}\ncatch_workers_output = yes");
     let server = Server::start(&target, &Setup::new(1).pool(&section("p", &lines)))?;
-    let four = |last| ([127, 0, 0, last], IpAddr::from([127, 0, 0, 1]));
     let let_in = |from: IpAddr| -> Outcome<bool> {
-        let to = if from.is_ipv4() { four(1).1 } else { "fd00:c61::1".parse()? };
+        let to = if from.is_ipv4() { [127, 0, 0, 1].into() } else { "fd00:c61::1".parse()? };
         let answer = ask_from(&server, from, SocketAddr::new(to, port))?;
         ensure!(answer.as_ref().is_none_or(|answer| answer.contains("hello")), "{answer:?}");
         Ok(answer.is_some())
