@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cgi_fpm::config::Pool;
-use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Topic};
+use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Topic, Tracer};
 use cgi_fpm::host::{Door, Host};
 use cgi_fpm::program;
 use cgi_fpm::worker::exchange::Exchange;
@@ -47,6 +47,10 @@ impl Engine for Stub {
 
     fn describe(&mut self, _topic: Topic, _options: &EngineOptions) -> Result<(), EngineError> {
         Ok(())
+    }
+
+    fn tracer(&self) -> std::io::Result<Box<dyn Tracer>> {
+        Err(std::io::ErrorKind::Unsupported.into())
     }
 
     fn stop(&mut self) {}

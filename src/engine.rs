@@ -1,6 +1,7 @@
 //! What the process manager asks of the language inside. `php::Php` is the real one; process tests use a stub.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,15 @@ pub enum Topic {
     Modules,
 }
 
+/// Tells where a script is, while it runs.
+pub trait Tracer: Send {
+    /// Appends the script's file and its innermost calls, `depth` at most (0: all), as lines of php-fpm's slow log.
+    ///
+    /// # Errors
+    /// What could not be read; what could stays in `out`.
+    fn trace(&self, depth: u32, out: &mut Vec<u8>) -> io::Result<()>;
+}
+
 /// A language that answers FastCGI requests, in the order of the calls.
 pub trait Engine {
     /// In the zygote, once: php.ini, extensions, opcode cache, preloading. Single-threaded afterwards.
@@ -76,6 +86,12 @@ pub trait Engine {
     /// # Errors
     /// When the engine can't be started.
     fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError>;
+
+    /// In a worker, for another thread of it: tells where the script is.
+    ///
+    /// # Errors
+    /// When this process can't be looked into.
+    fn tracer(&self) -> io::Result<Box<dyn Tracer>>;
 
     /// In whoever called `start`, or a worker, before a regular exit.
     fn stop(&mut self);

@@ -609,6 +609,10 @@ impl Progress for Notes {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
     }
+    fn is_leaving(&self) -> bool {
+        false
+    }
+
     fn status(&self) -> Option<cgi_fpm::status::Snapshot> {
         None
     }

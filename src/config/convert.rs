@@ -43,6 +43,8 @@ pub(super) fn global(raw: &Raw) -> Global {
         events_mechanism: values.owned(GlobalKey::EventsMechanism),
         systemd_interval: Duration::from_millis(count(values.integer(GlobalKey::SystemdInterval)).into()),
         systemd_watchdog: raw.systemd_watchdog,
+        sigterm_is_graceful: values.text(GlobalKey::OnSigterm).and_then(|text| values::farewell(text).ok()),
+        shutdown_delay: seconds(values.integer(GlobalKey::ShutdownDelay)),
         process_group: values.owned(GlobalKey::ProcessGroup),
         group_idle_timeout: seconds(values.integer(GlobalKey::GroupIdleTimeout)),
     }

@@ -27,6 +27,8 @@ pub enum Kind {
     Bytes,
     /// `on`, `user` or `off`; kept as text, unset by default.
     Trust,
+    /// `fast` or `graceful`; kept as text, unset by default.
+    Farewell,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
 }
@@ -91,7 +93,7 @@ directives! {
     LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";
     LogLimit "log_limit" Kind::Integer(1024), Always, "Longest log line in bytes, at least 512; longer output of workers is wrapped.";
     EmergencyRestartInterval "emergency_restart_interval" Kind::Seconds(0), Always, "Time in which emergency_restart_threshold workers must crash.";
-    EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Reload when that many workers crash in the interval; 0: never.";
+    EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Make a group's zygote and its shared memory anew when that many of its workers crash in the interval; 0: never.";
     ProcessControlTimeout "process_control_timeout" Kind::Seconds(0), Always, "How long a worker may take to leave before it is made to.";
     ProcessMax "process.max" Kind::Integer(0), Always, "Most workers of all pools together; 0: no limit.";
     ProcessPriority "process.priority" Kind::Priority, Always, "Nice value of the main process, -19 to 20.";
@@ -100,6 +102,8 @@ directives! {
     RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the main process.";
     EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
     SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
+    OnSigterm "on_sigterm" Kind::Farewell, WhenSet, "What SIGTERM and SIGINT ask for: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
+    ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that nobody sends more.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
 }

@@ -42,6 +42,11 @@ pub struct Global {
     pub systemd_interval: Duration,
     /// systemd's watchdog is on; `systemd_interval` is then half of its time.
     pub systemd_watchdog: bool,
+    /// `on_sigterm`: requests are finished. Unset: only as process 1.
+    #[serde(default)]
+    pub sigterm_is_graceful: Option<bool>,
+    #[serde(default)]
+    pub shutdown_delay: Duration,
     /// `process.group` in `[global]`: `shared` puts all pools into one zygote.
     pub process_group: Option<String>,
     /// `process.group_idle_timeout` in `[global]`.
@@ -216,6 +221,8 @@ impl Default for Global {
             events_mechanism: None,
             systemd_interval: Duration::from_secs(10),
             systemd_watchdog: false,
+            sigterm_is_graceful: None,
+            shutdown_delay: Duration::ZERO,
             process_group: None,
             group_idle_timeout: Duration::from_secs(3600),
         }

@@ -29,7 +29,7 @@ impl<K: Key> Section<K> {
     /// All defaults.
     pub(crate) fn new() -> Self {
         let initial = |kind| match kind {
-            Kind::Text | Kind::Bytes | Kind::Trust => Value::Text(None),
+            Kind::Text | Kind::Bytes | Kind::Trust | Kind::Farewell => Value::Text(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -65,6 +65,7 @@ impl<K: Key> Section<K> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Bytes => Value::Text(values::bytes(text).map(|_| Some(text.to_owned()))?),
+            Kind::Farewell => Value::Text(values::farewell(text).map(|_| Some(text.to_owned()))?),
             Kind::Trust => Value::Text(values::trust(text).map(|_| Some(text.to_owned()))?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
             Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Value::Integer(values::seconds(text)?),

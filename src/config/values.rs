@@ -112,6 +112,15 @@ pub(crate) fn trust(text: &str) -> Result<Trust, &'static str> {
     }
 }
 
+/// `on_sigterm`; true: graceful.
+pub(crate) fn farewell(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "fast" => Ok(false),
+        "graceful" => Ok(true),
+        _ => Err("invalid value"),
+    }
+}
+
 /// `pm`.
 pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, &'static str> {
     match text.to_ascii_lowercase().as_str() {

@@ -104,14 +104,14 @@ mod tests {
         let mut supervisor = Channel::<ToZygote, ToSupervisor>::new(a);
         let mut zygote = Channel::<ToSupervisor, ToZygote>::new(b);
         for slot in 0..2000 {
-            supervisor.send(&ToZygote::Fork { pool: 0, slot }, Vec::new());
+            supervisor.send(&ToZygote::Fork { pool: 0, slot, traced: false }, Vec::new());
         }
         assert!(supervisor.is_backed_up());
         let mut next = 0;
         while next < 2000 {
             match zygote.receive() {
                 Incoming::Message(message, _) => {
-                    assert_eq!(message, ToZygote::Fork { pool: 0, slot: next });
+                    assert_eq!(message, ToZygote::Fork { pool: 0, slot: next, traced: false });
                     next += 1;
                 }
                 Incoming::Nothing => supervisor.flush(),

@@ -7,12 +7,15 @@ use crate::sys::process::Exit;
 /// Supervisor to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// Fork a worker into that slot. With two descriptors: its stdout and stderr.
+    /// Fork a worker into that slot. Descriptors: its stdout and stderr, or none; then the one its tracer is asked by.
     Fork {
         /// Index of the pool.
         pool: usize,
         /// Its slot.
         slot: u32,
+        /// It is to have a tracer.
+        #[serde(default)]
+        traced: bool,
     },
     /// Workers take nothing new (the generation's eventfd tells them); parked connections go to the successor:
     /// one descriptor per pool named here, the sending end of a link into the successor's zygote.

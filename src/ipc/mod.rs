@@ -4,6 +4,7 @@
 mod channel;
 mod messages;
 mod spec;
+pub mod trace;
 
 pub use channel::{Channel, Incoming};
 pub use messages::{ToSupervisor, ToWorker, ToZygote, WorkerSays};

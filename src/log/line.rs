@@ -14,11 +14,16 @@ fn name(level: Level) -> &'static str {
     }
 }
 
+/// Now.
+pub(super) fn time(debug: bool) -> String {
+    let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
+    clock::local_stamp() + &micros
+}
+
 /// What stands in front of a text.
 pub(super) fn stamp(level: Level, debug: bool) -> String {
-    let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
     let who = if debug { format!("pid {}, fpm(), line 1: ", std::process::id()) } else { String::new() };
-    format!("[{}{micros}] {}: {who}", clock::local_stamp(), name(level))
+    format!("[{}] {}: {who}", time(debug), name(level))
 }
 
 /// The same for syslog, which has a date of its own.

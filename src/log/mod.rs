@@ -132,6 +132,12 @@ pub fn bytes(level: Level, text: &[u8]) {
     }
 }
 
+/// Now, as lines have it.
+#[must_use]
+pub fn time() -> String {
+    line::time(LOG.lock().level == Level::Debug)
+}
+
 /// How many bytes the log puts in front of a message.
 #[must_use]
 pub fn stamp_length(level: Level) -> usize {

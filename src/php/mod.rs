@@ -21,6 +21,7 @@ mod serve;
 mod status;
 mod symbols;
 mod text;
+mod trace;
 mod user_ini;
 mod value;
 mod variables;
@@ -32,7 +33,7 @@ use std::os::unix::ffi::OsStringExt;
 pub use host::{LOCALSTATEDIR, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::Pool;
-use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic};
+use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic, Tracer};
 use crate::worker::exchange::Exchange;
 
 /// PHP. One per process; [`check_host`] must have succeeded.
@@ -83,6 +84,10 @@ impl Engine for Php {
             Topic::Info => report::print_information(options),
             Topic::Modules => report::print_modules(options),
         }
+    }
+
+    fn tracer(&self) -> std::io::Result<Box<dyn Tracer>> {
+        Ok(Box::new(trace::Walker::new()?))
     }
 
     fn stop(&mut self) {

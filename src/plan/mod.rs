@@ -1,6 +1,8 @@
 //! Decisions: events in, actions out. No clock, no fork, no descriptor; time comes as an argument.
 #![forbid(unsafe_code)]
 
+pub mod crashes;
 pub mod fleet;
 pub mod scaling;
 pub mod surge;
+pub mod watch;

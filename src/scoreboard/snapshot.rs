@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{Counter, Scoreboard, Totals, Word};
+use crate::plan::watch::{Phase, Seen};
 use crate::status::{Process, Snapshot};
 use crate::sys::clock;
 use crate::worker::exchange::Stage;
@@ -30,6 +31,30 @@ impl Scoreboard {
             processes,
             ..Snapshot::default()
         }
+    }
+
+    /// The worker of that slot, if there is one.
+    #[must_use]
+    pub fn worker(&self, slot: u32) -> Option<Process> {
+        self.process(slot, clock::micros())
+    }
+
+    /// The request that the worker of that slot is inside of.
+    #[must_use]
+    pub fn request(&self, slot: u32) -> Option<Seen> {
+        let phase = match stage_of(self.word(slot, Word::Stage).load(Ordering::SeqCst)) {
+            Stage::Creating | Stage::Idle => return None,
+            Stage::Reading | Stage::Info => Phase::Begun,
+            Stage::Running => Phase::Running,
+            Stage::Ending | Stage::Finishing => Phase::Finished,
+        };
+        Some(Seen { accepted: self.read(slot, Word::Accepted), phase })
+    }
+
+    /// How many requests the worker of that slot has begun.
+    #[must_use]
+    pub fn requests(&self, slot: u32) -> u64 {
+        self.read(slot, Word::Requests)
     }
 
     fn process(&self, slot: u32, now: u64) -> Option<Process> {

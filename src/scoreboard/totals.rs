@@ -44,12 +44,14 @@ pub enum Counter {
     Refused = 14,
     /// When it was, in milliseconds of the monotonic clock; 0: never.
     RefusalTold = 15,
+    /// Not 0: the whole is about to stop, and nobody should send more requests; only the supervisor writes that.
+    Leaving = 16,
 }
 
 /// Milliseconds between two lines about clients that were kept out: whoever isn't let in can't fill the log.
 const TELL_EVERY: u64 = 60_000;
 
-const WORDS: usize = 16;
+const WORDS: usize = 24;
 
 /// The counters, mapped.
 #[derive(Debug)]

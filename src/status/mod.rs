@@ -46,7 +46,7 @@ pub struct Snapshot {
 }
 
 /// A worker at a moment.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Process {
     /// Its pid, as it says itself.
     pub pid: u64,

@@ -54,7 +54,7 @@ impl Opened {
 /// Not one of the standard streams.
 const FIRST: RawFd = 3;
 
-fn open(path: &Path) -> io::Result<OwnedFd> {
+pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     match fd::standard_stream(path) {
         Some(1) => fd::dup_from(io::stdout(), FIRST),
         Some(_) => fd::dup_from(io::stderr(), FIRST),

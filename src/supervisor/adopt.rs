@@ -2,7 +2,7 @@
 //! anything is changed.
 
 use std::io;
-use std::os::fd::{AsFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
@@ -13,6 +13,7 @@ use super::state::{GroupState, RuntimeState, State};
 use super::totals::Book;
 use crate::ipc::Channel;
 use crate::log;
+use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
 use crate::sys::fd;
 
@@ -25,8 +26,10 @@ pub struct Adopted {
     pub totals: Book,
     /// Generations.
     pub runtimes: Runtimes,
+    /// Ways to tracers.
+    pub tracers: Vec<(WorkerKey, OwnedFd)>,
     /// Pipes.
-    pub outputs: Vec<(std::os::fd::OwnedFd, Source)>,
+    pub outputs: Vec<(OwnedFd, Source)>,
 }
 
 /// Takes over what the state names.
@@ -38,7 +41,9 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     let totals = Book::adopt(&state.totals)?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
-    Ok(Adopted { sockets, totals, runtimes, outputs: outputs.collect::<io::Result<_>>()? })
+    let outputs = outputs.collect::<io::Result<_>>()?;
+    let tracers = state.tracers.iter().map(|(key, raw)| Ok((*key, fd::adopt(*raw)?)));
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers: tracers.collect::<io::Result<_>>()? })
 }
 
 fn adopt_sockets(list: &[(String, RawFd)]) -> io::Result<Sockets> {

@@ -1,6 +1,6 @@
 //! From the command line to a running supervisor; and again, behind the exec of a reload.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IsTerminal;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -17,6 +17,7 @@ use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
 use crate::host::Host;
 use crate::log;
+use crate::plan::crashes::Emergency;
 use crate::plan::fleet::Fleet;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal, title};
@@ -154,6 +155,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         poller: Poller::new().map_err(|e| e.to_string())?,
         outputs: HashMap::new(),
         silent: Vec::new(),
+        tracers: BTreeMap::new(),
         totals: Book::default(),
         inspector: Inspector::default(),
         reopened: 0,
@@ -185,6 +187,10 @@ impl Supervisor {
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
         self.fleet.process_max = self.config.global.process_max;
+        self.fleet.emergency = Emergency {
+            threshold: self.config.global.emergency_restart_threshold,
+            interval: millis(self.config.global.emergency_restart_interval),
+        };
         self.runtimes.insert(id, runtime);
         Ok(())
     }

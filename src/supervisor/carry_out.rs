@@ -12,6 +12,7 @@ use super::output::{Output, Source};
 use super::runtime::{self, ZygoteProcess};
 use crate::ipc::{Channel, ToZygote};
 use crate::log;
+use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::sys::{fd, message, process};
 
@@ -34,6 +35,9 @@ impl Supervisor {
             Action::ProcessLimit => log::warning(
                 "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
             ),
+            Action::Emergency(key) => self.restart_group(key),
+            Action::Slow(key) => self.say_slow(key),
+            Action::TimedOut(key) => self.say_timed_out(key),
             Action::KillZygote(key) => self.kill_zygote(key),
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready(id) => self.announce_ready(id),
@@ -125,11 +129,14 @@ impl Supervisor {
     }
 
     fn ask_for_worker(&mut self, key: WorkerKey) {
-        let fds = self.worker_pipes(key).unwrap_or_else(|e| {
+        let mut fds = self.worker_pipes(key).unwrap_or_else(|e| {
             log::error(format!("unable to catch a worker's output: {e}"));
             Vec::new()
         });
-        self.send(key.zygote(), &ToZygote::Fork { pool: key.pool, slot: key.slot }, fds);
+        let tracer = self.new_tracer(key);
+        let message = ToZygote::Fork { pool: key.pool, slot: key.slot, traced: tracer.is_some() };
+        fds.extend(tracer);
+        self.send(key.zygote(), &message, fds);
     }
 
     /// Pipes for the worker's stdout and stderr, where its pool wants them caught.
@@ -191,6 +198,17 @@ impl Supervisor {
             Some(zygote) => process::signal(zygote.pid, Signal::SIGKILL),
             None => self.pending.push_back(Event::ZygoteGone(key)),
         }
+    }
+
+    /// php-fpm reloads everything; here it is one group that can't trust its shared memory any more.
+    fn restart_group(&mut self, key: ZygoteKey) {
+        let Emergency { threshold, interval } = self.fleet.emergency;
+        log::warning(format!(
+            "failed processes threshold ({threshold} in {} sec) is reached, initiating restart of group {}",
+            interval / 1000,
+            self.group_name(key)
+        ));
+        self.kill_zygote(key);
     }
 
     fn signal_worker(&mut self, key: WorkerKey, stop: Stop) {

@@ -3,10 +3,12 @@
 use nix::sys::signal::Signal;
 
 use super::Supervisor;
+use super::boot::millis;
 use super::poller::Source;
 use super::scaling::Eyes;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
+use crate::scoreboard::Counter;
 use crate::sys::clock;
 
 /// What could not be sent is tried again after this.
@@ -30,6 +32,9 @@ impl Supervisor {
                 }
             }
             self.every_second();
+            if let Some(goal) = self.fleet.take_leave(clock::now()) {
+                self.pursue(goal);
+            }
             self.flush_channels();
             self.feed(Event::Tick);
             self.advance_reload();
@@ -69,6 +74,7 @@ impl Supervisor {
             }
             Source::Zygote(key) => self.hear_zygote(key),
             Source::Door(key) => self.feed(Event::Knock(key)),
+            Source::Tracer(key) => self.hear_tracer(key),
             Source::Output(token) => self.relay_output(token),
         }
     }
@@ -77,18 +83,34 @@ impl Supervisor {
         log::debug(format!("received {}", signal.as_str()));
         match signal {
             Signal::SIGCHLD => self.reap(),
-            Signal::SIGINT | Signal::SIGTERM => self.pursue(Goal::Terminate, "Terminating ..."),
-            Signal::SIGQUIT => self.pursue(Goal::Finish, "Finishing ..."),
+            Signal::SIGINT | Signal::SIGTERM => self.stop(self.meaning_of_sigterm()),
+            Signal::SIGQUIT => self.stop(Goal::Finish),
             Signal::SIGUSR1 => self.reopen_logs(),
             Signal::SIGUSR2 => self.reload_asked(),
             _ => {}
         }
     }
 
-    fn pursue(&mut self, goal: Goal, line: &str) {
+    /// `on_sigterm`. Who is asked to finish and does so already is to end.
+    fn meaning_of_sigterm(&self) -> Goal {
+        let graceful = self.config.global.sigterm_is_graceful.unwrap_or(std::process::id() == 1);
+        if graceful && self.fleet.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }
+    }
+
+    fn stop(&mut self, goal: Goal) {
+        let delay = millis(self.config.global.shutdown_delay);
+        if self.fleet.put_off(clock::now(), goal, delay) {
+            log::notice(format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000));
+            self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
+        } else {
+            self.pursue(goal);
+        }
+    }
+
+    fn pursue(&mut self, goal: Goal) {
         self.drain_outputs();
         if goal > self.fleet.goal {
-            log::notice(line);
+            log::notice(if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." });
         }
         let (_, actions) = self.fleet.pursue(clock::now(), goal);
         self.carry_out_all(actions);

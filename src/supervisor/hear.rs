@@ -88,6 +88,13 @@ impl Supervisor {
             let ordered = ordered || (worker.retired.is_some() && exit == process::Exit::Code(0));
             super::children::log_exit(&self.pool_name(key), worker, exit, ordered);
         }
+        // Before its slot, which it may ask about.
+        self.hear_tracer(key);
+        self.drop_tracer(key);
+        if exit.is_crash() {
+            let at_first = runtime::board(&self.runtimes, key).is_some_and(|board| board.requests(key.slot) <= 1);
+            self.feed(Event::Crashed(key, at_first));
+        }
         self.clear_slot(key);
         self.feed(Event::Exited(key, exit));
     }
@@ -115,7 +122,7 @@ impl Supervisor {
         if relayed.closed
             && let Some(output) = self.outputs.remove(&token)
         {
-            self.poller.remove_output(&output.fd, token);
+            self.poller.remove(&output.fd, token);
         }
     }
 

@@ -20,11 +20,13 @@ mod resolve;
 mod resume;
 mod runtime;
 mod scaling;
+mod slowlog;
 mod sockets;
 mod state;
 mod totals;
+mod tracers;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
 pub use boot::{announce, load_options, start};
@@ -34,7 +36,7 @@ pub use resume::resume;
 use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
-use crate::plan::fleet::{Event, Fleet};
+use crate::plan::fleet::{Event, Fleet, WorkerKey};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Millis;
 use output::Output;
@@ -43,6 +45,7 @@ use reload::Reload;
 use runtime::Runtimes;
 use sockets::Sockets;
 use totals::Book;
+use tracers::Tracer;
 
 /// Everything the supervisor has.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ struct Supervisor {
     outputs: HashMap<u64, Output>,
     /// Pipes that are not read before their generation is ready.
     silent: Vec<Output>,
+    /// By worker, in pools that limit requests.
+    tracers: BTreeMap<WorkerKey, Tracer>,
     totals: Book,
     inspector: Inspector,
     /// How many times access logs have been opened anew.

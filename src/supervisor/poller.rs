@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
-use crate::plan::fleet::ZygoteKey;
+use crate::plan::fleet::{WorkerKey, ZygoteKey};
 use crate::sys::signal;
 
 /// The signals that mean something to the supervisor.
@@ -27,6 +27,8 @@ pub enum Source {
     Door(ZygoteKey),
     /// The pipe with this token.
     Output(u64),
+    /// The tracer of that worker.
+    Tracer(WorkerKey),
 }
 
 /// An epoll set whose tokens are never used again, so that a late event can't be taken for another's.
@@ -66,6 +68,14 @@ impl Poller {
         self.add(fd, Source::Output)
     }
 
+    /// Adds the way to a worker's tracer and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn add_tracer(&mut self, fd: impl AsFd, key: WorkerKey) -> io::Result<u64> {
+        self.add(fd, |_| Source::Tracer(key))
+    }
+
     /// Adds a listening socket of a group without a zygote: one event, then no more.
     ///
     /// # Errors
@@ -99,8 +109,8 @@ impl Poller {
         self.sources.retain(|_, source| *source != Source::Zygote(key));
     }
 
-    /// Takes a pipe out, before it is closed.
-    pub fn remove_output(&mut self, fd: impl AsFd, token: u64) {
+    /// Takes a pipe or a tracer out, before it is closed.
+    pub fn remove(&mut self, fd: impl AsFd, token: u64) {
         let _ = self.epoll.delete(fd);
         self.sources.remove(&token);
     }

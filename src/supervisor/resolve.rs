@@ -8,6 +8,7 @@ use super::totals::Book;
 use crate::config::{self, Config, Global, LoadOptions, Pool, ProcessManager};
 use crate::log;
 use crate::plan::scaling::{Policy, Spare};
+use crate::plan::watch::Limits;
 use crate::sys::ids::{self, Identity};
 
 /// Pools with everything looked up, and how they share zygotes.
@@ -73,6 +74,16 @@ pub fn policy(pool: &Pool) -> Policy {
     }
 }
 
+/// What a pool allows a request.
+#[must_use]
+pub fn limits(pool: &Pool) -> Limits {
+    Limits {
+        slow: millis(pool.request_slowlog_timeout),
+        terminate: millis(pool.request_terminate_timeout),
+        track_finished: pool.request_terminate_timeout_track_finished,
+    }
+}
+
 /// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
 #[must_use]
 pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
@@ -82,11 +93,7 @@ pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
 }
 
 fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
-    let absent = [
-        (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
-        (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
-        (pool.apparmor_hat.is_some(), "apparmor_hat"),
-    ];
+    let absent = [(pool.apparmor_hat.is_some(), "apparmor_hat")];
     absent
         .into_iter()
         .filter(|(set, _)| *set)
@@ -95,7 +102,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
 
 fn absent_globals(global: &Global) -> Vec<String> {
     let absent = [
-        (global.emergency_restart_threshold != 0, "emergency_restart_threshold, emergency_restart_interval"),
         (global.systemd_watchdog, "systemd_interval"),
         (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
         (global.process_priority.is_some(), "process.priority in [global]"),

@@ -1,6 +1,6 @@
 //! Behind the exec of a reload: a new image takes over from the former one, and starts the next generation.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
@@ -35,7 +35,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
-    let Adopted { sockets, totals, runtimes, outputs } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers } = adopted;
     let poller = match Poller::new() {
         Ok(poller) => poller,
         Err(e) => {
@@ -53,6 +53,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         poller,
         outputs: HashMap::new(),
         silent: Vec::new(),
+        tracers: BTreeMap::new(),
         totals,
         inspector: Inspector::default(),
         reopened: state.reopened,
@@ -63,6 +64,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         pending: VecDeque::new(),
         exit: None,
     };
+    tracers.into_iter().for_each(|(key, fd)| supervisor.add_tracer(key, fd));
     supervisor.carry_on(outputs);
     supervisor.run()
 }

@@ -139,8 +139,12 @@ impl Runtime {
     /// What the fleet is to know of it; `idle_limit` is that of `[global]`.
     #[must_use]
     pub fn plans(&self, idle_limit: Duration) -> Vec<GroupPlan> {
-        let plan =
-            |p: &PoolSpec| PoolPlan { name: p.config.name.clone(), size: p.size, policy: resolve::policy(&p.config) };
+        let plan = |p: &PoolSpec| PoolPlan {
+            name: p.config.name.clone(),
+            size: p.size,
+            policy: resolve::policy(&p.config),
+            limits: resolve::limits(&p.config),
+        };
         let plans = self.groups.iter().map(|g| GroupPlan {
             name: g.spec.group.clone(),
             idle_limit: millis(longest(g.spec.pools.iter().map(|p| p.config.group_idle_timeout.unwrap_or(idle_limit)))),

@@ -7,7 +7,9 @@ use super::runtime::{self, Runtimes};
 use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
 use crate::log;
+use crate::plan::crashes;
 use crate::plan::fleet::{PoolKey, Remark, View, WorkerKey, ZygoteKey};
+use crate::plan::watch::Seen;
 use crate::scoreboard::Counter;
 use crate::sys::clock::Millis;
 use crate::sys::pressure;
@@ -22,6 +24,14 @@ impl View for Eyes<'_> {
 
     fn idle_since(&self, worker: WorkerKey) -> Millis {
         runtime::board(self.0, worker).map_or(Millis(0), |board| board.since(worker.slot))
+    }
+
+    fn requests(&self, worker: WorkerKey) -> u64 {
+        runtime::board(self.0, worker).map_or(0, |board| board.requests(worker.slot))
+    }
+
+    fn request(&self, worker: WorkerKey) -> Option<Seen> {
+        runtime::board(self.0, worker)?.request(worker.slot)
     }
 
     fn memory_is_short(&self) -> bool {
@@ -73,6 +83,11 @@ impl Supervisor {
                 let most = pool.pm_max_children;
                 log::warning(format!("[pool {name}] server reached {directive} setting ({most}), consider raising it"));
             }
+            Remark::CrashLoop => log::warning(format!(
+                "[pool {name}] its workers crash at their first request, one after the other: \
+                 they are replaced after a pause from now on, of {} seconds at most, until one outlives its first request",
+                crashes::LONGEST_PAUSE / 1000
+            )),
             Remark::Busy { rate, idle, total } => log::warning(format!(
                 "[pool {name}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), \
                  spawning {rate} children, there are {idle} idle, and {total} total children"

@@ -9,10 +9,10 @@ use super::Supervisor;
 use super::output::Source;
 use crate::config::Config;
 use crate::ipc::ZygoteSpec;
-use crate::plan::fleet::{Fleet, GenerationId};
+use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 
 /// Counts up when an older image could no longer make sense of it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +39,9 @@ pub struct State {
     /// Pipes.
     #[serde(default)]
     pub outputs: Vec<(RawFd, Source)>,
+    /// Ways to tracers.
+    #[serde(default)]
+    pub tracers: Vec<(WorkerKey, RawFd)>,
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
@@ -80,7 +83,8 @@ impl State {
             groups.chain([r.drain])
         });
         let totals = self.totals.iter().map(|(_, fd)| *fd);
-        sockets.chain(totals).chain(outputs).chain(runtimes).chain(self.log).collect()
+        let tracers = self.tracers.iter().map(|(_, fd)| *fd);
+        sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(self.log).collect()
     }
 
     /// Whether this program can carry on from it.
@@ -133,6 +137,7 @@ impl Supervisor {
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
+            tracers: self.tracer_descriptors(),
             log: None,
         }
     }

@@ -56,6 +56,11 @@ impl Book {
         self.pools.get(pool).map(|(_, totals)| totals)
     }
 
+    /// Of all pools.
+    pub fn all(&self) -> impl Iterator<Item = &Totals> {
+        self.pools.values().map(|(_, totals)| totals)
+    }
+
     /// Forgets pools that nobody has any more.
     pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
         self.pools.retain(|pool, _| is_there(pool));

@@ -59,6 +59,14 @@ pub enum Exit {
     Unknown,
 }
 
+impl Exit {
+    /// A fault in the program itself.
+    #[must_use]
+    pub fn is_crash(self) -> bool {
+        matches!(self, Self::Signal(libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGABRT, _))
+    }
+}
+
 /// One child that has ended, without waiting.
 #[must_use]
 pub fn reap() -> Option<(Pid, Exit)> {

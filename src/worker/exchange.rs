@@ -138,6 +138,12 @@ impl Exchange {
         self.progress.ended(outcome);
     }
 
+    /// Whether nobody should send more, since all is about to stop.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.progress.is_leaving()
+    }
+
     /// The state of the pool, for a status page.
     #[must_use]
     pub fn status(&self) -> Option<Snapshot> {

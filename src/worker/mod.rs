@@ -14,6 +14,7 @@ pub mod record;
 mod serve_loop;
 mod setup;
 mod sources;
+mod tracer;
 
 pub use control::LogFile;
 
@@ -54,6 +55,8 @@ pub struct Seed {
     pub observed: Option<record::Observed>,
     /// stdout and stderr, where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
+    /// By which its tracer is asked, if it is to have one.
+    pub tracer: Option<OwnedFd>,
     /// Where its access log goes, if it has one.
     pub access_log: Option<LogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
@@ -89,6 +92,12 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
         seed.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
         return EXIT_SOFTWARE;
+    }
+    if let Some(asked_by) = seed.tracer.take() {
+        let depth = seed.pool.request_slowlog_trace_depth;
+        if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(asked_by, tracer, depth)) {
+            log::error(format!("[pool {}] slow requests can't be traced: {e}", seed.pool.name));
+        }
     }
     let slot = Rc::new(seed.slot);
     slot.open(std::process::id(), clock::wall_seconds());

@@ -50,6 +50,9 @@ impl Pages {
         exchange.described(&Description::of(exchange.params()));
         exchange.stage(Stage::Running);
         let page = match self.ping.as_ref().filter(|_| is_ping) {
+            Some(_) if exchange.is_leaving() => {
+                Page { status: 503, content_type: TEXT, typed_first: true, body: b"shutting down".to_vec() }
+            }
             Some((_, text)) => {
                 Page { status: 200, content_type: TEXT, typed_first: true, body: text.clone().into_bytes() }
             }
@@ -74,7 +77,11 @@ impl Pages {
     fn send(&self, exchange: &mut Exchange, page: &Page) {
         const EXPIRES: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
         const CACHE_CONTROL: &str = "no-cache, no-store, must-revalidate, max-age=0";
-        let failed = (page.status == 500).then_some("500 Internal Server Error");
+        let failed = match page.status {
+            500 => Some("500 Internal Server Error"),
+            503 => Some("503 Service Unavailable"),
+            _ => None,
+        };
         // PHP writes its own name where it completes a text type, php-fpm's where it doesn't.
         let type_name = if page.content_type.starts_with("text/") { "Content-type" } else { "Content-Type" };
         let headers = [

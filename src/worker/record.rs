@@ -149,6 +149,10 @@ impl Progress for Record {
         }
     }
 
+    fn is_leaving(&self) -> bool {
+        self.slot.totals().get(Counter::Leaving) != 0
+    }
+
     fn status(&self) -> Option<Snapshot> {
         let (board, totals, queue) = match &self.observed {
             Some(observed) => (&observed.board, &observed.totals, &observed.queue),

@@ -118,7 +118,9 @@ impl Zygote {
 
     fn hear_supervisor(&mut self) -> Option<Sprout> {
         match self.control.receive() {
-            Incoming::Message(ToZygote::Fork { pool, slot }, fds) => return self.fork(pool, slot, fds),
+            Incoming::Message(ToZygote::Fork { pool, slot, traced }, fds) => {
+                return self.fork(pool, slot, traced, fds);
+            }
             Incoming::Message(ToZygote::Drain { pools }, fds) => self.drain(&pools, fds),
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),

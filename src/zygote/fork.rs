@@ -23,6 +23,7 @@ pub(super) struct Sprout {
     pool: usize,
     control: OwnedFd,
     output: Option<(OwnedFd, OwnedFd)>,
+    tracer: Option<OwnedFd>,
     parent: Pid,
     supervisor: Pid,
     place: Slot,
@@ -30,8 +31,9 @@ pub(super) struct Sprout {
 }
 
 impl Zygote {
-    pub(super) fn fork(&mut self, pool: usize, slot: u32, fds: Vec<OwnedFd>) -> Option<Sprout> {
-        match self.try_fork(pool, slot, fds) {
+    pub(super) fn fork(&mut self, pool: usize, slot: u32, traced: bool, mut fds: Vec<OwnedFd>) -> Option<Sprout> {
+        let tracer = if traced { fds.pop() } else { None };
+        match self.try_fork(pool, slot, tracer, fds) {
             Ok(sprout) => sprout,
             Err(e) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EAGAIN);
@@ -41,7 +43,13 @@ impl Zygote {
         }
     }
 
-    fn try_fork(&mut self, pool: usize, slot: u32, mut fds: Vec<OwnedFd>) -> io::Result<Option<Sprout>> {
+    fn try_fork(
+        &mut self,
+        pool: usize,
+        slot: u32,
+        tracer: Option<OwnedFd>,
+        mut fds: Vec<OwnedFd>,
+    ) -> io::Result<Option<Sprout>> {
         let p = self.pools.get(pool).ok_or(io::ErrorKind::InvalidInput)?;
         let scoreboard = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
         scoreboard.reset(slot);
@@ -52,8 +60,8 @@ impl Zygote {
         match process::fork()? {
             Forked::Child => {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
-                let control = fd::lift(theirs);
-                Ok(Some(Sprout { pool, control, output, parent, supervisor, place, observed }))
+                let (control, tracer) = (fd::lift(theirs), tracer.map(fd::lift));
+                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, observed }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
@@ -101,6 +109,7 @@ impl Sprout {
             slot: self.place,
             observed: self.observed,
             output: self.output,
+            tracer: self.tracer,
             access_log: pool.access_log,
             nofile: zygote.nofile,
             parent: self.parent,

@@ -149,6 +149,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::ProcessManager => &["static", "Static"],
         Kind::Bytes => &["64K", "256m", "1G"],
         Kind::Trust => &["on", "user", "off"],
+        Kind::Farewell => &["fast", "graceful"],
         Kind::Text => text(directive.name),
     })
 }

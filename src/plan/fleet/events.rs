@@ -1,6 +1,7 @@
 //! What each event changes, and what then has to be done.
 
 use super::{Action, Event, Fleet, Goal, Life, Phase, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::watch::Seen;
 use crate::sys::clock::Millis;
 use crate::sys::process::Exit;
 
@@ -14,6 +15,12 @@ pub trait View {
 
     /// When a worker that isn't became idle; at the earliest when it was made.
     fn idle_since(&self, worker: WorkerKey) -> Millis;
+
+    /// How many requests a worker has begun.
+    fn requests(&self, worker: WorkerKey) -> u64;
+
+    /// The request that a worker is inside of.
+    fn request(&self, worker: WorkerKey) -> Option<Seen>;
 
     /// Whether the machine is short of memory.
     fn memory_is_short(&self) -> bool;
@@ -30,10 +37,12 @@ impl Fleet {
             Event::ForkFailed(key) => self.lost(now, key, true),
             Event::Accepting(key) => self.accepting(key),
             Event::Left(key) => self.leaving(key),
+            Event::Crashed(key, at_first) => self.note_crash(now, key, at_first, &mut out),
             Event::Exited(key, exit) => self.exited(now, key, exit),
             Event::Demand(key, waiting) => self.demand(key, waiting, view, &mut out),
             Event::Knock(key) => self.wake(now, key),
             Event::Stays(key) => self.stays_on(now, key),
+            Event::Reported(key) => self.reported(now, key),
             Event::Tick => {}
         }
         self.advance(now, view, &mut out);
@@ -45,8 +54,10 @@ impl Fleet {
             self.succeed(now, view, out);
             self.look(now, view, out);
             self.start_zygotes(now, out);
+            self.end_loops(view);
             self.refill(now, out);
         }
+        self.watch_requests(now, view, out);
         self.watch_sleepers(now, out);
         self.dismiss_idle_zygotes(now, out);
         self.escalate(now, out);

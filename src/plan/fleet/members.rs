@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::events::View;
 use super::keys::{GenerationId, PoolKey, WorkerKey};
 use super::stop::Escalation;
+use crate::plan::crashes::{Crashes, Loop};
 use crate::plan::scaling::{Count, Policy, Scaling};
 use crate::plan::surge;
+use crate::plan::watch::{Limits, Watch};
 use crate::sys::clock::Millis;
 
 /// One reading of the configuration and the processes that live by it.
@@ -51,6 +53,9 @@ pub struct Group {
     pub pools: Vec<Pool>,
     /// Zygotes that died in a row without having served.
     pub(super) failures: u32,
+    /// Its workers' latest ones.
+    #[serde(default)]
+    pub(super) crashes: Crashes,
     /// A zygote without workers leaves after so many milliseconds, where none of its pools is to have any; 0: never.
     #[serde(default)]
     pub(super) idle_limit: u64,
@@ -94,6 +99,11 @@ pub struct Pool {
     pub(super) wanted: u32,
     #[serde(default)]
     pub(super) scaling: Scaling,
+    /// What it allows a request.
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) crash_loop: Loop,
     /// Workers that died unasked and were not replaced yet.
     #[serde(default)]
     pub(super) owed: u32,
@@ -122,6 +132,9 @@ pub struct Worker {
     /// When it was told to leave because its pool needs fewer.
     #[serde(default)]
     pub retired: Option<Millis>,
+    /// What was done about its present request.
+    #[serde(default)]
+    pub(super) watch: Watch,
 }
 
 /// A worker's life.
@@ -157,6 +170,8 @@ pub struct PoolPlan {
     pub size: u32,
     /// `pm`.
     pub policy: Policy,
+    /// What it allows a request.
+    pub limits: Limits,
 }
 
 impl Generation {
@@ -241,6 +256,11 @@ impl Pool {
 }
 
 impl Worker {
+    pub(super) fn asked_for(now: Millis, replaces: bool) -> Self {
+        let (life, watch) = (Life::Asked, Watch::default());
+        Self { pid: None, since: now, life, orphan: false, replaces, retired: None, watch }
+    }
+
     /// Neither told to leave nor about to.
     pub(super) fn stays(&self) -> bool {
         !self.orphan && self.retired.is_none() && self.life != Life::Leaving

@@ -1,7 +1,10 @@
 //! All generations of zygotes and workers: who is there, and what an event makes of them.
 
+mod crashes;
 mod events;
 mod keys;
+mod leave;
+mod limits;
 mod members;
 mod refill;
 mod scale;
@@ -19,6 +22,7 @@ pub use events::View;
 pub use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 pub use members::{Generation, Group, GroupPlan, Life, Phase, Pool, PoolPlan, Worker, Zygote};
 
+use crate::plan::crashes::Emergency;
 use crate::sys::clock::Millis;
 use crate::sys::process::Exit;
 
@@ -48,6 +52,8 @@ pub enum Event {
     Accepting(WorkerKey),
     /// A worker takes no further request; it is about to exit.
     Left(WorkerKey),
+    /// A worker ends by a fault of the program; true: at its first request. `Exited` follows.
+    Crashed(WorkerKey, bool),
     /// A worker's process has ended.
     Exited(WorkerKey, Exit),
     /// So many connections wait for workers of a pool that scales, and none of them sleeps.
@@ -56,6 +62,8 @@ pub enum Event {
     Knock(ZygoteKey),
     /// A zygote that might have left has connections to keep.
     Stays(ZygoteKey),
+    /// Where a request is was written down, or can't be.
+    Reported(WorkerKey),
     /// Time passes.
     Tick,
 }
@@ -83,10 +91,16 @@ pub enum Action {
     Remark(PoolKey, Remark),
     /// `process.max` is reached: to be said.
     ProcessLimit,
+    /// Too many workers of a group have crashed: its zygote is to go, and its shared memory with it.
+    Emergency(ZygoteKey),
     /// SIGKILL for a zygote.
     KillZygote(ZygoteKey),
     /// A signal for a worker.
     Signal(WorkerKey, Stop),
+    /// A request is slow: to be said, and where it is to be written down.
+    Slow(WorkerKey),
+    /// A request's time is over: to be said, and where it is; then `Reported` is awaited for a moment.
+    TimedOut(WorkerKey),
     /// The newest generation serves and no older one takes requests any more.
     Ready(GenerationId),
     /// The newest generation could not start; the one before it goes on.
@@ -104,6 +118,8 @@ pub enum Action {
 pub enum Remark {
     /// `pm.max_children` keeps it from growing; to be counted, too.
     Full,
+    /// Its workers crash at their first request, one after the other.
+    CrashLoop,
     /// It grows fast.
     Busy {
         /// How fast.
@@ -134,16 +150,25 @@ pub struct Fleet {
     /// `process.max`; 0 = no limit.
     #[serde(default)]
     pub process_max: u32,
+    /// When crashes are too many.
+    #[serde(default)]
+    pub emergency: Emergency,
     /// It was said that `process.max` is reached, and no worker was made since.
     #[serde(default)]
     limit_said: bool,
     /// When pools that scale are looked at again.
     #[serde(default)]
     next_look: Millis,
+    /// When requests of pools that limit them are looked at again.
+    #[serde(default)]
+    next_watch: Millis,
     /// Oldest first; the last one is the newest.
     pub generations: Vec<Generation>,
     next_id: u32,
     stop_steps: Option<stop::Escalation>,
+    /// A stop that is put off.
+    #[serde(default)]
+    leaving: Option<leave::Leaving>,
 }
 
 impl Fleet {
@@ -154,11 +179,14 @@ impl Fleet {
             goal: Goal::Serve,
             control_timeout,
             process_max: 0,
+            emergency: Emergency::default(),
             limit_said: false,
             next_look: Millis(0),
+            next_watch: Millis(0),
             generations: Vec::new(),
             next_id: 1,
             stop_steps: None,
+            leaving: None,
         }
     }
 
@@ -207,6 +235,7 @@ impl Fleet {
         const MOST_DRAINING: usize = 3;
         let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).count();
         self.goal == Goal::Serve
+            && self.leaving.is_none()
             && draining < MOST_DRAINING
             && self.generations.iter().all(|g| matches!(g.phase, Phase::Draining | Phase::Serving))
     }

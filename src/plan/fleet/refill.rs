@@ -1,7 +1,7 @@
 //! Making workers: as many as a pool is to have, within what `pm.max_children`, a reload and `process.max` leave.
 
 use super::events::backoff;
-use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Worker, Zygote, ZygoteKey};
+use super::{Action, Fleet, Phase, Pool, PoolKey, Worker, Zygote, ZygoteKey};
 use crate::plan::surge;
 use crate::sys::clock::Millis;
 
@@ -87,8 +87,8 @@ impl Pool {
         if now < self.not_before {
             return 0;
         }
-        // After deaths before service, one at a time shows whether it goes again.
-        let at_once = if self.failures > 0 { 1 } else { u32::MAX };
+        // After deaths before service and in a loop of crashes, one at a time shows whether it goes again.
+        let at_once = if self.pause().is_some() { 1 } else { u32::MAX };
         self.target().min(most).saturating_sub(self.staying()).min(at_once)
     }
 
@@ -100,14 +100,19 @@ impl Pool {
         for slot in slots {
             let replaces = self.owed > 0;
             self.owed = self.owed.saturating_sub(1);
-            let worker = Worker { pid: None, since: now, life: Life::Asked, orphan: false, replaces, retired: None };
-            self.workers.insert(slot, worker);
+            self.workers.insert(slot, Worker::asked_for(now, replaces));
             out.push(Action::Fork(key.worker(slot)));
             made += 1;
         }
-        if self.failures > 0 && made > 0 {
-            self.not_before = now.plus(backoff(self.failures));
+        if let Some(pause) = self.pause().filter(|_| made > 0) {
+            self.not_before = now.plus(pause);
         }
         made
+    }
+
+    /// Milliseconds between two workers, where they are known to be short-lived.
+    fn pause(&self) -> Option<u64> {
+        let failures = (self.failures > 0).then(|| backoff(self.failures));
+        failures.into_iter().chain(self.crash_loop.pause()).max()
     }
 }

@@ -1,9 +1,10 @@
 //! Lives of pools that follow the load, without a process.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::plan::scaling::{Policy, Spare};
+use crate::plan::watch::{self, Limits, Seen};
 
 /// What there would be to see.
 #[derive(Default)]
@@ -11,6 +12,8 @@ struct Scene {
     busy: BTreeSet<WorkerKey>,
     idle_since: Millis,
     short: bool,
+    requests: BTreeMap<WorkerKey, u64>,
+    running: BTreeMap<WorkerKey, Millis>,
 }
 
 impl View for Scene {
@@ -20,6 +23,14 @@ impl View for Scene {
 
     fn idle_since(&self, _worker: WorkerKey) -> Millis {
         self.idle_since
+    }
+
+    fn requests(&self, worker: WorkerKey) -> u64 {
+        self.requests.get(&worker).copied().unwrap_or(0)
+    }
+
+    fn request(&self, worker: WorkerKey) -> Option<Seen> {
+        self.running.get(&worker).map(|at| Seen { accepted: at.0 * 1000, phase: watch::Phase::Running })
     }
 
     fn memory_is_short(&self) -> bool {
@@ -35,6 +46,7 @@ struct Stage {
 }
 
 const DYNAMIC: Policy = Policy::Dynamic(Spare { start: 2, min: 1, max: 3, max_rate: 32 });
+const LIMITS: Limits = Limits { slow: 2_000, terminate: 5_000, track_finished: false };
 const ONDEMAND: Policy = Policy::Ondemand(10_000);
 
 impl Stage {
@@ -49,6 +61,7 @@ impl Stage {
             name: (*name).to_owned(),
             size: *size,
             policy: *policy,
+            limits: LIMITS,
         };
         let group = GroupPlan { name: "g".into(), idle_limit: 3_600_000, pools: pools.iter().map(plan).collect() };
         self.fleet.begin_generation(self.now, &[group]);
@@ -266,4 +279,74 @@ fn a_reload_of_a_grown_pool_starts_small_and_comes_to_its_size_as_the_old_worker
         assert!(stage.workers().len() <= 11, "{gone}");
     }
     assert_eq!(newer(&stage), 8);
+}
+
+#[test]
+fn a_request_that_takes_too_long_is_traced_reported_and_ended() {
+    let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
+    let worker = stage.workers()[0];
+    stage.scene.running.insert(worker, stage.now);
+    stage.scene.busy.insert(worker);
+    let begun = stage.now;
+    let mut told = Vec::new();
+    while stage.now < begun.plus(9_000) {
+        let due = stage.fleet.deadline(stage.now).unwrap();
+        assert!(due > stage.now, "the clock stands still");
+        stage.now = due;
+        let before = stage.log.len();
+        stage.event(Event::Tick);
+        let of_worker =
+            |a: &&Action| matches!(a, Action::Slow(k) | Action::TimedOut(k) | Action::Signal(k, _) if *k == worker);
+        told.extend(stage.log[before..].iter().filter(of_worker).map(|a| (stage.now.since(begun), *a)));
+    }
+    let expected = [
+        (2_000, Action::Slow(worker)),
+        (5_000, Action::TimedOut(worker)),
+        (5_500, Action::Signal(worker, Stop::Term)),
+        (6_500, Action::Signal(worker, Stop::Kill)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn workers_that_crash_at_their_first_request_come_back_slower_and_slower_until_one_outlives_it() {
+    let mut stage = Stage::new(&[("www", 1, Policy::Static)]);
+    let key = stage.workers()[0];
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        stage.event(Event::Crashed(key, true));
+        stage.event(Event::Exited(key, Exit::Signal(11, false)));
+        let died = stage.now;
+        while stage.workers().is_empty() {
+            stage.now = stage.fleet.deadline(stage.now).unwrap();
+            stage.event(Event::Tick);
+        }
+        pauses.push(stage.now.since(died));
+    }
+    assert_eq!(pauses, [0, 0, 0, 0, 0, 100, 200, 400]);
+    assert_eq!(stage.said(|r| *r == Remark::CrashLoop), 1);
+    stage.scene.requests.insert(key, 2);
+    stage.event(Event::Tick);
+    stage.event(Event::Crashed(key, false));
+    stage.event(Event::Exited(key, Exit::Signal(11, false)));
+    assert_eq!(stage.workers(), [key], "it is replaced at once again");
+}
+
+#[test]
+fn too_many_crashes_are_an_emergency_of_their_group_only_where_that_is_wanted() {
+    let mut stage = Stage::new(&[("www", 4, Policy::Static)]);
+    let crash = |stage: &mut Stage, signal| {
+        let key = stage.workers()[0];
+        let exit = Exit::Signal(signal, false);
+        if exit.is_crash() {
+            stage.event(Event::Crashed(key, false));
+        }
+        stage.event(Event::Exited(key, exit));
+    };
+    (0..9).for_each(|_| crash(&mut stage, 11));
+    assert!(!stage.log.iter().any(|a| matches!(a, Action::Emergency(_))));
+    stage.fleet.emergency = crate::plan::crashes::Emergency { threshold: 4, interval: 60_000 };
+    [11, 7, 9, 15, 4, 6].into_iter().for_each(|signal| crash(&mut stage, signal));
+    let emergencies = stage.log.iter().filter(|a| matches!(a, Action::Emergency(_))).count();
+    assert_eq!(emergencies, 1);
 }

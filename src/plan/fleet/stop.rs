@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Action, Fleet, Goal, Life, Phase, Stop, View, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::watch::Seen;
 use crate::sys::clock::Millis;
 
 /// Between SIGTERM and SIGKILL, and between the workers' SIGKILL and their zygote's.
@@ -50,6 +51,14 @@ impl View for Blind {
 
     fn idle_since(&self, _worker: WorkerKey) -> Millis {
         Millis(0)
+    }
+
+    fn requests(&self, _worker: WorkerKey) -> u64 {
+        0
+    }
+
+    fn request(&self, _worker: WorkerKey) -> Option<Seen> {
+        None
     }
 
     fn memory_is_short(&self) -> bool {
@@ -121,7 +130,14 @@ impl Fleet {
         let active = self.generations.iter().filter(|g| g.phase != Phase::Draining && self.goal == Goal::Serve);
         let pools = active.flat_map(super::Generation::pools).map(|p| p.not_before).filter(|at| *at > now);
         let looks = self.look_due().into_iter().chain(self.sleep_ends(now)).filter(|_| self.goal == Goal::Serve);
-        steps.chain(phases).chain(zygotes).chain(pools).chain(looks).min()
+        steps
+            .chain(phases)
+            .chain(zygotes)
+            .chain(pools)
+            .chain(looks)
+            .chain(self.watch_due())
+            .chain(self.leaving_at())
+            .min()
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, PoolPlan, View, Zygote,
     ZygoteKey,
 };
+use crate::plan::crashes::{Crashes, Loop};
 use crate::plan::scaling::{Policy, Scaling};
 use crate::sys::clock::Millis;
 
@@ -185,6 +186,8 @@ impl Group {
                 policy: plan.policy,
                 wanted: 0,
                 scaling: Scaling::default(),
+                limits: plan.limits,
+                crash_loop: Loop::default(),
                 owed: 0,
                 workers: BTreeMap::new(),
                 failures: 0,
@@ -199,6 +202,7 @@ impl Group {
             zygote: Zygote::Due(now),
             pools,
             failures: 0,
+            crashes: Crashes::default(),
             idle_limit: plan.idle_limit,
             idle_since: None,
             watched: false,

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::scaling::Policy;
+use crate::plan::watch::{Limits, Seen};
 use crate::sys::clock::Millis;
 use crate::sys::process::Exit;
 
@@ -15,6 +16,14 @@ impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
 
     fn idle_since(&self, _worker: WorkerKey) -> Millis {
         Millis(0)
+    }
+
+    fn requests(&self, _worker: WorkerKey) -> u64 {
+        0
+    }
+
+    fn request(&self, _worker: WorkerKey) -> Option<Seen> {
+        None
     }
 
     fn memory_is_short(&self) -> bool {
@@ -38,7 +47,7 @@ impl Stage {
     }
 
     fn plan(size: u32) -> Vec<GroupPlan> {
-        let pool = PoolPlan { name: "www".into(), size, policy: Policy::Static };
+        let pool = PoolPlan { name: "www".into(), size, policy: Policy::Static, limits: Limits::default() };
         vec![GroupPlan { name: "www".into(), idle_limit: 0, pools: vec![pool] }]
     }
 

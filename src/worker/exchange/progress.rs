@@ -6,10 +6,11 @@ use crate::fastcgi::params::Params;
 use crate::status::Snapshot;
 
 /// The stages of a request that php-fpm's status page names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
     /// The worker is being made.
+    #[default]
     Creating = 0,
     /// Waiting for a request.
     Idle = 1,
@@ -91,6 +92,9 @@ pub trait Progress {
 
     /// The state of the pool, all workers included; `None` where nobody knows it.
     fn status(&self) -> Option<Snapshot>;
+
+    /// Whether the whole is about to stop, so that nobody should send more.
+    fn is_leaving(&self) -> bool;
 }
 
 /// Takes note of nothing.
@@ -104,5 +108,8 @@ impl Progress for NoProgress {
     fn ended(&self, _outcome: &Outcome<'_>) {}
     fn status(&self) -> Option<Snapshot> {
         None
+    }
+    fn is_leaving(&self) -> bool {
+        false
     }
 }

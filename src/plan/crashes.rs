@@ -1,0 +1,106 @@
+//! Workers that crash: when a group's opcode cache is no longer to be trusted, and when a pool's workers crash in a loop.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::clock::Millis;
+
+/// `emergency_restart_threshold` and `emergency_restart_interval`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Emergency {
+    /// That many crashes; 0: never.
+    pub threshold: u32,
+    /// Within so many milliseconds.
+    pub interval: u64,
+}
+
+/// A group's latest crashes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crashes {
+    times: Vec<Millis>,
+}
+
+impl Crashes {
+    /// One more. True: they are too many, and counted anew from here on.
+    pub fn note(&mut self, now: Millis, rule: Emergency) -> bool {
+        let Some(threshold) = usize::try_from(rule.threshold).ok().filter(|t| *t > 0) else { return false };
+        self.times.retain(|at| now.since(*at) <= rule.interval);
+        self.times.push(now);
+        let reached = self.times.len() >= threshold;
+        if reached {
+            self.times.clear();
+        }
+        reached
+    }
+}
+
+/// The longest pause between two workers of a crash loop, in milliseconds: clients wait meanwhile.
+pub const LONGEST_PAUSE: u64 = 5_000;
+
+/// Workers of a pool that crashed at their first request, in a row: whatever is asked for, it ends like that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loop {
+    crashes: u32,
+}
+
+impl Loop {
+    /// So many are taken for bad luck.
+    const LUCK: u32 = 5;
+
+    /// One more; true: from now on there are pauses, which is to be said.
+    pub fn note(&mut self) -> bool {
+        self.crashes = self.crashes.saturating_add(1);
+        self.crashes == Self::LUCK
+    }
+
+    /// A worker has outlived its first request.
+    pub fn end(&mut self) {
+        self.crashes = 0;
+    }
+
+    /// Whether there were any.
+    #[must_use]
+    pub fn is_suspected(&self) -> bool {
+        self.crashes > 0
+    }
+
+    /// How long to wait between two workers, in milliseconds: 100 after the fifth crash, then doubling.
+    #[must_use]
+    pub fn pause(&self) -> Option<u64> {
+        let beyond = self.crashes.checked_sub(Self::LUCK)?;
+        Some((100u64 << beyond.min(16)).min(LONGEST_PAUSE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threshold_counts_only_what_falls_into_the_interval() {
+        let rule = Emergency { threshold: 3, interval: 10_000 };
+        let mut crashes = Crashes::default();
+        let reached = [0, 9_000, 12_000, 18_000, 18_500, 19_000].map(|at| crashes.note(Millis(at), rule));
+        assert_eq!(reached, [false, false, false, true, false, false]);
+        assert!(crashes.note(Millis(28_500), rule), "the boundary belongs to it");
+    }
+
+    #[test]
+    fn without_a_threshold_nothing_is_an_emergency() {
+        let mut crashes = Crashes::default();
+        assert!((0..1000).all(|at| !crashes.note(Millis(at), Emergency::default())));
+        assert!(crashes.times.is_empty());
+    }
+
+    #[test]
+    fn a_loop_is_said_once_and_its_pauses_double_up_to_the_longest() {
+        let mut crashes = Loop::default();
+        let said: Vec<bool> = (0..13).map(|_| crashes.note()).collect();
+        assert_eq!(said.iter().filter(|said| **said).count(), 1);
+        assert!(said[4]);
+        assert_eq!(crashes.pause(), Some(5_000));
+        crashes.end();
+        assert_eq!((crashes.pause(), crashes.is_suspected()), (None, false));
+        let pauses: Vec<_> = (0..8).map(|_| (crashes.note(), crashes.pause()).1).collect();
+        assert_eq!(pauses, [None, None, None, None, Some(100), Some(200), Some(400), Some(800)]);
+    }
+}

@@ -1,0 +1,51 @@
+//! What crashes of workers lead to: another zygote with new shared memory for their group, pauses for their pool.
+
+use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Remark, View, WorkerKey, Zygote};
+use crate::sys::clock::Millis;
+
+impl Fleet {
+    pub(super) fn note_crash(&mut self, now: Millis, key: WorkerKey, at_first: bool, out: &mut Vec<Action>) {
+        let serving = self.generation(key.generation).is_some_and(|g| g.phase != Phase::Draining);
+        let known = self.worker(key).is_some_and(|w| matches!(w.life, Life::Accepting | Life::Leaving));
+        if !serving || !known {
+            return;
+        }
+        if at_first
+            && let Some(pool) = self.pool_mut(key)
+            && pool.crash_loop.note()
+        {
+            out.push(Action::Remark(key.of_pool(), Remark::CrashLoop));
+        }
+        let rule = self.emergency;
+        let Some(group) = self.group_mut(key.zygote()) else { return };
+        if group.crashes.note(now, rule) && matches!(group.zygote, Zygote::Up(_)) {
+            out.push(Action::Emergency(key.zygote()));
+        }
+    }
+
+    /// Pools whose workers outlive their first request again.
+    pub(super) fn end_loops(&mut self, view: &dyn View) {
+        for generation in self.generations.iter_mut().filter(|g| g.phase != Phase::Draining) {
+            let id = generation.id;
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                let zygote = super::ZygoteKey { generation: id, group };
+                let suspected = g.pools.iter_mut().enumerate().filter(|(_, p)| p.crash_loop.is_suspected());
+                suspected.for_each(|(index, pool)| pool.end_loop(zygote.of_pool(index), view));
+            }
+        }
+    }
+}
+
+impl Pool {
+    fn end_loop(&mut self, key: PoolKey, view: &dyn View) {
+        let outlived = |slot: u32| match view.requests(key.worker(slot)) {
+            0 => false,
+            1 => !view.is_busy(key.worker(slot)),
+            _ => true,
+        };
+        if self.workers.iter().any(|(slot, w)| w.life == Life::Accepting && outlived(*slot)) {
+            self.crash_loop.end();
+            self.not_before = Millis(0);
+        }
+    }
+}

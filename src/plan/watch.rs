@@ -1,0 +1,228 @@
+//! A request that takes too long: when its trace is written, and when its worker is ended, out of what the worker's slot says.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sys::clock::Millis;
+
+/// How long a trace may take before the worker is ended without it.
+const TRACE: u64 = 500;
+/// Between SIGTERM and SIGKILL.
+const GRACE: u64 = 1_000;
+/// Between two looks at least: what a slot says can't keep the supervisor busy.
+pub const SOONEST: u64 = 20;
+
+/// What a pool allows a request, in milliseconds; 0: any time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// `request_slowlog_timeout`.
+    pub slow: u64,
+    /// `request_terminate_timeout`.
+    pub terminate: u64,
+    /// `request_terminate_timeout_track_finished`.
+    pub track_finished: bool,
+}
+
+/// A worker's request, as its slot tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When it began: microseconds of the monotonic clock. No two requests of a worker have the same.
+    pub accepted: u64,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// A request's phase, as far as limits depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// It is being read, or its script looked for.
+    Begun,
+    /// Its script runs.
+    Running,
+    /// Its script has ended, or its answer has.
+    Finished,
+}
+
+/// What was done about the request that began at `accepted`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    accepted: u64,
+    traced: bool,
+    end: End,
+}
+
+/// How far its end has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum End {
+    #[default]
+    NotDue,
+    /// SIGTERM at that time, or as soon as the trace is there.
+    Traced(Millis),
+    /// SIGKILL at that time.
+    Terminated(Millis),
+    Killed,
+}
+
+/// What is to be done now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Say that it is slow, and write a trace.
+    Trace,
+    /// Say that its time is over, and where it is.
+    Report,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+impl Limits {
+    /// Whether there is any.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.shortest().is_some()
+    }
+
+    /// The shortest: no request that begins now is due before.
+    #[must_use]
+    pub fn shortest(&self) -> Option<u64> {
+        [self.slow, self.terminate].into_iter().filter(|limit| *limit > 0).min()
+    }
+
+    fn slow_at(&self, seen: Seen) -> Option<Millis> {
+        (self.slow > 0 && seen.phase == Phase::Running).then(|| seen.begun().plus(self.slow))
+    }
+
+    fn over_at(&self, seen: Seen) -> Option<Millis> {
+        let counts = self.track_finished || seen.phase != Phase::Finished;
+        (self.terminate > 0 && counts).then(|| seen.begun().plus(self.terminate))
+    }
+}
+
+impl Seen {
+    fn begun(self) -> Millis {
+        // Rounded up: php-fpm's limits are lower bounds.
+        Millis(self.accepted.div_ceil(1000))
+    }
+}
+
+impl Watch {
+    /// What the present request needs now. The order is taken as carried out.
+    pub fn look(&mut self, now: Millis, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
+        let seen = seen?;
+        if self.accepted != seen.accepted {
+            *self = Self { accepted: seen.accepted, ..Self::default() };
+        }
+        let (order, end) = match self.end {
+            End::NotDue if !self.traced && is_due(limits.slow_at(seen), now) => {
+                self.traced = true;
+                (Order::Trace, End::NotDue)
+            }
+            End::NotDue if is_due(limits.over_at(seen), now) => (Order::Report, End::Traced(now.plus(TRACE))),
+            End::Traced(at) if at <= now => (Order::Terminate, End::Terminated(now.plus(GRACE))),
+            End::Terminated(at) if at <= now => (Order::Kill, End::Killed),
+            _ => return None,
+        };
+        self.end = end;
+        Some(order)
+    }
+
+    /// Its trace is there, or there will be none.
+    pub fn reported(&mut self, now: Millis) {
+        if matches!(self.end, End::Traced(_)) {
+            self.end = End::Traced(now);
+        }
+    }
+
+    /// When the next look is due.
+    #[must_use]
+    pub fn due(&self, limits: &Limits, seen: Option<Seen>) -> Option<Millis> {
+        let seen = seen?;
+        let known = if self.accepted == seen.accepted { *self } else { Self::default() };
+        match known.end {
+            End::NotDue => {
+                let slow = limits.slow_at(seen).filter(|_| !known.traced);
+                slow.into_iter().chain(limits.over_at(seen)).min()
+            }
+            End::Traced(at) | End::Terminated(at) => Some(at),
+            End::Killed => None,
+        }
+    }
+}
+
+fn is_due(at: Option<Millis>, now: Millis) -> bool {
+    at.is_some_and(|at| at <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { slow: 1_000, terminate: 3_000, track_finished: false };
+
+    fn request(began: u64, phase: Phase) -> Option<Seen> {
+        Some(Seen { accepted: began * 1000, phase })
+    }
+
+    #[test]
+    fn slow_is_traced_once_then_reported_terminated_and_killed() {
+        let (mut watch, seen) = (Watch::default(), request(10_000, Phase::Running));
+        let steps = [(10_999, None), (11_000, Some(Order::Trace)), (11_001, None), (13_000, Some(Order::Report))];
+        for (now, order) in steps {
+            assert_eq!(watch.look(Millis(now), &LIMITS, seen), order, "{now}");
+        }
+        assert_eq!(watch.look(Millis(13_499), &LIMITS, seen), None);
+        assert_eq!(watch.look(Millis(13_500), &LIMITS, seen), Some(Order::Terminate));
+        assert_eq!(watch.look(Millis(14_499), &LIMITS, seen), None);
+        assert_eq!(watch.look(Millis(14_500), &LIMITS, seen), Some(Order::Kill));
+        assert_eq!((watch.look(Millis(99_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
+    }
+
+    #[test]
+    fn the_trace_that_has_come_ends_the_wait_for_it() {
+        let (mut watch, seen) = (Watch::default(), request(0, Phase::Running));
+        let limits = Limits { slow: 0, ..LIMITS };
+        assert_eq!(watch.look(Millis(3_000), &limits, seen), Some(Order::Report));
+        watch.reported(Millis(3_002));
+        assert_eq!(watch.look(Millis(3_002), &limits, seen), Some(Order::Terminate));
+    }
+
+    #[test]
+    fn another_request_starts_over_even_behind_a_signal() {
+        let mut watch = Watch::default();
+        let first = request(0, Phase::Running);
+        let _ = watch.look(Millis(3_000), &Limits { slow: 0, ..LIMITS }, first);
+        watch.reported(Millis(3_000));
+        let _ = watch.look(Millis(3_000), &LIMITS, first);
+        assert_eq!(watch.look(Millis(9_000), &LIMITS, request(8_900, Phase::Running)), None);
+        assert_eq!(watch.look(Millis(9_900), &LIMITS, request(8_900, Phase::Running)), Some(Order::Trace));
+        assert_eq!(watch.look(Millis(9_950), &LIMITS, None), None);
+    }
+
+    #[test]
+    fn what_has_finished_counts_only_where_it_is_tracked() {
+        let (mut watch, seen) = (Watch::default(), request(0, Phase::Finished));
+        assert_eq!((watch.look(Millis(9_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
+        let tracked = Limits { track_finished: true, ..LIMITS };
+        assert_eq!(watch.due(&tracked, seen), Some(Millis(3_000)));
+        assert_eq!(watch.look(Millis(9_000), &tracked, seen), Some(Order::Report), "a finished script is not traced");
+    }
+
+    #[test]
+    fn only_a_running_script_is_slow_and_any_request_can_last_too_long() {
+        let (mut watch, seen) = (Watch::default(), request(0, Phase::Begun));
+        assert_eq!(watch.look(Millis(2_000), &LIMITS, seen), None);
+        assert_eq!(watch.look(Millis(2_100), &LIMITS, request(0, Phase::Running)), Some(Order::Trace));
+        assert_eq!(watch.look(Millis(3_000), &LIMITS, seen), Some(Order::Report));
+    }
+
+    #[test]
+    fn it_is_due_when_the_next_limit_is_reached() {
+        let (mut watch, seen) = (Watch::default(), request(5_000, Phase::Running));
+        assert_eq!(watch.due(&LIMITS, seen), Some(Millis(6_000)));
+        let _ = watch.look(Millis(6_000), &LIMITS, seen);
+        assert_eq!(watch.due(&LIMITS, seen), Some(Millis(8_000)));
+        assert_eq!(watch.due(&LIMITS, None), None);
+        assert_eq!(Limits::default().shortest(), None);
+        assert!(!Limits::default().any() && LIMITS.any());
+    }
+}

@@ -1,0 +1,64 @@
+//! The slow log: entries in php-fpm's form, of traces that workers sent.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::access_logs;
+
+/// An entry: when, whose, and where the script was.
+#[must_use]
+pub fn entry(time: &str, pool: &str, pid: i32, text: &[u8], complete: bool) -> Vec<u8> {
+    let mut entry = format!("\n[{time}]  [pool {pool}] pid {pid}\n").into_bytes();
+    // From a worker: it can't be trusted to be lines of text.
+    entry.extend(text.iter().filter(|b| **b == b'\n' || !b.is_ascii_control()));
+    if !complete {
+        entry.extend_from_slice(b"+++ dump failed\n");
+    }
+    entry
+}
+
+/// Appends it. The file is opened each time, as php-fpm does: it may be moved away at any time.
+///
+/// # Errors
+/// Those of open and write.
+pub fn append(path: &Path, entry: &[u8]) -> io::Result<()> {
+    std::fs::File::from(access_logs::open(path)?).write_all(entry)
+}
+
+/// The calls of a trace for a line of the error log, the innermost first.
+#[must_use]
+pub fn in_one_line(text: &[u8]) -> Vec<u8> {
+    let calls = text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"[0x"));
+    let calls = calls.filter_map(|line| line.splitn(2, |b| *b == b' ').nth(1));
+    calls.collect::<Vec<_>>().join(b" < ".as_slice()).into_iter().flat_map(harmless).collect()
+}
+
+/// A byte as it may stand in a line.
+pub fn harmless(byte: u8) -> impl Iterator<Item = u8> {
+    let escape = byte.is_ascii_control() && byte != b'\t';
+    let plain = (!escape).then_some(byte);
+    plain.into_iter().chain(escape.then(|| byte.escape_ascii()).into_iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &[u8] = b"script_filename = /srv/a.php\n[0x00007f0000000001] sleep() /srv/a.php:3\n[0x00007f0000000002] f() /srv/a.php:9\n";
+
+    #[test]
+    fn an_entry_is_php_fpms() {
+        let text = entry("21-Sep-2026 16:22:19", "www", 42, TRACE, true);
+        let expected = "\n[21-Sep-2026 16:22:19]  [pool www] pid 42\nscript_filename = /srv/a.php\n\
+            [0x00007f0000000001] sleep() /srv/a.php:3\n[0x00007f0000000002] f() /srv/a.php:9\n";
+        assert_eq!(String::from_utf8_lossy(&text), expected);
+        let failed = entry("t", "www", 42, b"script_filename = /a\0\x1b[31m\n", false);
+        assert_eq!(failed, b"\n[t]  [pool www] pid 42\nscript_filename = /a[31m\n+++ dump failed\n");
+    }
+
+    #[test]
+    fn a_line_has_the_calls_alone() {
+        assert_eq!(in_one_line(TRACE), b"sleep() /srv/a.php:3 < f() /srv/a.php:9");
+        assert_eq!((in_one_line(b""), in_one_line(b"[0x\nscript")), (vec![], vec![]));
+    }
+}

@@ -1,0 +1,188 @@
+//! Requests that take too long: what is said of them, and where they are, which their workers' tracers tell.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use super::{Supervisor, runtime, slowlog};
+use crate::ipc::trace::{self, Packet};
+use crate::log::{self, Level};
+use crate::plan::fleet::{Event, WorkerKey};
+use crate::scoreboard::Counter;
+use crate::status::Process;
+use crate::sys::message;
+
+/// The way to a worker's tracer.
+#[derive(Debug)]
+pub struct Tracer {
+    /// Its end here.
+    pub fd: OwnedFd,
+    token: u64,
+    /// What its answer is for.
+    slow: bool,
+    over: bool,
+    text: Vec<u8>,
+}
+
+impl Supervisor {
+    /// A pair for a new worker, if its pool limits requests; the end that goes to it.
+    pub(super) fn new_tracer(&mut self, key: WorkerKey) -> Option<OwnedFd> {
+        let pool = runtime::pool(&self.runtimes, key.of_pool())?;
+        if pool.request_slowlog_timeout.is_zero() && pool.request_terminate_timeout.is_zero() {
+            return None;
+        }
+        let pair = message::pair();
+        let (ours, theirs) =
+            pair.map_err(|e| log::error(format!("[pool {}] slow requests can't be traced: {e}", pool.name))).ok()?;
+        self.add_tracer(key, ours);
+        Some(theirs)
+    }
+
+    /// One that a former image made, or a new one.
+    pub(super) fn add_tracer(&mut self, key: WorkerKey, fd: OwnedFd) {
+        self.drop_tracer(key);
+        match self.poller.add_tracer(&fd, key) {
+            Ok(token) => {
+                let tracer = Tracer { fd, token, slow: false, over: false, text: Vec::new() };
+                self.tracers.insert(key, tracer);
+            }
+            Err(e) => log::error(format!("unable to watch a tracer: {e}")),
+        }
+    }
+
+    /// Its worker has ended.
+    pub(super) fn drop_tracer(&mut self, key: WorkerKey) {
+        if let Some(tracer) = self.tracers.remove(&key) {
+            self.poller.remove(&tracer.fd, tracer.token);
+        }
+    }
+
+    /// `request_slowlog_timeout` is over.
+    pub(super) fn say_slow(&mut self, key: WorkerKey) {
+        self.say_late(key, "executing too slow", "logging");
+        if let Some(totals) = self.totals.get(&self.pool_name(key)) {
+            totals.add(Counter::Slow, 1);
+        }
+        if self.ask(key, |tracer| tracer.slow = true).is_none() {
+            self.write_slow_log(key, b"", false);
+        }
+    }
+
+    /// `request_terminate_timeout` is over.
+    pub(super) fn say_timed_out(&mut self, key: WorkerKey) {
+        self.say_late(key, "execution timed out", "terminating");
+        if self.ask(key, |tracer| tracer.over = true).is_none() {
+            self.pending.push_back(Event::Reported(key));
+        }
+    }
+
+    fn ask(&mut self, key: WorkerKey, note: impl FnOnce(&mut Tracer)) -> Option<()> {
+        let tracer = self.tracers.get_mut(&key)?;
+        message::send(&tracer.fd, trace::ASK, &[]).ok()?;
+        note(tracer);
+        Some(())
+    }
+
+    /// php-fpm's line.
+    fn say_late(&self, key: WorkerKey, what: &str, then: &str) {
+        let Some(process) = runtime::board(&self.runtimes, key).and_then(|board| board.worker(key.slot)) else {
+            return;
+        };
+        let (pool, pid) = (self.pool_name(key), self.pid(key));
+        log::bytes(Level::Warning, &late_line(&pool, pid, &process, what, then));
+    }
+
+    fn pid(&self, key: WorkerKey) -> i32 {
+        self.fleet.worker(key).and_then(|w| w.pid).unwrap_or(0)
+    }
+
+    /// Takes an answer in.
+    pub(super) fn hear_tracer(&mut self, key: WorkerKey) {
+        let mut packet = [0; trace::LONGEST + 1];
+        // Bounded: others are to have their turn.
+        for _ in 0..8 {
+            let Some(tracer) = self.tracers.get_mut(&key) else { return };
+            let length = match nix::unistd::read(tracer.fd.as_fd(), &mut packet) {
+                Ok(length) if length > 0 => length,
+                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
+                _ => return self.lose_tracer(key),
+            };
+            let Some((kind, text)) = trace::open(packet.get(..length).unwrap_or_default()) else {
+                return self.lose_tracer(key);
+            };
+            if tracer.text.len() + text.len() <= trace::MOST {
+                tracer.text.extend_from_slice(text);
+            }
+            if kind != Packet::More {
+                self.answered(key, kind == Packet::Last);
+            }
+        }
+    }
+
+    /// Its worker ends, or it talks nonsense.
+    fn lose_tracer(&mut self, key: WorkerKey) {
+        self.answered(key, false);
+        self.drop_tracer(key);
+    }
+
+    fn answered(&mut self, key: WorkerKey, complete: bool) {
+        let Some(tracer) = self.tracers.get_mut(&key) else { return };
+        let text = std::mem::take(&mut tracer.text);
+        let (slow, over) = (std::mem::take(&mut tracer.slow), std::mem::take(&mut tracer.over));
+        if slow {
+            self.write_slow_log(key, &text, complete);
+        }
+        if over {
+            let calls = slowlog::in_one_line(&text);
+            if !calls.is_empty() {
+                let start = format!("[pool {}] child {} was in ", self.pool_name(key), self.pid(key));
+                log::bytes(Level::Warning, &[start.as_bytes(), &calls].concat());
+            }
+            self.feed(Event::Reported(key));
+        }
+    }
+
+    fn write_slow_log(&self, key: WorkerKey, text: &[u8], complete: bool) {
+        let pool = runtime::pool(&self.runtimes, key.of_pool());
+        let Some((pool, path)) = pool.and_then(|pool| Some((pool, pool.slowlog.as_ref()?))) else { return };
+        let entry = slowlog::entry(&log::time(), &pool.name, self.pid(key), text, complete);
+        if let Err(e) = slowlog::append(path, &entry) {
+            log::error(format!("unable to open slowlog ({}): {e}", path.display()));
+        }
+    }
+
+    /// For the next image.
+    pub(super) fn tracer_descriptors(&self) -> Vec<(WorkerKey, i32)> {
+        self.tracers.iter().map(|(key, tracer)| (*key, tracer.fd.as_raw_fd())).collect()
+    }
+}
+
+fn late_line(pool: &str, pid: i32, process: &Process, what: &str, then: &str) -> Vec<u8> {
+    let Process { script, method, uri, query, duration, .. } = process;
+    let (seconds, micros) = (duration / 1_000_000, duration % 1_000_000);
+    let script: Vec<u8> = script.iter().map(|&b| if (b' '..127).contains(&b) { b } else { b'.' }).collect();
+    let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
+    let request = [method, b" ".as_slice(), uri, mark, query].concat();
+    let request: Vec<u8> = request.into_iter().flat_map(slowlog::harmless).collect();
+    let start = format!("[pool {pool}] child {pid}, script '");
+    let end = format!("\") {what} ({seconds}.{micros:06} sec), {then}");
+    [start.as_bytes(), &script, b"' (request: \"", &request, end.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_php_fpms_and_stays_one_line() {
+        let process = Process {
+            script: b"/srv/\xc3\xa9.php".to_vec(),
+            method: b"GET".to_vec(),
+            uri: b"/x\n.php".to_vec(),
+            query: b"a=1".to_vec(),
+            duration: 5_018_002,
+            ..Process::default()
+        };
+        let line = late_line("www", 7, &process, "executing too slow", "logging");
+        let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\n.php?a=1\") executing too slow (5.018002 sec), logging";
+        assert_eq!(String::from_utf8_lossy(&line), expected);
+    }
+}
