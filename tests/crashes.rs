@@ -1,0 +1,164 @@
+//! Workers that die of faults: `emergency_restart_threshold`, and crash loops that harm nobody else.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::load::{Job, Plan, Tally};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::{Target, say, web_user};
+use testkit::{Outcome, ensure, turn};
+
+/// A second pool, in a group of its own.
+fn with_neighbour(setup: Setup, sandbox: &Sandbox) -> (Setup, Address) {
+    let socket = sandbox.file("other.sock");
+    let mut setup = setup
+        .pool("[other]")
+        .pool("process.group = other")
+        .pool("pm = static")
+        .pool("pm.max_children = 2")
+        .pool(&format!("listen = {}", socket.display()));
+    if let Some(user) = web_user() {
+        for line in ["user", "group", "listen.owner", "listen.group"] {
+            setup = setup.pool(&format!("{line} = {user}"));
+        }
+    }
+    (setup, Address::Unix(socket))
+}
+
+fn page(server: &Server, name: &str, query: &str) -> Request {
+    Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query)
+}
+
+fn hello(address: &Address, page: &Path) -> Outcome {
+    let body = ask_once(address, &Request::get(page), ms(10_000))?;
+    ensure!(body == "hello", "{body:?}");
+    Ok(())
+}
+
+/// Has the pool's worker die by that signal.
+fn crash(server: &Server, signal: i32) {
+    // No answer but the end of the connection.
+    let _ = ask_once(&server.address, &page(server, "crash.php", &format!("signal={signal}")), ms(10_000));
+}
+
+fn cache(address: &Address, server: &Server) -> Outcome<(String, String)> {
+    let body = ask_once(address, &page(server, "cache.php", ""), ms(10_000))?;
+    let (started, pid) = body.split_once(' ').ok_or_else(|| format!("{body:?}"))?;
+    Ok((started.to_owned(), pid.to_owned()))
+}
+
+/// At the threshold the group's zygote and its opcode cache are new, and nobody else's.
+#[test]
+fn emergency() -> Outcome {
+    let Some(target) = Target::find_ours("crashes::emergency") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let setup = Setup::new(2).global("emergency_restart_threshold = 4").global("emergency_restart_interval = 1m");
+    let (setup, other) = with_neighbour(setup, &sandbox);
+    let server = Server::start_in(sandbox, &target, &setup)?;
+    let zygotes = |server: &Server| -> Vec<Process> { server.zygotes() };
+    let (before, (started, _), others) = (zygotes(&server), cache(&server.address, &server)?, cache(&other, &server)?);
+    // start_time is in seconds.
+    sleep(ms(1100));
+    for signal in [11, 7, 4] {
+        crash(&server, signal);
+        hello(&server.address, &server.sandbox.page("hello.php"))?;
+    }
+    // Not the program's fault.
+    crash(&server, 9);
+    ensure!(zygotes(&server) == before, "a zygote was replaced too early: {}", server.log.tail(8));
+    crash(&server, 6);
+    wait_until("another zygote", ms(5000), || {
+        zygotes(&server).len() == 2 && zygotes(&server).iter().any(|z| !before.contains(z))
+    })?;
+    let (anew, _) = cache(&server.address, &server)?;
+    ensure!(anew != started, "the cache has started at {started} and {anew}");
+    ensure!(cache(&other, &server)?.0 == others.0, "the other pool's cache is new, too");
+    let kept = zygotes(&server).iter().filter(|z| before.contains(z)).count();
+    ensure!(kept == 1, "{kept} zygotes were kept");
+    ensure!(server.log.count("failed processes threshold (4 in 60 sec) is reached") == 1, "{}", server.log.tail(8));
+    server.stop()
+}
+
+fn quick(address: &Address, page: &Path) -> Job {
+    let (address, page) = (address.clone(), page.to_owned());
+    Box::new(move || hello(&address, &page))
+}
+
+fn neighbours_load(address: &Address, server: &Server) -> Tally {
+    let page = server.sandbox.page("hello.php");
+    Plan::clients(2).requests(4000).start(|_| quick(address, &page)).finish()
+}
+
+/// A pool whose workers crash at whatever they are asked: they come back slower and slower, it is said once, and the other
+/// pool's answers take what they took before.
+#[test]
+fn crash_loop() -> Outcome {
+    let Some(target) = Target::find_ours("crashes::crash_loop") else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let sandbox = Sandbox::new()?;
+    let (setup, other) = with_neighbour(Setup::new(4), &sandbox);
+    let server = Server::start_in(sandbox, &target, &setup)?;
+    let _ = neighbours_load(&other, &server);
+    let calm = neighbours_load(&other, &server);
+    let over = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let (over, address, request) = (Arc::clone(&over), server.address.clone(), page(&server, "crash.php", ""));
+            thread::spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let _ = ask_once(&address, &request, ms(1000));
+                }
+            })
+        })
+        .collect();
+    sleep(ms(1500));
+    let deaths = || server.log.count("exited on signal 11");
+    let (first, start) = (deaths(), Instant::now());
+    let storm = neighbours_load(&other, &server);
+    let busy = start.elapsed();
+    sleep(Duration::from_secs(4).saturating_sub(start.elapsed()));
+    let rate = (deaths() - first) as f64 / start.elapsed().as_secs_f64();
+    over.store(true, Ordering::Relaxed);
+    clients.into_iter().try_for_each(|client| client.join().map_err(|_| "a client panicked"))?;
+    let (before, meanwhile) = (calm.percentile(99), storm.percentile(99));
+    say(&format!(
+        "crashes::crash_loop: {rate:.1} deaths a second, the neighbour's p99 {meanwhile:.1?}, {before:.1?} before, {} requests in {busy:.1?}",
+        storm.times.len()
+    ));
+    storm.expect_no_failure()?;
+    ensure!(rate < 8.0, "{rate} workers a second");
+    ensure!(meanwhile <= before + before / 10 + ms(2), "the neighbour's p99: {meanwhile:.1?}, before {before:.1?}");
+    ensure!(server.log.count("its workers crash at their first request") == 1, "{}", server.log.tail(8));
+    // One that outlives its request ends it all.
+    hello(&server.address, &server.sandbox.page("hello.php"))?;
+    server.await_workers(6, ms(8000))?;
+    server.stop()
+}
+
+/// Crashes among good requests: each worker is replaced at once.
+#[test]
+fn crashes_among_others() -> Outcome {
+    let Some(target) = Target::find_ours("crashes::crashes_among_others") else { return Ok(()) };
+    let turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    for _ in 0..20 {
+        hello(&server.address, &server.sandbox.page("hello.php"))?;
+        crash(&server, 11);
+        let start = Instant::now();
+        hello(&server.address, &server.sandbox.page("hello.php"))?;
+        turn.expect_within("the answer behind a crash", start.elapsed(), ms(90))?;
+    }
+    ensure!(server.log.count("crash at their first request") == 0, "{}", server.log.tail(5));
+    server.stop()
+}
