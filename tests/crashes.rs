@@ -141,7 +141,9 @@ fn crash_loop() -> Outcome {
     ensure!(meanwhile <= before + before / 10 + ms(2), "the neighbour's p99: {meanwhile:.1?}, before {before:.1?}");
     ensure!(server.log.count("its workers crash at their first request") == 1, "{}", server.log.tail(8));
     // One that outlives its request ends it all.
-    hello(&server.address, &server.sandbox.page("hello.php"))?;
+    let answered =
+        wait_until("an answer", ms(20_000), || hello(&server.address, &server.sandbox.page("hello.php")).is_ok())?;
+    say(&format!("crashes::crash_loop: {answered:.1?} to the first answer behind what had been given up"));
     server.await_workers(6, ms(8000))?;
     server.stop()
 }

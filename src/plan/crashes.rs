@@ -33,8 +33,9 @@ impl Crashes {
     }
 }
 
-/// The longest pause between two workers of a crash loop, in milliseconds: clients wait meanwhile.
-pub const LONGEST_PAUSE: u64 = 5_000;
+/// The longest pause between two workers of a crash loop, in milliseconds: a fork then costs next to nothing, and what waits at
+/// the door, often given up by its clients long ago, is through some day.
+pub const LONGEST_PAUSE: u64 = 400;
 
 /// Workers of a pool that crashed at their first request, in a row: whatever is asked for, it ends like that.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,11 +64,11 @@ impl Loop {
         self.crashes > 0
     }
 
-    /// How long to wait between two workers, in milliseconds: 100 after the fifth crash, then doubling.
+    /// How long to wait between two workers, in milliseconds: 25 after the fifth crash, then doubling.
     #[must_use]
     pub fn pause(&self) -> Option<u64> {
         let beyond = self.crashes.checked_sub(Self::LUCK)?;
-        Some((100u64 << beyond.min(16)).min(LONGEST_PAUSE))
+        Some((25u64 << beyond.min(16)).min(LONGEST_PAUSE))
     }
 }
 
@@ -97,10 +98,10 @@ mod tests {
         let said: Vec<bool> = (0..13).map(|_| crashes.note()).collect();
         assert_eq!(said.iter().filter(|said| **said).count(), 1);
         assert!(said[4]);
-        assert_eq!(crashes.pause(), Some(5_000));
+        assert_eq!(crashes.pause(), Some(LONGEST_PAUSE));
         crashes.end();
         assert_eq!((crashes.pause(), crashes.is_suspected()), (None, false));
         let pauses: Vec<_> = (0..8).map(|_| (crashes.note(), crashes.pause()).1).collect();
-        assert_eq!(pauses, [None, None, None, None, Some(100), Some(200), Some(400), Some(800)]);
+        assert_eq!(pauses, [None, None, None, None, Some(25), Some(50), Some(100), Some(200)]);
     }
 }

@@ -323,7 +323,7 @@ fn workers_that_crash_at_their_first_request_come_back_slower_and_slower_until_o
         }
         pauses.push(stage.now.since(died));
     }
-    assert_eq!(pauses, [0, 0, 0, 0, 0, 100, 200, 400]);
+    assert_eq!(pauses, [0, 0, 0, 0, 0, 25, 50, 100]);
     assert_eq!(stage.said(|r| *r == Remark::CrashLoop), 1);
     stage.scene.requests.insert(key, 2);
     stage.event(Event::Tick);
