@@ -56,7 +56,8 @@ fn entry_of(target: &Target, how: &str, depth: u32) -> Outcome<(Vec<String>, Str
     let body = ask_once(&server.address, &slow(&server, how, 2), ms(10_000))?;
     ensure!(body == "whole", "{how}: {body:?}");
     let log = slow_log(&server);
-    wait_until("the entry", ms(5000), || log.text().ends_with('\n') && log.text().len() > 10)?;
+    wait_until("the entry", ms(5000), || log.text().ends_with('\n') && log.text().len() > 10)
+        .map_err(|e| format!("{how}: {e}; {} {}", server.log.text(), log.text()))?;
     let line = server.log.text().replace(&server.sandbox.path().display().to_string(), "SANDBOX");
     let line = line.lines().find(|l| l.contains("too slow")).unwrap_or_default().to_owned();
     let entry = comparable(&log.text(), &server);

@@ -156,6 +156,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         outputs: HashMap::new(),
         silent: Vec::new(),
         tracers: BTreeMap::new(),
+        slow_entries: BTreeMap::new(),
         totals: Book::default(),
         inspector: Inspector::default(),
         reopened: 0,

@@ -31,6 +31,7 @@ impl Supervisor {
                     return self.end(70);
                 }
             }
+            self.write_slow_logs();
             self.every_second();
             if let Some(goal) = self.fleet.take_leave(clock::now()) {
                 self.pursue(goal);
@@ -126,6 +127,7 @@ impl Supervisor {
     }
 
     fn end(mut self, status: i32) -> i32 {
+        self.write_slow_logs();
         self.drain_outputs();
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, false);

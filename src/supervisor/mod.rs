@@ -28,6 +28,7 @@ mod tracers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 pub use boot::{announce, load_options, start};
 pub use check::run as check;
@@ -63,6 +64,8 @@ struct Supervisor {
     silent: Vec<Output>,
     /// By worker, in pools that limit requests.
     tracers: BTreeMap<WorkerKey, Tracer>,
+    /// Entries of slow logs that are not written yet.
+    slow_entries: BTreeMap<PathBuf, Vec<u8>>,
     totals: Book,
     inspector: Inspector,
     /// How many times access logs have been opened anew.

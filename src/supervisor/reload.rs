@@ -152,6 +152,7 @@ impl Supervisor {
             output.finish(limit, false);
             output.settle(true);
         }
+        self.write_slow_logs();
         let error = self.try_execute(&state, args);
         log::error(format!("failed to reload: execvp() failed: {error}; nothing has changed"));
     }

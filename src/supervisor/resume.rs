@@ -54,6 +54,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         outputs: HashMap::new(),
         silent: Vec::new(),
         tracers: BTreeMap::new(),
+        slow_entries: BTreeMap::new(),
         totals,
         inspector: Inspector::default(),
         reopened: state.reopened,

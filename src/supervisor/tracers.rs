@@ -62,7 +62,7 @@ impl Supervisor {
             totals.add(Counter::Slow, 1);
         }
         if self.ask(key, |tracer| tracer.slow = true).is_none() {
-            self.write_slow_log(key, b"", false);
+            self.note_slow(key, b"", false);
         }
     }
 
@@ -112,7 +112,7 @@ impl Supervisor {
                 tracer.text.extend_from_slice(text);
             }
             if kind != Packet::More {
-                self.answered(key, kind == Packet::Last);
+                return self.answered(key, kind == Packet::Last);
             }
         }
     }
@@ -128,7 +128,7 @@ impl Supervisor {
         let text = std::mem::take(&mut tracer.text);
         let (slow, over) = (std::mem::take(&mut tracer.slow), std::mem::take(&mut tracer.over));
         if slow {
-            self.write_slow_log(key, &text, complete);
+            self.note_slow(key, &text, complete);
         }
         if over {
             let calls = slowlog::in_one_line(&text);
@@ -140,12 +140,19 @@ impl Supervisor {
         }
     }
 
-    fn write_slow_log(&self, key: WorkerKey, text: &[u8], complete: bool) {
+    fn note_slow(&mut self, key: WorkerKey, text: &[u8], complete: bool) {
         let pool = runtime::pool(&self.runtimes, key.of_pool());
         let Some((pool, path)) = pool.and_then(|pool| Some((pool, pool.slowlog.as_ref()?))) else { return };
         let entry = slowlog::entry(&log::time(), &pool.name, self.pid(key), text, complete);
-        if let Err(e) = slowlog::append(path, &entry) {
-            log::error(format!("unable to open slowlog ({}): {e}", path.display()));
+        self.slow_entries.entry(path.clone()).or_default().extend(entry);
+    }
+
+    /// Writes what has come since the last time: many that are slow at once cost no more than one.
+    pub(super) fn write_slow_logs(&mut self) {
+        for (path, entries) in std::mem::take(&mut self.slow_entries) {
+            if let Err(e) = slowlog::append(&path, &entries) {
+                log::error(format!("unable to open slowlog ({}): {e}", path.display()));
+            }
         }
     }
 

@@ -17,7 +17,7 @@ function spin() {
 }
 
 function wait() {
-    [$mine] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
+    [$mine, $other] = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
     stream_set_timeout($mine, (int) $_GET['seconds']);
     fread($mine, 1);
     echo 'whole';
