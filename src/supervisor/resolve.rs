@@ -28,7 +28,7 @@ pub fn resolve(
             (config.chroot, config.process_priority) = (None, None);
         }
         let found = config::identity(pool, load)?;
-        let identity = identity_of(&found);
+        let identity = identity_of(&found).map_err(|e| format!("[pool {}] {e}", pool.name))?;
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
         let totals_fd =
@@ -40,11 +40,18 @@ pub fn resolve(
     Ok((pools, groups))
 }
 
-fn identity_of(found: &config::Identity) -> Option<Identity> {
-    let uid = found.uid?;
-    let gid = found.gid.unwrap_or(uid);
-    let groups = found.groups_of.as_deref().map_or_else(|| vec![gid], |name| ids::supplementary(name, gid));
-    Some(Identity { uid, gid, groups })
+/// What a pool's workers become; `None`: they stay what we are. Root that stays root, allowed with `-R`, keeps what
+/// isn't named of group and groups.
+fn identity_of(found: &config::Identity) -> std::io::Result<Option<Identity>> {
+    let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
+    Ok(match (uid, gid) {
+        (0, 0) => None,
+        (0, gid) => Some(Identity { uid, gid, groups: ids::own_groups()? }),
+        (uid, gid) => {
+            let groups = found.groups_of.as_deref().map_or_else(|| vec![gid], |name| ids::supplementary(name, gid));
+            Some(Identity { uid, gid, groups })
+        }
+    })
 }
 
 /// `env[]`, with USER and HOME of the pool's user unless given.
@@ -85,7 +92,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
     let absent = [
         (pool.slowlog.is_some() && !pool.request_slowlog_timeout.is_zero(), "request_slowlog_timeout"),
         (!pool.request_terminate_timeout.is_zero(), "request_terminate_timeout"),
-        (pool.apparmor_hat.is_some(), "apparmor_hat"),
     ];
     absent
         .into_iter()
@@ -97,8 +103,6 @@ fn absent_globals(global: &Global) -> Vec<String> {
     let absent = [
         (global.emergency_restart_threshold != 0, "emergency_restart_threshold, emergency_restart_interval"),
         (global.systemd_watchdog, "systemd_interval"),
-        (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
-        (global.process_priority.is_some(), "process.priority in [global]"),
     ];
     absent.iter().filter(|(set, _)| *set).map(|(_, what)| format!("not in effect yet: {what}")).collect()
 }
