@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -119,10 +118,11 @@ fn parent_tells_what_fails_late() -> Outcome {
     if !as_root() {
         return Ok(());
     }
-    let closed = stage.sandbox.file("closed");
-    fs::create_dir(&closed)?;
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700))?;
-    stage.sandbox.put("fpm.conf", &format!("{}chdir = {}\n", stage.conf, closed.display()))?;
+    // Below the chroot the link leads to where nothing is.
+    std::os::unix::fs::symlink("/usr", stage.sandbox.file("www/elsewhere"))?;
+    let root = stage.sandbox.file("www");
+    let lines = format!("chroot = {}\nchdir = /elsewhere\n", root.display());
+    stage.sandbox.put("fpm.conf", &format!("{}{lines}", stage.conf))?;
     fails_with(&stage, "[pool www] failed to chdir")
 }
 

@@ -62,6 +62,17 @@ pub enum CoreLimit {
     Unlimited,
 }
 
+impl CoreLimit {
+    /// In bytes; `None`: unlimited.
+    #[must_use]
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Unlimited => None,
+        }
+    }
+}
+
 /// Least severe message that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]

@@ -10,9 +10,9 @@ use super::daemon::{self, Side};
 use super::poller::Poller;
 use super::reload::Reload;
 use super::runtime::{Runtime, Runtimes};
-use super::sockets::{Sockets, reason};
+use super::sockets::Sockets;
 use super::totals::Book;
-use super::{Supervisor, resolve};
+use super::{Supervisor, own_limits, resolve};
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
 use crate::host::Host;
@@ -20,6 +20,7 @@ use crate::log;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::Fleet;
 use crate::sys::backlog::Inspector;
+use crate::sys::failure::reason;
 use crate::sys::{clock, fd, process, signal, title};
 
 /// What the configuration is read with.
@@ -180,11 +181,11 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
 impl Supervisor {
     /// Sockets, scoreboards and a place in the fleet for what the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
+        let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
         self.sockets.forget_wishes();
         let resolved = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals);
         let (pools, groups) = resolved.inspect_err(|_| self.sockets.give_up())?;
-        let mut runtime =
-            Runtime::new(&pools, &groups, &self.options.engine, self.nofile).map_err(|e| e.to_string())?;
+        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile).map_err(|e| e.to_string())?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
         self.fleet.process_max = self.config.global.process_max;

@@ -87,7 +87,7 @@ impl Supervisor {
             options: &[],
             content: &content,
             inherit: &inherit,
-            nofile: self.nofile,
+            nofile: spec.nofile,
         };
         let launched = launch.start()?;
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));

@@ -13,6 +13,7 @@ mod groups;
 mod hear;
 mod launch;
 mod output;
+mod own_limits;
 mod poller;
 mod queues;
 mod reload;

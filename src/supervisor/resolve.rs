@@ -29,7 +29,7 @@ pub fn resolve(
             (config.chroot, config.process_priority) = (None, None);
         }
         let found = config::identity(pool, load)?;
-        let identity = identity_of(&found);
+        let identity = identity_of(&found).map_err(|e| format!("[pool {}] {e}", pool.name))?;
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
         let totals_fd =
@@ -41,11 +41,18 @@ pub fn resolve(
     Ok((pools, groups))
 }
 
-fn identity_of(found: &config::Identity) -> Option<Identity> {
-    let uid = found.uid?;
-    let gid = found.gid.unwrap_or(uid);
-    let groups = found.groups_of.as_deref().map_or_else(|| vec![gid], |name| ids::supplementary(name, gid));
-    Some(Identity { uid, gid, groups })
+/// What a pool's workers become; `None`: they stay what we are. Root that stays root, allowed with `-R`, keeps what
+/// isn't named of group and groups.
+fn identity_of(found: &config::Identity) -> std::io::Result<Option<Identity>> {
+    let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
+    Ok(match (uid, gid) {
+        (0, 0) => None,
+        (0, gid) => Some(Identity { uid, gid, groups: ids::own_groups()? }),
+        (uid, gid) => {
+            let groups = found.groups_of.as_deref().map_or_else(|| vec![gid], |name| ids::supplementary(name, gid));
+            Some(Identity { uid, gid, groups })
+        }
+    })
 }
 
 /// `env[]`, with USER and HOME of the pool's user unless given.
@@ -87,24 +94,12 @@ pub fn limits(pool: &Pool) -> Limits {
 /// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
 #[must_use]
 pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
-    let mut lines = absent_globals(&config.global);
-    config.pools.iter().filter(|p| p.status_of.is_none()).for_each(|pool| lines.extend(absent_in_pool(pool)));
-    lines
-}
-
-fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
-    let absent = [(pool.apparmor_hat.is_some(), "apparmor_hat")];
-    absent
-        .into_iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, what)| format!("[pool {}] not in effect yet: {what}", pool.name))
+    absent_globals(&config.global)
 }
 
 fn absent_globals(global: &Global) -> Vec<String> {
     let absent = [
         (global.systemd_watchdog, "systemd_interval"),
-        (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
-        (global.process_priority.is_some(), "process.priority in [global]"),
     ];
     absent.iter().filter(|(set, _)| *set).map(|(_, what)| format!("not in effect yet: {what}")).collect()
 }

@@ -13,13 +13,13 @@ use super::poller::Poller;
 use super::reload::Reload;
 use super::resolve;
 use super::runtime;
-use super::sockets::reason;
 use super::state::State;
 use crate::cli::{ExitCode, Options};
 use crate::config;
 use crate::host::Host;
 use crate::log;
 use crate::sys::backlog::Inspector;
+use crate::sys::failure::reason;
 use crate::sys::{clock, fd, shared, title};
 
 /// Takes over, then starts the next generation. If that can't be, the present one serves on.

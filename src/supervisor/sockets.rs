@@ -14,6 +14,7 @@ use nix::unistd::Uid;
 
 use crate::config::{self, ListenAddr, Pool, SocketAccess};
 use crate::log;
+use crate::sys::failure::reason;
 use crate::sys::socket_file::{self, Access};
 use crate::sys::{fd, listen};
 
@@ -182,12 +183,6 @@ impl Wish {
             format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
         })
     }
-}
-
-/// The system's reason as php-fpm words it: `No such file or directory (2)`.
-pub(super) fn reason(e: &io::Error) -> String {
-    e.raw_os_error()
-        .map_or_else(|| e.to_string(), |code| format!("{} ({code})", nix::errno::Errno::from_raw(code).desc()))
 }
 
 fn cannot_bind(name: &str, e: &io::Error) -> String {

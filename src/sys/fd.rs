@@ -79,13 +79,6 @@ pub fn replace(source: impl AsFd, target: RawFd, cloexec: bool) -> io::Result<()
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Closes every descriptor from `first` on. Only for a process that is about to exec.
-pub fn close_from(first: RawFd) {
-    let first = libc::c_uint::try_from(first).unwrap_or(3);
-    // SAFETY: the caller execs next: no owner of a closed descriptor runs again.
-    unsafe { libc::close_range(first, libc::c_uint::MAX, 0) };
-}
-
 /// Keeps that number open through the exec that follows.
 ///
 /// # Errors
@@ -98,10 +91,26 @@ pub fn survive_exec(raw: RawFd) -> io::Result<()> {
 
 /// Marks every descriptor from `first` on close-on-exec: what was inherited by accident goes no further.
 pub fn close_on_exec_from(first: RawFd) {
-    let first = libc::c_uint::try_from(first).unwrap_or(3);
+    let from = libc::c_uint::try_from(first).unwrap_or(3);
     // SAFETY: the flag changes no ownership; descriptors stay open here.
-    unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    let done = unsafe { libc::close_range(from, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    if done < 0 {
+        // An old kernel has no such call, and an old container's filter refuses it.
+        open_numbers().into_iter().filter(|&raw| raw >= first).for_each(leave_at_exec);
+    }
 }
+
+/// The numbers of all descriptors that are open; where /proc is missing, all that may be.
+fn open_numbers() -> Vec<RawFd> {
+    let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
+    match std::fs::read_dir("/proc/self/fd") {
+        Ok(entries) => entries.filter_map(number).collect(),
+        Err(_) => (0..MOST_NUMBERS).collect(),
+    }
+}
+
+/// How many descriptors are looked for one by one.
+const MOST_NUMBERS: RawFd = 65_536;
 
 /// The contrary of `survive_exec`, after an exec that failed.
 pub fn leave_at_exec(raw: RawFd) {

@@ -1,9 +1,14 @@
-//! Who a process is: users, groups, capabilities. Names are resolved before any chroot.
+//! Who a process is: users, groups, capabilities. Names are resolved before any chroot; what was dropped is looked at again.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use nix::unistd::{Gid, Uid, getgrouplist, setgid, setgroups, setuid};
+use caps::{CapSet, Capability, CapsHashSet};
+use nix::sys::prctl::set_keepcaps;
+use nix::unistd::{Gid, Uid, getgrouplist, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
 use serde::{Deserialize, Serialize};
+
+use super::failure::reason;
 
 /// The identity that a zygote or worker takes on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -16,6 +21,27 @@ pub struct Identity {
     pub groups: Vec<u32>,
 }
 
+/// Why an identity could not be taken on. The process must not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// php-fpm's words, and the system's reason.
+    #[error("failed to {call}: {}", reason(source))]
+    Call {
+        /// The call and what it was given, as in `setuid(33)`.
+        call: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Every call has succeeded, and still.
+    #[error("the change to user {uid} has not come about: {fault}")]
+    Fault {
+        /// Who was to be become.
+        uid: u32,
+        /// What is left of the former user.
+        fault: String,
+    },
+}
+
 /// The groups that a user of that name is in, with `gid` among them.
 #[must_use]
 pub fn supplementary(name: &str, gid: u32) -> Vec<u32> {
@@ -24,47 +50,220 @@ pub fn supplementary(name: &str, gid: u32) -> Vec<u32> {
     list.map_or_else(|| vec![gid], |l| l.into_iter().map(Gid::as_raw).collect())
 }
 
-/// Becomes that identity for good: groups, then group, then user; then checks that there is no way back.
+/// The supplementary groups of this process.
 ///
 /// # Errors
-/// Those of the calls; `PermissionDenied` if the old user could be taken again.
-pub fn become_identity(identity: &Identity) -> io::Result<()> {
-    let groups: Vec<Gid> = identity.groups.iter().copied().map(Gid::from_raw).collect();
-    setgroups(&groups)?;
-    setgid(Gid::from_raw(identity.gid))?;
-    setuid(Uid::from_raw(identity.uid))?;
-    if identity.uid != 0 && setuid(Uid::from_raw(0)).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "root could be regained after the drop"));
-    }
-    Ok(())
+/// None in practice.
+pub fn own_groups() -> io::Result<Vec<u32>> {
+    Ok(getgroups()?.into_iter().map(Gid::as_raw).collect())
 }
 
-/// Takes on the identity but keeps these capabilities, for a zygote whose workers still need them.
+/// Becomes that identity for good: group, groups, user; then looks whether it has come about and leaves no way back.
+/// Of root's rights `keep` can be taken up later (`take_up_kept`), as far as they were there. `name`: the user's, for messages.
 ///
 /// # Errors
-/// Those of the calls.
-pub fn become_identity_keeping(identity: &Identity, keep: &[caps::Capability]) -> io::Result<()> {
-    // What this process doesn't have itself it can't keep: a container's root often lacks CAP_SYS_RESOURCE.
-    let held = caps::read(None, caps::CapSet::Permitted).map_err(io::Error::other)?;
-    let kept: caps::CapsHashSet = keep.iter().copied().filter(|c| held.contains(c)).collect();
-    if kept.is_empty() {
-        return become_identity(identity);
+/// Those of the calls; something of the former user that is left.
+pub fn become_identity(identity: &Identity, name: &str, keep: &[Capability]) -> Result<(), IdentityError> {
+    let Identity { uid, gid, groups } = identity;
+    let unprivileged = *uid != 0;
+    let kept = step("read its capabilities", held(keep))?;
+    if unprivileged && !kept.is_empty() {
+        step("keep capabilities", set_keepcaps(true).map_err(Into::into))?;
     }
-    nix::sys::prctl::set_keepcaps(true)?;
-    become_identity(identity)?;
-    caps::set(None, caps::CapSet::Permitted, &kept).map_err(io::Error::other)?;
-    caps::set(None, caps::CapSet::Effective, &kept).map_err(io::Error::other)?;
-    Ok(())
+    step(&format!("setgid({gid})"), setgid(Gid::from_raw(*gid)).map_err(Into::into))?;
+    let list: Vec<Gid> = groups.iter().copied().map(Gid::from_raw).collect();
+    step(&format!("initgroups({name}, {gid})"), setgroups(&list).map_err(Into::into))?;
+    step(&format!("setuid({uid})"), setuid(Uid::from_raw(*uid)).map_err(Into::into))?;
+    if unprivileged {
+        step("give up capabilities", give_up_all_but(&kept))?;
+    }
+    if unprivileged && !kept.is_empty() {
+        step("forget capabilities", set_keepcaps(false).map_err(Into::into))?;
+    }
+    let now = step("look at what it is now", Now::look())?;
+    match fault(identity, &kept, &now).or_else(|| way_back(identity)) {
+        Some(fault) => Err(IdentityError::Fault { uid: *uid, fault }),
+        None => Ok(()),
+    }
 }
 
-/// Gives up what `become_identity_keeping` kept. Root stays root: its pools were allowed with `-R`.
+fn step<T>(call: &str, done: io::Result<T>) -> Result<T, IdentityError> {
+    done.map_err(|source| IdentityError::Call { call: call.to_owned(), source })
+}
+
+/// Which of these this process has: a container's root often lacks some.
+fn held(wanted: &[Capability]) -> io::Result<CapsHashSet> {
+    let held = read(CapSet::Permitted)?;
+    Ok(wanted.iter().copied().filter(|one| held.contains(one)).collect())
+}
+
+fn read(set: CapSet) -> io::Result<CapsHashSet> {
+    caps::read(None, set).map_err(io::Error::other)
+}
+
+/// Gives up all other capabilities; these are not in effect, either. The ambient set goes with the inheritable one.
+/// The bounding set stays: without it, programs such as sudo would be no use to scripts, which they are under php-fpm.
 ///
 /// # Errors
 /// Those of capset.
-pub fn drop_capabilities() -> io::Result<()> {
+pub fn give_up_all_but(kept: &CapsHashSet) -> io::Result<()> {
+    let none = CapsHashSet::new();
+    for (set, wanted) in [(CapSet::Effective, &none), (CapSet::Permitted, kept), (CapSet::Inheritable, &none)] {
+        // A filter may refuse the call to who has nothing to give up.
+        if read(set)? != *wanted {
+            caps::set(None, set, wanted).map_err(io::Error::other)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts into effect what was kept, in a worker that is about to use it.
+///
+/// # Errors
+/// Those of capset.
+pub fn take_up_kept() -> io::Result<()> {
+    let kept = read(CapSet::Permitted)?;
+    if kept.is_empty() || nix::unistd::geteuid().is_root() {
+        return Ok(());
+    }
+    caps::set(None, CapSet::Effective, &kept).map_err(io::Error::other)
+}
+
+/// Gives up all capabilities, and looks that they are gone. Root stays root: its pools were allowed with `-R`.
+///
+/// # Errors
+/// Those of capset; a capability that is still there.
+pub fn give_up_capabilities() -> io::Result<()> {
     if nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    caps::clear(None, caps::CapSet::Effective).map_err(io::Error::other)?;
-    caps::clear(None, caps::CapSet::Permitted).map_err(io::Error::other)
+    let none = CapsHashSet::new();
+    give_up_all_but(&none)?;
+    Now::look()?.capability_beside(&none).map_or(Ok(()), |left| Err(io::Error::other(left)))
+}
+
+/// What the kernel says that this process is.
+#[derive(Debug)]
+struct Now {
+    /// Real, effective and saved.
+    uids: [u32; 3],
+    gids: [u32; 3],
+    groups: Vec<u32>,
+    permitted: CapsHashSet,
+    effective: CapsHashSet,
+    inheritable: CapsHashSet,
+}
+
+impl Now {
+    fn look() -> io::Result<Self> {
+        let (users, groups) = (getresuid()?, getresgid()?);
+        Ok(Self {
+            uids: [users.real, users.effective, users.saved].map(Uid::as_raw),
+            gids: [groups.real, groups.effective, groups.saved].map(Gid::as_raw),
+            groups: getgroups()?.into_iter().map(Gid::as_raw).collect(),
+            permitted: read(CapSet::Permitted)?,
+            effective: read(CapSet::Effective)?,
+            inheritable: read(CapSet::Inheritable)?,
+        })
+    }
+
+    fn capability_beside(&self, kept: &CapsHashSet) -> Option<String> {
+        let beside = |set: &CapsHashSet, allowed: &CapsHashSet, name: &str| {
+            let more = set.difference(allowed).min_by_key(|one| one.index())?;
+            Some(format!("it still has {more} ({name})"))
+        };
+        let none = CapsHashSet::new();
+        beside(&self.permitted, kept, "permitted")
+            .or_else(|| beside(&self.effective, &none, "effective"))
+            .or_else(|| beside(&self.inheritable, &none, "inheritable"))
+    }
+}
+
+/// What of a change of identity has not come about.
+fn fault(wanted: &Identity, kept: &CapsHashSet, now: &Now) -> Option<String> {
+    let set = |ids: &[u32]| ids.iter().copied().collect::<BTreeSet<u32>>();
+    if now.uids != [wanted.uid; 3] {
+        return Some(format!("its user ids are {:?}", now.uids));
+    }
+    if now.gids != [wanted.gid; 3] {
+        return Some(format!("its group ids are {:?} in place of {}", now.gids, wanted.gid));
+    }
+    if set(&now.groups) != set(&wanted.groups) {
+        return Some(format!("its supplementary groups are {:?} in place of {:?}", now.groups, wanted.groups));
+    }
+    if wanted.uid == 0 { None } else { now.capability_beside(kept) }
+}
+
+/// Whether root can be taken again.
+fn way_back(identity: &Identity) -> Option<String> {
+    if identity.uid == 0 {
+        return None;
+    }
+    if setuid(Uid::from_raw(0)).is_ok() {
+        return Some("user root can be taken again".to_owned());
+    }
+    (identity.gid != 0 && setgid(Gid::from_raw(0)).is_ok()).then(|| "group root can be taken again".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity() -> Identity {
+        Identity { uid: 33, gid: 34, groups: vec![34, 50] }
+    }
+
+    fn now() -> Now {
+        let none = CapsHashSet::new;
+        Now {
+            uids: [33; 3],
+            gids: [34; 3],
+            groups: vec![50, 34],
+            permitted: none(),
+            effective: none(),
+            inheritable: none(),
+        }
+    }
+
+    fn found(change: impl Fn(&mut Now), kept: &[Capability]) -> Option<String> {
+        let mut now = now();
+        change(&mut now);
+        fault(&identity(), &kept.iter().copied().collect(), &now)
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_change_that_has_come_about() {
+        assert_eq!(found(|_| (), &[]), None);
+        assert_eq!(found(|_| (), &[Capability::CAP_SYS_CHROOT]), None);
+    }
+
+    #[test]
+    fn each_id_and_group_counts() {
+        for place in 0..3 {
+            assert!(found(|now| now.uids[place] = 0, &[]).is_some_and(|f| f.contains("user ids")));
+            assert!(found(|now| now.gids[place] = 0, &[]).is_some_and(|f| f.contains("group ids")));
+        }
+        assert!(found(|now| now.groups.push(0), &[]).is_some_and(|f| f.contains("supplementary")));
+        assert!(found(|now| now.groups.clear(), &[]).is_some_and(|f| f.contains("supplementary")));
+    }
+
+    #[test]
+    fn only_what_is_kept_may_be_there_and_only_permitted() {
+        let chroot = Capability::CAP_SYS_CHROOT;
+        let permit = |now: &mut Now| assert!(now.permitted.insert(chroot));
+        assert_eq!(found(permit, &[chroot]), None);
+        assert_eq!(found(permit, &[]).as_deref(), Some("it still has CAP_SYS_CHROOT (permitted)"));
+        let effective = |now: &mut Now| assert!(now.effective.insert(chroot));
+        assert_eq!(found(effective, &[chroot]).as_deref(), Some("it still has CAP_SYS_CHROOT (effective)"));
+        let inheritable = |now: &mut Now| assert!(now.inheritable.insert(chroot));
+        assert_eq!(found(inheritable, &[chroot]).as_deref(), Some("it still has CAP_SYS_CHROOT (inheritable)"));
+    }
+
+    #[test]
+    fn root_keeps_its_capabilities() {
+        let root = Identity { uid: 0, gid: 0, groups: vec![0] };
+        let mut now = Now { uids: [0; 3], gids: [0; 3], groups: vec![0], ..now() };
+        now.permitted.insert(Capability::CAP_KILL);
+        assert_eq!(fault(&root, &CapsHashSet::new(), &now), None);
+    }
 }

@@ -1,13 +1,16 @@
 //! One system call, one small safe function. With `php`, the only place where `unsafe` may live.
 
 pub mod acl;
+pub mod apparmor;
 pub mod backlog;
 pub mod clock;
 #[cfg(feature = "php")]
 pub mod door;
 pub mod environment;
+pub mod failure;
 pub mod fd;
 pub mod ids;
+pub mod limits;
 pub mod listen;
 pub mod message;
 pub mod own_memory;

@@ -11,6 +11,8 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::unistd::ftruncate;
 
+use super::failure::reason;
+
 const WORD: usize = size_of::<AtomicU64>();
 
 /// A mapping of atomic words. Unmapped on drop.
@@ -28,11 +30,23 @@ unsafe impl Send for Words {}
 /// # Errors
 /// `EMFILE`, `ENOMEM`.
 pub fn create(name: &str, count: usize) -> io::Result<OwnedFd> {
-    let fd = memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let fd = memory_file(name, MFdFlags::MFD_ALLOW_SEALING)?;
     let bytes = i64::try_from(count * WORD).map_err(io::Error::other)?;
     ftruncate(&fd, bytes)?;
     fcntl(&fd, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL))?;
     Ok(fd)
+}
+
+/// There is nothing to take in its place: a file that somebody can truncate would kill its readers.
+fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
+    memfd_create(name, MFdFlags::MFD_CLOEXEC | flags).map_err(|e| {
+        let e = io::Error::from(e);
+        let advice = match e.raw_os_error() {
+            Some(libc::EPERM | libc::ENOSYS) => "; the kernel or a seccomp filter doesn't allow it, and it is needed",
+            _ => "",
+        };
+        io::Error::new(e.kind(), format!("memfd_create: {}{advice}", reason(&e)))
+    })
 }
 
 impl Words {
@@ -77,7 +91,7 @@ impl Drop for Words {
 /// `EMFILE`, `ENOMEM`.
 pub fn file_of(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     use std::io::{Seek, Write};
-    let mut file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC)?);
+    let mut file = std::fs::File::from(memory_file(name, MFdFlags::empty())?);
     file.write_all(bytes)?;
     file.rewind()?;
     Ok(file.into())

@@ -5,6 +5,7 @@ mod access_log;
 mod allow;
 mod control;
 pub mod exchange;
+mod hat;
 mod intake;
 mod lifetime;
 pub mod links;

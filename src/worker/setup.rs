@@ -2,16 +2,18 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
+use std::io;
 use std::os::fd::OwnedFd;
 
-use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, chdir, chroot, getppid};
 
-use crate::config::{CoreLimit, Pool};
+use super::hat::Hat;
+use crate::config::Pool;
 use crate::log;
+use crate::sys::failure::reason;
 use crate::sys::ids::{self, Identity};
-use crate::sys::{environment, fd, process, signal, title};
+use crate::sys::{environment, fd, limits, process, signal, title};
 
 /// What set-up needs beside the pool's configuration.
 #[derive(Debug)]
@@ -32,16 +34,19 @@ pub struct Setup<'a> {
 
 /// A step that failed.
 #[derive(Debug, thiserror::Error)]
-#[error("[pool {pool}] failed to {step}: {reason}")]
+#[error("[pool {pool}] {what}")]
 pub struct SetupError {
     pool: String,
-    step: &'static str,
-    reason: String,
+    what: String,
 }
 
 impl Setup<'_> {
-    fn step<T, E: Display>(&self, step: &'static str, result: Result<T, E>) -> Result<T, SetupError> {
-        result.map_err(|e| SetupError { pool: self.pool.name.clone(), step, reason: e.to_string() })
+    fn failed(&self, what: impl Display) -> SetupError {
+        SetupError { pool: self.pool.name.clone(), what: what.to_string() }
+    }
+
+    fn step<T>(&self, step: &str, result: Result<T, impl Into<io::Error>>) -> Result<T, SetupError> {
+        result.map_err(|e| self.failed(format!("failed to {step}: {}", reason(&e.into()))))
     }
 
     /// Carries it out.
@@ -52,19 +57,20 @@ impl Setup<'_> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
         self.step("redirect its standard streams", self.standard_streams())?;
         log::become_worker();
-        self.limits();
-        self.enter_root()?;
-        if let Some(identity) = self.identity {
-            self.step("take its user's identity", ids::become_identity(identity))?;
-        }
-        self.step("give up its capabilities", ids::drop_capabilities())?;
+        let hat = self.pool.apparmor_hat.as_deref().map(Hat::find).transpose().map_err(|e| self.failed(e))?;
+        self.privileged()?;
+        self.drop_privileges()?;
         if self.pool.process_dumpable {
             // A change of user has taken it away; without one the process is as dumpable as any.
-            self.step("set dumpable", process::set_dumpable(true))?;
+            let set = process::set_dumpable(true);
+            self.say_failure(set.map_err(|e| format!("failed to prctl(PR_SET_DUMPABLE): {}", reason(&e))));
         }
         self.step("tie its life to its zygote", process::die_with_parent(Signal::SIGQUIT))?;
         if getppid() != self.parent {
-            return self.step("find its zygote", Err("it has gone"));
+            return Err(self.failed("failed to find its zygote: it has gone"));
+        }
+        if let Some(hat) = hat {
+            hat.put_on().map_err(|e| self.failed(e))?;
         }
         environment::replace(self.pool.clear_env, self.environment);
         signal::reset_actions();
@@ -72,7 +78,7 @@ impl Setup<'_> {
         self.step("unblock signals", signal::set_mask(&SigSet::empty()))
     }
 
-    fn standard_streams(&self) -> std::io::Result<()> {
+    fn standard_streams(&self) -> io::Result<()> {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         fd::replace(&null, 0, false)?;
         match &self.output {
@@ -87,37 +93,48 @@ impl Setup<'_> {
         }
     }
 
+    /// What takes root, or what the zygote has kept of it.
+    fn privileged(&self) -> Result<(), SetupError> {
+        self.step("take up its zygote's capabilities", ids::take_up_kept())?;
+        self.limits();
+        self.enter_directories()?;
+        match self.pool.process_priority.map(process::set_priority) {
+            Some(Err(e)) => Err(self.failed(format!("Unable to set priority for this new process: {}", reason(&e)))),
+            _ => Ok(()),
+        }
+    }
+
+    fn drop_privileges(&self) -> Result<(), SetupError> {
+        if let Some(identity) = self.identity {
+            let name = self.pool.user.as_deref().unwrap_or_default();
+            ids::become_identity(identity, name, &[]).map_err(|e| self.failed(e))?;
+        }
+        self.step("give up its capabilities", ids::give_up_capabilities())
+    }
+
     /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
     fn limits(&self) {
         // A script can't raise it again.
         let (soft, hard) = self.pool.rlimit_files.map_or(self.nofile, |files| (files, files));
-        let set = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
-        self.say_failure("rlimit_files", set);
+        self.say_failure(limits::set_files(soft, hard));
         if let Some(core) = self.pool.rlimit_core {
-            let bytes = match core {
-                CoreLimit::Unlimited => RLIM_INFINITY,
-                CoreLimit::Bytes(bytes) => bytes,
-            };
-            self.say_failure("rlimit_core", setrlimit(Resource::RLIMIT_CORE, bytes, bytes));
-        }
-        if let Some(nice) = self.pool.process_priority {
-            self.say_failure("process.priority", process::set_priority(nice));
+            self.say_failure(limits::set_core(core.bytes()));
         }
     }
 
-    fn say_failure<E: Display>(&self, directive: &str, result: Result<(), E>) {
-        if let Err(e) = result {
-            log::error(format!("[pool {}] failed to set {directive}: {e}", self.pool.name));
+    fn say_failure(&self, result: Result<(), String>) {
+        if let Err(what) = result {
+            log::error(format!("[pool {}] {what}", self.pool.name));
         }
     }
 
-    fn enter_root(&self) -> Result<(), SetupError> {
+    fn enter_directories(&self) -> Result<(), SetupError> {
         if let Some(root) = &self.pool.chroot {
-            self.step("chroot", chroot(root))?;
+            self.step(&format!("chroot({})", root.display()), chroot(root))?;
         }
         match (&self.pool.chdir, &self.pool.chroot) {
-            (Some(dir), _) => self.step("chdir", chdir(dir)),
-            (None, Some(_)) => self.step("chdir", chdir("/")),
+            (Some(dir), _) => self.step(&format!("chdir({})", dir.display()), chdir(dir)),
+            (None, Some(_)) => self.step("chdir(/)", chdir("/")),
             (None, None) => Ok(()),
         }
     }

@@ -12,7 +12,7 @@ use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
-use crate::sys::{fd, message, process};
+use crate::sys::{fd, message};
 
 /// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
 ///
@@ -65,21 +65,4 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
         links: Vec::new(),
         demand,
     })
-}
-
-/// What workers still need to do with root's rights, in a zygote that has given them up.
-pub(super) fn capabilities_to_keep(spec: &ZygoteSpec) -> Vec<caps::Capability> {
-    let any = |wants: fn(&PoolSpec) -> bool| spec.pools.iter().any(wants);
-    let mut keep = Vec::new();
-    if any(|p| p.config.chroot.is_some()) {
-        keep.push(caps::Capability::CAP_SYS_CHROOT);
-    }
-    // Lower than now: what started us may have a nice value itself.
-    if any(|p| p.config.process_priority.is_some_and(|nice| nice < process::priority())) {
-        keep.push(caps::Capability::CAP_SYS_NICE);
-    }
-    if any(|p| p.config.rlimit_files.is_some() || p.config.rlimit_core.is_some()) {
-        keep.push(caps::Capability::CAP_SYS_RESOURCE);
-    }
-    keep
 }

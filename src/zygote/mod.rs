@@ -8,17 +8,20 @@ mod demand;
 mod event_loop;
 mod fork;
 mod parking;
+mod privileges;
 mod token;
 
 use std::os::fd::OwnedFd;
 
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::config;
 use crate::engine::Engine;
 use crate::ipc::{Channel, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
-use crate::sys::{ids, process, signal, title};
+use crate::sys::ids::Identity;
+use crate::sys::{process, signal, title};
 use crate::worker;
 
 /// How the event loop ended.
@@ -38,7 +41,6 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
     let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
-    let keep = adopt::capabilities_to_keep(&spec);
     let mut zygote = match adopt::adopt(spec) {
         Ok(zygote) => zygote,
         Err(e) => {
@@ -46,7 +48,8 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
             return EXIT_SOFTWARE;
         }
     };
-    let started = prepare(identity.as_ref(), &keep)
+    let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
+    let started = prepare(identity.as_ref(), &pools)
         .and_then(|()| engine.start(&options).map_err(|e| e.to_string()))
         .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
     if let Err(reason) = started {
@@ -64,13 +67,13 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
 }
 
 /// Before PHP starts: signals as a program expects them, and the user that its workers will be.
-fn prepare(identity: Option<&ids::Identity>, keep: &[caps::Capability]) -> Result<(), String> {
+fn prepare(identity: Option<&Identity>, pools: &[&config::Pool]) -> Result<(), String> {
     signal::reset_actions();
     for ignored in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
         signal::ignore(ignored);
     }
     if let Some(identity) = identity {
-        ids::become_identity_keeping(identity, keep).map_err(|e| format!("can't become user {}: {e}", identity.uid))?;
+        privileges::drop_to(identity, pools)?;
     }
     process::die_with_parent(Signal::SIGQUIT).map_err(|e| e.to_string())?;
     signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())

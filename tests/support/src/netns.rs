@@ -9,11 +9,11 @@ use crate::{Outcome, ensure};
 
 const INSIDE: &str = "CGI_FPM_TEST_INSIDE";
 
-/// Set up in the namespace: loopback with further addresses, and a hosts file.
+/// Set up in the namespaces: loopback with further addresses, and files in place of the system's.
 const PREPARE: &str = r#"set -e
 ip link set lo up
 for address in $ADDRESSES; do ip address add "$address" dev lo nodad 2>/dev/null || ip address add "$address" dev lo; done
-mount --bind "$HOSTS" /etc/hosts
+mount --bind "$FILE" "$PLACE"
 exec "$@""#;
 
 /// Whether this is the run inside. Otherwise the test of that name is run inside, with these addresses on its loopback
@@ -22,6 +22,18 @@ exec "$@""#;
 /// # Errors
 /// The run inside has failed.
 pub fn inside(test: &str, addresses: &[&str], hosts: &str) -> Outcome<bool> {
+    run_inside(test, addresses, "/etc/hosts", hosts)
+}
+
+/// The same with these lines at the end of `/etc/group`.
+///
+/// # Errors
+/// The run inside has failed.
+pub fn inside_with_groups(test: &str, lines: &str) -> Outcome<bool> {
+    run_inside(test, &[], "/etc/group", &(std::fs::read_to_string("/etc/group")? + lines))
+}
+
+fn run_inside(test: &str, addresses: &[&str], place: &str, text: &str) -> Outcome<bool> {
     if std::env::var(INSIDE).as_deref() == Ok(test) {
         return Ok(true);
     }
@@ -30,12 +42,13 @@ pub fn inside(test: &str, addresses: &[&str], hosts: &str) -> Outcome<bool> {
         return Ok(false);
     }
     let sandbox = Sandbox::new()?;
-    sandbox.put("hosts", hosts)?;
+    sandbox.put("file", text)?;
     let name = test.rsplit_once("::").map_or(test, |(_, name)| name);
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "sh", "-c", PREPARE, "sh"]).arg(std::env::current_exe()?);
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]).process_group(0);
-    command.env(INSIDE, test).env("ADDRESSES", addresses.join(" ")).env("HOSTS", sandbox.file("hosts"));
+    command.env(INSIDE, test).env("ADDRESSES", addresses.join(" "));
+    command.env("FILE", sandbox.file("file")).env("PLACE", place);
     let output = command.stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     ensure!(output.status.success() && text.contains("1 passed"), "inside of its namespace:\n{text}");

@@ -25,6 +25,7 @@ struct Stat {
     parent: i32,
     group: i32,
     terminal: i32,
+    nice: i32,
     started: u64,
 }
 
@@ -66,6 +67,20 @@ impl Process {
     #[must_use]
     pub fn terminal(self) -> i32 {
         stat(self.pid).map_or(0, |stat| stat.terminal)
+    }
+
+    /// Its nice value.
+    #[must_use]
+    pub fn nice(self) -> i32 {
+        stat(self.pid).map_or(0, |stat| stat.nice)
+    }
+
+    /// A line of `/proc/PID/limits`, by what it begins with; soft and hard limit and unit, a blank between.
+    #[must_use]
+    pub fn limit(self, name: &str) -> String {
+        let text = fs::read_to_string(format!("/proc/{}/limits", self.pid)).unwrap_or_default();
+        let values = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        values.split_whitespace().collect::<Vec<_>>().join(" ")
     }
 
     /// Its living children.
@@ -158,6 +173,7 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: words.get(1)?.parse().ok()?,
         group: words.get(2)?.parse().ok()?,
         terminal: words.get(4)?.parse().ok()?,
+        nice: words.get(16)?.parse().ok()?,
         started: words.get(19)?.parse().ok()?,
     })
 }

@@ -70,7 +70,7 @@ impl Server {
         sandbox.put("fpm.conf", &conf)?;
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
         let prefix = if setup.own_prefix { copy_prefix(target, &sandbox)? } else { target.prefix.clone() };
-        let child = command(target, &prefix, &sandbox)?.spawn()?;
+        let child = command(target, setup, &prefix, &sandbox)?.spawn()?;
         let guard = Guard::over(child.id())?;
         let pid = i32::try_from(child.id())?;
         let supervisor = Process::find(pid).ok_or("the server ended at once")?;
@@ -180,11 +180,11 @@ pub fn is_worker(process: Process) -> bool {
     process.title().starts_with("php-fpm: pool ")
 }
 
-fn command(target: &Target, prefix: &std::path::Path, sandbox: &Sandbox) -> Outcome<Command> {
+fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &Sandbox) -> Outcome<Command> {
     let output = File::create(sandbox.file("stdio"))?;
-    let mut command = Command::new(target.program_in(prefix));
+    let mut command = setup.command(&target.program_in(prefix))?;
     command.arg("-F").arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
-    command.envs(target.environment()).current_dir(sandbox.path()).process_group(0);
+    command.args(&setup.options).envs(target.environment()).current_dir(sandbox.path()).process_group(0);
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     Ok(command)
 }

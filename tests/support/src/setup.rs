@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
+use crate::Outcome;
+use crate::seccomp::{self, Refused};
 use crate::stream::Address;
 use crate::target::{Target, web_user};
 
@@ -31,13 +34,29 @@ pub struct Setup {
     pub ini: Vec<String>,
     /// Whether it runs from a copy of the prefix, whose files the test replaces.
     pub own_prefix: bool,
+    /// Further options of the command line.
+    pub options: Vec<String>,
+    /// What it is run by: a program and its arguments, which execute what comes behind them.
+    pub under: Vec<String>,
+    /// System calls that it is refused.
+    pub refused: Vec<Refused>,
 }
 
 impl Setup {
     /// That many workers on a unix socket.
     #[must_use]
     pub fn new(workers: u32) -> Self {
-        Self { listen: Listen::Unix, workers, global: Vec::new(), pool: Vec::new(), ini: Vec::new(), own_prefix: false }
+        Self {
+            listen: Listen::Unix,
+            workers,
+            global: Vec::new(),
+            pool: Vec::new(),
+            ini: Vec::new(),
+            own_prefix: false,
+            options: Vec::new(),
+            under: Vec::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// On a port in place of a path.
@@ -73,6 +92,46 @@ impl Setup {
     pub fn own_prefix(mut self) -> Self {
         self.own_prefix = true;
         self
+    }
+
+    /// With an option of the command line.
+    #[must_use]
+    pub fn option(mut self, option: &str) -> Self {
+        self.options.push(option.to_owned());
+        self
+    }
+
+    /// Run by these words: a program and its arguments.
+    #[must_use]
+    pub fn under(mut self, words: &[&str]) -> Self {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
+    /// With system calls refused.
+    #[must_use]
+    pub fn refused(mut self, calls: &[Refused]) -> Self {
+        self.refused.extend_from_slice(calls);
+        self
+    }
+
+    /// The program, run as this wants it.
+    ///
+    /// # Errors
+    /// When its filter can't be made.
+    pub fn command(&self, program: &Path) -> Outcome<Command> {
+        let mut command = match self.under.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        if !self.refused.is_empty() {
+            seccomp::refuse(&mut command, &self.refused)?;
+        }
+        Ok(command)
     }
 
     /// The php-fpm.conf.

@@ -1,0 +1,154 @@
+//! What a zygote that has given up root keeps of its rights, for its workers' set-up alone: not in effect here, gone in a worker
+//! before its first request.
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+
+use caps::Capability;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, open, openat2};
+use nix::sys::resource::RLIM_INFINITY;
+use nix::sys::stat::Mode;
+use nix::unistd::{AccessFlags, access, faccessat};
+
+use crate::config::{CoreLimit, Pool};
+use crate::sys::ids::{self, Identity};
+use crate::sys::{limits, process};
+
+/// Either opens directories that are closed to the pool's user; containers often have but the second.
+const SEARCH: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE];
+
+/// What the process has without any privilege.
+#[derive(Debug, Clone, Copy)]
+struct Given {
+    nice: i32,
+    most_files: u64,
+    largest_core: u64,
+}
+
+impl Given {
+    fn here() -> std::io::Result<Self> {
+        let (most_files, largest_core) = limits::hard()?;
+        Ok(Self { nice: process::priority(), most_files, largest_core })
+    }
+}
+
+/// Becomes the user of these pools, and keeps what they need.
+///
+/// # Errors
+/// A line for the log: PHP must not be started.
+pub(super) fn drop_to(identity: &Identity, pools: &[&Pool]) -> Result<(), String> {
+    let first = pools.first();
+    let said = |e: &dyn std::fmt::Display| format!("[pool {}] {e}", first.map_or("", |pool| &pool.name));
+    let given = Given::here().map_err(|e| said(&e))?;
+    let mut keep = needed(given, pools.iter().map(|pool| Wishes::from(*pool)));
+    let search = search(pools);
+    keep.extend(search);
+    let name = first.and_then(|pool| pool.user.as_deref()).unwrap_or_default();
+    ids::become_identity(identity, name, &keep).map_err(|e| said(&e))?;
+    if search.is_some() && pools.iter().all(|pool| within_reach(pool)) {
+        keep.retain(|one| Some(*one) != search);
+        ids::give_up_all_but(&keep.into_iter().collect()).map_err(|e| said(&e))?;
+    }
+    Ok(())
+}
+
+/// Settings of a pool that may take a privilege.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wishes {
+    chroot: bool,
+    nice: Option<i32>,
+    files: Option<u64>,
+    core: Option<CoreLimit>,
+}
+
+impl From<&Pool> for Wishes {
+    fn from(pool: &Pool) -> Self {
+        Self {
+            chroot: pool.chroot.is_some(),
+            nice: pool.process_priority,
+            files: pool.rlimit_files,
+            core: pool.rlimit_core,
+        }
+    }
+}
+
+fn needed(given: Given, wishes: impl Iterator<Item = Wishes> + Clone) -> Vec<Capability> {
+    let above = |wish: Wishes| {
+        let core = wish.core.map(|limit| limit.bytes().unwrap_or(RLIM_INFINITY));
+        wish.files.is_some_and(|files| files > given.most_files) || core.is_some_and(|core| core > given.largest_core)
+    };
+    let uses = [
+        (Capability::CAP_SYS_CHROOT, wishes.clone().any(|wish| wish.chroot)),
+        // Lower than now: what started us may have a nice value itself.
+        (Capability::CAP_SYS_NICE, wishes.clone().any(|wish| wish.nice.is_some_and(|nice| nice < given.nice))),
+        (Capability::CAP_SYS_RESOURCE, wishes.clone().any(above)),
+    ];
+    uses.into_iter().filter(|(_, needed)| *needed).map(|(one, _)| one).collect()
+}
+
+/// The one of `SEARCH` that this process has, where a pool has a directory to enter.
+fn search(pools: &[&Pool]) -> Option<Capability> {
+    let enters = pools.iter().any(|pool| pool.chroot.is_some() || pool.chdir.is_some());
+    let held = |one: &Capability| caps::has_cap(None, caps::CapSet::Permitted, *one).unwrap_or(false);
+    if enters { SEARCH.into_iter().find(held) } else { None }
+}
+
+/// Whether the user that this process is by now can enter a pool's directories by itself.
+fn within_reach(pool: &Pool) -> bool {
+    match (&pool.chroot, &pool.chdir) {
+        (Some(root), chdir) => may_enter(root, chdir.as_deref().unwrap_or(Path::new("/"))).is_ok(),
+        (None, Some(chdir)) => access(chdir, AccessFlags::X_OK).is_ok(),
+        (None, None) => true,
+    }
+}
+
+/// As if `root` were the root directory, whose links lead elsewhere.
+fn may_enter(root: &Path, directory: &Path) -> nix::Result<()> {
+    access(root, AccessFlags::X_OK)?;
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = open(root, flags, Mode::empty())?;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_IN_ROOT);
+    let entered = openat2(&root, directory, how)?;
+    faccessat(&entered, ".", AccessFlags::X_OK, AtFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIVEN: Given = Given { nice: 0, most_files: 1024, largest_core: 0 };
+
+    fn kept(wish: Wishes) -> Vec<Capability> {
+        needed(GIVEN, [Wishes::default(), wish].into_iter())
+    }
+
+    #[test]
+    fn nothing_is_kept_without_need() {
+        let none = Wishes::default();
+        assert_eq!(kept(none), []);
+        assert_eq!(kept(Wishes { nice: Some(0), files: Some(1024), ..none }), []);
+        assert_eq!(kept(Wishes { core: Some(CoreLimit::Bytes(0)), ..none }), []);
+    }
+
+    #[test]
+    fn each_setting_keeps_what_it_needs() {
+        let none = Wishes::default();
+        assert_eq!(kept(Wishes { chroot: true, ..none }), [Capability::CAP_SYS_CHROOT]);
+        assert_eq!(kept(Wishes { nice: Some(-1), ..none }), [Capability::CAP_SYS_NICE]);
+        assert_eq!(kept(Wishes { files: Some(1025), ..none }), [Capability::CAP_SYS_RESOURCE]);
+        assert_eq!(kept(Wishes { core: Some(CoreLimit::Bytes(1)), ..none }), [Capability::CAP_SYS_RESOURCE]);
+        assert_eq!(kept(Wishes { core: Some(CoreLimit::Unlimited), ..none }), [Capability::CAP_SYS_RESOURCE]);
+    }
+
+    /// A link that leads out of the directory means another place inside of it.
+    #[test]
+    fn a_directory_is_looked_for_inside_of_the_root() -> Result<(), Box<dyn std::error::Error>> {
+        let sandbox = tempfile::tempdir()?;
+        std::os::unix::fs::symlink("/usr", sandbox.path().join("out"))?;
+        assert!(may_enter(sandbox.path(), Path::new("/")).is_ok());
+        assert!(may_enter(sandbox.path(), Path::new("/out")).is_err());
+        std::fs::create_dir(sandbox.path().join("usr"))?;
+        assert!(may_enter(sandbox.path(), Path::new("/out")).is_ok());
+        Ok(())
+    }
+}

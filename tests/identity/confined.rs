@@ -1,0 +1,98 @@
+//! Without privileges, and under the filters of containers: all that can be done without is done.
+
+use nix::sys::signal::Signal;
+use testkit::clock::ms;
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::sandbox::Sandbox;
+use testkit::seccomp::{Refused, of_old_containers};
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stage::Stage;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::same::as_nobody;
+
+/// Start, requests on kept and other connections, status, log re-opening, reload, ondemand, replacement, stop.
+fn whole_life(target: &Target, setup: impl FnOnce(&Sandbox) -> Setup) -> Outcome {
+    let sandbox = Sandbox::new()?;
+    let lines = "pm.status_path = /status\nping.path = /ping\naccess.log = $DIR/access.log\nprocess.dumpable = yes\n\
+                 catch_workers_output = yes\nrlimit_files = 500";
+    let demand = "[demand]\nlisten = $DIR/demand.sock\nlisten.mode = 0666\npm = ondemand\npm.max_children = 3\n\
+                  pm.process_idle_timeout = 1s\nchdir = $DIR";
+    let dir = sandbox.path().display().to_string();
+    let user = if nix::unistd::geteuid().is_root() { "\nuser = www-data" } else { "" };
+    let setup = setup(&sandbox).pool(&lines.replace("$DIR", &dir)).pool(&(demand.replace("$DIR", &dir) + user));
+    let server = Server::start_in(sandbox, target, &setup)?;
+    let result = live(&server);
+    result.map_err(|e| format!("{e}; the log: {}", server.log.text()))?;
+    server.stop()
+}
+
+fn live(server: &Server) -> Outcome {
+    let hello = |address| -> Outcome {
+        let body = ask_once(address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
+        ensure!(body == "hello", "{body}");
+        Ok(())
+    };
+    let demand = testkit::stream::Address::Unix(server.sandbox.file("demand.sock"));
+    let mut kept = Client::connect(&server.address, ms(5000))?;
+    kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?;
+    hello(&server.address)?;
+    hello(&demand)?;
+    let status =
+        Request::get(std::path::Path::new("/status")).param("SCRIPT_NAME", "/status").param("REQUEST_URI", "/status");
+    let status = ask_once(&server.address, &status, ms(5000))?;
+    ensure!(status.contains("accepted conn:        2"), "{status}");
+
+    let mark = server.log.mark();
+    std::fs::rename(server.sandbox.file("access.log"), server.sandbox.file("access.log.1"))?;
+    server.supervisor.signal(Signal::SIGUSR1);
+    server.log.wait_for(mark, &["access log file re-opened"], ms(5000))?;
+    hello(&server.address)?;
+    let lines = std::fs::read_to_string(server.sandbox.file("access.log"))?;
+    ensure!(lines.contains("hello.php"), "the new access log: {lines:?}");
+
+    server.reload()?;
+    kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?;
+    hello(&server.address)?;
+    hello(&demand)?;
+    let victim = server.workers().into_iter().find(|one| one.title().ends_with("pool www")).ok_or("no worker")?;
+    let mark = server.log.mark();
+    victim.signal(Signal::SIGKILL);
+    server.log.wait_for(mark, &["exited on signal 9", "started"], ms(5000))?;
+    hello(&server.address)?;
+    // The ondemand pool's worker has had its second.
+    server.await_workers(2, ms(8000))?;
+    let log = server.log.text();
+    ensure!(!log.contains("ERROR"), "an error in the log: {log}");
+    Ok(())
+}
+
+#[test]
+fn without_privileges() -> Outcome {
+    let Some(target) = Target::find_ours("identity::confined::without_privileges") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    whole_life(&target, |sandbox| as_nobody(sandbox, Setup::new(2)))
+}
+
+#[test]
+fn under_an_old_containers_filter() -> Outcome {
+    let Some(target) = Target::find_ours("identity::confined::under_an_old_containers_filter") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    whole_life(&target, |_| Setup::new(2).refused(&of_old_containers()))?;
+    whole_life(&target, |sandbox| as_nobody(sandbox, Setup::new(2).refused(&of_old_containers())))
+}
+
+/// What nothing can stand in for is named.
+#[test]
+fn no_memory_files() -> Outcome {
+    let name = "identity::confined::no_memory_files";
+    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut command = stage.command(&["-F", "-O"]);
+    testkit::seccomp::refuse(&mut command, &[Refused::call(libc::SYS_memfd_create)])?;
+    let ran = testkit::stage::end_within(&mut command)?;
+    ran.expect(78, &["memfd_create: Operation not permitted (1); the kernel or a seccomp filter"])?;
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! Who workers are, where, and within which limits: beside stock php-fpm, with root's rights and without; and what happens
+//! when it can't be brought about.
+#![forbid(unsafe_code)]
+
+mod confined;
+mod refused;
+mod same;
+
+use std::path::Path;
+
+use testkit::Outcome;
+use testkit::clock::ms;
+use testkit::fastcgi::{Request, ask_once};
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::Target;
+
+/// The section of a pool of one worker, with a socket of its name in the sandbox, open to all.
+fn section(sandbox: &Sandbox, name: &str, lines: &str) -> String {
+    let socket = sandbox.file(&format!("{name}.sock"));
+    let common = "listen.mode = 0666\npm = static\npm.max_children = 1";
+    format!("[{name}]\nlisten = {}\n{common}\n{lines}\n", socket.display())
+}
+
+/// What a script says of the pool's worker.
+fn facts(sandbox: &Sandbox, pool: &str, page: &Path) -> Outcome<String> {
+    let address = Address::Unix(sandbox.file(&format!("{pool}.sock")));
+    let text = ask_once(&address, &Request::get(page), ms(5000)).map_err(|e| format!("pool {pool}: {e}"))?;
+    Ok(text.replace(&sandbox.path().display().to_string(), "{sandbox}"))
+}
+
+/// A server in this sandbox; its log where it didn't come up.
+fn start(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Server> {
+    Server::start_in(sandbox, target, setup)
+}

@@ -1,0 +1,151 @@
+//! What can't be brought about is said, and nobody serves.
+
+use std::os::unix::fs::symlink;
+
+use testkit::sandbox::Sandbox;
+use testkit::seccomp::Refused;
+use testkit::setup::Setup;
+use testkit::stage::{Ran, Stage, end_within};
+use testkit::stream::Address;
+use testkit::target::{Target, as_root};
+use testkit::{Outcome, ensure, turn};
+
+use super::section;
+
+/// Status of php-fpm where the configuration is wrong.
+const CONFIG: i32 = 78;
+/// Ours where no worker can be set up; php-fpm starts and forks without end.
+const SOFTWARE: i32 = 70;
+
+/// How a server ends that can't start. The log is in its output.
+fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
+    let conf = setup.conf(sandbox.path(), &Address::Unix(sandbox.file("fpm.sock")));
+    sandbox.put("fpm.conf", &conf)?;
+    sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
+    let mut command = setup.command(&target.program())?;
+    command.args(["-F", "-O", "-y"]).arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
+    command.args(&setup.options).envs(target.environment()).stdin(std::process::Stdio::null());
+    end_within(&mut command)
+}
+
+/// Root, however it is called, isn't taken without `-R`; the same line and status as php-fpm's.
+#[test]
+fn root() -> Outcome {
+    let Some(target) = Target::find_ours("identity::refused::root").filter(|_| as_root()) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for lines in [
+        "user = root\ngroup = www-data",
+        "user = 0\ngroup = www-data",
+        "user = 000\ngroup = 33",
+        "user = www-data\ngroup = root",
+        "user = www-data\ngroup = 0",
+        "user = 54321",
+        "group = www-data",
+        "",
+    ] {
+        for server in [&target, &target.partner()] {
+            let sandbox = Sandbox::new()?;
+            let ran = ended(server, &Setup::new(1).pool(&section(&sandbox, "other", lines)), &sandbox)?;
+            ran.expect(CONFIG, &["ERROR: [pool other] please specify user and group other than root"])
+                .map_err(|e| format!("{lines:?}, {}: {e}", server.program().display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// A step that fails ends the start, with php-fpm's line.
+#[test]
+fn steps() -> Outcome {
+    let Some(target) = Target::find_ours("identity::refused::steps").filter(|_| as_root()) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let without = |right: &str| ["setpriv".to_owned(), format!("--bounding-set=-{right}")];
+    for (right, lines, status, line) in [
+        ("setgid", "", SOFTWARE, "[pool www] failed to setgid(33): Operation not permitted (1)"),
+        ("setuid", "", SOFTWARE, "[pool www] failed to setuid(33): Operation not permitted (1)"),
+        ("sys_chroot", "chroot = /usr", SOFTWARE, "[pool www] failed to chroot(/usr): Operation not permitted (1)"),
+        (
+            "sys_nice",
+            "process.priority = -5",
+            SOFTWARE,
+            "[pool www] Unable to set priority for this new process: Permission denied (13)",
+        ),
+        (
+            "sys_nice",
+            "[global]\nprocess.priority = -5",
+            CONFIG,
+            "Unable to set priority for the master process: Permission denied (13)",
+        ),
+        (
+            "sys_resource",
+            "[global]\nrlimit_files = 2000000000",
+            CONFIG,
+            "Please check your system limits or decrease rlimit_files. setrlimit(RLIMIT_NOFILE, 2000000000): Operation not permitted (1)",
+        ),
+    ] {
+        let sandbox = Sandbox::new()?;
+        let words = without(right);
+        let setup = Setup::new(1).pool(lines).under(&[&words[0], &words[1]]);
+        ended(&target, &setup, &sandbox)?.expect(status, &[line])?;
+    }
+    Ok(())
+}
+
+/// A chdir that leads nowhere below the chroot, though it does outside.
+#[test]
+fn directory_below_the_root() -> Outcome {
+    let name = "identity::refused::directory_below_the_root";
+    let Some(target) = Target::find_ours(name).filter(|_| as_root()) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    symlink("/usr", sandbox.file("www/elsewhere"))?;
+    let lines = format!("chroot = {}\nchdir = /elsewhere", sandbox.file("www").display());
+    let line = "[pool www] failed to chdir(/elsewhere): No such file or directory (2)";
+    ended(&target, &Setup::new(1).pool(&lines), &sandbox)?.expect(SOFTWARE, &[line])?;
+    Ok(())
+}
+
+/// Calls that say that they have changed the user, and haven't: nobody serves. php-fpm's workers would be root.
+#[test]
+fn pretended() -> Outcome {
+    let Some(target) = Target::find_ours("identity::refused::pretended").filter(|_| as_root()) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for (call, fault) in [
+        (libc::SYS_setuid, "the change to user 33 has not come about: its user ids are [0, 0, 0]"),
+        (libc::SYS_setgid, "the change to user 33 has not come about: its group ids are [0, 0, 0] in place of 33"),
+        (libc::SYS_setgroups, "the change to user 33 has not come about: its supplementary groups are"),
+    ] {
+        // Whether the zygote is the one to become the user, or each worker.
+        for group in [
+            "",
+            "process.group = mixed\n[other]\nuser = nobody\nprocess.group = mixed\npm = ondemand\npm.max_children = 1",
+        ] {
+            let sandbox = Sandbox::new()?;
+            let listen = if group.is_empty() {
+                String::new()
+            } else {
+                format!("\nlisten = {}", sandbox.file("other.sock").display())
+            };
+            let setup = Setup::new(1).pool(&format!("{group}{listen}")).refused(&[Refused::call(call).pretended()]);
+            ended(&target, &setup, &sandbox)?.expect(SOFTWARE, &["[pool www]", fault])?;
+        }
+    }
+    Ok(())
+}
+
+/// Without AppArmor a hat can't be put on, and nobody serves without.
+#[test]
+fn hat_without_apparmor() -> Outcome {
+    let name = "identity::refused::hat_without_apparmor";
+    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let confinement = std::fs::read_to_string("/proc/self/attr/current");
+    if confinement.is_ok() {
+        testkit::target::say(&format!("skipped {name}: some security module is active"));
+        return Ok(());
+    }
+    stage.sandbox.put("fpm.conf", &format!("{}apparmor_hat = web\n", stage.conf))?;
+    let ran = stage.run(&["-F", "-O"])?;
+    let ran = ran.expect(SOFTWARE, &["ERROR: [pool www] failed to query apparmor confinement. Please check if "])?;
+    ensure!(!ran.text.contains("ready to handle connections"), "{}", ran.text);
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! The only place of the testkit with `unsafe`: what happens in a child between fork and exec.
+#![allow(unsafe_code, reason = "a filter can only be installed by the process that it is for")]
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// Installs a filter in the child right before its exec.
+pub(crate) fn filtered(command: &mut Command, filter: Vec<libc::sock_filter>) {
+    let privileged = nix::unistd::geteuid().is_root();
+    // SAFETY: between fork and exec the closure only makes system calls; it allocates nothing and takes no lock.
+    unsafe { command.pre_exec(move || install(&filter, privileged)) };
+}
+
+fn install(filter: &[libc::sock_filter], privileged: bool) -> io::Result<()> {
+    let program =
+        libc::sock_fprog { len: u16::try_from(filter.len()).unwrap_or(0), filter: filter.as_ptr().cast_mut() };
+    // Without CAP_SYS_ADMIN the kernel asks for this first.
+    // SAFETY: plain integers.
+    if !privileged && unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the program and its steps live until the call returns; the kernel copies and does not write them.
+    let done = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
