@@ -205,7 +205,7 @@ fn the_status_page_says_finishing() -> Outcome {
             let body = Client::connect(&server.address, ms(10_000))?.ask(&status)?.body();
             let status: Value = serde_json::from_str(&body)?;
             let workers = status["processes"].as_array().cloned().unwrap_or_default();
-            let worker = workers.iter().find(|worker| worker["pid"].to_string() == pid);
+            let worker = workers.iter().find(|worker| worker["pid"].as_u64() == pid.parse().ok());
             Ok(worker.map_or(Value::Null, |worker| worker["state"].clone()))
         };
         // php-fpm says it a moment after the answer.

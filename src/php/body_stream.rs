@@ -33,8 +33,10 @@ pub(super) fn take_over() {
     if found.is_null() {
         return;
     }
+    // SAFETY: found in the table, which nothing changes meanwhile.
+    let value = unsafe { (*found).value };
     // SAFETY: the table's values are pointers to its own copies of entries.
-    let entry = unsafe { (*found).value.ptr }.cast::<sapi_post_entry>();
+    let entry = unsafe { value.ptr }.cast::<sapi_post_entry>();
     // SAFETY: as above.
     let form_reader = unsafe { &mut (*entry).post_reader };
     let original: PostReader = super::host::host().sapi_read_standard_form_data;
