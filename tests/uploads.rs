@@ -143,7 +143,8 @@ fn what_scripts_see_through_nginx() -> Outcome {
     let big = bytes(12 << 20);
     for ((name, seen), case) in answers(&target)?.into_iter().zip(cases()) {
         let size = case.body.len();
-        ensure!(seen["named"] == (size > 0), "{name}: {seen}");
+        // With `Content-Length: 0` nginx names an empty file.
+        ensure!(seen["named"] == (name != "get"), "{name}: {seen}");
         ensure!(name == "get" || seen["length"] == json!(size.to_string()), "{name}: {seen}");
         let parsed = match name {
             "multipart" => json!([{"text": 5}, {"file": ["f.bin", big.len(), true, true, crc32(&big)]}]),
@@ -297,6 +298,7 @@ fn files_that_cannot_be_a_body() -> Outcome {
     symlink("/etc/hostname", path("elsewhere"))?;
     symlink(path("body"), path("link"))?;
     nix::unistd::mkfifo(Path::new(&path("fifo")), nix::sys::stat::Mode::S_IRWXU)?;
+    fs::set_permissions(path("fifo"), fs::Permissions::from_mode(0o666))?;
     let ask = |request: &Request| Client::connect(&server.address, ms(5000))?.ask(request);
     let pid = ask(&with_file(&server, &path("body"), "10"))?.body().replace("0123456789", "");
     let bad = [

@@ -87,11 +87,13 @@ fn fits() -> bool {
     globals.post_max_size <= 0 || globals.request_info.content_length <= globals.post_max_size
 }
 
-/// Makes the body file PHP's stream of the body; false where there is none, or PHP has to read it by itself.
+/// Makes the body file PHP's stream of the body; false where there is none, or nothing in it, or PHP has to read it by itself.
 fn put_in_place() -> bool {
     let descriptor = with(|context| match &context.body {
-        Body::File(file) => file.descriptor().ok().map(|descriptor| (descriptor.into_raw_fd(), file.size())),
-        Body::Stream | Body::Refused(_) => None,
+        Body::File(file) if file.size() > 0 => {
+            file.descriptor().ok().map(|descriptor| (descriptor.into_raw_fd(), file.size()))
+        }
+        _ => None,
     });
     let Some((descriptor, size)) = descriptor.flatten() else { return false };
     let descriptor: c_int = descriptor;
