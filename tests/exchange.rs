@@ -571,6 +571,29 @@ fn the_body_can_be_read_after_the_answer_on_a_kept_connection() {
     assert!(exchange.detach().is_some());
 }
 
+#[test]
+fn whether_a_body_is_empty_takes_none_of_it() {
+    for (body, empty) in [(&b""[..], true), (b"some", false)] {
+        let (mut exchange, mut client) = connected();
+        let request = Request::post(body, false);
+        client.write_all(&request.head()).unwrap();
+        assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+        let rest = request.encode()[request.head().len()..].to_vec();
+        let sender = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            client.write_all(&rest).unwrap();
+            client
+        });
+        assert_eq!((exchange.body_is_empty(), exchange.body_is_empty()), (empty, empty));
+        assert_eq!(all_body(&mut exchange), body);
+        sender.join().unwrap();
+    }
+    let (mut exchange, mut client) = connected_with(short());
+    client.write_all(&Request::post(b"late", false).head()).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    assert!(!exchange.body_is_empty() && exchange.aborted());
+}
+
 /// What a keeper was given.
 type Kept = Rc<RefCell<Vec<OwnedFd>>>;
 

@@ -213,6 +213,37 @@ fn head_and_chunked_bodies() -> Outcome {
     server.stop()
 }
 
+/// Where nginx isn't told to write every body to a file, small ones would be lost without a word.
+#[test]
+fn a_body_that_is_nowhere() -> Outcome {
+    let Some(target) = Target::find_ours("uploads::a_body_that_is_nowhere") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    let Address::Unix(socket) = &server.address else { return Err("not on a path".into()) };
+    let nginx = Nginx::start_with(|listen| {
+        format!(
+            "server {{ listen {listen}; root {}; location / {{
+                fastcgi_pass_request_body off; include /etc/nginx/fastcgi_params;
+                fastcgi_param REQUEST_BODY_FILE $request_body_file;
+                fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; fastcgi_pass unix:{};
+            }} }}",
+            server.sandbox.file("www").display(),
+            socket.display()
+        )
+    })?;
+    let mut web = nginx.client(ms(10_000));
+    web.send("POST", "/hello.php", FORM, b"a=1&b=two")?.expect(500)?;
+    let line = "REQUEST_BODY_FILE: '' names no file, and no body came where CONTENT_LENGTH says 9: nginx needs client_body_in_file_only";
+    ensure!(nginx.log().text().contains(line), "{}", nginx.log().text());
+    web.send("POST", "/hello.php", FORM, b"")?.expect(200)?;
+    web.get("/hello.php")?.expect(200)?;
+    // A body that came on the connection is one.
+    let sent = Request::post(&server.sandbox.page("form.php"), b"name=x").param("REQUEST_BODY_FILE", "");
+    let body = Client::connect(&server.address, ms(5000))?.ask(&sent)?.body();
+    ensure!(body == r#"{"name":"x"}"#, "{body}");
+    server.stop()
+}
+
 /// nginx names files from outside of the pool's root.
 #[test]
 fn a_chrooted_pool() -> Outcome {

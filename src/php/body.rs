@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::context::Context;
 use crate::script::body_file::{BodyFile, Unusable};
+use crate::worker::exchange::Exchange;
 
 /// Where the body is.
 #[derive(Debug, Default)]
@@ -20,11 +21,17 @@ pub(super) enum Body {
 impl Context {
     /// Opens the body file, if the request names one. An empty name is none: nginx sends it with requests without a body.
     pub(super) fn open_body(&mut self, root: Option<&Path>) {
-        let name = self.env.value(b"REQUEST_BODY_FILE").filter(|name| !name.is_empty());
-        self.body = match name.map(|name| BodyFile::open(name, self.announced(), root)) {
+        let announced = self.announced();
+        self.body = match self.env.value(b"REQUEST_BODY_FILE") {
             None => Body::Stream,
-            Some(Ok(file)) => Body::File(file),
-            Some(Err(unusable)) => Body::Refused(unusable),
+            Some(b"") => match announced {
+                // nginx keeps small bodies in memory, and sends them nowhere.
+                Some(length @ 1..) if self.exchange().is_some_and(Exchange::body_is_empty) => {
+                    Body::Refused(BodyFile::unnamed(length))
+                }
+                _ => Body::Stream,
+            },
+            Some(name) => BodyFile::open(name, announced, root).map_or_else(Body::Refused, Body::File),
         };
     }
 

@@ -29,6 +29,7 @@ enum Fault {
     Forbidden,
     Link,
     NotAFile,
+    Unnamed { announced: i64 },
     OtherSize { size: u64, announced: i64 },
     Other(io::Error),
 }
@@ -50,6 +51,12 @@ impl BodyFile {
             };
             Unusable { name: name.to_owned(), fault }
         })
+    }
+
+    /// What is wrong with a request that has a length, but neither a file nor a body.
+    #[must_use]
+    pub fn unnamed(announced: i64) -> Unusable {
+        Unusable { name: PathBuf::new(), fault: Fault::Unnamed { announced } }
     }
 
     /// Bytes.
@@ -127,6 +134,10 @@ impl fmt::Display for Unusable {
                 out,
                 "has {size} bytes where CONTENT_LENGTH says {announced}: send the length of this body, and let nobody change the file"
             ),
+            Fault::Unnamed { announced } => write!(
+                out,
+                "names no file, and no body came where CONTENT_LENGTH says {announced}: nginx needs client_body_in_file_only"
+            ),
             Fault::Other(error) => write!(out, "can't be read: {error}"),
         }
     }
@@ -192,6 +203,9 @@ mod tests {
             assert!(said.starts_with("REQUEST_BODY_FILE: '") && said.contains(reason), "{name}: {said}");
             assert!(!said.contains('\n'));
         }
+        assert!(
+            BodyFile::unnamed(9).to_string().ends_with("CONTENT_LENGTH says 9: nginx needs client_body_in_file_only")
+        );
         let forbidden = Unusable { name: "/x".into(), fault: fault(io::Error::from_raw_os_error(libc::EACCES)) };
         assert!(forbidden.to_string().contains("give the pool that user"));
     }
