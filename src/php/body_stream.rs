@@ -47,7 +47,12 @@ pub(super) fn take_over() {
 }
 
 unsafe extern "C" fn read_form() {
-    if !(fits() && put_in_place()) {
+    // A script's request_parse_body() may have limits of its own, which PHP's reader knows.
+    let by_script = asked_by_script();
+    if by_script {
+        start_over();
+    }
+    if by_script || !(fits() && put_in_place()) {
         // SAFETY: PHP asks for a form's body.
         unsafe { sapi_read_standard_form_data() };
     }
@@ -78,6 +83,16 @@ pub(super) fn activate() {
     if info.content_type_dup.is_null() && info.request_body.is_null() {
         put_in_place();
     }
+}
+
+/// Whether `request_parse_body()` reads the form.
+fn asked_by_script() -> bool {
+    #[cfg(php84)]
+    // SAFETY: PHP's globals live as long as the process.
+    let asked = unsafe { (*sapi_globals()).request_parse_body_context.throw_exceptions };
+    #[cfg(not(php84))]
+    let asked = false;
+    asked
 }
 
 /// Whether `post_max_size` allows the body. If not, PHP complains.
@@ -117,6 +132,7 @@ fn start_over() {
     if with(|context| matches!(context.body, Body::File(_))) == Some(true) {
         // SAFETY: PHP's globals live as long as the process.
         let globals = unsafe { &mut *sapi_globals() };
-        (globals.read_post_bytes, globals.post_read) = (0, 0);
+        // `post_read` stays: php://input has the file and must not ask for more.
+        globals.read_post_bytes = 0;
     }
 }
