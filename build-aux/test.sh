@@ -50,6 +50,18 @@ cargo_tests() {
 	add "$name" "$@"
 }
 
+# phpt NAME OPTIONS…: tests-phpt/run, its counts read from its last line.
+phpt() {
+	name=$1
+	shift
+	log=$results/$name.log
+	"$root/tests-phpt/run" --php "$php" "$@" 2>&1 </dev/null | tee "$log"
+	# shellcheck disable=SC2046
+	set -- $(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
+	[ $# = 3 ] || set -- 0 1 0
+	add "$name" "$@"
+}
+
 clippy() {
 	# With PHP's bindings and without, as both kinds of tests are built.
 	CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" \
@@ -75,7 +87,7 @@ stage() {
 			return 0
 		fi
 		stock=
-		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm"
+		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm php8.2-soap"
 		# shellcheck disable=SC2086
 		need_packages nginx apache2 lighttpd caddy adminer $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
@@ -102,12 +114,9 @@ stage() {
 		fi
 		;;
 	phpt)
-		log=$results/phpt.log
-		"$root/tests-phpt/run" --php "$php" 2>&1 </dev/null | tee "$log"
-		# shellcheck disable=SC2046
-		set -- $(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
-		[ $# = 3 ] || set -- 0 1 0
-		add phpt "$@"
+		phpt phpt
+		# What is ours also through the other door.
+		phpt phpt-stock --door stock --own
 		;;
 	install) checked install build-aux/test-install.sh "$php" ;;
 	*) die "unknown stage $1" ;;

@@ -6,7 +6,7 @@ mod wire;
 use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::thread;
@@ -569,6 +569,102 @@ fn the_body_can_be_read_after_the_answer_on_a_kept_connection() {
     client.write_all(&request.encode()[request.head().len()..]).unwrap();
     assert_eq!(all_body(&mut exchange), b"late");
     assert!(exchange.detach().is_some());
+}
+
+#[test]
+fn whether_a_body_is_empty_takes_none_of_it() {
+    for (body, empty) in [(&b""[..], true), (b"some", false)] {
+        let (mut exchange, mut client) = connected();
+        let request = Request::post(body, false);
+        client.write_all(&request.head()).unwrap();
+        assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+        let rest = request.encode()[request.head().len()..].to_vec();
+        let sender = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            client.write_all(&rest).unwrap();
+            client
+        });
+        assert_eq!((exchange.body_is_empty(), exchange.body_is_empty()), (empty, empty));
+        assert_eq!(all_body(&mut exchange), body);
+        sender.join().unwrap();
+    }
+    let (mut exchange, mut client) = connected_with(short());
+    client.write_all(&Request::post(b"late", false).head()).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    assert!(!exchange.body_is_empty() && exchange.aborted());
+}
+
+/// What a keeper was given.
+type Kept = Rc<RefCell<Vec<OwnedFd>>>;
+
+fn connected_with_keeper() -> (Exchange, UnixStream, Kept) {
+    let kept = Kept::default();
+    let (exchange, client) = connected();
+    let mine = Rc::clone(&kept);
+    let exchange = exchange.with_keeper(Box::new(move |connection| {
+        mine.borrow_mut().push(connection);
+        Ok(())
+    }));
+    (exchange, client, kept)
+}
+
+#[test]
+fn a_released_connection_goes_to_the_keeper_once_its_request_was_read() {
+    let (mut exchange, mut client, kept) = connected_with_keeper();
+    // The record that ends the body is late: it is in the socket when the answer ends.
+    let request = Request::post(b"body", true);
+    let (most, end) =
+        request.encode().split_at_checked(request.encode().len() - 8).map(|(a, b)| (a.to_vec(), b.to_vec())).unwrap();
+    client.write_all(&most).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    client.write_all(&end).unwrap();
+    exchange.write(b"x").unwrap();
+    assert!(exchange.release());
+    assert!(!exchange.release());
+    assert_eq!(kept.borrow().len(), 1);
+    assert!(exchange.gave_away() && exchange.connection().is_none() && !exchange.keeps() && !exchange.aborted());
+    assert!(exchange.param_c(b"SCRIPT_FILENAME").is_some());
+    assert_eq!(exchange.write(b"dropped").and(exchange.flush()), Ok(()));
+    assert_eq!(ends(&records(&in_socket(&mut client))), 1);
+    // It serves on, here as anywhere.
+    let connection = kept.borrow_mut().pop().unwrap();
+    exchange.attach(connection);
+    assert!(!exchange.gave_away());
+    client.write_all(&Request::get("/next.php", false).encode()).unwrap();
+    assert_eq!(serve_all(&mut exchange), (1, Arrival::Closed));
+}
+
+#[test]
+fn a_released_connection_with_more_to_read_stays() {
+    let request = Request::post(b"late", true);
+    let behind = [request.encode(), Request::get("/pipelined.php", true).encode()].concat();
+    for (sent, left) in [(request.head(), Some(request.encode()[request.head().len()..].to_vec())), (behind, None)] {
+        let (mut exchange, mut client, kept) = connected_with_keeper();
+        client.write_all(&sent).unwrap();
+        assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+        assert!(exchange.release());
+        assert!(kept.borrow().is_empty() && exchange.keeps());
+        if let Some(left) = left {
+            client.write_all(&left).unwrap();
+            assert_eq!(all_body(&mut exchange), b"late");
+        } else {
+            assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+        }
+    }
+}
+
+#[test]
+fn a_released_connection_that_ends_or_that_nobody_takes() {
+    let (mut exchange, mut client, kept) = connected_with_keeper();
+    client.write_all(&Request::get("/x.php", false).encode()).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    assert!(exchange.release() && kept.borrow().is_empty() && exchange.connection().is_none());
+    to_end(&mut client);
+    let (exchange, mut client) = connected();
+    let mut exchange = exchange.with_keeper(Box::new(Err));
+    client.write_all(&Request::get("/x.php", true).encode()).unwrap();
+    assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
+    assert!(exchange.release() && !exchange.gave_away() && exchange.keeps());
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The request in hand: what `SG(server_context)` points to while PHP works on it.
 
 use std::ffi::{c_char, c_void};
-use std::fs::File;
 use std::ptr::NonNull;
 
+use super::body::Body;
 use super::ffi::sapi_globals;
 use super::headers::Headers;
 use super::status;
@@ -18,8 +18,8 @@ pub(super) struct Context {
     pub(super) env: Env,
     /// A message has gone to FCGI_STDERR; the next one is set off by `; `.
     pub(super) logged: bool,
-    /// The file that is the body, and its size.
-    pub(super) body: Option<(File, i64)>,
+    /// Where the body is.
+    pub(super) body: Body,
     /// The script's path.
     pub(super) script: Option<Text>,
     /// The pool's state on its way to a script.
@@ -40,7 +40,7 @@ impl Context {
     /// The request is over.
     pub(super) fn leave(&mut self) {
         self.exchange = None;
-        self.body = None;
+        self.body = Body::Stream;
         self.script = None;
         // SAFETY: PHP's globals live as long as the process.
         unsafe { (*sapi_globals()).server_context = std::ptr::null_mut() };

@@ -19,7 +19,8 @@ const FATAL: c_int = 1 | 4 | 16 | 64 | 256 | 4096;
 
 static PHP_CALLBACK: OnceLock<ErrorCallback> = OnceLock::new();
 
-/// Makes PHP tell us of errors first: display_errors would send the headers before the script is over.
+/// Makes PHP tell us of errors first: display_errors would send the headers before the script is over. While PHP starts, before
+/// its extensions do: what an extension makes an exception of isn't told.
 pub(super) fn take_over() {
     // SAFETY: a function pointer of PHP's.
     let original = unsafe { *zend_error_cb() };

@@ -3,10 +3,11 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 pub(super) use ext_php_rs::ffi::{
-    HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct, sapi_header_line,
-    sapi_header_struct, sapi_headers_struct, sapi_module_struct, zend_compiler_globals, zend_execute_data,
-    zend_executor_globals, zend_file_handle, zend_function_entry, zend_ini_entry, zend_ini_entry_def,
-    zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_refcounted_h, zend_string, zval,
+    _php_stream, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct, sapi_header_line,
+    sapi_header_struct, sapi_headers_struct, sapi_module_struct, sapi_post_entry, zend_compiler_globals,
+    zend_execute_data, zend_executor_globals, zend_file_handle, zend_function_entry, zend_ini_entry,
+    zend_ini_entry_def, zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_refcounted_h,
+    zend_string, zval,
 };
 
 use super::symbols::host;
@@ -23,6 +24,9 @@ pub(super) type EnvironmentImport = unsafe extern "C" fn(array: *mut zval);
 /// `zend_error_cb`
 pub(super) type ErrorCallback =
     unsafe extern "C" fn(kind: c_int, file: *mut zend_string, line: u32, message: *mut zend_string);
+
+/// What reads a body before it is parsed
+pub(super) type PostReader = unsafe extern "C" fn();
 
 /// The beginning of `zend_signal_globals_t`, as far as it is used.
 #[repr(C)]
@@ -57,6 +61,10 @@ host! {
         fn php_output_deactivate();
         fn php_output_end_all();
         fn php_header();
+        fn sapi_read_standard_form_data();
+        fn _php_stream_fopen_from_fd(
+            descriptor: c_int, mode: *const c_char, persistent_id: *const c_char, zero_position: bool,
+        ) -> *mut _php_stream;
         fn sapi_header_op(operation: c_uint, header: *mut c_void) -> c_int;
 
         fn _emalloc(size: usize) -> *mut c_void;

@@ -71,9 +71,12 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
         unsafe { php_output_end_all() };
         // SAFETY: as above.
         unsafe { php_header() };
+        // The stage first: whoever has the answer may look at the status page.
         with(|context| {
-            context.finish();
-            context.exchange().map(|exchange| exchange.stage(Stage::Finishing))
+            context.exchange().map(|exchange| {
+                exchange.stage(Stage::Finishing);
+                exchange.release()
+            })
         });
     }
     // SAFETY: Zend passes a place for the result.

@@ -1,6 +1,7 @@
 //! PHP behind the [`Engine`] trait. Every name of Zend's in the crate is spelled in this folder.
 
 mod body;
+mod body_stream;
 mod context;
 mod error_header;
 mod ffi;
@@ -53,10 +54,11 @@ impl Engine for Php {
         self.around.extensions = pool.security_limit_extensions.iter().map(|text| text.clone().into_bytes()).collect();
         let directory = std::env::current_dir().ok();
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
+        self.around.root.clone_from(&pool.chroot);
         pool::apply(&pool.php_settings);
         lifecycle::enter_worker(self.around.directory.is_some());
         variables::take_over();
-        error_header::take_over();
+        body_stream::take_over();
         Ok(())
     }
 

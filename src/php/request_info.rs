@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
 
+use super::body::Body;
 use super::context::{Context, with};
 use super::ffi::{_estrndup, core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
 use super::module::settings;
@@ -59,7 +60,12 @@ fn fill(context: &Context, script: Option<Script>) {
         let kind = context.variable(b"CONTENT_TYPE");
         info.request_uri = context.c_string(script.uri);
         info.query_string = context.variable(b"QUERY_STRING");
-        info.content_type = if kind.is_null() { c"".as_ptr() } else { kind };
+        // Of a body that isn't there nothing is parsed.
+        info.content_type = match context.body {
+            Body::Refused(_) => null(),
+            _ if kind.is_null() => c"".as_ptr(),
+            _ => kind,
+        };
         info.content_length = context.body_length();
     }
 }

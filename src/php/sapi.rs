@@ -5,12 +5,12 @@ use std::io::Write;
 
 use super::context::{Context, with};
 use super::ffi::{
-    FAILURE, SUCCESS, php_handle_aborted_connection, sapi_globals, sapi_headers_struct, sapi_module_struct,
+    FAILURE, HashTable, SUCCESS, php_handle_aborted_connection, sapi_globals, sapi_headers_struct, sapi_module_struct,
 };
 use super::headers::{Headers, Status, write_head};
 use super::module::{settings, start_module};
 use super::text::{bytes_at, c_bytes};
-use super::{guard, log, user_ini, variables};
+use super::{body_stream, error_header, guard, log, user_ini, variables};
 use crate::config::LogLevel;
 use crate::worker::exchange::ClientGone;
 
@@ -38,9 +38,15 @@ pub(super) fn description() -> sapi_module_struct {
         read_cookies: Some(read_cookies),
         register_server_variables: Some(variables::register),
         log_message: Some(log_message),
+        // Called between PHP's start and that of its extensions: under theirs, which turn some errors into exceptions (soap).
+        ini_defaults: Some(before_extensions),
         php_ini_ignore_cwd: 1,
         ..empty
     }
+}
+
+unsafe extern "C" fn before_extensions(_configuration: *mut HashTable) {
+    error_header::take_over();
 }
 
 /// The client has gone: ends the script unless it ignores that. May not return.
@@ -127,7 +133,8 @@ unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     let left = usize::try_from(length.saturating_sub(read)).unwrap_or(0);
     // SAFETY: PHP passes a buffer of `wanted` bytes, which nothing else uses meanwhile.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };
-    with(|context| context.read_body(buffer)).unwrap_or(0)
+    let before = u64::try_from(read).unwrap_or(0);
+    with(|context| context.read_body(buffer, before)).unwrap_or(0)
 }
 
 unsafe extern "C" fn read_cookies() -> *mut c_char {
@@ -147,6 +154,7 @@ unsafe extern "C" fn activate() -> c_int {
         return FAILURE;
     }
     user_ini::activate(path);
+    body_stream::activate();
     SUCCESS
 }
 

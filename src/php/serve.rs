@@ -4,6 +4,7 @@ use std::ptr::null_mut;
 
 use nix::errno::Errno;
 
+use super::body::Body;
 use super::context::with;
 use super::ffi::{
     _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_output_write,
@@ -24,6 +25,8 @@ use crate::worker::exchange::Stage;
 pub(super) struct Surroundings {
     /// `security.fastcgi_php_value`
     pub(super) trust: Trust,
+    /// `chroot`
+    pub(super) root: Option<std::path::PathBuf>,
     /// `security.limit_extensions`
     pub(super) extensions: Vec<Vec<u8>>,
     /// Where the worker is between scripts; `None` where that has no name.
@@ -35,14 +38,14 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     stage(Stage::Info);
     // PHP tells errno where it is about to open a script that isn't a file: not what an earlier request left there.
     Errno::clear();
-    let body = with(|context| context.open_body()).unwrap_or(Ok(()));
+    with(|context| context.open_body(around.root.as_deref()));
     attempt(request_info::describe);
     attempt(|| request_ini::apply(around.trust));
     with(|context| context.describe());
     // SAFETY: PHP is started and no request runs.
     let started = unsafe { php_request_startup() } == SUCCESS;
     if started {
-        attempt(|| answer(around, &body));
+        attempt(|| answer(around));
     }
     stage(Stage::Ending);
     attempt(error_header::after_script);
@@ -56,7 +59,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
 }
 
 /// Runs the script or says why not. May bail out.
-fn answer(around: &Surroundings, body: &Result<(), String>) {
+fn answer(around: &Surroundings) {
     // SAFETY: PHP's globals live as long as the process.
     let path = unsafe { (*sapi_globals()).request_info.path_translated };
     // SAFETY: as above.
@@ -64,8 +67,7 @@ fn answer(around: &Surroundings, body: &Result<(), String>) {
     if method.is_null() {
         return;
     }
-    if let Err(reason) = body {
-        log::report(LogLevel::Error, &[reason.as_bytes()]);
+    if body_refused() {
         return refuse(500, "The request's body can't be read.\n");
     }
     // SAFETY: null or a C string of PHP's, used before PHP can free it.
@@ -90,6 +92,17 @@ fn answer(around: &Surroundings, body: &Result<(), String>) {
         // SAFETY: opened or zeroed; opcache doesn't list a file that it had.
         unsafe { zend_destroy_file_handle(&raw mut file) };
     }
+}
+
+/// Whether the body is in a file that can't be used; says why.
+fn body_refused() -> bool {
+    let reason = with(|context| match &context.body {
+        Body::Refused(unusable) => Some(unusable.to_string()),
+        Body::Stream | Body::File(_) => None,
+    });
+    let Some(reason) = reason.flatten() else { return false };
+    log::report(LogLevel::Error, &[reason.as_bytes()]);
+    true
 }
 
 fn not_opened(error: i32) {

@@ -24,6 +24,9 @@ pub use progress::{Description, NoProgress, Outcome, Progress, Stage};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGone;
 
+/// Takes a connection between two requests, to be served by whoever is idle; gives it back where it can't.
+pub type Keeper = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
+
 /// How the client stands to the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Client {
@@ -43,6 +46,8 @@ pub struct Exchange {
     reply: Reply,
     limits: Limits,
     progress: Box<dyn Progress>,
+    keeper: Option<Keeper>,
+    gave_away: bool,
     client: Client,
     finished: bool,
 }
@@ -57,9 +62,17 @@ impl Exchange {
             reply: Reply::default(),
             limits,
             progress,
+            keeper: None,
+            gave_away: false,
             client: Client::default(),
             finished: true,
         }
+    }
+
+    /// With somebody who takes the connection where a script goes on after its answer.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Keeper) -> Self {
+        Self { keeper: Some(keeper), ..self }
     }
 
     /// Takes a connection, new or handed over, in place of one that may be held.
@@ -68,11 +81,41 @@ impl Exchange {
         self.reader.reset();
         self.progress.attached(connection.as_fd());
         self.connection = Some(connection);
+        self.gave_away = false;
     }
 
     /// Gives the connection away, if it is between two requests with no byte in hand. Otherwise `arrive` has more to do, or it is to be closed.
     pub fn detach(&mut self) -> Option<OwnedFd> {
         if self.keeps() && self.reader.at_rest() { self.connection.take() } else { None }
+    }
+
+    /// Ends the answer of a script that goes on. A connection that stays goes to the keeper, so that the next request on it
+    /// need not wait for the script; not where more of this request's body, or bytes of the next request, are in hand.
+    /// False if the answer was ended before.
+    pub fn release(&mut self) -> bool {
+        if !self.finish() {
+            return false;
+        }
+        // Most often the record that ends the body has come meanwhile.
+        if self.keeps() && !self.reader.ended() && self.receive_more() {
+            self.drop_body();
+        }
+        if self.reader.ended()
+            && let Some(keeper) = &self.keeper
+            && self.keeps()
+            && self.reader.at_rest()
+            && let Some(connection) = self.connection.take()
+        {
+            self.connection = keeper(connection).err();
+            self.gave_away = self.connection.is_none();
+        }
+        true
+    }
+
+    /// Whether the keeper has the connection that was attached last: it lives on elsewhere.
+    #[must_use]
+    pub fn gave_away(&self) -> bool {
+        self.gave_away
     }
 
     /// Closes the connection, if one is held. The parameters stay.

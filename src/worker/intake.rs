@@ -24,7 +24,7 @@ pub type Connection = (OwnedFd, Kind);
 pub struct Intake {
     listeners: Vec<OwnedFd>,
     allowed: Allowed,
-    links: Links,
+    links: Rc<Links>,
     slot: Rc<Slot>,
     turn: usize,
     eager: bool,
@@ -33,7 +33,7 @@ pub struct Intake {
 impl Intake {
     /// Over the pool's sockets and queues.
     #[must_use]
-    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Links, slot: Rc<Slot>) -> Self {
+    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Rc<Links>, slot: Rc<Slot>) -> Self {
         Self { listeners, allowed, links, slot, turn: 0, eager: false }
     }
 

@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::fastcgi::management::Capacity;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
-use crate::scoreboard::Slot;
+use crate::scoreboard::{Counter, Slot};
 use crate::sys::clock;
 use crate::sys::ids::Identity;
 
@@ -109,10 +109,12 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let queue = Rc::clone(&seed.links.queue);
     let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
-    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress));
+    let links = Rc::new(seed.links);
+    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
+        .with_keeper(keeper(Rc::clone(&links), Rc::clone(&slot)));
     let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
     wrong.into_iter().for_each(log::error);
-    let intake = intake::Intake::new(seed.listeners, allowed, seed.links, Rc::clone(&slot));
+    let intake = intake::Intake::new(seed.listeners, allowed, links, Rc::clone(&slot));
     let ways = (control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
@@ -124,4 +126,13 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
             EXIT_SOFTWARE
         }
     }
+}
+
+/// Parks connections that a script has done with, as those between two requests are.
+fn keeper(links: Rc<links::Links>, slot: Rc<Slot>) -> exchange::Keeper {
+    Box::new(move |connection| {
+        links.park(connection, links::Kind::Kept)?;
+        slot.count(Counter::Parked);
+        Ok(())
+    })
 }

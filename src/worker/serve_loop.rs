@@ -152,7 +152,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         Ok(next)
     }
 
-    /// A connection that was closed here lives on in a process that a script forked, and still wakes us.
+    /// A connection that isn't ours any more lives on elsewhere and would still wake us: with the zygote, where a script
+    /// has gone on after its answer, or in a process that a script forked.
     fn renew_sources(&mut self) -> io::Result<()> {
         let intake = &self.intake;
         self.sources = self
@@ -196,6 +197,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             (self.spent, self.leaving) = (true, true);
         }
         self.exchange.finish();
+        if self.exchange.gave_away() && self.sources.is_listed() && self.renew_sources().is_err() {
+            self.leaving = true;
+        }
         self.mark_output();
         self.slot.stage(Stage::Idle);
         self.leaving |= self.lifetime.is_over();

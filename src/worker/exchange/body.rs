@@ -20,6 +20,21 @@ impl Exchange {
         filled
     }
 
+    /// Whether the body has ended without a byte. Waits for the first.
+    pub fn body_is_empty(&mut self) -> bool {
+        while !self.client.cut {
+            match self.reader.advance() {
+                Ok(Step::Body) => return false,
+                Ok(Step::End) => return true,
+                Ok(Step::More | Step::Request) if self.receive_body(&mut []).is_some() => {}
+                Ok(Step::Answer { .. }) if self.send_answers().is_ok() => {}
+                // Whoever reads the body finds out the rest.
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// Takes one step; none: there is no more.
     fn read_some(&mut self, into: &mut [u8]) -> Option<usize> {
         if self.client.cut {

@@ -151,7 +151,7 @@ impl Exchange {
     }
 
     /// One receive without waiting; whether bytes came.
-    fn receive_more(&mut self) -> bool {
+    pub(super) fn receive_more(&mut self) -> bool {
         let Some(connection) = self.connection.as_ref().filter(|_| !self.client.cut) else { return false };
         match socket::receive(connection, self.reader.room()) {
             Ok(Received::Bytes(count)) => {

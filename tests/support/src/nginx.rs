@@ -38,6 +38,15 @@ impl Nginx {
         WebServer::start(PROGRAM, conf, arguments).map(Self)
     }
 
+    /// Starts one with servers of a test's own: what stands in `http`, given the address to listen at.
+    ///
+    /// # Errors
+    /// When it doesn't come up within 10 s, or isn't installed.
+    pub fn start_with(http: impl FnOnce(SocketAddr) -> String) -> Outcome<Self> {
+        let conf = |own: &Sandbox, address| format!("{}access_log off;\n{}\n}}\n", head(own), http(address));
+        WebServer::start(PROGRAM, conf, arguments).map(Self)
+    }
+
     /// A client of it; every read and write takes at most `limit`.
     #[must_use]
     pub fn client(&self, limit: Duration) -> Client {
@@ -63,8 +72,18 @@ pub(crate) fn arguments(command: &mut Command, own: &Sandbox) {
     command.args(["-g", "daemon off;"]);
 }
 
-fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, listen: SocketAddr) -> String {
+/// User, places and limits, up to and into `http`.
+fn head(own: &Sandbox) -> String {
     let dir = own.path().display();
+    let mut text = web_user().map(|user| format!("user {user};\n")).unwrap_or_default();
+    let _ = writeln!(text, "worker_processes 1;\npid {dir}/nginx.pid;\nevents {{ worker_connections 4096; }}\nhttp {{");
+    for name in ["fastcgi", "proxy", "uwsgi", "scgi"] {
+        let _ = writeln!(text, "{name}_temp_path {dir}/{name};");
+    }
+    text
+}
+
+fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, listen: SocketAddr) -> String {
     let server = match pool {
         Address::Unix(path) => format!("unix:{}", path.display()),
         Address::Tcp(addr) => addr.to_string(),
@@ -73,15 +92,11 @@ fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, list
         Upstream::PerRequest => (String::new(), "off"),
         Upstream::Kept(count) => (format!("keepalive {count};"), "on"),
     };
-    let mut text = web_user().map(|user| format!("user {user};\n")).unwrap_or_default();
-    let _ = writeln!(text, "worker_processes 1;\npid {dir}/nginx.pid;\nevents {{ worker_connections 4096; }}\nhttp {{");
-    for name in ["client_body", "fastcgi", "proxy", "uwsgi", "scgi"] {
-        let _ = writeln!(text, "{name}_temp_path {dir}/{name};");
-    }
+    let mut text = head(own);
     let www = pages.file("www");
     let _ = writeln!(
         text,
-        "access_log off; keepalive_requests 1000000; client_max_body_size 32m; fastcgi_read_timeout 30s;
+        "client_body_temp_path {}/client_body; access_log off; keepalive_requests 1000000; client_max_body_size 32m; fastcgi_read_timeout 30s;
         large_client_header_buffers 4 64k; fastcgi_buffer_size 64k; fastcgi_buffers 16 64k; fastcgi_next_upstream off;
         upstream pool {{ server {server}; {keepalive} }}
         server {{
@@ -89,6 +104,7 @@ fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, list
             location ^~ /adminer/ {{ root /usr/share; {PASS} fastcgi_keep_conn {keep_conn}; }}
             location / {{ {PASS} fastcgi_keep_conn {keep_conn}; }}
         }} }}",
+        own.path().display(),
         www.display()
     );
     text

@@ -1,0 +1,138 @@
+//! A body that is in a file, for PHP: `php://input` and forms read the file itself, without PHP's copy of the body.
+//!
+//! PHP keeps a stream of the body and fills it from the connection. Where there is a file, that file is the stream, and full.
+
+use std::ffi::c_int;
+use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::sync::OnceLock;
+
+use super::body::Body;
+use super::context::with;
+use super::ffi::{
+    _php_stream_fopen_from_fd, PostReader, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
+    zend_hash_str_find, zval,
+};
+use super::text::c_bytes;
+
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
+/// PHP's own reader of bodies that are no form.
+static PHP_READER: OnceLock<PostReader> = OnceLock::new();
+
+/// Makes PHP ask us to read a body. No request runs.
+pub(super) fn take_over() {
+    // SAFETY: PHP's variable; no request runs.
+    let reader = unsafe { &mut (*sapi_module()).default_post_reader };
+    if let Some(original) = reader.replace(read_other) {
+        let _ = PHP_READER.set(original);
+    }
+    // SAFETY: PHP's globals live as long as the process.
+    let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
+    // SAFETY: a table, and a key with its length.
+    let found: *mut zval = unsafe { zend_hash_str_find(kinds, FORM.as_ptr().cast(), FORM.len()) };
+    if found.is_null() {
+        return;
+    }
+    // SAFETY: found in the table, which nothing changes meanwhile.
+    let value = unsafe { (*found).value };
+    // SAFETY: the table's values are pointers to its own copies of entries.
+    let entry = unsafe { value.ptr }.cast::<sapi_post_entry>();
+    // SAFETY: as above.
+    let form_reader = unsafe { &mut (*entry).post_reader };
+    let original: PostReader = super::host::host().sapi_read_standard_form_data;
+    // Another's, mbstring's for one, isn't replaced: it reads the file by way of `read_post`.
+    if form_reader.is_some_and(|reader| std::ptr::fn_addr_eq(reader, original)) {
+        *form_reader = Some(read_form);
+    }
+}
+
+unsafe extern "C" fn read_form() {
+    // A script's request_parse_body() may have limits of its own, which PHP's reader knows.
+    let by_script = asked_by_script();
+    if by_script {
+        start_over();
+    }
+    if by_script || !(fits() && put_in_place()) {
+        // SAFETY: PHP asks for a form's body.
+        unsafe { sapi_read_standard_form_data() };
+    }
+}
+
+unsafe extern "C" fn read_other() {
+    // SAFETY: PHP's globals live as long as the process.
+    let info = unsafe { &(*sapi_globals()).request_info };
+    // SAFETY: null or a C string of the request.
+    let method = unsafe { c_bytes(info.request_method) };
+    // SAFETY: null or PHP's entry for the body's type.
+    let entry = unsafe { info.post_entry.as_ref() };
+    match entry {
+        Some(form) if form.post_reader.is_none() => start_over(),
+        None if method == Some(b"POST") && fits() && put_in_place() => return,
+        _ => {}
+    }
+    if let Some(original) = PHP_READER.get() {
+        // SAFETY: PHP's own reader, when PHP asks for a body.
+        unsafe { original() };
+    }
+}
+
+/// Bodies that PHP doesn't read before the script: those of PUT, for one.
+pub(super) fn activate() {
+    // SAFETY: PHP's globals live as long as the process.
+    let info = unsafe { &(*sapi_globals()).request_info };
+    if info.content_type_dup.is_null() && info.request_body.is_null() {
+        put_in_place();
+    }
+}
+
+/// Whether `request_parse_body()` reads the form.
+fn asked_by_script() -> bool {
+    #[cfg(php84)]
+    // SAFETY: PHP's globals live as long as the process.
+    let asked = unsafe { (*sapi_globals()).request_parse_body_context.throw_exceptions };
+    #[cfg(not(php84))]
+    let asked = false;
+    asked
+}
+
+/// Whether `post_max_size` allows the body. If not, PHP complains.
+fn fits() -> bool {
+    // SAFETY: PHP's globals live as long as the process.
+    let globals = unsafe { &*sapi_globals() };
+    globals.post_max_size <= 0 || globals.request_info.content_length <= globals.post_max_size
+}
+
+/// Makes the body file PHP's stream of the body; false where there is none, or nothing in it, or PHP has to read it by itself.
+fn put_in_place() -> bool {
+    let descriptor = with(|context| match &context.body {
+        Body::File(file) if file.size() > 0 => {
+            file.descriptor().ok().map(|descriptor| (descriptor.into_raw_fd(), file.size()))
+        }
+        _ => None,
+    });
+    let Some((descriptor, size)) = descriptor.flatten() else { return false };
+    let descriptor: c_int = descriptor;
+    // SAFETY: an open descriptor, which the stream then owns, and a C string. The stream ends with the request.
+    let stream = unsafe { _php_stream_fopen_from_fd(descriptor, c"rb".as_ptr(), std::ptr::null(), false) };
+    if stream.is_null() {
+        // SAFETY: ours still.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
+        return false;
+    }
+    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    let globals = unsafe { &mut *sapi_globals() };
+    globals.request_info.request_body = stream;
+    globals.read_post_bytes = i64::try_from(size).unwrap_or(i64::MAX);
+    globals.post_read = 1;
+    true
+}
+
+/// What parses the body reads all of it by `read_post`, also where php://input was read before: `request_parse_body()`.
+fn start_over() {
+    if with(|context| matches!(context.body, Body::File(_))) == Some(true) {
+        // SAFETY: PHP's globals live as long as the process.
+        let globals = unsafe { &mut *sapi_globals() };
+        // `post_read` stays: php://input has the file and must not ask for more.
+        globals.read_post_bytes = 0;
+    }
+}
