@@ -35,6 +35,7 @@ impl Supervisor {
             if let Some(goal) = self.fleet.take_leave(clock::now()) {
                 self.pursue(goal);
             }
+            self.attend_to_systemd();
             self.flush_channels();
             self.feed(Event::Tick);
             self.advance_reload();
@@ -59,6 +60,7 @@ impl Supervisor {
             .deadline(now)
             .into_iter()
             .chain(self.reload.deadline())
+            .chain(self.systemd.deadline(now))
             .chain(retry)
             .chain([self.next_second])
             .min();
@@ -110,7 +112,9 @@ impl Supervisor {
     fn pursue(&mut self, goal: Goal) {
         self.drain_outputs();
         if goal > self.fleet.goal {
-            log::notice(if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." });
+            let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
+            log::notice(line);
+            self.tell_stopping(line);
         }
         let (_, actions) = self.fleet.pursue(clock::now(), goal);
         self.carry_out_all(actions);
@@ -131,6 +135,7 @@ impl Supervisor {
             super::daemon::tell(starter, false);
         }
         self.sockets.unlink_all();
+        self.empty_store();
         if let Some(pid) = &self.config.global.pid {
             let _ = std::fs::remove_file(pid);
         }

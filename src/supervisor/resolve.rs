@@ -102,7 +102,6 @@ fn absent_in_pool(pool: &Pool) -> impl Iterator<Item = String> {
 
 fn absent_globals(global: &Global) -> Vec<String> {
     let absent = [
-        (global.systemd_watchdog, "systemd_interval"),
         (global.rlimit_files.is_some() || global.rlimit_core.is_some(), "rlimit_files, rlimit_core in [global]"),
         (global.process_priority.is_some(), "process.priority in [global]"),
     ];

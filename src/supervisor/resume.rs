@@ -15,6 +15,7 @@ use super::resolve;
 use super::runtime;
 use super::sockets::reason;
 use super::state::State;
+use super::systemd::Systemd;
 use crate::cli::{ExitCode, Options};
 use crate::config;
 use crate::host::Host;
@@ -59,6 +60,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         reopened: state.reopened,
         next_second: clock::now(),
         reload: Reload::default(),
+        systemd: Systemd::carried_on(&state.systemd, clock::now()),
         starter: None,
         nofile: state.nofile,
         pending: VecDeque::new(),
@@ -97,7 +99,7 @@ impl Supervisor {
         self.catch_up();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {
-            log::error(format!("reload failed: {line}; the present generation serves on"));
+            self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
         }
         log::notice(format!("fpm is running, pid {}", std::process::id()));
     }

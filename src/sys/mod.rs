@@ -10,6 +10,7 @@ pub mod fd;
 pub mod ids;
 pub mod listen;
 pub mod message;
+pub mod notify;
 pub mod own_memory;
 pub mod pressure;
 pub mod process;
