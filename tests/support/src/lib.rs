@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apache;
+pub mod around;
 pub mod broken;
 pub mod clock;
 pub mod fastcgi;
