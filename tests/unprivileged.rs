@@ -64,7 +64,7 @@ fn life_without_privileges() -> Outcome {
     let Some(around) = confined(name, &sandbox, &user)? else { return Ok(()) };
     fs::write(sandbox.page("writes.php"), WRITES)?;
     let address = Address::Unix(sandbox.file("fpm.sock"));
-    let setup = Setup::new(2).pool("catch_workers_output = yes");
+    let setup = Setup::new(2).pool("catch_workers_output = yes\nlisten.owner = nobody\nlisten.group = nogroup");
     let server = Server::start_amid(around, address, sandbox, &target, &setup)?;
     for process in [vec![server.supervisor], server.supervisor.descendants()].concat() {
         let caps = ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"].map(|set| process.status(set).concat());
