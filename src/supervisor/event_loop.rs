@@ -102,7 +102,9 @@ impl Supervisor {
     fn stop(&mut self, goal: Goal) {
         let delay = millis(self.config.global.shutdown_delay);
         if self.fleet.put_off(clock::now(), goal, delay) {
-            log::notice(format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000));
+            let line = format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000);
+            log::notice(&line);
+            self.tell_stopping(&line);
             self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
         } else {
             self.pursue(goal);

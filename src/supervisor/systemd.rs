@@ -12,7 +12,6 @@ use super::Supervisor;
 use super::boot::millis;
 use super::sockets::{Sockets, reason};
 use crate::log;
-use crate::plan::fleet::Goal;
 use crate::plan::systemd::{self, Change, Heartbeat, Load};
 use crate::scoreboard::Counter;
 use crate::sys::clock::{self, Millis};
@@ -35,6 +34,8 @@ pub struct Systemd {
     stored: BTreeMap<String, u64>,
     /// The last reload was refused; the status says so until one isn't.
     refused: bool,
+    /// The end has been told: no word of ours may take that back.
+    stopping: bool,
     /// That it can't be reached was logged.
     complained: bool,
 }
@@ -50,6 +51,8 @@ struct Message {
 pub struct SystemdState {
     stored: BTreeMap<String, u64>,
     unsent: Vec<String>,
+    #[serde(default)]
+    stopping: bool,
 }
 
 impl Systemd {
@@ -65,6 +68,7 @@ impl Systemd {
             queue: VecDeque::new(),
             stored: BTreeMap::new(),
             refused: false,
+            stopping: false,
             complained: false,
         }
     }
@@ -73,7 +77,12 @@ impl Systemd {
     #[must_use]
     pub fn carried_on(state: &SystemdState, now: Millis) -> Self {
         let queue = state.unsent.iter().map(|text| Message { text: text.clone(), fd: None });
-        Self { stored: state.stored.clone(), queue: queue.collect(), ..Self::of_environment(now) }
+        Self {
+            stored: state.stored.clone(),
+            queue: queue.collect(),
+            stopping: state.stopping,
+            ..Self::of_environment(now)
+        }
     }
 
     /// For the next image. A socket that could not be sent yet is sent anew by that one.
@@ -84,7 +93,7 @@ impl Systemd {
         for message in self.queue.iter().filter(|message| message.fd.is_some()) {
             stored.retain(|name, _| !message.text.ends_with(&format!("\nFDNAME={name}")));
         }
-        SystemdState { stored, unsent: unsent.map(|message| message.text.clone()).collect() }
+        SystemdState { stored, unsent: unsent.map(|message| message.text.clone()).collect(), stopping: self.stopping }
     }
 
     /// This process is the daemon that the one which systemd started has forked: the watchdog is now its.
@@ -178,14 +187,12 @@ impl Supervisor {
     /// A reload comes to nothing, and what there was serves on: to the log, and the reason, where it is another text, to systemd.
     pub(super) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
         log::error(line);
-        if self.fleet.goal == Goal::Serve {
-            self.systemd.refused = true;
-            self.tell_serving(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
-        }
+        self.systemd.refused = true;
+        self.tell_serving(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
     }
 
     fn tell_serving(&mut self, status: &str) {
-        if self.systemd.to.is_none() {
+        if self.systemd.to.is_none() || self.systemd.stopping {
             return;
         }
         let interval = millis(self.config.global.systemd_interval);
@@ -197,11 +204,16 @@ impl Supervisor {
 
     /// A reload begins. systemd takes the next READY for its end, if this is younger than its own wish for it.
     pub(super) fn tell_reloading(&mut self) {
+        if self.systemd.stopping {
+            return;
+        }
         let now = clock::micros();
         self.systemd.tell(format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=Reloading in progress ..."), None);
     }
 
+    /// No request is taken any more, or soon none.
     pub(super) fn tell_stopping(&mut self, line: &str) {
+        self.systemd.stopping = true;
         self.systemd.tell(format!("STOPPING=1\nSTATUS={line}"), None);
     }
 
@@ -213,7 +225,7 @@ impl Supervisor {
         if self.systemd.heartbeat.feed(now) {
             lines.push("WATCHDOG=1".to_owned());
         }
-        if self.systemd.heartbeat.is_status_due(now) && self.fleet.goal == Goal::Serve {
+        if self.systemd.heartbeat.is_status_due(now) && !self.systemd.stopping {
             let status = self.systemd.heartbeat.status(self.load(), now);
             let refused = if self.systemd.refused { " (the last reload was refused, see the log)" } else { "" };
             lines.push(format!("STATUS={status}{refused}"));
