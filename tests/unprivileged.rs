@@ -65,6 +65,8 @@ fn life_without_privileges() -> Outcome {
     fs::write(sandbox.page("writes.php"), WRITES)?;
     let address = Address::Unix(sandbox.file("fpm.sock"));
     let setup = Setup::new(2).pool("catch_workers_output = yes\nlisten.owner = nobody\nlisten.group = nogroup");
+    // opcache makes its lock in /tmp otherwise.
+    let setup = setup.ini(&format!("opcache.lockfile_path = {}", sandbox.file("out").display()));
     let server = Server::start_amid(around, address, sandbox, &target, &setup)?;
     for process in [vec![server.supervisor], server.supervisor.descendants()].concat() {
         let caps = ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"].map(|set| process.status(set).concat());
