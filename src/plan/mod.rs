@@ -5,4 +5,5 @@ pub mod crashes;
 pub mod fleet;
 pub mod scaling;
 pub mod surge;
+pub mod systemd;
 pub mod watch;

@@ -37,7 +37,7 @@ pub struct Adopted {
 /// # Errors
 /// A descriptor that isn't there or isn't what it should be.
 pub fn adopt(state: &State) -> io::Result<Adopted> {
-    let sockets = adopt_sockets(&state.sockets)?;
+    let sockets = adopt_sockets(&state.sockets, &state.passed)?;
     let totals = Book::adopt(&state.totals)?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
@@ -46,12 +46,12 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     Ok(Adopted { sockets, totals, runtimes, outputs, tracers: tracers.collect::<io::Result<_>>()? })
 }
 
-fn adopt_sockets(list: &[(String, RawFd)]) -> io::Result<Sockets> {
+fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {
     let mut sockets = Sockets::default();
     for (name, raw) in list {
         let fd = fd::adopt(*raw)?;
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
-        sockets.all.push(Listener::inherited(name.clone(), fd));
+        sockets.all.push(Listener::inherited(name.clone(), fd).passed_if(passed.contains(raw)));
     }
     Ok(sockets)
 }

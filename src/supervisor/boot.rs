@@ -6,11 +6,13 @@ use std::io::IsTerminal;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::access_logs::Opened;
+use super::activation::{self, Passed};
 use super::daemon::{self, Side};
 use super::poller::Poller;
 use super::reload::Reload;
 use super::runtime::{Runtime, Runtimes};
 use super::sockets::Sockets;
+use super::systemd::Systemd;
 use super::totals::Book;
 use super::{Supervisor, own_limits, resolve};
 use crate::cli::{ExitCode, Options};
@@ -83,15 +85,17 @@ pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log:
 pub fn start(host: Host, options: Options) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
+    // They are for the process that systemd has started: before the daemon is forked.
+    let systemd = (Systemd::of_environment(clock::now()), activation::take());
     // Whoever started us may have left signals ignored; SIGCHLD above all must come.
     signal::reset_actions();
-    match try_start(host, options) {
+    match try_start(host, options, systemd) {
         Ok(status) => status,
         Err(code) => code as i32,
     }
 }
 
-fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
+fn try_start(host: Host, options: Options, systemd: (Systemd, Vec<Passed>)) -> Result<i32, ExitCode> {
     let load = load_options(&host, &options);
     let config = match config::load(&options.config_path(&host.config_file()), &load) {
         Ok(Loaded { config, messages, .. }) => {
@@ -107,20 +111,22 @@ fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
     let starter = if config.global.daemonize {
         match daemon::daemonize().map_err(|e| fatal(format!("unable to go into the background: {e}")))? {
             Side::Starter(status) => return Ok(status),
-            Side::Supervisor(tell) => Some(tell),
+            Side::Supervisor(tell) => {
+                systemd.0.follow_fork();
+                Some(tell)
+            }
         }
     } else {
         None
     };
     let _ = signal::block_all();
-    let result = first_generation(host, options, config, &load);
+    let result = first_generation(host, options, config, &load, systemd);
     match result {
         Ok(mut supervisor) => {
             if starter.is_some() {
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
             log::echo_faults_only();
-            resolve::not_in_effect_yet(&supervisor.config).into_iter().for_each(log::notice);
             supervisor.starter = starter;
             log::notice(format!("fpm is running, pid {}", std::process::id()));
             Ok(supervisor.run())
@@ -141,7 +147,13 @@ fn fatal(line: String) -> ExitCode {
     ExitCode::Config
 }
 
-fn first_generation(host: Host, options: Options, config: Config, load: &LoadOptions) -> Result<Supervisor, String> {
+fn first_generation(
+    host: Host,
+    options: Options,
+    config: Config,
+    load: &LoadOptions,
+    (systemd, passed): (Systemd, Vec<Passed>),
+) -> Result<Supervisor, String> {
     process::become_subreaper().map_err(|e| e.to_string())?;
     let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
     // Pipes of all workers and sockets of all pools are open here.
@@ -163,12 +175,15 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         reopened: 0,
         next_second: clock::now(),
         reload: Reload::default(),
+        systemd,
         starter: None,
         nofile,
         pending: VecDeque::new(),
         exit: None,
         config,
     };
+    let stored = supervisor.sockets.take_over(passed, &supervisor.config.pools);
+    supervisor.systemd.has_stored(stored);
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
         daemon::write_pid_file(path)

@@ -42,7 +42,8 @@ impl Supervisor {
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready(id) => self.announce_ready(id),
             Action::Abandoned(id) => {
-                log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
+                let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
+                self.refuse_reload(&line, None);
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
                 self.sockets.give_up();
             }
@@ -236,6 +237,7 @@ impl Supervisor {
     fn announce_ready(&mut self, _id: GenerationId) {
         self.sockets.settle();
         log::notice("ready to handle connections");
+        self.tell_ready();
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
         log::stop_echo();
         if let Some(starter) = self.starter.take() {

@@ -36,6 +36,7 @@ impl Supervisor {
             if let Some(goal) = self.fleet.take_leave(clock::now()) {
                 self.pursue(goal);
             }
+            self.attend_to_systemd();
             self.flush_channels();
             self.feed(Event::Tick);
             self.advance_reload();
@@ -60,6 +61,7 @@ impl Supervisor {
             .deadline(now)
             .into_iter()
             .chain(self.reload.deadline())
+            .chain(self.systemd.deadline(now))
             .chain(retry)
             .chain([self.next_second])
             .min();
@@ -101,7 +103,9 @@ impl Supervisor {
     fn stop(&mut self, goal: Goal) {
         let delay = millis(self.config.global.shutdown_delay);
         if self.fleet.put_off(clock::now(), goal, delay) {
-            log::notice(format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000));
+            let line = format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000);
+            log::notice(&line);
+            self.tell_stopping(&line);
             self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
         } else {
             self.pursue(goal);
@@ -111,7 +115,9 @@ impl Supervisor {
     fn pursue(&mut self, goal: Goal) {
         self.drain_outputs();
         if goal > self.fleet.goal {
-            log::notice(if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." });
+            let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
+            log::notice(line);
+            self.tell_stopping(line);
         }
         let (_, actions) = self.fleet.pursue(clock::now(), goal);
         self.carry_out_all(actions);
@@ -133,6 +139,7 @@ impl Supervisor {
             super::daemon::tell(starter, false);
         }
         self.sockets.unlink_all();
+        self.empty_store();
         if let Some(pid) = &self.config.global.pid {
             let _ = std::fs::remove_file(pid);
         }

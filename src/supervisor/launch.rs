@@ -16,6 +16,9 @@ use crate::sys::{environment, fd, shared, signal};
 /// Room for the title of a process that has no arguments of its own to overwrite.
 const TITLE_ROOM: usize = 96;
 
+/// What systemd says to the supervisor alone. (The variables of passed sockets went at the start: `activation.rs`.)
+const SYSTEMD: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"];
+
 /// A child that was started.
 #[derive(Debug)]
 pub struct Launched {
@@ -84,10 +87,7 @@ impl Launch<'_> {
         if let Some(list) = self.host.preload() {
             environment::set("LD_PRELOAD", &list);
         }
-        for private in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"]
-        {
-            environment::remove(private);
-        }
+        SYSTEMD.into_iter().for_each(environment::remove);
         signal::reset_actions();
         signal::set_mask(&SigSet::empty())
     }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access_logs;
+mod activation;
 mod adopt;
 mod boot;
 mod carry_out;
@@ -24,6 +25,7 @@ mod scaling;
 mod slowlog;
 mod sockets;
 mod state;
+mod systemd;
 mod totals;
 mod tracers;
 
@@ -46,6 +48,7 @@ use poller::Poller;
 use reload::Reload;
 use runtime::Runtimes;
 use sockets::Sockets;
+use systemd::Systemd;
 use totals::Book;
 use tracers::Tracer;
 
@@ -74,6 +77,7 @@ struct Supervisor {
     /// When `every_second` is due.
     next_second: Millis,
     reload: Reload,
+    systemd: Systemd,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,
     /// RLIMIT_NOFILE as it was at the first start, for those who run PHP.

@@ -52,6 +52,10 @@ impl Supervisor {
     pub(super) fn reload_asked(&mut self) {
         if self.fleet.goal == Goal::Serve {
             self.reload.wished = true;
+            if self.reload.check.is_some() {
+                // The one under way does for this wish, too: it is begun for whoever has it.
+                self.tell_reloading();
+            }
         }
     }
 
@@ -76,8 +80,9 @@ impl Supervisor {
         self.reload.wished = false;
         self.reload.said_waiting = false;
         log::notice("Reloading in progress ...");
+        self.tell_reloading();
         if let Err(e) = self.start_check(now) {
-            log::error(format!("reload refused: the check could not be started: {e}"));
+            self.refuse_reload(&format!("reload refused: the check could not be started: {e}"), None);
         }
     }
 
@@ -121,17 +126,17 @@ impl Supervisor {
         if exit == Exit::Code(0) {
             return self.execute();
         }
-        for line in String::from_utf8_lossy(&said).lines().filter(|l| !l.trim().is_empty()) {
-            log::error(format!("reload check: {line}"));
-        }
+        let said = String::from_utf8_lossy(&said);
+        let mut said = said.lines().filter(|line| !line.trim().is_empty()).peekable();
+        let reason = said.peek().map(|line| (*line).to_owned());
+        said.for_each(|line| log::error(format!("reload check: {line}")));
         let how = match exit {
             Exit::Code(code) => format!("exited with code {code}"),
             Exit::Signal(number, _) => format!("died on signal {number}"),
             Exit::Unknown => "was lost".to_owned(),
         };
-        log::error(format!(
-            "reload refused: the check of the new configuration and program {how}; nothing has changed"
-        ));
+        let line = format!("reload refused: the check of the new configuration and program {how}; nothing has changed");
+        self.refuse_reload(&line, reason.as_deref());
     }
 
     /// Becomes the new program. Comes back only if that fails; then nothing has changed.
@@ -154,7 +159,7 @@ impl Supervisor {
         }
         self.write_slow_logs();
         let error = self.try_execute(&state, args);
-        log::error(format!("failed to reload: execvp() failed: {error}; nothing has changed"));
+        self.refuse_reload(&format!("failed to reload: execvp() failed: {error}; nothing has changed"), None);
     }
 
     fn try_execute(&self, state: &State, mut args: Vec<OsString>) -> std::io::Error {

@@ -5,7 +5,7 @@ use super::groups::{self, Grouping};
 use super::runtime::ResolvedPool;
 use super::sockets::Sockets;
 use super::totals::Book;
-use crate::config::{self, Config, Global, LoadOptions, Pool, ProcessManager};
+use crate::config::{self, Config, LoadOptions, Pool, ProcessManager};
 use crate::log;
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
@@ -89,17 +89,4 @@ pub fn limits(pool: &Pool) -> Limits {
         terminate: millis(pool.request_terminate_timeout),
         track_finished: pool.request_terminate_timeout_track_finished,
     }
-}
-
-/// Directives of php-fpm whose effect is still to be built say so, instead of doing nothing in silence.
-#[must_use]
-pub fn not_in_effect_yet(config: &Config) -> Vec<String> {
-    absent_globals(&config.global)
-}
-
-fn absent_globals(global: &Global) -> Vec<String> {
-    let absent = [
-        (global.systemd_watchdog, "systemd_interval"),
-    ];
-    absent.iter().filter(|(set, _)| *set).map(|(_, what)| format!("not in effect yet: {what}")).collect()
 }

@@ -11,9 +11,9 @@ use super::daemon;
 use super::output::Source;
 use super::poller::Poller;
 use super::reload::Reload;
-use super::resolve;
 use super::runtime;
 use super::state::State;
+use super::systemd::Systemd;
 use crate::cli::{ExitCode, Options};
 use crate::config;
 use crate::host::Host;
@@ -60,6 +60,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         reopened: state.reopened,
         next_second: clock::now(),
         reload: Reload::default(),
+        systemd: Systemd::carried_on(&state.systemd, clock::now()),
         starter: None,
         nofile: state.nofile,
         pending: VecDeque::new(),
@@ -98,7 +99,7 @@ impl Supervisor {
         self.catch_up();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {
-            log::error(format!("reload failed: {line}; the present generation serves on"));
+            self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
         }
         log::notice(format!("fpm is running, pid {}", std::process::id()));
     }
@@ -121,7 +122,6 @@ impl Supervisor {
             log::set_sink(sink, false);
         }
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
-        resolve::not_in_effect_yet(&self.config).into_iter().for_each(log::notice);
         let former_pid_file = before.global.pid.clone();
         self.begin_generation(&load).inspect_err(|_| {
             self.config = before;

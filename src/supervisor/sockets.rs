@@ -12,6 +12,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::Uid;
 
+use super::activation::say_no_longer_used;
 use crate::config::{self, ListenAddr, Pool, SocketAccess};
 use crate::log;
 use crate::sys::failure::reason;
@@ -25,6 +26,8 @@ pub struct Listener {
     pub name: String,
     /// The socket.
     pub fd: OwnedFd,
+    /// systemd has opened it: owner, mode, backlog and path are its.
+    pub passed: bool,
     /// Named by the present configuration.
     wanted: bool,
     /// Opened for the generation that starts now.
@@ -53,7 +56,13 @@ impl Listener {
     /// One that the former image of the supervisor has left.
     #[must_use]
     pub fn inherited(name: String, fd: OwnedFd) -> Self {
-        Self { name, fd, wanted: false, fresh: false, wish: None }
+        Self { name, fd, passed: false, wanted: false, fresh: false, wish: None }
+    }
+
+    /// The same, if so one that systemd has opened.
+    #[must_use]
+    pub fn passed_if(self, passed: bool) -> Self {
+        Self { passed, ..self }
     }
 }
 
@@ -110,13 +119,13 @@ impl Sockets {
                 return Err(format!("[pool {}] '{name}' is an address that is listened on already", wish.pool));
             }
             name.clone_into(&mut listener.name);
-            (listener.wanted, listener.wish) = (true, Some(wish.clone()));
+            (listener.wanted, listener.wish) = (true, Some(wish.clone()).filter(|_| !listener.passed));
             return Ok(listener.fd.as_raw_fd());
         }
         let fd = open()?;
         fd::set_nonblocking(&fd, true).map_err(|e| cannot_bind(name, &e))?;
         let raw = fd.as_raw_fd();
-        self.all.push(Listener { name: name.to_owned(), fd, wanted: true, fresh: true, wish: None });
+        self.all.push(Listener { wanted: true, fresh: true, ..Listener::inherited(name.to_owned(), fd) });
         Ok(raw)
     }
 
@@ -129,6 +138,10 @@ impl Sockets {
             }
         }
         for gone in self.all.extract_if(.., |l| !l.wanted) {
+            if gone.passed {
+                say_no_longer_used(&gone);
+                continue;
+            }
             unlink_socket(&gone.name);
             log::debug(format!("closed listening socket \"{}\"", gone.name));
         }
@@ -142,9 +155,9 @@ impl Sockets {
         self.forget_wishes();
     }
 
-    /// At the end: paths of unix sockets are removed.
+    /// At the end: paths of unix sockets are removed, but for those that systemd has made.
     pub fn unlink_all(&self) {
-        self.all.iter().for_each(|l| unlink_socket(&l.name));
+        self.all.iter().filter(|l| !l.passed).for_each(|l| unlink_socket(&l.name));
     }
 }
 

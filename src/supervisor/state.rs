@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Supervisor;
 use super::output::Source;
+use super::systemd::SystemdState;
 use crate::config::Config;
 use crate::ipc::ZygoteSpec;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
@@ -25,6 +26,12 @@ pub struct State {
     pub nofile: (u64, u64),
     /// Listening sockets.
     pub sockets: Vec<(String, RawFd)>,
+    /// Those of them that systemd has opened.
+    #[serde(default)]
+    pub passed: Vec<RawFd>,
+    /// What systemd keeps, and what it hasn't heard yet.
+    #[serde(default)]
+    pub systemd: SystemdState,
     /// The configuration in force.
     pub config: Config,
     /// The pools' counters.
@@ -131,6 +138,8 @@ impl Supervisor {
             program: self.host.program.clone(),
             nofile: self.nofile,
             sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
+            passed: self.sockets.all.iter().filter(|l| l.passed).map(|l| l.fd.as_raw_fd()).collect(),
+            systemd: self.systemd.state(),
             config: self.config.clone(),
             totals: self.totals.descriptors(),
             reopened: self.reopened,

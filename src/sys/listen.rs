@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::socket::{SockFlag, SockaddrStorage, accept4, getpeername, getsockname};
+use nix::sys::socket::{SockFlag, SockaddrStorage, UnixAddr, accept4, getpeername, getsockname};
+use nix::sys::stat::fstat;
 
 /// Accepts one connection, blocking and close-on-exec, from a socket that doesn't block. `None`: none waits.
 ///
@@ -49,6 +51,25 @@ pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
 #[must_use]
 pub fn local(socket: &OwnedFd) -> Option<SocketAddr> {
     inet(&getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?)
+}
+
+/// The path that a unix socket is bound to; none for others.
+#[must_use]
+pub fn local_path(socket: &OwnedFd) -> Option<PathBuf> {
+    getsockname::<UnixAddr>(socket.as_raw_fd()).ok()?.path().map(PathBuf::from)
+}
+
+/// The path or address that a socket is bound to, to be shown and compared.
+#[must_use]
+pub fn address(socket: &OwnedFd) -> Option<String> {
+    let path = || local_path(socket).map(|path| path.to_string_lossy().into_owned());
+    local(socket).map(|address| address.to_string()).or_else(path)
+}
+
+/// A number that no other socket has while this one is open.
+#[must_use]
+pub fn inode(socket: impl AsFd) -> Option<u64> {
+    fstat(socket).ok().map(|stat| stat.st_ino)
 }
 
 /// The address at the other end of a TCP connection; none for a unix socket.

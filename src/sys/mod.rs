@@ -13,6 +13,7 @@ pub mod ids;
 pub mod limits;
 pub mod listen;
 pub mod message;
+pub mod notify;
 pub mod own_memory;
 pub mod pressure;
 pub mod process;

@@ -22,7 +22,8 @@ fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
     let conf = setup.conf(sandbox.path(), &Address::Unix(sandbox.file("fpm.sock")));
     sandbox.put("fpm.conf", &conf)?;
     sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
-    let mut command = setup.command(&target.program())?;
+    let mut command = setup.command(&target.program());
+    setup.refuse(&mut command)?;
     command.args(["-F", "-O", "-y"]).arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
     command.args(&setup.options).envs(target.environment()).stdin(std::process::Stdio::null());
     end_within(&mut command)

@@ -1,6 +1,7 @@
 //! What the process tests and the bench share: private servers, clients, `/proc`. Knows PHP only from outside.
 
 pub mod apache;
+pub mod around;
 pub mod broken;
 pub mod clock;
 pub mod fastcgi;

@@ -1,13 +1,14 @@
 //! A private server in the foreground: started, signalled, looked at, and ended with all that it started.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use crate::around::Around;
 use crate::clock::{ms, wait_until};
 use crate::guard::Guard;
 use crate::log::Log;
@@ -66,11 +67,28 @@ impl Server {
     /// # Errors
     /// When it doesn't come up within 15 s.
     pub fn start_at(address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
+        Self::start_amid(Around::default(), address, sandbox, target, setup)
+    }
+
+    /// As `start_at`, with something around it.
+    ///
+    /// # Errors
+    /// When it doesn't come up within 15 s.
+    pub fn start_amid(
+        around: Around,
+        address: Address,
+        sandbox: Sandbox,
+        target: &Target,
+        setup: &Setup,
+    ) -> Outcome<Self> {
         let conf = setup.conf(sandbox.path(), &address);
         sandbox.put("fpm.conf", &conf)?;
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
         let prefix = if setup.own_prefix { copy_prefix(target, &sandbox)? } else { target.prefix.clone() };
-        let child = command(target, setup, &prefix, &sandbox)?.spawn()?;
+        let inner = command(target, setup, &prefix, &sandbox);
+        let mut command = around.apply(&inner, &sandbox)?;
+        setup.refuse(&mut command)?;
+        let child = command.process_group(0).spawn()?;
         let guard = Guard::over(child.id())?;
         let pid = i32::try_from(child.id())?;
         let supervisor = Process::find(pid).ok_or("the server ended at once")?;
@@ -180,13 +198,11 @@ pub fn is_worker(process: Process) -> bool {
     process.title().starts_with("php-fpm: pool ")
 }
 
-fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &Sandbox) -> Outcome<Command> {
-    let output = File::create(sandbox.file("stdio"))?;
-    let mut command = setup.command(&target.program_in(prefix))?;
+fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &Sandbox) -> Command {
+    let mut command = setup.command(&target.program_in(prefix));
     command.arg("-F").arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
-    command.args(&setup.options).envs(target.environment()).current_dir(sandbox.path()).process_group(0);
-    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    Ok(command)
+    command.args(&setup.options).envs(target.environment()).current_dir(sandbox.path());
+    command
 }
 
 /// What a server runs from, without PHP's sources, headers and libraries.

@@ -115,23 +115,25 @@ impl Setup {
         self
     }
 
-    /// The program, run as this wants it.
-    ///
-    /// # Errors
-    /// When its filter can't be made.
-    pub fn command(&self, program: &Path) -> Outcome<Command> {
-        let mut command = match self.under.split_first() {
+    /// The program, behind whatever it is to run under.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        match self.under.split_first() {
             Some((first, rest)) => {
                 let mut command = Command::new(first);
                 command.args(rest).arg(program);
                 command
             }
             None => Command::new(program),
-        };
-        if !self.refused.is_empty() {
-            seccomp::refuse(&mut command, &self.refused)?;
         }
-        Ok(command)
+    }
+
+    /// Has a command that is about to be started refused what is to be refused.
+    ///
+    /// # Errors
+    /// When the filter can't be made.
+    pub fn refuse(&self, command: &mut Command) -> Outcome {
+        if self.refused.is_empty() { Ok(()) } else { Ok(seccomp::refuse(command, &self.refused)?) }
     }
 
     /// The php-fpm.conf.

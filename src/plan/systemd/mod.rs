@@ -1,0 +1,29 @@
+//! What systemd says in the environment, and what it is told when: sd_notify(3), sd_listen_fds(3), without their library.
+
+mod heartbeat;
+mod invitation;
+mod store;
+
+pub use heartbeat::{Heartbeat, Load};
+pub use invitation::{passed_names, watchdog};
+pub use store::{Change, changes, socket_name};
+
+/// The longest status that is sent: `systemctl status` shows one line of it.
+const STATUS: usize = 300;
+
+/// A text as the one line that a STATUS= may be.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(STATUS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_can_not_begin_another_line() {
+        assert_eq!(one_line("no\nSTOPPING=1\r"), "no STOPPING=1 ");
+        assert_eq!(one_line(&"ä".repeat(500)).chars().count(), STATUS);
+    }
+}

@@ -1,0 +1,61 @@
+//! Listening sockets that systemd keeps for us (its descriptor store): after `kill -9` the next supervisor is given them,
+//! and whoever waits in their queues is served.
+
+use std::collections::BTreeMap;
+
+/// The most that systemd takes for a name.
+const NAME: usize = 255;
+
+/// The name under which a socket is stored: that of its address, by which it is taken out again. `:` and `%` would end or
+/// mean something else. `None`: systemd would refuse it.
+#[must_use]
+pub fn socket_name(address: &str) -> Option<String> {
+    let mut name = "listen=".to_owned();
+    for byte in address.bytes() {
+        match byte {
+            b' '..=b'~' if !matches!(byte, b':' | b'%') => name.push(char::from(byte)),
+            _ => name.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    (name.len() <= NAME).then_some(name)
+}
+
+/// What has to be done to the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Take what has that name out.
+    Remove(String),
+    /// Put the socket of that name in.
+    Add(String),
+}
+
+/// From what is in the store to what is to be in it; sockets by name, with a number that tells one from another of the same address.
+#[must_use]
+pub fn changes(stored: &BTreeMap<String, u64>, wanted: &BTreeMap<String, u64>) -> Vec<Change> {
+    let gone = stored.iter().filter(|(name, socket)| wanted.get(*name) != Some(socket));
+    let new = wanted.iter().filter(|(name, socket)| stored.get(*name) != Some(socket));
+    let gone = gone.map(|(name, _)| Change::Remove(name.clone()));
+    gone.chain(new.map(|(name, _)| Change::Add(name.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_such_as_systemd_takes() {
+        assert_eq!(socket_name("/run/www.sock").unwrap(), "listen=/run/www.sock");
+        assert_eq!(socket_name("[::1]:9000").unwrap(), "listen=[%3A%3A1]%3A9000");
+        assert_eq!(socket_name("/a%b\n").unwrap(), "listen=/a%25b%0A");
+        assert!(socket_name(&format!("/{}", "ä".repeat(53))).is_none());
+    }
+
+    #[test]
+    fn a_socket_made_anew_takes_the_place_of_the_former() {
+        let map = |list: &[(&str, u64)]| list.iter().map(|(name, socket)| ((*name).to_owned(), *socket)).collect();
+        let change = changes(&map(&[("a", 1), ("b", 2), ("c", 3)]), &map(&[("a", 1), ("b", 9), ("d", 4)]));
+        let [remove, add] = [Change::Remove, Change::Add];
+        assert_eq!(change, [remove("b".into()), remove("c".into()), add("b".into()), add("d".into())]);
+        assert!(changes(&map(&[("a", 1)]), &map(&[("a", 1)])).is_empty());
+    }
+}
