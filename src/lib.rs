@@ -7,6 +7,7 @@ pub mod engine;
 pub mod fastcgi;
 pub mod host;
 pub mod ipc;
+pub mod json;
 pub mod log;
 #[cfg(feature = "php")]
 pub mod php;

@@ -29,7 +29,7 @@ pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socke
 pub use listen::{resolve, unix_path};
 pub(crate) use message::errno_text;
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 pub use options::LoadOptions;
 
 use check::Check;

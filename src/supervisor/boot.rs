@@ -51,9 +51,14 @@ fn say_one(message: &Message) {
 /// The log can't be opened; a line for it.
 pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
     let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
-    before.iter().for_each(say_one);
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
+    let format = global.map(|global| global.log_format).unwrap_or_default();
+    if matches!(opened, Ok(None | Some(log::Sink::Stderr))) {
+        log::set_format(format);
+    }
+    before.iter().for_each(say_one);
     if let Ok(Some(sink)) = opened {
+        log::set_format(format);
         log::set_sink(sink, true);
         behind.iter().for_each(say_one);
         return Ok(());
@@ -117,6 +122,7 @@ fn try_start(host: Host, options: Options) -> Result<i32, ExitCode> {
     match result {
         Ok(mut supervisor) => {
             if starter.is_some() {
+                log::keep_stream();
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
             log::echo_faults_only();

@@ -5,7 +5,7 @@ use super::{Supervisor, runtime};
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
 use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, Zygote, ZygoteKey};
-use crate::sys::process;
+use crate::sys::{fd, process};
 
 impl Supervisor {
     pub(super) fn hear_zygote(&mut self, key: ZygoteKey) {
@@ -165,7 +165,9 @@ impl Supervisor {
     pub(super) fn reopen_logs(&mut self) {
         match super::boot::open_log(&self.config.global, &self.options) {
             Ok(sink) => {
-                if let Some(sink) = sink {
+                // An own stream has no name to be opened by.
+                let own = fd::standard_stream(&self.config.global.error_log).is_some();
+                if let Some(sink) = sink.filter(|_| !own) {
                     log::set_sink(sink, false);
                 }
                 log::notice("error log file re-opened");

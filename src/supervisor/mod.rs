@@ -33,6 +33,7 @@ use std::path::PathBuf;
 
 pub use boot::{announce, load_options, start};
 pub use check::run as check;
+pub use output::check as check_output;
 pub use resume::resume;
 
 use crate::cli::Options;
