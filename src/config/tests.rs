@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
-    Trust, load,
+    Trust, load, pid_file,
 };
 
 /// A configuration file in a directory of its own, which is also the prefix.
@@ -93,6 +93,20 @@ fn the_log_has_a_form_and_may_be_a_stream() {
             "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or json",
         ]
     );
+}
+
+#[test]
+fn the_pid_file_is_found_though_a_pool_is_broken() {
+    let pid_file = |conf: &str| {
+        let place = Place::new(conf);
+        let found = pid_file(&place.path().join("php-fpm.conf"), &place.options());
+        found
+            .map(|file| file.map(|file| file.strip_prefix(place.path()).unwrap().to_owned()))
+            .map_err(|m| m.lines.len())
+    };
+    assert_eq!(pid_file("[global]\npid = x.pid\n[www]\npm = nonsense\n"), Ok(Some("x.pid".into())));
+    assert_eq!(pid_file(POOL), Ok(None));
+    assert_eq!(pid_file("[global]\nnonsense = 1\npid = x.pid\n"), Err(2));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::{Supervisor, own_limits, resolve};
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
 use crate::host::Host;
+use crate::ipc::Board;
 use crate::log;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::Fleet;
@@ -169,6 +170,7 @@ fn first_generation(host: Host, options: Options, config: Config, load: &LoadOpt
         reopened: 0,
         next_second: clock::now(),
         reload: Reload::default(),
+        board: Board::new().map_err(|e| e.to_string())?,
         starter: None,
         nofile,
         pending: VecDeque::new(),

@@ -42,7 +42,9 @@ impl Supervisor {
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready(id) => self.announce_ready(id),
             Action::Abandoned(id) => {
-                log::error(format!("reload failed: generation {} could not start, the one before it serves on", id.0));
+                let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
+                log::error(&line);
+                self.board.reload_failed(&line);
                 std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
                 self.sockets.give_up();
             }
@@ -239,6 +241,7 @@ impl Supervisor {
         log::notice("ready to handle connections");
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
         log::stop_echo();
+        self.board.reload_done();
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, true);
         }

@@ -51,6 +51,7 @@ impl Reload {
 impl Supervisor {
     pub(super) fn reload_asked(&mut self) {
         if self.fleet.goal == Goal::Serve {
+            self.board.reload_asked();
             self.reload.wished = true;
         }
     }
@@ -59,7 +60,9 @@ impl Supervisor {
     pub(super) fn advance_reload(&mut self) {
         let now = clock::now();
         if let Some(check) = self.reload.check.as_ref().filter(|c| c.deadline <= now) {
-            log::error("reload refused: the check of the new program did not end in time");
+            let line = "reload refused: the check of the new program did not end in time";
+            log::error(line);
+            self.board.reason(line);
             process::signal(check.pid, nix::sys::signal::Signal::SIGKILL);
         }
         if !self.reload.wished || self.reload.check.is_some() {
@@ -76,8 +79,9 @@ impl Supervisor {
         self.reload.wished = false;
         self.reload.said_waiting = false;
         log::notice("Reloading in progress ...");
+        self.board.reload_begins();
         if let Err(e) = self.start_check(now) {
-            log::error(format!("reload refused: the check could not be started: {e}"));
+            self.refuse_reload(&format!("reload refused: the check could not be started: {e}"));
         }
     }
 
@@ -123,15 +127,21 @@ impl Supervisor {
         }
         for line in String::from_utf8_lossy(&said).lines().filter(|l| !l.trim().is_empty()) {
             log::error(format!("reload check: {line}"));
+            self.board.reason(line);
         }
         let how = match exit {
             Exit::Code(code) => format!("exited with code {code}"),
             Exit::Signal(number, _) => format!("died on signal {number}"),
             Exit::Unknown => "was lost".to_owned(),
         };
-        log::error(format!(
+        self.refuse_reload(&format!(
             "reload refused: the check of the new configuration and program {how}; nothing has changed"
         ));
+    }
+
+    fn refuse_reload(&mut self, line: &str) {
+        log::error(line);
+        self.board.reload_failed(line);
     }
 
     /// Becomes the new program. Comes back only if that fails; then nothing has changed.
@@ -142,6 +152,8 @@ impl Supervisor {
             self.reload.wished = self.fleet.goal == Goal::Serve;
             return;
         }
+        // The new image reads what there is then: that is for those, too, who have asked during the check.
+        self.board.reload_begins();
         let keep_log = log::descriptor();
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
@@ -154,7 +166,7 @@ impl Supervisor {
         }
         self.write_slow_logs();
         let error = self.try_execute(&state, args);
-        log::error(format!("failed to reload: execvp() failed: {error}; nothing has changed"));
+        self.refuse_reload(&format!("failed to reload: execvp() failed: {error}; nothing has changed"));
     }
 
     fn try_execute(&self, state: &State, mut args: Vec<OsString>) -> std::io::Error {

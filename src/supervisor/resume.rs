@@ -36,7 +36,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
-    let Adopted { sockets, totals, runtimes, outputs, tracers } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, board } = adopted;
     let poller = match Poller::new() {
         Ok(poller) => poller,
         Err(e) => {
@@ -61,6 +61,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         reopened: state.reopened,
         next_second: clock::now(),
         reload: Reload::default(),
+        board,
         starter: None,
         nofile: state.nofile,
         pending: VecDeque::new(),
@@ -100,7 +101,9 @@ impl Supervisor {
         self.catch_up();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {
-            log::error(format!("reload failed: {line}; the present generation serves on"));
+            let line = format!("reload failed: {line}; the present generation serves on");
+            log::error(&line);
+            self.board.reload_failed(&line);
         }
         log::notice(format!("fpm is running, pid {}", std::process::id()));
     }

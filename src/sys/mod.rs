@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listen;
 pub mod message;
 pub mod own_memory;
+pub mod pidfd;
 pub mod pressure;
 pub mod process;
 pub mod shared;
