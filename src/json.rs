@@ -49,6 +49,13 @@ pub fn bytes_of(text: &str, escaped: bool) -> Vec<u8> {
     bytes
 }
 
+/// Whether a line is an object, read as whoever reads the log would.
+#[must_use]
+pub fn is_object(line: &[u8]) -> bool {
+    let parsed = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
+    line.starts_with(b"{") && std::str::from_utf8(line).ok().and_then(parsed).is_some()
+}
+
 /// A moment as RFC 3339 has it, in UTC with microseconds: `2026-11-23T10:00:00.000001Z`. `micros` since 1970.
 #[must_use]
 pub fn utc(micros: u64) -> String {

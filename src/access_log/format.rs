@@ -124,6 +124,12 @@ impl Format {
         Ok(Self { parts, json: false })
     }
 
+    /// Whether lines are JSON objects.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Whether lines tell CPU times.
     #[must_use]
     pub fn wants_cpu(&self) -> bool {

@@ -40,15 +40,9 @@ fn way(source: &Source, line: &[u8], end: End) -> Way {
     match log::told_by_worker(line) {
         _ if end == End::Full => Way::Wrapped,
         Some(told) => Way::Told(told),
-        None if !decorate && is_object(line) => Way::AsItIs,
+        None if !decorate && json::is_object(line) => Way::AsItIs,
         None => Way::Wrapped,
     }
-}
-
-/// Read as whoever reads the log would.
-fn is_object(line: &[u8]) -> bool {
-    let parsed = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
-    line.starts_with(b"{") && std::str::from_utf8(line).ok().and_then(parsed).is_some()
 }
 
 fn about(source: &Source, end: End) -> About<'_> {
