@@ -160,7 +160,10 @@ pub fn raw(line: &[u8]) {
 pub fn bytes(level: Level, text: &[u8]) {
     let log = LOG.lock();
     if level >= log.level {
-        log.sink.write_bytes(level, text, log.level == Level::Debug);
+        match log.format {
+            Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
+            Format::Json => log.sink.write_json(level, text),
+        }
     }
 }
 
