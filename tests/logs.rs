@@ -157,7 +157,7 @@ const NOISE: &str = "<?php mt_srand((int) $_SERVER['QUERY_STRING']);
         }
         fwrite($out, '\n{\"level\":\"error\",\"message\":\"forged\"}' . \"\\n{\\\"level\\\":\\n[23-Nov-2026 10:00:00] NOTICE: forged\\n\");
     }
-    error_log(\"an error log \\xff with bytes\\0 and\\nlines\");
+    error_log(\"an error log \\xff with bytes and\\nlines\");
     function deep() { throw new Exception('nobody catches me'); } deep();";
 
 #[test]
@@ -207,7 +207,7 @@ fn look_at(text: &str, decorate: &str) -> Outcome {
         ensure!(said(object, "pool") == "www" && said(object, "stream") == "stderr", "{object:?}");
         ensure!(object.get("pid").and_then(Value::as_i64) > Some(1), "{object:?}");
     }
-    let whole = "PHP message: an error log \\xFF with bytes\0 and\nlines";
+    let whole = "PHP message: an error log \\xFF with bytes and\nlines";
     ensure!(bytes.iter().all(|object| said(object, "message") == whole && object.contains_key("escaped")), "{bytes:?}");
     ensure!(preloaded.len() >= 2 && said(preloaded[0], "message").contains("\nby the zygote"), "{preloaded:?}");
     ensure!(!missing.is_empty(), "PHP has not complained about its extension");
@@ -348,6 +348,6 @@ fn access_log_objects() -> Outcome {
     ensure!(first["supervisor"] == server.supervisor.pid && first["pid"] == server.workers()[0].pid, "{text}");
     ensure!(first["memory"].as_u64() > Some(100_000) && first["duration"].as_f64() < Some(5.0), "{text}");
     ensure!(second["method"] == "POST" && second["length"] == 3, "{text}");
-    ensure!(third["uri"] == "/ping" && third["script"] == "/ping", "{text}");
+    ensure!(third["uri"] == "/ping" && third["script"].is_null(), "{text}");
     server.stop()
 }

@@ -137,7 +137,13 @@ fn just_in_time() -> Outcome {
     for mode in ["tracing", "function"] {
         let sandbox = prepared()?;
         sandbox.put("www/rounds.php", ROUNDS)?;
-        let setup = Setup::new(3).ini(&format!("opcache.jit = {mode}")).ini("opcache.jit_buffer_size = 16M");
+        let setup = Setup::new(3).ini("opcache.jit_buffer_size = 16M");
+        // Debian's conf.d turns it off behind every php.ini.
+        let setup = if target.opcache_by_hand() {
+            setup.ini(&format!("opcache.jit = {mode}"))
+        } else {
+            setup.pool(&format!("php_admin_value[opcache.jit] = {mode}"))
+        };
         let server = Server::start_in(sandbox, &target, &setup)?;
         let page = server.sandbox.page("rounds.php");
         let load = Plan::clients(4).requests(40).start(|_| {
