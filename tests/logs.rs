@@ -168,9 +168,11 @@ fn every_line_is_an_object() -> Outcome {
         let sandbox = Sandbox::new()?;
         sandbox.put("www/noise.php", NOISE)?;
         sandbox.put("www/preload.php", "<?php error_log(\"preloaded\\nby the zygote\");")?;
-        sandbox.put("www/crash.php", "<?php posix_kill(getmypid(), SIGKILL);")?;
+        sandbox.put("www/slow.php", "<?php sleep(2);")?;
         let setup = Setup::new(2).global("log_format = json").global("log_level = debug");
         let setup = setup.pool("catch_workers_output = yes").pool(&format!("decorate_workers_output = {decorate}"));
+        let slowlog = format!("slowlog = {}", sandbox.file("slow.log").display());
+        let setup = setup.pool(&slowlog).pool("request_slowlog_timeout = 1s");
         let preload = sandbox.page("preload.php");
         let setup = setup.ini(&format!("opcache.preload = {}", preload.display())).ini("extension = no_such_extension");
         let server = Server::start_in(sandbox, &target, &setup)?;
@@ -178,6 +180,7 @@ fn every_line_is_an_object() -> Outcome {
             let noise = Request::get(&server.sandbox.page("noise.php")).param("QUERY_STRING", &seed.to_string());
             ask_once(&server.address, &noise, ms(10_000))?;
         }
+        ask_once(&server.address, &Request::get(&server.sandbox.page("slow.php")), ms(10_000))?;
         if let Some(worker) = server.workers().first() {
             worker.signal(Signal::SIGKILL);
         }
@@ -211,6 +214,8 @@ fn look_at(text: &str, decorate: &str) -> Outcome {
     ensure!(bytes.iter().all(|object| said(object, "message") == whole && object.contains_key("escaped")), "{bytes:?}");
     ensure!(preloaded.len() >= 2 && said(preloaded[0], "message").contains("\nby the zygote"), "{preloaded:?}");
     ensure!(!missing.is_empty(), "PHP has not complained about its extension");
+    let slow = with("executing too slow");
+    ensure!(slow.iter().any(|object| said(object, "pool") == "www" && object.contains_key("pid")), "{slow:?}");
     let exits = with("exited on signal 9");
     ensure!(exits.iter().any(|object| said(object, "pool") == "www" && object.contains_key("pid")), "{exits:?}");
     ensure!(objects.iter().all(|object| object.contains_key("message")), "a line without a message");
