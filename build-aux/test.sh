@@ -101,7 +101,8 @@ stage() {
 		cargo_tests process --no-default-features --test '*'
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
-			export CGI_FPM_DOOR=stock
+			CGI_FPM_EXTENSIONS=$("$root/build-aux/fetch-extensions.sh")
+			export CGI_FPM_DOOR=stock CGI_FPM_EXTENSIONS
 			unset CGI_FPM_STOCK # the door makes no difference to what config_oracle sees
 			cargo_tests process-stock --no-default-features --test '*'
 			unset CGI_FPM_DOOR

@@ -42,6 +42,15 @@ pub enum Command {
         /// The rest.
         options: Options,
     },
+    /// `start`, `stop` and the other words of the control script.
+    Control {
+        /// Which.
+        verb: Verb,
+        /// Where it stands among the arguments.
+        at: usize,
+        /// The rest.
+        options: Options,
+    },
     /// `-v`.
     Version(Options),
     /// `-i`.
@@ -59,6 +68,20 @@ pub enum Command {
         /// The options it was started with itself.
         options: Options,
     },
+}
+
+/// What the control script is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are the operator's")]
+pub enum Verb {
+    Start,
+    Stop,
+    Quit,
+    Restart,
+    Reload,
+    Logrotate,
+    Status,
+    Configtest,
 }
 
 /// As what the program starts itself.
@@ -138,7 +161,17 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     let mut getopt = Getopt::new(arguments);
     let mut options = Options::default();
     let (mut tests, mut info, mut role, mut fd) = (0_u32, false, None, None);
-    while let Some(option) = getopt.next() {
+    let mut control = None;
+    loop {
+        let Some(option) = getopt.next() else {
+            // A word of the control script may stand among the options.
+            match getopt.word().and_then(|(at, word)| Some((Verb::named(word)?, at))) {
+                Some(found) if control.is_none() => control = Some(found),
+                _ => break,
+            }
+            getopt.pass();
+            continue;
+        };
         let (option, value) = option?;
         match option {
             Opt::Fpm => {}
@@ -157,6 +190,12 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     }
     if !getopt.is_at_end() {
         return Err(Usage);
+    }
+    if let Some((verb, at)) = control {
+        // A start that stays in the foreground would never come back.
+        let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
+        let alone = tests == 0 && role.is_none() && fd.is_none() && !stays;
+        return if alone { Ok(Command::Control { verb, at, options }) } else { Err(Usage) };
     }
     match (role, fd) {
         (Some(role), Some(fd)) => Ok(Command::Role { role, fd, options }),
@@ -181,6 +220,22 @@ impl Options {
             Opt::ForceStderr => self.force_stderr = true,
             Opt::AllowRoot => self.allow_root = true,
             _ => {}
+        }
+    }
+}
+
+impl Verb {
+    fn named(word: &OsString) -> Option<Self> {
+        match word.to_str()? {
+            "start" => Some(Self::Start),
+            "stop" => Some(Self::Stop),
+            "quit" => Some(Self::Quit),
+            "restart" => Some(Self::Restart),
+            "reload" => Some(Self::Reload),
+            "logrotate" => Some(Self::Logrotate),
+            "status" => Some(Self::Status),
+            "configtest" => Some(Self::Configtest),
+            _ => None,
         }
     }
 }

@@ -3,10 +3,12 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod engine;
 pub mod fastcgi;
 pub mod host;
 pub mod ipc;
+pub mod json;
 pub mod log;
 #[cfg(feature = "php")]
 pub mod php;

@@ -8,7 +8,7 @@ use crate::engine::{Engine, Topic};
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
 use crate::sys::{fd, shared};
-use crate::{config, log, supervisor, zygote};
+use crate::{config, control, log, supervisor, zygote};
 
 /// Runs; returns the exit status.
 #[must_use]
@@ -27,6 +27,11 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     }
     match command {
         Ok(Command::Run(options)) => supervisor::start(host, options),
+        Ok(Command::Control { verb, at, options }) => {
+            let mut start = arguments.to_vec();
+            start.remove(at);
+            control::run(verb, &host, &options, &start)
+        }
         Ok(Command::Test { dump, options }) => test(&host, &options, dump),
         Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
         Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
@@ -56,7 +61,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 }
 
 /// `-t`, `-tt`.
-fn test(host: &Host, options: &Options, dump: bool) -> i32 {
+pub(crate) fn test(host: &Host, options: &Options, dump: bool) -> i32 {
     let load = supervisor::load_options(host, options);
     let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| {
         let global = loaded.config.global.clone();

@@ -95,6 +95,7 @@ fn a_line_of_the_access_log_allocates_nothing() {
             request,
             accepted: 1,
             written: 2,
+            written_micros: 0,
             duration: 3,
             cpu: (4, 5),
             memory: 6,

@@ -1,4 +1,4 @@
-//! A worker's output, cut anywhere, gives the same messages.
+//! A worker's output, cut anywhere, gives the same messages, and in the JSON form objects only.
 #![no_main]
 
 use cgi_fpm::log::splitter;
@@ -6,4 +6,5 @@ use cgi_fpm::log::splitter;
 libfuzzer_sys::fuzz_target!(|input: (Vec<u8>, Vec<u8>, Vec<u8>)| {
     let (a, b, c) = &input;
     assert_eq!(splitter::check(&[a, b, c]), Ok(()));
+    assert_eq!(cgi_fpm::supervisor::check_output(&[a, b, c]), Ok(()));
 });

@@ -12,6 +12,8 @@ const USUAL_DATE: &[u8] = b"%d/%b/%Y:%H:%M:%S %z";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Format {
     pub(super) parts: Vec<Part>,
+    /// A line is a JSON object; `parts` are what it holds beyond the usual.
+    pub(super) json: bool,
 }
 
 /// A piece of a line.
@@ -81,6 +83,26 @@ impl Format {
     /// # Errors
     /// What is wrong with it.
     pub fn compile(format: &str) -> Result<Self, String> {
+        match format.strip_prefix("json") {
+            Some("") => Ok(Self { parts: Vec::new(), json: true }),
+            Some(extra) if extra.starts_with(' ') => Self::compile_json(extra),
+            _ => Self::compile_text(format),
+        }
+    }
+
+    /// `json %{HTTP_HOST}e %{X-Id}o`: variables and headers that lines are to hold as well.
+    fn compile_json(extra: &str) -> Result<Self, String> {
+        let blank = |part: &Part| matches!(part, Part::Literal(text) if text.iter().all(|byte| *byte == b' '));
+        let mut parts = Self::compile_text(extra)?.parts;
+        parts.retain(|part| !blank(part));
+        if parts.iter().all(|part| matches!(part, Part::Variable(_) | Part::Header(_))) {
+            Ok(Self { parts, json: true })
+        } else {
+            Err("only %{NAME}e and %{NAME}o may follow json in the access.format".to_owned())
+        }
+    }
+
+    fn compile_text(format: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut rest = format.as_bytes();
         while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
@@ -99,19 +121,25 @@ impl Format {
             }
         }
         push_literal(&mut parts, rest);
-        Ok(Self { parts })
+        Ok(Self { parts, json: false })
+    }
+
+    /// Whether lines are JSON objects.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
     }
 
     /// Whether lines tell CPU times.
     #[must_use]
     pub fn wants_cpu(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Cpu(_)))
+        self.json || self.parts.iter().any(|part| matches!(part, Part::Cpu(_)))
     }
 
     /// Whether lines tell the client's address.
     #[must_use]
     pub fn wants_remote(&self) -> bool {
-        self.parts.contains(&Part::Remote)
+        self.json || self.parts.contains(&Part::Remote)
     }
 }
 
@@ -228,6 +256,18 @@ mod tests {
         assert_eq!(refusal("%e"), "the name of the environment variable must be set between embraces for %e");
         assert_eq!(refusal("%o"), "the name of the header must be set between embraces for %o");
         assert_eq!(refusal("%{x}C"), "only 'total', 'user' or 'system' are allowed as a modifier for %C ('x')");
+    }
+
+    #[test]
+    fn json_takes_variables_and_headers() {
+        assert_eq!(Format::compile("json").unwrap(), Format { parts: vec![], json: true });
+        let parts = vec![Part::Variable(b"HTTP_HOST".to_vec()), Part::Header(b"X-Id".to_vec())];
+        assert_eq!(Format::compile("json %{HTTP_HOST}e  %{X-Id}o ").unwrap(), Format { parts, json: true });
+        for wrong in ["json %m", "json x", "json %{a}e,%{b}e"] {
+            let refusal = Format::compile(wrong).unwrap_err();
+            assert_eq!(refusal, "only %{NAME}e and %{NAME}o may follow json in the access.format", "{wrong}");
+        }
+        assert!(!Format::compile("jsonish %m").unwrap().json);
     }
 
     #[test]

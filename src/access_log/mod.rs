@@ -3,6 +3,7 @@
 
 mod escape;
 mod format;
+mod json_line;
 mod render;
 
 pub use format::Format;

@@ -4,8 +4,8 @@ use std::ffi::CStr;
 use std::io::Write;
 use std::net::IpAddr;
 
-use super::escape;
 use super::format::{Cpu, Format, Part, Unit};
+use super::{escape, json_line};
 use crate::worker::exchange::Description;
 
 /// What a line can tell. Moments are in seconds since 1970, times in microseconds.
@@ -24,6 +24,8 @@ pub struct Facts<'a> {
     pub accepted: u64,
     /// When its line is written.
     pub written: u64,
+    /// The same in microseconds since 1970.
+    pub written_micros: u64,
     /// How long it took.
     pub duration: u64,
     /// User and system time.
@@ -43,7 +45,11 @@ pub struct Facts<'a> {
 impl Format {
     /// Adds the line, without a newline. It is empty where the parts are.
     pub fn render(&self, facts: &Facts<'_>, line: &mut Vec<u8>) {
-        self.parts.iter().for_each(|part| part.render(facts, line));
+        if self.json {
+            json_line::push(&self.parts, facts, line);
+        } else {
+            self.parts.iter().for_each(|part| part.render(facts, line));
+        }
     }
 }
 
@@ -96,7 +102,7 @@ fn text_or_dash(line: &mut Vec<u8>, text: Option<&[u8]>) {
 }
 
 /// In percent of one processor.
-fn cpu_share(which: Cpu, facts: &Facts<'_>) -> f64 {
+pub(super) fn cpu_share(which: Cpu, facts: &Facts<'_>) -> f64 {
     let (user, system) = facts.cpu;
     let used = match which {
         Cpu::User => user,
@@ -115,7 +121,7 @@ fn duration(unit: Unit, micros: u64, line: &mut Vec<u8>) {
 }
 
 /// Exact up to 285 years.
-fn as_float(micros: u64) -> f64 {
+pub(super) fn as_float(micros: u64) -> f64 {
     micros as f64
 }
 
@@ -150,6 +156,7 @@ mod tests {
             request,
             accepted: 100,
             written: 200,
+            written_micros: 200_000_000,
             duration: 1_234_567,
             cpu: (100_000, 23_456),
             memory: 2_097_152,
@@ -210,6 +217,7 @@ mod tests {
             request: Description { uri: &long, ..Description::default() },
             accepted: 0,
             written: 0,
+            written_micros: 0,
             duration: 0,
             cpu: (0, 0),
             memory: 0,

@@ -84,6 +84,16 @@ impl<'a> Getopt<'a> {
         self.at >= self.arguments.len()
     }
 
+    /// The argument at which the options stopped, and its place.
+    pub(super) fn word(&self) -> Option<(usize, &'a OsString)> {
+        Some((self.at, self.arguments.get(self.at)?))
+    }
+
+    /// Goes on behind that argument.
+    pub(super) fn pass(&mut self) {
+        self.at += 1;
+    }
+
     /// The next option, up to the first argument that is none.
     pub(super) fn next(&mut self) -> Option<Result<Found, Usage>> {
         let argument = self.arguments.get(self.at)?.as_bytes();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use super::{Command, Options, Role, Usage, parse, usage};
+use super::{Command, Options, Role, Usage, Verb, parse, usage};
 
 fn line(text: &str) -> Result<Command, Usage> {
     let arguments: Vec<OsString> = text.split_ascii_whitespace().map(OsString::from).collect();
@@ -82,6 +82,23 @@ fn what_is_not_understood_is_refused() {
         assert_eq!(line(wrong), Err(Usage), "{wrong}");
     }
     assert!(matches!(line("-t --"), Ok(Command::Test { .. })));
+}
+
+#[test]
+fn the_words_of_the_control_script_stand_among_the_options() {
+    for text in ["reload -y c", "-y c reload", "--fpm -y c reload -n"] {
+        let place = text.split(' ').position(|word| word == "reload").unwrap();
+        assert!(
+            matches!(line(text), Ok(Command::Control { verb: Verb::Reload, at, options })
+                if at == place && options.config_file.is_some()),
+            "{text}"
+        );
+    }
+    assert!(matches!(line("quit -F"), Ok(Command::Control { verb: Verb::Quit, .. })));
+    for wrong in ["start stop", "start -F", "-F restart", "reload -t", "reload now", "Reload", "stop --fpm-fd=3"] {
+        assert_eq!(line(wrong), Err(Usage), "{wrong}");
+    }
+    assert!(matches!(line("-i start"), Ok(Command::Info(_))));
 }
 
 #[test]

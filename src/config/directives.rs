@@ -19,6 +19,8 @@ pub enum Kind {
     Flag(bool),
     /// A log level.
     LogLevel,
+    /// The form of the log's lines; kept as text, unset by default.
+    LogFormat,
     /// A syslog facility.
     Facility,
     /// A number of bytes or `unlimited`.
@@ -86,11 +88,12 @@ directives! {
     /// The directives of `[global]`.
     GlobalKey, GLOBAL_DIRECTIVES;
     Pid "pid" Kind::Text, Always, "File that the process id is written to.";
-    ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`. Default: log/php-fpm.log.";
+    ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`, `stderr`, `stdout`. Default: log/php-fpm.log.";
     SyslogIdent "syslog.ident" Kind::Text, Always, "Name in front of each message in syslog. Default: php-fpm.";
     SyslogFacility "syslog.facility" Kind::Facility, Always, "What syslog files the messages under. Default: daemon.";
     LogBuffering "log_buffering" Kind::Flag(true), Always, "Collect a line of a worker's output before it is logged.";
     LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";
+    LogFormat "log_format" Kind::LogFormat, WhenSet, "Form of the log's lines: default (php-fpm's) or json (an object a line). Default: default.";
     LogLimit "log_limit" Kind::Integer(1024), Always, "Longest log line in bytes, at least 512; longer output of workers is wrapped.";
     EmergencyRestartInterval "emergency_restart_interval" Kind::Seconds(0), Always, "Time in which emergency_restart_threshold workers must crash.";
     EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Make a group's zygote and its shared memory anew when that many of its workers crash in the interval; 0: never.";
@@ -140,7 +143,7 @@ directives! {
     PingPath "ping.path" Kind::Text, Always, "URI that is answered with ping.response.";
     PingResponse "ping.response" Kind::Text, Always, "Answer to a ping. Default: pong.";
     AccessLog "access.log" Kind::Text, Always, "File of the access log.";
-    AccessFormat "access.format" Kind::Text, Always, "Format of the access log. Default: %R - %u %t \"%m %r\" %s";
+    AccessFormat "access.format" Kind::Text, Always, "Format of the access log, or `json`: an object a line. Default: %R - %u %t \"%m %r\" %s";
     Slowlog "slowlog" Kind::Text, Always, "File of the traces of slow requests.";
     RequestSlowlogTimeout "request_slowlog_timeout" Kind::Seconds(0), Always, "Time after which a request is traced; 0: never.";
     RequestSlowlogTraceDepth "request_slowlog_trace_depth" Kind::Integer(0), Always, "Most frames of such a trace. Default: 20.";

@@ -45,6 +45,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
         Kind::Bytes => Some("a number of bytes such as 256M"),
         Kind::Farewell => Some("fast or graceful"),
         Kind::Trust => Some("on, user or off"),
+        Kind::LogFormat => Some("default or json"),
         Kind::Integer(_) | Kind::Priority => Some("a whole number"),
         Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Some("a time such as 30s, 5m, 1h or 1d"),
         Kind::Flag(_) => Some("yes or no"),

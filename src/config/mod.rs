@@ -22,14 +22,14 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 pub use listen::{resolve, unix_path};
 pub(crate) use message::errno_text;
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 pub use options::LoadOptions;
 
 use check::Check;
@@ -65,6 +65,21 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, messages, raw })
 }
 
+/// The pid file that a configuration names, even if something behind that is wrong; no file is made.
+///
+/// # Errors
+/// The messages of a configuration that can't be read that far.
+pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, Messages> {
+    let (mut raw, mut messages) = (Raw::new(), Messages::new());
+    let prefixes = Prefixes::new(options);
+    let read = statements(path, options, &mut raw, &mut messages, &prefixes);
+    match (raw.global.filled(GlobalKey::Pid), read) {
+        (Some(pid), _) => Ok(Some(prefixes.state_path(pid).into())),
+        (None, Ok(())) => Ok(None),
+        (None, Err(Refused)) => Err(messages),
+    }
+}
+
 fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messages) -> Result<(), Refused> {
     let prefixes = Prefixes::new(options);
     if let Some(prefix) = prefixes.given.as_deref().filter(|prefix| !prefix.is_empty() && !Path::new(prefix).is_dir()) {
@@ -72,17 +87,29 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
         messages.log(LogLevel::Error, text);
         return Err(Refused);
     }
+    statements(path, options, raw, messages, &prefixes)?;
+    if (Check { options, prefixes: &prefixes, messages: &mut *messages }).all(raw).is_err() {
+        messages.log(LogLevel::Error, "failed to post process the configuration");
+        return Err(Refused);
+    }
+    Ok(())
+}
+
+/// Puts what the files say into sections.
+fn statements(
+    path: &Path,
+    options: &LoadOptions,
+    raw: &mut Raw,
+    messages: &mut Messages,
+    prefixes: &Prefixes,
+) -> Result<(), Refused> {
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalKey::Pid, shown(pid));
     }
     let names = PhpNames(options);
-    if Reader::new(raw, messages, &names, &prefixes).file(path).is_err() {
+    if Reader::new(raw, messages, &names, prefixes).file(path).is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));
         messages.log(LogLevel::Error, text);
-        return Err(Refused);
-    }
-    if (Check { options, prefixes: &prefixes, messages: &mut *messages }).all(raw).is_err() {
-        messages.log(LogLevel::Error, "failed to post process the configuration");
         return Err(Refused);
     }
     Ok(())

@@ -22,12 +22,14 @@ pub struct Config {
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct Global {
     pub pid: Option<PathBuf>,
-    /// Absolute path, `syslog` (in any case), or `/proc/self/fd/2`-like, already prefixed.
+    /// Absolute path or `syslog` (in any case); `stderr` and `stdout` are `/dev/stderr` and `/dev/stdout` by now.
     pub error_log: PathBuf,
     pub syslog_ident: String,
     pub syslog_facility: i32,
     pub log_buffering: bool,
     pub log_level: LogLevel,
+    #[serde(default)]
+    pub log_format: LogFormat,
     pub log_limit: usize,
     pub emergency_restart_threshold: u32,
     pub emergency_restart_interval: Duration,
@@ -82,6 +84,16 @@ pub enum LogLevel {
     Warning,
     Error,
     Alert,
+}
+
+/// `log_format`: the form of the error log's lines.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// php-fpm's.
+    #[default]
+    Default,
+    /// A JSON object a line.
+    Json,
 }
 
 /// Where a pool listens.
@@ -220,6 +232,7 @@ impl Default for Global {
             syslog_facility: 24,
             log_buffering: true,
             log_level: LogLevel::Notice,
+            log_format: LogFormat::Default,
             log_limit: 1024,
             emergency_restart_threshold: 0,
             emergency_restart_interval: Duration::ZERO,

@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogLevel, Message, ProcessManager, Trust, load,
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
+    Trust, load, pid_file,
 };
 
 /// A configuration file in a directory of its own, which is also the prefix.
@@ -75,6 +76,37 @@ fn the_web_server_is_trusted_as_far_as_the_pool_says() {
     assert_eq!(trust("security.fastcgi_php_value = User"), Trust::User);
     assert_eq!(trust("security.fastcgi_php_value = off"), Trust::Nothing);
     assert_eq!(trust("security.fastcgi_php_value = on"), Trust::All);
+}
+
+#[test]
+fn the_log_has_a_form_and_may_be_a_stream() {
+    let global = |lines: &str| Place::new(&format!("[global]\n{lines}\n{POOL}")).config().global;
+    assert_eq!(global("").log_format, LogFormat::Default);
+    assert_eq!(global("log_format = JSON").log_format, LogFormat::Json);
+    assert_eq!(global("log_format = default").log_format, LogFormat::Default);
+    assert_eq!(global("error_log = stderr").error_log, Path::new("/dev/stderr"));
+    assert_eq!(global("error_log = STDOUT").error_log, Path::new("/dev/stdout"));
+    assert_eq!(
+        Place::new(&format!("[global]\nlog_format = xml2\n{POOL}")).refusal(),
+        [
+            "Error: [DIR/php-fpm.conf:2] unable to parse value for entry 'log_format': invalid value for 'log_format'",
+            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or json",
+        ]
+    );
+}
+
+#[test]
+fn the_pid_file_is_found_though_a_pool_is_broken() {
+    let pid_file = |conf: &str| {
+        let place = Place::new(conf);
+        let found = pid_file(&place.path().join("php-fpm.conf"), &place.options());
+        found
+            .map(|file| file.map(|file| file.strip_prefix(place.path()).unwrap().to_owned()))
+            .map_err(|m| m.lines.len())
+    };
+    assert_eq!(pid_file("[global]\npid = x.pid\n[www]\npm = nonsense\n"), Ok(Some("x.pid".into())));
+    assert_eq!(pid_file(POOL), Ok(None));
+    assert_eq!(pid_file("[global]\nnonsense = 1\npid = x.pid\n"), Err(2));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::Format;
 use crate::sys::process::Exit;
 
 /// Supervisor to zygote.
@@ -46,6 +47,8 @@ pub enum ToZygote {
     },
     /// One descriptor: the log, opened anew.
     Log,
+    /// The log's lines have another form now.
+    LogFormat(Format),
     /// One descriptor: that pool's access log, opened anew.
     AccessLog {
         /// Index of the pool.

@@ -1,6 +1,7 @@
-//! The error log of this process: one line per message, in php-fpm's form.
+//! The error log of this process: one line per message, in php-fpm's form or as JSON.
 #![forbid(unsafe_code)]
 
+mod json;
 mod line;
 mod sink;
 pub mod splitter;
@@ -13,7 +14,8 @@ use std::path::Path;
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
-pub use crate::config::LogLevel as Level;
+pub use crate::config::{LogFormat as Format, LogLevel as Level};
+pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
 pub use sink::Sink;
 
 /// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
@@ -23,19 +25,31 @@ static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
 struct Log {
     sink: Sink,
     level: Level,
+    format: Format,
     /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
     echo: Option<(File, Level)>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { sink: Sink::Stderr, level: Level::Notice, echo: None }
+        Self { sink: Sink::Stderr, level: Level::Notice, format: Format::Default, echo: None }
     }
 }
 
 /// Sets the least severe level that is logged.
 pub fn set_level(level: Level) {
     LOG.lock().level = level;
+}
+
+/// Sets the form of the lines. What is also said to whoever started us keeps php-fpm's: people read that.
+pub fn set_format(format: Format) {
+    LOG.lock().format = format;
+}
+
+/// The form of the lines.
+#[must_use]
+pub fn format() -> Format {
+    LOG.lock().format
 }
 
 /// Where lines go from now on. `echo`: to stderr as well, as during start-up.
@@ -70,6 +84,16 @@ pub fn replace_descriptor(fd: OwnedFd) {
     LOG.lock().sink = Sink::File(fd.into());
 }
 
+/// A standard stream that is the log is kept, wherever the descriptors 1 and 2 lead from now on.
+pub fn keep_stream() {
+    let mut log = LOG.lock();
+    if matches!(log.sink, Sink::Stderr)
+        && let Some(fd) = log.sink.descriptor()
+    {
+        log.sink = Sink::File(fd.into());
+    }
+}
+
 /// This process is a worker from now on: it has no log of its own. What it says goes to its stderr, without a date;
 /// where the pool catches workers' output, the supervisor puts that into the log.
 pub fn become_worker() {
@@ -86,16 +110,24 @@ pub fn open(path: &Path) -> std::io::Result<Sink> {
 
 /// One message.
 pub fn message(level: Level, text: &str) {
+    message_of(level, text.as_bytes());
+}
+
+/// One message, of any bytes.
+pub fn message_of(level: Level, text: &[u8]) {
     let log = LOG.lock();
     if level < log.level {
         return;
     }
     let debug = log.level == Level::Debug;
-    log.sink.write(level, text, debug);
+    match log.format {
+        Format::Default => log.sink.write(level, text, debug),
+        Format::Json => log.sink.write_json(level, text),
+    }
     if let Some((stderr, least)) = &log.echo
         && level >= *least
     {
-        let _ = (&*stderr).write_all(line::stamped(level, text, debug).as_bytes());
+        let _ = (&*stderr).write_all(line::stamped(level, &String::from_utf8_lossy(text), debug).as_bytes());
     }
 }
 
@@ -128,7 +160,10 @@ pub fn raw(line: &[u8]) {
 pub fn bytes(level: Level, text: &[u8]) {
     let log = LOG.lock();
     if level >= log.level {
-        log.sink.write_bytes(level, text, log.level == Level::Debug);
+        match log.format {
+            Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
+            Format::Json => log.sink.write_json(level, text),
+        }
     }
 }
 
@@ -136,6 +171,14 @@ pub fn bytes(level: Level, text: &[u8]) {
 #[must_use]
 pub fn time() -> String {
     line::time(LOG.lock().level == Level::Debug)
+}
+
+/// A line that is a JSON object; whatever the log's level where it has none of its own.
+pub fn object(level: Option<Level>, line: &[u8]) {
+    let log = LOG.lock();
+    if level.is_none_or(|level| level >= log.level) {
+        log.sink.write_object(level.unwrap_or(Level::Notice), line);
+    }
 }
 
 /// How many bytes the log puts in front of a message.

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{Level, line};
+use super::{About, Level, json, line};
 use crate::sys::fd;
 
 /// A place for lines.
@@ -40,11 +40,28 @@ impl Sink {
     }
 
     /// A message. A line that can't be written has nowhere else to go.
-    pub(super) fn write(&self, level: Level, text: &str, debug: bool) {
+    pub(super) fn write(&self, level: Level, text: &[u8], debug: bool) {
         match self {
-            Self::Stderr | Self::File(_) => self.write_bytes(level, line::escaped(text).as_bytes(), debug),
+            Self::Stderr | Self::File(_) => {
+                self.write_bytes(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes(), debug);
+            }
             // Whoever puts it into a line looks after that.
-            Self::Bare | Self::Syslog(..) => self.write_bytes(level, text.as_bytes(), debug),
+            Self::Bare | Self::Syslog(..) => self.write_bytes(level, text, debug),
+        }
+    }
+
+    /// The same as a JSON object; a worker leaves to the supervisor what it doesn't know itself.
+    pub(super) fn write_json(&self, level: Level, text: &[u8]) {
+        match self {
+            Self::Bare => json::worker_lines(level, text).iter().for_each(|line| self.write_raw(line)),
+            _ => self.write_object(level, &json::line(level, text, &About::text(text))),
+        }
+    }
+
+    pub(super) fn write_object(&self, level: Level, line: &[u8]) {
+        match self {
+            Self::Syslog(ident, facility) => to_syslog(ident, *facility, level, String::from_utf8_lossy(line).into()),
+            _ => self.write_raw(line),
         }
     }
 
@@ -60,7 +77,10 @@ impl Sink {
     /// A message of any bytes, which are a line already.
     pub(super) fn write_bytes(&self, level: Level, text: &[u8], debug: bool) {
         match self {
-            Self::Syslog(ident, facility) => to_syslog(ident, *facility, level, &String::from_utf8_lossy(text)),
+            Self::Syslog(ident, facility) => {
+                let text = line::bracketed(level) + &String::from_utf8_lossy(text);
+                to_syslog(ident, *facility, level, text);
+            }
             _ => self.write_raw(&[self.stamp(level, debug).as_bytes(), text].concat()),
         }
     }
@@ -71,14 +91,15 @@ impl Sink {
             Self::Stderr | Self::Bare => std::io::stderr().write_all(&whole),
             Self::File(file) => (&*file).write_all(&whole),
             Self::Syslog(ident, facility) => {
-                to_syslog(ident, *facility, Level::Notice, &String::from_utf8_lossy(line));
+                let text = line::bracketed(Level::Notice) + &String::from_utf8_lossy(line);
+                to_syslog(ident, *facility, Level::Notice, text);
                 Ok(())
             }
         };
     }
 }
 
-fn to_syslog(ident: &str, number: i32, level: Level, text: &str) {
+fn to_syslog(ident: &str, number: i32, level: Level, text: String) {
     let formatter = syslog::Formatter3164 {
         facility: facility(number),
         hostname: None,
@@ -86,7 +107,6 @@ fn to_syslog(ident: &str, number: i32, level: Level, text: &str) {
         pid: std::process::id(),
     };
     let Ok(mut writer) = syslog::unix(formatter) else { return };
-    let text = line::bracketed(level) + text;
     let _ = match level {
         Level::Debug => writer.debug(text),
         Level::Notice => writer.notice(text),

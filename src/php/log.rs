@@ -21,7 +21,7 @@ pub(super) fn report(level: LogLevel, parts: &[&[u8]]) {
     if with(|context| forward(context, &message)).is_none() {
         LAST.lock().clone_from(&message);
     }
-    crate::log::message(level, &String::from_utf8_lossy(&message));
+    crate::log::message_of(level, &message);
 }
 
 /// Sends a message to the web server's error log, if `fastcgi.logging` wants it.

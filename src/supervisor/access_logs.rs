@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
 impl Supervisor {
     /// SIGUSR1. Workers get their files before they are told that there are some, so that they can wait for them; what
     /// they write behind the line in the log is in the new files.
-    pub(super) fn reopen_access_logs(&mut self) {
+    pub(super) fn reopen_access_logs(&mut self, wrong: &mut Vec<String>) {
         let pools = self.logging_pools();
         if pools.is_empty() {
             return;
@@ -76,7 +76,10 @@ impl Supervisor {
         for (key, pool, config) in &pools {
             match opened.open(config).and_then(|file| self.change_access_log(*key, *pool, file)) {
                 Ok(()) => changed.push(&config.name),
-                Err(line) => log::error(line),
+                Err(line) => {
+                    log::error(&line);
+                    wrong.push(line);
+                }
             }
         }
         for totals in changed.iter().filter_map(|name| self.totals.get(name)) {

@@ -11,7 +11,7 @@ use super::runtime::{GroupRuntime, Runtime, Runtimes, ZygoteProcess};
 use super::sockets::{Listener, Sockets};
 use super::state::{GroupState, RuntimeState, State};
 use super::totals::Book;
-use crate::ipc::Channel;
+use crate::ipc::{Board, Channel};
 use crate::log;
 use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
@@ -30,6 +30,8 @@ pub struct Adopted {
     pub tracers: Vec<(WorkerKey, OwnedFd)>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Source)>,
+    /// The bulletin; a former image without one is succeeded by one that begins anew.
+    pub board: Board,
 }
 
 /// Takes over what the state names.
@@ -43,7 +45,9 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;
     let tracers = state.tracers.iter().map(|(key, raw)| Ok((*key, fd::adopt(*raw)?)));
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers: tracers.collect::<io::Result<_>>()? })
+    let tracers = tracers.collect::<io::Result<_>>()?;
+    let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(fd::adopt(raw)?)))?;
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, board })
 }
 
 fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {

@@ -18,6 +18,7 @@ use super::{Supervisor, own_limits, resolve};
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
 use crate::host::Host;
+use crate::ipc::Board;
 use crate::log;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::Fleet;
@@ -53,9 +54,14 @@ fn say_one(message: &Message) {
 /// The log can't be opened; a line for it.
 pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
     let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
-    before.iter().for_each(say_one);
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
+    let format = global.map(|global| global.log_format).unwrap_or_default();
+    if matches!(opened, Ok(None | Some(log::Sink::Stderr))) {
+        log::set_format(format);
+    }
+    before.iter().for_each(say_one);
     if let Ok(Some(sink)) = opened {
+        log::set_format(format);
         log::set_sink(sink, true);
         behind.iter().for_each(say_one);
         return Ok(());
@@ -124,6 +130,7 @@ fn try_start(host: Host, options: Options, systemd: (Systemd, Vec<Passed>)) -> R
     match result {
         Ok(mut supervisor) => {
             if starter.is_some() {
+                log::keep_stream();
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
             log::echo_faults_only();
@@ -176,6 +183,7 @@ fn first_generation(
         next_second: clock::now(),
         reload: Reload::default(),
         systemd,
+        board: Board::new().map_err(|e| e.to_string())?,
         starter: None,
         nofile,
         pending: VecDeque::new(),

@@ -71,6 +71,7 @@ impl Supervisor {
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.log_level = self.config.global.log_level;
+        spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
         spec.reopened = self.reopened;
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
@@ -240,6 +241,7 @@ impl Supervisor {
         self.tell_ready();
         std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
         log::stop_echo();
+        self.board.reload_done();
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, true);
         }

@@ -5,7 +5,7 @@ use super::{Supervisor, runtime};
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
 use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, Zygote, ZygoteKey};
-use crate::sys::process;
+use crate::sys::{fd, process};
 
 impl Supervisor {
     pub(super) fn hear_zygote(&mut self, key: ZygoteKey) {
@@ -35,7 +35,9 @@ impl Supervisor {
         match message {
             ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
             ToSupervisor::Failed(reason) => {
-                log::error(format!("[group {}] PHP could not be started: {reason}", self.group_name(key)));
+                let line = format!("[group {}] PHP could not be started: {reason}", self.group_name(key));
+                log::error(&line);
+                self.board.reason(&line);
             }
             ToSupervisor::Demand { pool, waiting } => {
                 log::debug(format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
@@ -55,7 +57,10 @@ impl Supervisor {
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => {
                 self.feed(Event::Left(key.worker(pool, slot)))
             }
-            ToSupervisor::Worker { says: WorkerSays::Failed(reason), .. } => log::error(reason),
+            ToSupervisor::Worker { says: WorkerSays::Failed(reason), .. } => {
+                self.board.reason(&reason);
+                log::error(reason);
+            }
             ToSupervisor::Exited { pool, slot, exit, .. } => self.worker_exited(key.worker(pool, slot), exit),
         }
     }
@@ -163,25 +168,30 @@ impl Supervisor {
 
     /// SIGUSR1: the log is opened anew and every process gets the new descriptor; no worker is disturbed.
     pub(super) fn reopen_logs(&mut self) {
+        let mut wrong = Vec::new();
         match super::boot::open_log(&self.config.global, &self.options) {
             Ok(sink) => {
-                if let Some(sink) = sink {
+                // An own stream has no name to be opened by.
+                let own = fd::standard_stream(&self.config.global.error_log).is_some();
+                if let Some(sink) = sink.filter(|_| !own) {
                     log::set_sink(sink, false);
                 }
                 log::notice("error log file re-opened");
             }
             Err(e) => {
-                log::error(e);
+                log::error(&e);
                 log::error("unable to re-opened error log file");
+                wrong.push(e);
             }
         }
-        self.reopen_access_logs();
+        self.reopen_access_logs(&mut wrong);
         let keys: Vec<ZygoteKey> = self.zygote_keys();
         for key in keys {
             if let Some(fd) = log::descriptor() {
                 self.send(key, &ToZygote::Log, vec![fd]);
             }
         }
+        self.board.reopened(wrong);
     }
 
     pub(super) fn zygote_keys(&self) -> Vec<ZygoteKey> {

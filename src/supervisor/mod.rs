@@ -33,13 +33,15 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-pub use boot::{announce, load_options, start};
+pub use boot::{announce, load_options, say, start};
 pub use check::run as check;
+pub use output::check as check_output;
 pub use resume::resume;
 
 use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
+use crate::ipc::Board;
 use crate::plan::fleet::{Event, Fleet, WorkerKey};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Millis;
@@ -78,6 +80,8 @@ struct Supervisor {
     next_second: Millis,
     reload: Reload,
     systemd: Systemd,
+    /// How what was asked for went.
+    board: Board,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,
     /// RLIMIT_NOFILE as it was at the first start, for those who run PHP.

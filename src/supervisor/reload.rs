@@ -51,6 +51,7 @@ impl Reload {
 impl Supervisor {
     pub(super) fn reload_asked(&mut self) {
         if self.fleet.goal == Goal::Serve {
+            self.board.reload_asked();
             self.reload.wished = true;
             if self.reload.check.is_some() {
                 // The one under way does for this wish, too: it is begun for whoever has it.
@@ -63,7 +64,9 @@ impl Supervisor {
     pub(super) fn advance_reload(&mut self) {
         let now = clock::now();
         if let Some(check) = self.reload.check.as_ref().filter(|c| c.deadline <= now) {
-            log::error("reload refused: the check of the new program did not end in time");
+            let line = "reload refused: the check of the new program did not end in time";
+            log::error(line);
+            self.board.reason(line);
             process::signal(check.pid, nix::sys::signal::Signal::SIGKILL);
         }
         if !self.reload.wished || self.reload.check.is_some() {
@@ -81,6 +84,7 @@ impl Supervisor {
         self.reload.said_waiting = false;
         log::notice("Reloading in progress ...");
         self.tell_reloading();
+        self.board.reload_begins();
         if let Err(e) = self.start_check(now) {
             self.refuse_reload(&format!("reload refused: the check could not be started: {e}"), None);
         }
@@ -129,7 +133,10 @@ impl Supervisor {
         let said = String::from_utf8_lossy(&said);
         let mut said = said.lines().filter(|line| !line.trim().is_empty()).peekable();
         let reason = said.peek().map(|line| (*line).to_owned());
-        said.for_each(|line| log::error(format!("reload check: {line}")));
+        for line in said {
+            log::error(format!("reload check: {line}"));
+            self.board.reason(line);
+        }
         let how = match exit {
             Exit::Code(code) => format!("exited with code {code}"),
             Exit::Signal(number, _) => format!("died on signal {number}"),
@@ -137,6 +144,13 @@ impl Supervisor {
         };
         let line = format!("reload refused: the check of the new configuration and program {how}; nothing has changed");
         self.refuse_reload(&line, reason.as_deref());
+    }
+
+    /// It comes to nothing, and what there was serves on; the reason, where it is another text than the line of the log.
+    pub(super) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
+        log::error(line);
+        self.board.reload_failed(line);
+        self.tell_refused(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
     }
 
     /// Becomes the new program. Comes back only if that fails; then nothing has changed.
@@ -147,6 +161,8 @@ impl Supervisor {
             self.reload.wished = self.fleet.goal == Goal::Serve;
             return;
         }
+        // The new image reads what there is then: that is for those, too, who have asked during the check.
+        self.board.reload_begins();
         let keep_log = log::descriptor();
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);

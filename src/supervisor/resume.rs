@@ -15,8 +15,9 @@ use super::runtime;
 use super::state::State;
 use super::systemd::Systemd;
 use crate::cli::{ExitCode, Options};
-use crate::config;
+use crate::config::{self, Global};
 use crate::host::Host;
+use crate::ipc::ToZygote;
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::failure::reason;
@@ -35,7 +36,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
-    let Adopted { sockets, totals, runtimes, outputs, tracers } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, board } = adopted;
     let poller = match Poller::new() {
         Ok(poller) => poller,
         Err(e) => {
@@ -61,6 +62,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         next_second: clock::now(),
         reload: Reload::default(),
         systemd: Systemd::carried_on(&state.systemd, clock::now()),
+        board,
         starter: None,
         nofile: state.nofile,
         pending: VecDeque::new(),
@@ -74,6 +76,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
 fn adopted(state: &State) -> Result<Adopted, String> {
     let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
     log::set_level(state.config.global.log_level);
+    log::set_format(state.config.global.log_format);
     if let Some(fd) = log {
         log::replace_descriptor(fd);
     }
@@ -118,15 +121,29 @@ impl Supervisor {
                 return Err("the configuration is broken".to_owned());
             }
         };
-        if let Some(sink) = open_log(&self.config.global, &self.options)? {
-            log::set_sink(sink, false);
-        }
+        self.change_log(&before.global)?;
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
         let former_pid_file = before.global.pid.clone();
         self.begin_generation(&load).inspect_err(|_| {
             self.config = before;
         })?;
         self.keep_pid_file(former_pid_file.as_deref());
+        Ok(())
+    }
+
+    /// The log that is configured now, in its form. An own stream that it was before stays: a daemon's descriptors 1 and
+    /// 2 lead nowhere any more.
+    fn change_log(&mut self, before: &Global) -> Result<(), String> {
+        let now = &self.config.global;
+        let stays = now.error_log == before.error_log && fd::standard_stream(&now.error_log).is_some();
+        if !stays && let Some(sink) = open_log(now, &self.options)? {
+            log::set_sink(sink, false);
+        }
+        log::set_format(now.log_format);
+        if now.log_format != before.log_format {
+            let format = now.log_format;
+            self.zygote_keys().into_iter().for_each(|key| self.send(key, &ToZygote::LogFormat(format), Vec::new()));
+        }
         Ok(())
     }
 

@@ -52,6 +52,9 @@ pub struct State {
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
+    /// The bulletin.
+    #[serde(default)]
+    pub board: Option<RawFd>,
 }
 
 /// A generation's descriptors.
@@ -91,7 +94,8 @@ impl State {
         });
         let totals = self.totals.iter().map(|(_, fd)| *fd);
         let tracers = self.tracers.iter().map(|(_, fd)| *fd);
-        sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(self.log).collect()
+        let own = self.log.into_iter().chain(self.board);
+        sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }
 
     /// Whether this program can carry on from it.
@@ -148,6 +152,7 @@ impl Supervisor {
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
             tracers: self.tracer_descriptors(),
             log: None,
+            board: Some(self.board.number()),
         }
     }
 }

@@ -185,11 +185,10 @@ impl Supervisor {
         self.systemd.store(&own(&self.sockets));
     }
 
-    /// A reload comes to nothing, and what there was serves on: to the log, and the reason, where it is another text, to systemd.
-    pub(super) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
-        log::error(line);
+    /// A reload has come to nothing, and what there was serves on.
+    pub(super) fn tell_refused(&mut self, why: &str) {
         self.systemd.refused = true;
-        self.tell_serving(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
+        self.tell_serving(why);
     }
 
     fn tell_serving(&mut self, status: &str) {

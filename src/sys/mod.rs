@@ -15,6 +15,7 @@ pub mod listen;
 pub mod message;
 pub mod notify;
 pub mod own_memory;
+pub mod pidfd;
 pub mod pressure;
 pub mod process;
 pub mod shared;

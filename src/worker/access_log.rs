@@ -96,6 +96,7 @@ impl AccessLog {
         }
         self.control.follow_access_log(reopened, PATIENCE);
         self.line.clear();
+        let written_micros = clock::wall();
         let facts = Facts {
             pool: &self.pool,
             pid: self.pid,
@@ -103,7 +104,8 @@ impl AccessLog {
             remote: self.remote,
             request: self.request.description(),
             accepted: took.accepted,
-            written: clock::wall_seconds(),
+            written: written_micros / 1_000_000,
+            written_micros,
             duration: took.duration,
             cpu: took.cpu,
             memory: outcome.memory_peak,

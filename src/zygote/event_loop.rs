@@ -126,6 +126,7 @@ impl Zygote {
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
             Incoming::Message(ToZygote::Retire { pool, slot }, _) => self.retire(pool, slot),
             Incoming::Message(ToZygote::Release, _) => self.release(),
+            Incoming::Message(ToZygote::LogFormat(format), _) => log::set_format(format),
             Incoming::Message(ToZygote::Log, mut fds) => Self::change_log(fds.pop()),
             Incoming::Message(ToZygote::AccessLog { pool, reopened }, mut fds) => {
                 self.change_access_log(pool, fds.pop(), reopened);

@@ -1,12 +1,18 @@
 //! What must hold for any `access.format` and any client: shared by the property test and the fuzz target.
 
 use cgi_fpm::access_log::{Facts, Format};
+use cgi_fpm::json;
 use cgi_fpm::worker::exchange::Description;
 
 /// A format is refused or makes lines; and whatever a client sends, a line has the control characters and quotation marks
-/// that it has for a harmless client, and stays UTF-8.
+/// that it has for a harmless client, and stays UTF-8. A JSON line is an object without control characters.
 pub fn nobody_forges_a_line(format: &str, text: &[u8]) {
     let Ok(format) = Format::compile(format) else { return };
+    if format.is_json() {
+        let line = rendered(&format, text);
+        assert!(json::is_object(&line));
+        return assert_eq!(marks(&line), marks(&line).iter().copied().filter(|&byte| byte == b'"').collect::<Vec<_>>());
+    }
     let (hostile, harmless) = (rendered(&format, text), rendered(&format, b"x"));
     assert_eq!(marks(&hostile), marks(&harmless), "{:?}", String::from_utf8_lossy(&hostile));
     assert!(std::str::from_utf8(&hostile).is_ok());
@@ -27,6 +33,7 @@ fn rendered(format: &Format, text: &[u8]) -> Vec<u8> {
         request: Description { method: text, uri: text, query: text, user: text, script: text, content_length: 3 },
         accepted: 1,
         written: 2,
+        written_micros: 2_000_000,
         duration: 3,
         cpu: (4, 5),
         memory: 6,

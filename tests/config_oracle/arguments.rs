@@ -88,6 +88,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Modules(_)) => "modules",
         Ok(Command::Help) => "help",
         Ok(Command::Role { .. }) => "role",
+        Ok(Command::Control { .. }) => "control",
         Err(Usage) => "usage",
     }
     .to_owned()

@@ -72,7 +72,11 @@ impl Check<'_> {
         if global.integer(Key::SyslogFacility) < 0 {
             global.set_integer(Key::SyslogFacility, libc::LOG_DAEMON);
         }
-        let path = global.text(Key::ErrorLog).unwrap_or_default().to_owned();
+        let path = match global.text(Key::ErrorLog).unwrap_or_default() {
+            own if own.eq_ignore_ascii_case("stderr") => "/dev/stderr".to_owned(),
+            own if own.eq_ignore_ascii_case("stdout") => "/dev/stdout".to_owned(),
+            path => path.to_owned(),
+        };
         if !path.eq_ignore_ascii_case("syslog") {
             let path = self.prefixes.state_path(&path);
             global.set_text(Key::ErrorLog, path.clone());

@@ -18,6 +18,7 @@ use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
+use crate::sys::fd;
 
 /// What the rules work with.
 pub(super) struct Check<'a> {
@@ -105,8 +106,12 @@ impl Check<'_> {
 }
 
 /// Opens a log to append, as php-fpm does. An own descriptor is there though it may not be possible to open it by name:
-/// it is a socket, or belongs to the user that we were.
+/// it is a socket, or belongs to the user that we were. The standard streams are never opened by name: nobody may read
+/// the pipe that stands there, and then opening it waits.
 fn open_log(path: &Path) -> io::Result<()> {
+    if fd::standard_stream(path).is_some() && path.exists() {
+        return Ok(());
+    }
     match OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
         Err(error) if !(is_own_descriptor(path) && path.exists()) => Err(error),
         _ => Ok(()),

@@ -1,4 +1,7 @@
-//! A message on its way to the log: collected until it ends, wrapped where `log_limit` is reached.
+//! A message on its way to the log: collected until it ends, wrapped where `log_limit` is reached; in the JSON form
+//! kept whole up to a bound of its own.
+
+use crate::log::BOUND;
 
 /// How the messages of a process are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -7,6 +10,19 @@ pub(super) struct Form {
     pub(super) prefix: Option<String>,
     /// Most bytes of a line with its newline, without what the log puts in front.
     pub(super) limit: usize,
+    /// Each character stays in one line.
+    pub(super) characters: bool,
+}
+
+/// What a line that is written ends with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its own fullness: the message goes on.
+    Full,
+    /// The message.
+    Message,
+    /// The message and its stream. Only for messages that aren't decorated.
+    Stream,
 }
 
 /// The present message, as far as it isn't written yet.
@@ -16,6 +32,11 @@ pub(super) struct Message {
 }
 
 impl Form {
+    /// For the JSON form, which decorates by fields and escapes by itself.
+    pub(super) fn whole() -> Self {
+        Self { prefix: None, limit: BOUND + 1, characters: true }
+    }
+
     /// How many bytes of a message fit into a line, between two quotes where there is a prefix.
     fn room(&self) -> usize {
         let quoted = self.prefix.as_ref().map_or(0, |prefix| prefix.len() + 2);
@@ -32,35 +53,44 @@ impl Form {
 
 impl Message {
     /// Adds to it; lines that are full go to `write`.
-    pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8])) {
+    pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8], End)) {
         let room = form.room();
         for byte in bytes {
             let mut escaped = [0; 4];
             // Whoever decorates promises a line that is one: a terminal must not be told otherwise.
             let unit = if form.prefix.is_some() { escape(byte, &mut escaped) } else { std::slice::from_ref(byte) };
             if self.text.len() + unit.len() > room {
-                write(&form.line(&std::mem::take(&mut self.text), ""));
+                let rest = if form.characters { self.begun_character() } else { Vec::new() };
+                write(&form.line(&std::mem::replace(&mut self.text, rest), ""), End::Full);
             }
             self.text.extend_from_slice(unit);
         }
     }
 
+    /// Takes the first bytes of a character off the end.
+    fn begun_character(&mut self) -> Vec<u8> {
+        match std::str::from_utf8(&self.text) {
+            Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => self.text.split_off(e.valid_up_to()),
+            _ => Vec::new(),
+        }
+    }
+
     /// It is complete. An empty one is none. `closed`: its writer has closed the pipe, too.
-    pub(super) fn end(&mut self, form: &Form, closed: bool, write: &mut impl FnMut(&[u8])) {
+    pub(super) fn end(&mut self, form: &Form, closed: bool, write: &mut impl FnMut(&[u8], End)) {
         const CLOSED: &str = ", pipe is closed";
         if self.text.is_empty() {
             return;
         }
         let text = std::mem::take(&mut self.text);
         let Some(prefix) = form.prefix.as_ref().filter(|_| closed) else {
-            return write(&form.line(&text, ""));
+            return write(&form.line(&text, ""), if closed { End::Stream } else { End::Message });
         };
         // The end may not fit behind the quotes either: its rest gets a line of its own.
         let free = form.room().saturating_sub(text.len()).min(CLOSED.len());
         let (here, rest) = CLOSED.split_at(free);
-        write(&form.line(&text, here));
+        write(&form.line(&text, here), End::Message);
         if !rest.is_empty() {
-            write(format!("{prefix}{rest}").as_bytes());
+            write(format!("{prefix}{rest}").as_bytes(), End::Message);
         }
     }
 }
@@ -80,7 +110,7 @@ mod tests {
 
     fn lines(form: &Form, parts: &[&str], closed: bool) -> Vec<String> {
         let (mut message, mut lines) = (Message::default(), Vec::new());
-        let mut write = |line: &[u8]| lines.push(String::from_utf8_lossy(line).into_owned());
+        let mut write = |line: &[u8], _| lines.push(String::from_utf8_lossy(line).into_owned());
         parts.iter().for_each(|part| message.add(part.as_bytes(), form, &mut write));
         message.end(form, closed, &mut write);
         assert!(message.text.is_empty());
@@ -88,7 +118,18 @@ mod tests {
     }
 
     fn form(prefix: Option<&str>, limit: usize) -> Form {
-        Form { prefix: prefix.map(str::to_owned), limit }
+        Form { prefix: prefix.map(str::to_owned), limit, characters: false }
+    }
+
+    #[test]
+    fn a_character_is_not_cut_where_that_matters() {
+        let form = Form { characters: true, ..form(None, 6) };
+        assert_eq!(lines(&form, &["aääbc\u{20ac}"], false), ["aää", "bc\u{20ac}"]);
+        let (mut message, mut ends) = (Message::default(), Vec::new());
+        let mut write = |line: &[u8], end| ends.push((line.to_vec(), end));
+        message.add(b"\xff\xff\xff\xff\xff\xc3", &form, &mut write);
+        message.end(&form, true, &mut write);
+        assert_eq!(ends, [(vec![0xff; 5], End::Full), (vec![0xc3], End::Stream)]);
     }
 
     #[test]

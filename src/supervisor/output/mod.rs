@@ -2,6 +2,7 @@
 
 mod allowance;
 mod message;
+mod object;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -9,11 +10,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use serde::{Deserialize, Serialize};
 
 use crate::log::splitter::{Piece, Splitter};
-use crate::log::{self, Level};
+use crate::log::{self, Format, Level};
 use crate::plan::fleet::WorkerKey;
 use crate::sys::clock::{self, Millis};
+pub use object::check;
+
 use allowance::Allowance;
-use message::{Form, Message};
+use message::{End, Form, Message};
 
 /// Whose output a pipe carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,10 +109,10 @@ impl Output {
         let (message, source) = (&mut self.message, &self.source);
         let mut request_ended = false;
         self.splitter.feed(bytes.get(..granted).unwrap_or(bytes), |piece| match piece {
-            Piece::Text(text) => message.add(text, &form, &mut |line| write(source, line)),
+            Piece::Text(text) => message.add(text, &form, &mut |line, end| write(source, line, end)),
             end => {
                 request_ended |= end == Piece::Mark;
-                message.end(&form, false, &mut |line| write(source, line));
+                message.end(&form, false, &mut |line, end| write(source, line, end));
             }
         });
         request_ended
@@ -121,10 +124,10 @@ impl Output {
         let (message, source) = (&mut self.message, &self.source);
         self.splitter.end(|piece| {
             if let Piece::Text(text) = piece {
-                message.add(text, &form, &mut |line| write(source, line));
+                message.add(text, &form, &mut |line, end| write(source, line, end));
             }
         });
-        message.end(&form, closed, &mut |line| write(source, line));
+        message.end(&form, closed, &mut |line, end| write(source, line, end));
     }
 
     /// Tells in one line what had to be dropped, once its second is over, or `always`.
@@ -158,18 +161,22 @@ impl Output {
     }
 
     fn form(&self, limit: usize) -> Form {
+        if log::format() == Format::Json {
+            return Form::whole();
+        }
         let prefix = match &self.source {
             Source::Zygote(_) => Some(format!("{} said: ", self.writer())),
             Source::Worker { stream, decorate: true, .. } => Some(format!("{} said into {stream}: ", self.writer())),
             Source::Worker { decorate: false, .. } => None,
         };
         let stamp = if prefix.is_some() { log::stamp_length(Level::Warning) } else { 0 };
-        Form { prefix, limit: limit.saturating_sub(stamp) }
+        Form { prefix, limit: limit.saturating_sub(stamp), characters: false }
     }
 }
 
-fn write(source: &Source, line: &[u8]) {
+fn write(source: &Source, line: &[u8], end: End) {
     match source {
+        _ if log::format() == Format::Json => object::write(source, line, end),
         Source::Worker { decorate: false, .. } => log::raw(line),
         _ => log::bytes(Level::Warning, line),
     }

@@ -1,0 +1,183 @@
+//! `access.format = json`: all that a line can tell, as a JSON object.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use super::format::{Cpu, Part};
+use super::render::{Facts, as_float, cpu_share};
+use crate::json;
+
+/// The object. What isn't there is null.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// When the request came.
+    time: String,
+    pool: &'a str,
+    pid: u32,
+    supervisor: u32,
+    remote_addr: Option<IpAddr>,
+    client_addr: Option<Cow<'a, str>>,
+    user: Option<Cow<'a, str>>,
+    method: Option<Cow<'a, str>>,
+    uri: Cow<'a, str>,
+    query: Cow<'a, str>,
+    script: Option<Cow<'a, str>>,
+    status: u16,
+    /// Of the body that came.
+    length: u64,
+    /// In seconds.
+    duration: f64,
+    /// Peak, in bytes.
+    memory: u64,
+    /// In percent of one processor.
+    cpu: f64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    variables: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    headers: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
+    /// Names of the fields whose bytes weren't UTF-8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    escaped: Vec<Cow<'static, str>>,
+}
+
+/// Adds the object, without a newline. `extra`: variables and headers.
+pub(super) fn push(extra: &[Part], facts: &Facts<'_>, line: &mut Vec<u8>) {
+    let request = &facts.request;
+    let mut texts = Texts::default();
+    let mut object = Line {
+        time: json::utc(facts.written_micros.saturating_sub(facts.duration)),
+        pool: facts.pool,
+        pid: facts.pid,
+        supervisor: facts.supervisor,
+        remote_addr: facts.remote.map(|address| address.to_canonical()),
+        client_addr: texts.filled("client_addr", (facts.variable)(b"REMOTE_ADDR").unwrap_or_default()),
+        user: texts.filled("user", request.user),
+        method: texts.filled("method", request.method),
+        uri: texts.shown("uri", request.uri),
+        query: texts.shown("query", request.query),
+        script: texts.filled("script", request.script),
+        status: facts.status,
+        length: request.content_length,
+        duration: as_float(facts.duration) / 1_000_000.0,
+        memory: facts.memory,
+        cpu: (cpu_share(Cpu::Total, facts) * 100.0).round() / 100.0,
+        variables: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        escaped: Vec::new(),
+    };
+    for part in extra {
+        let (kind, name, value, map) = match part {
+            Part::Variable(name) => ("variables", name, (facts.variable)(name), &mut object.variables),
+            Part::Header(name) => ("headers", name, (facts.header)(name), &mut object.headers),
+            _ => continue,
+        };
+        let name = String::from_utf8_lossy(name);
+        let value = value.map(|value| texts.shown(format!("{kind}.{name}"), value));
+        map.insert(name, value);
+    }
+    object.escaped = texts.escaped;
+    json::push(line, &object);
+}
+
+/// Turns bytes into texts and remembers which weren't.
+#[derive(Default)]
+struct Texts {
+    escaped: Vec<Cow<'static, str>>,
+}
+
+impl Texts {
+    fn shown<'a>(&mut self, name: impl Into<Cow<'static, str>>, bytes: &'a [u8]) -> Cow<'a, str> {
+        let (text, escaped) = json::text(bytes);
+        if escaped {
+            self.escaped.push(name.into());
+        }
+        text
+    }
+
+    fn filled<'a>(&mut self, name: &'static str, bytes: &'a [u8]) -> Option<Cow<'a, str>> {
+        if bytes.is_empty() { None } else { Some(self.shown(name, bytes)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::Format;
+    use super::*;
+    use crate::worker::exchange::Description;
+
+    /// The line of a request whose texts are all this one.
+    fn line(format: &str, bytes: &[u8]) -> Vec<u8> {
+        let none = |_: &[u8]| None;
+        let told = |name: &[u8]| (name != b"none").then_some(bytes);
+        let facts = Facts {
+            pool: "www",
+            pid: 7,
+            supervisor: 6,
+            remote: "::ffff:192.0.2.1".parse().ok(),
+            request: Description {
+                method: bytes,
+                uri: bytes,
+                query: bytes,
+                user: bytes,
+                script: bytes,
+                content_length: 12,
+            },
+            accepted: 100,
+            written: 101,
+            written_micros: 101_234_567,
+            duration: 1_234_567,
+            cpu: (100_000, 23_456),
+            memory: 2_097_152,
+            status: 200,
+            header: if bytes.is_empty() { &none } else { &told },
+            variable: if bytes.is_empty() { &none } else { &told },
+            date: &|_, _, _| {},
+        };
+        let mut line = Vec::new();
+        Format::compile(format).unwrap().render(&facts, &mut line);
+        line
+    }
+
+    #[test]
+    fn all_that_a_line_can_tell() {
+        let line = line("json %{A}e %{none}e %{B}o", b"x");
+        let read: Value = serde_json::from_slice(&line).unwrap();
+        let expected = json!({
+            "time": "1970-01-01T00:01:40.000000Z", "pool": "www", "pid": 7, "supervisor": 6,
+            "remote_addr": "192.0.2.1", "client_addr": "x", "user": "x", "method": "x", "uri": "x", "query": "x",
+            "script": "x", "status": 200, "length": 12, "duration": 1.234567, "memory": 2_097_152, "cpu": 10.0,
+            "variables": {"A": "x", "none": null}, "headers": {"B": "x"},
+        });
+        assert_eq!(read, expected);
+        assert!(line.starts_with(b"{\"time\":"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_null() {
+        let read: Value = serde_json::from_slice(&line("json", b"")).unwrap();
+        for name in ["client_addr", "user", "method", "script"] {
+            assert_eq!(read[name], Value::Null, "{name}");
+        }
+        assert_eq!((&read["uri"], read.get("escaped"), read.get("headers")), (&"".into(), None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn any_request_makes_an_object(bytes in proptest::collection::vec(any::<u8>(), 1..40)) {
+            let line = line("json %{A}e %{B}o", &bytes);
+            let read: Value = serde_json::from_slice(&line).unwrap();
+            let names: Vec<&str> = read["escaped"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            for name in ["client_addr", "user", "method", "uri", "query", "script", "variables.A", "headers.B"] {
+                let value = name.split('.').fold(&read, |value, key| &value[key]).as_str().unwrap();
+                prop_assert_eq!(&json::bytes_of(value, names.contains(&name)), &bytes, "{}", name);
+            }
+            prop_assert!(!line.contains(&b'\n'));
+        }
+    }
+}

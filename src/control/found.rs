@@ -1,0 +1,85 @@
+//! The running supervisor, by the pid file that the configuration names.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Pid;
+
+use crate::config::{self, LoadOptions, Messages};
+use crate::sys::pidfd::Process;
+
+/// What the pid file leads to.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A supervisor.
+    Running(Process),
+    /// There is no pid file.
+    Stopped,
+    /// There is one, but its process has ended or is somebody else's.
+    Dead(PathBuf),
+}
+
+/// Why it can't be said.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// The configuration can't be read.
+    Configuration(Messages),
+    /// It names no pid file.
+    NoPidFile,
+    /// The pid file can't be read.
+    PidFile(String),
+}
+
+/// Looks. Only as much of the configuration is read as that needs, so that a broken pool stops nobody from stopping.
+pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Unknown> {
+    let file = config::pid_file(config, load).map_err(Unknown::Configuration)?.ok_or(Unknown::NoPidFile)?;
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Stopped),
+        Err(e) => return Err(Unknown::PidFile(format!("unable to read the pid file {}: {e}", file.display()))),
+    };
+    let process = number(&text).and_then(|pid| Process::open(pid).ok());
+    // Looked at when it can't become another's any more.
+    match process.filter(|process| is_supervisor(&fs::read(format!("/proc/{}/cmdline", process.pid)).ok())) {
+        Some(process) => Ok(Found::Running(process)),
+        None => Ok(Found::Dead(file)),
+    }
+}
+
+fn number(text: &str) -> Option<Pid> {
+    text.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
+}
+
+/// Whether a command line is that of a supervisor, which has a title, or no title for a moment during a reload. One that
+/// is hidden from us may be.
+fn is_supervisor(command_line: &Option<Vec<u8>>) -> bool {
+    const TITLE: &[u8] = b"php-fpm: master process";
+    let Some(line) = command_line else { return true };
+    let mut arguments = line.split(|byte| *byte == 0);
+    line.starts_with(TITLE) || (!line.starts_with(b"php-fpm: ") && arguments.any(|argument| argument == b"--fpm"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_is_known_by_its_title() {
+        let is = |line: &[u8]| is_supervisor(&Some(line.to_vec()));
+        assert!(is(b"php-fpm: master process (/etc/php-fpm.conf)\0\0"));
+        assert!(is(b"/usr/bin/php-cgi\0--fpm\0-y\0x\0--fpm-role=resume\0"));
+        assert!(!is(b"php-fpm: pool www\0\0--fpm\0"));
+        assert!(!is(b"php-fpm: zygote www (generation 1)\0--fpm\0"));
+        assert!(!is(b"vi\0--fpm-config\0") && !is(b""));
+        assert!(is_supervisor(&None));
+    }
+
+    #[test]
+    fn only_a_number_is_a_pid() {
+        assert_eq!(number("12\n"), Some(Pid::from_raw(12)));
+        for wrong in ["", "x", "0", "-1", "12 13", "99999999999"] {
+            assert_eq!(number(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What a supervisor tells whoever may look into its descriptors, which is who may signal it: how reloads and the opening
+//! of logs that it was asked for went. A memfd that no other process is given; `php-fpm reload` finds it in `/proc`.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileExt;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::unistd::{Pid, ftruncate};
+use serde::{Deserialize, Serialize};
+
+use crate::sys::fd;
+
+const NAME: &str = "cgi-fpm-bulletin";
+
+/// Most bytes of it that are read.
+const MOST: u64 = 64 * 1024;
+
+/// The news.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bulletin {
+    /// How many reloads were asked for.
+    pub reloads_asked: u64,
+    /// How many of them the one that was begun last is for.
+    pub reloads_begun: u64,
+    /// How many of them are over.
+    pub reloads_settled: u64,
+    /// Why the last one had no effect, if it hadn't.
+    pub refusal: Option<String>,
+    /// How many times logs were to be opened anew, and have been.
+    pub reopened: u64,
+    /// Why they couldn't be, if they couldn't.
+    pub not_reopened: Option<String>,
+}
+
+/// Where the supervisor puts it up.
+#[derive(Debug)]
+pub struct Board {
+    file: File,
+    news: Bulletin,
+    /// What was said of the reload under way, and may become the reason why it had no effect.
+    reasons: Vec<String>,
+}
+
+impl Board {
+    /// An empty one.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENOMEM`.
+    pub fn new() -> io::Result<Self> {
+        let file = File::from(fd::lift(memfd_create(NAME, MFdFlags::MFD_CLOEXEC)?));
+        let board = Self { file, news: Bulletin::default(), reasons: Vec::new() };
+        board.put_up()?;
+        Ok(board)
+    }
+
+    /// That of a former image.
+    #[must_use]
+    pub fn adopt(fd: OwnedFd) -> Self {
+        let file = File::from(fd);
+        let news = read(&file).unwrap_or_default();
+        Self { file, news, reasons: Vec::new() }
+    }
+
+    /// Its descriptor.
+    #[must_use]
+    pub fn number(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// A reload was asked for.
+    pub fn reload_asked(&mut self) {
+        self.news.reloads_asked += 1;
+        self.update();
+    }
+
+    /// From here on a reload reads what there is: it is for all who have asked.
+    pub fn reload_begins(&mut self) {
+        self.news.reloads_begun = self.news.reloads_asked;
+        self.reasons.clear();
+        self.update();
+    }
+
+    /// Something that may be the reason why the reload under way fails.
+    pub fn reason(&mut self, line: &str) {
+        const ENOUGH: usize = 20;
+        if self.reasons.len() < ENOUGH {
+            self.reasons.push(line.chars().take(1000).collect());
+        }
+    }
+
+    /// The reload has taken effect.
+    pub fn reload_done(&mut self) {
+        self.settle(None);
+    }
+
+    /// The reload has had no effect.
+    pub fn reload_failed(&mut self, line: &str) {
+        let mut lines = std::mem::take(&mut self.reasons);
+        lines.push(line.to_owned());
+        self.settle(Some(lines.join("\n")));
+    }
+
+    fn settle(&mut self, refusal: Option<String>) {
+        if self.news.reloads_settled < self.news.reloads_begun {
+            self.news.reloads_settled = self.news.reloads_begun;
+            self.news.refusal = refusal;
+            self.update();
+        }
+    }
+
+    /// Logs were to be opened anew; `wrong`: why that failed.
+    pub fn reopened(&mut self, wrong: Vec<String>) {
+        self.news.reopened += 1;
+        self.news.not_reopened = (!wrong.is_empty()).then(|| wrong.join("\n"));
+        self.update();
+    }
+
+    /// Who can't be told will ask the log.
+    fn update(&self) {
+        let _ = self.put_up();
+    }
+
+    /// A reader in between sees less than a whole one, never a mixture.
+    fn put_up(&self) -> io::Result<()> {
+        let text = serde_json::to_vec(&self.news)?;
+        ftruncate(self.file.as_fd(), 0)?;
+        self.file.write_all_at(&text, 0)
+    }
+}
+
+fn read(file: &File) -> Option<Bulletin> {
+    let mut text = vec![0; usize::try_from(file.metadata().ok()?.len().min(MOST)).ok()?];
+    file.read_exact_at(&mut text, 0).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// The bulletin of another process: its file, to be read again and again.
+#[derive(Debug)]
+pub struct Posted(String);
+
+impl Posted {
+    /// `None`: it has none, or we may not look.
+    #[must_use]
+    pub fn find(pid: Pid) -> Option<Self> {
+        let is_bulletin = |path: &std::path::Path| {
+            fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with(&format!("/memfd:{NAME}")))
+        };
+        let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().map(|entry| entry.path());
+        descriptors.find(|path| is_bulletin(path)).map(|path| Self(path.to_string_lossy().into_owned()))
+    }
+
+    /// What it says now; `None` while it is being written.
+    #[must_use]
+    pub fn read(&self) -> Option<Bulletin> {
+        let mut text = Vec::new();
+        File::open(&self.0).ok()?.take(MOST).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_is_settled_for_all_who_had_asked_when_it_began() {
+        let mut board = Board::new().unwrap();
+        board.reload_asked();
+        board.reload_asked();
+        board.reload_begins();
+        board.reload_asked();
+        board.reason("[www] no such user");
+        board.reload_failed("reload refused");
+        let Bulletin { reloads_asked, reloads_settled, refusal, .. } = board.news.clone();
+        assert_eq!((reloads_asked, reloads_settled), (3, 2));
+        assert_eq!(refusal.as_deref(), Some("[www] no such user\nreload refused"));
+        board.reload_done();
+        assert_eq!(board.news.refusal, refusal, "nothing was under way");
+        board.reload_begins();
+        board.reload_done();
+        assert_eq!((board.news.reloads_settled, board.news.refusal.as_deref()), (3, None));
+    }
+
+    #[test]
+    fn others_can_read_it_and_a_later_image_goes_on_with_it() {
+        let mut board = Board::new().unwrap();
+        board.reopened(vec!["no directory".to_owned()]);
+        let path = Posted(format!("/proc/self/fd/{}", board.number()));
+        let read = path.read().unwrap();
+        assert_eq!((read.reopened, read.not_reopened.as_deref()), (1, Some("no directory")));
+        assert!(Posted::find(Pid::this()).is_some());
+        let mut later = Board::adopt(board.file.try_clone().unwrap().into());
+        later.reopened(Vec::new());
+        assert_eq!(path.read().map(|news| (news.reopened, news.not_reopened)), Some((2, None)));
+    }
+}

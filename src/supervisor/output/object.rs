@@ -1,0 +1,141 @@
+//! Lines of workers and zygotes as JSON objects.
+
+use super::Source;
+use super::message::{End, Form, Message};
+use crate::json;
+use crate::log::splitter::{Piece, Splitter};
+use crate::log::{self, About, Level};
+use crate::plan::fleet::{GenerationId, ZygoteKey};
+
+/// What is done with a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Way {
+    /// A worker's own message: its level and text count.
+    Told(log::Told),
+    /// An object already, of a pool that doesn't want its lines decorated.
+    AsItIs,
+    /// Text.
+    Wrapped,
+}
+
+/// Logs a line.
+pub(super) fn write(source: &Source, line: &[u8], end: End) {
+    let (level, object) = render(source, line, end);
+    log::object(level, &object);
+}
+
+/// The object, and its level, if it has one that may be too low: as without JSON, what isn't decorated hasn't.
+fn render(source: &Source, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
+    let about = about(source, end);
+    let decorated = !matches!(source, Source::Worker { decorate: false, .. });
+    match way(source, line, end) {
+        Way::Told(told) => (Some(told.level), log::told_line(&told, &about)),
+        Way::AsItIs => (None, line.to_vec()),
+        Way::Wrapped => (decorated.then_some(Level::Warning), log::object_line(Level::Warning, line, &about)),
+    }
+}
+
+fn way(source: &Source, line: &[u8], end: End) -> Way {
+    let Source::Worker { decorate, .. } = source else { return Way::Wrapped };
+    match log::told_by_worker(line) {
+        _ if end == End::Full => Way::Wrapped,
+        Some(told) => Way::Told(told),
+        None if !decorate && json::is_object(line) => Way::AsItIs,
+        None => Way::Wrapped,
+    }
+}
+
+fn about(source: &Source, end: End) -> About<'_> {
+    let about = About { continues: end == End::Full, closed: end == End::Stream, ..About::default() };
+    match source {
+        Source::Zygote(group) => About { group: Some(group), ..about },
+        Source::Worker { pool, pid, stream, .. } => {
+            About { pool: Some(pool), pid: Some(*pid).filter(|pid| *pid > 0), stream: Some(stream), ..about }
+        }
+    }
+}
+
+/// Makes lines of what a worker says in these pieces and looks at them as a reader of the log does: objects, one a line,
+/// and no byte of a wrapped one lost. For the property test and the fuzz target.
+///
+/// # Errors
+/// What is wrong.
+pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
+    [true, false].into_iter().try_for_each(|decorate| {
+        let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+        let source = Source::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };
+        let (mut splitter, mut message, mut wrong) = (Splitter::default(), Message::default(), Ok(()));
+        let form = Form { limit: 40, ..Form::whole() };
+        let mut write = |line: &[u8], end| wrong = wrong.clone().and_then(|()| check_line(&source, line, end));
+        let mut take = |piece: Piece<'_>| match piece {
+            Piece::Text(text) => message.add(text, &form, &mut write),
+            Piece::Line | Piece::Mark => message.end(&form, false, &mut write),
+        };
+        chunks.iter().for_each(|chunk| splitter.feed(chunk, &mut take));
+        splitter.end(&mut take);
+        message.end(&form, true, &mut write);
+        wrong
+    })
+}
+
+fn check_line(source: &Source, line: &[u8], end: End) -> Result<(), String> {
+    let (_, object) = render(source, line, end);
+    let text = std::str::from_utf8(&object).map_err(|e| e.to_string())?;
+    let read: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let message = read.get("message").and_then(|message| message.as_str()).unwrap_or_default();
+    let back = json::bytes_of(message, read.contains_key("escaped"));
+    let kept = way(source, line, end) != Way::Wrapped || back == line;
+    if kept && !object.contains(&b'\n') { Ok(()) } else { Err(format!("{line:?} has become {text}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(decorate: bool) -> Source {
+        let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+        Source::Worker { key, pool: "www".into(), pid: 7, stream: "stderr".into(), decorate }
+    }
+
+    #[test]
+    fn what_becomes_of_a_line() {
+        let told = br#"{"level":"notice","message":"PHP message: a\nb"}"#;
+        assert!(matches!(way(&worker(true), told, End::Message), Way::Told(_)));
+        assert!(matches!(way(&worker(false), told, End::Message), Way::Told(_)));
+        assert_eq!(way(&Source::Zygote("g".into()), told, End::Message), Way::Wrapped);
+        assert_eq!(way(&worker(true), told, End::Full), Way::Wrapped);
+        let own = br#"{"level":"notice","message":"m","channel":"app"}"#;
+        assert_eq!(way(&worker(false), own, End::Message), Way::AsItIs);
+        assert_eq!(way(&worker(true), own, End::Message), Way::Wrapped);
+        for none in [&b"{"[..], b"{}x", b"[1]", b"1", b"", b"{\"a\":\"\xff\"}", br#"{"a":"\ud800"}"#, b"{\"a\":1e999}"]
+        {
+            assert_eq!(way(&worker(false), none, End::Message), Way::Wrapped, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_worker_counts_with_its_own_level() {
+        let told = br#"{"level":"error","message":"PHP message: a\nb","continues":true}"#;
+        let (level, object) = render(&worker(true), told, End::Message);
+        let read: serde_json::Value = serde_json::from_slice(&object).unwrap();
+        assert_eq!(level, Some(Level::Error));
+        assert_eq!((&read["message"], &read["level"]), (&"PHP message: a\nb".into(), &"error".into()));
+        assert_eq!((&read["pool"], &read["pid"], &read["continues"]), (&"www".into(), &7.into(), &true.into()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_a_worker_writes_is_a_line_of_json(
+            chunks in proptest::collection::vec(proptest::collection::vec(
+                proptest::sample::select(b"{}[]\":,\\ux0e\n\0fsc\xff\xc3\xa4level message".to_vec()), 0..60), 0..6),
+        ) {
+            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+            proptest::prop_assert_eq!(check(&chunks), Ok(()));
+        }
+
+        #[test]
+        fn whatever_it_writes_at_all(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
+            proptest::prop_assert_eq!(check(&[&bytes]), Ok(()));
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Another process by a descriptor: no other one can take its place while it is signalled and waited for.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+
+/// A process that was alive when this was made.
+#[derive(Debug)]
+pub struct Process {
+    /// Its pid.
+    pub pid: Pid,
+    fd: OwnedFd,
+}
+
+impl Process {
+    /// The process of that number.
+    ///
+    /// # Errors
+    /// `ESRCH` when there is none.
+    pub fn open(pid: Pid) -> io::Result<Self> {
+        // SAFETY: two integers go in, a number comes back; no memory is touched.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+        let fd = RawFd::try_from(fd).unwrap_or(-1);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the call has just made this descriptor for us, close-on-exec.
+        Ok(Self { pid, fd: unsafe { OwnedFd::from_raw_fd(fd) } })
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// `EPERM`; `ESRCH` once it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let none = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open, and without siginfo the kernel reads no memory of ours.
+        let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), signal as i32, none, 0) };
+        if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Waits that long for its end; true: it has ended.
+    #[must_use]
+    pub fn ends_within(&self, limit: Duration) -> bool {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        matches!(poll(&mut fds, limit), Ok(1..))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_process_is_signalled_and_its_end_seen() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();
+        assert!(!process.ends_within(Duration::ZERO));
+        process.signal(Signal::SIGTERM).unwrap();
+        assert!(process.ends_within(Duration::from_secs(10)));
+        child.wait().unwrap();
+        assert_eq!(process.signal(Signal::SIGTERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn a_number_that_nobody_has_is_refused() {
+        assert_eq!(Process::open(Pid::from_raw(i32::MAX)).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+}
