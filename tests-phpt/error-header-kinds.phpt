@@ -23,7 +23,7 @@ switch ($_GET['how'] ?? '') {
     case 'fatal': eval('final class A {} class B extends A {}'); break;
     case 'undefined': no_such_function(); break;
     case 'exception': throw new Exception('x');
-    case 'user': trigger_error('x', E_USER_ERROR); break;
+    case 'user': error_reporting(E_ALL & ~E_DEPRECATED); trigger_error('x', E_USER_ERROR); break;
     case 'memory': ini_set('memory_limit', '4M'); str_repeat('x', 64 << 20); break;
     case 'time': set_time_limit(1); while (true);
     case 'status': http_response_code(404); no_such_function(); break;
