@@ -42,6 +42,13 @@ pub enum Command {
         /// The rest.
         options: Options,
     },
+    /// `--convert FILE`: the ini file that says the same as an XML file of the original php-fpm, on stdout.
+    Convert {
+        /// The XML file.
+        file: PathBuf,
+        /// The rest.
+        options: Options,
+    },
     /// `-v`.
     Version(Options),
     /// `-i`.
@@ -137,13 +144,14 @@ impl Options {
 pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     let mut getopt = Getopt::new(arguments);
     let mut options = Options::default();
-    let (mut tests, mut info, mut role, mut fd) = (0_u32, false, None, None);
+    let (mut tests, mut info, mut convert, mut role, mut fd) = (0_u32, false, None, None, None);
     while let Some(option) = getopt.next() {
         let (option, value) = option?;
         match option {
             Opt::Fpm => {}
             Opt::Test => tests += 1,
             Opt::Info => info = true,
+            Opt::Convert => convert = Some(PathBuf::from(value)),
             Opt::Help => return Ok(Command::Help),
             Opt::Modules => return Ok(Command::Modules(options)),
             Opt::Version => return Ok(Command::Version(options)),
@@ -157,6 +165,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     }
     if !getopt.is_at_end() {
         return Err(Usage);
+    }
+    if let (Some(file), None, None) = (&convert, role, fd) {
+        return Ok(Command::Convert { file: file.clone(), options });
     }
     match (role, fd) {
         (Some(role), Some(fd)) => Ok(Command::Role { role, fd, options }),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::directives::{GlobalKey, PoolKey as Key};
 use super::listen;
-use super::model::{Config, CoreLimit, Global, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+use super::model::{Config, CoreLimit, Global, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
@@ -31,6 +31,7 @@ pub(super) fn global(raw: &Raw) -> Global {
         syslog_facility: values.integer(GlobalKey::SyslogFacility),
         log_buffering: values.flag(GlobalKey::LogBuffering),
         log_level: values.log_level(GlobalKey::LogLevel).unwrap_or(LogLevel::Notice),
+        log_format: log_format(values.text(GlobalKey::LogFormat)),
         log_limit: usize::try_from(values.integer(GlobalKey::LogLimit)).unwrap_or(0),
         emergency_restart_threshold: count(values.integer(GlobalKey::EmergencyRestartThreshold)),
         emergency_restart_interval: seconds(values.integer(GlobalKey::EmergencyRestartInterval)),
@@ -122,6 +123,11 @@ fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
         None => pair.value.clone(),
     };
     (pair.key.clone(), value)
+}
+
+/// A text that is none was refused when it was read.
+fn log_format(text: Option<&str>) -> LogFormat {
+    text.and_then(|text| values::log_format(text).ok()).unwrap_or_default()
 }
 
 fn list(text: Option<&str>) -> Vec<String> {

@@ -30,9 +30,14 @@ pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<String> {
     if let Some(directive) = named(other, name) {
         return Some(format!("{} belongs into {place}", directive.name));
     }
-    let name = name.to_ascii_lowercase();
-    let near = own.iter().map(|directive| (distance(&name, directive.name), directive.name)).min()?;
-    (near.0 <= 1 + near.1.len() / 5).then(|| format!("did you mean {}?", near.1))
+    let near = nearest(&name.to_ascii_lowercase(), own.iter().map(|directive| directive.name))?;
+    Some(format!("did you mean {near}?"))
+}
+
+/// The one of these names that was probably meant.
+pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|known| (distance(name, known), known)).min()?;
+    (near.0 <= 1 + near.1.len() / 5).then_some(near.1)
 }
 
 fn named(table: &'static [Directive], name: &str) -> Option<&'static Directive> {
@@ -49,6 +54,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
         Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Some("a time such as 30s, 5m, 1h or 1d"),
         Kind::Flag(_) => Some("yes or no"),
         Kind::LogLevel => Some("debug, notice, warning, error or alert"),
+        Kind::LogFormat => Some("default or classic"),
         Kind::Facility => Some("a facility such as daemon, user or local0"),
         Kind::CoreLimit => Some("a number of bytes or unlimited"),
     }

@@ -18,6 +18,7 @@ mod raw;
 mod reader;
 mod section;
 mod values;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +30,7 @@ pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socke
 pub use listen::{resolve, unix_path};
 pub(crate) use message::errno_text;
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 pub use options::LoadOptions;
 
 use check::Check;
@@ -59,9 +60,11 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     let mut messages = Messages::new();
     if read(path, options, &mut raw, &mut messages).is_err() {
         let global = messages.log_is_open().then(|| convert::global(&raw));
+        messages.format = global.as_ref().map_or(messages.format, |global| global.log_format);
         return Err(ConfigError::new(messages, global));
     }
     let config = convert::config(path, &raw, options);
+    messages.format = config.global.log_format;
     Ok(Loaded { config, messages, raw })
 }
 
@@ -75,8 +78,7 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalKey::Pid, shown(pid));
     }
-    let names = PhpNames(options);
-    if Reader::new(raw, messages, &names, &prefixes).file(path).is_err() {
+    if statements(path, options, &prefixes, raw, messages).is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));
         messages.log(LogLevel::Error, text);
         return Err(Refused);
@@ -88,10 +90,51 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     Ok(())
 }
 
+/// The file's statements, in whichever of the two languages it is written.
+fn statements(
+    path: &Path,
+    options: &LoadOptions,
+    prefixes: &Prefixes,
+    raw: &mut Raw,
+    messages: &mut Messages,
+) -> Result<(), Refused> {
+    let text = reader::read(path, messages)?;
+    if xml::is_xml(&text) {
+        return xml::load(path, &text, options, raw, messages);
+    }
+    Reader::new(raw, messages, &PhpNames(options), prefixes).text(path, &text)
+}
+
+/// `--convert`: the ini file that says the same as an XML file of the original php-fpm, and what there is to be said.
+///
+/// # Errors
+/// The file can't be read, isn't XML, or is refused.
+pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages), ConfigError> {
+    let mut messages = Messages::new();
+    let converted = reader::read(path, &mut messages).and_then(|text| {
+        if xml::is_xml(&text) {
+            return xml::convert(path, &text, options, &mut messages);
+        }
+        let text = format!("{} is no XML file: it does not begin with a <", shown(path));
+        messages.log(LogLevel::Error, text);
+        Err(Refused)
+    });
+    match converted {
+        Ok(ini) => Ok((ini, messages)),
+        Err(Refused) => Err(ConfigError { messages, global: None }),
+    }
+}
+
 /// For the fuzz target: whatever the lines are, reading them comes to an end. Includes are left out.
 #[doc(hidden)]
 pub fn read_lines(text: &[u8]) {
     reader::lines(text, &PhpNames(&LoadOptions::default()));
+}
+
+/// The same for the original's XML, also there and back.
+#[doc(hidden)]
+pub fn check_xml(text: &[u8]) {
+    xml::check(text);
 }
 
 impl Loaded {

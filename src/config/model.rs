@@ -28,6 +28,8 @@ pub struct Global {
     pub syslog_facility: i32,
     pub log_buffering: bool,
     pub log_level: LogLevel,
+    #[serde(default)]
+    pub log_format: LogFormat,
     pub log_limit: usize,
     pub emergency_restart_threshold: u32,
     pub emergency_restart_interval: Duration,
@@ -71,6 +73,16 @@ pub enum LogLevel {
     Warning,
     Error,
     Alert,
+}
+
+/// `log_format`: what a line of the log looks like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogFormat {
+    /// Today's php-fpm: `[23-Nov-2026 10:00:00] NOTICE: text`.
+    #[default]
+    Default,
+    /// The original patch: `Nov 23 10:00:00.123456 [NOTICE] fpm(), line 1: text`, and its words where they are known.
+    Classic,
 }
 
 /// Where a pool listens.
@@ -209,6 +221,7 @@ impl Default for Global {
             syslog_facility: 24,
             log_buffering: true,
             log_level: LogLevel::Notice,
+            log_format: LogFormat::Default,
             log_limit: 1024,
             emergency_restart_threshold: 0,
             emergency_restart_interval: Duration::ZERO,

@@ -29,7 +29,7 @@ impl<K: Key> Section<K> {
     /// All defaults.
     pub(crate) fn new() -> Self {
         let initial = |kind| match kind {
-            Kind::Text | Kind::Bytes | Kind::Trust | Kind::Farewell => Value::Text(None),
+            Kind::Text | Kind::Bytes | Kind::Trust | Kind::Farewell | Kind::LogFormat => Value::Text(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -67,6 +67,7 @@ impl<K: Key> Section<K> {
             Kind::Bytes => Value::Text(values::bytes(text).map(|_| Some(text.to_owned()))?),
             Kind::Farewell => Value::Text(values::farewell(text).map(|_| Some(text.to_owned()))?),
             Kind::Trust => Value::Text(values::trust(text).map(|_| Some(text.to_owned()))?),
+            Kind::LogFormat => Value::Text(values::log_format(text).map(|_| Some(text.to_owned()))?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
             Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Value::Integer(values::seconds(text)?),
             Kind::Flag(_) => Value::Integer(i32::from(values::boolean(text)?)),

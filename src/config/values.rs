@@ -1,6 +1,6 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
-use super::model::{LogLevel, ProcessManager, Trust};
+use super::model::{LogFormat, LogLevel, ProcessManager, Trust};
 
 /// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
 pub(crate) fn atoi(text: &[u8]) -> i32 {
@@ -78,6 +78,15 @@ pub(crate) fn log_level(text: &str) -> Result<LogLevel, &'static str> {
         "error" => Ok(LogLevel::Error),
         "alert" => Ok(LogLevel::Alert),
         _ => Err("invalid value for 'log_level'"),
+    }
+}
+
+/// `log_format`.
+pub(crate) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "default" => Ok(LogFormat::Default),
+        "classic" => Ok(LogFormat::Classic),
+        _ => Err("invalid value for 'log_format'"),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Pool;
 use crate::engine::EngineOptions;
-use crate::log::Level;
+use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
 
 /// A zygote's life in one value. Nothing is read from the configuration file again: a generation is a snapshot.
@@ -24,6 +24,9 @@ pub struct ZygoteSpec {
     pub drain_fd: i32,
     /// `log_level`.
     pub log_level: Level,
+    /// `log_format`.
+    #[serde(default)]
+    pub log_format: Format,
     /// The error log.
     pub log_fd: Option<i32>,
     /// Its pools.

@@ -4,7 +4,7 @@ use super::Level;
 use crate::sys::clock;
 
 /// php-fpm's name of a level.
-fn name(level: Level) -> &'static str {
+pub(super) fn name(level: Level) -> &'static str {
     match level {
         Level::Debug => "DEBUG",
         Level::Notice => "NOTICE",

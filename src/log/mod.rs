@@ -1,6 +1,7 @@
-//! The error log of this process: one line per message, in php-fpm's form.
+//! The error log of this process: one line per message, in php-fpm's form or the original patch's.
 #![forbid(unsafe_code)]
 
+mod classic;
 mod line;
 mod sink;
 pub mod splitter;
@@ -13,7 +14,7 @@ use std::path::Path;
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
-pub use crate::config::LogLevel as Level;
+pub use crate::config::{LogFormat as Format, LogLevel as Level};
 pub use sink::Sink;
 
 /// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
@@ -23,19 +24,25 @@ static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
 struct Log {
     sink: Sink,
     level: Level,
+    format: Format,
     /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
     echo: Option<(File, Level)>,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { sink: Sink::Stderr, level: Level::Notice, echo: None }
+        Self { sink: Sink::Stderr, level: Level::Notice, format: Format::Default, echo: None }
     }
 }
 
 /// Sets the least severe level that is logged.
 pub fn set_level(level: Level) {
     LOG.lock().level = level;
+}
+
+/// Sets the form of the lines.
+pub fn set_format(format: Format) {
+    LOG.lock().format = format;
 }
 
 /// Where lines go from now on. `echo`: to stderr as well, as during start-up.
@@ -91,11 +98,17 @@ pub fn message(level: Level, text: &str) {
         return;
     }
     let debug = log.level == Level::Debug;
-    log.sink.write(level, text, debug);
+    match log.format {
+        Format::Default => log.sink.write(level, text, debug),
+        Format::Classic => log.sink.write_classic(level, line::escaped(text).as_bytes()),
+    }
     if let Some((stderr, least)) = &log.echo
         && level >= *least
     {
-        let _ = (&*stderr).write_all(line::stamped(level, text, debug).as_bytes());
+        let _ = (&*stderr).write_all(&match log.format {
+            Format::Default => line::stamped(level, text, debug).into_bytes(),
+            Format::Classic => [classic::line(level, line::escaped(text).as_bytes()), b"\n".to_vec()].concat(),
+        });
     }
 }
 
@@ -127,8 +140,12 @@ pub fn raw(line: &[u8]) {
 /// A message of any bytes, without a newline or anything else that isn't wanted in a line.
 pub fn bytes(level: Level, text: &[u8]) {
     let log = LOG.lock();
-    if level >= log.level {
-        log.sink.write_bytes(level, text, log.level == Level::Debug);
+    if level < log.level {
+        return;
+    }
+    match log.format {
+        Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
+        Format::Classic => log.sink.write_classic(level, text),
     }
 }
 
@@ -142,7 +159,10 @@ pub fn time() -> String {
 #[must_use]
 pub fn stamp_length(level: Level) -> usize {
     let log = LOG.lock();
-    log.sink.stamp(level, log.level == Level::Debug).len()
+    match log.format {
+        Format::Classic if log.sink.is_dated() => classic::stamp(level).len(),
+        _ => log.sink.stamp(level, log.level == Level::Debug).len(),
+    }
 }
 
 /// Text for stderr alone, as Zend prints its own errors.

@@ -70,6 +70,7 @@ impl Supervisor {
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.log_level = self.config.global.log_level;
+        spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
         spec.reopened = self.reopened;
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);

@@ -29,7 +29,7 @@ mod tracers;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::OwnedFd;
 
-pub use boot::{announce, load_options, start};
+pub use boot::{announce, load_options, say, start};
 pub use check::run as check;
 pub use resume::resume;
 

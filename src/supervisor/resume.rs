@@ -72,6 +72,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
 fn adopted(state: &State) -> Result<Adopted, String> {
     let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
     log::set_level(state.config.global.log_level);
+    log::set_format(state.config.global.log_format);
     if let Some(fd) = log {
         log::replace_descriptor(fd);
     }
@@ -108,6 +109,7 @@ impl Supervisor {
         self.config = match config::load(&self.options.config_path(&self.host.config_file()), &load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
+                log::set_format(loaded.config.global.log_format);
                 say(&loaded.messages);
                 loaded.config
             }

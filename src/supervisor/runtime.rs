@@ -124,6 +124,7 @@ impl Runtime {
                 control_fd: -1,
                 drain_fd,
                 log_level: log::Level::Notice,
+                log_format: log::Format::Default,
                 log_fd: None,
                 pools: specs,
                 reopened: 0,

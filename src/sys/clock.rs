@@ -60,6 +60,13 @@ pub fn wall_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
+/// Microseconds since 1970.
+#[must_use]
+pub fn wall() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// CPU time of this process and of its children that have ended, user and system, in microseconds.
 #[must_use]
 pub fn cpu_times() -> (u64, u64) {

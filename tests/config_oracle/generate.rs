@@ -150,6 +150,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::Bytes => &["64K", "256m", "1G"],
         Kind::Trust => &["on", "user", "off"],
         Kind::Farewell => &["fast", "graceful"],
+        Kind::LogFormat => &["default", "classic"],
         Kind::Text => text(directive.name),
     })
 }
