@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogLevel, Message, ProcessManager, Trust, load,
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
+    Trust, load,
 };
 
 /// A configuration file in a directory of its own, which is also the prefix.
@@ -66,6 +67,21 @@ const POOL: &str = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_chi
 
 fn pool_with(lines: &str) -> Place {
     Place::new(&format!("{POOL}{lines}\n"))
+}
+
+#[test]
+fn the_form_of_the_log_has_two_names() {
+    let form = |line: &str| Place::new(&format!("[global]\n{line}\n{POOL}"));
+    assert_eq!(form("").config().global.log_format, LogFormat::Default);
+    assert_eq!(form("log_format = Classic").config().global.log_format, LogFormat::Classic);
+    assert_eq!(form("log_format = classic").load().unwrap().messages.format, LogFormat::Classic);
+    assert_eq!(
+        form("log_format = xml").refusal(),
+        [
+            "Error: [DIR/php-fpm.conf:2] unable to parse value for entry 'log_format': invalid value for 'log_format'",
+            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or classic",
+        ]
+    );
 }
 
 #[test]

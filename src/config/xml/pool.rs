@@ -47,7 +47,10 @@ pub(super) fn lines(
         let place = section.line("listen", line);
         section.values.insert("listen.mode", Given { text: "0666".to_owned(), line: place });
         let text = format!("pool '{name}': everybody may connect to {address}, as the original had it");
-        section.remarks.push(Fault::new(place, text).hint("a mode in listen_options keeps others out"));
+        section.remarks.push(
+            Fault::new(place, text)
+                .hint("<value name=\"listen_options\"><value name=\"mode\">0660</value></value> keeps others out"),
+        );
     }
     required(line, &name, section, options)?;
     timeouts(line, section);
