@@ -8,11 +8,21 @@ use crate::sys::clock;
 
 const SECOND: u64 = 1_000_000;
 
-/// What stands in front of a text.
-pub(super) fn stamp(level: Level) -> String {
+/// Now.
+pub(super) fn time() -> String {
     let now = clock::wall();
     let time = clock::local_time(now / SECOND, c"%b %d %H:%M:%S");
-    format!("{time}.{:06} [{}] fpm(), line 1: ", now % SECOND, line::name(level))
+    format!("{time}.{:06}", now % SECOND)
+}
+
+/// What stands in front of a text.
+pub(super) fn stamp(level: Level) -> String {
+    format!("{} [{}] fpm(), line 1: ", time(), line::name(level))
+}
+
+/// The first line of an entry in the slow log.
+pub(super) fn slow_heading(time: &str, pool: &str, pid: i32) -> String {
+    format!("{time} pid {pid} (pool {pool})")
 }
 
 /// The whole line without its newline, of a text that is a line already.
@@ -83,6 +93,12 @@ mod tests {
         let shape: String = date.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
         assert_eq!(&shape[3..], " 00 00:00:00.000000", "{line}");
         assert!(date.is_ascii() && date[..3].bytes().all(|byte| byte.is_ascii_alphabetic()), "{line}");
+    }
+
+    #[test]
+    fn an_entry_of_the_slow_log_begins_as_the_originals() {
+        let heading = slow_heading("Sep 21 16:22:19.399162", "default", 29715);
+        assert_eq!(heading, "Sep 21 16:22:19.399162 pid 29715 (pool default)");
     }
 
     #[test]

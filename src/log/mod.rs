@@ -149,10 +149,14 @@ pub fn bytes(level: Level, text: &[u8]) {
     }
 }
 
-/// Now, as lines have it.
+/// What an entry of the slow log begins with: now, and whose request it is.
 #[must_use]
-pub fn time() -> String {
-    line::time(LOG.lock().level == Level::Debug)
+pub fn slow_heading(pool: &str, pid: i32) -> String {
+    let log = LOG.lock();
+    match log.format {
+        Format::Default => line::slow_heading(&line::time(log.level == Level::Debug), pool, pid),
+        Format::Classic => classic::slow_heading(&classic::time(), pool, pid),
+    }
 }
 
 /// How many bytes the log puts in front of a message.
