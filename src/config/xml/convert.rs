@@ -46,7 +46,7 @@ fn written(value: &str) -> String {
     if !value.contains(['"', '\\', '$']) {
         return format!("\"{value}\"");
     }
-    // Nothing means anything between single quotes; one itself goes between double quotes.
-    let parts: Vec<String> = value.split('\'').map(|part| format!("'{part}'")).collect();
-    parts.join("\"'\"")
+    // Nothing means anything between single quotes, of which an empty pair is none; one itself goes between double quotes.
+    let quoted = |part: &str| if part.is_empty() { String::new() } else { format!("'{part}'") };
+    value.split('\'').map(quoted).collect::<Vec<_>>().join("\"'\"")
 }

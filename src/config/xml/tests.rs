@@ -378,7 +378,11 @@ fn a_file_is_xml_if_it_begins_so() {
 fn what_is_converted_says_the_same() {
     let odd = [
         value("name", "my-pool"),
-        value("php_defines", &[value("a", "it's \"so\\\" $x ${y}"), value("b", "yes"), value("c", "E_ALL")].concat()),
+        value(
+            "php_defines",
+            &[value("a", "it's \"so\\\" $x ${y}"), value("q", "'x\\''"), value("b", "yes"), value("c", "E_ALL")]
+                .concat(),
+        ),
         value("environment", &[value("HOST", "$HOSTNAME"), value("X", "a;b=c"), value("Y", "$1 or so")].concat()),
         value("catch_workers_output", "on"),
     ];
@@ -414,6 +418,10 @@ fn piece() -> impl Strategy<Value = String> {
             "MinSpareServers",
             "rlimit_core",
             "listen_options",
+            "yes",
+            "null",
+            "None",
+            "E_ALL",
             "mode",
         ])
         .prop_map(str::to_owned),
