@@ -51,6 +51,13 @@ pub enum Command {
         /// The rest.
         options: Options,
     },
+    /// `--convert FILE`: the ini file that says the same as an XML file of the original php-fpm, on stdout.
+    Convert {
+        /// The XML file.
+        file: PathBuf,
+        /// The rest.
+        options: Options,
+    },
     /// `-v`.
     Version(Options),
     /// `-i`.
@@ -160,7 +167,7 @@ impl Options {
 pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     let mut getopt = Getopt::new(arguments);
     let mut options = Options::default();
-    let (mut tests, mut info, mut role, mut fd) = (0_u32, false, None, None);
+    let (mut tests, mut info, mut convert, mut role, mut fd) = (0_u32, false, None, None, None);
     let mut control = None;
     loop {
         let Some(option) = getopt.next() else {
@@ -177,6 +184,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
             Opt::Fpm => {}
             Opt::Test => tests += 1,
             Opt::Info => info = true,
+            Opt::Convert => convert = Some(PathBuf::from(value)),
             Opt::Help => return Ok(Command::Help),
             Opt::Modules => return Ok(Command::Modules(options)),
             Opt::Version => return Ok(Command::Version(options)),
@@ -194,8 +202,11 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     if let Some((verb, at)) = control {
         // A start that stays in the foreground would never come back.
         let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
-        let alone = tests == 0 && role.is_none() && fd.is_none() && !stays;
+        let alone = tests == 0 && convert.is_none() && role.is_none() && fd.is_none() && !stays;
         return if alone { Ok(Command::Control { verb, at, options }) } else { Err(Usage) };
+    }
+    if let (Some(file), None, None) = (&convert, role, fd) {
+        return Ok(Command::Convert { file: file.clone(), options });
     }
     match (role, fd) {
         (Some(role), Some(fd)) => Ok(Command::Role { role, fd, options }),

@@ -1,7 +1,9 @@
 //! `php-cgi --fpm` from its arguments to its exit status, over whatever engine it is given.
 #![forbid(unsafe_code)]
 
+use std::io::Write;
 use std::os::fd::RawFd;
+use std::path::Path;
 
 use crate::cli::{self, Command, ExitCode, Options, Role};
 use crate::engine::{Engine, Topic};
@@ -33,6 +35,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
             control::run(verb, &host, &options, &start)
         }
         Ok(Command::Test { dump, options }) => test(&host, &options, dump),
+        Ok(Command::Convert { file, options }) => convert(&host, &file, &options),
         Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
         Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
         Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
@@ -46,7 +49,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
 
 /// php-fpm prints its usage to stdout, asked or not.
 fn usage(host: &Host, code: ExitCode) -> i32 {
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), cli::usage("php-fpm", &host.php_prefix).as_bytes());
+    let _ = std::io::stdout().write_all(cli::usage("php-fpm", &host.php_prefix).as_bytes());
     code as i32
 }
 
@@ -74,6 +77,26 @@ pub(crate) fn test(host: &Host, options: &Options, dump: bool) -> i32 {
     // That it can be opened was tried when the configuration was read.
     let _ = supervisor::announce(&messages, global.as_ref(), options);
     code as i32
+}
+
+/// `--convert`: the ini file goes to stdout, what there is to be said to stderr.
+fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
+    match config::convert(file, &supervisor::load_options(host, options)) {
+        Ok((ini, messages)) => {
+            supervisor::say(&messages);
+            match std::io::stdout().write_all(ini.as_bytes()) {
+                Ok(()) => ExitCode::Ok as i32,
+                Err(e) => {
+                    log::error(format!("the ini file could not be written: {e}"));
+                    ExitCode::Software as i32
+                }
+            }
+        }
+        Err(e) => {
+            supervisor::say(&e.messages);
+            ExitCode::Config as i32
+        }
+    }
 }
 
 fn start_zygote(raw: RawFd, engine: &mut impl Engine) -> i32 {

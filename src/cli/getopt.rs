@@ -25,6 +25,7 @@ pub(super) enum Opt {
     NoDaemonize,
     ForceStderr,
     Fpm,
+    Convert,
     Role,
     Fd,
 }
@@ -59,6 +60,7 @@ const KNOWN: &[Known] = &[
     known(b'F', "nodaemonize", Opt::NoDaemonize, false),
     known(b'O', "force-stderr", Opt::ForceStderr, false),
     known(b'x', "fpm", Opt::Fpm, false),
+    known(0, "convert", Opt::Convert, true),
     known(0, "fpm-role", Opt::Role, true),
     known(0, "fpm-fd", Opt::Fd, true),
 ];

@@ -76,6 +76,15 @@ fn testing_once_or_twice() {
 }
 
 #[test]
+fn an_old_file_is_converted() {
+    let Ok(Command::Convert { file, options }) = line("--fpm -n --convert old.xml -p /p") else { panic!("not read") };
+    assert_eq!((file.as_path(), options.prefix.as_deref()), (Path::new("old.xml"), Some(Path::new("/p"))));
+    assert!(matches!(line("--convert=old.xml"), Ok(Command::Convert { file, .. }) if file == Path::new("old.xml")));
+    assert_eq!(line("--convert"), Err(Usage));
+    assert_eq!(line("--convert old.xml left over"), Err(Usage));
+}
+
+#[test]
 fn what_is_not_understood_is_refused() {
     for wrong in ["-Z", "--nosuch", "-y", "--pid", "--pid=", "-t x", "-", "-:", "-t-", "-t -- x", "-nZ", "--fpm-conf x"]
     {

@@ -19,7 +19,7 @@ pub enum Kind {
     Flag(bool),
     /// A log level.
     LogLevel,
-    /// The form of the log's lines; kept as text, unset by default.
+    /// `default`, `classic` or `json`; kept as text, unset by default.
     LogFormat,
     /// A syslog facility.
     Facility,
@@ -93,7 +93,7 @@ directives! {
     SyslogFacility "syslog.facility" Kind::Facility, Always, "What syslog files the messages under. Default: daemon.";
     LogBuffering "log_buffering" Kind::Flag(true), Always, "Collect a line of a worker's output before it is logged.";
     LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";
-    LogFormat "log_format" Kind::LogFormat, WhenSet, "Form of the log's lines: default (php-fpm's) or json (an object a line). Default: default.";
+    LogFormat "log_format" Kind::LogFormat, WhenSet, "Form of the log's lines: default (php-fpm's), classic (the original patch's) or json (an object a line). Default: default.";
     LogLimit "log_limit" Kind::Integer(1024), Always, "Longest log line in bytes, at least 512; longer output of workers is wrapped.";
     EmergencyRestartInterval "emergency_restart_interval" Kind::Seconds(0), Always, "Time in which emergency_restart_threshold workers must crash.";
     EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Make a group's zygote and its shared memory anew when that many of its workers crash in the interval; 0: never.";

@@ -30,9 +30,14 @@ pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<String> {
     if let Some(directive) = named(other, name) {
         return Some(format!("{} belongs into {place}", directive.name));
     }
-    let name = name.to_ascii_lowercase();
-    let near = own.iter().map(|directive| (distance(&name, directive.name), directive.name)).min()?;
-    (near.0 <= 1 + near.1.len() / 5).then(|| format!("did you mean {}?", near.1))
+    let near = nearest(&name.to_ascii_lowercase(), own.iter().map(|directive| directive.name))?;
+    Some(format!("did you mean {near}?"))
+}
+
+/// The one of these names that was probably meant.
+pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let near = names.map(|known| (distance(name, known), known)).min()?;
+    (near.0 <= 1 + near.1.len() / 5).then_some(near.1)
 }
 
 fn named(table: &'static [Directive], name: &str) -> Option<&'static Directive> {
@@ -45,7 +50,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
         Kind::Bytes => Some("a number of bytes such as 256M"),
         Kind::Farewell => Some("fast or graceful"),
         Kind::Trust => Some("on, user or off"),
-        Kind::LogFormat => Some("default or json"),
+        Kind::LogFormat => Some("default, classic or json"),
         Kind::Integer(_) | Kind::Priority => Some("a whole number"),
         Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Some("a time such as 30s, 5m, 1h or 1d"),
         Kind::Flag(_) => Some("yes or no"),

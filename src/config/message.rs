@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::model::{Global, LogLevel};
+use super::model::{Global, LogFormat, LogLevel};
 
 /// One line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Messages {
     pub lines: Vec<Message>,
     /// How many of them came before the error log was open; they can't go there.
     pub before_log: usize,
+    /// What the log's lines look like, as far as it was known when they were made.
+    pub format: LogFormat,
     level: LogLevel,
     log_open: bool,
 }
@@ -43,7 +45,7 @@ pub struct Messages {
 impl Messages {
     /// Starts at php-fpm's level before it knows better: notice.
     pub(crate) fn new() -> Self {
-        Self { lines: Vec::new(), before_log: 0, level: LogLevel::Notice, log_open: false }
+        Self { lines: Vec::new(), before_log: 0, format: LogFormat::Default, level: LogLevel::Notice, log_open: false }
     }
 
     /// From here on only lines of this level or above.

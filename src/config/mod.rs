@@ -18,6 +18,7 @@ mod raw;
 mod reader;
 mod section;
 mod values;
+mod xml;
 
 #[cfg(test)]
 mod tests;
@@ -59,9 +60,11 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     let mut messages = Messages::new();
     if read(path, options, &mut raw, &mut messages).is_err() {
         let global = messages.log_is_open().then(|| convert::global(&raw));
+        messages.format = global.as_ref().map_or(messages.format, |global| global.log_format);
         return Err(ConfigError::new(messages, global));
     }
     let config = convert::config(path, &raw, options);
+    messages.format = config.global.log_format;
     Ok(Loaded { config, messages, raw })
 }
 
@@ -72,7 +75,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
 pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, Messages> {
     let (mut raw, mut messages) = (Raw::new(), Messages::new());
     let prefixes = Prefixes::new(options);
-    let read = statements(path, options, &mut raw, &mut messages, &prefixes);
+    let read = sections(path, options, &prefixes, &mut raw, &mut messages);
     match (raw.global.filled(GlobalKey::Pid), read) {
         (Some(pid), _) => Ok(Some(prefixes.state_path(pid).into())),
         (None, Ok(())) => Ok(None),
@@ -87,7 +90,7 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
         messages.log(LogLevel::Error, text);
         return Err(Refused);
     }
-    statements(path, options, raw, messages, &prefixes)?;
+    sections(path, options, &prefixes, raw, messages)?;
     if (Check { options, prefixes: &prefixes, messages: &mut *messages }).all(raw).is_err() {
         messages.log(LogLevel::Error, "failed to post process the configuration");
         return Err(Refused);
@@ -96,18 +99,17 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
 }
 
 /// Puts what the files say into sections.
-fn statements(
+fn sections(
     path: &Path,
     options: &LoadOptions,
+    prefixes: &Prefixes,
     raw: &mut Raw,
     messages: &mut Messages,
-    prefixes: &Prefixes,
 ) -> Result<(), Refused> {
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalKey::Pid, shown(pid));
     }
-    let names = PhpNames(options);
-    if Reader::new(raw, messages, &names, prefixes).file(path).is_err() {
+    if statements(path, options, prefixes, raw, messages).is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));
         messages.log(LogLevel::Error, text);
         return Err(Refused);
@@ -115,10 +117,51 @@ fn statements(
     Ok(())
 }
 
+/// The file's statements, in whichever of the two languages it is written.
+fn statements(
+    path: &Path,
+    options: &LoadOptions,
+    prefixes: &Prefixes,
+    raw: &mut Raw,
+    messages: &mut Messages,
+) -> Result<(), Refused> {
+    let text = reader::read(path, messages)?;
+    if xml::is_xml(&text) {
+        return xml::load(path, &text, options, raw, messages);
+    }
+    Reader::new(raw, messages, &PhpNames(options), prefixes).text(path, &text)
+}
+
+/// `--convert`: the ini file that says the same as an XML file of the original php-fpm, and what there is to be said.
+///
+/// # Errors
+/// The file can't be read, isn't XML, or is refused.
+pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages), ConfigError> {
+    let mut messages = Messages::new();
+    let converted = reader::read(path, &mut messages).and_then(|text| {
+        if xml::is_xml(&text) {
+            return xml::convert(path, &text, options, &mut messages);
+        }
+        let text = format!("{} is no XML file: it does not begin with a <", shown(path));
+        messages.log(LogLevel::Error, text);
+        Err(Refused)
+    });
+    match converted {
+        Ok(ini) => Ok((ini, messages)),
+        Err(Refused) => Err(ConfigError { messages, global: None }),
+    }
+}
+
 /// For the fuzz target: whatever the lines are, reading them comes to an end. Includes are left out.
 #[doc(hidden)]
 pub fn read_lines(text: &[u8]) {
     reader::lines(text, &PhpNames(&LoadOptions::default()));
+}
+
+/// The same for the original's XML, also there and back.
+#[doc(hidden)]
+pub fn check_xml(text: &[u8]) {
+    xml::check(text);
 }
 
 impl Loaded {

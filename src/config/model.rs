@@ -86,12 +86,14 @@ pub enum LogLevel {
     Alert,
 }
 
-/// `log_format`: the form of the error log's lines.
+/// `log_format`: what a line of the error log looks like.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LogFormat {
-    /// php-fpm's.
+    /// Today's php-fpm: `[23-Nov-2026 10:00:00] NOTICE: text`.
     #[default]
     Default,
+    /// The original patch: `Nov 23 10:00:00.123456 [NOTICE] fpm(), line 1: text`, and its words where they are known.
+    Classic,
     /// A JSON object a line.
     Json,
 }

@@ -37,14 +37,12 @@ impl<'a> Reader<'a> {
 
     /// Reads one file.
     pub(super) fn file(&mut self, path: &Path) -> Result<(), Refused> {
-        let text = match read(path) {
-            Ok(text) => text,
-            Err(error) => {
-                let what = format!("failed to open configuration file '{}'", shown(path));
-                self.messages.system_error(&what, &error);
-                return Err(Refused);
-            }
-        };
+        let text = read(path, self.messages)?;
+        self.text(path, &text)
+    }
+
+    /// Reads the text of a file.
+    pub(super) fn text(&mut self, path: &Path, text: &[u8]) -> Result<(), Refused> {
         if self.nesting >= MAX_NESTING {
             self.error("failed to include more than 5 files recursively".to_owned());
             return Err(Refused);
@@ -156,8 +154,16 @@ impl From<String> for Complaint {
     }
 }
 
-/// The bytes of a file; what opens but can't be read, a directory, is empty as for php-fpm.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+/// The bytes of a file.
+pub(super) fn read(path: &Path, messages: &mut Messages) -> Result<Vec<u8>, Refused> {
+    bytes_of(path).map_err(|error| {
+        messages.system_error(&format!("failed to open configuration file '{}'", shown(path)), &error);
+        Refused
+    })
+}
+
+/// What opens but can't be read, a directory, is empty as for php-fpm.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut file = File::open(path)?;
     if file.metadata().is_ok_and(|meta| !meta.is_dir()) {
@@ -168,9 +174,14 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads all lines of a text, for fuzzing.
 pub(super) fn lines(text: &[u8], names: &dyn Names) {
-    let (mut raw, mut messages) = (Raw::new(), Messages::new());
+    lines_into(text, names, &mut Raw::new());
+}
+
+/// The same, into sections that are looked at.
+pub(super) fn lines_into(text: &[u8], names: &dyn Names, raw: &mut Raw) {
+    let mut messages = Messages::new();
     let prefixes = Prefixes::new(&LoadOptions::default());
-    let mut reader = Reader::new(&mut raw, &mut messages, names, &prefixes);
+    let mut reader = Reader::new(raw, &mut messages, names, &prefixes);
     for line in text.split(|byte| *byte == b'\n') {
         for statement in parse_line(&[line, b"\n"].concat(), names).statements {
             let _ = reader.apply(statement, &mut None, line);

@@ -70,6 +70,21 @@ fn pool_with(lines: &str) -> Place {
 }
 
 #[test]
+fn the_form_of_the_log_has_two_names() {
+    let form = |line: &str| Place::new(&format!("[global]\n{line}\n{POOL}"));
+    assert_eq!(form("").config().global.log_format, LogFormat::Default);
+    assert_eq!(form("log_format = Classic").config().global.log_format, LogFormat::Classic);
+    assert_eq!(form("log_format = classic").load().unwrap().messages.format, LogFormat::Classic);
+    assert_eq!(
+        form("log_format = xml").refusal(),
+        [
+            "Error: [DIR/php-fpm.conf:2] unable to parse value for entry 'log_format': invalid value for 'log_format'",
+            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or classic",
+        ]
+    );
+}
+
+#[test]
 fn the_web_server_is_trusted_as_far_as_the_pool_says() {
     let trust = |line: &str| pool_with(line).config().pools[0].security_fastcgi_php_value;
     assert_eq!(trust(""), Trust::All);

@@ -86,6 +86,7 @@ pub(crate) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "default" => Ok(LogFormat::Default),
         "json" => Ok(LogFormat::Json),
+        "classic" => Ok(LogFormat::Classic),
         _ => Err("invalid value for 'log_format'"),
     }
 }

@@ -4,7 +4,7 @@ use super::Level;
 use crate::sys::clock;
 
 /// php-fpm's name of a level.
-fn name(level: Level) -> &'static str {
+pub(super) fn name(level: Level) -> &'static str {
     match level {
         Level::Debug => "DEBUG",
         Level::Notice => "NOTICE",
@@ -18,6 +18,11 @@ fn name(level: Level) -> &'static str {
 pub(super) fn time(debug: bool) -> String {
     let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
     clock::local_stamp() + &micros
+}
+
+/// The first line of an entry in the slow log.
+pub(super) fn slow_heading(time: &str, pool: &str, pid: i32) -> String {
+    format!("[{time}]  [pool {pool}] pid {pid}")
 }
 
 /// What stands in front of a text.
@@ -61,6 +66,11 @@ mod tests {
         let line = stamped(Level::Notice, "fpm is running, pid 1", false);
         assert!(line.ends_with("] NOTICE: fpm is running, pid 1\n"), "{line}");
         assert_eq!(line.find(']'), Some(21), "{line}");
+    }
+
+    #[test]
+    fn an_entry_of_the_slow_log_begins_as_php_fpms() {
+        assert_eq!(slow_heading("21-Sep-2026 16:22:19", "www", 42), "[21-Sep-2026 16:22:19]  [pool www] pid 42");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The error log of this process: one line per message, in php-fpm's form or as JSON.
+//! The error log of this process: one line per message, in php-fpm's form, the original patch's, or as JSON.
 #![forbid(unsafe_code)]
 
+mod classic;
 mod json;
 mod line;
 mod sink;
@@ -41,7 +42,7 @@ pub fn set_level(level: Level) {
     LOG.lock().level = level;
 }
 
-/// Sets the form of the lines. What is also said to whoever started us keeps php-fpm's: people read that.
+/// Sets the form of the lines. What is also said to whoever started us is never JSON: people read that.
 pub fn set_format(format: Format) {
     LOG.lock().format = format;
 }
@@ -123,11 +124,16 @@ pub fn message_of(level: Level, text: &[u8]) {
     match log.format {
         Format::Default => log.sink.write(level, text, debug),
         Format::Json => log.sink.write_json(level, text),
+        Format::Classic => log.sink.write_classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes()),
     }
     if let Some((stderr, least)) = &log.echo
         && level >= *least
     {
-        let _ = (&*stderr).write_all(line::stamped(level, &String::from_utf8_lossy(text), debug).as_bytes());
+        let said = String::from_utf8_lossy(text);
+        let _ = (&*stderr).write_all(&match log.format {
+            Format::Default | Format::Json => line::stamped(level, &said, debug).into_bytes(),
+            Format::Classic => [classic::line(level, line::escaped(&said).as_bytes()), b"\n".to_vec()].concat(),
+        });
     }
 }
 
@@ -159,18 +165,24 @@ pub fn raw(line: &[u8]) {
 /// A message of any bytes, without a newline or anything else that isn't wanted in a line.
 pub fn bytes(level: Level, text: &[u8]) {
     let log = LOG.lock();
-    if level >= log.level {
-        match log.format {
-            Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
-            Format::Json => log.sink.write_json(level, text),
-        }
+    if level < log.level {
+        return;
+    }
+    match log.format {
+        Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
+        Format::Classic => log.sink.write_classic(level, text),
+        Format::Json => log.sink.write_json(level, text),
     }
 }
 
-/// Now, as lines have it.
+/// What an entry of the slow log begins with: now, and whose request it is.
 #[must_use]
-pub fn time() -> String {
-    line::time(LOG.lock().level == Level::Debug)
+pub fn slow_heading(pool: &str, pid: i32) -> String {
+    let log = LOG.lock();
+    match log.format {
+        Format::Default | Format::Json => line::slow_heading(&line::time(log.level == Level::Debug), pool, pid),
+        Format::Classic => classic::slow_heading(&classic::time(), pool, pid),
+    }
 }
 
 /// A line that is a JSON object; whatever the log's level where it has none of its own.
@@ -185,7 +197,10 @@ pub fn object(level: Option<Level>, line: &[u8]) {
 #[must_use]
 pub fn stamp_length(level: Level) -> usize {
     let log = LOG.lock();
-    log.sink.stamp(level, log.level == Level::Debug).len()
+    match log.format {
+        Format::Classic if log.sink.is_dated() => classic::stamp(level).len(),
+        _ => log.sink.stamp(level, log.level == Level::Debug).len(),
+    }
 }
 
 /// Text for stderr alone, as Zend prints its own errors.

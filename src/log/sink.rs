@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::{About, Level, json, line};
+use super::{About, Level, classic, json, line};
 use crate::sys::fd;
 
 /// A place for lines.
@@ -83,6 +83,21 @@ impl Sink {
             }
             _ => self.write_raw(&[self.stamp(level, debug).as_bytes(), text].concat()),
         }
+    }
+
+    /// The same in the original patch's form, of which a line without a date keeps the words alone.
+    pub(super) fn write_classic(&self, level: Level, text: &[u8]) {
+        match self {
+            Self::Stderr | Self::File(_) => self.write_raw(&classic::line(level, text)),
+            Self::Syslog(..) => self.write_bytes(level, &classic::reworded(text), false),
+            // The supervisor puts it into a line.
+            Self::Bare => self.write_bytes(level, text, false),
+        }
+    }
+
+    /// Lines carry their date themselves.
+    pub(super) fn is_dated(&self) -> bool {
+        matches!(self, Self::Stderr | Self::File(_))
     }
 
     pub(super) fn write_raw(&self, line: &[u8]) {

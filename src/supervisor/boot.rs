@@ -53,6 +53,7 @@ fn say_one(message: &Message) {
 /// # Errors
 /// The log can't be opened; a line for it.
 pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
+    log::set_format(messages.format);
     let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
     let format = global.map(|global| global.log_format).unwrap_or_default();

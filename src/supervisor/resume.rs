@@ -113,6 +113,7 @@ impl Supervisor {
         self.config = match config::load(&self.options.config_path(&self.host.config_file()), &load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
+                log::set_format(loaded.config.global.log_format);
                 say(&loaded.messages);
                 loaded.config
             }

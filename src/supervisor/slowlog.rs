@@ -5,10 +5,10 @@ use std::path::Path;
 
 use super::access_logs;
 
-/// An entry: when, whose, and where the script was.
+/// An entry: its heading, which says when and whose, and where the script was.
 #[must_use]
-pub fn entry(time: &str, pool: &str, pid: i32, text: &[u8], complete: bool) -> Vec<u8> {
-    let mut entry = format!("\n[{time}]  [pool {pool}] pid {pid}\n").into_bytes();
+pub fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
+    let mut entry = format!("\n{heading}\n").into_bytes();
     // From a worker: it can't be trusted to be lines of text.
     entry.extend(text.iter().filter(|b| **b == b'\n' || !b.is_ascii_control()));
     if !complete {
@@ -48,12 +48,12 @@ mod tests {
 
     #[test]
     fn an_entry_is_php_fpms() {
-        let text = entry("21-Sep-2026 16:22:19", "www", 42, TRACE, true);
+        let text = entry("[21-Sep-2026 16:22:19]  [pool www] pid 42", TRACE, true);
         let expected = "\n[21-Sep-2026 16:22:19]  [pool www] pid 42\nscript_filename = /srv/a.php\n\
             [0x00007f0000000001] sleep() /srv/a.php:3\n[0x00007f0000000002] f() /srv/a.php:9\n";
         assert_eq!(String::from_utf8_lossy(&text), expected);
-        let failed = entry("t", "www", 42, b"script_filename = /a\0\x1b[31m\n", false);
-        assert_eq!(failed, b"\n[t]  [pool www] pid 42\nscript_filename = /a[31m\n+++ dump failed\n");
+        let failed = entry("t", b"script_filename = /a\0\x1b[31m\n", false);
+        assert_eq!(failed, b"\nt\nscript_filename = /a[31m\n+++ dump failed\n");
     }
 
     #[test]

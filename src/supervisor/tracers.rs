@@ -143,7 +143,7 @@ impl Supervisor {
     fn note_slow(&mut self, key: WorkerKey, text: &[u8], complete: bool) {
         let pool = runtime::pool(&self.runtimes, key.of_pool());
         let Some((pool, path)) = pool.and_then(|pool| Some((pool, pool.slowlog.as_ref()?))) else { return };
-        let entry = slowlog::entry(&log::time(), &pool.name, self.pid(key), text, complete);
+        let entry = slowlog::entry(&log::slow_heading(&pool.name, self.pid(key)), text, complete);
         self.slow_entries.entry(path.clone()).or_default().extend(entry);
     }
 

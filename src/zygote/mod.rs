@@ -40,6 +40,7 @@ const EXIT_SOFTWARE: i32 = 70;
 pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
+    log::set_format(spec.log_format);
     let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
     let mut zygote = match adopt::adopt(spec) {
         Ok(zygote) => zygote,

@@ -86,6 +86,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Version(_)) => "version",
         Ok(Command::Info(_)) => "info",
         Ok(Command::Modules(_)) => "modules",
+        Ok(Command::Convert { .. }) => "convert",
         Ok(Command::Help) => "help",
         Ok(Command::Role { .. }) => "role",
         Ok(Command::Control { .. }) => "control",

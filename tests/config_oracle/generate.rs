@@ -150,7 +150,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::Bytes => &["64K", "256m", "1G"],
         Kind::Trust => &["on", "user", "off"],
         Kind::Farewell => &["fast", "graceful"],
-        Kind::LogFormat => &["default", "json"],
+        Kind::LogFormat => &["default", "classic", "json"],
         Kind::Text => text(directive.name),
     })
 }

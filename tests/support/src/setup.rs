@@ -32,6 +32,8 @@ pub struct Setup {
     pub pool: Vec<String>,
     /// Further lines of php.ini.
     pub ini: Vec<String>,
+    /// The whole php-fpm.conf in place of all that, `{{DIR}}`, `{{LISTEN}}` and `{{USER}}` put in.
+    pub whole: Option<String>,
     /// Whether it runs from a copy of the prefix, whose files the test replaces.
     pub own_prefix: bool,
     /// Further options of the command line.
@@ -52,6 +54,7 @@ impl Setup {
             global: Vec::new(),
             pool: Vec::new(),
             ini: Vec::new(),
+            whole: None,
             own_prefix: false,
             options: Vec::new(),
             under: Vec::new(),
@@ -84,6 +87,13 @@ impl Setup {
     #[must_use]
     pub fn ini(mut self, line: &str) -> Self {
         self.ini.push(line.to_owned());
+        self
+    }
+
+    /// With a php-fpm.conf of its own.
+    #[must_use]
+    pub fn whole(mut self, text: &str) -> Self {
+        self.whole = Some(text.to_owned());
         self
     }
 
@@ -140,6 +150,14 @@ impl Setup {
     #[must_use]
     pub fn conf(&self, dir: &Path, address: &Address) -> String {
         let dir = dir.display();
+        if let Some(whole) = &self.whole {
+            let whole = whole.replace("{{DIR}}", &dir.to_string());
+            let listen = match address {
+                Address::Unix(path) => path.display().to_string(),
+                Address::Tcp(addr) => addr.to_string(),
+            };
+            return whole.replace("{{LISTEN}}", &listen).replace("{{USER}}", web_user().unwrap_or_default());
+        }
         let mut text = format!("[global]\npid = {dir}/fpm.pid\nerror_log = {dir}/fpm.log\n");
         append(&mut text, &self.global);
         text.push_str("[www]\npm = static\n");

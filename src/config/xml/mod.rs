@@ -1,0 +1,117 @@
+//! The XML php-fpm.conf of the original patch (php-fpm 0.5 and 0.6): read into the same model as an ini file, by way of the
+//! statements of the ini file that says the same.
+
+mod convert;
+mod fault;
+mod mapping;
+mod pool;
+mod reader;
+mod schema;
+mod section;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use super::message::{Messages, Refused, shown};
+use super::model::{LogFormat, LogLevel};
+use super::options::LoadOptions;
+use super::paths::Prefixes;
+use super::raw::Raw;
+use fault::Fault;
+use mapping::{Line, Mapped, Statement};
+
+/// Whether a file is one of the original's: its first byte that isn't blank is a `<`, which no ini file begins with.
+pub(super) fn is_xml(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    text.trim_ascii_start().first() == Some(&b'<')
+}
+
+/// Reads a file's text into the sections.
+///
+/// # Errors
+/// It is refused; the messages say why.
+pub(super) fn load(
+    path: &Path,
+    text: &[u8],
+    options: &LoadOptions,
+    raw: &mut Raw,
+    messages: &mut Messages,
+) -> Result<(), Refused> {
+    messages.format = LogFormat::Classic;
+    let mapped = mapped(text, options).map_err(|fault| refuse(path, &fault, messages))?;
+    remarks(path, &mapped.remarks, messages);
+    for line in &mapped.lines {
+        apply(line, raw).map_err(|fault| refuse(path, &fault, messages))?;
+    }
+    Ok(())
+}
+
+/// The text of the ini file that says the same.
+///
+/// # Errors
+/// As for `load`.
+pub(super) fn convert(
+    path: &Path,
+    text: &[u8],
+    options: &LoadOptions,
+    messages: &mut Messages,
+) -> Result<String, Refused> {
+    let mapped = mapped(text, options).map_err(|fault| refuse(path, &fault, messages))?;
+    remarks(path, &mapped.remarks, messages);
+    Ok(convert::ini(&mapped.lines, &shown(path)))
+}
+
+fn mapped(text: &[u8], options: &LoadOptions) -> Result<Mapped, Fault> {
+    mapping::map(&reader::read(text)?, options, &Prefixes::new(options))
+}
+
+/// Puts a statement where one of an ini file goes.
+fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
+    let fault = |text: String| Fault::new(line.number, text);
+    match &line.statement {
+        Statement::Section(name) => raw.enter(name),
+        Statement::Entry(directive, value) => raw.entry(directive, value).map_err(fault)?,
+        Statement::Pair(directive, key, value) => {
+            raw.array(directive, key, value).map_err(|texts| fault(texts.join("; ")))?;
+        }
+    }
+    Ok(())
+}
+
+fn refuse(path: &Path, fault: &Fault, messages: &mut Messages) -> Refused {
+    say(path, fault, LogLevel::Error, messages);
+    Refused
+}
+
+fn remarks(path: &Path, remarks: &[Fault], messages: &mut Messages) {
+    remarks.iter().for_each(|remark| say(path, remark, LogLevel::Warning, messages));
+}
+
+fn say(path: &Path, fault: &Fault, level: LogLevel, messages: &mut Messages) {
+    let place = format!("[{}:{}]", shown(path), fault.line);
+    messages.log(level, format!("{place} {}", fault.text));
+    if let Some(hint) = &fault.hint {
+        messages.log(LogLevel::Notice, format!("{place} hint: {hint}"));
+    }
+}
+
+/// For the fuzz target and the property test: whatever the bytes are, reading comes to an end, and what is read without a
+/// complaint becomes an ini file that is read the same.
+#[doc(hidden)]
+pub(super) fn check(text: &[u8]) {
+    let options = LoadOptions { php_prefix: "/usr".into(), ..LoadOptions::default() };
+    let Ok(mapped) = mapped(text, &options) else { return };
+    let mut raw = Raw::new();
+    if mapped.lines.iter().try_for_each(|line| apply(line, &mut raw)).is_ok() {
+        let ini = convert::ini(&mapped.lines, "x");
+        let mut back = Raw::new();
+        super::reader::lines_into(ini.as_bytes(), &super::PhpNames(&options), &mut back);
+        // Where the directives go to is not part of what was said.
+        raw.enter("global");
+        back.enter("global");
+        assert!(raw == back, "{ini}");
+    }
+}

@@ -1,0 +1,265 @@
+//! Text to a tree of elements, with the line of each. Strict about what encloses what; no DTD, no entities, no inclusion.
+
+use quick_xml::errors::{Error, IllFormedError, SyntaxError};
+use quick_xml::escape::resolve_predefined_entity;
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+use quick_xml::{Reader, XmlVersion};
+
+use super::fault::Fault;
+
+/// Elements that may be open within one another; the format needs six.
+const MAX_DEPTH: usize = 16;
+
+const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
+
+/// One element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Element {
+    /// Its name: `section`.
+    pub(super) tag: String,
+    /// Its attribute `name`.
+    pub(super) name: Option<String>,
+    /// Where it begins.
+    pub(super) line: u32,
+    /// What it holds.
+    pub(super) nodes: Vec<Node>,
+}
+
+/// Something in an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Node {
+    /// Another element.
+    Element(Element),
+    /// Text, with its references put in.
+    Text(String),
+    /// A comment, a processing instruction or a CDATA section: nothing that counts as text.
+    Other,
+}
+
+impl Element {
+    /// The elements in it.
+    pub(super) fn elements(&self) -> impl Iterator<Item = &Element> {
+        self.nodes.iter().filter_map(|node| match node {
+            Node::Element(element) => Some(element),
+            _ => None,
+        })
+    }
+
+    /// As it is written: `<value name="pm">`.
+    pub(super) fn shown(&self) -> String {
+        match &self.name {
+            Some(name) => format!("<{} name=\"{name}\">", self.tag),
+            None => format!("<{}>", self.tag),
+        }
+    }
+}
+
+/// The outermost element of a text.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(super) fn read(bytes: &[u8]) -> Result<Element, Fault> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let lines = Lines::of(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Fault::new(lines.at(error.valid_up_to()), "a byte that isn't UTF-8")
+            .hint("the file must be UTF-8; iconv -f ISO-8859-1 -t UTF-8 makes it so")
+    })?;
+    if let Some(at) = text.find(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        return Err(Fault::new(lines.at(at), "a control character"));
+    }
+    let mut reader = Reader::from_str(text);
+    let config = reader.config_mut();
+    // Which element isn't closed is told better here.
+    (config.check_end_names, config.allow_unmatched_ends, config.check_comments) = (false, true, true);
+    let mut tree = Tree { open: Vec::new(), root: None };
+    loop {
+        let start = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
+        let line = lines.at(start);
+        let event = match reader.read_event() {
+            Ok(event) => event,
+            Err(_) if text.get(start..).is_some_and(|rest| rest.starts_with("<!DOCTYPE")) => return Err(doctype(line)),
+            Err(error) => {
+                let at = usize::try_from(reader.error_position()).unwrap_or(start);
+                return Err(not_well_formed(lines.at(at), &error));
+            }
+        };
+        if matches!(event, Event::Eof) {
+            return tree.end(line);
+        }
+        tree.take(event, line)?;
+    }
+}
+
+/// Where the lines of a text begin.
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn of(text: &[u8]) -> Self {
+        let newlines = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Self(newlines.map(|(at, _)| at).collect())
+    }
+
+    /// The number of the line that a byte is in.
+    fn at(&self, byte: usize) -> u32 {
+        u32::try_from(self.0.partition_point(|newline| *newline < byte) + 1).unwrap_or(u32::MAX)
+    }
+}
+
+/// What has been read.
+struct Tree {
+    open: Vec<Element>,
+    root: Option<Element>,
+}
+
+impl Tree {
+    fn take(&mut self, event: Event<'_>, line: u32) -> Result<(), Fault> {
+        match event {
+            Event::Start(start) => {
+                if self.open.len() >= MAX_DEPTH {
+                    return Err(Fault::new(line, format!("more than {MAX_DEPTH} elements within one another")));
+                }
+                self.begins(&start, line).map(|element| self.open.push(element))
+            }
+            Event::Empty(start) => {
+                let element = self.begins(&start, line)?;
+                self.add(Node::Element(element));
+                Ok(())
+            }
+            Event::End(end) => self.close(end.name().as_ref(), line),
+            Event::Text(text) => self.text(&text.xml10_content(), line),
+            Event::GeneralRef(reference) => self.text(&referred(&reference, line)?, line),
+            Event::CData(_) if self.open.is_empty() => Err(outside(line)),
+            Event::CData(_) | Event::Comment(_) | Event::PI(_) => {
+                self.add(Node::Other);
+                Ok(())
+            }
+            Event::Decl(declaration) => declared(&declaration, line),
+            Event::DocType(_) => Err(doctype(line)),
+            Event::Eof => Ok(()),
+        }
+    }
+
+    fn begins(&self, start: &BytesStart<'_>, line: u32) -> Result<Element, Fault> {
+        let tag = start.name().as_ref().to_owned();
+        let mut name = None;
+        for attribute in start.attributes() {
+            let attribute =
+                attribute.map_err(|error| Fault::new(line, format!("<{tag}> is not well-formed: {error}")))?;
+            let key = attribute.key.as_ref();
+            let value = attribute
+                .normalized_value(XmlVersion::Implicit1_0)
+                .map_err(|error| Fault::new(line, format!("the attribute {key} of <{tag}>: {error}")).hint(ENTITIES))?;
+            if value == XINCLUDE {
+                return Err(inclusion(line));
+            }
+            if key == "name" {
+                name = Some(value.into_owned());
+            }
+        }
+        if tag.starts_with("xi:") || tag == "XInclude" {
+            return Err(inclusion(line));
+        }
+        if tag.is_empty() {
+            return Err(Fault::new(line, "an element without a name"));
+        }
+        if self.open.is_empty() && self.root.is_some() {
+            return Err(Fault::new(line, format!("<{tag}> stands behind the end of the outermost element")));
+        }
+        Ok(Element { tag, name, line, nodes: Vec::new() })
+    }
+
+    fn close(&mut self, tag: &str, line: u32) -> Result<(), Fault> {
+        let Some(element) = self.open.pop() else {
+            return Err(Fault::new(line, format!("</{tag}> closes nothing")));
+        };
+        if element.tag != tag {
+            let text = format!("</{tag}> does not close {} of line {}", element.shown(), element.line);
+            return Err(Fault::new(line, text).hint(format!("write </{}> before it", element.tag)));
+        }
+        self.add(Node::Element(element));
+        Ok(())
+    }
+
+    fn add(&mut self, node: Node) {
+        match (self.open.last_mut(), node) {
+            (Some(element), node) => element.nodes.push(node),
+            (None, Node::Element(element)) => self.root = Some(element),
+            (None, _) => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, line: u32) -> Result<(), Fault> {
+        let Some(element) = self.open.last_mut() else {
+            let Some(at) = text.find(|c: char| !c.is_whitespace()) else { return Ok(()) };
+            let before = text[..at].bytes().filter(|byte| *byte == b'\n').count();
+            return Err(outside(line.saturating_add(u32::try_from(before).unwrap_or(0))));
+        };
+        match element.nodes.last_mut() {
+            Some(Node::Text(before)) => before.push_str(text),
+            _ => element.nodes.push(Node::Text(text.to_owned())),
+        }
+        Ok(())
+    }
+
+    fn end(mut self, line: u32) -> Result<Element, Fault> {
+        if let Some(element) = self.open.pop() {
+            let text = format!("{} of line {} is not closed", element.shown(), element.line);
+            return Err(Fault::new(line, text).hint(format!("</{}> is missing", element.tag)));
+        }
+        self.root.ok_or_else(|| Fault::new(line, "there is no element in the file"))
+    }
+}
+
+const ENTITIES: &str = "references are &lt; &gt; &amp; &quot; &apos; and numbers such as &#228;; an & that is meant as such is written &amp;";
+
+fn referred(reference: &BytesRef<'_>, line: u32) -> Result<String, Fault> {
+    let name: &str = reference;
+    if let Some(text) = resolve_predefined_entity(name) {
+        return Ok(text.to_owned());
+    }
+    match reference.resolve_char_ref() {
+        Ok(Some(c)) if !c.is_control() || matches!(c, '\n' | '\r' | '\t') => Ok(c.to_string()),
+        _ => Err(Fault::new(line, format!("the entity &{name}; is not known")).hint(ENTITIES)),
+    }
+}
+
+fn declared(declaration: &BytesDecl<'_>, line: u32) -> Result<(), Fault> {
+    let Some(Ok(encoding)) = declaration.encoding() else { return Ok(()) };
+    if ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| encoding.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    let text = format!("the encoding {encoding} is not read");
+    Err(Fault::new(line, text).hint(format!("iconv -f {encoding} -t UTF-8, and encoding=\"UTF-8\" in this line")))
+}
+
+fn doctype(line: u32) -> Fault {
+    Fault::new(line, "a DOCTYPE is refused: no DTD is read, and no entities of its own")
+        .hint("take the DOCTYPE out, and write texts where entities stand")
+}
+
+fn inclusion(line: u32) -> Fault {
+    Fault::new(line, "XInclude is refused: all of the configuration is in this file")
+        .hint("put the content of the other file here, or convert to ini (--convert) and use include")
+}
+
+fn outside(line: u32) -> Fault {
+    Fault::new(line, "text outside of the outermost element")
+        .hint("free text may stand anywhere between <configuration> and </configuration>")
+}
+
+fn not_well_formed(line: u32, error: &Error) -> Fault {
+    let fault = Fault::new(line, format!("not well-formed: {}", sentence(&error.to_string())));
+    match error {
+        Error::IllFormed(IllFormedError::UnclosedReference) => fault.hint(ENTITIES),
+        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => fault.hint("a comment must not have -- in it"),
+        Error::Syntax(SyntaxError::UnclosedTag) => fault.hint("a < that is meant as such is written &lt;"),
+        Error::Syntax(SyntaxError::UnclosedComment) => fault.hint("--> is missing"),
+        _ => fault,
+    }
+}
+
+/// The crate's words without the heading that says what kind of error it is.
+fn sentence(text: &str) -> &str {
+    ["syntax error: ", "ill-formed document: "].iter().find_map(|heading| text.strip_prefix(heading)).unwrap_or(text)
+}

@@ -1,0 +1,171 @@
+//! One `<section>`: its values read by the schema, with the line of each.
+
+use std::collections::BTreeMap;
+
+use super::super::hint;
+use super::super::paths::Prefixes;
+use super::fault::Fault;
+use super::reader::{Element, Node};
+use super::schema::{Setting, Shape};
+use super::values::{self, Kind};
+
+/// A value and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) text: String,
+    pub(super) line: u32,
+}
+
+/// A value of `php_defines` or `environment`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pair {
+    pub(super) directive: &'static str,
+    pub(super) key: String,
+    pub(super) value: String,
+    pub(super) line: u32,
+}
+
+/// What a section says. Of a value that stands twice the last one counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Section {
+    /// By the names of today's directives.
+    pub(super) values: BTreeMap<&'static str, Given>,
+    /// In the order of the file.
+    pub(super) pairs: Vec<Pair>,
+    /// What is odd: a line each for the log.
+    pub(super) remarks: Vec<Fault>,
+}
+
+impl Section {
+    /// Adds what the section's element says.
+    pub(super) fn read(
+        &mut self,
+        element: &Element,
+        settings: &'static [Setting],
+        prefixes: &Prefixes,
+    ) -> Result<(), Fault> {
+        for value in self.values_in(element)? {
+            let name = value.name.as_deref().unwrap_or_default();
+            let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
+                self.unknown(value, element, settings);
+                continue;
+            };
+            match setting.shape {
+                _ if value.nodes.is_empty() => {}
+                Shape::Scalar(kind, directive) => self.scalar(value, kind, directive, prefixes)?,
+                Shape::Pairs(directive) => self.pairs_in(value, directive, prefixes)?,
+                Shape::Group(settings) => self.read(value, settings, prefixes)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a value, if it has one.
+    pub(super) fn text(&self, directive: &str) -> Option<&str> {
+        self.values.get(directive).map(|given| given.text.as_str())
+    }
+
+    /// The line of a value, or the one given.
+    pub(super) fn line(&self, directive: &str, otherwise: u32) -> u32 {
+        self.values.get(directive).map_or(otherwise, |given| given.line)
+    }
+
+    fn remark(&mut self, fault: Fault) {
+        self.remarks.push(fault);
+    }
+
+    /// The `<value>`s that are right in an element.
+    fn values_in<'a>(&mut self, element: &'a Element) -> Result<Vec<&'a Element>, Fault> {
+        let mut values = Vec::new();
+        for child in element.elements() {
+            match (child.tag.as_str(), &child.name) {
+                ("value", Some(_)) => values.push(child),
+                ("value", None) => self.remark(
+                    Fault::new(child.line, "a <value> without a name is left out").hint("write <value name=\"…\">"),
+                ),
+                ("section" | "workers" | "configuration", _) => {
+                    let text = format!("{} must not stand within {}", child.shown(), element.shown());
+                    let hint = format!("close {} of line {} before it", element.shown(), element.line);
+                    return Err(Fault::new(child.line, text).hint(hint));
+                }
+                _ => self.remark(Fault::new(child.line, format!("unknown element <{}> is left out", child.tag))),
+            }
+        }
+        let worded = |node: &Node| matches!(node, Node::Text(text) if !text.trim().is_empty());
+        if element.tag == "value" && values.is_empty() && element.nodes.iter().any(worded) {
+            let text = format!("the text in {} has no effect", element.shown());
+            self.remark(Fault::new(element.line, text).hint("it holds values of its own: <value name=\"…\">…</value>"));
+        }
+        Ok(values)
+    }
+
+    fn unknown(&mut self, value: &Element, within: &Element, settings: &'static [Setting]) {
+        let name = value.name.as_deref().unwrap_or_default();
+        let place = within.name.as_deref().unwrap_or(&within.tag);
+        let mut fault = Fault::new(value.line, format!("unknown setting '{name}' in section '{place}'"));
+        fault.hint = hint::nearest(name, settings.iter().map(|setting| setting.name))
+            .map(|known| format!("did you mean {known}?"));
+        self.remark(fault);
+    }
+
+    fn scalar(
+        &mut self,
+        value: &Element,
+        kind: Kind,
+        directive: &'static str,
+        prefixes: &Prefixes,
+    ) -> Result<(), Fault> {
+        let Some(text) = text_of(value)? else { return Ok(()) };
+        let read = values::read(kind, text, prefixes);
+        let read = read.map_err(|wrong| {
+            let setting = value.name.as_deref().unwrap_or_default();
+            Fault::new(value.line, format!("{setting}: {}", wrong.text)).hint(wrong.hint)
+        })?;
+        if let Some(remark) = read.remark {
+            let setting = value.name.as_deref().unwrap_or_default();
+            self.remark(Fault::new(value.line, format!("{setting}: {remark}")));
+        }
+        self.values.insert(directive, Given { text: read.text, line: value.line });
+        Ok(())
+    }
+
+    fn pairs_in(&mut self, group: &Element, directive: &'static str, prefixes: &Prefixes) -> Result<(), Fault> {
+        for value in self.values_in(group)? {
+            let Some(text) = text_of(value)? else { continue };
+            let key = value.name.clone().unwrap_or_default();
+            if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
+                let text = format!("'{key}' can't be the name of a variable");
+                return Err(Fault::new(value.line, text).hint("names have letters, digits, _, - and dots"));
+            }
+            let read = values::read(Kind::Text, text, prefixes)
+                .map_err(|wrong| Fault::new(value.line, format!("{key}: {}", wrong.text)).hint(wrong.hint))?;
+            self.pairs.push(Pair { directive, key, value: read.text, line: value.line });
+        }
+        Ok(())
+    }
+}
+
+/// The text of a value; none, or nothing but blanks, is "not set".
+fn text_of(value: &Element) -> Result<Option<&str>, Fault> {
+    match value.nodes.as_slice() {
+        [] => Ok(None),
+        [Node::Text(text)] => Ok(Some(text.as_str()).filter(|text| !text.trim().is_empty())),
+        nodes => {
+            let inner = nodes.iter().find_map(|node| match node {
+                Node::Element(inner) => Some(inner),
+                _ => None,
+            });
+            Err(match inner {
+                Some(inner) => {
+                    let text = format!("{} must not stand within {}", inner.shown(), value.shown());
+                    Fault::new(inner.line, text).hint(format!("</value> is missing in line {}", value.line))
+                }
+                None => Fault::new(
+                    value.line,
+                    format!("XML_TEXT_NODE is expected in {}, something different is given", value.shown()),
+                )
+                .hint("a value is text, without comments and CDATA sections; < and & are written &lt; and &amp;"),
+            })
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! Whole files of the original: what they become, and what is said of broken ones.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use crate::config::{
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
+    check_xml, convert, load,
+};
+
+struct Place(TempDir);
+
+impl Place {
+    fn new(conf: &str) -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        fs::create_dir(place.path().join("logs")).unwrap();
+        fs::write(place.path().join("php-fpm.conf"), conf).unwrap();
+        place
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The prefix is the place; root's rules hold, so that a user is wanted.
+    fn options(&self) -> LoadOptions {
+        LoadOptions {
+            php_prefix: self.path().to_owned(),
+            local_state_dir: self.path().join("var"),
+            root: true,
+            environment: vec![("HOSTNAME".into(), "old.example".into())],
+            ..LoadOptions::default()
+        }
+    }
+
+    fn load(&self) -> Result<Loaded, ConfigError> {
+        load(&self.path().join("php-fpm.conf"), &self.options())
+    }
+
+    fn config(&self) -> Config {
+        self.load().unwrap().config
+    }
+
+    fn texts(&self, lines: &[Message]) -> Vec<String> {
+        let place = self.path().to_str().unwrap();
+        let lines = lines.iter().map(|line| match line {
+            Message::Log { level, text } => format!("{level:?}: {text}").replace(place, "DIR"),
+            Message::Stderr(text) => text.clone(),
+        });
+        lines.collect()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.texts(&self.load().unwrap().messages.lines)
+    }
+
+    fn refusal(&self) -> Vec<String> {
+        let mut lines = self.texts(&self.load().unwrap_err().messages.lines);
+        assert_eq!(lines.pop().as_deref(), Some("Error: FPM initialization failed"));
+        assert_eq!(lines.pop().as_deref(), Some("Error: failed to load configuration file 'DIR/php-fpm.conf'"));
+        lines
+    }
+
+    /// What `-tt` prints of a file.
+    fn dump(&self, name: &str) -> Vec<String> {
+        let loaded = load(&self.path().join(name), &self.options()).unwrap();
+        self.texts(&loaded.test(&self.options(), true).unwrap().lines)
+    }
+
+    fn converted(&self) -> String {
+        convert(&self.path().join("php-fpm.conf"), &self.options()).unwrap().0
+    }
+}
+
+fn file(global: &str, pools: &[&str]) -> Place {
+    let mut text = format!(
+        "<?xml version=\"1.0\" ?>\n<configuration>\n words\n<section name=\"global_options\">{global}</section>\n<workers>\n"
+    );
+    for pool in pools {
+        text.push_str(&format!("<section name=\"pool\">{pool}</section>\n"));
+    }
+    Place::new(&(text + "</workers>\n</configuration>\n"))
+}
+
+const POOL: &str = "<value name=\"listen_address\">127.0.0.1:9000</value><value name=\"user\">nobody</value>\
+    <value name=\"pm\"><value name=\"max_children\">5</value></value>";
+
+fn pool(values: &str) -> Place {
+    file("", &[&format!("{POOL}{values}")])
+}
+
+fn value(name: &str, text: &str) -> String {
+    format!("<value name=\"{name}\">{text}</value>")
+}
+
+#[test]
+fn what_is_not_said_is_as_the_original_had_it() {
+    let place = pool("");
+    let config = place.config();
+    assert_eq!(config.global.log_format, LogFormat::Classic);
+    assert_eq!(config.global.error_log, place.path().join("logs/php-fpm.log"));
+    assert_eq!((config.global.pid, config.global.daemonize), (None, false));
+    assert_eq!(config.global.log_level, LogLevel::Notice);
+    assert!(config.global.process_control_timeout.is_zero());
+    let pool = &config.pools[0];
+    assert_eq!((pool.name.as_str(), pool.pm, pool.pm_max_children), ("default", ProcessManager::Static, 5));
+    assert_eq!((pool.catch_workers_output, pool.clear_env, pool.pm_max_requests), (false, true, 0));
+    assert!(pool.listen_allowed_clients.is_empty());
+    assert_eq!(place.remarks(), [""; 0]);
+}
+
+#[test]
+fn every_value_of_global_options_is_taken() {
+    let place = file(
+        &[
+            value("pid_file", "logs/old.pid"),
+            value("error_log", "logs/old.log"),
+            value("log_level", "warn"),
+            value("emergency_restart_threshold", "10"),
+            value("emergency_restart_interval", "1m"),
+            value("process_control_timeout", "5s"),
+            value("daemonize", "YES"),
+        ]
+        .concat(),
+        &[POOL],
+    );
+    let global = place.config().global;
+    assert_eq!(global.pid, Some(place.path().join("logs/old.pid")));
+    assert_eq!(global.error_log, place.path().join("logs/old.log"));
+    assert_eq!((global.log_level, global.daemonize), (LogLevel::Warning, true));
+    assert_eq!((global.emergency_restart_threshold, global.emergency_restart_interval.as_secs()), (10, 60));
+    assert_eq!(global.process_control_timeout.as_secs(), 5);
+}
+
+#[test]
+fn every_value_of_a_pool_is_taken() {
+    let place = pool(
+        &[
+            value("name", "shop"),
+            value("group", "nogroup"),
+            value("chroot", "/"),
+            value("chdir", "/tmp"),
+            value("allowed_clients", "127.0.0.1,10.0.0.1"),
+            value("request_terminate_timeout", "2m"),
+            value("request_slowlog_timeout", "5s"),
+            value("slowlog", "logs/slow.log"),
+            value("rlimit_files", "1024"),
+            value("rlimit_core", "unlimited"),
+            value("max_requests", "500"),
+            value("catch_workers_output", "yes"),
+            value(
+                "listen_options",
+                &[value("backlog", "64"), value("owner", "nobody"), value("mode", "0640")].concat(),
+            ),
+        ]
+        .concat(),
+    );
+    let config = place.config();
+    let pool = &config.pools[0];
+    assert_eq!((pool.name.as_str(), pool.group.as_deref()), ("shop", Some("nogroup")));
+    assert_eq!((pool.chroot.as_deref(), pool.chdir.as_deref()), (Some(Path::new("/")), Some(Path::new("/tmp"))));
+    assert_eq!(pool.listen_allowed_clients, ["127.0.0.1", "10.0.0.1"]);
+    assert_eq!((pool.request_terminate_timeout.as_secs(), pool.request_slowlog_timeout.as_secs()), (120, 5));
+    assert_eq!(pool.slowlog, Some(place.path().join("logs/slow.log")));
+    assert_eq!((pool.rlimit_files, pool.rlimit_core), (Some(1024), Some(CoreLimit::Unlimited)));
+    assert_eq!((pool.pm_max_requests, pool.catch_workers_output, pool.process_dumpable), (500, true, true));
+    assert_eq!((pool.listen_backlog, pool.listen_owner.as_deref(), pool.listen_mode), (64, Some("nobody"), 0o640));
+}
+
+#[test]
+fn variables_and_ini_settings_are_set_in_the_order_of_the_file() {
+    let values = [
+        value("environment", &[value("A", "1"), value("HOST", "$HOSTNAME"), value("A", "2"), value("B", "")].concat()),
+        value(
+            "php_defines",
+            &[value("memory_limit", "8M"), value("display_errors", "0"), value("a.b", "x &lt; y")].concat(),
+        ),
+    ];
+    let config = pool(&values.concat()).config();
+    let env: Vec<(&str, &str)> =
+        config.pools[0].env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(env, [("A", "1"), ("HOST", "old.example"), ("A", "2")]);
+    let settings = config.pools[0].php_settings.iter();
+    let settings: Vec<(&str, &str, bool)> = settings.map(|s| (s.name.as_str(), s.value.as_str(), s.admin)).collect();
+    assert_eq!(settings, [("memory_limit", "8M", true), ("display_errors", "0", true), ("a.b", "x < y", true)]);
+}
+
+#[test]
+fn an_empty_value_is_not_set_and_the_last_of_two_counts() {
+    let empty = pool("<value name=\"chroot\"></value><value name=\"chdir\"/><value name=\"allowed_clients\"> </value>");
+    let config = empty.config();
+    assert_eq!((config.pools[0].chroot.as_ref(), config.pools[0].chdir.as_ref()), (None, None));
+    assert!(config.pools[0].listen_allowed_clients.is_empty());
+    let twice = pool(&[value("max_requests", "1"), value("max_requests", "2")].concat());
+    assert_eq!(twice.config().pools[0].pm_max_requests, 2);
+}
+
+#[test]
+fn text_comments_and_references_may_stand_between() {
+    let place = pool("free text <!-- a comment --> more\n<value name=\"name\">a&#45;b&amp;</value>");
+    assert_eq!(place.refusal()[0], "Error: [DIR/php-fpm.conf:7] 'a-b&' can't be a pool's name");
+    let place = pool("free text <!-- a comment --> more <?pi?> <value name=\"name\">a&#x2d;b</value> &amp; so on");
+    assert_eq!(place.config().pools[0].name, "a-b");
+    let place = pool(&value("user", "a<!-- -->b"));
+    assert!(
+        place.refusal()[0].contains("XML_TEXT_NODE is expected in <value name=\"user\">, something different is given")
+    );
+}
+
+#[test]
+fn unknown_things_are_named_and_left_out() {
+    let place = file(
+        &[value("daemonise", "yes"), value("include", "x")].concat(),
+        &[&format!("{POOL}\n<value name=\"max_request\">1</value><value>1</value><b/>")],
+    );
+    assert_eq!(
+        place.remarks(),
+        [
+            "Warning: [DIR/php-fpm.conf:4] unknown setting 'daemonise' in section 'global_options'",
+            "Notice: [DIR/php-fpm.conf:4] hint: did you mean daemonize?",
+            "Warning: [DIR/php-fpm.conf:4] unknown setting 'include' in section 'global_options'",
+            "Warning: [DIR/php-fpm.conf:7] a <value> without a name is left out",
+            "Notice: [DIR/php-fpm.conf:7] hint: write <value name=\"…\">",
+            "Warning: [DIR/php-fpm.conf:7] unknown element <b> is left out",
+            "Warning: [DIR/php-fpm.conf:7] unknown setting 'max_request' in section 'pool'",
+            "Notice: [DIR/php-fpm.conf:7] hint: did you mean max_requests?",
+        ]
+    );
+}
+
+#[test]
+fn relative_paths_start_from_phps_prefix() {
+    let place = file("", &[&format!("{POOL}{}", value("listen_address", "logs/fpm.sock"))]);
+    let ListenAddr::Unix(path) = &place.config().pools[0].listen[0] else { panic!("no unix socket") };
+    assert_eq!(*path, place.path().join("logs/fpm.sock"));
+    assert_eq!(place.config().pools[0].listen_mode, 0o666);
+    assert!(place.remarks()[0].contains("everybody may connect to DIR/logs/fpm.sock"), "{:?}", place.remarks());
+}
+
+#[test]
+fn apache_like_is_dynamic_with_numbers_that_fit() {
+    let style = |spare: &str, most: &str| {
+        let inner = [value("style", "apache-like"), value("max_children", most), value("apache_like", spare)].concat();
+        pool(&value("pm", &inner))
+    };
+    let numbers = |place: &Place| {
+        let pool = place.config().pools.remove(0);
+        assert_eq!(pool.pm, ProcessManager::Dynamic);
+        (pool.pm_max_children, pool.pm_start_servers, pool.pm_min_spare_servers, pool.pm_max_spare_servers)
+    };
+    let original =
+        [value("StartServers", "20"), value("MinSpareServers", "5"), value("MaxSpareServers", "35")].concat();
+    let fits = style(&original, "40");
+    assert_eq!((numbers(&fits), fits.remarks().len()), ((40, 20, 5, 35), 0));
+    let tight = style(&original, "5");
+    assert_eq!(numbers(&tight), (5, 5, 5, 5));
+    assert_eq!(
+        tight.remarks()[1],
+        "Warning: [DIR/php-fpm.conf:6] pool 'default': StartServers is taken as 5, between 5 and 5"
+    );
+    let none = style("", "10");
+    assert_eq!((numbers(&none), none.remarks().len()), ((10, 10, 5, 10), 0));
+    // Read and left out, as ever, where the style is static.
+    let place = pool(&value("pm", &[value("max_children", "2"), value("apache_like", &original)].concat()));
+    assert_eq!((place.config().pools[0].pm, place.config().pools[0].pm_start_servers), (ProcessManager::Static, 0));
+}
+
+#[test]
+fn pools_of_one_name_stay_two_and_templates_have_no_processes() {
+    let other = POOL.replace("9000", "9001");
+    let template = value("name", "base");
+    let place = file("", &[POOL, &other, &template]);
+    let config = place.config();
+    let names: Vec<&str> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
+    assert_eq!(names, ["default", "default-2"]);
+    assert_eq!(
+        place.remarks()[..2],
+        [
+            "Warning: [DIR/php-fpm.conf:7] the name 'default' is taken: this pool is called 'default-2'",
+            "Warning: [DIR/php-fpm.conf:8] pool 'base' has no listen_address: it is a template, and has no processes"
+        ]
+    );
+    assert_eq!(file("", &[&template]).refusal()[0], "Error: [DIR/php-fpm.conf:2] no pool has a listen_address");
+    let second = "<configuration><workers/><workers><section name=\"pool\">POOL</section></workers></configuration>";
+    assert_eq!(Place::new(&second.replace("POOL", POOL)).config().pools.len(), 1);
+}
+
+#[test]
+fn what_must_be_there_is_asked_for() {
+    let without = |name: &str| file("", &[&POOL.replace(name, "x")]).refusal();
+    let place = "Error: [DIR/php-fpm.conf:6]";
+    assert_eq!(without("max_children")[0], format!("{place} pool 'default' has no max_children"));
+    let user = format!("{place} pool 'default' has no user; please specify user and group other than root");
+    assert_eq!(without("user")[0], user);
+    assert_eq!(
+        pool(&value("request_slowlog_timeout", "5s")).refusal(),
+        [
+            format!("{place} 'slowlog' must be specified for use with 'request_slowlog_timeout'"),
+            "Notice: [DIR/php-fpm.conf:6] hint: write <value name=\"slowlog\">logs/slow.log</value>".to_owned(),
+        ]
+    );
+    let none = Place::new("<configuration>\n</configuration>");
+    let text = "Error: [DIR/php-fpm.conf:1] at least one pool section must be specified in config file";
+    assert_eq!(none.refusal()[0], text);
+}
+
+#[test]
+fn a_file_without_a_slow_log_in_time_starts() {
+    let values =
+        [value("request_slowlog_timeout", "9s"), value("slowlog", "logs/s"), value("request_terminate_timeout", "5s")];
+    let place = pool(&values.concat());
+    assert!(place.config().pools[0].request_slowlog_timeout.is_zero());
+    assert!(place.remarks()[0].contains("request_slowlog_timeout (9s) has no effect"), "{:?}", place.remarks());
+}
+
+#[test]
+fn what_is_no_xml_is_told_with_its_line() {
+    let told = |text: &str| {
+        let refusal = Place::new(text).refusal();
+        refusal[0].strip_prefix("Error: [DIR/php-fpm.conf:").unwrap().to_owned()
+    };
+    for (text, expected) in [
+        ("<configuration>", "1] <configuration> of line 1 is not closed"),
+        ("\n<a>\n<b></a>", "3] </a> does not close <b> of line 3"),
+        ("<configuration/></x>", "1] </x> closes nothing"),
+        ("<configuration/>\n<x/>", "2] <x> stands behind the end of the outermost element"),
+        ("<configuration/>\nwords", "2] text outside of the outermost element"),
+        ("<?xml version=\"1.0\"?>\n", "2] there is no element in the file"),
+        ("<config/>", "1] the outermost element is <config>"),
+        (
+            "<!DOCTYPE x [\n<!ENTITY a \"b\">]>\n<x/>",
+            "1] a DOCTYPE is refused: no DTD is read, and no entities of its own",
+        ),
+        ("<!DOCTYPE x [", "1] a DOCTYPE is refused: no DTD is read, and no entities of its own"),
+        ("<configuration>\n&foo;</configuration>", "2] the entity &foo; is not known"),
+        ("<configuration>\n\na & b</configuration>", "3] not well-formed: "),
+        ("<configuration>\n<!-- a -- b --></configuration>", "2] not well-formed: "),
+        ("<configuration>\n<value", "2] not well-formed: "),
+        ("<configuration>&#0;</configuration>", "1] the entity &#0; is not known"),
+        ("<configuration>\x07</configuration>", "1] a control character"),
+        ("<?xml version=\"1.0\" encoding=\"KOI8-R\"?>\n<a/>", "1] the encoding KOI8-R is not read"),
+        ("<configuration><xi:include href=\"x\"/></configuration>", "1] XInclude is refused"),
+        ("<configuration xmlns:i=\"http://www.w3.org/2001/XInclude\">", "1] XInclude is refused"),
+        ("<a b=\"1\" b=\"2\"/>", "1] <a> is not well-formed: "),
+        ("<configuration><section name=\"pool\"/></configuration>", "1] a pool stands outside of <workers>"),
+        ("<configuration><value name=\"a\">b</value></configuration>", "1] <value name=\"a\"> stands in no section"),
+        (
+            "<configuration><x><value name=\"a\">b</value></x></configuration>",
+            "1] the settings in <x> are in no section",
+        ),
+        (
+            "<configuration><workers><workers/></workers></configuration>",
+            "1] <workers> must not stand within <workers>",
+        ),
+    ] {
+        let told = told(text);
+        assert!(told.starts_with(expected), "{text}: {told}");
+    }
+    let deep = "<a>".repeat(1_000_000);
+    assert_eq!(told(&deep), "1] more than 16 elements within one another");
+}
+
+#[test]
+fn a_file_is_xml_if_it_begins_so() {
+    assert!(super::is_xml(b"<a/>") && super::is_xml(b" \r\n\t<?xml?>") && super::is_xml(b"\xef\xbb\xbf\n<a/>"));
+    assert!(
+        !super::is_xml(b"") && !super::is_xml(b"[global]") && !super::is_xml(b"; <") && !super::is_xml(b"\xef\xbb")
+    );
+    let bytes = Place::new("x");
+    fs::write(bytes.path().join("php-fpm.conf"), b"<a>\n\xff</a>").unwrap();
+    assert_eq!(bytes.refusal()[0], "Error: [DIR/php-fpm.conf:2] a byte that isn't UTF-8");
+}
+
+#[test]
+fn what_is_converted_says_the_same() {
+    let odd = [
+        value("name", "my-pool"),
+        value(
+            "php_defines",
+            &[value("a", "it's \"so\\\" $x ${y}"), value("q", "'x\\''"), value("b", "yes"), value("c", "E_ALL")]
+                .concat(),
+        ),
+        value("environment", &[value("HOST", "$HOSTNAME"), value("X", "a;b=c"), value("Y", "$1 or so")].concat()),
+        value("catch_workers_output", "on"),
+    ];
+    let place = pool(&odd.concat());
+    let ini = place.converted();
+    fs::write(place.path().join("new.conf"), &ini).unwrap();
+    let without_last = |mut lines: Vec<String>| {
+        lines.pop();
+        lines
+    };
+    assert_eq!(without_last(place.dump("new.conf")), without_last(place.dump("php-fpm.conf")), "{ini}");
+    assert!(ini.contains("\nlog_format = classic\n") && ini.contains("\ncatch_workers_output = yes\n"), "{ini}");
+    assert!(ini.contains("\nenv[HOST] = $HOSTNAME\n") && ini.contains("\nphp_admin_value[b] = \"yes\"\n"), "{ini}");
+    let again = convert(&place.path().join("new.conf"), &place.options()).unwrap_err();
+    assert!(again.to_string().ends_with("new.conf is no XML file: it does not begin with a <"), "{again}");
+}
+
+/// Pieces of files, well-formed more often than not.
+fn piece() -> impl Strategy<Value = String> {
+    let name = prop_oneof![
+        prop::sample::select(vec![
+            "name",
+            "user",
+            "pm",
+            "style",
+            "max_children",
+            "listen_address",
+            "slowlog",
+            "environment",
+            "php_defines",
+            "request_slowlog_timeout",
+            "apache_like",
+            "MinSpareServers",
+            "rlimit_core",
+            "listen_options",
+            "yes",
+            "null",
+            "None",
+            "E_ALL",
+            "mode",
+        ])
+        .prop_map(str::to_owned),
+        "[a-z_.$ ]{0,6}",
+    ];
+    let text = prop_oneof!["[0-9]{1,4}[smhd]?", "(yes|no|static|apache-like|/a b|\\$X)", "[ -~]{0,9}", "\\PC{0,5}"];
+    let escaped = text.prop_map(|text| text.replace('&', "&amp;").replace('<', "&lt;"));
+    (name, escaped).prop_map(|(name, text)| format!("<value name=\"{name}\">{text}</value>"))
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_panic(bytes: Vec<u8>) {
+        check_xml(&bytes);
+        check_xml(&[b"<configuration>", bytes.as_slice()].concat());
+    }
+
+    #[test]
+    fn no_markup_makes_reading_panic(text in "(<[a-z/!?&;\\[ =\"-]{0,9}>?|&[a-z#0-9]{0,3};?|[a-z\n]){0,30}") {
+        check_xml(text.as_bytes());
+    }
+
+    /// What is read can be written as an ini file that is read the same (`check_xml` compares).
+    #[test]
+    fn what_is_read_goes_there_and_back(global in prop::collection::vec(piece(), 0..4), values in prop::collection::vec(piece(), 0..6), pairs in prop::collection::vec(piece(), 0..6)) {
+        let (global, values, pairs) = (global.concat(), values.concat(), pairs.concat());
+        let text = format!(
+            "<configuration><section name=\"global_options\">{global}</section><workers><section name=\"pool\">{POOL}{values}\
+             <value name=\"php_defines\">{pairs}</value><value name=\"environment\">{pairs}</value></section></workers></configuration>"
+        );
+        check_xml(text.as_bytes());
+    }
+}
