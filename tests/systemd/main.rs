@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use manager::{Manager, line};
@@ -17,9 +18,11 @@ use nix::time::{ClockId, clock_gettime};
 use testkit::around::Around;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::process::{Process, end_all};
 use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
+use testkit::stage::{Stage, end_within};
 use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
@@ -188,6 +191,36 @@ fn watchdog() -> Outcome {
     let leaked = ["NOTIFY", "WATCHDOG", "LISTEN_", "FDSTORE"].into_iter().find(|name| seen.contains(name));
     ensure!(leaked.is_none(), "the script sees {seen}");
     server.stop()
+}
+
+/// A daemon is another process than the one that systemd has started: READY names it, and the watchdog is its, also
+/// behind a reload.
+#[test]
+fn daemon() -> Outcome {
+    let name = "systemd::daemon";
+    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut manager = Manager::at_path(&stage.sandbox)?;
+    let program = stage.command(&["-D"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"WATCHDOG_PID=$$ exec "$@""#, "sh"]).arg(program.get_program()).args(program.get_args());
+    command.envs(stage.target.environment()).env("NOTIFY_SOCKET", &manager.address).env("WATCHDOG_USEC", "400000");
+    let ran = end_within(&mut command);
+    let daemon =
+        fs::read_to_string(stage.sandbox.file("fpm.pid")).ok().and_then(|pid| Process::find(pid.parse().ok()?));
+    let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {
+        let named = format!("MAINPID={}", daemon.pid);
+        for _ in 0..2 {
+            let ready = manager.wait_for("READY=1", LIMIT)?;
+            ensure!(ready.lines().any(|line| line == named), "{ready:?} in place of {named}");
+            (0..3).try_for_each(|_| manager.wait_for("WATCHDOG=1", LIMIT).map(drop))?;
+            daemon.signal(Signal::SIGUSR2);
+        }
+        Ok(())
+    });
+    let tree = daemon.map(|daemon| [vec![daemon], daemon.descendants()].concat()).unwrap_or_default();
+    end_all(|| tree.clone())?;
+    result
 }
 
 /// The watchdog of another process isn't ours; a manager that isn't there is said once, and nothing else happens.
