@@ -70,7 +70,7 @@ fn pool_with(lines: &str) -> Place {
 }
 
 #[test]
-fn the_form_of_the_log_has_two_names() {
+fn the_form_of_the_log_has_names() {
     let form = |line: &str| Place::new(&format!("[global]\n{line}\n{POOL}"));
     assert_eq!(form("").config().global.log_format, LogFormat::Default);
     assert_eq!(form("log_format = Classic").config().global.log_format, LogFormat::Classic);
@@ -79,7 +79,7 @@ fn the_form_of_the_log_has_two_names() {
         form("log_format = xml").refusal(),
         [
             "Error: [DIR/php-fpm.conf:2] unable to parse value for entry 'log_format': invalid value for 'log_format'",
-            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or classic",
+            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default, classic or json",
         ]
     );
 }
@@ -105,7 +105,7 @@ fn the_log_has_a_form_and_may_be_a_stream() {
         Place::new(&format!("[global]\nlog_format = xml2\n{POOL}")).refusal(),
         [
             "Error: [DIR/php-fpm.conf:2] unable to parse value for entry 'log_format': invalid value for 'log_format'",
-            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default or json",
+            "Notice: [DIR/php-fpm.conf:2] hint: log_format takes default, classic or json",
         ]
     );
 }
