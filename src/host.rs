@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::engine::EngineOptions;
+use crate::sys::fd;
 
 /// How the library came in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl Host {
 #[must_use]
 pub fn without_library(list: &str, library: &Path) -> Option<String> {
     let same =
-        |entry: &str| std::fs::canonicalize(entry).is_ok_and(|e| std::fs::canonicalize(library).is_ok_and(|l| e == l));
+        |entry: &str| fd::real_path(Path::new(entry)).is_ok_and(|e| fd::real_path(library).is_ok_and(|l| e == l));
     let entries = list.split([':', ' ']).filter(|e| !(e.is_empty() || Path::new(e) == library || same(e)));
     let rest: Vec<&str> = entries.collect();
     (!rest.is_empty()).then(|| rest.join(":"))

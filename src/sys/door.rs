@@ -1,8 +1,8 @@
 //! The two ways in: the entry that the patched php-cgi calls, and the start-up function of libc that LD_PRELOAD lets
 //! us stand in for. Both end in [`crate::program::run`].
 
-use std::ffi::{CStr, OsString, c_char, c_int, c_void};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::host::{Door, Host, without_library};
@@ -145,7 +145,7 @@ fn own_path() -> Option<PathBuf> {
     let name = unsafe { found.assume_init() }.dli_fname;
     // SAFETY: the dynamic linker's own string, which lives as long as the library.
     let name = unsafe { CStr::from_ptr(name) };
-    std::fs::canonicalize(OsString::from_vec(name.to_bytes().to_vec())).ok()
+    super::fd::real_path(Path::new(OsStr::from_bytes(name.to_bytes()))).ok()
 }
 
 /// Copies the arguments, and keeps their memory for the process title.

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
 
 /// Takes over a descriptor that this process was given by number (at exec, by argv).
 ///
@@ -116,6 +117,17 @@ const MOST_NUMBERS: RawFd = 65_536;
 pub fn leave_at_exec(raw: RawFd) {
     // SAFETY: as in `survive_exec`.
     unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// The path without links and dots. libc's own way to it takes a call that filters of old containers refuse.
+///
+/// # Errors
+/// Those of open.
+pub fn real_path(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path).or_else(|_| {
+        let there = open(path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+        std::fs::read_link(format!("/proc/self/fd/{}", there.as_raw_fd()))
+    })
 }
 
 /// Which of this process's standard streams a path names, if it names one. Opening these by name fails where they are

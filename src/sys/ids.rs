@@ -101,14 +101,16 @@ fn read(set: CapSet) -> io::Result<CapsHashSet> {
     caps::read(None, set).map_err(io::Error::other)
 }
 
-/// Gives up all other capabilities; these are not in effect, either. The ambient set goes with the inheritable one.
+/// Gives up all other capabilities; these, where it has them, are not in effect, either. The ambient set goes with the inheritable one.
 /// The bounding set stays: without it, programs such as sudo would be no use to scripts, which they are under php-fpm.
 ///
 /// # Errors
 /// Those of capset.
 pub fn give_up_all_but(kept: &CapsHashSet) -> io::Result<()> {
     let none = CapsHashSet::new();
-    for (set, wanted) in [(CapSet::Effective, &none), (CapSet::Permitted, kept), (CapSet::Inheritable, &none)] {
+    let permitted = read(CapSet::Permitted)?;
+    let kept = permitted.intersection(kept).copied().collect();
+    for (set, wanted) in [(CapSet::Effective, &none), (CapSet::Permitted, &kept), (CapSet::Inheritable, &none)] {
         // A filter may refuse the call to who has nothing to give up.
         if read(set)? != *wanted {
             caps::set(None, set, wanted).map_err(io::Error::other)?;

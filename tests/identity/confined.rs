@@ -1,7 +1,7 @@
 //! Without privileges, and under the filters of containers: all that can be done without is done.
 
 use nix::sys::signal::Signal;
-use testkit::clock::ms;
+use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::{Refused, of_old_containers};
@@ -12,6 +12,9 @@ use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
 use super::same::as_nobody;
+
+/// Open in the supervisor when it is started, and nobody's business.
+const INHERITED: &str = "/etc/passwd";
 
 /// Start, requests on kept and other connections, status, log re-opening, reload, ondemand, replacement, stop.
 fn whole_life(target: &Target, setup: impl FnOnce(&Sandbox) -> Setup) -> Outcome {
@@ -43,7 +46,7 @@ fn live(server: &Server) -> Outcome {
     let status =
         Request::get(std::path::Path::new("/status")).param("SCRIPT_NAME", "/status").param("REQUEST_URI", "/status");
     let status = ask_once(&server.address, &status, ms(5000))?;
-    ensure!(status.contains("accepted conn:        2"), "{status}");
+    ensure!(status.contains("total processes:      2"), "{status}");
 
     let mark = server.log.mark();
     std::fs::rename(server.sandbox.file("access.log"), server.sandbox.file("access.log.1"))?;
@@ -53,7 +56,9 @@ fn live(server: &Server) -> Outcome {
     let lines = std::fs::read_to_string(server.sandbox.file("access.log"))?;
     ensure!(lines.contains("hello.php"), "the new access log: {lines:?}");
 
+    let former = server.zygotes();
     server.reload()?;
+    wait_until("the former generation's end", ms(5000), || !former.iter().any(|zygote| zygote.lives()))?;
     kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?;
     hello(&server.address)?;
     hello(&demand)?;
@@ -62,6 +67,10 @@ fn live(server: &Server) -> Outcome {
     victim.signal(Signal::SIGKILL);
     server.log.wait_for(mark, &["exited on signal 9", "started"], ms(5000))?;
     hello(&server.address)?;
+    for process in [server.zygotes(), server.workers()].concat() {
+        let inherited = process.fds().into_values().any(|to| to == INHERITED);
+        ensure!(!inherited, "{} has what the supervisor was started with", process.title());
+    }
     // The ondemand pool's worker has had its second.
     server.await_workers(2, ms(8000))?;
     let log = server.log.text();
@@ -80,7 +89,8 @@ fn without_privileges() -> Outcome {
 fn under_an_old_containers_filter() -> Outcome {
     let Some(target) = Target::find_ours("identity::confined::under_an_old_containers_filter") else { return Ok(()) };
     let _turn = turn::shared()?;
-    whole_life(&target, |_| Setup::new(2).refused(&of_old_containers()))?;
+    let words = ["sh", "-c", "exec 9</etc/passwd; exec \"$@\"", "sh"];
+    whole_life(&target, |_| Setup::new(2).refused(&of_old_containers()).under(&words))?;
     whole_life(&target, |sandbox| as_nobody(sandbox, Setup::new(2).refused(&of_old_containers())))
 }
 

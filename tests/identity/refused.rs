@@ -41,8 +41,6 @@ fn root() -> Outcome {
         "user = www-data\ngroup = root",
         "user = www-data\ngroup = 0",
         "user = 54321",
-        "group = www-data",
-        "",
     ] {
         for server in [&target, &target.partner()] {
             let sandbox = Sandbox::new()?;

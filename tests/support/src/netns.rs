@@ -43,7 +43,7 @@ fn run_inside(test: &str, addresses: &[&str], place: &str, text: &str) -> Outcom
     }
     let sandbox = Sandbox::new()?;
     sandbox.put("file", text)?;
-    let name = test.rsplit_once("::").map_or(test, |(_, name)| name);
+    let name = test.split_once("::").map_or(test, |(_, name)| name);
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "sh", "-c", PREPARE, "sh"]).arg(std::env::current_exe()?);
     command.args(["--exact", name, "--nocapture", "--test-threads", "1"]).process_group(0);
