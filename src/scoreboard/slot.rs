@@ -62,12 +62,14 @@ impl Slot {
         self.set(Word::Since, now);
         self.set(Word::ContentLength, 0);
         self.board.texts(self.index).clear();
-        self.set(Word::Requests, self.board.read(self.index, Word::Requests).wrapping_add(1));
         if !self.active.replace(true) {
             self.totals.enter(u64::from(self.board.slots()));
         }
         self.totals.add(Counter::Requests, 1);
         self.stage(Stage::Reading);
+        // Behind the stage: who sees that it has begun a request must not see it idle still.
+        let requests = self.board.read(self.index, Word::Requests).wrapping_add(1);
+        self.board.word(self.index, Word::Requests).store(requests, Ordering::Release);
     }
 
     /// Publishes who asks for what.

@@ -54,7 +54,7 @@ impl Scoreboard {
     /// How many requests the worker of that slot has begun.
     #[must_use]
     pub fn requests(&self, slot: u32) -> u64 {
-        self.read(slot, Word::Requests)
+        self.word(slot, Word::Requests).load(Ordering::Acquire)
     }
 
     fn process(&self, slot: u32, now: u64) -> Option<Process> {
