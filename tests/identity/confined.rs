@@ -20,7 +20,7 @@ const INHERITED: &str = "/etc/passwd";
 fn whole_life(target: &Target, setup: impl FnOnce(&Sandbox) -> Setup) -> Outcome {
     let sandbox = Sandbox::new()?;
     let lines = "pm.status_path = /status\nping.path = /ping\naccess.log = $DIR/access.log\nprocess.dumpable = yes\n\
-                 catch_workers_output = yes\nrlimit_files = 500";
+                 catch_workers_output = yes\nrlimit_files = 500\nslowlog = $DIR/slow.log\nrequest_slowlog_timeout = 1s";
     let demand = "[demand]\nlisten = $DIR/demand.sock\nlisten.mode = 0666\npm = ondemand\npm.max_children = 3\n\
                   pm.process_idle_timeout = 1s\nchdir = $DIR";
     let dir = sandbox.path().display().to_string();
@@ -47,6 +47,11 @@ fn live(server: &Server) -> Outcome {
         Request::get(std::path::Path::new("/status")).param("SCRIPT_NAME", "/status").param("REQUEST_URI", "/status");
     let status = ask_once(&server.address, &status, ms(5000))?;
     ensure!(status.contains("total processes:      2"), "{status}");
+
+    let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+    ask_once(&server.address, &slow, ms(5000))?;
+    let traced = std::fs::read_to_string(server.sandbox.file("slow.log"))?;
+    ensure!(traced.contains("work.php"), "the slow log: {traced:?}");
 
     let mark = server.log.mark();
     std::fs::rename(server.sandbox.file("access.log"), server.sandbox.file("access.log.1"))?;
