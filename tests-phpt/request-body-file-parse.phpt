@@ -47,9 +47,13 @@ foreach (['', 'read', 'limit=8', 'read&limit=8'] as $query) {
         ])->getBody();
         $read = str_starts_with($query, 'read') ? $length : 0;
         $parsed = $content === $form ? [['a' => '1', 'b' => 'two'], []] : [['a' => '12345'], ['f' => 1 << 16]];
-        $wanted = str_contains($query, 'limit')
-            ? "POST Content-Length of $length bytes exceeds the limit of 8 bytes"
-            : json_encode([$read, ...$parsed, $length, []]);
+        $complaint = "POST Content-Length of $length bytes exceeds the limit of 8 bytes";
+        $wanted = json_encode([$read, ...$parsed, $length, []]);
+        if (str_contains($query, 'limit')) {
+            // PHP throws for one kind of form, and warns and gives nothing for the other.
+            $wanted = $content === $form ? json_encode([$read, [], [], $length, []]) : $complaint;
+            $seen = str_contains($seen, $complaint) ? preg_replace('/^.*<br \/>\s*/s', '', $seen) : "silently $seen";
+        }
         if ($seen !== $wanted) {
             echo "$query, $type: $seen in place of $wanted\n";
         }

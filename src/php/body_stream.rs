@@ -49,12 +49,24 @@ pub(super) fn take_over() {
 unsafe extern "C" fn read_form() {
     // A script's request_parse_body() may have limits of its own, which PHP's reader knows.
     let by_script = asked_by_script();
-    if by_script {
-        start_over();
-    }
+    let started_over = by_script && start_over();
     if by_script || !(fits() && put_in_place()) {
         // SAFETY: PHP asks for a form's body.
         unsafe { sapi_read_standard_form_data() };
+    }
+    if started_over {
+        leave_unread();
+    }
+}
+
+/// PHP has read nothing, since the body is above the script's limit: it must not parse the file all the same.
+fn leave_unread() {
+    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    let globals = unsafe { &mut *sapi_globals() };
+    if globals.read_post_bytes == 0 {
+        // The stream ends with the request; php://input makes another one, by way of `read_post`.
+        globals.request_info.request_body = std::ptr::null_mut();
+        globals.post_read = 0;
     }
 }
 
@@ -66,7 +78,7 @@ unsafe extern "C" fn read_other() {
     // SAFETY: null or PHP's entry for the body's type.
     let entry = unsafe { info.post_entry.as_ref() };
     match entry {
-        Some(form) if form.post_reader.is_none() => start_over(),
+        Some(form) if form.post_reader.is_none() => drop(start_over()),
         None if method == Some(b"POST") && fits() && put_in_place() => return,
         _ => {}
     }
@@ -128,11 +140,14 @@ fn put_in_place() -> bool {
 }
 
 /// What parses the body reads all of it by `read_post`, also where php://input was read before: `request_parse_body()`.
-fn start_over() {
-    if with(|context| matches!(context.body, Body::File(_))) == Some(true) {
+/// False: the body isn't in a file.
+fn start_over() -> bool {
+    let in_file = with(|context| matches!(context.body, Body::File(_))) == Some(true);
+    if in_file {
         // SAFETY: PHP's globals live as long as the process.
         let globals = unsafe { &mut *sapi_globals() };
         // `post_read` stays: php://input has the file and must not ask for more.
         globals.read_post_bytes = 0;
     }
+    in_file
 }

@@ -56,7 +56,7 @@ pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options)
     log::set_format(messages.format);
     let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
-    let format = global.map(|global| global.log_format).unwrap_or_default();
+    let format = global.map_or(messages.format, |global| global.log_format);
     if matches!(opened, Ok(None | Some(log::Sink::Stderr))) {
         log::set_format(format);
     }
