@@ -305,3 +305,35 @@ fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
     bound?;
     Ok(fd)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(wanted: &[bool]) -> (Sockets, Vec<RawFd>) {
+        let file = || OwnedFd::from(fs::File::open("/dev/null").unwrap());
+        let all = wanted.iter().map(|&wanted| Listener { wanted, ..Listener::inherited("/a".to_owned(), file()) });
+        let sockets = Sockets { all: all.collect() };
+        let fds = sockets.all.iter().map(|l| l.fd.as_raw_fd()).collect();
+        (sockets, fds)
+    }
+
+    #[test]
+    fn sockets_that_close_have_a_bit() {
+        let (mut sockets, fds) = sockets(&[true, false, true, false]);
+        assert_eq!(sockets.closing(&fds, false), 0b1010);
+        assert_eq!(sockets.closing(&fds, true), 0b1111);
+        sockets.all[3].passed = true;
+        assert_eq!(sockets.closing(&fds, false), 0b0010);
+        assert_eq!(sockets.closing(&[fds[3], fds[1]], true), 0b0010, "by their place in the pool");
+    }
+
+    #[test]
+    fn from_the_32nd_on_all_close_or_none() {
+        let (mut sockets, fds) = sockets(&[false; 40]);
+        assert_eq!(sockets.closing(&fds, false), u32::MAX);
+        sockets.all[35].wanted = true;
+        assert_eq!(sockets.closing(&fds, false), u32::MAX >> 1);
+        assert_eq!(sockets.closing(&fds[..31], false), u32::MAX >> 1);
+    }
+}

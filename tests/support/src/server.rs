@@ -95,13 +95,7 @@ impl Server {
         Self::spawn_amid(Around::default(), Address::Unix(sandbox.file("fpm.sock")), sandbox, target, setup)
     }
 
-    fn spawn_amid(
-        around: Around,
-        address: Address,
-        sandbox: Sandbox,
-        target: &Target,
-        setup: &Setup,
-    ) -> Outcome<Self> {
+    fn spawn_amid(around: Around, address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
         let conf = setup.conf(sandbox.path(), &address);
         sandbox.put("fpm.conf", &conf)?;
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
