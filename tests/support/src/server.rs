@@ -227,7 +227,7 @@ fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &S
 /// What a server runs from, without PHP's sources, headers and libraries.
 fn copy_prefix(target: &Target, sandbox: &Sandbox) -> Outcome<PathBuf> {
     let copy = sandbox.file("prefix");
-    for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {
+    for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-preload", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {
         let (from, to) = (target.prefix.join(name), copy.join(name));
         if from.exists() {
             fs::create_dir_all(to.parent().ok_or("no parent")?)?;
