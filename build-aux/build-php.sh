@@ -127,4 +127,8 @@ if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$php_cgi" ]; then
 	put_file "$php_cgi" "$prefix/bin/php-cgi"
 	echo "$php_cgi" >"$prefix/.built"
 fi
-cmp -s "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm" || put_file "$root/build-aux/php-fpm.sh" "$prefix/sbin/php-fpm"
+cmp -s "$root/build-aux/php-fpm.sh" "$prefix/libexec/php-fpm-preload" ||
+	put_file "$root/build-aux/php-fpm.sh" "$prefix/libexec/php-fpm-preload"
+cc -O2 -Wall -Wextra -Werror -o "$prefix/libexec/php-fpm.new" "$root/build-aux/php-fpm.c" || die "cannot compile build-aux/php-fpm.c"
+cmp -s "$prefix/libexec/php-fpm.new" "$prefix/sbin/php-fpm" || put_file "$prefix/libexec/php-fpm.new" "$prefix/sbin/php-fpm"
+rm -f "$prefix/libexec/php-fpm.new"

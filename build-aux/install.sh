@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh X.Y: php-cgi, the library, the php-fpm wrapper and a configuration to start from, into $DESTDIR$PREFIX.
+# install.sh X.Y: php-cgi, the library, the program php-fpm and a configuration to start from, into $DESTDIR$PREFIX.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -11,12 +11,12 @@ case ${PREFIX:-/usr/local} in
 /*) ;;
 *) die "PREFIX=$PREFIX is not an absolute path" ;;
 esac
-mkdir -p "$to/bin" "$to/lib" "$to/sbin" "$to/etc" "$to/var/run" "$to/var/log"
-for file in bin/php-cgi lib/cgi-fpm.so sbin/php-fpm; do
+mkdir -p "$to/bin" "$to/lib" "$to/sbin" "$to/libexec" "$to/etc" "$to/var/run" "$to/var/log"
+for file in bin/php-cgi lib/cgi-fpm.so sbin/php-fpm libexec/php-fpm-preload; do
 	put_file "$from/$file" "$to/$file"
 	chmod 755 "$to/$file"
 done
 put_file "$root/build-aux/php-fpm.conf.default" "$to/etc/php-fpm.conf.default"
 chmod 644 "$to/etc/php-fpm.conf.default"
-say "installed in $to: bin/php-cgi, lib/cgi-fpm.so, sbin/php-fpm, etc/php-fpm.conf.default"
+say "installed in $to: bin/php-cgi, lib/cgi-fpm.so, sbin/php-fpm, libexec/php-fpm-preload, etc/php-fpm.conf.default"
 say "php.ini and extensions of this PHP stay at $("$from/bin/php-config" --prefix): for an installation that lasts, build PHP with your own prefix and use config.m4"

@@ -8,7 +8,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::process::{self, Process};
+use testkit::process::Process;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::{Stage, end_within};
@@ -39,7 +39,7 @@ fn daemon(name: &str, signal: Signal) -> Outcome {
     fs::write(&pid_file, "4194304")?;
     let status = daemonize(&stage)?;
     let result = life(&stage, status, signal);
-    sweep(&stage)?;
+    stage.sweep()?;
     result.map_err(|error| format!("{error}; {}", output(&stage)))?;
     ensure!(!pid_file.exists(), "the pid file stays");
     Ok(())
@@ -50,7 +50,7 @@ fn life(stage: &Stage, status: Option<i32>, signal: Signal) -> Outcome {
     let page = |name: &str| Request::get(&stage.sandbox.page(name)).param("QUERY_STRING", "ms=700");
     let body = ask_once(&stage.address, &page("hello.php"), ms(5000))?;
     ensure!(body == "hello", "{body}");
-    let daemon = running(stage).ok_or("the pid file names nobody")?;
+    let daemon = stage.daemon().ok_or("the pid file names nobody")?;
     look_at(daemon)?;
     let (address, work) = (stage.address.clone(), page("work.php"));
     let in_flight = std::thread::spawn(move || ask_once(&address, &work, ms(5000)));
@@ -97,7 +97,7 @@ fn parent_tells_a_failure() -> Outcome {
     let _turn = turn::shared()?;
     stage.sandbox.put("fpm.conf", &stage.conf.replace("/fpm.sock", "/no/such/directory/fpm.sock"))?;
     let ran = stage.run(&["-D"]);
-    sweep(&stage)?;
+    stage.sweep()?;
     let ran = ran?;
     ensure!(ran.status.is_some_and(|status| status != 0), "status {:?}: {}", ran.status, ran.text);
     ensure!(ran.text.contains("/no/such/directory/fpm.sock"), "{}", ran.text);
@@ -129,7 +129,7 @@ fn parent_tells_what_fails_late() -> Outcome {
 fn fails_with(stage: &Stage, reason: &str) -> Outcome {
     for options in ["-D", "-F"] {
         let ran = stage.run(&[options]);
-        sweep(stage)?;
+        stage.sweep()?;
         let ran = ran?.expect(70, &[reason, "FPM initialization failed"])?;
         ensure!(!ran.text.contains("fpm is running"), "it says more than what is wrong: {}", ran.text);
         ensure!(!stage.sandbox.file("fpm.pid").exists(), "there is a pid file");
@@ -152,12 +152,12 @@ fn no_terminal() -> Outcome {
     let mut terminal = Command::new("script");
     terminal.args(["-qec", &format!("tty && {}", line.join(" ")), "/dev/null"]).envs(stage.target.environment());
     let ran = end_within(&mut terminal);
-    let daemon = running(&stage);
+    let daemon = stage.daemon();
     let result = match daemon {
         Some(daemon) => life_without_terminal(&stage, daemon),
         None => Err(format!("no daemon: {ran:?}").into()),
     };
-    sweep(&stage)?;
+    stage.sweep()?;
     result?;
     ran?.expect(0, &["/dev/pts/"])?;
     Ok(())
@@ -192,17 +192,6 @@ fn pid_file_after_a_reload() -> Outcome {
     Ok(())
 }
 
-fn running(stage: &Stage) -> Option<Process> {
-    Process::find(fs::read_to_string(stage.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
-}
-
-/// Ends a daemon that the test has left.
-fn sweep(stage: &Stage) -> Outcome {
-    let Some(daemon) = running(stage) else { return Ok(()) };
-    let tree = [vec![daemon], daemon.descendants()].concat();
-    process::end_all(|| tree.clone())
-}
-
 fn output(stage: &Stage) -> String {
     let read = |name| fs::read_to_string(stage.sandbox.file(name)).unwrap_or_default();
     read("stdio") + &read("fpm.log")
@@ -220,7 +209,7 @@ fn title() -> Outcome {
     command.envs(stage.target.environment()).current_dir(stage.sandbox.path()).stdin(Stdio::null());
     command.args(["-D", "-n", "-y"]).arg(stage.sandbox.file("fpm.conf")).env("CGI_FPM_TEST_VARIABLE", "x".repeat(50));
     let ran = end_within(&mut command);
-    let daemon = running(&stage);
+    let daemon = stage.daemon();
     let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {
         let wanted = format!("php-fpm: master process ({})", stage.sandbox.file("fpm.conf").display());
         ensure!(daemon.title() == wanted, "{} in place of {wanted}", daemon.title());
@@ -230,6 +219,6 @@ fn title() -> Outcome {
         ensure!(seen == "x".repeat(50), "the script sees {seen:?}");
         Ok(())
     });
-    sweep(&stage)?;
+    stage.sweep()?;
     result
 }

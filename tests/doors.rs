@@ -99,7 +99,8 @@ fn broken_libraries() -> Outcome {
 /// Makes the stage's prefix a copy: the host of one prefix, the rest of another.
 fn assemble(stage: &mut Stage, host: &Path, rest: &Path) -> Outcome {
     let copy = stage.sandbox.file("prefix");
-    for (from, name) in [(host, "bin/php-cgi"), (rest, "sbin/php-fpm"), (rest, "lib/cgi-fpm.so")] {
+    let others = ["sbin/php-fpm", "libexec/php-fpm-preload", "lib/cgi-fpm.so"].map(|name| (rest, name));
+    for (from, name) in [(host, "bin/php-cgi")].into_iter().chain(others) {
         fs::create_dir_all(copy.join(name).parent().ok_or("no parent")?)?;
         fs::copy(from.join(name), copy.join(name))?;
     }

@@ -2,7 +2,7 @@
 //! the pool's totals (`totals.rs`), which outlive generations.
 //!
 //! A slot has a dense part, for whoever counts, and behind all slots a wide one with texts (`texts.rs`). Each word has one
-//! writer: the worker of the slot, but for `DRAIN`, which only the supervisor writes. The supervisor trusts nothing in
+//! writer: the worker of the slot, but for `DRAIN` and `CLOSING`, which only the supervisor writes. The supervisor trusts nothing in
 //! here: there are no pointers, a pid in here is only shown, and lengths are cut to their places.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,9 @@ pub use totals::{Counter, Totals};
 /// Words of a slot's dense part: two cache lines of its own.
 const SLOT: usize = 16;
 
+/// Stands above the bits of listening sockets.
+const FAREWELL: u64 = 1 << 32;
+
 /// Words of the dense part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
@@ -46,6 +49,9 @@ enum Word {
     Pid = 9,
     /// Seconds since 1970.
     Started = 10,
+    /// 0, or `FAREWELL` with a bit for each of the pool's listening sockets that are about to be closed. Written by the supervisor,
+    /// once: who gets the slot later drains as well, so `reset` leaves it.
+    Closing = 11,
 }
 
 /// A pool's scoreboard: as the supervisor sees it, and whoever shows a status page.
@@ -100,6 +106,12 @@ impl Scoreboard {
         self.word(slot, Word::Drain).store(1, Ordering::SeqCst);
     }
 
+    /// Has the worker of that slot, once it drains, first serve all that are connected already: nobody follows it. These
+    /// listening sockets, a bit for each, are about to be closed.
+    pub fn ask_for_farewell(&self, slot: u32, closing: u32) {
+        self.word(slot, Word::Closing).store(FAREWELL | u64::from(closing), Ordering::SeqCst);
+    }
+
     /// Whether the worker of that slot is inside a request. If this says yes after `ask_to_drain`, the worker will see
     /// the wish before it takes another: it publishes `Idle` first and looks for the wish then.
     #[must_use]
@@ -121,7 +133,7 @@ impl Scoreboard {
 
     /// Clears a slot for its next worker, or behind its last.
     pub fn reset(&self, slot: u32) {
-        for word in 0..SLOT {
+        for word in (0..SLOT).filter(|word| *word != Word::Closing as usize) {
             self.words.word(SLOT * usize::try_from(slot).unwrap_or(0) + word).store(0, Ordering::SeqCst);
         }
         self.texts(slot).clear();

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use super::{Counter, Scoreboard, Totals, Word};
+use super::{Counter, FAREWELL, Scoreboard, Totals, Word};
 use crate::sys::clock;
 use crate::worker::exchange::{Description, Stage};
 
@@ -90,6 +90,13 @@ impl Slot {
     #[must_use]
     pub fn drain_asked(&self) -> bool {
         self.board.word(self.index, Word::Drain).load(Ordering::SeqCst) != 0
+    }
+
+    /// Where nobody follows: which of the pool's listening sockets are about to be closed; those above 31 share the last bit.
+    #[must_use]
+    pub fn closing(&self) -> Option<u32> {
+        let word = self.board.word(self.index, Word::Closing).load(Ordering::SeqCst);
+        (word & FAREWELL != 0).then(|| u32::try_from(word & !FAREWELL).unwrap_or(0))
     }
 
     /// One more.

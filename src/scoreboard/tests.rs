@@ -33,6 +33,19 @@ fn a_worker_and_the_supervisor_see_the_same_slot() {
 }
 
 #[test]
+fn a_farewell_is_asked_for_once_and_for_all() {
+    let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
+    let slot = slot(&fd, &counters, 3, 2);
+    ours.ask_to_drain(2);
+    assert_eq!(slot.closing(), None);
+    ours.ask_for_farewell(2, 0);
+    assert_eq!(slot.closing(), Some(0));
+    ours.ask_for_farewell(2, 0x8000_0005);
+    ours.reset(2);
+    assert_eq!((slot.closing(), slot.drain_asked()), (Some(0x8000_0005), false));
+}
+
+#[test]
 fn a_snapshot_shows_who_is_there() {
     let ((fd, ours), counters) = (board(4), Totals::create(5).unwrap());
     let totals = Totals::map(counters.as_fd()).unwrap();

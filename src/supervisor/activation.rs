@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::socket::{SockType, getsockopt, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::sockets::{Listener, Sockets};
 use super::systemd::stored_name;
@@ -27,6 +27,14 @@ const VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LIS
 pub struct Passed {
     fd: OwnedFd,
     name: String,
+}
+
+impl Passed {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
 }
 
 /// Takes what was passed to this process, and the variables out of its environment: nobody else is to take them for his.
@@ -80,8 +88,7 @@ impl Sockets {
 
     /// The address that the socket is for, as the configuration has it; or why it can't be used.
     fn place_of(&self, fd: &OwnedFd, wanted: &[Wanted]) -> Result<String, String> {
-        let stream = getsockopt(fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
-        if !stream || !getsockopt(fd, sockopt::AcceptConn).unwrap_or(false) {
+        if !listen::is_listening(fd) {
             return Err("it is no listening stream socket (Accept=no, ListenStream= in a .socket unit)".to_owned());
         }
         let bound = listen::address(fd);

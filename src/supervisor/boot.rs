@@ -8,10 +8,10 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::access_logs::Opened;
 use super::activation::{self, Passed};
 use super::daemon::{self, Side};
+use super::inherited::Testament;
 use super::poller::Poller;
 use super::reload::Reload;
 use super::runtime::{Runtime, Runtimes};
-use super::sockets::Sockets;
 use super::systemd::Systemd;
 use super::totals::Book;
 use super::{Supervisor, own_limits, resolve};
@@ -87,22 +87,30 @@ pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log:
     log::open(&global.error_log).map(Some).map_err(failed)
 }
 
+/// What this process was handed by whoever started it.
+struct Handed {
+    systemd: Systemd,
+    passed: Vec<Passed>,
+    testament: Testament,
+}
+
 /// First start. Returns the exit status, of the supervisor or of the process that started it into the background.
 #[must_use]
 pub fn start(host: Host, options: Options) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
     // They are for the process that systemd has started: before the daemon is forked.
-    let systemd = (Systemd::of_environment(clock::now()), activation::take());
+    let (systemd, passed) = (Systemd::of_environment(clock::now()), activation::take());
+    let testament = Testament::from_environment(&passed);
     // Whoever started us may have left signals ignored; SIGCHLD above all must come.
     signal::reset_actions();
-    match try_start(host, options, systemd) {
+    match try_start(host, options, Handed { systemd, passed, testament }) {
         Ok(status) => status,
         Err(code) => code as i32,
     }
 }
 
-fn try_start(host: Host, options: Options, systemd: (Systemd, Vec<Passed>)) -> Result<i32, ExitCode> {
+fn try_start(host: Host, options: Options, handed: Handed) -> Result<i32, ExitCode> {
     let load = load_options(&host, &options);
     let config = match config::load(&options.config_path(&host.config_file()), &load) {
         Ok(Loaded { config, messages, .. }) => {
@@ -119,7 +127,7 @@ fn try_start(host: Host, options: Options, systemd: (Systemd, Vec<Passed>)) -> R
         match daemon::daemonize().map_err(|e| fatal(format!("unable to go into the background: {e}")))? {
             Side::Starter(status) => return Ok(status),
             Side::Supervisor(tell) => {
-                systemd.0.follow_fork();
+                handed.systemd.follow_fork();
                 Some(tell)
             }
         }
@@ -127,7 +135,7 @@ fn try_start(host: Host, options: Options, systemd: (Systemd, Vec<Passed>)) -> R
         None
     };
     let _ = signal::block_all();
-    let result = first_generation(host, options, config, &load, systemd);
+    let result = first_generation(host, options, config, &load, handed);
     match result {
         Ok(mut supervisor) => {
             if starter.is_some() {
@@ -160,7 +168,7 @@ fn first_generation(
     options: Options,
     config: Config,
     load: &LoadOptions,
-    (systemd, passed): (Systemd, Vec<Passed>),
+    Handed { systemd, passed, testament }: Handed,
 ) -> Result<Supervisor, String> {
     process::become_subreaper().map_err(|e| e.to_string())?;
     let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
@@ -172,7 +180,7 @@ fn first_generation(
         options,
         fleet,
         runtimes: Runtimes::new(),
-        sockets: Sockets::default(),
+        sockets: testament.take_over(),
         poller: Poller::new().map_err(|e| e.to_string())?,
         outputs: HashMap::new(),
         silent: Vec::new(),

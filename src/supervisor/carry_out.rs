@@ -13,7 +13,7 @@ use super::runtime::{self, ZygoteProcess};
 use crate::ipc::{Channel, ToZygote};
 use crate::log;
 use crate::plan::crashes::Emergency;
-use crate::plan::fleet::{Action, Event, GenerationId, Phase, Stop, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::sys::{fd, message, process};
 
 impl Supervisor {
@@ -166,15 +166,39 @@ impl Supervisor {
 
     fn drain(&mut self, id: GenerationId) {
         let successor = self.fleet.generation(id).and_then(|g| g.successor);
+        self.shut_doors(id, successor);
         let Some(runtime) = self.runtimes.get(&id) else { return };
         for board in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
             (0..board.0.slots).for_each(|slot| board.1.1.ask_to_drain(slot));
         }
-        let _ = nix::unistd::write(&runtime.drain, &1u64.to_ne_bytes());
+        // Who is about to get SIGTERM is not woken first, to shut PHP down: hundreds of workers would do so at once.
+        if self.fleet.goal != Goal::Terminate {
+            let _ = nix::unistd::write(&runtime.drain, &1u64.to_ne_bytes());
+        }
         for group in 0..runtime.groups.len() {
             let (pools, fds) =
                 successor.map(|to| self.link(ZygoteKey { generation: id, group }, to)).unwrap_or_default();
             self.send(ZygoteKey { generation: id, group }, &ToZygote::Drain { pools }, fds);
+        }
+    }
+
+    /// Sockets that nobody serves behind this generation lose their paths; its workers are to serve first who waits there,
+    /// and all that are on their way through a pool that ends.
+    fn shut_doors(&mut self, id: GenerationId, successor: Option<GenerationId>) {
+        let next = match (self.fleet.goal, successor) {
+            (Goal::Finish, _) => None,
+            (Goal::Serve, Some(successor)) if successor > id => self.runtimes.get(&successor),
+            // At once, or one that could not start: what is open for others stays.
+            _ => return,
+        };
+        self.sockets.unlink(next.is_none());
+        let Some(runtime) = self.runtimes.get(&id) else { return };
+        for (pool, (_, board)) in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
+            let closing = self.sockets.closing(&pool.listen_fds, next.is_none());
+            let goes_on = next.is_some_and(|next| next.find_pool(&pool.config.name).is_some());
+            if closing != 0 || !goes_on {
+                (0..pool.slots).for_each(|slot| board.ask_for_farewell(slot, closing));
+            }
         }
     }
 

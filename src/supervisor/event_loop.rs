@@ -138,7 +138,7 @@ impl Supervisor {
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, false);
         }
-        self.sockets.unlink_all();
+        self.sockets.unlink(true);
         self.empty_store();
         if let Some(pid) = &self.config.global.pid {
             let _ = std::fs::remove_file(pid);

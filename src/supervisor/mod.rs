@@ -12,6 +12,7 @@ mod daemon;
 mod event_loop;
 mod groups;
 mod hear;
+mod inherited;
 mod launch;
 mod output;
 mod own_limits;

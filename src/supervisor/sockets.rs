@@ -26,8 +26,10 @@ pub struct Listener {
     pub name: String,
     /// The socket.
     pub fd: OwnedFd,
-    /// systemd has opened it: owner, mode, backlog and path are its.
+    /// systemd has opened it, and listens on it again when we are gone: owner, mode, backlog and path are its, and who waits may wait.
     pub passed: bool,
+    /// Its path has been removed.
+    unlinked: bool,
     /// Named by the present configuration.
     wanted: bool,
     /// Opened for the generation that starts now.
@@ -53,16 +55,23 @@ pub struct Sockets {
 }
 
 impl Listener {
-    /// One that the former image of the supervisor has left.
+    /// One that was open already.
     #[must_use]
     pub fn inherited(name: String, fd: OwnedFd) -> Self {
-        Self { name, fd, passed: false, wanted: false, fresh: false, wish: None }
+        Self { name, fd, passed: false, unlinked: false, wanted: false, fresh: false, wish: None }
     }
 
     /// The same, if so one that systemd has opened.
     #[must_use]
     pub fn passed_if(self, passed: bool) -> Self {
         Self { passed, ..self }
+    }
+
+    fn unlink(&mut self) {
+        if !self.unlinked && !self.passed {
+            unlink_socket(&self.name);
+        }
+        self.unlinked = true;
     }
 }
 
@@ -130,34 +139,46 @@ impl Sockets {
     }
 
     /// The generation serves: sockets that were there before get the backlog and the access that the configuration has
-    /// now, and those that it no longer names are closed; the path of a unix socket goes first, so that nobody new comes.
+    /// now, and those that it no longer names are closed.
     pub fn settle(&mut self) {
         for listener in &mut self.all {
             if let Some(wish) = listener.wish.take() {
                 wish.apply(listener).unwrap_or_else(log::error);
             }
         }
-        for gone in self.all.extract_if(.., |l| !l.wanted) {
+        for mut gone in self.all.extract_if(.., |l| !l.wanted) {
             if gone.passed {
                 say_no_longer_used(&gone);
                 continue;
             }
-            unlink_socket(&gone.name);
+            gone.unlink();
             log::debug(format!("closed listening socket \"{}\"", gone.name));
         }
     }
 
     /// The generation can't start: what was opened for it goes, the rest stays as it is.
     pub fn give_up(&mut self) {
-        for gone in self.all.extract_if(.., |l| l.fresh) {
-            unlink_socket(&gone.name);
-        }
+        self.all.extract_if(.., |l| l.fresh).for_each(|mut gone| gone.unlink());
         self.forget_wishes();
     }
 
-    /// At the end: paths of unix sockets are removed, but for those that systemd has made.
-    pub fn unlink_all(&self) {
-        self.all.iter().filter(|l| !l.passed).for_each(|l| unlink_socket(&l.name));
+    /// The paths of unix sockets that are to be closed go first, so that nobody new comes: of those that the generation
+    /// doesn't name which now takes over, or of all.
+    pub fn unlink(&mut self, all: bool) {
+        self.all.iter_mut().filter(|l| all || !l.wanted).for_each(Listener::unlink);
+    }
+
+    /// Which of a pool's sockets are to be closed, a bit for each: those above 31 share the last one, and are all meant by it.
+    #[must_use]
+    pub fn closing(&self, pool: &[RawFd], all: bool) -> u32 {
+        let closes = |raw: &RawFd| {
+            let listener = self.all.iter().find(|l| l.fd.as_raw_fd() == *raw);
+            listener.is_some_and(|l| !l.passed && (all || !l.wanted))
+        };
+        let mut bits = pool.iter().map(closes);
+        let first = bits.by_ref().take(31).zip(0..).map(|(closes, at)| u32::from(closes) << at).sum::<u32>();
+        let rest = bits.len() > 0 && bits.all(|closes| closes);
+        first | u32::from(rest) << 31
     }
 }
 
@@ -283,4 +304,36 @@ fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
     nix::sys::stat::umask(old);
     bound?;
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sockets(wanted: &[bool]) -> (Sockets, Vec<RawFd>) {
+        let file = || OwnedFd::from(fs::File::open("/dev/null").unwrap());
+        let all = wanted.iter().map(|&wanted| Listener { wanted, ..Listener::inherited("/a".to_owned(), file()) });
+        let sockets = Sockets { all: all.collect() };
+        let fds = sockets.all.iter().map(|l| l.fd.as_raw_fd()).collect();
+        (sockets, fds)
+    }
+
+    #[test]
+    fn sockets_that_close_have_a_bit() {
+        let (mut sockets, fds) = sockets(&[true, false, true, false]);
+        assert_eq!(sockets.closing(&fds, false), 0b1010);
+        assert_eq!(sockets.closing(&fds, true), 0b1111);
+        sockets.all[3].passed = true;
+        assert_eq!(sockets.closing(&fds, false), 0b0010);
+        assert_eq!(sockets.closing(&[fds[3], fds[1]], true), 0b0010, "by their place in the pool");
+    }
+
+    #[test]
+    fn from_the_32nd_on_all_close_or_none() {
+        let (mut sockets, fds) = sockets(&[false; 40]);
+        assert_eq!(sockets.closing(&fds, false), u32::MAX);
+        sockets.all[35].wanted = true;
+        assert_eq!(sockets.closing(&fds, false), u32::MAX >> 1);
+        assert_eq!(sockets.closing(&fds[..31], false), u32::MAX >> 1);
+    }
 }

@@ -95,8 +95,11 @@ fn read(answer: &[u8]) -> Option<Backlog> {
     }
 }
 
-/// The kernel has the queue of a listening socket where a connection's unacknowledged segments are counted.
-fn tcp(listener: &OwnedFd) -> io::Result<Backlog> {
+/// The queue of a TCP socket: the kernel has it where a connection's unacknowledged segments are counted.
+///
+/// # Errors
+/// `EOPNOTSUPP` for other sockets.
+pub fn tcp(listener: &OwnedFd) -> io::Result<Backlog> {
     let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
     let raw = listener.as_fd().as_raw_fd();

@@ -6,7 +6,10 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 
 use nix::errno::Errno;
-use nix::sys::socket::{SockFlag, SockaddrStorage, UnixAddr, accept4, getpeername, getsockname};
+use nix::sys::socket::{
+    Shutdown, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getpeername, getsockname, getsockopt, shutdown,
+    sockopt,
+};
 use nix::sys::stat::fstat;
 
 /// Accepts one connection, blocking and close-on-exec, from a socket that doesn't block. `None`: none waits.
@@ -18,7 +21,8 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
         match accept4(listener.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
             // SAFETY: accept4 has just made this descriptor for us.
             Ok(raw) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(raw) })),
-            Err(Errno::EAGAIN) => return Ok(None),
+            // EINVAL: `refuse`d, and empty.
+            Err(Errno::EAGAIN | Errno::EINVAL) => return Ok(None),
             // The peer left, or an error of its network is reported here (accept(2)): look at the next one.
             Err(
                 Errno::EINTR
@@ -45,6 +49,18 @@ pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     // SAFETY: an open descriptor and a number.
     let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// From now on nobody can connect, whoever else has the socket open. Who waits already can still be accepted where it is a
+/// unix socket; on a TCP socket they are reset.
+pub fn refuse(socket: impl AsFd) {
+    let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Read);
+}
+
+/// Whether it is a stream socket that listens: nothing else can be accepted from.
+#[must_use]
+pub fn is_listening(socket: &OwnedFd) -> bool {
+    getsockopt(socket, sockopt::AcceptConn) == Ok(true) && getsockopt(socket, sockopt::SockType) == Ok(SockType::Stream)
 }
 
 /// The address that a TCP socket is bound to; none for a unix socket.

@@ -82,6 +82,15 @@ pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
     wait(fd.as_fd(), PollFlags::POLLIN, Some(deadline))
 }
 
+/// The first of several that has something to receive; none when the deadline passes first, or a signal comes.
+pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {
+    let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    let patience = deadline.saturating_duration_since(Instant::now());
+    let patience = PollTimeout::try_from(patience + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+    poll(&mut polled, patience).ok()?;
+    polled.iter().position(|fd| fd.any() == Some(true))
+}
+
 /// Tells the peer that nothing more will be sent.
 ///
 /// # Errors

@@ -11,10 +11,13 @@ use super::links::{self, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
 use crate::log;
 use crate::scoreboard::Slot;
-use crate::sys::{clock, listen};
+use crate::sys::{backlog, clock, listen};
 
 /// After an accept that failed for want of resources.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Listeners to be emptied, with the number of connections to be taken from each.
+pub type Waiting = Vec<(u32, OwnedFd)>;
 
 /// A connection to be served.
 pub type Connection = (OwnedFd, Kind);
@@ -89,6 +92,41 @@ impl Intake {
         }
         taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l)));
         taken
+    }
+
+    /// How many connections wait on each of these listeners. A unix socket is shut first, and then simply emptied; on a TCP
+    /// socket others may follow without end.
+    #[must_use]
+    pub fn waiting(&self, closing: u32) -> Waiting {
+        let woken = Woken { listeners: closing, ..Woken::default() };
+        let count = |listener: &OwnedFd| {
+            if listen::local(listener).is_some() {
+                return backlog::tcp(listener).map_or(0, |queue| queue.waiting);
+            }
+            listen::refuse(listener);
+            u32::MAX
+        };
+        let chosen = named(&self.listeners, &woken).filter_map(|l| l.try_clone_to_owned().ok());
+        chosen.map(|listener| (count(&listener), listener)).collect()
+    }
+
+    /// The next one of them. A listener that has none left is shut, so that nobody waits there in vain.
+    pub fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
+        while let Some((left, listener)) = waiting.last_mut() {
+            match listen::accept(&*listener) {
+                Ok(Some(fd)) if *left > 0 => {
+                    *left -= 1;
+                    if self.lets_in(&fd) {
+                        return Some((fd, Kind::Fresh));
+                    }
+                }
+                _ => {
+                    listen::refuse(&*listener);
+                    waiting.pop();
+                }
+            }
+        }
+        None
     }
 
     fn accept(&self, listener: BorrowedFd<'_>) -> Option<Connection> {

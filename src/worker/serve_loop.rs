@@ -1,6 +1,8 @@
 //! A worker's life between set-up and exit: wait, take, serve, and pass on what is not for it (parking.md §5).
 #![forbid(unsafe_code)]
 
+mod farewell;
+
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -22,6 +24,7 @@ use crate::ipc::WorkerSays;
 use crate::log::{self, splitter::MARK};
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::signal;
+use farewell::LAST_CHANCE;
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
 const FIRST_BYTE: Duration = Duration::from_secs(5);
@@ -101,6 +104,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
                 self.hold(next);
                 self.serve();
             }
+        }
+        if let Some(closing) = self.slot.closing() {
+            self.say_farewell(closing);
         }
         self.park_held();
         if self.control.is_retired() && signal::is_blocked(Signal::SIGQUIT) {
@@ -237,7 +243,6 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     /// Nobody else takes it: one second for a last request.
     fn see_off(&mut self, connection: Connection) {
-        const LAST_CHANCE: Duration = Duration::from_secs(1);
         if self.exchange.connection().is_some() {
             return;
         }

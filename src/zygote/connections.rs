@@ -121,5 +121,9 @@ impl Zygote {
             }
         }
         self.parking.move_on(&self.epoll, self.pools.as_slice());
+        for pool in 0..self.pools.len() {
+            self.take_queued(u32::try_from(pool).unwrap_or(u32::MAX), |p| p.park.1.as_fd(), usize::MAX);
+        }
+        self.parking.hand_back(&self.epoll, self.pools.as_slice());
     }
 }

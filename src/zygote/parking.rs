@@ -85,7 +85,16 @@ impl Parking {
 
     /// Everything of the pools that move on goes to their successors.
     pub(super) fn move_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
-        let moving: Vec<u32> = self.watched.iter().filter(|(_, p)| to.moves_on(p.pool)).map(|(n, _)| *n).collect();
+        self.send_on(epoll, to, |parked| to.moves_on(parked.pool));
+    }
+
+    /// Of pools that end, whoever has just connected goes to the last workers: the request may come any moment.
+    pub(super) fn hand_back(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
+        self.send_on(epoll, to, |parked| !to.moves_on(parked.pool) && parked.kind == Kind::Fresh);
+    }
+
+    fn send_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized), which: impl Fn(&Parked) -> bool) {
+        let moving: Vec<u32> = self.watched.iter().filter(|(_, p)| which(p)).map(|(n, _)| *n).collect();
         for number in moving {
             if let Some(parked) = self.watched.remove(&number) {
                 let _ = epoll.delete(&parked.fd);

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use testkit::front::Kind;
 use testkit::setup::Setup;
-use testkit::target::Target;
+use testkit::target::{Door, Target};
 
 /// What may differ in a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Caddy sends its variables in no order; so does dash, the wrapper's shell, hand on the environment, PWD changed.
+    /// Caddy sends its variables in no order; so does dash, over the stock door, hand on the environment, PWD changed.
     order: bool,
     /// Debian builds php-cgi with pcntl and other options than php-fpm.
     build: bool,
@@ -18,7 +18,7 @@ pub struct Allowance {
 impl Allowance {
     /// For a target behind that web server.
     pub fn new(target: &Target, kind: Kind, setup: &Setup) -> Self {
-        let dash = setup.pool.iter().any(|line| line == "clear_env = no");
+        let dash = target.door == Door::Stock && setup.pool.iter().any(|line| line == "clear_env = no");
         Self { order: kind.is_caddy() || dash, build: target.partner().prefix == Path::new("/usr") }
     }
 

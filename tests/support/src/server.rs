@@ -81,6 +81,21 @@ impl Server {
         target: &Target,
         setup: &Setup,
     ) -> Outcome<Self> {
+        let mut server = Self::spawn_amid(around, address, sandbox, target, setup)?;
+        server.await_ready()?;
+        Ok(server)
+    }
+
+    /// Starts one, on a path, and doesn't wait for it.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn(target: &Target, setup: &Setup) -> Outcome<Self> {
+        let sandbox = Sandbox::new()?;
+        Self::spawn_amid(Around::default(), Address::Unix(sandbox.file("fpm.sock")), sandbox, target, setup)
+    }
+
+    fn spawn_amid(around: Around, address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
         let conf = setup.conf(sandbox.path(), &address);
         sandbox.put("fpm.conf", &conf)?;
         sandbox.put("php.ini", &setup.php_ini(target, sandbox.path()))?;
@@ -93,12 +108,14 @@ impl Server {
         let pid = i32::try_from(child.id())?;
         let supervisor = Process::find(pid).ok_or("the server ended at once")?;
         let log = Log::new(&sandbox.file("fpm.log"));
-        let mut server = Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false, _guard: guard };
-        server.await_ready()?;
-        Ok(server)
+        Ok(Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false, _guard: guard })
     }
 
-    fn await_ready(&mut self) -> Outcome {
+    /// Waits until it is ready.
+    ///
+    /// # Errors
+    /// When it isn't within 15 s.
+    pub fn await_ready(&mut self) -> Outcome {
         let (log, supervisor) = (self.log.clone(), self.supervisor);
         wait_until("the server is ready", ms(15_000), || log.count(READY) > 0 || !supervisor.lives())?;
         ensure!(self.supervisor.lives(), "the server ended while starting: {}", self.last_words());
@@ -149,21 +166,23 @@ impl Server {
     pub fn stop(mut self) -> Outcome {
         self.supervisor.signal(Signal::SIGTERM);
         self.await_end(ms(10_000))?;
-        self.ended = true;
         Ok(())
     }
 
-    /// Waits until the supervisor and all that it started have ended.
+    /// Waits until the supervisor and all that it started have ended; gives its exit status, unless a signal has ended it.
     ///
     /// # Errors
     /// When something lives longer.
-    pub fn await_end(&mut self, limit: Duration) -> Outcome {
+    pub fn await_end(&mut self, limit: Duration) -> Outcome<Option<i32>> {
+        let mut status = None;
         let ended = wait_until("the end of the server", limit, || {
-            matches!(self.child.try_wait(), Ok(Some(_))) && self.remaining().is_empty()
+            status = self.child.try_wait().ok().flatten();
+            status.is_some() && self.remaining().is_empty()
         });
         let left: Vec<String> = self.remaining().iter().map(|process| process.title()).collect();
         ended.map_err(|_| format!("{limit:?} after its end there still are: {left:?}"))?;
-        Ok(())
+        self.ended = true;
+        Ok(status.and_then(|status| status.code()))
     }
 
     /// Its processes that live, with or without parents: they share the process group.
@@ -208,7 +227,7 @@ fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &S
 /// What a server runs from, without PHP's sources, headers and libraries.
 fn copy_prefix(target: &Target, sandbox: &Sandbox) -> Outcome<PathBuf> {
     let copy = sandbox.file("prefix");
-    for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {
+    for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-preload", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {
         let (from, to) = (target.prefix.join(name), copy.join(name));
         if from.exists() {
             fs::create_dir_all(to.parent().ok_or("no parent")?)?;

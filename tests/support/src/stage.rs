@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::clock::{ms, wait_until};
-use crate::process;
+use crate::process::{self, Process};
 use crate::sandbox::Sandbox;
 use crate::setup::Setup;
 use crate::stream::Address;
@@ -54,6 +54,22 @@ impl Stage {
     /// When it runs on; it is then killed.
     pub fn run(&self, options: &[&str]) -> Outcome<Ran> {
         end_within(&mut self.command(options))
+    }
+
+    /// The daemon that the pid file names, if it lives.
+    #[must_use]
+    pub fn daemon(&self) -> Option<Process> {
+        Process::find(std::fs::read_to_string(self.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
+    }
+
+    /// Ends a daemon that the test has left.
+    ///
+    /// # Errors
+    /// When it outlives SIGKILL.
+    pub fn sweep(&self) -> Outcome {
+        let Some(daemon) = self.daemon() else { return Ok(()) };
+        let tree = [vec![daemon], daemon.descendants()].concat();
+        process::end_all(|| tree.clone())
     }
 }
 

@@ -1,0 +1,174 @@
+//! Many pools, and many reloads.
+#![forbid(unsafe_code)]
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::load::{Job, Plan};
+use testkit::nginx::{Nginx, Upstream};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stage::Stage;
+use testkit::stream::Address;
+use testkit::target::{Target, full, say, web_user};
+use testkit::{Outcome, ensure, turn};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// So many pools beside `www`, by turns ondemand, dynamic and static.
+struct Pools {
+    text: String,
+    sockets: Vec<PathBuf>,
+}
+
+impl Pools {
+    fn new(sandbox: &Sandbox, count: usize) -> Self {
+        let user = web_user().map(|user| format!("user = {user}\n")).unwrap_or_default();
+        let (mut text, mut sockets) = (String::new(), Vec::new());
+        for number in 0..count {
+            let socket = sandbox.file(&format!("{number}.sock"));
+            let _ = writeln!(text, "[p{number}]\n{user}listen = {}\npm.max_children = 2", socket.display());
+            text.push_str(match number % 4 {
+                0 | 1 => "pm = ondemand\n",
+                2 => "pm = dynamic\npm.start_servers = 1\npm.min_spare_servers = 1\npm.max_spare_servers = 1\n",
+                _ => "pm = static\n",
+            });
+            sockets.push(socket);
+        }
+        Self { text, sockets }
+    }
+}
+
+/// Memory that is used: of each process its own, and its share of what several have.
+fn proportional_kb(processes: &[Process]) -> u64 {
+    let of = |process: &Process| {
+        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:").map(str::to_owned));
+        line.and_then(|line| line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok())).unwrap_or(0)
+    };
+    processes.iter().map(of).sum()
+}
+
+#[test]
+fn two_hundred_pools() -> Outcome {
+    let name = "mass::two_hundred_pools";
+    let Some(target) = Target::find(name) else { return Ok(()) };
+    let turn = turn::alone()?;
+    let sandbox = Sandbox::new()?;
+    let pools = Pools::new(&sandbox, 199);
+    let start = Instant::now();
+    let server = Server::start_in(sandbox, &target, &Setup::new(2).pool(&pools.text))?;
+    let started = start.elapsed();
+    let hello = Request::get(&server.sandbox.page("hello.php"));
+    let ask_all = || -> Outcome {
+        for socket in &pools.sockets {
+            let body = ask_once(&Address::Unix(socket.clone()), &hello, LIMIT)?;
+            ensure!(body == "hello", "{}: {body}", socket.display());
+        }
+        Ok(())
+    };
+    ask_all()?;
+    let tree = [vec![server.supervisor], server.supervisor.descendants()].concat();
+    let (memory, own) = (proportional_kb(&tree), server.supervisor.anonymous_kb());
+    let start = Instant::now();
+    server.reload()?;
+    let reloaded = start.elapsed();
+    ask_all()?;
+    let supervisor = server.supervisor;
+    let start = Instant::now();
+    server.stop()?;
+    let stopped = start.elapsed();
+    ensure!(pools.sockets.iter().all(|socket| !socket.exists()), "there are sockets left");
+    say(&format!(
+        "{name}: start {started:.2?}, reload {reloaded:.2?}, stop {stopped:.2?}; {} processes with {memory} kB, the supervisor {own} kB of its own",
+        tree.len()
+    ));
+    ensure!(!supervisor.lives(), "it lives");
+    let limits = [("start", started, ms(6000)), ("reload", reloaded, ms(6000)), ("stop", stopped, ms(3000))];
+    limits.into_iter().try_for_each(|(what, took, limit)| turn.expect_within(what, took, limit))
+}
+
+/// As many workers as php-fpm's documentation has in its examples, and more: the configuration is taken, in either way.
+#[test]
+fn large_pools_are_accepted() -> Outcome {
+    let name = "mass::large_pools_are_accepted";
+    let Some(mut stage) = Target::find(name).map(|target| Stage::new(target, 12_800)).transpose()? else {
+        return Ok(());
+    };
+    let _turn = turn::shared()?;
+    let dynamic = "pm = dynamic\npm.start_servers = 20\npm.min_spare_servers = 10\npm.max_spare_servers = 100";
+    for way in ["pm = static", dynamic] {
+        stage.conf = stage.conf.replace("pm = static", way);
+        stage.sandbox.put("fpm.conf", &stage.conf)?;
+        stage.run(&["-tt"])?.expect(0, &["pm.max_children = 12800", "test is successful"])?;
+    }
+    Ok(())
+}
+
+fn asker(to: &Address, page: &std::path::Path) -> Job {
+    let (address, request) = (to.clone(), Request::get(page));
+    Box::new(move || {
+        let body = ask_once(&address, &request, LIMIT)?;
+        ensure!(body == "hello", "{body}");
+        Ok(())
+    })
+}
+
+/// Reloads of four pools, under load of all kinds: nothing fails and nothing grows.
+#[test]
+fn a_thousand_reloads() -> Outcome {
+    let name = "mass::a_thousand_reloads";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let (early, count) = if full() { (50, 950) } else { (15, 45) };
+    let sandbox = Sandbox::new()?;
+    let pools = Pools::new(&sandbox, 3 + 1);
+    let text = pools.text.split_once("[p1]").map_or("", |(_, rest)| rest);
+    let server = Server::start_in(sandbox, &target, &Setup::new(2).pool(&format!("[p1]{text}")))?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(4))?;
+    let page = server.sandbox.page("hello.php");
+    let posts = Plan::clients(2).pause(ms(5)).start(|_| {
+        let mut web = nginx.client(LIMIT);
+        Box::new(move || {
+            let text = web.post("/work.php?ms=5", b"some=thing")?.expect(200)?.text();
+            ensure!(text == "done", "{text}");
+            Ok(())
+        })
+    });
+    let sockets: Vec<Address> = pools.sockets[1..].iter().cloned().map(Address::Unix).collect();
+    let asks = Plan::clients(3).pause(ms(5)).start(|number| asker(&sockets[number], &page));
+    let start = Instant::now();
+    (0..early).try_for_each(|_| server.reload())?;
+    let first = Footprint::of(&server)?;
+    (0..count).try_for_each(|_| server.reload())?;
+    let last = Footprint::of(&server)?;
+    let took = start.elapsed() / (early + count);
+    let (posts, asks) = (posts.stop(), asks.stop());
+    say(&format!("{name}: {} reloads, {took:.0?} each; {first:?}, then {last:?}", early + count));
+    say(&format!("{name}: kept {}; new {}", posts.summary(), asks.summary()));
+    posts.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
+    asks.expect_no_failure()?;
+    ensure!(last.fds == first.fds, "descriptors: {first:?}, then {last:?}");
+    ensure!(last.memory_kb <= first.memory_kb + 256, "memory grows: {first:?}, then {last:?}");
+    server.stop()
+}
+
+#[derive(Debug)]
+struct Footprint {
+    memory_kb: u64,
+    fds: usize,
+}
+
+impl Footprint {
+    /// Of the supervisor, once nobody of a former generation is left: one zygote, as all pools have one user.
+    fn of(server: &Server) -> Outcome<Self> {
+        wait_until("the former generation's end", bar(ms(5000)), || server.zygotes().len() == 1)?;
+        std::thread::sleep(ms(300));
+        Ok(Self { memory_kb: server.supervisor.anonymous_kb(), fds: server.supervisor.fds().len() })
+    }
+}

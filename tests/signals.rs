@@ -1,0 +1,318 @@
+//! Signals at any moment, repeated and mixed: the supervisor never ends by one that it didn't heed, never loses a request that
+//! it promised to finish, and always ends when it is told to.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::load::{Job, Plan};
+use testkit::log::Log;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stage::Stage;
+use testkit::target::{Target, say};
+use testkit::{Outcome, ensure, turn};
+
+const LIMIT: Duration = Duration::from_secs(10);
+const BYE: &str = "exiting, bye-bye!";
+const READY: &str = "ready to handle connections";
+
+/// A request that takes that long, under way.
+fn in_hand(server: &Server, query: &str, page: &str) -> Outcome<Client> {
+    let request = Request::get(&server.sandbox.page(page)).param("QUERY_STRING", query);
+    let mut client = Client::connect(&server.address, LIMIT)?;
+    client.send(&request.encode(1))?;
+    std::thread::sleep(ms(300));
+    Ok(client)
+}
+
+fn asker(server: &Server) -> Job {
+    let (address, request) = (server.address.clone(), Request::get(&server.sandbox.page("hello.php")));
+    Box::new(move || {
+        let body = ask_once(&address, &request, LIMIT)?;
+        ensure!(body == "hello", "{body}");
+        Ok(())
+    })
+}
+
+/// It has ended as it should, within the limit: status 0, a last word, and nothing left.
+fn expect_end(server: &mut Server, limit: Duration) -> Outcome<Duration> {
+    let start = Instant::now();
+    let status = server.await_end(bar(limit))?;
+    ensure!(status == Some(0), "status {status:?}: {}", server.log.tail(5));
+    ensure!(server.log.count(BYE) == 1, "no last word: {}", server.log.tail(5));
+    for name in ["fpm.pid", "fpm.sock"] {
+        ensure!(!server.sandbox.file(name).exists(), "{name} is left");
+    }
+    Ok(start.elapsed())
+}
+
+/// From the moment that its pid can be known.
+fn await_pid(server: &Server) -> Outcome {
+    let known = || fs::read_to_string(server.sandbox.file("fpm.pid")).is_ok_and(|text| !text.is_empty());
+    wait_until("the pid file", ms(15_000), known)?;
+    Ok(())
+}
+
+/// SIGUSR2 every millisecond or so from the first moment on.
+#[test]
+fn reloads_during_the_start() -> Outcome {
+    let Some(target) = Target::find("signals::reloads_during_the_start") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for pause in [0, 1, 7] {
+        let mut server = Server::spawn(&target, &Setup::new(2))?;
+        await_pid(&server)?;
+        let end = Instant::now() + ms(700);
+        while Instant::now() < end {
+            server.supervisor.signal(Signal::SIGUSR2);
+            std::thread::sleep(ms(pause));
+        }
+        server.await_ready()?;
+        quiet(&server)?;
+        server.reload()?;
+        asker(&server)()?;
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Waits until no reload is under way.
+fn quiet(server: &Server) -> Outcome {
+    let counts = || (server.log.count("Reloading in progress"), server.log.count(READY));
+    let mut before = counts();
+    let mut since = Instant::now();
+    wait_until("the last reload's end", ms(20_000), || {
+        let now = counts();
+        if now != before {
+            (before, since) = (now, Instant::now());
+        }
+        // `ready` once at the start, and once for each reload.
+        now.1 == now.0 + 1 && since.elapsed() > ms(700)
+    })?;
+    Ok(())
+}
+
+/// SIGUSR2 without pause while a long request keeps the generation before from leaving, and others are asked for.
+#[test]
+fn reloads_during_a_drain() -> Outcome {
+    let name = "signals::reloads_during_a_drain";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(3))?;
+    let mut long = in_hand(&server, "ms=4000", "work.php")?;
+    let load = Plan::clients(2).pause(ms(5)).start(|_| asker(&server));
+    let end = Instant::now() + ms(3000);
+    let mut sent = 0;
+    while Instant::now() < end {
+        server.supervisor.signal(Signal::SIGUSR2);
+        sent += 1;
+        std::thread::sleep(ms(3));
+    }
+    let body = long.answer()?.body();
+    quiet(&server)?;
+    let tally = load.stop();
+    say(&format!("{name}: {sent} signals, {} reloads; {}", server.log.count(READY) - 1, tally.summary()));
+    ensure!(body == "done", "the request in hand: {body}");
+    tally.expect_no_failure()?;
+    server.await_workers(3, LIMIT)?;
+    server.stop()
+}
+
+/// SIGTERM, SIGINT and SIGQUIT at every stage of a reload.
+#[test]
+fn ends_during_a_reload() -> Outcome {
+    let name = "signals::ends_during_a_reload";
+    let Some(target) = Target::find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut longest = Duration::ZERO;
+    for step in 0..18_u32 {
+        let signal = [Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT][step as usize % 3];
+        let mut server = Server::start(&target, &Setup::new(2))?;
+        server.supervisor.signal(Signal::SIGUSR2);
+        std::thread::sleep(ms(12) * step);
+        server.supervisor.signal(signal);
+        let took = expect_end(&mut server, ms(5000)).map_err(|e| format!("{signal} {step}: {e}"))?;
+        longest = longest.max(took);
+    }
+    say(&format!("{name}: the longest end took {longest:.1?}"));
+    Ok(())
+}
+
+#[test]
+fn ends_during_the_start() -> Outcome {
+    let Some(target) = Target::find("signals::ends_during_the_start") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for step in 0..9_u32 {
+        let signal = [Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGINT][step as usize % 3];
+        let mut server = Server::spawn(&target, &Setup::new(2))?;
+        await_pid(&server)?;
+        std::thread::sleep(ms(15) * (step / 3));
+        server.supervisor.signal(signal);
+        expect_end(&mut server, ms(5000)).map_err(|e| format!("{signal} {step}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// A stronger signal overrides a weaker one; the same one again, or a weaker one, changes nothing.
+#[test]
+fn one_behind_another() -> Outcome {
+    let Some(target) = Target::find_ours("signals::one_behind_another") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    use Signal::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    let finishing = [vec![SIGQUIT], vec![SIGQUIT, SIGQUIT], vec![SIGQUIT, SIGUSR2], vec![SIGUSR2, SIGQUIT, SIGUSR1]];
+    for signals in finishing {
+        let mut server = Server::start(&target, &Setup::new(2))?;
+        let mut long = in_hand(&server, "ms=1500", "work.php")?;
+        send(&server, &signals);
+        let body = long.answer().map_err(|e| format!("{signals:?}: {e}"))?.body();
+        ensure!(body == "done", "{signals:?}: {body}");
+        expect_end(&mut server, ms(5000)).map_err(|e| format!("{signals:?}: {e}"))?;
+        ensure!(server.log.count("Finishing ...") == 1, "{signals:?}: {}", server.log.text());
+    }
+    let terminating = [
+        vec![SIGTERM],
+        vec![SIGTERM, SIGTERM, SIGTERM],
+        vec![SIGINT, SIGTERM],
+        vec![SIGQUIT, SIGTERM],
+        vec![SIGQUIT, SIGINT, SIGUSR2],
+        vec![SIGTERM, SIGQUIT],
+        vec![SIGUSR2, SIGUSR2, SIGTERM, SIGUSR1],
+    ];
+    for signals in terminating {
+        let mut server = Server::start(&target, &Setup::new(2))?;
+        let _long = in_hand(&server, "ms=20000", "work.php")?;
+        send(&server, &signals);
+        expect_end(&mut server, ms(3000)).map_err(|e| format!("{signals:?}: {e}"))?;
+        ensure!(server.log.count("Terminating ...") == 1, "{signals:?}: {}", server.log.text());
+    }
+    Ok(())
+}
+
+fn send(server: &Server, signals: &[Signal]) {
+    for signal in signals {
+        server.supervisor.signal(*signal);
+        std::thread::sleep(ms(60));
+    }
+}
+
+/// Workers that hold every signal off don't hold the end off: three seconds by default.
+#[test]
+fn term_against_stubborn_workers() -> Outcome {
+    let name = "signals::term_against_stubborn_workers";
+    let Some(target) = Target::find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for first in [None, Some(Signal::SIGUSR2), Some(Signal::SIGQUIT)] {
+        let mut server = Server::start(&target, &Setup::new(3))?;
+        let mark = server.sandbox.file("out/mark");
+        let query = format!("mark={}", mark.display());
+        let clients = (0..2).map(|_| in_hand(&server, &query, "stubborn.php")).collect::<Outcome<Vec<_>>>()?;
+        ensure!(mark.exists(), "the script has not begun: is pcntl missing?");
+        match first {
+            Some(Signal::SIGUSR2) if target.is_ours() => server.reload()?,
+            Some(signal) if target.is_ours() => server.supervisor.signal(signal),
+            _ => {}
+        }
+        std::thread::sleep(ms(200));
+        server.supervisor.signal(Signal::SIGTERM);
+        let took = expect_end(&mut server, ms(3000)).map_err(|e| format!("behind {first:?}: {e}"))?;
+        say(&format!("{name}: {took:.1?} behind {first:?}"));
+        drop(clients);
+    }
+    Ok(())
+}
+
+/// Ctrl-C and Ctrl-\ on a terminal reach the whole process group at once.
+#[test]
+fn of_a_terminal() -> Outcome {
+    let Some(target) = Target::find("signals::of_a_terminal") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
+        let mut server = Server::start(&target, &Setup::new(3))?;
+        killpg(Pid::from_raw(server.supervisor.pid), signal)?;
+        expect_end(&mut server, ms(3000)).map_err(|e| format!("{signal}: {e}"))?;
+    }
+    Ok(())
+}
+
+/// The log is moved away and SIGUSR1 sent at every stage of a reload: from `re-opened` on, all is in the new file.
+#[test]
+fn logs_opened_anew_during_a_reload() -> Outcome {
+    let Some(target) = Target::find_ours("signals::logs_opened_anew_during_a_reload") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let access = "access.log = $dir/out/access.log\naccess.format = \"%q\"\ncatch_workers_output = yes";
+    let sandbox = testkit::sandbox::Sandbox::new()?;
+    let access = access.replace("$dir", &sandbox.path().display().to_string());
+    let server = Server::start_in(sandbox, &target, &Setup::new(2).pool(&access).global("log_level = debug"))?;
+    let load = Plan::clients(2).pause(ms(3)).start(|_| asker(&server));
+    for step in 0..16_u32 {
+        let away = |name: &str| server.sandbox.file(&format!("{name}.{step}"));
+        server.supervisor.signal(Signal::SIGUSR2);
+        std::thread::sleep(ms(15) * step);
+        fs::rename(server.sandbox.file("fpm.log"), away("fpm.log"))?;
+        fs::rename(server.sandbox.file("out/access.log"), away("out/access.log"))?;
+        server.supervisor.signal(Signal::SIGUSR1);
+        let (old, new) = (Log::new(&away("fpm.log")), server.log.clone());
+        wait_until("the new log", LIMIT, || new.count("access log file re-opened") > 0)?;
+        let (before, access_before) = (old.text(), fs::read(away("out/access.log"))?);
+        quiet_behind(&[&old, &new])?;
+        std::thread::sleep(ms(50));
+        ensure!(old.text() == before, "step {step}: still written to the old log:\n{}", &old.text()[before.len()..]);
+        let access_after = fs::read(away("out/access.log"))?;
+        ensure!(access_after == access_before, "step {step}: {} bytes more in the old access log", access_after.len());
+        wait_until("lines in the new access log", LIMIT, || {
+            fs::metadata(server.sandbox.file("out/access.log")).is_ok_and(|data| data.len() > 0)
+        })?;
+    }
+    load.stop().expect_no_failure()?;
+    server.stop()
+}
+
+/// Waits until the reload that was asked for has ended: its last line is in one of the two.
+fn quiet_behind(logs: &[&Log]) -> Outcome {
+    let count = |text| logs.iter().map(|log| log.count(text)).sum::<usize>();
+    wait_until("the reload's end", LIMIT, || {
+        let all: String = logs.iter().map(|log| log.text()).collect();
+        let last = all.rfind("Reloading in progress");
+        last.is_some_and(|at| all[at..].contains(READY)) && count("received SIGUSR1") > 0
+    })?;
+    Ok(())
+}
+
+/// A daemon hears the same signals, and its pid stays.
+#[test]
+fn to_a_daemon() -> Outcome {
+    let name = "signals::to_a_daemon";
+    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let result = life_of_a_daemon(&stage);
+    stage.sweep()?;
+    result
+}
+
+fn life_of_a_daemon(stage: &Stage) -> Outcome {
+    let status = stage.command(&["-D"]).status()?;
+    ensure!(status.success(), "{status}");
+    let (log, daemon) = (Log::new(&stage.sandbox.file("fpm.log")), stage.daemon().ok_or("no daemon")?);
+    let hello = Request::get(&stage.sandbox.page("hello.php"));
+    for round in 1..=3 {
+        for _ in 0..40 {
+            daemon.signal(Signal::SIGUSR2);
+            daemon.signal(Signal::SIGUSR1);
+            std::thread::sleep(ms(2));
+        }
+        let ends = || log.count(READY) > log.count("Reloading in progress") && log.count(READY) > round;
+        wait_until("the reloads' end", LIMIT, ends)?;
+        ensure!(stage.daemon() == Some(daemon), "its pid is another");
+        let body = ask_once(&stage.address, &hello, LIMIT)?;
+        ensure!(body == "hello", "{body}");
+    }
+    [Signal::SIGUSR2, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGTERM].into_iter().for_each(|s| daemon.signal(s));
+    wait_until("the daemon's end", ms(5000), || !daemon.lives())?;
+    ensure!(log.count(BYE) == 1, "{}", log.tail(5));
+    ensure!(!stage.sandbox.file("fpm.pid").exists(), "its pid file is left");
+    Ok(())
+}
