@@ -1,4 +1,4 @@
-//! The forms of the logs: JSON whatever comes, own streams as logs, and every sample of docs/logs.md.
+//! The forms of the logs: JSON whatever comes, own streams as logs, and every sample of docs/{logs,slowlog,status}.md.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -26,10 +26,13 @@ const ORDERS: &str = "<?php error_log('order 7 is not paid'); error_log(\"two\\n
 fn samples_of_the_documentation() -> Outcome {
     let Some(target) = Target::find_ours("logs::samples_of_the_documentation") else { return Ok(()) };
     let _turn = turn::shared()?;
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/logs.md"))?;
-    let samples = samples(&text);
-    ensure!(samples.len() >= 6 && samples.iter().all(|sample| !sample.lines.is_empty()), "{samples:#?}");
-    samples.iter().try_for_each(|sample| shown(&target, sample))
+    for (page, least) in [("logs", 6), ("slowlog", 2), ("status", 2)] {
+        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{page}.md")))?;
+        let samples = samples(&text);
+        ensure!(samples.len() >= least && samples.iter().all(|sample| !sample.lines.is_empty()), "{samples:#?}");
+        samples.iter().try_for_each(|sample| shown(&target, sample).map_err(|e| format!("docs/{page}.md: {e}")))?;
+    }
+    Ok(())
 }
 
 /// A configuration of the documentation and the lines that follow it.
@@ -84,16 +87,28 @@ fn shown(target: &Target, sample: &Sample) -> Outcome {
         }
     }
     let server = Server::start_in(sandbox, target, &setup)?;
-    let page = if sample.conf.iter().any(|line| line.starts_with("slowlog")) { "slow.php" } else { "hello.php" };
+    let has = |name: &str| sample.conf.iter().any(|line| line.starts_with(name));
+    let page = if has("slowlog") || has("request_terminate") { "slow.php" } else { "hello.php" };
     let request = Request::get(&server.sandbox.page(page)).param("QUERY_STRING", "a=1");
-    ask_once(&server.address, &request.param("HTTP_AUTHORIZATION", "Basic c2hvcDpzZWNyZXQ="), ms(10_000))?;
+    let answer = ask_once(&server.address, &request.param("HTTP_AUTHORIZATION", "Basic c2hvcDpzZWNyZXQ="), ms(10_000));
+    ensure!(answer.is_ok() != has("request_terminate"), "{answer:?}");
+    let (requests, lines): (Vec<_>, Vec<_>) = sample.lines.iter().partition(|line| line.starts_with("GET "));
+    let answers: Outcome<Vec<String>> = requests.into_iter().map(|line| ask_for(&server, &line["GET ".len()..])).collect();
+    let answers = answers?.join("\n");
     let missing = || -> Vec<&String> {
-        let found: Vec<String> = written(&server).lines().map(|line| masked(line, &dir)).collect();
-        sample.lines.iter().filter(|line| !found.contains(&masked(line, "/srv"))).collect()
+        let found: Vec<String> = written(&server).lines().chain(answers.lines()).map(|line| masked(line, &dir)).collect();
+        lines.iter().copied().filter(|line| !found.contains(&masked(line, "/srv"))).collect()
     };
     let all = wait_until("the lines of the samples", ms(5000), || missing().is_empty());
     all.map_err(|_| format!("{:#?} is not written; there is:\n{}", missing(), written(&server)))?;
     server.stop()
+}
+
+/// The answer to a path with or without a query.
+fn ask_for(server: &Server, target: &str) -> Outcome<String> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let request = Request::get(Path::new(path)).param("SCRIPT_NAME", path).param("QUERY_STRING", query);
+    ask_once(&server.address, &request, ms(5000))
 }
 
 /// All that went to any log.
