@@ -93,10 +93,12 @@ fn shown(target: &Target, sample: &Sample) -> Outcome {
     let answer = ask_once(&server.address, &request.param("HTTP_AUTHORIZATION", "Basic c2hvcDpzZWNyZXQ="), ms(10_000));
     ensure!(answer.is_ok() != has("request_terminate"), "{answer:?}");
     let (requests, lines): (Vec<_>, Vec<_>) = sample.lines.iter().partition(|line| line.starts_with("GET "));
-    let answers: Outcome<Vec<String>> = requests.into_iter().map(|line| ask_for(&server, &line["GET ".len()..])).collect();
+    let answers: Outcome<Vec<String>> =
+        requests.into_iter().map(|line| ask_for(&server, &line["GET ".len()..])).collect();
     let answers = answers?.join("\n");
     let missing = || -> Vec<&String> {
-        let found: Vec<String> = written(&server).lines().chain(answers.lines()).map(|line| masked(line, &dir)).collect();
+        let found: Vec<String> =
+            written(&server).lines().chain(answers.lines()).map(|line| masked(line, &dir)).collect();
         lines.iter().copied().filter(|line| !found.contains(&masked(line, "/srv"))).collect()
     };
     let all = wait_until("the lines of the samples", ms(5000), || missing().is_empty());

@@ -1,0 +1,43 @@
+//! What `ps`, `pgrep` and monit find: titles and names as php-fpm's.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::process::Command;
+
+use testkit::process::Process;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+fn name(process: Process) -> String {
+    fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default().trim_end().to_owned()
+}
+
+#[test]
+fn titles_and_names() -> Outcome {
+    let Some(target) = Target::find_ours("titles::titles_and_names") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(2))?;
+    for _ in 0..2 {
+        let conf = server.sandbox.file("fpm.conf");
+        let titles: Vec<String> = server.workers().into_iter().map(Process::title).collect();
+        ensure!(titles == ["php-fpm: pool www"; 2], "{titles:?}");
+        let title = server.supervisor.title();
+        ensure!(title == format!("php-fpm: master process ({})", conf.display()), "{title}");
+        let all: Vec<Process> = [vec![server.supervisor], server.supervisor.descendants()].concat();
+        let names: Vec<String> = all.iter().copied().map(name).collect();
+        ensure!(names.len() == 4 && names.iter().all(|name| name == "php-fpm"), "{names:?}");
+        let group = server.supervisor.pid.to_string();
+        let found = Command::new("pgrep").args(["-x", "-g", &group, "php-fpm"]).output()?.stdout;
+        ensure!(String::from_utf8(found)?.lines().count() == 4, "pgrep");
+        let found = Command::new("pgrep").args(["-f", "-g", &group, "^php-fpm: pool www"]).output()?.stdout;
+        ensure!(String::from_utf8(found)?.lines().count() == 2, "pgrep -f");
+        server.reload()?;
+        server.await_workers(2, testkit::clock::ms(5000))?;
+        testkit::clock::wait_until("one zygote", testkit::clock::ms(5000), || server.zygotes().len() == 1)?;
+    }
+    let pid = fs::read_to_string(server.sandbox.file("fpm.pid"))?;
+    ensure!(pid.trim_end() == server.supervisor.pid.to_string(), "{pid:?}");
+    server.stop()
+}
