@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
+use testkit::around::Around;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::http::Client;
@@ -141,6 +143,31 @@ fn of_130_pools() -> Outcome {
     ensure!(!gone(&paths[126]), "{} has gone as well", paths[126].display());
     server.stop()?;
     ensure!(paths.iter().all(|path| gone(path)), "there are sockets left");
+    Ok(())
+}
+
+/// Some have systemd pass a socket to php-fpm, and name it in FPM_SOCKETS: it is taken once, and stays systemd's.
+#[test]
+fn of_what_systemd_passes() -> Outcome {
+    let Some(target) = Target::find_ours("takeover::of_what_systemd_passes") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = testkit::sandbox::Sandbox::new()?;
+    let path = sandbox.file("fpm.sock");
+    let listener = UnixListener::bind(&path)?;
+    let around = Around {
+        sockets: vec![("fpm.socket".to_owned(), listener.try_clone()?.into())],
+        environment: vec![("FPM_SOCKETS".to_owned(), format!("{}=3", path.display()))],
+        ..Around::default()
+    };
+    let server = Server::start_amid(around, Address::Unix(path.clone()), sandbox, &target, &Setup::new(1))?;
+    asker(&server.address, &server.sandbox.page("hello.php"))()?;
+    ensure!(server.log.count("using socket fd=3 from systemd") == 1, "{}", server.log.text());
+    ensure!(!server.log.text().contains("FPM_SOCKETS"), "{}", server.log.text());
+    let mut server = server;
+    server.supervisor.signal(Signal::SIGQUIT);
+    server.await_end(ms(10_000))?;
+    let waits = Address::Unix(path).connect(ms(1000));
+    ensure!(waits.is_ok() && listener.accept().is_ok(), "systemd's socket has ended: {waits:?}");
     Ok(())
 }
 

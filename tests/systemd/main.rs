@@ -129,7 +129,10 @@ fn status() -> Outcome {
     let mut manager = Manager::at_path(&sandbox)?;
     let setup = Setup::new(2).global("systemd_interval = 1");
     let server = Server::start_amid(served_by(&manager), at_path(&sandbox), sandbox, &target, &setup)?;
-    ensure!(server.log.count("systemd monitor interval set to 1000ms") == 1, "{}", server.log.text());
+    // It stands behind `ready`.
+    wait_until("the line about the interval", LIMIT, || {
+        server.log.count("systemd monitor interval set to 1000ms") == 1
+    })?;
     manager.wait_for("READY=1", LIMIT)?;
     for _ in 0..3 {
         says_hello(&server, &server.address)?;
