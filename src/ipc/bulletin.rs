@@ -6,11 +6,11 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::memfd::MFdFlags;
 use nix::unistd::{Pid, ftruncate};
 use serde::{Deserialize, Serialize};
 
-use crate::sys::fd;
+use crate::sys::{fd, shared};
 
 const NAME: &str = "cgi-fpm-bulletin";
 
@@ -50,7 +50,7 @@ impl Board {
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
     pub fn new() -> io::Result<Self> {
-        let file = File::from(fd::lift(memfd_create(NAME, MFdFlags::MFD_CLOEXEC)?));
+        let file = File::from(fd::lift(shared::memory_file(NAME, MFdFlags::empty())?));
         let board = Self { file, news: Bulletin::default(), reasons: Vec::new() };
         board.put_up()?;
         Ok(board)

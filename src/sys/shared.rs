@@ -37,8 +37,11 @@ pub fn create(name: &str, count: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// There is nothing to take in its place: a file that somebody can truncate would kill its readers.
-fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
+/// A file in memory. There is nothing to take in its place: a file that somebody can truncate would kill its readers.
+///
+/// # Errors
+/// `EMFILE`, `ENOMEM`; `EPERM` or `ENOSYS` under a filter, with advice.
+pub fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
     memfd_create(name, MFdFlags::MFD_CLOEXEC | flags).map_err(|e| {
         let e = io::Error::from(e);
         let advice = match e.raw_os_error() {
