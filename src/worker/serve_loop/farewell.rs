@@ -12,7 +12,7 @@ use crate::worker::links::{self, Kind, Parcel, Taken};
 /// For a request on a connection that nobody else will take.
 pub(super) const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// In that time the zygote hands back what it keeps and no byte has come on yet.
-const HAND_BACK: Duration = Duration::from_millis(50);
+const HAND_BACK: Duration = Duration::from_millis(200);
 
 impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn say_farewell(&mut self, closing: u32) {
