@@ -170,6 +170,8 @@ fn under_load() -> Outcome {
             let without = scene.server.conf.split("[old]").next().unwrap_or_default().to_owned();
             scene.server.sandbox.put("fpm.conf", &without)?;
             scene.server.reload()?;
+            // SIGTERM would end those who still serve whoever came last.
+            testkit::clock::wait_until("the end of the former", LIMIT, || scene.server.zygotes().len() == 1)?;
             scene.server.stop()?;
         }
         let tally = load.stop();
