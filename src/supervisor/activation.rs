@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use nix::sys::socket::{setsockopt, sockopt};
-
 use super::sockets::{Listener, Sockets};
 use super::systemd::stored_name;
 use crate::config::{self, ListenAddr, Pool};
@@ -98,11 +96,7 @@ impl Sockets {
         let wanted = wanted.iter().find(|wanted| wanted.is_that_of(fd)).ok_or_else(|| {
             "no pool listens there; name it in a pool's listen, or take it out of the .socket unit".to_owned()
         })?;
-        fd::set_nonblocking(fd, true).map_err(|e| reason(&e))?;
-        if listen::local(fd).is_some() {
-            // As on those that we open: accepted connections inherit it.
-            setsockopt(fd, sockopt::TcpNoDelay, &true).map_err(|e| reason(&e.into()))?;
-        }
+        listen::prepare(fd).map_err(|e| reason(&e))?;
         Ok(wanted.written.clone())
     }
 }

@@ -2,9 +2,7 @@
 //! the environment: `/run/www.sock=7,127.0.0.1:9000=8`; from the 129th socket on `FPM_SOCKETS_1`, and so on.
 
 use std::collections::HashSet;
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-
-use nix::sys::socket::{setsockopt, sockopt};
+use std::os::fd::{IntoRawFd, RawFd};
 
 use super::activation::Passed;
 use super::sockets::{Listener, Sockets};
@@ -115,19 +113,11 @@ impl Entry {
             let _ = fd.into_raw_fd();
             return Err(format!("{what} is no listening socket"));
         }
-        prepare(&fd).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
+        // php-fpm's block; none of its workers is left.
+        listen::prepare(&fd).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
         Ok(Listener::inherited(name, fd))
     }
-}
-
-/// As sockets are that are opened here. php-fpm's block; none of its workers is left.
-fn prepare(fd: &OwnedFd) -> std::io::Result<()> {
-    fd::set_nonblocking(fd, true)?;
-    if listen::local(fd).is_some() {
-        setsockopt(fd, sockopt::TcpNoDelay, &true)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

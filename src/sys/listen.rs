@@ -7,10 +7,12 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    Shutdown, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getpeername, getsockname, getsockopt, shutdown,
-    sockopt,
+    Shutdown, SockFlag, SockType, SockaddrStorage, UnixAddr, accept4, getpeername, getsockname, getsockopt, setsockopt,
+    shutdown, sockopt,
 };
 use nix::sys::stat::fstat;
+
+use super::fd::set_nonblocking;
 
 /// Accepts one connection, blocking and close-on-exec, from a socket that doesn't block. `None`: none waits.
 ///
@@ -49,6 +51,18 @@ pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     // SAFETY: an open descriptor and a number.
     let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Readies one that somebody else has opened: it doesn't block, and connections that are accepted from it send at once.
+///
+/// # Errors
+/// None in practice.
+pub fn prepare(socket: &OwnedFd) -> io::Result<()> {
+    set_nonblocking(socket, true)?;
+    if local(socket).is_some() {
+        setsockopt(socket, sockopt::TcpNoDelay, &true)?;
+    }
+    Ok(())
 }
 
 /// From now on nobody can connect, whoever else has the socket open. Who waits already can still be accepted where it is a
