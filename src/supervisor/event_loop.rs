@@ -33,8 +33,8 @@ impl Supervisor {
             }
             self.write_slow_logs();
             self.every_second();
-            if let Some(goal) = self.fleet.take_leave(clock::now()) {
-                self.pursue(goal);
+            if self.fleet.takes_leave(clock::now()) {
+                self.pursue(Goal::Finish);
             }
             self.attend_to_systemd();
             self.flush_channels();

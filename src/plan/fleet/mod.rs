@@ -166,9 +166,9 @@ pub struct Fleet {
     pub generations: Vec<Generation>,
     next_id: u32,
     stop_steps: Option<stop::Escalation>,
-    /// A stop that is put off.
+    /// When to finish, where that was put off.
     #[serde(default)]
-    leaving: Option<leave::Leaving>,
+    leaving: Option<Millis>,
 }
 
 impl Fleet {
