@@ -109,27 +109,19 @@ fn sections(
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalKey::Pid, shown(pid));
     }
-    if statements(path, options, prefixes, raw, messages).is_err() {
+    // In whichever of the two languages it is written.
+    let read = reader::read(path, messages).and_then(|text| {
+        if xml::is_xml(&text) {
+            return xml::load(path, &text, options, raw, messages);
+        }
+        Reader::new(raw, messages, &PhpNames(options), prefixes).text(path, &text)
+    });
+    if read.is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));
         messages.log(LogLevel::Error, text);
         return Err(Refused);
     }
     Ok(())
-}
-
-/// The file's statements, in whichever of the two languages it is written.
-fn statements(
-    path: &Path,
-    options: &LoadOptions,
-    prefixes: &Prefixes,
-    raw: &mut Raw,
-    messages: &mut Messages,
-) -> Result<(), Refused> {
-    let text = reader::read(path, messages)?;
-    if xml::is_xml(&text) {
-        return xml::load(path, &text, options, raw, messages);
-    }
-    Reader::new(raw, messages, &PhpNames(options), prefixes).text(path, &text)
 }
 
 /// `--convert`: the ini file that says the same as an XML file of the original php-fpm, and what there is to be said.
