@@ -1,6 +1,5 @@
 //! From the command line to a running supervisor; and again, behind the exec of a reload.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::IsTerminal;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -9,11 +8,8 @@ use super::access_logs::Opened;
 use super::activation::{self, Passed};
 use super::daemon::{self, Side};
 use super::inherited::Testament;
-use super::poller::Poller;
-use super::reload::Reload;
-use super::runtime::{Runtime, Runtimes};
+use super::runtime::Runtime;
 use super::systemd::Systemd;
-use super::totals::Book;
 use super::{Supervisor, own_limits, resolve};
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
@@ -21,8 +17,6 @@ use crate::host::Host;
 use crate::ipc::Board;
 use crate::log;
 use crate::plan::crashes::Emergency;
-use crate::plan::fleet::Fleet;
-use crate::sys::backlog::Inspector;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, process, signal, title};
 
@@ -174,31 +168,9 @@ fn first_generation(
     let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
-    let fleet = Fleet::new(millis(config.global.process_control_timeout));
-    let mut supervisor = Supervisor {
-        host,
-        options,
-        fleet,
-        runtimes: Runtimes::new(),
-        sockets: testament.take_over(),
-        poller: Poller::new().map_err(|e| e.to_string())?,
-        outputs: HashMap::new(),
-        silent: Vec::new(),
-        tracers: BTreeMap::new(),
-        slow_entries: BTreeMap::new(),
-        totals: Book::default(),
-        inspector: Inspector::default(),
-        reopened: 0,
-        next_second: clock::now(),
-        reload: Reload::default(),
-        systemd,
-        board: Board::new().map_err(|e| e.to_string())?,
-        starter: None,
-        nofile,
-        pending: VecDeque::new(),
-        exit: None,
-        config,
-    };
+    let board = Board::new().map_err(|e| e.to_string())?;
+    let bare = Supervisor::bare(host, options, config, nofile, (systemd, board)).map_err(|e| e.to_string())?;
+    let mut supervisor = Supervisor { sockets: testament.take_over(), ..bare };
     let stored = supervisor.sockets.take_over(passed, &supervisor.config.pools);
     supervisor.systemd.has_stored(stored);
     supervisor.begin_generation(load)?;

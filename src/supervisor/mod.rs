@@ -31,6 +31,7 @@ mod totals;
 mod tracers;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -45,7 +46,7 @@ use crate::host::Host;
 use crate::ipc::Board;
 use crate::plan::fleet::{Event, Fleet, WorkerKey};
 use crate::sys::backlog::Inspector;
-use crate::sys::clock::Millis;
+use crate::sys::clock::{self, Millis};
 use output::Output;
 use poller::Poller;
 use reload::Reload;
@@ -91,4 +92,40 @@ struct Supervisor {
     pending: VecDeque<Event>,
     /// The end has come, with this exit status.
     exit: Option<i32>,
+}
+
+impl Supervisor {
+    /// With nothing that runs or listens.
+    fn bare(
+        host: Host,
+        options: Options,
+        config: Config,
+        nofile: (u64, u64),
+        own: (Systemd, Board),
+    ) -> io::Result<Self> {
+        Ok(Self {
+            host,
+            options,
+            fleet: Fleet::new(boot::millis(config.global.process_control_timeout)),
+            config,
+            runtimes: Runtimes::new(),
+            sockets: Sockets::default(),
+            poller: Poller::new()?,
+            outputs: HashMap::new(),
+            silent: Vec::new(),
+            tracers: BTreeMap::new(),
+            slow_entries: BTreeMap::new(),
+            totals: Book::default(),
+            inspector: Inspector::default(),
+            reopened: 0,
+            next_second: clock::now(),
+            reload: Reload::default(),
+            systemd: own.0,
+            board: own.1,
+            starter: None,
+            nofile,
+            pending: VecDeque::new(),
+            exit: None,
+        })
+    }
 }

@@ -1,6 +1,5 @@
 //! Behind the exec of a reload: a new image takes over from the former one, and starts the next generation.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
@@ -9,8 +8,6 @@ use super::adopt::{self, Adopted};
 use super::boot::{load_options, millis, open_log, say};
 use super::daemon;
 use super::output::Source;
-use super::poller::Poller;
-use super::reload::Reload;
 use super::runtime;
 use super::state::State;
 use super::systemd::Systemd;
@@ -19,7 +16,6 @@ use crate::config::{self, Global};
 use crate::host::Host;
 use crate::ipc::ToZygote;
 use crate::log;
-use crate::sys::backlog::Inspector;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, shared, title};
 
@@ -37,37 +33,16 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     };
     host.program.clone_from(&state.program);
     let Adopted { sockets, totals, runtimes, outputs, tracers, board } = adopted;
-    let poller = match Poller::new() {
-        Ok(poller) => poller,
+    let systemd = Systemd::carried_on(&state.systemd, clock::now());
+    let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, board)) {
+        Ok(bare) => bare,
         Err(e) => {
             log::error(format!("the supervisor can't wait for events: {e}"));
             return ExitCode::Software as i32;
         }
     };
-    let mut supervisor = Supervisor {
-        host,
-        options,
-        config: state.config,
-        fleet: state.fleet,
-        runtimes,
-        sockets,
-        poller,
-        outputs: HashMap::new(),
-        silent: Vec::new(),
-        tracers: BTreeMap::new(),
-        slow_entries: BTreeMap::new(),
-        totals,
-        inspector: Inspector::default(),
-        reopened: state.reopened,
-        next_second: clock::now(),
-        reload: Reload::default(),
-        systemd: Systemd::carried_on(&state.systemd, clock::now()),
-        board,
-        starter: None,
-        nofile: state.nofile,
-        pending: VecDeque::new(),
-        exit: None,
-    };
+    let (fleet, reopened) = (state.fleet, state.reopened);
+    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, ..bare };
     tracers.into_iter().for_each(|(key, fd)| supervisor.add_tracer(key, fd));
     supervisor.carry_on(outputs);
     supervisor.run()
