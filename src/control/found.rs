@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -41,10 +42,23 @@ pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Unknown> 
     };
     let process = number(&text).and_then(|pid| Process::open(pid).ok());
     // Looked at when it can't become another's any more.
-    match process.filter(|process| is_supervisor(&fs::read(format!("/proc/{}/cmdline", process.pid)).ok())) {
+    match process.filter(|process| is_known(process.pid)) {
         Some(process) => Ok(Found::Running(process)),
         None => Ok(Found::Dead(file)),
     }
+}
+
+/// Whether that process is a supervisor. In the moment of a reload's exec, and while the title is written, it doesn't look like
+/// one: it is looked at more than once.
+fn is_known(pid: Pid) -> bool {
+    const LOOKS: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(10);
+    (0..LOOKS).any(|look| {
+        if look > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        is_supervisor(&fs::read(format!("/proc/{pid}/cmdline")).ok())
+    })
 }
 
 fn number(text: &str) -> Option<Pid> {
