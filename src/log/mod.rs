@@ -1,21 +1,30 @@
 //! The error log of this process: one line per message, in php-fpm's form, the original patch's, or as JSON.
 #![forbid(unsafe_code)]
 
+mod backlog;
 mod classic;
+mod file;
 mod json;
 mod line;
+mod outlet;
 mod sink;
 pub mod splitter;
 
 use std::fs::File;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
+use backlog::Backlog;
+use outlet::Outlet;
+
 pub use crate::config::{LogFormat as Format, LogLevel as Level};
+use backlog::Line;
+pub use backlog::Unwritten;
+pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
 pub use sink::Sink;
 
@@ -28,12 +37,59 @@ struct Log {
     level: Level,
     format: Format,
     /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
-    echo: Option<(File, Level)>,
+    echo: Option<(Outlet, Level)>,
+    /// This process waits until a line is taken; else what isn't taken at once waits here.
+    waits: bool,
+    backlog: Backlog,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { sink: Sink::Stderr, level: Level::Notice, format: Format::Default, echo: None }
+        Self {
+            sink: Sink::Stderr,
+            level: Level::Notice,
+            format: Format::Default,
+            echo: None,
+            waits: true,
+            backlog: Backlog::default(),
+        }
+    }
+}
+
+impl Log {
+    /// What the former place hasn't taken goes to this one.
+    fn change_sink(&mut self, sink: Sink) {
+        self.sink = if self.waits { sink } else { sink.never_wait() };
+        self.flush();
+    }
+
+    fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
+        match self.format {
+            Format::Default => vec![self.sink.message(level, text, self.level == Level::Debug)],
+            Format::Json => self.sink.json(level, text),
+            Format::Classic => {
+                vec![self.sink.classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())]
+            }
+        }
+    }
+
+    fn put(&mut self, lines: impl IntoIterator<Item = Line>) {
+        let Self { sink, backlog, .. } = self;
+        lines.into_iter().for_each(|line| backlog.offer(line, |line, from| sink.put(line, from)));
+        self.tell_lost();
+    }
+
+    fn flush(&mut self) {
+        let Self { sink, backlog, .. } = self;
+        backlog.flush(|line, from| sink.put(line, from));
+        self.tell_lost();
+    }
+
+    fn tell_lost(&mut self) {
+        if let Some(count) = self.backlog.take_lost() {
+            let lines = self.lines(Level::Warning, format!("{count} lines lost: the log was not read").as_bytes());
+            self.put(lines);
+        }
     }
 }
 
@@ -58,8 +114,46 @@ pub fn set_sink(sink: Sink, echo: bool) {
     let mut log = LOG.lock();
     let wanted = echo && !matches!(sink, Sink::Stderr);
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().ok().filter(|_| wanted);
-    log.echo = stderr.map(|fd| (File::from(fd), Level::Notice));
-    log.sink = sink;
+    log.echo = stderr.map(|fd| (Outlet::new(File::from(fd)), Level::Notice));
+    log.change_sink(sink);
+}
+
+/// From now on no line is waited for: whoever reads the log may stop, and everybody else is served all the same. What
+/// isn't taken at once is kept up to a bound and written by `flush`; what is too much is counted.
+pub fn never_wait() {
+    let mut log = LOG.lock();
+    log.waits = false;
+    let sink = std::mem::replace(&mut log.sink, Sink::Bare);
+    log.change_sink(sink);
+    log.echo = log.echo.take().map(|(outlet, level)| (outlet.never_wait(), level));
+}
+
+/// Writes what had to wait. True: some has to wait still.
+pub fn flush() -> bool {
+    let mut log = LOG.lock();
+    log.flush();
+    !log.backlog.is_empty()
+}
+
+/// The same before an end, for that long at most.
+pub fn drain(patience: Duration) {
+    let end = Instant::now() + patience;
+    while flush() && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// What had to wait, for the program that takes this one's place.
+#[must_use]
+pub fn take_unwritten() -> Unwritten {
+    LOG.lock().backlog.take()
+}
+
+/// The same from the program before.
+pub fn take_over(unwritten: Unwritten) {
+    let mut log = LOG.lock();
+    log.backlog.take_over(unwritten);
+    log.flush();
 }
 
 /// The supervisor runs, but doesn't serve yet: whoever started it still hears what goes wrong.
@@ -82,7 +176,7 @@ pub fn descriptor() -> Option<OwnedFd> {
 
 /// The log was opened anew by the supervisor: lines go there.
 pub fn replace_descriptor(fd: OwnedFd) {
-    LOG.lock().sink = Sink::File(fd.into());
+    LOG.lock().change_sink(Sink::of(fd));
 }
 
 /// A standard stream that is the log is kept, wherever the descriptors 1 and 2 lead from now on.
@@ -91,14 +185,16 @@ pub fn keep_stream() {
     if matches!(log.sink, Sink::Stderr)
         && let Some(fd) = log.sink.descriptor()
     {
-        log.sink = Sink::File(fd.into());
+        log.change_sink(Sink::of(fd));
     }
 }
 
 /// This process is a worker from now on: it has no log of its own. What it says goes to its stderr, without a date;
 /// where the pool catches workers' output, the supervisor puts that into the log.
 pub fn become_worker() {
-    set_sink(Sink::Bare, false);
+    let mut log = LOG.lock();
+    // What its zygote couldn't write, its zygote will.
+    (log.sink, log.echo, log.waits, log.backlog) = (Sink::Bare, None, true, Backlog::default());
 }
 
 /// Opens a log file for appending, mode 0600 like php-fpm's.
@@ -116,22 +212,18 @@ pub fn message(level: Level, text: &str) {
 
 /// One message, of any bytes.
 pub fn message_of(level: Level, text: &[u8]) {
-    let log = LOG.lock();
+    let mut log = LOG.lock();
     if level < log.level {
         return;
     }
-    let debug = log.level == Level::Debug;
-    match log.format {
-        Format::Default => log.sink.write(level, text, debug),
-        Format::Json => log.sink.write_json(level, text),
-        Format::Classic => log.sink.write_classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes()),
-    }
+    let lines = log.lines(level, text);
+    log.put(lines);
     if let Some((stderr, least)) = &log.echo
         && level >= *least
     {
         let said = String::from_utf8_lossy(text);
-        let _ = (&*stderr).write_all(&match log.format {
-            Format::Default | Format::Json => line::stamped(level, &said, debug).into_bytes(),
+        let _ = stderr.write(&match log.format {
+            Format::Default | Format::Json => line::stamped(level, &said, log.level == Level::Debug).into_bytes(),
             Format::Classic => [classic::line(level, line::escaped(&said).as_bytes()), b"\n".to_vec()].concat(),
         });
     }
@@ -159,20 +251,23 @@ pub fn debug(text: impl AsRef<str>) {
 
 /// A line as it is: a worker's own output where the pool wants it undecorated.
 pub fn raw(line: &[u8]) {
-    LOG.lock().sink.write_raw(line);
+    let mut log = LOG.lock();
+    let line = log.sink.raw(line);
+    log.put([line]);
 }
 
 /// A message of any bytes, without a newline or anything else that isn't wanted in a line.
 pub fn bytes(level: Level, text: &[u8]) {
-    let log = LOG.lock();
+    let mut log = LOG.lock();
     if level < log.level {
         return;
     }
-    match log.format {
-        Format::Default => log.sink.write_bytes(level, text, log.level == Level::Debug),
-        Format::Classic => log.sink.write_classic(level, text),
-        Format::Json => log.sink.write_json(level, text),
-    }
+    let lines = match log.format {
+        Format::Default => vec![log.sink.stamped(level, text, log.level == Level::Debug)],
+        Format::Classic => vec![log.sink.classic(level, text)],
+        Format::Json => log.sink.json(level, text),
+    };
+    log.put(lines);
 }
 
 /// What an entry of the slow log begins with: now, and whose request it is.
@@ -187,9 +282,9 @@ pub fn slow_heading(pool: &str, pid: i32) -> String {
 
 /// A line that is a JSON object; whatever the log's level where it has none of its own.
 pub fn object(level: Option<Level>, line: &[u8]) {
-    let log = LOG.lock();
+    let mut log = LOG.lock();
     if level.is_none_or(|level| level >= log.level) {
-        log.sink.write_object(level.unwrap_or(Level::Notice), line);
+        log.put([sink::whole(level.unwrap_or(Level::Notice), line)]);
     }
 }
 

@@ -1,13 +1,14 @@
-//! Where log lines go: stderr, a file, or syslog.
+//! Where log lines go, stderr, a file, or syslog, and what they look like there.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::backlog::Line;
+use super::outlet::{self, Outlet};
 use super::{About, Level, classic, json, line};
-use crate::sys::fd;
+use crate::sys::{fd, log_file};
 
 /// A place for lines.
 #[derive(Debug)]
@@ -16,52 +17,79 @@ pub enum Sink {
     Stderr,
     /// The same, without date.
     Bare,
-    /// A file opened for appending.
-    File(File),
+    /// A file opened for appending, or what stderr was.
+    File(Outlet),
     /// The system's log, by ident and facility number.
     Syslog(String, i32),
 }
 
 impl Sink {
-    pub(super) fn open(path: &Path) -> std::io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         match fd::standard_stream(path) {
-            Some(1) => Ok(Self::File(std::io::stdout().as_fd().try_clone_to_owned()?.into())),
+            Some(1) => Ok(Self::of(io::stdout().as_fd().try_clone_to_owned()?)),
             Some(_) => Ok(Self::Stderr),
-            None => OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(Self::File),
+            None => log_file::open(path).map(Self::of),
+        }
+    }
+
+    pub(super) fn of(fd: OwnedFd) -> Self {
+        Self::File(Outlet::new(File::from(fd)))
+    }
+
+    /// The same place for a process that waits for nobody.
+    pub(super) fn never_wait(self) -> Self {
+        match self {
+            Self::Stderr => self.descriptor().map_or(Self::Stderr, |fd| Self::of(fd::lift(fd)).never_wait()),
+            Self::File(outlet) => Self::File(outlet.never_wait()),
+            Self::Bare | Self::Syslog(..) => self,
         }
     }
 
     pub(super) fn descriptor(&self) -> Option<OwnedFd> {
         match self {
-            Self::Stderr | Self::Bare => std::io::stderr().as_fd().try_clone_to_owned().ok(),
-            Self::File(file) => file.try_clone().ok().map(OwnedFd::from),
+            Self::Stderr | Self::Bare => io::stderr().as_fd().try_clone_to_owned().ok(),
+            Self::File(outlet) => outlet.descriptor(),
             Self::Syslog(..) => None,
         }
     }
 
-    /// A message. A line that can't be written has nowhere else to go.
-    pub(super) fn write(&self, level: Level, text: &[u8], debug: bool) {
+    /// Writes a line from some byte on as far as it is taken.
+    ///
+    /// # Errors
+    /// `WouldBlock`: nothing at present. Others: it can't be written.
+    pub(super) fn put(&self, line: &Line, from: usize) -> io::Result<usize> {
+        let rest = line.text.get(from..).unwrap_or_default();
+        match self {
+            Self::Stderr | Self::Bare => outlet::insist(io::stderr(), rest),
+            Self::File(outlet) => outlet.write(rest),
+            Self::Syslog(ident, facility) => {
+                to_syslog(
+                    ident,
+                    *facility,
+                    line.level,
+                    String::from_utf8_lossy(rest).trim_end_matches('\n').to_owned(),
+                )?;
+                Ok(rest.len())
+            }
+        }
+    }
+
+    /// A message.
+    pub(super) fn message(&self, level: Level, text: &[u8], debug: bool) -> Line {
         match self {
             Self::Stderr | Self::File(_) => {
-                self.write_bytes(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes(), debug);
+                self.stamped(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes(), debug)
             }
             // Whoever puts it into a line looks after that.
-            Self::Bare | Self::Syslog(..) => self.write_bytes(level, text, debug),
+            Self::Bare | Self::Syslog(..) => self.stamped(level, text, debug),
         }
     }
 
     /// The same as a JSON object; a worker leaves to the supervisor what it doesn't know itself.
-    pub(super) fn write_json(&self, level: Level, text: &[u8]) {
+    pub(super) fn json(&self, level: Level, text: &[u8]) -> Vec<Line> {
         match self {
-            Self::Bare => json::worker_lines(level, text).iter().for_each(|line| self.write_raw(line)),
-            _ => self.write_object(level, &json::line(level, text, &About::text(text))),
-        }
-    }
-
-    pub(super) fn write_object(&self, level: Level, line: &[u8]) {
-        match self {
-            Self::Syslog(ident, facility) => to_syslog(ident, *facility, level, String::from_utf8_lossy(line).into()),
-            _ => self.write_raw(line),
+            Self::Bare => json::worker_lines(level, text).iter().map(|text| whole(level, text)).collect(),
+            _ => vec![whole(level, &json::line(level, text, &About::text(text)))],
         }
     }
 
@@ -75,23 +103,17 @@ impl Sink {
     }
 
     /// A message of any bytes, which are a line already.
-    pub(super) fn write_bytes(&self, level: Level, text: &[u8], debug: bool) {
-        match self {
-            Self::Syslog(ident, facility) => {
-                let text = line::bracketed(level) + &String::from_utf8_lossy(text);
-                to_syslog(ident, *facility, level, text);
-            }
-            _ => self.write_raw(&[self.stamp(level, debug).as_bytes(), text].concat()),
-        }
+    pub(super) fn stamped(&self, level: Level, text: &[u8], debug: bool) -> Line {
+        whole(level, &[self.stamp(level, debug).as_bytes(), text].concat())
     }
 
     /// The same in the original patch's form, of which a line without a date keeps the words alone.
-    pub(super) fn write_classic(&self, level: Level, text: &[u8]) {
+    pub(super) fn classic(&self, level: Level, text: &[u8]) -> Line {
         match self {
-            Self::Stderr | Self::File(_) => self.write_raw(&classic::line(level, text)),
-            Self::Syslog(..) => self.write_bytes(level, &classic::reworded(text), false),
+            Self::Stderr | Self::File(_) => whole(level, &classic::line(level, text)),
+            Self::Syslog(..) => self.stamped(level, &classic::reworded(text), false),
             // The supervisor puts it into a line.
-            Self::Bare => self.write_bytes(level, text, false),
+            Self::Bare => self.stamped(level, text, false),
         }
     }
 
@@ -100,35 +122,43 @@ impl Sink {
         matches!(self, Self::Stderr | Self::File(_))
     }
 
-    pub(super) fn write_raw(&self, line: &[u8]) {
-        let whole = [line, b"\n"].concat();
-        let _ = match self {
-            Self::Stderr | Self::Bare => std::io::stderr().write_all(&whole),
-            Self::File(file) => (&*file).write_all(&whole),
-            Self::Syslog(ident, facility) => {
-                let text = line::bracketed(Level::Notice) + &String::from_utf8_lossy(line);
-                to_syslog(ident, *facility, Level::Notice, text);
-                Ok(())
-            }
-        };
+    /// A line as it is.
+    pub(super) fn raw(&self, text: &[u8]) -> Line {
+        match self {
+            Self::Syslog(..) => self.stamped(Level::Notice, text, false),
+            _ => whole(Level::Notice, text),
+        }
     }
 }
 
-fn to_syslog(ident: &str, number: i32, level: Level, text: String) {
+/// A line of a text that is one already.
+pub(super) fn whole(level: Level, text: &[u8]) -> Line {
+    Line { level, text: [text, b"\n"].concat() }
+}
+
+fn to_syslog(ident: &str, number: i32, level: Level, text: String) -> io::Result<()> {
     let formatter = syslog::Formatter3164 {
         facility: facility(number),
         hostname: None,
         process: ident.to_owned(),
         pid: std::process::id(),
     };
-    let Ok(mut writer) = syslog::unix(formatter) else { return };
-    let _ = match level {
+    let mut writer = syslog::unix(formatter).map_err(io::Error::other)?;
+    if let syslog::LoggerBackend::Unix(socket) = &writer.backend {
+        // A daemon that doesn't read is waited for by nobody.
+        socket.set_nonblocking(true)?;
+    }
+    let sent = match level {
         Level::Debug => writer.debug(text),
         Level::Notice => writer.notice(text),
         Level::Warning => writer.warning(text),
         Level::Error => writer.err(text),
         Level::Alert => writer.alert(text),
     };
+    sent.map_err(|e| match e {
+        syslog::Error::Write(e) | syslog::Error::Io(e) => e,
+        syslog::Error::Initialization(_) => io::Error::other(e),
+    })
 }
 
 /// The facility of that number, as syslog.h has it; the daemons' where there is none such.

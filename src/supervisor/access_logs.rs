@@ -1,10 +1,8 @@
 //! The pools' access logs: opened here, where it is allowed; zygotes and workers get descriptors.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::Supervisor;
@@ -14,7 +12,7 @@ use crate::ipc::ToZygote;
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
-use crate::sys::fd;
+use crate::sys::{fd, log_file};
 
 /// Files that were opened in one go: who names the same one shares its description.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     match fd::standard_stream(path) {
         Some(1) => fd::dup_from(io::stdout(), FIRST),
         Some(_) => fd::dup_from(io::stderr(), FIRST),
-        None => OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(OwnedFd::from),
+        None => log_file::open(path),
     }
 }
 

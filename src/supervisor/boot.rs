@@ -137,6 +137,7 @@ fn try_start(host: Host, options: Options, handed: Handed) -> Result<i32, ExitCo
                 daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
             }
             log::echo_faults_only();
+            log::never_wait();
             supervisor.starter = starter;
             log::notice(format!("fpm is running, pid {}", std::process::id()));
             Ok(supervisor.run())

@@ -1,5 +1,7 @@
 //! The supervisor's day: wait, turn what came into events, carry out what the fleet decides.
 
+use std::time::Duration;
+
 use nix::sys::signal::Signal;
 
 use super::Supervisor;
@@ -13,6 +15,8 @@ use crate::sys::clock;
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 10;
+/// The same for a log that isn't read.
+const LOG_RETRY: u64 = 50;
 /// In milliseconds.
 const SECOND: u64 = 1000;
 
@@ -32,6 +36,7 @@ impl Supervisor {
                 }
             }
             self.write_slow_logs();
+            self.unwritten = log::flush();
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
@@ -56,6 +61,8 @@ impl Supervisor {
     fn patience(&self) -> Option<u64> {
         let now = clock::now();
         let retry = self.channels_backed_up().then(|| now.plus(RETRY));
+        let unwritten = self.unwritten || !self.slow_entries.is_empty();
+        let log = unwritten.then(|| now.plus(LOG_RETRY));
         let due = self
             .fleet
             .deadline(now)
@@ -63,6 +70,7 @@ impl Supervisor {
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
             .chain(retry)
+            .chain(log)
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))
@@ -144,6 +152,7 @@ impl Supervisor {
             let _ = std::fs::remove_file(pid);
         }
         log::notice("exiting, bye-bye!");
+        log::drain(Duration::from_secs(1));
         status
     }
 }

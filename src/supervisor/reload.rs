@@ -174,7 +174,9 @@ impl Supervisor {
             output.settle(true);
         }
         self.write_slow_logs();
+        state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);
+        log::take_over(state.unwritten);
         self.refuse_reload(&format!("failed to reload: execvp() failed: {error}; nothing has changed"), None);
     }
 

@@ -24,7 +24,7 @@ use crate::sys::{clock, fd, shared, title};
 pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     let read = fd::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
     let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
-    let (state, adopted) = match state.and_then(|s| adopted(&s).map(|a| (s, a))) {
+    let (state, adopted) = match state.and_then(|mut s| adopted(&mut s).map(|a| (s, a))) {
         Ok(both) => both,
         Err(e) => {
             log::error(format!("can't carry on from the former supervisor's state: {e}"));
@@ -48,13 +48,15 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     supervisor.run()
 }
 
-fn adopted(state: &State) -> Result<Adopted, String> {
+fn adopted(state: &mut State) -> Result<Adopted, String> {
     let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
     log::set_level(state.config.global.log_level);
     log::set_format(state.config.global.log_format);
     if let Some(fd) = log {
         log::replace_descriptor(fd);
     }
+    log::never_wait();
+    log::take_over(std::mem::take(&mut state.unwritten));
     state.validate()?;
     adopt::adopt(state).map_err(|e| e.to_string())
 }

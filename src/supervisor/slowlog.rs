@@ -1,9 +1,10 @@
 //! The slow log: entries in php-fpm's form, of traces that workers sent.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use super::access_logs;
+use crate::log;
 
 /// An entry: its heading, which says when and whose, and where the script was.
 #[must_use]
@@ -17,12 +18,13 @@ pub fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
     entry
 }
 
-/// Appends it. The file is opened each time, as php-fpm does: it may be moved away at any time.
+/// Appends what is taken at once and leaves the rest. The file is opened each time, as php-fpm does: it may be moved away
+/// at any time.
 ///
 /// # Errors
 /// Those of open and write.
-pub fn append(path: &Path, entry: &[u8]) -> io::Result<()> {
-    std::fs::File::from(access_logs::open(path)?).write_all(entry)
+pub fn append(path: &Path, entries: &mut Vec<u8>) -> io::Result<()> {
+    log::append(access_logs::open(path)?, entries)
 }
 
 /// The calls of a trace for a line of the error log, the innermost first.

@@ -10,6 +10,7 @@ use super::output::Source;
 use super::systemd::SystemdState;
 use crate::config::Config;
 use crate::ipc::ZygoteSpec;
+use crate::log::Unwritten;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 
 /// Counts up when an older image could no longer make sense of it.
@@ -52,6 +53,9 @@ pub struct State {
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
+    /// Lines that the log hasn't taken yet.
+    #[serde(default)]
+    pub unwritten: Unwritten,
     /// The bulletin.
     #[serde(default)]
     pub board: Option<RawFd>,
@@ -152,6 +156,7 @@ impl Supervisor {
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
             tracers: self.tracer_descriptors(),
             log: None,
+            unwritten: Unwritten::default(),
             board: Some(self.board.number()),
         }
     }

@@ -22,6 +22,9 @@ pub struct Tracer {
     text: Vec<u8>,
 }
 
+/// Most bytes of a slow log that wait for its reader.
+const MOST_UNWRITTEN: usize = 256 * 1024;
+
 impl Supervisor {
     /// A pair for a new worker, if its pool limits requests; the end that goes to it.
     pub(super) fn new_tracer(&mut self, key: WorkerKey) -> Option<OwnedFd> {
@@ -149,9 +152,13 @@ impl Supervisor {
 
     /// Writes what has come since the last time: many that are slow at once cost no more than one.
     pub(super) fn write_slow_logs(&mut self) {
-        for (path, entries) in std::mem::take(&mut self.slow_entries) {
-            if let Err(e) = slowlog::append(&path, &entries) {
+        for (path, mut entries) in std::mem::take(&mut self.slow_entries) {
+            if let Err(e) = slowlog::append(&path, &mut entries) {
                 log::error(format!("unable to open slowlog ({}): {e}", path.display()));
+            } else if entries.len() > MOST_UNWRITTEN {
+                log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
+            } else if !entries.is_empty() {
+                self.slow_entries.insert(path, entries);
             }
         }
     }

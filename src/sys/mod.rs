@@ -12,6 +12,7 @@ pub mod fd;
 pub mod ids;
 pub mod limits;
 pub mod listen;
+pub mod log_file;
 pub mod message;
 pub mod notify;
 pub mod own_memory;

@@ -7,13 +7,13 @@ use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::unistd::{Pid, getpid, write};
+use nix::unistd::{Pid, getpid};
 
 use super::control::Control;
 use super::exchange::{Description, Outcome};
 use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::{ListenAddr, Pool};
+use crate::log;
 use crate::sys::{clock, listen};
 
 /// How long a line waits for a log that was opened anew and is on its way here.
@@ -118,20 +118,10 @@ impl AccessLog {
         // As in php-fpm, a line without a character is none.
         if !self.line.is_empty() {
             self.line.push(b'\n');
-            self.control.with_access_log(|file| write_line(file, &self.line));
+            // What can't be written has nowhere else to go.
+            self.control.with_access_log(|file| _ = log::write_all(file, &self.line));
         }
         self.line.shrink_to(KEEP);
-    }
-}
-
-/// One call, unless the system takes less (a pipe that a signal interrupts). What can't be written has nowhere else to go.
-fn write_line(file: BorrowedFd<'_>, mut line: &[u8]) {
-    while !line.is_empty() {
-        match write(file, line) {
-            Ok(count) => line = line.get(count..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
-            Err(_) => return,
-        }
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     if let Some(raw) = spec.log_fd {
         log::replace_descriptor(take(raw)?);
         log::set_format(spec.log_format);
+        log::never_wait();
     }
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;

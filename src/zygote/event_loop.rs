@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
@@ -23,6 +24,8 @@ use crate::worker::links::{self};
 
 /// A full queue is tried again after this.
 const RETRY: u64 = 5;
+/// The same for a log that isn't read.
+const LOG_RETRY: u64 = 50;
 
 /// The state of a zygote.
 #[derive(Debug)]
@@ -85,6 +88,7 @@ impl Zygote {
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
             if self.leaving && self.children.is_empty() && !self.parking.is_backed_up() {
+                log::drain(Duration::from_millis(100));
                 return Outcome::Leave;
             }
         }
@@ -96,7 +100,8 @@ impl Zygote {
         let expiry = self.parking.expire(&self.epoll, now);
         let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
-        let due = expiry.into_iter().chain(retry).chain(demand).min();
+        let log = log::flush().then(|| now.plus(LOG_RETRY));
+        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
 

@@ -6,9 +6,7 @@ mod manager;
 mod places;
 mod pool;
 
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::directives::PoolKey;
@@ -18,7 +16,7 @@ use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
-use crate::sys::fd;
+use crate::sys::{fd, log_file};
 
 /// What the rules work with.
 pub(super) struct Check<'a> {
@@ -112,7 +110,7 @@ fn open_log(path: &Path) -> io::Result<()> {
     if fd::standard_stream(path).is_some() && path.exists() {
         return Ok(());
     }
-    match OpenOptions::new().append(true).create(true).mode(0o600).open(path) {
+    match log_file::open(path) {
         Err(error) if !(is_own_descriptor(path) && path.exists()) => Err(error),
         _ => Ok(()),
     }

@@ -1,0 +1,169 @@
+//! Lines that nobody takes at present: kept up to a bound, behind which they are counted.
+
+use std::collections::VecDeque;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use super::Level;
+
+/// A line as it is to be written, with its newline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Line {
+    /// What syslog files it under.
+    pub(super) level: Level,
+    pub(super) text: Vec<u8>,
+}
+
+/// What one process leaves to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unwritten {
+    lines: Vec<Line>,
+    /// How many more there were, behind these.
+    lost: u64,
+}
+
+/// They stand in the order in which they were logged.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    lines: VecDeque<Line>,
+    /// Bytes of the first that are written already.
+    begun: usize,
+    /// Bytes of all.
+    size: usize,
+    lost: u64,
+}
+
+/// Most bytes that are kept.
+const MOST: usize = 256 * 1024;
+
+impl Backlog {
+    /// Writes a line behind those that wait. `put` writes a line from some byte on and tells how many were taken.
+    pub(super) fn offer(&mut self, line: Line, put: impl FnMut(&Line, usize) -> io::Result<usize>) {
+        // Once there was no room the count stands for all that follow, until the rest is written: they have one place.
+        if self.lost > 0 || (!self.lines.is_empty() && self.size + line.text.len() > MOST) {
+            self.lost += 1;
+        } else {
+            self.size += line.text.len();
+            self.lines.push_back(line);
+        }
+        self.flush(put);
+    }
+
+    /// Writes what is taken.
+    pub(super) fn flush(&mut self, mut put: impl FnMut(&Line, usize) -> io::Result<usize>) {
+        while let Some(line) = self.lines.front() {
+            match put(line, self.begun) {
+                Ok(count) if count > 0 && self.begun + count < line.text.len() => self.begun += count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Written; or it can't be, and has nowhere else to go.
+                _ => self.drop_first(),
+            }
+        }
+    }
+
+    fn drop_first(&mut self) {
+        self.begun = 0;
+        self.size -= self.lines.pop_front().map_or(0, |line| line.text.len());
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// How many lines there was no room for, once all before them are written; told once.
+    pub(super) fn take_lost(&mut self) -> Option<u64> {
+        (self.lines.is_empty() && self.lost > 0).then(|| std::mem::take(&mut self.lost))
+    }
+
+    /// What waits, for somebody else to write; of a line that is begun, the rest.
+    pub(super) fn take(&mut self) -> Unwritten {
+        let Self { lines, begun, lost, .. } = std::mem::take(self);
+        let mut lines = Vec::from(lines);
+        if let Some(first) = lines.first_mut() {
+            first.text.drain(..begun);
+        }
+        Unwritten { lines, lost }
+    }
+
+    /// The same from the process before. Not written yet.
+    pub(super) fn take_over(&mut self, Unwritten { lines, lost }: Unwritten) {
+        self.size += lines.iter().map(|line| line.text.len()).sum::<usize>();
+        self.lines.extend(lines);
+        self.lost += lost;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        Line { level: Level::Notice, text: text.into() }
+    }
+
+    /// Takes up to `room` bytes.
+    fn taker<'a>(room: &'a mut usize, out: &'a mut String) -> impl FnMut(&Line, usize) -> io::Result<usize> + 'a {
+        move |line, from| {
+            let rest = &line.text[from..];
+            let count = rest.len().min(*room);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            *room -= count;
+            out.push_str(std::str::from_utf8(&rest[..count]).expect("text"));
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_taken_in_parts_is_whole_and_nothing_overtakes_it() {
+        let (mut backlog, mut out) = (Backlog::default(), String::new());
+        backlog.offer(line("first\n"), taker(&mut 3, &mut out));
+        backlog.offer(line("second\n"), taker(&mut 0, &mut out));
+        assert!(!backlog.is_empty());
+        backlog.flush(taker(&mut 5, &mut out));
+        assert_eq!(out, "first\nse");
+        backlog.flush(taker(&mut 100, &mut out));
+        assert_eq!((out.as_str(), backlog.is_empty(), backlog.size), ("first\nsecond\n", true, 0));
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_told_behind_what_was_kept() {
+        let (mut backlog, mut out) = (Backlog::default(), String::new());
+        let long = "x".repeat(1023) + "\n";
+        for _ in 0..300 {
+            backlog.offer(line(&long), taker(&mut 0, &mut out));
+        }
+        backlog.offer(line("\n"), taker(&mut 0, &mut out));
+        assert_eq!((backlog.size, backlog.take_lost()), (MOST, None));
+        backlog.flush(taker(&mut (1 << 30), &mut out));
+        assert_eq!((out.len(), backlog.take_lost(), backlog.take_lost()), (MOST, Some(300 - 256 + 1), None));
+        backlog.offer(line("again\n"), taker(&mut (1 << 30), &mut out));
+        assert!(out.ends_with("\nagain\n"));
+    }
+
+    #[test]
+    fn a_line_that_can_not_be_written_does_not_stop_the_next() {
+        let (mut backlog, mut out) = (Backlog::default(), String::new());
+        backlog.offer(line("lost\n"), |_, _| Err(io::ErrorKind::StorageFull.into()));
+        backlog.offer(line("there\n"), taker(&mut 100, &mut out));
+        assert_eq!((out.as_str(), backlog.size), ("there\n", 0));
+    }
+
+    #[test]
+    fn somebody_else_gets_the_rest() {
+        let (mut backlog, mut out) = (Backlog::default(), String::new());
+        backlog.offer(line("first\n"), taker(&mut 2, &mut out));
+        backlog.offer(line("second\n"), taker(&mut 0, &mut out));
+        backlog.lost = 7;
+        let unwritten = backlog.take();
+        assert_eq!(unwritten, Unwritten { lines: vec![line("rst\n"), line("second\n")], lost: 7 });
+        assert!(backlog.is_empty() && backlog.size == 0 && backlog.lost == 0);
+        backlog.take_over(unwritten);
+        assert_eq!(backlog.size, "rst\nsecond\n".len());
+        backlog.flush(taker(&mut 100, &mut out));
+        assert_eq!((out.as_str(), backlog.take_lost()), ("first\nsecond\n", Some(7)));
+    }
+}
