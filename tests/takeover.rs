@@ -192,7 +192,7 @@ fn nonsense_is_ignored() -> Outcome {
     let text = log.text();
     ensure!(status.success() && matches!(answer.as_deref(), Ok("hello")), "{status}, {answer:?}: {text}");
     let complaints: Vec<&str> = text.lines().filter(|line| line.contains("WARNING: FPM_SOCKETS: ")).collect();
-    let wanted = ["can't be used: Bad file number (9)", "'/x=1'", "'=5'", "'rubbish,", "'/one=0'"];
+    let wanted = ["can't be used: Bad file descriptor (9)", "'/x=1'", "'=5'", "'rubbish,", "'/one=0'"];
     ensure!(complaints.len() == wanted.len(), "{text}");
     for (complaint, wanted) in complaints.iter().zip(wanted) {
         ensure!(complaint.contains(wanted) && complaint.ends_with(": ignored"), "{wanted}: {complaint}");

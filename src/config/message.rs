@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::model::{Global, LogFormat, LogLevel};
+use crate::sys::failure::reason;
 
 /// One line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,16 +86,7 @@ impl Messages {
 
     /// Adds an error with the system's reason.
     pub(crate) fn system_error(&mut self, text: &str, error: &io::Error) {
-        self.log(LogLevel::Error, format!("{text}: {}", errno_text(error)));
-    }
-}
-
-/// The system's reason as php-fpm words it: `No such file or directory (2)`.
-pub(crate) fn errno_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match (error.raw_os_error(), text.rfind(" (os error ")) {
-        (Some(code), Some(end)) => format!("{} ({code})", &text[..end]),
-        _ => text,
+        self.log(LogLevel::Error, format!("{text}: {}", reason(error)));
     }
 }
 

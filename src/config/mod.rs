@@ -28,7 +28,6 @@ use std::path::{Path, PathBuf};
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 pub use listen::{resolve, unix_path};
-pub(crate) use message::errno_text;
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
 pub use options::LoadOptions;

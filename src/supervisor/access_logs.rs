@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use super::Supervisor;
 use super::runtime::{self, GroupRuntime, Runtime, Runtimes};
-use crate::config::{Pool, errno_text};
+use crate::config::Pool;
 use crate::ipc::ToZygote;
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
+use crate::sys::failure::reason;
 use crate::sys::{fd, log_file};
 
 /// Files that were opened in one go: who names the same one shares its description.
@@ -40,7 +41,7 @@ impl Opened {
     /// A line for the log.
     pub(super) fn open(&mut self, pool: &Pool) -> Result<Option<OwnedFd>, String> {
         let Some(path) = &pool.access_log else { return Ok(None) };
-        let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), errno_text(&e));
+        let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), reason(&e));
         if !self.files.contains_key(path) {
             self.files.insert(path.clone(), open(path).map_err(failed)?);
         }

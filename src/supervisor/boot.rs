@@ -77,7 +77,8 @@ pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log:
     if global.error_log.to_str().is_some_and(|p| p.eq_ignore_ascii_case("syslog")) {
         return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
     }
-    let failed = |e: std::io::Error| format!("failed to open error_log ({}): {e}", global.error_log.display());
+    let failed =
+        |e: std::io::Error| format!("failed to open error_log ({}): {}", global.error_log.display(), reason(&e));
     log::open(&global.error_log).map(Some).map_err(failed)
 }
 

@@ -8,6 +8,7 @@ use crate::log::{self, Level};
 use crate::plan::fleet::{Event, WorkerKey};
 use crate::scoreboard::Counter;
 use crate::status::Process;
+use crate::sys::failure::reason;
 use crate::sys::message;
 
 /// The way to a worker's tracer.
@@ -154,7 +155,7 @@ impl Supervisor {
     pub(super) fn write_slow_logs(&mut self) {
         for (path, mut entries) in std::mem::take(&mut self.slow_entries) {
             if let Err(e) = slowlog::append(&path, &mut entries) {
-                log::error(format!("unable to open slowlog ({}): {e}", path.display()));
+                log::error(format!("unable to open slowlog ({}): {}", path.display(), reason(&e)));
             } else if entries.len() > MOST_UNWRITTEN {
                 log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
             } else if !entries.is_empty() {

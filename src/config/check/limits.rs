@@ -2,9 +2,10 @@
 
 use super::{Check, open_log};
 use crate::config::directives::PoolKey as Key;
-use crate::config::message::{Refused, errno_text};
+use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::RawPool;
+use crate::sys::failure::reason;
 
 /// Frames of a trace if nothing is said.
 const TRACE_DEPTH: i32 = 20;
@@ -52,7 +53,7 @@ impl Check<'_> {
             return self.refuse_pool(LogLevel::Error, pool, text);
         };
         if let Err(error) = open_log(std::path::Path::new(&path)) {
-            let text = format!("Unable to create or open slowlog({path}): {}", errno_text(&error));
+            let text = format!("Unable to create or open slowlog({path}): {}", reason(&error));
             return self.refuse(LogLevel::Error, text);
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);
