@@ -9,6 +9,7 @@ mod line;
 mod outlet;
 mod sink;
 pub mod splitter;
+mod state;
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,9 +21,9 @@ use parking_lot::Mutex;
 
 use backlog::Backlog;
 use outlet::Outlet;
+use state::Log;
 
 pub use crate::config::{LogFormat as Format, LogLevel as Level};
-use backlog::Line;
 pub use backlog::Unwritten;
 pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
@@ -30,68 +31,6 @@ pub use sink::Sink;
 
 /// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
 static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
-
-#[derive(Debug)]
-struct Log {
-    sink: Sink,
-    level: Level,
-    format: Format,
-    /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
-    echo: Option<(Outlet, Level)>,
-    /// This process waits until a line is taken; else what isn't taken at once waits here.
-    waits: bool,
-    backlog: Backlog,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            sink: Sink::Stderr,
-            level: Level::Notice,
-            format: Format::Default,
-            echo: None,
-            waits: true,
-            backlog: Backlog::default(),
-        }
-    }
-}
-
-impl Log {
-    /// What the former place hasn't taken goes to this one.
-    fn change_sink(&mut self, sink: Sink) {
-        self.sink = if self.waits { sink } else { sink.never_wait() };
-        self.flush();
-    }
-
-    fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
-        match self.format {
-            Format::Default => vec![self.sink.message(level, text, self.level == Level::Debug)],
-            Format::Json => self.sink.json(level, text),
-            Format::Classic => {
-                vec![self.sink.classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())]
-            }
-        }
-    }
-
-    fn put(&mut self, lines: impl IntoIterator<Item = Line>) {
-        let Self { sink, backlog, .. } = self;
-        lines.into_iter().for_each(|line| backlog.offer(line, |line, from| sink.put(line, from)));
-        self.tell_lost();
-    }
-
-    fn flush(&mut self) {
-        let Self { sink, backlog, .. } = self;
-        backlog.flush(|line, from| sink.put(line, from));
-        self.tell_lost();
-    }
-
-    fn tell_lost(&mut self) {
-        if let Some(count) = self.backlog.take_lost() {
-            let lines = self.lines(Level::Warning, format!("{count} lines lost: the log was not read").as_bytes());
-            self.put(lines);
-        }
-    }
-}
 
 /// Sets the least severe level that is logged.
 pub fn set_level(level: Level) {
@@ -300,5 +239,10 @@ pub fn stamp_length(level: Level) -> usize {
 
 /// Text for stderr alone, as Zend prints its own errors.
 pub fn to_stderr(text: &str) {
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+    let stderr = std::io::stderr().as_fd().try_clone_to_owned().map(|fd| Outlet::new(File::from(fd)));
+    let waits = LOG.lock().waits;
+    if let Ok(outlet) = stderr.map(|outlet| if waits { outlet } else { outlet.never_wait() }) {
+        // What isn't taken has nowhere else to go.
+        let _ = outlet.write(text.as_bytes());
+    }
 }

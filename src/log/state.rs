@@ -1,0 +1,70 @@
+//! The log of a process: where it goes, in which form, and what has not been taken yet.
+
+use super::backlog::{Backlog, Line};
+use super::outlet::Outlet;
+use super::{Format, Level, Sink, line};
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) sink: Sink,
+    pub(super) level: Level,
+    pub(super) format: Format,
+    /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
+    pub(super) echo: Option<(Outlet, Level)>,
+    /// This process waits until a line is taken; else what isn't taken at once waits here.
+    pub(super) waits: bool,
+    pub(super) backlog: Backlog,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            sink: Sink::Stderr,
+            level: Level::Notice,
+            format: Format::Default,
+            echo: None,
+            waits: true,
+            backlog: Backlog::default(),
+        }
+    }
+}
+
+impl Log {
+    /// What the former place hasn't taken goes to this one.
+    pub(super) fn change_sink(&mut self, sink: Sink) {
+        self.sink = if self.waits { sink } else { sink.never_wait() };
+        self.flush();
+    }
+
+    /// A message in the log's form.
+    pub(super) fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
+        match self.format {
+            Format::Default => vec![self.sink.message(level, text, self.level == Level::Debug)],
+            Format::Json => self.sink.json(level, text),
+            Format::Classic => {
+                vec![self.sink.classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())]
+            }
+        }
+    }
+
+    /// Writes lines behind those that wait.
+    pub(super) fn put(&mut self, lines: impl IntoIterator<Item = Line>) {
+        let Self { sink, backlog, .. } = self;
+        lines.into_iter().for_each(|line| backlog.offer(line, |line, from| sink.put(line, from)));
+        self.tell_lost();
+    }
+
+    /// Writes what waits, as far as it is taken.
+    pub(super) fn flush(&mut self) {
+        let Self { sink, backlog, .. } = self;
+        backlog.flush(|line, from| sink.put(line, from));
+        self.tell_lost();
+    }
+
+    fn tell_lost(&mut self) {
+        if let Some(count) = self.backlog.take_lost() {
+            let lines = self.lines(Level::Warning, format!("{count} lines lost: the log was not read").as_bytes());
+            self.put(lines);
+        }
+    }
+}
