@@ -1,23 +1,16 @@
 //! Listening sockets: opened once, found again by their address, handed from one image of the supervisor to the next.
 
-use std::fs;
-use std::io;
+mod open;
+mod wish;
+
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
-
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, setsockopt, socket, sockopt,
-};
-use nix::unistd::Uid;
 
 use super::activation::say_no_longer_used;
-use crate::config::{self, ListenAddr, Pool, SocketAccess};
+use crate::config::{self, ListenAddr, Pool};
 use crate::log;
-use crate::sys::failure::reason;
-use crate::sys::socket_file::{self, Access};
-use crate::sys::{fd, listen};
+use crate::sys::{fd, listen, socket_file};
+use wish::Wish;
 
 /// One listening socket.
 #[derive(Debug)]
@@ -36,15 +29,6 @@ pub struct Listener {
     fresh: bool,
     /// What it is to be like once that generation serves.
     wish: Option<Wish>,
-}
-
-/// What a pool says of its sockets.
-#[derive(Debug, Clone)]
-struct Wish {
-    pool: String,
-    backlog: i32,
-    mode: u32,
-    access: SocketAccess,
 }
 
 /// All of them.
@@ -69,7 +53,7 @@ impl Listener {
 
     fn unlink(&mut self) {
         if !self.unlinked && !self.passed {
-            unlink_socket(&self.name);
+            open::unlink(&self.name);
         }
         self.unlinked = true;
     }
@@ -103,14 +87,14 @@ impl Sockets {
                     gone.name.clear();
                 }
                 let at = self.all.iter().position(|l| l.name == name);
-                self.keep(at, &name, wish, || open_unix(&path, wish))
+                self.keep(at, &name, wish, || open::unix(&path, wish))
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
                 let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
                 let bound = |addr: &SocketAddr| self.all.iter().position(|l| listen::local(&l.fd) == Some(*addr));
                 let at = addrs.iter().find_map(bound);
-                self.keep(at, spec, wish, || open_first(spec, &addrs, wish))
+                self.keep(at, spec, wish, || open::first(spec, &addrs, wish))
             }
         }
     }
@@ -132,7 +116,7 @@ impl Sockets {
             return Ok(listener.fd.as_raw_fd());
         }
         let fd = open()?;
-        fd::set_nonblocking(&fd, true).map_err(|e| cannot_bind(name, &e))?;
+        fd::set_nonblocking(&fd, true).map_err(|e| open::cannot_bind(name, &e))?;
         let raw = fd.as_raw_fd();
         self.all.push(Listener { wanted: true, fresh: true, ..Listener::inherited(name.to_owned(), fd) });
         Ok(raw)
@@ -182,136 +166,12 @@ impl Sockets {
     }
 }
 
-impl Wish {
-    fn of(pool: &Pool) -> Result<Self, String> {
-        let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
-        let (access, warnings) = if unix {
-            config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?
-        } else {
-            Default::default()
-        };
-        warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-        Ok(Self { pool: pool.name.clone(), backlog: pool.listen_backlog, mode: pool.listen_mode, access })
-    }
-
-    /// On a socket that listens already.
-    fn apply(&self, listener: &Listener) -> Result<(), String> {
-        if is_path(&listener.name) {
-            self.give_access(Path::new(&listener.name))?;
-        }
-        listen::listen(&listener.fd, self.backlog).map_err(|e| {
-            format!("[pool {}] failed to change the backlog of '{}': {}", self.pool, listener.name, reason(&e))
-        })
-    }
-
-    /// Owner, group, mode and access list of a unix socket.
-    fn give_access(&self, path: &Path) -> Result<(), String> {
-        let access = Access {
-            uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),
-            gid: self.access.gid,
-            mode: self.mode,
-            acl_users: &self.access.acl_users,
-            acl_groups: &self.access.acl_groups,
-        };
-        socket_file::set_access(path, &access).map_err(|e| {
-            format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
-        })
-    }
-}
-
-fn cannot_bind(name: &str, e: &io::Error) -> String {
-    format!("unable to bind listening socket for address '{name}': {}", reason(e))
-}
-
-fn is_path(name: &str) -> bool {
-    name.starts_with('/')
-}
-
-fn unlink_socket(name: &str) {
-    if is_path(name) && fs::symlink_metadata(name).is_ok_and(|m| m.file_type().is_socket()) {
-        let _ = fs::remove_file(name);
-    }
-}
-
-/// The first of several addresses that can be bound: those of a host name, or of a port alone (all addresses, v6 first).
-fn open_first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<OwnedFd, String> {
-    let mut refusal = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
-    for (index, addr) in addrs.iter().enumerate() {
-        let others = addrs.get(index + 1..).unwrap_or_default();
-        let any = addr.ip() == std::net::Ipv6Addr::UNSPECIFIED && !spec.contains(':');
-        match bind_tcp(*addr, wish.backlog) {
-            Ok(fd) if any => return Ok(fd),
-            Ok(fd) => {
-                let host = spec.rsplit_once(':').map_or(spec, |(host, _)| host);
-                others.iter().for_each(|other| {
-                    log::warning(format!("Found multiple addresses for {host}, {} ignored", other.ip()));
-                });
-                return Ok(fd);
-            }
-            Err(_) if any && !others.is_empty() => {
-                log::notice("Failed implicitly binding to ::, retrying with 0.0.0.0");
-            }
-            Err(e) => {
-                if !others.is_empty() {
-                    log::error(cannot_bind(spec, &e));
-                }
-                refusal = e;
-            }
-        }
-    }
-    Err(cannot_bind(spec, &refusal))
-}
-
-fn bind_tcp(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
-    let address = SockaddrStorage::from(addr);
-    let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-    // Accepted connections inherit it: answers leave at once.
-    setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    bind(fd.as_raw_fd(), &address)?;
-    listen::listen(&fd, backlog)?;
-    Ok(fd)
-}
-
-fn open_unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
-    let failed = |e: &io::Error| cannot_bind(&path.to_string_lossy(), e);
-    if is_served(path) {
-        return Err(format!("Another FPM instance seems to already listen on {}", path.display()));
-    }
-    let fd = bind_unix(path).map_err(|e| failed(&e))?;
-    if let Err(line) = wish.give_access(path) {
-        unlink_socket(&path.to_string_lossy());
-        return Err(line);
-    }
-    listen::listen(&fd, wish.backlog).map_err(|e| failed(&e))?;
-    Ok(fd)
-}
-
-fn is_served(path: &Path) -> bool {
-    let probe = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    let address = UnixAddr::new(path);
-    probe.and_then(|probe| connect(probe.as_raw_fd(), &address?)).is_ok()
-}
-
-/// Bound, but closed to all until its access is set.
-fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path)?;
-    unlink_socket(&path.to_string_lossy());
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
-    let bound = bind(fd.as_raw_fd(), &address);
-    nix::sys::stat::umask(old);
-    bound?;
-    Ok(fd)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sockets(wanted: &[bool]) -> (Sockets, Vec<RawFd>) {
-        let file = || OwnedFd::from(fs::File::open("/dev/null").unwrap());
+        let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
         let all = wanted.iter().map(|&wanted| Listener { wanted, ..Listener::inherited("/a".to_owned(), file()) });
         let sockets = Sockets { all: all.collect() };
         let fds = sockets.all.iter().map(|l| l.fd.as_raw_fd()).collect();
