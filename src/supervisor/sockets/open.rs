@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, setsockopt, socket, sockopt,
 };
@@ -93,10 +94,12 @@ pub(super) fn unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
     Ok(fd)
 }
 
+/// Whether somebody listens there. One whose queue is full does, and isn't waited for.
 fn is_served(path: &Path) -> bool {
-    let probe = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    let address = UnixAddr::new(path);
-    probe.and_then(|probe| connect(probe.as_raw_fd(), &address?)).is_ok()
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None);
+    let answer = probe.and_then(|probe| connect(probe.as_raw_fd(), &UnixAddr::new(path)?));
+    matches!(answer, Ok(()) | Err(Errno::EAGAIN))
 }
 
 /// Bound, but closed to all until its access is set.
@@ -109,4 +112,24 @@ fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
     nix::sys::stat::umask(old);
     bound?;
     Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn who_listens_is_known_without_waiting_for_room_in_the_queue() {
+        let directory = tempfile::tempdir().expect("directory");
+        let path = directory.path().join("socket");
+        assert!(!is_served(&path));
+        let listener = UnixListener::bind(&path).expect("listener");
+        listen::listen(&listener, 0).expect("a short queue");
+        // Those that wait stay there, closed or not.
+        assert!((0..3).all(|_| is_served(&path)));
+        drop(listener);
+        assert!(!is_served(&path));
+    }
 }
