@@ -13,10 +13,12 @@ use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
-/// Writes lines of a hundred bytes to stderr for two seconds, and says how many.
-const FLOOD: &str =
-    "<?php $out = fopen('php://stderr', 'w'); $end = microtime(true) + 2; $line = str_repeat('x', 99) . \"\\n\";
-    for ($n = 0; microtime(true) < $end; $n++) { fwrite($out, str_repeat($line, 50)); } echo $n * 50;";
+/// Writes lines of a hundred bytes to stderr for two seconds, with their number at both ends, and says how many.
+const FLOOD: &str = "<?php $out = fopen('php://stderr', 'w'); $end = microtime(true) + 2; $fill = str_repeat('x', 83);
+    for ($n = 0; microtime(true) < $end; $n += 50) {
+        for ($lines = '', $i = 0; $i < 50; $i++) { $lines .= sprintf(\"%08d%s%08d\\n\", $n + $i, $fill, $n + $i); }
+        fwrite($out, $lines);
+    } echo $n;";
 
 #[test]
 fn a_flood_stalls_nobody() -> Outcome {
@@ -57,6 +59,12 @@ fn a_flood_stalls_nobody() -> Outcome {
         "{} lines tell of dropped bytes",
         server.log.count("bytes dropped")
     );
+    let text = server.log.text();
+    for line in text.lines().filter_map(|line| line.split(" said into stderr: \"").nth(1)?.strip_suffix('"')) {
+        // Around what was dropped there are parts of lines; never two in one.
+        let ends = (line.get(..8), line.len().checked_sub(8).and_then(|at| line.get(at..)));
+        ensure!(line.len() < 99 || (line.len() == 99 && ends.0 == ends.1), "{line}");
+    }
     testkit::target::say(&format!("flood: {lines} lines, {logged} logged; other pool {worst:?}, signal {heard:?}"));
     server.stop()
 }
