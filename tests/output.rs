@@ -169,3 +169,22 @@ fn a_message_is_whole_across_a_reload() -> Outcome {
     })?;
     server.stop()
 }
+
+/// What PHP shows while it starts is told then, once, and not by each worker that ends.
+#[test]
+fn startup_errors_are_told_once() -> Outcome {
+    let Some(target) = Target::find_ours("output::startup_errors_are_told_once") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let setup = Setup::new(1).ini("display_errors = 1").ini("log_errors = 0").ini("extension = nope");
+    let setup = setup.pool("catch_workers_output = yes").pool("pm.max_requests = 1");
+    let server = Server::start(&target, &setup.pool("php_admin_value[date.timezone] = Mars"))?;
+    let told = |what: &str| server.log.count(what);
+    ensure!(told("Unable to load dynamic library 'nope'") == 1, "{}", server.log.text());
+    for _ in 0..3 {
+        ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
+    }
+    // Each worker has a mistake of its own to tell; there were three, and there is one.
+    wait_until("the workers' words", ms(5000), || told("Invalid date.timezone value 'Mars'") == 4)?;
+    ensure!(told("Unable to load dynamic library 'nope'") == 1, "{}", server.log.text());
+    server.stop()
+}
