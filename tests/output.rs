@@ -13,10 +13,12 @@ use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
-/// Writes lines of a hundred bytes to stderr for two seconds, and says how many.
-const FLOOD: &str =
-    "<?php $out = fopen('php://stderr', 'w'); $end = microtime(true) + 2; $line = str_repeat('x', 99) . \"\\n\";
-    for ($n = 0; microtime(true) < $end; $n++) { fwrite($out, str_repeat($line, 50)); } echo $n * 50;";
+/// Writes lines of a hundred bytes to stderr for two seconds, with their number at both ends, and says how many.
+const FLOOD: &str = "<?php $out = fopen('php://stderr', 'w'); $end = microtime(true) + 2; $fill = str_repeat('x', 83);
+    for ($n = 0; microtime(true) < $end; $n += 50) {
+        for ($lines = '', $i = 0; $i < 50; $i++) { $lines .= sprintf(\"%08d%s%08d\\n\", $n + $i, $fill, $n + $i); }
+        fwrite($out, $lines);
+    } echo $n;";
 
 #[test]
 fn a_flood_stalls_nobody() -> Outcome {
@@ -57,6 +59,12 @@ fn a_flood_stalls_nobody() -> Outcome {
         "{} lines tell of dropped bytes",
         server.log.count("bytes dropped")
     );
+    let text = server.log.text();
+    for line in text.lines().filter_map(|line| line.split(" said into stderr: \"").nth(1)?.strip_suffix('"')) {
+        // Around what was dropped there are parts of lines; never two in one.
+        let ends = (line.get(..8), line.len().checked_sub(8).and_then(|at| line.get(at..)));
+        ensure!(line.len() < 99 || (line.len() == 99 && ends.0 == ends.1), "{line}");
+    }
     testkit::target::say(&format!("flood: {lines} lines, {logged} logged; other pool {worst:?}, signal {heard:?}"));
     server.stop()
 }
@@ -159,5 +167,24 @@ fn a_message_is_whole_across_a_reload() -> Outcome {
         let text = server.log.text();
         text.contains("said into stderr: \"begun\"") && text.contains("said into stderr: \"ended\"")
     })?;
+    server.stop()
+}
+
+/// What PHP shows while it starts is told then, once, and not by each worker that ends.
+#[test]
+fn startup_errors_are_told_once() -> Outcome {
+    let Some(target) = Target::find_ours("output::startup_errors_are_told_once") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let setup = Setup::new(1).ini("display_errors = 1").ini("log_errors = 0").ini("extension = nope");
+    let setup = setup.pool("catch_workers_output = yes").pool("pm.max_requests = 1");
+    let server = Server::start(&target, &setup.pool("php_admin_value[date.timezone] = Mars"))?;
+    let told = |what: &str| server.log.count(what);
+    ensure!(told("Unable to load dynamic library 'nope'") == 1, "{}", server.log.text());
+    for _ in 0..3 {
+        ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
+    }
+    // Each worker has a mistake of its own to tell; there were three, and there is one.
+    wait_until("the workers' words", ms(5000), || told("Invalid date.timezone value 'Mars'") == 4)?;
+    ensure!(told("Unable to load dynamic library 'nope'") == 1, "{}", server.log.text());
     server.stop()
 }

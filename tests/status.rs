@@ -10,7 +10,7 @@ use testkit::stream::Address;
 use testkit::target::{Door, Target};
 use testkit::{Outcome, ensure, turn};
 
-const QUERIES: [&str; 11] = [
+const QUERIES: [&str; 13] = [
     "",
     "full",
     "html",
@@ -22,6 +22,8 @@ const QUERIES: [&str; 11] = [
     "openmetrics",
     "openmetrics&full",
     "jsonp&nothing",
+    "js%6Fn&+full",
+    "json&f%75ll[]=1",
 ];
 
 fn page(path: &str, query: &str) -> Request {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::context::Context;
 use crate::script::body_file::{BodyFile, Unusable};
-use crate::worker::exchange::Exchange;
+use crate::worker::exchange::{Exchange, announced};
 
 /// Where the body is.
 #[derive(Debug, Default)]
@@ -56,14 +56,6 @@ impl Context {
     /// CONTENT_LENGTH as C's `atol` reads it; an empty one is none.
     fn announced(&self) -> Option<i64> {
         let text = self.env.value(b"CONTENT_LENGTH")?.trim_ascii_start();
-        let (negative, digits) = match text {
-            [b'-', digits @ ..] => (true, digits),
-            [b'+', digits @ ..] | digits => (false, digits),
-        };
-        let value = digits
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .fold(0, |value: i64, byte| value.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
-        (!text.is_empty()).then_some(if negative { -value } else { value })
+        (!text.is_empty()).then(|| announced(text))
     }
 }

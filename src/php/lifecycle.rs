@@ -36,6 +36,7 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
     if let Some(scan_dir) = scan_dir {
         scan_dir.restore();
     }
+    flush_stdout();
     if started != SUCCESS {
         return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
     }
@@ -44,6 +45,13 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
         unsafe { (*compiler_globals()).compiler_options |= EXTENDED_INFO };
     }
     Ok(())
+}
+
+/// What PHP shows outside of requests waits in C's buffers. It belongs to the log now: each worker that is forked would have its
+/// own copy, and say it when it ends.
+pub(super) fn flush_stdout() {
+    // SAFETY: null stands for all streams.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
 }
 
 /// Ends PHP.

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use super::ffi::{
     php_dl, zend_collect_module_handlers, zend_disable_functions, zend_interned_strings_switch_storage, zval,
 };
+use super::lifecycle::flush_stdout;
 use super::{ini, log, value};
 use crate::config::{LogLevel, PhpSetting};
 
@@ -36,6 +37,7 @@ pub(super) fn apply(settings: &[PhpSetting]) {
         // SAFETY: modules are loaded, no request runs: Zend rebuilds its lists of request handlers.
         unsafe { zend_collect_module_handlers() };
     }
+    flush_stdout();
 }
 
 fn refuse(setting: &PhpSetting) {

@@ -100,9 +100,8 @@ impl Wish {
     /// By the names in a query string; their values play no part.
     #[must_use]
     pub fn of(query: &[u8]) -> Self {
-        let named = |name: &[u8]| {
-            query.split(|byte| *byte == b'&').any(|part| part.split(|byte| *byte == b'=').next() == Some(name))
-        };
+        let names: Vec<Vec<u8>> = query.split(|byte| *byte == b'&').map(name_of).collect();
+        let named = |name: &[u8]| names.iter().any(|known| known == name);
         let format = match () {
             () if named(b"html") => Format::Html,
             () if named(b"xml") => Format::Xml,
@@ -112,6 +111,28 @@ impl Wish {
         };
         Self { format, full: named(b"full") }
     }
+}
+
+/// The name in a part of a query string, as PHP reads it: decoded, without blanks in front, and without the brackets of an array.
+fn name_of(part: &[u8]) -> Vec<u8> {
+    let mut rest = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let mut name = Vec::new();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = after.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        let (byte, after) = match (byte, hex) {
+            (b'%', Some(coded)) if after[0] != b'+' => (coded, &after[2..]),
+            (b'+', _) => (b' ', after),
+            _ => (byte, after),
+        };
+        if byte == b'[' && !name.is_empty() {
+            break;
+        }
+        if byte != b' ' || !name.is_empty() {
+            name.push(byte);
+        }
+        rest = after;
+    }
+    name
 }
 
 impl Format {

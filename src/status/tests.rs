@@ -42,6 +42,10 @@ fn the_query_names_format_and_length() {
     assert_eq!(wish(""), Wish { format: Format::Text, full: false });
     assert_eq!(wish("json&full"), Wish { format: Format::Json, full: true });
     assert_eq!(wish("full=1&openmetrics="), Wish { format: Format::OpenMetrics, full: true });
+    assert_eq!(wish("js%6Fn&+%20full[]=1"), Wish { format: Format::Json, full: true });
+    for plain in ["js%6gn", "json%", "json%2", "%+6json", "json ", "[json", "JSON", "a=json&x[full]"] {
+        assert_eq!(wish(plain), Wish { format: Format::Text, full: false }, "{plain}");
+    }
     assert_eq!(wish("json&html").format, Format::Html);
     assert_eq!(wish("jsonp").format, Format::Text);
 }

@@ -18,7 +18,7 @@ use crate::status::Snapshot;
 
 pub use arrival::{Arrival, Reason};
 pub use limits::Limits;
-pub use progress::{Description, NoProgress, Outcome, Progress, Stage};
+pub use progress::{Description, NoProgress, Outcome, Progress, Stage, announced};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod allow;
+mod authorization;
 mod control;
 pub mod exchange;
 mod hat;

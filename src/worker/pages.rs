@@ -3,8 +3,10 @@
 
 use std::ffi::CStr;
 
+use super::authorization::basic_user;
 use super::exchange::{Description, Exchange, Outcome, Stage};
 use crate::config::Pool;
+use crate::fastcgi::params::Params;
 use crate::log;
 use crate::status::{self, Wish};
 use crate::sys::clock;
@@ -42,12 +44,13 @@ impl Pages {
 
     /// Answers if one of them was asked for.
     pub(super) fn serve(&self, exchange: &mut Exchange) -> bool {
-        let asked = exchange.params().get(b"SCRIPT_NAME").unwrap_or_default();
+        let Some(asked) = asked(exchange.params()) else { return false };
         let is_ping = self.ping.as_ref().is_some_and(|(path, _)| path == asked);
         if !is_ping && self.status.as_deref() != Some(asked) {
             return false;
         }
-        exchange.described(&Description::of(exchange.params()));
+        let user = exchange.params().get(b"HTTP_AUTHORIZATION").and_then(basic_user).unwrap_or_default();
+        exchange.described(&Description { user: &user, ..Description::of(exchange.params()) });
         exchange.stage(Stage::Running);
         let page = match self.ping.as_ref().filter(|_| is_ping) {
             Some(_) if exchange.is_leaving() => {
@@ -63,7 +66,8 @@ impl Pages {
     }
 
     fn status(&self, exchange: &Exchange) -> Page {
-        let wish = Wish::of(exchange.params().get(b"QUERY_STRING").unwrap_or_default());
+        let query = exchange.params().get_c(b"QUERY_STRING").map(CStr::to_bytes);
+        let wish = Wish::of(query.unwrap_or_default());
         let Some(snapshot) = exchange.status() else {
             log::error(format!("[pool {}] status: unable to find or access status shared memory", self.pool));
             let body = b"Internal error. Please review log file for errors.".to_vec();
@@ -106,4 +110,12 @@ impl Pages {
         exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header, variable: &variable });
         exchange.finish();
     }
+}
+
+/// The name of what is asked for. As in php-fpm, a request without a method, or without anything that it takes for a script's path,
+/// asks for none.
+fn asked(params: &Params) -> Option<&[u8]> {
+    let is_there = |name: &&[u8]| params.get(name).is_some();
+    let is_named = [&b"SCRIPT_FILENAME"[..], b"PATH_TRANSLATED"].iter().any(is_there);
+    params.get_c(b"SCRIPT_NAME").map(CStr::to_bytes).filter(|_| is_named && is_there(&&b"REQUEST_METHOD"[..]))
 }

@@ -115,6 +115,10 @@ impl Output {
                 message.end(&form, false, &mut |line, end| write(source, line, end));
             }
         });
+        if granted < bytes.len() {
+            // What comes behind the gap is no part of this line.
+            self.finish(limit, false);
+        }
         request_ended
     }
 

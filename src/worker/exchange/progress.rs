@@ -1,5 +1,6 @@
 //! Where an exchange tells what it is doing: the worker's scoreboard slot.
 
+use std::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 use crate::fastcgi::params::Params;
@@ -53,15 +54,29 @@ impl<'a> Description<'a> {
     /// What the parameters alone tell, for an answer without PHP.
     #[must_use]
     pub fn of(params: &'a Params) -> Self {
-        let text = |name: &[u8]| params.get(name).unwrap_or_default();
+        let text = |name: &[u8]| params.get_c(name).map(CStr::to_bytes).unwrap_or_default();
         Self {
             method: text(b"REQUEST_METHOD"),
             uri: text(b"SCRIPT_NAME"),
             query: text(b"QUERY_STRING"),
-            content_length: std::str::from_utf8(text(b"CONTENT_LENGTH")).ok().and_then(|n| n.parse().ok()).unwrap_or(0),
+            content_length: u64::try_from(announced(text(b"CONTENT_LENGTH"))).unwrap_or(0),
             ..Self::default()
         }
     }
+}
+
+/// A CONTENT_LENGTH as C's `atol` reads it.
+#[must_use]
+pub fn announced(text: &[u8]) -> i64 {
+    let (negative, digits) = match text.trim_ascii_start() {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] | digits => (false, digits),
+    };
+    let value = digits
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .fold(0, |value: i64, byte| value.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
+    if negative { -value } else { value }
 }
 
 /// How a request went, told when its script has ended and before its shutdown functions run, like php-fpm.
