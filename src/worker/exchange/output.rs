@@ -1,7 +1,7 @@
 //! The answer: buffered, sent in large pieces, ended once.
 
 use std::io::IoSlice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{ClientGone, Exchange};
 use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
@@ -10,11 +10,17 @@ use crate::sys::socket::{self, Received};
 /// From this size on bytes are sent from where they are, not copied.
 const LARGE: usize = 32 * 1024;
 
+/// So much is enough for a call where the script is slow: php-fpm sends whenever it has that much.
+const PIECE: usize = 8 * 1024;
+
+/// A script is slow where its answer has waited that long.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// Records in one call.
 const BATCH: usize = 8;
 
 impl Exchange {
-    /// Appends to the answer; sends when the buffer is full. After the end of the answer bytes are dropped.
+    /// Appends to the answer; sends when the buffer is full, or a piece of it where the script takes its time. After the end of the answer bytes are dropped.
     ///
     /// # Errors
     /// The client has gone.
@@ -79,13 +85,19 @@ impl Exchange {
         }
         let mut rest = bytes;
         loop {
+            let before = self.reply.pending().len();
             let taken = self.reply.push(stream, rest);
             rest = rest.get(taken..).unwrap_or_default();
             if rest.is_empty() {
-                return Ok(());
+                return if self.is_due(before) { self.flush() } else { Ok(()) };
             }
             self.flush()?;
         }
+    }
+
+    /// Whether what is buffered should wait no longer, `before` of which was buffered before. The clock is read once a piece.
+    fn is_due(&self, before: usize) -> bool {
+        self.reply.pending().len() / PIECE > before / PIECE && self.sent.elapsed() >= SLOW
     }
 
     /// Sends what is buffered and `bytes` in records around them; up to seven bytes stay in the buffer, so that no record needs padding.
@@ -128,6 +140,7 @@ impl Exchange {
 
     fn note<E>(&mut self, sent: Result<(), E>) -> Result<(), ClientGone> {
         self.client.gone |= sent.is_err();
+        self.sent = Instant::now();
         if self.client.gone { Err(ClientGone) } else { Ok(()) }
     }
 
