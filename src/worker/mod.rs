@@ -113,7 +113,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let links = Rc::new(seed.links);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
         .with_keeper(keeper(Rc::clone(&links), Rc::clone(&slot)));
-    let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
+    let (allowed, wrong) = allow::Allowed::of(&seed.pool);
     wrong.into_iter().for_each(log::error);
     let intake = intake::Intake::new(seed.listeners, allowed, links, Rc::clone(&slot));
     let ways = (control, seed.drain);
@@ -121,7 +121,8 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {
-        Ok(()) => 0,
+        Ok(true) => 0,
+        Ok(false) => EXIT_SOFTWARE,
         Err(e) => {
             log::error(format!("[pool {}] a worker can't wait for requests: {e}", seed.pool.name));
             EXIT_SOFTWARE
