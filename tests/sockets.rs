@@ -424,6 +424,7 @@ fn allowed_clients() -> Outcome {
     testkit::clock::wait_until("the lines", LIMIT, || lines() >= wanted)?;
     std::thread::sleep(ms(200));
     ensure!(lines() == wanted, "{} lines: {}", lines(), server.log.text());
+    ensure!(server.log.count("Connection disallowed: IP address '127.0.0.3'") > 0, "{}", server.log.text());
     server.stop()
 }
 
