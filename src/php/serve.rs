@@ -18,6 +18,7 @@ use super::{error_header, log, request_info, request_ini};
 use crate::config::{LogLevel, Trust};
 use crate::engine::Served;
 use crate::script::guard::extension_allowed;
+use crate::sys::process;
 use crate::worker::exchange::Stage;
 
 /// What a worker knows about its pool while it serves.
@@ -47,6 +48,9 @@ pub(super) fn serve(around: &Surroundings) -> Served {
         return given_up();
     }
     attempt(|| answer(around));
+    if process::is_copy() {
+        end_copy();
+    }
     stage(Stage::Ending);
     attempt(error_header::after_script);
     tell_outcome();
@@ -56,6 +60,15 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     attempt(request_ini::undo);
     with(|context| context.finish());
     Served::Ready
+}
+
+/// The script has forked and this is the copy: it ends with its script, and is no second worker that nobody knows of.
+fn end_copy() -> ! {
+    with(|context| context.finish());
+    // SAFETY: a request runs; its shutdown functions belong to the copy, too.
+    unsafe { php_request_shutdown(null_mut()) };
+    // SAFETY: PHP's globals live as long as the process.
+    process::exit_now(unsafe { (*executor_globals()).exit_status })
 }
 
 /// PHP has died while it started the request: of a body that is larger than `memory_limit`, of a .user.ini. There is no request

@@ -31,8 +31,8 @@ use crate::fastcgi::management::Capacity;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
-use crate::sys::clock;
 use crate::sys::ids::Identity;
+use crate::sys::{clock, process};
 
 /// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
 #[derive(Debug)]
@@ -100,6 +100,10 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(asked_by, tracer, depth)) {
             log::error(format!("[pool {}] slow requests can't be traced: {e}", seed.pool.name));
         }
+    }
+    if let Err(e) = process::watch_forks() {
+        log::error(format!("[pool {}] forks can't be watched: {e}", seed.pool.name));
+        return EXIT_SOFTWARE;
     }
     let slot = Rc::new(seed.slot);
     slot.open(std::process::id(), clock::wall_seconds());

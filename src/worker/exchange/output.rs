@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{ClientGone, Exchange};
 use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
+use crate::sys::process;
 use crate::sys::socket::{self, Received};
 
 /// From this size on bytes are sent from where they are, not copied.
@@ -48,10 +49,17 @@ impl Exchange {
     }
 
     /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
-    /// Later writes are dropped. False if it was ended before.
+    /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go: the answer is
+    /// its parent's.
     pub fn finish(&mut self) -> bool {
         if self.finished {
             return false;
+        }
+        if process::is_copy() {
+            self.reply.clear();
+            self.finished = true;
+            self.close();
+            return true;
         }
         let ended = self.drop_body();
         if self.client.aborted {
