@@ -1,11 +1,11 @@
-//! Requests that PHP gives up before their script: a body larger than `memory_limit`, a .user.ini that PHP can't digest.
+//! Requests that PHP gives up before their script: a body larger than `memory_limit`, a .user.ini of that size.
 #![forbid(unsafe_code)]
 
-use testkit::clock::ms;
+use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::Target;
+use testkit::target::{Door, Target};
 use testkit::{Outcome, ensure, turn};
 
 /// The client hears why, and the worker leaves as php-fpm's does: in order, not by a signal. The next one serves.
@@ -18,8 +18,8 @@ fn before_the_script() -> Outcome {
     let server = Server::start(&target, &setup.pool("catch_workers_output = yes"))?;
     std::fs::create_dir(server.sandbox.page("odd"))?;
     server.sandbox.put("www/odd/hello.php", "<?php echo 'odd';")?;
-    // PHP takes the array for a string.
-    server.sandbox.put("www/odd/.user.ini", "user_agent[] = x\n")?;
+    // Less than twice the limit: there Debian's PHP ends the process.
+    server.sandbox.put("www/odd/.user.ini", &format!(";{}\n", "x".repeat(3_200_000)))?;
     let hello = Request::get(&server.sandbox.page("hello.php"));
     let odd = Request::get(&server.sandbox.page("odd/hello.php"));
     let large = Request::post(&server.sandbox.page("hello.php"), &[b'x'; 5_000_000]);
@@ -30,8 +30,11 @@ fn before_the_script() -> Outcome {
         ensure!(first.contains("hello"), "{first}");
         let body = ask(&request)?.body();
         ensure!(body.contains("Allowed memory size of 3145728 bytes exhausted"), "{body}");
-        let left = || server.log.count("exited with code 70");
-        testkit::clock::wait_until("the worker's end", ms(10_000), || left() > times)?;
+        // Debian's PHP goes on with the request: so do both, there.
+        if target.door != Door::Stock {
+            let left = || server.log.count("exited with code 70");
+            wait_until("the worker's end", ms(10_000), || left() > times)?;
+        }
     }
     let last = ask(&hello)?.body();
     ensure!(last.contains("hello") && server.log.count("exited on signal") == 0, "{last}: {}", server.log.text());
