@@ -292,6 +292,21 @@ fn a_flush_sends_what_is_there() {
 }
 
 #[test]
+fn a_slow_script_sends_piece_by_piece() {
+    let (mut exchange, mut client) = connected();
+    client.write_all(&Request::get("/slow.php", true).encode()).unwrap();
+    exchange.arrive(PATIENCE);
+    thread::sleep(Duration::from_millis(20));
+    exchange.write(&[b'a'; 4000]).unwrap();
+    assert_eq!(in_socket(&mut client), b"", "less than a piece");
+    exchange.write(&[b'b'; 4200]).unwrap();
+    assert_eq!(stream(&records(&in_socket(&mut client)), Kind::Stdout).len(), 8200);
+    drop(client);
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(exchange.write(&[b'c'; 9000]), Err(ClientGone), "and learns that its client has gone");
+}
+
+#[test]
 fn abort_in_the_body() {
     let (mut exchange, mut client) = connected();
     let request = Request::post(b"", true);

@@ -294,7 +294,7 @@ fn refusals() -> Outcome {
             format!("Another FPM instance seems to already listen on {}", path.display()),
         ),
         ("listen = 127.0.0.1:69002".to_owned(), "invalid port value '69002'".to_owned()),
-        ("listen = no.such.host.invalid:9000".to_owned(), "getaddrinfo: ".to_owned()),
+        ("listen = no.such.host.invalid:9000".to_owned(), "getaddrinfo: Name or service not known\n".to_owned()),
         (
             "listen = 192.0.2.1:9000".to_owned(),
             "unable to bind listening socket for address '192.0.2.1:9000': Cannot assign requested address (99)"
@@ -309,6 +309,24 @@ fn refusals() -> Outcome {
         stage.run(&["-F"])?.expect(78, &[&reason, "FPM initialization failed"])?;
     }
     ensure!(path.exists(), "another's socket was removed");
+    Ok(())
+}
+
+/// What stands in a socket's place and is none stays there, whatever it is: it may be somebody's, and root would delete it.
+#[test]
+fn what_is_no_socket_stays() -> Outcome {
+    let Some(target) = Target::find_ours("sockets::what_is_no_socket_stays") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let stage = Stage::new(target, 1)?;
+    let (file, link) = (stage.sandbox.file("a.file"), stage.sandbox.file("a.link"));
+    fs::write(&file, "mine")?;
+    symlink("a.file", &link)?;
+    for path in [&file, &link] {
+        stage.sandbox.put("fpm.conf", &format!("{}\nlisten = {}\n", stage.conf, path.display()))?;
+        let line = format!("address '{}': Address already in use (98)", path.display());
+        stage.run(&["-F"])?.expect(78, &[&line])?;
+    }
+    ensure!(fs::read_to_string(&link)? == "mine", "it was changed");
     Ok(())
 }
 
@@ -406,6 +424,7 @@ fn allowed_clients() -> Outcome {
     testkit::clock::wait_until("the lines", LIMIT, || lines() >= wanted)?;
     std::thread::sleep(ms(200));
     ensure!(lines() == wanted, "{} lines: {}", lines(), server.log.text());
+    ensure!(server.log.count("Connection disallowed: IP address '127.0.0.3'") > 0, "{}", server.log.text());
     server.stop()
 }
 

@@ -77,14 +77,20 @@ pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, String> {
             SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), number),
         ]);
     };
-    if !values::is_number(port) {
-        return Err("getaddrinfo: Servname not supported for ai_socktype\n".to_owned());
+    // As strtoul reads it, in getaddrinfo.
+    let digits = port.trim_ascii_start();
+    if !values::is_number(digits.strip_prefix('+').unwrap_or(digits)) {
+        return Err("getaddrinfo: Servname not supported for ai_socktype".to_owned());
+    }
+    if host == "*" {
+        // To getaddrinfo it is no name at all: this machine, not all of its addresses.
+        return Ok(vec![(Ipv6Addr::LOCALHOST, number).into(), (Ipv4Addr::LOCALHOST, number).into()]);
     }
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = (host, number).to_socket_addrs().map_err(|error| {
         let text = error.to_string();
         let reason = text.rsplit(": ").next().unwrap_or(&text);
-        format!("getaddrinfo: {reason}\n")
+        format!("getaddrinfo: {reason}")
     })?;
     Ok(found.collect())
 }
@@ -115,6 +121,11 @@ mod tests {
         assert_eq!(resolved("9000"), ["[::]:9000", "0.0.0.0:9000"]);
         assert_eq!(resolved("127.0.0.1:80"), ["127.0.0.1:80"]);
         assert_eq!(resolved("[::1]:80"), ["[::1]:80"]);
+        assert_eq!(resolved("*:80"), ["[::1]:80", "127.0.0.1:80"]);
+        assert_eq!(
+            (resolved("127.0.0.1: 80"), resolved("127.0.0.1:+80")),
+            (resolved("127.0.0.1:80"), resolved("127.0.0.1:80"))
+        );
         assert_eq!(resolve("127.0.0.1:69002"), Err("invalid port value '69002'".to_owned()));
         assert_eq!(resolve("127.0.0.1:x"), Err("invalid port value 'x'".to_owned()));
         assert_eq!(resolve("0"), Err("invalid port value '0'".to_owned()));

@@ -53,28 +53,25 @@ pub(super) fn settings() -> Settings {
 const PHP_INI_ALL: u8 = 7;
 const PHP_INI_SYSTEM: u8 = 4;
 
-/// Name, default, who may change it, where it is stored; the flags come first.
-static FLAGS: [(&CStr, &CStr, u8, usize); 6] = [
-    (c"cgi.rfc2616_headers", c"0", PHP_INI_ALL, offset_of!(Settings, rfc2616_headers)),
-    (c"cgi.nph", c"0", PHP_INI_ALL, offset_of!(Settings, nph)),
-    (c"cgi.force_redirect", c"1", PHP_INI_SYSTEM, offset_of!(Settings, force_redirect)),
-    (c"cgi.fix_pathinfo", c"1", PHP_INI_SYSTEM, offset_of!(Settings, fix_pathinfo)),
-    (c"cgi.discard_path", c"0", PHP_INI_SYSTEM, offset_of!(Settings, discard_path)),
-    (c"fastcgi.logging", c"1", PHP_INI_SYSTEM, offset_of!(Settings, logging)),
-];
-static TEXTS: [(&CStr, usize); 3] = [
-    (c"cgi.redirect_status_env", offset_of!(Settings, redirect_status_env)),
-    (c"fastcgi.error_header", offset_of!(Settings, error_header)),
-    (c"fpm.config", offset_of!(Settings, fpm_config)),
+/// Name, default (a text without one; the others are flags), who may change it, where it is stored. In php-fpm's order, which
+/// `ReflectionExtension` shows.
+static ENTRIES: [(&CStr, Option<&CStr>, u8, usize); 9] = [
+    (c"cgi.rfc2616_headers", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, rfc2616_headers)),
+    (c"cgi.nph", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, nph)),
+    (c"cgi.force_redirect", Some(c"1"), PHP_INI_SYSTEM, offset_of!(Settings, force_redirect)),
+    (c"cgi.redirect_status_env", None, PHP_INI_SYSTEM, offset_of!(Settings, redirect_status_env)),
+    (c"cgi.fix_pathinfo", Some(c"1"), PHP_INI_SYSTEM, offset_of!(Settings, fix_pathinfo)),
+    (c"cgi.discard_path", Some(c"0"), PHP_INI_SYSTEM, offset_of!(Settings, discard_path)),
+    (c"fastcgi.logging", Some(c"1"), PHP_INI_SYSTEM, offset_of!(Settings, logging)),
+    (c"fastcgi.error_header", None, PHP_INI_SYSTEM, offset_of!(Settings, error_header)),
+    (c"fpm.config", None, PHP_INI_SYSTEM, offset_of!(Settings, fpm_config)),
 ];
 
 /// The table for Zend, which ends in an empty entry.
 fn ini_entries() -> [zend_ini_entry_def; 10] {
     // SAFETY: a C structure of numbers and pointers, all of which may be zero.
     let mut entries: [zend_ini_entry_def; 10] = unsafe { std::mem::zeroed() };
-    let flags = FLAGS.iter().map(|&(name, value, who, offset)| (name, Some(value), who, offset));
-    let texts = TEXTS.iter().map(|&(name, offset)| (name, None, PHP_INI_SYSTEM, offset));
-    for (entry, (name, value, who, offset)) in entries.iter_mut().zip(flags.chain(texts)) {
+    for (entry, &(name, value, who, offset)) in entries.iter_mut().zip(&ENTRIES) {
         entry.name = name.as_ptr();
         entry.name_length = u16::try_from(name.count_bytes()).unwrap_or(0);
         entry.on_modify = Some(if value.is_some() { host().OnUpdateBool } else { host().OnUpdateString });

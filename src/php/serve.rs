@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_output_write,
-    php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle, zend_file_handle,
-    zend_memory_peak_usage,
+    _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_header, php_output_end_all,
+    php_output_write, php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle,
+    zend_file_handle, zend_memory_peak_usage,
 };
 use super::guard::attempt;
 use super::headers::Headers;
@@ -18,6 +18,7 @@ use super::{error_header, log, request_info, request_ini};
 use crate::config::{LogLevel, Trust};
 use crate::engine::Served;
 use crate::script::guard::extension_allowed;
+use crate::sys::process;
 use crate::worker::exchange::Stage;
 
 /// What a worker knows about its pool while it serves.
@@ -43,9 +44,12 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     attempt(|| request_ini::apply(around.trust));
     with(|context| context.describe());
     // SAFETY: PHP is started and no request runs.
-    let started = unsafe { php_request_startup() } == SUCCESS;
-    if started {
-        attempt(|| answer(around));
+    if unsafe { php_request_startup() } != SUCCESS {
+        return given_up();
+    }
+    attempt(|| answer(around));
+    if process::is_copy() {
+        end_copy();
     }
     stage(Stage::Ending);
     attempt(error_header::after_script);
@@ -55,7 +59,31 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     unsafe { php_request_shutdown(null_mut()) };
     attempt(request_ini::undo);
     with(|context| context.finish());
-    if started { Served::Ready } else { Served::Spent }
+    Served::Ready
+}
+
+/// The script has forked and this is the copy: it ends with its script, and is no second worker that nobody knows of.
+fn end_copy() -> ! {
+    with(|context| context.finish());
+    // SAFETY: a request runs; its shutdown functions belong to the copy, too.
+    unsafe { php_request_shutdown(null_mut()) };
+    // SAFETY: PHP's globals live as long as the process.
+    process::exit_now(unsafe { (*executor_globals()).exit_status })
+}
+
+/// PHP has died while it started the request: of a body that is larger than `memory_limit`, of a .user.ini. There is no request
+/// that could be shut down: PHP would free once more what belonged to the one before. What it has said is sent.
+fn given_up() -> Served {
+    stage(Stage::Ending);
+    attempt(|| {
+        // SAFETY: output is active from the beginning of a start on; may bail out, nothing is owned here.
+        unsafe { php_output_end_all() };
+        // SAFETY: as above.
+        unsafe { php_header() };
+    });
+    tell_outcome();
+    with(|context| context.finish());
+    Served::Spent
 }
 
 /// Runs the script or says why not. May bail out.

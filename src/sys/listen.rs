@@ -108,7 +108,8 @@ pub fn inode(socket: impl AsFd) -> Option<u64> {
 /// `ENOTCONN`: it has gone.
 pub fn peer(connection: impl AsFd) -> io::Result<Option<IpAddr>> {
     let address = getpeername::<SockaddrStorage>(connection.as_fd().as_raw_fd())?;
-    Ok(inet(&address).map(|address| address.ip()))
+    // An IPv4 address is one, also on a socket of both families.
+    Ok(inet(&address).map(|address| address.ip().to_canonical()))
 }
 
 fn inet(address: &SockaddrStorage) -> Option<SocketAddr> {

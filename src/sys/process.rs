@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -32,6 +33,31 @@ pub fn fork() -> io::Result<Forked> {
         ForkResult::Parent { child } => Ok(Forked::Parent(child)),
         ForkResult::Child => Ok(Forked::Child),
     }
+}
+
+/// Whether this process is a copy that was made behind `watch_forks`.
+static COPY: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_copy() {
+    COPY.store(true, Ordering::Relaxed);
+}
+
+/// In a worker, once: from now on a process that somebody else's code forks knows what it is (`is_copy`).
+///
+/// # Errors
+/// `ENOMEM`.
+pub fn watch_forks() -> io::Result<()> {
+    // SAFETY: the handler does nothing but set a flag, and this library is never unloaded.
+    match unsafe { libc::pthread_atfork(None, None, Some(note_copy)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Whether this process was forked from a worker by a script.
+#[must_use]
+pub fn is_copy() -> bool {
+    COPY.load(Ordering::Relaxed)
 }
 
 /// Replaces this program. Returns only on failure.

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use crate::config::{ListenAddr, Pool};
+
 /// Addresses and networks; none = everybody.
 #[derive(Debug, Default)]
 pub struct Allowed {
@@ -10,6 +12,12 @@ pub struct Allowed {
 }
 
 impl Allowed {
+    /// What a pool says. On unix sockets alone it means nothing, and nothing is said about it.
+    pub(super) fn of(pool: &Pool) -> (Self, Vec<String>) {
+        let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
+        if on_tcp { Self::new(&pool.listen_allowed_clients) } else { Default::default() }
+    }
+
     /// From the directive's items, and what is to be logged about them (php-src `fcgi_set_allowed_clients`).
     #[must_use]
     pub fn new(items: &[String]) -> (Self, Vec<String>) {

@@ -9,6 +9,7 @@ mod progress;
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use crate::fastcgi::management::Capacity;
 use crate::fastcgi::params::Params;
@@ -50,6 +51,8 @@ pub struct Exchange {
     gave_away: bool,
     client: Client,
     finished: bool,
+    /// When the request began, or something of its answer was sent last.
+    sent: Instant,
 }
 
 impl Exchange {
@@ -66,6 +69,7 @@ impl Exchange {
             gave_away: false,
             client: Client::default(),
             finished: true,
+            sent: Instant::now(),
         }
     }
 
@@ -164,6 +168,12 @@ impl Exchange {
     pub fn aborted(&self) -> bool {
         let Client { aborted, cut, gone } = self.client;
         aborted || cut || gone
+    }
+
+    /// Whether the client has stopped sending before the body's end.
+    #[must_use]
+    pub fn body_broke_off(&self) -> bool {
+        self.client.aborted || self.client.cut
     }
 
     /// Publishes the stage of the request in the worker's scoreboard slot.

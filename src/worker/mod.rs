@@ -31,8 +31,8 @@ use crate::fastcgi::management::Capacity;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
-use crate::sys::clock;
 use crate::sys::ids::Identity;
+use crate::sys::{clock, process};
 
 /// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
 #[derive(Debug)]
@@ -101,6 +101,10 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
             log::error(format!("[pool {}] slow requests can't be traced: {e}", seed.pool.name));
         }
     }
+    if let Err(e) = process::watch_forks() {
+        log::error(format!("[pool {}] forks can't be watched: {e}", seed.pool.name));
+        return EXIT_SOFTWARE;
+    }
     let slot = Rc::new(seed.slot);
     slot.open(std::process::id(), clock::wall_seconds());
     // Before 8.4 php-fpm doesn't show it.
@@ -113,7 +117,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let links = Rc::new(seed.links);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
         .with_keeper(keeper(Rc::clone(&links), Rc::clone(&slot)));
-    let (allowed, wrong) = allow::Allowed::new(&seed.pool.listen_allowed_clients);
+    let (allowed, wrong) = allow::Allowed::of(&seed.pool);
     wrong.into_iter().for_each(log::error);
     let intake = intake::Intake::new(seed.listeners, allowed, links, Rc::clone(&slot));
     let ways = (control, seed.drain);
@@ -121,7 +125,8 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {
-        Ok(()) => 0,
+        Ok(true) => 0,
+        Ok(false) => EXIT_SOFTWARE,
         Err(e) => {
             log::error(format!("[pool {}] a worker can't wait for requests: {e}", seed.pool.name));
             EXIT_SOFTWARE

@@ -86,11 +86,12 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         })
     }
 
-    /// Serves until the worker is to leave; then nothing is in hand and the zygote has been told.
+    /// Serves until the worker is to leave; then nothing is in hand and the zygote has been told. False if it leaves because its
+    /// engine is spent.
     ///
     /// # Errors
     /// Those of epoll: the worker can't go on.
-    pub fn run(&mut self) -> io::Result<()> {
+    pub fn run(&mut self) -> io::Result<bool> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
         while !self.is_leaving() {
@@ -113,7 +114,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.await_kill();
         }
         self.control.say(WorkerSays::Left);
-        Ok(())
+        Ok(!self.spent)
     }
 
     fn is_leaving(&self) -> bool {

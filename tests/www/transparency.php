@@ -162,7 +162,7 @@ function show_static(): void
     show_each('wrapper', stream_get_wrappers());
     show_each('filter', stream_get_filters());
     show_each('transport', stream_get_transports());
-    echo preg_replace('~(persistent> extension) #\d+~', '$1 #', (string) new ReflectionExtension('cgi-fcgi')), "\n";
+    echo preg_replace('~(persistent> extension) #\d+~', '$1 #', $GLOBALS['extension']), "\n";
 }
 
 function show_info(): void
@@ -200,6 +200,8 @@ function end_badly(string $how): void
     };
 }
 
+// First of all: ini_get_all() sorts the entries for the rest of the worker's life.
+$extension = (string) new ReflectionExtension('cgi-fcgi');
 $at_exit = new Leaver('destructor');
 register_shutdown_function(function (): void {
     show_state('shutdown function');

@@ -84,6 +84,7 @@ impl Exchange {
     fn begin(&mut self) -> Arrival {
         self.reply.begin(self.reader.id());
         self.finished = false;
+        self.sent = Instant::now();
         Arrival::Request
     }
 

@@ -1,20 +1,27 @@
 //! The answer: buffered, sent in large pieces, ended once.
 
 use std::io::IoSlice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{ClientGone, Exchange};
 use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
+use crate::sys::process;
 use crate::sys::socket::{self, Received};
 
 /// From this size on bytes are sent from where they are, not copied.
 const LARGE: usize = 32 * 1024;
 
+/// So much is enough for a call where the script is slow: php-fpm sends whenever it has that much.
+const PIECE: usize = 8 * 1024;
+
+/// A script is slow where its answer has waited that long.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// Records in one call.
 const BATCH: usize = 8;
 
 impl Exchange {
-    /// Appends to the answer; sends when the buffer is full. After the end of the answer bytes are dropped.
+    /// Appends to the answer; sends when the buffer is full, or a piece of it where the script takes its time. After the end of the answer bytes are dropped.
     ///
     /// # Errors
     /// The client has gone.
@@ -42,10 +49,17 @@ impl Exchange {
     }
 
     /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
-    /// Later writes are dropped. False if it was ended before.
+    /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go: the answer is
+    /// its parent's.
     pub fn finish(&mut self) -> bool {
         if self.finished {
             return false;
+        }
+        if process::is_copy() {
+            self.reply.clear();
+            self.finished = true;
+            self.close();
+            return true;
         }
         let ended = self.drop_body();
         if self.client.aborted {
@@ -79,13 +93,19 @@ impl Exchange {
         }
         let mut rest = bytes;
         loop {
+            let before = self.reply.pending().len();
             let taken = self.reply.push(stream, rest);
             rest = rest.get(taken..).unwrap_or_default();
             if rest.is_empty() {
-                return Ok(());
+                return if self.is_due(before) { self.flush() } else { Ok(()) };
             }
             self.flush()?;
         }
+    }
+
+    /// Whether what is buffered should wait no longer, `before` of which was buffered before. The clock is read once a piece.
+    fn is_due(&self, before: usize) -> bool {
+        self.reply.pending().len() / PIECE > before / PIECE && self.sent.elapsed() >= SLOW
     }
 
     /// Sends what is buffered and `bytes` in records around them; up to seven bytes stay in the buffer, so that no record needs padding.
@@ -128,6 +148,7 @@ impl Exchange {
 
     fn note<E>(&mut self, sent: Result<(), E>) -> Result<(), ClientGone> {
         self.client.gone |= sent.is_err();
+        self.sent = Instant::now();
         if self.client.gone { Err(ClientGone) } else { Ok(()) }
     }
 

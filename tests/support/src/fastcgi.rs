@@ -213,6 +213,14 @@ impl Client {
         Ok(self.stream.get_mut().write_all(bytes)?)
     }
 
+    /// Sends no more; answers can still be read.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub fn end_sending(&mut self) -> Outcome {
+        Ok(self.stream.get_mut().end_sending()?)
+    }
+
     /// The next record; None at the end of the connection.
     ///
     /// # Errors

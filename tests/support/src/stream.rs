@@ -1,7 +1,7 @@
 //! A connection to a unix or TCP socket, with limits on every read and write.
 
 use std::io::{Error, ErrorKind, Read, Result, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +44,19 @@ impl Address {
                 stream.set_nodelay(true)?;
                 Ok(Stream::Tcp(stream))
             }
+        }
+    }
+}
+
+impl Stream {
+    /// Sends no more.
+    ///
+    /// # Errors
+    /// As shutdown(2).
+    pub fn end_sending(&self) -> Result<()> {
+        match self {
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 }
