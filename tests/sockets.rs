@@ -76,6 +76,22 @@ fn several_addresses_of_a_pool() -> Outcome {
     Ok(())
 }
 
+/// All addresses of both families, each by its own name, in either order; a reload keeps both.
+#[test]
+fn all_addresses_of_both_families() -> Outcome {
+    let Some(target) = Target::find_ours("sockets::all_addresses_of_both_families") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (one, other) = (free_port()?, free_port()?);
+    let setup = Setup::new(1).pool(&section("four_first", &format!("listen = 0.0.0.0:{one}, [::]:{one}")));
+    let setup = setup.pool(&section("six_first", &format!("listen = [::]:{other}, 0.0.0.0:{other}")));
+    let server = Server::start(&target, &setup)?;
+    let all = [v4(1, one), v6(one), v4(1, other), v6(other)];
+    all.iter().try_for_each(|address| says_hello(&server, address))?;
+    server.reload()?;
+    all.iter().try_for_each(|address| says_hello(&server, address))?;
+    server.stop()
+}
+
 /// Owner, group, mode and list as php-fpm gives them.
 #[test]
 fn access() -> Outcome {

@@ -144,8 +144,10 @@ pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, &'static str
 /// A socket's permissions: C's strtoul with base 8, where what comes after the digits is ignored, and of that the nine bits
 /// that php-fpm gives to a socket, by its umask.
 pub(crate) fn octal(text: &str) -> u32 {
-    let digits = text.trim_ascii_start().bytes().take_while(|byte| (b'0'..b'8').contains(byte));
-    digits.fold(0_u32, |value, digit| value.wrapping_mul(8).wrapping_add(u32::from(digit - b'0'))) & 0o777
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text).bytes().take_while(|byte| (b'0'..b'8').contains(byte));
+    let value = digits.fold(0_u32, |value, digit| value.wrapping_mul(8).wrapping_add(u32::from(digit - b'0')));
+    (if text.starts_with('-') { value.wrapping_neg() } else { value }) & 0o777
 }
 
 /// Only digits: a numeric user, group or port.
@@ -220,6 +222,7 @@ mod tests {
     #[test]
     fn modes_end_at_the_first_byte_that_is_no_octal_digit() {
         assert_eq!((octal("0660"), octal("666"), octal("68"), octal("rw")), (0o660, 0o666, 6, 0));
+        assert_eq!((octal("-1"), octal("+660"), octal("--1")), (0o777, 0o660, 0));
         assert_eq!((octal("7660"), octal("140666")), (0o660, 0o666), "no setuid, setgid and sticky bit");
     }
 

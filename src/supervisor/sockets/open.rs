@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -40,8 +40,8 @@ pub(super) fn first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<Own
     let mut refusal = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
     for (index, addr) in addrs.iter().enumerate() {
         let others = addrs.get(index + 1..).unwrap_or_default();
-        let any = addr.ip() == std::net::Ipv6Addr::UNSPECIFIED && !spec.contains(':');
-        match bind_tcp(*addr, wish.backlog) {
+        let any = addr.ip() == Ipv6Addr::UNSPECIFIED && !spec.contains(':');
+        match bind_tcp(*addr, wish) {
             Ok(fd) if any => return Ok(fd),
             Ok(fd) => {
                 let host = spec.rsplit_once(':').map_or(spec, |(host, _)| host);
@@ -64,15 +64,18 @@ pub(super) fn first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<Own
     Err(cannot_bind(spec, &refusal))
 }
 
-fn bind_tcp(addr: SocketAddr, backlog: i32) -> io::Result<OwnedFd> {
+fn bind_tcp(addr: SocketAddr, wish: &Wish) -> io::Result<OwnedFd> {
     let address = SockaddrStorage::from(addr);
     let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     // Accepted connections inherit it: answers leave at once.
     setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+    if addr.ip() == Ipv6Addr::UNSPECIFIED && wish.v4_ports.contains(&addr.port()) {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
     bind(fd.as_raw_fd(), &address)?;
-    listen::listen(&fd, backlog)?;
+    listen::listen(&fd, wish.backlog)?;
     Ok(fd)
 }
 

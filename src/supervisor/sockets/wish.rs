@@ -1,5 +1,6 @@
 //! What a listening socket is to be like: who may connect, how many may wait.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use nix::unistd::Uid;
@@ -16,6 +17,8 @@ use crate::sys::socket_file::{self, Access};
 pub(super) struct Wish {
     pub(super) pool: String,
     pub(super) backlog: i32,
+    /// Ports on which the pool names all IPv4 addresses: its `[::]` of that port leaves them to that one.
+    pub(super) v4_ports: Vec<u16>,
     mode: u32,
     access: SocketAccess,
 }
@@ -33,7 +36,8 @@ impl Wish {
             Default::default()
         };
         warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-        Ok(Self { pool: pool.name.clone(), backlog: pool.listen_backlog, mode: pool.listen_mode, access })
+        let (pool_name, backlog, mode) = (pool.name.clone(), pool.listen_backlog, pool.listen_mode);
+        Ok(Self { pool: pool_name, backlog, v4_ports: v4_ports(pool), mode, access })
     }
 
     /// On a socket that listens already.
@@ -65,4 +69,12 @@ impl Wish {
             format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
         })
     }
+}
+
+fn v4_ports(pool: &Pool) -> Vec<u16> {
+    let addresses = pool.listen.iter().filter_map(|address| match address {
+        ListenAddr::Tcp { spec, .. } => spec.parse::<SocketAddr>().ok(),
+        ListenAddr::Unix(_) => None,
+    });
+    addresses.filter(|address| address.ip() == Ipv4Addr::UNSPECIFIED).map(|address| address.port()).collect()
 }
