@@ -25,7 +25,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};

@@ -110,7 +110,8 @@ impl<'a> Reader<'a> {
                 let name = String::from_utf8_lossy(&name);
                 let (key, value) = (utf8(key, &name)?, utf8(value, &name)?);
                 let entered = self.raw.array(&name, &key, &value);
-                return entered.map_err(|texts| Complaint { texts, hint: None });
+                let in_pool = self.raw.in_pool();
+                return entered.map_err(|texts| Complaint { texts, hint: hint::for_list(&name, in_pool) });
             }
         }
         Ok(())
