@@ -111,7 +111,13 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
 /// php-fpm applies all `php_value` and `php_flag` first, then the admin ones, each from the last to the first line.
 fn settings(raw: &RawPool) -> Vec<PhpSetting> {
     let setting = |admin| {
-        move |pair: &Pair| PhpSetting { name: pair.key.clone(), value: pair.value.clone(), admin, flag: pair.flag }
+        move |pair: &Pair| PhpSetting {
+            name: pair.key.clone(),
+            value: pair.value.clone(),
+            admin,
+            flag: pair.flag,
+            late: pair.late.clone(),
+        }
     };
     let users = raw.php_values.iter().rev().map(setting(false));
     users.chain(raw.php_admin_values.iter().rev().map(setting(true))).collect()

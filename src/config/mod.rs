@@ -9,6 +9,7 @@ mod glob;
 mod hint;
 mod identity;
 mod ini;
+mod late;
 mod listen;
 mod message;
 mod model;
@@ -27,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
+pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};

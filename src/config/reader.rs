@@ -7,6 +7,7 @@ use std::path::Path;
 use super::glob::{self, GlobError};
 use super::hint;
 use super::ini::{Names, Statement, parse_line};
+use super::late::{LateValue, Recorder};
 use super::message::{Messages, Refused, shown};
 use super::model::LogLevel;
 use super::options::LoadOptions;
@@ -62,12 +63,15 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, path: &Path, number: u32, text: &[u8]) -> Result<(), Refused> {
-        let line = parse_line(&[text, b"\n"].concat(), self.names);
+        let names = Recorder::new(self.names);
+        let whole = [text, b"\n"].concat();
+        let line = parse_line(&whole, &names);
+        let mut late = names.late(&whole).filter(|_| line.statements.len() == 1);
         let place = format!("[{}:{number}]", shown(path));
         let mut include = None;
         let mut refused = None;
         for statement in line.statements {
-            if let Err(complaint) = self.apply(statement, &mut include, text) {
+            if let Err(complaint) = self.apply(statement, &mut include, late.take(), text) {
                 complaint.texts.into_iter().for_each(|text| self.error(format!("{place} {text}")));
                 refused = Some(complaint.hint);
                 break;
@@ -85,7 +89,13 @@ impl<'a> Reader<'a> {
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
     }
 
-    fn apply(&mut self, statement: Statement, include: &mut Option<String>, line: &[u8]) -> Result<(), Complaint> {
+    fn apply(
+        &mut self,
+        statement: Statement,
+        include: &mut Option<String>,
+        late: Option<LateValue>,
+        line: &[u8],
+    ) -> Result<(), Complaint> {
         match statement {
             Statement::Section(name) => self.raw.enter(&utf8(name, "section")?),
             Statement::Entry { value: None, .. } => {
@@ -109,7 +119,7 @@ impl<'a> Reader<'a> {
             Statement::Array { name, key, value } => {
                 let name = String::from_utf8_lossy(&name);
                 let (key, value) = (utf8(key, &name)?, utf8(value, &name)?);
-                let entered = self.raw.array(&name, &key, &value);
+                let entered = self.raw.array(&name, &key, &value, late);
                 let in_pool = self.raw.in_pool();
                 return entered.map_err(|texts| Complaint { texts, hint: hint::for_list(&name, in_pool) });
             }
@@ -185,7 +195,7 @@ pub(super) fn lines_into(text: &[u8], names: &dyn Names, raw: &mut Raw) {
     let mut reader = Reader::new(raw, &mut messages, names, &prefixes);
     for line in text.split(|byte| *byte == b'\n') {
         for statement in parse_line(&[line, b"\n"].concat(), names).statements {
-            let _ = reader.apply(statement, &mut None, line);
+            let _ = reader.apply(statement, &mut None, None, line);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod body_stream;
+mod constant;
 mod context;
 mod error_header;
 mod ffi;
@@ -55,7 +56,7 @@ impl Engine for Php {
         let directory = std::env::current_dir().ok();
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
         self.around.root.clone_from(&pool.chroot);
-        pool::apply(&pool.php_settings);
+        pool::apply(&pool.name, &pool.php_settings);
         lifecycle::enter_worker(self.around.directory.is_some());
         variables::take_over();
         body_stream::take_over();
