@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
-    Trust, load, pid_file,
+    Trust, load, pid_file, socket_access,
 };
 
 /// A configuration file in a directory of its own, which is also the prefix.
@@ -158,6 +158,23 @@ fn values_arrive_in_their_types() {
     assert_eq!(pools[0].listen_acl_users, ["a", "b"]);
     assert_eq!(pools[0].process_priority, Some(-5));
     assert_eq!(pools[0].process_group.as_deref(), Some("site"));
+}
+
+#[test]
+fn permissions_are_those_of_owner_group_and_others() {
+    for (text, mode) in [("4777", 0o777), ("01660", 0o660), ("0", 0)] {
+        let pools = pool_with(&format!("listen.mode = {text}")).config().pools;
+        assert_eq!(pools[0].listen_mode, mode, "{text}");
+    }
+}
+
+#[test]
+fn numbers_of_owners_that_are_too_large_are_refused() {
+    for (name, what) in [("owner", "uid for user"), ("group", "gid for group")] {
+        let access = |number| socket_access(&pool_with(&format!("listen.{name} = {number}")).config().pools[0]);
+        assert_eq!(access("99999999999").unwrap_err(), format!("cannot get {what} '99999999999'"));
+        assert!(access("4294967294").is_ok());
+    }
 }
 
 #[test]
