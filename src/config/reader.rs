@@ -11,6 +11,7 @@ use super::late::{LateValue, Recorder};
 use super::message::{Messages, Refused, shown};
 use super::model::LogLevel;
 use super::options::LoadOptions;
+use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::Raw;
 
@@ -21,6 +22,7 @@ const MAX_NESTING: u32 = 5;
 pub(super) struct Reader<'a> {
     pub(super) raw: &'a mut Raw,
     pub(super) messages: &'a mut Messages,
+    pub(super) origins: &'a mut Origins,
     pub(super) names: &'a dyn Names,
     pub(super) prefixes: &'a Prefixes,
     nesting: u32,
@@ -30,10 +32,11 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         raw: &'a mut Raw,
         messages: &'a mut Messages,
+        origins: &'a mut Origins,
         names: &'a dyn Names,
         prefixes: &'a Prefixes,
     ) -> Self {
-        Self { raw, messages, names, prefixes, nesting: 0 }
+        Self { raw, messages, origins, names, prefixes, nesting: 0 }
     }
 
     /// Reads one file.
@@ -71,6 +74,7 @@ impl<'a> Reader<'a> {
         let mut include = None;
         let mut refused = None;
         for statement in line.statements {
+            self.remember(&statement, &place);
             if let Err(complaint) = self.apply(statement, &mut include, late.take(), text) {
                 complaint.texts.into_iter().for_each(|text| self.error(format!("{place} {text}")));
                 refused = Some(complaint.hint);
@@ -83,10 +87,19 @@ impl<'a> Reader<'a> {
         }
         if let Some(hint) = refused {
             let hint = hint.map(|hint| format!("{place} hint: {hint}"));
-            hint.into_iter().for_each(|hint| self.messages.log(LogLevel::Notice, hint));
+            hint.into_iter().for_each(|hint| self.messages.hint(LogLevel::Error, hint));
             return Err(Refused);
         }
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
+    }
+
+    /// Where it stands, for complaints that come later.
+    fn remember(&mut self, statement: &Statement, place: &str) {
+        match statement {
+            Statement::Section(name) => self.origins.section(&String::from_utf8_lossy(name), place),
+            Statement::Entry { name, .. } => self.origins.entry(&String::from_utf8_lossy(name), place),
+            Statement::Array { .. } => {}
+        }
     }
 
     fn apply(
@@ -192,7 +205,8 @@ pub(super) fn lines(text: &[u8], names: &dyn Names) {
 pub(super) fn lines_into(text: &[u8], names: &dyn Names, raw: &mut Raw) {
     let mut messages = Messages::new();
     let prefixes = Prefixes::new(&LoadOptions::default());
-    let mut reader = Reader::new(raw, &mut messages, names, &prefixes);
+    let mut origins = Origins::default();
+    let mut reader = Reader::new(raw, &mut messages, &mut origins, names, &prefixes);
     for line in text.split(|byte| *byte == b'\n') {
         for statement in parse_line(&[line, b"\n"].concat(), names).statements {
             let _ = reader.apply(statement, &mut None, None, line);
