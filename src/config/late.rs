@@ -1,4 +1,5 @@
-//! Values with names that only a started PHP knows: constants of its extensions, and most of its own.
+//! Values with names that only a started PHP knows: constants of its extensions and most of its own, settings of php.ini.
+#![cfg_attr(not(feature = "php"), allow(dead_code, reason = "what is kept is read by a worker that has PHP"))]
 
 use std::cell::{Cell, RefCell};
 
@@ -15,33 +16,46 @@ pub struct LateValue {
 }
 
 impl LateValue {
-    /// The value, with what `constant` knows; `None`: it is what was read at first.
-    pub fn value(&self, constant: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-        let read = |constant| {
-            let line = parse_line(&self.line, &Known { late: self, constant });
+    /// The value, with what PHP knows; `None`: it is what was read at first.
+    pub(crate) fn value(&self, php: &dyn Names) -> Option<String> {
+        let read = |php| {
+            let line = parse_line(&self.line, &Known { late: self, php });
             line.statements.into_iter().find_map(|statement| match statement {
                 Statement::Array { value, .. } => String::from_utf8(value).ok(),
                 _ => None,
             })
         };
-        let before = read(&|_: &str| None);
-        read(constant).filter(|now| before.as_ref() != Some(now))
+        let before = read(&Nobody);
+        read(php).filter(|now| before.as_ref() != Some(now))
     }
 }
 
 struct Known<'a> {
     late: &'a LateValue,
-    constant: &'a dyn Fn(&str) -> Option<String>,
+    php: &'a dyn Names,
+}
+
+struct Nobody;
+
+impl Names for Nobody {
+    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn constant(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl Names for Known<'_> {
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
-        self.late.variables.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone())
+        let known = self.late.variables.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
+        known.or_else(|| self.php.variable(name))
     }
 
     fn constant(&self, name: &str) -> Option<String> {
         let known = self.late.constants.iter().find(|(known, _)| known == name);
-        known.map(|(_, value)| value.clone()).or_else(|| (self.constant)(name))
+        known.map(|(_, value)| value.clone()).or_else(|| self.php.constant(name))
     }
 }
 
@@ -58,7 +72,7 @@ impl<'a> Recorder<'a> {
         Self { names, variables: RefCell::default(), constants: RefCell::default(), unknown: Cell::new(false) }
     }
 
-    /// What is left for later of this line: nothing, if all its constants are known.
+    /// What is left for later of this line: nothing, if all its names are known.
     pub(super) fn late(self, line: &[u8]) -> Option<LateValue> {
         let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
         self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })
@@ -68,6 +82,7 @@ impl<'a> Recorder<'a> {
 impl Names for Recorder<'_> {
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
         let value = self.names.variable(name);
+        self.unknown.set(self.unknown.get() || value.is_none());
         self.variables.borrow_mut().push((name.to_owned(), value.clone()));
         value
     }
@@ -98,6 +113,22 @@ mod tests {
         }
     }
 
+    struct Php;
+
+    impl Names for Php {
+        fn variable(&self, name: &str) -> Option<Vec<u8>> {
+            ["memory_limit", "HOME"].contains(&name).then(|| b"64M".to_vec())
+        }
+
+        fn constant(&self, name: &str) -> Option<String> {
+            match name {
+                "CACHE_DISK" => Some("4".to_owned()),
+                "E_ALL" => Some("1".to_owned()),
+                _ => None,
+            }
+        }
+    }
+
     fn late(line: &str) -> Option<LateValue> {
         let recorder = Recorder::new(&Early);
         let line = format!("php_value[a] = {line}\n");
@@ -107,24 +138,28 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_read_again() {
-        let php = |name: &str| match name {
-            "CACHE_DISK" => Some("4".to_owned()),
-            "E_ALL" => Some("1".to_owned()),
-            _ => None,
-        };
-        let value = |line| late(line).and_then(|late| late.value(&php));
+        let value = |line| late(line).and_then(|late| late.value(&Php));
         assert_eq!(value("CACHE_DISK").as_deref(), Some("4"));
         assert_eq!(value("CACHE_DISK | 1 ; c").as_deref(), Some("5"));
         assert_eq!(value("E_ALL & ~CACHE_DISK").as_deref(), Some("32763"));
         assert_eq!(value("\"${HOME}/${NO}\" CACHE_DISK").as_deref(), Some("/root/4"));
-        for same in ["UTC", "\"CACHE_DISK\"", "E_ALL", "128M", "yes", "a/CACHE_DISK"] {
+        assert_eq!(value("\"${HOME} ${memory_limit} ${memory_limit:-1M}\"").as_deref(), Some("/root 64M 64M"));
+        for same in ["${HOME}", "${NO}", "UTC", "\"CACHE_DISK\"", "E_ALL", "128M", "yes", "a/CACHE_DISK"] {
             assert_eq!(value(same), None, "{same}");
         }
     }
 
     #[test]
     fn only_such_lines_are_kept() {
-        for (line, kept) in [("UTC", true), ("E_ALL", false), ("1", false), ("'UTC'", false), ("off", false)] {
+        for (line, kept) in [
+            ("UTC", true),
+            ("${NO}", true),
+            ("${HOME}", false),
+            ("E_ALL", false),
+            ("1", false),
+            ("'UTC'", false),
+            ("off", false),
+        ] {
             assert_eq!(late(line).is_some(), kept, "{line}");
         }
     }

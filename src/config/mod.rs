@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
+#[cfg(feature = "php")]
+pub(crate) use ini::Names;
 pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};

@@ -2,7 +2,6 @@
 
 mod body;
 mod body_stream;
-mod constant;
 mod context;
 mod error_header;
 mod ffi;
@@ -14,6 +13,7 @@ mod ini;
 mod lifecycle;
 mod log;
 mod module;
+mod names;
 mod pool;
 mod report;
 mod request_info;
