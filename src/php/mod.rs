@@ -47,7 +47,10 @@ pub struct Php {
 
 impl Engine for Php {
     fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
-        lifecycle::start(options, false)
+        // Only here: -m shows its list first, as php-fpm does.
+        let started = lifecycle::start(options, false);
+        lifecycle::flush_stdout();
+        started
     }
 
     fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError> {
