@@ -70,7 +70,7 @@ impl Pair {
         Process::find(text.trim().parse().ok()?)
     }
 
-    /// Without what differs from run to run, and without what systemd's library makes php-fpm say.
+    /// Without what differs from run to run, without our hints, and without what systemd's library makes php-fpm say.
     fn plain(&self, program: &Path, text: &str) -> String {
         let ours = self.stage.target.prefix.to_string_lossy().into_owned();
         let stock = self.stock.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_string_lossy().into_owned();
@@ -78,6 +78,7 @@ impl Pair {
         let lines =
             text.lines().map(|line| line.split_once("] ").filter(|(time, _)| is_time(time)).map_or(line, |s| s.1));
         let lines = lines.filter(|line| !line.is_empty() && !line.contains("systemd monitor interval"));
+        let lines = lines.filter(|line| !line.starts_with("NOTICE: [") || !line.contains("] hint: "));
         let lines = lines.filter(|line| !line.contains("REQUEST_TIME") && !line.starts_with("PWD =>"));
         let lines = lines.map(|line| {
             let line = line.replace(&stock, "PREFIX").replace(&ours, "PREFIX").replace(&name, "php-fpm");
@@ -158,6 +159,8 @@ fn tests_of_the_configuration() -> Outcome {
     let _turn = turn::shared()?;
     let sandbox = &pair.stage.sandbox;
     sandbox.put("broken.conf", &format!("{}pm = sometimes\n", pair.stage.conf))?;
+    sandbox.put("syntax.conf", &format!("{}user = (www-data\n", pair.stage.conf))?;
+    sandbox.put("unknown.conf", &format!("{}usr = www-data\n", pair.stage.conf))?;
     sandbox.put("late.conf", &format!("{}pm.max_children = 0\n", pair.stage.conf))?;
     sandbox.put("nobody.conf", &format!("{}user = nobody-has-this-name-x\n", pair.stage.conf))?;
     sandbox.put("root.conf", &format!("{}user = root\n", pair.stage.conf))?;
@@ -173,6 +176,8 @@ fn tests_of_the_configuration() -> Outcome {
         ("-n -t -p . -y etc/php-fpm.conf", 0),
         ("-n -t -d fpm.config=fpm.conf", 0),
         ("-n -t -y broken.conf", 78),
+        ("-n -t -y syntax.conf", 78),
+        ("-n -t -y unknown.conf", 78),
         ("-n -t -y late.conf", 78),
         ("-n -t -y nobody.conf", 78),
         ("-n -t -y none.conf", 78),

@@ -222,3 +222,28 @@ fn new_code_at_once() -> Outcome {
     busy.stop().expect_no_failure()?;
     server.stop()
 }
+
+/// A refused reload says in the log which line is to blame, and what would be right.
+#[test]
+fn a_refused_configuration_is_told_with_its_line() -> Outcome {
+    let Some(target) = Target::find_ours("reload::a_refused_configuration_is_told_with_its_line") else {
+        return Ok(());
+    };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    let good = fs::read_to_string(server.sandbox.file("fpm.conf"))?;
+    let line = good.lines().count() + 1;
+    for (broken, hint) in [
+        ("user = (x", "hint: a value with one of"),
+        ("usr = x", "hint: did you mean user?"),
+        ("pm.max_children = 0", "hint: pm.max_children is set here"),
+    ] {
+        let mark = server.log.mark();
+        server.sandbox.put("fpm.conf", &format!("{good}{broken}\n"))?;
+        server.supervisor.signal(Signal::SIGUSR2);
+        server.log.wait_for(mark, &[&format!("fpm.conf:{line}] {hint}"), REFUSED], ms(10_000))?;
+    }
+    server.sandbox.put("fpm.conf", &good)?;
+    server.reload()?;
+    server.stop()
+}

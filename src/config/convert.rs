@@ -66,7 +66,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         listen_backlog: values.integer(Key::ListenBacklog),
         listen_owner: values.owned(Key::ListenOwner),
         listen_group: values.owned(Key::ListenGroup),
-        listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal),
+        listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal) & 0o777,
         listen_acl_users: list(values.text(Key::ListenAclUsers)),
         listen_acl_groups: list(values.text(Key::ListenAclGroups)),
         listen_allowed_clients: clients(values.text(Key::ListenAllowedClients)),
@@ -111,7 +111,13 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
 /// php-fpm applies all `php_value` and `php_flag` first, then the admin ones, each from the last to the first line.
 fn settings(raw: &RawPool) -> Vec<PhpSetting> {
     let setting = |admin| {
-        move |pair: &Pair| PhpSetting { name: pair.key.clone(), value: pair.value.clone(), admin, flag: pair.flag }
+        move |pair: &Pair| PhpSetting {
+            name: pair.key.clone(),
+            value: pair.value.clone(),
+            admin,
+            flag: pair.flag,
+            late: pair.late.clone(),
+        }
     };
     let users = raw.php_values.iter().rev().map(setting(false));
     users.chain(raw.php_admin_values.iter().rev().map(setting(true))).collect()

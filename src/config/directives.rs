@@ -1,4 +1,5 @@
 //! Every directive, once: its name, what kind of value it takes, its default and its meaning.
+//! `docs/configuration.md` and `build-aux/php-fpm.conf.default` have each of them; a test looks.
 
 /// What a directive's value is, and its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,3 +161,13 @@ directives! {
     SecurityLimitExtensions "security.limit_extensions" Kind::Text, Always, "Endings of the scripts that may run, with spaces; empty: any. Default: .php .phar";
     ApparmorHat "apparmor_hat" Kind::Text, Never, "AppArmor hat of the workers.";
 }
+
+/// The lists of a pool, `name[key] = value`, and what an entry is.
+pub const LIST_DIRECTIVES: &[(&str, &str)] = &[
+    ("env", "A variable of the workers' environment; `$NAME` is taken from the supervisor's."),
+    ("php_value", "A PHP setting that scripts may change."),
+    ("php_flag", "The same, with yes or no."),
+    ("php_admin_value", "A PHP setting that scripts can't change."),
+    ("php_admin_flag", "The same, with yes or no."),
+    ("access.suppress_path", "A URI that isn't in the access log; nothing in the brackets."),
+];

@@ -1,6 +1,6 @@
 //! What would be right: a line after php-fpm's own, for people who made a slip.
 
-use super::directives::{Directive, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+use super::directives::{Directive, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 
 /// For a line that isn't understood at all.
 pub(super) fn for_syntax(line: &[u8]) -> String {
@@ -27,11 +27,30 @@ pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<String> {
     if let Some(directive) = named(own, name) {
         return expected(directive.kind).map(|what| format!("{} takes {what}", directive.name));
     }
+    if LIST_DIRECTIVES.iter().any(|(list, _)| *list == name) {
+        return Some(format!("write {name}[…] = value, in a pool's section"));
+    }
     if let Some(directive) = named(other, name) {
         return Some(format!("{} belongs into {place}", directive.name));
     }
     let near = nearest(&name.to_ascii_lowercase(), own.iter().map(|directive| directive.name))?;
     Some(format!("did you mean {near}?"))
+}
+
+/// For `name[key] = value` that is refused in this kind of section. With a known name php-fpm's words say enough.
+pub(super) fn for_list(name: &str, in_pool: bool) -> Option<String> {
+    let lists = || LIST_DIRECTIVES.iter().map(|(known, _)| *known);
+    if !in_pool {
+        return lists().find(|known| *known == name).map(|known| format!("{known}[] belongs into a pool's section"));
+    }
+    if lists().any(|known| known == name) {
+        return None;
+    }
+    let lower = name.to_ascii_lowercase();
+    if let Some(directive) = named(POOL_DIRECTIVES, &lower) {
+        return Some(format!("{} takes no brackets", directive.name));
+    }
+    nearest(&lower, lists()).map(|near| format!("did you mean {near}[]?"))
 }
 
 /// The one of these names that was probably meant.
@@ -91,7 +110,18 @@ mod tests {
             "request_terminate_timeout takes a time such as 30s, 5m, 1h or 1d"
         );
         assert_eq!(hint("memory_limit", true), "");
+        assert_eq!(hint("php_value", true), "write php_value[…] = value, in a pool's section");
         assert_eq!(hint(&"x".repeat(10_000), true), "");
+    }
+
+    #[test]
+    fn slips_in_lists_are_recognised() {
+        let hint = |name, in_pool| for_list(name, in_pool).unwrap_or_default();
+        assert_eq!(hint("php_admin_vlaue", true), "did you mean php_admin_value[]?");
+        assert_eq!(hint("ENV", true), "did you mean env[]?");
+        assert_eq!(hint("Listen", true), "listen takes no brackets");
+        assert_eq!((hint("env", true), hint("zend", true)), (String::new(), String::new()));
+        assert_eq!(hint("env", false), "env[] belongs into a pool's section");
     }
 
     #[test]

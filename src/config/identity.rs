@@ -187,7 +187,9 @@ pub fn socket_access(pool: &Pool) -> Result<(SocketAccess, Vec<String>), String>
         return Ok((access, ignored.collect()));
     }
     match pool.listen_owner.as_deref() {
-        Some(number) if is_number(number) => access.uid = number.parse().ok(),
+        Some(number) if is_number(number) => {
+            access.uid = Some(number.parse().map_err(|_| format!("cannot get uid for user '{number}'"))?);
+        }
         Some(name) => {
             let user = user_named(name).map_err(named)?;
             (access.uid, access.gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
@@ -195,7 +197,9 @@ pub fn socket_access(pool: &Pool) -> Result<(SocketAccess, Vec<String>), String>
         None => {}
     }
     match pool.listen_group.as_deref() {
-        Some(number) if is_number(number) => access.gid = number.parse().ok(),
+        Some(number) if is_number(number) => {
+            access.gid = Some(number.parse().map_err(|_| format!("cannot get gid for group '{number}'"))?);
+        }
         Some(name) => access.gid = Some(group_named(name).map_err(named)?.gid.as_raw()),
         None => {}
     }

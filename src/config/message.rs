@@ -79,6 +79,24 @@ impl Messages {
         }
     }
 
+    /// Adds what would be right, or where, after a complaint of that level: it is said where the complaint is.
+    pub(crate) fn hint(&mut self, complaint: LogLevel, text: String) {
+        if complaint >= self.level {
+            self.push(Message::Log { level: LogLevel::Notice, text });
+        }
+    }
+
+    /// Without remarks that are neither a complaint nor a hint.
+    #[must_use]
+    pub fn complaints(mut self) -> Self {
+        let counts = |line: &Message| match line {
+            Message::Log { level, text } => *level > LogLevel::Notice || text.contains("] hint: "),
+            Message::Stderr(_) => true,
+        };
+        self.lines.retain(counts);
+        self
+    }
+
     /// Adds a line that isn't a log line.
     pub(crate) fn stderr(&mut self, text: String) {
         self.push(Message::Stderr(text));

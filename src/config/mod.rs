@@ -9,10 +9,12 @@ mod glob;
 mod hint;
 mod identity;
 mod ini;
+mod late;
 mod listen;
 mod message;
 mod model;
 mod options;
+mod origins;
 mod paths;
 mod raw;
 mod reader;
@@ -25,8 +27,11 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
+#[cfg(feature = "php")]
+pub(crate) use ini::Names;
+pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
@@ -36,6 +41,7 @@ use check::Check;
 use directives::GlobalKey;
 use message::{Refused, shown};
 use options::PhpNames;
+use origins::Origins;
 use paths::Prefixes;
 use raw::Raw;
 use reader::Reader;
@@ -74,7 +80,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
 pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, Messages> {
     let (mut raw, mut messages) = (Raw::new(), Messages::new());
     let prefixes = Prefixes::new(options);
-    let read = sections(path, options, &prefixes, &mut raw, &mut messages);
+    let read = sections(path, options, &mut raw, &mut messages, &mut Origins::default());
     match (raw.global.filled(GlobalKey::Pid), read) {
         (Some(pid), _) => Ok(Some(prefixes.state_path(pid).into())),
         (None, Ok(())) => Ok(None),
@@ -89,8 +95,10 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
         messages.log(LogLevel::Error, text);
         return Err(Refused);
     }
-    sections(path, options, &prefixes, raw, messages)?;
-    if (Check { options, prefixes: &prefixes, messages: &mut *messages }).all(raw).is_err() {
+    let mut origins = Origins::default();
+    sections(path, options, raw, messages, &mut origins)?;
+    let check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
+    if { check }.all(raw).is_err() {
         messages.log(LogLevel::Error, "failed to post process the configuration");
         return Err(Refused);
     }
@@ -101,9 +109,9 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
 fn sections(
     path: &Path,
     options: &LoadOptions,
-    prefixes: &Prefixes,
     raw: &mut Raw,
     messages: &mut Messages,
+    origins: &mut Origins,
 ) -> Result<(), Refused> {
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalKey::Pid, shown(pid));
@@ -113,7 +121,7 @@ fn sections(
         if xml::is_xml(&text) {
             return xml::load(path, &text, options, raw, messages);
         }
-        Reader::new(raw, messages, &PhpNames(options), prefixes).text(path, &text)
+        Reader::new(raw, messages, origins, &PhpNames(options), &Prefixes::new(options)).text(path, &text)
     });
     if read.is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));

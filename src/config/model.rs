@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::late::LateValue;
+
 /// The whole of a php-fpm.conf.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
@@ -154,6 +156,9 @@ pub struct PhpSetting {
     pub admin: bool,
     /// From a `_flag` directive (value is `1` or `0`).
     pub flag: bool,
+    /// It may name constants that only PHP knows: the value is then another.
+    #[serde(default)]
+    pub late: Option<LateValue>,
 }
 
 /// One pool section.

@@ -1,6 +1,7 @@
 //! The statements of the files put into their sections, unchecked: what php-fpm has after reading.
 
 use super::directives::{GlobalKey, PoolKey};
+use super::late::LateValue;
 use super::section::Section;
 use super::values;
 
@@ -11,6 +12,8 @@ pub(crate) struct Pair {
     pub(crate) value: String,
     /// From `php_flag` or `php_admin_flag`.
     pub(crate) flag: bool,
+    /// What only PHP can tell of the value.
+    pub(crate) late: Option<LateValue>,
 }
 
 /// One pool. The lists are in the order of the file; php-fpm keeps and applies them the other way round.
@@ -27,7 +30,7 @@ pub(crate) struct RawPool {
 }
 
 impl RawPool {
-    fn array(&mut self, name: &str, key: &str, value: &str) -> Result<(), String> {
+    fn array(&mut self, name: &str, key: &str, value: &str, late: Option<LateValue>) -> Result<(), String> {
         let (list, flag) = match name {
             "env" if value.is_empty() => return Err("empty value".to_owned()),
             "env" => (&mut self.env, false),
@@ -48,7 +51,8 @@ impl RawPool {
         } else {
             value.replace("$pool", &self.name)
         };
-        list.push(Pair { key: key.to_owned(), value, flag });
+        let late = late.filter(|_| !flag && name != "env");
+        list.push(Pair { key: key.to_owned(), value, flag, late });
         Ok(())
     }
 
@@ -118,11 +122,17 @@ impl Raw {
         }
     }
 
-    /// `name[key] = value`.
+    /// `name[key] = value`; `late` is what only PHP can tell of the value.
     ///
     /// # Errors
     /// The messages without file and line.
-    pub(crate) fn array(&mut self, name: &str, key: &str, value: &str) -> Result<(), Vec<String>> {
+    pub(crate) fn array(
+        &mut self,
+        name: &str,
+        key: &str,
+        value: &str,
+        late: Option<LateValue>,
+    ) -> Result<(), Vec<String>> {
         if name == "access.suppress_path" {
             let mut wrong = Vec::new();
             if !key.is_empty() {
@@ -139,7 +149,7 @@ impl Raw {
         }
         match self.current.and_then(|index| self.pools.get_mut(index)) {
             None => Err(vec!["Array are not allowed in the global section".to_owned()]),
-            Some(pool) => pool.array(name, key, value).map_err(|error| vec![error]),
+            Some(pool) => pool.array(name, key, value, late).map_err(|error| vec![error]),
         }
     }
 }

@@ -7,9 +7,11 @@ use std::path::Path;
 use super::glob::{self, GlobError};
 use super::hint;
 use super::ini::{Names, Statement, parse_line};
+use super::late::{LateValue, Recorder};
 use super::message::{Messages, Refused, shown};
 use super::model::LogLevel;
 use super::options::LoadOptions;
+use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::Raw;
 
@@ -20,6 +22,7 @@ const MAX_NESTING: u32 = 5;
 pub(super) struct Reader<'a> {
     pub(super) raw: &'a mut Raw,
     pub(super) messages: &'a mut Messages,
+    pub(super) origins: &'a mut Origins,
     pub(super) names: &'a dyn Names,
     pub(super) prefixes: &'a Prefixes,
     nesting: u32,
@@ -29,10 +32,11 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         raw: &'a mut Raw,
         messages: &'a mut Messages,
+        origins: &'a mut Origins,
         names: &'a dyn Names,
         prefixes: &'a Prefixes,
     ) -> Self {
-        Self { raw, messages, names, prefixes, nesting: 0 }
+        Self { raw, messages, origins, names, prefixes, nesting: 0 }
     }
 
     /// Reads one file.
@@ -62,12 +66,16 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self, path: &Path, number: u32, text: &[u8]) -> Result<(), Refused> {
-        let line = parse_line(&[text, b"\n"].concat(), self.names);
+        let names = Recorder::new(self.names);
+        let whole = [text, b"\n"].concat();
+        let line = parse_line(&whole, &names);
+        let mut late = names.late(&whole).filter(|_| line.statements.len() == 1);
         let place = format!("[{}:{number}]", shown(path));
         let mut include = None;
         let mut refused = None;
         for statement in line.statements {
-            if let Err(complaint) = self.apply(statement, &mut include, text) {
+            self.remember(&statement, &place);
+            if let Err(complaint) = self.apply(statement, &mut include, late.take(), text) {
                 complaint.texts.into_iter().for_each(|text| self.error(format!("{place} {text}")));
                 refused = Some(complaint.hint);
                 break;
@@ -79,13 +87,28 @@ impl<'a> Reader<'a> {
         }
         if let Some(hint) = refused {
             let hint = hint.map(|hint| format!("{place} hint: {hint}"));
-            hint.into_iter().for_each(|hint| self.messages.log(LogLevel::Notice, hint));
+            hint.into_iter().for_each(|hint| self.messages.hint(LogLevel::Error, hint));
             return Err(Refused);
         }
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
     }
 
-    fn apply(&mut self, statement: Statement, include: &mut Option<String>, line: &[u8]) -> Result<(), Complaint> {
+    /// Where it stands, for complaints that come later.
+    fn remember(&mut self, statement: &Statement, place: &str) {
+        match statement {
+            Statement::Section(name) => self.origins.section(&String::from_utf8_lossy(name), place),
+            Statement::Entry { name, .. } => self.origins.entry(&String::from_utf8_lossy(name), place),
+            Statement::Array { .. } => {}
+        }
+    }
+
+    fn apply(
+        &mut self,
+        statement: Statement,
+        include: &mut Option<String>,
+        late: Option<LateValue>,
+        line: &[u8],
+    ) -> Result<(), Complaint> {
         match statement {
             Statement::Section(name) => self.raw.enter(&utf8(name, "section")?),
             Statement::Entry { value: None, .. } => {
@@ -109,8 +132,9 @@ impl<'a> Reader<'a> {
             Statement::Array { name, key, value } => {
                 let name = String::from_utf8_lossy(&name);
                 let (key, value) = (utf8(key, &name)?, utf8(value, &name)?);
-                let entered = self.raw.array(&name, &key, &value);
-                return entered.map_err(|texts| Complaint { texts, hint: None });
+                let entered = self.raw.array(&name, &key, &value, late);
+                let in_pool = self.raw.in_pool();
+                return entered.map_err(|texts| Complaint { texts, hint: hint::for_list(&name, in_pool) });
             }
         }
         Ok(())
@@ -181,10 +205,11 @@ pub(super) fn lines(text: &[u8], names: &dyn Names) {
 pub(super) fn lines_into(text: &[u8], names: &dyn Names, raw: &mut Raw) {
     let mut messages = Messages::new();
     let prefixes = Prefixes::new(&LoadOptions::default());
-    let mut reader = Reader::new(raw, &mut messages, names, &prefixes);
+    let mut origins = Origins::default();
+    let mut reader = Reader::new(raw, &mut messages, &mut origins, names, &prefixes);
     for line in text.split(|byte| *byte == b'\n') {
         for statement in parse_line(&[line, b"\n"].concat(), names).statements {
-            let _ = reader.apply(statement, &mut None, line);
+            let _ = reader.apply(statement, &mut None, None, line);
         }
     }
 }

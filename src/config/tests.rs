@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
-    Trust, load, pid_file,
+    Trust, load, pid_file, socket_access,
 };
 
 /// A configuration file in a directory of its own, which is also the prefix.
@@ -158,6 +158,23 @@ fn values_arrive_in_their_types() {
     assert_eq!(pools[0].listen_acl_users, ["a", "b"]);
     assert_eq!(pools[0].process_priority, Some(-5));
     assert_eq!(pools[0].process_group.as_deref(), Some("site"));
+}
+
+#[test]
+fn permissions_are_those_of_owner_group_and_others() {
+    for (text, mode) in [("4777", 0o777), ("01660", 0o660), ("0", 0)] {
+        let pools = pool_with(&format!("listen.mode = {text}")).config().pools;
+        assert_eq!(pools[0].listen_mode, mode, "{text}");
+    }
+}
+
+#[test]
+fn numbers_of_owners_that_are_too_large_are_refused() {
+    for (name, what) in [("owner", "uid for user"), ("group", "gid for group")] {
+        let access = |number| socket_access(&pool_with(&format!("listen.{name} = {number}")).config().pools[0]);
+        assert_eq!(access("99999999999").unwrap_err(), format!("cannot get {what} '99999999999'"));
+        assert!(access("4294967294").is_ok());
+    }
 }
 
 #[test]
@@ -312,8 +329,35 @@ fn the_log_of_a_refused_configuration_is_known_if_it_could_be_opened() {
     let error = place.load().unwrap_err();
     assert_eq!(error.global.unwrap().error_log, place.path().join("x.log"));
     place.write("php-fpm.conf", "[global]\nerror_log = none/x.log\n[www]\n");
-    assert_eq!(place.refusal(), ["Error: failed to open error_log (DIR/none/x.log): No such file or directory (2)"]);
+    let [complaint, hint] = [
+        "Error: failed to open error_log (DIR/none/x.log): No such file or directory (2)",
+        "Notice: [DIR/php-fpm.conf:2] hint: error_log is set here",
+    ];
+    assert_eq!(place.refusal(), [complaint, hint]);
     assert_eq!(place.load().unwrap_err().global, None);
+}
+
+#[test]
+fn complaints_about_a_pool_lead_to_its_file_and_line() {
+    let place = Place::new("include = *.inc\n");
+    let pool = "[a]\nuser = nobody\nlisten = 1\npm = static\npm.max_children = 1\n";
+    place.write("1.inc", pool);
+    for (lines, complaint, hint) in [
+        ("chdir = /none", "the chdir path '/none' does not exist or is not a directory", "7] hint: chdir is set here"),
+        ("pm = dynamic", "pm.min_spare_servers(0) must be a positive value", "1] hint: [b] begins here"),
+        (
+            "listen = 1",
+            "unable to set listen address as it's already used in another pool 'a'",
+            "7] hint: listen is set here",
+        ),
+    ] {
+        place.write("2.inc", &format!("{}{lines}\n", pool.replace("[a]\n", "[b]\n\n").replace("= 1", "= 2")));
+        let refusal = place.refusal();
+        assert!(refusal[0].ends_with(&format!("[pool b] {complaint}")), "{refusal:?}");
+        assert_eq!(refusal[1], format!("Notice: [DIR/2.inc:{hint}"));
+    }
+    place.write("2.inc", "\n[global]\nlog_limit = 5\n");
+    assert_eq!(place.refusal()[1], "Notice: [DIR/2.inc:3] hint: log_limit is set here");
 }
 
 #[test]

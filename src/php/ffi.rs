@@ -111,6 +111,11 @@ host! {
             text: *mut c_char, unbuffered_errors: bool, mode: c_int, callback: IniParserCallback, arg: *mut c_void,
         ) -> c_int;
 
+        fn zend_gcvt(
+            number: f64, digits: c_int, point: c_char, exponent: c_char, text: *mut c_char,
+        ) -> *mut c_char;
+        fn cfg_get_entry(name: *const c_char, length: usize) -> *mut zval;
+        fn zend_get_constant_str(name: *const c_char, length: usize) -> *mut zval;
         fn php_dl(file: *const c_char, kind: c_int, result: *mut zval, start_now: c_int);
         fn zend_interned_strings_switch_storage(request: bool);
         fn zend_collect_module_handlers();

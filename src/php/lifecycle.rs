@@ -36,7 +36,6 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
     if let Some(scan_dir) = scan_dir {
         scan_dir.restore();
     }
-    flush_stdout();
     if started != SUCCESS {
         return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
     }

@@ -13,6 +13,7 @@ mod ini;
 mod lifecycle;
 mod log;
 mod module;
+mod names;
 mod pool;
 mod report;
 mod request_info;
@@ -46,7 +47,10 @@ pub struct Php {
 
 impl Engine for Php {
     fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
-        lifecycle::start(options, false)
+        // Only here: -m shows its list first, as php-fpm does.
+        let started = lifecycle::start(options, false);
+        lifecycle::flush_stdout();
+        started
     }
 
     fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError> {
@@ -55,7 +59,7 @@ impl Engine for Php {
         let directory = std::env::current_dir().ok();
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
         self.around.root.clone_from(&pool.chroot);
-        pool::apply(&pool.php_settings);
+        pool::apply(&pool.name, &pool.php_settings);
         lifecycle::enter_worker(self.around.directory.is_some());
         variables::take_over();
         body_stream::take_over();

@@ -7,16 +7,18 @@ use super::ffi::{
     php_dl, zend_collect_module_handlers, zend_disable_functions, zend_interned_strings_switch_storage, zval,
 };
 use super::lifecycle::flush_stdout;
-use super::{ini, log, value};
+use super::{ini, log, names, value};
 use crate::config::{LogLevel, PhpSetting};
 
 const MODULE_PERSISTENT: c_int = 1;
 
 /// Sets them, in order. What can't be set is logged and left.
-pub(super) fn apply(settings: &[PhpSetting]) {
+pub(super) fn apply(pool: &str, settings: &[PhpSetting]) {
     let mut loaded = false;
     for setting in settings {
-        let (Ok(name), Ok(value)) = (CString::new(setting.name.as_str()), CString::new(setting.value.as_str())) else {
+        let late = setting.late.as_ref().and_then(|late| late.value(&names::OfPhp));
+        let value = late.map_or_else(|| setting.value.clone(), |value| value.replace("$pool", pool));
+        let (Ok(name), Ok(value)) = (CString::new(setting.name.as_str()), CString::new(value)) else {
             refuse(setting);
             continue;
         };

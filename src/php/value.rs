@@ -1,13 +1,17 @@
 //! PHP's values, looked at and set one word at a time.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 
 use ext_php_rs::ffi::{_zval_struct__bindgen_ty_1 as TypeWord, zend_value};
 
-use super::ffi::{HashTable, zend_refcounted_h, zend_string, zval};
+use super::ffi::{HashTable, zend_gcvt, zend_refcounted_h, zend_string, zval};
 
+const IS_NULL: u32 = 1;
 const IS_FALSE: u32 = 2;
 const IS_TRUE: u32 = 3;
+const IS_LONG: u32 = 4;
+const IS_DOUBLE: u32 = 5;
+const IS_STRING: u32 = 6;
 const IS_ARRAY: u32 = 7;
 /// With the flags of a value that is counted and may be part of a cycle.
 const ARRAY: u32 = IS_ARRAY | 1 << 8 | 2 << 8;
@@ -47,6 +51,41 @@ pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
     let content = unsafe { (*value).value };
     // SAFETY: all pointers share the word, and a number is as good as one.
     unsafe { content.ptr }.cast()
+}
+
+/// As a text, if it is a string or a number, yes, no or null.
+///
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn plain(value: *const zval) -> Option<String> {
+    // SAFETY: the caller's word.
+    let content = unsafe { (*value).value };
+    // SAFETY: the caller's word.
+    match unsafe { kind(value) } {
+        IS_NULL | IS_FALSE => Some(String::new()),
+        IS_TRUE => Some("1".to_owned()),
+        // SAFETY: it holds an integer.
+        IS_LONG => Some(unsafe { content.lval }.to_string()),
+        // SAFETY: it holds a floating-point number.
+        IS_DOUBLE => Some(float(unsafe { content.dval })),
+        // SAFETY: it holds a string.
+        IS_STRING => unsafe { text(value) }?.to_str().ok().map(str::to_owned),
+        _ => None,
+    }
+}
+
+/// As PHP writes it with its default `precision`.
+fn float(number: f64) -> String {
+    const PRECISION: c_int = 14;
+    if !number.is_finite() {
+        return number.to_string().to_ascii_uppercase();
+    }
+    let mut text = [0; 64];
+    // SAFETY: 14 digits, sign, point, exponent and NUL have room.
+    unsafe { zend_gcvt(number, PRECISION, b'.'.cast_signed(), b'E'.cast_signed(), text.as_mut_ptr()) };
+    // SAFETY: it has written a C string.
+    let text = unsafe { CStr::from_ptr(text.as_ptr()) };
+    text.to_string_lossy().into_owned()
 }
 
 /// # Safety

@@ -38,7 +38,7 @@ pub fn say(messages: &Messages) {
 fn say_one(message: &Message) {
     match message {
         Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
-        Message::Stderr(text) => log::to_stderr(text),
+        Message::Stderr(text) => log::to_stderr(&format!("{text}\n")),
     }
 }
 

@@ -26,7 +26,9 @@ pub fn run(host: &Host, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     match config::load(&options.config_path(&host.config_file()), &load) {
         Ok(_) => 0,
         Err(e) => {
-            boot::say(&e.messages);
+            // With what would be right.
+            log::set_level(log::Level::Notice);
+            boot::say(&e.messages.complaints());
             78
         }
     }

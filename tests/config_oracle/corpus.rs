@@ -12,10 +12,24 @@ pub(crate) fn furnish(place: &Path) {
     }
     fs::write(place.join("sub/b.conf"), "[b]\nlisten = 9002\nuser = 1\npm = static\npm.max_children = 2\n").unwrap();
     fs::write(place.join("sub/a.conf"), "[a]\nlisten = 9001\nuser = 1\npm = static\npm.max_children = 1\n").unwrap();
+    for (name, text) in [("www.conf", DEBIAN_POOL), ("docker.conf", DOCKER), ("zz-docker.conf", ZZ_DOCKER)] {
+        fs::create_dir_all(place.join("pool.d")).unwrap();
+        fs::write(place.join("pool.d").join(name), text.replace("{{DIR}}", place.to_str().unwrap())).unwrap();
+    }
     fs::write(place.join("sub/.hidden.conf"), "nonsense\n").unwrap();
     fs::write(place.join("wrong.inc"), "[w]\n\nnonsense = 1\n").unwrap();
     fs::write(place.join("self.inc"), format!("include = {}/self.inc\n", place.display())).unwrap();
 }
+
+/// What is said in the files of Debian's package, and beside them in those of Docker's official image.
+const DEBIAN_POOL: &str = "; Start a new pool named 'www'.\n[www]\nuser = www-data\ngroup = www-data\n\
+    listen = {{DIR}}/run/php8.2-fpm.sock\nlisten.owner = www-data\nlisten.group = www-data\n;listen.mode = 0660\n\
+    pm = dynamic\npm.max_children = 5\npm.start_servers = 2\npm.min_spare_servers = 1\npm.max_spare_servers = 3\n\
+    ;pm.process_idle_timeout = 10s;\n";
+const DOCKER: &str = "[global]\nerror_log = /proc/self/fd/2\n\n; https://github.com/docker-library/php/pull/725#issuecomment-443540114\n\
+    log_limit = 8192\n\n[www]\n; php-fpm closes STDOUT on startup\naccess.log = /proc/self/fd/2\n\nclear_env = no\n\n\
+    catch_workers_output = yes\ndecorate_workers_output = no\n";
+const ZZ_DOCKER: &str = "[global]\ndaemonize = no\n\n[www]\nlisten = 9000\n";
 
 const POOL: &str = "[www]\nuser = nobody\nlisten = 127.0.0.1:9000\npm = static\npm.max_children = 1\n";
 

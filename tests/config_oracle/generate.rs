@@ -95,6 +95,21 @@ const KEYS: &[&str] = &["A", "error_log", "x.y", "", "a b", "'q'", "\"d\"", "${H
 const LISTS: &[&str] =
     &["env", "php_value", "php_flag", "php_admin_value", "php_admin_flag", "access.suppress_path", "php_valu"];
 
+const INCLUDES: &[&str] = &[
+    "{{DIR}}/sub/*.conf",
+    "sub/a.conf",
+    "'{{DIR}}/sub/[ab].conf'",
+    "\"{{DIR}}/s*/b.con?\"",
+    "sub/[!b]*.conf ; c",
+    "{{DIR}}/sub",
+    "{{DIR}}/none",
+    "{{DIR}}/wrong.inc",
+    "{{DIR}}/self.inc",
+    "pool.d/www.conf",
+    "$pool/*.conf",
+    "${NOPE}sub/b.conf",
+];
+
 /// So many cases, the same for the same seed.
 pub(crate) fn cases(number: usize, seed: u64) -> Vec<Case> {
     let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
@@ -114,6 +129,10 @@ fn conf(random: &mut Random) -> String {
         lines.extend(base.map(str::to_owned));
         lines.push(format!("listen = 127.0.0.1:900{pool}"));
         for _ in 0..random.below(4) {
+            lines.push(pool_line(random));
+        }
+        if random.below(10) == 0 {
+            lines.push(format!("include = {}", random.of(INCLUDES)));
             lines.push(pool_line(random));
         }
     }

@@ -1,11 +1,14 @@
 //! The rules of `[global]`.
 
-use super::Check;
+use std::path::Path;
+
+use super::{Check, open_log};
 use crate::config::directives::GlobalKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
+use crate::sys::failure::reason;
 
 /// Shortest `log_limit`, in bytes.
 const MIN_LOG_LIMIT: i32 = 512;
@@ -80,7 +83,10 @@ impl Check<'_> {
         if !path.eq_ignore_ascii_case("syslog") {
             let path = self.prefixes.state_path(&path);
             global.set_text(Key::ErrorLog, path.clone());
-            self.appendable(&path, "failed to open error_log")?;
+            if let Err(error) = open_log(Path::new(&path)) {
+                let text = format!("failed to open error_log ({path}): {}", reason(&error));
+                return self.refuse(LogLevel::Error, text);
+            }
         }
         self.messages.set_log_open();
         Ok(())

@@ -54,7 +54,7 @@ impl Check<'_> {
         };
         if let Err(error) = open_log(std::path::Path::new(&path)) {
             let text = format!("Unable to create or open slowlog({path}): {}", reason(&error));
-            return self.refuse(LogLevel::Error, text);
+            return self.refuse_in(LogLevel::Error, pool, text);
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);
         if end != 0 && slow > end {

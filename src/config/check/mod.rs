@@ -13,9 +13,11 @@ use super::directives::PoolKey;
 use super::message::{Messages, Refused};
 use super::model::LogLevel;
 use super::options::LoadOptions;
+use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
+use crate::sys::failure::reason;
 use crate::sys::{fd, log_file};
 
 /// What the rules work with.
@@ -23,6 +25,7 @@ pub(super) struct Check<'a> {
     pub(super) options: &'a LoadOptions,
     pub(super) prefixes: &'a Prefixes,
     pub(super) messages: &'a mut Messages,
+    pub(super) origins: &'a Origins,
 }
 
 impl Check<'_> {
@@ -45,26 +48,27 @@ impl Check<'_> {
         self.access_logs(&raw.pools)
     }
 
-    /// Says why, and that it's over.
+    /// Says what is wrong in `[global]`, and that it's over.
     fn refuse(&mut self, level: LogLevel, text: impl Into<String>) -> Result<(), Refused> {
+        let text = text.into();
+        let hints = self.origins.hints(None, &text);
         self.messages.log(level, text);
+        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
+        Err(Refused)
+    }
+
+    /// The same for a pool, which the text names.
+    fn refuse_in(&mut self, level: LogLevel, pool: &RawPool, text: String) -> Result<(), Refused> {
+        let complaint = text.strip_prefix(&format!("[pool {}] ", pool.name)).unwrap_or(&text);
+        let hints = self.origins.hints(Some(&pool.name), complaint);
+        self.messages.log(level, text);
+        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
         Err(Refused)
     }
 
     /// The same for a pool.
     fn refuse_pool(&mut self, level: LogLevel, pool: &RawPool, text: &str) -> Result<(), Refused> {
-        self.refuse(level, format!("[pool {}] {text}", pool.name))
-    }
-
-    /// The file can be appended to, or is made.
-    fn appendable(&mut self, path: &str, what: &str) -> Result<(), Refused> {
-        match open_log(Path::new(path)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.messages.system_error(&format!("{what} ({path})"), &error);
-                Err(Refused)
-            }
-        }
+        self.refuse_in(level, pool, format!("[pool {}] {text}", pool.name))
     }
 
     fn distinct_addresses(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
@@ -84,7 +88,10 @@ impl Check<'_> {
     fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
         for pool in pools {
             if let Some(path) = pool.values.text(PoolKey::AccessLog) {
-                self.appendable(path, "failed to open access log")?;
+                if let Err(error) = open_log(Path::new(path)) {
+                    let text = format!("failed to open access log ({path}): {}", reason(&error));
+                    return self.refuse_in(LogLevel::Error, pool, text);
+                }
                 self.messages.log(LogLevel::Debug, format!("open access log ({path})"));
             }
         }

@@ -75,7 +75,7 @@ fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
         Statement::Section(name) => raw.enter(name),
         Statement::Entry(directive, value) => raw.entry(directive, value).map_err(fault)?,
         Statement::Pair(directive, key, value) => {
-            raw.array(directive, key, value).map_err(|texts| fault(texts.join("; ")))?;
+            raw.array(directive, key, value, None).map_err(|texts| fault(texts.join("; ")))?;
         }
     }
     Ok(())

@@ -1,0 +1,166 @@
+//! Values with names that only a started PHP knows: constants of its extensions and most of its own, settings of php.ini.
+#![cfg_attr(not(feature = "php"), allow(dead_code, reason = "what is kept is read by a worker that has PHP"))]
+
+use std::cell::{Cell, RefCell};
+
+use serde::{Deserialize, Serialize};
+
+use super::ini::{Names, Statement, parse_line};
+
+/// The line of a setting, to be read once more in a worker; with all that was known of its names before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateValue {
+    line: Vec<u8>,
+    variables: Vec<(String, Option<Vec<u8>>)>,
+    constants: Vec<(String, String)>,
+}
+
+impl LateValue {
+    /// The value, with what PHP knows; `None`: it is what was read at first.
+    pub(crate) fn value(&self, php: &dyn Names) -> Option<String> {
+        let read = |php| {
+            let line = parse_line(&self.line, &Known { late: self, php });
+            line.statements.into_iter().find_map(|statement| match statement {
+                Statement::Array { value, .. } => String::from_utf8(value).ok(),
+                _ => None,
+            })
+        };
+        let before = read(&Nobody);
+        read(php).filter(|now| before.as_ref() != Some(now))
+    }
+}
+
+struct Known<'a> {
+    late: &'a LateValue,
+    php: &'a dyn Names,
+}
+
+struct Nobody;
+
+impl Names for Nobody {
+    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn constant(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+impl Names for Known<'_> {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let known = self.late.variables.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
+        known.or_else(|| self.php.variable(name))
+    }
+
+    fn constant(&self, name: &str) -> Option<String> {
+        let known = self.late.constants.iter().find(|(known, _)| known == name);
+        known.map(|(_, value)| value.clone()).or_else(|| self.php.constant(name))
+    }
+}
+
+/// Hands names on to those who know them, and remembers what they said.
+pub(super) struct Recorder<'a> {
+    names: &'a dyn Names,
+    variables: RefCell<Vec<(String, Option<Vec<u8>>)>>,
+    constants: RefCell<Vec<(String, String)>>,
+    unknown: Cell<bool>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(names: &'a dyn Names) -> Self {
+        Self { names, variables: RefCell::default(), constants: RefCell::default(), unknown: Cell::new(false) }
+    }
+
+    /// What is left for later of this line: nothing, if all its names are known.
+    pub(super) fn late(self, line: &[u8]) -> Option<LateValue> {
+        let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
+        self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })
+    }
+}
+
+impl Names for Recorder<'_> {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        let value = self.names.variable(name);
+        self.unknown.set(self.unknown.get() || value.is_none());
+        self.variables.borrow_mut().push((name.to_owned(), value.clone()));
+        value
+    }
+
+    fn constant(&self, name: &str) -> Option<String> {
+        let value = self.names.constant(name);
+        match &value {
+            Some(value) => self.constants.borrow_mut().push((name.to_owned(), value.clone())),
+            None => self.unknown.set(true),
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Early;
+
+    impl Names for Early {
+        fn variable(&self, name: &str) -> Option<Vec<u8>> {
+            (name == "HOME").then(|| b"/root".to_vec())
+        }
+
+        fn constant(&self, name: &str) -> Option<String> {
+            (name == "E_ALL").then(|| "32767".to_owned())
+        }
+    }
+
+    struct Php;
+
+    impl Names for Php {
+        fn variable(&self, name: &str) -> Option<Vec<u8>> {
+            ["memory_limit", "HOME"].contains(&name).then(|| b"64M".to_vec())
+        }
+
+        fn constant(&self, name: &str) -> Option<String> {
+            match name {
+                "CACHE_DISK" => Some("4".to_owned()),
+                "E_ALL" => Some("1".to_owned()),
+                _ => None,
+            }
+        }
+    }
+
+    fn late(line: &str) -> Option<LateValue> {
+        let recorder = Recorder::new(&Early);
+        let line = format!("php_value[a] = {line}\n");
+        parse_line(line.as_bytes(), &recorder);
+        recorder.late(line.as_bytes())
+    }
+
+    #[test]
+    fn what_is_unknown_is_read_again() {
+        let value = |line| late(line).and_then(|late| late.value(&Php));
+        assert_eq!(value("CACHE_DISK").as_deref(), Some("4"));
+        assert_eq!(value("CACHE_DISK | 1 ; c").as_deref(), Some("5"));
+        assert_eq!(value("E_ALL & ~CACHE_DISK").as_deref(), Some("32763"));
+        assert_eq!(value("\"${HOME}/${NO}\" CACHE_DISK").as_deref(), Some("/root/4"));
+        assert_eq!(value("\"${HOME} ${memory_limit} ${memory_limit:-1M}\"").as_deref(), Some("/root 64M 64M"));
+        for same in ["${HOME}", "${NO}", "UTC", "\"CACHE_DISK\"", "E_ALL", "128M", "yes", "a/CACHE_DISK"] {
+            assert_eq!(value(same), None, "{same}");
+        }
+    }
+
+    #[test]
+    fn only_such_lines_are_kept() {
+        for (line, kept) in [
+            ("UTC", true),
+            ("${NO}", true),
+            ("${HOME}", false),
+            ("E_ALL", false),
+            ("1", false),
+            ("'UTC'", false),
+            ("off", false),
+        ] {
+            assert_eq!(late(line).is_some(), kept, "{line}");
+        }
+    }
+}

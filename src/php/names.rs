@@ -1,0 +1,29 @@
+//! What PHP knows by name, for the values of settings: its constants, and what php.ini says.
+
+use super::ffi::{cfg_get_entry, zend_get_constant_str, zval};
+use super::value;
+use crate::config::Names;
+
+/// PHP has started.
+pub(super) struct OfPhp;
+
+impl Names for OfPhp {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        // SAFETY: a name and its length.
+        let setting = unsafe { cfg_get_entry(name.as_ptr().cast(), name.len()) };
+        text(setting).map(String::into_bytes)
+    }
+
+    fn constant(&self, name: &str) -> Option<String> {
+        // SAFETY: a name and its length.
+        text(unsafe { zend_get_constant_str(name.as_ptr().cast(), name.len()) })
+    }
+}
+
+fn text(found: *const zval) -> Option<String> {
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: it lives as long as PHP.
+    unsafe { value::plain(found) }
+}
