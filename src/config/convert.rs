@@ -66,7 +66,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         listen_backlog: values.integer(Key::ListenBacklog),
         listen_owner: values.owned(Key::ListenOwner),
         listen_group: values.owned(Key::ListenGroup),
-        listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal) & 0o777,
+        listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal),
         listen_acl_users: list(values.text(Key::ListenAclUsers)),
         listen_acl_groups: list(values.text(Key::ListenAclGroups)),
         listen_allowed_clients: clients(values.text(Key::ListenAllowedClients)),

@@ -97,8 +97,8 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     }
     let mut origins = Origins::default();
     sections(path, options, raw, messages, &mut origins)?;
-    let check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
-    if { check }.all(raw).is_err() {
+    let mut check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
+    if check.all(raw).is_err() {
         messages.log(LogLevel::Error, "failed to post process the configuration");
         return Err(Refused);
     }
