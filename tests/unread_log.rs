@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -108,6 +108,42 @@ fn who_does_not_read_yet_is_not_waited_for() -> Outcome {
     drop(reader);
     ask()?;
     server.stop()
+}
+
+#[test]
+fn a_slow_log_waits_for_its_reader() -> Outcome {
+    let Some(target) = Target::find_ours("unread_log::a_slow_log_waits_for_its_reader") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    sandbox.put("www/slow.php", "<?php usleep(1300000);")?;
+    let path = sandbox.file("slow.fifo");
+    let (mut reader, mut log) = (fifo(&path)?, String::new());
+    let setup = Setup::new(2).pool("request_slowlog_timeout = 1s").pool(&format!("slowlog = {}", path.display()));
+    let mut server = Server::start_in(sandbox, &target, &setup)?;
+    let slow = |server: &Server, count: usize| -> Outcome {
+        fill(&path)?;
+        ask_once(&server.address, &Request::get(&server.sandbox.page("slow.php")), ms(10_000))?;
+        let said = || server.log.count("executing too slow") == count;
+        wait_until("the slow request is told", ms(5000), said).map(drop)
+    };
+    slow(&server, 1)?;
+    ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
+    wait_until("the entry", ms(5000), || read_on(&mut reader, &mut log).contains("usleep() "))?;
+    // What nobody has read by the end is told.
+    slow(&server, 2)?;
+    server.supervisor.signal(Signal::SIGTERM);
+    server.await_end(ms(10_000))?;
+    ensure!(server.log.count(" is not read: ") == 1, "{}", server.log.text());
+    Ok(())
+}
+
+/// Leaves no room in a FIFO.
+fn fill(path: &Path) -> Outcome {
+    let mut writer = OpenOptions::new().write(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    for size in [4096, 1] {
+        while writer.write(&vec![b'x'; size]).is_ok() {}
+    }
+    Ok(())
 }
 
 fn fifo(path: &PathBuf) -> Outcome<File> {

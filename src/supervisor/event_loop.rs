@@ -141,7 +141,7 @@ impl Supervisor {
     }
 
     fn end(mut self, status: i32) -> i32 {
-        self.write_slow_logs();
+        self.finish_slow_logs();
         self.drain_outputs();
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, false);

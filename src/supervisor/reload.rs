@@ -173,7 +173,7 @@ impl Supervisor {
             output.finish(limit, false);
             output.settle(true);
         }
-        self.write_slow_logs();
+        self.finish_slow_logs();
         state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);
         log::take_over(state.unwritten);

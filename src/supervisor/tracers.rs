@@ -1,6 +1,7 @@
 //! Requests that take too long: what is said of them, and where they are, which their workers' tracers tell.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use super::{Supervisor, runtime, slowlog};
 use crate::ipc::trace::{self, Packet};
@@ -157,17 +158,27 @@ impl Supervisor {
             if let Err(e) = slowlog::append(&path, &mut entries) {
                 log::error(format!("unable to open slowlog ({}): {}", path.display(), reason(&e)));
             } else if entries.len() > MOST_UNWRITTEN {
-                log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
+                say_lost(&path, &entries);
             } else if !entries.is_empty() {
                 self.slow_entries.insert(path, entries);
             }
         }
     }
 
+    /// The same before this image ends: what isn't taken now is lost.
+    pub(super) fn finish_slow_logs(&mut self) {
+        self.write_slow_logs();
+        std::mem::take(&mut self.slow_entries).iter().for_each(|(path, entries)| say_lost(path, entries));
+    }
+
     /// For the next image.
     pub(super) fn tracer_descriptors(&self) -> Vec<(WorkerKey, i32)> {
         self.tracers.iter().map(|(key, tracer)| (*key, tracer.fd.as_raw_fd())).collect()
     }
+}
+
+fn say_lost(path: &Path, entries: &[u8]) {
+    log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
 }
 
 fn late_line(pool: &str, pid: i32, process: &Process, what: &str, then: &str) -> Vec<u8> {
