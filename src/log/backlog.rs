@@ -15,17 +15,9 @@ pub(super) struct Line {
     pub(super) text: Vec<u8>,
 }
 
-/// What one process leaves to another.
+/// They stand in the order in which they were logged. One program leaves them to the next.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unwritten {
-    lines: Vec<Line>,
-    /// How many more there were, behind these.
-    lost: u64,
-}
-
-/// They stand in the order in which they were logged.
-#[derive(Debug, Default)]
-pub(super) struct Backlog {
+pub struct Backlog {
     lines: VecDeque<Line>,
     /// Bytes of the first that are written already.
     begun: usize,
@@ -75,23 +67,6 @@ impl Backlog {
     /// How many lines there was no room for, once all before them are written; told once.
     pub(super) fn take_lost(&mut self) -> Option<u64> {
         (self.lines.is_empty() && self.lost > 0).then(|| std::mem::take(&mut self.lost))
-    }
-
-    /// What waits, for somebody else to write; of a line that is begun, the rest.
-    pub(super) fn take(&mut self) -> Unwritten {
-        let Self { lines, begun, lost, .. } = std::mem::take(self);
-        let mut lines = Vec::from(lines);
-        if let Some(first) = lines.first_mut() {
-            first.text.drain(..begun);
-        }
-        Unwritten { lines, lost }
-    }
-
-    /// The same from the process before. Not written yet.
-    pub(super) fn take_over(&mut self, Unwritten { lines, lost }: Unwritten) {
-        self.size += lines.iter().map(|line| line.text.len()).sum::<usize>();
-        self.lines.extend(lines);
-        self.lost += lost;
     }
 }
 
@@ -158,12 +133,11 @@ mod tests {
         backlog.offer(line("first\n"), taker(&mut 2, &mut out));
         backlog.offer(line("second\n"), taker(&mut 0, &mut out));
         backlog.lost = 7;
-        let unwritten = backlog.take();
-        assert_eq!(unwritten, Unwritten { lines: vec![line("rst\n"), line("second\n")], lost: 7 });
-        assert!(backlog.is_empty() && backlog.size == 0 && backlog.lost == 0);
-        backlog.take_over(unwritten);
-        assert_eq!(backlog.size, "rst\nsecond\n".len());
+        let unwritten = serde_json::to_vec(&backlog).expect("state");
+        let mut backlog: Backlog = serde_json::from_slice(&unwritten).expect("backlog");
+        assert_eq!((backlog.lines.len(), backlog.lost), (2, 7));
         backlog.flush(taker(&mut 100, &mut out));
+        assert!(backlog.is_empty() && backlog.size == 0);
         assert_eq!((out.as_str(), backlog.take_lost()), ("first\nsecond\n", Some(7)));
     }
 }

@@ -19,12 +19,11 @@ use std::time::{Duration, Instant};
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 
-use backlog::Backlog;
 use outlet::Outlet;
 use state::Log;
 
 pub use crate::config::{LogFormat as Format, LogLevel as Level};
-pub use backlog::Unwritten;
+pub use backlog::Backlog;
 pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
 pub use sink::Sink;
@@ -67,31 +66,37 @@ pub fn never_wait() {
     log.echo = log.echo.take().map(|(outlet, level)| (outlet.never_wait(), level));
 }
 
-/// Writes what had to wait. True: some has to wait still.
-pub fn flush() -> bool {
-    let mut log = LOG.lock();
-    log.flush();
-    !log.backlog.is_empty()
+/// Writes what had to wait.
+pub fn flush() {
+    LOG.lock().flush();
 }
 
-/// The same before an end, for that long at most.
+/// Whether some has to wait still.
+#[must_use]
+pub fn is_behind() -> bool {
+    !LOG.lock().backlog.is_empty()
+}
+
+/// Writes it before an end, for that long at most.
 pub fn drain(patience: Duration) {
     let end = Instant::now() + patience;
-    while flush() && Instant::now() < end {
+    flush();
+    while is_behind() && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(5));
+        flush();
     }
 }
 
 /// What had to wait, for the program that takes this one's place.
 #[must_use]
-pub fn take_unwritten() -> Unwritten {
-    LOG.lock().backlog.take()
+pub fn take_unwritten() -> Backlog {
+    std::mem::take(&mut LOG.lock().backlog)
 }
 
-/// The same from the program before.
-pub fn take_over(unwritten: Unwritten) {
+/// The same from the program before; this one has not logged yet.
+pub fn take_over(unwritten: Backlog) {
     let mut log = LOG.lock();
-    log.backlog.take_over(unwritten);
+    log.backlog = unwritten;
     log.flush();
 }
 
@@ -155,7 +160,7 @@ pub fn message_of(level: Level, text: &[u8]) {
     if level < log.level {
         return;
     }
-    let lines = log.lines(level, text);
+    let lines = log.escaped_lines(level, text);
     log.put(lines);
     if let Some((stderr, least)) = &log.echo
         && level >= *least
@@ -201,11 +206,7 @@ pub fn bytes(level: Level, text: &[u8]) {
     if level < log.level {
         return;
     }
-    let lines = match log.format {
-        Format::Default => vec![log.sink.stamped(level, text, log.level == Level::Debug)],
-        Format::Classic => vec![log.sink.classic(level, text)],
-        Format::Json => log.sink.json(level, text),
-    };
+    let lines = log.lines(level, text);
     log.put(lines);
 }
 

@@ -74,18 +74,7 @@ impl Sink {
         }
     }
 
-    /// A message.
-    pub(super) fn message(&self, level: Level, text: &[u8], debug: bool) -> Line {
-        match self {
-            Self::Stderr | Self::File(_) => {
-                self.stamped(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes(), debug)
-            }
-            // Whoever puts it into a line looks after that.
-            Self::Bare | Self::Syslog(..) => self.stamped(level, text, debug),
-        }
-    }
-
-    /// The same as a JSON object; a worker leaves to the supervisor what it doesn't know itself.
+    /// A message as a JSON object; a worker leaves to the supervisor what it doesn't know itself.
     pub(super) fn json(&self, level: Level, text: &[u8]) -> Vec<Line> {
         match self {
             Self::Bare => json::worker_lines(level, text).iter().map(|text| whole(level, text)).collect(),

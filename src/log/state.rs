@@ -36,14 +36,28 @@ impl Log {
         self.flush();
     }
 
-    /// A message in the log's form.
+    /// A message in the log's form, of bytes that may stand in a line.
     pub(super) fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
         match self.format {
-            Format::Default => vec![self.sink.message(level, text, self.level == Level::Debug)],
+            Format::Default => vec![self.sink.stamped(level, text, self.level == Level::Debug)],
             Format::Json => self.sink.json(level, text),
-            Format::Classic => {
-                vec![self.sink.classic(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())]
-            }
+            Format::Classic => vec![self.sink.classic(level, text)],
+        }
+    }
+
+    /// The same of any bytes.
+    pub(super) fn escaped_lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
+        let escapes = match self.format {
+            // Otherwise whoever puts it into a line looks after that.
+            Format::Default => self.sink.is_dated(),
+            Format::Classic => true,
+            // Does so itself.
+            Format::Json => false,
+        };
+        if escapes {
+            self.lines(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())
+        } else {
+            self.lines(level, text)
         }
     }
 

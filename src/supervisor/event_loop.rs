@@ -36,7 +36,7 @@ impl Supervisor {
                 }
             }
             self.write_slow_logs();
-            self.unwritten = log::flush();
+            log::flush();
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
@@ -61,7 +61,7 @@ impl Supervisor {
     fn patience(&self) -> Option<u64> {
         let now = clock::now();
         let retry = self.channels_backed_up().then(|| now.plus(RETRY));
-        let unwritten = self.unwritten || !self.slow_entries.is_empty();
+        let unwritten = log::is_behind() || !self.slow_entries.is_empty();
         let log = unwritten.then(|| now.plus(LOG_RETRY));
         let due = self
             .fleet

@@ -74,8 +74,6 @@ struct Supervisor {
     tracers: BTreeMap<WorkerKey, Tracer>,
     /// Entries of slow logs that are not written yet.
     slow_entries: BTreeMap<PathBuf, Vec<u8>>,
-    /// The log has not taken all lines.
-    unwritten: bool,
     totals: Book,
     inspector: Inspector,
     /// How many times access logs have been opened anew.
@@ -117,7 +115,6 @@ impl Supervisor {
             silent: Vec::new(),
             tracers: BTreeMap::new(),
             slow_entries: BTreeMap::new(),
-            unwritten: false,
             totals: Book::default(),
             inspector: Inspector::default(),
             reopened: 0,

@@ -10,7 +10,7 @@ use super::output::Source;
 use super::systemd::SystemdState;
 use crate::config::Config;
 use crate::ipc::ZygoteSpec;
-use crate::log::Unwritten;
+use crate::log::Backlog;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 
 /// Counts up when an older image could no longer make sense of it.
@@ -55,7 +55,7 @@ pub struct State {
     pub log: Option<RawFd>,
     /// Lines that the log hasn't taken yet.
     #[serde(default)]
-    pub unwritten: Unwritten,
+    pub unwritten: Backlog,
     /// The bulletin.
     #[serde(default)]
     pub board: Option<RawFd>,
@@ -156,7 +156,7 @@ impl Supervisor {
             outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
             tracers: self.tracer_descriptors(),
             log: None,
-            unwritten: Unwritten::default(),
+            unwritten: Backlog::default(),
             board: Some(self.board.number()),
         }
     }

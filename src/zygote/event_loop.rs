@@ -100,7 +100,8 @@ impl Zygote {
         let expiry = self.parking.expire(&self.epoll, now);
         let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
-        let log = log::flush().then(|| now.plus(LOG_RETRY));
+        log::flush();
+        let log = log::is_behind().then(|| now.plus(LOG_RETRY));
         let due = expiry.into_iter().chain(retry).chain(log).chain(demand).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
