@@ -19,5 +19,6 @@ pub mod script;
 pub mod status;
 pub mod supervisor;
 pub mod sys;
+pub mod text;
 pub mod worker;
 pub mod zygote;

@@ -11,7 +11,7 @@ use super::ini::{Names, Statement, parse_line};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateValue {
     line: Vec<u8>,
-    variables: Vec<(String, Option<Vec<u8>>)>,
+    variables: Vec<(String, Vec<u8>)>,
     constants: Vec<(String, String)>,
 }
 
@@ -49,20 +49,22 @@ impl Names for Nobody {
 
 impl Names for Known<'_> {
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
-        let known = self.late.variables.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
-        known.or_else(|| self.php.variable(name))
+        known(&self.late.variables, name).or_else(|| self.php.variable(name))
     }
 
     fn constant(&self, name: &str) -> Option<String> {
-        let known = self.late.constants.iter().find(|(known, _)| known == name);
-        known.map(|(_, value)| value.clone()).or_else(|| self.php.constant(name))
+        known(&self.late.constants, name).or_else(|| self.php.constant(name))
     }
+}
+
+fn known<T: Clone>(list: &[(String, T)], name: &str) -> Option<T> {
+    list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
 /// Hands names on to those who know them, and remembers what they said.
 pub(super) struct Recorder<'a> {
     names: &'a dyn Names,
-    variables: RefCell<Vec<(String, Option<Vec<u8>>)>>,
+    variables: RefCell<Vec<(String, Vec<u8>)>>,
     constants: RefCell<Vec<(String, String)>>,
     unknown: Cell<bool>,
 }
@@ -77,23 +79,23 @@ impl<'a> Recorder<'a> {
         let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
         self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })
     }
+
+    fn noted<T: Clone>(&self, list: &RefCell<Vec<(String, T)>>, name: &str, value: Option<T>) -> Option<T> {
+        match &value {
+            Some(value) => list.borrow_mut().push((name.to_owned(), value.clone())),
+            None => self.unknown.set(true),
+        }
+        value
+    }
 }
 
 impl Names for Recorder<'_> {
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
-        let value = self.names.variable(name);
-        self.unknown.set(self.unknown.get() || value.is_none());
-        self.variables.borrow_mut().push((name.to_owned(), value.clone()));
-        value
+        self.noted(&self.variables, name, self.names.variable(name))
     }
 
     fn constant(&self, name: &str) -> Option<String> {
-        let value = self.names.constant(name);
-        match &value {
-            Some(value) => self.constants.borrow_mut().push((name.to_owned(), value.clone())),
-            None => self.unknown.set(true),
-        }
-        value
+        self.noted(&self.constants, name, self.names.constant(name))
     }
 }
 

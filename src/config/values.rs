@@ -1,22 +1,11 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
 use super::model::{LogFormat, LogLevel, ProcessManager, Trust};
+use crate::text::atol;
 
 /// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
 pub(crate) fn atoi(text: &[u8]) -> i32 {
-    let blank = |byte: &u8| b" \t\n\r\x0b\x0c".contains(byte);
-    let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
-    let (negative, digits) = match &text[start..] {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
-    let value = digits.fold(0_i64, |value, digit| {
-        let digit = i64::from(digit - b'0');
-        value.saturating_mul(10).saturating_add(if negative { -digit } else { digit })
-    });
-    low_bits(value)
+    low_bits(atol(text))
 }
 
 fn low_bits(value: i64) -> i32 {

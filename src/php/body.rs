@@ -4,7 +4,8 @@ use std::path::Path;
 
 use super::context::Context;
 use crate::script::body_file::{BodyFile, Unusable};
-use crate::worker::exchange::{Exchange, announced};
+use crate::text::atol;
+use crate::worker::exchange::Exchange;
 
 /// Where the body is.
 #[derive(Debug, Default)]
@@ -60,6 +61,6 @@ impl Context {
     /// CONTENT_LENGTH as C's `atol` reads it; an empty one is none.
     fn announced(&self) -> Option<i64> {
         let text = self.env.value(b"CONTENT_LENGTH")?.trim_ascii_start();
-        (!text.is_empty()).then(|| announced(text))
+        (!text.is_empty()).then(|| atol(text))
     }
 }

@@ -3,6 +3,7 @@
 use super::env::{Env, Text};
 use super::guard::stays_below;
 use super::server::Given;
+use crate::text::url_decoded;
 
 /// What the rules ask about the file system.
 pub trait Files {
@@ -238,24 +239,4 @@ fn base_script(path: &[u8], files: &impl Files) -> Option<usize> {
 /// How much of `whole` stands before `tail`, if anything does.
 fn stripped(whole: &[u8], tail: &[u8]) -> Option<usize> {
     whole.strip_suffix(tail).map(<[u8]>::len).filter(|&kept| kept != 0)
-}
-
-/// With `%XX` decoded.
-fn url_decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut at = 0;
-    while let Some(&byte) = text.get(at) {
-        match (byte, digit(text.get(at + 1)), digit(text.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push(u8::try_from(high * 16 + low).unwrap_or_default());
-                at += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
 }

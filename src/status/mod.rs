@@ -6,6 +6,7 @@ mod fields;
 mod openmetrics;
 mod render;
 
+use crate::text::url_decoded;
 use crate::worker::exchange::Stage;
 
 pub use fields::{Field, Value, of_pool, of_process};
@@ -115,22 +116,11 @@ impl Wish {
 
 /// The name in a part of a query string, as PHP reads it: decoded, without blanks in front, and without the brackets of an array.
 fn name_of(part: &[u8]) -> Vec<u8> {
-    let mut rest = part.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let mut name = Vec::new();
-    while let Some((&byte, after)) = rest.split_first() {
-        let hex = after.get(..2).and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
-        let (byte, after) = match (byte, hex) {
-            (b'%', Some(coded)) if after[0] != b'+' => (coded, &after[2..]),
-            (b'+', _) => (b' ', after),
-            _ => (byte, after),
-        };
-        if byte == b'[' && !name.is_empty() {
-            break;
-        }
-        if byte != b' ' || !name.is_empty() {
-            name.push(byte);
-        }
-        rest = after;
+    let coded = part.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let coded: Vec<u8> = coded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let mut name: Vec<u8> = url_decoded(&coded).into_iter().skip_while(|byte| *byte == b' ').collect();
+    if let Some(end) = name.iter().skip(1).position(|byte| *byte == b'[') {
+        name.truncate(end + 1);
     }
     name
 }

@@ -19,7 +19,7 @@ use crate::status::Snapshot;
 
 pub use arrival::{Arrival, Reason};
 pub use limits::Limits;
-pub use progress::{Description, NoProgress, Outcome, Progress, Stage, announced};
+pub use progress::{Description, NoProgress, Outcome, Progress, Stage};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +166,7 @@ impl Exchange {
     /// Whether the client has gone, aborted the request, or left its body incomplete.
     #[must_use]
     pub fn aborted(&self) -> bool {
-        let Client { aborted, cut, gone } = self.client;
-        aborted || cut || gone
+        self.body_broke_off() || self.client.gone
     }
 
     /// Whether the client has stopped sending before the body's end.

@@ -1,11 +1,10 @@
 //! The rules of the pages that php-fpm answers itself, and of the slow log.
 
-use super::{Check, open_log};
+use super::{Check, appendable};
 use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::RawPool;
-use crate::sys::failure::reason;
 
 /// Frames of a trace if nothing is said.
 const TRACE_DEPTH: i32 = 20;
@@ -52,8 +51,7 @@ impl Check<'_> {
             let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
             return self.refuse_pool(LogLevel::Error, pool, text);
         };
-        if let Err(error) = open_log(std::path::Path::new(&path)) {
-            let text = format!("Unable to create or open slowlog({path}): {}", reason(&error));
+        if let Err(text) = appendable(&path, "Unable to create or open slowlog") {
             return self.refuse_in(LogLevel::Error, pool, text);
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);

@@ -52,23 +52,25 @@ impl Check<'_> {
     fn refuse(&mut self, level: LogLevel, text: impl Into<String>) -> Result<(), Refused> {
         let text = text.into();
         let hints = self.origins.hints(None, &text);
-        self.messages.log(level, text);
-        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
-        Err(Refused)
+        self.end(level, text, hints)
     }
 
-    /// The same for a pool, which the text names.
+    /// The same for a pool that the line doesn't name.
     fn refuse_in(&mut self, level: LogLevel, pool: &RawPool, text: String) -> Result<(), Refused> {
-        let complaint = text.strip_prefix(&format!("[pool {}] ", pool.name)).unwrap_or(&text);
-        let hints = self.origins.hints(Some(&pool.name), complaint);
-        self.messages.log(level, text);
-        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
-        Err(Refused)
+        let hints = self.origins.hints(Some(&pool.name), &text);
+        self.end(level, text, hints)
     }
 
     /// The same for a pool.
     fn refuse_pool(&mut self, level: LogLevel, pool: &RawPool, text: &str) -> Result<(), Refused> {
-        self.refuse_in(level, pool, format!("[pool {}] {text}", pool.name))
+        let hints = self.origins.hints(Some(&pool.name), text);
+        self.end(level, format!("[pool {}] {text}", pool.name), hints)
+    }
+
+    fn end(&mut self, level: LogLevel, text: String, hints: Vec<String>) -> Result<(), Refused> {
+        self.messages.log(level, text);
+        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
+        Err(Refused)
     }
 
     fn distinct_addresses(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
@@ -88,8 +90,7 @@ impl Check<'_> {
     fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
         for pool in pools {
             if let Some(path) = pool.values.text(PoolKey::AccessLog) {
-                if let Err(error) = open_log(Path::new(path)) {
-                    let text = format!("failed to open access log ({path}): {}", reason(&error));
+                if let Err(text) = appendable(path, "failed to open access log ") {
                     return self.refuse_in(LogLevel::Error, pool, text);
                 }
                 self.messages.log(LogLevel::Debug, format!("open access log ({path})"));
@@ -108,6 +109,14 @@ impl Check<'_> {
         }
         Ok(())
     }
+}
+
+/// The file can be appended to, or is made.
+///
+/// # Errors
+/// A line that begins with these words.
+fn appendable(path: &str, words: &str) -> Result<(), String> {
+    open_log(Path::new(path)).map_err(|error| format!("{words}({path}): {}", reason(&error)))
 }
 
 /// Opens a log to append, as php-fpm does. An own descriptor is there though it may not be possible to open it by name:

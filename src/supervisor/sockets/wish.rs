@@ -36,8 +36,13 @@ impl Wish {
             Default::default()
         };
         warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
-        let (pool_name, backlog, mode) = (pool.name.clone(), pool.listen_backlog, pool.listen_mode);
-        Ok(Self { pool: pool_name, backlog, v4_ports: v4_ports(pool), mode, access })
+        Ok(Self {
+            pool: pool.name.clone(),
+            backlog: pool.listen_backlog,
+            v4_ports: v4_ports(pool),
+            mode: pool.listen_mode,
+            access,
+        })
     }
 
     /// On a socket that listens already.

@@ -21,7 +21,8 @@ const SLOW: Duration = Duration::from_millis(5);
 const BATCH: usize = 8;
 
 impl Exchange {
-    /// Appends to the answer; sends when the buffer is full, or a piece of it where the script takes its time. After the end of the answer bytes are dropped.
+    /// Appends to the answer; sends when the buffer is full, or a piece of it where the script takes its time. After the end of
+    /// the answer bytes are dropped.
     ///
     /// # Errors
     /// The client has gone.

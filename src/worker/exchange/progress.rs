@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 
 use crate::fastcgi::params::Params;
 use crate::status::Snapshot;
+use crate::text::atol;
 
 /// The stages of a request that php-fpm's status page names.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -59,24 +60,10 @@ impl<'a> Description<'a> {
             method: text(b"REQUEST_METHOD"),
             uri: text(b"SCRIPT_NAME"),
             query: text(b"QUERY_STRING"),
-            content_length: u64::try_from(announced(text(b"CONTENT_LENGTH"))).unwrap_or(0),
+            content_length: u64::try_from(atol(text(b"CONTENT_LENGTH"))).unwrap_or(0),
             ..Self::default()
         }
     }
-}
-
-/// A CONTENT_LENGTH as C's `atol` reads it.
-#[must_use]
-pub fn announced(text: &[u8]) -> i64 {
-    let (negative, digits) = match text.trim_ascii_start() {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] | digits => (false, digits),
-    };
-    let value = digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .fold(0, |value: i64, byte| value.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
-    if negative { -value } else { value }
 }
 
 /// How a request went, told when its script has ended and before its shutdown functions run, like php-fpm.
