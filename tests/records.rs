@@ -157,14 +157,20 @@ fn unknown_role_is_refused() -> Outcome {
     })
 }
 
+/// A client that has sent all of a request but its body.
+fn begun(server: &Server, request: &Request) -> Outcome<Client> {
+    let mut client = connect(server)?;
+    client.send(&record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]))?;
+    client.send(&stream(kind::PARAMS, 1, &pairs(&request.params), 65535))?;
+    Ok(client)
+}
+
 /// The script waits for a body that the client then takes back.
 #[test]
 fn abort() -> Outcome {
     with_one_worker("records::abort", Listen::Unix, |server| {
         let request = echo(server, b"0123456789");
-        let mut client = connect(server)?;
-        client.send(&record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]))?;
-        client.send(&stream(kind::PARAMS, 1, &pairs(&request.params), 65535))?;
+        let mut client = begun(server, &request)?;
         client.send(&record(kind::STDIN, 1, b"01234"))?;
         client.send(&record(kind::ABORT_REQUEST, 1, b""))?;
         while client.record().is_ok_and(|record| record.is_some()) {}
@@ -177,9 +183,7 @@ fn abort() -> Outcome {
 fn a_body_that_breaks_off() -> Outcome {
     with_one_worker("records::a_body_that_breaks_off", Listen::Unix, |server| {
         let request = echo(server, b"amount=100");
-        let mut client = connect(server)?;
-        client.send(&record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]))?;
-        client.send(&stream(kind::PARAMS, 1, &pairs(&request.params), 65535))?;
+        let mut client = begun(server, &request)?;
         client.send(&record(kind::STDIN, 1, b"amount=1"))?;
         client.end_sending()?;
         let body = client.answer()?.body();
