@@ -69,12 +69,12 @@ pub enum ToSupervisor {
     Ready,
     /// PHP can't be started; the reason.
     Failed(String),
-    /// Connections wait at a pool that scales, and none of its workers sleeps.
+    /// Connections wait at a pool that scales, and none of the workers that exist at this moment is free for them.
     Demand {
         /// Index of the pool.
         pool: usize,
         /// How many.
-        waiting: u32,
+        short: u32,
     },
     /// It keeps connections, so it doesn't leave.
     Stays,

@@ -8,7 +8,7 @@ use super::ffi::{
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
 use super::{status, value, variables};
-use crate::worker::exchange::Stage;
+use crate::worker::exchange::Exchange;
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
@@ -71,13 +71,7 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
         unsafe { php_output_end_all() };
         // SAFETY: as above.
         unsafe { php_header() };
-        // The stage first: whoever has the answer may look at the status page.
-        with(|context| {
-            context.exchange().map(|exchange| {
-                exchange.stage(Stage::Finishing);
-                exchange.release()
-            })
-        });
+        with(|context| context.exchange().map(Exchange::release));
     }
     // SAFETY: Zend passes a place for the result.
     unsafe { value::set_bool(result, open) };

@@ -61,6 +61,17 @@ pub struct Scoreboard {
     slots: u32,
 }
 
+/// How near a worker is to taking a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Readiness {
+    /// It serves, or was told to take nothing new.
+    Busy,
+    /// It sends the end of an answer, or has.
+    Soon,
+    /// It waits for a connection, or is being made.
+    Free,
+}
+
 /// Memory for that many slots. What isn't written to takes none.
 ///
 /// # Errors
@@ -123,6 +134,21 @@ impl Scoreboard {
     #[must_use]
     pub fn is_idle(&self, slot: u32) -> bool {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) == Stage::Idle as u64
+    }
+
+    /// Whether the worker of that slot will take a connection.
+    #[must_use]
+    pub fn readiness(&self, slot: u32) -> Readiness {
+        let stage = self.word(slot, Word::Stage).load(Ordering::SeqCst);
+        if self.word(slot, Word::Drain).load(Ordering::SeqCst) != 0 {
+            Readiness::Busy
+        } else if stage <= Stage::Idle as u64 {
+            Readiness::Free
+        } else if stage == Stage::Answered as u64 {
+            Readiness::Soon
+        } else {
+            Readiness::Busy
+        }
     }
 
     /// When the worker's stage became what it is, as the worker says, for those that are idle.

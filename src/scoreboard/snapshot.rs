@@ -46,7 +46,7 @@ impl Scoreboard {
             Stage::Creating | Stage::Idle => return None,
             Stage::Reading | Stage::Info => Phase::Begun,
             Stage::Running => Phase::Running,
-            Stage::Ending | Stage::Finishing => Phase::Finished,
+            Stage::Ending | Stage::Finishing | Stage::Answered => Phase::Finished,
         };
         Some(Seen { accepted: self.read(slot, Word::Accepted), phase })
     }
@@ -85,8 +85,8 @@ impl Scoreboard {
 }
 
 fn stage_of(word: u64) -> Stage {
-    use Stage::{Creating, Ending, Finishing, Idle, Info, Reading, Running};
-    let all = [Creating, Idle, Reading, Info, Running, Ending, Finishing];
+    use Stage::{Answered, Creating, Ending, Finishing, Idle, Info, Reading, Running};
+    let all = [Creating, Idle, Reading, Info, Running, Ending, Finishing, Answered];
     all.into_iter().find(|stage| *stage as u64 == word).unwrap_or(Creating)
 }
 

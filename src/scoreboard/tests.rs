@@ -33,6 +33,24 @@ fn a_worker_and_the_supervisor_see_the_same_slot() {
 }
 
 #[test]
+fn who_has_answered_is_free_soon_and_who_is_to_leave_never() {
+    let ((fd, ours), counters) = (board(1), Totals::create(5).unwrap());
+    let slot = slot(&fd, &counters, 1, 0);
+    assert_eq!(ours.readiness(0), Readiness::Free, "it is being made");
+    slot.begin(1);
+    for stage in [Stage::Reading, Stage::Info, Stage::Running, Stage::Ending, Stage::Finishing] {
+        slot.stage(stage);
+        assert_eq!(ours.readiness(0), Readiness::Busy, "{stage:?}");
+    }
+    slot.stage(Stage::Answered);
+    assert_eq!(ours.readiness(0), Readiness::Soon);
+    slot.stage(Stage::Idle);
+    assert_eq!(ours.readiness(0), Readiness::Free);
+    ours.ask_to_drain(0);
+    assert_eq!(ours.readiness(0), Readiness::Busy);
+}
+
+#[test]
 fn a_farewell_is_asked_for_once_and_for_all() {
     let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
     let slot = slot(&fd, &counters, 3, 2);

@@ -160,7 +160,7 @@ pub fn state(stage: Stage) -> &'static str {
         Stage::Reading => "Reading headers",
         Stage::Info => "Getting request information",
         Stage::Running => "Running",
-        Stage::Ending => "Ending",
+        Stage::Ending | Stage::Answered => "Ending",
         Stage::Finishing => "Finishing",
     }
 }

@@ -97,7 +97,7 @@ impl Exchange {
     /// need not wait for the script; not where more of this request's body, or bytes of the next request, are in hand.
     /// False if the answer was ended before.
     pub fn release(&mut self) -> bool {
-        if !self.finish() {
+        if !self.end(Stage::Finishing) {
             return false;
         }
         // Most often the record that ends the body has come meanwhile.

@@ -12,6 +12,8 @@ use crate::ipc::{Channel, ToWorker, WorkerSays};
 pub(super) struct Child {
     pub(super) pool: usize,
     pub(super) slot: u32,
+    /// It has said that it takes nothing new.
+    pub(super) left: bool,
     /// None after the worker closed its end.
     pub(super) channel: Option<Channel<ToWorker, WorkerSays>>,
 }
@@ -55,9 +57,9 @@ impl Children {
         self.by_pid.values().filter_map(|child| child.channel.as_ref()).any(Channel::is_backed_up)
     }
 
-    /// The living children of a pool, by slot.
+    /// The slots of a pool's living children that haven't said that they leave.
     pub(super) fn of_pool(&self, pool: usize) -> impl Iterator<Item = u32> {
-        self.by_pid.values().filter(move |c| c.pool == pool).map(|c| c.slot)
+        self.by_pid.values().filter(move |c| c.pool == pool && !c.left).map(|c| c.slot)
     }
 
     /// The child in that slot.

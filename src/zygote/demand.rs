@@ -14,12 +14,16 @@ use super::event_loop::Zygote;
 use super::token::Token;
 use crate::config::ProcessManager;
 use crate::ipc::ToSupervisor;
+use crate::scoreboard::Readiness;
 use crate::sys::clock::{self, Millis};
 use crate::worker::links;
 
 /// From one look to the next, while connections wait: doubling, in milliseconds.
 const SOONEST: u64 = 5;
 const LATEST: u64 = 100;
+/// That many looks, 50 ms, are granted to workers that send the end of an answer: on a busy machine the client that has it is sooner
+/// back than its worker, but one that reads slowly may hold its worker up.
+const DEFERRALS: u32 = 10;
 
 /// The watch of a pool that scales.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Demand {
     watched: bool,
     /// What waits for a moment only is no reason for a worker that stays.
     patient: bool,
+    /// Looks in a row that have found workers about to be free, and said nothing.
+    deferred: u32,
     /// When to watch again.
     again: Option<Millis>,
     pause: u64,
@@ -37,7 +43,7 @@ pub(super) struct Demand {
 impl Demand {
     pub(super) fn of(manager: ProcessManager) -> Option<Self> {
         let patient = manager == ProcessManager::Dynamic;
-        let idle = Self { watched: false, patient, again: None, pause: SOONEST, last: Millis(0) };
+        let idle = Self { watched: false, patient, deferred: 0, again: None, pause: SOONEST, last: Millis(0) };
         (manager != ProcessManager::Static).then_some(idle)
     }
 }
@@ -103,7 +109,11 @@ impl Zygote {
             return;
         }
         let Some(demand) = &mut self.pools[index].demand else { return };
-        let calm = now.since(demand.last) > 2 * LATEST;
+        let pause = now.since(demand.last);
+        let calm = pause > 2 * LATEST;
+        if pause > 2 * SOONEST {
+            demand.deferred = 0;
+        }
         demand.pause = if calm { SOONEST } else { (demand.pause * 2).min(LATEST) };
         demand.last = now;
         demand.again = Some(now.plus(demand.pause));
@@ -111,10 +121,36 @@ impl Zygote {
         if self.has_idle(index) {
             links::send_look(&self.pools[index].queue.0);
         }
-        let waiting = self.waiting(index);
-        if urgent && waiting > 0 {
-            self.report(&ToSupervisor::Demand { pool: index, waiting });
+        let (short, coming) = self.short(index);
+        if urgent && short > 0 && !self.defers(index, short <= coming, now) {
+            self.report(&ToSupervisor::Demand { pool: index, short });
         }
+    }
+
+    /// How many wait for whom no worker is free, and how many workers are about to be. Looked at before and behind the count of those who
+    /// wait: a worker may have taken one of them meanwhile, or may have answered the one who is back.
+    fn short(&mut self, index: usize) -> (u32, u32) {
+        let before = self.readiness(index);
+        let waiting = self.waiting(index);
+        let after = self.readiness(index);
+        let best: Vec<_> = before.into_iter().zip(after).map(|(before, after)| before.max(after)).collect();
+        let count = |wanted| u32::try_from(best.iter().filter(|r| **r == wanted).count()).unwrap_or(u32::MAX);
+        (waiting.saturating_sub(count(Readiness::Free)), count(Readiness::Soon))
+    }
+
+    fn readiness(&self, index: usize) -> Vec<Readiness> {
+        self.children.of_pool(index).map(|slot| self.pools[index].board.readiness(slot)).collect()
+    }
+
+    /// Says nothing for now, where enough workers are about to be free.
+    fn defers(&mut self, index: usize, enough: bool, now: Millis) -> bool {
+        let Some(demand) = &mut self.pools[index].demand else { return false };
+        let defers = enough && demand.deferred < DEFERRALS;
+        if defers {
+            demand.deferred += 1;
+            demand.again = Some(now.plus(SOONEST));
+        }
+        defers
     }
 
     /// How many connections wait. Of those that were handed over, one tells of all.

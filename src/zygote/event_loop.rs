@@ -16,7 +16,7 @@ use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
 use super::{Control, Outcome, Pool};
-use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote};
+use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
@@ -230,6 +230,7 @@ impl Zygote {
         let Some(channel) = &mut child.channel else { return false };
         match channel.receive() {
             Incoming::Message(says, _) => {
+                child.left |= says == WorkerSays::Left;
                 self.report(&ToSupervisor::Worker { pool, slot, says });
                 self.watch_again(pool);
                 return true;

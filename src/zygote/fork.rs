@@ -70,7 +70,7 @@ impl Zygote {
                     &channel,
                     nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()),
                 )?;
-                self.children.insert(pid, Child { pool, slot, channel: Some(channel) });
+                self.children.insert(pid, Child { pool, slot, left: false, channel: Some(channel) });
                 self.report(&ToSupervisor::Forked { pool, slot, pid: pid.as_raw() });
                 Ok(None)
             }

@@ -39,7 +39,7 @@ impl Fleet {
             Event::Left(key) => self.leaving(key),
             Event::Crashed(key, at_first) => self.note_crash(now, key, at_first, &mut out),
             Event::Exited(key, exit) => self.exited(now, key, exit),
-            Event::Demand(key, waiting) => self.demand(key, waiting, view, &mut out),
+            Event::Demand(key, short) => self.demand(key, short, view, &mut out),
             Event::Knock(key) => self.wake(now, key),
             Event::Stays(key) => self.stays_on(now, key),
             Event::Reported(key) => self.reported(now, key),

@@ -248,6 +248,12 @@ impl Pool {
         idle.into_iter().map(|(_, slot)| slot).collect()
     }
 
+    /// As `scaling` is to see it when the zygote has counted all but those that it has yet to fork.
+    pub(super) fn count_asked(&self) -> Count {
+        let asked = self.workers.values().filter(|w| w.stays() && w.life == Life::Asked).count();
+        Count { idle: number(asked), total: self.staying(), size: self.size }
+    }
+
     /// As `scaling` is to see it.
     pub(super) fn count(&self, key: PoolKey, view: &dyn View) -> Count {
         let coming = self.workers.values().filter(|w| w.stays() && matches!(w.life, Life::Asked | Life::Forked));

@@ -56,7 +56,7 @@ pub enum Event {
     Crashed(WorkerKey, bool),
     /// A worker's process has ended.
     Exited(WorkerKey, Exit),
-    /// So many connections wait for workers of a pool that scales, and none of them sleeps.
+    /// So many connections wait at a pool that scales, and none of the workers that its zygote has forked so far is free for them.
     Demand(PoolKey, u32),
     /// A connection waits for a group that is asleep.
     Knock(ZygoteKey),

@@ -68,7 +68,9 @@ impl Fleet {
         }
     }
 
-    pub(super) fn demand(&mut self, key: PoolKey, waiting: u32, view: &dyn View, out: &mut Vec<Action>) {
+    /// The zygote has compared who waits with who is free at one moment, and said so behind its words on whom it has forked. To look
+    /// at the scoreboard here once more would count a connection that a worker has taken since as one that waits still.
+    pub(super) fn demand(&mut self, key: PoolKey, short: u32, view: &dyn View, out: &mut Vec<Action>) {
         let phase = self.generation(key.zygote.generation).map(|g| g.phase);
         if !matches!(phase, Some(Phase::Settling | Phase::Serving)) {
             return;
@@ -77,11 +79,11 @@ impl Fleet {
         if pool.failures > 0 && pool.staying() > 0 {
             return;
         }
-        let count = pool.count(key, view);
+        let count = pool.count_asked();
         let step = match pool.policy {
             Policy::Static => Step::Stay,
-            Policy::Dynamic(spare) => pool.scaling.dynamic_demand(spare, waiting, count),
-            Policy::Ondemand(_) => pool.scaling.ondemand(waiting, count),
+            Policy::Dynamic(spare) => pool.scaling.dynamic_demand(spare, short, count),
+            Policy::Ondemand(_) => pool.scaling.ondemand(short, count),
         };
         pool.take(step, Millis(0), key, view, out);
     }

@@ -201,8 +201,6 @@ fn an_ondemand_group_sleeps_until_somebody_knocks() {
     assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
     stage.event(Event::Demand(stage.pool(0), 2));
     assert_eq!(stage.workers().len(), 2);
-    stage.event(Event::Demand(stage.pool(0), 2));
-    assert_eq!(stage.workers().len(), 2, "two idle ones are enough for two");
     stage.all_busy();
     stage.event(Event::Demand(stage.pool(0), 9));
     assert_eq!(stage.workers().len(), 4);
@@ -210,6 +208,22 @@ fn an_ondemand_group_sleeps_until_somebody_knocks() {
     stage.event(Event::Demand(stage.pool(0), 9));
     stage.event(Event::Demand(stage.pool(0), 9));
     assert_eq!((stage.workers().len(), stage.said(|r| *r == Remark::Full)), (4, 1));
+}
+
+#[test]
+fn whom_the_zygote_has_yet_to_fork_is_for_those_who_wait_and_whom_it_has_forked_it_has_counted() {
+    let mut stage = Stage::new(&[("www", 6, ONDEMAND)]);
+    let pool = stage.pool(0);
+    let [first, second, third] = [0, 1, 2].map(|slot| pool.worker(slot));
+    stage.fleet.handle(stage.now, Event::Knock(pool.zygote), &stage.scene);
+    stage.fleet.handle(stage.now, Event::ZygoteReady(pool.zygote), &stage.scene);
+    let asked = stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene);
+    assert_eq!(asked, [Action::Fork(first), Action::Fork(second)]);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene), [], "the same two");
+    stage.fleet.handle(stage.now, Event::Forked(first, 100), &stage.scene);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [], "the second is for it");
+    stage.fleet.handle(stage.now, Event::Forked(second, 101), &stage.scene);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [Action::Fork(third)]);
 }
 
 #[test]

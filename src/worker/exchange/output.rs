@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use super::{ClientGone, Exchange};
+use super::{ClientGone, Exchange, Stage};
 use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
 use crate::sys::process;
 use crate::sys::socket::{self, Received};
@@ -53,6 +53,11 @@ impl Exchange {
     /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go: the answer is
     /// its parent's.
     pub fn finish(&mut self) -> bool {
+        self.end(Stage::Answered)
+    }
+
+    /// The stage first: whoever has the answer may look at the status page.
+    pub(super) fn end(&mut self, stage: Stage) -> bool {
         if self.finished {
             return false;
         }
@@ -62,6 +67,7 @@ impl Exchange {
             self.close();
             return true;
         }
+        self.progress.stage(stage);
         let ended = self.drop_body();
         if self.client.aborted {
             self.reply.begin(self.reader.id());

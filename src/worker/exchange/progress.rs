@@ -26,6 +26,8 @@ pub enum Stage {
     Ending = 5,
     /// After `fastcgi_finish_request()`.
     Finishing = 6,
+    /// The end of the answer is being sent: its client may come back at any moment, its worker is free in the next.
+    Answered = 7,
 }
 
 /// What is known of a request before its script runs. Texts are the web server's, of any bytes.
@@ -83,7 +85,8 @@ pub trait Progress {
     /// The requests that follow come on this connection.
     fn attached(&self, connection: BorrowedFd<'_>);
 
-    /// The request has entered a stage. The exchange itself reports `Reading`, with the first byte; others come from who serves.
+    /// The request has entered a stage. The exchange itself reports `Reading`, with the first byte, and before the last `Finishing` or
+    /// `Answered`; others come from who serves.
     fn stage(&self, stage: Stage);
 
     /// Who asks for what.
