@@ -1,0 +1,86 @@
+//! Pools that nobody needs.
+
+use super::*;
+
+#[test]
+fn an_ondemand_group_sleeps_until_somebody_knocks() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    assert_eq!(stage.log, [Action::Watch(zygote), Action::Ready(GenerationId(1))]);
+    assert_eq!(stage.fleet.deadline(stage.now), None);
+    stage.event(Event::Knock(zygote));
+    assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
+    stage.event(Event::Demand(stage.pool(0), 2));
+    assert_eq!(stage.workers().len(), 2);
+    stage.all_busy();
+    stage.event(Event::Demand(stage.pool(0), 9));
+    assert_eq!(stage.workers().len(), 4);
+    stage.all_busy();
+    stage.event(Event::Demand(stage.pool(0), 9));
+    stage.event(Event::Demand(stage.pool(0), 9));
+    assert_eq!((stage.workers().len(), stage.said(|r| *r == Remark::Full)), (4, 1));
+}
+
+#[test]
+fn whom_the_zygote_has_yet_to_fork_is_for_those_who_wait_and_whom_it_has_forked_it_has_counted() {
+    let mut stage = Stage::new(&[("www", 6, ONDEMAND)]);
+    let pool = stage.pool(0);
+    let [first, second, third] = [0, 1, 2].map(|slot| pool.worker(slot));
+    stage.fleet.handle(stage.now, Event::Knock(pool.zygote), &stage.scene);
+    stage.fleet.handle(stage.now, Event::ZygoteReady(pool.zygote), &stage.scene);
+    let asked = stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene);
+    assert_eq!(asked, [Action::Fork(first), Action::Fork(second)]);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene), [], "the same two");
+    stage.fleet.handle(stage.now, Event::Forked(first, 100), &stage.scene);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [], "the second is for it");
+    stage.fleet.handle(stage.now, Event::Forked(second, 101), &stage.scene);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [Action::Fork(third)]);
+}
+
+#[test]
+fn idle_workers_leave_after_their_time_and_the_zygote_after_its_own() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    stage.event(Event::Knock(zygote));
+    stage.event(Event::Demand(stage.pool(0), 3));
+    stage.scene.idle_since = stage.now;
+    stage.seconds(10);
+    assert_eq!(stage.workers().len(), 3);
+    stage.seconds(1);
+    assert_eq!(stage.workers().len(), 0);
+    stage.seconds(3599);
+    assert!(!stage.log.contains(&Action::Release(zygote)));
+    stage.seconds(3);
+    assert_eq!(stage.log[stage.log.len() - 2..], [Action::Release(zygote), Action::Watch(zygote)]);
+}
+
+#[test]
+fn a_zygote_that_keeps_connections_stays_and_one_leaves_early_where_memory_is_short() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    let zygote = stage.pool(0).zygote;
+    stage.event(Event::Knock(zygote));
+    stage.scene.short = true;
+    stage.seconds(60);
+    stage.now = stage.now.plus(1000);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, &stage.scene), [Action::Release(zygote)]);
+    assert_eq!(stage.fleet.handle(stage.now, Event::Stays(zygote), &stage.scene), []);
+    stage.event(Event::Demand(stage.pool(0), 1));
+    assert_eq!(stage.workers().len(), 1);
+}
+
+#[test]
+fn a_reload_keeps_asleep_who_sleeps_and_wakes_the_successor_of_a_zygote() {
+    let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+    stage.begin(&[("www", 4, ONDEMAND)]);
+    let second = stage.pool(0).zygote;
+    let end = [Action::Drain(GenerationId(1)), Action::Ready(GenerationId(2))];
+    assert!(end.iter().all(|a| stage.log.contains(a)), "{:?}", stage.log);
+    assert!(!stage.log.iter().any(|a| matches!(a, Action::SpawnZygote(_))));
+    assert_eq!(stage.fleet.generations.len(), 1);
+    let unwatched = stage.log.iter().position(|a| matches!(a, Action::Unwatch(_)));
+    assert!(unwatched < stage.log.iter().position(|a| *a == Action::Watch(second)));
+    stage.event(Event::Knock(second));
+    stage.begin(&[("www", 4, ONDEMAND)]);
+    assert!(stage.log.contains(&Action::SpawnZygote(stage.pool(0).zygote)));
+    assert_eq!(stage.fleet.generations.len(), 1);
+}

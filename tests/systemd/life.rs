@@ -1,0 +1,73 @@
+//! Start, reload and end.
+
+use nix::sys::signal::Signal;
+use testkit::clock::wait_until;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::{LIMIT, Manager, READY, at_path, line, monotonic, says_hello, served_by};
+
+/// Start, a reload, one that is refused, one that fails behind its check, and the end.
+#[test]
+fn life() -> Outcome {
+    let Some(target) = Target::find_ours("systemd::life") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let mut manager = Manager::at_path(&sandbox)?;
+    let server = Server::start_amid(served_by(&manager), at_path(&sandbox), sandbox, &target, &Setup::new(1))?;
+    let pid = format!("MAINPID={}", server.supervisor.pid);
+    let first = manager.next(LIMIT)?;
+    ensure!(first == format!("READY=1\n{pid}\n{READY}"), "at the start: {first:?}");
+    reload(&mut manager, &server, &pid)?;
+    refused(&mut manager, &server)?;
+    fails_late(&mut manager, &server)?;
+    server.sandbox.put("php.ini", "")?;
+    reload(&mut manager, &server, &pid)?;
+    server.supervisor.signal(Signal::SIGQUIT);
+    let last = manager.next(LIMIT)?;
+    ensure!(last == "STOPPING=1\nSTATUS=Finishing ...", "at the end: {last:?}");
+    wait_until("the end", LIMIT, || !server.supervisor.lives())?;
+    let rest = manager.rest()?;
+    ensure!(rest.is_empty() && manager.store.is_empty(), "behind the end: {rest:?}, stored {:?}", manager.stored());
+    server.stop()
+}
+
+/// RELOADING as young as the wish, then READY; the same process.
+fn reload(manager: &mut Manager, server: &Server, pid: &str) -> Outcome {
+    let before = monotonic()?;
+    server.reload()?;
+    let began = manager.next(LIMIT)?;
+    ensure!(began.starts_with("RELOADING=1\n"), "{began:?}");
+    let at: u64 = line(&began, "MONOTONIC_USEC").ok_or("no MONOTONIC_USEC")?.parse()?;
+    ensure!((before..=monotonic()?).contains(&at), "it began at {at}, asked for at {before}");
+    let ended = manager.next(LIMIT)?;
+    ensure!(ended == format!("READY=1\n{pid}\n{READY}"), "{ended:?}");
+    Ok(())
+}
+
+/// The check finds a broken configuration: READY all the same, and the status names the place.
+fn refused(manager: &mut Manager, server: &Server) -> Outcome {
+    server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf))?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    manager.wait_for("RELOADING=1", LIMIT)?;
+    let ended = manager.next(LIMIT)?;
+    let status = line(&ended, "STATUS").unwrap_or_default();
+    ensure!(ended.starts_with("READY=1\n") && status.starts_with("reload refused: "), "{ended:?}");
+    ensure!(status.contains("no.such.directive") && status.contains("fpm.conf:"), "{status:?}");
+    server.sandbox.put("fpm.conf", &server.conf)?;
+    says_hello(server, &server.address)
+}
+
+/// PHP doesn't start in the new generation: the same, from the next image of the supervisor.
+fn fails_late(manager: &mut Manager, server: &Server) -> Outcome {
+    server.sandbox.put("php.ini", "opcache.preload = /no/such/preload.php\nzend_extension = opcache\n")?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    manager.wait_for("RELOADING=1", LIMIT)?;
+    let ended = manager.next(LIMIT)?;
+    let status = line(&ended, "STATUS").unwrap_or_default();
+    ensure!(ended.starts_with("READY=1\n") && status.starts_with("reload failed: "), "{ended:?}");
+    says_hello(server, &server.address)
+}
