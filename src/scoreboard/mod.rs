@@ -151,6 +151,12 @@ impl Scoreboard {
         }
     }
 
+    /// When the worker's last request began, in microseconds. If `readiness` says that it is busy, it is that request's.
+    #[must_use]
+    pub fn begun(&self, slot: u32) -> u64 {
+        self.read(slot, Word::Accepted)
+    }
+
     /// When the worker's stage became what it is, as the worker says, for those that are idle.
     #[must_use]
     pub fn since(&self, slot: u32) -> Millis {

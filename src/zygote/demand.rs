@@ -32,7 +32,7 @@ pub(super) struct Demand {
     watched: bool,
     /// What waits for a moment only is no reason for a worker that stays.
     patient: bool,
-    /// Looks in a row that have found workers about to be free, and said nothing.
+    /// Looks in a row that have left connections to workers about to be free.
     deferred: u32,
     /// When to watch again.
     again: Option<Millis>,
@@ -122,35 +122,44 @@ impl Zygote {
             links::send_look(&self.pools[index].queue.0);
         }
         let (short, coming) = self.short(index);
-        if urgent && short > 0 && !self.defers(index, short <= coming, now) {
+        let short = short - self.granted(index, short.min(coming), now);
+        if urgent && short > 0 {
             self.report(&ToSupervisor::Demand { pool: index, short });
         }
     }
 
     /// How many wait for whom no worker is free, and how many workers are about to be. Looked at before and behind the count of those who
-    /// wait: a worker may have taken one of them meanwhile, or may have answered the one who is back.
+    /// wait: a worker may have taken one of them meanwhile, or may have answered the one who is back, or both.
     fn short(&mut self, index: usize) -> (u32, u32) {
         let before = self.readiness(index);
         let waiting = self.waiting(index);
         let after = self.readiness(index);
-        let best: Vec<_> = before.into_iter().zip(after).map(|(before, after)| before.max(after)).collect();
+        let pairs = before.into_iter().zip(after);
+        let best = pairs.map(
+            |((before, request), (after, later))| {
+                if request == later { before.max(after) } else { Readiness::Free }
+            },
+        );
+        let best: Vec<_> = best.collect();
         let count = |wanted| u32::try_from(best.iter().filter(|r| **r == wanted).count()).unwrap_or(u32::MAX);
         (waiting.saturating_sub(count(Readiness::Free)), count(Readiness::Soon))
     }
 
-    fn readiness(&self, index: usize) -> Vec<Readiness> {
-        self.children.of_pool(index).map(|slot| self.pools[index].board.readiness(slot)).collect()
+    /// Of each worker, with its last request.
+    fn readiness(&self, index: usize) -> Vec<(Readiness, u64)> {
+        let board = &self.pools[index].board;
+        self.children.of_pool(index).map(|slot| (board.readiness(slot), board.begun(slot))).collect()
     }
 
-    /// Says nothing for now, where enough workers are about to be free.
-    fn defers(&mut self, index: usize, enough: bool, now: Millis) -> bool {
-        let Some(demand) = &mut self.pools[index].demand else { return false };
-        let defers = enough && demand.deferred < DEFERRALS;
-        if defers {
-            demand.deferred += 1;
-            demand.again = Some(now.plus(SOONEST));
+    /// As many as can be left to workers that are about to be free, for a moment.
+    fn granted(&mut self, index: usize, wanted: u32, now: Millis) -> u32 {
+        let Some(demand) = &mut self.pools[index].demand else { return 0 };
+        if wanted == 0 || demand.deferred >= DEFERRALS {
+            return 0;
         }
-        defers
+        demand.deferred += 1;
+        demand.again = Some(now.plus(SOONEST));
+        wanted
     }
 
     /// How many connections wait. Of those that were handed over, one tells of all.
