@@ -14,7 +14,7 @@ use testkit::{Outcome, ensure, turn};
 /// A reload changes the form, also for those who were there before; a daemon's own stream stays the log.
 #[test]
 fn the_form_changes_and_a_stream_stays() -> Outcome {
-    let name = "logs::the_form_changes_and_a_stream_stays";
+    let name = "logs::streams::the_form_changes_and_a_stream_stays";
     let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let conf = |format: &str| {

@@ -19,7 +19,7 @@ use super::{reload_with, says_hello, section};
 /// Owner, group, mode and list as php-fpm gives them.
 #[test]
 fn access() -> Outcome {
-    let Some(target) = Target::find_as_root("sockets::access") else { return Ok(()) };
+    let Some(target) = Target::find_as_root("sockets::access::access") else { return Ok(()) };
     let _turn = turn::shared()?;
     let cases = [
         ("plain", "", "root root 660 user::rw- group::rw- other::---"),
@@ -83,7 +83,7 @@ fn may_connect(user: u32, path: &Path) -> Outcome<bool> {
 /// php-fpm changes nothing of a socket that it has.
 #[test]
 fn reload_changes_access() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::reload_changes_access") else { return Ok(()) };
+    let Some(target) = Target::find_ours("sockets::access::reload_changes_access") else { return Ok(()) };
     if web_user().is_none() {
         return Ok(());
     }
@@ -113,7 +113,7 @@ fn reload_changes_access() -> Outcome {
 /// A reload that fails leaves the sockets as they are, and none of its own behind.
 #[test]
 fn failed_reload_changes_no_socket() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::failed_reload_changes_no_socket") else { return Ok(()) };
+    let Some(target) = Target::find_ours("sockets::access::failed_reload_changes_no_socket") else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let (path, second) = (sandbox.file("p.sock"), sandbox.file("q.sock"));
@@ -136,7 +136,7 @@ fn failed_reload_changes_no_socket() -> Outcome {
 /// Whoever may write to the directory can't have root change another file's owner.
 #[test]
 fn links_are_not_followed() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::links_are_not_followed") else { return Ok(()) };
+    let Some(target) = Target::find_ours("sockets::access::links_are_not_followed") else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let (path, victim) = (sandbox.file("p.sock"), sandbox.file("victim"));
@@ -157,7 +157,9 @@ fn links_are_not_followed() -> Outcome {
 /// A socket whose path somebody has removed is reachable again after a reload.
 #[test]
 fn a_socket_that_was_removed_comes_back() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::a_socket_that_was_removed_comes_back") else { return Ok(()) };
+    let Some(target) = Target::find_ours("sockets::access::a_socket_that_was_removed_comes_back") else {
+        return Ok(());
+    };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
     fs::remove_file(server.sandbox.file("fpm.sock"))?;

@@ -14,7 +14,8 @@ use super::{classic, of_today, old_files, run, whole_log, words};
 
 #[test]
 fn an_ini_file_may_have_the_originals_log_form() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::an_ini_file_may_have_the_originals_log_form") else {
+    let Some(target) = Target::find_ours("xml_config::command_line::an_ini_file_may_have_the_originals_log_form")
+    else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -29,7 +30,9 @@ fn an_ini_file_may_have_the_originals_log_form() -> Outcome {
 
 #[test]
 fn the_command_line_tests_and_converts() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::the_command_line_tests_and_converts") else { return Ok(()) };
+    let Some(target) = Target::find_ours("xml_config::command_line::the_command_line_tests_and_converts") else {
+        return Ok(());
+    };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     fs::create_dir_all(sandbox.file("etc"))?;
