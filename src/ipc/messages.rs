@@ -74,7 +74,7 @@ pub enum ToSupervisor {
         /// Index of the pool.
         pool: usize,
         /// How many.
-        short: u32,
+        waiting: u32,
     },
     /// It keeps connections, so it doesn't leave.
     Stays,
@@ -139,4 +139,16 @@ pub enum ToWorker {
         /// How many times logs have been opened anew.
         reopened: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Behind a reload the supervisor hears zygotes of the program before it.
+    #[test]
+    fn the_word_of_an_older_zygote_is_understood() {
+        let said = serde_json::from_str(r#"{"Demand":{"pool":1,"waiting":2}}"#).unwrap();
+        assert_eq!(ToSupervisor::Demand { pool: 1, waiting: 2 }, said);
+    }
 }

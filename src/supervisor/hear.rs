@@ -39,9 +39,9 @@ impl Supervisor {
                 log::error(&line);
                 self.board.reason(&line);
             }
-            ToSupervisor::Demand { pool, short } => {
-                log::debug(format!("[pool {}] {short} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
-                self.feed(Event::Demand(key.of_pool(pool), short));
+            ToSupervisor::Demand { pool, waiting } => {
+                log::debug(format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
+                self.feed(Event::Demand(key.of_pool(pool), waiting));
             }
             ToSupervisor::Stays => self.feed(Event::Stays(key)),
             ToSupervisor::Forked { pool, slot, pid } => self.worker_forked(key.worker(pool, slot), pid),

@@ -124,7 +124,7 @@ impl Zygote {
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
         if urgent && short > 0 {
-            self.report(&ToSupervisor::Demand { pool: index, short });
+            self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }
     }
 
