@@ -117,6 +117,10 @@ impl Scoreboard {
         self.word(slot, Word::Drain).store(1, Ordering::SeqCst);
     }
 
+    fn drain_asked(&self, slot: u32) -> bool {
+        self.word(slot, Word::Drain).load(Ordering::SeqCst) != 0
+    }
+
     /// Has the worker of that slot, once it drains, first serve all that are connected already: nobody follows it. These
     /// listening sockets, a bit for each, are about to be closed.
     pub fn ask_for_farewell(&self, slot: u32, closing: u32) {
@@ -139,15 +143,11 @@ impl Scoreboard {
     /// Whether the worker of that slot will take a connection.
     #[must_use]
     pub fn readiness(&self, slot: u32) -> Readiness {
-        let stage = self.word(slot, Word::Stage).load(Ordering::SeqCst);
-        if self.word(slot, Word::Drain).load(Ordering::SeqCst) != 0 {
-            Readiness::Busy
-        } else if stage <= Stage::Idle as u64 {
-            Readiness::Free
-        } else if stage == Stage::Answered as u64 {
-            Readiness::Soon
-        } else {
-            Readiness::Busy
+        match self.word(slot, Word::Stage).load(Ordering::SeqCst) {
+            _ if self.drain_asked(slot) => Readiness::Busy,
+            stage if stage <= Stage::Idle as u64 => Readiness::Free,
+            stage if stage == Stage::Answered as u64 => Readiness::Soon,
+            _ => Readiness::Busy,
         }
     }
 

@@ -89,7 +89,7 @@ impl Slot {
     /// Whether the supervisor wants this worker to take nothing new.
     #[must_use]
     pub fn drain_asked(&self) -> bool {
-        self.board.word(self.index, Word::Drain).load(Ordering::SeqCst) != 0
+        self.board.drain_asked(self.index)
     }
 
     /// Where nobody follows: which of the pool's listening sockets are about to be closed; those above 31 share the last bit.

@@ -79,6 +79,11 @@ impl Pool {
     }
 }
 
+/// A worker between two looks, each with its last request: if that is another one, it was free in between.
+fn nearest((before, request): (Readiness, u64), (after, later): (Readiness, u64)) -> Readiness {
+    if request == later { before.max(after) } else { Readiness::Free }
+}
+
 /// A connection waits there.
 fn is_knocked_at(listener: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
@@ -109,21 +114,24 @@ impl Zygote {
             return;
         }
         let Some(demand) = &mut self.pools[index].demand else { return };
-        let pause = now.since(demand.last);
-        let calm = pause > 2 * LATEST;
-        if pause > 2 * SOONEST {
+        let gap = now.since(demand.last);
+        let calm = gap > 2 * LATEST;
+        if gap > 2 * SOONEST {
             demand.deferred = 0;
         }
         demand.pause = if calm { SOONEST } else { (demand.pause * 2).min(LATEST) };
         demand.last = now;
         demand.again = Some(now.plus(demand.pause));
-        let urgent = !(calm && demand.patient);
+        let patient = calm && demand.patient;
         if self.has_idle(index) {
             links::send_look(&self.pools[index].queue.0);
         }
+        if patient {
+            return;
+        }
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
-        if urgent && short > 0 {
+        if short > 0 {
             self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }
     }
@@ -134,13 +142,7 @@ impl Zygote {
         let before = self.readiness(index);
         let waiting = self.waiting(index);
         let after = self.readiness(index);
-        let pairs = before.into_iter().zip(after);
-        let best = pairs.map(
-            |((before, request), (after, later))| {
-                if request == later { before.max(after) } else { Readiness::Free }
-            },
-        );
-        let best: Vec<_> = best.collect();
+        let best: Vec<_> = before.into_iter().zip(after).map(|(before, after)| nearest(before, after)).collect();
         let count = |wanted| u32::try_from(best.iter().filter(|r| **r == wanted).count()).unwrap_or(u32::MAX);
         (waiting.saturating_sub(count(Readiness::Free)), count(Readiness::Soon))
     }

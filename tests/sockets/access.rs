@@ -56,7 +56,6 @@ fn access() -> Outcome {
 
 /// Numbers of Debian's users.
 const NOBODY: u32 = 65534;
-
 const GAMES: u32 = 5;
 
 /// Names, mode and list of a file, on one line.

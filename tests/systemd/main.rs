@@ -26,7 +26,6 @@ use testkit::{Outcome, ensure, turn};
 use manager::{Manager, line};
 
 const LIMIT: Duration = Duration::from_secs(10);
-
 const READY: &str = "STATUS=Ready to handle connections";
 
 /// The environment that a manager gives a service.

@@ -44,9 +44,7 @@ echo json_encode([
 "#;
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
-
 const RAW: &str = "Content-Type: application/octet-stream\r\n";
-
 const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=edge\r\n";
 
 /// The nginx configuration of docs/uploads.md, with this test's places.

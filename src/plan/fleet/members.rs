@@ -229,7 +229,11 @@ impl Pool {
     }
 
     pub(super) fn accepting(&self) -> u32 {
-        number(self.workers.values().filter(|w| w.life == Life::Accepting && w.stays()).count())
+        number(self.staying_in(Life::Accepting))
+    }
+
+    fn staying_in(&self, life: Life) -> usize {
+        self.workers.values().filter(|w| w.life == life && w.stays()).count()
     }
 
     /// Nobody has the present zygote for a parent.
@@ -250,14 +254,16 @@ impl Pool {
 
     /// As `scaling` is to see it when the zygote has counted all but those that it has yet to fork.
     pub(super) fn count_asked(&self) -> Count {
-        let asked = self.workers.values().filter(|w| w.stays() && w.life == Life::Asked).count();
-        Count { idle: number(asked), total: self.staying(), size: self.size }
+        self.count_with(self.staying_in(Life::Asked))
     }
 
     /// As `scaling` is to see it.
     pub(super) fn count(&self, key: PoolKey, view: &dyn View) -> Count {
-        let coming = self.workers.values().filter(|w| w.stays() && matches!(w.life, Life::Asked | Life::Forked));
-        Count { idle: number(self.idle(key, view).len() + coming.count()), total: self.staying(), size: self.size }
+        self.count_with(self.idle(key, view).len() + self.staying_in(Life::Asked) + self.staying_in(Life::Forked))
+    }
+
+    fn count_with(&self, idle: usize) -> Count {
+        Count { idle: number(idle), total: self.staying(), size: self.size }
     }
 }
 
