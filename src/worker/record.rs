@@ -36,6 +36,9 @@ struct Caption {
     memory_peak: bool,
 }
 
+/// What clocks that are cut to microseconds can be wrong by: a duration, and the user and system times of a process and of its children.
+const ROUNDING: u64 = 5;
+
 /// Over the worker's own slot.
 pub(super) struct Record {
     slot: Rc<Slot>,
@@ -46,7 +49,6 @@ pub(super) struct Record {
     /// CPU times are wanted, whoever looks.
     measured: bool,
     request: Cell<Request>,
-    cpu_before: Cell<Option<(u64, u64)>>,
     access_log: Option<RefCell<AccessLog>>,
 }
 
@@ -57,6 +59,8 @@ struct Request {
     accepted: u64,
     /// The same in seconds since 1970; only for the access log.
     accepted_at: u64,
+    /// CPU times of the process then; none where nobody wants to know.
+    cpu: Option<(u64, u64)>,
 }
 
 impl Record {
@@ -81,7 +85,6 @@ impl Record {
             queue,
             measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
             request: Cell::default(),
-            cpu_before: Cell::new(None),
             access_log: access_log.map(RefCell::new),
         }
     }
@@ -95,25 +98,31 @@ impl Record {
         } else {
             0
         };
-        self.request.set(Request { accepted, accepted_at });
-        // What the process used since the last request was for coming to this one: nothing is asked twice.
-        if self.cpu_before.get().is_none() && self.wants_cpu() {
-            self.cpu_before.set(Some(clock::cpu_times()));
-        }
+        // Last, and asked first at the end: what a single thread uses meanwhile is never more than the duration.
+        let cpu = self.wants_cpu().then(clock::cpu_times);
+        self.request.set(Request { accepted, accepted_at, cpu });
     }
 
     fn wants_cpu(&self) -> bool {
         self.measured || self.slot.totals().get(Counter::Watched) != 0
     }
 
-    /// User and system time of the request, in microseconds.
-    fn cpu(&self) -> (u64, u64) {
-        if !self.wants_cpu() {
-            return (0, 0);
-        }
-        let now = clock::cpu_times();
-        let before = self.cpu_before.replace(Some(now)).unwrap_or(now);
-        (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1))
+    /// Duration, and user and system time, of the request so far, in microseconds. Measured from its own beginning: shutdown
+    /// functions of the request before have run since that one's end was told.
+    fn times(&self) -> (u64, (u64, u64)) {
+        let Request { accepted, cpu, .. } = self.request.get();
+        let now = cpu.map(|_| clock::cpu_times());
+        let duration = clock::micros().saturating_sub(accepted);
+        let used = cpu.zip(now).map(|(begun, now)| (now.0.saturating_sub(begun.0), now.1.saturating_sub(begun.1)));
+        (duration, without_rounding(duration, used.unwrap_or_default()))
+    }
+}
+
+/// A single thread doesn't use more than the duration; what looks like a little more is rounding. Children and threads may.
+fn without_rounding(duration: u64, (user, system): (u64, u64)) -> (u64, u64) {
+    match (user + system).saturating_sub(duration) {
+        excess @ 1..=ROUNDING => (user - excess.min(user), system - (excess - excess.min(user)).min(system)),
+        _ => (user, system),
     }
 }
 
@@ -139,12 +148,10 @@ impl Progress for Record {
     }
 
     fn ended(&self, outcome: &Outcome<'_>) {
-        let Request { accepted, accepted_at } = self.request.get();
-        let duration = clock::micros().saturating_sub(accepted);
-        let (user, system) = self.cpu();
+        let (duration, (user, system)) = self.times();
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
         if let Some(log) = &self.access_log {
-            let took = Took { accepted: accepted_at, duration, cpu: (user, system) };
+            let took = Took { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
             log.borrow_mut().ended(outcome, took, self.slot.totals().get(Counter::Reopened));
         }
     }
@@ -170,5 +177,20 @@ impl Progress for Record {
             memory_peak: self.caption.memory_peak.then(|| totals.get(Counter::MemoryPeak)),
             ..snapshot
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_makes_no_more_than_all_of_the_time() {
+        assert_eq!(without_rounding(100, (60, 43)), (57, 43));
+        assert_eq!(without_rounding(100, (2, 103)), (0, 100));
+        assert_eq!(without_rounding(0, (1, 1)), (0, 0));
+        for more in [(60, 40), (60, 46), (300, 1), (0, 0)] {
+            assert_eq!(without_rounding(100, more), more, "all that was measured");
+        }
     }
 }

@@ -1,0 +1,126 @@
+//! CPU times in the access log, as text and as JSON, and on the status page: each request has its own.
+#![forbid(unsafe_code)]
+
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Client, Request};
+use testkit::log::Log;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+/// Uses the processor for that long: while it runs, behind its end in a shutdown function, in a destructor, or in a child that is
+/// waited for then.
+const BURNS: &str = r#"<?php
+function burn(int $ms): void {
+    $used = fn() => array_sum(array_map(fn($name) => getrusage()[$name], ['ru_utime.tv_usec', 'ru_stime.tv_usec']))
+        + 1e6 * array_sum(array_map(fn($name) => getrusage()[$name], ['ru_utime.tv_sec', 'ru_stime.tv_sec']));
+    $end = $used() + 1000 * $ms;
+    while ($used() < $end) { for ($i = 0, $x = 1; $i < 20000; $i++) { $x = ($x * 31 + $i) % 65537; } }
+}
+class Burner { function __destruct() { burn(150); } }
+const CHILD = ['sh', '-c', 'i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done'];
+switch ($_GET['where']) {
+    case 'script': burn(150); break;
+    case 'shutdown': register_shutdown_function(fn() => burn(150)); break;
+    case 'destructor': $burner = new Burner; break;
+    case 'child': proc_close(proc_open(CHILD, [], $pipes)); break;
+    case 'late child': register_shutdown_function(fn() => proc_close(proc_open(CHILD, [], $pipes))); break;
+}
+echo 'done';
+"#;
+
+/// Behind each of these a page that does nothing.
+const BEFORE: [&str; 5] = ["script", "shutdown", "destructor", "child", "late child"];
+
+/// One worker, whose requests are in `access.log`, and a status page elsewhere.
+fn start(target: &Target, format: &str) -> Outcome<Server> {
+    let sandbox = Sandbox::new()?;
+    let log = format!("access.log = {}", sandbox.file("access.log").display());
+    let status = format!("pm.status_listen = {}", sandbox.file("status.sock").display());
+    let setup = Setup::new(1).pool(&log).pool(&format!("access.format = '{format}'"));
+    let server = Server::start_in(sandbox, target, &setup.pool("pm.status_path = /status").pool(&status))?;
+    server.sandbox.put("www/burns.php", BURNS)?;
+    Ok(server)
+}
+
+fn ask(to: &Address, request: &Request) -> Outcome<String> {
+    Ok(Client::connect(to, ms(20_000))?.ask(request)?.body())
+}
+
+/// Per cent on the status page once the worker is idle again behind that script.
+fn shown(server: &Server, script: &str) -> Outcome<f64> {
+    let at = Address::Unix(server.sandbox.file("status.sock"));
+    let page = Request::get(std::path::Path::new("/nonexistent/status"));
+    let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json&full");
+    let mut cpu = None;
+    wait_until("the worker is idle", ms(20_000), || {
+        let status: serde_json::Value =
+            ask(&at, &page).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let row = &status["processes"][0];
+        let is_it = row["state"] == "Idle" && row["script"].as_str().is_some_and(|path| path.ends_with(script));
+        cpu = row["last request cpu"].as_f64().filter(|_| is_it);
+        cpu.is_some()
+    })?;
+    cpu.ok_or_else(|| "no CPU time".into())
+}
+
+/// Per cent in the last line of the log, and the kind of line that it has.
+fn logged(server: &Server) -> Outcome<f64> {
+    let text = Log::new(&server.sandbox.file("access.log")).text();
+    let line = text.lines().last().ok_or("no line")?;
+    match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(serde_json::Value::Object(object)) => object["cpu"].as_f64().ok_or_else(|| line.into()),
+        _ => Ok(line.parse()?),
+    }
+}
+
+#[test]
+fn each_request_has_its_own() -> Outcome {
+    let Some(target) = Target::find("cpu_time::each_request_has_its_own") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    // Ticks of 10 ms, of which one may fall into any request.
+    let most = if target.is_ours() { 100.0 } else { 20_000.0 };
+    for format in ["%C", "json"].into_iter().filter(|format| target.is_ours() || *format != "json") {
+        let server = start(&target, format)?;
+        for place in BEFORE {
+            let burns = Request::get(&server.sandbox.page("burns.php"));
+            let body = ask(&server.address, &burns.param("QUERY_STRING", &format!("where={place}")))?;
+            ensure!(body == "done", "{place}: {body}");
+            let own = [logged(&server)?, shown(&server, "burns.php")?];
+            let used = |cpu: &f64| *cpu > 10.0 && (*cpu <= 100.0 || place == "child" || !target.is_ours());
+            ensure!(own.iter().all(used) || !["script", "child"].contains(&place), "{place}: {own:?}");
+            for turn in 0..5 {
+                ask(&server.address, &Request::get(&server.sandbox.page("hello.php")))?;
+                let others = [logged(&server)?, shown(&server, "hello.php")?];
+                ensure!(others.iter().all(|cpu| *cpu <= most), "hello {turn} behind {place}, {format}: {others:?}");
+            }
+        }
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// By its microseconds and by its share, and by what the worker has really used.
+#[test]
+fn a_busy_script_uses_all_of_its_time_and_no_more() -> Outcome {
+    let name = "cpu_time::a_busy_script_uses_all_of_its_time_and_no_more";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, "%C %{user}C %{system}C %{micro}d")?;
+    for _ in 0..3 {
+        ask(&server.address, &Request::get(&server.sandbox.page("burns.php")).param("QUERY_STRING", "where=script"))?;
+    }
+    for _ in 0..200 {
+        ask(&server.address, &Request::get(&server.sandbox.page("hello.php")))?;
+    }
+    for line in Log::new(&server.sandbox.file("access.log")).text().lines() {
+        let numbers: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();
+        let [total, user, system, micros] = numbers?[..] else { return Err(line.into()) };
+        ensure!(total <= 100.0 && (user + system - total).abs() < 0.02, "{line}");
+        ensure!(micros < 140_000.0 || total * micros / 100.0 >= 149_000.0, "{line}: it has used 150 ms");
+    }
+    server.stop()
+}
