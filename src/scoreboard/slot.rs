@@ -60,7 +60,10 @@ impl Slot {
     pub fn begin(&self, now: u64) {
         self.set(Word::Accepted, now);
         self.set(Word::Since, now);
-        self.set(Word::ContentLength, 0);
+        // A request that comes to no end shows nothing of the one before.
+        for word in [Word::Duration, Word::Cpu, Word::Memory, Word::ContentLength] {
+            self.set(word, 0);
+        }
         self.board.texts(self.index).clear();
         if !self.active.replace(true) {
             self.totals.enter(u64::from(self.board.slots()));

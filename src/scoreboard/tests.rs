@@ -93,6 +93,11 @@ fn a_snapshot_shows_who_is_there() {
     let idle = &seen.processes[1];
     assert_eq!((idle.duration, idle.cpu, idle.memory, seen.active_max), (2000, 25.0, 4096, 1));
     assert_eq!(totals.get(Counter::MemoryPeak), 4096);
+    second.begin(clock_before());
+    second.stage(Stage::Idle);
+    let seen = ours.snapshot(&totals);
+    let cut = &seen.processes[1];
+    assert_eq!((cut.duration, cut.cpu, cut.memory, cut.content_length), (0, 0.0, 0, 0), "it was no whole request");
     ours.reset(3);
     assert_eq!(ours.snapshot(&totals).processes.len(), 1);
 }
