@@ -8,6 +8,7 @@ pub mod fastcgi;
 pub mod front;
 pub mod guard;
 pub mod http;
+pub mod inside;
 pub mod load;
 pub mod log;
 pub mod netns;

@@ -1,7 +1,9 @@
-//! The only place of the testkit with `unsafe`: what happens in a child between fork and exec.
-#![allow(unsafe_code, reason = "a filter can only be installed by the process that it is for")]
+//! The only place of the testkit with `unsafe`: what happens in a child between fork and exec, and system calls that have no
+//! safe wrapper.
+#![allow(unsafe_code, reason = "a filter can only be installed by the process that it is for; libc has no pidfd calls")]
 
 use std::io;
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -23,4 +25,21 @@ fn install(filter: &[libc::sock_filter], privileged: bool) -> io::Result<()> {
     // SAFETY: the program and its steps live until the call returns; the kernel copies and does not write them.
     let done = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// A descriptor of another process, under a number of this one.
+pub(crate) fn borrow(pid: i32, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: plain integers.
+    let process = own(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: plain integers; the first is a pidfd that lives until the call returns.
+    own(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+}
+
+fn own(returned: libc::c_long) -> io::Result<OwnedFd> {
+    let number = RawFd::try_from(returned).map_err(|_| io::ErrorKind::InvalidData)?;
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just installed this descriptor; nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

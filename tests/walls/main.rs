@@ -1,0 +1,93 @@
+//! What one pool's user can do to the others: two pools of two users, and code of the one in its workers or its zygote.
+#![forbid(unsafe_code)]
+
+mod messages;
+
+use std::time::{Duration, Instant};
+
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::{Server, is_worker};
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure};
+
+/// The attacker's pool, and uid.
+const ALICE: (&str, u32) = ("alice", 2001);
+/// The other one's.
+const BOB: (&str, u32) = ("bob", 2002);
+
+/// The two pools on one server.
+struct Neighbours {
+    server: Server,
+}
+
+/// The section of a static pool of its own user, with a socket of its name in the sandbox.
+fn section((name, uid): (&str, u32), workers: u32, lines: &str) -> String {
+    let common = format!("user = {uid}\ngroup = {uid}\nlisten = {{{{DIR}}}}/{name}.sock\nlisten.mode = 0666");
+    format!("[{name}]\n{common}\npm = static\npm.max_children = {workers}\n{lines}\n")
+}
+
+/// `[global]` of all servers here.
+const GLOBAL: &str = "[global]\npid = {{DIR}}/fpm.pid\nerror_log = {{DIR}}/fpm.log\n";
+
+/// A server, whoever its pools are of; it is ready when this returns.
+fn start(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
+    let address = Address::Unix(sandbox.file("alice.sock"));
+    Server::start_at(address, sandbox, target, &Setup::new(1).whole(conf))
+}
+
+impl Neighbours {
+    /// Two workers each, with further lines for alice's pool.
+    fn start(target: &Target, lines: &str) -> Outcome<Self> {
+        let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, lines), section(BOB, 2, ""));
+        Ok(Self { server: start(target, Sandbox::new()?, &conf)? })
+    }
+
+    fn zygote(&self, (name, _): (&str, u32)) -> Outcome<Process> {
+        let title = format!("php-fpm: zygote {name} ");
+        let found = self.server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title));
+        Ok(found.ok_or_else(|| format!("no zygote {name}: {}", self.server.log.tail(5)))?)
+    }
+
+    fn workers(&self, (name, _): (&str, u32)) -> Vec<Process> {
+        let title = format!("php-fpm: pool {name}");
+        let all = self.server.supervisor.descendants().into_iter();
+        all.filter(|process| is_worker(*process) && process.title() == title).collect()
+    }
+
+    fn ask(&self, (name, _): (&str, u32), page: &str) -> Outcome<String> {
+        let address = Address::Unix(self.server.sandbox.file(&format!("{name}.sock")));
+        ask_once(&address, &Request::get(&self.server.sandbox.page(page)), ms(5000))
+    }
+
+    /// Both serve, the pool's zygote is another, and the other pool's processes are the same as before.
+    fn expect_only_alice_changed(&self, former: Process, bob: &[Process]) -> Outcome {
+        wait_until("alice's next zygote", ms(5000), || self.zygote(ALICE).is_ok_and(|zygote| zygote != former))?;
+        wait_until("alice's workers", ms(5000), || self.workers(ALICE).len() == 2)?;
+        ensure!(self.all_of(BOB)? == bob, "bob's processes are others: {}", self.server.log.tail(5));
+        for pool in [ALICE, BOB] {
+            let body = self.ask(pool, "hello.php")?;
+            ensure!(body == "hello", "{pool:?}: {body}");
+        }
+        Ok(())
+    }
+
+    /// A pool's zygote and workers.
+    fn all_of(&self, pool: (&str, u32)) -> Outcome<Vec<Process>> {
+        let mut all = self.workers(pool);
+        all.push(self.zygote(pool)?);
+        all.sort_unstable();
+        Ok(all)
+    }
+}
+
+/// How many lines the log grows by in that time.
+fn lines_within(server: &Server, time: Duration) -> usize {
+    let (mark, end) = (server.log.mark(), Instant::now() + time);
+    std::thread::sleep(end.saturating_duration_since(Instant::now()));
+    server.log.since(mark).lines().count()
+}

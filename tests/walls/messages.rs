@@ -1,0 +1,26 @@
+//! What a zygote can say to the supervisor.
+
+use testkit::inside::{packet_sockets, send};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::{ALICE, BOB, Neighbours, lines_within};
+use testkit::clock::ms;
+
+/// Nonsense is the end of the zygote that says it, and of no other.
+#[test]
+fn nonsense_ends_the_zygote_that_says_it() -> Outcome {
+    let Some(target) = Target::find_as_root("walls::nonsense_ends_the_zygote_that_says_it") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "")?;
+    let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
+    let ways = packet_sockets(zygote, pools.server.supervisor)?;
+    ensure!(!ways.is_empty(), "no way to the supervisor: {:?}", zygote.fds());
+    for way in ways {
+        send(&way.fd, &[b'['; 4000], &[])?;
+    }
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    let lines = lines_within(&pools.server, ms(500));
+    ensure!(lines == 0, "{lines} lines more: {}", pools.server.log.tail(5));
+    pools.server.stop()
+}
