@@ -16,6 +16,8 @@ const NAME: &str = "cgi-fpm-bulletin";
 
 /// Most bytes of it that are read.
 const MOST: u64 = 64 * 1024;
+/// Most bytes of a text in it. There are two, and each byte may take six as JSON: all of it is always read.
+const LONGEST: usize = 4096;
 
 /// The news.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +102,7 @@ impl Board {
     pub fn reload_failed(&mut self, line: &str) {
         let mut lines = std::mem::take(&mut self.reasons);
         lines.push(line.to_owned());
-        self.settle(Some(lines.join("\n")));
+        self.settle(Some(text(&lines)));
     }
 
     fn settle(&mut self, refusal: Option<String>) {
@@ -112,9 +114,9 @@ impl Board {
     }
 
     /// Logs were to be opened anew; `wrong`: why that failed.
-    pub fn reopened(&mut self, wrong: Vec<String>) {
+    pub fn reopened(&mut self, wrong: &[String]) {
         self.news.reopened += 1;
-        self.news.not_reopened = (!wrong.is_empty()).then(|| wrong.join("\n"));
+        self.news.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
         self.update();
     }
 
@@ -129,6 +131,19 @@ impl Board {
         ftruncate(self.file.as_fd(), 0)?;
         self.file.write_all_at(&text, 0)
     }
+}
+
+/// Lines as one text. Of what doesn't fit, the last line stays.
+fn text(lines: &[String]) -> String {
+    const CUT: &str = "... (the log has more)";
+    let text = lines.join("\n");
+    if text.len() <= LONGEST {
+        return text;
+    }
+    let last = lines.last().filter(|_| lines.len() > 1).map_or("", String::as_str);
+    let last = &last[..last.floor_char_boundary(LONGEST / 2)];
+    let first = &text[..text.floor_char_boundary(LONGEST - last.len() - CUT.len() - 2)];
+    [first, CUT, last].join("\n").trim_end().to_owned()
 }
 
 fn read(file: &File) -> Option<Bulletin> {
@@ -185,15 +200,30 @@ mod tests {
     }
 
     #[test]
+    fn however_much_there_is_to_be_said_it_can_be_read() {
+        let mut board = Board::new().unwrap();
+        board.reload_asked();
+        board.reload_begins();
+        (0..20).for_each(|_| board.reason(&"\u{1b}".repeat(1000)));
+        board.reload_failed("reload refused");
+        board.reopened(&vec!["\u{1b}".repeat(100); 1000]);
+        let read = read(&board.file).unwrap();
+        assert_eq!(read, board.news);
+        assert!(read.refusal.is_some_and(|text| text.ends_with("\n... (the log has more)\nreload refused")));
+        let long = super::text(&["\u{e4}".repeat(5000)]);
+        assert!(long.len() <= LONGEST && long.ends_with("\u{e4}\n... (the log has more)"), "{}", long.len());
+    }
+
+    #[test]
     fn others_can_read_it_and_a_later_image_goes_on_with_it() {
         let mut board = Board::new().unwrap();
-        board.reopened(vec!["no directory".to_owned()]);
+        board.reopened(&["no directory".to_owned()]);
         let path = Posted(format!("/proc/self/fd/{}", board.number()));
         let read = path.read().unwrap();
         assert_eq!((read.reopened, read.not_reopened.as_deref()), (1, Some("no directory")));
         assert!(Posted::find(Pid::this()).is_some());
         let mut later = Board::adopt(board.file.try_clone().unwrap().into());
-        later.reopened(Vec::new());
+        later.reopened(&[]);
         assert_eq!(path.read().map(|news| (news.reopened, news.not_reopened)), Some((2, None)));
     }
 }

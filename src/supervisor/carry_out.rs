@@ -44,7 +44,7 @@ impl Supervisor {
             Action::Abandoned(id) => {
                 let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
                 self.refuse_reload(&line, None);
-                std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+                self.release_outputs();
                 self.sockets.give_up();
             }
             Action::Forget(id) => self.forget(id),
@@ -100,7 +100,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Workers' output waits while their generation starts: nothing of it comes before `ready` in the log.
+    /// Workers' output is held while their generation starts: nothing of it comes before `ready` in the log.
     pub(super) fn add_output(&mut self, fd: OwnedFd, source: Source) {
         let starting = match &source {
             Source::Worker { key, .. } => {
@@ -109,14 +109,7 @@ impl Supervisor {
             }
             Source::Zygote(_) => false,
         };
-        if starting {
-            self.silent.push(Output::new(fd, source));
-        } else {
-            self.watch_output(Output::new(fd, source));
-        }
-    }
-
-    fn watch_output(&mut self, output: Output) {
+        let output = Output::new(fd, source, starting);
         match self.poller.add_output(&output.fd) {
             Ok(token) => drop(self.outputs.insert(token, output)),
             Err(e) => log::error(format!("unable to watch a process's output: {e}")),
@@ -263,7 +256,7 @@ impl Supervisor {
         self.sockets.settle();
         log::notice("ready to handle connections");
         self.tell_ready();
-        std::mem::take(&mut self.silent).into_iter().for_each(|output| self.watch_output(output));
+        self.release_outputs();
         log::stop_echo();
         self.board.reload_done();
         if let Some(starter) = self.starter.take() {

@@ -87,6 +87,7 @@ impl Supervisor {
             Source::Door(key) => self.feed(Event::Knock(key)),
             Source::Tracer(key) => self.hear_tracer(key),
             Source::Output(token) => self.relay_output(token),
+            Source::Check(token) => self.hear_check(token),
         }
     }
 
@@ -143,6 +144,7 @@ impl Supervisor {
     fn end(mut self, status: i32) -> i32 {
         self.finish_slow_logs();
         self.drain_outputs();
+        self.release_outputs();
         if let Some(starter) = self.starter.take() {
             super::daemon::tell(starter, false);
         }

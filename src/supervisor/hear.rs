@@ -67,7 +67,7 @@ impl Supervisor {
 
     fn worker_forked(&mut self, key: WorkerKey, pid: i32) {
         let pool = self.pool_name(key);
-        for output in self.outputs.values_mut().chain(&mut self.silent) {
+        for output in self.outputs.values_mut() {
             if let Source::Worker { key: whose, pid: known, .. } = &mut output.source
                 && *known == 0
                 && *whose == key
@@ -117,6 +117,12 @@ impl Supervisor {
         let limit = self.log_limit();
         let Some(output) = self.outputs.get_mut(&token) else { return };
         let relayed = output.relay(limit);
+        if relayed.closed {
+            self.poller.remove(&output.fd, token);
+        }
+        if output.is_held() {
+            return;
+        }
         let source = output.source.clone();
         if relayed.request_ended {
             for other in self.outputs.values_mut().filter(|other| other.is_beside(&source)) {
@@ -124,10 +130,22 @@ impl Supervisor {
                 other.finish(limit, false);
             }
         }
-        if relayed.closed
-            && let Some(output) = self.outputs.remove(&token)
-        {
-            self.poller.remove(&output.fd, token);
+        if relayed.closed {
+            self.outputs.remove(&token);
+        }
+    }
+
+    /// Logs what workers have printed while their generation started, in the order in which they were made.
+    pub(super) fn release_outputs(&mut self) {
+        let limit = self.log_limit();
+        let mut held: Vec<u64> = self.outputs.iter().filter(|(_, output)| output.is_held()).map(|(t, _)| *t).collect();
+        held.sort_unstable();
+        for token in held {
+            if let Some(output) = self.outputs.get_mut(&token) {
+                output.release(limit);
+            }
+            // Those that are closed already are found to be.
+            self.relay_output(token);
         }
     }
 
@@ -191,7 +209,7 @@ impl Supervisor {
                 self.send(key, &ToZygote::Log, vec![fd]);
             }
         }
-        self.board.reopened(wrong);
+        self.board.reopened(&wrong);
     }
 
     pub(super) fn zygote_keys(&self) -> Vec<ZygoteKey> {

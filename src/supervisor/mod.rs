@@ -68,8 +68,6 @@ struct Supervisor {
     poller: Poller,
     /// Pipes by their poller token.
     outputs: HashMap<u64, Output>,
-    /// Pipes that are not read before their generation is ready.
-    silent: Vec<Output>,
     /// By worker, in pools that limit requests.
     tracers: BTreeMap<WorkerKey, Tracer>,
     /// Entries of slow logs that are not written yet.
@@ -112,7 +110,6 @@ impl Supervisor {
             sockets: Sockets::default(),
             poller: Poller::new()?,
             outputs: HashMap::new(),
-            silent: Vec::new(),
             tracers: BTreeMap::new(),
             slow_entries: BTreeMap::new(),
             totals: Book::default(),

@@ -29,6 +29,8 @@ pub enum Source {
     Output(u64),
     /// The tracer of that worker.
     Tracer(WorkerKey),
+    /// The pipe of a reload's check, by its token.
+    Check(u64),
 }
 
 /// An epoll set whose tokens are never used again, so that a late event can't be taken for another's.
@@ -66,6 +68,14 @@ impl Poller {
     /// `ENOMEM`, `ENOSPC`.
     pub fn add_output(&mut self, fd: impl AsFd) -> io::Result<u64> {
         self.add(fd, Source::Output)
+    }
+
+    /// Adds the pipe of a reload's check and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn add_check(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, Source::Check)
     }
 
     /// Adds the way to a worker's tracer and gives its token.

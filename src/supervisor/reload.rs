@@ -1,13 +1,13 @@
 //! SIGUSR2: check, hand over, execute the program anew. Requests go on all the while.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
 use super::Supervisor;
 use super::launch::{Launch, Launched};
+use super::output::Kept;
 use super::state::State;
 use crate::log;
 use crate::plan::fleet::{Goal, Phase};
@@ -35,6 +35,8 @@ struct Check {
     /// What the files were when it began.
     files: Vec<FileMark>,
     output: OwnedFd,
+    token: u64,
+    said: Kept,
     deadline: Millis,
 }
 
@@ -113,16 +115,36 @@ impl Supervisor {
         let files = self.file_marks();
         let launched = launch.start()?;
         let Launched { pid, output } = launched;
-        self.reload.check = Some(Check { pid, files, output, deadline: now.plus(CHECK_LIMIT) });
+        let token = self.poller.add_check(&output)?;
+        let said = Kept::default();
+        self.reload.check = Some(Check { pid, files, output, token, said, deadline: now.plus(CHECK_LIMIT) });
         Ok(())
+    }
+
+    /// Takes what the check prints while it runs: one that has more to say than its pipe holds would wait for a reader.
+    pub(super) fn hear_check(&mut self, token: u64) {
+        let Some(check) = self.reload.check.as_mut().filter(|check| check.token == token) else { return };
+        if check.said.read(&check.output) {
+            self.poller.remove(&check.output, token);
+        }
+    }
+
+    /// The lines of what an ended check has said, and a last one for those that were too many.
+    fn words_of(&mut self, mut check: Check) -> Vec<String> {
+        // It has ended, so this is the rest; a child that it left behind can't keep us here.
+        check.said.read(&check.output);
+        self.poller.remove(&check.output, check.token);
+        let Kept { bytes, more } = check.said;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
+        lines.chain((more > 0).then(|| format!("{more} more bytes were cut"))).collect()
     }
 
     pub(super) fn check_ended(&mut self, exit: Exit) {
         let Some(check) = self.reload.check.take() else { return };
-        let mut said = Vec::new();
-        // It has ended, so this reads what there is; a child that it left behind can't keep us here.
-        let _ = std::fs::File::from(check.output).take(64 * 1024).read_to_end(&mut said);
-        if exit == Exit::Code(0) && check.files != self.file_marks() {
+        let unchanged = check.files == self.file_marks();
+        let said = self.words_of(check);
+        if exit == Exit::Code(0) && !unchanged {
             log::notice("the program or its configuration changed during the check: checked once more");
             self.reload.wished = true;
             return;
@@ -130,10 +152,7 @@ impl Supervisor {
         if exit == Exit::Code(0) {
             return self.execute();
         }
-        let said = String::from_utf8_lossy(&said);
-        let mut said = said.lines().filter(|line| !line.trim().is_empty()).peekable();
-        let reason = said.peek().map(|line| (*line).to_owned());
-        for line in said {
+        for line in &said {
             log::error(format!("reload check: {line}"));
             self.board.reason(line);
         }
@@ -143,7 +162,7 @@ impl Supervisor {
             Exit::Unknown => "was lost".to_owned(),
         };
         let line = format!("reload refused: the check of the new configuration and program {how}; nothing has changed");
-        self.refuse_reload(&line, reason.as_deref());
+        self.refuse_reload(&line, said.first().map(String::as_str));
     }
 
     /// It comes to nothing, and what there was serves on; the reason, where it is another text than the line of the log.

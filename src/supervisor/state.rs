@@ -153,7 +153,7 @@ impl Supervisor {
             reopened: self.reopened,
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
-            outputs: self.outputs.values().chain(&self.silent).map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
+            outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
             tracers: self.tracer_descriptors(),
             log: None,
             unwritten: Backlog::default(),

@@ -27,6 +27,11 @@ impl Allowance {
         granted
     }
 
+    /// So many bytes were dropped before they came here.
+    pub(super) fn drop_all(&mut self, count: u64) {
+        self.dropped += count;
+    }
+
     /// The number of bytes that were dropped, once their second is over or `always`.
     pub(super) fn settle(&mut self, now: Millis, always: bool) -> Option<u64> {
         let over = always || now.since(self.since) >= SECOND;

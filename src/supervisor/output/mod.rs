@@ -1,11 +1,11 @@
 //! What zygotes and workers write to stdout and stderr: pipes, cut into messages for the log.
 
 mod allowance;
+mod kept;
 mod message;
 mod object;
 
-use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,8 @@ use crate::sys::clock::{self, Millis};
 pub use object::check;
 
 use allowance::Allowance;
+pub(super) use kept::Kept;
+use kept::{Look, TURN, TURNS};
 use message::{End, Form, Message};
 
 /// Whose output a pipe carries.
@@ -50,6 +52,8 @@ pub struct Output {
     allowance: Allowance,
     /// Something was read before.
     spoken: bool,
+    /// What it has brought, as long as none of it is to be logged.
+    held: Option<Kept>,
 }
 
 /// What came of looking at a pipe.
@@ -61,41 +65,55 @@ pub struct Relayed {
     pub request_ended: bool,
 }
 
-/// Most that is read at once, and how often, before others get their turn.
-const TURN: usize = 16 * 1024;
-const TURNS: usize = 4;
-
 impl Output {
-    /// A fresh pipe.
+    /// A fresh pipe. `held`: what it brings is read, but not logged before `release`.
     #[must_use]
-    pub fn new(fd: OwnedFd, source: Source) -> Self {
+    pub fn new(fd: OwnedFd, source: Source, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
-        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false }
+        let held = held.then(Kept::default);
+        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false, held }
+    }
+
+    /// Whether it isn't logged yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Logs what has come. `limit`: `log_limit`.
     pub fn relay(&mut self, limit: usize) -> Relayed {
+        if let Some(held) = &mut self.held {
+            return Relayed { closed: held.read(&self.fd), request_ended: false };
+        }
         let mut relayed = Relayed::default();
         let first = !self.spoken;
-        let mut buffer = [0u8; TURN];
+        let mut buffer = [0; TURN];
         for _ in 0..TURNS {
-            match nix::unistd::read(self.fd.as_fd(), &mut buffer) {
-                Ok(0) => {
+            match kept::look(&self.fd, &mut buffer) {
+                Look::Bytes(bytes) => relayed.request_ended |= self.feed(bytes, limit),
+                Look::Nothing => break,
+                Look::Closed => {
                     relayed.closed = true;
                     // php-fpm tells it only of one that ends with its first words.
                     self.finish(limit, first);
                     self.settle(true);
                     break;
                 }
-                Ok(count) => relayed.request_ended |= self.feed(&buffer[..count], limit),
-                Err(e) => {
-                    let transient = [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted];
-                    relayed.closed = !transient.contains(&io::Error::from(e).kind());
-                    break;
-                }
             }
         }
         relayed
+    }
+
+    /// From now on it is logged, as is what it has brought before.
+    pub fn release(&mut self, limit: usize) {
+        let Some(held) = self.held.take() else { return };
+        self.feed(&held.bytes, limit);
+        if held.more > 0 {
+            self.allowance.drop_all(held.more);
+            self.finish(limit, false);
+        }
+        // What comes with it belongs to its first words.
+        self.spoken = false;
     }
 
     /// Whether a request ended in there.

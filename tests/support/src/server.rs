@@ -91,7 +91,14 @@ impl Server {
     /// # Errors
     /// When it can't be started.
     pub fn spawn(target: &Target, setup: &Setup) -> Outcome<Self> {
-        let sandbox = Sandbox::new()?;
+        Self::spawn_in(Sandbox::new()?, target, setup)
+    }
+
+    /// As `spawn`, in a sandbox that was prepared.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn_in(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
         Self::spawn_amid(Around::default(), Address::Unix(sandbox.file("fpm.sock")), sandbox, target, setup)
     }
 
