@@ -7,6 +7,7 @@ fn main() {
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
     println!("cargo:rustc-check-cfg=cfg(php84)");
     println!("cargo:rustc-check-cfg=cfg(php85)");
+    println!("cargo:rustc-check-cfg=cfg(php_debug)");
     if std::env::var_os("CARGO_FEATURE_PHP").is_none() {
         return;
     }
@@ -29,6 +30,10 @@ fn main() {
     }
     let headers = Command::new(&program).arg("--include-dir").output();
     let headers = headers.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let choices = std::fs::read_to_string(format!("{headers}/main/php_config.h")).unwrap_or_default();
+    if choices.lines().any(|line| line.split_whitespace().eq(["#define", "ZEND_DEBUG", "1"])) {
+        println!("cargo:rustc-cfg=php_debug");
+    }
     let places = std::fs::read_to_string(format!("{headers}/main/build-defs.h")).unwrap_or_default();
     for name in ["PHP_PREFIX", "PHP_SYSCONFDIR", "PHP_LOCALSTATEDIR"] {
         println!("cargo:rustc-env=CGI_FPM_{name}={}", defined(&places, name).unwrap_or_default());

@@ -1,5 +1,6 @@
 #!/bin/sh
 # build-php.sh X.Y: leaves build/php-X.Y, a prefix with our patched PHP in it (all but lib/cgi-fpm.so).
+# build-php.sh X.Y-debug: the same in build/php-X.Y-debug with a small PHP that is built with --enable-debug.
 #
 # The build itself is cached in $CACHE/php-VERSION-KEY, shared by all checkouts; the key is made of source and
 # configure flags. It is built where it will stay, for PHP compiles its prefix in; the file `finished` comes last,
@@ -10,9 +11,10 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
 
-php=$1
+flavour=$1
+php=${flavour%-debug}
 patch=$root/php-src-patch/cgi-fpm.patch
-prefix=$root/build/php-$php
+prefix=$root/build/php-$flavour
 cache=${CACHE:-$(default_cache)}
 unset PHP CACHE
 
@@ -25,14 +27,22 @@ configure_flags="
 	--with-openssl --with-zlib --with-curl --enable-pcntl --enable-sockets
 	--enable-dl-test=shared --enable-zend-test=shared
 	CFLAGS=-O2 CXXFLAGS=-O2"
+# The debug build: what takes little time to compile, and has ini settings or process state of its own.
+[ "$php" = "$flavour" ] || configure_flags="
+	--disable-all --enable-debug --enable-cli --enable-cgi --enable-fpm --disable-phpdbg --without-pear
+	--enable-opcache --disable-opcache-jit --enable-ctype --enable-filter --enable-mbstring --disable-mbregex
+	--enable-pcntl --enable-posix --enable-session --enable-tokenizer --with-zlib
+	--enable-zend-test=shared"
+minutes="5 to 15"
+[ "$php" = "$flavour" ] || minutes="2 to 5"
 packages="build-essential pkg-config autoconf libtool bison re2c patch xz-utils acl
 	libssl-dev zlib1g-dev libcurl4-openssl-dev libxml2-dev libsqlite3-dev libonig-dev libicu-dev
 	libpng-dev libjpeg-dev libacl1-dev libsystemd-dev"
 
 mkdir -p "$cache/download" 2>/dev/null || die "cannot write to the cache $cache; choose another: make CACHE=DIR"
 cache=$(cd "$cache" && pwd)
-exec 9>"$cache/lock-$php"
-flock -n 9 || { say "waiting for another build of PHP $php"; flock 9; }
+exec 9>"$cache/lock-$flavour"
+flock -n 9 || { say "waiting for another build of PHP $flavour"; flock 9; }
 
 # 1. Where does the source come from, and what names its contents?
 if [ -n "${PHP_SRC:-}" ]; then
@@ -56,7 +66,7 @@ else
 	contents=$(basename "$source")
 fi
 key=$(printf '%s\n' "$contents" "$configure_flags" | sha256sum | cut -c 1-12)
-built=$cache/php-$php-$key
+built=$cache/php-$flavour-$key
 php_cgi=$built/php-cgi-$(sha256sum <"$patch" | cut -c 1-12)
 log=$built/build.log
 
@@ -94,7 +104,7 @@ build() {
 	[ -f configure ] || long_step "$log" "PHP $actual: buildconf" ./buildconf --force
 	# shellcheck disable=SC2086
 	long_step "$log" "PHP $actual: configure" ./configure -q --prefix="$built/prefix" $configure_flags
-	long_step "$log" "PHP $actual: compiling, 5 to 15 minutes" make -j "$(nproc)"
+	long_step "$log" "PHP $actual: compiling, $minutes minutes" make -j "$(nproc)"
 	long_step "$log" "PHP $actual: installing into the cache" make install
 	"$built/prefix/bin/php" -n -v >/dev/null || die "the new PHP does not run: $built/prefix/bin/php -n -v"
 	put_file sapi/cgi/php-cgi "$php_cgi"

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use testkit::broken::{self, Fault};
@@ -132,6 +132,30 @@ fn other_api() -> Outcome {
     let ran = stage.run(&["-F"])?;
     ensure!(!stage.sandbox.file("fpm.sock").exists(), "something was started: {}", ran.text);
     ran.expect_refusal("cgi-fpm")
+}
+
+/// The library of a PHP in debug mode in a php-cgi that isn't, and the other way round, through both doors.
+#[test]
+fn other_mode() -> Outcome {
+    let Some(mut stage) = stage_of_ours("doors::other_mode")? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let Some(other) = std::env::var_os("CGI_FPM_OTHER_MODE").map(PathBuf::from) else {
+        say("skipped doors::other_mode: CGI_FPM_OTHER_MODE isn't set (the stage `debug` of build-aux/test.sh sets it)");
+        return Ok(());
+    };
+    let own = stage.target.prefix.clone();
+    for (host, rest) in [(&own, &other), (&other, &own)] {
+        assemble(&mut stage, host, rest)?;
+        let mut patched = Command::new(stage.target.prefix.join("bin/php-cgi"));
+        patched.arg("--fpm").arg("-F").arg("-y").arg(stage.sandbox.file("fpm.conf")).stdin(Stdio::null());
+        end_within(&mut patched)?.expect_refusal("--enable-debug")?;
+        let mut preloaded = Command::new(host.join("bin/php-cgi"));
+        preloaded.arg("--fpm").arg("-F").arg("-y").arg(stage.sandbox.file("fpm.conf")).stdin(Stdio::null());
+        preloaded.env("LD_PRELOAD", stage.target.prefix.join("lib/cgi-fpm.so"));
+        end_within(&mut preloaded)?.expect_refusal("--enable-debug")?;
+        ensure!(!stage.sandbox.file("fpm.sock").exists(), "something was started");
+    }
+    Ok(())
 }
 
 /// Over the stock door php.ini and conf.d are php-fpm's, where Debian's php-fpm is installed.

@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    _php_stream_fopen_from_fd, PostReader, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
-    zend_hash_str_find, zval,
+    PostReader, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data, zend_hash_str_find, zval,
 };
+use super::memory;
 use super::text::c_bytes;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
@@ -125,7 +125,7 @@ fn put_in_place() -> bool {
     let Some((descriptor, size)) = descriptor.flatten() else { return false };
     let descriptor: c_int = descriptor;
     // SAFETY: an open descriptor, which the stream then owns, and a C string. The stream ends with the request.
-    let stream = unsafe { _php_stream_fopen_from_fd(descriptor, c"rb".as_ptr(), std::ptr::null(), false) };
+    let stream = unsafe { memory::stream_of(descriptor, c"rb".as_ptr()) };
     if stream.is_null() {
         // SAFETY: ours still.
         drop(unsafe { OwnedFd::from_raw_fd(descriptor) });

@@ -62,14 +62,37 @@ host! {
         fn php_output_end_all();
         fn php_header();
         fn sapi_read_standard_form_data();
+        #[cfg(not(php_debug))]
         fn _php_stream_fopen_from_fd(
             descriptor: c_int, mode: *const c_char, persistent_id: *const c_char, zero_position: bool,
         ) -> *mut _php_stream;
+        #[cfg(php_debug)]
+        #[allow(clippy::too_many_arguments, reason = "PHP's")]
+        fn _php_stream_fopen_from_fd(
+            descriptor: c_int, mode: *const c_char, persistent_id: *const c_char, zero_position: bool, depth: c_int,
+            file: *const c_char, line: u32, other_file: *const c_char, other_line: u32,
+        ) -> *mut _php_stream;
         fn sapi_header_op(operation: c_uint, header: *mut c_void) -> c_int;
 
+        #[cfg(not(php_debug))]
         fn _emalloc(size: usize) -> *mut c_void;
+        #[cfg(not(php_debug))]
         fn _efree(memory: *mut c_void);
+        #[cfg(not(php_debug))]
         fn _estrndup(text: *const c_char, length: usize) -> *mut c_char;
+        #[cfg(php_debug)]
+        fn _emalloc(
+            size: usize, file: *const c_char, line: u32, other_file: *const c_char, other_line: u32,
+        ) -> *mut c_void;
+        #[cfg(php_debug)]
+        fn _efree(
+            memory: *mut c_void, file: *const c_char, line: u32, other_file: *const c_char, other_line: u32,
+        );
+        #[cfg(php_debug)]
+        fn _estrndup(
+            text: *const c_char, length: usize, file: *const c_char, line: u32, other_file: *const c_char,
+            other_line: u32,
+        ) -> *mut c_char;
         fn zend_dirname(path: *mut c_char, length: usize) -> usize;
         fn tsrm_realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
 

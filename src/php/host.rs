@@ -18,6 +18,18 @@ pub const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
 /// PHP_LOCALSTATEDIR.
 pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
 
+/// What PHP exports in debug mode only. It checks what internal functions return, which nothing else asks for.
+const DEBUG_ONLY: &str = "zend_internal_call_should_throw\0";
+
+/// How extensions for a PHP have to be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModuleApi {
+    /// ZEND_MODULE_API_NO.
+    pub number: u32,
+    /// ZEND_DEBUG.
+    pub debug: bool,
+}
+
 /// The PHP version that the library is built for.
 #[must_use]
 pub fn version() -> &'static str {
@@ -42,11 +54,12 @@ pub(super) fn host() -> &'static Host {
 
 /// Checks that the host program is a PHP that this library can serve, and looks its symbols up.
 ///
-/// `module_api` is the host's module API number where the door tells it, else 0.
+/// `said` is what the door tells of it; a stock php-cgi tells nothing.
 ///
 /// # Errors
 /// One line for the user.
-pub fn check_host(module_api: u32) -> Result<(), String> {
+pub fn check_host(said: Option<ModuleApi>) -> Result<(), String> {
+    let module_api = said.map_or(0, |api| api.number);
     if HOST.get().is_some() {
         return Ok(());
     }
@@ -56,11 +69,10 @@ pub fn check_host(module_api: u32) -> Result<(), String> {
     if lookup("core_globals\0").is_none() && lookup("core_globals_id\0").is_some() {
         return Err("this PHP is built with thread safety (ZTS), which cgi-fpm doesn't support".to_owned());
     }
-    if lookup("zend_rc_debug\0").is_some() != (ZEND_DEBUG != 0) {
-        return Err(format!(
-            "this cgi-fpm is built for a PHP {} debug mode",
-            if ZEND_DEBUG == 0 { "without" } else { "in" }
-        ));
+    let debug = said.map_or_else(|| lookup(DEBUG_ONLY).is_some(), |api| api.debug);
+    if debug != (ZEND_DEBUG != 0) {
+        let (built, host) = if debug { ("without", "with") } else { ("with", "without") };
+        return Err(format!("this cgi-fpm is built for a PHP {built} --enable-debug, the host is one {host} it"));
     }
     if module_api != 0 && module_api != ZEND_MODULE_API_NO {
         return Err(format!(

@@ -12,6 +12,7 @@ mod host;
 mod ini;
 mod lifecycle;
 mod log;
+mod memory;
 mod module;
 mod names;
 mod pool;
@@ -32,7 +33,7 @@ mod zend_string;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
-pub use host::{LOCALSTATEDIR, PREFIX, SYSCONFDIR, check_host, is_host, version};
+pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::Pool;
 use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic, Tracer};

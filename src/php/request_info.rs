@@ -5,7 +5,8 @@ use std::ptr::{null, null_mut};
 
 use super::body::Body;
 use super::context::{Context, with};
-use super::ffi::{_estrndup, core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
+use super::ffi::{core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
+use super::memory;
 use super::module::settings;
 use super::text::{PATH_MAX, c_bytes, with_path};
 use crate::script::resolve::{Files, Script, Settings, resolve};
@@ -22,7 +23,7 @@ pub(super) fn describe() {
     // SAFETY: null or a C string of the request.
     if let Some(bytes) = unsafe { c_bytes(path) } {
         // SAFETY: a text and its length. PHP wants the path in its own memory: it may free it.
-        let copy = unsafe { _estrndup(path, bytes.len()) };
+        let copy = unsafe { memory::copy(path, bytes.len()) };
         // SAFETY: PHP's globals live as long as the process.
         unsafe { (*sapi_globals()).request_info.path_translated = copy };
     }

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 
 use super::context::with;
-use super::ffi::{_efree, _emalloc, zend_parse_ini_string, zval};
+use super::ffi::{zend_parse_ini_string, zval};
 use super::ini::{Before, Set, set_for_now};
 use super::text::c_bytes;
-use super::{log, value};
+use super::{log, memory, value};
 use crate::config::{LogLevel, Trust};
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
@@ -44,7 +44,7 @@ pub(super) fn undo() {
 
 fn parse(lines: &[u8], admin: bool) {
     // SAFETY: PHP's allocator; nothing is owned here.
-    let text = unsafe { _emalloc(lines.len() + 2) }.cast::<u8>();
+    let text = unsafe { memory::allocate(lines.len() + 2) }.cast::<u8>();
     // SAFETY: fresh memory of that size.
     let bytes = unsafe { std::slice::from_raw_parts_mut(text, lines.len() + 2) };
     for (to, from) in bytes.iter_mut().zip(lines.iter().chain(b"\n\0")) {
@@ -54,7 +54,7 @@ fn parse(lines: &[u8], admin: bool) {
     // SAFETY: a C string that the parser may change, our callback and what it expects.
     unsafe { zend_parse_ini_string(text.cast(), true, SCANNER_NORMAL, entry, mode) };
     // SAFETY: allocated above.
-    unsafe { _efree(text.cast()) };
+    unsafe { memory::free(text.cast()) };
 }
 
 /// One line.

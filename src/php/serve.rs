@@ -7,14 +7,14 @@ use nix::errno::Errno;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    _efree, SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_header, php_output_end_all,
+    SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_header, php_output_end_all,
     php_output_write, php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle,
     zend_file_handle, zend_memory_peak_usage,
 };
 use super::guard::attempt;
 use super::headers::Headers;
 use super::text::{c_bytes, with_path};
-use super::{error_header, log, request_info, request_ini};
+use super::{error_header, log, memory, request_info, request_ini};
 use crate::config::{LogLevel, Trust};
 use crate::engine::Served;
 use crate::script::guard::extension_allowed;
@@ -65,6 +65,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
 /// The script has forked and this is the copy: it ends with its script, and is no second worker that nobody knows of.
 fn end_copy() -> ! {
     with(|context| context.finish());
+    free_path();
     // SAFETY: a request runs; its shutdown functions belong to the copy, too.
     unsafe { php_request_shutdown(null_mut()) };
     // SAFETY: PHP's globals live as long as the process.
@@ -183,7 +184,7 @@ fn free_path() {
     let path = unsafe { std::mem::replace(&mut (*sapi_globals()).request_info.path_translated, null_mut()) };
     if !path.is_null() {
         // SAFETY: allocated by `request_info::describe`; PHP sets the pointer to null where it frees it.
-        unsafe { _efree(path.cast()) };
+        unsafe { memory::free(path.cast()) };
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 
 use super::context::{Variable, with};
 use super::ffi::{
-    self, _efree, _emalloc, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals,
-    sapi_module, zend_array_destroy, zend_array_dup, zval,
+    self, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals, sapi_module,
+    zend_array_destroy, zend_array_dup, zval,
 };
+use super::memory;
 use super::module::settings;
 use super::text::c_bytes;
 use super::value;
@@ -153,7 +154,7 @@ pub(super) unsafe extern "C" fn register(array: *mut zval) {
     };
     let total = name.len() + info.len();
     // SAFETY: PHP's allocator; may bail out, nothing is owned here.
-    let php_self = unsafe { _emalloc(total + 1) }.cast::<u8>();
+    let php_self = unsafe { memory::allocate(total + 1) }.cast::<u8>();
     // SAFETY: fresh memory of that size.
     let bytes = unsafe { std::slice::from_raw_parts_mut(php_self, total + 1) };
     for (to, from) in bytes.iter_mut().zip(name.iter().chain(info).chain(&[0])) {
@@ -162,5 +163,5 @@ pub(super) unsafe extern "C" fn register(array: *mut zval) {
     // SAFETY: a C string of that length; PHP copies it.
     unsafe { register_filtered(PARSE_SERVER, c"PHP_SELF".as_ptr(), php_self.cast(), total, array) };
     // SAFETY: allocated above.
-    unsafe { _efree(php_self.cast()) };
+    unsafe { memory::free(php_self.cast()) };
 }

@@ -6,9 +6,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::host::{Door, Host, without_library};
-use crate::php::{self, Php};
+use crate::php::{self, ModuleApi, Php};
 use crate::sys::{environment, title};
 use crate::{log, program};
+
+/// Beside the module API number: PHP is built with --enable-debug.
+const FLAG_DEBUG: c_int = 2;
 
 const EXIT_USAGE: c_int = 64;
 const EXIT_SOFTWARE: c_int = 70;
@@ -17,15 +20,15 @@ type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c
 type Hook = Option<unsafe extern "C" fn()>;
 type StartMain = unsafe extern "C" fn(Main, c_int, *mut *mut c_char, Hook, Hook, Hook, *mut c_void) -> c_int;
 
-/// What the patched php-cgi calls for `--fpm`, with its module API number. Returns the exit status.
+/// What the patched php-cgi calls for `--fpm`, with its module API number and the flags of its build. Returns the exit status.
 ///
 /// # Safety
 /// `argc` and `argv` are those of main.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, module_api: u32, _flags: c_int) -> c_int {
+pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, number: u32, flags: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let args = unsafe { arguments(argc, argv) };
-    enter(args, module_api, Door::Patched)
+    enter(args, Some(ModuleApi { number, debug: flags & FLAG_DEBUG != 0 }), Door::Patched)
 }
 
 /// glibc's start-up function. A preloaded library is asked first: with `--fpm` the real one gets our entry in place of
@@ -59,10 +62,10 @@ pub unsafe extern "C" fn __libc_start_main(
 unsafe extern "C" fn preloaded_main(argc: c_int, argv: *mut *mut c_char, _environment: *mut *mut c_char) -> c_int {
     // SAFETY: these are main's arguments.
     let args = unsafe { arguments(argc, argv) };
-    enter(args, 0, Door::Preload)
+    enter(args, None, Door::Preload)
 }
 
-fn enter(args: Vec<OsString>, module_api: u32, door: Door) -> c_int {
+fn enter(args: Vec<OsString>, module_api: Option<ModuleApi>, door: Door) -> c_int {
     let refuse = |text: &str, status: c_int| {
         log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
         status

@@ -7,6 +7,16 @@ use std::time::{Duration, Instant};
 use crate::Outcome;
 use crate::clock::ms;
 
+const ACCUSATIONS: [&str; 7] = [
+    " memory leaks detected",
+    ") :  Freeing 0x",
+    ": Assertion `",
+    "zend_signal: ",
+    "zend_mm_heap corrupted",
+    "Bailed out without a bailout address",
+    "' panicked at ",
+];
+
 /// A log file.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -63,6 +73,13 @@ impl Log {
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
         self.text().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// The first line that no server may have: PHP in debug mode found a leak or a broken promise, or our library panicked.
+    #[must_use]
+    pub fn accusation(&self) -> Option<String> {
+        let accuses = |line: &&str| ACCUSATIONS.iter().any(|mark| line.contains(mark));
+        self.text().lines().find(accuses).map(str::to_owned)
     }
 
     /// The last lines, long ones cut.

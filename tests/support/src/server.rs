@@ -36,6 +36,7 @@ pub struct Server {
     pub conf: String,
     /// The supervisor.
     pub supervisor: Process,
+    is_ours: bool,
     child: Child,
     ended: bool,
     _guard: Guard,
@@ -115,7 +116,18 @@ impl Server {
         let pid = i32::try_from(child.id())?;
         let supervisor = Process::find(pid).ok_or("the server ended at once")?;
         let log = Log::new(&sandbox.file("fpm.log"));
-        Ok(Self { sandbox, address, prefix, log, conf, supervisor, child, ended: false, _guard: guard })
+        Ok(Self {
+            sandbox,
+            address,
+            prefix,
+            log,
+            conf,
+            supervisor,
+            is_ours: target.is_ours(),
+            child,
+            ended: false,
+            _guard: guard,
+        })
     }
 
     /// Waits until it is ready.
@@ -215,6 +227,11 @@ impl Drop for Server {
         let tree = self.supervisor.descendants();
         let _ = process::end_all(|| [tree.clone(), self.remaining()].concat());
         let _ = self.child.wait();
+        let logs = [&self.log, &Log::new(&self.sandbox.file("stdio"))];
+        if let Some(line) = logs.into_iter().find_map(Log::accusation).filter(|_| self.is_ours) {
+            say(&line);
+            assert!(std::thread::panicking(), "the server's log says: {line}");
+        }
     }
 }
 

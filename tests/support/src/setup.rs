@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Outcome;
 use crate::seccomp::{self, Refused};
 use crate::stream::Address;
-use crate::target::{Target, web_user};
+use crate::target::{Target, debug_build, web_user};
 
 /// How the pool listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -171,6 +171,10 @@ impl Setup {
             let _ = writeln!(text, "user = {user}\ngroup = {user}\nlisten.owner = {user}\nlisten.group = {user}");
         }
         append(&mut text, &self.pool);
+        // What a PHP in debug mode finds at the end of a request stands in the log then.
+        if debug_build() && !self.pool.iter().any(|line| line.starts_with("catch_workers_output")) {
+            text.push_str("catch_workers_output = yes\n");
+        }
         text
     }
 

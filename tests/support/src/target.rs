@@ -142,6 +142,12 @@ pub fn web_user() -> Option<&'static str> {
     as_root().then_some("www-data")
 }
 
+/// Whether the prefix's PHP is built with --enable-debug (`CGI_FPM_DEBUG=1`).
+#[must_use]
+pub fn debug_build() -> bool {
+    env::var("CGI_FPM_DEBUG").as_deref() == Ok("1")
+}
+
 /// Whether the full counts are asked for (`CGI_FPM_FULL=1`).
 #[must_use]
 pub fn full() -> bool {
