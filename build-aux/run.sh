@@ -32,7 +32,7 @@ run=$(mktemp -d /tmp/cgi-fpm-run.XXXXXX)
 chmod 755 "$run"
 fpm_pid='' nginx_pid=''
 stop() {
-	trap '' INT TERM
+	trap '' INT TERM HUP
 	[ -z "$nginx_pid" ] || kill -QUIT "$nginx_pid" 2>/dev/null || :
 	[ -z "$nginx_pid" ] || wait "$nginx_pid" || :
 	[ -z "$fpm_pid" ] || kill -TERM "$fpm_pid" 2>/dev/null || :
@@ -40,7 +40,8 @@ stop() {
 	rm -rf "$run"
 }
 trap stop EXIT
-trap 'say "stopping"; exit 0' INT TERM
+# php-fpm has a session of its own, which neither Ctrl-C nor the end of the terminal reaches: this shell tells it.
+trap 'say "stopping"; exit 0' INT TERM HUP
 
 pool_user='' nginx_user=''
 if [ "$(id -u)" = 0 ]; then

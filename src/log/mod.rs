@@ -22,6 +22,8 @@ use parking_lot::Mutex;
 use outlet::Outlet;
 use state::Log;
 
+use crate::sys::fd;
+
 pub use crate::config::{LogFormat as Format, LogLevel as Level};
 pub use backlog::Backlog;
 pub use file::{append, write_all};
@@ -131,6 +133,20 @@ pub fn keep_stream() {
     {
         log.change_sink(Sink::of(fd));
     }
+}
+
+/// A daemon's stderr leads to its log from now on, and follows it, where that is a file.
+pub fn lead_stderr() {
+    let mut log = LOG.lock();
+    log.leads_stderr = true;
+    log.lead_stderr();
+}
+
+/// The same in the program that takes a daemon's place, if it was so there.
+pub fn lead_stderr_again() {
+    let mut log = LOG.lock();
+    let stderr = fd::file_mark(std::io::stderr());
+    log.leads_stderr = stderr.is_some() && log.sink.descriptor().and_then(fd::file_mark) == stderr;
 }
 
 /// This process is a worker from now on: it has no log of its own. What it says goes to its stderr, without a date;

@@ -1,8 +1,11 @@
 //! The log of a process: where it goes, in which form, and what has not been taken yet.
 
+use std::fs::File;
+
 use super::backlog::{Backlog, Line};
 use super::outlet::Outlet;
 use super::{Format, Level, Sink, line};
+use crate::sys::fd;
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -14,6 +17,8 @@ pub(super) struct Log {
     /// This process waits until a line is taken; else what isn't taken at once waits here.
     pub(super) waits: bool,
     pub(super) backlog: Backlog,
+    /// Descriptor 2 leads to wherever the log is, as long as that is a file.
+    pub(super) leads_stderr: bool,
 }
 
 impl Default for Log {
@@ -25,6 +30,7 @@ impl Default for Log {
             echo: None,
             waits: true,
             backlog: Backlog::default(),
+            leads_stderr: false,
         }
     }
 }
@@ -33,7 +39,17 @@ impl Log {
     /// What the former place hasn't taken goes to this one.
     pub(super) fn change_sink(&mut self, sink: Sink) {
         self.sink = if self.waits { sink } else { sink.never_wait() };
+        self.lead_stderr();
         self.flush();
+    }
+
+    /// What others than this log print, such as a panic or libc's last words, is to be in the log, too.
+    pub(super) fn lead_stderr(&self) {
+        if self.leads_stderr {
+            let file = self.sink.descriptor().filter(|fd| fd::file_mark(fd).is_some());
+            let to = file.or_else(|| File::options().write(true).open("/dev/null").ok().map(Into::into));
+            let _ = to.map(|to| fd::replace(to, 2, false));
+        }
     }
 
     /// A message in the log's form, of bytes that may stand in a line.

@@ -127,6 +127,7 @@ fn try_start(host: Host, options: Options, handed: Handed) -> Result<i32, ExitCo
             }
         }
     } else {
+        daemon::leave_caller().map_err(|e| fatal(format!("failed to init stdio: {e}")))?;
         None
     };
     let _ = signal::block_all();
@@ -139,6 +140,9 @@ fn try_start(host: Host, options: Options, handed: Handed) -> Result<i32, ExitCo
             }
             log::echo_faults_only();
             log::never_wait();
+            if starter.is_some() {
+                log::lead_stderr();
+            }
             supervisor.starter = starter;
             log::notice(format!("fpm is running, pid {}", std::process::id()));
             Ok(supervisor.run())

@@ -64,6 +64,18 @@ pub fn tell(starter: OwnedFd, accepts: bool) {
     let _ = fs::File::from(starter).write_all(&[u8::from(accepts)]);
 }
 
+/// In the foreground as well: a session of its own without a controlling terminal, and nothing to read from. One that
+/// leads a process group already stays in its session: an interactive shell's job, which Ctrl-C and Ctrl-Z are to
+/// reach, or a container's first process.
+///
+/// # Errors
+/// Those of open and dup3.
+pub fn leave_caller() -> io::Result<()> {
+    let _ = setsid();
+    let null = OpenOptions::new().read(true).open("/dev/null")?;
+    crate::sys::fd::replace(&null, 0, false)
+}
+
 /// Standard streams of a daemon.
 ///
 /// # Errors

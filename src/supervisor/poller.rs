@@ -43,11 +43,13 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Waits for signals, which are blocked from here on.
+    /// Waits for signals. From here on all are blocked but that of Ctrl-Z, which stops the workers of a shell's job,
+    /// so that the shell has to see the supervisor stop, too.
     ///
     /// # Errors
     /// `EMFILE`.
     pub fn new() -> io::Result<Self> {
+        signal::block_all_but(Signal::SIGTSTP)?;
         let signals = signal::descriptor(&SIGNALS)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;

@@ -32,6 +32,8 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
+    // An image of an older program may not have done so.
+    let _ = daemon::leave_caller();
     let Adopted { sockets, totals, runtimes, outputs, tracers, board } = adopted;
     let systemd = Systemd::carried_on(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, board)) {
@@ -56,6 +58,7 @@ fn adopted(state: &mut State) -> Result<Adopted, String> {
         log::replace_descriptor(fd);
     }
     log::never_wait();
+    log::lead_stderr_again();
     log::take_over(std::mem::take(&mut state.unwritten));
     state.validate()?;
     adopt::adopt(state).map_err(|e| e.to_string())

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{Mode, SFlag, fstat};
 
 /// Takes over a descriptor that this process was given by number (at exec, by argv).
 ///
@@ -63,6 +63,13 @@ pub fn dup_from(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
 pub fn lift(fd: OwnedFd) -> OwnedFd {
     const SHELF: RawFd = 64;
     if fd.as_raw_fd() >= SHELF { fd } else { dup_from(&fd, SHELF).unwrap_or(fd) }
+}
+
+/// Which regular file stands behind a descriptor: device and inode. `None`: none does.
+#[must_use]
+pub fn file_mark(fd: impl AsFd) -> Option<(u64, u64)> {
+    let stat = fstat(fd).ok()?;
+    (SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG).then_some((stat.st_dev, stat.st_ino))
 }
 
 /// Makes `target` (0, 1, 2 or the number of a descriptor that this process owns) a duplicate of `source`.

@@ -18,6 +18,16 @@ pub fn block_all() -> io::Result<SigSet> {
     Ok(old)
 }
 
+/// Blocks every signal but one.
+///
+/// # Errors
+/// None in practice.
+pub fn block_all_but(one: Signal) -> io::Result<()> {
+    let mut mask = SigSet::all();
+    mask.remove(one);
+    set_mask(&mask)
+}
+
 /// Whether this thread has that signal blocked.
 #[must_use]
 pub fn is_blocked(signal: Signal) -> bool {

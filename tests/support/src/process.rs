@@ -24,6 +24,7 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+    session: i32,
     terminal: i32,
     nice: i32,
     started: u64,
@@ -61,6 +62,24 @@ impl Process {
     #[must_use]
     pub fn parent(self) -> i32 {
         stat(self.pid).map_or(0, |stat| stat.parent)
+    }
+
+    /// Its process group's id.
+    #[must_use]
+    pub fn group(self) -> i32 {
+        stat(self.pid).map_or(0, |stat| stat.group)
+    }
+
+    /// Its session's id.
+    #[must_use]
+    pub fn session(self) -> i32 {
+        stat(self.pid).map_or(0, |stat| stat.session)
+    }
+
+    /// The letter of its state: `T` is stopped.
+    #[must_use]
+    pub fn state(self) -> char {
+        stat(self.pid).map_or('?', |stat| stat.state)
     }
 
     /// The number of its controlling terminal; 0: none.
@@ -114,6 +133,13 @@ impl Process {
     #[must_use]
     pub fn anonymous_kb(self) -> u64 {
         self.status("RssAnon").first().and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
+    /// The lines of one of its files in `/proc` that begin with a text; none where it can't be read.
+    #[must_use]
+    pub fn lines(self, file: &str, start: &str) -> Vec<String> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 
     /// Its open fds and what they point to.
@@ -172,6 +198,7 @@ fn stat(pid: i32) -> Option<Stat> {
         state: words.first()?.chars().next()?,
         parent: words.get(1)?.parse().ok()?,
         group: words.get(2)?.parse().ok()?,
+        session: words.get(3)?.parse().ok()?,
         terminal: words.get(4)?.parse().ok()?,
         nice: words.get(16)?.parse().ok()?,
         started: words.get(19)?.parse().ok()?,

@@ -1,0 +1,87 @@
+//! Keys of a terminal, and signals to the group of the script that has started the server.
+
+use std::thread;
+
+use nix::sys::signal::Signal;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::started::{Started, Way, have_tools};
+
+const CTRL_C: &[u8] = b"\x03";
+const CTRL_Z: &[u8] = b"\x1a";
+
+/// Says that it has begun, goes on for a while, and says whether something cut that short.
+const BEGUN: &str = "<?php touch(ini_get('upload_tmp_dir') . '/begun'); $end = hrtime(true) + 700e6; usleep(700000);
+    echo hrtime(true) < $end ? 'cut short' : 'done';";
+
+/// A script that ends by a signal to all of its group takes no request with it, and the service goes on.
+#[test]
+fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
+    let name = "startup::terminal::a_script_that_ends_takes_nothing_with_it";
+    let Some(target) = Target::find(name) else { return Ok(()) };
+    have_tools()?;
+    let _turn = turn::shared()?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut started = Started::new(&target, Way::Script, false, "")?;
+        let tree = started.tree();
+        let begun = started.stage.sandbox.file("out/begun");
+        started.stage.sandbox.put("www/begun.php", BEGUN)?;
+        let work = Request::get(&started.page("begun.php"));
+        let address = started.address().clone();
+        let in_flight = thread::spawn(move || ask_once(&address, &work, ms(5000)));
+        wait_until("the request has begun", bar(ms(3000)), || begun.exists())?;
+        started.signal_callers_group(signal)?;
+        wait_until("the script's end", bar(ms(3000)), || started.shell_has_ended())?;
+        let answer = in_flight.join().map_err(|_| "the client panicked")?;
+        ensure!(answer.as_ref().is_ok_and(|body| body == "done"), "{signal}: the request in flight: {answer:?}");
+        ensure!(started.ask("hello.php")? == "hello", "{signal} ends the service");
+        let gone = tree.iter().find(|one| !one.lives());
+        ensure!(gone.is_none(), "{signal} has ended {gone:?}");
+        started.stop()?;
+    }
+    Ok(())
+}
+
+/// Ctrl-C reaches what a shell runs in its foreground, and what leads the terminal's session; not what a script has started.
+#[test]
+fn ctrl_c() -> Outcome {
+    let Some(target) = Target::find("startup::terminal::ctrl_c") else { return Ok(()) };
+    have_tools()?;
+    let _turn = turn::shared()?;
+    for way in [Way::Job, Way::Leader] {
+        let mut started = Started::new(&target, way, true, "")?;
+        let tree = started.tree();
+        started.press(CTRL_C)?;
+        let ended = wait_until("its end", bar(ms(5000)), || tree.iter().all(|one| !one.lives()));
+        ended.map_err(|error| format!("{way:?}: {error}; {}", started.shown()))?;
+        ensure!(!started.stage.sandbox.file("fpm.pid").exists(), "{way:?}: the pid file stays");
+    }
+    let mut started = Started::new(&target, Way::Script, true, "")?;
+    started.press(CTRL_C)?;
+    wait_until("the script's end", bar(ms(5000)), || started.shell_has_ended())?;
+    ensure!(started.ask("hello.php")? == "hello", "a script's server has ended");
+    started.stop()
+}
+
+/// Ctrl-Z stops a job, all of it, so that the shell is back; `fg` has it go on.
+#[test]
+fn ctrl_z() -> Outcome {
+    let Some(target) = Target::find("startup::terminal::ctrl_z") else { return Ok(()) };
+    have_tools()?;
+    let _turn = turn::shared()?;
+    let mut started = Started::new(&target, Way::Job, true, "")?;
+    let tree = started.tree();
+    started.press(CTRL_Z)?;
+    let stopped = wait_until("all have stopped", bar(ms(3000)), || tree.iter().all(|one| one.state() == 'T'));
+    stopped.map_err(|error| format!("{error}: {:?}", tree.iter().map(|one| one.state()).collect::<String>()))?;
+    wait_until("the shell says so", bar(ms(3000)), || started.shown().contains("has stopped 14"))?;
+    started.press(b"\n")?;
+    wait_until("all go on", bar(ms(3000)), || tree.iter().all(|one| one.state() != 'T'))?;
+    ensure!(started.ask("hello.php")? == "hello", "it doesn't serve");
+    started.press(CTRL_C)?;
+    wait_until("its end", bar(ms(5000)), || tree.iter().all(|one| !one.lives()))?;
+    Ok(())
+}
