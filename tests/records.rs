@@ -178,20 +178,6 @@ fn abort() -> Outcome {
     })
 }
 
-/// A form that is cut off in its value is no form with a shorter value: the script sees nothing of it, as under php-fpm.
-#[test]
-fn a_body_that_breaks_off() -> Outcome {
-    with_one_worker("records::a_body_that_breaks_off", Listen::Unix, |server| {
-        let request = echo(server, b"amount=100");
-        let mut client = begun(server, &request)?;
-        client.send(&record(kind::STDIN, 1, b"amount=1"))?;
-        client.end_sending()?;
-        let body = client.answer()?.body();
-        ensure!(body == "0 00000000 yes", "{body}");
-        Ok(())
-    })
-}
-
 /// Whatever comes, the connection is closed and the worker stays.
 #[test]
 fn garbage() -> Outcome {

@@ -45,17 +45,16 @@ impl Context {
         }
     }
 
-    /// Reads on behind the bytes that were read before, until the buffer is full or the body ends. The piece in which a client
-    /// breaks off is dropped, as in php-fpm: a short form that was cut is no form, not one with a shorter value.
+    /// Reads on after the bytes that were read before, until the buffer is full or the body ends. The buffer has room for no more
+    /// than what was announced: a body that ends before it is full was cut off.
     pub(super) fn read_body(&mut self, buffer: &mut [u8], before: u64) -> usize {
-        match &self.body {
-            Body::Stream => self.exchange().map_or(0, |exchange| {
-                let count = exchange.read_body(buffer);
-                if exchange.body_broke_off() { 0 } else { count }
-            }),
+        let count = match &self.body {
+            Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),
             Body::File(file) => file.read_at(buffer, before),
             Body::Refused(_) => 0,
-        }
+        };
+        self.cut_off |= count < buffer.len();
+        count
     }
 
     /// CONTENT_LENGTH as C's `atol` reads it; an empty one is none.

@@ -1,11 +1,12 @@
 //! The SAPI `fpm-fcgi`: PHP's callbacks. Each decodes its pointers, does one thing in safe code, and bails out last.
 
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{c_char, c_int, c_short, c_void};
 use std::io::Write;
 
 use super::context::{Context, with};
 use super::ffi::{
-    FAILURE, HashTable, SUCCESS, php_handle_aborted_connection, sapi_globals, sapi_headers_struct, sapi_module_struct,
+    FAILURE, HashTable, SUCCESS, core_globals, php_handle_aborted_connection, sapi_globals, sapi_headers_struct,
+    sapi_module_struct,
 };
 use super::headers::{Headers, Status, write_head};
 use super::module::{settings, start_module};
@@ -16,6 +17,9 @@ use crate::worker::exchange::ClientGone;
 
 /// `SAPI_HEADER_SENT_SUCCESSFULLY`
 const SENT: c_int = 1;
+
+/// `PHP_CONNECTION_ABORTED`
+const CONNECTION_ABORTED: c_short = 1;
 
 /// The module as PHP copies it; the ini fields are filled in at start.
 pub(super) fn description() -> sapi_module_struct {
@@ -134,7 +138,14 @@ unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     // SAFETY: PHP passes a buffer of `wanted` bytes, which nothing else uses meanwhile.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };
     let before = u64::try_from(read).unwrap_or(0);
-    with(|context| context.read_body(buffer, before)).unwrap_or(0)
+    let read = with(|context| (context.read_body(buffer, before), context.cut_off));
+    let (count, cut_off) = read.unwrap_or_default();
+    if cut_off {
+        // Scripts learn it by connection_status(); they go on, and can still answer where the client listens.
+        // SAFETY: PHP's globals live as long as the process.
+        unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
+    }
+    count
 }
 
 unsafe extern "C" fn read_cookies() -> *mut c_char {

@@ -7,9 +7,9 @@ use nix::errno::Errno;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    SUCCESS, executor_globals, php_execute_script, php_fopen_primary_script, php_header, php_output_end_all,
-    php_output_write, php_request_shutdown, php_request_startup, sapi_globals, zend_destroy_file_handle,
-    zend_file_handle, zend_memory_peak_usage,
+    SUCCESS, core_globals, executor_globals, php_execute_script, php_fopen_primary_script, php_header,
+    php_output_end_all, php_output_write, php_request_shutdown, php_request_startup, sapi_globals,
+    zend_destroy_file_handle, zend_file_handle, zend_memory_peak_usage,
 };
 use super::guard::attempt;
 use super::headers::Headers;
@@ -19,7 +19,7 @@ use crate::config::{LogLevel, Trust};
 use crate::engine::Served;
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
-use crate::worker::exchange::Stage;
+use crate::worker::exchange::{NotRun, Stage};
 
 /// What a worker knows about its pool while it serves.
 #[derive(Debug, Default)]
@@ -99,6 +99,9 @@ fn answer(around: &Surroundings) {
     if body_refused() {
         return refuse(500, "The request's body can't be read.\n");
     }
+    if form_cut_off() {
+        return refuse(400, "The request's body is incomplete.\n");
+    }
     // SAFETY: null or a C string of PHP's, used before PHP can free it.
     let Some(script) = (unsafe { c_bytes(path) }) else {
         log::report(LogLevel::Debug, &[b"Primary script unknown"]);
@@ -132,6 +135,36 @@ fn body_refused() -> bool {
     let Some(reason) = reason.flatten() else { return false };
     log::report(LogLevel::Error, &[reason.as_bytes()]);
     true
+}
+
+/// Whether the body is a form that PHP has read, and parsed, and that wasn't all there: a field may have half of its value, and others
+/// are missing. Says so, and counts it.
+fn form_cut_off() -> bool {
+    if with(|context| context.cut_off) != Some(true) || !parses_form() {
+        return false;
+    }
+    // SAFETY: PHP's globals live as long as the process.
+    let globals = unsafe { &*sapi_globals() };
+    // SAFETY: null or a C string of PHP's, used before PHP can free it.
+    let script = unsafe { c_bytes(globals.request_info.path_translated) }.unwrap_or_default();
+    let came =
+        format!("' was cut off after {} of {} bytes", globals.read_post_bytes, globals.request_info.content_length);
+    let cure = b": the script doesn't run. See the web server's log for why it, or the client, stopped sending";
+    log::report(LogLevel::Warning, &[b"The form for '", script, came.as_bytes(), cure]);
+    with(|context| context.exchange().map(|exchange| exchange.not_run(NotRun::Incomplete)));
+    true
+}
+
+/// Whether PHP parses the body before the script: it knows the type, `enable_post_data_reading` lets it read the body, and
+/// `variables_order` wants `$_POST`.
+fn parses_form() -> bool {
+    // SAFETY: PHP's globals live as long as the process.
+    let entry = unsafe { (*sapi_globals()).request_info.post_entry };
+    // SAFETY: as above.
+    let order = unsafe { (*core_globals()).variables_order };
+    // SAFETY: null or a C string of the ini entry.
+    let order = unsafe { c_bytes(order) }.unwrap_or_default();
+    !entry.is_null() && order.iter().any(|letter| matches!(letter, b'P' | b'p'))
 }
 
 fn not_opened(error: i32) {

@@ -28,6 +28,7 @@ impl Scoreboard {
             active_max: totals.get(Counter::ActiveMax).max(active),
             limit_reached: totals.get(Counter::LimitReached),
             slow: totals.get(Counter::Slow),
+            incomplete: totals.get(Counter::Incomplete),
             processes,
             ..Snapshot::default()
         }

@@ -46,6 +46,8 @@ pub enum Counter {
     RefusalTold = 15,
     /// Not 0: the whole is about to stop, and nobody should send more requests; only the supervisor writes that.
     Leaving = 16,
+    /// Forms that were cut off.
+    Incomplete = 17,
 }
 
 /// Milliseconds between two lines about clients that were kept out: whoever isn't let in can't fill the log.

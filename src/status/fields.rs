@@ -53,6 +53,7 @@ pub fn of_pool(pool: &Snapshot) -> Vec<Field> {
         number("slow requests", pool.slow),
     ];
     fields.extend(pool.memory_peak.map(|peak| number("memory peak", peak)));
+    fields.extend((pool.incomplete > 0).then(|| number("incomplete forms", pool.incomplete)));
     fields
 }
 

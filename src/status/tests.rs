@@ -94,6 +94,17 @@ fn openmetrics_ends_as_it_should() {
 }
 
 #[test]
+fn what_is_ours_is_told_where_there_is_any() {
+    for query in ["", "html", "xml", "json", "openmetrics"] {
+        let page = |pool: &Snapshot| render(pool, Wish::of(query.as_bytes()), &|at| at.to_string());
+        let text = |pool: &Snapshot| String::from_utf8(page(pool)).unwrap().replace(['-', '_'], " ");
+        assert!(!text(&pool()).contains("incomplete"));
+        let seen = text(&Snapshot { incomplete: 7, ..pool() });
+        assert!(seen.contains("incomplete forms") && seen.contains('7'), "{query}: {seen}");
+    }
+}
+
+#[test]
 fn memory_peak_is_told_where_php_fpm_does() {
     let pool = Snapshot { memory_peak: Some(9), ..pool() };
     for query in ["", "html", "xml", "json", "openmetrics"] {

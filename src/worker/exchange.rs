@@ -19,7 +19,7 @@ use crate::status::Snapshot;
 
 pub use arrival::{Arrival, Reason};
 pub use limits::Limits;
-pub use progress::{Description, NoProgress, Outcome, Progress, Stage};
+pub use progress::{Description, NoProgress, NotRun, Outcome, Progress, Stage};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +188,11 @@ impl Exchange {
     /// Publishes how the request went.
     pub fn ended(&self, outcome: &Outcome<'_>) {
         self.progress.ended(outcome);
+    }
+
+    /// Notes that the script doesn't run.
+    pub fn not_run(&self, why: NotRun) {
+        self.progress.not_run(why);
     }
 
     /// Whether nobody should send more, since all is about to stop.

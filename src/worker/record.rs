@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use super::access_log::{AccessLog, Took};
-use super::exchange::{Description, Outcome, Progress, Stage};
+use super::exchange::{Description, NotRun, Outcome, Progress, Stage};
 use super::links;
 use crate::config::{Pool, ProcessManager};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
@@ -154,6 +154,12 @@ impl Progress for Record {
             let took = Took { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
             log.borrow_mut().ended(outcome, took, self.slot.totals().get(Counter::Reopened));
         }
+    }
+
+    fn not_run(&self, why: NotRun) {
+        self.slot.count(match why {
+            NotRun::Incomplete => Counter::Incomplete,
+        });
     }
 
     fn is_leaving(&self) -> bool {

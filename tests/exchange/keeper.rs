@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, Outcome, Progress, Stage};
+use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, NotRun, Outcome, Progress, Stage};
 
 use super::wire::{Request, ends, record, records};
 use super::{CAPACITY, PATIENCE, all_body, connected, in_socket, serve_all, to_end};
@@ -124,6 +124,9 @@ impl Progress for Notes {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
     }
+    fn not_run(&self, why: NotRun) {
+        self.0.borrow_mut().push(format!("{why:?}"));
+    }
     fn is_leaving(&self) -> bool {
         false
     }
@@ -151,5 +154,7 @@ fn progress_is_told() {
     let variable = |name: &[u8]| exchange.params().get(name);
     exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html"), variable: &variable });
     let told = ["Reading", "Info", "GET", "200 text/html GET"];
-    assert_eq!(*notes.borrow(), told);
+    assert_eq!(notes.take(), told);
+    exchange.not_run(NotRun::Incomplete);
+    assert_eq!(notes.take(), ["Incomplete"]);
 }

@@ -80,6 +80,13 @@ pub struct Outcome<'a> {
     pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
 }
 
+/// Why the script of a request that has arrived doesn't run, where php-fpm would run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRun {
+    /// Its form was cut off.
+    Incomplete,
+}
+
 /// Takes note of how far a request has come.
 pub trait Progress {
     /// The requests that follow come on this connection.
@@ -94,6 +101,9 @@ pub trait Progress {
 
     /// The script has ended.
     fn ended(&self, outcome: &Outcome<'_>);
+
+    /// Its script doesn't run.
+    fn not_run(&self, why: NotRun);
 
     /// The state of the pool, all workers included; `None` where nobody knows it.
     fn status(&self) -> Option<Snapshot>;
@@ -111,6 +121,7 @@ impl Progress for NoProgress {
     fn stage(&self, _stage: Stage) {}
     fn described(&self, _request: &Description<'_>) {}
     fn ended(&self, _outcome: &Outcome<'_>) {}
+    fn not_run(&self, _why: NotRun) {}
     fn status(&self) -> Option<Snapshot> {
         None
     }

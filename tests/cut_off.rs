@@ -1,0 +1,329 @@
+//! Bodies that aren't all there: a form is answered with 400 and its script doesn't run; a script reads all that came of any
+//! other body, and `connection_status()` tells it. Spoken directly, and through nginx and Apache.
+#![forbid(unsafe_code)]
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::{Value, json};
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Answer, Client, Request, ask_once, kind, pairs, record, stream};
+use testkit::front::{Front, Kind};
+use testkit::log::Log;
+use testkit::nginx::Nginx;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::{Listen, Setup};
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+/// Notes what it got. Nothing is printed before: the client may have gone.
+const NOTES: &str = r"<?php
+$before = connection_status();
+$raw = file_get_contents('php://input');
+$seen = ['length' => strlen($raw), 'sum' => hash('crc32b', $raw), 'fields' => count($_POST) + count($_FILES),
+    'before' => $before, 'status' => connection_status(), 'aborted' => connection_aborted()];
+file_put_contents('OUT/notes.new', json_encode($seen));
+rename('OUT/notes.new', 'OUT/notes');
+echo json_encode($seen);
+";
+
+const FORM: &str = "application/x-www-form-urlencoded";
+const MULTIPART: &str = "multipart/form-data; boundary=edge";
+
+/// How a body ends before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The client closes.
+    Closed,
+    /// It sends no more, and reads on.
+    HalfClosed,
+    /// FCGI_ABORT_REQUEST.
+    Aborted,
+    /// An end of STDIN short of CONTENT_LENGTH.
+    Short,
+}
+
+const ENDS: [End; 4] = [End::Closed, End::HalfClosed, End::Aborted, End::Short];
+
+struct Place {
+    server: Server,
+}
+
+impl Place {
+    fn start(target: &Target, listen: Listen) -> Outcome<Self> {
+        let sandbox = Sandbox::new()?;
+        let log = format!("access.log = {}", sandbox.file("access.log").display());
+        let setup = Setup::new(1).listen(listen).pool(&log).pool("access.format = '%m %r %s %l'");
+        let setup = setup.pool("pm.status_path = /status").pool("catch_workers_output = yes");
+        let server = Server::start_in(sandbox, target, &setup)?;
+        let out = server.sandbox.file("out").display().to_string();
+        server.sandbox.put("www/notes.php", &NOTES.replace("OUT", &out))?;
+        Ok(Self { server })
+    }
+
+    /// The one worker is free again.
+    fn settle(&self) -> Outcome {
+        ask_once(&self.server.address, &Request::get(&self.server.sandbox.page("hello.php")), ms(20_000)).map(drop)
+    }
+
+    fn notes(&self) -> Outcome<Option<Value>> {
+        let path = self.server.sandbox.file("out/notes");
+        let text = fs::read_to_string(&path).ok();
+        let _ = fs::remove_file(path);
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+    }
+
+    /// Files in the directory of uploads.
+    fn left(&self) -> usize {
+        fs::read_dir(self.server.sandbox.file("out")).map_or(0, Iterator::count)
+    }
+
+    fn incomplete(&self) -> Outcome<u64> {
+        let page = Request::get(std::path::Path::new("/nonexistent/status"));
+        let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json");
+        let body = ask_once(&self.server.address, &page, ms(20_000))?;
+        Ok(serde_json::from_str::<Value>(&body)?["incomplete forms"].as_u64().unwrap_or(0))
+    }
+
+    fn post(&self, method: &str, type_: &str, announced: usize) -> Request {
+        let page = Request::get(&self.server.sandbox.page("notes.php")).param("REQUEST_METHOD", method);
+        page.param("CONTENT_TYPE", type_).param("CONTENT_LENGTH", &announced.to_string())
+    }
+
+    /// Sends so much of a body and ends it; what was answered, where somebody listens.
+    fn send(&self, request: &Request, came: &[u8], end: End) -> Outcome<Option<Answer>> {
+        let mut client = Client::connect(&self.server.address, ms(20_000))?;
+        let mut bytes = record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]);
+        bytes.extend(stream(kind::PARAMS, 1, &pairs(&request.params), 65535));
+        came.chunks(8000).for_each(|part| bytes.extend(record(kind::STDIN, 1, part)));
+        match end {
+            End::Aborted => bytes.extend(record(kind::ABORT_REQUEST, 1, b"")),
+            End::Short => bytes.extend(record(kind::STDIN, 1, b"")),
+            End::Closed | End::HalfClosed => {}
+        }
+        client.send(&bytes)?;
+        let answer = match end {
+            End::Closed => return Ok(None),
+            End::HalfClosed => {
+                client.end_sending()?;
+                client.answer()?
+            }
+            End::Aborted | End::Short => client.answer()?,
+        };
+        Ok(Some(answer).filter(|_| end != End::Aborted))
+    }
+}
+
+fn bytes(count: usize) -> Vec<u8> {
+    (0..count).map(|at| b"abcdefghijklmnopqrstuvwxyz"[at * 7 % 26]).collect()
+}
+
+fn crc32(bytes: &[u8]) -> String {
+    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    });
+    format!("{:08x}", !crc)
+}
+
+/// A text field, a whole file, and a file that never ends.
+fn uploads(count: usize) -> Vec<u8> {
+    let part = |name: &str| format!("Content-Disposition: form-data; name=\"{name}\"; filename=\"{name}.bin\"\r\n\r\n");
+    let text = "--edge\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nfive!\r\n";
+    let head = format!("{text}--edge\r\n{}whole\r\n--edge\r\n{}", part("one"), part("two"));
+    [head.as_bytes(), &bytes(count)].concat()
+}
+
+#[test]
+fn a_form_does_not_run() -> Outcome {
+    let Some(target) = Target::find_ours("cut_off::a_form_does_not_run") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for listen in [Listen::Unix, Listen::Tcp] {
+        let place = Place::start(&target, listen)?;
+        let mut counted = 0;
+        for end in ENDS {
+            let form = |count| [&b"amount=1000&note="[..], &bytes(count)].concat();
+            for (type_, came) in [
+                (FORM, form(0)),
+                (FORM, form(40_000)),
+                (FORM, form(120_000)),
+                (MULTIPART, uploads(3)),
+                (MULTIPART, uploads(90_000)),
+            ] {
+                let what = format!("{listen:?}, {end:?}, {type_}, {} bytes", came.len());
+                let (log, access) = (&place.server.log, Log::new(&place.server.sandbox.file("access.log")));
+                let (mark, access_mark) = (log.mark(), access.mark());
+                let request = place.post("POST", type_, came.len() + 5000);
+                let answer = place.send(&request, &came, end)?;
+                place.settle()?;
+                ensure!(place.notes()?.is_none(), "{what}: the script has run");
+                if let Some(answer) = answer {
+                    let head = answer.headers();
+                    ensure!(head.starts_with("Status: 400 Bad Request"), "{what}: {head}");
+                    ensure!(answer.body() == "The request's body is incomplete.\n", "{what}: {}", answer.body());
+                }
+                ensure!(place.left() == 0, "{what}: {} files are left", place.left());
+                let line = format!("notes.php' was cut off after {} of {} bytes", came.len(), came.len() + 5000);
+                log.wait_for(mark, &[&line], bar(ms(5000)))?;
+                ensure!(log.since(mark).lines().count() == 1, "{what}: {}", log.since(mark));
+                let lines = access.since(access_mark);
+                let wanted = format!("POST /notes.php 400 {}\n", came.len() + 5000);
+                ensure!(lines.starts_with(&wanted) && lines.lines().count() == 2, "{what}: {lines}");
+                counted += 1;
+                ensure!(place.incomplete()? == counted, "{what}: not counted");
+            }
+        }
+        place.server.stop()?;
+    }
+    Ok(())
+}
+
+/// Of these PHP parses nothing before the script.
+#[test]
+fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
+    let Some(target) = Target::find_ours("cut_off::a_raw_body_is_read_to_its_last_byte") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let place = Place::start(&target, Listen::Unix)?;
+    let (json, octets) = ("application/json", "application/octet-stream");
+    let kinds =
+        [("POST", json, ""), ("POST", FORM, "enable_post_data_reading = 0"), ("PUT", FORM, ""), ("PUT", octets, "")];
+    for end in ENDS {
+        for (method, type_, setting) in kinds {
+            for count in [0, 7, 16_384, 40_000, 70_001] {
+                let what = format!("{end:?}, {method} {type_} {setting}, {count} bytes");
+                let request = place.post(method, type_, 100_000).param("PHP_ADMIN_VALUE", setting);
+                let came = bytes(count);
+                let answer = place.send(&request, &came, end)?;
+                place.settle()?;
+                let seen = place.notes()?.ok_or_else(|| format!("{what}: the script hasn't run"))?;
+                let wanted = json!({"length": count, "sum": crc32(&came), "fields": 0, "before": seen["before"], "status": 1, "aborted": 1});
+                ensure!(seen == wanted, "{what}: {seen}");
+                if let Some(answer) = answer {
+                    ensure!(
+                        serde_json::from_str::<Value>(&answer.body()).ok() == Some(seen),
+                        "{what}: {}",
+                        answer.body()
+                    );
+                }
+            }
+        }
+    }
+    // A whole one, and the same worker: nothing is left of all that.
+    let request = Request { body: bytes(70_001), ..place.post("PUT", octets, 70_001) };
+    ask_once(&place.server.address, &request, ms(20_000))?;
+    let seen = place.notes()?.ok_or("the script hasn't run")?;
+    ensure!(seen["length"] == 70_001 && seen["status"] == 0 && seen["aborted"] == 0, "{seen}");
+    ensure!(place.incomplete()? == 0, "counted as forms");
+    place.server.stop()
+}
+
+/// What comes whole runs, also with more bytes than announced, and with none.
+#[test]
+fn a_whole_form_runs() -> Outcome {
+    let Some(target) = Target::find("cut_off::a_whole_form_runs") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let place = Place::start(&target, Listen::Unix)?;
+    let whole = [uploads(9000), b"\r\n--edge--\r\n".to_vec()].concat();
+    let forms = [
+        (FORM, b"a=1&b=2".to_vec(), 0, 2),
+        (FORM, b"a=1".to_vec(), 1, 1),
+        (FORM, Vec::new(), 0, 0),
+        (MULTIPART, whole, 0, 3),
+    ];
+    for (type_, body, more, fields) in forms {
+        let request = place.post("POST", type_, body.len() - more);
+        place.send(&request, &body, End::Short)?;
+        place.settle()?;
+        let seen = place.notes()?.ok_or("the script hasn't run")?;
+        ensure!(seen["fields"] == fields && seen["status"] == 0, "{type_}: {seen}");
+    }
+    place.server.stop()
+}
+
+/// A client of a web server that goes in the middle of its body.
+fn goes(to: SocketAddr, method: &str, type_: &str, came: &[u8]) -> Outcome {
+    let mut client = TcpStream::connect_timeout(&to, ms(5000))?;
+    client.set_write_timeout(Some(ms(10_000)))?;
+    let head = format!(
+        "{method} /notes.php HTTP/1.1\r\nHost: localhost\r\nContent-Type: {type_}\r\nContent-Length: 1000000\r\n\r\n"
+    );
+    client.write_all(&[head.as_bytes(), came].concat())?;
+    client.shutdown(std::net::Shutdown::Write)?;
+    client.set_read_timeout(Some(ms(1000)))?;
+    let _ = client.read(&mut [0; 4096]);
+    Ok(())
+}
+
+fn through(place: &Place, name: &str, web: SocketAddr) -> Outcome {
+    let access = Log::new(&place.server.sandbox.file("access.log"));
+    for (type_, came) in [(FORM, [&b"amount=1000&note="[..], &bytes(200_000)].concat()), (MULTIPART, uploads(200_000))]
+    {
+        let mark = access.mark();
+        goes(web, "POST", type_, &came)?;
+        access
+            .wait_for(mark, &["POST /notes.php 400 1000000\n"], bar(ms(10_000)))
+            .map_err(|e| format!("{name}: {e}"))?;
+        place.settle()?;
+        ensure!(place.notes()?.is_none(), "{name}, {type_}: the script has run");
+        ensure!(place.left() == 0, "{name}, {type_}: files are left");
+    }
+    for method in ["POST", "PUT"] {
+        let came = bytes(200_000);
+        let mut seen = None;
+        goes(web, method, "application/octet-stream", &came)?;
+        wait_until("the script notes what it got", bar(ms(10_000)), || {
+            seen = place.notes().ok().flatten();
+            seen.is_some()
+        })
+        .map_err(|e| format!("{name}, {method}: {e}"))?;
+        let seen = seen.ok_or("no notes")?;
+        let length = usize::try_from(seen["length"].as_u64().unwrap_or(0))?;
+        ensure!(length > 32_768 && seen["status"] == 1, "{name}, {method}: {seen}");
+        ensure!(seen["sum"] == crc32(&came[..length]), "{name}, {method}: other bytes: {seen}");
+        place.settle()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn through_nginx_without_its_buffer() -> Outcome {
+    let Some(target) = Target::find_ours("cut_off::through_nginx_without_its_buffer") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for keep in ["off", "on"] {
+        let place = Place::start(&target, Listen::Unix)?;
+        let Address::Unix(socket) = &place.server.address else { return Err("not on a path".into()) };
+        let at = Cell::new(None);
+        let nginx = Nginx::start_with(|listen| {
+            at.set(Some(listen));
+            format!(
+                "upstream pool {{ server unix:{}; keepalive 2; }} server {{ listen {listen}; root {}; client_max_body_size 32m; location / {{
+                    fastcgi_request_buffering off; fastcgi_keep_conn {keep}; include /etc/nginx/fastcgi_params;
+                    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name; fastcgi_pass pool;
+                }} }}",
+                socket.display(),
+                place.server.sandbox.file("www").display()
+            )
+        })?;
+        through(&place, &format!("nginx, keep_conn {keep}"), at.get().ok_or("nginx doesn't listen")?)?;
+        drop(nginx);
+        place.server.stop()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn through_apache() -> Outcome {
+    let Some(target) = Target::find_ours("cut_off::through_apache") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for kind in [Kind::ApacheHandler, Kind::ApacheMatch] {
+        let place = Place::start(&target, Listen::Unix)?;
+        let front = Front::start(kind, &place.server.sandbox.file("www"), &place.server.address)?;
+        through(&place, &format!("{kind:?}"), front.address())?;
+        drop(front);
+        place.server.stop()?;
+    }
+    Ok(())
+}
