@@ -4,15 +4,18 @@
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
+use std::ptr::null_mut;
 use std::sync::OnceLock;
 
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    PostReader, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data, zend_hash_str_find, zval,
+    PostReader, core_globals, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
+    zend_hash_str_find, zval,
 };
 use super::memory;
 use super::text::c_bytes;
+use super::user_ini;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
@@ -49,6 +52,9 @@ pub(super) fn take_over() {
 unsafe extern "C" fn read_form() {
     // A script's request_parse_body() may have limits of its own, which PHP's reader knows.
     let by_script = asked_by_script();
+    if !by_script && !is_wanted() {
+        return;
+    }
     let started_over = by_script && start_over();
     if by_script || !(fits() && put_in_place()) {
         // SAFETY: PHP asks for a form's body.
@@ -70,7 +76,29 @@ fn leave_unread() {
     }
 }
 
+/// Whether PHP is to read the body before the script, by what the script's directory says as well. May bail out.
+fn is_wanted() -> bool {
+    user_ini::settle();
+    // SAFETY: PHP's globals live as long as the process.
+    unsafe { (*core_globals()).enable_post_data_reading }
+}
+
+/// What PHP leaves where it isn't to read the body.
+fn leave_to_script() {
+    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    let info = unsafe { &mut (*sapi_globals()).request_info };
+    let kind = std::mem::replace(&mut info.content_type_dup, null_mut());
+    info.post_entry = null_mut();
+    if !kind.is_null() {
+        // SAFETY: allocated by PHP for this request; nothing else points there.
+        unsafe { memory::free(kind.cast()) };
+    }
+}
+
 unsafe extern "C" fn read_other() {
+    if !asked_by_script() && !is_wanted() {
+        return leave_to_script();
+    }
     // SAFETY: PHP's globals live as long as the process.
     let info = unsafe { &(*sapi_globals()).request_info };
     // SAFETY: null or a C string of the request.

@@ -22,6 +22,8 @@ pub(super) struct Context {
     pub(super) body: Body,
     /// Less of the body has come than was announced.
     pub(super) cut_off: bool,
+    /// What php.ini and .user.ini say for the script's directory is in force.
+    pub(super) settled: bool,
     /// The script's path.
     pub(super) script: Option<Text>,
     /// The pool's state on its way to a script.
@@ -34,7 +36,7 @@ impl Context {
         let (bytes, places) = exchange.params().layout();
         self.env.fill(bytes, places);
         self.logged = false;
-        self.cut_off = false;
+        (self.cut_off, self.settled) = (false, false);
         self.exchange = Some(NonNull::from(exchange));
         // SAFETY: PHP's globals live as long as the process; the context outlives the request, `leave` takes it back.
         unsafe { (*sapi_globals()).server_context = (&raw mut *self).cast() };

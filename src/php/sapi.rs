@@ -164,7 +164,7 @@ unsafe extern "C" fn activate() -> c_int {
     if path.is_null() {
         return FAILURE;
     }
-    user_ini::activate(path);
+    user_ini::settle();
     body_stream::activate();
     SUCCESS
 }

@@ -10,7 +10,7 @@ use super::context::with;
 use super::ffi::{
     _zend_hash_init, HashTable, core_globals, php_ini_activate_config, php_ini_activate_per_dir_config,
     php_ini_activate_per_host_config, php_ini_has_per_dir_config, php_ini_has_per_host_config, php_parse_user_ini_file,
-    sapi_get_request_time, tsrm_realpath, zend_dirname, zend_hash_clean, zend_hash_destroy,
+    sapi_get_request_time, sapi_globals, tsrm_realpath, zend_dirname, zend_hash_clean, zend_hash_destroy,
 };
 use super::host::host;
 use super::text::{PATH_MAX, bytes_at, c_bytes, with_path};
@@ -37,8 +37,18 @@ pub(super) fn forget() {
     }
 }
 
-/// The SAPI's `activate`, for a script at `script`. Calls into PHP may bail out: nothing is owned across them.
-pub(super) fn activate(script: *const c_char) {
+/// Puts into force what the files say of the script's directory: before PHP reads a body, otherwise in the SAPI's `activate`, so that
+/// `post_max_size` and `enable_post_data_reading` count. Once a request.
+pub(super) fn settle() {
+    // SAFETY: PHP's globals live as long as the process.
+    let script = unsafe { (*sapi_globals()).request_info.path_translated };
+    if !script.is_null() && with(|context| std::mem::replace(&mut context.settled, true)) == Some(false) {
+        activate(script);
+    }
+}
+
+/// For a script at `script`. Calls into PHP may bail out: nothing is owned across them.
+fn activate(script: *const c_char) {
     // SAFETY: PHP's own state.
     if unsafe { php_ini_has_per_host_config() } {
         activate_host();
