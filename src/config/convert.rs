@@ -93,6 +93,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         request_slowlog_trace_depth: count(values.integer(Key::RequestSlowlogTraceDepth)),
         request_terminate_timeout: seconds(values.integer(Key::RequestTerminateTimeout)),
         request_terminate_timeout_track_finished: values.flag(Key::RequestTerminateTimeoutTrackFinished),
+        request_drop_abandoned: values.flag(Key::RequestDropAbandoned),
         rlimit_files: file_limit(values.integer(Key::RlimitFiles)),
         rlimit_core: core_limit(values.integer(Key::RlimitCore)),
         chroot: path(Key::Chroot),

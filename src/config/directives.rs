@@ -150,6 +150,7 @@ directives! {
     RequestSlowlogTraceDepth "request_slowlog_trace_depth" Kind::Integer(0), Always, "Most frames of such a trace. Default: 20.";
     RequestTerminateTimeout "request_terminate_timeout" Kind::Seconds(0), Always, "Time after which a request is ended by force; 0: never.";
     RequestTerminateTimeoutTrackFinished "request_terminate_timeout_track_finished" Kind::Flag(false), Always, "Also after the answer is complete: fastcgi_finish_request(), shutdown functions.";
+    RequestDropAbandoned "request_drop_abandoned" Kind::Flag(false), WhenSet, "Don't run the script of a request whose client closed the connection while it waited.";
     RlimitFiles "rlimit_files" Kind::Integer(0), Always, "Open file limit of the workers.";
     RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the workers.";
     Chroot "chroot" Kind::Text, Always, "New root directory of the workers.";

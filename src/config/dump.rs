@@ -77,6 +77,7 @@ fn is_default(kind: Kind, number: i32) -> bool {
         Kind::Integer(default) | Kind::Seconds(default) | Kind::PlainSeconds(default) | Kind::Milliseconds(default) => {
             number == default
         }
+        Kind::Flag(default) => (number != 0) == default,
         _ => true,
     }
 }

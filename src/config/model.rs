@@ -212,6 +212,8 @@ pub struct Pool {
     pub request_slowlog_trace_depth: u32,
     pub request_terminate_timeout: Duration,
     pub request_terminate_timeout_track_finished: bool,
+    #[serde(default)]
+    pub request_drop_abandoned: bool,
     pub rlimit_files: Option<u64>,
     pub rlimit_core: Option<CoreLimit>,
     pub chroot: Option<PathBuf>,

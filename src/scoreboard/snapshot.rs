@@ -29,6 +29,7 @@ impl Scoreboard {
             limit_reached: totals.get(Counter::LimitReached),
             slow: totals.get(Counter::Slow),
             incomplete: totals.get(Counter::Incomplete),
+            abandoned: totals.get(Counter::Abandoned),
             processes,
             ..Snapshot::default()
         }

@@ -48,6 +48,8 @@ pub enum Counter {
     Leaving = 16,
     /// Forms that were cut off.
     Incomplete = 17,
+    /// Requests whose clients had gone while they waited, dropped.
+    Abandoned = 18,
 }
 
 /// Milliseconds between two lines about clients that were kept out: whoever isn't let in can't fill the log.

@@ -54,6 +54,7 @@ pub fn of_pool(pool: &Snapshot) -> Vec<Field> {
     ];
     fields.extend(pool.memory_peak.map(|peak| number("memory peak", peak)));
     fields.extend((pool.incomplete > 0).then(|| number("incomplete forms", pool.incomplete)));
+    fields.extend((pool.abandoned > 0).then(|| number("abandoned requests", pool.abandoned)));
     fields
 }
 

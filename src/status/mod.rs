@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub slow: u64,
     /// Forms that were cut off, so that their scripts didn't run. Ours: told only once there has been one.
     pub incomplete: u64,
+    /// Requests that `request_drop_abandoned` has dropped. Ours, as above.
+    pub abandoned: u64,
     /// The most memory that a request ever took, in bytes; only told where this PHP's php-fpm does (8.4).
     pub memory_peak: Option<u64>,
     /// The workers, in the order of their slots.

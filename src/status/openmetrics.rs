@@ -3,7 +3,7 @@
 use super::{Snapshot, escape};
 
 /// Name behind `phpfpm_`, type, help.
-const METRICS: [(&str, &str, &str); 13] = [
+const METRICS: [(&str, &str, &str); 14] = [
     ("start_since", "counter", "The number of seconds since FPM has started."),
     ("accepted_connections", "counter", "The number of requests accepted by the pool."),
     ("listen_queue", "gauge", "The number of requests in the queue of pending connections."),
@@ -25,6 +25,11 @@ const METRICS: [(&str, &str, &str); 13] = [
     ("slow_requests", "counter", "The number of requests that exceeded your 'request_slowlog_timeout' value."),
     ("memory_peak", "gauge", "The memory usage peak since FPM has started."),
     ("incomplete_forms", "counter", "The number of forms that were cut off, so that their scripts didn't run."),
+    (
+        "abandoned_requests",
+        "counter",
+        "The number of requests that were dropped because their clients had gone while they waited.",
+    ),
 ];
 
 /// The one metric whose type php-fpm tells before its help.
@@ -45,6 +50,7 @@ pub(super) fn render(pool: &Snapshot) -> Vec<u8> {
         Some(pool.slow),
         pool.memory_peak,
         Some(pool.incomplete).filter(|count| *count > 0),
+        Some(pool.abandoned).filter(|count| *count > 0),
     ];
     let mut out = format!(
         "# HELP phpfpm_up Could pool {} using a {} PM on PHP-FPM be reached?\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n",

@@ -98,9 +98,11 @@ fn what_is_ours_is_told_where_there_is_any() {
     for query in ["", "html", "xml", "json", "openmetrics"] {
         let page = |pool: &Snapshot| render(pool, Wish::of(query.as_bytes()), &|at| at.to_string());
         let text = |pool: &Snapshot| String::from_utf8(page(pool)).unwrap().replace(['-', '_'], " ");
-        assert!(!text(&pool()).contains("incomplete"));
-        let seen = text(&Snapshot { incomplete: 7, ..pool() });
-        assert!(seen.contains("incomplete forms") && seen.contains('7'), "{query}: {seen}");
+        assert!(!text(&pool()).contains("incomplete") && !text(&pool()).contains("abandoned"));
+        let seen = text(&Snapshot { incomplete: 77, abandoned: 88, ..pool() });
+        for told in ["incomplete forms", "77", "abandoned requests", "88"] {
+            assert!(seen.contains(told), "{query}: {seen}");
+        }
     }
 }
 

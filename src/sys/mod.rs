@@ -9,6 +9,7 @@ pub mod door;
 pub mod environment;
 pub mod failure;
 pub mod fd;
+pub mod hangup;
 pub mod ids;
 pub mod limits;
 pub mod listen;

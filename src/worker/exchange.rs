@@ -16,6 +16,7 @@ use crate::fastcgi::params::Params;
 use crate::fastcgi::reply::Reply;
 use crate::fastcgi::request::Reader;
 use crate::status::Snapshot;
+use crate::sys::hangup;
 
 pub use arrival::{Arrival, Reason};
 pub use limits::Limits;
@@ -188,6 +189,12 @@ impl Exchange {
     /// Publishes how the request went.
     pub fn ended(&self, outcome: &Outcome<'_>) {
         self.progress.ended(outcome);
+    }
+
+    /// Whether the client has closed the connection. Asks the system.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.connection.as_ref().is_some_and(hangup::is_abandoned)
     }
 
     /// Notes that the script doesn't run.

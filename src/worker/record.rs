@@ -159,6 +159,7 @@ impl Progress for Record {
     fn not_run(&self, why: NotRun) {
         self.slot.count(match why {
             NotRun::Incomplete => Counter::Incomplete,
+            NotRun::Abandoned => Counter::Abandoned,
         });
     }
 

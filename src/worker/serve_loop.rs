@@ -3,6 +3,7 @@
 
 mod farewell;
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::control::Control;
-use super::exchange::{Arrival, Exchange, Stage};
+use super::exchange::{Arrival, Description, Exchange, NotRun, Outcome, Stage};
 use super::intake::{Connection, Intake};
 use super::lifetime::Lifetime;
 use super::links::Kind;
@@ -42,6 +43,8 @@ pub struct ServeLoop<'a, E> {
     predictor: Predictor,
     /// The supervisor reads stdout and stderr.
     caught: bool,
+    /// `request_drop_abandoned`
+    drops_abandoned: bool,
     /// Nothing was received on the held connection yet.
     fresh: bool,
     lifetime: Lifetime,
@@ -79,6 +82,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             sources,
             predictor,
             caught: pool.catch_workers_output,
+            drops_abandoned: pool.request_drop_abandoned,
             fresh: false,
             lifetime,
             leaving: false,
@@ -200,7 +204,10 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     fn serve_one(&mut self) {
         self.fresh = false;
-        if !self.pages.serve(&mut self.exchange) && self.engine.serve(&mut self.exchange) == Served::Spent {
+        if !self.pages.serve(&mut self.exchange)
+            && !self.drop_abandoned()
+            && self.engine.serve(&mut self.exchange) == Served::Spent
+        {
             (self.spent, self.leaving) = (true, true);
         }
         self.exchange.finish();
@@ -210,6 +217,22 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.mark_output();
         self.slot.stage(Stage::Idle);
         self.leaving |= self.lifetime.is_over();
+    }
+
+    /// `request_drop_abandoned`: whether nobody waits for the answer any more. Then it is noted, and no script runs.
+    fn drop_abandoned(&self) -> bool {
+        /// nginx's status for a client that has closed the connection.
+        const CLIENT_CLOSED: u16 = 499;
+        if !self.drops_abandoned || !self.exchange.is_abandoned() {
+            return false;
+        }
+        let params = self.exchange.params();
+        self.exchange.described(&Description::of(params));
+        self.exchange.not_run(NotRun::Abandoned);
+        let variable = |name: &[u8]| params.get_c(name).map(CStr::to_bytes);
+        let none = |_: &[u8]| None;
+        self.exchange.ended(&Outcome { status: CLIENT_CLOSED, memory_peak: 0, header: &none, variable: &variable });
+        true
     }
 
     /// Where the supervisor reads what is written to stderr: the request's part of it ends here.

@@ -96,6 +96,17 @@ fn the_web_server_is_trusted_as_far_as_the_pool_says() {
 }
 
 #[test]
+fn abandoned_requests_are_dropped_on_demand_and_shown_so() {
+    for (line, drops) in [("", false), ("request_drop_abandoned = no", false), ("request_drop_abandoned = Yes", true)] {
+        let loaded = pool_with(line).load().unwrap();
+        assert_eq!(loaded.config.pools[0].request_drop_abandoned, drops, "{line}");
+        let shown = super::dump::lines(&loaded.raw);
+        let told = shown.iter().any(|line| line == "\trequest_drop_abandoned = yes");
+        assert_eq!(told, drops, "{line}: {shown:?}");
+    }
+}
+
+#[test]
 fn the_log_has_a_form_and_may_be_a_stream() {
     let global = |lines: &str| Place::new(&format!("[global]\n{lines}\n{POOL}")).config().global;
     assert_eq!(global("").log_format, LogFormat::Default);

@@ -85,6 +85,8 @@ pub struct Outcome<'a> {
 pub enum NotRun {
     /// Its form was cut off.
     Incomplete,
+    /// Its client closed the connection while it waited.
+    Abandoned,
 }
 
 /// Takes note of how far a request has come.
