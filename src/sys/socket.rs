@@ -57,6 +57,23 @@ pub fn send(fd: impl AsFd, mut bytes: &[u8], limit: Option<Duration>) -> Result<
     Ok(())
 }
 
+/// Sends all of `bytes`, by the deadline.
+///
+/// # Errors
+/// The peer is gone, or ETIMEDOUT.
+pub fn send_until(fd: impl AsFd, mut bytes: &[u8], deadline: Instant) -> Result<(), Errno> {
+    let fd = fd.as_fd();
+    while !bytes.is_empty() {
+        match repeat(|| socket::send(fd.as_raw_fd(), bytes, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT)) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::EAGAIN) if wait(fd, PollFlags::POLLOUT, Some(deadline))? => {}
+            Err(Errno::EAGAIN) => return Err(Errno::ETIMEDOUT),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// Sends all of several slices as `send` does.
 ///
 /// # Errors

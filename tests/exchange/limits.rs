@@ -60,6 +60,35 @@ fn a_client_that_trickles_is_refused_in_time() {
     trickle.join().unwrap();
 }
 
+/// Without a request, in the middle of its parameters, and in its body.
+#[test]
+fn who_reads_no_answers_to_its_management_records_is_given_up() {
+    for head in [Vec::new(), begin(1, 1, true), Request::post(b"", true).head()] {
+        let (mut exchange, mut client) = connected_with(short());
+        client.write_all(&head).unwrap();
+        let flood = thread::spawn(move || {
+            let values = record(Kind::GetValues, 0, b"\x0f\x00FCGI_MPXS_CONNS").repeat(100);
+            while client.write_all(&values).is_ok() {}
+            client
+        });
+        let start = Instant::now();
+        loop {
+            match exchange.arrive(Duration::from_millis(10)) {
+                Arrival::Request => assert_eq!(all_body(&mut exchange), b""),
+                Arrival::NothingYet => {}
+                Arrival::Closed | Arrival::Refused(_) => break,
+            }
+            if exchange.aborted() {
+                exchange.finish();
+                exchange.close();
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(5), "{} bytes of head", head.len());
+        }
+        drop(flood.join().unwrap());
+    }
+}
+
 #[test]
 fn a_stalled_body_ends() {
     let (mut exchange, mut client) = connected_with(short());

@@ -23,7 +23,7 @@ const CAPACITY: Capacity = Capacity { max_children: 7 };
 
 fn short() -> Limits {
     let brief = Duration::from_millis(50);
-    Limits { header: brief, body: brief, linger: brief, ..Limits::default() }
+    Limits { header: brief, answers: brief, body: brief, linger: brief, ..Limits::default() }
 }
 
 fn connected_with(limits: Limits) -> (Exchange, UnixStream) {

@@ -38,6 +38,8 @@ struct Wait {
     deadline: Option<Instant>,
     /// Something has arrived.
     reading: bool,
+    /// For answers to management records.
+    answers: Option<Instant>,
 }
 
 impl Exchange {
@@ -49,7 +51,7 @@ impl Exchange {
         }
         self.client = Client::default();
         self.reader.next_request();
-        let mut wait = Wait { patience, deadline: None, reading: false };
+        let mut wait = Wait { patience, deadline: None, reading: false, answers: None };
         let arrival = self.read_head(&mut wait);
         match arrival {
             Arrival::Closed | Arrival::Refused(_) => self.close(),
@@ -67,7 +69,7 @@ impl Exchange {
             match self.reader.advance() {
                 Ok(Step::Request) => return self.begin(),
                 Ok(Step::Answer { last }) => {
-                    if self.send_answers().is_err() || last {
+                    if self.send_answers(&mut wait.answers).is_err() || last {
                         return Arrival::Closed;
                     }
                 }

@@ -27,7 +27,7 @@ impl Exchange {
                 Ok(Step::Body) => return false,
                 Ok(Step::End) => return true,
                 Ok(Step::More | Step::Request) if self.receive_body(&mut []).is_some() => {}
-                Ok(Step::Answer { .. }) if self.send_answers().is_ok() => {}
+                Ok(Step::Answer { .. }) if self.send_answers(&mut None).is_ok() => {}
                 // Whoever reads the body finds out the rest.
                 _ => return false,
             }
@@ -46,7 +46,7 @@ impl Exchange {
                 count => Some(count),
             },
             Ok(Step::More | Step::Request) => self.receive_body(&mut []),
-            Ok(Step::Answer { .. }) => self.send_answers().ok().map(|()| 0),
+            Ok(Step::Answer { .. }) => self.send_answers(&mut None).ok().map(|()| 0),
             Ok(Step::End) => None,
             Ok(Step::Abort) => {
                 self.client.aborted = true;
@@ -92,13 +92,14 @@ impl Exchange {
 
     /// Reads away what is in hand of the body; whether its end was.
     pub(super) fn drop_body(&mut self) -> bool {
+        let mut until = None;
         while !self.client.cut {
             match self.reader.advance() {
                 Ok(Step::Body) if self.reader.drop_body() > 0 => {}
                 Ok(Step::Body | Step::More | Step::Request) => break,
                 Ok(Step::End | Step::Abort) => return self.reader.ended(),
                 Ok(Step::Answer { .. }) => {
-                    if self.send_answers().is_err() {
+                    if self.send_answers(&mut until).is_err() {
                         break;
                     }
                 }

@@ -9,8 +9,10 @@ use crate::fastcgi::request::ParamsLimits;
 pub struct Limits {
     /// Size of the parameters.
     pub params: ParamsLimits,
-    /// From the first byte of a request to its last parameter.
+    /// From the first byte of a request to its last parameter, all that is sent meanwhile included.
     pub header: Duration,
+    /// For a client to make room for the answers to its management records, which are a few bytes each.
+    pub answers: Duration,
     /// Without any byte of the body that is waited for. Longer than nginx's client_body_timeout (60 s), which should strike first.
     pub body: Duration,
     /// Without the client taking any byte of the answer; none: as long as it likes, as in php-fpm.
@@ -24,6 +26,7 @@ impl Default for Limits {
         Self {
             params: ParamsLimits::default(),
             header: Duration::from_secs(30),
+            answers: Duration::from_secs(1),
             body: Duration::from_secs(75),
             send: None,
             linger: Duration::from_secs(2),

@@ -83,10 +83,12 @@ impl Exchange {
         true
     }
 
-    /// Replies to management records go out at once, between two records of the answer.
-    pub(super) fn send_answers(&mut self) -> Result<(), ClientGone> {
+    /// Replies to management records go out at once, between two records of the answer. Who sends such records and doesn't read what
+    /// they are answered must not hold the worker: `until` is the limit of all of them, set by the first.
+    pub(super) fn send_answers(&mut self, until: &mut Option<Instant>) -> Result<(), ClientGone> {
         let Some(connection) = &self.connection else { return Err(ClientGone) };
-        let sent = socket::send(connection, self.reader.answers(), self.limits.send);
+        let until = *until.get_or_insert_with(|| Instant::now() + self.limits.answers);
+        let sent = socket::send_until(connection, self.reader.answers(), until);
         self.note(sent)
     }
 
