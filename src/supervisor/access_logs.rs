@@ -8,17 +8,19 @@ use std::path::{Path, PathBuf};
 use super::Supervisor;
 use super::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::config::Pool;
-use crate::ipc::ToZygote;
+use crate::ipc::{ToZygote, Trust};
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
 use crate::sys::failure::reason;
 use crate::sys::{fd, log_file};
 
-/// Files that were opened in one go: who names the same one shares its description.
+/// Files that were opened in one go: pools of one user that name the same one share its description, on which each could change
+/// how the others write.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    files: HashMap<PathBuf, OwnedFd>,
+    streams: HashMap<PathBuf, OwnedFd>,
+    files: Vec<(PathBuf, Trust, OwnedFd)>,
 }
 
 impl Opened {
@@ -29,7 +31,7 @@ impl Opened {
             if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_some())
                 && let Ok(copy) = fd::dup_from(fd, FIRST)
             {
-                opened.files.insert(path.clone(), copy);
+                opened.streams.insert(path.clone(), copy);
             }
         }
         opened
@@ -39,14 +41,17 @@ impl Opened {
     ///
     /// # Errors
     /// A line for the log.
-    pub(super) fn open(&mut self, pool: &Pool) -> Result<Option<OwnedFd>, String> {
+    pub(super) fn open(&mut self, pool: &Pool, trust: &Trust) -> Result<Option<OwnedFd>, String> {
         let Some(path) = &pool.access_log else { return Ok(None) };
         let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), reason(&e));
-        if !self.files.contains_key(path) {
-            self.files.insert(path.clone(), open(path).map_err(failed)?);
+        let known = self.files.iter().find(|(known, whose, _)| known == path && whose == trust);
+        if let Some(file) = self.streams.get(path).or(known.map(|(_, _, file)| file)) {
+            return fd::dup_from(file, FIRST).map(Some).map_err(failed);
         }
-        let file = self.files.get(path).map(|file| fd::dup_from(file, FIRST));
-        file.transpose().map_err(failed)
+        let file = open(path).map_err(failed)?;
+        let copy = fd::dup_from(&file, FIRST).map_err(failed)?;
+        self.files.push((path.clone(), trust.clone(), file));
+        Ok(Some(copy))
     }
 }
 
@@ -72,16 +77,16 @@ impl Supervisor {
         self.reopened += 1;
         let mut opened = Opened::streams(&self.runtimes);
         let mut changed = Vec::new();
-        for (key, pool, config) in &pools {
-            match opened.open(config).and_then(|file| self.change_access_log(*key, *pool, file)) {
-                Ok(()) => changed.push(&config.name),
+        for (key, pool, config, trust) in &pools {
+            match opened.open(config, trust).and_then(|file| self.change_access_log(*key, *pool, file)) {
+                Ok(()) => changed.push(key.of_pool(*pool)),
                 Err(line) => {
                     log::error(&line);
                     wrong.push(line);
                 }
             }
         }
-        for totals in changed.iter().filter_map(|name| self.totals.get(name)) {
+        for totals in changed.iter().filter_map(|key| self.totals_of(*key)) {
             totals.set(Counter::Reopened, self.reopened);
         }
         if changed.len() == pools.len() {
@@ -92,13 +97,13 @@ impl Supervisor {
     }
 
     /// Those of all generations that have an access log.
-    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool)> {
+    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool, Trust)> {
         let mut found = Vec::new();
         for key in self.zygote_keys() {
             let group = runtime::group(&self.runtimes, key);
-            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate());
-            let logging = pools.filter(|(_, pool)| pool.access_log_fd.is_some());
-            found.extend(logging.map(|(index, pool)| (key, index, pool.config.clone())));
+            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate().map(move |p| (&g.spec, p)));
+            let logging = pools.filter(|(_, (_, pool))| pool.access_log_fd.is_some());
+            found.extend(logging.map(|(spec, (index, pool))| (key, index, pool.config.clone(), spec.trust(pool))));
         }
         found
     }
@@ -121,7 +126,8 @@ impl Runtime {
     pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), String> {
         for group in &mut self.groups {
             for pool in 0..group.spec.pools.len() {
-                let config = group.spec.pools.get(pool).map(|spec| opened.open(&spec.config));
+                let spec = group.spec.pools.get(pool);
+                let config = spec.map(|pool| opened.open(&pool.config, &group.spec.trust(pool)));
                 if let Some(file) = config.transpose()?.flatten() {
                     group.put_access_log(pool, file);
                 }

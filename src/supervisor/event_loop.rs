@@ -8,6 +8,7 @@ use super::Supervisor;
 use super::boot::millis;
 use super::poller::Source;
 use super::scaling::Eyes;
+use crate::config::Global;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
@@ -19,6 +20,11 @@ const RETRY: u64 = 10;
 const LOG_RETRY: u64 = 50;
 /// In milliseconds.
 const SECOND: u64 = 1000;
+
+/// `on_sigterm`.
+pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
+    global.sigterm_is_graceful.unwrap_or(std::process::id() == 1)
+}
 
 impl Supervisor {
     /// Runs until the end; returns the exit status.
@@ -37,6 +43,7 @@ impl Supervisor {
             }
             self.write_slow_logs();
             log::flush();
+            self.close_pipes();
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
@@ -69,6 +76,7 @@ impl Supervisor {
             .into_iter()
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
+            .chain(self.last_words.front().map(|(end, _)| *end))
             .chain(retry)
             .chain(log)
             .chain([self.next_second])
@@ -103,10 +111,13 @@ impl Supervisor {
         }
     }
 
-    /// `on_sigterm`. Who is asked to finish and does so already is to end.
+    /// Who is asked to finish and does so already is to end.
     fn meaning_of_sigterm(&self) -> Goal {
-        let graceful = self.config.global.sigterm_is_graceful.unwrap_or(std::process::id() == 1);
-        if graceful && self.fleet.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }
+        if sigterm_is_graceful(&self.config.global) && self.fleet.goal == Goal::Serve {
+            Goal::Finish
+        } else {
+            Goal::Terminate
+        }
     }
 
     fn stop(&mut self, goal: Goal) {

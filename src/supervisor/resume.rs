@@ -79,7 +79,9 @@ impl Supervisor {
             }
         }
         self.fleet.watches_were_lost();
+        self.prove_workers();
         self.catch_up();
+        self.expect_last_words_of_the_dead();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {
             self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);

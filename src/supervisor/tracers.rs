@@ -63,7 +63,7 @@ impl Supervisor {
     /// `request_slowlog_timeout` is over.
     pub(super) fn say_slow(&mut self, key: WorkerKey) {
         self.say_late(key, "executing too slow", "logging");
-        if let Some(totals) = self.totals.get(&self.pool_name(key)) {
+        if let Some(totals) = self.totals_of(key.of_pool()) {
             totals.add(Counter::Slow, 1);
         }
         if self.ask(key, |tracer| tracer.slow = true).is_none() {

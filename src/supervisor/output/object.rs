@@ -48,7 +48,7 @@ fn way(source: &Source, line: &[u8], end: End) -> Way {
 fn about(source: &Source, end: End) -> About<'_> {
     let about = About { continues: end == End::Full, closed: end == End::Stream, ..About::default() };
     match source {
-        Source::Zygote(group) => About { group: Some(group), ..about },
+        Source::Zygote(group) | Source::Group { group, .. } => About { group: Some(group), ..about },
         Source::Worker { pool, pid, stream, .. } => {
             About { pool: Some(pool), pid: Some(*pid).filter(|pid| *pid > 0), stream: Some(stream), ..about }
         }
