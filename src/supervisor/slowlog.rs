@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use super::access_logs;
+use crate::escape;
 use crate::log;
 
 /// An entry: its heading, which says when and whose, and where the script was.
@@ -11,7 +12,7 @@ use crate::log;
 pub fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
     let mut entry = format!("\n{heading}\n").into_bytes();
     // From a worker: it can't be trusted to be lines of text.
-    entry.extend(text.iter().filter(|b| **b == b'\n' || !b.is_ascii_control()));
+    entry.extend_from_slice(escape::lines(text).as_bytes());
     if !complete {
         entry.extend_from_slice(b"+++ dump failed\n");
     }
@@ -32,14 +33,7 @@ pub fn append(path: &Path, entries: &mut Vec<u8>) -> io::Result<()> {
 pub fn in_one_line(text: &[u8]) -> Vec<u8> {
     let calls = text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"[0x"));
     let calls = calls.filter_map(|line| line.splitn(2, |b| *b == b' ').nth(1));
-    calls.collect::<Vec<_>>().join(b" < ".as_slice()).into_iter().flat_map(harmless).collect()
-}
-
-/// A byte as it may stand in a line.
-pub fn harmless(byte: u8) -> impl Iterator<Item = u8> {
-    let escape = byte.is_ascii_control() && byte != b'\t';
-    let plain = (!escape).then_some(byte);
-    plain.into_iter().chain(escape.then(|| byte.escape_ascii()).into_iter().flatten())
+    escape::line(&calls.collect::<Vec<_>>().join(b" < ".as_slice())).into_bytes()
 }
 
 #[cfg(test)]
@@ -55,7 +49,7 @@ mod tests {
             [0x00007f0000000001] sleep() /srv/a.php:3\n[0x00007f0000000002] f() /srv/a.php:9\n";
         assert_eq!(String::from_utf8_lossy(&text), expected);
         let failed = entry("t", b"script_filename = /a\0\x1b[31m\n", false);
-        assert_eq!(failed, b"\nt\nscript_filename = /a[31m\n+++ dump failed\n");
+        assert_eq!(failed, b"\nt\nscript_filename = /a\\x00\\x1B[31m\n+++ dump failed\n");
     }
 
     #[test]

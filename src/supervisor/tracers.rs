@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use super::{Supervisor, runtime, slowlog};
+use crate::escape;
 use crate::ipc::trace::{self, Packet};
 use crate::log::{self, Level};
 use crate::plan::fleet::{Event, WorkerKey};
@@ -187,10 +188,10 @@ fn late_line(pool: &str, pid: i32, process: &Process, what: &str, then: &str) ->
     let script: Vec<u8> = script.iter().map(|&b| if (b' '..127).contains(&b) { b } else { b'.' }).collect();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     let request = [method, b" ".as_slice(), uri, mark, query].concat();
-    let request: Vec<u8> = request.into_iter().flat_map(slowlog::harmless).collect();
+    let request = escape::line(&request);
     let start = format!("[pool {pool}] child {pid}, script '");
     let end = format!("\") {what} ({seconds}.{micros:06} sec), {then}");
-    [start.as_bytes(), &script, b"' (request: \"", &request, end.as_bytes()].concat()
+    [start.as_bytes(), &script, b"' (request: \"", request.as_bytes(), end.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -208,7 +209,7 @@ mod tests {
             ..Process::default()
         };
         let line = late_line("www", 7, &process, "executing too slow", "logging");
-        let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\n.php?a=1\") executing too slow (5.018002 sec), logging";
+        let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\x0A.php?a=1\") executing too slow (5.018002 sec), logging";
         assert_eq!(String::from_utf8_lossy(&line), expected);
     }
 }
