@@ -8,11 +8,10 @@ use super::Supervisor;
 use super::boot::millis;
 use super::poller::Source;
 use super::scaling::Eyes;
-use crate::config::Global;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
-use crate::sys::clock;
+use crate::sys::{clock, pid_file};
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 10;
@@ -21,14 +20,11 @@ const LOG_RETRY: u64 = 50;
 /// In milliseconds.
 const SECOND: u64 = 1000;
 
-/// `on_sigterm`.
-pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
-    global.sigterm_is_graceful.unwrap_or(std::process::id() == 1)
-}
-
 impl Supervisor {
     /// Runs until the end; returns the exit status.
     pub(super) fn run(mut self) -> i32 {
+        // Children that have helped to start have ended before anyone listened for that.
+        self.reap();
         self.feed(Event::Tick);
         loop {
             if let Some(status) = self.exit {
@@ -43,7 +39,6 @@ impl Supervisor {
             }
             self.write_slow_logs();
             log::flush();
-            self.close_pipes();
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
@@ -76,7 +71,6 @@ impl Supervisor {
             .into_iter()
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
-            .chain(self.last_words.front().map(|(end, _)| *end))
             .chain(retry)
             .chain(log)
             .chain([self.next_second])
@@ -111,13 +105,10 @@ impl Supervisor {
         }
     }
 
-    /// Who is asked to finish and does so already is to end.
+    /// `on_sigterm`. Who is asked to finish and does so already is to end.
     fn meaning_of_sigterm(&self) -> Goal {
-        if sigterm_is_graceful(&self.config.global) && self.fleet.goal == Goal::Serve {
-            Goal::Finish
-        } else {
-            Goal::Terminate
-        }
+        let graceful = self.config.global.sigterm_is_graceful.unwrap_or(std::process::id() == 1);
+        if graceful && self.fleet.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }
     }
 
     fn stop(&mut self, goal: Goal) {
@@ -162,7 +153,7 @@ impl Supervisor {
         self.sockets.unlink(true);
         self.empty_store();
         if let Some(pid) = &self.config.global.pid {
-            let _ = std::fs::remove_file(pid);
+            pid_file::remove(pid, std::process::id());
         }
         log::notice("exiting, bye-bye!");
         log::drain(Duration::from_secs(1));

@@ -49,7 +49,7 @@ pub struct Seed {
     pub links: links::Links,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
-    /// At its end when the worker is to take nothing new.
+    /// Readable when the generation drains.
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
@@ -67,8 +67,6 @@ pub struct Seed {
     pub parent: Pid,
     /// The supervisor's.
     pub supervisor: Pid,
-    /// SIGTERM and SIGINT ask it to finish.
-    pub graceful: bool,
 }
 
 /// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
@@ -87,8 +85,6 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         output: seed.output.take(),
         nofile: seed.nofile,
         parent: seed.parent,
-        supervisor: seed.supervisor,
-        graceful: seed.graceful,
     };
     let set_up = setup.apply().map_err(|e| e.to_string());
     drop(setup);

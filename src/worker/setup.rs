@@ -30,10 +30,6 @@ pub struct Setup<'a> {
     pub nofile: (u64, u64),
     /// The zygote.
     pub parent: Pid,
-    /// The supervisor.
-    pub supervisor: Pid,
-    /// SIGTERM and SIGINT ask it to finish.
-    pub graceful: bool,
 }
 
 /// A step that failed.
@@ -78,7 +74,7 @@ impl Setup<'_> {
         }
         environment::replace(self.pool.clear_env, self.environment);
         signal::reset_actions();
-        signal::in_worker([self.parent, self.supervisor], self.graceful);
+        signal::note_quits();
         self.step("unblock signals", signal::set_mask(&SigSet::empty()))
     }
 

@@ -114,7 +114,6 @@ impl Sprout {
             nofile: zygote.nofile,
             parent: self.parent,
             supervisor: self.supervisor,
-            graceful: zygote.graceful,
         })
     }
 }

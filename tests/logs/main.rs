@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod samples;
-mod steering;
 mod streams;
 
 use nix::sys::signal::Signal;
