@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use time::OffsetDateTime;
 
+use crate::escape;
+
 /// Adds the object to a line, in one line of printable characters.
 pub fn push(line: &mut Vec<u8>, object: &impl Serialize) {
     let start = line.len();
@@ -84,7 +86,7 @@ impl Formatter for Plain {
 
 /// serde_json itself escapes those below the blank.
 fn is_escaped(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+    escape::steers(c)
 }
 
 #[cfg(test)]

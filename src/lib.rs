@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod engine;
+pub mod escape;
 pub mod fastcgi;
 pub mod host;
 pub mod ipc;

@@ -83,7 +83,7 @@ fn unprivileged(worker: Process) -> Outcome {
     Ok(())
 }
 
-/// A worker has its standard fds, its epoll set, eventfd and sockets, opcache's lock: nothing of other pools, no log, no memfd.
+/// A worker has its standard fds, its epoll set, drain signal and sockets, opcache's lock: nothing of other pools, no log, no memfd.
 #[test]
 fn workers_hold_nothing_foreign() -> Outcome {
     let Some(target) = Target::find_as_root("root::workers_hold_nothing_foreign") else { return Ok(()) };
@@ -103,9 +103,11 @@ fn workers_hold_nothing_foreign() -> Outcome {
         let fds = worker.fds();
         let listed: Vec<String> = fds.iter().map(|(fd, to)| format!("{fd} {to}")).collect();
         for (fd, to) in &fds {
-            ensure!(allowed(*fd, to), "{} has fd {fd} {to}; all: {listed:?}", worker.title());
+            ensure!(allowed(worker, *fd, to), "{} has fd {fd} {to}; all: {listed:?}", worker.title());
         }
         let sockets = fds.values().filter(|to| to.starts_with("socket:")).count();
+        let pipes = fds.iter().filter(|(fd, to)| **fd > 2 && to.starts_with("pipe:")).count();
+        ensure!(pipes == 1, "{} has {pipes} pipes: {listed:?}", worker.title());
         ensure!(sockets <= SOCKETS, "{} has {sockets} sockets: {listed:?}", worker.title());
     }
     kept?;
@@ -115,10 +117,12 @@ fn workers_hold_nothing_foreign() -> Outcome {
 /// Listener, both ends of the hand-over queue, park queue, control, one held connection.
 const SOCKETS: usize = 6;
 
-fn allowed(fd: i32, to: &str) -> bool {
+fn allowed(worker: Process, fd: i32, to: &str) -> bool {
     let standard = matches!(fd, 0..=2) && (to == "/dev/null" || to.starts_with("pipe:"));
-    let waiting = to.starts_with("socket:") || to == "anon_inode:[eventpoll]" || to == "anon_inode:[eventfd]";
-    standard || waiting || to.contains("/.ZendSem.") || to.contains("opcache")
+    let waiting = to.starts_with("socket:") || to == "anon_inode:[eventpoll]";
+    // The drain signal, which it can only wait for.
+    let signal = to.starts_with("pipe:") && worker.access(fd) == Some(0);
+    standard || waiting || signal || to.contains("/.ZendSem.") || to.contains("opcache")
 }
 
 fn kept_client(server: &Server) -> Outcome<Client> {

@@ -97,7 +97,7 @@ fn each_message_has_its_priority() -> Outcome {
             (notice, "[NOTICE] fpm is running".to_owned()),
             (notice, "[NOTICE] ready to handle connections".to_owned()),
             (warning, said("plain\"")),
-            (warning, said("esc \\x1b[31m nul \\x00 end\"")),
+            (warning, said("esc \\x1B[31m nul \\x00 end\"")),
             (warning, said("LLL")),
             (warning, said("NOTICE: PHP message: PHP says\"")),
             (warning, said("twice\"")),

@@ -1,10 +1,13 @@
-//! A worker's output, cut anywhere, gives the same messages, and in the JSON form objects only.
+//! A worker's output, cut anywhere, gives the same messages: as text without a character that steers a terminal, and in the JSON
+//! form objects only.
 #![no_main]
 
+use cgi_fpm::escape;
 use cgi_fpm::log::splitter;
 
 libfuzzer_sys::fuzz_target!(|input: (Vec<u8>, Vec<u8>, Vec<u8>)| {
     let (a, b, c) = &input;
     assert_eq!(splitter::check(&[a, b, c]), Ok(()));
     assert_eq!(cgi_fpm::supervisor::check_output(&[a, b, c]), Ok(()));
+    assert!(!escape::line(a).contains(|c: char| escape::steers(c) && c != '\t'));
 });

@@ -1,7 +1,6 @@
 //! The access log: what a line says and which requests have none. No I/O: the worker gives the facts and writes.
 #![forbid(unsafe_code)]
 
-mod escape;
 mod format;
 mod json_line;
 mod render;

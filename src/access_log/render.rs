@@ -5,7 +5,8 @@ use std::io::Write;
 use std::net::IpAddr;
 
 use super::format::{Cpu, Format, Part, Unit};
-use super::{escape, json_line};
+use super::json_line;
+use crate::escape::{self, Place};
 use crate::worker::exchange::Description;
 
 /// What a line can tell. Moments are in seconds since 1970, times in microseconds.
@@ -65,11 +66,11 @@ impl Part {
             Self::Script => text_or_dash(line, filled(request.script)),
             Self::Method => text_or_dash(line, filled(request.method)),
             Self::Pool => text_or_dash(line, filled(facts.pool.as_bytes())),
-            Self::Query => escape::push(line, request.query),
+            Self::Query => escape::push(line, request.query, Place::Field),
             Self::QueryMark if request.query.is_empty() => {}
             Self::QueryMark => line.push(b'?'),
-            Self::Uri => escape::push(line, request.uri),
-            Self::User => escape::push(line, request.user),
+            Self::Uri => escape::push(line, request.uri, Place::Field),
+            Self::User => escape::push(line, request.user, Place::Field),
             Self::ContentLength => write(line, format_args!("{}", request.content_length)),
             Self::Memory(unit) => write(line, format_args!("{}", facts.memory / unit)),
             Self::Pid => write(line, format_args!("{}", facts.pid)),
@@ -96,7 +97,7 @@ fn filled(text: &[u8]) -> Option<&[u8]> {
 
 fn text_or_dash(line: &mut Vec<u8>, text: Option<&[u8]>) {
     match text {
-        Some(text) => escape::push(line, text),
+        Some(text) => escape::push(line, text, Place::Field),
         None => line.push(b'-'),
     }
 }

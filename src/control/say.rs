@@ -4,18 +4,19 @@ use std::io::{Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
 use super::Status;
+use crate::escape;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Prints to stdout.
 pub(super) fn say(text: &str) {
-    let _ = stdout().write_all(text.as_bytes());
+    let _ = stdout().write_all(escape::lines(text.as_bytes()).as_bytes());
     let _ = stdout().flush();
 }
 
 /// Prints a line to stderr.
 pub(super) fn complain(text: &str) {
-    let _ = stderr().write_all(format!("php-fpm: {text}\n").as_bytes());
+    let _ = stderr().write_all(format!("php-fpm: {}\n", escape::line(text.as_bytes())).as_bytes());
 }
 
 /// Something that takes time.

@@ -134,6 +134,8 @@ pub enum WorkerSays {
 pub enum ToWorker {
     /// Take nothing new, and leave.
     Retire,
+    /// The zygote leaves: take nothing new, serve what waits in the hand-over queue, and leave.
+    Part,
     /// One descriptor: the access log, opened anew.
     AccessLog {
         /// How many times logs have been opened anew.

@@ -6,8 +6,10 @@ mod channel;
 mod messages;
 mod spec;
 pub mod trace;
+mod trust;
 
 pub use bulletin::{Board, Bulletin, Posted};
 pub use channel::{Channel, Incoming};
 pub use messages::{ToSupervisor, ToWorker, ToZygote, WorkerSays};
 pub use spec::{PoolSpec, ZygoteSpec};
+pub use trust::Trust;

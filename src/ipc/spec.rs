@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Trust;
 use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::log::{Format, Level};
@@ -20,7 +21,7 @@ pub struct ZygoteSpec {
     pub engine: EngineOptions,
     /// Its channel to the supervisor.
     pub control_fd: i32,
-    /// Readable from the moment its generation drains.
+    /// At its end from the moment that its workers are to take nothing new.
     pub drain_fd: i32,
     /// `log_level`.
     pub log_level: Level,
@@ -34,6 +35,9 @@ pub struct ZygoteSpec {
     /// How many times logs have been opened anew.
     #[serde(default)]
     pub reopened: u64,
+    /// SIGTERM and SIGINT ask its workers to finish (`on_sigterm`).
+    #[serde(default)]
+    pub graceful: bool,
     /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
     pub nofile: (u64, u64),
 }
@@ -60,4 +64,12 @@ pub struct PoolSpec {
     pub identity: Option<Identity>,
     /// `listen.allowed_clients` and the like stay in `config`.
     pub environment: Vec<(String, String)>,
+}
+
+impl ZygoteSpec {
+    /// Whose code runs in that pool's workers.
+    #[must_use]
+    pub fn trust(&self, pool: &PoolSpec) -> Trust {
+        Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()))
+    }
 }

@@ -1,6 +1,7 @@
 //! The form of a line: `[23-Nov-2026 10:00:00] NOTICE: text`, with microseconds and the pid at level debug.
 
 use super::Level;
+use crate::escape;
 use crate::sys::clock;
 
 /// php-fpm's name of a level.
@@ -42,19 +43,8 @@ pub(super) fn bare(level: Level, debug: bool) -> String {
 }
 
 /// The whole line with its newline, of a text that may hold anything.
-pub(super) fn stamped(level: Level, text: &str, debug: bool) -> String {
-    format!("{}{}\n", stamp(level, debug), escaped(text))
-}
-
-/// A text whose control characters, which would forge or hide lines, are escaped.
-pub(super) fn escaped(text: &str) -> String {
-    text.chars().flat_map(escape).collect()
-}
-
-fn escape(c: char) -> impl Iterator<Item = char> {
-    let plain = !c.is_control() || c == '\t';
-    let escaped = (!plain).then(|| c.escape_default()).into_iter().flatten();
-    plain.then_some(c).into_iter().chain(escaped)
+pub(super) fn stamped(level: Level, text: &[u8], debug: bool) -> String {
+    format!("{}{}\n", stamp(level, debug), escape::line(text))
 }
 
 #[cfg(test)]
@@ -63,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_line_has_date_level_and_text() {
-        let line = stamped(Level::Notice, "fpm is running, pid 1", false);
+        let line = stamped(Level::Notice, b"fpm is running, pid 1", false);
         assert!(line.ends_with("] NOTICE: fpm is running, pid 1\n"), "{line}");
         assert_eq!(line.find(']'), Some(21), "{line}");
     }
@@ -75,8 +65,8 @@ mod tests {
 
     #[test]
     fn a_text_can_not_forge_a_second_line() {
-        let line = stamped(Level::Error, "a\n[x] NOTICE: b", false);
+        let line = stamped(Level::Error, b"a\n[x] NOTICE: b", false);
         assert_eq!(line.matches('\n').count(), 1);
-        assert!(line.contains("a\\n[x]"));
+        assert!(line.contains("a\\x0A[x]"));
     }
 }

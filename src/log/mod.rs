@@ -22,6 +22,7 @@ use parking_lot::Mutex;
 use outlet::Outlet;
 use state::Log;
 
+use crate::escape;
 use crate::sys::fd;
 
 pub use crate::config::{LogFormat as Format, LogLevel as Level};
@@ -181,10 +182,9 @@ pub fn message_of(level: Level, text: &[u8]) {
     if let Some((stderr, least)) = &log.echo
         && level >= *least
     {
-        let said = String::from_utf8_lossy(text);
         let _ = stderr.write(&match log.format {
-            Format::Default | Format::Json => line::stamped(level, &said, log.level == Level::Debug).into_bytes(),
-            Format::Classic => [classic::line(level, line::escaped(&said).as_bytes()), b"\n".to_vec()].concat(),
+            Format::Default | Format::Json => line::stamped(level, text, log.level == Level::Debug).into_bytes(),
+            Format::Classic => [classic::line(level, escape::line(text).as_bytes()), b"\n".to_vec()].concat(),
         });
     }
 }
@@ -260,6 +260,6 @@ pub fn to_stderr(text: &str) {
     let waits = LOG.lock().waits;
     if let Ok(outlet) = stderr.map(|outlet| if waits { outlet } else { outlet.never_wait() }) {
         // What isn't taken has nowhere else to go.
-        let _ = outlet.write(text.as_bytes());
+        let _ = outlet.write(escape::lines(text.as_bytes()).as_bytes());
     }
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 
 use super::backlog::{Backlog, Line};
 use super::outlet::Outlet;
-use super::{Format, Level, Sink, line};
+use super::{Format, Level, Sink};
+use crate::escape;
 use crate::sys::fd;
 
 #[derive(Debug)]
@@ -64,17 +65,13 @@ impl Log {
     /// The same of any bytes.
     pub(super) fn escaped_lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
         let escapes = match self.format {
-            // Otherwise whoever puts it into a line looks after that.
-            Format::Default => self.sink.is_dated(),
+            // What a worker says is escaped by the supervisor, which puts it into a line.
+            Format::Default => !matches!(self.sink, Sink::Bare),
             Format::Classic => true,
             // Does so itself.
             Format::Json => false,
         };
-        if escapes {
-            self.lines(level, line::escaped(&String::from_utf8_lossy(text)).as_bytes())
-        } else {
-            self.lines(level, text)
-        }
+        if escapes { self.lines(level, escape::line(text).as_bytes()) } else { self.lines(level, text) }
     }
 
     /// Writes lines behind those that wait.

@@ -3,11 +3,21 @@
 use std::ffi::{CStr, c_int};
 
 use super::ffi::{SUCCESS, executor_globals, zend_hash_str_find, zend_ini_entry, zend_string};
+use super::guard::attempt;
 use super::value;
 use super::zend_string::{persistent, release};
 
 const ZEND_INI_SYSTEM: u8 = 4;
-const STAGE_ACTIVATE: c_int = 4;
+/// What an entry's owner is told of the moment. Some refuse a value, warn, start a timer or expect one that is not null unless
+/// an old value comes back after the request.
+#[derive(Debug, Clone, Copy)]
+#[repr(i32)]
+enum Stage {
+    /// `ZEND_INI_STAGE_ACTIVATE`: before a request.
+    Activate = 4,
+    /// `ZEND_INI_STAGE_DEACTIVATE`: after it.
+    Deactivate = 8,
+}
 
 /// Sets an entry as php-fpm does: whoever may change it by its own rules, `admin` fixes it. False: there is no such entry.
 ///
@@ -27,40 +37,33 @@ pub(super) struct Before {
     modifiable: u8,
 }
 
-/// Sets an entry, to be undone. `None`: there is no such entry, or its owner refuses the value.
-pub(super) fn set_for_now(name: &CStr, value: &[u8], admin: bool) -> Set {
-    let Some(entry) = find(name) else { return Set::Unknown };
+/// What an entry is now, so that it can be so again; `None`: there is no such entry.
+pub(super) fn remember(name: &CStr) -> Option<Before> {
+    let entry = find(name)?;
     // SAFETY: an entry of PHP's table.
-    let before = unsafe { entry.read() };
-    if change(entry, value, admin) {
-        Set::Changed(Before { entry, value: before.value, modifiable: before.modifiable })
-    } else {
-        Set::Unchanged
-    }
-}
-
-/// What became of it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Set {
-    /// There is no such entry.
-    Unknown,
-    /// Its owner refuses the value.
-    Unchanged,
-    /// It is set.
-    Changed(Before),
+    let known = unsafe { entry.read() };
+    Some(Before { entry, value: known.value, modifiable: known.modifiable })
 }
 
 impl Before {
+    /// Sets the entry; false: its owner refuses the value. May bail out; `restore` is right then, too.
+    pub(super) fn change(self, value: &[u8], admin: bool) -> bool {
+        change(self.entry, value, admin)
+    }
+
     /// Restores what was. After PHP has undone what the script changed; later changes first.
     pub(super) fn restore(self) {
         // SAFETY: the entry lives as long as its module.
         let unwanted = unsafe { (*self.entry).value };
-        notify(self.entry, self.value);
+        // An owner that bails out keeps neither this entry nor those before it from what they were.
+        attempt(|| _ = notify(self.entry, self.value, Stage::Deactivate));
         // SAFETY: as above; the old value was kept.
         unsafe { (*self.entry).value = self.value };
         // SAFETY: as above.
         unsafe { (*self.entry).modifiable = self.modifiable };
-        release(unwanted);
+        if unwanted != self.value {
+            release(unwanted);
+        }
     }
 }
 
@@ -76,7 +79,7 @@ fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
 /// False if the entry's owner refuses the value.
 fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
     let value = persistent(value);
-    if !notify(entry, value) {
+    if !notify(entry, value, Stage::Activate) {
         release(value);
         return false;
     }
@@ -90,11 +93,11 @@ fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
 }
 
 /// Tells the entry's owner, who may refuse.
-fn notify(entry: *mut zend_ini_entry, value: *mut zend_string) -> bool {
+fn notify(entry: *mut zend_ini_entry, value: *mut zend_string, stage: Stage) -> bool {
     // SAFETY: an entry of PHP's table.
     let known = unsafe { entry.read() };
     known.on_modify.is_none_or(|tell| {
         // SAFETY: the owner's function with the owner's arguments.
-        unsafe { tell(entry, value, known.mh_arg1, known.mh_arg2, known.mh_arg3, STAGE_ACTIVATE) == SUCCESS }
+        unsafe { tell(entry, value, known.mh_arg1, known.mh_arg2, known.mh_arg3, stage as c_int) == SUCCESS }
     })
 }

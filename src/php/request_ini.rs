@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
 
 use super::context::with;
-use super::ffi::{zend_parse_ini_string, zval};
-use super::ini::{Before, Set, set_for_now};
+use super::ffi::{core_globals, zend_parse_ini_string, zval};
+use super::ini::{Before, remember};
 use super::text::c_bytes;
 use super::{log, memory, value};
 use crate::config::{LogLevel, Trust};
@@ -14,8 +14,10 @@ use crate::config::{LogLevel, Trust};
 const SCANNER_NORMAL: c_int = 0;
 const PARSER_ENTRY: c_int = 1;
 
-/// Those that would outlast the request, or load code. php-fpm lets them.
-const REFUSED: [&CStr; 4] = [c"extension", c"zend_extension", c"disable_functions", c"disable_classes"];
+/// Those that would outlast the request, or load code. php-fpm lets them. opcache leaves its memory write-protected for a worker that
+/// then no longer knows of it.
+const REFUSED: [&CStr; 5] =
+    [c"extension", c"zend_extension", c"disable_functions", c"disable_classes", c"opcache.protect_memory"];
 
 thread_local! {
     /// In the order of the changes. Borrowed only between calls into PHP, which may bail out.
@@ -35,7 +37,7 @@ pub(super) fn apply(trust: Trust) {
     }
 }
 
-/// Restores what the request before had. After PHP's request shutdown.
+/// Restores what the request before had. After PHP's request shutdown; bails out nowhere.
 pub(super) fn undo() {
     while let Some(before) = CHANGES.with_borrow_mut(Vec::pop) {
         before.restore();
@@ -43,6 +45,10 @@ pub(super) fn undo() {
 }
 
 fn parse(lines: &[u8], admin: bool) {
+    // PHP says so until the next request begins. An owner that believes it ends the request that is none yet: session does so for a
+    // handler that doesn't exist, but not in a worker's first request.
+    // SAFETY: PHP's globals live as long as the process; no request runs.
+    unsafe { (*core_globals()).modules_activated = false };
     // SAFETY: PHP's allocator; nothing is owned here.
     let text = unsafe { memory::allocate(lines.len() + 2) }.cast::<u8>();
     // SAFETY: fresh memory of that size.
@@ -77,11 +83,12 @@ unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, 
 }
 
 fn set(key: &CStr, value: &[u8], admin: bool) {
-    let set = if REFUSED.contains(&key) { Set::Unknown } else { set_for_now(key, value, admin) };
-    match set {
-        Set::Unknown => complain("unable to set '", key, "'"),
-        Set::Unchanged => {}
-        Set::Changed(before) => CHANGES.with_borrow_mut(|changes| changes.push(before)),
+    let before = if REFUSED.contains(&key) { None } else { remember(key) };
+    let Some(before) = before else { return complain("unable to set '", key, "'") };
+    // First, for the entry's owner may bail out when it has taken half of the value.
+    CHANGES.with_borrow_mut(|changes| changes.push(before));
+    if !before.change(value, admin) {
+        CHANGES.with_borrow_mut(Vec::pop);
     }
 }
 

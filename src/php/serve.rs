@@ -57,7 +57,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     free_path();
     // SAFETY: balances the startup, also a failed one.
     unsafe { php_request_shutdown(null_mut()) };
-    attempt(request_ini::undo);
+    request_ini::undo();
     with(|context| context.finish());
     Served::Ready
 }

@@ -11,6 +11,7 @@ use ext_php_rs::ffi::{zend_function, zend_op, zend_op_array};
 use super::ffi::{sapi_globals_struct, zend_execute_data, zend_executor_globals, zend_string, zval};
 use super::host::host;
 use crate::engine::Tracer;
+use crate::escape::{self, Place};
 use crate::sys::own_memory::OwnMemory;
 
 /// php-fpm's longest name, in bytes.
@@ -167,13 +168,7 @@ fn is_pointer(address: usize) -> bool {
 /// A line; what would break it is written as an escape.
 fn line(out: &mut Vec<u8>, start: std::fmt::Arguments<'_>, parts: &[&[u8]]) -> io::Result<()> {
     out.write_fmt(start)?;
-    for &byte in parts.iter().copied().flatten() {
-        if byte.is_ascii_control() {
-            write!(out, "{}", byte.escape_ascii())?;
-        } else {
-            out.push(byte);
-        }
-    }
+    parts.iter().for_each(|part| escape::push(out, part, Place::Line));
     out.push(b'\n');
     Ok(())
 }

@@ -98,6 +98,18 @@ impl Totals {
         self.words.word(counter as usize).fetch_add(more, Ordering::Relaxed);
     }
 
+    /// Begins with the numbers that another memory has at this moment.
+    pub fn carry_on(&self, from: &Self) {
+        use Counter::{
+            ActiveMax, Disrupted, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow, Started, Watched,
+        };
+        for counter in
+            [Requests, Parked, Disrupted, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched]
+        {
+            self.set(counter, from.get(counter));
+        }
+    }
+
     /// To `value`, unless it is more already.
     pub fn raise(&self, counter: Counter, value: u64) {
         if value > self.get(counter) {

@@ -1,6 +1,7 @@
 //! The status page for Prometheus: php-fpm's metric names, types and order.
 
-use super::{Snapshot, escape};
+use super::Snapshot;
+use crate::escape;
 
 /// Name behind `phpfpm_`, type, help.
 const METRICS: [(&str, &str, &str); 14] = [
@@ -54,7 +55,7 @@ pub(super) fn render(pool: &Snapshot) -> Vec<u8> {
     ];
     let mut out = format!(
         "# HELP phpfpm_up Could pool {} using a {} PM on PHP-FPM be reached?\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n",
-        escape::text(pool.pool.as_bytes()),
+        escape::line(pool.pool.as_bytes()),
         pool.manager
     );
     for ((name, kind, help), value) in METRICS.into_iter().zip(values) {

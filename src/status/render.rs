@@ -2,20 +2,21 @@
 
 use super::fields::{Field, Value, of_pool, of_process};
 use super::{Snapshot, escape};
+use crate::escape::line;
 
 type Date<'a> = &'a dyn Fn(u64) -> String;
 
 /// Lines of a name, a colon and the value from the 23rd column on.
 pub(super) fn text(pool: &Snapshot, full: bool, date: Date<'_>) -> Vec<u8> {
-    let line = |field: Field| {
+    let row = |field: Field| {
         // php-fpm spells this one differently here.
         let name = if field.name == "request uri" { "request URI" } else { field.name };
-        format!("{:<22}{}\n", format!("{name}:"), plain(&field.value, date, escape::text))
+        format!("{:<22}{}\n", format!("{name}:"), plain(&field.value, date, line))
     };
-    let mut out: String = of_pool(pool).into_iter().map(line).collect();
+    let mut out: String = of_pool(pool).into_iter().map(row).collect();
     for process in pool.processes.iter().filter(|_| full) {
         out.push_str("\n************************\n");
-        out.extend(of_process(process, pool.now).into_iter().map(line));
+        out.extend(of_process(process, pool.now).into_iter().map(row));
     }
     out.into_bytes()
 }
@@ -73,7 +74,7 @@ pub(super) fn json(pool: &Snapshot, full: bool) -> Vec<u8> {
             Value::Word(word) => format!("\"{word}\""),
             Value::Text(bytes) => format!("\"{}\"", escape::json(bytes, false)),
             Value::Uri(bytes) => format!("\"{}\"", escape::json(bytes, true)),
-            number => plain(number, &|at| at.to_string(), escape::text),
+            number => plain(number, &|at| at.to_string(), line),
         };
         format!("\"{}\":{value}", field.name)
     };

@@ -8,20 +8,19 @@ use std::path::{Path, PathBuf};
 use super::Supervisor;
 use super::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::config::Pool;
-use crate::ipc::ToZygote;
+use crate::ipc::{ToZygote, Trust};
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
 use crate::sys::failure::reason;
-use crate::sys::fd;
-use crate::sys::log_file::{self, Opening, Owner};
+use crate::sys::{fd, log_file};
 
-/// Files that were opened in one go: who names the same one shares its description.
+/// Files that were opened in one go: pools of one user that name the same one share its description, on which each could change
+/// how the others write.
 #[derive(Debug, Default)]
 pub(super) struct Opened {
-    files: HashMap<PathBuf, OwnedFd>,
-    /// Those that have been begun with.
-    begun: HashMap<PathBuf, Opening>,
+    streams: HashMap<PathBuf, OwnedFd>,
+    files: Vec<(PathBuf, Trust, OwnedFd)>,
 }
 
 impl Opened {
@@ -32,48 +31,38 @@ impl Opened {
             if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_some())
                 && let Ok(copy) = fd::dup_from(fd, FIRST)
             {
-                opened.files.insert(path.clone(), copy);
+                opened.streams.insert(path.clone(), copy);
             }
         }
         opened
-    }
-
-    /// Begins to open a pool's log: several can be waited for at once.
-    pub(super) fn begin(&mut self, pool: &Pool, owner: Owner) {
-        if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_none())
-            && !self.files.contains_key(path)
-        {
-            self.begun.entry(path.clone()).or_insert_with(|| log_file::start(path, owner));
-        }
     }
 
     /// A pool's log, if it has one.
     ///
     /// # Errors
     /// A line for the log.
-    pub(super) fn open(&mut self, pool: &Pool, owner: Owner) -> Result<Option<OwnedFd>, String> {
+    pub(super) fn open(&mut self, pool: &Pool, trust: &Trust) -> Result<Option<OwnedFd>, String> {
         let Some(path) = &pool.access_log else { return Ok(None) };
         let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), reason(&e));
-        if !self.files.contains_key(path) {
-            let opening = self.begun.remove(path).unwrap_or_else(|| begin(path, owner));
-            self.files.insert(path.clone(), opening.wait().map_err(failed)?.file);
+        let known = self.files.iter().find(|(known, whose, _)| known == path && whose == trust);
+        if let Some(file) = self.streams.get(path).or(known.map(|(_, _, file)| file)) {
+            return fd::dup_from(file, FIRST).map(Some).map_err(failed);
         }
-        let file = self.files.get(path).map(|file| fd::dup_from(file, FIRST));
-        file.transpose().map_err(failed)
+        let file = open(path).map_err(failed)?;
+        let copy = fd::dup_from(&file, FIRST).map_err(failed)?;
+        self.files.push((path.clone(), trust.clone(), file));
+        Ok(Some(copy))
     }
 }
 
 /// Not one of the standard streams.
 const FIRST: RawFd = 3;
-/// So many places are asked at the same time.
-const AT_ONCE: usize = 64;
 
-/// Begins to open a log of a pool's, or takes the standard stream that it is.
-pub(super) fn begin(path: &Path, owner: Owner) -> Opening {
+pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
     match fd::standard_stream(path) {
-        Some(1) => Opening::given(fd::dup_from(io::stdout(), FIRST)),
-        Some(_) => Opening::given(fd::dup_from(io::stderr(), FIRST)),
-        None => log_file::start(path, owner),
+        Some(1) => fd::dup_from(io::stdout(), FIRST),
+        Some(_) => fd::dup_from(io::stderr(), FIRST),
+        None => log_file::open(path),
     }
 }
 
@@ -88,19 +77,16 @@ impl Supervisor {
         self.reopened += 1;
         let mut opened = Opened::streams(&self.runtimes);
         let mut changed = Vec::new();
-        for some in pools.chunks(AT_ONCE) {
-            some.iter().for_each(|(_, _, config, owner)| opened.begin(config, *owner));
-            for (key, pool, config, owner) in some {
-                match opened.open(config, *owner).and_then(|file| self.change_access_log(*key, *pool, file)) {
-                    Ok(()) => changed.push(&config.name),
-                    Err(line) => {
-                        log::error(&line);
-                        wrong.push(line);
-                    }
+        for (key, pool, config, trust) in &pools {
+            match opened.open(config, trust).and_then(|file| self.change_access_log(*key, *pool, file)) {
+                Ok(()) => changed.push(key.of_pool(*pool)),
+                Err(line) => {
+                    log::error(&line);
+                    wrong.push(line);
                 }
             }
         }
-        for totals in changed.iter().filter_map(|name| self.totals.get(name)) {
+        for totals in changed.iter().filter_map(|key| self.totals_of(*key)) {
             totals.set(Counter::Reopened, self.reopened);
         }
         if changed.len() == pools.len() {
@@ -111,13 +97,13 @@ impl Supervisor {
     }
 
     /// Those of all generations that have an access log.
-    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool, Owner)> {
+    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool, Trust)> {
         let mut found = Vec::new();
         for key in self.zygote_keys() {
             let group = runtime::group(&self.runtimes, key);
-            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate().map(move |(i, p)| (g, i, p)));
-            let logging = pools.filter(|(_, _, pool)| pool.access_log_fd.is_some());
-            found.extend(logging.map(|(g, index, pool)| (key, index, pool.config.clone(), g.owner_of_logs(index))));
+            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate().map(move |p| (&g.spec, p)));
+            let logging = pools.filter(|(_, (_, pool))| pool.access_log_fd.is_some());
+            found.extend(logging.map(|(spec, (index, pool))| (key, index, pool.config.clone(), spec.trust(pool))));
         }
         found
     }
@@ -140,8 +126,8 @@ impl Runtime {
     pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), String> {
         for group in &mut self.groups {
             for pool in 0..group.spec.pools.len() {
-                let owner = group.owner_of_logs(pool);
-                let config = group.spec.pools.get(pool).map(|spec| opened.open(&spec.config, owner));
+                let spec = group.spec.pools.get(pool);
+                let config = spec.map(|pool| opened.open(&pool.config, &group.spec.trust(pool)));
                 if let Some(file) = config.transpose()?.flatten() {
                     group.put_access_log(pool, file);
                 }
@@ -160,12 +146,6 @@ impl Runtime {
 }
 
 impl GroupRuntime {
-    /// Whose a pool's logs are.
-    pub(super) fn owner_of_logs(&self, pool: usize) -> Owner {
-        let own = self.spec.pools.get(pool).and_then(|pool| pool.identity.as_ref());
-        Owner::Pool(own.or(self.spec.identity.as_ref()).map(|identity| identity.uid))
-    }
-
     fn put_access_log(&mut self, pool: usize, file: OwnedFd) {
         if let (Some(spec), Some(place)) = (self.spec.pools.get_mut(pool), self.access_logs.get_mut(pool)) {
             spec.access_log_fd = Some(file.as_raw_fd());

@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
+use super::drain::DrainState;
 use super::output::Source;
 use super::runtime::{GroupRuntime, Runtime, Runtimes, ZygoteProcess};
 use super::sockets::{Listener, Sockets};
 use super::state::{GroupState, RuntimeState, State};
 use super::totals::Book;
-use crate::ipc::{Board, Channel};
+use crate::ipc::{Board, Channel, Trust};
 use crate::log;
 use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
@@ -40,7 +41,7 @@ pub struct Adopted {
 /// A descriptor that isn't there or isn't what it should be.
 pub fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(&state.sockets, &state.passed)?;
-    let totals = Book::adopt(&state.totals)?;
+    let totals = Book::adopt(&state.totals, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;
@@ -48,6 +49,14 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     let tracers = tracers.collect::<io::Result<_>>()?;
     let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(fd::adopt(raw)?)))?;
     Ok(Adopted { sockets, totals, runtimes, outputs, tracers, board })
+}
+
+/// Whose the counters with that descriptor are.
+fn trust_of(state: &State, totals_fd: RawFd) -> Option<Trust> {
+    let groups = state.runtimes.iter().flat_map(|r| &r.groups);
+    groups
+        .flat_map(|g| g.spec.pools.iter().map(move |p| (&g.spec, p)))
+        .find_map(|(spec, pool)| (pool.totals_fd == totals_fd).then(|| spec.trust(pool)))
 }
 
 fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {
@@ -61,13 +70,18 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
 }
 
 fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
-    let groups = state.groups.iter().map(adopt_group).collect::<io::Result<_>>()?;
-    Ok(Runtime { drain: fd::adopt(state.drain)?, groups })
+    let drain = state.drain.map(fd::adopt).transpose()?;
+    let groups = state.groups.iter().map(|g| adopt_group(g, drain.as_ref())).collect::<io::Result<_>>()?;
+    Ok(Runtime { groups })
 }
 
-fn adopt_group(state: &GroupState) -> io::Result<GroupRuntime> {
+fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Result<GroupRuntime> {
+    let drain = DrainState::adopt(state.drain, of_generation)?;
     let zygote = match state.zygote {
-        Some((pid, raw)) => Some(ZygoteProcess { pid: Pid::from_raw(pid), channel: Channel::new(fd::adopt(raw)?) }),
+        Some((pid, raw)) => {
+            let (pid, channel) = (Pid::from_raw(pid), Channel::new(fd::adopt(raw)?));
+            Some(ZygoteProcess { pid, distrusted: false, channel })
+        }
         None => None,
     };
     let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
@@ -78,5 +92,5 @@ fn adopt_group(state: &GroupState) -> io::Result<GroupRuntime> {
     let boards = boards.collect::<io::Result<_>>()?;
     let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
     let access_logs = access_logs.collect::<io::Result<_>>()?;
-    Ok(GroupRuntime { spec: state.spec.clone(), zygote, boards, access_logs })
+    Ok(GroupRuntime { spec: state.spec.clone(), drain, zygote, boards, access_logs })
 }

@@ -4,12 +4,14 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::pipe2;
 
 use super::Supervisor;
+use super::drain::Drain;
+use super::event_loop::sigterm_is_graceful;
 use super::launch::Launch;
 use super::output::{Output, Source};
-use super::runtime::{self, ZygoteProcess};
+use super::runtime::{self, GroupRuntime, ZygoteProcess};
 use crate::ipc::{Channel, ToZygote};
 use crate::log;
 use crate::plan::crashes::Emergency;
@@ -67,13 +69,16 @@ impl Supervisor {
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
         let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return Ok(()) };
         let (ours, theirs) = message::pair()?;
+        let (drain, drained) = Drain::new()?;
         let log_fd = log::descriptor();
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.log_level = self.config.global.log_level;
         spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
+        spec.drain_fd = drained.as_raw_fd();
         spec.reopened = self.reopened;
+        spec.graceful = sigterm_is_graceful(&self.config.global);
         spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
         let mut inherit = vec![spec.control_fd, spec.drain_fd];
         inherit.extend(spec.log_fd);
@@ -95,8 +100,10 @@ impl Supervisor {
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
         let channel = Channel::new(ours);
         self.poller.add_zygote(&channel, key)?;
-        group.zygote = Some(ZygoteProcess { pid: launched.pid, channel });
-        self.add_output(launched.output, Source::Zygote(spec.group));
+        group.zygote = Some(ZygoteProcess { pid: launched.pid, distrusted: false, channel });
+        // Workers of a former zygote have heard of its end; this one's begin with a signal that was never given.
+        group.drain = drain;
+        self.add_output(launched.output, Source::Group { group: spec.group, pid: launched.pid.as_raw() });
         Ok(())
     }
 
@@ -107,7 +114,7 @@ impl Supervisor {
                 let generation = self.fleet.generation(key.generation);
                 generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
             }
-            Source::Zygote(_) => false,
+            Source::Zygote(_) | Source::Group { .. } => false,
         };
         let output = Output::new(fd, source, starting);
         match self.poller.add_output(&output.fd) {
@@ -140,6 +147,7 @@ impl Supervisor {
         if !pool.catch_workers_output {
             return Ok(Vec::new());
         }
+        self.close_pipes_of_slot(key);
         let mut theirs = Vec::new();
         for stream in ["stdout", "stderr"] {
             let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
@@ -160,13 +168,14 @@ impl Supervisor {
     fn drain(&mut self, id: GenerationId) {
         let successor = self.fleet.generation(id).and_then(|g| g.successor);
         self.shut_doors(id, successor);
-        let Some(runtime) = self.runtimes.get(&id) else { return };
+        let finishing = self.fleet.goal != Goal::Terminate;
+        let Some(runtime) = self.runtimes.get_mut(&id) else { return };
         for board in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
             (0..board.0.slots).for_each(|slot| board.1.1.ask_to_drain(slot));
         }
         // Who is about to get SIGTERM is not woken first, to shut PHP down: hundreds of workers would do so at once.
-        if self.fleet.goal != Goal::Terminate {
-            let _ = nix::unistd::write(&runtime.drain, &1u64.to_ne_bytes());
+        if finishing {
+            runtime.groups.iter_mut().for_each(|group| group.drain.begin());
         }
         for group in 0..runtime.groups.len() {
             let (pools, fds) =
@@ -186,23 +195,26 @@ impl Supervisor {
         };
         self.sockets.unlink(next.is_none());
         let Some(runtime) = self.runtimes.get(&id) else { return };
-        for (pool, (_, board)) in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
+        let of_group = |g| GroupRuntime::pools(g).map(move |pool| (&g.spec, pool));
+        for (spec, (pool, board)) in runtime.groups.iter().flat_map(of_group) {
             let closing = self.sockets.closing(&pool.listen_fds, next.is_none());
-            let goes_on = next.is_some_and(|next| next.find_pool(&pool.config.name).is_some());
+            let goes_on = next.is_some_and(|next| next.heir_of(spec, pool).is_some());
             if closing != 0 || !goes_on {
                 (0..pool.slots).for_each(|slot| board.ask_for_farewell(slot, closing));
             }
         }
     }
 
-    /// Ways for kept connections from each pool of a zygote to the pool of the same name in another generation.
+    /// Ways for kept connections from each pool of a zygote to where it goes on in another generation.
     fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
-        let group = runtime::group(&self.runtimes, from);
-        let names: Vec<String> =
-            group.map(|g| g.spec.pools.iter().map(|p| p.config.name.clone()).collect()).unwrap_or_default();
+        let (group, next) = (runtime::group(&self.runtimes, from), self.runtimes.get(&to));
+        let of_group = group
+            .zip(next)
+            .into_iter()
+            .flat_map(|(group, next)| group.spec.pools.iter().map(|pool| next.heir_of(&group.spec, pool)).enumerate());
+        let heirs: Vec<(usize, (usize, usize))> = of_group.filter_map(|(index, heir)| Some((index, heir?))).collect();
         let (mut pools, mut fds) = (Vec::new(), Vec::new());
-        for (index, name) in names.iter().enumerate() {
-            let Some((group, pool)) = self.runtimes.get(&to).and_then(|r| r.find_pool(name)) else { continue };
+        for (index, (group, pool)) in heirs {
             let Ok((ours, theirs)) = message::pair() else { continue };
             self.send(ZygoteKey { generation: to, group }, &ToZygote::Adopt { pool }, vec![theirs]);
             pools.push(index);
@@ -211,7 +223,7 @@ impl Supervisor {
         (pools, fds)
     }
 
-    fn kill_zygote(&mut self, key: ZygoteKey) {
+    pub(super) fn kill_zygote(&mut self, key: ZygoteKey) {
         let group = runtime::group(&self.runtimes, key);
         match group.and_then(|g| g.zygote.as_ref()) {
             Some(zygote) => process::signal(zygote.pid, Signal::SIGKILL),
@@ -236,20 +248,19 @@ impl Supervisor {
             Stop::Kill => Signal::SIGKILL,
         };
         let Some(worker) = self.fleet.worker(key) else { return };
-        match (worker.orphan, worker.pid.map(Pid::from_raw)) {
-            (true, Some(pid)) if process::is_child(pid) => process::signal(pid, signal),
-            (true, _) => {}
-            (false, _) => {
-                let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
-                self.send(key.zygote(), &message, Vec::new());
-            }
+        if !worker.orphan {
+            let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
+            self.send(key.zygote(), &message, Vec::new());
+        } else if let Some(pid) = self.orphan(worker) {
+            process::signal(pid, signal);
         }
     }
 
     fn forget(&mut self, id: GenerationId) {
         self.runtimes.remove(&id);
         let runtimes = &self.runtimes;
-        self.totals.retain(|pool| runtimes.values().any(|runtime| runtime.find_pool(pool).is_some()));
+        let pools = || runtimes.values().flat_map(|runtime| &runtime.groups).flat_map(|group| &group.spec.pools);
+        self.totals.retain(|fd| pools().any(|pool| pool.totals_fd == fd));
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {

@@ -23,7 +23,7 @@ impl Supervisor {
         }
     }
 
-    fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
+    pub(super) fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
         self.runtimes.iter().find_map(|(&generation, r)| {
             let group = r.groups.iter().position(|g| g.zygote.as_ref().is_some_and(|z| z.pid == pid))?;
             Some(ZygoteKey { generation, group })
@@ -31,7 +31,8 @@ impl Supervisor {
     }
 
     fn worker_of(&self, pid: Pid) -> Option<WorkerKey> {
-        self.fleet.workers().find(|(_, w)| w.pid == Some(pid.as_raw())).map(|(key, _)| key)
+        let proved = |w: &Worker| w.pid == Some(pid.as_raw()) && w.born.is_some();
+        self.fleet.workers().find(|(_, w)| proved(w)).map(|(key, _)| key)
     }
 
     fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
@@ -41,6 +42,7 @@ impl Supervisor {
             self.poller.remove_zygote(&zygote.channel, key);
         }
         self.drain_outputs();
+        self.expect_last_words_of_the_dead();
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
         let text = format!("[group {}] zygote {pid} {}", self.group_name(key), describe(exit));
@@ -55,9 +57,7 @@ impl Supervisor {
 
     /// Workers of a dead zygote that did not come to us as children have died with it.
     pub(super) fn write_off(&mut self, key: ZygoteKey) {
-        let lost = self.fleet.workers().filter(|(k, w)| {
-            k.zygote() == key && w.orphan && !w.pid.is_some_and(|pid| process::is_child(Pid::from_raw(pid)))
-        });
+        let lost = self.fleet.workers().filter(|(k, w)| k.zygote() == key && w.orphan && self.orphan(w).is_none());
         let lost: Vec<WorkerKey> = lost.map(|(k, _)| k).collect();
         lost.into_iter().for_each(|worker| self.worker_exited(worker, Exit::Unknown));
     }

@@ -8,10 +8,11 @@ use super::Supervisor;
 use super::boot::millis;
 use super::poller::Source;
 use super::scaling::Eyes;
+use crate::config::Global;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
-use crate::sys::{clock, pid_file};
+use crate::sys::clock;
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 10;
@@ -20,11 +21,14 @@ const LOG_RETRY: u64 = 50;
 /// In milliseconds.
 const SECOND: u64 = 1000;
 
+/// `on_sigterm`.
+pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
+    global.sigterm_is_graceful.unwrap_or(std::process::id() == 1)
+}
+
 impl Supervisor {
     /// Runs until the end; returns the exit status.
     pub(super) fn run(mut self) -> i32 {
-        // Children that have helped to start have ended before anyone listened for that.
-        self.reap();
         self.feed(Event::Tick);
         loop {
             if let Some(status) = self.exit {
@@ -39,6 +43,7 @@ impl Supervisor {
             }
             self.write_slow_logs();
             log::flush();
+            self.close_pipes();
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
@@ -71,6 +76,7 @@ impl Supervisor {
             .into_iter()
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
+            .chain(self.last_words.front().map(|(end, _)| *end))
             .chain(retry)
             .chain(log)
             .chain([self.next_second])
@@ -105,10 +111,13 @@ impl Supervisor {
         }
     }
 
-    /// `on_sigterm`. Who is asked to finish and does so already is to end.
+    /// Who is asked to finish and does so already is to end.
     fn meaning_of_sigterm(&self) -> Goal {
-        let graceful = self.config.global.sigterm_is_graceful.unwrap_or(std::process::id() == 1);
-        if graceful && self.fleet.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }
+        if sigterm_is_graceful(&self.config.global) && self.fleet.goal == Goal::Serve {
+            Goal::Finish
+        } else {
+            Goal::Terminate
+        }
     }
 
     fn stop(&mut self, goal: Goal) {
@@ -153,7 +162,7 @@ impl Supervisor {
         self.sockets.unlink(true);
         self.empty_store();
         if let Some(pid) = &self.config.global.pid {
-            pid_file::remove(pid, std::process::id());
+            let _ = std::fs::remove_file(pid);
         }
         log::notice("exiting, bye-bye!");
         log::drain(Duration::from_secs(1));

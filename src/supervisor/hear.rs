@@ -1,10 +1,12 @@
 //! What zygotes report, and what processes print.
 
+use super::claims::Claim;
 use super::output::Source;
 use super::{Supervisor, runtime};
 use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
 use crate::log;
-use crate::plan::fleet::{Event, Goal, Phase, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::fleet::{Event, Goal, Life, Phase, PoolKey, WorkerKey, Zygote, ZygoteKey};
+use crate::scoreboard::Totals;
 use crate::sys::{fd, process};
 
 impl Supervisor {
@@ -32,6 +34,9 @@ impl Supervisor {
     }
 
     fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
+        if runtime::group(&self.runtimes, key).and_then(|g| g.zygote.as_ref()).is_some_and(|z| z.distrusted) {
+            return;
+        }
         match message {
             ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
             ToSupervisor::Failed(reason) => {
@@ -61,11 +66,24 @@ impl Supervisor {
                 self.board.reason(&reason);
                 log::error(reason);
             }
-            ToSupervisor::Exited { pool, slot, exit, .. } => self.worker_exited(key.worker(pool, slot), exit),
+            ToSupervisor::Exited { pool, slot, pid, exit } => {
+                let worker = key.worker(pool, slot);
+                // Not one that has had the slot before.
+                if self.fleet.worker(worker).is_some_and(|w| w.pid == Some(pid)) {
+                    self.worker_exited(worker, exit);
+                }
+            }
         }
     }
 
     fn worker_forked(&mut self, key: WorkerKey, pid: i32) {
+        let asked = self.fleet.worker(key).is_some_and(|w| w.life == Life::Asked);
+        let born = match self.examine(key, pid) {
+            Claim::Proved(born) if asked => Some(born),
+            // It has ended already, which is said next.
+            Claim::Gone if asked => None,
+            _ => return self.refuse_claim(key, pid),
+        };
         let pool = self.pool_name(key);
         for output in self.outputs.values_mut() {
             if let Source::Worker { key: whose, pid: known, .. } = &mut output.source
@@ -82,7 +100,7 @@ impl Supervisor {
         } else {
             log::debug(text)
         }
-        self.feed(Event::Forked(key, pid));
+        self.feed(Event::Forked(key, pid, born));
     }
 
     pub(super) fn worker_exited(&mut self, key: WorkerKey, exit: process::Exit) {
@@ -101,13 +119,14 @@ impl Supervisor {
             self.feed(Event::Crashed(key, at_first));
         }
         self.clear_slot(key);
+        self.expect_last_words(key);
         self.feed(Event::Exited(key, exit));
     }
 
     /// Nobody has the slot any more, whatever its worker left in it.
     fn clear_slot(&self, key: WorkerKey) {
         let Some(board) = runtime::board(&self.runtimes, key) else { return };
-        if let Some(totals) = self.totals.get(&self.pool_name(key)).filter(|_| board.is_busy(key.slot)) {
+        if let Some(totals) = self.totals_of(key.of_pool()).filter(|_| board.is_busy(key.slot)) {
             totals.leave();
         }
         board.reset(key.slot);
@@ -168,6 +187,12 @@ impl Supervisor {
 
     pub(super) fn group_name(&self, key: ZygoteKey) -> String {
         runtime::group(&self.runtimes, key).map(|g| g.spec.group.clone()).unwrap_or_default()
+    }
+
+    /// The pool's counters.
+    pub(super) fn totals_of(&self, key: PoolKey) -> Option<&Totals> {
+        let pool = runtime::group(&self.runtimes, key.zygote)?.spec.pools.get(key.pool)?;
+        self.totals.get(pool.totals_fd)
     }
 
     pub(super) fn pool_name(&self, key: WorkerKey) -> String {

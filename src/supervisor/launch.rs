@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::SigSet;
 use nix::unistd::{Pid, pipe2};
 
 use crate::host::Host;
@@ -88,8 +87,9 @@ impl Launch<'_> {
             environment::set("LD_PRELOAD", &list);
         }
         SYSTEMD.into_iter().for_each(environment::remove);
+        // Signals stay blocked: until it has set up what they mean to it, one that is for the supervisor would end it.
         signal::reset_actions();
-        signal::set_mask(&SigSet::empty())
+        Ok(())
     }
 
     fn arguments(&self, content: RawFd) -> Vec<OsString> {

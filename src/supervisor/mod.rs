@@ -8,11 +8,14 @@ mod boot;
 mod carry_out;
 mod check;
 mod children;
+mod claims;
 mod daemon;
+mod drain;
 mod event_loop;
 mod groups;
 mod hear;
 mod inherited;
+mod last_words;
 mod launch;
 mod output;
 mod own_limits;
@@ -51,7 +54,6 @@ use output::Output;
 use poller::Poller;
 use reload::Reload;
 use runtime::Runtimes;
-use slowlog::Unwritten;
 use sockets::Sockets;
 use systemd::Systemd;
 use totals::Book;
@@ -69,10 +71,12 @@ struct Supervisor {
     poller: Poller,
     /// Pipes by their poller token.
     outputs: HashMap<u64, Output>,
+    /// Pipes of processes that have ended, and when they are closed: the earliest first.
+    last_words: VecDeque<(Millis, u64)>,
     /// By worker, in pools that limit requests.
     tracers: BTreeMap<WorkerKey, Tracer>,
     /// Entries of slow logs that are not written yet.
-    slow_entries: BTreeMap<PathBuf, Unwritten>,
+    slow_entries: BTreeMap<PathBuf, Vec<u8>>,
     totals: Book,
     inspector: Inspector,
     /// How many times access logs have been opened anew.
@@ -111,6 +115,7 @@ impl Supervisor {
             sockets: Sockets::default(),
             poller: Poller::new()?,
             outputs: HashMap::new(),
+            last_words: VecDeque::new(),
             tracers: BTreeMap::new(),
             slow_entries: BTreeMap::new(),
             totals: Book::default(),

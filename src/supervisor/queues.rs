@@ -12,7 +12,7 @@ impl Supervisor {
         for pool in runtime.groups.iter().flat_map(|group| &group.spec.pools) {
             let sockets = self.sockets.all.iter().filter(|l| pool.listen_fds.contains(&l.fd.as_raw_fd()));
             let queues: Vec<Backlog> = sockets.filter_map(|l| self.inspector.backlog(&l.fd)).collect();
-            if let Some(totals) = self.totals.get(&pool.config.name) {
+            if let Some(totals) = self.totals.get(pool.totals_fd) {
                 let sum = |of: fn(&Backlog) -> u32| queues.iter().map(|q| u64::from(of(q))).sum();
                 totals.note_queue(sum(|q| q.waiting), sum(|q| q.limit));
             }

@@ -6,6 +6,7 @@ use super::runtime::ResolvedPool;
 use super::sockets::Sockets;
 use super::totals::Book;
 use crate::config::{self, Config, LoadOptions, Pool, ProcessManager};
+use crate::ipc::Trust;
 use crate::log;
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
@@ -32,8 +33,9 @@ pub fn resolve(
         let identity = identity_of(&found).map_err(|e| format!("[pool {}] {e}", pool.name))?;
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
+        let trust = Trust::of(&config, identity.as_ref());
         let totals_fd =
-            totals.open(&pool.name).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
+            totals.open(&pool.name, &trust).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
         pools.push(ResolvedPool { config, identity, environment, listen_fds, totals_fd });
     }
     let view: Vec<(&Pool, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();

@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::ipc::ToZygote;
 use crate::log;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, pid_file, shared, title};
+use crate::sys::{clock, fd, shared, title};
 
 /// Takes over, then starts the next generation. If that can't be, the present one serves on.
 #[must_use]
@@ -79,7 +79,9 @@ impl Supervisor {
             }
         }
         self.fleet.watches_were_lost();
+        self.prove_workers();
         self.catch_up();
+        self.expect_last_words_of_the_dead();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(line) = self.next_generation() {
             self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
@@ -132,13 +134,11 @@ impl Supervisor {
     fn keep_pid_file(&self, former: Option<&Path>) {
         let path = self.config.global.pid.as_deref();
         if let Some(former) = former.filter(|former| Some(*former) != path) {
-            pid_file::remove(former, std::process::id());
+            let _ = std::fs::remove_file(former);
         }
         let Some(path) = path else { return };
-        let pid = std::process::id();
-        if !pid_file::holds(path, pid)
-            && let Err(e) = pid_file::write(path, pid)
-        {
+        let ours = std::fs::read_to_string(path).is_ok_and(|text| text == std::process::id().to_string());
+        if !ours && let Err(e) = daemon::write_pid_file(path) {
             log::error(format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)));
         }
     }

@@ -1,14 +1,14 @@
-//! What the processes of one generation hang on: drain signal, scoreboards, zygotes.
+//! What the processes of one generation hang on: drain signals, scoreboards, zygotes.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::unistd::Pid;
 
 use super::boot::millis;
+use super::drain::Drain;
 use super::groups::Grouping;
 use super::resolve;
 use crate::config::Pool;
@@ -22,8 +22,6 @@ use crate::sys::ids::Identity;
 /// One generation's resources.
 #[derive(Debug)]
 pub struct Runtime {
-    /// Readable once the generation drains.
-    pub drain: OwnedFd,
     /// By group.
     pub groups: Vec<GroupRuntime>,
 }
@@ -33,6 +31,8 @@ pub struct Runtime {
 pub struct GroupRuntime {
     /// What its zygotes are started with; descriptor numbers are those of this process.
     pub spec: ZygoteSpec,
+    /// How the workers of the latest zygote hear that they drain.
+    pub drain: Drain,
     /// The living zygote.
     pub zygote: Option<ZygoteProcess>,
     /// By pool.
@@ -41,11 +41,20 @@ pub struct GroupRuntime {
     pub access_logs: Vec<Option<OwnedFd>>,
 }
 
+impl GroupRuntime {
+    /// Its pools and their scoreboards.
+    pub fn pools(&self) -> impl Iterator<Item = (&PoolSpec, &Scoreboard)> {
+        self.spec.pools.iter().zip(self.boards.iter().map(|(_, board)| board))
+    }
+}
+
 /// A zygote.
 #[derive(Debug)]
 pub struct ZygoteProcess {
     /// Its pid; our child.
     pub pid: Pid,
+    /// It has lied and is about to end: nothing that it says counts.
+    pub distrusted: bool,
     /// The way to it.
     pub channel: Channel<ToZygote, ToSupervisor>,
 }
@@ -93,7 +102,7 @@ pub struct ResolvedPool {
 }
 
 impl Runtime {
-    /// Makes drain signal and scoreboards for these groups.
+    /// Makes scoreboards for these groups.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
@@ -103,9 +112,6 @@ impl Runtime {
         engine: &EngineOptions,
         nofile: (u64, u64),
     ) -> io::Result<Self> {
-        let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-        let drain: OwnedFd = EventFd::from_value_and_flags(0, flags)?.into();
-        let drain_fd = drain.as_raw_fd();
         let build = |group: &Grouping| {
             let mut boards = Vec::new();
             let mut specs = Vec::new();
@@ -122,19 +128,20 @@ impl Runtime {
                 identity: group.identity.clone(),
                 engine: engine.clone(),
                 control_fd: -1,
-                drain_fd,
+                drain_fd: -1,
                 log_level: log::Level::Notice,
                 log_format: log::Format::Default,
                 log_fd: None,
                 pools: specs,
                 reopened: 0,
+                graceful: false,
                 nofile,
             };
             let access_logs = boards.iter().map(|_| None).collect();
-            Ok(GroupRuntime { spec, zygote: None, boards, access_logs })
+            Ok(GroupRuntime { spec, drain: Drain::Closed, zygote: None, boards, access_logs })
         };
         let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { drain, groups })
+        Ok(Self { groups })
     }
 
     /// What the fleet is to know of it; `idle_limit` is that of `[global]`.
@@ -154,9 +161,17 @@ impl Runtime {
         plans.collect()
     }
 
+    /// Where that pool of another generation goes on: under its name, as the same user.
+    #[must_use]
+    pub fn heir_of(&self, spec: &ZygoteSpec, pool: &PoolSpec) -> Option<(usize, usize)> {
+        let (group, index) = self.find_pool(&pool.config.name)?;
+        let heir = &self.groups.get(group)?.spec;
+        (heir.trust(heir.pools.get(index)?) == spec.trust(pool)).then_some((group, index))
+    }
+
     /// Where a pool of that name is: group and index.
     #[must_use]
-    pub fn find_pool(&self, name: &str) -> Option<(usize, usize)> {
+    fn find_pool(&self, name: &str) -> Option<(usize, usize)> {
         self.groups
             .iter()
             .enumerate()

@@ -76,7 +76,7 @@ impl Supervisor {
         let name = &pool.name;
         match remark {
             Remark::Full => {
-                if let Some(totals) = self.totals.get(name) {
+                if let Some(totals) = self.totals_of(key) {
                     totals.add(Counter::LimitReached, 1);
                 }
                 let directive = if pool.pm == ProcessManager::Ondemand { "max_children" } else { "pm.max_children" };

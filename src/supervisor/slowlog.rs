@@ -2,52 +2,30 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Instant;
 
 use super::access_logs;
+use crate::escape;
 use crate::log;
-use crate::sys::log_file::{Opening, Owner};
 
 /// An entry: its heading, which says when and whose, and where the script was.
 #[must_use]
 pub fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
     let mut entry = format!("\n{heading}\n").into_bytes();
     // From a worker: it can't be trusted to be lines of text.
-    entry.extend(text.iter().filter(|b| **b == b'\n' || !b.is_ascii_control()));
+    entry.extend_from_slice(escape::lines(text).as_bytes());
     if !complete {
         entry.extend_from_slice(b"+++ dump failed\n");
     }
     entry
 }
 
-/// What is to be written to a slow log.
-#[derive(Debug)]
-pub struct Unwritten {
-    owner: Owner,
-    /// Entries.
-    pub bytes: Vec<u8>,
-    opening: Option<Opening>,
-}
-
-impl Unwritten {
-    /// Nothing yet.
-    #[must_use]
-    pub fn new(owner: Owner) -> Self {
-        Self { owner, bytes: Vec::new(), opening: None }
-    }
-
-    /// Appends what is taken at once and leaves the rest. The file is opened each time, as php-fpm does: it may be moved away
-    /// at any time. A directory of a user's is waited for until then (`None`: not at all).
-    ///
-    /// # Errors
-    /// Those of open and write.
-    pub fn append(&mut self, path: &Path, until: Option<Instant>) -> io::Result<()> {
-        let owner = self.owner;
-        let opening = self.opening.get_or_insert_with(|| access_logs::begin(path, owner));
-        let Some(opened) = opening.poll(until) else { return Ok(()) };
-        self.opening = None;
-        log::append(opened?.file, &mut self.bytes)
-    }
+/// Appends what is taken at once and leaves the rest. The file is opened each time, as php-fpm does: it may be moved away
+/// at any time.
+///
+/// # Errors
+/// Those of open and write.
+pub fn append(path: &Path, entries: &mut Vec<u8>) -> io::Result<()> {
+    log::append(access_logs::open(path)?, entries)
 }
 
 /// The calls of a trace for a line of the error log, the innermost first.
@@ -55,14 +33,7 @@ impl Unwritten {
 pub fn in_one_line(text: &[u8]) -> Vec<u8> {
     let calls = text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"[0x"));
     let calls = calls.filter_map(|line| line.splitn(2, |b| *b == b' ').nth(1));
-    calls.collect::<Vec<_>>().join(b" < ".as_slice()).into_iter().flat_map(harmless).collect()
-}
-
-/// A byte as it may stand in a line.
-pub fn harmless(byte: u8) -> impl Iterator<Item = u8> {
-    let escape = byte.is_ascii_control() && byte != b'\t';
-    let plain = (!escape).then_some(byte);
-    plain.into_iter().chain(escape.then(|| byte.escape_ascii()).into_iter().flatten())
+    escape::line(&calls.collect::<Vec<_>>().join(b" < ".as_slice())).into_bytes()
 }
 
 #[cfg(test)]
@@ -78,7 +49,7 @@ mod tests {
             [0x00007f0000000001] sleep() /srv/a.php:3\n[0x00007f0000000002] f() /srv/a.php:9\n";
         assert_eq!(String::from_utf8_lossy(&text), expected);
         let failed = entry("t", b"script_filename = /a\0\x1b[31m\n", false);
-        assert_eq!(failed, b"\nt\nscript_filename = /a[31m\n+++ dump failed\n");
+        assert_eq!(failed, b"\nt\nscript_filename = /a\\x00\\x1B[31m\n+++ dump failed\n");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::Supervisor;
+use super::drain::DrainState;
 use super::output::Source;
 use super::systemd::SystemdState;
 use crate::config::Config;
@@ -66,8 +67,9 @@ pub struct State {
 pub struct RuntimeState {
     /// Which.
     pub id: GenerationId,
-    /// Its drain signal.
-    pub drain: RawFd,
+    /// The drain signal that all its groups shared, in a program that had one for them.
+    #[serde(default)]
+    pub drain: Option<RawFd>,
     /// By group.
     pub groups: Vec<GroupState>,
 }
@@ -77,6 +79,9 @@ pub struct RuntimeState {
 pub struct GroupState {
     /// What its zygotes are started with.
     pub spec: ZygoteSpec,
+    /// How its workers hear that they drain.
+    #[serde(default)]
+    pub drain: Option<DrainState>,
     /// Pid and channel.
     pub zygote: Option<(i32, RawFd)>,
     /// Scoreboards by pool.
@@ -92,9 +97,10 @@ impl State {
         let runtimes = self.runtimes.iter().flat_map(|r| {
             let groups = r.groups.iter().flat_map(|g| {
                 let access_logs = g.spec.pools.iter().filter_map(|pool| pool.access_log_fd);
-                g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)).chain(access_logs)
+                let drain = g.drain.and_then(DrainState::number);
+                g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)).chain(access_logs).chain(drain)
             });
-            groups.chain([r.drain])
+            groups.chain(r.drain)
         });
         let totals = self.totals.iter().map(|(_, fd)| *fd);
         let tracers = self.tracers.iter().map(|(_, fd)| *fd);
@@ -130,12 +136,13 @@ impl Supervisor {
         use std::os::fd::{AsFd, AsRawFd};
         let runtimes = self.runtimes.iter().map(|(id, runtime)| RuntimeState {
             id: *id,
-            drain: runtime.drain.as_raw_fd(),
+            drain: None,
             groups: runtime
                 .groups
                 .iter()
                 .map(|g| GroupState {
                     spec: g.spec.clone(),
+                    drain: Some(g.drain.state()),
                     zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.channel.as_fd().as_raw_fd())),
                     boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
                 })
@@ -159,5 +166,24 @@ impl Supervisor {
             unwritten: Backlog::default(),
             board: Some(self.board.number()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As programs have written it that had one drain signal for a whole generation, and told no pid of a zygote's pipe.
+    #[test]
+    fn an_older_state_can_be_read() {
+        let runtime: RuntimeState = serde_json::from_str(r#"{"id":3,"drain":17,"groups":[]}"#).unwrap();
+        assert_eq!(runtime.drain, Some(17));
+        let spec = r#"{"group":"www","generation":1,"identity":null,"engine":ENGINE,"control_fd":5,"drain_fd":17,"log_level":"Notice","log_fd":null,"pools":[],"nofile":[9,9]}"#;
+        let engine = serde_json::to_string(&crate::engine::EngineOptions::default()).unwrap();
+        let group = format!(r#"{{"spec":{},"zygote":[7,8],"boards":[]}}"#, spec.replace("ENGINE", &engine));
+        let group: GroupState = serde_json::from_str(&group).unwrap();
+        assert_eq!((group.drain, group.spec.graceful), (None, false));
+        let source: Source = serde_json::from_str(r#"{"Zygote":"www"}"#).unwrap();
+        assert_eq!(source, Source::Zygote("www".to_owned()));
     }
 }

@@ -251,7 +251,7 @@ impl Supervisor {
             load.idle += (0..board.slots()).filter(|slot| board.is_idle(*slot)).count() as u64;
         }
         for pool in self.config.pools.iter().filter(|pool| pool.status_of.is_none()) {
-            if let Some(totals) = self.totals.get(&pool.name) {
+            if let Some(totals) = self.totals.latest(&pool.name) {
                 load.requests += totals.get(Counter::Requests);
                 load.slow += totals.get(Counter::Slow);
             }

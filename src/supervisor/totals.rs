@@ -1,16 +1,27 @@
-//! The pools' counters, by name: a pool keeps them through reloads for as long as a configuration names it.
+//! The pools' counters: a pool keeps them through reloads for as long as a configuration names it. One that becomes another user's
+//! gets new memory, since the former user's processes can still write to what they have; the numbers go on.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use crate::ipc::Trust;
 use crate::scoreboard::Totals;
 use crate::sys::{clock, fd};
 
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Book {
-    pools: BTreeMap<String, (OwnedFd, Totals)>,
+    /// Of one name, the latest is the last.
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    pool: String,
+    /// `None`: no pool has them any more.
+    trust: Option<Trust>,
+    fd: OwnedFd,
+    totals: Totals,
 }
 
 impl Book {
@@ -18,28 +29,33 @@ impl Book {
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub fn open(&mut self, pool: &str) -> io::Result<RawFd> {
-        if let Some((fd, _)) = self.pools.get(pool) {
-            return Ok(fd.as_raw_fd());
+    pub fn open(&mut self, pool: &str, trust: &Trust) -> io::Result<RawFd> {
+        let mut known = self.entries.iter().filter(|entry| entry.pool == pool);
+        if let Some(entry) = known.find(|entry| entry.trust.as_ref() == Some(trust)) {
+            return Ok(entry.fd.as_raw_fd());
         }
-        self.insert(pool, Totals::create(clock::wall_seconds())?)
+        let fd = Totals::create(clock::wall_seconds())?;
+        if let Some(former) = self.latest(pool) {
+            Totals::map(fd.as_fd())?.carry_on(former);
+        }
+        self.insert(pool, Some(trust.clone()), fd)
     }
 
-    fn insert(&mut self, pool: &str, fd: OwnedFd) -> io::Result<RawFd> {
+    fn insert(&mut self, pool: &str, trust: Option<Trust>, fd: OwnedFd) -> io::Result<RawFd> {
         let totals = Totals::map(fd.as_fd())?;
         let raw = fd.as_raw_fd();
-        self.pools.insert(pool.to_owned(), (fd, totals));
+        self.entries.push(Entry { pool: pool.to_owned(), trust, fd, totals });
         Ok(raw)
     }
 
-    /// Those of a former image.
+    /// Those of a former image; `trust_of` says whose the counters with that descriptor are.
     ///
     /// # Errors
     /// A descriptor that isn't there or isn't what it should be.
-    pub fn adopt(list: &[(String, RawFd)]) -> io::Result<Self> {
+    pub fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
         let mut book = Self::default();
         for (pool, raw) in list {
-            book.insert(pool, fd::adopt(*raw)?)?;
+            book.insert(pool, trust_of(*raw), fd::adopt(*raw)?)?;
         }
         Ok(book)
     }
@@ -47,22 +63,57 @@ impl Book {
     /// Names and descriptors, for the next image.
     #[must_use]
     pub fn descriptors(&self) -> Vec<(String, RawFd)> {
-        self.pools.iter().map(|(pool, (fd, _))| (pool.clone(), fd.as_raw_fd())).collect()
+        self.entries.iter().map(|entry| (entry.pool.clone(), entry.fd.as_raw_fd())).collect()
     }
 
-    /// The counters of that pool.
+    /// The counters with that descriptor.
     #[must_use]
-    pub fn get(&self, pool: &str) -> Option<&Totals> {
-        self.pools.get(pool).map(|(_, totals)| totals)
+    pub fn get(&self, fd: RawFd) -> Option<&Totals> {
+        self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| &entry.totals)
+    }
+
+    /// The latest of that name.
+    #[must_use]
+    pub fn latest(&self, pool: &str) -> Option<&Totals> {
+        self.entries.iter().rfind(|entry| entry.pool == pool).map(|entry| &entry.totals)
     }
 
     /// Of all pools.
     pub fn all(&self) -> impl Iterator<Item = &Totals> {
-        self.pools.values().map(|(_, totals)| totals)
+        self.entries.iter().map(|entry| &entry.totals)
     }
 
-    /// Forgets pools that nobody has any more.
-    pub fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
-        self.pools.retain(|pool, _| is_there(pool));
+    /// Forgets those that no pool has any more.
+    pub fn retain(&mut self, is_used: impl Fn(RawFd) -> bool) {
+        self.entries.retain(|entry| is_used(entry.fd.as_raw_fd()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoreboard::Counter;
+    use crate::sys::ids::Identity;
+
+    fn user(uid: u32) -> Trust {
+        Trust::in_place(Some(&Identity { uid, gid: uid, groups: vec![uid] }), None, None)
+    }
+
+    #[test]
+    fn another_user_gets_the_numbers_and_not_the_memory() {
+        let mut book = Book::default();
+        let first = book.open("www", &user(1)).unwrap();
+        book.get(first).unwrap().add(Counter::Requests, 5);
+        book.get(first).unwrap().set(Counter::Active, 2);
+        assert_eq!(book.open("www", &user(1)).unwrap(), first);
+        let second = book.open("www", &user(2)).unwrap();
+        assert_ne!(first, second);
+        book.get(first).unwrap().add(Counter::Requests, 100);
+        let next = book.latest("www").unwrap();
+        assert_eq!((next.get(Counter::Requests), next.get(Counter::Active)), (5, 0));
+        // The former one is there for as long as it is used, and is the same for who comes back.
+        assert_eq!(book.open("www", &user(1)).unwrap(), first);
+        book.retain(|fd| fd == second);
+        assert!(book.get(first).is_none());
     }
 }

@@ -2,17 +2,15 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use super::slowlog::Unwritten;
 use super::{Supervisor, runtime, slowlog};
+use crate::escape;
 use crate::ipc::trace::{self, Packet};
 use crate::log::{self, Level};
 use crate::plan::fleet::{Event, WorkerKey};
 use crate::scoreboard::Counter;
 use crate::status::Process;
 use crate::sys::failure::reason;
-use crate::sys::log_file::Owner;
 use crate::sys::message;
 
 /// The way to a worker's tracer.
@@ -29,8 +27,6 @@ pub struct Tracer {
 
 /// Most bytes of a slow log that wait for its reader.
 const MOST_UNWRITTEN: usize = 256 * 1024;
-/// How long a directory of a slow log is waited for before this image ends.
-const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// A pair for a new worker, if its pool limits requests; the end that goes to it.
@@ -68,7 +64,7 @@ impl Supervisor {
     /// `request_slowlog_timeout` is over.
     pub(super) fn say_slow(&mut self, key: WorkerKey) {
         self.say_late(key, "executing too slow", "logging");
-        if let Some(totals) = self.totals.get(&self.pool_name(key)) {
+        if let Some(totals) = self.totals_of(key.of_pool()) {
             totals.add(Counter::Slow, 1);
         }
         if self.ask(key, |tracer| tracer.slow = true).is_none() {
@@ -154,24 +150,17 @@ impl Supervisor {
         let pool = runtime::pool(&self.runtimes, key.of_pool());
         let Some((pool, path)) = pool.and_then(|pool| Some((pool, pool.slowlog.as_ref()?))) else { return };
         let entry = slowlog::entry(&log::slow_heading(&pool.name, self.pid(key)), text, complete);
-        let group = runtime::group(&self.runtimes, key.zygote());
-        let owner = group.map_or(Owner::Pool(None), |group| group.owner_of_logs(key.pool));
-        let unwritten = self.slow_entries.entry(path.clone()).or_insert_with(|| Unwritten::new(owner));
-        unwritten.bytes.extend(entry);
+        self.slow_entries.entry(path.clone()).or_default().extend(entry);
     }
 
     /// Writes what has come since the last time: many that are slow at once cost no more than one.
     pub(super) fn write_slow_logs(&mut self) {
-        self.write_slow_logs_until(None);
-    }
-
-    fn write_slow_logs_until(&mut self, until: Option<Instant>) {
         for (path, mut entries) in std::mem::take(&mut self.slow_entries) {
-            if let Err(e) = entries.append(&path, until) {
+            if let Err(e) = slowlog::append(&path, &mut entries) {
                 log::error(format!("unable to open slowlog ({}): {}", path.display(), reason(&e)));
-            } else if entries.bytes.len() > MOST_UNWRITTEN {
-                say_lost(&path, &entries.bytes);
-            } else if !entries.bytes.is_empty() {
+            } else if entries.len() > MOST_UNWRITTEN {
+                say_lost(&path, &entries);
+            } else if !entries.is_empty() {
                 self.slow_entries.insert(path, entries);
             }
         }
@@ -179,8 +168,8 @@ impl Supervisor {
 
     /// The same before this image ends: what isn't taken now is lost.
     pub(super) fn finish_slow_logs(&mut self) {
-        self.write_slow_logs_until(Some(Instant::now() + LAST_PATIENCE));
-        std::mem::take(&mut self.slow_entries).iter().for_each(|(path, entries)| say_lost(path, &entries.bytes));
+        self.write_slow_logs();
+        std::mem::take(&mut self.slow_entries).iter().for_each(|(path, entries)| say_lost(path, entries));
     }
 
     /// For the next image.
@@ -199,10 +188,10 @@ fn late_line(pool: &str, pid: i32, process: &Process, what: &str, then: &str) ->
     let script: Vec<u8> = script.iter().map(|&b| if (b' '..127).contains(&b) { b } else { b'.' }).collect();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     let request = [method, b" ".as_slice(), uri, mark, query].concat();
-    let request: Vec<u8> = request.into_iter().flat_map(slowlog::harmless).collect();
+    let request = escape::line(&request);
     let start = format!("[pool {pool}] child {pid}, script '");
     let end = format!("\") {what} ({seconds}.{micros:06} sec), {then}");
-    [start.as_bytes(), &script, b"' (request: \"", &request, end.as_bytes()].concat()
+    [start.as_bytes(), &script, b"' (request: \"", request.as_bytes(), end.as_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -220,7 +209,7 @@ mod tests {
             ..Process::default()
         };
         let line = late_line("www", 7, &process, "executing too slow", "logging");
-        let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\n.php?a=1\") executing too slow (5.018002 sec), logging";
+        let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\x0A.php?a=1\") executing too slow (5.018002 sec), logging";
         assert_eq!(String::from_utf8_lossy(&line), expected);
     }
 }

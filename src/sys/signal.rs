@@ -1,12 +1,19 @@
 //! Signals: blocked and read from a descriptor where we manage, default or one flag where scripts run.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{Pid, getpid};
 
 static QUIT: AtomicBool = AtomicBool::new(false);
+
+/// The worker's own pid: a process that a script has forked has these handlers, too, and nothing else may have run in it yet.
+static WORKER: AtomicI32 = AtomicI32::new(0);
+
+/// Those whose SIGTERM ends a worker, whatever it means from others.
+static MASTERS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
 
 /// Blocks every signal and returns the mask there was.
 ///
@@ -75,14 +82,73 @@ extern "C" fn note_quit(_signal: libc::c_int) {
     QUIT.store(true, Ordering::Relaxed);
 }
 
-/// From now on SIGQUIT only asks: see `quit_asked`. System calls are restarted, but epoll_wait returns EINTR.
-pub fn note_quits() {
-    let action = SigAction::new(SigHandler::Handler(note_quit), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler stores to one atomic, which is async-signal-safe.
-    let _ = unsafe { sigaction(Signal::SIGQUIT, &action) };
+/// SIGTERM and SIGINT where they ask to finish. From zygote and supervisor they end, and processes that scripts have forked
+/// end by them as any program does.
+extern "C" fn finish(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    if is_copy() || is_from_master(info) {
+        end_by(signal);
+    } else {
+        QUIT.store(true, Ordering::Relaxed);
+    }
 }
 
-/// Whether SIGQUIT has come since `note_quits`.
+/// Signals that mean something to the supervisor and nothing to its workers.
+extern "C" fn overhear(signal: libc::c_int) {
+    if is_copy() {
+        end_by(signal);
+    }
+}
+
+fn is_copy() -> bool {
+    WORKER.load(Ordering::Relaxed) != getpid().as_raw()
+}
+
+fn is_from_master(info: *mut libc::siginfo_t) -> bool {
+    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo_t for as long as it runs.
+    let Some(info) = (unsafe { info.as_ref() }) else { return false };
+    if info.si_code != libc::SI_USER {
+        return false;
+    }
+    // SAFETY: the code says that kill() has sent it, for which the kernel fills in the sender.
+    let sender = unsafe { info.si_pid() };
+    sender > 0 && MASTERS.iter().any(|master| master.load(Ordering::Relaxed) == sender)
+}
+
+/// Has the signal act as without a handler, once the handler that calls this returns.
+fn end_by(signal: libc::c_int) {
+    // SAFETY: signal() is async-signal-safe, and the default action runs no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: async-signal-safe; the signal is blocked until the handler returns.
+    unsafe { libc::raise(signal) };
+}
+
+/// What signals mean to a worker from now on. SIGQUIT only asks: see `quit_asked`; with `graceful`, SIGTERM and SIGINT do
+/// so too, unless one of `masters` sends them. What means something to the supervisor alone is harmless, since signals may be
+/// sent to all processes at once. System calls are restarted, but epoll_wait returns EINTR.
+pub fn in_worker(masters: [Pid; 2], graceful: bool) {
+    WORKER.store(getpid().as_raw(), Ordering::Relaxed);
+    for (place, master) in MASTERS.iter().zip(masters) {
+        place.store(master.as_raw(), Ordering::Relaxed);
+    }
+    handle(Signal::SIGQUIT, SigHandler::Handler(note_quit));
+    for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        handle(signal, SigHandler::Handler(overhear));
+    }
+    if graceful {
+        for signal in [Signal::SIGTERM, Signal::SIGINT] {
+            handle(signal, SigHandler::SigAction(finish));
+        }
+    }
+}
+
+fn handle(signal: Signal, handler: SigHandler) {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handlers of this file store to and load from atomics and make async-signal-safe calls, nothing else. For one that takes
+    // siginfo nix adds SA_SIGINFO.
+    let _ = unsafe { sigaction(signal, &action) };
+}
+
+/// Whether a signal has asked this worker to leave since `in_worker`.
 #[must_use]
 pub fn quit_asked() -> bool {
     QUIT.load(Ordering::Relaxed)

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::escape;
+
 static AREA: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 
@@ -86,14 +88,15 @@ unsafe fn move_environment(area: &mut Area) {
     }
 }
 
-/// Sets the title, cut to the room there is, and the process name `php-fpm`.
+/// Sets the title, cut to the room there is, and the process name `php-fpm`. `ps` shows it, so it is a line.
 pub fn set(title: &str) {
+    let title = escape::line(title.as_bytes());
     let _ = nix::sys::prctl::set_name(c"php-fpm");
     let (area, size) = (AREA.load(Ordering::Relaxed), SIZE.load(Ordering::Relaxed));
     if area.is_null() || size < 2 {
         return;
     }
-    let length = title.len().min(size - 1);
+    let length = title.floor_char_boundary(size - 1);
     // SAFETY: `size` bytes from `area` on are the argument strings of this process (and copied variables), writable, and read by nobody here any more.
     unsafe { area.write_bytes(0, size) };
     // SAFETY: length < size, and the title is memory of ours, elsewhere.

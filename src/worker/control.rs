@@ -18,6 +18,7 @@ pub struct Control {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
     retired: Cell<bool>,
+    parting: Cell<bool>,
     /// The former one is closed as soon as another has come: nobody needs to keep a file that was rotated away.
     access_log: RefCell<Option<OwnedFd>>,
     reopened: Cell<u64>,
@@ -32,6 +33,7 @@ impl Control {
             channel: RefCell::new(channel),
             gone: Cell::new(false),
             retired: Cell::new(false),
+            parting: Cell::new(false),
             access_log: RefCell::new(file),
             reopened: Cell::new(reopened.unwrap_or(0)),
         }
@@ -61,6 +63,10 @@ impl Control {
                 self.retired.set(true);
                 true
             }
+            Incoming::Message(ToWorker::Part, _) => {
+                self.parting.set(true);
+                true
+            }
             Incoming::Nothing => false,
             Incoming::Gone => {
                 self.gone.set(true);
@@ -78,6 +84,12 @@ impl Control {
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.get()
+    }
+
+    /// The zygote is about to go.
+    #[must_use]
+    pub fn is_parting(&self) -> bool {
+        self.parting.get()
     }
 
     /// The zygote is gone.

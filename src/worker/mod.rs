@@ -49,7 +49,7 @@ pub struct Seed {
     pub links: links::Links,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
-    /// Readable when the generation drains.
+    /// At its end when the worker is to take nothing new.
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
@@ -67,6 +67,8 @@ pub struct Seed {
     pub parent: Pid,
     /// The supervisor's.
     pub supervisor: Pid,
+    /// SIGTERM and SIGINT ask it to finish.
+    pub graceful: bool,
 }
 
 /// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
@@ -85,6 +87,8 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         output: seed.output.take(),
         nofile: seed.nofile,
         parent: seed.parent,
+        supervisor: seed.supervisor,
+        graceful: seed.graceful,
     };
     let set_up = setup.apply().map_err(|e| e.to_string());
     drop(setup);

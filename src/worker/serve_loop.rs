@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod farewell;
+mod quit;
 
 use std::ffi::CStr;
 use std::io;
@@ -26,6 +27,7 @@ use crate::log::{self, splitter::MARK};
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::signal;
 use farewell::LAST_CHANCE;
+use quit::Quit;
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
 const FIRST_BYTE: Duration = Duration::from_secs(5);
@@ -48,6 +50,7 @@ pub struct ServeLoop<'a, E> {
     /// Nothing was received on the held connection yet.
     fresh: bool,
     lifetime: Lifetime,
+    quit: Quit,
     leaving: bool,
     /// The engine must not be given another request.
     spent: bool,
@@ -85,6 +88,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             drops_abandoned: pool.request_drop_abandoned,
             fresh: false,
             lifetime,
+            quit: Quit::default(),
             leaving: false,
             spent: false,
         })
@@ -110,7 +114,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
                 self.serve();
             }
         }
-        if let Some(closing) = self.slot.closing() {
+        if let Some(closing) = self.slot.closing().or_else(|| self.control.is_parting().then_some(0)) {
             self.say_farewell(closing);
         }
         self.park_held();
@@ -122,8 +126,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     }
 
     fn is_leaving(&self) -> bool {
-        let told = self.control.is_gone() || self.control.is_retired() || self.slot.drain_asked();
-        self.leaving || told || signal::quit_asked()
+        let control = &self.control;
+        let told = control.is_gone() || control.is_retired() || control.is_parting() || self.slot.drain_asked();
+        self.leaving || told || self.quit.is_due()
     }
 
     /// Sleeps until something comes. Serves the held connection itself; gives any other back to be served.
@@ -133,7 +138,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.sources.list(held)?;
             self.sources.go_last(self.intake.listeners(), &self.intake.links().queue)?;
         }
-        let woken = self.sources.wait((holding && self.fresh).then_some(FIRST_BYTE))?;
+        let first_byte = (holding && self.fresh).then_some(FIRST_BYTE);
+        let woken = self.sources.wait(first_byte.into_iter().chain(self.quit.patience()).min())?;
         if holding && self.fresh && woken == Woken::default() && !signal::quit_asked() {
             self.close_held();
         }

@@ -30,6 +30,10 @@ pub struct Setup<'a> {
     pub nofile: (u64, u64),
     /// The zygote.
     pub parent: Pid,
+    /// The supervisor.
+    pub supervisor: Pid,
+    /// SIGTERM and SIGINT ask it to finish.
+    pub graceful: bool,
 }
 
 /// A step that failed.
@@ -74,7 +78,7 @@ impl Setup<'_> {
         }
         environment::replace(self.pool.clear_env, self.environment);
         signal::reset_actions();
-        signal::note_quits();
+        signal::in_worker([self.parent, self.supervisor], self.graceful);
         self.step("unblock signals", signal::set_mask(&SigSet::empty()))
     }
 

@@ -22,6 +22,8 @@ pub struct Woken {
     pub control: bool,
     /// The held connection has a request, or was closed.
     pub held: bool,
+    /// A signal came.
+    pub signal: bool,
 }
 
 const QUEUE: u64 = 1;
@@ -107,18 +109,21 @@ impl Sources {
         self.last_in_line = false;
     }
 
-    /// Waits. Nothing woke it: a signal came or `patience` ran out.
+    /// Waits. Nothing woke it: `patience` ran out.
     ///
     /// # Errors
     /// None in practice.
     pub fn wait(&self, patience: Option<Duration>) -> io::Result<Woken> {
         let mut events = [EpollEvent::empty(); 16];
         let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
+        let mut woken = Woken::default();
         let count = match self.epoll.wait(&mut events, patience) {
-            Err(Errno::EINTR) => 0,
+            Err(Errno::EINTR) => {
+                woken.signal = true;
+                0
+            }
             other => other?,
         };
-        let mut woken = Woken::default();
         for event in &events[..count] {
             match event.data() {
                 QUEUE => woken.queue = true,

@@ -38,8 +38,10 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         children: children::Children::default(),
         parking: parking::Parking::new(),
         nofile: spec.nofile,
+        graceful: spec.graceful,
         leaving: false,
         draining: false,
+        wish: None,
         inspector: Inspector::default(),
     })
 }

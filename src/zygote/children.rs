@@ -67,8 +67,15 @@ impl Children {
         self.by_pid.values_mut().find(|c| c.pool == pool && c.slot == slot)
     }
 
-    pub(super) fn pids(&self) -> Vec<Pid> {
-        self.by_pid.keys().copied().map(Pid::from_raw).collect()
+    /// Sends a message to all.
+    pub(super) fn tell_all(&mut self, message: ToWorker) {
+        let channels = self.by_pid.values_mut().filter_map(|child| child.channel.as_mut());
+        channels.for_each(|channel| channel.send(&message, Vec::new()));
+    }
+
+    /// Pool and slot of those that haven't said that they leave.
+    pub(super) fn staying(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.by_pid.values().filter(|c| !c.left).map(|c| (c.pool, c.slot))
     }
 
     pub(super) fn is_empty(&self) -> bool {

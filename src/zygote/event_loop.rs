@@ -15,6 +15,7 @@ use super::connections::TURN;
 use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
+use super::wish::Wish;
 use super::{Control, Outcome, Pool};
 use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
@@ -38,6 +39,10 @@ pub(super) struct Zygote {
     pub(super) children: Children,
     pub(super) parking: Parking,
     pub(super) nofile: (u64, u64),
+    /// SIGTERM and SIGINT ask its workers to finish.
+    pub(super) graceful: bool,
+    /// A signal has asked it to leave.
+    pub(super) wish: Option<Wish>,
     pub(super) leaving: bool,
     /// Its workers take nothing new.
     pub(super) draining: bool,
@@ -87,22 +92,26 @@ impl Zygote {
             self.control.flush();
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
-            if self.leaving && self.children.is_empty() && !self.parking.is_backed_up() {
-                log::drain(Duration::from_millis(100));
-                return Outcome::Leave;
+            if self.leaving && !self.parking.is_backed_up() {
+                let outcome = if self.children.is_empty() { Outcome::Leave } else { Outcome::Desert };
+                if self.children.is_empty() || self.may_desert(clock::now()) {
+                    log::drain(Duration::from_millis(100));
+                    return outcome;
+                }
             }
         }
     }
 
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
+        let wish = self.follow_wish(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now);
         let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();
         let log = log::is_behind().then(|| now.plus(LOG_RETRY));
-        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).min();
+        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(wish).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
 
@@ -125,9 +134,14 @@ impl Zygote {
     fn hear_supervisor(&mut self) -> Option<Sprout> {
         match self.control.receive() {
             Incoming::Message(ToZygote::Fork { pool, slot, traced }, fds) => {
-                return self.fork(pool, slot, traced, fds);
+                if !self.leaves_to_the_next(pool, slot) {
+                    return self.fork(pool, slot, traced, fds);
+                }
             }
-            Incoming::Message(ToZygote::Drain { pools }, fds) => self.drain(&pools, fds),
+            Incoming::Message(ToZygote::Drain { pools }, fds) => {
+                self.forget_wish();
+                self.drain(&pools, fds);
+            }
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
             Incoming::Message(ToZygote::Retire { pool, slot }, _) => self.retire(pool, slot),
@@ -150,14 +164,8 @@ impl Zygote {
     /// The supervisor is gone: workers finish what they have, nobody accepts any more.
     fn bereft(&mut self) {
         let _ = self.epoll.delete(&self.control);
-        self.drain_workers();
-    }
-
-    fn drain_workers(&mut self) {
-        self.draining = true;
-        self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
-        let _ = nix::unistd::write(&self.drain, &1u64.to_ne_bytes());
-        self.leaving = true;
+        self.wish = None;
+        self.part();
     }
 
     fn signal(&self, pool: usize, slot: u32, number: i32) {
@@ -196,11 +204,7 @@ impl Zygote {
         while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
             match i32::try_from(info.ssi_signo).ok().and_then(|s| Signal::try_from(s).ok()) {
                 Some(Signal::SIGCHLD) => self.bury(),
-                Some(Signal::SIGTERM) => {
-                    self.children.pids().into_iter().for_each(|pid| process::signal(pid, Signal::SIGTERM));
-                    self.drain_workers();
-                }
-                _ => self.drain_workers(),
+                _ => self.asked_to_leave(),
             }
         }
     }

@@ -114,6 +114,7 @@ impl Sprout {
             nofile: zygote.nofile,
             parent: self.parent,
             supervisor: self.supervisor,
+            graceful: zygote.graceful,
         })
     }
 }

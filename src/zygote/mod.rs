@@ -10,6 +10,7 @@ mod fork;
 mod parking;
 mod privileges;
 mod token;
+mod wish;
 
 use std::os::fd::OwnedFd;
 
@@ -29,6 +30,8 @@ use crate::worker;
 enum Outcome {
     /// The zygote has no more to do.
     Leave,
+    /// The same, but workers are still inside of requests.
+    Desert,
     /// This process is a forked worker; nothing of the zygote is left in it.
     Worker(Box<worker::Seed>),
 }
@@ -63,6 +66,8 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
             engine.stop();
             0
         }
+        // PHP's end could take away what those still use.
+        Outcome::Desert => process::exit_now(0),
         Outcome::Worker(seed) => worker::run(*seed, engine),
     }
 }

@@ -11,15 +11,16 @@ pub fn nobody_forges_a_line(format: &str, text: &[u8]) {
     if format.is_json() {
         let line = rendered(&format, text);
         assert!(json::is_object(&line));
-        return assert_eq!(marks(&line), marks(&line).iter().copied().filter(|&byte| byte == b'"').collect::<Vec<_>>());
+        return assert_eq!(marks(&line), marks(&line).iter().copied().filter(|&mark| mark == '"').collect::<Vec<_>>());
     }
     let (hostile, harmless) = (rendered(&format, text), rendered(&format, b"x"));
     assert_eq!(marks(&hostile), marks(&harmless), "{:?}", String::from_utf8_lossy(&hostile));
     assert!(std::str::from_utf8(&hostile).is_ok());
 }
 
-fn marks(line: &[u8]) -> Vec<u8> {
-    line.iter().copied().filter(|&byte| byte < b' ' || byte == 0x7f || byte == b'"').collect()
+fn marks(line: &[u8]) -> Vec<char> {
+    let marks = |c: &char| c.is_control() || matches!(c, '"' | '\u{2028}' | '\u{2029}');
+    String::from_utf8_lossy(line).chars().filter(marks).collect()
 }
 
 /// A line of a request all of whose texts are that one.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod samples;
+mod steering;
 mod streams;
 
 use nix::sys::signal::Signal;

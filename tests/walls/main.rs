@@ -1,13 +1,18 @@
 //! What one pool's user can do to the others: two pools of two users, and code of the one in its workers or its zygote.
 #![forbid(unsafe_code)]
 
+mod claims;
+mod heirs;
 mod messages;
-mod paths;
+mod pipes;
+mod signals;
 
 use std::time::{Duration, Instant};
 
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
+use testkit::inside::{packet_sockets, send};
+use testkit::load::Job;
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::{Server, is_worker};
@@ -60,9 +65,17 @@ impl Neighbours {
         all.filter(|process| is_worker(*process) && process.title() == title).collect()
     }
 
-    fn ask(&self, (name, _): (&str, u32), page: &str) -> Outcome<String> {
-        let address = Address::Unix(self.server.sandbox.file(&format!("{name}.sock")));
-        ask_once(&address, &Request::get(&self.server.sandbox.page(page)), ms(5000))
+    fn ask(&self, pool: (&str, u32), page: &str) -> Outcome<String> {
+        let (page, query) = page.split_once('?').unwrap_or((page, ""));
+        let request = Request::get(&self.server.sandbox.page(page)).param("QUERY_STRING", query);
+        ask_once(&address(&self.server, pool), &request, ms(5000))
+    }
+
+    /// Tells the supervisor something as code in that zygote could.
+    fn say_as(&self, zygote: Process, message: &str) -> Outcome {
+        let ways = packet_sockets(zygote, self.server.supervisor)?;
+        ensure!(!ways.is_empty(), "no way to the supervisor: {:?}", zygote.fds());
+        ways.iter().try_for_each(|way| Ok(send(&way.fd, message.as_bytes(), &[])?))
     }
 
     /// Both serve, the pool's zygote is another, and the other pool's processes are the same as before.
@@ -84,6 +97,25 @@ impl Neighbours {
         all.sort_unstable();
         Ok(all)
     }
+}
+
+fn address(server: &Server, (name, _): (&str, u32)) -> Address {
+    Address::Unix(server.sandbox.file(&format!("{name}.sock")))
+}
+
+/// A client of a page that says hello.
+fn hello(address: &Address, sandbox: &Sandbox) -> impl FnMut() -> Outcome + Send + use<> {
+    let (address, request) = (address.clone(), Request::get(&sandbox.page("hello.php")));
+    move || {
+        let body = ask_once(&address, &request, ms(5000))?;
+        ensure!(body == "hello", "{body}");
+        Ok(())
+    }
+}
+
+/// The same for one of the two pools.
+fn asker(server: &Server, pool: (&str, u32)) -> Job {
+    Box::new(hello(&address(server, pool), &server.sandbox))
 }
 
 /// How many lines the log grows by in that time.

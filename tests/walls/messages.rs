@@ -1,6 +1,5 @@
 //! What a zygote can say to the supervisor.
 
-use testkit::inside::{packet_sockets, send};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -14,11 +13,7 @@ fn nonsense_ends_the_zygote_that_says_it() -> Outcome {
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
-    let ways = packet_sockets(zygote, pools.server.supervisor)?;
-    ensure!(!ways.is_empty(), "no way to the supervisor: {:?}", zygote.fds());
-    for way in ways {
-        send(&way.fd, &[b'['; 4000], &[])?;
-    }
+    pools.say_as(zygote, &"[".repeat(4000))?;
     pools.expect_only_alice_changed(zygote, &bob)?;
     let lines = lines_within(&pools.server, ms(500));
     ensure!(lines == 0, "{lines} lines more: {}", pools.server.log.tail(5));

@@ -7,7 +7,6 @@ use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::{Pair, RawPool};
-use crate::sys::place::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
 const PATH_SETTINGS: [&str; 15] = [
@@ -47,7 +46,7 @@ impl Check<'_> {
             let text = format!("the chroot path '{chroot}' must start with a '/'");
             return self.refuse_pool(LogLevel::Error, pool, &text);
         }
-        if !is_directory(Path::new(&chroot)) {
+        if !Path::new(&chroot).is_dir() {
             let text = format!("the chroot path '{chroot}' does not exist or is not a directory");
             return self.refuse_pool(LogLevel::Error, pool, &text);
         }
@@ -69,13 +68,13 @@ impl Check<'_> {
             format!("the chdir path '{chdir}' must start with a '/'")
         } else if let Some(chroot) = pool.values.text(Key::Chroot) {
             let inside = format!("{chroot}/{chdir}");
-            if is_directory(Path::new(&inside)) {
+            if Path::new(&inside).is_dir() {
                 return Ok(());
             }
             format!(
                 "the chdir path '{chdir}' within the chroot path '{chroot}' ('{inside}') does not exist or is not a directory"
             )
-        } else if is_directory(Path::new(&chdir)) {
+        } else if Path::new(&chdir).is_dir() {
             return Ok(());
         } else {
             format!("the chdir path '{chdir}' does not exist or is not a directory")

@@ -33,7 +33,7 @@ impl Fleet {
         match event {
             Event::ZygoteReady(key) => self.zygote_ready(now, key),
             Event::ZygoteGone(key) => self.zygote_gone(now, key, &mut out),
-            Event::Forked(key, pid) => self.forked(key, pid),
+            Event::Forked(key, pid, born) => self.forked(key, pid, born),
             Event::ForkFailed(key) => self.lost(now, key, true),
             Event::Accepting(key) => self.accepting(key),
             Event::Left(key) => self.leaving(key),
@@ -97,10 +97,17 @@ impl Fleet {
         }
     }
 
-    fn forked(&mut self, key: WorkerKey, pid: i32) {
+    fn forked(&mut self, key: WorkerKey, pid: i32, born: Option<u64>) {
         if let Some(worker) = self.worker_mut(key).filter(|w| w.life == Life::Asked) {
             worker.life = Life::Forked;
-            worker.pid = Some(pid);
+            (worker.pid, worker.born) = (Some(pid), born);
+        }
+    }
+
+    /// A worker's pid is that of a process that was started then.
+    pub fn proved(&mut self, key: WorkerKey, born: u64) {
+        if let Some(worker) = self.worker_mut(key) {
+            worker.born = Some(born);
         }
     }
 

@@ -120,6 +120,9 @@ pub struct Pool {
 pub struct Worker {
     /// Known once it was forked.
     pub pid: Option<i32>,
+    /// When that process was started, if it was proved to be this worker. Without, the pid is only shown.
+    #[serde(default)]
+    pub born: Option<u64>,
     /// When it was asked for.
     pub since: Millis,
     /// Where it is in its life.
@@ -270,7 +273,7 @@ impl Pool {
 impl Worker {
     pub(super) fn asked_for(now: Millis, replaces: bool) -> Self {
         let (life, watch) = (Life::Asked, Watch::default());
-        Self { pid: None, since: now, life, orphan: false, replaces, retired: None, watch }
+        Self { pid: None, born: None, since: now, life, orphan: false, replaces, retired: None, watch }
     }
 
     /// Neither told to leave nor about to.

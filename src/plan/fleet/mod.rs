@@ -44,8 +44,8 @@ pub enum Event {
     ZygoteReady(ZygoteKey),
     /// A zygote's process has gone, for whatever reason.
     ZygoteGone(ZygoteKey),
-    /// A worker exists.
-    Forked(WorkerKey, i32),
+    /// A worker exists: its pid, and its time of birth if it was proved to be its zygote's child.
+    Forked(WorkerKey, i32, Option<u64>),
     /// A worker could not be made.
     ForkFailed(WorkerKey),
     /// A worker waits for requests.

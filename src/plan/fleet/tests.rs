@@ -63,7 +63,7 @@ impl Stage {
             self.most = self.most.max(alive);
             let events = match action {
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
-                Action::Fork(key) => vec![Event::Forked(key, 100), Event::Accepting(key)],
+                Action::Fork(key) => vec![Event::Forked(key, 100, None), Event::Accepting(key)],
                 Action::Dismiss(key) | Action::KillZygote(key) => vec![Event::ZygoteGone(key)],
                 Action::Drain(id) => {
                     let keys: Vec<_> = self.fleet.workers().map(|(k, _)| k).filter(|k| k.generation == id).collect();
@@ -171,7 +171,7 @@ fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
     let again = stage.fleet.handle(stage.now, Event::Exited(key, Exit::Signal(9, false)), NOBODY_BUSY);
     assert_eq!(again, [Action::Fork(key)]);
     for _ in 0..2 {
-        let _ = stage.fleet.handle(stage.now, Event::Forked(key, 7), NOBODY_BUSY);
+        let _ = stage.fleet.handle(stage.now, Event::Forked(key, 7, None), NOBODY_BUSY);
         let _ = stage.fleet.handle(stage.now, Event::Exited(key, Exit::Code(1)), NOBODY_BUSY);
     }
     let due = stage.fleet.deadline(stage.now).unwrap();

@@ -8,13 +8,15 @@ pub use heartbeat::{Heartbeat, Load};
 pub use invitation::{passed_names, watchdog};
 pub use store::{Change, changes, socket_name};
 
+use crate::escape;
+
 /// The longest status that is sent: `systemctl status` shows one line of it.
 const STATUS: usize = 300;
 
 /// A text as the one line that a STATUS= may be.
 #[must_use]
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(STATUS).collect()
+    escape::line(text.as_bytes()).chars().take(STATUS).collect()
 }
 
 #[cfg(test)]
@@ -23,7 +25,7 @@ mod tests {
 
     #[test]
     fn a_status_can_not_begin_another_line() {
-        assert_eq!(one_line("no\nSTOPPING=1\r"), "no STOPPING=1 ");
+        assert_eq!(one_line("no\nSTOPPING=1\r"), "no\\x0ASTOPPING=1\\x0D");
         assert_eq!(one_line(&"ä".repeat(500)).chars().count(), STATUS);
     }
 }

@@ -1,7 +1,9 @@
 //! A message on its way to the log: collected until it ends, wrapped where `log_limit` is reached; in the JSON form
 //! kept whole up to a bound of its own.
 
+use crate::escape::{self, Place};
 use crate::log::BOUND;
+use crate::log::splitter::{Piece, Splitter};
 
 /// How the messages of a process are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(super) enum End {
 #[derive(Debug, Default)]
 pub(super) struct Message {
     text: Vec<u8>,
+    /// The first bytes of a character that is to be escaped as a whole, or not at all.
+    begun: Vec<u8>,
 }
 
 impl Form {
@@ -54,30 +58,34 @@ impl Form {
 impl Message {
     /// Adds to it; lines that are full go to `write`.
     pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8], End)) {
-        let room = form.room();
-        for byte in bytes {
-            let mut escaped = [0; 4];
-            // Whoever decorates promises a line that is one: a terminal must not be told otherwise.
-            let unit = if form.prefix.is_some() { escape(byte, &mut escaped) } else { std::slice::from_ref(byte) };
-            if self.text.len() + unit.len() > room {
-                let rest = if form.characters { self.begun_character() } else { Vec::new() };
-                write(&form.line(&std::mem::replace(&mut self.text, rest), ""), End::Full);
-            }
-            self.text.extend_from_slice(unit);
+        if form.prefix.is_none() {
+            return bytes.iter().for_each(|byte| self.put(std::slice::from_ref(byte), form, write));
         }
+        // A character may come in two pieces.
+        let joined = (!self.begun.is_empty()).then(|| [&self.begun, bytes].concat());
+        let bytes = joined.as_deref().unwrap_or(bytes);
+        let (whole, begun) = bytes.split_at(bytes.len() - escape::begun(bytes));
+        self.begun = begun.to_vec();
+        escape::units(whole, Place::Line, |unit| self.put(unit, form, write));
     }
 
-    /// Takes the first bytes of a character off the end.
-    fn begun_character(&mut self) -> Vec<u8> {
-        match std::str::from_utf8(&self.text) {
-            Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => self.text.split_off(e.valid_up_to()),
-            _ => Vec::new(),
+    /// Adds what must not be cut.
+    fn put(&mut self, unit: &[u8], form: &Form, write: &mut impl FnMut(&[u8], End)) {
+        if self.text.len() + unit.len() > form.room() && !self.text.is_empty() {
+            let begun = if form.characters { escape::begun(&self.text) } else { 0 };
+            // A line of nothing but that would be none.
+            let end = Some(self.text.len() - begun).filter(|end| *end > 0).unwrap_or(self.text.len());
+            let rest = self.text.split_off(end);
+            write(&form.line(&std::mem::replace(&mut self.text, rest), ""), End::Full);
         }
+        self.text.extend_from_slice(unit);
     }
 
     /// It is complete. An empty one is none. `closed`: its writer has closed the pipe, too.
     pub(super) fn end(&mut self, form: &Form, closed: bool, write: &mut impl FnMut(&[u8], End)) {
         const CLOSED: &str = ", pipe is closed";
+        let begun = std::mem::take(&mut self.begun);
+        escape::units(&begun, Place::Line, |unit| self.put(unit, form, write));
         if self.text.is_empty() {
             return;
         }
@@ -95,13 +103,42 @@ impl Message {
     }
 }
 
-fn escape<'a>(byte: &'a u8, place: &'a mut [u8; 4]) -> &'a [u8] {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    if !byte.is_ascii_control() || *byte == b'\t' {
-        return std::slice::from_ref(byte);
+/// What decorated lines say in these pieces is one with what they say at once: the messages, escaped, in lines of UTF-8 that are
+/// no longer than they may be. For the property test and the fuzz target.
+pub(super) fn check(chunks: &[&[u8]]) -> Result<(), String> {
+    const LIMIT: usize = 24;
+    let form = Form { prefix: Some("p: ".to_owned()), limit: LIMIT, characters: false };
+    let said = |chunks: &[&[u8]]| {
+        let (mut splitter, mut message) = (Splitter::default(), Message::default());
+        let (mut lines, mut texts) = (Vec::new(), vec![Vec::new()]);
+        let mut write = |line: &[u8], end: End| lines.push((line.to_vec(), end));
+        let mut take = |piece: Piece<'_>| match piece {
+            Piece::Text(text) => {
+                texts.last_mut().into_iter().for_each(|last| last.extend_from_slice(text));
+                message.add(text, &form, &mut write);
+            }
+            Piece::Line | Piece::Mark => {
+                texts.push(Vec::new());
+                message.end(&form, false, &mut write);
+            }
+        };
+        chunks.iter().for_each(|chunk| splitter.feed(chunk, &mut take));
+        splitter.end(&mut take);
+        message.end(&form, false, &mut write);
+        (lines, texts)
+    };
+    let (lines, texts) = said(chunks);
+    let mut shown = String::new();
+    for (line, end) in &lines {
+        let text = std::str::from_utf8(line).map_err(|e| format!("{line:?}: {e}"))?;
+        let text = text.strip_prefix("p: \"").and_then(|rest| rest.strip_suffix('"'));
+        let text = text.filter(|_| line.len() < LIMIT).ok_or_else(|| format!("{line:?} isn't a line"))?;
+        shown.push_str(text);
+        shown.push_str(if *end == End::Full { "" } else { "\n" });
     }
-    *place = [b'\\', b'x', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    place
+    let wanted = texts.iter().filter(|text| !text.is_empty()).map(|text| escape::line(text) + "\n").collect::<String>();
+    let once = said(&[&chunks.concat()]).0;
+    if shown == wanted && lines == once { Ok(()) } else { Err(format!("{wanted:?} has become {shown:?}")) }
 }
 
 #[cfg(test)]
@@ -149,7 +186,33 @@ mod tests {
 
     #[test]
     fn decorated_lines_are_lines() {
-        assert_eq!(lines(&form(Some(""), 100), &["a\r\x1b[2J\tb\0"], false), ["\"a\\x0d\\x1b[2J\tb\\x00\""]);
+        assert_eq!(lines(&form(Some(""), 100), &["a\r\x1b[2J\tb\0"], false), ["\"a\\x0D\\x1B[2J\tb\\x00\""]);
         assert_eq!(lines(&form(None, 100), &["a\r\0"], false), ["a\r\0"]);
+    }
+
+    #[test]
+    fn characters_stay_and_lone_bytes_do_not() {
+        let said = |parts: &[&[u8]], limit| {
+            let (mut message, mut lines, form) = (Message::default(), Vec::new(), form(Some(""), limit));
+            let mut write = |line: &[u8], _| lines.push(String::from_utf8(line.to_vec()).unwrap());
+            parts.iter().for_each(|part| message.add(part, &form, &mut write));
+            message.end(&form, false, &mut write);
+            lines
+        };
+        assert_eq!(said(&[b"\xc5", b"\x9b \xc2\x9b2J \x9b \xc5"], 100), ["\"\u{15b} \\xC2\\x9B2J \\x9B \\xC5\""]);
+        // The second byte alone would be a control character.
+        assert_eq!(said(&["abc\u{15b}".as_bytes()], 7), ["\"abc\"", "\"\u{15b}\""]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_said_in_whatever_pieces(
+            chunks in proptest::collection::vec(proptest::collection::vec(
+                proptest::sample::select("a\"\\\t\n\0\x1b\u{9b}\u{15b}\u{20ac}\u{2028}fsc".bytes().chain([0x9b, 0xff]).collect::<Vec<_>>()),
+                0..40), 0..6),
+        ) {
+            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
+            proptest::prop_assert_eq!(check(&chunks), Ok(()));
+        }
     }
 }

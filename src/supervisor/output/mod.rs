@@ -23,8 +23,15 @@ use message::{End, Form, Message};
 /// Whose output a pipe carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
-    /// A zygote of that group.
+    /// A zygote of that group, started by a program that noted no more.
     Zygote(String),
+    /// A zygote.
+    Group {
+        /// Its group.
+        group: String,
+        /// Its pid.
+        pid: i32,
+    },
     /// A worker: which, its pool, pid, `stdout` or `stderr`, decorated or raw.
     Worker {
         /// Its slot, which it has to itself until it has ended; its pipes may be read a little longer.
@@ -38,6 +45,14 @@ pub enum Source {
         /// `decorate_workers_output`.
         decorate: bool,
     },
+}
+
+impl Source {
+    /// Whether it is of the worker that has that slot, or had it before.
+    #[must_use]
+    pub fn is_of(&self, worker: WorkerKey) -> bool {
+        matches!(self, Self::Worker { key, .. } if *key == worker)
+    }
 }
 
 /// A pipe and the message that is not complete yet.
@@ -54,6 +69,8 @@ pub struct Output {
     spoken: bool,
     /// What it has brought, as long as none of it is to be logged.
     held: Option<Kept>,
+    /// Its writer has ended; who still has the other end is none of ours.
+    pub ended: bool,
 }
 
 /// What came of looking at a pipe.
@@ -71,7 +88,7 @@ impl Output {
     pub fn new(fd: OwnedFd, source: Source, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
         let held = held.then(Kept::default);
-        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false, held }
+        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false, held, ended: false }
     }
 
     /// Whether it isn't logged yet.
@@ -152,6 +169,16 @@ impl Output {
         message.end(&form, closed, &mut |line, end| write(source, line, end));
     }
 
+    /// Logs what is left in the pipe of a writer that has ended.
+    pub fn take_last_words(&mut self, limit: usize) {
+        let relayed = self.relay(limit);
+        self.release(limit);
+        if !relayed.closed {
+            self.finish(limit, false);
+            self.settle(true);
+        }
+    }
+
     /// Tells in one line what had to be dropped, once its second is over, or `always`.
     pub fn settle(&mut self, always: bool) {
         self.settle_at(clock::now(), always);
@@ -177,7 +204,7 @@ impl Output {
 
     fn writer(&self) -> String {
         match &self.source {
-            Source::Zygote(group) => format!("[group {group}] zygote"),
+            Source::Zygote(group) | Source::Group { group, .. } => format!("[group {group}] zygote"),
             Source::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
         }
     }
@@ -187,7 +214,7 @@ impl Output {
             return Form::whole();
         }
         let prefix = match &self.source {
-            Source::Zygote(_) => Some(format!("{} said: ", self.writer())),
+            Source::Zygote(_) | Source::Group { .. } => Some(format!("{} said: ", self.writer())),
             Source::Worker { stream, decorate: true, .. } => Some(format!("{} said into {stream}: ", self.writer())),
             Source::Worker { decorate: false, .. } => None,
         };

@@ -48,19 +48,20 @@ fn way(source: &Source, line: &[u8], end: End) -> Way {
 fn about(source: &Source, end: End) -> About<'_> {
     let about = About { continues: end == End::Full, closed: end == End::Stream, ..About::default() };
     match source {
-        Source::Zygote(group) => About { group: Some(group), ..about },
+        Source::Zygote(group) | Source::Group { group, .. } => About { group: Some(group), ..about },
         Source::Worker { pool, pid, stream, .. } => {
             About { pool: Some(pool), pid: Some(*pid).filter(|pid| *pid > 0), stream: Some(stream), ..about }
         }
     }
 }
 
-/// Makes lines of what a worker says in these pieces and looks at them as a reader of the log does: objects, one a line,
-/// and no byte of a wrapped one lost. For the property test and the fuzz target.
+/// Makes lines of what a worker says in these pieces and looks at them as a reader of the log does: without JSON as
+/// `message::check` says; with it objects, one a line, and no byte of a wrapped one lost. For the property test and the fuzz target.
 ///
 /// # Errors
 /// What is wrong.
 pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
+    super::message::check(chunks)?;
     [true, false].into_iter().try_for_each(|decorate| {
         let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
         let source = Source::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };

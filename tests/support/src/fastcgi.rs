@@ -1,6 +1,7 @@
 //! A FastCGI 1.0 client: records as bytes, so that tests can also send them cut, mixed and wrong.
 
 use std::io::{BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -203,6 +204,16 @@ impl Client {
     /// As connect(2).
     pub fn connect(to: &Address, limit: Duration) -> Outcome<Self> {
         Ok(Self { stream: BufReader::with_capacity(65536, to.connect(limit)?) })
+    }
+
+    /// Over a connection that there is already.
+    ///
+    /// # Errors
+    /// When the limit can't be set.
+    pub fn over(stream: UnixStream, limit: Duration) -> Outcome<Self> {
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
+        Ok(Self { stream: BufReader::with_capacity(65536, Stream::Unix(stream)) })
     }
 
     /// Sends bytes as they are.

@@ -153,6 +153,14 @@ impl Process {
         named.collect()
     }
 
+    /// How one of its fds was opened: 0 for reading, 1 for writing, 2 for both.
+    #[must_use]
+    pub fn access(self, fd: i32) -> Option<u32> {
+        let text = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).ok()?;
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
+        Some(u32::from_str_radix(flags.trim(), 8).ok()? & 3)
+    }
+
     /// CPU time of all its threads: from schedstat, which counts nanoseconds where stat has ticks of 10 ms.
     #[must_use]
     pub fn cpu(self) -> Duration {

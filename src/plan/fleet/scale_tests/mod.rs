@@ -78,7 +78,7 @@ impl Stage {
             self.log.push(action);
             let follows = match action {
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
-                Action::Fork(key) => vec![Event::Forked(key, 100), Event::Accepting(key)],
+                Action::Fork(key) => vec![Event::Forked(key, 100, None), Event::Accepting(key)],
                 Action::Retire(key) => vec![Event::Left(key), Event::Exited(key, Exit::Code(0))],
                 Action::Dismiss(key) | Action::Release(key) => vec![Event::ZygoteGone(key)],
                 Action::Drain(id) => {

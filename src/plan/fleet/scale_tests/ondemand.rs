@@ -31,9 +31,9 @@ fn whom_the_zygote_has_yet_to_fork_is_for_those_who_wait_and_whom_it_has_forked_
     let asked = stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene);
     assert_eq!(asked, [Action::Fork(first), Action::Fork(second)]);
     assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene), [], "the same two");
-    stage.fleet.handle(stage.now, Event::Forked(first, 100), &stage.scene);
+    stage.fleet.handle(stage.now, Event::Forked(first, 100, None), &stage.scene);
     assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [], "the second is for it");
-    stage.fleet.handle(stage.now, Event::Forked(second, 101), &stage.scene);
+    stage.fleet.handle(stage.now, Event::Forked(second, 101, None), &stage.scene);
     assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [Action::Fork(third)]);
 }
 

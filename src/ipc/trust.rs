@@ -1,0 +1,52 @@
+//! Whose code may run in a pool's workers. Connections, counters and files pass from one generation of a pool to the next only
+//! where that is the same: a process of the former user could otherwise have the next one serve what it makes up.
+
+use std::path::PathBuf;
+
+use crate::config::Pool;
+use crate::sys::ids::Identity;
+
+/// Who a pool's workers are, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    identity: Option<Identity>,
+    chroot: Option<PathBuf>,
+    hat: Option<String>,
+}
+
+impl Trust {
+    /// Of a pool whose workers are that; `None`: what the supervisor is.
+    #[must_use]
+    pub fn of(pool: &Pool, identity: Option<&Identity>) -> Self {
+        Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
+    }
+
+    /// The same by its parts.
+    #[must_use]
+    pub fn in_place(identity: Option<&Identity>, chroot: Option<PathBuf>, hat: Option<String>) -> Self {
+        let identity = identity.cloned().map(|mut identity| {
+            identity.groups.sort_unstable();
+            identity.groups.dedup();
+            identity
+        });
+        Self { identity, chroot, hat }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_repetition_of_groups_make_no_other_user() {
+        let of =
+            |uid, groups: &[u32]| Trust::in_place(Some(&Identity { uid, gid: 7, groups: groups.to_vec() }), None, None);
+        assert_eq!(of(1, &[7, 8]), of(1, &[8, 7, 8]));
+        assert_ne!(of(1, &[7, 8]), of(1, &[7]));
+        assert_ne!(of(1, &[7]), of(2, &[7]));
+        let own = Trust::in_place(None, None, None);
+        assert_ne!(of(1, &[7]), own);
+        assert_ne!(Trust::in_place(None, Some("/srv".into()), None), own);
+        assert_ne!(Trust::in_place(None, None, Some("hat".into())), own);
+    }
+}

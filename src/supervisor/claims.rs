@@ -1,0 +1,76 @@
+//! Whose process a pid is. A zygote names the workers that it has forked, and code of its user may speak for it: a pid counts
+//! only if the kernel says that the process is that zygote's child, and together with its time of birth. Without that proof a
+//! pid is only shown, and gets no signal.
+
+use nix::unistd::{Pid, getpid, getuid};
+
+use super::{Supervisor, runtime};
+use crate::log;
+use crate::plan::fleet::{Worker, WorkerKey};
+use crate::sys::process::{self, Origin};
+
+/// What is to be thought of a pid that a zygote names as that of a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// Its child, born then.
+    Proved(u64),
+    /// There is no such process (any more).
+    Gone,
+    /// Somebody else's.
+    False,
+}
+
+impl Supervisor {
+    pub(super) fn examine(&self, key: WorkerKey, pid: i32) -> Claim {
+        let Some(origin) = process::origin(Pid::from_raw(pid)) else { return Claim::Gone };
+        let known = |w: &Worker| (w.pid, w.born) == (Some(pid), Some(origin.born));
+        let zygote = runtime::group(&self.runtimes, key.zygote()).and_then(|g| g.zygote.as_ref());
+        let own = zygote.is_some_and(|zygote| zygote.pid == origin.parent);
+        if (own || self.is_left_to_us(key, Pid::from_raw(pid), origin)) && !self.fleet.workers().any(|(_, w)| known(w))
+        {
+            Claim::Proved(origin.born)
+        } else {
+            Claim::False
+        }
+    }
+
+    /// A worker of a zygote that has just died, by its user: all that dies under us leaves its children to us.
+    fn is_left_to_us(&self, key: WorkerKey, pid: Pid, origin: Origin) -> bool {
+        if origin.parent != getpid() || self.zygote_of(pid).is_some() || self.reload.is_check(pid) {
+            return false;
+        }
+        let Some(group) = runtime::group(&self.runtimes, key.zygote()) else { return false };
+        let of_zygote = group.spec.identity.as_ref().map_or(getuid().as_raw(), |identity| identity.uid);
+        let of_pool = group.spec.pools.get(key.pool).and_then(|pool| Some(pool.identity.as_ref()?.uid));
+        process::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)
+    }
+
+    /// A zygote that lies is ended, and nothing more that it says is believed.
+    pub(super) fn refuse_claim(&mut self, key: WorkerKey, pid: i32) {
+        log::error(format!(
+            "[pool {}] its zygote names process {pid} as a new worker, which it is not: the zygote is killed and started again",
+            self.pool_name(key)
+        ));
+        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key.zygote()).and_then(|g| g.zygote.as_mut()) {
+            zygote.distrusted = true;
+        }
+        self.kill_zygote(key.zygote());
+    }
+
+    /// A worker without a zygote, if it is still the process that it was proved to be, and our child.
+    pub(super) fn orphan(&self, worker: &Worker) -> Option<Pid> {
+        let pid = Pid::from_raw(worker.pid?);
+        let origin = Origin { parent: getpid(), born: worker.born? };
+        (worker.orphan && process::origin(pid) == Some(origin)).then_some(pid)
+    }
+
+    /// Behind a reload from a program that kept no times of birth.
+    pub(super) fn prove_workers(&mut self) {
+        let unproved = self.fleet.workers().filter_map(|(key, w)| Some((key, w.pid.filter(|_| w.born.is_none())?)));
+        for (key, pid) in unproved.collect::<Vec<_>>() {
+            if let Claim::Proved(born) = self.examine(key, pid) {
+                self.fleet.proved(key, born);
+            }
+        }
+    }
+}

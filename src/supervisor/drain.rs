@@ -1,0 +1,121 @@
+//! How the workers of a zygote hear that they are to take nothing new: a pipe of which only the supervisor has the writing
+//! end. Its end tells them, so none of them can bring that about, for itself or for others, nor undo it.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+use serde::{Deserialize, Serialize};
+
+use crate::sys::fd;
+
+/// The supervisor's side of it.
+#[derive(Debug, Default)]
+pub enum Drain {
+    /// They were told, or there was no zygote yet.
+    #[default]
+    Closed,
+    /// To be closed.
+    Pipe(OwnedFd),
+    /// An eventfd, to be written to: of zygotes that a program without pipes has started.
+    Event(OwnedFd),
+}
+
+/// The same for the next image, by number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DrainState {
+    /// As there.
+    #[default]
+    Closed,
+    /// As there.
+    Pipe(RawFd),
+    /// As there.
+    Event(RawFd),
+}
+
+impl Drain {
+    /// For a new zygote, with the reading end, which goes to it.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn new() -> io::Result<(Self, OwnedFd)> {
+        let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        Ok((Self::Pipe(writing), reading))
+    }
+
+    /// Tells the workers.
+    pub fn begin(&mut self) {
+        if let Self::Event(event) = std::mem::take(self) {
+            let _ = nix::unistd::write(&event, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// For the next image.
+    #[must_use]
+    pub fn state(&self) -> DrainState {
+        match self {
+            Self::Closed => DrainState::Closed,
+            Self::Pipe(pipe) => DrainState::Pipe(pipe.as_raw_fd()),
+            Self::Event(event) => DrainState::Event(event.as_raw_fd()),
+        }
+    }
+}
+
+impl DrainState {
+    /// In the next image. `None`: the former one had an eventfd for a whole generation.
+    ///
+    /// # Errors
+    /// A descriptor that isn't there.
+    pub fn adopt(state: Option<Self>, of_generation: Option<&OwnedFd>) -> io::Result<Drain> {
+        Ok(match (state, of_generation) {
+            (Some(Self::Pipe(raw)), _) => Drain::Pipe(fd::adopt(raw)?),
+            (Some(Self::Event(raw)), _) => Drain::Event(fd::adopt(raw)?),
+            (None, Some(event)) => Drain::Event(event.try_clone()?),
+            (Some(Self::Closed), _) | (None, None) => Drain::Closed,
+        })
+    }
+
+    /// The descriptor's number, if there is one.
+    #[must_use]
+    pub fn number(self) -> Option<RawFd> {
+        match self {
+            Self::Closed => None,
+            Self::Pipe(raw) | Self::Event(raw) => Some(raw),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+
+    use nix::sys::eventfd::EventFd;
+
+    use super::*;
+    use crate::sys::socket;
+
+    fn is_told(workers: impl AsFd) -> bool {
+        socket::await_input(workers, Instant::now() + Duration::from_millis(1)).unwrap()
+    }
+
+    #[test]
+    fn workers_hear_it_once_and_for_all_and_cannot_bring_it_about() {
+        let (mut drain, workers) = Drain::new().unwrap();
+        assert!(nix::unistd::write(&workers, b"x").is_err());
+        assert!(!is_told(&workers));
+        drain.begin();
+        assert!(is_told(&workers) && is_told(&workers));
+        assert_eq!(drain.state(), DrainState::Closed);
+    }
+
+    #[test]
+    fn a_generation_of_an_older_program_is_told_by_its_eventfd() {
+        let event: OwnedFd = EventFd::new().unwrap().into();
+        let mut first = DrainState::adopt(None, Some(&event)).unwrap();
+        assert!(matches!(first.state(), DrainState::Event(_)) && !is_told(&event));
+        first.begin();
+        assert!(is_told(&event));
+    }
+}

@@ -1,0 +1,98 @@
+//! A zygote names the pids of its workers: one that isn't its own gets no signal, and the lie is the zygote's end.
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::inside::borrow_all;
+use testkit::process::Process;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::{ALICE, BOB, Neighbours, lines_within};
+
+/// The zygote is held, and code in it says that its worker has ended; the supervisor asks for another.
+fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome {
+    let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
+    zygote.signal(Signal::SIGSTOP);
+    for slot in 0..2 {
+        let ended =
+            format!("{{\"Exited\":{{\"pool\":0,\"slot\":{slot},\"pid\":{},\"exit\":{{\"Code\":0}}}}}}", worker.pid);
+        pools.say_as(zygote, &ended)?;
+    }
+    // It can't be seen from outside that it has been asked for: the zygote doesn't read.
+    std::thread::sleep(ms(300));
+    Ok(())
+}
+
+/// It names another pool's zygote, writes into its scoreboard that it is inside of a request for ever, and dies: the supervisor's
+/// time limit must not end the one that was named.
+#[test]
+fn another_pools_process_is_claimed() -> Outcome {
+    let name = "walls::another_pools_process_is_claimed";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "request_terminate_timeout = 1s")?;
+    let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
+    let victim = pools.zygote(BOB)?.pid;
+    until_a_worker_is_asked_for(&pools, zygote)?;
+    let boards = borrow_all(zygote)?.into_iter().filter(|one| one.points_to.contains("cgi-fpm-scoreboard"));
+    let boards: Vec<_> = boards.collect();
+    for slot in 0..2_i64 {
+        let at = format!("\"pool\":0,\"slot\":{slot}");
+        pools.say_as(zygote, &format!("{{\"Forked\":{{{at},\"pid\":{victim}}}}}"))?;
+        pools.say_as(zygote, &format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"))?;
+        for board in &boards {
+            // Stage, beginning of the request, pid.
+            for (word, value) in [(4, 1000_u64), (9, victim.unsigned_abs().into()), (0, 4)] {
+                nix::sys::uio::pwrite(&board.fd, &value.to_ne_bytes(), 8 * (16 * slot + word))?;
+            }
+        }
+    }
+    std::thread::sleep(ms(300));
+    zygote.signal(Signal::SIGKILL);
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    std::thread::sleep(ms(3000));
+    ensure!(pools.all_of(BOB)? == bob, "bob's processes are others: {}", pools.server.log.text());
+    let refused = format!("its zygote names process {victim} as a new worker, which it is not");
+    ensure!(pools.server.log.count(&refused) == 1, "not refused: {}", pools.server.log.text());
+    pools.server.stop()
+}
+
+/// Messages about workers that come and go, without end: the zygote is ended, and the supervisor keeps no more descriptors.
+#[test]
+fn a_flood_of_claims() -> Outcome {
+    let name = "walls::a_flood_of_claims";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "catch_workers_output = yes")?;
+    let (zygote, bob, before) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.supervisor.fds().len());
+    until_a_worker_is_asked_for(&pools, zygote)?;
+    let mut most = before;
+    for round in 0..2000 {
+        for slot in 0..2 {
+            let at = format!("\"pool\":0,\"slot\":{slot}");
+            for message in [
+                format!("{{\"Forked\":{{{at},\"pid\":1}}}}"),
+                format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"),
+                format!("{{\"Exited\":{{{at},\"pid\":1,\"exit\":{{\"Code\":0}}}}}}"),
+            ] {
+                let said = wait_until("room for a message", ms(5000), || {
+                    !zygote.lives() || pools.say_as(zygote, &message).is_ok()
+                });
+                said.map_err(|e| format!("round {round}: {e}"))?;
+            }
+        }
+        if round % 100 == 0 {
+            most = most.max(pools.server.supervisor.fds().len());
+        }
+        if !zygote.lives() {
+            break;
+        }
+    }
+    ensure!(!zygote.lives(), "the zygote goes on");
+    ensure!(most <= before + 24, "{before} descriptors before, {most} meanwhile");
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    let lines = lines_within(&pools.server, ms(500));
+    ensure!(lines < 20, "{lines} lines more");
+    wait_until("as many descriptors as before", ms(5000), || pools.server.supervisor.fds().len() <= before + 2)?;
+    pools.server.stop()
+}

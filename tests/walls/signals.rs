@@ -1,0 +1,115 @@
+//! What a signal to a pool's own zygote brings about, and a write to what its workers wait for.
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Client, Request};
+use testkit::inside::borrow_all;
+use testkit::load::Plan;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::{Target, say};
+use testkit::{Outcome, ensure, turn};
+
+use super::{ALICE, BOB, Neighbours, asker, lines_within};
+
+/// More than this a second is a loop.
+const CALM: usize = 20;
+
+/// A page that sends a signal to its worker's parent.
+fn sender(sandbox: &Sandbox) -> Outcome {
+    sandbox
+        .put("www/signal.php", "<?php echo posix_kill(posix_getppid(), (int) $_GET['signal']) ? 'sent' : 'refused';\n")
+}
+
+/// Whatever a script sends to its parent: its pool loses no request, the other one's processes stay, and nothing loops.
+#[test]
+fn a_script_that_signals_its_zygote() -> Outcome {
+    let name = "walls::a_script_that_signals_its_zygote";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let pools = Neighbours::start(&target, "")?;
+    sender(&pools.server.sandbox)?;
+    let bob = pools.all_of(BOB)?;
+    let clients = Plan::clients(3).pause(ms(3));
+    let loads = [ALICE, BOB].map(|pool| clients.start(|_| asker(&pools.server, pool)));
+    use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    for signal in [SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGTERM] {
+        let zygote = pools.zygote(ALICE)?;
+        let body = pools.ask(ALICE, &format!("signal.php?signal={}", signal as i32))?;
+        ensure!(body == "sent", "{signal}: {body}");
+        if [SIGTERM, SIGQUIT].contains(&signal) {
+            pools.expect_only_alice_changed(zygote, &bob).map_err(|e| format!("{signal}: {e}"))?;
+        } else {
+            std::thread::sleep(ms(700));
+            ensure!(pools.zygote(ALICE)? == zygote, "{signal} has ended the zygote");
+        }
+    }
+    let lines = lines_within(&pools.server, ms(1000));
+    ensure!(lines <= CALM, "{lines} lines in a second: {}", pools.server.log.tail(5));
+    for (pool, load) in [ALICE, BOB].into_iter().zip(loads) {
+        let tally = load.stop();
+        say(&format!("{name}: {}: {}", pool.0, tally.summary()));
+        tally.expect_no_failure()?;
+    }
+    ensure!(pools.all_of(BOB)? == bob, "bob's processes are others");
+    pools.server.stop()
+}
+
+/// The administrator ends the only zygote: requests in hand are finished, its successor's workers stay.
+#[test]
+fn the_only_zygote_is_ended() -> Outcome {
+    let name = "walls::the_only_zygote_is_ended";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(3))?;
+    let load = Plan::clients(2).pause(ms(3)).start(|_| Box::new(super::hello(&server.address, &server.sandbox)));
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let mut long = Client::connect(&server.address, ms(10_000))?;
+        let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=3000");
+        long.send(&request.encode(1))?;
+        std::thread::sleep(ms(300));
+        let zygote = *server.zygotes().first().ok_or("no zygote")?;
+        zygote.signal(signal);
+        let next = || server.zygotes().first().is_some_and(|next| *next != zygote);
+        // It doesn't wait for who is inside of a long request.
+        let took = wait_until("the next zygote", ms(2900), || next() && server.workers().len() >= 3)?;
+        let body = long.answer()?.body();
+        ensure!(body == "done" || body.ends_with("short"), "{signal}: the request in hand: {body}");
+        server.await_workers(3, ms(5000))?;
+        let workers = server.workers();
+        let lines = lines_within(&server, ms(1000));
+        say(&format!("{name}: {signal}: the next one after {took:.1?}, {lines} lines in a second"));
+        ensure!(lines <= CALM, "{signal}: {lines} lines in a second: {}", server.log.tail(5));
+        ensure!(server.workers() == workers, "{signal}: its workers are others a second later");
+    }
+    let tally = load.stop();
+    say(&format!("{name}: {}", tally.summary()));
+    tally.expect_no_failure()?;
+    server.stop()
+}
+
+/// Code in a worker writes to whatever it has that others might wait for: the other pool's workers stay, and its own as well.
+#[test]
+fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
+    let name = "walls::a_worker_that_writes_to_its_drain_signal";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "")?;
+    let both = (pools.all_of(ALICE)?, pools.all_of(BOB)?);
+    let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
+    let mut found = 0;
+    for process in [worker, pools.zygote(ALICE)?] {
+        let waited_for = |to: &str| to.starts_with("pipe:") || to.contains("eventfd");
+        let own = borrow_all(process)?.into_iter().filter(|one| one.number > 2 && waited_for(&one.points_to));
+        for one in own {
+            found += 1;
+            let _ = nix::unistd::write(&one.fd, &1u64.to_ne_bytes());
+        }
+    }
+    ensure!(found >= 2, "nothing to be written to: {:?}", worker.fds());
+    let lines = lines_within(&pools.server, ms(1000));
+    ensure!((pools.all_of(ALICE)?, pools.all_of(BOB)?) == both, "other processes: {}", pools.server.log.tail(5));
+    ensure!(lines == 0, "{lines} lines: {}", pools.server.log.tail(5));
+    pools.server.stop()
+}
