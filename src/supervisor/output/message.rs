@@ -56,6 +56,12 @@ impl Form {
 }
 
 impl Message {
+    /// Nothing of it waits to be written.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.begun.is_empty()
+    }
+
     /// Adds to it; lines that are full go to `write`.
     pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8], End)) {
         if form.prefix.is_none() {

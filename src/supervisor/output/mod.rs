@@ -171,9 +171,11 @@ impl Output {
 
     /// Logs what is left in the pipe of a writer that has ended.
     pub fn take_last_words(&mut self, limit: usize) {
+        let held = self.is_held();
         let relayed = self.relay(limit);
         self.release(limit);
-        if !relayed.closed {
+        // One that isn't held has said it all when it is found closed.
+        if held || !relayed.closed {
             self.finish(limit, false);
             self.settle(true);
         }
@@ -228,5 +230,29 @@ fn write(source: &Source, line: &[u8], end: End) {
         _ if log::format() == Format::Json => object::write(source, line, end),
         Source::Worker { decorate: false, .. } => log::raw(line),
         _ => log::bytes(Level::Warning, line),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use nix::fcntl::OFlag;
+
+    use super::*;
+
+    #[test]
+    fn last_words_are_whole_whether_they_were_held_or_not_and_whether_the_pipe_is_closed_or_not() {
+        for (held, closed) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (read, write) = nix::unistd::pipe2(OFlag::O_NONBLOCK).expect("pipe");
+            let mut write = File::from(write);
+            let mut output = Output::new(read, Source::Zygote("www".to_owned()), held);
+            write.write_all(b"no newline").expect("write");
+            let writer = Some(write).filter(|_| !closed);
+            output.take_last_words(1024);
+            assert!(output.message.is_empty() && !output.is_held(), "held {held}, closed {closed}");
+            drop(writer);
+        }
     }
 }
