@@ -85,6 +85,26 @@ fn a_graceful_end() -> Outcome {
     Ok(())
 }
 
+/// In a graceful end a kept connection is closed soon, however long the last request takes: nobody would answer on it.
+#[test]
+fn kept_connections_in_a_graceful_end() -> Outcome {
+    let Some(target) = Target::find_ours("signals_to_all::kept_connections_in_a_graceful_end") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut server = Server::start(&target, &Setup::new(2).global(GRACEFUL))?;
+    let hello = Request::get(&server.sandbox.page("hello.php")).keep();
+    let mut kept = Client::connect(&server.address, ms(4000))?;
+    ensure!(kept.ask(&hello)?.body() == "hello", "no answer");
+    let mut long = in_hand(&server, 6000)?;
+    server.supervisor.signal(SIGTERM);
+    let end = kept.record()?;
+    ensure!(end.is_none(), "something came: {end:?}");
+    let body = long.answer()?.body();
+    ensure!(body == "done", "the request in hand: {body}");
+    let status = server.await_end(bar(ms(5000)))?;
+    ensure!(status == Some(0), "status {status:?}");
+    Ok(())
+}
+
 /// Where SIGTERM asks to finish, the supervisor's own still ends a worker: after a time limit, and when it is asked again.
 #[test]
 fn what_still_ends_a_worker() -> Outcome {

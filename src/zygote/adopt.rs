@@ -41,6 +41,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         graceful: spec.graceful,
         leaving: false,
         draining: false,
+        last_call: None,
         wish: None,
         inspector: Inspector::default(),
     })

@@ -10,13 +10,25 @@ use super::Pool;
 use super::event_loop::Zygote;
 use super::parking::Destinations;
 use super::token::Token;
-use crate::sys::clock;
+use crate::sys::clock::{self, Millis};
 use crate::worker::links::{self, Kind, Parcel, Taken};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
 const RESERVE: u64 = 64;
 /// Connections taken from one queue before others get their turn.
 pub(super) const TURN: usize = 64;
+
+/// After workers were told to take nothing new, those of pools that end still serve who is known to wait, for a second.
+const LAST_CALL: u64 = 1_200;
+
+/// How long connections of pools that end are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Call {
+    /// Until then.
+    Until(Millis),
+    /// No more: at their end their peers see that they have to look for somebody else.
+    Over,
+}
 
 impl Destinations for [Pool] {
     fn send(&self, pool: usize, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
@@ -56,11 +68,30 @@ impl Zygote {
         }
     }
 
-    fn keep(&mut self, now: clock::Millis, pool: usize, fd: OwnedFd, kind: Kind) {
+    fn keep(&mut self, now: Millis, pool: usize, fd: OwnedFd, kind: Kind) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, fd, kind, self.pools.as_slice());
-        } else {
+        } else if self.last_call != Some(Call::Over) {
             self.parking.add(&self.epoll, now, pool, fd, kind);
+        }
+    }
+
+    /// Workers were told to take nothing new.
+    pub(super) fn begin_last_call(&mut self) {
+        let until = Call::Until(clock::now().plus(LAST_CALL));
+        self.last_call.get_or_insert(until);
+    }
+
+    /// Ends it when it is time; says when that is.
+    pub(super) fn end_last_call(&mut self, now: Millis) -> Option<Millis> {
+        match self.last_call? {
+            Call::Until(end) if end > now => Some(end),
+            Call::Until(_) => {
+                self.last_call = Some(Call::Over);
+                self.parking.close_ending(&self.epoll, self.pools.as_slice());
+                None
+            }
+            Call::Over => None,
         }
     }
 
@@ -110,6 +141,7 @@ impl Zygote {
 
     pub(super) fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
         self.draining = true;
+        self.begin_last_call();
         self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
         for (pool, fd) in pools.iter().zip(fds) {
             let Some(p) = self.pools.get_mut(*pool) else { continue };

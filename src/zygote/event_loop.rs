@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::children::{Child, Children};
-use super::connections::TURN;
+use super::connections::{Call, TURN};
 use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
@@ -46,6 +46,8 @@ pub(super) struct Zygote {
     pub(super) leaving: bool,
     /// Its workers take nothing new.
     pub(super) draining: bool,
+    /// Then: how long connections of pools that end are kept.
+    pub(super) last_call: Option<Call>,
     pub(super) inspector: Inspector,
 }
 
@@ -105,13 +107,14 @@ impl Zygote {
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
         let wish = self.follow_wish(now);
+        let last_call = self.end_last_call(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now);
         let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();
         let log = log::is_behind().then(|| now.plus(LOG_RETRY));
-        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(wish).min();
+        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(wish).chain(last_call).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
 

@@ -93,6 +93,17 @@ impl Parking {
         self.send_on(epoll, to, |parked| !to.moves_on(parked.pool) && parked.kind == Kind::Fresh);
     }
 
+    /// Closes connections of pools that end: what comes on them is served by nobody any more.
+    pub(super) fn close_ending(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
+        self.watched.retain(|_, parked| {
+            let stays = to.moves_on(parked.pool);
+            if !stays {
+                let _ = epoll.delete(&parked.fd);
+            }
+            stays
+        });
+    }
+
     fn send_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized), which: impl Fn(&Parked) -> bool) {
         let moving: Vec<u32> = self.watched.iter().filter(|(_, p)| which(p)).map(|(n, _)| *n).collect();
         for number in moving {

@@ -45,6 +45,7 @@ impl Zygote {
     /// Workers take nothing new, serve what is on its way inside the pool, and leave; so does the zygote.
     pub(super) fn part(&mut self) {
         self.draining = true;
+        self.begin_last_call();
         self.leaving = true;
         self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
         self.children.tell_all(ToWorker::Part);

@@ -119,3 +119,24 @@ fn counters_are_copied_once() -> Outcome {
     ensure!(totals(server.supervisor).len() == 2, "{:?}", totals(server.supervisor));
     server.stop()
 }
+
+/// A kept connection of the former user's generation ends soon, however long a worker of that is inside of a request: what is sent
+/// on it later would wait for nobody.
+#[test]
+fn kept_connections_end_soon() -> Outcome {
+    let name = "walls::kept_connections_end_soon";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Sandbox::new()?, &conf(ALICE.1))?;
+    let mut kept = Client::connect(&server.address, ms(5000))?;
+    let hello = Request::get(&server.sandbox.page("hello.php")).keep();
+    ensure!(kept.ask(&hello)?.body() == "hello", "no answer");
+    let former = keep_one_busy(&server)?;
+    let next = conf(2002).replace("{{DIR}}", &server.sandbox.path().display().to_string());
+    server.sandbox.put("fpm.conf", &next)?;
+    server.reload()?;
+    let end = kept.record()?;
+    ensure!(end.is_none(), "something came: {end:?}");
+    ensure!(former.worker.lives(), "the former worker has gone");
+    server.stop()
+}
