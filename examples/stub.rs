@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cgi_fpm::config::Pool;
-use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Topic, Tracer};
+use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
 use cgi_fpm::host::{Door, Host};
 use cgi_fpm::program;
 use cgi_fpm::worker::exchange::Exchange;
@@ -13,7 +13,8 @@ use cgi_fpm::worker::exchange::Exchange;
 struct Stub;
 
 impl Engine for Stub {
-    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+    fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
+        settled(&Vec::new).map_err(EngineError)?;
         match options.defines.iter().any(|d| d == "stub.broken=1") {
             true => Err(EngineError("told to be broken".to_owned())),
             false => Ok(()),

@@ -24,6 +24,21 @@ pub struct EngineOptions {
     pub extended_info: bool,
 }
 
+/// A file that PHP, or an extension, reads at its start only: it is there, and this process could read it when it was looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartFile {
+    /// The setting of php.ini that names it.
+    pub setting: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// It is certain to be read at the start, and PHP must not serve without.
+    pub needed: bool,
+}
+
+/// What is to be done when php.ini has been read and nothing that it names is loaded. The argument looks for the files that
+/// the rest of the start will read.
+pub type Settled<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), String> + 'a;
+
 /// Why the engine could not be started or a worker not be set up; the text goes to the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -60,11 +75,12 @@ pub trait Tracer: Send {
 
 /// A language that answers FastCGI requests, in the order of the calls.
 pub trait Engine {
-    /// In the zygote, once: php.ini, extensions, opcode cache, preloading. Single-threaded afterwards.
+    /// In the zygote, once: reads php.ini as whoever this process is; calls `settled`, which may make it another user's; and as
+    /// whoever it is then, starts extensions, opcode cache, preloading. Single-threaded afterwards.
     ///
     /// # Errors
-    /// When the engine can't serve; the zygote reports it and leaves.
-    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError>;
+    /// When the engine can't serve, or `settled` fails; the zygote reports it and leaves.
+    fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError>;
 
     /// In a worker, once, with its final identity and environment: the pool's php_value settings.
     ///

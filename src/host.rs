@@ -1,7 +1,8 @@
 //! The program that this library was loaded into: how to start it again, and where its PHP lives.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::engine::EngineOptions;
@@ -66,7 +67,8 @@ impl Host {
     pub fn complete(&self, engine: &mut EngineOptions) {
         let Some((dir, scan)) = &self.default_ini else { return };
         if !engine.no_ini {
-            engine.scan_dir.get_or_insert_with(|| scan.clone());
+            let given = std::env::var_os("PHP_INI_SCAN_DIR");
+            engine.scan_dir.get_or_insert_with(|| scan_path(given.as_deref(), scan));
             if std::env::var_os("PHPRC").is_none() {
                 engine.ini_path.get_or_insert_with(|| dir.clone());
             }
@@ -94,6 +96,22 @@ impl Host {
     }
 }
 
+/// The directories of `PHP_INI_SCAN_DIR`, an empty one among them meaning the usual one; without, that one alone.
+fn scan_path(given: Option<&OsStr>, usual: &Path) -> PathBuf {
+    let Some(given) = given else { return usual.to_owned() };
+    let mut path = OsString::new();
+    if given.is_empty() {
+        return path.into();
+    }
+    for (at, part) in given.as_bytes().split(|&byte| byte == b':').enumerate() {
+        if at > 0 {
+            path.push(":");
+        }
+        path.push(if part.is_empty() { usual.as_os_str() } else { OsStr::from_bytes(part) });
+    }
+    path.into()
+}
+
 /// `LD_PRELOAD` without this library: programs that scripts start must not inherit it.
 #[must_use]
 pub fn without_library(list: &str, library: &Path) -> Option<String> {
@@ -116,6 +134,15 @@ mod tests {
             without_library("/a/jemalloc.so:/opt/lib/cgi-fpm.so b.so", ours),
             Some("/a/jemalloc.so:b.so".to_owned())
         );
+    }
+
+    #[test]
+    fn an_empty_scan_directory_is_the_usual_one() {
+        let path = |given| scan_path(given, Path::new("/usual"));
+        assert_eq!(path(None), Path::new("/usual"));
+        let given = |text| path(Some(OsStr::new(text)));
+        assert_eq!(given(""), Path::new(""));
+        assert_eq!(given("/a::/b:"), Path::new("/a:/usual:/b:/usual"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let mut command = cli::parse(arguments);
     if let Ok(
         Command::Run(options)
+        | Command::Test { options, .. }
+        | Command::Control { options, .. }
         | Command::Version(options)
         | Command::Info(options)
         | Command::Modules(options)
@@ -28,20 +30,20 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         host.complete(&mut options.engine);
     }
     match command {
-        Ok(Command::Run(options)) => supervisor::start(host, options),
+        Ok(Command::Run(options)) => supervisor::start(host, options, engine),
         Ok(Command::Control { verb, at, options }) => {
             let mut start = arguments.to_vec();
             start.remove(at);
-            control::run(verb, &host, &options, &start)
+            control::run(verb, &host, &options, &start, engine)
         }
-        Ok(Command::Test { dump, options }) => test(&host, &options, dump),
+        Ok(Command::Test { dump, options }) => test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => convert(&host, &file, &options),
         Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
         Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
         Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
         Ok(Command::Help) => usage(&host, ExitCode::Ok),
         Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, engine),
-        Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, &options, fd),
+        Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
         Err(cli::Usage) => usage(&host, ExitCode::Usage),
     }
@@ -64,9 +66,9 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 }
 
 /// `-t`, `-tt`.
-pub(crate) fn test(host: &Host, options: &Options, dump: bool) -> i32 {
+pub(crate) fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool) -> i32 {
     let load = supervisor::load_options(host, options);
-    let tested = config::load(&options.config_path(&host.config_file()), &load).and_then(|loaded| {
+    let tested = supervisor::load(engine, host, options, &load, true).and_then(|loaded| {
         let global = loaded.config.global.clone();
         Ok((loaded.test(&load, dump)?, global))
     });

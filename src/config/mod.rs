@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 #[cfg(feature = "php")]
-pub(crate) use ini::Names;
+pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
@@ -45,6 +45,12 @@ use origins::Origins;
 use paths::Prefixes;
 use raw::Raw;
 use reader::Reader;
+
+/// The files that match a pattern of glob(3); none where it can't be looked.
+#[cfg(feature = "php")]
+pub(crate) fn files_matching(pattern: &str) -> Vec<PathBuf> {
+    glob::files(pattern).unwrap_or_default()
+}
 
 /// A configuration that can be started with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,6 +170,18 @@ pub fn check_xml(text: &[u8]) {
 }
 
 impl Loaded {
+    /// With what is to be said besides.
+    ///
+    /// # Errors
+    /// An error is among it: the messages with all of it.
+    pub fn with_remarks(mut self, remarks: Vec<(LogLevel, String)>) -> Result<Self, ConfigError> {
+        let refused = remarks.iter().any(|(level, _)| *level >= LogLevel::Error);
+        for (level, text) in remarks {
+            self.messages.log(level, text);
+        }
+        if refused { Err(ConfigError::new(self.messages, Some(self.config.global))) } else { Ok(self) }
+    }
+
     /// `-t` and `-tt`: users and groups must exist; then the lines to log, with the whole configuration if `dump`.
     ///
     /// # Errors

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::cli::{Options, Verb};
-use crate::config::{self, Messages};
+use crate::config::Messages;
+use crate::engine::Engine;
 use crate::host::Host;
 use crate::ipc::{Bulletin, Posted};
 use crate::supervisor;
@@ -45,17 +46,17 @@ const REOPEN_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Carries it out; returns the exit status. `arguments`: those of a start, without the program's name and the verb.
-pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString]) -> i32 {
+pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], engine: &mut dyn Engine) -> i32 {
     let script = Script { host, options, arguments };
     match verb {
         Verb::Start => script.start(),
         Verb::Stop => script.end(Signal::SIGTERM) as i32,
         Verb::Quit => script.end(Signal::SIGQUIT) as i32,
-        Verb::Restart => script.restart(),
+        Verb::Restart => script.restart(engine),
         Verb::Reload => script.reload() as i32,
         Verb::Logrotate => script.logrotate() as i32,
         Verb::Status => script.status() as i32,
-        Verb::Configtest => crate::program::test(host, options, false),
+        Verb::Configtest => crate::program::test(host, engine, options, false),
     }
 }
 
@@ -125,8 +126,8 @@ impl Script<'_> {
     }
 
     /// What can't be started again is left running.
-    fn restart(&self) -> i32 {
-        if let Err(messages) = self.check() {
+    fn restart(&self, engine: &mut dyn Engine) -> i32 {
+        if let Err(messages) = self.check(engine) {
             supervisor::say(&messages);
             complain("not restarted: the configuration is refused, and what runs goes on");
             return crate::cli::ExitCode::Config as i32;
@@ -137,9 +138,9 @@ impl Script<'_> {
         }
     }
 
-    fn check(&self) -> Result<(), Messages> {
+    fn check(&self, engine: &mut dyn Engine) -> Result<(), Messages> {
         let load = supervisor::load_options(self.host, self.options);
-        let loaded = config::load(&self.options.config_path(&self.host.config_file()), &load);
+        let loaded = supervisor::load(engine, self.host, self.options, &load, false);
         loaded.and_then(|loaded| loaded.test(&load, false)).map(drop).map_err(|e| e.messages)
     }
 

@@ -3,11 +3,11 @@
 use std::ffi::{c_char, c_int, c_uint, c_void};
 
 pub(super) use ext_php_rs::ffi::{
-    _php_stream, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct, sapi_header_line,
-    sapi_header_struct, sapi_headers_struct, sapi_module_struct, sapi_post_entry, zend_compiler_globals,
-    zend_execute_data, zend_executor_globals, zend_file_handle, zend_function_entry, zend_ini_entry,
-    zend_ini_entry_def, zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry, zend_refcounted_h,
-    zend_string, zval,
+    _php_stream, Bucket, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct,
+    sapi_header_line, sapi_header_struct, sapi_headers_struct, sapi_module_struct, sapi_post_entry,
+    zend_compiler_globals, zend_execute_data, zend_executor_globals, zend_file_handle, zend_function_entry,
+    zend_ini_entry, zend_ini_entry_def, zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry,
+    zend_refcounted_h, zend_string, zval,
 };
 
 use super::symbols::host;
@@ -24,6 +24,9 @@ pub(super) type EnvironmentImport = unsafe extern "C" fn(array: *mut zval);
 /// `zend_error_cb`
 pub(super) type ErrorCallback =
     unsafe extern "C" fn(kind: c_int, file: *mut zend_string, line: u32, message: *mut zend_string);
+
+/// What starts the extensions that are compiled in
+pub(super) type RegisterExtensions = unsafe extern "C" fn() -> c_int;
 
 /// What reads a body before it is parsed
 pub(super) type PostReader = unsafe extern "C" fn();
@@ -113,6 +116,7 @@ host! {
         fn zend_memory_peak_usage(real: bool) -> usize;
 
         fn zend_hash_str_find(table: *const HashTable, key: *const c_char, length: usize) -> *mut zval;
+        fn zend_hash_str_del(table: *mut HashTable, key: *const c_char, length: usize) -> c_int;
         fn _zend_hash_init(table: *mut HashTable, size: u32, destructor: *mut c_void, persistent: bool);
         fn zend_hash_clean(table: *mut HashTable);
         fn zend_hash_destroy(table: *mut HashTable);
@@ -142,6 +146,7 @@ host! {
         fn php_dl(file: *const c_char, kind: c_int, result: *mut zval, start_now: c_int);
         fn zend_interned_strings_switch_storage(request: bool);
         fn zend_collect_module_handlers();
+        fn zend_startup_module_ex(module: *mut zend_module_entry) -> c_int;
         fn zend_disable_functions(list: *const c_char);
         #[cfg(not(php85))]
         fn zend_disable_class(name: *const c_char, length: usize) -> c_int;
@@ -176,6 +181,9 @@ host! {
         static compiler_globals: zend_compiler_globals;
         static zend_signal_globals: SignalGlobals;
         static module_registry: HashTable;
+        static php_register_internal_extensions_func: RegisterExtensions;
+        static php_ini_opened_path: *const c_char;
+        static php_ini_scanned_files: *const c_char;
         static zend_extensions: zend_llist;
         static zend_error_cb: ErrorCallback;
         static php_import_environment_variables: EnvironmentImport;

@@ -29,6 +29,16 @@ pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
     })
 }
 
+/// An entry's value, if there is such an entry and it has one.
+pub(super) fn text(name: &CStr) -> Option<String> {
+    // SAFETY: an entry of PHP's table.
+    let value = unsafe { (*find(name)?).value };
+    // SAFETY: null or a live string.
+    let value = unsafe { value.as_ref() }?;
+    // SAFETY: Zend's strings end in a NUL byte.
+    Some(unsafe { CStr::from_ptr(value.val.as_ptr()) }.to_string_lossy().into_owned())
+}
+
 /// What an entry was before it was set for a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {

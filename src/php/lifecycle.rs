@@ -8,14 +8,14 @@ use super::ffi::{
     SUCCESS, compiler_globals, php_module_shutdown, sapi_globals, sapi_module_struct, sapi_shutdown, sapi_startup,
     zend_signal_globals, zend_signal_startup,
 };
-use super::{log, module, sapi};
-use crate::engine::{EngineError, EngineOptions};
+use super::{log, sapi, settled};
+use crate::engine::{EngineError, EngineOptions, Settled};
 
 /// `ZEND_COMPILE_EXTENDED_INFO`
 const EXTENDED_INFO: u32 = 3;
 
 /// Starts PHP: php.ini, extensions, opcode cache, preloading.
-pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), EngineError> {
+pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'_>) -> Result<(), EngineError> {
     // SAFETY: ignoring a signal; sockets that scripts open must not end the worker.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: the host's main hasn't started PHP yet.
@@ -31,12 +31,11 @@ pub(super) fn start(options: &EngineOptions, as_text: bool) -> Result<(), Engine
     // What becomes PHP_BINARY. Not argv, which holds the process title by now.
     sapi.executable_location = path(&std::env::current_exe().unwrap_or_default())?;
     let scan_dir = options.scan_dir.as_deref().map(ScanDir::set).transpose()?;
-    // SAFETY: the module lives as long as the process.
-    let started = unsafe { module::start_module(sapi) };
+    let started = settled::start_module(sapi, then);
     if let Some(scan_dir) = scan_dir {
         scan_dir.restore();
     }
-    if started != SUCCESS {
+    if started.map_err(EngineError)? != SUCCESS {
         return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
     }
     if options.extended_info {

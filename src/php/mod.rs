@@ -21,6 +21,8 @@ mod request_info;
 mod request_ini;
 mod sapi;
 mod serve;
+mod settled;
+mod start_files;
 mod status;
 mod symbols;
 mod text;
@@ -36,7 +38,7 @@ use std::os::unix::ffi::OsStringExt;
 pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::Pool;
-use crate::engine::{Engine, EngineError, EngineOptions, Served, Topic, Tracer};
+use crate::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
 use crate::worker::exchange::Exchange;
 
 /// PHP. One per process; [`check_host`] must have succeeded.
@@ -47,9 +49,9 @@ pub struct Php {
 }
 
 impl Engine for Php {
-    fn start(&mut self, options: &EngineOptions) -> Result<(), EngineError> {
+    fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
         // Only here: -m shows its list first, as php-fpm does.
-        let started = lifecycle::start(options, false);
+        let started = lifecycle::start(options, false, settled);
         lifecycle::flush_stdout();
         started
     }

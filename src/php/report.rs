@@ -20,7 +20,7 @@ const EVERYTHING: c_int = -1;
 /// # Errors
 /// PHP doesn't start.
 pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false)?;
+    lifecycle::start(options, false, &mut |_| Ok(()))?;
     in_request(version)?;
     lifecycle::stop();
     Ok(())
@@ -31,7 +31,7 @@ pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> 
 /// # Errors
 /// PHP doesn't start.
 pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, true)?;
+    lifecycle::start(options, true, &mut |_| Ok(()))?;
     in_request(|| {
         // SAFETY: a request runs.
         unsafe { php_print_info(EVERYTHING) };
@@ -45,7 +45,7 @@ pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineErr
 /// # Errors
 /// PHP doesn't start.
 pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false)?;
+    lifecycle::start(options, false, &mut |_| Ok(()))?;
     // SAFETY: PHP is started.
     unsafe { php_output_activate() };
     without_headers();
@@ -109,17 +109,11 @@ fn lines(mut names: Vec<String>) -> String {
 fn modules() -> Vec<String> {
     // SAFETY: PHP's table, which doesn't change while no request runs.
     let table = unsafe { &*super::ffi::module_registry() };
-    // SAFETY: a table with string keys holds buckets.
-    let first = unsafe { table.__bindgen_anon_1.arData };
-    // SAFETY: that many buckets are in use.
-    let buckets = unsafe { std::slice::from_raw_parts(first, table.nNumUsed as usize) };
-    let mut names: Vec<String> = buckets
-        .iter()
+    // SAFETY: names are its keys.
+    let mut names: Vec<String> = unsafe { value::buckets(table) }
         .filter_map(|bucket| {
             // SAFETY: a live value.
-            let empty = unsafe { value::kind(&raw const bucket.val) } == 0;
-            // SAFETY: as above.
-            let module: *mut zend_module_entry = (!empty).then(|| unsafe { value::pointer(&raw const bucket.val) })?;
+            let module: *mut zend_module_entry = unsafe { value::pointer(&raw const bucket.val) };
             // SAFETY: the table holds pointers to modules.
             name(unsafe { (*module).name })
         })

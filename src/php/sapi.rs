@@ -11,7 +11,7 @@ use super::ffi::{
 use super::headers::{Headers, Status, write_head};
 use super::module::{settings, start_module};
 use super::text::{bytes_at, c_bytes};
-use super::{body_stream, error_header, guard, log, user_ini, variables};
+use super::{body_stream, error_header, guard, log, settled, user_ini, variables};
 use crate::config::LogLevel;
 use crate::worker::exchange::ClientGone;
 
@@ -49,7 +49,8 @@ pub(super) fn description() -> sapi_module_struct {
     }
 }
 
-unsafe extern "C" fn before_extensions(_configuration: *mut HashTable) {
+unsafe extern "C" fn before_extensions(configuration: *mut HashTable) {
+    settled::remember(configuration);
     error_header::take_over();
 }
 

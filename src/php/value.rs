@@ -1,10 +1,11 @@
 //! PHP's values, looked at and set one word at a time.
 
 use std::ffi::{CStr, c_int};
+use std::ptr::NonNull;
 
 use ext_php_rs::ffi::{_zval_struct__bindgen_ty_1 as TypeWord, zend_value};
 
-use super::ffi::{HashTable, zend_gcvt, zend_refcounted_h, zend_string, zval};
+use super::ffi::{Bucket, HashTable, zend_gcvt, zend_refcounted_h, zend_string, zval};
 
 const IS_NULL: u32 = 1;
 const IS_FALSE: u32 = 2;
@@ -86,6 +87,31 @@ fn float(number: f64) -> String {
     // SAFETY: it has written a C string.
     let text = unsafe { CStr::from_ptr(text.as_ptr()) };
     text.to_string_lossy().into_owned()
+}
+
+/// The buckets of a table that are in use.
+///
+/// # Safety
+/// `table` must be a live table with strings as keys, which stays as it is while the result is used.
+pub(super) unsafe fn buckets(table: &HashTable) -> impl Iterator<Item = &Bucket> {
+    // SAFETY: a table with strings as keys holds buckets.
+    let first = unsafe { table.__bindgen_anon_1.arData };
+    let used = if first.is_null() { 0 } else { table.nNumUsed as usize };
+    // SAFETY: that many have been filled; with none there may be no memory, and any pointer will do.
+    let all = unsafe { std::slice::from_raw_parts(if used == 0 { NonNull::dangling().as_ptr() } else { first }, used) };
+    // SAFETY: a live value.
+    all.iter().filter(|bucket| unsafe { kind(&raw const bucket.val) } != 0)
+}
+
+/// A bucket's key.
+///
+/// # Safety
+/// The bucket must be one of `buckets`.
+pub(super) unsafe fn key(bucket: &Bucket) -> Option<&CStr> {
+    // SAFETY: null or a live string.
+    let key = unsafe { bucket.key.as_ref() }?;
+    // SAFETY: Zend's strings end in a NUL byte.
+    Some(unsafe { CStr::from_ptr(key.val.as_ptr()) })
 }
 
 /// # Safety

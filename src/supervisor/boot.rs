@@ -10,9 +10,10 @@ use super::daemon::{self, Side};
 use super::inherited::Testament;
 use super::runtime::Runtime;
 use super::systemd::Systemd;
-use super::{Supervisor, own_limits, resolve};
+use super::{Supervisor, own_limits, preflight, resolve};
 use crate::cli::{ExitCode, Options};
-use crate::config::{self, Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
+use crate::config::{Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
+use crate::engine::Engine;
 use crate::host::Host;
 use crate::ipc::Board;
 use crate::log;
@@ -91,7 +92,7 @@ struct Handed {
 
 /// First start. Returns the exit status, of the supervisor or of the process that started it into the background.
 #[must_use]
-pub fn start(host: Host, options: Options) -> i32 {
+pub fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
     // They are for the process that systemd has started: before the daemon is forked.
@@ -99,15 +100,15 @@ pub fn start(host: Host, options: Options) -> i32 {
     let testament = Testament::from_environment(&passed);
     // Whoever started us may have left signals ignored; SIGCHLD above all must come.
     signal::reset_actions();
-    match try_start(host, options, Handed { systemd, passed, testament }) {
+    match try_start(host, options, engine, Handed { systemd, passed, testament }) {
         Ok(status) => status,
         Err(code) => code as i32,
     }
 }
 
-fn try_start(host: Host, options: Options, handed: Handed) -> Result<i32, ExitCode> {
+fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Handed) -> Result<i32, ExitCode> {
     let load = load_options(&host, &options);
-    let config = match config::load(&options.config_path(&host.config_file()), &load) {
+    let config = match preflight::load(engine, &host, &options, &load, false) {
         Ok(Loaded { config, messages, .. }) => {
             log::set_level(config.global.log_level);
             announce(&messages, Some(&config.global), &options).map_err(fatal)?;

@@ -1,17 +1,17 @@
 //! The throw-away child before a reload: would the program that stands there now, with the configuration that stands
 //! there now, carry on from the very state that there is?
 
-use super::boot;
 use super::state::State;
+use super::{boot, preflight};
 use crate::cli::Options;
-use crate::config;
+use crate::engine::Engine;
 use crate::host::Host;
 use crate::log;
 use crate::sys::{fd, shared};
 
 /// Exit status: 0 = yes. What is wrong goes to stderr.
 #[must_use]
-pub fn run(host: &Host, options: &Options, raw: std::os::fd::RawFd) -> i32 {
+pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     log::set_level(log::Level::Warning);
     let state = fd::adopt(raw)
         .and_then(shared::content_of)
@@ -23,7 +23,7 @@ pub fn run(host: &Host, options: &Options, raw: std::os::fd::RawFd) -> i32 {
         return 70;
     }
     let load = boot::load_options(host, options);
-    match config::load(&options.config_path(&host.config_file()), &load) {
+    match preflight::load(engine, host, options, &load, false) {
         Ok(_) => 0,
         Err(e) => {
             // With what would be right.

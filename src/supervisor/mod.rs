@@ -20,6 +20,7 @@ mod launch;
 mod output;
 mod own_limits;
 mod poller;
+mod preflight;
 mod queues;
 mod reload;
 mod resolve;
@@ -41,6 +42,7 @@ use std::path::PathBuf;
 pub use boot::{announce, load_options, say, start};
 pub use check::run as check;
 pub use output::check as check_output;
+pub use preflight::load;
 pub use resume::resume;
 
 use crate::cli::Options;

@@ -45,7 +45,7 @@ pub fn resolve(
 
 /// What a pool's workers become; `None`: they stay what we are. Root that stays root, allowed with `-R`, keeps what
 /// isn't named of group and groups.
-fn identity_of(found: &config::Identity) -> std::io::Result<Option<Identity>> {
+pub(super) fn identity_of(found: &config::Identity) -> std::io::Result<Option<Identity>> {
     let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
     Ok(match (uid, gid) {
         (0, 0) => None,

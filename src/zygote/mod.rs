@@ -9,6 +9,7 @@ mod event_loop;
 mod fork;
 mod parking;
 mod privileges;
+pub mod start_files;
 mod token;
 mod wish;
 
@@ -17,7 +18,7 @@ use std::os::fd::OwnedFd;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
-use crate::engine::Engine;
+use crate::engine::{Engine, EngineOptions};
 use crate::ipc::{Channel, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
@@ -53,8 +54,8 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
         }
     };
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
-    let started = prepare(identity.as_ref(), &pools)
-        .and_then(|()| engine.start(&options).map_err(|e| e.to_string()))
+    let started = prepare()
+        .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
         .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
     if let Err(reason) = started {
         // A message has to fit the channel; the whole text went to stderr as PHP printed it.
@@ -72,17 +73,38 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
     }
 }
 
-/// Before PHP starts: signals as a program expects them, and the user that its workers will be.
-fn prepare(identity: Option<&Identity>, pools: &[&config::Pool]) -> Result<(), String> {
+/// Before PHP starts: signals as a program expects them.
+fn prepare() -> Result<(), String> {
     signal::reset_actions();
     for ignored in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
         signal::ignore(ignored);
     }
-    if let Some(identity) = identity {
-        privileges::drop_to(identity, pools)?;
-    }
-    process::die_with_parent(Signal::SIGQUIT).map_err(|e| e.to_string())?;
     signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())
+}
+
+/// Starts PHP. It reads php.ini as root, as php-fpm's does; then it becomes the user that its workers will be, before any
+/// extension has run.
+fn start(
+    engine: &mut impl Engine,
+    options: &EngineOptions,
+    identity: Option<&Identity>,
+    pools: &[&config::Pool],
+) -> Result<(), String> {
+    let mut settled = false;
+    let started = engine.start(options, &mut |look| {
+        if let Some(identity) = identity {
+            let files = look();
+            privileges::drop_to(identity, pools)?;
+            start_files::check(&files, pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default())?;
+        }
+        settled = true;
+        // A change of user clears it.
+        process::die_with_parent(Signal::SIGQUIT).map_err(|e| e.to_string())
+    });
+    match started {
+        Ok(()) if !settled => Err("it has started and is still root".to_owned()),
+        started => started.map_err(|e| e.to_string()),
+    }
 }
 
 /// A pool's descriptors.

@@ -1,0 +1,88 @@
+//! The moment of PHP's start when php.ini has been read, and no extension has run or been loaded: until then PHP may read as
+//! root what only root may read, as php-fpm does; from then on it is the pools' user.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::c_int;
+use std::fs::OpenOptions;
+use std::os::fd::OwnedFd;
+
+use super::ffi::{FAILURE, HashTable, RegisterExtensions, php_register_internal_extensions_func, sapi_module_struct};
+use super::lifecycle::flush_stdout;
+use super::{module, start_files};
+use crate::engine::Settled;
+use crate::sys::fd;
+
+/// What the moment is waited for with.
+#[derive(Clone, Copy)]
+struct Waiting {
+    /// Lives as long as `start_module` runs.
+    then: *mut Settled<'static>,
+    /// What PHP itself does at that moment.
+    original: RegisterExtensions,
+}
+
+thread_local! {
+    static WAITING: Cell<Option<Waiting>> = const { Cell::new(None) };
+    static REFUSED: RefCell<Option<(String, Option<OwnedFd>)>> = const { RefCell::new(None) };
+    static CONFIGURATION: Cell<*mut HashTable> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// PHP is about to read php.ini into this table.
+pub(super) fn remember(configuration: *mut HashTable) {
+    CONFIGURATION.set(configuration);
+}
+
+/// Starts PHP, and has `then` done on the way, once.
+///
+/// # Errors
+/// Those of `then`; a PHP that has not come there.
+pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, String> {
+    let place = php_register_internal_extensions_func();
+    // SAFETY: PHP's variable holds a function; PHP hasn't started, so nothing else uses it.
+    let original = unsafe { place.replace(moment) };
+    let then: *mut Settled<'_> = then;
+    // SAFETY: only the lifetime changes; the pointer is used by `moment` alone, which PHP calls before `start_module` returns.
+    let then = unsafe { std::mem::transmute::<*mut Settled<'_>, *mut Settled<'static>>(then) };
+    WAITING.set(Some(Waiting { then, original }));
+    // SAFETY: the module lives as long as the process.
+    let started = unsafe { module::start_module(sapi) };
+    // SAFETY: as above.
+    unsafe { place.write(original) };
+    CONFIGURATION.set(std::ptr::null_mut());
+    let missed = WAITING.take().is_some();
+    if let Some((reason, stderr)) = REFUSED.take() {
+        flush_stdout();
+        if let Some(stderr) = stderr {
+            fd::replace(stderr, 2, false).map_err(|e| e.to_string())?;
+        }
+        return Err(reason);
+    }
+    if missed && started == super::ffi::SUCCESS {
+        return Err("it has started its extensions in a way that isn't known here".to_owned());
+    }
+    Ok(started)
+}
+
+/// What PHP calls to start the extensions that are compiled in, the first of all.
+unsafe extern "C" fn moment() -> c_int {
+    let Some(waiting) = WAITING.take() else { return FAILURE };
+    let look = || start_files::look(CONFIGURATION.get());
+    // SAFETY: `start_module` has put it there and doesn't use it before PHP returns.
+    let then = unsafe { &mut *waiting.then };
+    if let Err(reason) = then(&look) {
+        flush_stdout();
+        REFUSED.set(Some((reason, hush().ok())));
+        return FAILURE;
+    }
+    // SAFETY: PHP's own function, called where PHP would.
+    unsafe { (waiting.original)() }
+}
+
+/// PHP is going to say that its modules can't be started. The reason is told otherwise.
+fn hush() -> std::io::Result<OwnedFd> {
+    let stderr = fd::dup_from(std::io::stderr(), 3)?;
+    let null = OpenOptions::new().write(true).open("/dev/null")?;
+    fd::replace(&null, 1, false)?;
+    fd::replace(&null, 2, false)?;
+    Ok(stderr)
+}

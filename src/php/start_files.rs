@@ -1,0 +1,207 @@
+//! Files besides php.ini that PHP and its extensions read at their start only. php-fpm does that as root.
+
+use std::ffi::{OsStr, c_char};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::ffi::{HashTable, cfg_get_entry, php_ini_opened_path, php_ini_scanned_files, sapi_module};
+use super::names::OfPhp;
+use super::text::c_bytes;
+use super::{ini, value};
+use crate::config::{Names, Statement, files_matching, parse_line};
+use crate::engine::StartFile;
+
+/// Settings of files that are certain to be read then, and how their names are separated. Each may be a pattern.
+const READ_AT_START: [(&str, Option<char>); 6] = [
+    ("browscap", None),
+    ("opcache.preload", None),
+    ("opcache.blacklist_filename", None),
+    ("ffi.preload", Some(':')),
+    ("apc.preload_path", None),
+    // Snuffleupagus: its rules.
+    ("sp.configuration_file", Some(',')),
+];
+
+/// Settings of files that are read or written while scripts run, in php-fpm too as the pools' user; and php.ini's own name.
+const LATER: [&str; 8] = [
+    "auto_append_file",
+    "auto_prepend_file",
+    "cfg_file_path",
+    "curl.cainfo",
+    "error_log",
+    "openssl.cafile",
+    "sendmail_path",
+    "xdebug.output_dir",
+];
+
+/// The files that there are and that this process may read, by the settings in `configuration`.
+pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
+    let mut found = Vec::new();
+    extensions(&mut found);
+    for (setting, separator) in READ_AT_START {
+        if setting.starts_with("opcache.") && !enabled("opcache.enable") {
+            continue;
+        }
+        let names = configured(setting).unwrap_or_default();
+        let names = names.split(|c| Some(c) == separator).filter(|name| !name.is_empty());
+        for path in names.flat_map(matching) {
+            found.push(StartFile { setting: setting.to_owned(), path, needed: true });
+        }
+    }
+    // SAFETY: null or PHP's table, which doesn't change while it is looked at.
+    if let Some(table) = unsafe { configuration.as_ref() } {
+        others(table, &mut found);
+    }
+    found.retain(|file| std::fs::File::open(&file.path).is_ok());
+    found
+}
+
+fn matching(name: &str) -> Vec<PathBuf> {
+    if Path::new(name).is_dir() { vec![name.into()] } else { files_matching(name) }
+}
+
+fn configured(setting: &str) -> Option<String> {
+    // SAFETY: a name and its length.
+    let entry = unsafe { cfg_get_entry(setting.as_ptr().cast(), setting.len()) };
+    // SAFETY: null or a value of PHP's table.
+    (!entry.is_null()).then(|| unsafe { value::plain(entry) }).flatten()
+}
+
+/// A flag that is on by default.
+fn enabled(setting: &str) -> bool {
+    !configured(setting).is_some_and(|value| ["", "0", "off", "no", "false"].contains(&value.to_lowercase().as_str()))
+}
+
+/// Whatever else names a file, of an extension that isn't known here.
+fn others(table: &HashTable, found: &mut Vec<StartFile>) {
+    // SAFETY: PHP's table with names as keys.
+    for bucket in unsafe { value::buckets(table) } {
+        // SAFETY: the key of a live bucket.
+        let Some(setting) = (unsafe { value::key(bucket) }).and_then(|name| name.to_str().ok()) else { continue };
+        let known = LATER.contains(&setting) || READ_AT_START.iter().any(|(name, _)| *name == setting);
+        if known || setting.contains("log") {
+            continue;
+        }
+        // SAFETY: the value of a live bucket.
+        let Some(text) = (unsafe { value::plain(&raw const bucket.val) }) else { continue };
+        let path = PathBuf::from(text);
+        if path.is_absolute() && path.is_file() {
+            found.push(StartFile { setting: setting.to_owned(), path, needed: false });
+        }
+    }
+}
+
+/// Extensions that php.ini and `-d` load. PHP keeps their names to itself, so the files that it has read are read once more.
+fn extensions(found: &mut Vec<StartFile>) {
+    let directory = ini::text(c"extension_dir").unwrap_or_default();
+    let mut add = |setting: &str, name: &str| {
+        let there = candidates(setting, name, &directory).into_iter().find(|path| path.is_file());
+        found.extend(there.map(|path| StartFile { setting: setting.to_owned(), path, needed: true }));
+    };
+    // SAFETY: PHP's variable; null or a C string.
+    let opened = unsafe { c_bytes(*php_ini_opened_path()) };
+    // SAFETY: as above.
+    let scanned = unsafe { c_bytes(*php_ini_scanned_files()) }.unwrap_or_default();
+    let scanned = scanned.split(|&byte| byte == b'\n').map(|name| name.strip_suffix(b",").unwrap_or(name));
+    for path in opened.into_iter().chain(scanned).filter(|path| !path.is_empty()) {
+        let path = Path::new(OsStr::from_bytes(path));
+        if path.is_file() {
+            named_in(&std::fs::read(path).unwrap_or_default(), &OfIni, &mut add);
+        }
+    }
+    // SAFETY: PHP's copy of the module's description.
+    let defines: *const c_char = unsafe { (*sapi_module()).ini_entries };
+    // SAFETY: null or a C string.
+    named_in(unsafe { c_bytes(defines) }.unwrap_or_default(), &OfIni, &mut add);
+}
+
+/// Where PHP looks, in its order.
+fn candidates(setting: &str, name: &str, directory: &str) -> Vec<PathBuf> {
+    let directory = Path::new(directory);
+    // Not `join`, which leaves the directory out where the name is absolute.
+    let within = directory.join(format!("{}.so", name.trim_start_matches('/')));
+    match setting {
+        "zend_extension" if name.starts_with('/') => vec![name.into()],
+        "extension" if name.contains('/') => vec![name.into(), within],
+        _ => vec![directory.join(name), within],
+    }
+}
+
+/// Tells each extension that a text of php.ini's kind names.
+fn named_in(text: &[u8], names: &dyn Names, tell: &mut impl FnMut(&str, &str)) {
+    let mut special = false;
+    for line in text.split(|&byte| byte == b'\n') {
+        let may_matter = line.trim_ascii_start().starts_with(b"[") || contains_ignoring_case(line, b"extension");
+        if !may_matter {
+            continue;
+        }
+        for statement in parse_line(&[line, b"\n"].concat(), names).statements {
+            match statement {
+                // Settings for a host or a directory load nothing.
+                Statement::Section(name) => {
+                    let kind = name.get(..4).unwrap_or_default();
+                    special = kind.eq_ignore_ascii_case(b"PATH") || kind.eq_ignore_ascii_case(b"HOST");
+                }
+                Statement::Entry { name, value: Some(value) } if !special && !value.is_empty() => {
+                    let setting = ["extension", "zend_extension"];
+                    let setting = setting.into_iter().find(|one| name.eq_ignore_ascii_case(one.as_bytes()));
+                    if let (Some(setting), Ok(value)) = (setting, std::str::from_utf8(&value)) {
+                        tell(setting, value);
+                    }
+                }
+                Statement::Entry { .. } | Statement::Array { .. } => {}
+            }
+        }
+    }
+}
+
+fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
+    text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
+}
+
+/// What names mean in php.ini: its own settings, then the environment; constants of PHP.
+struct OfIni;
+
+impl Names for OfIni {
+    fn variable(&self, name: &str) -> Option<Vec<u8>> {
+        OfPhp.variable(name).or_else(|| std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec))
+    }
+
+    fn constant(&self, name: &str) -> Option<String> {
+        OfPhp.constant(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Names for Nothing {
+        fn variable(&self, _name: &str) -> Option<Vec<u8>> {
+            None
+        }
+
+        fn constant(&self, _name: &str) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn what_is_loaded_is_told_and_what_is_not_is_not() {
+        let text = b"Extension = a\n; extension=b\nextension_dir=/x\n[PATH=/srv]\nextension=c\n[PHP]\n zend_extension=\"d\" ; e\nextension=\n";
+        let mut told = Vec::new();
+        named_in(text, &Nothing, &mut |setting, name| told.push(format!("{setting} {name}")));
+        assert_eq!(told, ["extension a", "zend_extension d"]);
+    }
+
+    #[test]
+    fn extensions_are_looked_for_where_php_does() {
+        let paths = |setting, name| candidates(setting, name, "/ext");
+        assert_eq!(paths("extension", "a"), [Path::new("/ext/a"), Path::new("/ext/a.so")]);
+        assert_eq!(paths("extension", "/x/a.so"), [Path::new("/x/a.so"), Path::new("/ext/x/a.so.so")]);
+        assert_eq!(paths("zend_extension", "/x/a.so"), [Path::new("/x/a.so")]);
+        assert_eq!(paths("zend_extension", "a.so"), [Path::new("/ext/a.so"), Path::new("/ext/a.so.so")]);
+    }
+}
