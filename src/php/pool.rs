@@ -4,7 +4,8 @@ use std::ffi::{CStr, CString, c_int};
 use std::mem::MaybeUninit;
 
 use super::ffi::{
-    php_dl, zend_collect_module_handlers, zend_disable_functions, zend_interned_strings_switch_storage, zval,
+    SUCCESS, module_registry, php_dl, zend_collect_module_handlers, zend_disable_functions, zend_hash_str_del,
+    zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zval,
 };
 use super::lifecycle::flush_stdout;
 use super::{ini, log, names, value};
@@ -47,16 +48,39 @@ fn refuse(setting: &PhpSetting) {
     log::report(LogLevel::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
 }
 
+/// Loads an extension and starts it. Not as PHP does at once (`start_now`): that would begin a request in it, outside of any.
 fn load_extension(file: &CStr) -> bool {
     let mut result = MaybeUninit::<zval>::zeroed();
     // SAFETY: outside of requests: what the extension interns must outlive them.
     unsafe { zend_interned_strings_switch_storage(false) };
     // SAFETY: a C string, a place for the result.
-    unsafe { php_dl(file.as_ptr(), MODULE_PERSISTENT, result.as_mut_ptr(), 1) };
+    unsafe { php_dl(file.as_ptr(), MODULE_PERSISTENT, result.as_mut_ptr(), 0) };
+    // SAFETY: `php_dl` has set it to true or false.
+    let started = unsafe { value::is_true(result.as_ptr()) } && start_last();
     // SAFETY: back to the state of a worker between requests.
     unsafe { zend_interned_strings_switch_storage(true) };
-    // SAFETY: `php_dl` has set it to true or false.
-    unsafe { value::is_true(result.as_ptr()) }
+    started
+}
+
+/// Starts the extension that was registered last; if it doesn't start, it is unloaded.
+fn start_last() -> bool {
+    let table = module_registry();
+    // SAFETY: PHP's table, with names as keys.
+    let last = unsafe { value::buckets(&*table) }.last().map(std::ptr::from_ref);
+    // SAFETY: a bucket of the table, in which nothing has changed since.
+    let Some(last) = last.map(|last| unsafe { &*last }) else { return false };
+    // SAFETY: the table holds pointers to modules.
+    let module: *mut zend_module_entry = unsafe { value::pointer(&raw const last.val) };
+    let (module, key) = (module, last.key);
+    // SAFETY: a module that is registered and not started.
+    let started = unsafe { zend_startup_module_ex(module) } == SUCCESS;
+    if !started {
+        // SAFETY: the key of a bucket.
+        let (name, length) = unsafe { ((*key).val.as_ptr(), (*key).len) };
+        // SAFETY: PHP's table, a name and its length; nobody else holds the module.
+        unsafe { zend_hash_str_del(table, name, length) };
+    }
+    started
 }
 
 fn disable_classes(list: &CStr) {
