@@ -3,6 +3,7 @@
 
 use testkit::clock::ms;
 use testkit::fastcgi::{Client, Request};
+use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::Target;
@@ -12,7 +13,7 @@ use testkit::{Outcome, ensure, turn};
 fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
     let Some(target) = Target::find_ours("request_ini::as_far_as_the_pool_trusts_and_no_longer") else { return Ok(()) };
     let _turn = turn::shared()?;
-    for (trust, wanted, complaints) in [("on", "5 77M", 0), ("user", "5 128M", 1), ("off", "14 128M", 2)] {
+    for (trust, wanted, complaints) in [("on", "5 77M", 0), ("user", "5 128M", 1), ("off", "14 128M", 1)] {
         let setup = Setup::new(1).pool(&format!("security.fastcgi_php_value = {trust}"));
         let server = Server::start(&target, &setup)?;
         server.sandbox.put("www/ini.php", "<?php echo ini_get('precision'), ' ', ini_get('memory_limit');")?;
@@ -23,6 +24,7 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
         ensure!(ask(&request)?.body() == "14 128M", "{trust}: other defaults than expected");
         let answer = ask(&sent)?;
         ensure!(answer.body() == wanted, "{trust}: {}", answer.body());
+        // Of two that are refused, the first is said.
         let said = String::from_utf8_lossy(&answer.stderr).matches("isn't taken here").count();
         ensure!(said == complaints, "{trust}: {}", String::from_utf8_lossy(&answer.stderr));
         let next = ask(&request)?.body();
@@ -30,4 +32,79 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
         server.stop()?;
     }
     Ok(())
+}
+
+/// What a web server that isn't trusted sends, and what `ini.php` says then.
+const UNTRUSTED: [(&str, &str); 22] = [
+    ("memory_limit=64M", "memory_limit 64M"),
+    ("upload_max_filesize=3M\npost_max_size=4M", "upload_max_filesize 3M post_max_size 4M"),
+    ("error_reporting=E_ALL & ~E_NOTICE", "error_reporting {quiet}"),
+    ("session.name=other", "session.name other"),
+    // Fixed by the pool.
+    ("precision=5", "precision 9"),
+    ("open_basedir=/", "open_basedir {DIR}"),
+    ("open_basedir=", "open_basedir {DIR}"),
+    // php.ini's alone.
+    ("allow_url_include=1", "allow_url_include 0"),
+    ("cgi.fix_pathinfo=0", "cgi.fix_pathinfo 1"),
+    ("user_ini.filename=x", "user_ini.filename .user.ini"),
+    // Code, functions, files, hosts.
+    ("auto_prepend_file=php://input", "auto_prepend_file "),
+    ("auto_append_file={DIR}/www/hello.php", "auto_append_file "),
+    ("include_path={DIR}/out", "include_path .:"),
+    ("output_handler=strtoupper", "output_handler "),
+    ("unserialize_callback_func=phpinfo", "unserialize_callback_func "),
+    ("error_log={DIR}/out/log.php", "error_log "),
+    ("mail.force_extra_parameters=-X/tmp/x", "mail.force_extra_parameters "),
+    ("session.save_path={DIR}/out", "session.save_path {DIR}/sessions"),
+    ("session.save_handler=user", "session.save_handler files"),
+    // What source code means, and what is said of the inside.
+    ("short_open_tag=0", "short_open_tag 1"),
+    ("zend.script_encoding=UTF-16", "zend.script_encoding "),
+    ("default_mimetype=\"${own.secret}\"", "default_mimetype text/html"),
+];
+
+/// Whoever reaches the socket can forge a request. `user` lets it set what ends with it, and nothing else.
+#[test]
+fn what_is_not_trusted_runs_no_code() -> Outcome {
+    let Some(target) = Target::find_ours("request_ini::what_is_not_trusted_runs_no_code") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let dir = sandbox.path().display().to_string();
+    let pool =
+        format!("php_admin_value[open_basedir] = {dir}\nphp_admin_value[precision] = 9\ncatch_workers_output = yes");
+    let setup = Setup::new(1).pool("security.fastcgi_php_value = user").pool(&pool);
+    let setup = setup.ini("short_open_tag = 1\nown.secret = SECRET\nsession.save_handler = files");
+    let server = Server::start_in(sandbox, &target, &setup)?;
+    let show = "foreach (explode(',', $_GET['n']) as $n) $l[] = $n . ' ' . ini_get($n); echo implode(' ', $l);";
+    server.sandbox.put("www/ini.php", &format!("<?php {show}"))?;
+    let quiet = "error_reporting ".to_owned() + if server_is_84(&server)? { "30711" } else { "32759" };
+    for (sent, wanted) in UNTRUSTED {
+        let names: Vec<&str> = sent.lines().filter_map(|line| line.split('=').next()).collect();
+        let sent = sent.replace("{DIR}", &dir);
+        let wanted = wanted.replace("error_reporting {quiet}", &quiet).replace("{DIR}", &dir);
+        let body = b"<?php echo 'injected';";
+        let request = Request::post(&server.sandbox.page("ini.php"), body)
+            .param("QUERY_STRING", &format!("n={}", names.join(",")));
+        for variable in ["PHP_VALUE", "PHP_ADMIN_VALUE"] {
+            let wanted = if variable == "PHP_VALUE" { wanted.clone() } else { ask(&server, &request)? };
+            let seen = ask(&server, &request.clone().param(variable, &sent))?;
+            let same = seen == wanted || (names == ["include_path"] && seen.starts_with(&wanted));
+            ensure!(same, "{variable}={sent}: {seen} in place of {wanted}");
+        }
+    }
+    // One line a minute, for whatever is refused.
+    let said = server.log.count("isn't taken here");
+    ensure!(said == 1, "{said} lines: {}", server.log.text());
+    ensure!(server.log.count("PHP_ADMIN_VALUE isn't taken here") == 1, "{}", server.log.text());
+    server.stop()
+}
+
+fn ask(server: &Server, request: &Request) -> Outcome<String> {
+    Ok(Client::connect(&server.address, ms(10_000))?.ask(request)?.body())
+}
+
+fn server_is_84(server: &Server) -> Outcome<bool> {
+    server.sandbox.put("www/is84.php", "<?php echo PHP_VERSION_ID >= 80400 ? 'yes' : 'no';")?;
+    Ok(ask(server, &Request::get(&server.sandbox.page("is84.php")))? == "yes")
 }

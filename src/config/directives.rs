@@ -158,7 +158,7 @@ directives! {
     CatchWorkersOutput "catch_workers_output" Kind::Flag(false), Always, "Log what the workers write to stdout and stderr.";
     DecorateWorkersOutput "decorate_workers_output" Kind::Flag(true), Always, "With pool, process and level in front.";
     ClearEnv "clear_env" Kind::Flag(true), Always, "Workers start with an empty environment.";
-    SecurityFastcgiPhpValue "security.fastcgi_php_value" Kind::Trust, WhenSet, "Which settings the web server may send: on (PHP_VALUE and PHP_ADMIN_VALUE), user (PHP_VALUE), off. Default: on.";
+    SecurityFastcgiPhpValue "security.fastcgi_php_value" Kind::Trust, WhenSet, "Which settings the web server may send: on (PHP_VALUE and PHP_ADMIN_VALUE), user (harmless ones in PHP_VALUE), off. Default: on.";
     SecurityLimitExtensions "security.limit_extensions" Kind::Text, Always, "Endings of the scripts that may run, with spaces; empty: any. Default: .php .phar";
     ApparmorHat "apparmor_hat" Kind::Text, Never, "AppArmor hat of the workers.";
 }

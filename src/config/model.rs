@@ -127,7 +127,7 @@ pub enum Trust {
     /// PHP_VALUE and PHP_ADMIN_VALUE.
     #[default]
     All,
-    /// PHP_VALUE.
+    /// Of PHP_VALUE, what somebody may set who isn't trusted.
     User,
     /// None.
     Nothing,

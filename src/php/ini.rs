@@ -7,6 +7,8 @@ use super::guard::attempt;
 use super::value;
 use super::zend_string::{persistent, release};
 
+const ZEND_INI_USER: u8 = 1;
+const ZEND_INI_PERDIR: u8 = 2;
 const ZEND_INI_SYSTEM: u8 = 4;
 /// What an entry's owner is told of the moment. Some refuse a value, warn, start a timer or expect one that is not null unless
 /// an old value comes back after the request.
@@ -56,6 +58,11 @@ pub(super) fn remember(name: &CStr) -> Option<Before> {
 }
 
 impl Before {
+    /// Whether a script or .user.ini may change the entry: it is neither php.ini's alone, nor fixed by a pool.
+    pub(super) fn is_changeable(self) -> bool {
+        self.modifiable & (ZEND_INI_USER | ZEND_INI_PERDIR) != 0
+    }
+
     /// Sets the entry; false: its owner refuses the value. May bail out; `restore` is right then, too.
     pub(super) fn change(self, value: &[u8], admin: bool) -> bool {
         change(self.entry, value, admin)

@@ -27,6 +27,7 @@ mod status;
 mod symbols;
 mod text;
 mod trace;
+mod trusted;
 mod user_ini;
 mod value;
 mod variables;

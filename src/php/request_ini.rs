@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
+use std::io::Write;
 
 use super::context::with;
 use super::ffi::{core_globals, zend_parse_ini_string, zval};
 use super::ini::{Before, remember};
 use super::text::c_bytes;
-use super::{log, memory, value};
+use super::{log, memory, trusted, value};
 use crate::config::{LogLevel, Trust};
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
@@ -24,17 +25,52 @@ thread_local! {
     static CHANGES: RefCell<Vec<Before>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whose word a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    /// PHP_VALUE of a web server that may set what it likes.
+    Value,
+    /// Its PHP_ADMIN_VALUE: scripts can't change it.
+    Admin,
+    /// PHP_VALUE of one that may not.
+    Untrusted,
+}
+
 /// Applies both variables, if they are there and the pool takes them. May bail out.
 pub(super) fn apply(trust: Trust) {
     for (name, admin) in [(c"PHP_VALUE", false), (c"PHP_ADMIN_VALUE", true)] {
         let lines = with(|context| context.variable(name.to_bytes())).unwrap_or(std::ptr::null_mut());
         // SAFETY: null or a C string of the request.
-        match unsafe { c_bytes(lines) } {
-            None | Some(b"") => {}
-            Some(lines) if trust == Trust::All || (trust == Trust::User && !admin) => parse(lines, admin),
-            Some(_) => complain("", name, " isn't taken here (see security.fastcgi_php_value)"),
+        let Some(lines) = (unsafe { c_bytes(lines) }).filter(|lines| !lines.is_empty()) else { continue };
+        match (trust, admin) {
+            (Trust::All, false) => parse(lines, Word::Value),
+            (Trust::All, true) => parse(lines, Word::Admin),
+            (Trust::User, false) if trusted::look_something_up(lines) => refuse(b"${...} in ", name),
+            (Trust::User, false) => parse(lines, Word::Untrusted),
+            (Trust::User, true) | (Trust::Nothing, _) => refuse(b"", name),
         }
     }
+}
+
+/// Says that the pool doesn't take it; not each time, since whoever reaches the socket could fill the log.
+fn refuse(before: &[u8], what: &CStr) {
+    let told = with(|context| context.exchange().and_then(|exchange| exchange.setting_refused()));
+    let Some(others) = told.flatten() else { return };
+    let mut more = [0; 48];
+    let mut rest = more.as_mut_slice();
+    if others > 0 {
+        let _ = write!(rest, "; {others} more since the last one");
+    }
+    let left = rest.len();
+    let used = more.len() - left;
+    let parts = [
+        b"Passing INI directive through FastCGI: ",
+        before,
+        what.to_bytes(),
+        b" isn't taken here (see security.fastcgi_php_value)",
+        more.get(..used).unwrap_or_default(),
+    ];
+    log::report(LogLevel::Error, &parts);
 }
 
 /// Restores what the request before had. After PHP's request shutdown; bails out nowhere.
@@ -44,7 +80,7 @@ pub(super) fn undo() {
     }
 }
 
-fn parse(lines: &[u8], admin: bool) {
+fn parse(lines: &[u8], word: Word) {
     // PHP says so until the next request begins. An owner that believes it ends the request that is none yet: session does so for a
     // handler that doesn't exist, but not in a worker's first request.
     // SAFETY: PHP's globals live as long as the process; no request runs.
@@ -56,43 +92,49 @@ fn parse(lines: &[u8], admin: bool) {
     for (to, from) in bytes.iter_mut().zip(lines.iter().chain(b"\n\0")) {
         *to = *from;
     }
-    let mode = (&raw const admin).cast_mut().cast::<c_void>();
+    let word = (&raw const word).cast_mut().cast::<c_void>();
     // SAFETY: a C string that the parser may change, our callback and what it expects.
-    unsafe { zend_parse_ini_string(text.cast(), true, SCANNER_NORMAL, entry, mode) };
+    unsafe { zend_parse_ini_string(text.cast(), true, SCANNER_NORMAL, entry, word) };
     // SAFETY: allocated above.
     unsafe { memory::free(text.cast()) };
 }
 
 /// One line.
-unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, kind: c_int, admin: *mut c_void) {
+unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, kind: c_int, word: *mut c_void) {
     if key.is_null() {
         return;
     }
-    // SAFETY: `parse` passes a bool.
-    let admin = unsafe { *admin.cast::<bool>() };
+    // SAFETY: `parse` passes one.
+    let word = unsafe { *word.cast::<Word>() };
     // SAFETY: the parser passes strings.
     let key = unsafe { value::text(key) };
     // SAFETY: as above, or null.
     let value = unsafe { value::text(value) };
     match (kind, key, value) {
-        (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), admin),
-        (PARSER_ENTRY, Some(key), None) if !key.is_empty() => complain("empty value for key '", key, "'"),
-        (PARSER_ENTRY, ..) => complain("empty key", c"", ""),
-        _ => complain("only classic entries are allowed", c"", ""),
+        (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), word),
+        (PARSER_ENTRY, Some(key), None) if !key.is_empty() => complain(word, "empty value for key '", key, "'"),
+        (PARSER_ENTRY, ..) => complain(word, "empty key", c"", ""),
+        _ => complain(word, "only classic entries are allowed", c"", ""),
     }
 }
 
-fn set(key: &CStr, value: &[u8], admin: bool) {
+fn set(key: &CStr, value: &[u8], word: Word) {
     let before = if REFUSED.contains(&key) { None } else { remember(key) };
-    let Some(before) = before else { return complain("unable to set '", key, "'") };
+    let Some(before) = before else { return complain(word, "unable to set '", key, "'") };
+    if word == Word::Untrusted && !(trusted::is_harmless(key) && before.is_changeable()) {
+        return refuse(b"", key);
+    }
     // First, for the entry's owner may bail out when it has taken half of the value.
     CHANGES.with_borrow_mut(|changes| changes.push(before));
-    if !before.change(value, admin) {
+    if !before.change(value, word == Word::Admin) {
         CHANGES.with_borrow_mut(Vec::pop);
     }
 }
 
-fn complain(before: &str, key: &CStr, after: &str) {
+fn complain(word: Word, before: &str, key: &CStr, after: &str) {
+    if word == Word::Untrusted {
+        return refuse(b"", if key.is_empty() { c"such a line" } else { key });
+    }
     let parts = [b"Passing INI directive through FastCGI: ", before.as_bytes(), key.to_bytes(), after.as_bytes()];
     log::report(LogLevel::Error, &parts);
 }

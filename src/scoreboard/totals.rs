@@ -50,9 +50,13 @@ pub enum Counter {
     Incomplete = 17,
     /// Requests whose clients had gone while they waited, dropped.
     Abandoned = 18,
+    /// Settings that came with requests and were refused since that was last logged.
+    SettingsRefused = 19,
+    /// When it was, as `RefusalTold`.
+    SettingTold = 20,
 }
 
-/// Milliseconds between two lines about clients that were kept out: whoever isn't let in can't fill the log.
+/// Milliseconds between two lines about clients that were kept out, or about their settings: they can't fill the log.
 const TELL_EVERY: u64 = 60_000;
 
 const WORDS: usize = 24;
@@ -132,14 +136,25 @@ impl Totals {
     /// A client was kept out. If that is to be logged now: how many others were since the last time.
     #[must_use]
     pub fn refuse(&self, now: Millis) -> Option<u64> {
-        let told = self.words.word(Counter::RefusalTold as usize);
+        self.tell(Counter::Refused, Counter::RefusalTold, now)
+    }
+
+    /// The same for a setting that came with a request.
+    #[must_use]
+    pub fn refuse_setting(&self, now: Millis) -> Option<u64> {
+        self.tell(Counter::SettingsRefused, Counter::SettingTold, now)
+    }
+
+    /// One more of what `count` counts. If that is to be logged now: how many others were since `told`.
+    fn tell(&self, count: Counter, told: Counter, now: Millis) -> Option<u64> {
+        let told = self.words.word(told as usize);
         let last = told.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Millis(last)) >= TELL_EVERY;
         // One of several workers that come here at once.
         if due && told.compare_exchange(last, now.0.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            return Some(self.words.word(Counter::Refused as usize).swap(0, Ordering::Relaxed));
+            return Some(self.words.word(count as usize).swap(0, Ordering::Relaxed));
         }
-        self.add(Counter::Refused, 1);
+        self.add(count, 1);
         None
     }
 

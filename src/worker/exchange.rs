@@ -208,6 +208,12 @@ impl Exchange {
         self.progress.is_leaving()
     }
 
+    /// A setting that came with the request was refused. If that is to be logged now: how many others were since the last time.
+    #[must_use]
+    pub fn setting_refused(&self) -> Option<u64> {
+        self.progress.setting_refused()
+    }
+
     /// The state of the pool, for a status page.
     #[must_use]
     pub fn status(&self) -> Option<Snapshot> {

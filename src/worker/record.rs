@@ -167,6 +167,10 @@ impl Progress for Record {
         self.slot.totals().get(Counter::Leaving) != 0
     }
 
+    fn setting_refused(&self) -> Option<u64> {
+        self.slot.totals().refuse_setting(clock::now())
+    }
+
     fn status(&self) -> Option<Snapshot> {
         let (board, totals, queue) = match &self.observed {
             Some(observed) => (&observed.board, &observed.totals, &observed.queue),

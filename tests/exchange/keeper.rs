@@ -131,6 +131,10 @@ impl Progress for Notes {
         false
     }
 
+    fn setting_refused(&self) -> Option<u64> {
+        None
+    }
+
     fn status(&self) -> Option<cgi_fpm::status::Snapshot> {
         None
     }

@@ -112,6 +112,9 @@ pub trait Progress {
 
     /// Whether the whole is about to stop, so that nobody should send more.
     fn is_leaving(&self) -> bool;
+
+    /// A setting that came with the request was refused. If that is to be logged now: how many others were since the last time.
+    fn setting_refused(&self) -> Option<u64>;
 }
 
 /// Takes note of nothing.
@@ -129,5 +132,8 @@ impl Progress for NoProgress {
     }
     fn is_leaving(&self) -> bool {
         false
+    }
+    fn setting_refused(&self) -> Option<u64> {
+        Some(0)
     }
 }
