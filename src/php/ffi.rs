@@ -146,6 +146,7 @@ host! {
         fn php_dl(file: *const c_char, kind: c_int, result: *mut zval, start_now: c_int);
         fn zend_interned_strings_switch_storage(request: bool);
         fn zend_collect_module_handlers();
+        fn zend_unregister_functions(functions: *const zend_function_entry, count: c_int, table: *mut HashTable);
         fn zend_startup_module_ex(module: *mut zend_module_entry) -> c_int;
         fn zend_disable_functions(list: *const c_char);
         #[cfg(not(php85))]

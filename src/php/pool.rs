@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 
 use super::ffi::{
     SUCCESS, module_registry, php_dl, zend_collect_module_handlers, zend_disable_functions, zend_hash_str_del,
-    zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zval,
+    zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zend_unregister_functions, zval,
 };
 use super::lifecycle::flush_stdout;
 use super::{ini, log, names, value};
@@ -75,6 +75,13 @@ fn start_last() -> bool {
     // SAFETY: a module that is registered and not started.
     let started = unsafe { zend_startup_module_ex(module) } == SUCCESS;
     if !started {
+        // SAFETY: a registered module.
+        let functions = unsafe { (*module).functions };
+        if !functions.is_null() {
+            // Zend leaves those of an extension that was loaded for good.
+            // SAFETY: the module's list, which ends in an empty entry; null stands for PHP's table.
+            unsafe { zend_unregister_functions(functions, -1, std::ptr::null_mut()) };
+        }
         // SAFETY: the key of a bucket.
         let (name, length) = unsafe { ((*key).val.as_ptr(), (*key).len) };
         // SAFETY: PHP's table, a name and its length; nobody else holds the module.

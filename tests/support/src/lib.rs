@@ -4,6 +4,7 @@ pub mod apache;
 pub mod around;
 pub mod broken;
 pub mod clock;
+pub mod extension;
 pub mod fastcgi;
 pub mod front;
 pub mod guard;
