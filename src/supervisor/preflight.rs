@@ -23,9 +23,10 @@ use crate::sys::process::{self, Forked};
 use crate::zygote::start_files;
 
 /// For PHP to read php.ini.
-const INI_LIMIT: Duration = Duration::from_secs(20);
-/// For a user's look at the files.
-const LOOK_LIMIT: Duration = Duration::from_secs(5);
+const INI_LIMIT: Duration = Duration::from_secs(15);
+/// For a user's look at the files, who could stop the child that looks; and for all users together.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+const ALL_LIMIT: Duration = Duration::from_secs(6);
 /// More than this is not read of what a child says.
 const LONGEST: u64 = 1 << 20;
 
@@ -72,16 +73,19 @@ fn remarks(
     if files.is_empty() {
         return Vec::new();
     }
-    users.iter().flat_map(|(identity, name)| of_user(&files, identity, name)).collect()
+    let until = Instant::now() + ALL_LIMIT;
+    let limit = || LOOK_LIMIT.min(until.saturating_duration_since(Instant::now()));
+    users.iter().flat_map(|(identity, name)| of_user(&files, identity, name, limit())).collect()
 }
 
-fn of_user(files: &[StartFile], identity: &Identity, name: &str) -> Vec<(LogLevel, String)> {
-    let said = in_child(LOOK_LIMIT, |out| {
+fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<(LogLevel, String)> {
+    let said = in_child(limit, |out| {
         if ids::become_identity(identity, name, &[]).is_ok() {
             let unreadable: Vec<&StartFile> = start_files::unreadable(files).collect();
             let _ = out.write_all(&serde_json::to_vec(&unreadable).unwrap_or_default());
         }
     });
+    // Where the time is over, the user's zygote looks as well.
     let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
     let level = |file: &StartFile| if file.needed { LogLevel::Error } else { LogLevel::Warning };
     unreadable.iter().map(|file| (level(file), start_files::complaint(file, name))).collect()
