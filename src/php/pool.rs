@@ -5,7 +5,8 @@ use std::mem::MaybeUninit;
 
 use super::ffi::{
     SUCCESS, module_registry, php_dl, zend_collect_module_handlers, zend_disable_functions, zend_hash_str_del,
-    zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zend_unregister_functions, zval,
+    zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zend_string,
+    zend_unregister_functions, zval,
 };
 use super::lifecycle::flush_stdout;
 use super::{ini, log, names, value};
@@ -64,30 +65,34 @@ fn load_extension(file: &CStr) -> bool {
 
 /// Starts the extension that was registered last; if it doesn't start, it is unloaded.
 fn start_last() -> bool {
-    let table = module_registry();
-    // SAFETY: PHP's table, with names as keys.
-    let last = unsafe { value::buckets(&*table) }.last().map(std::ptr::from_ref);
-    // SAFETY: a bucket of the table, in which nothing has changed since.
-    let Some(last) = last.map(|last| unsafe { &*last }) else { return false };
+    // SAFETY: PHP's table, which doesn't change while its last entry is looked for.
+    let table = unsafe { &*module_registry() };
+    // SAFETY: names are its keys.
+    let Some(last) = unsafe { value::buckets(table) }.last() else { return false };
+    let name = last.key;
     // SAFETY: the table holds pointers to modules.
     let module: *mut zend_module_entry = unsafe { value::pointer(&raw const last.val) };
-    let (module, key) = (module, last.key);
     // SAFETY: a module that is registered and not started.
     let started = unsafe { zend_startup_module_ex(module) } == SUCCESS;
     if !started {
-        // SAFETY: a registered module.
-        let functions = unsafe { (*module).functions };
-        if !functions.is_null() {
-            // Zend leaves those of an extension that was loaded for good.
-            // SAFETY: the module's list, which ends in an empty entry; null stands for PHP's table.
-            unsafe { zend_unregister_functions(functions, -1, std::ptr::null_mut()) };
-        }
-        // SAFETY: the key of a bucket.
-        let (name, length) = unsafe { ((*key).val.as_ptr(), (*key).len) };
-        // SAFETY: PHP's table, a name and its length; nobody else holds the module.
-        unsafe { zend_hash_str_del(table, name, length) };
+        remove(module, name);
     }
     started
+}
+
+/// Takes a module that isn't started out of PHP's tables.
+fn remove(module: *mut zend_module_entry, name: *const zend_string) {
+    // SAFETY: a registered module.
+    let functions = unsafe { (*module).functions };
+    if !functions.is_null() {
+        // Zend leaves those of an extension that was loaded for good.
+        // SAFETY: the module's list, which ends in an empty entry; null stands for PHP's table.
+        unsafe { zend_unregister_functions(functions, -1, std::ptr::null_mut()) };
+    }
+    // SAFETY: the module's key in the table.
+    let name = unsafe { &*name };
+    // SAFETY: PHP's table, a name and its length; nobody else holds the module.
+    unsafe { zend_hash_str_del(module_registry(), name.val.as_ptr(), name.len) };
 }
 
 fn disable_classes(list: &CStr) {

@@ -98,10 +98,14 @@ fn extensions(found: &mut Vec<StartFile>) {
         let there = candidates(setting, name, &directory).into_iter().find(|path| path.is_file());
         found.extend(there.map(|path| StartFile { setting: setting.to_owned(), path, needed: true }));
     };
-    // SAFETY: PHP's variable; null or a C string.
-    let opened = unsafe { c_bytes(*php_ini_opened_path()) };
+    // SAFETY: PHP's variable, which it has set by now.
+    let opened = unsafe { php_ini_opened_path().read() };
+    // SAFETY: null or a C string.
+    let opened = unsafe { c_bytes(opened) };
     // SAFETY: as above.
-    let scanned = unsafe { c_bytes(*php_ini_scanned_files()) }.unwrap_or_default();
+    let scanned = unsafe { php_ini_scanned_files().read() };
+    // SAFETY: as above.
+    let scanned = unsafe { c_bytes(scanned) }.unwrap_or_default();
     let scanned = scanned.split(|&byte| byte == b'\n').map(|name| name.strip_suffix(b",").unwrap_or(name));
     for path in opened.into_iter().chain(scanned).filter(|path| !path.is_empty()) {
         let path = Path::new(OsStr::from_bytes(path));
