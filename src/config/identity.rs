@@ -48,6 +48,11 @@ fn user_named(name: &str) -> Result<User, String> {
     }
 }
 
+/// The number of a user that is given by name or by number.
+pub(super) fn user_id(text: &str) -> Option<u32> {
+    if is_number(text) { text.parse().ok() } else { user_named(text).ok().map(|user| user.uid.as_raw()) }
+}
+
 fn group_named(name: &str) -> Result<Group, String> {
     match Group::from_name(name) {
         Ok(Some(group)) => Ok(group),

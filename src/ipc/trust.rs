@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::config::Pool;
 use crate::sys::ids::Identity;
+use crate::sys::log_file::Owner;
 
 /// Who a pool's workers are, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +20,12 @@ impl Trust {
     #[must_use]
     pub fn of(pool: &Pool, identity: Option<&Identity>) -> Self {
         Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
+    }
+
+    /// Whose logs the pool's are.
+    #[must_use]
+    pub fn owner_of_logs(&self) -> Owner {
+        Owner::Pool(self.identity.as_ref().map(|identity| identity.uid))
     }
 
     /// The same by its parts.

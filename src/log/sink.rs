@@ -28,7 +28,7 @@ impl Sink {
         match fd::standard_stream(path) {
             Some(1) => Ok(Self::of(io::stdout().as_fd().try_clone_to_owned()?)),
             Some(_) => Ok(Self::Stderr),
-            None => log_file::open(path).map(Self::of),
+            None => log_file::open(path, log_file::Owner::Root).map(|opened| Self::of(opened.file)),
         }
     }
 

@@ -13,7 +13,8 @@ use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
 use crate::sys::failure::reason;
-use crate::sys::{fd, log_file};
+use crate::sys::fd;
+use crate::sys::log_file::{self, Opening, Owner};
 
 /// Files that were opened in one go: pools of one user that name the same one share its description, on which each could change
 /// how the others write.
@@ -21,6 +22,8 @@ use crate::sys::{fd, log_file};
 pub(super) struct Opened {
     streams: HashMap<PathBuf, OwnedFd>,
     files: Vec<(PathBuf, Trust, OwnedFd)>,
+    /// Those that have been begun with.
+    begun: Vec<(PathBuf, Trust, Opening)>,
 }
 
 impl Opened {
@@ -37,6 +40,16 @@ impl Opened {
         opened
     }
 
+    /// Begins to open a pool's log: several can be waited for at once.
+    pub(super) fn begin(&mut self, pool: &Pool, trust: &Trust) {
+        let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_none()) else { return };
+        let is_that = |known: &Path, whose: &Trust| known == path && whose == trust;
+        let known = self.files.iter().any(|(known, whose, _)| is_that(known, whose));
+        if !known && !self.begun.iter().any(|(known, whose, _)| is_that(known, whose)) {
+            self.begun.push((path.clone(), trust.clone(), log_file::start(path, trust.owner_of_logs())));
+        }
+    }
+
     /// A pool's log, if it has one.
     ///
     /// # Errors
@@ -48,7 +61,12 @@ impl Opened {
         if let Some(file) = self.streams.get(path).or(known.map(|(_, _, file)| file)) {
             return fd::dup_from(file, FIRST).map(Some).map_err(failed);
         }
-        let file = open(path).map_err(failed)?;
+        let begun = self.begun.iter().position(|(known, whose, _)| known == path && whose == trust);
+        let opening = match begun {
+            Some(at) => self.begun.swap_remove(at).2,
+            None => begin(path, trust.owner_of_logs()),
+        };
+        let file = opening.wait().map_err(failed)?.file;
         let copy = fd::dup_from(&file, FIRST).map_err(failed)?;
         self.files.push((path.clone(), trust.clone(), file));
         Ok(Some(copy))
@@ -57,12 +75,15 @@ impl Opened {
 
 /// Not one of the standard streams.
 const FIRST: RawFd = 3;
+/// So many places are asked at the same time.
+const AT_ONCE: usize = 64;
 
-pub(super) fn open(path: &Path) -> io::Result<OwnedFd> {
+/// Begins to open a log of a pool's, or takes the standard stream that it is.
+pub(super) fn begin(path: &Path, owner: Owner) -> Opening {
     match fd::standard_stream(path) {
-        Some(1) => fd::dup_from(io::stdout(), FIRST),
-        Some(_) => fd::dup_from(io::stderr(), FIRST),
-        None => log_file::open(path),
+        Some(1) => Opening::given(fd::dup_from(io::stdout(), FIRST)),
+        Some(_) => Opening::given(fd::dup_from(io::stderr(), FIRST)),
+        None => log_file::start(path, owner),
     }
 }
 
@@ -77,12 +98,15 @@ impl Supervisor {
         self.reopened += 1;
         let mut opened = Opened::streams(&self.runtimes);
         let mut changed = Vec::new();
-        for (key, pool, config, trust) in &pools {
-            match opened.open(config, trust).and_then(|file| self.change_access_log(*key, *pool, file)) {
-                Ok(()) => changed.push(key.of_pool(*pool)),
-                Err(line) => {
-                    log::error(&line);
-                    wrong.push(line);
+        for some in pools.chunks(AT_ONCE) {
+            some.iter().for_each(|(_, _, config, trust)| opened.begin(config, trust));
+            for (key, pool, config, trust) in some {
+                match opened.open(config, trust).and_then(|file| self.change_access_log(*key, *pool, file)) {
+                    Ok(()) => changed.push(key.of_pool(*pool)),
+                    Err(line) => {
+                        log::error(&line);
+                        wrong.push(line);
+                    }
                 }
             }
         }

@@ -13,6 +13,7 @@ use crate::config::{self, ListenAddr, Pool};
 use crate::log;
 use crate::plan::systemd::passed_names;
 use crate::sys::failure::reason;
+use crate::sys::place::{self, Answer, Rules};
 use crate::sys::{environment, fd, listen};
 
 /// The first descriptor that is passed.
@@ -125,9 +126,14 @@ impl Wanted {
     }
 }
 
-/// One name for each directory: /var/run is /run.
+/// One name for each directory: /var/run is /run. It may be a user's, and not answer.
 fn real(path: &Path) -> PathBuf {
-    let directory = path.parent().and_then(|directory| directory.canonicalize().ok());
+    let held = place::run(path, Rules::default(), |spot| {
+        let directory = spot.directory()?;
+        Ok(Answer { file: Some(directory), note: 0 })
+    });
+    let directory = held.ok().and_then(|held| held.answer.file);
+    let directory = directory.and_then(|directory| std::fs::read_link(place::name_of(&directory)).ok());
     directory.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
 }
 

@@ -19,7 +19,7 @@ use crate::ipc::Board;
 use crate::log;
 use crate::plan::crashes::Emergency;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, process, signal, title};
+use crate::sys::{clock, fd, pid_file, process, signal, title};
 
 /// What the configuration is read with.
 #[must_use]
@@ -182,7 +182,7 @@ fn first_generation(
     supervisor.systemd.has_stored(stored);
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
-        daemon::write_pid_file(path)
+        pid_file::write(path, std::process::id())
             .map_err(|e| format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)))?;
     }
     title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));

@@ -3,8 +3,6 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -95,17 +93,4 @@ pub fn fill_streams() {
         let _ = crate::sys::fd::set_cloexec(&fd, false);
         let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
     }
-}
-
-/// Replaces the pid file.
-///
-/// # Errors
-/// Those of unlink, open and write.
-pub fn write_pid_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
-    write!(file, "{}", std::process::id())
 }

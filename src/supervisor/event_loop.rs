@@ -12,7 +12,7 @@ use crate::config::Global;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
-use crate::sys::clock;
+use crate::sys::{clock, pid_file};
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 10;
@@ -29,6 +29,8 @@ pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
 impl Supervisor {
     /// Runs until the end; returns the exit status.
     pub(super) fn run(mut self) -> i32 {
+        // Children that have helped to start have ended before anyone listened for that.
+        self.reap();
         self.feed(Event::Tick);
         loop {
             if let Some(status) = self.exit {
@@ -162,7 +164,7 @@ impl Supervisor {
         self.sockets.unlink(true);
         self.empty_store();
         if let Some(pid) = &self.config.global.pid {
-            let _ = std::fs::remove_file(pid);
+            pid_file::remove(pid, std::process::id());
         }
         log::notice("exiting, bye-bye!");
         log::drain(Duration::from_secs(1));

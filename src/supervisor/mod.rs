@@ -56,6 +56,7 @@ use output::Output;
 use poller::Poller;
 use reload::Reload;
 use runtime::Runtimes;
+use slowlog::Unwritten;
 use sockets::Sockets;
 use systemd::Systemd;
 use totals::Book;
@@ -78,7 +79,7 @@ struct Supervisor {
     /// By worker, in pools that limit requests.
     tracers: BTreeMap<WorkerKey, Tracer>,
     /// Entries of slow logs that are not written yet.
-    slow_entries: BTreeMap<PathBuf, Vec<u8>>,
+    slow_entries: BTreeMap<PathBuf, Unwritten>,
     totals: Book,
     inspector: Inspector,
     /// How many times access logs have been opened anew.

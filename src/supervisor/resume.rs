@@ -17,7 +17,7 @@ use crate::host::Host;
 use crate::ipc::ToZygote;
 use crate::log;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, shared, title};
+use crate::sys::{clock, fd, pid_file, shared, title};
 
 /// Takes over, then starts the next generation. If that can't be, the present one serves on.
 #[must_use]
@@ -134,11 +134,13 @@ impl Supervisor {
     fn keep_pid_file(&self, former: Option<&Path>) {
         let path = self.config.global.pid.as_deref();
         if let Some(former) = former.filter(|former| Some(*former) != path) {
-            let _ = std::fs::remove_file(former);
+            pid_file::remove(former, std::process::id());
         }
         let Some(path) = path else { return };
-        let ours = std::fs::read_to_string(path).is_ok_and(|text| text == std::process::id().to_string());
-        if !ours && let Err(e) = daemon::write_pid_file(path) {
+        let pid = std::process::id();
+        if !pid_file::holds(path, pid)
+            && let Err(e) = pid_file::write(path, pid)
+        {
             log::error(format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)));
         }
     }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Instant;
 
 use super::access_logs;
 use crate::escape;
 use crate::log;
+use crate::sys::log_file::{Opening, Owner};
 
 /// An entry: its heading, which says when and whose, and where the script was.
 #[must_use]
@@ -19,13 +21,34 @@ pub fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
     entry
 }
 
-/// Appends what is taken at once and leaves the rest. The file is opened each time, as php-fpm does: it may be moved away
-/// at any time.
-///
-/// # Errors
-/// Those of open and write.
-pub fn append(path: &Path, entries: &mut Vec<u8>) -> io::Result<()> {
-    log::append(access_logs::open(path)?, entries)
+/// What is to be written to a slow log.
+#[derive(Debug)]
+pub struct Unwritten {
+    owner: Owner,
+    /// Entries.
+    pub bytes: Vec<u8>,
+    opening: Option<Opening>,
+}
+
+impl Unwritten {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(owner: Owner) -> Self {
+        Self { owner, bytes: Vec::new(), opening: None }
+    }
+
+    /// Appends what is taken at once and leaves the rest. The file is opened each time, as php-fpm does: it may be moved away
+    /// at any time. A directory of a user's is waited for until then (`None`: not at all).
+    ///
+    /// # Errors
+    /// Those of open and write.
+    pub fn append(&mut self, path: &Path, until: Option<Instant>) -> io::Result<()> {
+        let owner = self.owner;
+        let opening = self.opening.get_or_insert_with(|| access_logs::begin(path, owner));
+        let Some(opened) = opening.poll(until) else { return Ok(()) };
+        self.opening = None;
+        log::append(opened?.file, &mut self.bytes)
+    }
 }
 
 /// The calls of a trace for a line of the error log, the innermost first.

@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
+use super::slowlog::Unwritten;
 use super::{Supervisor, runtime, slowlog};
 use crate::escape;
 use crate::ipc::trace::{self, Packet};
@@ -11,6 +13,7 @@ use crate::plan::fleet::{Event, WorkerKey};
 use crate::scoreboard::Counter;
 use crate::status::Process;
 use crate::sys::failure::reason;
+use crate::sys::log_file::Owner;
 use crate::sys::message;
 
 /// The way to a worker's tracer.
@@ -27,6 +30,8 @@ pub struct Tracer {
 
 /// Most bytes of a slow log that wait for its reader.
 const MOST_UNWRITTEN: usize = 256 * 1024;
+/// How long a directory of a slow log is waited for before this image ends.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// A pair for a new worker, if its pool limits requests; the end that goes to it.
@@ -150,17 +155,25 @@ impl Supervisor {
         let pool = runtime::pool(&self.runtimes, key.of_pool());
         let Some((pool, path)) = pool.and_then(|pool| Some((pool, pool.slowlog.as_ref()?))) else { return };
         let entry = slowlog::entry(&log::slow_heading(&pool.name, self.pid(key)), text, complete);
-        self.slow_entries.entry(path.clone()).or_default().extend(entry);
+        let group = runtime::group(&self.runtimes, key.zygote());
+        let spec = group.and_then(|group| Some((&group.spec, group.spec.pools.get(key.pool)?)));
+        let owner = spec.map_or(Owner::Pool(None), |(spec, pool)| spec.trust(pool).owner_of_logs());
+        let unwritten = self.slow_entries.entry(path.clone()).or_insert_with(|| Unwritten::new(owner));
+        unwritten.bytes.extend(entry);
     }
 
     /// Writes what has come since the last time: many that are slow at once cost no more than one.
     pub(super) fn write_slow_logs(&mut self) {
+        self.write_slow_logs_until(None);
+    }
+
+    fn write_slow_logs_until(&mut self, until: Option<Instant>) {
         for (path, mut entries) in std::mem::take(&mut self.slow_entries) {
-            if let Err(e) = slowlog::append(&path, &mut entries) {
+            if let Err(e) = entries.append(&path, until) {
                 log::error(format!("unable to open slowlog ({}): {}", path.display(), reason(&e)));
-            } else if entries.len() > MOST_UNWRITTEN {
-                say_lost(&path, &entries);
-            } else if !entries.is_empty() {
+            } else if entries.bytes.len() > MOST_UNWRITTEN {
+                say_lost(&path, &entries.bytes);
+            } else if !entries.bytes.is_empty() {
                 self.slow_entries.insert(path, entries);
             }
         }
@@ -168,8 +181,8 @@ impl Supervisor {
 
     /// The same before this image ends: what isn't taken now is lost.
     pub(super) fn finish_slow_logs(&mut self) {
-        self.write_slow_logs();
-        std::mem::take(&mut self.slow_entries).iter().for_each(|(path, entries)| say_lost(path, entries));
+        self.write_slow_logs_until(Some(Instant::now() + LAST_PATIENCE));
+        std::mem::take(&mut self.slow_entries).iter().for_each(|(path, entries)| say_lost(path, &entries.bytes));
     }
 
     /// For the next image.

@@ -3,11 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, getsockname, recv, send,
-    socket,
-};
-use nix::sys::stat::fstat;
+use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname};
+
+use super::sock_diag::{Diag, Question};
 
 /// A listening socket's queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +19,7 @@ pub struct Backlog {
 /// Asks the kernel.
 #[derive(Debug, Default)]
 pub struct Inspector {
-    netlink: Option<OwnedFd>,
+    diag: Option<Diag>,
 }
 
 impl Inspector {
@@ -35,63 +33,12 @@ impl Inspector {
     }
 
     fn unix(&mut self, listener: &OwnedFd) -> io::Result<Option<Backlog>> {
-        let inode = u32::try_from(fstat(listener)?.st_ino).map_err(io::Error::other)?;
-        if self.netlink.is_none() {
-            let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-            self.netlink =
-                Some(socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkSockDiag)?);
-        }
-        let Some(netlink) = &self.netlink else { return Ok(None) };
-        send(netlink.as_raw_fd(), &question(inode), MsgFlags::empty())?;
-        let mut answer = [0u8; 512];
-        // The kernel has answered by the time that send returns.
-        let length = recv(netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        Ok(read(answer.get(..length).unwrap_or_default()))
-    }
-}
-
-/// `struct nlmsghdr`, in bytes.
-const HEADER: usize = 16;
-/// `struct unix_diag_msg`, in bytes.
-const MESSAGE: usize = 16;
-const SOCK_DIAG_BY_FAMILY: u16 = 20;
-const NLM_F_REQUEST: u16 = 1;
-/// `UDIAG_SHOW_RQLEN`: tell the queue.
-const SHOW_QUEUE: u32 = 0x10;
-/// `UNIX_DIAG_RQLEN`.
-const QUEUE: u16 = 4;
-
-/// A header and `struct unix_diag_req` for one socket, by inode.
-fn question(inode: u32) -> Vec<u8> {
-    const LENGTH: u32 = 16 + 24;
-    let mut bytes = Vec::new();
-    bytes.extend(LENGTH.to_ne_bytes());
-    bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-    // Sequence number and port: one question at a time, from this socket.
-    bytes.extend([0; 8]);
-    bytes.extend([u8::try_from(libc::AF_UNIX).unwrap_or(1), 0, 0, 0]);
-    let [any_state, no_cookie] = [u32::MAX, u32::MAX];
-    for word in [any_state, inode, SHOW_QUEUE, no_cookie, no_cookie] {
-        bytes.extend(word.to_ne_bytes());
-    }
-    bytes
-}
-
-/// The queue's attribute of an answer.
-fn read(answer: &[u8]) -> Option<Backlog> {
-    let half = |bytes: &[u8], at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
-    let word = |bytes: &[u8], at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    if half(answer, 4)? != SOCK_DIAG_BY_FAMILY {
-        return None;
-    }
-    let mut attributes = answer.get(HEADER + MESSAGE..)?;
-    loop {
-        let length = usize::from(half(attributes, 0)?);
-        if half(attributes, 2)? == QUEUE {
-            return Some(Backlog { waiting: word(attributes, 4)?, limit: word(attributes, 8)? });
-        }
-        attributes = attributes.get(length.max(4).next_multiple_of(4)..)?;
+        let diag = match &self.diag {
+            Some(diag) => diag,
+            None => self.diag.insert(Diag::open()?),
+        };
+        let [waiting, limit] = diag.ask(listener, Question::Queue)?.unwrap_or_default();
+        Ok(Some(Backlog { waiting, limit }))
     }
 }
 
@@ -163,13 +110,6 @@ mod tests {
             let (a, _b) = crate::sys::message::pair().unwrap();
             crate::sys::message::send(&out, b"ab", &[a.as_raw_fd()]).unwrap();
             assert_eq!(unread(&queue), 2 * count);
-        }
-    }
-
-    #[test]
-    fn nonsense_from_the_kernel_is_none() {
-        for length in 0..64 {
-            assert_eq!(read(&vec![0; length]), None);
         }
     }
 }

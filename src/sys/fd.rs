@@ -108,6 +108,28 @@ pub fn close_on_exec_from(first: RawFd) {
     }
 }
 
+/// Closes every descriptor from 3 on but these: in a child that ends by `exit_now`, whose owned descriptors drop no more.
+pub fn close_all_but(keep: &[RawFd]) {
+    let mut keep: Vec<RawFd> = keep.iter().copied().filter(|raw| *raw > 2).collect();
+    keep.sort_unstable();
+    keep.dedup();
+    let (mut first, mut refused) = (3, false);
+    for next in keep.iter().copied().chain([RawFd::MAX]) {
+        if first < next {
+            let [from, to] = [first, next - 1].map(|raw| libc::c_uint::try_from(raw).unwrap_or(libc::c_uint::MAX));
+            // SAFETY: the caller is a child that will use none of these numbers again.
+            refused |= unsafe { libc::close_range(from, to, 0) } < 0;
+        }
+        first = next.saturating_add(1);
+    }
+    if refused {
+        for raw in open_numbers().into_iter().filter(|raw| *raw > 2 && !keep.contains(raw)) {
+            // SAFETY: as above.
+            unsafe { libc::close(raw) };
+        }
+    }
+}
+
 /// The numbers of all descriptors that are open; where /proc is missing, all that may be.
 fn open_numbers() -> Vec<RawFd> {
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();

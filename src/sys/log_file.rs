@@ -1,41 +1,210 @@
 //! Opening a log.
+#![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{Gid, Uid, fchown};
 
 use super::fd;
+use super::place::look::look;
+use super::place::{self, Answer, Keeper, Outcome, Rules, Spot, Task};
 
-/// Opens a log for appending, mode 0600 like php-fpm's. A FIFO that nobody reads yet is not waited for: until somebody
-/// does, what is written is lost.
-///
-/// # Errors
-/// Those of open.
-pub fn open(path: &Path) -> io::Result<OwnedFd> {
-    let open = |options: &mut OpenOptions| {
-        options.append(true).create(true).mode(0o600).custom_flags(OFlag::O_NONBLOCK.bits() | OFlag::O_NOCTTY.bits());
-        options.open(path)
-    };
-    let file = match open(&mut OpenOptions::new()) {
-        Err(e) if e.raw_os_error() == Some(Errno::ENXIO as i32) && is_fifo(path) => {
-            // It opens as soon as there is a reader: ourselves, for a moment.
-            let _reader = open(OpenOptions::new().read(true))?;
-            open(&mut OpenOptions::new())?
-        }
-        file => file?,
-    };
-    // Who writes to it decides whether to wait.
-    fd::set_nonblocking(&file, false)?;
-    Ok(file.into())
+/// Whose log it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// The supervisor's: what is made in a user's directory becomes root's all the same.
+    Root,
+    /// A pool's, of that user if it has one.
+    Pool(Option<u32>),
 }
 
-fn is_fifo(path: &Path) -> bool {
-    path.metadata().is_ok_and(|m| m.file_type().is_fifo())
+/// An open log.
+#[derive(Debug)]
+pub struct Opened {
+    /// For appending.
+    pub file: OwnedFd,
+    /// A user who can put something else into a place on the way to it.
+    pub through: Option<u32>,
+}
+
+/// A log that is being opened. It may lie in a directory that doesn't answer.
+#[derive(Debug)]
+pub struct Opening(Way);
+
+#[derive(Debug)]
+enum Way {
+    Given(Option<io::Result<OwnedFd>>),
+    Asked(Task, Owner),
+}
+
+/// The file was made.
+const MADE: u32 = 1;
+/// It is root's, and only held.
+const ROOTS: u32 = 2;
+
+/// Opens a log for appending, mode 0600 like php-fpm's. A FIFO that nobody reads yet is not waited for: until somebody
+/// does, what is written is lost. In a directory of a user's it is opened with that user's rights.
+///
+/// # Errors
+/// Those of open; something that can't be a log.
+pub fn open(path: &Path, owner: Owner) -> io::Result<Opened> {
+    start(path, owner).wait()
+}
+
+/// The same for who has no time to wait.
+#[must_use]
+pub fn start(path: &Path, owner: Owner) -> Opening {
+    let owners = match owner {
+        Owner::Root | Owner::Pool(None) => vec![0],
+        Owner::Pool(Some(user)) => vec![0, user],
+    };
+    let rules = Rules { follow: true, owners: Some(owners) };
+    Opening(Way::Asked(Task::start(path, rules, &[], Box::new(open_in)), owner))
+}
+
+impl Opening {
+    /// One that was open already.
+    #[must_use]
+    pub fn given(file: io::Result<OwnedFd>) -> Self {
+        Self(Way::Given(Some(file)))
+    }
+
+    /// The log, if it is open by then (`None`: now). It is given once.
+    pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Opened>> {
+        match &mut self.0 {
+            Way::Given(file) => file.take().map(|file| Ok(Opened { file: file?, through: None })),
+            Way::Asked(task, owner) => task.poll(until).map(|outcome| finish(outcome?, *owner)),
+        }
+    }
+
+    /// The log, as soon as it is open.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn wait(self) -> io::Result<Opened> {
+        match self.0 {
+            Way::Given(file) => Ok(Opened { file: file.unwrap_or_else(|| Err(Errno::EBADF.into()))?, through: None }),
+            Way::Asked(task, owner) => finish(task.wait()?, owner),
+        }
+    }
+}
+
+fn finish(outcome: Outcome, owner: Owner) -> io::Result<Opened> {
+    let Outcome { answer: Answer { file, note }, keeper, through } = outcome;
+    let file = file.ok_or(Errno::EBADF)?;
+    let file = if note & ROOTS != 0 { open_roots(&file)? } else { file };
+    if note & MADE != 0 && owner == Owner::Root && matches!(keeper, Keeper::User(_)) {
+        // Where it can't be given away, it is that user's who could have had it anyway.
+        let _ = fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)));
+    }
+    Ok(Opened { file, through })
+}
+
+fn open_in(spot: &Spot) -> io::Result<Answer> {
+    let (file, note) = match open_or_make(spot) {
+        Err(e) if e.raw_os_error() == Some(libc::EACCES) => return hold_roots(spot).ok_or(e),
+        Err(e) if e.raw_os_error() == Some(libc::ELOOP) => return Err(link_of_a_users()),
+        opened => opened?,
+    };
+    check(spot, &file)?;
+    // Who writes to it decides whether to wait.
+    fd::set_nonblocking(&file, false)?;
+    Ok(Answer { file: Some(file), note })
+}
+
+const FLAGS: OFlag = OFlag::O_WRONLY.union(OFlag::O_APPEND).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
+
+fn open_or_make(spot: &Spot) -> io::Result<(OwnedFd, u32)> {
+    let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+    let plain = || spot.open(FLAGS, mode).map(|file| (file, 0));
+    match plain() {
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
+        // A FIFO opens as soon as there is a reader: ourselves, for a moment.
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) && is_fifo(spot) => {
+            let _reader = spot.open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, mode)?;
+            return plain();
+        }
+        opened => return opened,
+    }
+    if spot.keeper == Keeper::Own {
+        // What a link leads to may be made, too.
+        return spot.open(FLAGS | OFlag::O_CREAT, mode).map(|file| (file, MADE));
+    }
+    match spot.open(FLAGS | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
+        Err(e) if e.raw_os_error() == Some(libc::EEXIST) => plain(),
+        made => made.map(|file| (file, MADE)),
+    }
+}
+
+fn is_fifo(spot: &Spot) -> bool {
+    let follow = spot.keeper == Keeper::Own || spot.magic;
+    let flags = if follow { nix::fcntl::AtFlags::empty() } else { nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW };
+    let stat = nix::sys::stat::fstatat(spot.dir(), &spot.name, flags);
+    stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
+}
+
+/// Whether it can be a log: where others than root can have put it there, a further name of a file elsewhere can't.
+fn check(spot: &Spot, file: &OwnedFd) -> io::Result<()> {
+    if spot.keeper == Keeper::Own || spot.magic {
+        return Ok(());
+    }
+    let seen = look(file, OsStr::new(""))?;
+    let open_to_others = spot.keeper != Keeper::Root;
+    if seen.is(SFlag::S_IFREG) && seen.links != 1 && open_to_others {
+        return Err(hard_link(seen.links));
+    }
+    if matches!(spot.keeper, Keeper::Shared | Keeper::Sticky) && seen.uid != 0 {
+        return Err(io::Error::other(format!("it has just become a file of user {}", seen.uid)));
+    }
+    let kinds = [SFlag::S_IFREG, SFlag::S_IFIFO, SFlag::S_IFCHR];
+    if kinds.into_iter().any(|kind| seen.is(kind)) {
+        return Ok(());
+    }
+    Err(io::Error::other("it is neither a file nor a FIFO nor a character device"))
+}
+
+fn hard_link(names: u64) -> io::Error {
+    io::Error::other(format!("the file has {names} names, and others than root can give it one here: remove it"))
+}
+
+fn link_of_a_users() -> io::Error {
+    io::Error::other("it is a symbolic link in a place that is not root's: name the file itself")
+}
+
+/// A log of root's in a directory of a user's, as older versions made them. It is a file with this name alone, so none
+/// that the user could have brought here from a directory of root's.
+fn hold_roots(spot: &Spot) -> Option<Answer> {
+    let Keeper::User(user) = spot.keeper else { return None };
+    let dir = look(spot.dir(), OsStr::new(".")).ok()?;
+    if spot.linked || dir.uid != user {
+        return None;
+    }
+    let file = spot.hold().ok()?;
+    is_roots(&file).then_some(Answer { file: Some(file), note: ROOTS })
+}
+
+fn is_roots(file: &OwnedFd) -> bool {
+    look(file, OsStr::new("")).is_ok_and(|seen| seen.is(SFlag::S_IFREG) && seen.uid == 0 && seen.links == 1)
+}
+
+fn open_roots(held: &OwnedFd) -> io::Result<OwnedFd> {
+    if !is_roots(held) {
+        return Err(Errno::EACCES.into());
+    }
+    let mut options = OpenOptions::new();
+    options.append(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
+    let file = OwnedFd::from(options.open(place::name_of(held))?);
+    fd::set_nonblocking(&file, false)?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -50,7 +219,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let path = directory.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("fifo");
-        let mut file = File::from(super::open(&path).expect("open"));
+        let mut file = File::from(super::open(&path, Owner::Root).expect("open").file);
         assert_eq!(file.write(b"x").map_err(|e| e.kind()), Err(io::ErrorKind::BrokenPipe));
         let mut reader = OpenOptions::new().read(true).open(&path).expect("reader");
         file.write_all(b"heard").expect("write");

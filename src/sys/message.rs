@@ -83,6 +83,27 @@ pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     }
 }
 
+/// Takes one message without waiting, of which no more than one descriptor is taken. `None`: the other side has gone.
+///
+/// # Errors
+/// `InvalidData` for a message that was cut, or that brings more.
+pub fn receive_one(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
+    let mut space = cmsg_space!([RawFd; 1]);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = match recvmsg::<()>(fd.as_fd().as_raw_fd(), &mut parts, Some(&mut space), flags) {
+        Err(Errno::ECONNRESET) => return Ok(None),
+        message => message?,
+    };
+    let cut = message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+    let (length, mut fds) = (message.bytes, own(message.cmsgs()?));
+    match (length, cut || fds.len() > 1) {
+        (_, true) => Err(io::Error::new(io::ErrorKind::InvalidData, "message cut short")),
+        (0, false) => Ok(None),
+        (length, false) => Ok(Some((length, fds.pop()))),
+    }
+}
+
 fn own(messages: impl Iterator<Item = ControlMessageOwned>) -> Vec<OwnedFd> {
     let mut fds = Vec::new();
     for message in messages {

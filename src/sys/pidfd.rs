@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 /// A process that was alive when this was made.
@@ -41,6 +42,11 @@ impl Process {
         // SAFETY: the descriptor is open, and without siginfo the kernel reads no memory of ours.
         let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), signal as i32, none, 0) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Takes notice of the end of a child of this process, so that nothing is left of it.
+    pub fn bury(&self) {
+        let _ = waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
     }
 
     /// Waits that long for its end; true: it has ended.

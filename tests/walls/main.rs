@@ -4,6 +4,7 @@
 mod claims;
 mod heirs;
 mod messages;
+mod paths;
 mod pipes;
 mod signals;
 

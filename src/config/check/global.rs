@@ -1,11 +1,12 @@
 //! The rules of `[global]`.
 
-use super::{Check, appendable};
+use super::Check;
 use crate::config::directives::GlobalKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
+use crate::sys::log_file::Owner;
 
 /// Shortest `log_limit`, in bytes.
 const MIN_LOG_LIMIT: i32 = 512;
@@ -80,7 +81,7 @@ impl Check<'_> {
         if !path.eq_ignore_ascii_case("syslog") {
             let path = self.prefixes.state_path(&path);
             global.set_text(Key::ErrorLog, path.clone());
-            if let Err(text) = appendable(&path, "failed to open error_log ") {
+            if let Err(text) = self.appendable(&path, "failed to open error_log ", Owner::Root) {
                 return self.refuse(LogLevel::Error, text);
             }
         }

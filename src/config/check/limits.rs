@@ -1,6 +1,6 @@
 //! The rules of the pages that php-fpm answers itself, and of the slow log.
 
-use super::{Check, appendable};
+use super::Check;
 use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
@@ -51,7 +51,8 @@ impl Check<'_> {
             let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
             return self.refuse_pool(LogLevel::Error, pool, text);
         };
-        if let Err(text) = appendable(&path, "Unable to create or open slowlog") {
+        let owner = self.owner_of_logs(pool);
+        if let Err(text) = self.appendable(&path, "Unable to create or open slowlog", owner) {
             return self.refuse_in(LogLevel::Error, pool, text);
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);

@@ -10,6 +10,7 @@ use std::io;
 use std::path::Path;
 
 use super::directives::PoolKey;
+use super::identity::user_id;
 use super::message::{Messages, Refused};
 use super::model::LogLevel;
 use super::options::LoadOptions;
@@ -18,7 +19,9 @@ use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
 use crate::sys::failure::reason;
-use crate::sys::{fd, log_file};
+use crate::sys::fd;
+use crate::sys::log_file::{self, Owner};
+use crate::sys::place;
 
 /// What the rules work with.
 pub(super) struct Check<'a> {
@@ -87,10 +90,29 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Whose a pool's logs are.
+    fn owner_of_logs(&self, pool: &RawPool) -> Owner {
+        let user = pool.values.text(PoolKey::User).filter(|_| self.options.root);
+        Owner::Pool(user.and_then(user_id))
+    }
+
+    /// The file can be appended to, or is made.
+    ///
+    /// # Errors
+    /// A line that begins with these words.
+    fn appendable(&mut self, path: &str, words: &str, owner: Owner) -> Result<(), String> {
+        let through = open_log(Path::new(path), owner).map_err(|e| format!("{words}({path}): {}", reason(&e)))?;
+        if let Some(user) = through {
+            self.messages.log(LogLevel::Warning, place::leads_through(path, user));
+        }
+        Ok(())
+    }
+
     fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
         for pool in pools {
             if let Some(path) = pool.values.text(PoolKey::AccessLog) {
-                if let Err(text) = appendable(path, "failed to open access log ") {
+                let owner = self.owner_of_logs(pool);
+                if let Err(text) = self.appendable(path, "failed to open access log ", owner) {
                     return self.refuse_in(LogLevel::Error, pool, text);
                 }
                 self.messages.log(LogLevel::Debug, format!("open access log ({path})"));
@@ -111,24 +133,16 @@ impl Check<'_> {
     }
 }
 
-/// The file can be appended to, or is made.
-///
-/// # Errors
-/// A line that begins with these words.
-fn appendable(path: &str, words: &str) -> Result<(), String> {
-    open_log(Path::new(path)).map_err(|error| format!("{words}({path}): {}", reason(&error)))
-}
-
 /// Opens a log to append, as php-fpm does. An own descriptor is there though it may not be possible to open it by name:
 /// it is a socket, or belongs to the user that we were. The standard streams are never opened by name: nobody may read
 /// the pipe that stands there, and then opening it waits.
-fn open_log(path: &Path) -> io::Result<()> {
+fn open_log(path: &Path, owner: Owner) -> io::Result<Option<u32>> {
     if fd::standard_stream(path).is_some() && path.exists() {
-        return Ok(());
+        return Ok(None);
     }
-    match log_file::open(path) {
+    match log_file::open(path, owner) {
         Err(error) if !(is_own_descriptor(path) && path.exists()) => Err(error),
-        _ => Ok(()),
+        opened => Ok(opened.ok().and_then(|opened| opened.through)),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
 use crate::config::model::LogLevel;
 use crate::config::raw::{Pair, RawPool};
+use crate::sys::place::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
 const PATH_SETTINGS: [&str; 15] = [
@@ -46,7 +47,7 @@ impl Check<'_> {
             let text = format!("the chroot path '{chroot}' must start with a '/'");
             return self.refuse_pool(LogLevel::Error, pool, &text);
         }
-        if !Path::new(&chroot).is_dir() {
+        if !is_directory(Path::new(&chroot)) {
             let text = format!("the chroot path '{chroot}' does not exist or is not a directory");
             return self.refuse_pool(LogLevel::Error, pool, &text);
         }
@@ -68,13 +69,13 @@ impl Check<'_> {
             format!("the chdir path '{chdir}' must start with a '/'")
         } else if let Some(chroot) = pool.values.text(Key::Chroot) {
             let inside = format!("{chroot}/{chdir}");
-            if Path::new(&inside).is_dir() {
+            if is_directory(Path::new(&inside)) {
                 return Ok(());
             }
             format!(
                 "the chdir path '{chdir}' within the chroot path '{chroot}' ('{inside}') does not exist or is not a directory"
             )
-        } else if Path::new(&chdir).is_dir() {
+        } else if is_directory(Path::new(&chdir)) {
             return Ok(());
         } else {
             format!("the chdir path '{chdir}' does not exist or is not a directory")

@@ -1,5 +1,7 @@
 //! The rules of a pool, one function a subject, called in php-fpm's order.
 
+use std::path::Path;
+
 use super::Check;
 use super::global::nice_value;
 use crate::config::directives::PoolKey as Key;
@@ -7,6 +9,7 @@ use crate::config::listen;
 use crate::config::message::Refused;
 use crate::config::model::{LogLevel, ProcessManager};
 use crate::config::raw::RawPool;
+use crate::sys::place::is_directory;
 
 impl Check<'_> {
     /// Checks one pool; the pool for its `pm.status_listen`, if any, is to be checked after all others.
@@ -42,7 +45,7 @@ impl Check<'_> {
         let Some(prefix) = pool.values.filled(Key::Prefix) else { return Ok(()) };
         let prefix = self.prefixes.global_path(prefix);
         pool.values.set_text(Key::Prefix, prefix.clone());
-        if std::path::Path::new(&prefix).is_dir() {
+        if is_directory(Path::new(&prefix)) {
             return Ok(());
         }
         let text = format!("the prefix '{prefix}' does not exist or is not a directory");

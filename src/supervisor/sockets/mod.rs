@@ -9,8 +9,12 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use super::activation::say_no_longer_used;
 use crate::config::{self, ListenAddr, Pool};
 use crate::log;
-use crate::sys::{fd, listen, socket_file};
+use crate::sys::socket_file::{self, Removal};
+use crate::sys::{fd, listen};
 use wish::Wish;
+
+/// So many places are asked at the same time.
+const AT_ONCE: usize = 64;
 
 /// One listening socket.
 #[derive(Debug)]
@@ -52,10 +56,15 @@ impl Listener {
     }
 
     fn unlink(&mut self) {
-        if !self.unlinked && !self.passed {
-            open::unlink(&self.name);
+        if let Some(removal) = self.begin_unlink() {
+            open::finish(&self.name, removal);
         }
-        self.unlinked = true;
+    }
+
+    /// Several can be removed at once: each may have to wait for its directory.
+    fn begin_unlink(&mut self) -> Option<Removal> {
+        let first = !std::mem::replace(&mut self.unlinked, true);
+        if first && !self.passed { open::unlink(&self.name, &self.fd) } else { None }
     }
 }
 
@@ -82,7 +91,7 @@ impl Sockets {
                 let (path, warning) = config::unix_path(path);
                 warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", wish.pool)));
                 let name = path.to_string_lossy().into_owned();
-                if let Some(gone) = self.all.iter_mut().find(|l| l.name == name && !socket_file::exists(&path)) {
+                if let Some(gone) = self.all.iter_mut().find(|l| l.name == name && socket_file::find(&path).is_err()) {
                     log::warning(format!("[pool {}] the socket '{name}' was gone: it is made anew", wish.pool));
                     gone.name.clear();
                 }
@@ -149,7 +158,11 @@ impl Sockets {
     /// The paths of unix sockets that are to be closed go first, so that nobody new comes: of those that the generation
     /// doesn't name which now takes over, or of all.
     pub fn unlink(&mut self, all: bool) {
-        self.all.iter_mut().filter(|l| all || !l.wanted).for_each(Listener::unlink);
+        for some in self.all.chunks_mut(AT_ONCE) {
+            let closing = some.iter_mut().filter(|l| all || !l.wanted);
+            let begun: Vec<_> = closing.filter_map(|l| Some((l.name.clone(), l.begin_unlink()?))).collect();
+            begun.into_iter().for_each(|(name, removal)| open::finish(&name, removal));
+        }
     }
 
     /// Which of a pool's sockets are to be closed, a bit for each: those above 31 share the last one, and are all meant by it.

@@ -1,21 +1,18 @@
 //! Opening listening sockets.
 
-use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, connect, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
 
 use super::wish::Wish;
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::listen;
+use crate::sys::place;
+use crate::sys::socket_file::{self, NotBound, Removal};
 
 pub(super) fn cannot_bind(name: &str, e: &io::Error) -> String {
     format!("unable to bind listening socket for address '{name}': {}", reason(e))
@@ -25,10 +22,19 @@ pub(super) fn is_path(name: &str) -> bool {
     name.starts_with('/')
 }
 
-/// Removes the path of a unix socket.
-pub(super) fn unlink(name: &str) {
-    if is_path(name) && fs::symlink_metadata(name).is_ok_and(|m| m.file_type().is_socket()) {
-        let _ = fs::remove_file(name);
+/// Removes the path of a unix socket, where it is that one.
+pub(super) fn unlink(name: &str, fd: &OwnedFd) -> Option<Removal> {
+    is_path(name).then(|| socket_file::remove(Path::new(name), fd))
+}
+
+/// Waits until it is removed.
+pub(super) fn finish(name: &str, removal: Removal) {
+    match removal.wait() {
+        Ok(true) => {}
+        Ok(false) => log::warning(format!(
+            "another file has taken the place of the socket '{name}': it stays there; remove it if it isn't used"
+        )),
+        Err(e) => log::warning(format!("failed to remove the socket '{name}': {}", reason(&e))),
     }
 }
 
@@ -85,54 +91,23 @@ fn bind_tcp(addr: SocketAddr, wish: &Wish) -> io::Result<OwnedFd> {
 /// A line for the log.
 pub(super) fn unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
     let failed = |e: &io::Error| cannot_bind(&path.to_string_lossy(), e);
-    if is_served(path) {
-        return Err(format!("Another FPM instance seems to already listen on {}", path.display()));
+    let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let fd = unbound.map_err(|e| failed(&e.into()))?;
+    let provable = socket_file::can_prove(&fd);
+    // Closed to all until its access is set; where that may not be possible, as it is to be from the beginning.
+    let file = socket_file::bind_to(&fd, path, if provable { 0 } else { wish.mode }).map_err(|e| match e {
+        NotBound::Served => format!("Another FPM instance seems to already listen on {}", path.display()),
+        NotBound::Error(e) => failed(&e),
+    })?;
+    if let Some(user) = file.through {
+        log::warning(format!("[pool {}] {}", wish.pool, place::leads_through(&path.to_string_lossy(), user)));
     }
-    let fd = bind_unix(path).map_err(|e| failed(&e))?;
-    if let Err(line) = wish.give_access(path) {
-        unlink(&path.to_string_lossy());
+    if let Err(line) = wish.give_access(path, &fd, &file) {
+        if let Some(removal) = unlink(&path.to_string_lossy(), &fd) {
+            finish(&path.to_string_lossy(), removal);
+        }
         return Err(line);
     }
     listen::listen(&fd, wish.backlog).map_err(|e| failed(&e))?;
     Ok(fd)
-}
-
-/// Whether somebody listens there. One whose queue is full does, and isn't waited for.
-fn is_served(path: &Path) -> bool {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None);
-    let answer = probe.and_then(|probe| connect(probe.as_raw_fd(), &UnixAddr::new(path)?));
-    matches!(answer, Ok(()) | Err(Errno::EAGAIN))
-}
-
-/// Bound, but closed to all until its access is set.
-fn bind_unix(path: &Path) -> io::Result<OwnedFd> {
-    let address = UnixAddr::new(path)?;
-    unlink(&path.to_string_lossy());
-    let fd = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    let old = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o777));
-    let bound = bind(fd.as_raw_fd(), &address);
-    nix::sys::stat::umask(old);
-    bound?;
-    Ok(fd)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn who_listens_is_known_without_waiting_for_room_in_the_queue() {
-        let directory = tempfile::tempdir().expect("directory");
-        let path = directory.path().join("socket");
-        assert!(!is_served(&path));
-        let listener = UnixListener::bind(&path).expect("listener");
-        listen::listen(&listener, 0).expect("a short queue");
-        // Those that wait stay there, closed or not.
-        assert!((0..3).all(|_| is_served(&path)));
-        drop(listener);
-        assert!(!is_served(&path));
-    }
 }

@@ -1,6 +1,7 @@
 //! What a listening socket is to be like: who may connect, how many may wait.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::unistd::Uid;
@@ -10,7 +11,7 @@ use crate::config::{self, ListenAddr, Pool, SocketAccess};
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::listen;
-use crate::sys::socket_file::{self, Access};
+use crate::sys::socket_file::{self, Access, Failure, Proof, SocketFile};
 
 /// What a pool says of its sockets.
 #[derive(Debug, Clone)]
@@ -19,7 +20,7 @@ pub(super) struct Wish {
     pub(super) backlog: i32,
     /// Ports on which the pool names all IPv4 addresses: its `[::]` of that port leaves them to that one.
     pub(super) v4_ports: Vec<u16>,
-    mode: u32,
+    pub(super) mode: u32,
     access: SocketAccess,
 }
 
@@ -45,24 +46,33 @@ impl Wish {
         })
     }
 
-    /// On a socket that listens already.
+    /// On a socket that listens already. What is no longer that socket's file is left alone.
     ///
     /// # Errors
     /// A line for the log.
     pub(super) fn apply(&self, listener: &Listener) -> Result<(), String> {
         if open::is_path(&listener.name) {
-            self.give_access(Path::new(&listener.name))?;
+            let path = Path::new(&listener.name);
+            let file = socket_file::find(path).map_err(|error| self.failed(path, &Failure { what: "find", error }))?;
+            if file.is_of(&listener.fd) == Proof::Foreign {
+                log::warning(format!(
+                    "[pool {}] another socket has taken the place of '{}': it is left as it is; remove it, and reload to have ours made anew",
+                    self.pool, listener.name
+                ));
+            } else {
+                self.give_access(path, &listener.fd, &file)?;
+            }
         }
         listen::listen(&listener.fd, self.backlog).map_err(|e| {
             format!("[pool {}] failed to change the backlog of '{}': {}", self.pool, listener.name, reason(&e))
         })
     }
 
-    /// Owner, group, mode and access list of a unix socket.
+    /// Owner, group, mode and access list of a unix socket that is bound to this file.
     ///
     /// # Errors
     /// A line for the log.
-    pub(super) fn give_access(&self, path: &Path) -> Result<(), String> {
+    pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), String> {
         let access = Access {
             uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),
             gid: self.access.gid,
@@ -70,9 +80,22 @@ impl Wish {
             acl_users: &self.access.acl_users,
             acl_groups: &self.access.acl_groups,
         };
-        socket_file::set_access(path, &access).map_err(|e| {
-            format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
-        })
+        let name = path.display();
+        match file.is_of(fd) {
+            Proof::Ours => file.set_access(&access).map_err(|e| self.failed(path, &e)),
+            Proof::Foreign => Err(format!("[pool {}] another socket has taken the place of '{name}'", self.pool)),
+            Proof::None if file.has(&access) => Ok(()),
+            Proof::None => Err(format!(
+                "[pool {}] the owner or mode of the socket '{name}' can't be changed: others than root can put files into its \
+                 directory, and this kernel doesn't tell (sock_diag) which is ours. Use a directory of root's, or have \
+                 listen.owner, listen.group and listen.mode name what it has there",
+                self.pool
+            )),
+        }
+    }
+
+    fn failed(&self, path: &Path, e: &Failure) -> String {
+        format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
     }
 }
 

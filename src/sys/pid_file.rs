@@ -1,0 +1,93 @@
+//! The pid file. It is root's, and may lie in a user's directory all the same: Debian's /run/php is www-data's.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
+
+use super::place::{self, Answer, Keeper, Rules, Spot};
+
+/// In a directory that all can write to it is root's or none.
+fn rules() -> Rules {
+    Rules { follow: false, owners: Some(vec![0]) }
+}
+
+/// Replaces it by one with that number.
+///
+/// # Errors
+/// Those of unlink, open and write.
+pub fn write(path: &Path, pid: u32) -> io::Result<()> {
+    let made = place::run(path, rules(), |spot| {
+        match unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
+            Err(e) => return Err(e.into()),
+        }
+        let mode = Mode::from_bits_truncate(0o644);
+        let file = spot.open(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW, mode)?;
+        Ok(Answer { file: Some(file), note: 0 })
+    })?;
+    let file = made.answer.file.ok_or(nix::errno::Errno::EBADF)?;
+    if matches!(made.keeper, Keeper::User(_)) {
+        fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
+    }
+    write!(File::from(file), "{pid}")
+}
+
+/// Whether it holds that number.
+#[must_use]
+pub fn holds(path: &Path, pid: u32) -> bool {
+    let found = place::run(path, rules(), move |spot| Ok(Answer { file: None, note: u32::from(is_of(spot, pid)?) }));
+    found.is_ok_and(|found| found.answer.note == 1)
+}
+
+/// Removes it, unless it is another supervisor's by now.
+pub fn remove(path: &Path, pid: u32) {
+    let _ = place::run(path, rules(), move |spot| {
+        let ours = match is_of(spot, pid) {
+            // Root's, in a directory of a user's who can't read it.
+            Err(e) if e.raw_os_error() == Some(libc::EACCES) => true,
+            ours => ours?,
+        };
+        if ours {
+            unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir)?;
+        }
+        Ok(Answer::default())
+    });
+}
+
+fn is_of(spot: &Spot, pid: u32) -> io::Result<bool> {
+    // A FIFO would keep us waiting.
+    let file = spot.open(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    let mut text = Vec::new();
+    File::from(file).take(16).read_to_end(&mut text)?;
+    Ok(text == pid.to_string().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [path, other] = ["pid", "other"].map(|name| dir.path().join(name));
+        std::fs::write(&other, "42").unwrap();
+        symlink(&other, &path).unwrap();
+        assert!(!holds(&path, 42));
+        write(&path, 42).unwrap();
+        assert!(holds(&path, 42) && !holds(&path, 4) && !std::fs::symlink_metadata(&path).unwrap().is_symlink());
+        remove(&path, 43);
+        assert!(path.exists());
+        remove(&path, 42);
+        assert!(!path.exists() && other.exists());
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        assert!(!holds(&path, 42));
+        assert!(write(dir.path(), 42).is_err());
+    }
+}

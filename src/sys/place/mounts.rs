@@ -1,0 +1,75 @@
+//! The mount that a file lies on: whose it is, and the device number that the kernel itself goes by (stat shows another one
+//! on some file systems). All from /proc, which asks no file server.
+#![forbid(unsafe_code)]
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use super::look::{Seen, look};
+
+/// A mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Major and minor number.
+    pub device: (u32, u32),
+    /// The file system's type.
+    pub kind: String,
+    /// Whose file server answers, where that is a user's process (FUSE). It may never answer.
+    pub served_by: Option<u32>,
+}
+
+/// The mount of an open file.
+#[must_use]
+pub fn of(file: impl AsFd, seen: &Seen) -> Option<Mount> {
+    let id = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd()))?;
+    find(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, id)
+}
+
+/// The same, and its inode.
+#[must_use]
+pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
+    let seen = look(&file, "".as_ref()).ok()?;
+    Some((of(file, &seen)?, seen.inode))
+}
+
+fn id_of(raw: i32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{raw}")).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
+}
+
+/// proc(5): id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file system.
+fn find(table: &str, id: u64) -> Option<Mount> {
+    let line = table.lines().find(|line| line.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
+    let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;
+    let (_, rest) = line.split_once(" - ")?;
+    let mut rest = rest.split(' ');
+    let kind = rest.next()?.to_owned();
+    let options = rest.next_back().unwrap_or_default();
+    let user = options.split(',').find_map(|option| option.strip_prefix("user_id=")?.parse().ok());
+    let served_by = user.filter(|_| kind.starts_with("fuse"));
+    Some(Mount { device: (major.parse().ok()?, minor.parse().ok()?), kind, served_by })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "\
+        22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
+        29 22 0:26 / /run rw,nosuid - tmpfs tmpfs rw,size=10%,mode=755\n\
+        61 22 0:51 / /home/bob/m rw,nosuid shared:7 master:2 - fuse.sshfs bob@host:\\040x rw,user_id=2002,group_id=2002\n";
+
+    #[test]
+    fn mounts_are_found_by_number() {
+        assert_eq!(find(TABLE, 29).unwrap(), Mount { device: (0, 26), kind: "tmpfs".into(), served_by: None });
+        assert_eq!(find(TABLE, 61).unwrap().served_by, Some(2002));
+        assert_eq!((find(TABLE, 2), find("", 1), find("1 2", 1)), (None, None, None));
+    }
+
+    #[test]
+    fn an_open_file_has_one() {
+        let file = std::fs::File::open("/proc/self/status").unwrap();
+        let seen = look(&file, "".as_ref()).unwrap();
+        assert_eq!(of(&file, &seen).unwrap().kind, "proc");
+        assert_eq!(id_of(file.as_raw_fd()), seen.mount.or(id_of(file.as_raw_fd())));
+    }
+}

@@ -1,0 +1,271 @@
+//! A short-lived child that becomes the owner of a place and does there what is to be done: what that user may not do is not
+//! done, and what hangs there hangs the child. It has no capability and no descriptor but those that it needs, nobody can
+//! look into it, and it has a time limit.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
+use nix::sys::signal::Signal;
+use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{Pid, Uid, User};
+use parking_lot::Mutex;
+
+use super::look::look;
+use super::walk::{Keeper, Spot, directory, foreign_mount, names};
+use super::{Answer, Op, mounts};
+use crate::sys::ids::{self, Identity};
+use crate::sys::process::{self, Forked, Origin};
+use crate::sys::{fd, message, pidfd, socket};
+
+/// What a place is given to answer.
+pub const LIMIT: Duration = Duration::from_secs(10);
+/// The same for a user whose place has not answered lately.
+const SHORT: Duration = Duration::from_millis(300);
+/// One that has answered ends by itself, one that is killed at once, unless a mount keeps it.
+const LAST_MOMENT: Duration = Duration::from_millis(10);
+/// So long is lately.
+const MEMORY: Duration = Duration::from_secs(30);
+
+/// Users whose places have not answered, and when.
+static SILENT: Mutex<BTreeMap<u32, Instant>> = Mutex::new(BTreeMap::new());
+
+/// A child at work.
+#[derive(Debug)]
+pub(super) struct Preparer {
+    pid: Pid,
+    child: Option<pidfd::Process>,
+    origin: Option<Origin>,
+    channel: OwnedFd,
+    user: u32,
+    limit: Duration,
+    deadline: Instant,
+}
+
+/// What it has come to.
+#[derive(Debug)]
+pub(super) enum Report {
+    /// It is done.
+    Done(Answer),
+    /// The way leads on through a directory of somebody else's.
+    Elsewhere(OwnedFd, PathBuf),
+}
+
+impl Preparer {
+    /// Starts one for that user, in a directory that is held open.
+    pub(super) fn start(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op) -> io::Result<Self> {
+        let (ours, theirs) = message::pair()?;
+        match process::fork()? {
+            Forked::Child => work(user, dir, rest, keep, op, &theirs),
+            Forked::Parent(pid) => {
+                let limit = limit_of(user);
+                let child = pidfd::Process::open(pid).ok();
+                let origin = process::origin(pid);
+                Ok(Self { pid, child, origin, channel: ours, user, limit, deadline: Instant::now() + limit })
+            }
+        }
+    }
+
+    /// What it has come to, if it has by then.
+    pub(super) fn report(&self, until: Option<Instant>) -> Option<io::Result<Report>> {
+        let until = until.unwrap_or_else(Instant::now).min(self.deadline);
+        match socket::await_input(&self.channel, until) {
+            Ok(true) => Some(receive(&self.channel)),
+            Ok(false) if Instant::now() < self.deadline => None,
+            Ok(false) => {
+                SILENT.lock().insert(self.user, Instant::now());
+                let text = format!(
+                    "a directory of user {} did not answer within {} ms: is there a mount that hangs?",
+                    self.user,
+                    self.limit.as_millis()
+                );
+                Some(Err(io::Error::other(text)))
+            }
+            Err(e) => Some(Err(e.into())),
+        }
+    }
+}
+
+impl Drop for Preparer {
+    /// Its user may have stopped it, and a hanging mount may keep it for longer: it isn't waited for. What is left is
+    /// reaped with whatever child ends next.
+    fn drop(&mut self) {
+        match &self.child {
+            Some(child) => {
+                let _ = child.signal(Signal::SIGKILL);
+                if child.ends_within(LAST_MOMENT) {
+                    child.bury();
+                }
+            }
+            // Where filters refuse pidfds: the number may be another's by now.
+            None if self.origin.is_some() && process::origin(self.pid) == self.origin => {
+                process::signal(self.pid, Signal::SIGKILL);
+            }
+            None => {}
+        }
+    }
+}
+
+fn limit_of(user: u32) -> Duration {
+    let mut silent = SILENT.lock();
+    silent.retain(|_, when| when.elapsed() < MEMORY);
+    if silent.contains_key(&user) { SHORT } else { LIMIT }
+}
+
+fn work(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op, channel: &OwnedFd) -> ! {
+    let report = become_user(user, &[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat())
+        .and_then(|()| go(user, dir, rest))
+        .and_then(|way| match way {
+            Way::Here(spot) => op(&spot).map(Report::Done),
+            Way::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
+        });
+    let (bytes, file) = encode(report);
+    let raw: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
+    let sent = message::send(channel, &bytes, &raw);
+    process::exit_now(i32::from(sent.is_err()))
+}
+
+/// The user's database may be a server that doesn't answer; here that has its time limit, too.
+fn become_user(user: u32, keep: &[RawFd]) -> io::Result<()> {
+    process::set_dumpable(false)?;
+    fd::close_all_but(keep);
+    let entry = User::from_uid(Uid::from_raw(user)).ok().flatten();
+    // One without an entry gets no group that means anything.
+    const NOGROUP: u32 = 65534;
+    let gid = entry.as_ref().map_or(NOGROUP, |entry| entry.gid.as_raw());
+    let name = entry.map(|entry| entry.name).unwrap_or_default();
+    let identity = Identity { uid: user, gid, groups: ids::supplementary(&name, gid) };
+    ids::become_identity(&identity, &name, &[]).map_err(|e| {
+        io::Error::other(format!(
+            "its directory belongs to user {user}, and nothing can be done there as that user: {e}"
+        ))
+    })?;
+    process::set_dumpable(false)?;
+    process::die_with_parent(Signal::SIGKILL)
+}
+
+/// Where the rest of a path leads.
+enum Way {
+    Here(Spot),
+    Elsewhere(OwnedFd, PathBuf),
+}
+
+/// Goes down real directories of this user's. At a directory of somebody else's the supervisor has to decide; links are
+/// followed with this user's rights, and to no open file of a process.
+fn go(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<Way> {
+    let mut left = names(rest);
+    let mut dir = dir.try_clone()?;
+    let spot = |dir: OwnedFd, name: OsString, linked| {
+        Way::Here(Spot {
+            dir: Some(dir),
+            name: name.into(),
+            keeper: Keeper::User(user),
+            magic: false,
+            linked,
+            through: false,
+        })
+    };
+    loop {
+        let name = left.pop_front().unwrap_or_else(|| ".".into());
+        if left.is_empty() {
+            return Ok(spot(dir, name, false));
+        }
+        if name == ".." || look(&dir, &name)?.is(SFlag::S_IFLNK) {
+            left.push_front(name);
+            let last = left.pop_back().unwrap_or_default();
+            let dir = by_links(dir.as_fd(), &left.iter().collect::<PathBuf>())?;
+            refuse_foreign_mount(&dir)?;
+            return Ok(spot(dir, last, true));
+        }
+        dir = directory(dir.as_fd(), &name)?;
+        refuse_foreign_mount(&dir)?;
+        if look(&dir, OsStr::new(""))?.uid != user {
+            return Ok(Way::Elsewhere(dir, left.iter().collect()));
+        }
+    }
+}
+
+fn by_links(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let how = OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    match openat2(at, path, how) {
+        // An old kernel has no such call, and an old container's filter refuses it. There is nothing in this process that
+        // those links could open.
+        Err(nix::errno::Errno::ENOSYS | nix::errno::Errno::EPERM) => Ok(openat(at, path, flags, Mode::empty())?),
+        opened => Ok(opened?),
+    }
+}
+
+fn refuse_foreign_mount(dir: &OwnedFd) -> io::Result<()> {
+    match mounts::identity(dir).and_then(|(mount, _)| mount.served_by) {
+        Some(0) | None => Ok(()),
+        Some(user) => Err(foreign_mount(user)),
+    }
+}
+
+const DONE: u8 = 0;
+const ELSEWHERE: u8 = 1;
+const FAILED: u8 = 2;
+/// A path, or a text.
+const MOST: usize = 8192;
+
+fn encode(report: io::Result<Report>) -> (Vec<u8>, Option<OwnedFd>) {
+    let packet = |kind: u8, number: u32, text: &[u8]| [&[kind], &number.to_ne_bytes()[..], text].concat();
+    match report {
+        Ok(Report::Done(Answer { file, note })) => (packet(DONE, note, b""), file),
+        Ok(Report::Elsewhere(dir, rest)) => (packet(ELSEWHERE, 0, rest.as_os_str().as_bytes()), Some(dir)),
+        Err(e) => match e.raw_os_error() {
+            Some(code) => (packet(FAILED, code.cast_unsigned(), b""), None),
+            None => (packet(FAILED, 0, e.to_string().as_bytes()), None),
+        },
+    }
+}
+
+fn receive(channel: &OwnedFd) -> io::Result<Report> {
+    let mut buffer = [0; MOST];
+    let lost = || io::Error::other("the process that was to look there ended without an answer");
+    let (length, file) = message::receive_one(channel, &mut buffer)?.ok_or_else(lost)?;
+    let (kind, rest) = buffer.get(..length).and_then(<[u8]>::split_first).ok_or_else(lost)?;
+    let (number, text) = rest.split_first_chunk::<4>().ok_or_else(lost)?;
+    let number = u32::from_ne_bytes(*number);
+    match (*kind, file) {
+        (DONE, file) => Ok(Report::Done(Answer { file, note: number })),
+        (ELSEWHERE, Some(dir)) => Ok(Report::Elsewhere(dir, OsString::from_vec(text.to_vec()).into())),
+        (FAILED, _) if number != 0 => Err(io::Error::from_raw_os_error(number.cast_signed())),
+        (FAILED, _) => Err(io::Error::other(String::from_utf8_lossy(text).into_owned())),
+        _ => Err(lost()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_reported_arrives() {
+        let (ours, theirs) = message::pair().unwrap();
+        let pass = |report| {
+            let (bytes, file) = encode(report);
+            message::send(&theirs, &bytes, &file.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()).unwrap();
+            receive(&ours)
+        };
+        let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        let done = pass(Ok(Report::Done(Answer { file: Some(file()), note: 7 })));
+        assert!(matches!(done, Ok(Report::Done(Answer { file: Some(_), note: 7 }))), "{done:?}");
+        let elsewhere = pass(Ok(Report::Elsewhere(file(), "a/b".into())));
+        assert!(matches!(&elsewhere, Ok(Report::Elsewhere(_, rest)) if rest.as_os_str() == "a/b"), "{elsewhere:?}");
+        assert_eq!(
+            pass(Err(io::Error::from_raw_os_error(libc::EACCES))).unwrap_err().raw_os_error(),
+            Some(libc::EACCES)
+        );
+        assert_eq!(pass(Err(io::Error::other("why"))).unwrap_err().to_string(), "why");
+        drop(theirs);
+        assert!(receive(&ours).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! A mount of a user's that never answers, and a process that its user stops: they keep what waits for them, and nothing else.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::signal::Signal;
+use testkit::clock::{bar, ms};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::stream::Address;
+use testkit::{Outcome, ensure, turn};
+
+use super::{ALICE, BOB, GLOBAL, dir_of, find, put_conf, section, stage, start, swap};
+
+/// A FUSE mount of bob's: its server says that it is there, and then nothing. Whoever waits for it can't be killed, so it has to go
+/// before the server, and before the directory that it is in.
+struct Silent {
+    path: PathBuf,
+    _device: File,
+}
+
+/// In this order they go.
+struct Hung<T> {
+    _silent: Vec<Silent>,
+    server: T,
+}
+
+impl Silent {
+    /// `None` where nothing can be mounted.
+    fn mount(path: &Path) -> Outcome<Option<Self>> {
+        let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let Ok(mut device) = OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/fuse") else {
+            return Ok(None);
+        };
+        let options =
+            format!("fd={},rootmode=40000,user_id={},group_id={},allow_other", device.as_raw_fd(), BOB.1, BOB.1);
+        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+        if mount(Some("silent"), path, Some("fuse"), flags, Some(options.as_str())).is_err() {
+            return Ok(None);
+        }
+        let mut request = vec![0; 1 << 16];
+        let length = device.read(&mut request)?;
+        ensure!(length >= 40 && request[4..8] == 26u32.to_ne_bytes(), "no FUSE_INIT");
+        // fuse_out_header with the request's number, and fuse_init_out: version 7.31, and nothing more.
+        let mut answer = [0; 16 + 64];
+        answer[..4].copy_from_slice(&80u32.to_ne_bytes());
+        answer[8..16].copy_from_slice(&request[8..16]);
+        answer[16..20].copy_from_slice(&7u32.to_ne_bytes());
+        answer[20..24].copy_from_slice(&31u32.to_ne_bytes());
+        answer[36..40].copy_from_slice(&4096u32.to_ne_bytes());
+        device.write_all(&answer)?;
+        Ok(Some(Self { path: path.to_owned(), _device: device }))
+    }
+}
+
+impl Drop for Silent {
+    fn drop(&mut self) {
+        let _ = umount2(&self.path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW);
+    }
+}
+
+fn hello(server: &Server, (name, _): (&str, u32)) -> Outcome {
+    let address = Address::Unix(server.sandbox.file(&format!("{name}.sock")));
+    let body = ask_once(&address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
+    ensure!(body == "hello", "{name}: {body}");
+    Ok(())
+}
+
+/// A link into the mount keeps SIGUSR1 and a reload no longer than the time that a place has to answer; the second time much
+/// shorter; the end not much longer. Slow requests keep the supervisor not at all.
+#[test]
+fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
+    let name = "walls::paths::a_mount_that_hangs_keeps_nobody_else";
+    let Some(target) = find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    dir_of(&sandbox, "bob/logs", BOB.1)?;
+    dir_of(&sandbox, "bob/mount", BOB.1)?;
+    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
+        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        return Ok(());
+    };
+    let lines = "listen = {{DIR}}/bob/logs/php.sock, {{DIR}}/bob.sock\naccess.log = {{DIR}}/bob/logs/access.log\n\
+                 slowlog = {{DIR}}/bob/logs/slow.log\nrequest_slowlog_timeout = 1s";
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
+    let deep = silent.path.join("deep");
+    let mut hung = Hung { _silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let server = &mut hung.server;
+    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+
+    let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+    ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+    // The slow log's place hasn't answered yet, and the supervisor hears this.
+    let (mark, begun) = (server.log.mark(), Instant::now());
+    put_conf(server, "[global]\n")?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    server.log.wait_for(mark, &["reload refused"], ms(5000))?;
+    ensure!(begun.elapsed() < bar(ms(5000)), "it took {:?}", begun.elapsed());
+    server.log.wait_for(mark, &["unable to open slowlog", "did not answer within 10000 ms"], ms(20_000))?;
+
+    put_conf(server, &conf)?;
+    for text in ["unable to re-opened access log file", "access.log): a directory of user 2002 did not answer"] {
+        let (mark, begun) = (server.log.mark(), Instant::now());
+        server.supervisor.signal(Signal::SIGUSR1);
+        server.log.wait_for(mark, &[text], ms(20_000))?;
+        ensure!(begun.elapsed() < bar(ms(12_000)), "it took {:?}", begun.elapsed());
+        hello(server, ALICE)?;
+    }
+    let begun = Instant::now();
+    server.supervisor.signal(Signal::SIGTERM);
+    server.await_end(bar(ms(20_000)))?;
+    ensure!(begun.elapsed() < bar(ms(15_000)), "the end took {:?}", begun.elapsed());
+    Ok(())
+}
+
+/// On the mount itself nothing is opened at all.
+#[test]
+fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
+    let name = "walls::paths::nothing_is_opened_on_a_users_fuse_mount";
+    let Some(target) = find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    for place in ["bob/mount", "mount"] {
+        dir_of(&sandbox, place, BOB.1)?;
+    }
+    let mut mounted = Vec::new();
+    for place in ["bob/mount", "mount"] {
+        mounted.extend(Silent::mount(&sandbox.file(place))?);
+    }
+    if mounted.len() < 2 {
+        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        return Ok(());
+    }
+    let conf = |lines: &str| format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
+    let hung = Hung { _silent: mounted, server: stage(target, sandbox, &conf(""))? };
+    let stage = &hung.server;
+    for (line, reason) in [
+        ("access.log = {{DIR}}/bob/mount/access.log", "it is on a FUSE mount of user 2002"),
+        ("access.log = {{DIR}}/mount/access.log", "it is on a FUSE mount of user 2002"),
+        ("listen = {{DIR}}/bob/mount/php.sock", "it is on a FUSE mount of user 2002"),
+        ("chdir = {{DIR}}/bob/mount/deep", "does not exist or is not a directory"),
+    ] {
+        let conf = conf(line).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
+        stage.sandbox.put("fpm.conf", &conf)?;
+        let begun = Instant::now();
+        stage.run(&["-F"])?.expect(78, &[reason])?;
+        ensure!(begun.elapsed() < bar(ms(5000)), "{line}: {:?}", begun.elapsed());
+    }
+    Ok(())
+}

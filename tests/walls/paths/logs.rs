@@ -1,0 +1,242 @@
+//! Logs and the pid file: root appends to no file, and makes none, that a user's link or further name leads to.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use testkit::clock::ms;
+use testkit::fastcgi::{Request, ask_once};
+use testkit::log::Log;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, marks, roots_dir, section, stage, start, swap};
+
+/// The places that a configuration can name in bob's directory: lines of `[global]`, of his pool, and the file's name.
+const KINDS: [(&str, &str, &str); 4] = [
+    ("error_log = {{DIR}}/bob/logs/a.log", "", "failed to open error_log"),
+    ("", "access.log = {{DIR}}/bob/logs/a.log", "failed to open access log"),
+    ("", "slowlog = {{DIR}}/bob/logs/a.log\nrequest_slowlog_timeout = 1s", "Unable to create or open slowlog"),
+    ("pid = {{DIR}}/bob/logs/a.log", "", "Unable to create the PID file"),
+];
+
+fn conf((global, pool, _): (&str, &str, &str)) -> String {
+    format!("{GLOBAL}{global}\n{}{}", section(ALICE, 1, ""), section(BOB, 1, pool))
+}
+
+fn bobs_logs() -> Outcome<Sandbox> {
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    dir_of(&sandbox, "bob/logs", BOB.1)?;
+    Ok(sandbox)
+}
+
+fn hello(server: &Server, (name, _): (&str, u32)) -> Outcome {
+    let address = Address::Unix(server.sandbox.file(&format!("{name}.sock")));
+    let body = ask_once(&address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
+    ensure!(body == "hello", "{name}: {body}");
+    Ok(())
+}
+
+/// A link in a log's place, a link in its directory's place, a further name of a file of root's: each is refused at the
+/// start, and the file stays as it was. The pid file replaces what has its name, and nothing else.
+#[test]
+fn a_start_follows_no_link_of_a_users() -> Outcome {
+    let Some(target) = find("walls::paths::a_start_follows_no_link_of_a_users") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for kind in KINDS {
+        for way in ["link", "directory", "name"] {
+            refused_at_start(target.clone(), kind, way).map_err(|e| format!("{kind:?} by a {way}: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outcome {
+    let sandbox = bobs_logs()?;
+    let victim = roots_dir(&sandbox, "roots", 0o755)?.join("a.log");
+    fs::write(&victim, "root's\n")?;
+    fs::set_permissions(&victim, fs::Permissions::from_mode(0o600))?;
+    let log = sandbox.file("bob/logs/a.log");
+    match way {
+        "link" => swap(&log, &victim, BOB.1)?,
+        "directory" => swap(&sandbox.file("bob/logs"), &sandbox.file("roots"), BOB.1)?,
+        _ => fs::hard_link(&victim, &log)?,
+    }
+    let before = marks(&victim)?;
+    let stage = stage(target, sandbox, &conf(kind))?;
+    if kind.2.contains("PID") && way != "directory" {
+        // The link or name in its place is replaced.
+        let mut child = stage.command(&["-F"]).spawn()?;
+        let written = testkit::clock::wait_until("the pid file", ms(10_000), || {
+            fs::symlink_metadata(&log).is_ok_and(|m| m.is_file() && m.uid() == 0 && m.len() > 0 && m.nlink() == 1)
+        });
+        let pid = i32::try_from(child.id())?;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGTERM)?;
+        child.wait()?;
+        written?;
+    } else {
+        stage.run(&["-F"])?.expect(78, &[kind.2, "FPM initialization failed"])?;
+        if way == "directory" {
+            fs::remove_file(&victim)?;
+            stage.run(&["-F"])?.expect(78, &[kind.2, "Permission denied (13)"])?;
+            ensure!(!victim.exists(), "it was made");
+            return Ok(());
+        }
+    }
+    let content = fs::read_to_string(&victim)?;
+    ensure!(content == "root's\n" && (way == "name" || marks(&victim)? == before), "{content:?} {}", marks(&victim)?);
+    Ok(())
+}
+
+/// The same at SIGUSR1, at an entry of the slow log, at a reload and at the end: what is put there while it runs.
+#[test]
+fn a_running_server_follows_no_link_of_a_users() -> Outcome {
+    let Some(target) = find("walls::paths::a_running_server_follows_no_link_of_a_users") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = bobs_logs()?;
+    let victims = roots_dir(&sandbox, "roots", 0o755)?;
+    for name in ["access.log", "slow.log", "error.log", "pid"] {
+        fs::write(victims.join(name), "root's\n")?;
+    }
+    let global = "error_log = {{DIR}}/bob/logs/error.log\npid = {{DIR}}/bob/logs/pid";
+    let pool =
+        "access.log = {{DIR}}/bob/logs/access.log\nslowlog = {{DIR}}/bob/logs/slow.log\nrequest_slowlog_timeout = 1s";
+    let conf = conf((global, pool, ""));
+    let conf = conf.replace("error_log = {{DIR}}/fpm.log\n", "");
+    // Where a server's log is looked for.
+    std::os::unix::fs::symlink("bob/logs/error.log", sandbox.file("fpm.log"))?;
+    let mut server = start(&target, sandbox, &conf)?;
+    let logs = server.sandbox.file("bob/logs");
+    for name in ["error.log", "pid"] {
+        ensure!(fs::metadata(logs.join(name))?.uid() == 0, "{name} isn't root's");
+    }
+    hello(&server, BOB)?;
+    ensure!(fs::read_to_string(logs.join("access.log"))?.contains("hello.php"), "no line in the access log");
+    swap(&logs, &victims, BOB.1)?;
+    let log = Log::new(&server.sandbox.file("bob/logs.away/error.log"));
+    let mark = log.mark();
+    server.supervisor.signal(Signal::SIGUSR1);
+    log.wait_for(mark, &["failed to open error_log", "failed to open access log", "unable to re-opened"], ms(10_000))?;
+    let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+    ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+    log.wait_for(mark, &["unable to open slowlog"], ms(10_000))?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    log.wait_for(mark, &["reload refused"], ms(20_000))?;
+    hello(&server, ALICE)?;
+    server.supervisor.signal(Signal::SIGTERM);
+    server.await_end(ms(15_000))?;
+    for name in ["access.log", "slow.log", "error.log", "pid"] {
+        let content = fs::read_to_string(victims.join(name)).map_err(|e| format!("{name}: {e}"))?;
+        ensure!(content == "root's\n", "{name}: {content:?}");
+    }
+    Ok(())
+}
+
+/// Logs in a user's directory are that user's; one that root made there once goes on to be written to and stays root's.
+/// A FIFO that nobody reads keeps nobody.
+#[test]
+fn logs_in_a_users_directory_work() -> Outcome {
+    let Some(target) = find("walls::paths::logs_in_a_users_directory_work") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = bobs_logs()?;
+    let logs = sandbox.file("bob/logs");
+    fs::write(logs.join("old.log"), "old\n")?;
+    fs::set_permissions(logs.join("old.log"), fs::Permissions::from_mode(0o600))?;
+    nix::unistd::mkfifo(&logs.join("fifo"), Mode::S_IRWXU)?;
+    give(&logs.join("fifo"), BOB.1)?;
+    let pool = "access.log = {{DIR}}/bob/logs/old.log\nslowlog = {{DIR}}/bob/logs/fifo\nrequest_slowlog_timeout = 5s";
+    let carol = "[carol]\nuser = 2002\ngroup = 2002\nlisten = {{DIR}}/carol.sock\nlisten.mode = 0666\npm = static\n\
+                 pm.max_children = 1\naccess.log = {{DIR}}/bob/logs/new.log\n";
+    let server = start(&target, sandbox, &format!("{}{carol}", conf(("", pool, ""))))?;
+    hello(&server, BOB)?;
+    hello(&server, ("carol", 0))?;
+    let [old, new] = ["old.log", "new.log"].map(|name| logs.join(name));
+    let owners = [fs::metadata(&old)?.uid(), fs::metadata(&new)?.uid()];
+    ensure!(owners == [0, BOB.1], "{owners:?}");
+    for (path, count) in [(&old, 2), (&new, 1)] {
+        let text = fs::read_to_string(path)?;
+        ensure!(text.lines().count() == count && text.contains("/hello.php"), "{}: {text}", path.display());
+    }
+    let mark = server.log.mark();
+    fs::rename(&old, logs.join("older.log"))?;
+    server.supervisor.signal(Signal::SIGUSR1);
+    server.log.wait_for(mark, &["access log file re-opened"], ms(5000))?;
+    hello(&server, BOB)?;
+    ensure!(fs::metadata(&old)?.uid() == BOB.1 && fs::read_to_string(&old)?.contains("/hello.php"), "the new one");
+    server.reload()?;
+    server.stop()
+}
+
+/// A directory of root's in a user's is written to as before, and a warning says that the user could replace it.
+#[test]
+fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
+    let Some(target) = find("walls::paths::a_directory_of_roots_in_a_users_is_warned_of") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    roots_dir(&sandbox, "bob/logs", 0o755)?;
+    let log = sandbox.file("bob/logs/access.log");
+    let server = start(&target, sandbox, &conf(("", "access.log = {{DIR}}/bob/logs/access.log", "")))?;
+    hello(&server, BOB)?;
+    ensure!(fs::metadata(&log)?.uid() == 0 && fs::read_to_string(&log)?.contains("/hello.php"), "no line in it");
+    let said = format!("WARNING: the way to '{}' leads through a directory of user 2002", log.display());
+    ensure!(server.log.count(&said) == 1, "{}", server.log.text());
+    server.stop()
+}
+
+/// Debian's /run/php is www-data's: the pid file in it is root's all the same, and goes at the end; a reload makes it anew.
+#[test]
+fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
+    let Some(target) = find("walls::paths::the_pid_file_in_a_users_directory_is_roots") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = bobs_logs()?;
+    let pid = sandbox.file("bob/logs/a.log");
+    let mut server = start(&target, sandbox, &conf(KINDS[3]))?;
+    for _ in 0..2 {
+        let m = fs::metadata(&pid)?;
+        ensure!((m.uid(), m.gid(), m.mode() & 0o7777) == (0, 0, 0o644), "{} {} {:o}", m.uid(), m.gid(), m.mode());
+        ensure!(fs::read_to_string(&pid)? == server.supervisor.pid.to_string(), "its content");
+        fs::remove_file(&pid)?;
+        server.reload()?;
+    }
+    // What isn't ours stays, whoever put it there.
+    fs::write(&pid, "1")?;
+    give(&pid, BOB.1)?;
+    server.reload()?;
+    ensure!(fs::read_to_string(&pid)? == server.supervisor.pid.to_string(), "it isn't made anew");
+    end(&mut server)?;
+    ensure!(!pid.exists(), "it stays");
+    Ok(())
+}
+
+/// Where all can write, as in /tmp, a file of root's or of the pool's user is fine, and a stranger's isn't.
+#[test]
+fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
+    let Some(target) = find("walls::paths::strangers_files_in_a_sticky_directory_are_refused") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let tmp = sandbox.file("tmp");
+    fs::create_dir(&tmp)?;
+    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
+    let pool = "access.log = {{DIR}}/tmp/access.log\nslowlog = {{DIR}}/tmp/slow.log\nrequest_slowlog_timeout = 5s";
+    let conf = conf(("pid = {{DIR}}/tmp/pid", pool, ""));
+    fs::write(tmp.join("access.log"), "")?;
+    give(&tmp.join("access.log"), BOB.1)?;
+    let server = start(&target, sandbox, &conf)?;
+    hello(&server, BOB)?;
+    server.reload()?;
+    let owners = ["access.log", "slow.log", "pid"].map(|name| fs::metadata(tmp.join(name)).map(|m| m.uid()));
+    ensure!(matches!(owners, [Ok(BOBS), Ok(0), Ok(0)]), "{owners:?}");
+    give(&tmp.join("access.log"), ALICE.1)?;
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR1);
+    server.log.wait_for(mark, &["it is a file of user 2001 in a directory that all can write to"], ms(5000))?;
+    server.stop()
+}
+
+const BOBS: u32 = BOB.1;

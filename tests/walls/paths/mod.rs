@@ -1,0 +1,88 @@
+//! What a user can do with the directories that sockets, logs and the pid file lie in.
+
+mod hanging;
+mod logs;
+mod sockets;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, chown};
+use testkit::Outcome;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::stage::Stage;
+use testkit::target::Target;
+
+use super::{ALICE, BOB, GLOBAL, section, start};
+
+/// As all tests here: as root, with our own program.
+fn find(test: &str) -> Option<Target> {
+    Target::find_as_root(test).filter(Target::is_ours)
+}
+
+/// A directory of that user's in the sandbox.
+fn dir_of(sandbox: &Sandbox, name: &str, uid: u32) -> Outcome<PathBuf> {
+    let path = sandbox.file(name);
+    fs::create_dir(&path)?;
+    give(&path, uid)?;
+    Ok(path)
+}
+
+fn give(path: &Path, uid: u32) -> Outcome {
+    Ok(chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?)
+}
+
+/// A directory that only root can enter and write to.
+fn roots_dir(sandbox: &Sandbox, name: &str, mode: u32) -> Outcome<PathBuf> {
+    let path = sandbox.file(name);
+    fs::DirBuilder::new().mode(mode).create(&path)?;
+    Ok(path)
+}
+
+/// Puts a link of that user's in place of what is there, which stays beside it under another name.
+fn swap(path: &Path, target: &Path, uid: u32) -> Outcome {
+    if path.symlink_metadata().is_ok() {
+        fs::rename(path, path.with_extension("away"))?;
+    }
+    symlink(target, path)?;
+    Ok(nix::unistd::fchownat(
+        nix::fcntl::AT_FDCWD,
+        path,
+        Some(Uid::from_raw(uid)),
+        Some(Gid::from_raw(uid)),
+        nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
+    )?)
+}
+
+/// Inode, owner, group, mode, length, and access list of a file.
+fn marks(path: &Path) -> Outcome<String> {
+    let m = fs::symlink_metadata(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let list = Command::new("getfacl").args(["-cpE"]).arg(path).output()?;
+    let list = String::from_utf8(list.stdout)?.split_whitespace().collect::<Vec<_>>().join(" ");
+    Ok(format!("{} {} {} {:o} {} {list}", m.ino(), m.uid(), m.gid(), m.mode(), m.len()))
+}
+
+/// A configuration that is to be refused at the start.
+fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
+    let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
+    sandbox.put("fpm.conf", &conf)?;
+    sandbox.put("php.ini", "")?;
+    let address = testkit::stream::Address::Unix(sandbox.file("alice.sock"));
+    Ok(Stage { target, sandbox, address, conf })
+}
+
+/// Ends it; its directory stays.
+fn end(server: &mut Server) -> Outcome {
+    server.supervisor.signal(nix::sys::signal::Signal::SIGTERM);
+    let status = server.await_end(testkit::clock::ms(15_000))?;
+    testkit::ensure!(status == Some(0), "it ended with {status:?}: {}", server.log.tail(5));
+    Ok(())
+}
+
+/// The server's configuration with one more line at its end, which is bob's.
+fn put_conf(server: &Server, conf: &str) -> Outcome {
+    server.sandbox.put("fpm.conf", &conf.replace("{{DIR}}", &server.sandbox.path().display().to_string()))
+}
