@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::{JoinHandle, spawn};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -16,7 +16,6 @@ use testkit::process::{self, Process};
 use testkit::server::is_worker;
 use testkit::setup::Setup;
 use testkit::stage::Stage;
-use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure};
 
@@ -81,12 +80,14 @@ impl Started {
         ask_once(&self.stage.address, &Request::get(&self.stage.sandbox.page(page)), ms(5000))
     }
 
-    pub fn address(&self) -> &Address {
-        &self.stage.address
-    }
-
-    pub fn page(&self, name: &str) -> PathBuf {
-        self.stage.sandbox.page(name)
+    /// Sends a request, and comes back once its script has begun, which goes on for a while.
+    pub fn begin(&self) -> Outcome<JoinHandle<Outcome<String>>> {
+        let sandbox = &self.stage.sandbox;
+        sandbox.put("www/begun.php", BEGUN)?;
+        let (address, request) = (self.stage.address.clone(), Request::get(&sandbox.page("begun.php")));
+        let asked = spawn(move || ask_once(&address, &request, ms(5000)));
+        wait_until("the request has begun", bar(ms(3000)), || sandbox.file("out/begun").exists())?;
+        Ok(asked)
     }
 
     /// All its processes.
@@ -139,6 +140,10 @@ impl Drop for Started {
         let _ = self.shell.wait();
     }
 }
+
+/// Says that it has begun, goes on for a while, and says whether something cut that short.
+const BEGUN: &str = "<?php touch(ini_get('upload_tmp_dir') . '/begun'); $end = hrtime(true) + 700e6; usleep(700000);
+    echo hrtime(true) < $end ? 'cut short' : 'done';";
 
 const READY: &str = "ready to handle connections";
 

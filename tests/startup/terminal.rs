@@ -1,10 +1,7 @@
 //! Keys of a terminal, and signals to the group of the script that has started the server.
 
-use std::thread;
-
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Request, ask_once};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -12,10 +9,6 @@ use super::started::{Started, Way, have_tools};
 
 const CTRL_C: &[u8] = b"\x03";
 const CTRL_Z: &[u8] = b"\x1a";
-
-/// Says that it has begun, goes on for a while, and says whether something cut that short.
-const BEGUN: &str = "<?php touch(ini_get('upload_tmp_dir') . '/begun'); $end = hrtime(true) + 700e6; usleep(700000);
-    echo hrtime(true) < $end ? 'cut short' : 'done';";
 
 /// A script that ends by a signal to all of its group takes no request with it, and the service goes on.
 #[test]
@@ -27,12 +20,7 @@ fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let mut started = Started::new(&target, Way::Script, false, "")?;
         let tree = started.tree();
-        let begun = started.stage.sandbox.file("out/begun");
-        started.stage.sandbox.put("www/begun.php", BEGUN)?;
-        let work = Request::get(&started.page("begun.php"));
-        let address = started.address().clone();
-        let in_flight = thread::spawn(move || ask_once(&address, &work, ms(5000)));
-        wait_until("the request has begun", bar(ms(3000)), || begun.exists())?;
+        let in_flight = started.begin()?;
         started.signal_callers_group(signal)?;
         wait_until("the script's end", bar(ms(3000)), || started.shell_has_ended())?;
         let answer = in_flight.join().map_err(|_| "the client panicked")?;
@@ -64,6 +52,25 @@ fn ctrl_c() -> Outcome {
     wait_until("the script's end", bar(ms(5000)), || started.shell_has_ended())?;
     ensure!(started.ask("hello.php")? == "hello", "a script's server has ended");
     started.stop()
+}
+
+/// With `on_sigterm = graceful` it takes no request with it, although workers get it, too.
+#[test]
+fn ctrl_c_is_graceful_where_sigterm_is() -> Outcome {
+    let name = "startup::terminal::ctrl_c_is_graceful_where_sigterm_is";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    have_tools()?;
+    let _turn = turn::shared()?;
+    let mut started = Started::new(&target, Way::Job, true, "[global]\non_sigterm = graceful")?;
+    let tree = started.tree();
+    let in_flight = started.begin()?;
+    started.press(CTRL_C)?;
+    let answer = in_flight.join().map_err(|_| "the client panicked")?;
+    // The signal may wake it.
+    let whole = answer.as_ref().is_ok_and(|body| body == "done" || body == "cut short");
+    ensure!(whole, "the request in flight: {answer:?}");
+    wait_until("its end", bar(ms(5000)), || tree.iter().all(|one| !one.lives()))?;
+    Ok(())
 }
 
 /// Ctrl-Z stops a job, all of it, so that the shell is back; `fg` has it go on.
