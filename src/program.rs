@@ -42,7 +42,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
         Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
         Ok(Command::Help) => usage(&host, ExitCode::Ok),
-        Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, engine),
+        Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host.php_version, engine),
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
         Err(cli::Usage) => usage(&host, ExitCode::Usage),
@@ -101,11 +101,11 @@ fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
     }
 }
 
-fn start_zygote(raw: RawFd, engine: &mut impl Engine) -> i32 {
+fn start_zygote(raw: RawFd, php: &str, engine: &mut impl Engine) -> i32 {
     let spec =
         fd::adopt(raw).and_then(shared::content_of).and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
     match spec {
-        Ok(spec) => zygote::run(spec, engine),
+        Ok(spec) => zygote::run(spec, php, engine),
         Err(e) => {
             log::error(format!("a zygote is started by the supervisor only: {e}"));
             ExitCode::Usage as i32

@@ -1,7 +1,6 @@
-//! A message channel: JSON in SOCK_SEQPACKET messages, never blocking, in order, however slow the other side is.
+//! A channel between a zygote and one of its workers, both ways: JSON in SOCK_SEQPACKET messages, never blocking, in order, however slow the other side is.
 
 use std::collections::VecDeque;
-use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -28,8 +27,10 @@ pub enum Incoming<R> {
     Message(R, Vec<OwnedFd>),
     /// None at the moment.
     Nothing,
-    /// The other side has gone or speaks nonsense.
+    /// The other side has gone.
     Gone,
+    /// The other side speaks nonsense.
+    Nonsense,
 }
 
 impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
@@ -51,7 +52,7 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
         while let Some((bytes, fds)) = self.waiting.front() {
             let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
             match message::send(&self.fd, bytes, &raw) {
-                Err(e) if retriable(&e) => return,
+                Err(e) if message::is_for_later(&e) => return,
                 Ok(()) | Err(_) => drop(self.waiting.pop_front()),
             }
         }
@@ -70,21 +71,12 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
             Ok(Received::Nothing) => Incoming::Nothing,
             Ok(Received::Message(length, fds)) => match serde_json::from_slice(&buffer[..length]) {
                 Ok(message) => Incoming::Message(message, fds),
-                Err(_) => Incoming::Gone,
+                Err(_) => Incoming::Nonsense,
             },
-            Ok(Received::Gone) | Err(_) => Incoming::Gone,
+            Ok(Received::Gone) => Incoming::Gone,
+            Err(_) => Incoming::Nonsense,
         }
     }
-
-    /// Gives the descriptor up, for the next image of this program.
-    #[must_use]
-    pub fn into_fd(self) -> OwnedFd {
-        self.fd
-    }
-}
-
-fn retriable(e: &io::Error) -> bool {
-    matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS))
 }
 
 impl<S, R> AsFd for Channel<S, R> {
@@ -95,37 +87,37 @@ impl<S, R> AsFd for Channel<S, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ToSupervisor, ToZygote};
+    use super::super::{ToWorker, WorkerSays};
     use super::*;
 
     #[test]
     fn messages_keep_their_order_past_what_the_kernel_holds() {
         let (a, b) = message::pair().unwrap();
-        let mut supervisor = Channel::<ToZygote, ToSupervisor>::new(a);
-        let mut zygote = Channel::<ToSupervisor, ToZygote>::new(b);
-        for slot in 0..2000 {
-            supervisor.send(&ToZygote::Fork { pool: 0, slot, traced: false }, Vec::new());
+        let mut zygote = Channel::<ToWorker, WorkerSays>::new(a);
+        let mut worker = Channel::<WorkerSays, ToWorker>::new(b);
+        for reopened in 0..2000 {
+            zygote.send(&ToWorker::AccessLog { reopened }, Vec::new());
         }
-        assert!(supervisor.is_backed_up());
+        assert!(zygote.is_backed_up());
         let mut next = 0;
         while next < 2000 {
-            match zygote.receive() {
+            match worker.receive() {
                 Incoming::Message(message, _) => {
-                    assert_eq!(message, ToZygote::Fork { pool: 0, slot: next, traced: false });
+                    assert_eq!(message, ToWorker::AccessLog { reopened: next });
                     next += 1;
                 }
-                Incoming::Nothing => supervisor.flush(),
-                Incoming::Gone => panic!("gone"),
+                Incoming::Nothing => zygote.flush(),
+                Incoming::Gone | Incoming::Nonsense => panic!("gone"),
             }
         }
-        drop(supervisor);
-        assert!(matches!(zygote.receive(), Incoming::Gone));
+        drop(zygote);
+        assert!(matches!(worker.receive(), Incoming::Gone));
     }
 
     #[test]
     fn nonsense_is_the_end_of_a_channel() {
         let (a, b) = message::pair().unwrap();
-        message::send(&a, b"{\"Fork\":", &[]).unwrap();
-        assert!(matches!(Channel::<ToSupervisor, ToZygote>::new(b).receive(), Incoming::Gone));
+        message::send(&a, b"{\"Failed\":", &[]).unwrap();
+        assert!(matches!(Channel::<ToWorker, WorkerSays>::new(b).receive(), Incoming::Nonsense));
     }
 }

@@ -2,13 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::Format;
+use crate::log::Level;
+use crate::sys::packets::LONGEST;
 use crate::sys::process::Exit;
+
+/// What this program speaks. It counts up when a message or the layout of shared memory changes its meaning; new messages and
+/// fields alone are no reason. 1: zygotes of before, which spoke over the socket that they got their orders from.
+pub const PROTOCOL: u32 = 2;
+/// That of zygotes which don't say what they speak.
+pub const FORMER_PROTOCOL: u32 = 1;
 
 /// Supervisor to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// Fork a worker into that slot. Descriptors: its stdout and stderr, or none; then the one its tracer is asked by.
+    /// Fork a worker into that slot. Descriptors: its stdout and stderr, or none; then those by which its tracer is asked and answers.
     Fork {
         /// Index of the pool.
         pool: usize,
@@ -45,10 +52,6 @@ pub enum ToZygote {
         /// Its slot.
         slot: u32,
     },
-    /// One descriptor: the log, opened anew.
-    Log,
-    /// The log's lines have another form now.
-    LogFormat(Format),
     /// One descriptor: that pool's access log, opened anew.
     AccessLog {
         /// Index of the pool.
@@ -65,6 +68,20 @@ pub enum ToZygote {
 /// Zygote to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToSupervisor {
+    /// Its first words.
+    Hello {
+        /// `PROTOCOL` of its program.
+        protocol: u32,
+        /// PHP's version.
+        php: String,
+    },
+    /// A line for the log.
+    Said {
+        /// How severe.
+        level: Level,
+        /// What.
+        text: String,
+    },
     /// PHP has started.
     Ready,
     /// PHP can't be started; the reason.
@@ -118,6 +135,33 @@ pub enum ToSupervisor {
     },
 }
 
+impl ToSupervisor {
+    /// The message as a packet; a text that doesn't fit is cut.
+    #[must_use]
+    pub fn packet(&self) -> Vec<u8> {
+        const CUT: &str = " ...";
+        let mut shorter = self.clone();
+        let mut packet = serde_json::to_vec(&shorter).unwrap_or_default();
+        while packet.len() > LONGEST {
+            let Some(text) = shorter.text_mut().filter(|text| text.len() > CUT.len()) else { break };
+            // What is escaped takes more of the packet than of the text.
+            let kept = (text.len() * LONGEST / packet.len()).saturating_sub(2 * CUT.len());
+            text.truncate(text.floor_char_boundary(kept));
+            text.push_str(CUT);
+            packet = serde_json::to_vec(&shorter).unwrap_or_default();
+        }
+        packet
+    }
+
+    fn text_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Failed(text) | Self::Said { text, .. } | Self::Hello { php: text, .. } => Some(text),
+            Self::Worker { says: WorkerSays::Failed(text), .. } => Some(text),
+            _ => None,
+        }
+    }
+}
+
 /// Worker to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerSays {
@@ -146,6 +190,30 @@ pub enum ToWorker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_to_a_packet() {
+        let long = ["x".repeat(9000), "\u{1}".repeat(5000), "\u{20ac}\n".repeat(4000), "\"".repeat(2050)];
+        for text in long {
+            let says = WorkerSays::Failed(text.clone());
+            let messages = [
+                ToSupervisor::Failed(text.clone()),
+                ToSupervisor::Said { level: Level::Error, text: text.clone() },
+                ToSupervisor::Worker { pool: usize::MAX, slot: u32::MAX, says },
+            ];
+            for message in messages {
+                let packet = message.packet();
+                assert!(packet.len() <= LONGEST, "{}", packet.len());
+                let mut read: ToSupervisor = serde_json::from_slice(&packet).unwrap();
+                let read = read.text_mut().unwrap().clone();
+                let kept = read.trim_end_matches(" ...");
+                assert!(read.ends_with(" ..."));
+                assert!(text.starts_with(kept) && kept.len() > 500, "{}", kept.len());
+            }
+        }
+        let short = ToSupervisor::Failed("no php.ini".to_owned());
+        assert_eq!(serde_json::from_slice::<ToSupervisor>(&short.packet()).unwrap(), short);
+    }
 
     /// Behind a reload the supervisor hears zygotes of the program before it.
     #[test]

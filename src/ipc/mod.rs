@@ -4,12 +4,16 @@
 mod bulletin;
 mod channel;
 mod messages;
+mod orders;
 mod spec;
 pub mod trace;
 mod trust;
+mod voice;
 
 pub use bulletin::{Board, Bulletin, Posted};
 pub use channel::{Channel, Incoming};
-pub use messages::{ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub use messages::{FORMER_PROTOCOL, PROTOCOL, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub use orders::Orders;
 pub use spec::{PoolSpec, ZygoteSpec};
 pub use trust::Trust;
+pub use voice::{Heard, Speaker, Voice};

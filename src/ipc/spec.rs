@@ -19,17 +19,19 @@ pub struct ZygoteSpec {
     pub identity: Option<Identity>,
     /// How to start PHP.
     pub engine: EngineOptions,
-    /// Its channel to the supervisor.
+    /// Where its orders come from.
     pub control_fd: i32,
+    /// The pipe that it speaks to the supervisor by. None: the supervisor is of a former version and listens where the orders
+    /// come from.
+    #[serde(default)]
+    pub voice_fd: Option<i32>,
     /// At its end from the moment that its workers are to take nothing new.
     pub drain_fd: i32,
     /// `log_level`.
     pub log_level: Level,
-    /// `log_format`.
+    /// `log_format`, for its workers.
     #[serde(default)]
     pub log_format: Format,
-    /// The error log.
-    pub log_fd: Option<i32>,
     /// Its pools.
     pub pools: Vec<PoolSpec>,
     /// How many times logs have been opened anew.

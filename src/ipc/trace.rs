@@ -1,9 +1,11 @@
-//! Between the supervisor and a worker's tracer: a question, and an answer in packets.
+//! Between the supervisor and a worker's tracer: a question by one pipe, and an answer in packets by another.
+
+use crate::sys::packets;
 
 /// The question.
 pub const ASK: &[u8] = b"?";
 /// Text of a packet, in bytes.
-pub const LONGEST: usize = 16 * 1024;
+pub const LONGEST: usize = packets::LONGEST - 1;
 /// Text of a whole answer.
 pub const MOST: usize = 256 * 1024;
 

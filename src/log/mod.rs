@@ -115,15 +115,37 @@ pub fn stop_echo() {
     LOG.lock().echo = None;
 }
 
-/// A duplicate of the log's descriptor, for another process.
+/// A duplicate of the log's descriptor, for the program that takes this one's place.
 #[must_use]
 pub fn descriptor() -> Option<OwnedFd> {
     LOG.lock().sink.descriptor()
 }
 
-/// The log was opened anew by the supervisor: lines go there.
+/// The log of the program before: lines go there.
 pub fn replace_descriptor(fd: OwnedFd) {
     LOG.lock().change_sink(Sink::of(fd));
+}
+
+/// From now on another process puts what this one says into its log: `packet` makes of a line what is written to it at once.
+/// No line is waited for.
+pub fn say_by(fd: OwnedFd, packet: fn(Level, &[u8]) -> Vec<u8>) {
+    let mut log = LOG.lock();
+    log.waits = false;
+    log.change_sink(Sink::Relay(Outlet::new(File::from(fd)), packet));
+}
+
+/// Whether messages of that level are logged.
+#[must_use]
+pub fn takes(level: Level) -> bool {
+    level >= LOG.lock().level
+}
+
+/// A message of another process, with who it is in front, or in fields of their own where there are such.
+pub fn told_by(about: &About<'_>, who: &str, level: Level, text: &str) {
+    match format() {
+        Format::Json => object(Some(level), &json::line(level, text.as_bytes(), about)),
+        Format::Default | Format::Classic => message(level, &format!("{who}: {text}")),
+    }
 }
 
 /// A standard stream that is the log is kept, wherever the descriptors 1 and 2 lead from now on.

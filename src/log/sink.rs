@@ -21,6 +21,8 @@ pub enum Sink {
     File(Outlet),
     /// The system's log, by ident and facility number.
     Syslog(String, i32),
+    /// Another process, which puts it into its log: where to, and what a line is there. A line that waits is whole.
+    Relay(Outlet, fn(Level, &[u8]) -> Vec<u8>),
 }
 
 impl Sink {
@@ -41,6 +43,7 @@ impl Sink {
         match self {
             Self::Stderr => self.descriptor().map_or(Self::Stderr, |fd| Self::of(fd::lift(fd)).never_wait()),
             Self::File(outlet) => Self::File(outlet.never_wait()),
+            Self::Relay(outlet, packet) => Self::Relay(outlet.never_wait(), packet),
             Self::Bare | Self::Syslog(..) => self,
         }
     }
@@ -49,7 +52,7 @@ impl Sink {
         match self {
             Self::Stderr | Self::Bare => io::stderr().as_fd().try_clone_to_owned().ok(),
             Self::File(outlet) => outlet.descriptor(),
-            Self::Syslog(..) => None,
+            Self::Syslog(..) | Self::Relay(..) => None,
         }
     }
 
@@ -61,7 +64,7 @@ impl Sink {
         let rest = line.text.get(from..).unwrap_or_default();
         match self {
             Self::Stderr | Self::Bare => outlet::insist(io::stderr(), rest),
-            Self::File(outlet) => outlet.write(rest),
+            Self::File(outlet) | Self::Relay(outlet, _) => outlet.write(rest),
             Self::Syslog(ident, facility) => {
                 to_syslog(
                     ident,
@@ -88,7 +91,14 @@ impl Sink {
             Self::Stderr | Self::File(_) => line::stamp(level, debug),
             Self::Bare => line::bare(level, debug),
             Self::Syslog(..) => line::bracketed(level),
+            Self::Relay(..) => String::new(),
         }
+    }
+
+    /// A message for the process that puts it into its log.
+    pub(super) fn relayed(&self, level: Level, text: &[u8]) -> Option<Line> {
+        let Self::Relay(_, packet) = self else { return None };
+        Some(Line { level, text: packet(level, text) })
     }
 
     /// A message of any bytes, which are a line already.
@@ -102,7 +112,7 @@ impl Sink {
             Self::Stderr | Self::File(_) => whole(level, &classic::line(level, text)),
             Self::Syslog(..) => self.stamped(level, &classic::reworded(text), false),
             // The supervisor puts it into a line.
-            Self::Bare => self.stamped(level, text, false),
+            Self::Bare | Self::Relay(..) => self.stamped(level, text, false),
         }
     }
 
@@ -115,6 +125,7 @@ impl Sink {
     pub(super) fn raw(&self, text: &[u8]) -> Line {
         match self {
             Self::Syslog(..) => self.stamped(Level::Notice, text, false),
+            Self::Relay(_, packet) => Line { level: Level::Notice, text: packet(Level::Notice, text) },
             _ => whole(Level::Notice, text),
         }
     }

@@ -55,6 +55,9 @@ impl Log {
 
     /// A message in the log's form, of bytes that may stand in a line.
     pub(super) fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
+        if let Some(line) = self.sink.relayed(level, text) {
+            return vec![line];
+        }
         match self.format {
             Format::Default => vec![self.sink.stamped(level, text, self.level == Level::Debug)],
             Format::Json => self.sink.json(level, text),
@@ -65,9 +68,9 @@ impl Log {
     /// The same of any bytes.
     pub(super) fn escaped_lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
         let escapes = match self.format {
-            // What a worker says is escaped by the supervisor, which puts it into a line.
-            Format::Default => !matches!(self.sink, Sink::Bare),
-            Format::Classic => true,
+            // What is said to another process is escaped by that one, which puts it into a line.
+            Format::Default => !matches!(self.sink, Sink::Bare | Sink::Relay(..)),
+            Format::Classic => !matches!(self.sink, Sink::Relay(..)),
             // Does so itself.
             Format::Json => false,
         };

@@ -1,6 +1,7 @@
 //! Decisions: events in, actions out. No clock, no fork, no descriptor; time comes as an argument.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod crashes;
 pub mod fleet;
 pub mod scaling;

@@ -7,13 +7,15 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 use nix::unistd::Pid;
 
 use super::drain::DrainState;
+use super::former;
 use super::output::Source;
-use super::runtime::{GroupRuntime, Runtime, Runtimes, ZygoteProcess};
+use super::runtime::{GroupRuntime, LINES, Runtime, Runtimes};
 use super::sockets::{Listener, Sockets};
 use super::state::{GroupState, RuntimeState, State};
 use super::totals::Book;
-use crate::ipc::{Board, Channel, Trust};
+use crate::ipc::{Board, FORMER_PROTOCOL, Orders, Trust, Voice};
 use crate::log;
+use crate::plan::budget::Allowance;
 use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
 use crate::sys::fd;
@@ -27,8 +29,10 @@ pub struct Adopted {
     pub totals: Book,
     /// Generations.
     pub runtimes: Runtimes,
-    /// Ways to tracers.
-    pub tracers: Vec<(WorkerKey, OwnedFd)>,
+    /// Ways to tracers: questions, answers.
+    pub tracers: Vec<(WorkerKey, OwnedFd, OwnedFd)>,
+    /// Sockets of tracers of a former version, to be closed with care.
+    pub former_tracers: Vec<OwnedFd>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Source)>,
     /// The bulletin; a former image without one is succeeded by one that begins anew.
@@ -45,10 +49,12 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;
-    let tracers = state.tracers.iter().map(|(key, raw)| Ok((*key, fd::adopt(*raw)?)));
+    let tracers =
+        state.traces.iter().map(|(key, question, answer)| Ok((*key, fd::adopt(*question)?, fd::adopt(*answer)?)));
     let tracers = tracers.collect::<io::Result<_>>()?;
+    let former_tracers = state.tracers.iter().map(|(_, raw)| fd::adopt(*raw)).collect::<io::Result<_>>()?;
     let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(fd::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, board })
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board })
 }
 
 /// Whose the counters with that descriptor are.
@@ -77,13 +83,6 @@ fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
 
 fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Result<GroupRuntime> {
     let drain = DrainState::adopt(state.drain, of_generation)?;
-    let zygote = match state.zygote {
-        Some((pid, raw)) => {
-            let (pid, channel) = (Pid::from_raw(pid), Channel::new(fd::adopt(raw)?));
-            Some(ZygoteProcess { pid, distrusted: false, channel })
-        }
-        None => None,
-    };
     let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
         let fd = fd::adopt(*raw)?;
         let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
@@ -92,5 +91,15 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
     let boards = boards.collect::<io::Result<_>>()?;
     let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
     let access_logs = access_logs.collect::<io::Result<_>>()?;
-    Ok(GroupRuntime { spec: state.spec.clone(), drain, zygote, boards, access_logs })
+    let lines = Allowance::new(LINES);
+    let mut group = GroupRuntime { spec: state.spec.clone(), drain, zygote: None, boards, access_logs, lines };
+    if let Some((pid, raw)) = state.zygote {
+        let orders = fd::adopt(raw)?;
+        let (voice, protocol) = match state.voice {
+            Some((voice, protocol)) => (Voice::new(fd::adopt(voice)?), protocol),
+            None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
+        };
+        group.take_zygote(Pid::from_raw(pid), Orders::new(orders, group.places()), voice, protocol);
+    }
+    Ok(group)
 }

@@ -11,12 +11,13 @@ use super::drain::Drain;
 use super::event_loop::sigterm_is_graceful;
 use super::launch::Launch;
 use super::output::{Output, Source};
-use super::runtime::{self, GroupRuntime, ZygoteProcess};
-use crate::ipc::{Channel, ToZygote};
-use crate::log;
+use super::runtime::{self, GroupRuntime};
+use crate::ipc::{Orders, ToZygote, Voice};
+use crate::log::{self, Level};
+use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
-use crate::sys::{fd, message, process};
+use crate::sys::{clock, fd, message, process};
 
 impl Supervisor {
     pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
@@ -68,20 +69,19 @@ impl Supervisor {
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
         let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return Ok(()) };
-        let (ours, theirs) = message::pair()?;
+        let (orders, theirs) = Orders::pair(group.places())?;
+        let (voice, speaking) = Voice::pair()?;
         let (drain, drained) = Drain::new()?;
-        let log_fd = log::descriptor();
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.log_level = self.config.global.log_level;
         spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
+        spec.voice_fd = Some(speaking.as_raw_fd());
         spec.drain_fd = drained.as_raw_fd();
         spec.reopened = self.reopened;
         spec.graceful = sigterm_is_graceful(&self.config.global);
-        spec.log_fd = log_fd.as_ref().map(AsRawFd::as_raw_fd);
-        let mut inherit = vec![spec.control_fd, spec.drain_fd];
-        inherit.extend(spec.log_fd);
+        let mut inherit = vec![theirs.as_raw_fd(), speaking.as_raw_fd(), spec.drain_fd];
         inherit.extend(
             spec.pools.iter().flat_map(|p| {
                 p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd]).chain(p.access_log_fd)
@@ -98,9 +98,8 @@ impl Supervisor {
         };
         let launched = launch.start()?;
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
-        let channel = Channel::new(ours);
-        self.poller.add_zygote(&channel, key)?;
-        group.zygote = Some(ZygoteProcess { pid: launched.pid, distrusted: false, channel });
+        self.poller.add_zygote(&voice, key)?;
+        group.take_zygote(launched.pid, orders, voice, None);
         // Workers of a former zygote have heard of its end; this one's begin with a signal that was never given.
         group.drain = drain;
         self.add_output(launched.output, Source::Group { group: spec.group, pid: launched.pid.as_raw() });
@@ -126,18 +125,21 @@ impl Supervisor {
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
         let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
-            zygote.channel.send(message, fds);
+            zygote.orders.send(clock::now(), message, fds);
         }
     }
 
     fn ask_for_worker(&mut self, key: WorkerKey) {
         let mut fds = self.worker_pipes(key).unwrap_or_else(|e| {
-            log::error(format!("unable to catch a worker's output: {e}"));
+            self.say_of(key.zygote(), Level::Error, &format!("unable to catch a worker's output: {e}"));
             Vec::new()
         });
         let tracer = self.new_tracer(key);
         let message = ToZygote::Fork { pool: key.pool, slot: key.slot, traced: tracer.is_some() };
-        fds.extend(tracer);
+        fds.extend(tracer.into_iter().flat_map(|(question, answer)| [question, answer]));
+        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key.zygote()).and_then(|g| g.zygote.as_mut()) {
+            zygote.budget.credit(ANSWERS);
+        }
         self.send(key.zygote(), &message, fds);
     }
 
@@ -257,6 +259,7 @@ impl Supervisor {
     }
 
     fn forget(&mut self, id: GenerationId) {
+        self.settle_lines(Some(id));
         self.runtimes.remove(&id);
         let runtimes = &self.runtimes;
         let pools = || runtimes.values().flat_map(|runtime| &runtime.groups).flat_map(|group| &group.spec.pools);

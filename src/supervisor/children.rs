@@ -3,8 +3,9 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{Supervisor, runtime};
-use crate::log;
+use super::{Supervisor, former, runtime};
+use crate::ipc::FORMER_PROTOCOL;
+use crate::log::Level;
 use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
 use crate::sys::clock;
 use crate::sys::process::{self, Exit};
@@ -36,21 +37,23 @@ impl Supervisor {
     }
 
     fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
-        self.hear_zygote(key);
+        self.hear_last_words(key);
         let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
-            self.poller.remove_zygote(&zygote.channel, key);
+            self.resting.remove(&key);
+            self.poller.remove_zygote(&zygote.voice, key);
+            let (socket, mut theirs) = zygote.orders.into_fds();
+            if zygote.protocol == Some(FORMER_PROTOCOL) {
+                theirs.push(socket);
+            }
+            former::close_aside(theirs);
         }
         self.drain_outputs();
         self.expect_last_words_of_the_dead();
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
         let text = format!("[group {}] zygote {pid} {}", self.group_name(key), describe(exit));
-        if expected {
-            log::debug(text)
-        } else {
-            log::warning(text)
-        }
+        self.say_of(key, if expected { Level::Debug } else { Level::Warning }, &text);
         self.feed(Event::ZygoteGone(key));
         self.write_off(key);
     }
@@ -89,7 +92,7 @@ fn describe(exit: Exit) -> String {
 }
 
 /// php-fpm's line about a worker that ended.
-pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, ordered: bool) {
+pub(super) fn exit_line(pool: &str, worker: &Worker, exit: Exit, ordered: bool) -> (Level, String) {
     let lived = clock::now().since(worker.since);
     let pid = worker.pid.unwrap_or(0);
     let how = match exit {
@@ -101,9 +104,10 @@ pub(super) fn log_exit(pool: &str, worker: &Worker, exit: Exit, ordered: bool) {
         lived / 1000,
         (lived % 1000) * 1000
     );
-    match exit {
-        _ if ordered => log::debug(text),
-        Exit::Code(0) => log::notice(text),
-        _ => log::warning(text),
-    }
+    let level = match exit {
+        _ if ordered => Level::Debug,
+        Exit::Code(0) => Level::Notice,
+        _ => Level::Warning,
+    };
+    (level, text)
 }

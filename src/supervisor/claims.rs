@@ -5,7 +5,7 @@
 use nix::unistd::{Pid, getpid, getuid};
 
 use super::{Supervisor, runtime};
-use crate::log;
+use crate::log::Level;
 use crate::plan::fleet::{Worker, WorkerKey};
 use crate::sys::process::{self, Origin};
 
@@ -47,10 +47,11 @@ impl Supervisor {
 
     /// A zygote that lies is ended, and nothing more that it says is believed.
     pub(super) fn refuse_claim(&mut self, key: WorkerKey, pid: i32) {
-        log::error(format!(
+        let line = format!(
             "[pool {}] its zygote names process {pid} as a new worker, which it is not: the zygote is killed and started again",
             self.pool_name(key)
-        ));
+        );
+        self.say_of(key.zygote(), Level::Error, &line);
         if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key.zygote()).and_then(|g| g.zygote.as_mut()) {
             zygote.distrusted = true;
         }

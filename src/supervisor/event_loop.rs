@@ -51,7 +51,8 @@ impl Supervisor {
                 self.pursue(Goal::Finish);
             }
             self.attend_to_systemd();
-            self.flush_channels();
+            self.wake_resting();
+            self.flush_orders();
             self.feed(Event::Tick);
             self.advance_reload();
         }
@@ -63,13 +64,14 @@ impl Supervisor {
         if self.next_second <= now {
             self.next_second = now.plus(SECOND);
             self.settle_outputs();
+            self.settle_lines(None);
             self.look_at_queues();
         }
     }
 
     fn patience(&self) -> Option<u64> {
         let now = clock::now();
-        let retry = self.channels_backed_up().then(|| now.plus(RETRY));
+        let retry = self.orders_are_backed_up().then(|| now.plus(RETRY));
         let unwritten = log::is_behind() || !self.slow_entries.is_empty();
         let log = unwritten.then(|| now.plus(LOG_RETRY));
         let due = self
@@ -81,6 +83,7 @@ impl Supervisor {
             .chain(self.last_words.front().map(|(end, _)| *end))
             .chain(retry)
             .chain(log)
+            .chain(self.resting.values().min().copied())
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))

@@ -3,49 +3,30 @@
 use super::claims::Claim;
 use super::output::Source;
 use super::{Supervisor, runtime};
-use crate::ipc::{Incoming, ToSupervisor, ToZygote, WorkerSays};
-use crate::log;
-use crate::plan::fleet::{Event, Goal, Life, Phase, PoolKey, WorkerKey, Zygote, ZygoteKey};
+use crate::ipc::{ToSupervisor, WorkerSays};
+use crate::log::{self, Level};
+use crate::plan::fleet::{Event, Goal, Life, Phase, PoolKey, WorkerKey, ZygoteKey};
 use crate::scoreboard::Totals;
 use crate::sys::{fd, process};
 
 impl Supervisor {
-    pub(super) fn hear_zygote(&mut self, key: ZygoteKey) {
-        // Bounded, so that a zygote that talks without end can't keep us from the others.
-        for _ in 0..256 {
-            let group = runtime::group_mut(&mut self.runtimes, key);
-            let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) else { return };
-            match zygote.channel.receive() {
-                Incoming::Message(message, _) => self.zygote_says(key, message),
-                Incoming::Nothing => return,
-                Incoming::Gone => {
-                    self.poller.remove_zygote(&zygote.channel, key);
-                    let pid = zygote.pid;
-                    let state =
-                        self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-                    // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
-                    if !matches!(state, Some(Zygote::Dismissed(_))) {
-                        process::signal(pid, nix::sys::signal::Signal::SIGKILL);
-                    }
-                    return;
-                }
-            }
-        }
-    }
-
-    fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
-        if runtime::group(&self.runtimes, key).and_then(|g| g.zygote.as_ref()).is_some_and(|z| z.distrusted) {
+    pub(super) fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
+        if !self.is_agreed(key, &message) {
             return;
         }
         match message {
-            ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
-            ToSupervisor::Failed(reason) => {
-                let line = format!("[group {}] PHP could not be started: {reason}", self.group_name(key));
-                log::error(&line);
-                self.board.reason(&line);
+            ToSupervisor::Hello { protocol, php } => {
+                log::message(
+                    Level::Debug,
+                    &format!("[group {}] its zygote speaks protocol {protocol}, PHP {php}", self.group_name(key)),
+                );
             }
+            ToSupervisor::Said { level, text } => self.zygote_said(key, level, &text),
+            ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
+            ToSupervisor::Failed(reason) => self.php_failed(key, &reason),
             ToSupervisor::Demand { pool, waiting } => {
-                log::debug(format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0))));
+                let line = format!("[pool {}] {waiting} waiting, no worker free", self.pool_name(key.worker(pool, 0)));
+                self.say_of(key, Level::Debug, &line);
                 self.feed(Event::Demand(key.of_pool(pool), waiting));
             }
             ToSupervisor::Stays => self.feed(Event::Stays(key)),
@@ -53,7 +34,8 @@ impl Supervisor {
             ToSupervisor::ForkFailed { pool, slot, errno } => {
                 let worker = key.worker(pool, slot);
                 let reason = nix::errno::Errno::from_raw(errno).desc();
-                log::error(format!("[pool {}] unable to fork: {reason} ({errno})", self.pool_name(worker)));
+                let line = format!("[pool {}] unable to fork: {reason} ({errno})", self.pool_name(worker));
+                self.say_of(key, Level::Error, &line);
                 self.feed(Event::ForkFailed(worker));
             }
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Accepting } => {
@@ -62,9 +44,8 @@ impl Supervisor {
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Left } => {
                 self.feed(Event::Left(key.worker(pool, slot)))
             }
-            ToSupervisor::Worker { says: WorkerSays::Failed(reason), .. } => {
-                self.board.reason(&reason);
-                log::error(reason);
+            ToSupervisor::Worker { pool, slot, says: WorkerSays::Failed(reason) } => {
+                self.worker_failed(key.worker(pool, slot), &reason);
             }
             ToSupervisor::Exited { pool, slot, pid, exit } => {
                 let worker = key.worker(pool, slot);
@@ -94,12 +75,8 @@ impl Supervisor {
             }
         }
         let replaces = self.fleet.worker(key).is_some_and(|w| w.replaces);
-        let text = format!("[pool {pool}] child {pid} started");
-        if replaces {
-            log::notice(text)
-        } else {
-            log::debug(text)
-        }
+        let level = if replaces { Level::Notice } else { Level::Debug };
+        self.say_of(key.zygote(), level, &format!("[pool {pool}] child {pid} started"));
         self.feed(Event::Forked(key, pid, born));
     }
 
@@ -109,7 +86,8 @@ impl Supervisor {
             let ordered =
                 self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
             let ordered = ordered || (worker.retired.is_some() && exit == process::Exit::Code(0));
-            super::children::log_exit(&self.pool_name(key), worker, exit, ordered);
+            let (level, line) = super::children::exit_line(&self.pool_name(key), worker, exit, ordered);
+            self.say_of(key.zygote(), level, &line);
         }
         // Before its slot, which it may ask about.
         self.hear_tracer(key);
@@ -199,17 +177,7 @@ impl Supervisor {
         runtime::pool(&self.runtimes, key.of_pool()).map(|pool| pool.name.clone()).unwrap_or_default()
     }
 
-    pub(super) fn flush_channels(&mut self) {
-        let groups = self.runtimes.values_mut().flat_map(|r| &mut r.groups);
-        groups.filter_map(|g| g.zygote.as_mut()).for_each(|z| z.channel.flush());
-    }
-
-    pub(super) fn channels_backed_up(&self) -> bool {
-        let groups = self.runtimes.values().flat_map(|r| &r.groups);
-        groups.filter_map(|g| g.zygote.as_ref()).any(|z| z.channel.is_backed_up())
-    }
-
-    /// SIGUSR1: the log is opened anew and every process gets the new descriptor; no worker is disturbed.
+    /// SIGUSR1: the logs are opened anew; no worker is disturbed.
     pub(super) fn reopen_logs(&mut self) {
         let mut wrong = Vec::new();
         match super::boot::open_log(&self.config.global, &self.options) {
@@ -228,12 +196,6 @@ impl Supervisor {
             }
         }
         self.reopen_access_logs(&mut wrong);
-        let keys: Vec<ZygoteKey> = self.zygote_keys();
-        for key in keys {
-            if let Some(fd) = log::descriptor() {
-                self.send(key, &ToZygote::Log, vec![fd]);
-            }
-        }
         self.board.reopened(&wrong);
     }
 

@@ -12,6 +12,7 @@ mod claims;
 mod daemon;
 mod drain;
 mod event_loop;
+mod former;
 mod groups;
 mod hear;
 mod inherited;
@@ -33,6 +34,8 @@ mod state;
 mod systemd;
 mod totals;
 mod tracers;
+mod voices;
+mod words;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
@@ -49,7 +52,7 @@ use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
 use crate::ipc::Board;
-use crate::plan::fleet::{Event, Fleet, WorkerKey};
+use crate::plan::fleet::{Event, Fleet, WorkerKey, ZygoteKey};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::{self, Millis};
 use output::Output;
@@ -76,6 +79,8 @@ struct Supervisor {
     outputs: HashMap<u64, Output>,
     /// Pipes of processes that have ended, and when they are closed: the earliest first.
     last_words: VecDeque<(Millis, u64)>,
+    /// Zygotes that have said too much, and when they are heard again.
+    resting: BTreeMap<ZygoteKey, Millis>,
     /// By worker, in pools that limit requests.
     tracers: BTreeMap<WorkerKey, Tracer>,
     /// Entries of slow logs that are not written yet.
@@ -119,6 +124,7 @@ impl Supervisor {
             poller: Poller::new()?,
             outputs: HashMap::new(),
             last_words: VecDeque::new(),
+            resting: BTreeMap::new(),
             tracers: BTreeMap::new(),
             slow_entries: BTreeMap::new(),
             totals: Book::default(),

@@ -174,9 +174,9 @@ impl Supervisor {
 
     /// Becomes the new program. Comes back only if that fails; then nothing has changed.
     fn execute(&mut self) {
-        self.flush_channels();
-        if self.channels_backed_up() || self.fleet.goal != Goal::Serve {
-            // A message can't be half sent when this image ends: once more when the channels are empty.
+        self.flush_orders();
+        if self.orders_are_backed_up() || self.fleet.goal != Goal::Serve {
+            // A message can't be half sent when this image ends: once more when all are sent.
             self.reload.wished = self.fleet.goal == Goal::Serve;
             return;
         }

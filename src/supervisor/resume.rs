@@ -7,6 +7,7 @@ use super::Supervisor;
 use super::adopt::{self, Adopted};
 use super::boot::{load_options, millis, open_log, say};
 use super::daemon;
+use super::former;
 use super::output::Source;
 use super::runtime;
 use super::state::State;
@@ -14,7 +15,6 @@ use super::systemd::Systemd;
 use crate::cli::{ExitCode, Options};
 use crate::config::{self, Global};
 use crate::host::Host;
-use crate::ipc::ToZygote;
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, pid_file, shared, title};
@@ -34,7 +34,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // An image of an older program may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, board } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board } = adopted;
     let systemd = Systemd::carried_on(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, board)) {
         Ok(bare) => bare,
@@ -45,7 +45,8 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     };
     let (fleet, reopened) = (state.fleet, state.reopened);
     let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, ..bare };
-    tracers.into_iter().for_each(|(key, fd)| supervisor.add_tracer(key, fd));
+    tracers.into_iter().for_each(|(key, question, answer)| supervisor.add_tracer(key, question, answer));
+    former::close_aside(former_tracers);
     supervisor.carry_on(outputs);
     supervisor.run()
 }
@@ -73,7 +74,7 @@ impl Supervisor {
         for key in self.zygote_keys() {
             let group = runtime::group(&self.runtimes, key);
             if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
-                && let Err(e) = self.poller.add_zygote(&zygote.channel, key)
+                && let Err(e) = self.poller.add_zygote(&zygote.voice, key)
             {
                 log::error(format!("unable to watch a zygote: {e}"));
             }
@@ -123,10 +124,6 @@ impl Supervisor {
             log::set_sink(sink, false);
         }
         log::set_format(now.log_format);
-        if now.log_format != before.log_format {
-            let format = now.log_format;
-            self.zygote_keys().into_iter().for_each(|key| self.send(key, &ToZygote::LogFormat(format), Vec::new()));
-        }
         Ok(())
     }
 

@@ -13,10 +13,12 @@ use super::groups::Grouping;
 use super::resolve;
 use crate::config::Pool;
 use crate::engine::EngineOptions;
-use crate::ipc::{Channel, PoolSpec, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::{Orders, PoolSpec, ToSupervisor, Voice, ZygoteSpec};
 use crate::log;
+use crate::plan::budget::{Allowance, Bucket};
 use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolKey, PoolPlan, WorkerKey, ZygoteKey};
 use crate::scoreboard::{self, Scoreboard};
+use crate::sys::clock;
 use crate::sys::ids::Identity;
 
 /// One generation's resources.
@@ -39,6 +41,8 @@ pub struct GroupRuntime {
     pub boards: Vec<(OwnedFd, Scoreboard)>,
     /// By pool, where they have one; the specification names their numbers.
     pub access_logs: Vec<Option<OwnedFd>>,
+    /// Lines of the log that its processes may cause.
+    pub lines: Allowance,
 }
 
 impl GroupRuntime {
@@ -47,16 +51,42 @@ impl GroupRuntime {
         self.spec.pools.iter().zip(self.boards.iter().map(|(_, board)| board))
     }
 }
+/// Bytes of lines that the processes of a group may cause in a second.
+pub const LINES: u64 = 128 * 1024;
 
 /// A zygote.
 #[derive(Debug)]
 pub struct ZygoteProcess {
     /// Its pid; our child.
     pub pid: Pid,
-    /// It has lied and is about to end: nothing that it says counts.
+    /// It has lied, or can't be understood, and is about to end: nothing that it says counts.
     pub distrusted: bool,
-    /// The way to it.
-    pub channel: Channel<ToZygote, ToSupervisor>,
+    /// What it is told.
+    pub orders: Orders,
+    /// What it says.
+    pub voice: Voice<ToSupervisor>,
+    /// How much it may say.
+    pub budget: Bucket,
+    /// What it speaks, once it has said so.
+    pub protocol: Option<u32>,
+    /// It was killed.
+    pub condemned: bool,
+}
+
+impl GroupRuntime {
+    /// Places for workers in all its pools.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.pools().map(|(pool, _)| usize::try_from(pool.slots).unwrap_or(0)).sum()
+    }
+
+    /// It has that zygote now.
+    pub fn take_zygote(&mut self, pid: Pid, orders: Orders, voice: Voice<ToSupervisor>, protocol: Option<u32>) {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let budget = Bucket::of_zygote(clock::now(), count(self.spec.pools.len()), count(self.places()));
+        let (distrusted, condemned) = (false, false);
+        self.zygote = Some(ZygoteProcess { pid, distrusted, orders, voice, budget, protocol, condemned });
+    }
 }
 
 /// Runtimes by generation.
@@ -72,6 +102,14 @@ pub fn group(runtimes: &Runtimes, key: ZygoteKey) -> Option<&GroupRuntime> {
 #[must_use]
 pub fn group_mut(runtimes: &mut Runtimes, key: ZygoteKey) -> Option<&mut GroupRuntime> {
     runtimes.get_mut(&key.generation)?.groups.get_mut(key.group)
+}
+
+/// All zygotes that there are.
+pub fn zygotes(runtimes: &mut Runtimes) -> impl Iterator<Item = (ZygoteKey, &mut ZygoteProcess)> {
+    runtimes.iter_mut().flat_map(|(&generation, runtime)| {
+        let groups = runtime.groups.iter_mut().enumerate();
+        groups.filter_map(move |(group, g)| Some((ZygoteKey { generation, group }, g.zygote.as_mut()?)))
+    })
 }
 
 /// A pool's directives.
@@ -128,17 +166,18 @@ impl Runtime {
                 identity: group.identity.clone(),
                 engine: engine.clone(),
                 control_fd: -1,
+                voice_fd: None,
                 drain_fd: -1,
                 log_level: log::Level::Notice,
                 log_format: log::Format::Default,
-                log_fd: None,
                 pools: specs,
                 reopened: 0,
                 graceful: false,
                 nofile,
             };
             let access_logs = boards.iter().map(|_| None).collect();
-            Ok(GroupRuntime { spec, drain: Drain::Closed, zygote: None, boards, access_logs })
+            let (drain, lines) = (Drain::Closed, Allowance::new(LINES));
+            Ok(GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines })
         };
         let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { groups })

@@ -15,7 +15,9 @@ use crate::log::Backlog;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 
 /// Counts up when an older image could no longer make sense of it.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
+/// The oldest that is understood: zygotes without a pipe to speak by.
+const OLDEST: u32 = 3;
 
 /// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,9 +50,12 @@ pub struct State {
     /// Pipes.
     #[serde(default)]
     pub outputs: Vec<(RawFd, Source)>,
-    /// Ways to tracers.
+    /// Ways to tracers of a former version, which are closed: sockets.
     #[serde(default)]
     pub tracers: Vec<(WorkerKey, RawFd)>,
+    /// Ways to tracers: the pipe of questions, that of answers.
+    #[serde(default)]
+    pub traces: Vec<(WorkerKey, RawFd, RawFd)>,
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
@@ -82,8 +87,11 @@ pub struct GroupState {
     /// How its workers hear that they drain.
     #[serde(default)]
     pub drain: Option<DrainState>,
-    /// Pid and channel.
+    /// Pid, and where its orders go.
     pub zygote: Option<(i32, RawFd)>,
+    /// The pipe that it speaks by, and what it speaks, as far as it has said so. None: one of version 3 has no pipe.
+    #[serde(default)]
+    pub voice: Option<(RawFd, Option<u32>)>,
     /// Scoreboards by pool.
     pub boards: Vec<RawFd>,
 }
@@ -98,12 +106,14 @@ impl State {
             let groups = r.groups.iter().flat_map(|g| {
                 let access_logs = g.spec.pools.iter().filter_map(|pool| pool.access_log_fd);
                 let drain = g.drain.and_then(DrainState::number);
-                g.boards.iter().copied().chain(g.zygote.map(|(_, fd)| fd)).chain(access_logs).chain(drain)
+                let ways = g.zygote.map(|(_, fd)| fd).into_iter().chain(g.voice.map(|(fd, _)| fd));
+                g.boards.iter().copied().chain(ways).chain(access_logs).chain(drain)
             });
             groups.chain(r.drain)
         });
         let totals = self.totals.iter().map(|(_, fd)| *fd);
-        let tracers = self.tracers.iter().map(|(_, fd)| *fd);
+        let former = self.tracers.iter().map(|(_, fd)| *fd);
+        let tracers = former.chain(self.traces.iter().flat_map(|(_, question, answer)| [*question, *answer]));
         let own = self.log.into_iter().chain(self.board);
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }
@@ -113,8 +123,8 @@ impl State {
     /// # Errors
     /// Why not.
     pub fn validate(&self) -> Result<(), String> {
-        if self.version != VERSION {
-            return Err(format!("state of version {}, this program knows {VERSION}", self.version));
+        if !(OLDEST..=VERSION).contains(&self.version) {
+            return Err(format!("state of version {}, this program knows {OLDEST} to {VERSION}", self.version));
         }
         let consistent = self.fleet.generations.iter().all(|g| {
             let runtime = self.runtimes.iter().find(|r| r.id == g.id);
@@ -143,7 +153,8 @@ impl Supervisor {
                 .map(|g| GroupState {
                     spec: g.spec.clone(),
                     drain: Some(g.drain.state()),
-                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.channel.as_fd().as_raw_fd())),
+                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
+                    voice: g.zygote.as_ref().map(|z| (z.voice.as_fd().as_raw_fd(), z.protocol)),
                     boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
                 })
                 .collect(),
@@ -161,7 +172,8 @@ impl Supervisor {
             fleet: self.fleet.clone(),
             runtimes: runtimes.collect(),
             outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
-            tracers: self.tracer_descriptors(),
+            tracers: Vec::new(),
+            traces: self.tracer_descriptors(),
             log: None,
             unwritten: Backlog::default(),
             board: Some(self.board.number()),

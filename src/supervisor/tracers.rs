@@ -1,12 +1,13 @@
 //! Requests that take too long: what is said of them, and where they are, which their workers' tracers tell.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::slowlog::Unwritten;
 use super::{Supervisor, runtime, slowlog};
 use crate::escape;
+use crate::ipc::FORMER_PROTOCOL;
 use crate::ipc::trace::{self, Packet};
 use crate::log::{self, Level};
 use crate::plan::fleet::{Event, WorkerKey};
@@ -14,14 +15,15 @@ use crate::scoreboard::Counter;
 use crate::status::Process;
 use crate::sys::failure::reason;
 use crate::sys::log_file::Owner;
-use crate::sys::message;
+use crate::sys::packets::{self, Received};
 
 /// The way to a worker's tracer.
 #[derive(Debug)]
 pub struct Tracer {
-    /// Its end here.
-    pub fd: OwnedFd,
-    token: u64,
+    question: OwnedFd,
+    answer: OwnedFd,
+    /// It is waited for an answer; what comes unasked isn't read.
+    token: Option<u64>,
     /// What its answer is for.
     slow: bool,
     over: bool,
@@ -34,35 +36,36 @@ const MOST_UNWRITTEN: usize = 256 * 1024;
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Supervisor {
-    /// A pair for a new worker, if its pool limits requests; the end that goes to it.
-    pub(super) fn new_tracer(&mut self, key: WorkerKey) -> Option<OwnedFd> {
+    /// Two pipes for a new worker, if its pool limits requests; the ends that go to it. One of a former version couldn't have them.
+    pub(super) fn new_tracer(&mut self, key: WorkerKey) -> Option<(OwnedFd, OwnedFd)> {
         let pool = runtime::pool(&self.runtimes, key.of_pool())?;
         if pool.request_slowlog_timeout.is_zero() && pool.request_terminate_timeout.is_zero() {
             return None;
         }
-        let pair = message::pair();
-        let (ours, theirs) =
-            pair.map_err(|e| log::error(format!("[pool {}] slow requests can't be traced: {e}", pool.name))).ok()?;
-        self.add_tracer(key, ours);
-        Some(theirs)
+        let zygote = runtime::group(&self.runtimes, key.zygote()).and_then(|g| g.zygote.as_ref());
+        if zygote.is_some_and(|z| z.protocol == Some(FORMER_PROTOCOL)) {
+            return None;
+        }
+        let pipes = packets::pair().and_then(|questions| Ok((questions, packets::pair()?)));
+        let ((theirs, question), (answer, their_answer)) =
+            pipes.map_err(|e| log::error(format!("[pool {}] slow requests can't be traced: {e}", pool.name))).ok()?;
+        self.add_tracer(key, question, answer);
+        Some((theirs, their_answer))
     }
 
     /// One that a former image made, or a new one.
-    pub(super) fn add_tracer(&mut self, key: WorkerKey, fd: OwnedFd) {
+    pub(super) fn add_tracer(&mut self, key: WorkerKey, question: OwnedFd, answer: OwnedFd) {
         self.drop_tracer(key);
-        match self.poller.add_tracer(&fd, key) {
-            Ok(token) => {
-                let tracer = Tracer { fd, token, slow: false, over: false, text: Vec::new() };
-                self.tracers.insert(key, tracer);
-            }
-            Err(e) => log::error(format!("unable to watch a tracer: {e}")),
-        }
+        let tracer = Tracer { question, answer, token: None, slow: false, over: false, text: Vec::new() };
+        self.tracers.insert(key, tracer);
     }
 
     /// Its worker has ended.
     pub(super) fn drop_tracer(&mut self, key: WorkerKey) {
-        if let Some(tracer) = self.tracers.remove(&key) {
-            self.poller.remove(&tracer.fd, tracer.token);
+        if let Some(tracer) = self.tracers.remove(&key)
+            && let Some(token) = tracer.token
+        {
+            self.poller.remove(&tracer.answer, token);
         }
     }
 
@@ -87,18 +90,25 @@ impl Supervisor {
 
     fn ask(&mut self, key: WorkerKey, note: impl FnOnce(&mut Tracer)) -> Option<()> {
         let tracer = self.tracers.get_mut(&key)?;
-        message::send(&tracer.fd, trace::ASK, &[]).ok()?;
+        if tracer.token.is_none() {
+            tracer.text.clear();
+            forget_answers(&tracer.answer);
+            tracer.token = Some(self.poller.add_tracer(&tracer.answer, key).ok()?);
+        }
+        // Where it doesn't take the question it doesn't answer one either.
+        packets::send(&tracer.question, trace::ASK).ok()?;
         note(tracer);
         Some(())
     }
 
     /// php-fpm's line.
-    fn say_late(&self, key: WorkerKey, what: &str, then: &str) {
+    fn say_late(&mut self, key: WorkerKey, what: &str, then: &str) {
         let Some(process) = runtime::board(&self.runtimes, key).and_then(|board| board.worker(key.slot)) else {
             return;
         };
         let (pool, pid) = (self.pool_name(key), self.pid(key));
-        log::bytes(Level::Warning, &late_line(&pool, pid, &process, what, then));
+        let line = late_line(&pool, pid, &process, what, then);
+        self.say_bytes_of(key.zygote(), Level::Warning, &line);
     }
 
     fn pid(&self, key: WorkerKey) -> i32 {
@@ -107,20 +117,21 @@ impl Supervisor {
 
     /// Takes an answer in.
     pub(super) fn hear_tracer(&mut self, key: WorkerKey) {
-        let mut packet = [0; trace::LONGEST + 1];
+        let mut packet = [0; packets::LONGEST];
         // Bounded: others are to have their turn.
-        for _ in 0..8 {
-            let Some(tracer) = self.tracers.get_mut(&key) else { return };
-            let length = match nix::unistd::read(tracer.fd.as_fd(), &mut packet) {
-                Ok(length) if length > 0 => length,
-                Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return,
-                _ => return self.lose_tracer(key),
+        for _ in 0..32 {
+            let Some(tracer) = self.tracers.get_mut(&key).filter(|tracer| tracer.token.is_some()) else { return };
+            let length = match packets::receive(&tracer.answer, &mut packet) {
+                Ok(Received::Packet(length)) => length,
+                Ok(Received::Nothing) => return,
+                Ok(Received::Gone) | Err(_) => return self.lose_tracer(key),
             };
             let Some((kind, text)) = trace::open(packet.get(..length).unwrap_or_default()) else {
                 return self.lose_tracer(key);
             };
-            if tracer.text.len() + text.len() <= trace::MOST {
-                tracer.text.extend_from_slice(text);
+            tracer.text.extend_from_slice(text);
+            if tracer.text.len() > trace::MOST {
+                return self.lose_tracer(key);
             }
             if kind != Packet::More {
                 return self.answered(key, kind == Packet::Last);
@@ -138,6 +149,9 @@ impl Supervisor {
         let Some(tracer) = self.tracers.get_mut(&key) else { return };
         let text = std::mem::take(&mut tracer.text);
         let (slow, over) = (std::mem::take(&mut tracer.slow), std::mem::take(&mut tracer.over));
+        if let Some(token) = tracer.token.take() {
+            self.poller.remove(&tracer.answer, token);
+        }
         if slow {
             self.note_slow(key, &text, complete);
         }
@@ -145,7 +159,7 @@ impl Supervisor {
             let calls = slowlog::in_one_line(&text);
             if !calls.is_empty() {
                 let start = format!("[pool {}] child {} was in ", self.pool_name(key), self.pid(key));
-                log::bytes(Level::Warning, &[start.as_bytes(), &calls].concat());
+                self.say_bytes_of(key.zygote(), Level::Warning, &[start.as_bytes(), &calls].concat());
             }
             self.feed(Event::Reported(key));
         }
@@ -186,9 +200,17 @@ impl Supervisor {
     }
 
     /// For the next image.
-    pub(super) fn tracer_descriptors(&self) -> Vec<(WorkerKey, i32)> {
-        self.tracers.iter().map(|(key, tracer)| (*key, tracer.fd.as_raw_fd())).collect()
+    pub(super) fn tracer_descriptors(&self) -> Vec<(WorkerKey, i32, i32)> {
+        let of = |(key, tracer): (&WorkerKey, &Tracer)| (*key, tracer.question.as_raw_fd(), tracer.answer.as_raw_fd());
+        self.tracers.iter().map(of).collect()
     }
+}
+
+/// What was said before anybody asked.
+fn forget_answers(answer: &OwnedFd) {
+    const MOST: usize = 1024;
+    let mut packet = [0; packets::LONGEST];
+    let _ = (0..MOST).find(|_| !matches!(packets::receive(answer, &mut packet), Ok(Received::Packet(_))));
 }
 
 fn say_lost(path: &Path, entries: &[u8]) {

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, setsockopt,
-    socketpair, sockopt,
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, sendmsg,
+    setsockopt, shutdown, socketpair, sockopt,
 };
 
 /// The most descriptors that the kernel takes in one message.
@@ -41,6 +41,32 @@ pub fn send(fd: impl AsFd, bytes: &[u8], fds: &[RawFd]) -> io::Result<()> {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
         }
+    }
+}
+
+/// Whether a message that could not be sent can be sent later.
+#[must_use]
+pub fn is_for_later(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS))
+}
+
+/// From now on the other end of a pair can send nothing to this one, neither bytes nor descriptors: it gets `EPIPE`.
+///
+/// # Errors
+/// None in practice.
+pub fn refuse_all(fd: impl AsFd) -> io::Result<()> {
+    refuse_descriptors(&fd);
+    Ok(shutdown(fd.as_fd().as_raw_fd(), Shutdown::Read)?)
+}
+
+/// No descriptor can be sent to this socket any more, where the kernel knows of that (6.16 and newer). What is under way comes.
+pub fn refuse_descriptors(fd: impl AsFd) {
+    const SO_PASSRIGHTS: libc::c_int = 83;
+    let off: libc::c_int = 0;
+    let length = libc::socklen_t::try_from(size_of_val(&off)).unwrap_or(0);
+    // SAFETY: the kernel reads `length` bytes of `off`, which lives through the call; an unknown option is an error.
+    unsafe {
+        libc::setsockopt(fd.as_fd().as_raw_fd(), libc::SOL_SOCKET, SO_PASSRIGHTS, (&raw const off).cast(), length);
     }
 }
 

@@ -17,6 +17,7 @@ pub mod log_file;
 pub mod message;
 pub mod notify;
 pub mod own_memory;
+pub mod packets;
 pub mod pid_file;
 pub mod pidfd;
 pub mod place;

@@ -68,7 +68,7 @@ impl Control {
                 true
             }
             Incoming::Nothing => false,
-            Incoming::Gone => {
+            Incoming::Gone | Incoming::Nonsense => {
                 self.gone.set(true);
                 false
             }

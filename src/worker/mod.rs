@@ -57,8 +57,8 @@ pub struct Seed {
     pub observed: Option<record::Observed>,
     /// stdout and stderr, where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
-    /// By which its tracer is asked, if it is to have one.
-    pub tracer: Option<OwnedFd>,
+    /// By which its tracer is asked, and by which it answers, if it is to have one.
+    pub tracer: Option<(OwnedFd, OwnedFd)>,
     /// Where its access log goes, if it has one.
     pub access_log: Option<LogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
@@ -99,9 +99,9 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         seed.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
         return EXIT_SOFTWARE;
     }
-    if let Some(asked_by) = seed.tracer.take() {
+    if let Some(ways) = seed.tracer.take() {
         let depth = seed.pool.request_slowlog_trace_depth;
-        if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(asked_by, tracer, depth)) {
+        if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
             log::error(format!("[pool {}] slow requests can't be traced: {e}", seed.pool.name));
         }
     }

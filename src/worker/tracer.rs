@@ -17,25 +17,27 @@ const STACK: usize = 128 * 1024;
 ///
 /// # Errors
 /// `EAGAIN`: the user has too many processes.
-pub fn start(asked_by: OwnedFd, tracer: Box<dyn Tracer>, depth: u32) -> io::Result<()> {
-    fd::set_nonblocking(&asked_by, false)?;
+pub fn start((question, answer): (OwnedFd, OwnedFd), tracer: Box<dyn Tracer>, depth: u32) -> io::Result<()> {
+    fd::set_nonblocking(&question, false)?;
+    fd::set_nonblocking(&answer, false)?;
     let mask = signal::block_all()?;
     let thread = std::thread::Builder::new().name("tracer".to_owned()).stack_size(STACK);
     let started = thread.spawn(move || {
         // Its end is the supervisor's.
-        let _ = answer(File::from(asked_by), &*tracer, depth);
+        let _ = serve(File::from(question), File::from(answer), &*tracer, depth);
     });
     signal::set_mask(&mask)?;
     started.map(drop)
 }
 
-fn answer(mut asked_by: File, tracer: &dyn Tracer, depth: u32) -> io::Result<()> {
+fn serve(mut questions: File, mut answers: File, tracer: &dyn Tracer, depth: u32) -> io::Result<()> {
     let mut question = [0; 1];
-    while asked_by.read(&mut question)? > 0 {
+    while questions.read(&mut question)? > 0 {
         let mut text = Vec::new();
         let complete = tracer.trace(depth, &mut text).is_ok();
         for packet in trace::packets(&text, complete) {
-            asked_by.write_all(&packet)?;
+            // Whole: it is no longer than what a pipe keeps together.
+            answers.write_all(&packet)?;
         }
     }
     Ok(())
@@ -44,7 +46,7 @@ fn answer(mut asked_by: File, tracer: &dyn Tracer, depth: u32) -> io::Result<()>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::message;
+    use crate::sys::packets;
 
     struct Told(bool);
 
@@ -55,17 +57,22 @@ mod tests {
         }
     }
 
+    /// A tracer, with the supervisor's ends of its pipes.
+    fn started(complete: bool) -> (File, File) {
+        let ((question, ask), (hear, answer)) = (packets::pair().unwrap(), packets::pair().unwrap());
+        start((question, answer), Box::new(Told(complete)), 7).unwrap();
+        fd::set_nonblocking(&hear, false).unwrap();
+        (File::from(ask), File::from(hear))
+    }
+
     #[test]
     fn each_question_gets_an_answer() {
         for (complete, mark) in [(true, '.'), (false, '!')] {
-            let (ours, theirs) = message::pair().unwrap();
-            start(theirs, Box::new(Told(complete)), 7).unwrap();
-            fd::set_nonblocking(&ours, false).unwrap();
-            let mut ours = File::from(ours);
+            let (mut ask, mut hear) = started(complete);
             for _ in 0..3 {
-                ours.write_all(trace::ASK).unwrap();
+                ask.write_all(trace::ASK).unwrap();
                 let mut packet = [0; 64];
-                let length = ours.read(&mut packet).unwrap();
+                let length = hear.read(&mut packet).unwrap();
                 assert_eq!(&packet[..length], format!("{mark}7 calls").as_bytes());
             }
         }
@@ -74,8 +81,7 @@ mod tests {
     #[test]
     fn the_mask_of_signals_is_what_it_was() {
         let before = signal::is_blocked(nix::sys::signal::Signal::SIGTERM);
-        let (_ours, theirs) = message::pair().unwrap();
-        start(theirs, Box::new(Told(true)), 1).unwrap();
+        let _ways = started(true);
         assert_eq!(signal::is_blocked(nix::sys::signal::Signal::SIGTERM), before);
     }
 }

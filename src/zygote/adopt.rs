@@ -8,8 +8,9 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
 use super::event_loop::Zygote;
 use super::{Pool, children, demand, parking};
-use crate::ipc::{Channel, PoolSpec, ZygoteSpec};
-use crate::log;
+use crate::escape;
+use crate::ipc::{Channel, PoolSpec, Speaker, ToSupervisor, ZygoteSpec};
+use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
 use crate::sys::{fd, message};
@@ -20,17 +21,20 @@ use crate::sys::{fd, message};
 /// A descriptor that isn't there, or a scoreboard that isn't one.
 pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     let take = |raw: i32| fd::adopt(raw).map(fd::lift);
-    let control = Channel::new(take(spec.control_fd)?);
-    let drain = take(spec.drain_fd)?;
-    if let Some(raw) = spec.log_fd {
-        log::replace_descriptor(take(raw)?);
-        log::set_format(spec.log_format);
-        log::never_wait();
+    let control = take(spec.control_fd)?;
+    let voice = spec.voice_fd.map(take).transpose()?;
+    let former = voice.is_none();
+    if let Some(voice) = &voice {
+        log::say_by(voice.try_clone()?, packet);
     }
+    let speaker = Speaker::new(voice.map_or_else(|| control.try_clone(), Ok)?);
+    let drain = take(spec.drain_fd)?;
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     Ok(Zygote {
-        control,
+        control: Channel::new(control),
+        speaker,
+        former,
         drain,
         pools,
         epoll,
@@ -45,6 +49,12 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         wish: None,
         inspector: Inspector::default(),
     })
+}
+
+/// A line of this process on its way into the supervisor's log.
+fn packet(level: Level, text: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(text).map_or_else(|_| escape::line(text), str::to_owned);
+    ToSupervisor::Said { level, text }.packet()
 }
 
 fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {

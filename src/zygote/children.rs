@@ -12,10 +12,29 @@ use crate::ipc::{Channel, ToWorker, WorkerSays};
 pub(super) struct Child {
     pub(super) pool: usize,
     pub(super) slot: u32,
-    /// It has said that it takes nothing new.
-    pub(super) left: bool,
+    pub(super) said: Said,
     /// None after the worker closed its end.
     pub(super) channel: Option<Channel<ToWorker, WorkerSays>>,
+}
+
+/// What a worker has said of itself so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Said {
+    failed: bool,
+    accepting: bool,
+    left: bool,
+}
+
+impl Said {
+    /// Whether this is new.
+    pub(super) fn note(&mut self, says: &WorkerSays) -> bool {
+        let said = match says {
+            WorkerSays::Failed(_) => &mut self.failed,
+            WorkerSays::Accepting => &mut self.accepting,
+            WorkerSays::Left => &mut self.left,
+        };
+        !std::mem::replace(said, true)
+    }
 }
 
 /// By pid.
@@ -59,7 +78,7 @@ impl Children {
 
     /// The slots of a pool's living children that haven't said that they leave.
     pub(super) fn of_pool(&self, pool: usize) -> impl Iterator<Item = u32> {
-        self.by_pid.values().filter(move |c| c.pool == pool && !c.left).map(|c| c.slot)
+        self.by_pid.values().filter(move |c| c.pool == pool && !c.said.left).map(|c| c.slot)
     }
 
     /// The child in that slot.
@@ -75,7 +94,7 @@ impl Children {
 
     /// Pool and slot of those that haven't said that they leave.
     pub(super) fn staying(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.by_pid.values().filter(|c| !c.left).map(|c| (c.pool, c.slot))
+        self.by_pid.values().filter(|c| !c.said.left).map(|c| (c.pool, c.slot))
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -131,7 +131,8 @@ impl Zygote {
         }
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
-        if short > 0 {
+        // A supervisor that is behind with hearing is not told more: it is looked at again soon.
+        if short > 0 && !self.speaker.is_backed_up() {
             self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }
     }

@@ -3,7 +3,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
@@ -16,8 +15,8 @@ use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
 use super::wish::Wish;
-use super::{Control, Outcome, Pool};
-use crate::ipc::{Incoming, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+use super::{Control, LAST_WORDS, Outcome, Pool};
+use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote};
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
@@ -32,6 +31,9 @@ const LOG_RETRY: u64 = 50;
 #[derive(Debug)]
 pub(super) struct Zygote {
     pub(super) control: Control,
+    pub(super) speaker: Speaker,
+    /// Its supervisor is of a former version.
+    pub(super) former: bool,
     pub(super) drain: OwnedFd,
     pub(super) pools: Vec<Pool>,
     pub(super) epoll: Epoll,
@@ -53,7 +55,7 @@ pub(super) struct Zygote {
 
 impl Zygote {
     pub(super) fn report(&mut self, message: &ToSupervisor) {
-        self.control.send(message, Vec::new());
+        self.speaker.say(message);
     }
 
     /// PHP stands: from now on everything goes through the event loop.
@@ -91,13 +93,13 @@ impl Zygote {
                     return Outcome::Worker(sprout.grow(self));
                 }
             }
-            self.control.flush();
+            self.speaker.flush();
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
             if self.leaving && !self.parking.is_backed_up() {
                 let outcome = if self.children.is_empty() { Outcome::Leave } else { Outcome::Desert };
                 if self.children.is_empty() || self.may_desert(clock::now()) {
-                    log::drain(Duration::from_millis(100));
+                    log::drain(LAST_WORDS);
                     return outcome;
                 }
             }
@@ -110,7 +112,7 @@ impl Zygote {
         let last_call = self.end_last_call(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now);
-        let backed_up = self.parking.is_backed_up() || self.control.is_backed_up() || self.children.is_backed_up();
+        let backed_up = self.parking.is_backed_up() || self.speaker.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();
         let log = log::is_behind().then(|| now.plus(LOG_RETRY));
@@ -149,8 +151,6 @@ impl Zygote {
             Incoming::Message(ToZygote::Signal { pool, slot, signal }, _) => self.signal(pool, slot, signal),
             Incoming::Message(ToZygote::Retire { pool, slot }, _) => self.retire(pool, slot),
             Incoming::Message(ToZygote::Release, _) => self.release(),
-            Incoming::Message(ToZygote::LogFormat(format), _) => log::set_format(format),
-            Incoming::Message(ToZygote::Log, mut fds) => Self::change_log(fds.pop()),
             Incoming::Message(ToZygote::AccessLog { pool, reopened }, mut fds) => {
                 self.change_access_log(pool, fds.pop(), reopened);
             }
@@ -159,7 +159,7 @@ impl Zygote {
                 self.leaving = true;
             }
             Incoming::Nothing => {}
-            Incoming::Gone => self.bereft(),
+            Incoming::Gone | Incoming::Nonsense => self.bereft(),
         }
         None
     }
@@ -181,12 +181,6 @@ impl Zygote {
         let child = self.children.find_mut(pool, slot);
         if let Some(channel) = child.and_then(|c| c.channel.as_mut()) {
             channel.send(&ToWorker::Retire, Vec::new());
-        }
-    }
-
-    fn change_log(fd: Option<OwnedFd>) {
-        if let Some(fd) = fd {
-            log::replace_descriptor(fd);
         }
     }
 
@@ -237,13 +231,15 @@ impl Zygote {
         let Some(channel) = &mut child.channel else { return false };
         match channel.receive() {
             Incoming::Message(says, _) => {
-                child.left |= says == WorkerSays::Left;
-                self.report(&ToSupervisor::Worker { pool, slot, says });
-                self.watch_again(pool);
+                // Once each in a life: a worker must not use up what its zygote may say.
+                if child.said.note(&says) {
+                    self.report(&ToSupervisor::Worker { pool, slot, says });
+                    self.watch_again(pool);
+                }
                 return true;
             }
             Incoming::Nothing => {}
-            Incoming::Gone => {
+            Incoming::Gone | Incoming::Nonsense => {
                 let _ = self.epoll.delete(&*channel);
                 child.channel = None;
             }

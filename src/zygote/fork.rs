@@ -8,7 +8,7 @@ use std::rc::Rc;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::Pool;
-use super::children::Child;
+use super::children::{Child, Said};
 use super::event_loop::Zygote;
 use super::token::Token;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
@@ -23,7 +23,7 @@ pub(super) struct Sprout {
     pool: usize,
     control: OwnedFd,
     output: Option<(OwnedFd, OwnedFd)>,
-    tracer: Option<OwnedFd>,
+    tracer: Option<(OwnedFd, OwnedFd)>,
     parent: Pid,
     supervisor: Pid,
     place: Slot,
@@ -32,7 +32,7 @@ pub(super) struct Sprout {
 
 impl Zygote {
     pub(super) fn fork(&mut self, pool: usize, slot: u32, traced: bool, mut fds: Vec<OwnedFd>) -> Option<Sprout> {
-        let tracer = if traced { fds.pop() } else { None };
+        let tracer = self.ways_of_tracer(traced, &mut fds);
         match self.try_fork(pool, slot, tracer, fds) {
             Ok(sprout) => sprout,
             Err(e) => {
@@ -43,11 +43,17 @@ impl Zygote {
         }
     }
 
+    /// Those by which a tracer is asked and answers. A former supervisor has one socket for both, which is closed: it is told so.
+    fn ways_of_tracer(&self, traced: bool, fds: &mut Vec<OwnedFd>) -> Option<(OwnedFd, OwnedFd)> {
+        let answer = if traced { fds.pop() } else { None }?;
+        if self.former { None } else { fds.pop().map(|question| (question, answer)) }
+    }
+
     fn try_fork(
         &mut self,
         pool: usize,
         slot: u32,
-        tracer: Option<OwnedFd>,
+        tracer: Option<(OwnedFd, OwnedFd)>,
         mut fds: Vec<OwnedFd>,
     ) -> io::Result<Option<Sprout>> {
         let p = self.pools.get(pool).ok_or(io::ErrorKind::InvalidInput)?;
@@ -60,7 +66,8 @@ impl Zygote {
         match process::fork()? {
             Forked::Child => {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
-                let (control, tracer) = (fd::lift(theirs), tracer.map(fd::lift));
+                let (control, tracer) =
+                    (fd::lift(theirs), tracer.map(|(question, answer)| (fd::lift(question), fd::lift(answer))));
                 Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, observed }))
             }
             Forked::Parent(pid) => {
@@ -70,7 +77,7 @@ impl Zygote {
                     &channel,
                     nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()),
                 )?;
-                self.children.insert(pid, Child { pool, slot, left: false, channel: Some(channel) });
+                self.children.insert(pid, Child { pool, slot, said: Said::default(), channel: Some(channel) });
                 self.report(&ToSupervisor::Forked { pool, slot, pid: pid.as_raw() });
                 Ok(None)
             }

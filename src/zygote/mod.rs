@@ -14,12 +14,13 @@ mod token;
 mod wish;
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
 use crate::engine::{Engine, EngineOptions};
-use crate::ipc::{Channel, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::{Channel, PROTOCOL, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
 use crate::sys::ids::Identity;
@@ -37,11 +38,14 @@ enum Outcome {
     Worker(Box<worker::Seed>),
 }
 
+/// How long a zygote that leaves waits for the supervisor to take what it has said.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Exit status when PHP can't be started (php-fpm's FPM_EXIT_SOFTWARE).
 const EXIT_SOFTWARE: i32 = 70;
 
 /// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
-pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
+pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
     log::set_format(spec.log_format);
@@ -53,13 +57,17 @@ pub fn run(spec: ZygoteSpec, engine: &mut impl Engine) -> i32 {
             return EXIT_SOFTWARE;
         }
     };
+    if !zygote.former {
+        zygote.report(&ToSupervisor::Hello { protocol: PROTOCOL, php: php.to_owned() });
+    }
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
         .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
     if let Err(reason) = started {
-        // A message has to fit the channel; the whole text went to stderr as PHP printed it.
-        zygote.report(&ToSupervisor::Failed(reason.chars().take(2000).collect()));
+        // Cut where it is too long; the whole text went to stderr as PHP printed it.
+        zygote.report(&ToSupervisor::Failed(reason));
+        log::drain(LAST_WORDS);
         return EXIT_SOFTWARE;
     }
     match zygote.run() {
@@ -130,5 +138,5 @@ struct Pool {
     demand: Option<demand::Demand>,
 }
 
-/// The supervisor's end of the channel, as seen from here.
-type Control = Channel<ToSupervisor, ToZygote>;
+/// Where orders come from. Nothing can be sent there.
+type Control = Channel<(), ToZygote>;

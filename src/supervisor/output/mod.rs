@@ -1,6 +1,5 @@
 //! What zygotes and workers write to stdout and stderr: pipes, cut into messages for the log.
 
-mod allowance;
 mod kept;
 mod message;
 mod object;
@@ -11,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::splitter::{Piece, Splitter};
 use crate::log::{self, Format, Level};
+use crate::plan::budget::Allowance;
 use crate::plan::fleet::WorkerKey;
 use crate::sys::clock::{self, Millis};
 pub use object::check;
 
-use allowance::Allowance;
 pub(super) use kept::Kept;
 use kept::{Look, TURN, TURNS};
 use message::{End, Form, Message};
@@ -82,13 +81,17 @@ pub struct Relayed {
     pub request_ended: bool,
 }
 
+/// Bytes a second of one pipe that are read into the log: a flood is let go, counted, and told in one line a second.
+const RATE: u64 = 1 << 20;
+
 impl Output {
     /// A fresh pipe. `held`: what it brings is read, but not logged before `release`.
     #[must_use]
     pub fn new(fd: OwnedFd, source: Source, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
         let held = held.then(Kept::default);
-        Self { fd, source, splitter, message, allowance: Allowance::default(), spoken: false, held, ended: false }
+        let allowance = Allowance::new(RATE);
+        Self { fd, source, splitter, message, allowance, spoken: false, held, ended: false }
     }
 
     /// Whether it isn't logged yet.

@@ -1,0 +1,157 @@
+//! What the supervisor tells a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this way: the
+//! supervisor's end is shut for reading before anybody gets the other one.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::ToZygote;
+use crate::sys::clock::Millis;
+use crate::sys::message;
+
+/// Messages that may wait for a zygote to read, beside those that its workers need.
+const MOST: usize = 1024;
+/// Messages about one worker that may wait: made, asked to leave, signalled twice.
+const MOST_OF_WORKER: usize = 4;
+/// A zygote that takes nothing for so long while something waits for it, in milliseconds, hears nothing any more.
+const PATIENCE: u64 = 10_000;
+
+/// The sending side.
+#[derive(Debug)]
+pub struct Orders {
+    fd: OwnedFd,
+    waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+    most: usize,
+    /// Since when the first of them waits.
+    since: Option<Millis>,
+    overrun: bool,
+}
+
+impl Orders {
+    /// A pair: this side of it, and the descriptor of the other, which can only receive.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn pair(workers: usize) -> io::Result<(Self, OwnedFd)> {
+        let (ours, theirs) = message::pair()?;
+        message::refuse_all(&ours)?;
+        Ok((Self::new(ours, workers), theirs))
+    }
+
+    /// Over one end of a pair, to a zygote with places for so many workers.
+    #[must_use]
+    pub fn new(fd: OwnedFd, workers: usize) -> Self {
+        let most = MOST.saturating_add(workers.saturating_mul(MOST_OF_WORKER));
+        Self { fd, waiting: VecDeque::new(), most, since: None, overrun: false }
+    }
+
+    /// Sends, or queues what the kernel can't take now. Where too much waits already, it is given up.
+    pub fn send(&mut self, now: Millis, order: &ToZygote, fds: Vec<OwnedFd>) {
+        let Ok(bytes) = serde_json::to_vec(order) else { return };
+        self.overrun |= self.waiting.len() >= self.most;
+        if !self.overrun {
+            self.waiting.push_back((bytes, fds));
+            self.flush(now);
+        }
+    }
+
+    /// Sends what was queued, as far as it goes.
+    pub fn flush(&mut self, now: Millis) {
+        while let Some((bytes, fds)) = self.waiting.front() {
+            let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            match message::send(&self.fd, bytes, &raw) {
+                Err(e) if message::is_for_later(&e) => {
+                    self.since.get_or_insert(now);
+                    return;
+                }
+                Ok(()) | Err(_) => drop(self.waiting.pop_front()),
+            }
+            self.since = None;
+        }
+    }
+
+    /// Whether messages wait for the zygote to read.
+    #[must_use]
+    pub fn are_backed_up(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether the zygote has stopped listening: it takes nothing, or too much waits for it.
+    #[must_use]
+    pub fn are_unheard(&self, now: Millis) -> bool {
+        self.overrun || self.since.is_some_and(|since| now.since(since) >= PATIENCE)
+    }
+
+    /// The descriptor, and those that were not sent: others may have put something into their other ends already.
+    #[must_use]
+    pub fn into_fds(self) -> (OwnedFd, Vec<OwnedFd>) {
+        (self.fd, self.waiting.into_iter().flat_map(|(_, fds)| fds).collect())
+    }
+}
+
+impl AsFd for Orders {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::super::{Channel, Incoming};
+    use super::*;
+
+    fn retire(slot: u32) -> ToZygote {
+        ToZygote::Retire { pool: 0, slot }
+    }
+
+    #[test]
+    fn orders_keep_their_order_past_what_the_kernel_holds() {
+        let (mut orders, theirs) = Orders::pair(300).unwrap();
+        let mut zygote = Channel::<(), ToZygote>::new(theirs);
+        (0..2000).for_each(|slot| orders.send(Millis(0), &retire(slot), Vec::new()));
+        assert!(orders.are_backed_up() && !orders.are_unheard(Millis(9_999)));
+        let mut next = 0;
+        while next < 2000 {
+            match zygote.receive() {
+                Incoming::Message(message, _) => {
+                    assert_eq!(message, retire(next));
+                    next += 1;
+                }
+                Incoming::Nothing => orders.flush(Millis(9_999)),
+                Incoming::Gone | Incoming::Nonsense => panic!("gone"),
+            }
+        }
+        assert!(!orders.are_unheard(Millis(1 << 40)));
+        drop(orders);
+        assert!(matches!(zygote.receive(), Incoming::Gone));
+    }
+
+    #[test]
+    fn who_takes_nothing_is_given_up() {
+        let (mut orders, _theirs) = Orders::pair(0).unwrap();
+        while !orders.are_backed_up() {
+            orders.send(Millis(100), &retire(0), Vec::new());
+        }
+        assert!(!orders.are_unheard(Millis(10_099)) && orders.are_unheard(Millis(10_100)));
+        for slot in 0..5000 {
+            orders.send(Millis(100), &retire(slot), vec![std::fs::File::open("/dev/null").unwrap().into()]);
+            assert!(orders.waiting.len() <= MOST);
+        }
+        assert!(orders.are_unheard(Millis(100)));
+        assert_eq!(orders.into_fds().1.len(), 1023, "one before them had none");
+    }
+
+    #[test]
+    fn nothing_can_be_sent_against_the_stream() {
+        let (mut orders, theirs) = Orders::pair(1).unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        for fds in [&[][..], &[file.as_raw_fd()]] {
+            let refused = message::send(&theirs, b"\"Stays\"", fds).unwrap_err();
+            assert_eq!(refused.raw_os_error(), Some(libc::EPIPE));
+        }
+        orders.send(Millis(0), &retire(7), Vec::new());
+        assert!(matches!(Channel::<(), ToZygote>::new(theirs).receive(), Incoming::Message(..)));
+    }
+}

@@ -1,0 +1,92 @@
+//! Zygotes of a former version of this program, which a reload has left here: they speak over the socket that they get their orders
+//! from, and can send descriptors along. Closing one can take as long as its sender likes (a TCP socket that lingers, a file of a
+//! file system in user space), so that the supervisor neither receives nor closes any: children of its own do.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::unistd::{getpid, getppid, pipe2, read};
+
+use crate::ipc::{Channel, Incoming, ToSupervisor, Voice};
+use crate::sys::process::{self, Forked};
+use crate::sys::{fd, message, packets, title};
+
+/// Hears a zygote by a child that reads its socket and passes on what it says, in a pipe as others have. Descriptors end there.
+///
+/// # Errors
+/// `EMFILE`, `EAGAIN`, `ENOMEM`.
+pub fn hear_by_child(socket: &OwnedFd) -> io::Result<Voice<ToSupervisor>> {
+    message::refuse_descriptors(socket);
+    let (reading, writing) = packets::pair()?;
+    let supervisor = getpid();
+    match process::fork()? {
+        Forked::Parent(_) => Ok(Voice::new(reading)),
+        Forked::Child => {
+            // It holds the socket open, and the zygote is to notice the end of the supervisor.
+            let tied = process::die_with_parent(Signal::SIGKILL);
+            let alone = keep_only(socket, &writing);
+            if let (Ok(()), true, Ok((socket, writing))) = (tied, getppid() == supervisor, alone) {
+                title::set("php-fpm: hears a zygote of the former version");
+                pass_on(Channel::new(socket), writing);
+            }
+            process::exit_now(0)
+        }
+    }
+}
+
+/// In the child: the two that it needs; all others are closed.
+fn keep_only(socket: &OwnedFd, writing: &OwnedFd) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (socket, writing) = (socket.try_clone()?, writing.try_clone()?);
+    fd::close_all_but(&[socket.as_raw_fd(), writing.as_raw_fd()]);
+    Ok((socket, writing))
+}
+
+fn pass_on(mut channel: Channel<(), ToSupervisor>, writing: OwnedFd) {
+    let _ = fd::set_nonblocking(&writing, false);
+    let mut writing = Some(writing);
+    while await_word(&channel, writing.as_ref()) {
+        match channel.receive() {
+            Incoming::Message(message, _) => {
+                let passed = writing.as_ref().map(|writing| packets::send(writing, &message.packet()));
+                if matches!(passed, Some(Err(_))) {
+                    return;
+                }
+            }
+            Incoming::Nothing => {}
+            Incoming::Gone => return,
+            // What is no message is told by the end of the pipe. The rest is taken, so that nothing is left in the socket.
+            Incoming::Nonsense => writing = None,
+        }
+    }
+}
+
+/// False: the supervisor doesn't listen any more.
+fn await_word(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
+    let fds = [
+        Some(PollFd::new(channel.as_fd(), PollFlags::POLLIN)),
+        writing.map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty())),
+    ];
+    let mut fds: Vec<PollFd<'_>> = fds.into_iter().flatten().collect();
+    let _ = poll(&mut fds, PollTimeout::NONE);
+    fds.get(1).and_then(PollFd::revents).is_none_or(|events| events.is_empty())
+}
+
+/// Closes what others may have put descriptors into, without waiting: a child has it open until it is closed here, and ends then,
+/// which nothing delays.
+pub fn close_aside(fds: Vec<OwnedFd>) {
+    if fds.is_empty() {
+        return;
+    }
+    let Ok((reading, writing)) = pipe2(nix::fcntl::OFlag::O_CLOEXEC) else { return };
+    match process::fork() {
+        Ok(Forked::Child) => {
+            drop(writing);
+            let _ = read(&reading, &mut [0]);
+            process::exit_now(0)
+        }
+        // Where no process can be made they are closed here all the same: they must not pile up.
+        Ok(Forked::Parent(_)) | Err(_) => drop(fds),
+    }
+}
