@@ -30,6 +30,7 @@ const WORDS: &str = r#"<?php $out = fopen('php://stderr', 'w'); fwrite($out, "pl
 fn start(target: &Target, global: &str) -> Outcome<Server> {
     let sandbox = Sandbox::new()?;
     sandbox.put("www/words.php", WORDS)?;
+    sandbox.put("www/preload.php", "<?php error_log(\"preloaded\\nby the zygote\");")?;
     let (dev, log) = (sandbox.file("dev"), sandbox.file("fpm.log"));
     fs::create_dir(&dev)?;
     let socket = sandbox.file("daemon.sock");
@@ -39,6 +40,7 @@ fn start(target: &Target, global: &str) -> Outcome<Server> {
     std::thread::spawn(move || write_down(&daemon, log));
     let dev = dev.display().to_string();
     let setup = Setup::new(1).global("error_log = syslog").global(global).pool("catch_workers_output = yes");
+    let setup = setup.ini(&format!("opcache.preload = {}", sandbox.page("preload.php").display()));
     Server::start_in(sandbox, target, &setup.under(&["unshare", "-m", "sh", "-c", OWN_DEV, &dev]))
 }
 
@@ -93,7 +95,9 @@ fn each_message_has_its_priority() -> Outcome {
         let (notice, warning) = (facility * 8 + 5, facility * 8 + 4);
         let ident = format!("{ident}[{}]", server.supervisor.pid);
         let said = |text: &str| format!("[WARNING] [pool www] child {worker} said into stderr: \"{text}");
+        let zygote = server.zygotes().first().ok_or("no zygote")?.pid;
         let expected = [
+            (notice, format!("[NOTICE] [group www] zygote {zygote}: PHP message: preloaded\\x0Aby the zygote")),
             (notice, "[NOTICE] fpm is running".to_owned()),
             (notice, "[NOTICE] ready to handle connections".to_owned()),
             (warning, said("plain\"")),

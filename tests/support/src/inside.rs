@@ -1,11 +1,13 @@
 //! A process as code inside of it could use it: its descriptors, borrowed by `pidfd_getfd`. For tests of what a zygote or a
 //! worker can do to others when its user's own code runs in it. Needs root.
 
-use std::io::IoSlice;
+use std::io::{IoSlice, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sendmsg, socketpair, sockopt,
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sendmsg, setsockopt, socketpair, sockopt,
 };
 
 use crate::process::Process;
@@ -44,6 +46,36 @@ pub fn packet_sockets(process: Process, made_by: Process) -> Outcome<Vec<Borrowe
     Ok(all)
 }
 
+/// The ways by which a process can say something to the one that made them: sockets that keep message boundaries, and pipes that
+/// do. Each once, however many descriptors of it there are.
+///
+/// # Errors
+/// As `borrow_all`.
+pub fn ways_to(process: Process, made_by: Process) -> Outcome<Vec<Borrowed>> {
+    let mut ways = packet_sockets(process, made_by)?;
+    ways.extend(borrow_all(process)?.into_iter().filter(|borrowed| {
+        let flags = fcntl(&borrowed.fd, FcntlArg::F_GETFL).map(OFlag::from_bits_retain).unwrap_or(OFlag::empty());
+        borrowed.points_to.starts_with("pipe:") && flags.contains(OFlag::O_DIRECT | OFlag::O_WRONLY)
+    }));
+    ways.sort_by(|a, b| a.points_to.cmp(&b.points_to));
+    ways.dedup_by(|a, b| a.points_to == b.points_to);
+    Ok(ways)
+}
+
+impl Borrowed {
+    /// Says something by this way, without waiting.
+    ///
+    /// # Errors
+    /// When it isn't taken.
+    pub fn say(&self, bytes: &[u8]) -> nix::Result<()> {
+        if self.points_to.starts_with("pipe:") {
+            nix::unistd::write(&self.fd, bytes).map(drop)
+        } else {
+            send(&self.fd, bytes, &[])
+        }
+    }
+}
+
 /// Sends a message with descriptors, without waiting.
 ///
 /// # Errors
@@ -61,4 +93,20 @@ pub fn send(to: &OwnedFd, bytes: &[u8], fds: &[RawFd]) -> nix::Result<()> {
 /// `EMFILE`.
 pub fn stream_pair() -> Outcome<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?)
+}
+
+/// A TCP socket whose close takes 20 s, unless its process ends by it: it has unsent data and lingers. The other is its reader,
+/// which doesn't read.
+///
+/// # Errors
+/// When it can't be made.
+pub fn lingering() -> Outcome<(OwnedFd, TcpStream)> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    setsockopt(&listener, sockopt::RcvBuf, &2048)?;
+    let mut stream = TcpStream::connect(listener.local_addr()?)?;
+    let (reader, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    while stream.write(&[b'x'; 4096]).is_ok() {}
+    setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 20 })?;
+    Ok((stream.into(), reader))
 }
