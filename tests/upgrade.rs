@@ -1,0 +1,221 @@
+//! From a former version to this one by SIGUSR2: what of it is there still is heard until it has gone, and nothing is lost.
+//! `CGI_FPM_FORMER` names the library of that version; without it these tests are skipped.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{setsockopt, sockopt};
+use testkit::broken::replace;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::inside::{lingering, packet_sockets, send};
+use testkit::load::{Job, Plan};
+use testkit::nginx::{Nginx, Upstream};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::{Target, say};
+use testkit::{Outcome, ensure, turn};
+
+/// A prefix with the former library, and that library.
+struct Former {
+    target: Target,
+    /// This version's prefix.
+    present: Target,
+    library: PathBuf,
+    _prefix: Sandbox,
+}
+
+impl Former {
+    fn find(test: &str) -> Outcome<Option<Self>> {
+        let Some(present) = Target::find_as_root(test).filter(Target::is_ours) else { return Ok(None) };
+        let Some(library) = std::env::var_os("CGI_FPM_FORMER").map(PathBuf::from) else {
+            say(&format!("skipped {test}: CGI_FPM_FORMER isn't set"));
+            return Ok(None);
+        };
+        let prefix = Sandbox::new()?;
+        for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-preload"] {
+            let (from, to) = (present.prefix.join(name), prefix.file(name));
+            if from.exists() {
+                fs::create_dir_all(to.parent().ok_or("no parent")?)?;
+                fs::copy(from, to)?;
+            }
+        }
+        fs::create_dir(prefix.file("lib"))?;
+        fs::copy(&library, prefix.file("lib/cgi-fpm.so"))?;
+        let target = Target { prefix: prefix.path().to_owned(), ..present.clone() };
+        Ok(Some(Self { target, present, library, _prefix: prefix }))
+    }
+
+    /// A server of the former version, with a tracer in each worker.
+    fn start(&self) -> Outcome<Server> {
+        let setup =
+            Setup::new(4).own_prefix().pool("request_terminate_timeout = 60s").pool("catch_workers_output = yes");
+        let sandbox = Sandbox::new()?;
+        let access_log = format!("access.log = {}", sandbox.file("access.log").display());
+        Server::start_in(sandbox, &self.target, &setup.pool(&access_log))
+    }
+
+    /// Puts this version in the former one's place.
+    fn install(&self, server: &Server) -> Outcome {
+        replace(&server.prefix.join("lib/cgi-fpm.so"), &self.present.prefix.join("lib/cgi-fpm.so"))
+    }
+}
+
+const HELPER: &str = "php-fpm: hears a zygote of the former version";
+
+fn helpers(server: &Server) -> usize {
+    server.zygotes().iter().filter(|process| process.title() == HELPER).count()
+}
+
+/// A request that lasts so long, which is under way when this returns.
+fn long_request(server: &Server, time: u64) -> Outcome<Client> {
+    let mut client = Client::connect(&server.address, ms(60_000))?;
+    let work = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", &format!("ms={time}"));
+    client.send(&work.encode(1))?;
+    // Its worker has taken it long before the reload is checked.
+    std::thread::sleep(ms(200));
+    Ok(client)
+}
+
+fn is_answered(mut client: Client) -> Outcome {
+    let answer = client.answer()?;
+    ensure!(answer.body() == "done", "{:?}", answer.body());
+    Ok(())
+}
+
+#[test]
+fn nothing_is_lost() -> Outcome {
+    let _turn = turn::alone()?;
+    let Some(former) = Former::find("upgrade::nothing_is_lost")? else { return Ok(()) };
+    let server = former.start()?;
+    let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
+    let load = Plan::clients(16).start(|_| {
+        let mut web = nginx.client(ms(15_000));
+        let job: Job = Box::new(move || {
+            let text = web.post("/work.php?ms=5", b"some=thing")?.expect(200)?.text();
+            ensure!(text == "done", "{text}");
+            Ok(())
+        });
+        job
+    });
+    let long = long_request(&server, 3000)?;
+    let zygote = server.zygotes();
+    former.install(&server)?;
+    let began = Instant::now();
+    server.reload()?;
+    let took = began.elapsed();
+    ensure!(helpers(&server) == 1, "nobody hears the former zygote: {}", server.log.tail(5));
+    is_answered(long)?;
+    wait_until("the end of the former zygote", ms(10_000), || zygote.iter().all(|process| !process.lives()))?;
+    wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
+    server.reload()?;
+    let tally = load.stop();
+    say(&format!("upgrade::nothing_is_lost: the reload took {took:.1?}; {}", tally.summary()));
+    tally.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
+    ensure!(server.log.count("killed") == 0, "{}", server.log.tail(9));
+    server.stop()
+}
+
+/// PHP doesn't start any more: the former zygote serves on, its dead workers are replaced, until a reload succeeds.
+#[test]
+fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
+    let _turn = turn::shared()?;
+    let Some(former) = Former::find("upgrade::the_former_zygote_serves_on_where_the_next_one_fails")? else {
+        return Ok(());
+    };
+    let server = former.start()?;
+    former.install(&server)?;
+    let ini = fs::read_to_string(server.sandbox.file("php.ini"))?;
+    server.sandbox.put("php.ini", &format!("{ini}\nopcache.preload = /there/is/none.php\n"))?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    wait_until("the reload's failure", ms(20_000), || server.log.count("reload failed: ") == 1)?;
+    let hello = Request::get(&server.sandbox.page("hello.php"));
+    for worker in server.workers() {
+        worker.signal(Signal::SIGKILL);
+        wait_until("its successor", ms(5000), || !worker.lives() && server.workers().len() == 4)?;
+        ensure!(ask_once(&server.address, &hello, ms(5000))? == "hello", "no answer");
+    }
+    ensure!(helpers(&server) == 1, "{}", server.log.tail(5));
+    server.sandbox.put("php.ini", &ini)?;
+    server.reload()?;
+    wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
+    ensure!(ask_once(&server.address, &hello, ms(5000))? == "hello", "no answer");
+    server.stop()
+}
+
+/// What a former zygote sends along stalls its own helper at most.
+#[test]
+fn a_former_zygote_stalls_nobody() -> Outcome {
+    let _turn = turn::shared()?;
+    let Some(former) = Former::find("upgrade::a_former_zygote_stalls_nobody")? else { return Ok(()) };
+    let server = former.start()?;
+    let zygote: Process = *server.zygotes().first().ok_or("no zygote")?;
+    let ways = packet_sockets(zygote, server.supervisor)?;
+    let mut long = long_request(&server, 4000)?;
+    former.install(&server)?;
+    server.reload()?;
+    let mut readers = Vec::new();
+    server.supervisor.signal(Signal::SIGSTOP);
+    for way in &ways {
+        let (socket, reader) = lingering()?;
+        readers.push(reader);
+        if send(&way.fd, b"\"Stays\"", &[socket.as_raw_fd()]).is_err() {
+            setsockopt(&socket, sockopt::Linger, &libc::linger { l_onoff: 0, l_linger: 0 })?;
+        }
+        let _ = send(&way.fd, b"{nonsense", &[]);
+    }
+    server.supervisor.signal(Signal::SIGCONT);
+    wait_until("the end of a zygote that talks nonsense", ms(5000), || !zygote.lives())?;
+    let (mark, asked) = (server.log.mark(), Instant::now());
+    server.supervisor.signal(Signal::SIGUSR1);
+    server.log.wait_for(mark, &["error log file re-opened"], ms(30_000))?;
+    ensure!(asked.elapsed() < bar(ms(500)), "SIGUSR1 was heard after {:?}", asked.elapsed());
+    // The end of its zygote is told to its worker by a signal.
+    drop(ways);
+    ensure!(!long.answer()?.body().is_empty(), "no answer");
+    wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
+    server.stop()
+}
+
+/// Files are replaced and the reload comes later: a zygote that is started in between is of this version, its supervisor isn't.
+#[test]
+fn a_zygote_may_be_newer_than_its_supervisor() -> Outcome {
+    let _turn = turn::shared()?;
+    let Some(former) = Former::find("upgrade::a_zygote_may_be_newer_than_its_supervisor")? else { return Ok(()) };
+    let server = former.start()?;
+    former.install(&server)?;
+    let hello = Request::get(&server.sandbox.page("hello.php"));
+    for zygote in server.zygotes() {
+        zygote.signal(Signal::SIGKILL);
+        wait_until("the next zygote", ms(5000), || !zygote.lives() && server.zygotes().len() == 1)?;
+        server.await_workers(4, ms(5000))?;
+        ensure!(ask_once(&server.address, &hello, ms(5000))? == "hello", "no answer");
+    }
+    let long = long_request(&server, 1500)?;
+    server.reload()?;
+    is_answered(long)?;
+    wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
+    ensure!(ask_once(&server.address, &hello, ms(5000))? == "hello", "no answer");
+    server.stop()
+}
+
+/// The former version can't carry on from this one: it refuses, and says why.
+#[test]
+fn the_way_back_is_refused() -> Outcome {
+    let _turn = turn::shared()?;
+    let Some(former) = Former::find("upgrade::the_way_back_is_refused")? else { return Ok(()) };
+    let server = Server::start(&former.present, &Setup::new(2).own_prefix())?;
+    replace(&server.prefix.join("lib/cgi-fpm.so"), &former.library)?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    wait_until("the refusal", ms(10_000), || server.log.count("reload refused: ") == 1)?;
+    ensure!(server.log.count("can't carry on from the running supervisor's state") >= 1, "{}", server.log.tail(5));
+    let hello = Request::get(&server.sandbox.page("hello.php"));
+    ensure!(ask_once(&server.address, &hello, ms(5000))? == "hello", "no answer");
+    server.stop()
+}
