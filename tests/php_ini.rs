@@ -140,6 +140,24 @@ fn options_hold() -> Outcome {
     server.stop()
 }
 
+/// A root that may not pass over modes still owns its files: in containers, under systemd, by a security module.
+#[test]
+fn a_root_without_capabilities_reads_its_own() -> Outcome {
+    let name = "php_ini::a_root_without_capabilities_reads_its_own";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    put(&sandbox, "ini/php.ini", TEXT, 0o600)?;
+    close(&sandbox, "ini", 0o700)?;
+    let ini = sandbox.file("ini").display().to_string();
+    let under = ["/usr/bin/setpriv", "--bounding-set=-dac_override,-dac_read_search", "env", "PHP_INI_SCAN_DIR="];
+    let server = Server::start_in(sandbox, &target, &Setup::new(1).under(&under).option("-c").option(&ini))?;
+    server.sandbox.put("www/facts.php", FACTS)?;
+    let seen = ask_once(&server.address, &Request::get(&server.sandbox.page("facts.php")), ms(10_000))?;
+    ensure!(seen == r#"["99M","14",false,false,["/ini/php.ini"],0]"#, "{seen}");
+    server.stop()
+}
+
 /// Whoever shows php.ini to root shows all of it.
 #[test]
 fn root_is_shown_all_of_it() -> Outcome {
@@ -191,6 +209,14 @@ fn what_php_needs_must_be_readable() -> Outcome {
         }
     }
     ensure!(!stage.sandbox.file("fpm.sock").exists(), "something was started");
+    // Where several users share one PHP, it starts as root.
+    let other = format!(
+        "[other]\nlisten = {}\nuser = nobody\npm = static\npm.max_children = 1\n",
+        stage.sandbox.file("o").display()
+    );
+    let shared = stage.conf.replace("[global]", "[global]\nprocess.group = shared");
+    stage.sandbox.put("fpm.conf", &format!("{shared}{other}"))?;
+    stage.run(&["-t"])?.expect(0, &["test is successful"])?;
     Ok(())
 }
 

@@ -52,7 +52,8 @@ pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
     if let Some(table) = unsafe { configuration.as_ref() } {
         others(table, &mut found);
     }
-    found.retain(|file| std::fs::File::open(&file.path).is_ok());
+    // Not a FIFO, whose opening could wait.
+    found.retain(|file| (file.path.is_file() || file.path.is_dir()) && std::fs::File::open(&file.path).is_ok());
     found
 }
 
