@@ -86,7 +86,7 @@ through_the_door() {
 # these tests needs them. One that does goes behind `-- --skip NAME` here.
 in_debug_mode() {
 	for name in access_log client_gone doors error_header finish_request forks given_up ini_entries \
-		pool_settings records request_ini request_oracle serving status transparency uploads; do
+		leftovers pool_settings records request_ini request_oracle serving status transparency uploads; do
 		printf ' --test %s' "$name"
 	done
 }
@@ -111,7 +111,7 @@ stage() {
 		stock=
 		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm php8.2-soap"
 		# shellcheck disable=SC2086
-		need_packages nginx apache2 lighttpd caddy adminer $stock
+		need_packages nginx apache2 lighttpd caddy adminer locales $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
 		# What config_oracle compares with: php-fpm of the same build, php-src's tests, generated files.
@@ -143,7 +143,7 @@ stage() {
 			add debug 0 1 0
 			return 0
 		fi
-		need_packages nginx apache2 lighttpd caddy
+		need_packages nginx apache2 lighttpd caddy locales
 		mkdir -p "$scratch/debug"
 		CGI_FPM_OTHER_MODE=$prefix CGI_FPM_DEBUG=1
 		CGI_FPM_PREFIX=$(public_prefix "$prefix-debug" "$scratch/debug")

@@ -49,6 +49,8 @@ pub struct EngineError(pub String);
 pub enum Served {
     /// Ready for the next one.
     Ready,
+    /// The script has changed the process in a way that can't be taken back: no other request should find it so; the worker leaves.
+    Changed,
     /// The engine must not run another request in this process; the worker leaves.
     Spent,
 }

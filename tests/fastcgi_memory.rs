@@ -12,7 +12,7 @@ use std::time::Duration;
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::sys::clock;
+use cgi_fpm::sys::local_time;
 use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, NoProgress};
 use wire::properties::{LIMITS, read, wild_records};
 use wire::{Request, begin, push_record};
@@ -102,7 +102,7 @@ fn a_line_of_the_access_log_allocates_nothing() {
             status: 200,
             header: &value,
             variable: &value,
-            date: &clock::push_local_time,
+            date: &local_time::push_local_time,
         };
         format.render(&facts, &mut line);
     };

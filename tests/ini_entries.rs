@@ -62,16 +62,16 @@ fn each_is_undone() -> Outcome {
         for name in before.keys().filter(|name| !name.starts_with("* ")) {
             for value in VALUES {
                 let request = hello.clone().param(variable, &format!("{name}={value}"));
-                ask_once(&server.address, &request, ms(10_000))
-                    .map_err(|error| format!("{variable}: {name}={value}: {error}"))?;
+                // Debian's PHP ends the process where a buffer of that size is asked for; a crash stands in the log.
+                let _ = ask_once(&server.address, &request, ms(10_000));
             }
+            ensure!(server.log.count("exited on signal") == 0, "{variable}: {name}: {}", server.log.tail(5));
             let after = seen(&server).map_err(|error| format!("after {variable}: {name}: {error}"))?;
             let changed = before.iter().filter(|(entry, was)| after.get(*entry) != Some(was));
             differences
                 .extend(changed.map(|(entry, was)| format!("{name}: {entry}: {was}, then {:?}", after.get(entry))));
         }
         ensure!(differences.is_empty(), "{variable}: {}", differences.join("\n"));
-        ensure!(server.log.count("exited on signal") == 0, "{variable}: {}", server.log.tail(5));
         server.stop()?;
     }
     Ok(())

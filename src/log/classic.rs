@@ -4,14 +4,14 @@
 use std::borrow::Cow;
 
 use super::{Level, line};
-use crate::sys::clock;
+use crate::sys::{clock, local_time};
 
 const SECOND: u64 = 1_000_000;
 
 /// Now.
 pub(super) fn time() -> String {
     let now = clock::wall();
-    let time = clock::local_time(now / SECOND, c"%b %d %H:%M:%S");
+    let time = local_time::local_time(now / SECOND, c"%b %d %H:%M:%S");
     format!("{time}.{:06}", now % SECOND)
 }
 

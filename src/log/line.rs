@@ -2,7 +2,7 @@
 
 use super::Level;
 use crate::escape;
-use crate::sys::clock;
+use crate::sys::{clock, local_time};
 
 /// php-fpm's name of a level.
 pub(super) fn name(level: Level) -> &'static str {
@@ -18,7 +18,7 @@ pub(super) fn name(level: Level) -> &'static str {
 /// Now.
 pub(super) fn time(debug: bool) -> String {
     let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
-    clock::local_stamp() + &micros
+    local_time::local_time(clock::wall_seconds(), c"%d-%b-%Y %H:%M:%S") + &micros
 }
 
 /// The first line of an entry in the slow log.

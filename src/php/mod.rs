@@ -10,6 +10,7 @@ mod guard;
 mod headers;
 mod host;
 mod ini;
+mod leftovers;
 mod lifecycle;
 mod log;
 mod memory;
@@ -54,6 +55,8 @@ impl Engine for Php {
         // Only here: -m shows its list first, as php-fpm does.
         let started = lifecycle::start(options, false, settled);
         lifecycle::flush_stdout();
+        // A preloaded script's, which would end the zygote.
+        leftovers::stop_timer();
         started
     }
 
@@ -64,6 +67,9 @@ impl Engine for Php {
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
         self.around.root.clone_from(&pool.chroot);
         pool::apply(&pool.name, &pool.php_settings);
+        // Extensions of the pool's own.
+        leftovers::take_over();
+        leftovers::begin();
         lifecycle::enter_worker(self.around.directory.is_some());
         variables::take_over();
         body_stream::take_over();
@@ -75,7 +81,10 @@ impl Engine for Php {
         let served = serve::serve(&self.around);
         self.context.leave();
         lifecycle::keep_signal_handlers();
-        served
+        match served {
+            Served::Ready => leftovers::take_back(self.around.directory.as_deref()),
+            other => other,
+        }
     }
 
     fn powered_by(&self) -> Option<String> {

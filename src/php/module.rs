@@ -103,6 +103,7 @@ fn entry() -> zend_module_entry {
         functions: functions::table(),
         module_startup_func: Some(startup),
         module_shutdown_func: Some(shutdown),
+        request_shutdown_func: Some(super::leftovers::end_request),
         info_func: Some(info),
         // For the life of the process, as the entry itself.
         version: CString::new(host_version()).unwrap_or_default().into_raw(),
@@ -112,6 +113,7 @@ fn entry() -> zend_module_entry {
 }
 
 unsafe extern "C" fn startup(_kind: c_int, module: c_int) -> c_int {
+    super::leftovers::take_over();
     // SAFETY: Zend copies what the table says; the texts in it are static.
     unsafe { zend_register_ini_entries(ini_entries().as_ptr(), module) }
 }

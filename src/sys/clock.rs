@@ -1,6 +1,4 @@
-//! Clocks: monotonic milliseconds, which mean the same in every process of the machine, and wall time for log lines.
-
-use std::ffi::CStr;
+//! Clocks: monotonic milliseconds, which mean the same in every process of the machine, and wall time.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
@@ -40,12 +38,6 @@ pub fn wall_micros() -> u32 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_micros())
 }
 
-/// Local time as `23-Nov-2026 10:00:00`, in the zone that was in force at the first call (a chroot has no zone files).
-#[must_use]
-pub fn local_stamp() -> String {
-    local_time(wall_seconds(), c"%d-%b-%Y %H:%M:%S")
-}
-
 /// Microseconds of CLOCK_MONOTONIC.
 #[must_use]
 pub fn micros() -> u64 {
@@ -77,31 +69,4 @@ pub fn cpu_times() -> (u64, u64) {
     };
     let (own, children) = (of(UsageWho::RUSAGE_SELF), of(UsageWho::RUSAGE_CHILDREN));
     (own.0 + children.0, own.1 + children.1)
-}
-
-/// A moment in local time by a strftime format, at most 128 bytes long. `seconds` since 1970.
-#[must_use]
-pub fn local_time(seconds: u64, format: &CStr) -> String {
-    let mut text = Vec::new();
-    push_local_time(seconds, format, &mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-/// The same, added to a text.
-pub fn push_local_time(seconds: u64, format: &CStr, to: &mut Vec<u8>) {
-    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
-    let mut text = [0u8; 129];
-    let seconds = libc::time_t::try_from(seconds).unwrap_or(0);
-    // SAFETY: both pointers are valid for the call; localtime_r writes the second.
-    unsafe { libc::localtime_r(&raw const seconds, tm.as_mut_ptr()) };
-    // SAFETY: the buffer has `len` bytes, the format is a C string, and tm was zeroed and then filled.
-    let length = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), format.as_ptr(), tm.as_ptr()) };
-    to.extend_from_slice(text.get(..length).unwrap_or_default());
-}
-
-/// Takes the time zone from the environment as it is now, `TZ`. A zone whose file is out of reach is UTC.
-pub fn renew_zone() {
-    let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
-    // SAFETY: mktime reads and writes a tm, and looks at TZ first; all zeroes is a tm.
-    unsafe { libc::mktime(tm.as_mut_ptr()) };
 }

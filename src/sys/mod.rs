@@ -4,6 +4,7 @@ pub mod acl;
 pub mod apparmor;
 pub mod backlog;
 pub mod clock;
+pub mod dispositions;
 #[cfg(feature = "php")]
 pub mod door;
 pub mod environment;
@@ -13,6 +14,7 @@ pub mod hangup;
 pub mod ids;
 pub mod limits;
 pub mod listen;
+pub mod local_time;
 pub mod log_file;
 pub mod message;
 pub mod notify;

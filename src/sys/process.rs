@@ -195,6 +195,26 @@ pub fn user_of(pid: Pid) -> Option<u32> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// Ends the timer of `alarm`.
+pub fn cancel_alarm() {
+    nix::unistd::alarm::cancel();
+}
+
+/// Takes the ends of children that nobody waits for any more; whether some still run.
+#[must_use]
+pub fn reap_children() -> bool {
+    /// At a time: a script may have made many.
+    const MOST: usize = 256;
+    for _ in 0..MOST {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) => return true,
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use nix::unistd::{getpid, getppid};

@@ -14,7 +14,7 @@ use super::exchange::{Description, Outcome};
 use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::{ListenAddr, Pool};
 use crate::log;
-use crate::sys::{clock, listen};
+use crate::sys::{clock, listen, local_time};
 
 /// How long a line waits for a log that was opened anew and is on its way here.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -52,8 +52,6 @@ impl AccessLog {
     /// For a worker of that pool, if it has an access log. A format that the check of the configuration has let through is one.
     pub(super) fn new(pool: &Pool, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
         pool.access_log.as_ref()?;
-        // `env[TZ]` counts, and what stands outside of a chroot was looked at before.
-        clock::renew_zone();
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         let format = Format::compile(pool.access_format.as_deref()?).ok()?;
         let number = |pid: Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
@@ -112,7 +110,7 @@ impl AccessLog {
             status: outcome.status,
             header: &|name| (outcome.header)(name),
             variable: &|name| (outcome.variable)(name),
-            date: &clock::push_local_time,
+            date: &local_time::push_local_time,
         };
         self.format.render(&facts, &mut self.line);
         // As in php-fpm, a line without a character is none.

@@ -9,7 +9,7 @@ use crate::config::Pool;
 use crate::fastcgi::params::Params;
 use crate::log;
 use crate::status::{self, Wish};
-use crate::sys::clock;
+use crate::sys::local_time;
 
 /// The pool's own pages.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl Pages {
             let body = b"Internal error. Please review log file for errors.".to_vec();
             return Page { status: 500, content_type: TEXT, typed_first: true, body };
         };
-        let date = |at| clock::local_time(at, c"%d/%b/%Y:%H:%M:%S %z");
+        let date = |at| local_time::local_time(at, c"%d/%b/%Y:%H:%M:%S %z");
         let body = status::render(&snapshot, wish, &date);
         Page { status: 200, content_type: wish.format.content_type(), typed_first: false, body }
     }

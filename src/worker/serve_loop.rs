@@ -210,11 +210,12 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     fn serve_one(&mut self) {
         self.fresh = false;
-        if !self.pages.serve(&mut self.exchange)
-            && !self.drop_abandoned()
-            && self.engine.serve(&mut self.exchange) == Served::Spent
-        {
-            (self.spent, self.leaving) = (true, true);
+        if !self.pages.serve(&mut self.exchange) && !self.drop_abandoned() {
+            match self.engine.serve(&mut self.exchange) {
+                Served::Ready => {}
+                Served::Changed => self.leaving = true,
+                Served::Spent => (self.spent, self.leaving) = (true, true),
+            }
         }
         self.exchange.finish();
         if self.exchange.gave_away() && self.sources.is_listed() && self.renew_sources().is_err() {

@@ -13,7 +13,7 @@ use crate::config::Pool;
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::ids::{self, Identity};
-use crate::sys::{environment, fd, limits, process, signal, title};
+use crate::sys::{environment, fd, limits, local_time, process, signal, title};
 
 /// What set-up needs beside the pool's configuration.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ impl Setup<'_> {
             hat.put_on().map_err(|e| self.failed(e))?;
         }
         environment::replace(self.pool.clear_env, self.environment);
+        // `env[TZ]` counts.
+        local_time::renew_zone();
         signal::reset_actions();
         signal::in_worker([self.parent, self.supervisor], self.graceful);
         self.step("unblock signals", signal::set_mask(&SigSet::empty()))

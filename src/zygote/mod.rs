@@ -24,7 +24,7 @@ use crate::ipc::{Channel, PROTOCOL, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
 use crate::sys::ids::Identity;
-use crate::sys::{process, signal, title};
+use crate::sys::{local_time, process, signal, title};
 use crate::worker;
 
 /// How the event loop ended.
@@ -60,6 +60,8 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     if !zygote.former {
         zygote.report(&ToSupervisor::Hello { protocol: PROTOCOL, php: php.to_owned() });
     }
+    // A worker may find no zone files: its pool's chroot has none.
+    local_time::renew_zone();
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))

@@ -1,0 +1,153 @@
+//! What scripts change in the process beyond what PHP takes back: the next request finds the process as a worker begins with it.
+//!
+//! A function that changes such a thing notes that it was called, so that a request that calls none costs nothing. What can't be
+//! taken back without rights that a worker hasn't, ends the worker after the request; its zygote has another at once.
+
+use std::ffi::{CStr, c_int};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ext_php_rs::ffi::zend_internal_function;
+
+use super::ffi::{compiler_globals, zend_execute_data, zend_hash_str_find, zval};
+use super::value;
+use crate::engine::Served;
+use crate::sys::dispositions::Dispositions;
+use crate::sys::process;
+
+const TIMER: u32 = 1;
+const MASK: u32 = 1 << 1;
+const ACTIONS: u32 = 1 << 2;
+const DIRECTORY: u32 = 1 << 3;
+const CHILDREN: u32 = 1 << 4;
+/// Identity, limits, priority, session: nothing that could be taken back.
+const LASTING: u32 = 1 << 5;
+
+/// Functions, and what they change.
+static WATCHED: [(&CStr, u32); 21] = [
+    (c"pcntl_alarm", TIMER),
+    (c"pcntl_sigprocmask", MASK),
+    // PHP leaves them at the default action.
+    (c"pcntl_signal", ACTIONS),
+    (c"chdir", DIRECTORY),
+    (c"pcntl_fork", CHILDREN),
+    (c"pcntl_rfork", CHILDREN),
+    (c"pcntl_forkx", CHILDREN),
+    (c"proc_nice", LASTING),
+    (c"pcntl_setpriority", LASTING),
+    (c"pcntl_setcpuaffinity", LASTING),
+    (c"pcntl_setns", LASTING),
+    (c"pcntl_unshare", LASTING),
+    (c"posix_initgroups", LASTING),
+    (c"posix_setegid", LASTING),
+    (c"posix_seteuid", LASTING),
+    (c"posix_setgid", LASTING),
+    (c"posix_setpgid", LASTING),
+    (c"posix_setrlimit", LASTING),
+    (c"posix_setsid", LASTING),
+    (c"posix_setuid", LASTING),
+    (c"chroot", LASTING),
+];
+
+type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
+
+/// PHP's own, in the same order.
+static ORIGINALS: [OnceLock<Handler>; WATCHED.len()] = [const { OnceLock::new() }; WATCHED.len()];
+/// What the request has changed.
+static LEFT: AtomicU32 = AtomicU32::new(0);
+/// Signals as a worker begins with them.
+static BEGINNING: OnceLock<Dispositions> = OnceLock::new();
+
+const INTERNAL_FUNCTION: u8 = 1;
+
+/// Stands before PHP's functions. Once their extensions are registered, and before anything compiles a call of them; again after
+/// another extension was loaded.
+pub(super) fn take_over() {
+    // SAFETY: PHP's globals live as long as the process.
+    let table = unsafe { (*compiler_globals()).function_table };
+    for ((name, _), original) in WATCHED.iter().zip(&ORIGINALS) {
+        // SAFETY: PHP's table, a name and its length.
+        let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
+        if found.is_null() || original.get().is_some() {
+            continue;
+        }
+        // SAFETY: the table's values are pointers to functions.
+        let function: *mut zend_internal_function = unsafe { value::pointer(found) };
+        // SAFETY: functions of every kind begin with a byte that tells it.
+        if unsafe { function.cast::<u8>().read() } != INTERNAL_FUNCTION {
+            continue;
+        }
+        // SAFETY: it is an internal one; nobody else looks at it meanwhile.
+        let function = unsafe { &mut *function };
+        if let Some(known) = function.handler.replace(note) {
+            let _ = original.set(known);
+        }
+    }
+}
+
+/// In place of each of them. Owns nothing: PHP's function may leave by a jump.
+unsafe extern "C" fn note(call: *mut zend_execute_data, result: *mut zval) {
+    // SAFETY: PHP calls a function, which has a name.
+    let function = unsafe { (*call).func };
+    // SAFETY: as above; all kinds share their beginning.
+    let common = unsafe { &raw const (*function).common };
+    // SAFETY: as above.
+    let name = unsafe { (*common).function_name };
+    // SAFETY: as above.
+    let text = unsafe { (*name).val.as_ptr() };
+    // SAFETY: Zend's strings end in a NUL byte.
+    let name = unsafe { CStr::from_ptr(text) };
+    let at = WATCHED.iter().position(|(watched, _)| *watched == name);
+    let Some(((_, what), Some(original))) = at.and_then(|at| Some((WATCHED.get(at)?, ORIGINALS.get(at)?.get()))) else {
+        return;
+    };
+    LEFT.fetch_or(*what, Ordering::Relaxed);
+    // SAFETY: what PHP would have called, with what it would have passed.
+    unsafe { original(call, result) };
+}
+
+/// A worker begins: signals are as they should be before each request. What preloading has left isn't a request's.
+pub(super) fn begin() {
+    let _ = BEGINNING.set(Dispositions::now());
+    LEFT.store(0, Ordering::Relaxed);
+}
+
+/// Before extensions forget the handlers of signals: an alarm must not come when it has none.
+pub(super) fn stop_timer() {
+    if LEFT.load(Ordering::Relaxed) & TIMER != 0 {
+        process::cancel_alarm();
+    }
+}
+
+/// After a request: takes back what it has changed.
+pub(super) fn take_back(directory: Option<&CStr>) -> Served {
+    let left = LEFT.load(Ordering::Relaxed);
+    if left == 0 {
+        return Served::Ready;
+    }
+    // Its children are looked after until the last one has ended.
+    let remains = left & CHILDREN != 0 && process::reap_children();
+    LEFT.store(if remains { CHILDREN } else { 0 }, Ordering::Relaxed);
+    if left & TIMER != 0 {
+        process::cancel_alarm();
+    }
+    if let Some(directory) = directory.filter(|_| left & DIRECTORY != 0) {
+        // SAFETY: a C string. A directory that has vanished isn't gone back to, as in PHP.
+        unsafe { libc::chdir(directory.as_ptr()) };
+    }
+    if left & (MASK | ACTIONS) != 0
+        && let Some(beginning) = BEGINNING.get()
+    {
+        beginning.restore_actions();
+        beginning.restore_mask();
+        // SAFETY: no request runs: PHP reads the actions again, and installs its handlers at the next request.
+        unsafe { super::ffi::zend_signal_startup() };
+    }
+    if left & LASTING == 0 { Served::Ready } else { Served::Changed }
+}
+
+/// The module's `request_shutdown_func`.
+pub(super) unsafe extern "C" fn end_request(_kind: c_int, _module: c_int) -> c_int {
+    stop_timer();
+    super::ffi::SUCCESS
+}
