@@ -133,6 +133,11 @@ impl Input {
         self.floor - self.params_start
     }
 
+    /// The parameters so far, before they are sealed.
+    pub(super) fn params_content(&self) -> &[u8] {
+        self.params.bytes.get(self.params_start..self.floor).unwrap_or_default()
+    }
+
     /// The next `count` unread bytes are parameters: the first stay where they were received, others join them.
     pub(super) fn append_params(&mut self, count: usize) {
         let from = self.unread.start;

@@ -1,6 +1,7 @@
 //! Requests out of a stream of bytes: a state machine that is given what was received and says what it means.
 
 mod records;
+mod rest;
 
 use super::input::Input;
 use super::management::Capacity;
@@ -41,6 +42,8 @@ pub enum Refusal {
     #[error(transparent)]
     Params(#[from] BadPairs),
 }
+
+const FILTER: &[u8] = b"FILTER";
 
 /// What the bytes so far amount to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

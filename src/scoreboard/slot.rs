@@ -75,6 +75,12 @@ impl Slot {
         self.board.word(self.index, Word::Requests).store(requests, Ordering::Release);
     }
 
+    /// The request that has begun is none yet, and will begin once more.
+    pub fn put_aside(&self) {
+        self.totals.take_back(Counter::Requests);
+        self.stage(Stage::Idle);
+    }
+
     /// Publishes who asks for what.
     pub fn describe(&self, request: &Description<'_>) {
         self.set(Word::ContentLength, request.content_length);

@@ -105,13 +105,18 @@ impl Totals {
     /// Begins with the numbers that another memory has at this moment.
     pub fn carry_on(&self, from: &Self) {
         use Counter::{
-            ActiveMax, Disrupted, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow, Started, Watched,
+            Abandoned, ActiveMax, Disrupted, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow,
+            Started, Watched,
         };
-        for counter in
-            [Requests, Parked, Disrupted, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched]
-        {
+        let all = [Requests, Parked, Disrupted, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched];
+        for counter in all.into_iter().chain([Incomplete, Abandoned]) {
             self.set(counter, from.get(counter));
         }
+    }
+
+    /// One less.
+    pub fn take_back(&self, counter: Counter) {
+        self.words.word(counter as usize).fetch_sub(1, Ordering::Relaxed);
     }
 
     /// To `value`, unless it is more already.

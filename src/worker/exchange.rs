@@ -51,6 +51,8 @@ pub struct Exchange {
     keeper: Option<Keeper>,
     gave_away: bool,
     client: Client,
+    /// By when the request has to be complete that has begun to arrive, where that was set.
+    until: Option<Instant>,
     finished: bool,
     /// When the request began, or something of its answer was sent last.
     sent: Instant,
@@ -69,6 +71,7 @@ impl Exchange {
             keeper: None,
             gave_away: false,
             client: Client::default(),
+            until: None,
             finished: true,
             sent: Instant::now(),
         }
@@ -87,6 +90,27 @@ impl Exchange {
         self.progress.attached(connection.as_fd());
         self.connection = Some(connection);
         self.gave_away = false;
+        self.until = None;
+    }
+
+    /// Takes a connection and what was received before of a request on it, which has to be complete by then.
+    pub fn attach_unfinished(&mut self, connection: OwnedFd, rest: &[u8], until: Instant) {
+        self.attach(connection);
+        self.reader.take_up(rest);
+        self.until = Some(until);
+    }
+
+    /// What was received of the request for which `arrive_briefly` didn't wait, and by when it has to be complete.
+    #[must_use]
+    pub fn rest(&self) -> Option<(Vec<u8>, Instant)> {
+        Some((self.reader.rest(), self.until?))
+    }
+
+    /// Gives the connection away with such a request on it.
+    pub fn detach_unfinished(&mut self) -> Option<OwnedFd> {
+        self.reader.reset();
+        self.until = None;
+        self.connection.take()
     }
 
     /// Gives the connection away, if it is between two requests with no byte in hand. Otherwise `arrive` has more to do, or it is to be closed.

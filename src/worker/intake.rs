@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::allow::Allowed;
-use super::links::{self, Kind, Links, Parcel, Taken};
+use super::links::{self, Connection, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
 use crate::log;
 use crate::scoreboard::Slot;
@@ -18,9 +18,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Listeners to be emptied, with the number of connections to be taken from each.
 pub type Waiting = Vec<(u32, OwnedFd)>;
-
-/// A connection to be served.
-pub type Connection = (OwnedFd, Kind);
 
 /// The pool's doors.
 #[derive(Debug)]
@@ -68,7 +65,7 @@ impl Intake {
     /// One connection from anywhere; queue and listeners take turns to be first.
     fn look(&mut self) -> Option<Connection> {
         let queued = |this: &Self| match links::take(this.links.queue.as_fd()) {
-            Taken::Parcel(Parcel::Connection(fd, kind)) => Some((fd, kind)),
+            Taken::Parcel(Parcel::Connection(connection)) => Some(connection),
             _ => None,
         };
         let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd()));
@@ -85,7 +82,7 @@ impl Intake {
         let mut woken = *woken;
         if woken.queue {
             match links::take(self.links.queue.as_fd()) {
-                Taken::Parcel(Parcel::Connection(fd, kind)) => taken.push_back((fd, kind)),
+                Taken::Parcel(Parcel::Connection(connection)) => taken.push_back(connection),
                 Taken::Parcel(Parcel::Look) => woken.listeners = u32::MAX,
                 Taken::Nothing | Taken::Gone => {}
             }

@@ -9,28 +9,46 @@ use std::time::Duration;
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::sys::backlog;
+use crate::sys::clock::Millis;
 use crate::sys::message::{self, Received};
 
 /// What is known of a connection that travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Kind {
     /// It has been served before.
     Kept,
     /// It was accepted and no byte of it has been seen yet.
     Fresh,
+    /// A request on it has begun to arrive.
+    Unfinished(Unfinished),
 }
+
+/// What was received of a request that isn't complete.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// Its bytes, in a file in memory.
+    pub bytes: OwnedFd,
+    /// How many.
+    pub size: u32,
+    /// When it has to be complete.
+    pub until: Millis,
+}
+
+/// A connection and what is known of it.
+pub type Connection = (OwnedFd, Kind);
 
 /// A message of a queue.
 #[derive(Debug)]
 pub enum Parcel {
     /// A connection.
-    Connection(OwnedFd, Kind),
+    Connection(Connection),
     /// "Look at the listening socket": a worker died that may have been woken for it.
     Look,
 }
 
 const KEPT: u8 = b'k';
 const FRESH: u8 = b'f';
+const UNFINISHED: u8 = b'u';
 const LOOK: &[u8] = b"l";
 /// A connection's message is that long, so that the bytes in a queue tell how many connections wait in it: a "look" is short.
 const CONNECTION: usize = 64;
@@ -39,9 +57,22 @@ const CONNECTION: usize = 64;
 ///
 /// # Errors
 /// `EAGAIN`/`ETOOMANYREFS`: try again later; `EPIPE`: nobody reads there any more.
-pub fn send(to: impl AsFd, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
-    let tag = if kind == Kind::Kept { KEPT } else { FRESH };
-    message::send(to, &[tag; CONNECTION], &[fd.as_raw_fd()]).map_err(|e| (fd, e))
+pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io::Error)> {
+    let (fd, kind) = &connection;
+    let mut text = [0; CONNECTION];
+    let sent = match kind {
+        Kind::Kept | Kind::Fresh => {
+            text[0] = if matches!(kind, Kind::Kept) { KEPT } else { FRESH };
+            message::send(to, &text, &[fd.as_raw_fd()])
+        }
+        Kind::Unfinished(Unfinished { bytes, size, until }) => {
+            text[0] = UNFINISHED;
+            text[8..16].copy_from_slice(&until.0.to_ne_bytes());
+            text[16..20].copy_from_slice(&size.to_ne_bytes());
+            message::send(to, &text, &[fd.as_raw_fd(), bytes.as_raw_fd()])
+        }
+    };
+    sent.map_err(|e| (connection, e))
 }
 
 /// Sends a "look"; when the queue is full its readers are awake anyway.
@@ -62,15 +93,26 @@ pub enum Taken {
 
 /// Takes one message of a queue.
 pub fn take(from: BorrowedFd<'_>) -> Taken {
-    let mut tag = [0u8; CONNECTION];
-    match message::receive(from, &mut tag) {
-        Ok(Received::Message(_, mut fds)) => Taken::Parcel(match (tag[0], fds.pop()) {
-            (KEPT, Some(fd)) => Parcel::Connection(fd, Kind::Kept),
-            (FRESH, Some(fd)) => Parcel::Connection(fd, Kind::Fresh),
-            _ => Parcel::Look,
-        }),
+    let mut text = [0u8; CONNECTION];
+    match message::receive(from, &mut text) {
+        Ok(Received::Message(_, fds)) => Taken::Parcel(parcel(&text, fds)),
         Ok(Received::Nothing) => Taken::Nothing,
         Ok(Received::Gone) | Err(_) => Taken::Gone,
+    }
+}
+
+fn parcel(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Parcel {
+    let [tag, _, _, _, _, _, _, _, u0, u1, u2, u3, u4, u5, u6, u7, s0, s1, s2, s3, ..] = *text;
+    let mut fds = fds.into_iter();
+    match (tag, fds.next(), fds.next()) {
+        (KEPT, Some(fd), None) => Parcel::Connection((fd, Kind::Kept)),
+        (FRESH, Some(fd), None) => Parcel::Connection((fd, Kind::Fresh)),
+        (UNFINISHED, Some(fd), Some(bytes)) => {
+            let until = Millis(u64::from_ne_bytes([u0, u1, u2, u3, u4, u5, u6, u7]));
+            let size = u32::from_ne_bytes([s0, s1, s2, s3]);
+            Parcel::Connection((fd, Kind::Unfinished(Unfinished { bytes, size, until })))
+        }
+        _ => Parcel::Look,
     }
 }
 
@@ -104,40 +146,43 @@ impl Links {
     ///
     /// # Errors
     /// The connection, when the zygote is gone or stays behind.
-    pub fn park(&self, fd: OwnedFd, kind: Kind) -> Result<(), OwnedFd> {
-        let mut fd = fd;
+    pub fn park(&self, connection: Connection) -> Result<(), Connection> {
+        let mut connection = connection;
         for _ in 0..200 {
-            match send(&self.park, fd, kind) {
+            match send(&self.park, connection) {
                 Ok(()) => return Ok(()),
-                Err((back, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => fd = back,
+                Err((back, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => {
+                    connection = back;
+                }
                 Err((back, _)) => return Err(back),
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        Err(fd)
+        Err(connection)
     }
 
     /// Gives a connection to whoever of the pool is idle; to the zygote when the queue is full.
     ///
     /// # Errors
     /// The connection, when neither takes it.
-    pub fn pass(&self, fd: OwnedFd, kind: Kind) -> Result<(), OwnedFd> {
-        send(&self.queue_in, fd, kind).or_else(|(fd, _)| self.park(fd, kind))
+    pub fn pass(&self, connection: Connection) -> Result<(), Connection> {
+        send(&self.queue_in, connection).or_else(|(connection, _)| self.park(connection))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::shared;
 
     #[test]
     fn a_connection_arrives_with_its_kind_and_a_look_without_one() {
         let (out, inn) = message::pair().unwrap();
         let (ours, theirs) = message::pair().unwrap();
-        send(&out, theirs, Kind::Fresh).unwrap();
+        send(&out, (theirs, Kind::Fresh)).unwrap();
         send_look(&out);
         assert!(holds_connection(&inn));
-        let Taken::Parcel(Parcel::Connection(fd, Kind::Fresh)) = take(inn.as_fd()) else { panic!("no connection") };
+        let Taken::Parcel(Parcel::Connection((fd, Kind::Fresh))) = take(inn.as_fd()) else { panic!("no connection") };
         message::send(&fd, b"x", &[]).unwrap();
         assert!(matches!(message::receive(&ours, &mut [0; 4]).unwrap(), Received::Message(1, _)));
         assert!(!holds_connection(&inn));
@@ -151,12 +196,29 @@ mod tests {
         let mut sent = 0;
         let back = loop {
             let (a, _b) = message::pair().unwrap();
-            match send(&out, a, Kind::Kept) {
+            match send(&out, (a, Kind::Kept)) {
                 Ok(()) => sent += 1,
-                Err((fd, e)) => break (fd, e),
+                Err((connection, e)) => break (connection, e),
             }
         };
         assert!(sent > 100);
         assert_eq!(back.1.raw_os_error(), Some(libc::EAGAIN));
+    }
+
+    #[test]
+    fn an_unfinished_request_travels_with_its_connection() {
+        let (out, inn) = message::pair().unwrap();
+        let (_ours, theirs) = message::pair().unwrap();
+        let bytes = shared::file_of("rest", b"half").unwrap();
+        let unfinished = Unfinished { bytes, size: 4, until: Millis(1 << 40) };
+        send(&out, (theirs, Kind::Unfinished(unfinished))).unwrap();
+        assert_eq!(waiting(&inn.try_clone().unwrap()), 1);
+        let Taken::Parcel(Parcel::Connection((_, Kind::Unfinished(came)))) = take(inn.as_fd()) else {
+            panic!("no connection")
+        };
+        assert_eq!((came.size, came.until), (4, Millis(1 << 40)));
+        assert_eq!(shared::content_of(came.bytes).unwrap(), b"half");
+        message::send(&out, &[UNFINISHED; CONNECTION], &[]).unwrap();
+        assert!(matches!(take(inn.as_fd()), Taken::Parcel(Parcel::Look)), "nothing without a descriptor");
     }
 }

@@ -141,7 +141,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
 /// Parks connections that a script has done with, as those between two requests are.
 fn keeper(links: Rc<links::Links>, slot: Rc<Slot>) -> exchange::Keeper {
     Box::new(move |connection| {
-        links.park(connection, links::Kind::Kept)?;
+        links.park((connection, links::Kind::Kept)).map_err(|(connection, _)| connection)?;
         slot.count(Counter::Parked);
         Ok(())
     })

@@ -140,6 +140,10 @@ impl Progress for Record {
         }
     }
 
+    fn put_aside(&self) {
+        self.slot.put_aside();
+    }
+
     fn described(&self, request: &Description<'_>) {
         self.slot.describe(request);
         if let Some(log) = &self.access_log {

@@ -1,6 +1,7 @@
 //! A worker's life between set-up and exit: wait, take, serve, and pass on what is not for it (parking.md §5).
 #![forbid(unsafe_code)]
 
+mod aside;
 mod farewell;
 mod quit;
 
@@ -14,9 +15,9 @@ use nix::sys::signal::Signal;
 
 use super::control::Control;
 use super::exchange::{Arrival, Description, Exchange, NotRun, Outcome, Stage};
-use super::intake::{Connection, Intake};
+use super::intake::Intake;
 use super::lifetime::Lifetime;
-use super::links::Kind;
+use super::links::{Connection, Kind};
 use super::pages::Pages;
 use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
@@ -180,16 +181,19 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     }
 
     fn hold(&mut self, (fd, kind): Connection) {
-        self.exchange.attach(fd);
-        self.fresh = kind == Kind::Fresh;
+        self.fresh = matches!(kind, Kind::Fresh);
+        match kind {
+            Kind::Kept | Kind::Fresh => self.exchange.attach(fd),
+            Kind::Unfinished(request) => aside::take_up(&mut self.exchange, fd, request),
+        }
     }
 
     /// Serves what the held connection brings, until it brings no more at once.
     fn serve(&mut self) {
         loop {
-            match self.exchange.arrive(Duration::ZERO) {
+            match self.next_request() {
                 Arrival::Request => self.serve_one(),
-                Arrival::NothingYet => return,
+                Arrival::NothingYet | Arrival::Unfinished => return,
                 Arrival::Closed => return self.close_held(),
                 Arrival::Refused(reason) => {
                     log::warning(format!("request refused: {reason}"));
@@ -260,15 +264,15 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.sources.unlist(self.exchange.connection());
         let kind = if self.fresh { Kind::Fresh } else { Kind::Kept };
         let Some(fd) = self.exchange.detach() else { return };
-        match self.intake.links().park(fd, kind) {
+        match self.intake.links().park((fd, kind)) {
             Ok(()) => self.slot.count(Counter::Parked),
-            Err(fd) => self.see_off((fd, kind)),
+            Err(connection) => self.see_off(connection),
         }
     }
 
-    fn pass(&mut self, (fd, kind): Connection) {
-        if let Err(fd) = self.intake.links().pass(fd, kind) {
-            self.see_off((fd, kind));
+    fn pass(&mut self, connection: Connection) {
+        if let Err(connection) = self.intake.links().pass(connection) {
+            self.see_off(connection);
         }
     }
 

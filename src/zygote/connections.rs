@@ -11,7 +11,7 @@ use super::event_loop::Zygote;
 use super::parking::Destinations;
 use super::token::Token;
 use crate::sys::clock::{self, Millis};
-use crate::worker::links::{self, Kind, Parcel, Taken};
+use crate::worker::links::{self, Connection, Parcel, Taken};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
 const RESERVE: u64 = 64;
@@ -31,11 +31,11 @@ pub(super) enum Call {
 }
 
 impl Destinations for [Pool] {
-    fn send(&self, pool: usize, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)> {
+    fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)> {
         let Some(p) = self.get(pool) else { return Ok(()) };
         match &p.successor {
-            Some(successor) => links::send(successor, fd, kind),
-            None => links::send(&p.queue.0, fd, kind),
+            Some(successor) => links::send(successor, connection),
+            None => links::send(&p.queue.0, connection),
         }
     }
 
@@ -61,18 +61,18 @@ impl Zygote {
         for _ in 0..most {
             self.make_room();
             match links::take(queue(&self.pools[index])) {
-                Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                Taken::Parcel(Parcel::Connection(connection)) => self.keep(now, index, connection),
                 Taken::Parcel(Parcel::Look) => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    fn keep(&mut self, now: Millis, pool: usize, fd: OwnedFd, kind: Kind) {
+    fn keep(&mut self, now: Millis, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
-            self.parking.forward(pool, fd, kind, self.pools.as_slice());
+            self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.last_call != Some(Call::Over) {
-            self.parking.add(&self.epoll, now, pool, fd, kind);
+            self.parking.add(&self.epoll, now, pool, connection);
         }
     }
 
@@ -113,7 +113,7 @@ impl Zygote {
             let open = loop {
                 self.make_room();
                 match links::take(link.as_fd()) {
-                    Taken::Parcel(Parcel::Connection(fd, kind)) => self.keep(now, index, fd, kind),
+                    Taken::Parcel(Parcel::Connection(connection)) => self.keep(now, index, connection),
                     Taken::Parcel(Parcel::Look) => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,

@@ -111,7 +111,7 @@ impl Zygote {
         let wish = self.follow_wish(now);
         let last_call = self.end_last_call(now);
         let demand = self.renew_demand(now);
-        let expiry = self.parking.expire(&self.epoll, now);
+        let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
         let backed_up = self.parking.is_backed_up() || self.speaker.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();

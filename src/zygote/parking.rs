@@ -1,7 +1,8 @@
-//! Kept connections that no worker holds: watched, never read; on their way again when a request comes.
+//! Connections that no worker holds: watched, never read; on their way again when a request comes. They are kept between two requests,
+//! or new, or a request has begun to arrive on them.
 #![forbid(unsafe_code)]
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -10,42 +11,53 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::token::Token;
 use crate::sys::clock::Millis;
-use crate::worker::links::Kind;
+use crate::worker::links::{Connection, Kind};
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
 const FIRST_BYTE: u64 = 5_000;
 
+/// For so long more bytes of a request that has begun aren't looked for: who sends them one by one costs a worker no more than ten looks
+/// a second.
+const PAUSE: u64 = 100;
+
+/// Bytes of requests that have begun, all together. Beyond that the oldest of them is closed.
+const MOST_UNFINISHED: u64 = 16 << 20;
+
 /// One parked connection.
 #[derive(Debug)]
 struct Parked {
-    fd: OwnedFd,
+    connection: Connection,
     pool: usize,
-    kind: Kind,
     serial: u64,
+    /// When something is to be done about it without its doing.
+    due: Option<Millis>,
+    /// Its bytes are noticed.
+    listed: bool,
 }
 
 /// A connection on its way, to a queue that was full.
 #[derive(Debug)]
 struct Departing {
-    fd: OwnedFd,
+    connection: Connection,
     pool: usize,
-    kind: Kind,
 }
 
 /// All of a zygote's parked connections.
 #[derive(Debug)]
 pub(super) struct Parking {
-    watched: HashMap<u32, Parked>,
+    parked: HashMap<u32, Parked>,
     departing: VecDeque<Departing>,
-    /// Fresh ones in the order of their deadlines.
-    fresh: VecDeque<(Millis, u32, u64)>,
+    /// Those that have a moment.
+    due: BTreeSet<(Millis, u32)>,
     serial: u64,
+    /// How many are in the middle of a request, and the bytes of that.
+    unfinished: (usize, u64),
 }
 
 /// Where a connection of a pool goes.
 pub(super) trait Destinations {
     /// Sends it to the pool's successor or, without one, to its workers.
-    fn send(&self, pool: usize, fd: OwnedFd, kind: Kind) -> Result<(), (OwnedFd, io::Error)>;
+    fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)>;
 
     /// Whether the pool's connections go to a successor, with or without a request.
     fn moves_on(&self, pool: usize) -> bool;
@@ -53,33 +65,62 @@ pub(super) trait Destinations {
 
 impl Parking {
     pub(super) fn new() -> Self {
-        Self { watched: HashMap::new(), departing: VecDeque::new(), fresh: VecDeque::new(), serial: 0 }
+        Self { parked: HashMap::new(), departing: VecDeque::new(), due: BTreeSet::new(), serial: 0, unfinished: (0, 0) }
     }
 
+    /// Descriptors. An unfinished request has two.
     pub(super) fn len(&self) -> usize {
-        self.watched.len() + self.departing.len()
+        self.parked.len() + self.unfinished.0 + self.departing.len()
     }
 
     /// Watches a connection. One that can't be watched is closed: its peer sees the end and opens another.
-    pub(super) fn add(&mut self, epoll: &Epoll, now: Millis, pool: usize, fd: OwnedFd, kind: Kind) {
-        let Ok(number) = u32::try_from(fd.as_raw_fd()) else { return };
-        let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, Token::Parked(number).pack());
-        if epoll.add(&fd, event).is_err() {
+    pub(super) fn add(&mut self, epoll: &Epoll, now: Millis, pool: usize, connection: Connection) {
+        let Ok(number) = u32::try_from(connection.0.as_raw_fd()) else { return };
+        let due = match &connection.1 {
+            Kind::Kept => None,
+            Kind::Fresh => Some(now.plus(FIRST_BYTE)),
+            Kind::Unfinished(request) => Some(now.plus(PAUSE).min(request.until)),
+        };
+        let listed = !matches!(connection.1, Kind::Unfinished(_));
+        if listed && !list(epoll, &connection.0, number) {
             return;
         }
         self.serial += 1;
-        if kind == Kind::Fresh {
-            self.fresh.push_back((now.plus(FIRST_BYTE), number, self.serial));
-        }
-        self.watched.insert(number, Parked { fd, pool, kind, serial: self.serial });
+        self.due.extend(due.map(|due| (due, number)));
+        self.count(&connection, true);
+        self.parked.insert(number, Parked { connection, pool, serial: self.serial, due, listed });
+        while self.unfinished.1 > MOST_UNFINISHED
+            && self.close_oldest(epoll, |kind| matches!(kind, Kind::Unfinished(_)))
+        {}
     }
 
-    /// A parked connection has a request, or its peer has gone.
+    fn count(&mut self, (_, kind): &Connection, comes: bool) {
+        if let Kind::Unfinished(request) = kind {
+            let (number, bytes) = self.unfinished;
+            let size = u64::from(request.size);
+            self.unfinished =
+                if comes { (number + 1, bytes + size) } else { (number.saturating_sub(1), bytes.saturating_sub(size)) };
+        }
+    }
+
+    /// Takes one out of all lists.
+    fn remove(&mut self, epoll: &Epoll, number: u32) -> Option<Parked> {
+        let parked = self.parked.remove(&number)?;
+        if parked.listed {
+            let _ = epoll.delete(&parked.connection.0);
+        }
+        if let Some(due) = parked.due {
+            self.due.remove(&(due, number));
+        }
+        self.count(&parked.connection, false);
+        Some(parked)
+    }
+
+    /// A parked connection has a request, or more of it, or its peer has gone.
     pub(super) fn stirred(&mut self, epoll: &Epoll, number: u32, to: &(impl Destinations + ?Sized)) {
-        let Some(parked) = self.watched.remove(&number) else { return };
-        let _ = epoll.delete(&parked.fd);
-        if has_input(&parked.fd) {
-            self.depart(Departing { fd: parked.fd, pool: parked.pool, kind: parked.kind }, to);
+        let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) else { return };
+        if has_input(&connection.0) {
+            self.depart(Departing { connection, pool }, to);
         }
     }
 
@@ -88,35 +129,30 @@ impl Parking {
         self.send_on(epoll, to, |parked| to.moves_on(parked.pool));
     }
 
-    /// Of pools that end, whoever has just connected goes to the last workers: the request may come any moment.
+    /// Of pools that end, whoever has just connected, or begun a request, goes to the last workers: the rest may come any moment.
     pub(super) fn hand_back(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
-        self.send_on(epoll, to, |parked| !to.moves_on(parked.pool) && parked.kind == Kind::Fresh);
+        self.send_on(epoll, to, |parked| !to.moves_on(parked.pool) && !matches!(parked.connection.1, Kind::Kept));
     }
 
     /// Closes connections of pools that end: what comes on them is served by nobody any more.
     pub(super) fn close_ending(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
-        self.watched.retain(|_, parked| {
-            let stays = to.moves_on(parked.pool);
-            if !stays {
-                let _ = epoll.delete(&parked.fd);
-            }
-            stays
-        });
+        let all = self.parked.iter().filter(|(_, parked)| !to.moves_on(parked.pool));
+        let ending: Vec<u32> = all.map(|(number, _)| *number).collect();
+        ending.into_iter().for_each(|number| drop(self.remove(epoll, number)));
     }
 
     fn send_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized), which: impl Fn(&Parked) -> bool) {
-        let moving: Vec<u32> = self.watched.iter().filter(|(_, p)| which(p)).map(|(n, _)| *n).collect();
+        let moving: Vec<u32> = self.parked.iter().filter(|(_, p)| which(p)).map(|(n, _)| *n).collect();
         for number in moving {
-            if let Some(parked) = self.watched.remove(&number) {
-                let _ = epoll.delete(&parked.fd);
-                self.depart(Departing { fd: parked.fd, pool: parked.pool, kind: parked.kind }, to);
+            if let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) {
+                self.depart(Departing { connection, pool }, to);
             }
         }
     }
 
     /// Takes a connection that goes on at once.
-    pub(super) fn forward(&mut self, pool: usize, fd: OwnedFd, kind: Kind, to: &(impl Destinations + ?Sized)) {
-        self.depart(Departing { fd, pool, kind }, to);
+    pub(super) fn forward(&mut self, pool: usize, connection: Connection, to: &(impl Destinations + ?Sized)) {
+        self.depart(Departing { connection, pool }, to);
     }
 
     fn depart(&mut self, connection: Departing, to: &(impl Destinations + ?Sized)) {
@@ -127,14 +163,14 @@ impl Parking {
     /// Sends what waits, first come first served; what nobody can take any more is closed.
     pub(super) fn flush(&mut self, to: &(impl Destinations + ?Sized)) {
         for _ in 0..self.departing.len() {
-            let Some(Departing { fd, pool, kind }) = self.departing.pop_front() else { return };
-            match to.send(pool, fd, kind) {
+            let Some(Departing { connection, pool }) = self.departing.pop_front() else { return };
+            match to.send(pool, connection) {
                 Ok(()) => {}
-                Err((fd, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => {
-                    self.departing.push_front(Departing { fd, pool, kind });
+                Err((connection, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => {
+                    self.departing.push_front(Departing { connection, pool });
                     return;
                 }
-                Err((fd, _)) => drop(fd),
+                Err((connection, _)) => drop(connection),
             }
         }
     }
@@ -144,16 +180,29 @@ impl Parking {
         !self.departing.is_empty()
     }
 
-    /// Closes fresh connections whose time is over; says when the next one's is.
-    pub(super) fn expire(&mut self, epoll: &Epoll, now: Millis) -> Option<Millis> {
-        while let Some(&(deadline, number, serial)) = self.fresh.front() {
-            let same = self.watched.get(&number).is_some_and(|p| p.serial == serial);
-            if same && deadline > now {
-                return Some(deadline);
+    /// Does what is due, and says when something is next. Fresh connections are closed. Unfinished ones are watched again; at the
+    /// end of their time a worker refuses them, or serves what has come at the last moment.
+    pub(super) fn expire(&mut self, epoll: &Epoll, now: Millis, to: &(impl Destinations + ?Sized)) -> Option<Millis> {
+        while let Some(&(due, number)) = self.due.first() {
+            if due > now {
+                return Some(due);
             }
-            self.fresh.pop_front();
-            if same && let Some(parked) = self.watched.remove(&number) {
-                let _ = epoll.delete(&parked.fd);
+            self.due.pop_first();
+            let Some(parked) = self.parked.get_mut(&number) else { continue };
+            parked.due = None;
+            match &parked.connection.1 {
+                Kind::Unfinished(request) if !parked.listed && request.until > now => {
+                    let until = request.until;
+                    parked.listed = list(epoll, &parked.connection.0, number);
+                    parked.due = Some(until);
+                    self.due.insert((until, number));
+                }
+                Kind::Unfinished(_) => {
+                    if let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) {
+                        self.depart(Departing { connection, pool }, to);
+                    }
+                }
+                Kind::Fresh | Kind::Kept => drop(self.remove(epoll, number)),
             }
         }
         None
@@ -161,11 +210,20 @@ impl Parking {
 
     /// Closes the connection that has been idle longest, to make room.
     pub(super) fn shed(&mut self, epoll: &Epoll) {
-        let oldest = self.watched.iter().min_by_key(|(_, p)| p.serial).map(|(n, _)| *n);
-        if let Some(parked) = oldest.and_then(|n| self.watched.remove(&n)) {
-            let _ = epoll.delete(&parked.fd);
-        }
+        self.close_oldest(epoll, |_| true);
     }
+
+    /// Whether there was one.
+    fn close_oldest(&mut self, epoll: &Epoll, which: fn(&Kind) -> bool) -> bool {
+        let all = self.parked.iter().filter(|(_, parked)| which(&parked.connection.1));
+        let oldest = all.min_by_key(|(_, parked)| parked.serial).map(|(number, _)| *number);
+        oldest.and_then(|number| self.remove(epoll, number)).is_some()
+    }
+}
+
+fn list(epoll: &Epoll, fd: &OwnedFd, number: u32) -> bool {
+    let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, Token::Parked(number).pack());
+    epoll.add(fd, event).is_ok()
 }
 
 /// Bytes wait to be read, whether or not the peer has closed behind them. Looks without taking.

@@ -124,6 +124,9 @@ impl Progress for Notes {
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
     }
+    fn put_aside(&self) {
+        self.0.borrow_mut().push("put aside".into());
+    }
     fn not_run(&self, why: NotRun) {
         self.0.borrow_mut().push(format!("{why:?}"));
     }

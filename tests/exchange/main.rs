@@ -4,6 +4,7 @@
 mod gone;
 mod keeper;
 mod limits;
+mod unfinished;
 #[path = "../wire/mod.rs"]
 mod wire;
 

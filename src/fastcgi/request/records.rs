@@ -1,6 +1,6 @@
 //! What each kind of record does to the request that is being read.
 
-use super::{Content, Phase, Reader, Refusal, Step};
+use super::{Content, FILTER, Phase, Reader, Refusal, Step};
 use crate::fastcgi::management::{answer_get_values, answer_unknown_type};
 use crate::fastcgi::record::{HEADER_LEN, Header, Kind};
 use crate::fastcgi::reply::{ProtocolStatus, end_request};
@@ -131,8 +131,6 @@ impl Reader {
         self.content = content;
     }
 }
-
-const FILTER: &[u8] = b"FILTER";
 
 /// The roles that php-fpm serves, and serves alike.
 fn role_name(role: u16) -> Option<&'static [u8]> {

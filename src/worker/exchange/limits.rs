@@ -11,6 +11,8 @@ pub struct Limits {
     pub params: ParamsLimits,
     /// From the first byte of a request to its last parameter, all that is sent meanwhile included.
     pub header: Duration,
+    /// For the rest of a request's parameters, before the connection is kept elsewhere until more has come.
+    pub moment: Duration,
     /// For a client to make room for the answers to its management records, which are a few bytes each.
     pub answers: Duration,
     /// Without any byte of the body that is waited for. Longer than nginx's client_body_timeout (60 s), which should strike first.
@@ -26,6 +28,7 @@ impl Default for Limits {
         Self {
             params: ParamsLimits::default(),
             header: Duration::from_secs(30),
+            moment: Duration::from_millis(20),
             answers: Duration::from_secs(1),
             body: Duration::from_secs(75),
             send: None,

@@ -98,6 +98,9 @@ pub trait Progress {
     /// `Answered`; others come from who serves.
     fn stage(&self, stage: Stage);
 
+    /// The request that has begun to arrive waits elsewhere for its rest: it will begin once more.
+    fn put_aside(&self);
+
     /// Who asks for what.
     fn described(&self, request: &Description<'_>);
 
@@ -124,6 +127,7 @@ pub struct NoProgress;
 impl Progress for NoProgress {
     fn attached(&self, _connection: BorrowedFd<'_>) {}
     fn stage(&self, _stage: Stage) {}
+    fn put_aside(&self) {}
     fn described(&self, _request: &Description<'_>) {}
     fn ended(&self, _outcome: &Outcome<'_>) {}
     fn not_run(&self, _why: NotRun) {}

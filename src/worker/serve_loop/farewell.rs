@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::ServeLoop;
 use crate::engine::Engine;
 use crate::sys::socket;
-use crate::worker::links::{self, Kind, Parcel, Taken};
+use crate::worker::links::{self, Connection, Kind, Parcel, Taken};
 
 /// For a request on a connection that nobody else will take.
 pub(super) const LAST_CHANCE: Duration = Duration::from_secs(1);
@@ -20,9 +20,9 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.set_aside(&mut silent);
         let mut waiting = self.intake.waiting(closing);
         while !self.spent
-            && let Some((fd, kind)) = self.intake.take_waiting(&mut waiting)
+            && let Some(connection) = self.intake.take_waiting(&mut waiting)
         {
-            self.serve_guest(fd, kind, &mut silent);
+            self.serve_guest(connection, &mut silent);
         }
         let start = Instant::now();
         while !self.spent {
@@ -36,7 +36,7 @@ impl<E: Engine> ServeLoop<'_, E> {
             match socket::first_input(all, end) {
                 Some(at) if at < silent.len() => {
                     let guest = silent.swap_remove(at);
-                    self.serve_guest(guest, Kind::Fresh, &mut silent);
+                    self.serve_guest((guest, Kind::Fresh), &mut silent);
                 }
                 _ => {}
             }
@@ -51,15 +51,15 @@ impl<E: Engine> ServeLoop<'_, E> {
     fn empty_queue(&mut self, silent: &mut Vec<OwnedFd>) {
         while !self.spent {
             match links::take(self.intake.links().queue.as_fd()) {
-                Taken::Parcel(Parcel::Connection(fd, kind)) => self.serve_guest(fd, kind, silent),
+                Taken::Parcel(Parcel::Connection(connection)) => self.serve_guest(connection, silent),
                 Taken::Parcel(Parcel::Look) => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    fn serve_guest(&mut self, fd: OwnedFd, kind: Kind, silent: &mut Vec<OwnedFd>) {
-        self.hold((fd, kind));
+    fn serve_guest(&mut self, connection: Connection, silent: &mut Vec<OwnedFd>) {
+        self.hold(connection);
         self.serve();
         self.set_aside(silent);
         self.park_held();

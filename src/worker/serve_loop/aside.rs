@@ -1,0 +1,53 @@
+//! Requests that don't come in one go: they wait with the zygote, not in a worker, until more of them is there.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use super::ServeLoop;
+use crate::engine::Engine;
+use crate::sys::{clock, shared};
+use crate::worker::exchange::{Arrival, Exchange};
+use crate::worker::links::{Kind, Unfinished};
+
+impl<E: Engine> ServeLoop<'_, E> {
+    /// The next request on the held connection, as far as it comes at once. One that doesn't is put aside. Where nobody could take it
+    /// up again, it is waited for.
+    pub(super) fn next_request(&mut self) -> Arrival {
+        if self.is_leaving() {
+            return self.exchange.arrive(Duration::ZERO);
+        }
+        match self.exchange.arrive_briefly() {
+            Arrival::Unfinished if self.put_aside() => Arrival::Unfinished,
+            Arrival::Unfinished => self.exchange.arrive(Duration::ZERO),
+            other => other,
+        }
+    }
+
+    /// Whether the zygote has it. Otherwise it is in hand again.
+    fn put_aside(&mut self) -> bool {
+        let Some((rest, until)) = self.exchange.rest() else { return false };
+        self.sources.unlist(self.exchange.connection());
+        let Some(fd) = self.exchange.detach_unfinished() else { return false };
+        let parked = match shared::file_of("cgi-fpm-request", &rest) {
+            Ok(bytes) => {
+                let left = until.saturating_duration_since(Instant::now());
+                let until = clock::now().plus(u64::try_from(left.as_millis()).unwrap_or(0));
+                let size = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+                self.intake.links().park((fd, Kind::Unfinished(Unfinished { bytes, size, until })))
+            }
+            Err(_) => Err((fd, Kind::Kept)),
+        };
+        let Err((fd, _)) = parked else { return true };
+        self.exchange.attach_unfinished(fd, &rest, until);
+        false
+    }
+}
+
+/// Goes on with such a request. One whose bytes can't be had is closed: its client sees that.
+pub(super) fn take_up(exchange: &mut Exchange, connection: OwnedFd, request: Unfinished) {
+    let left = Duration::from_millis(request.until.since(clock::now()));
+    match shared::content_of(request.bytes) {
+        Ok(rest) => exchange.attach_unfinished(connection, &rest, Instant::now() + left),
+        Err(_) => exchange.close(),
+    }
+}

@@ -1,0 +1,187 @@
+//! Requests that don't come in one go, and clients that read no answers: they hold no worker, and a slow client is served all the same.
+#![forbid(unsafe_code)]
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Client, Request, ask_once, kind, pairs, record};
+use testkit::server::Server;
+use testkit::setup::{Listen, Setup};
+use testkit::stream::Stream;
+use testkit::target::{Target, say};
+use testkit::{Outcome, ensure, turn};
+
+fn hello(server: &Server) -> Request {
+    Request::get(&server.sandbox.page("hello.php"))
+}
+
+/// How long a request of somebody else takes, at worst of so many.
+fn worst(server: &Server, count: usize) -> Outcome<Duration> {
+    let mut worst = Duration::ZERO;
+    for _ in 0..count {
+        let start = Instant::now();
+        let body = ask_once(&server.address, &hello(server), ms(60_000))?;
+        ensure!(body == "hello", "{body}");
+        worst = worst.max(start.elapsed());
+    }
+    Ok(worst)
+}
+
+/// Clients that have sent so much of a request.
+fn half(server: &Server, count: usize, bytes: &[u8]) -> Outcome<Vec<Client>> {
+    let one = || -> Outcome<Client> {
+        let mut client = Client::connect(&server.address, ms(20_000))?;
+        client.send(bytes)?;
+        Ok(client)
+    };
+    (0..count).map(|_| one()).collect()
+}
+
+#[test]
+fn they_stall_nobody() -> Outcome {
+    let Some(target) = Target::find_ours("half_sent::they_stall_nobody") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for listen in [Listen::Unix, Listen::Tcp] {
+        let server = Server::start(&target, &Setup::new(4).listen(listen))?;
+        let whole = hello(&server).keep().encode(1);
+        let large = hello(&server).param("HTTP_LARGE", &"l".repeat(200_000)).encode(1);
+        let cuts = [&whole[..1], &whole[..12], &whole[..60], &whole[..whole.len() - 9], &large[..150_000]];
+        let mut clients = Vec::new();
+        for bytes in cuts {
+            clients.push((bytes.len(), half(&server, 8, bytes)?));
+            let took = worst(&server, 20)?;
+            say(&format!("half_sent::they_stall_nobody, {listen:?}, {} bytes: {took:?}", bytes.len()));
+            ensure!(took < bar(ms(1000)), "{listen:?}, {} bytes: {took:?}", bytes.len());
+        }
+        // Those who go on at last are served, whoever has served others meanwhile.
+        for (sent, clients) in clients {
+            let rest = if sent == 150_000 { &large[sent..] } else { &whole[sent..] };
+            for mut client in clients {
+                client.send(rest)?;
+                let body = client.answer()?.body();
+                ensure!(body == "hello", "{listen:?}, behind {sent} bytes: {body}");
+            }
+        }
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Byte after byte: each is looked at, and others are served as well.
+#[test]
+fn who_trickles_stalls_nobody() -> Outcome {
+    let Some(target) = Target::find_ours("half_sent::who_trickles_stalls_nobody") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(2))?;
+    let bytes = hello(&server).encode(1);
+    let stop = Arc::new(AtomicBool::new(false));
+    let trickles: Vec<_> = half(&server, 16, &bytes[..40])?
+        .into_iter()
+        .map(|mut client| {
+            let (bytes, stop) = (bytes.clone(), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                for byte in &bytes[40..bytes.len() - 1] {
+                    if stop.load(Ordering::SeqCst) || client.send(&[*byte]).is_err() {
+                        break;
+                    }
+                    std::thread::sleep(ms(2));
+                }
+            })
+        })
+        .collect();
+    let took = worst(&server, 200)?;
+    stop.store(true, Ordering::SeqCst);
+    trickles.into_iter().for_each(|thread| drop(thread.join()));
+    say(&format!("half_sent::who_trickles_stalls_nobody: {took:?}"));
+    ensure!(took < bar(ms(1000)), "{took:?}");
+    server.stop()
+}
+
+/// A client that is slow for good reasons, while its worker leaves, the server reloads, all workers are busy, and the server stops.
+#[test]
+fn a_slow_client_is_served() -> Outcome {
+    let Some(target) = Target::find_ours("half_sent::a_slow_client_is_served") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut server =
+        Server::start(&target, &Setup::new(1).pool("pm.max_requests = 3").pool("pm.status_path = /status"))?;
+    let request = Request::post(&server.sandbox.page("echo.php"), b"abc").param("X_TEST", "slow");
+    let bytes = request.encode(1);
+    let third = bytes.len() / 3;
+    let (first, rest) = bytes.split_at(third);
+    let (second, last) = rest.split_at(third);
+    let served = |client: &mut Client| -> Outcome {
+        client.send(last)?;
+        let body = client.answer()?.body();
+        ensure!(body == "3 352441c2 slow", "{body}");
+        Ok(())
+    };
+    let begin = |server: &Server| -> Outcome<Client> {
+        let mut client = half(server, 1, first)?.pop().ok_or("no client")?;
+        std::thread::sleep(ms(150));
+        client.send(second)?;
+        std::thread::sleep(ms(150));
+        Ok(client)
+    };
+    let mut slow = begin(&server)?;
+    // Its worker is replaced, twice.
+    worst(&server, 8)?;
+    served(&mut slow)?;
+    let mut slow = begin(&server)?;
+    server.reload()?;
+    served(&mut slow)?;
+    let mut slow = begin(&server)?;
+    let mut busy = Client::connect(&server.address, ms(20_000))?;
+    busy.send(&Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=500").encode(1))?;
+    served(&mut slow)?;
+    busy.answer()?;
+    // A request is counted once, however many pieces it comes in.
+    let page = Request::get(std::path::Path::new("/nonexistent/status"));
+    let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json");
+    let status: serde_json::Value = serde_json::from_str(&ask_once(&server.address, &page, ms(20_000))?)?;
+    ensure!(status["accepted conn"] == 13, "8 others, 3 slow ones, a busy one and this: {status}");
+    let mut slow = begin(&server)?;
+    server.supervisor.signal(Signal::SIGQUIT);
+    std::thread::sleep(ms(100));
+    served(&mut slow)?;
+    server.await_end(bar(ms(10_000)))?;
+    Ok(())
+}
+
+/// It floods its worker with questions and reads nothing.
+#[test]
+fn who_reads_no_answers_is_closed() -> Outcome {
+    let Some(target) = Target::find_ours("half_sent::who_reads_no_answers_is_closed") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for listen in [Listen::Unix, Listen::Tcp] {
+        let server = Server::start(&target, &Setup::new(1).listen(listen))?;
+        let asked = [("FCGI_MPXS_CONNS".to_owned(), String::new())];
+        let values = record(kind::GET_VALUES, 0, &pairs(&asked)).repeat(200);
+        let head = hello(&server).encode(1)[..16].to_vec();
+        for before in [Vec::new(), head] {
+            let mut stream = server.address.connect(ms(60_000))?;
+            stream.write_all(&before)?;
+            let values = values.clone();
+            let flood = std::thread::spawn(move || flood(&mut stream, &values));
+            let start = Instant::now();
+            let took = worst(&server, 3)?;
+            wait_until("the flood is over", bar(ms(10_000)), || flood.is_finished())?;
+            say(&format!(
+                "half_sent::who_reads_no_answers_is_closed, {listen:?}: {took:?}, closed after {:?}",
+                start.elapsed()
+            ));
+            ensure!(took < bar(ms(2000)), "{listen:?}, behind {} bytes: {took:?}", before.len());
+            let _ = flood.join();
+        }
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Sends until the connection is closed.
+fn flood(stream: &mut Stream, values: &[u8]) {
+    while stream.write_all(values).is_ok() {}
+}
