@@ -2,9 +2,10 @@
 //! end. Its end tells them, so none of them can bring that about, for itself or for others, nor undo it.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
 
@@ -44,9 +45,12 @@ impl Drain {
         Ok((Self::Pipe(writing), reading))
     }
 
-    /// Tells the workers.
+    /// Tells the workers. An eventfd is one description for all who have it: one of them may have made it blocking, and full. A
+    /// full one tells them already.
     pub fn begin(&mut self) {
-        if let Self::Event(event) = std::mem::take(self) {
+        if let Self::Event(event) = std::mem::take(self)
+            && has_room(&event)
+        {
             let _ = nix::unistd::write(&event, &1u64.to_ne_bytes());
         }
     }
@@ -60,6 +64,11 @@ impl Drain {
             Self::Event(event) => DrainState::Event(event.as_raw_fd()),
         }
     }
+}
+
+fn has_room(event: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(event.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 impl DrainState {
@@ -88,7 +97,6 @@ impl DrainState {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
     use std::time::{Duration, Instant};
 
     use nix::sys::eventfd::EventFd;
@@ -116,6 +124,15 @@ mod tests {
         let mut first = DrainState::adopt(None, Some(&event)).unwrap();
         assert!(matches!(first.state(), DrainState::Event(_)) && !is_told(&event));
         first.begin();
+        assert!(is_told(&event));
+    }
+
+    #[test]
+    fn a_full_eventfd_is_not_waited_for() {
+        let blocking = EventFd::from_value_and_flags(0, nix::sys::eventfd::EfdFlags::EFD_CLOEXEC).unwrap();
+        blocking.write(u64::MAX - 1).unwrap();
+        let event = OwnedFd::from(blocking);
+        Drain::Event(event.try_clone().unwrap()).begin();
         assert!(is_told(&event));
     }
 }
