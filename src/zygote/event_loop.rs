@@ -85,7 +85,7 @@ impl Zygote {
                 Err(Errno::EINTR) => 0,
                 Err(e) => {
                     log::error(format!("a zygote can't wait for events: {e}"));
-                    return Outcome::Leave;
+                    return Outcome::Leave(Box::new(self.speaker));
                 }
             };
             for event in &events[..count] {
@@ -97,10 +97,11 @@ impl Zygote {
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
             if self.leaving && !self.parking.is_backed_up() {
-                let outcome = if self.children.is_empty() { Outcome::Leave } else { Outcome::Desert };
-                if self.children.is_empty() || self.may_desert(clock::now()) {
+                let childless = self.children.is_empty();
+                if childless || self.may_desert(clock::now()) {
                     log::drain(LAST_WORDS);
-                    return outcome;
+                    let speaker = Box::new(self.speaker);
+                    return if childless { Outcome::Leave(speaker) } else { Outcome::Desert(speaker) };
                 }
             }
         }

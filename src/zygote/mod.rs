@@ -20,7 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
 use crate::engine::{Engine, EngineOptions};
-use crate::ipc::{Channel, PROTOCOL, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::{Channel, PROTOCOL, Speaker, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
 use crate::sys::ids::Identity;
@@ -30,10 +30,10 @@ use crate::worker;
 /// How the event loop ended.
 #[derive(Debug)]
 enum Outcome {
-    /// The zygote has no more to do.
-    Leave,
+    /// The zygote has no more to do. Its pipe to the supervisor is open until its end: a zygote without one is killed.
+    Leave(Box<Speaker>),
     /// The same, but workers are still inside of requests.
-    Desert,
+    Desert(Box<Speaker>),
     /// This process is a forked worker; nothing of the zygote is left in it.
     Worker(Box<worker::Seed>),
 }
@@ -73,12 +73,12 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
         return EXIT_SOFTWARE;
     }
     match zygote.run() {
-        Outcome::Leave => {
+        Outcome::Leave(_speaker) => {
             engine.stop();
             0
         }
         // PHP's end could take away what those still use.
-        Outcome::Desert => process::exit_now(0),
+        Outcome::Desert(_speaker) => process::exit_now(0),
         Outcome::Worker(seed) => worker::run(*seed, engine),
     }
 }

@@ -74,6 +74,8 @@ fn the_only_zygote_is_ended() -> Outcome {
         let next = || server.zygotes().first().is_some_and(|next| *next != zygote);
         // It doesn't wait for who is inside of a long request.
         let took = wait_until("the next zygote", ms(2900), || next() && server.workers().len() >= 3)?;
+        let end = format!("zygote {} exited with code 0", zygote.pid);
+        ensure!(server.log.count(&end) == 1, "{signal}: {}", server.log.tail(5));
         let body = long.answer()?.body();
         ensure!(body == "done" || body.ends_with("short"), "{signal}: the request in hand: {body}");
         server.await_workers(3, ms(5000))?;
