@@ -33,8 +33,15 @@ const LAST_MOMENT: Duration = Duration::from_millis(10);
 /// So long is lately.
 const MEMORY: Duration = Duration::from_secs(30);
 
+/// How long a user is known: asking for groups takes longer than all else that a child does.
+const ACQUAINTANCE: Duration = Duration::from_secs(10);
+/// A user of more groups is asked for each time.
+const MOST_GROUPS: usize = 256;
+
 /// Users whose places have not answered, and when.
 static SILENT: Mutex<BTreeMap<u32, Instant>> = Mutex::new(BTreeMap::new());
+/// Who users are, as children have found out, and when.
+static KNOWN: Mutex<BTreeMap<u32, (Instant, Identity)>> = Mutex::new(BTreeMap::new());
 
 /// A child at work.
 #[derive(Debug)]
@@ -61,8 +68,9 @@ impl Preparer {
     /// Starts one for that user, in a directory that is held open.
     pub(super) fn start(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op) -> io::Result<Self> {
         let (ours, theirs) = message::pair()?;
+        let known = known(user);
         match process::fork()? {
-            Forked::Child => work(user, dir, rest, keep, op, &theirs),
+            Forked::Child => work(user, known, (dir, rest), keep, op, &theirs),
             Forked::Parent(pid) => {
                 let limit = limit_of(user);
                 let child = pidfd::Process::open(pid).ok();
@@ -76,7 +84,12 @@ impl Preparer {
     pub(super) fn report(&self, until: Option<Instant>) -> Option<io::Result<Report>> {
         let until = until.unwrap_or_else(Instant::now).min(self.deadline);
         match socket::await_input(&self.channel, until) {
-            Ok(true) => Some(receive(&self.channel)),
+            Ok(true) => Some(receive(&self.channel).and_then(|(identity, report)| {
+                if let Some(identity) = identity.filter(|identity| identity.uid == self.user) {
+                    KNOWN.lock().insert(self.user, (Instant::now(), identity));
+                }
+                report
+            })),
             Ok(false) if Instant::now() < self.deadline => None,
             Ok(false) => {
                 SILENT.lock().insert(self.user, Instant::now());
@@ -118,34 +131,52 @@ fn limit_of(user: u32) -> Duration {
     if silent.contains_key(&user) { SHORT } else { LIMIT }
 }
 
-fn work(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op, channel: &OwnedFd) -> ! {
-    let report = become_user(user, &[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat())
-        .and_then(|()| go(user, dir, rest))
-        .and_then(|way| match way {
-            Way::Here(spot) => op(&spot).map(Report::Done),
-            Way::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
-        });
-    let (bytes, file) = encode(report);
+fn known(user: u32) -> Option<Identity> {
+    let mut known = KNOWN.lock();
+    known.retain(|_, (when, _)| when.elapsed() < ACQUAINTANCE);
+    known.get(&user).map(|(_, identity)| identity.clone())
+}
+
+fn work(
+    user: u32,
+    known: Option<Identity>,
+    (dir, rest): (&OwnedFd, &Path),
+    keep: &[RawFd],
+    op: &Op,
+    channel: &OwnedFd,
+) -> ! {
+    let _ = process::set_dumpable(false);
+    fd::close_all_but(&[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat());
+    let found_out = known.is_none();
+    let identity = known.unwrap_or_else(|| look_up(user));
+    let report = become_user(&identity).and_then(|()| go(user, dir, rest)).and_then(|way| match way {
+        Way::Here(spot) => op(&spot).map(Report::Done),
+        Way::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
+    });
+    let (bytes, file) = encode(Some(&identity).filter(|_| found_out), report);
     let raw: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
     let sent = message::send(channel, &bytes, &raw);
     process::exit_now(i32::from(sent.is_err()))
 }
 
 /// The user's database may be a server that doesn't answer; here that has its time limit, too.
-fn become_user(user: u32, keep: &[RawFd]) -> io::Result<()> {
-    process::set_dumpable(false)?;
-    fd::close_all_but(keep);
+fn look_up(user: u32) -> Identity {
     let entry = User::from_uid(Uid::from_raw(user)).ok().flatten();
     // One without an entry gets no group that means anything.
     const NOGROUP: u32 = 65534;
     let gid = entry.as_ref().map_or(NOGROUP, |entry| entry.gid.as_raw());
     let name = entry.map(|entry| entry.name).unwrap_or_default();
-    let identity = Identity { uid: user, gid, groups: ids::supplementary(&name, gid) };
-    ids::become_identity(&identity, &name, &[]).map_err(|e| {
+    Identity { uid: user, gid, groups: ids::supplementary(&name, gid) }
+}
+
+fn become_user(identity: &Identity) -> io::Result<()> {
+    let user = identity.uid;
+    ids::become_identity(identity, &user.to_string(), &[]).map_err(|e| {
         io::Error::other(format!(
             "its directory belongs to user {user}, and nothing can be done there as that user: {e}"
         ))
     })?;
+    // The change of user can have made it so again.
     process::set_dumpable(false)?;
     process::die_with_parent(Signal::SIGKILL)
 }
@@ -212,11 +243,19 @@ fn refuse_foreign_mount(dir: &OwnedFd) -> io::Result<()> {
 const DONE: u8 = 0;
 const ELSEWHERE: u8 = 1;
 const FAILED: u8 = 2;
-/// A path, or a text.
+/// A path or a text, and a user's groups.
 const MOST: usize = 8192;
 
-fn encode(report: io::Result<Report>) -> (Vec<u8>, Option<OwnedFd>) {
-    let packet = |kind: u8, number: u32, text: &[u8]| [&[kind], &number.to_ne_bytes()[..], text].concat();
+/// A packet: what kind of report, a number, how many words, these (user, group, groups), a path or text.
+fn encode(identity: Option<&Identity>, report: io::Result<Report>) -> (Vec<u8>, Option<OwnedFd>) {
+    let words = identity.filter(|identity| identity.groups.len() <= MOST_GROUPS);
+    let words =
+        words.map(|identity| [&[identity.uid, identity.gid], &identity.groups[..]].concat()).unwrap_or_default();
+    let packet = |kind: u8, number: u32, text: &[u8]| {
+        let count = u32::try_from(words.len()).unwrap_or(0);
+        let numbers = [number, count].into_iter().chain(words.iter().copied()).flat_map(u32::to_ne_bytes);
+        [&[kind], &numbers.collect::<Vec<_>>()[..], text].concat()
+    };
     match report {
         Ok(Report::Done(Answer { file, note })) => (packet(DONE, note, b""), file),
         Ok(Report::Elsewhere(dir, rest)) => (packet(ELSEWHERE, 0, rest.as_os_str().as_bytes()), Some(dir)),
@@ -227,20 +266,32 @@ fn encode(report: io::Result<Report>) -> (Vec<u8>, Option<OwnedFd>) {
     }
 }
 
-fn receive(channel: &OwnedFd) -> io::Result<Report> {
+fn receive(channel: &OwnedFd) -> io::Result<(Option<Identity>, io::Result<Report>)> {
     let mut buffer = [0; MOST];
     let lost = || io::Error::other("the process that was to look there ended without an answer");
     let (length, file) = message::receive_one(channel, &mut buffer)?.ok_or_else(lost)?;
-    let (kind, rest) = buffer.get(..length).and_then(<[u8]>::split_first).ok_or_else(lost)?;
-    let (number, text) = rest.split_first_chunk::<4>().ok_or_else(lost)?;
-    let number = u32::from_ne_bytes(*number);
-    match (*kind, file) {
+    let (kind, mut rest) = buffer.get(..length).and_then(<[u8]>::split_first).ok_or_else(lost)?;
+    let number = word(&mut rest).ok_or_else(lost)?;
+    let count = word(&mut rest).ok_or_else(lost)?;
+    let words: Vec<u32> = (0..count).map_while(|_| word(&mut rest)).collect();
+    let identity = match words.as_slice() {
+        [uid, gid, groups @ ..] => Some(Identity { uid: *uid, gid: *gid, groups: groups.to_vec() }),
+        _ => None,
+    };
+    let report = match (*kind, file) {
         (DONE, file) => Ok(Report::Done(Answer { file, note: number })),
-        (ELSEWHERE, Some(dir)) => Ok(Report::Elsewhere(dir, OsString::from_vec(text.to_vec()).into())),
+        (ELSEWHERE, Some(dir)) => Ok(Report::Elsewhere(dir, OsString::from_vec(rest.to_vec()).into())),
         (FAILED, _) if number != 0 => Err(io::Error::from_raw_os_error(number.cast_signed())),
-        (FAILED, _) => Err(io::Error::other(String::from_utf8_lossy(text).into_owned())),
+        (FAILED, _) => Err(io::Error::other(String::from_utf8_lossy(rest).into_owned())),
         _ => Err(lost()),
-    }
+    };
+    Ok((identity, report))
+}
+
+fn word(bytes: &mut &[u8]) -> Option<u32> {
+    let (word, rest) = bytes.split_first_chunk::<4>()?;
+    *bytes = rest;
+    Some(u32::from_ne_bytes(*word))
 }
 
 #[cfg(test)]
@@ -250,21 +301,22 @@ mod tests {
     #[test]
     fn what_is_reported_arrives() {
         let (ours, theirs) = message::pair().unwrap();
-        let pass = |report| {
-            let (bytes, file) = encode(report);
+        let bob = Identity { uid: 2002, gid: 100, groups: vec![100, 33] };
+        let pass = |identity: Option<&Identity>, report| {
+            let (bytes, file) = encode(identity, report);
             message::send(&theirs, &bytes, &file.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()).unwrap();
-            receive(&ours)
+            receive(&ours).unwrap()
         };
         let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
-        let done = pass(Ok(Report::Done(Answer { file: Some(file()), note: 7 })));
-        assert!(matches!(done, Ok(Report::Done(Answer { file: Some(_), note: 7 }))), "{done:?}");
-        let elsewhere = pass(Ok(Report::Elsewhere(file(), "a/b".into())));
-        assert!(matches!(&elsewhere, Ok(Report::Elsewhere(_, rest)) if rest.as_os_str() == "a/b"), "{elsewhere:?}");
-        assert_eq!(
-            pass(Err(io::Error::from_raw_os_error(libc::EACCES))).unwrap_err().raw_os_error(),
-            Some(libc::EACCES)
-        );
-        assert_eq!(pass(Err(io::Error::other("why"))).unwrap_err().to_string(), "why");
+        let done = pass(None, Ok(Report::Done(Answer { file: Some(file()), note: 7 })));
+        assert!(matches!(done, (None, Ok(Report::Done(Answer { file: Some(_), note: 7 })))), "{done:?}");
+        let (identity, report) = pass(Some(&bob), Ok(Report::Elsewhere(file(), "a/b".into())));
+        assert!(matches!(&report, Ok(Report::Elsewhere(_, rest)) if rest.as_os_str() == "a/b"), "{report:?}");
+        assert_eq!(identity, Some(bob.clone()));
+        let many = Identity { groups: (0..1000).collect(), ..bob };
+        let (identity, report) = pass(Some(&many), Err(io::Error::from_raw_os_error(libc::EACCES)));
+        assert_eq!((identity, report.unwrap_err().raw_os_error()), (None, Some(libc::EACCES)));
+        assert_eq!(pass(None, Err(io::Error::other("why"))).1.unwrap_err().to_string(), "why");
         drop(theirs);
         assert!(receive(&ours).is_err());
     }
