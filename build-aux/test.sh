@@ -119,7 +119,9 @@ stage() {
 		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
 		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1000}
 		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
-		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER
+		# What upgrade.rs upgrades from.
+		CGI_FPM_FORMER=$("$root/build-aux/former.sh" "$php" || :)
+		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER CGI_FPM_FORMER
 		cargo_tests process --no-default-features --test '*'
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
