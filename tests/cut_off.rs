@@ -199,7 +199,9 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
                 let answer = place.send(&request, &came, end)?;
                 place.settle()?;
                 let seen = place.notes()?.ok_or_else(|| format!("{what}: the script hasn't run"))?;
-                let wanted = json!({"length": count, "sum": crc32(&came), "fields": 0, "before": seen["before"], "status": 1, "aborted": 1});
+                // One that is ended without a byte wasn't passed on.
+                let cut = u8::from(end != End::Short || count > 0);
+                let wanted = json!({"length": count, "sum": crc32(&came), "fields": 0, "before": seen["before"], "status": cut, "aborted": cut});
                 ensure!(seen == wanted, "{what}: {seen}");
                 if let Some(answer) = answer {
                     ensure!(
@@ -240,6 +242,80 @@ fn a_whole_form_runs() -> Outcome {
         let seen = place.notes()?.ok_or("the script hasn't run")?;
         ensure!(seen["fields"] == fields && seen["status"] == 0, "{type_}: {seen}");
     }
+    place.server.stop()
+}
+
+/// An end of STDIN before the first byte: the web server keeps the body to itself, and the script runs without.
+#[test]
+fn a_body_that_is_not_passed_on_is_empty() -> Outcome {
+    let Some(target) = Target::find("cut_off::a_body_that_is_not_passed_on_is_empty") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let place = Place::start(&target, Listen::Unix)?;
+    for type_ in [FORM, MULTIPART] {
+        let answer = place.send(&place.post("POST", type_, 3), b"", End::Short)?.ok_or("no answer")?;
+        place.settle()?;
+        let seen = place.notes()?.ok_or_else(|| format!("{type_}: the script hasn't run: {}", answer.body()))?;
+        let none = json!({"length": 0, "sum": "00000000", "fields": 0, "before": 0, "status": 0, "aborted": 0});
+        ensure!(seen == none, "{type_}: {seen}");
+    }
+    place.server.stop()
+}
+
+/// Without a byte a body is cut off as well where it isn't ended.
+#[test]
+fn a_form_of_which_nothing_came_does_not_run() -> Outcome {
+    let Some(target) = Target::find_ours("cut_off::a_form_of_which_nothing_came_does_not_run") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let place = Place::start(&target, Listen::Unix)?;
+    for end in [End::Closed, End::HalfClosed, End::Aborted] {
+        for type_ in [FORM, MULTIPART] {
+            let mark = place.server.log.mark();
+            place.send(&place.post("POST", type_, 3), b"", end)?;
+            place.settle()?;
+            ensure!(place.notes()?.is_none(), "{end:?}, {type_}: the script has run");
+            place.server.log.wait_for(mark, &["notes.php' was cut off after 0 of 3 bytes"], bar(ms(5000)))?;
+        }
+    }
+    place.server.stop()
+}
+
+/// Subrequests have the method, the type and the length of the request that they belong to, and not its body.
+#[test]
+fn subrequests_of_nginx_run() -> Outcome {
+    let Some(target) = Target::find("cut_off::subrequests_of_nginx_run") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let place = Place::start(&target, Listen::Unix)?;
+    place.server.sandbox.put("www/app.php", "<?php echo 'n=', $_POST['n'] ?? 'none';")?;
+    let Address::Unix(socket) = &place.server.address else { return Err("not on a path".into()) };
+    let to_php = format!("include /etc/nginx/fastcgi_params; fastcgi_pass unix:{};", socket.display());
+    let nginx = Nginx::start_with(|listen| {
+        format!(
+            "server {{ listen {listen}; root {};
+                location / {{ {to_php} fastcgi_param SCRIPT_FILENAME $document_root/app.php; }}
+                location /checked/ {{ auth_request /notes; {to_php} fastcgi_param SCRIPT_FILENAME $document_root/app.php; }}
+                location /mirrored/ {{ mirror /notes; mirror_request_body off; {to_php} fastcgi_param SCRIPT_FILENAME $document_root/app.php; }}
+                location = /notes {{ internal; fastcgi_pass_request_body off; {to_php} fastcgi_param SCRIPT_FILENAME $document_root/notes.php; }}
+            }}",
+            place.server.sandbox.file("www").display()
+        )
+    })?;
+    let multipart = b"--edge\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n7\r\n--edge--\r\n";
+    for path in ["/checked/", "/mirrored/"] {
+        for (type_, body) in [(FORM, &b"n=7"[..]), (MULTIPART, multipart)] {
+            let headers = format!("Content-Type: {type_}\r\n");
+            let reply = nginx.client(ms(20_000)).send("POST", path, &headers, body)?;
+            ensure!(reply.status == 200 && reply.text() == "n=7", "{path}, {type_}: {reply:?} {}", nginx.errors());
+            let mut seen = None;
+            wait_until("the subrequest's script notes what it got", bar(ms(10_000)), || {
+                seen = place.notes().ok().flatten();
+                seen.is_some()
+            })
+            .map_err(|e| format!("{path}, {type_}: {e}; {}", nginx.errors()))?;
+            let none = json!({"length": 0, "sum": "00000000", "fields": 0, "before": 0, "status": 0, "aborted": 0});
+            ensure!(seen.as_ref() == Some(&none), "{path}, {type_}: {seen:?}");
+        }
+    }
+    drop(nginx);
     place.server.stop()
 }
 

@@ -157,6 +157,12 @@ impl Reader {
         self.phase == Phase::Over && !self.more_streams
     }
 
+    /// Whether STDIN has ended, by its empty record or by FCGI_ABORT_REQUEST.
+    #[must_use]
+    pub fn stdin_ended(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
     /// Whether the stream is between two records, with no byte in hand.
     #[must_use]
     pub fn at_rest(&self) -> bool {

@@ -46,15 +46,23 @@ impl Context {
     }
 
     /// Reads on after the bytes that were read before, until the buffer is full or the body ends. The buffer has room for no more
-    /// than what was announced: a body that ends before it is full was cut off.
+    /// than what was announced: a body that ends before it is full was cut off. One that the web server ends without a byte was not
+    /// passed on (nginx: `fastcgi_pass_request_body off`): the script gets an empty one, and nothing is missing.
     pub(super) fn read_body(&mut self, buffer: &mut [u8], before: u64) -> usize {
         let count = match &self.body {
             Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),
             Body::File(file) => file.read_at(buffer, before),
             Body::Refused(_) => 0,
         };
-        self.cut_off |= count < buffer.len();
+        if count < buffer.len() {
+            let withheld = before == 0 && count == 0 && self.is_stream_ended();
+            self.cut_off |= !withheld;
+        }
         count
+    }
+
+    fn is_stream_ended(&mut self) -> bool {
+        matches!(self.body, Body::Stream) && self.exchange().is_some_and(|exchange| exchange.body_was_ended())
     }
 
     /// CONTENT_LENGTH as C's `atol` reads it; an empty one is none.

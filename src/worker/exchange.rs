@@ -200,6 +200,12 @@ impl Exchange {
         self.client.aborted || self.client.cut
     }
 
+    /// Whether the client has ended the body as one ends it, after however many bytes.
+    #[must_use]
+    pub fn body_was_ended(&self) -> bool {
+        self.reader.stdin_ended() && !self.body_broke_off()
+    }
+
     /// Publishes the stage of the request in the worker's scoreboard slot.
     pub fn stage(&mut self, stage: Stage) {
         self.progress.stage(stage);
