@@ -1,7 +1,6 @@
 //! php.ini's `[HOST=]` and `[PATH=]` sections and `.user.ini` files, as php-fpm applies them at each request.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
@@ -14,27 +13,23 @@ use super::ffi::{
 };
 use super::host::host;
 use super::text::{PATH_MAX, bytes_at, c_bytes, with_path};
+use crate::plan::expiring::Expiring;
 
 const PHP_INI_PERDIR: c_int = 2;
 const PHP_INI_STAGE_HTACCESS: c_int = 32;
 
-/// The settings of all `.user.ini` files that hold for a directory. Boxed: PHP's table must not move.
-struct Entry {
-    expires: f64,
-    settings: Box<HashTable>,
-}
+/// Most directories that are remembered. With `cgi.fix_pathinfo = 0` a client can name any number of them, there or not.
+const MOST: usize = 1024;
 
 thread_local! {
-    /// By directory. Only between calls into PHP: a bailout would leave it borrowed.
-    static CACHE: RefCell<HashMap<Vec<u8>, Entry>> = RefCell::new(HashMap::new());
+    /// The settings of all `.user.ini` files that hold for a directory. Boxed: PHP's table must not move. Borrowed only between calls
+    /// into PHP, a bailout of which would leave it so.
+    static CACHE: RefCell<Expiring<Box<HashTable>>> = RefCell::new(Expiring::new(MOST));
 }
 
 /// Drops what is cached; PHP is going to shut down.
 pub(super) fn forget() {
-    for (_, mut entry) in CACHE.take() {
-        // SAFETY: initialized by `table_for`.
-        unsafe { zend_hash_destroy(&raw mut *entry.settings) };
-    }
+    CACHE.with_borrow_mut(|cache| cache.take_all().for_each(destroy));
 }
 
 /// Puts into force what the files say of the script's directory: before PHP reads a body, otherwise in the SAPI's `activate`, so that
@@ -133,24 +128,30 @@ fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], t
 /// The directory's table and when it expires; a new one has expired.
 fn table_for(directory: &[u8]) -> (*mut HashTable, f64) {
     CACHE.with_borrow_mut(|cache| {
-        if !cache.contains_key(directory) {
-            // SAFETY: a C structure of numbers and pointers, initialized below.
-            let mut settings: Box<HashTable> = Box::new(unsafe { std::mem::zeroed() });
-            let destructor = host().config_zval_dtor as *mut std::ffi::c_void;
-            // SAFETY: a persistent table: no memory of the request's, so this can't bail out.
-            unsafe { _zend_hash_init(&raw mut *settings, 0, destructor, true) };
-            cache.insert(directory.to_vec(), Entry { expires: 0.0, settings });
-        }
-        cache.get_mut(directory).map_or((null_mut(), f64::MAX), |entry| (&raw mut *entry.settings, entry.expires))
+        let (found, gone) = cache.get_or_make(directory, new_table);
+        let found = found.map_or((null_mut(), f64::MAX), |(expires, table)| (&raw mut **table, expires));
+        gone.into_iter().for_each(destroy);
+        found
     })
 }
 
+fn new_table() -> Box<HashTable> {
+    // SAFETY: a C structure of numbers and pointers, initialized below.
+    let mut table: Box<HashTable> = Box::new(unsafe { std::mem::zeroed() });
+    let destructor = host().config_zval_dtor as *mut std::ffi::c_void;
+    // SAFETY: a persistent table: no memory of the request's, so this can't bail out.
+    unsafe { _zend_hash_init(&raw mut *table, 0, destructor, true) };
+    table
+}
+
+#[expect(clippy::boxed_local, reason = "as it was kept")]
+fn destroy(mut table: Box<HashTable>) {
+    // SAFETY: initialized by `new_table`; nobody uses it any more.
+    unsafe { zend_hash_destroy(&raw mut *table) };
+}
+
 fn set_expiry(directory: &[u8], expires: f64) {
-    CACHE.with_borrow_mut(|cache| {
-        if let Some(entry) = cache.get_mut(directory) {
-            entry.expires = expires;
-        }
-    });
+    CACHE.with_borrow_mut(|cache| cache.renew(directory, expires));
 }
 
 /// A directory's path with a slash at its end, in a buffer of `with_path`'s.

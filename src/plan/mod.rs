@@ -3,6 +3,7 @@
 
 pub mod budget;
 pub mod crashes;
+pub mod expiring;
 pub mod fleet;
 pub mod scaling;
 pub mod surge;

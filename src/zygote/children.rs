@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use nix::unistd::Pid;
 
-use crate::ipc::{Channel, ToWorker, WorkerSays};
+use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 
 /// One worker.
 #[derive(Debug)]
@@ -34,6 +34,21 @@ impl Said {
             WorkerSays::Left => &mut self.left,
         };
         !std::mem::replace(said, true)
+    }
+}
+
+/// Messages of a dead worker that are read: it has three to say in its life.
+const LAST_WORDS: usize = 16;
+
+impl Child {
+    /// What it said last.
+    pub(super) fn last_words(&mut self) -> Vec<WorkerSays> {
+        let Some(channel) = &mut self.channel else { return Vec::new() };
+        let heard = std::iter::from_fn(|| match channel.receive() {
+            Incoming::Message(says, _) => Some(says),
+            _ => None,
+        });
+        heard.take(LAST_WORDS).collect()
     }
 }
 
@@ -99,5 +114,26 @@ impl Children {
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_pid.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::message;
+
+    #[test]
+    fn a_dead_worker_has_so_many_last_words() {
+        let (ours, theirs) = message::pair().unwrap();
+        let mut worker = Channel::<WorkerSays, ToWorker>::new(theirs);
+        let mut child = Child { pool: 0, slot: 0, said: Said::default(), channel: Some(Channel::new(ours)) };
+        assert_eq!(child.last_words(), []);
+        worker.send(&WorkerSays::Accepting, Vec::new());
+        worker.send(&WorkerSays::Left, Vec::new());
+        assert_eq!(child.last_words(), [WorkerSays::Accepting, WorkerSays::Left]);
+        for _ in 0..100 {
+            worker.send(&WorkerSays::Accepting, Vec::new());
+        }
+        assert_eq!(child.last_words().len(), LAST_WORDS);
     }
 }

@@ -16,7 +16,7 @@ use super::parking::Parking;
 use super::token::Token;
 use super::wish::Wish;
 use super::{Control, LAST_WORDS, Outcome, Pool};
-use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote};
+use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
@@ -209,8 +209,9 @@ impl Zygote {
 
     fn bury(&mut self) {
         while let Some((pid, exit)) = process::reap() {
-            // What it said last stands before its end.
-            while self.hear_worker(pid.as_raw()) {}
+            // What it said last stands before its end. No more than that: a process that its script has forked may go on talking.
+            let words = self.children.get_mut(pid.as_raw()).map(Child::last_words).unwrap_or_default();
+            words.into_iter().for_each(|says| self.heard(pid.as_raw(), says));
             let Some(child) = self.children.remove(pid) else { continue };
             if let Some(channel) = &child.channel {
                 let _ = self.epoll.delete(channel);
@@ -225,18 +226,23 @@ impl Zygote {
         }
     }
 
+    fn heard(&mut self, pid: i32, says: WorkerSays) {
+        let Some(child) = self.children.get_mut(pid) else { return };
+        let (pool, slot) = (child.pool, child.slot);
+        // Once each in a life: a worker must not use up what its zygote may say.
+        if child.said.note(&says) {
+            self.report(&ToSupervisor::Worker { pool, slot, says });
+            self.watch_again(pool);
+        }
+    }
+
     /// Passes one message of a worker on. False: there was none.
     fn hear_worker(&mut self, pid: i32) -> bool {
         let Some(child) = self.children.get_mut(pid) else { return false };
-        let (pool, slot) = (child.pool, child.slot);
         let Some(channel) = &mut child.channel else { return false };
         match channel.receive() {
             Incoming::Message(says, _) => {
-                // Once each in a life: a worker must not use up what its zygote may say.
-                if child.said.note(&says) {
-                    self.report(&ToSupervisor::Worker { pool, slot, says });
-                    self.watch_again(pool);
-                }
+                self.heard(pid, says);
                 return true;
             }
             Incoming::Nothing => {}
