@@ -4,6 +4,7 @@
 
 pub mod look;
 pub mod mounts;
+mod patience;
 mod preparer;
 mod walk;
 
@@ -134,7 +135,7 @@ impl Task {
     /// # Errors
     /// Those of the way and of the operation.
     pub fn wait(mut self) -> io::Result<Outcome> {
-        let until = Instant::now() + preparer::LIMIT * (MOST_CROSSINGS + 1) + Duration::from_secs(1);
+        let until = Instant::now() + patience::LIMIT * (MOST_CROSSINGS + 1) + Duration::from_secs(1);
         self.poll(Some(until)).unwrap_or_else(|| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
     }
 }

@@ -19,27 +19,19 @@ use parking_lot::Mutex;
 
 use super::look::look;
 use super::walk::{Keeper, Spot, directory, foreign_mount, names};
-use super::{Answer, Op, mounts};
+use super::{Answer, Op, mounts, patience};
 use crate::sys::ids::{self, Identity};
 use crate::sys::process::{self, Forked, Origin};
 use crate::sys::{fd, message, pidfd, socket};
 
-/// What a place is given to answer.
-pub const LIMIT: Duration = Duration::from_secs(10);
-/// The same for a user whose place has not answered lately.
-const SHORT: Duration = Duration::from_millis(300);
 /// One that has answered ends by itself, one that is killed at once, unless a mount keeps it.
 const LAST_MOMENT: Duration = Duration::from_millis(10);
-/// So long is lately.
-const MEMORY: Duration = Duration::from_secs(30);
 
 /// How long a user is known: asking for groups takes longer than all else that a child does.
 const ACQUAINTANCE: Duration = Duration::from_secs(10);
 /// A user of more groups is asked for each time.
 const MOST_GROUPS: usize = 256;
 
-/// Users whose places have not answered, and when.
-static SILENT: Mutex<BTreeMap<u32, Instant>> = Mutex::new(BTreeMap::new());
 /// Who users are, as children have found out, and when.
 static KNOWN: Mutex<BTreeMap<u32, (Instant, Identity)>> = Mutex::new(BTreeMap::new());
 
@@ -72,7 +64,7 @@ impl Preparer {
         match process::fork()? {
             Forked::Child => work(user, known, (dir, rest), keep, op, &theirs),
             Forked::Parent(pid) => {
-                let limit = limit_of(user);
+                let limit = patience::limit_of(user);
                 let child = pidfd::Process::open(pid).ok();
                 let origin = process::origin(pid);
                 Ok(Self { pid, child, origin, channel: ours, user, limit, deadline: Instant::now() + limit })
@@ -83,7 +75,11 @@ impl Preparer {
     /// What it has come to, if it has by then.
     pub(super) fn report(&self, until: Option<Instant>) -> Option<io::Result<Report>> {
         let until = until.unwrap_or_else(Instant::now).min(self.deadline);
-        match socket::await_input(&self.channel, until) {
+        let answered = socket::await_input(&self.channel, until);
+        if answered == Ok(true) || Instant::now() >= self.deadline {
+            patience::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
+        }
+        match answered {
             Ok(true) => Some(receive(&self.channel).and_then(|(identity, report)| {
                 if let Some(identity) = identity.filter(|identity| identity.uid == self.user) {
                     KNOWN.lock().insert(self.user, (Instant::now(), identity));
@@ -92,7 +88,6 @@ impl Preparer {
             })),
             Ok(false) if Instant::now() < self.deadline => None,
             Ok(false) => {
-                SILENT.lock().insert(self.user, Instant::now());
                 let text = format!(
                     "a directory of user {} did not answer within {} ms: is there a mount that hangs?",
                     self.user,
@@ -123,12 +118,6 @@ impl Drop for Preparer {
             None => {}
         }
     }
-}
-
-fn limit_of(user: u32) -> Duration {
-    let mut silent = SILENT.lock();
-    silent.retain(|_, when| when.elapsed() < MEMORY);
-    if silent.contains_key(&user) { SHORT } else { LIMIT }
 }
 
 fn known(user: u32) -> Option<Identity> {
