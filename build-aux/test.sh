@@ -85,8 +85,8 @@ through_the_door() {
 # What serves requests, on a PHP in debug mode. The small one lacks opcache's JIT, soap, gd, intl, curl, openssl, xml and pdo: none of
 # these tests needs them. One that does goes behind `-- --skip NAME` here.
 in_debug_mode() {
-	for name in access_log client_gone doors error_header finish_request forks given_up ini_entries \
-		leftovers pool_settings records request_ini request_oracle serving status transparency uploads; do
+	for name in abandoned access_log bounds client_gone cut_off doors error_header finish_request forks given_up ini_entries \
+		leftovers pool_settings records request_ini request_oracle serving status transparency uploads user_ini; do
 		printf ' --test %s' "$name"
 	done
 }
