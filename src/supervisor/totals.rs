@@ -30,8 +30,8 @@ impl Book {
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
     pub fn open(&mut self, pool: &str, trust: &Trust) -> io::Result<RawFd> {
-        let mut known = self.entries.iter().filter(|entry| entry.pool == pool);
-        if let Some(entry) = known.find(|entry| entry.trust.as_ref() == Some(trust)) {
+        let latest = self.entries.iter().rfind(|entry| entry.pool == pool);
+        if let Some(entry) = latest.filter(|entry| entry.trust.as_ref() == Some(trust)) {
             return Ok(entry.fd.as_raw_fd());
         }
         let fd = Totals::create(clock::wall_seconds())?;
@@ -111,9 +111,11 @@ mod tests {
         book.get(first).unwrap().add(Counter::Requests, 100);
         let next = book.latest("www").unwrap();
         assert_eq!((next.get(Counter::Requests), next.get(Counter::Active)), (5, 0));
-        // The former one is there for as long as it is used, and is the same for who comes back.
-        assert_eq!(book.open("www", &user(1)).unwrap(), first);
-        book.retain(|fd| fd == second);
+        // The former one is there for as long as it is used. A user who comes back goes on with the latest numbers.
+        let third = book.open("www", &user(1)).unwrap();
+        assert_eq!(book.get(third).unwrap().get(Counter::Requests), 5);
+        assert!(third != first && book.get(first).is_some());
+        book.retain(|fd| fd == third);
         assert!(book.get(first).is_none());
     }
 }
