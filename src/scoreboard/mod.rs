@@ -2,7 +2,7 @@
 //! the pool's totals (`totals.rs`), which outlive generations.
 //!
 //! A slot has a dense part, for whoever counts, and behind all slots a wide one with texts (`texts.rs`). Each word has one
-//! writer: the worker of the slot, but for `DRAIN` and `CLOSING`, which only the supervisor writes. The supervisor trusts nothing in
+//! writer: the worker of the slot, but for `DRAIN`, `CLOSING` and `END`, which only the supervisor writes. The supervisor trusts nothing in
 //! here: there are no pointers, a pid in here is only shown, and lengths are cut to their places.
 #![forbid(unsafe_code)]
 
@@ -52,6 +52,8 @@ enum Word {
     /// 0, or `FAREWELL` with a bit for each of the pool's listening sockets that are about to be closed. Written by the supervisor,
     /// once: who gets the slot later drains as well, so `reset` leaves it.
     Closing = 11,
+    /// Not 0: the supervisor's next SIGTERM is to end the worker, whatever SIGTERM means from others.
+    End = 12,
 }
 
 /// A pool's scoreboard: as the supervisor sees it, and whoever shows a status page.
@@ -119,6 +121,17 @@ impl Scoreboard {
 
     fn drain_asked(&self, slot: u32) -> bool {
         self.word(slot, Word::Drain).load(Ordering::SeqCst) != 0
+    }
+
+    /// Has SIGTERM end the worker of that slot: called before it is sent.
+    pub fn ask_to_end(&self, slot: u32) {
+        self.end(slot).store(1, Ordering::SeqCst);
+    }
+
+    /// The word that says so.
+    #[must_use]
+    pub fn end(&self, slot: u32) -> &AtomicU64 {
+        self.word(slot, Word::End)
     }
 
     /// Has the worker of that slot, once it drains, first serve all that are connected already: nobody follows it. These

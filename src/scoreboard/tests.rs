@@ -33,6 +33,17 @@ fn a_worker_and_the_supervisor_see_the_same_slot() {
 }
 
 #[test]
+fn the_end_is_for_one_worker_alone() {
+    let (fd, ours) = board(3);
+    let theirs = Scoreboard::map(fd.as_fd(), 3).unwrap();
+    let ends = || [0, 1, 2].map(|slot| theirs.end(slot).load(Ordering::SeqCst) != 0);
+    ours.ask_to_end(1);
+    assert_eq!(ends(), [false, true, false]);
+    ours.reset(1);
+    assert_eq!(ends(), [false; 3], "the next worker of the slot");
+}
+
+#[test]
 fn who_has_answered_is_free_soon_and_who_is_to_leave_never() {
     let ((fd, ours), counters) = (board(1), Totals::create(5).unwrap());
     let slot = slot(&fd, &counters, 1, 0);

@@ -250,6 +250,9 @@ impl Supervisor {
             Stop::Kill => Signal::SIGKILL,
         };
         let Some(worker) = self.fleet.worker(key) else { return };
+        if let (Stop::Term, Some(board)) = (stop, runtime::board(&self.runtimes, key)) {
+            board.ask_to_end(key.slot);
+        }
         if !worker.orphan {
             let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
             self.send(key.zygote(), &message, Vec::new());

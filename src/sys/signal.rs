@@ -1,19 +1,20 @@
 //! Signals: blocked and read from a descriptor where we manage, default or one flag where scripts run.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::getpid;
 
 static QUIT: AtomicBool = AtomicBool::new(false);
 
 /// The worker's own pid: a process that a script has forked has these handlers, too, and nothing else may have run in it yet.
 static WORKER: AtomicI32 = AtomicI32::new(0);
 
-/// Those whose SIGTERM ends a worker, whatever it means from others.
-static MASTERS: [AtomicI32; 2] = [AtomicI32::new(0), AtomicI32::new(0)];
+/// The word in its scoreboard slot by which the supervisor says that its next SIGTERM ends the worker. What a handler is told of a
+/// sender says nothing: PHP may call the handler later, when that has gone, and of two signals the kernel keeps the first.
+static END: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Blocks every signal and returns the mask there was.
 ///
@@ -78,14 +79,21 @@ pub fn ignore(signal: Signal) {
     let _ = unsafe { sigaction(signal, &action) };
 }
 
+extern "C" fn do_nothing(_signal: libc::c_int) {}
+
+/// Has one signal do nothing. Unlike an ignored one, a program that is started has its default action.
+pub fn disregard(signal: Signal) {
+    handle(signal, SigHandler::Handler(do_nothing));
+}
+
 extern "C" fn note_quit(_signal: libc::c_int) {
     QUIT.store(true, Ordering::Relaxed);
 }
 
-/// SIGTERM and SIGINT where they ask to finish. From zygote and supervisor they end, and processes that scripts have forked
-/// end by them as any program does.
-extern "C" fn finish(signal: libc::c_int, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
-    if is_copy() || is_from_master(info) {
+/// SIGTERM and SIGINT where they ask to finish. Where the supervisor wants the worker's end they end, and processes that scripts have
+/// forked end by them as any program does.
+extern "C" fn finish(signal: libc::c_int) {
+    if is_copy() || is_end_wanted() {
         end_by(signal);
     } else {
         QUIT.store(true, Ordering::Relaxed);
@@ -103,48 +111,40 @@ fn is_copy() -> bool {
     WORKER.load(Ordering::Relaxed) != getpid().as_raw()
 }
 
-fn is_from_master(info: *mut libc::siginfo_t) -> bool {
-    // SAFETY: the kernel hands a handler with SA_SIGINFO a valid siginfo_t for as long as it runs.
-    let Some(info) = (unsafe { info.as_ref() }) else { return false };
-    if info.si_code != libc::SI_USER {
-        return false;
-    }
-    // SAFETY: the code says that kill() has sent it, for which the kernel fills in the sender.
-    let sender = unsafe { info.si_pid() };
-    sender > 0 && MASTERS.iter().any(|master| master.load(Ordering::Relaxed) == sender)
+fn is_end_wanted() -> bool {
+    // SAFETY: null, or a word that `in_worker` got for the rest of the process's life.
+    let word = unsafe { END.load(Ordering::Relaxed).as_ref() };
+    word.is_some_and(|word| word.load(Ordering::SeqCst) != 0)
 }
 
 /// Has the signal act as without a handler, once the handler that calls this returns.
 fn end_by(signal: libc::c_int) {
     // SAFETY: signal() is async-signal-safe, and the default action runs no code of ours.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // SAFETY: async-signal-safe; the signal is blocked until the handler returns.
+    // SAFETY: async-signal-safe. It acts at once or, where the signal is blocked until the handler returns, then.
     unsafe { libc::raise(signal) };
 }
 
 /// What signals mean to a worker from now on. SIGQUIT only asks: see `quit_asked`; with `graceful`, SIGTERM and SIGINT do
-/// so too, unless one of `masters` sends them. What means something to the supervisor alone is harmless, since signals may be
+/// so too, unless `end` isn't 0. What means something to the supervisor alone is harmless, since signals may be
 /// sent to all processes at once. System calls are restarted, but epoll_wait returns EINTR.
-pub fn in_worker(masters: [Pid; 2], graceful: bool) {
+pub fn in_worker(end: &'static AtomicU64, graceful: bool) {
     WORKER.store(getpid().as_raw(), Ordering::Relaxed);
-    for (place, master) in MASTERS.iter().zip(masters) {
-        place.store(master.as_raw(), Ordering::Relaxed);
-    }
+    END.store(std::ptr::from_ref(end).cast_mut(), Ordering::Relaxed);
     handle(Signal::SIGQUIT, SigHandler::Handler(note_quit));
     for signal in [Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
         handle(signal, SigHandler::Handler(overhear));
     }
     if graceful {
         for signal in [Signal::SIGTERM, Signal::SIGINT] {
-            handle(signal, SigHandler::SigAction(finish));
+            handle(signal, SigHandler::Handler(finish));
         }
     }
 }
 
 fn handle(signal: Signal, handler: SigHandler) {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers of this file store to and load from atomics and make async-signal-safe calls, nothing else. For one that takes
-    // siginfo nix adds SA_SIGINFO.
+    // SAFETY: the handlers of this file store to and load from atomics and make async-signal-safe calls, nothing else.
     let _ = unsafe { sigaction(signal, &action) };
 }
 

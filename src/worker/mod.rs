@@ -22,6 +22,7 @@ pub use control::LogFile;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 
 use nix::unistd::Pid;
 
@@ -53,6 +54,8 @@ pub struct Seed {
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
+    /// The word of it that is not 0 where the supervisor's next SIGTERM is to end the worker.
+    pub end: &'static AtomicU64,
     /// The pool that its status page is about, where it isn't its own.
     pub observed: Option<record::Observed>,
     /// stdout and stderr, where the supervisor catches them.
@@ -87,7 +90,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
         output: seed.output.take(),
         nofile: seed.nofile,
         parent: seed.parent,
-        supervisor: seed.supervisor,
+        end: seed.end,
         graceful: seed.graceful,
     };
     let set_up = setup.apply().map_err(|e| e.to_string());

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU64;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, chdir, chroot, getppid};
@@ -30,8 +31,8 @@ pub struct Setup<'a> {
     pub nofile: (u64, u64),
     /// The zygote.
     pub parent: Pid,
-    /// The supervisor.
-    pub supervisor: Pid,
+    /// Not 0 where the supervisor's next SIGTERM is to end the worker.
+    pub end: &'static AtomicU64,
     /// SIGTERM and SIGINT ask it to finish.
     pub graceful: bool,
 }
@@ -80,7 +81,7 @@ impl Setup<'_> {
         // `env[TZ]` counts.
         local_time::renew_zone();
         signal::reset_actions();
-        signal::in_worker([self.parent, self.supervisor], self.graceful);
+        signal::in_worker(self.end, self.graceful);
         self.step("unblock signals", signal::set_mask(&SigSet::empty()))
     }
 

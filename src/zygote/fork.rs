@@ -4,6 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
 
 use nix::unistd::{Pid, getpid, getppid};
 
@@ -14,7 +15,7 @@ use super::token::Token;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::{self, Forked};
-use crate::sys::{fd, message};
+use crate::sys::{fd, message, signal};
 use crate::worker::{Seed, links::Links, record::Observed};
 
 /// A child right behind the fork: which worker it is to become.
@@ -27,6 +28,7 @@ pub(super) struct Sprout {
     parent: Pid,
     supervisor: Pid,
     place: Slot,
+    end: &'static AtomicU64,
     observed: Option<Observed>,
 }
 
@@ -60,15 +62,18 @@ impl Zygote {
         let scoreboard = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
         scoreboard.reset(slot);
         let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
+        // A handler reads it, up to the worker's last moment.
+        let kept = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
         let observed = self.observed(p)?;
         let (ours, theirs) = message::pair()?;
         let (parent, supervisor) = (getpid(), getppid());
-        match process::fork()? {
+        match fork_blocked()? {
             Forked::Child => {
+                let end = Box::leak(Box::new(kept)).end(slot);
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
                 let (control, tracer) =
                     (fd::lift(theirs), tracer.map(|(question, answer)| (fd::lift(question), fd::lift(answer))));
-                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, observed }))
+                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, end, observed }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
@@ -83,6 +88,17 @@ impl Zygote {
             }
         }
     }
+}
+
+/// Forks with every signal blocked. The child's stay so until its set-up has given them their handlers: none of those that mean
+/// something to the supervisor alone may end a worker that is being made.
+fn fork_blocked() -> io::Result<Forked> {
+    let mask = signal::block_all()?;
+    let forked = process::fork();
+    if !matches!(forked, Ok(Forked::Child)) {
+        signal::set_mask(&mask)?;
+    }
+    forked
 }
 
 impl Zygote {
@@ -114,6 +130,7 @@ impl Sprout {
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,
+            end: self.end,
             observed: self.observed,
             output: self.output,
             tracer: self.tracer,

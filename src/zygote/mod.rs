@@ -86,8 +86,8 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
 /// Before PHP starts: signals as a program expects them.
 fn prepare() -> Result<(), String> {
     signal::reset_actions();
-    for ignored in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
-        signal::ignore(ignored);
+    for others in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
+        signal::disregard(others);
     }
     signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())
 }

@@ -4,12 +4,14 @@ use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::around::Around;
-use crate::clock::{ms, wait_until};
+use crate::clock::{bar, ms, wait_until};
+use crate::fastcgi::{Client, Request};
 use crate::guard::Guard;
 use crate::log::Log;
 use crate::process::{self, Process};
@@ -150,6 +152,24 @@ impl Server {
         let mark = self.log.mark();
         self.supervisor.signal(Signal::SIGUSR2);
         self.log.wait_for(mark, &["Reloading in progress", READY], ms(20_000))
+    }
+
+    /// A request that takes that long, whose script runs: it says `done`, or how its sleep was cut short.
+    ///
+    /// # Errors
+    /// When the script doesn't begin in time.
+    pub fn in_hand(&self, lasts: Duration) -> Outcome<Client> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let begun = self.sandbox.file(&format!("out/begun-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
+        let page = self.sandbox.page("in_hand.php");
+        if !page.exists() {
+            self.sandbox.put("www/in_hand.php", "<?php touch($_GET['begun']); require __DIR__ . '/work.php';\n")?;
+        }
+        let query = format!("ms={}&begun={}", lasts.as_millis(), begun.display());
+        let mut client = Client::connect(&self.address, lasts + bar(ms(10_000)))?;
+        client.send(&Request::get(&page).param("QUERY_STRING", &query).encode(1))?;
+        wait_until("the script runs", bar(ms(10_000)), || begun.exists())?;
+        Ok(client)
     }
 
     /// The workers of the pool, of all generations.

@@ -1,0 +1,147 @@
+//! What a signal does to a worker while it is made, and when the supervisor and others send the same one; and what programs that
+//! preloading starts inherit.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt as _;
+
+use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2};
+use nix::sys::stat::Mode;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+/// A mask of `/proc/PID/status`.
+fn mask(text: Option<&String>) -> Outcome<u64> {
+    Ok(u64::from_str_radix(text.ok_or("no mask")?, 16)?)
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as i32 - 1)
+}
+
+/// From the fork until its handlers are there, a worker has all signals blocked: those that come meanwhile wait.
+#[test]
+fn a_worker_that_is_being_made() -> Outcome {
+    let Some(target) = Target::find_ours("worker_signals::a_worker_that_is_being_made") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    // It reads its time zone just before it takes up its handlers.
+    let zone = sandbox.file("zone");
+    nix::unistd::mkfifo(&zone, Mode::from_bits_truncate(0o644))?;
+    let setup = Setup::new(1).pool(&format!("env[TZ] = :{}", zone.display()));
+    let mut server = Server::spawn_in(sandbox, &target, &setup)?;
+    // Only once it reads can the other end be opened.
+    let (mut open, mut writer) = (fs::OpenOptions::new(), None);
+    open.write(true).custom_flags(nix::libc::O_NONBLOCK);
+    wait_until("a worker reads its time zone", bar(ms(15_000)), || {
+        writer = open.open(&zone).ok();
+        writer.is_some()
+    })
+    .map_err(|e| format!("{e}: {}", server.log.text()))?;
+    let worker = *server.workers().first().ok_or("no worker")?;
+    let blocked = mask(worker.status("SigBlk").first())?;
+    let names = [SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM];
+    let open_to: Vec<_> = names.into_iter().filter(|signal| blocked & bit(*signal) == 0).collect();
+    ensure!(open_to.is_empty(), "not blocked: {open_to:?}");
+    for signal in [SIGHUP, SIGUSR1, SIGUSR2] {
+        worker.signal(signal);
+    }
+    drop(writer);
+    server.await_ready()?;
+    let body = ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), bar(ms(5000)))?;
+    ensure!(body == "hello", "{body}");
+    ensure!(server.workers() == [worker], "another worker: {}", server.log.text());
+    ensure!(mask(worker.status("SigBlk").first())? == 0, "signals stay blocked");
+    let zygote = *server.zygotes().first().ok_or("no zygote")?;
+    let left = mask(zygote.status("SigBlk").first())?;
+    ensure!(left == bit(Signal::SIGCHLD) | bit(SIGTERM) | bit(SIGQUIT), "the zygote blocks {left:x}");
+    server.stop()
+}
+
+/// Where SIGTERM asks to finish, one of a stranger may wait at the worker when the supervisor sends its own, which the kernel then
+/// drops: it ends the worker all the same.
+#[test]
+fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
+    let name = "worker_signals::a_time_limit_beside_a_strangers_sigterm";
+    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for orphan in [false, true] {
+        let setup = Setup::new(1).global("on_sigterm = graceful").global("log_level = debug");
+        let setup = setup.pool("request_terminate_timeout = 2s");
+        let server = Server::start(&target, &setup)?;
+        let worker = *server.workers().first().ok_or("no worker")?;
+        let _client = server.in_hand(ms(60_000))?;
+        worker.signal(SIGSTOP);
+        worker.signal(SIGTERM);
+        let mark = server.log.mark();
+        if orphan {
+            server.zygotes().iter().for_each(|zygote| zygote.signal(SIGKILL));
+        }
+        server.log.wait_for(mark, &["execution timed out"], bar(ms(8000)))?;
+        worker.signal(SIGCONT);
+        let end = format!("child {} exited ", worker.pid);
+        server.log.wait_for(mark, &[&end], bar(ms(8000)))?;
+        let by_term = format!("{end}on signal 15 (SIGTERM)");
+        ensure!(server.log.since(mark).contains(&by_term), "orphan: {orphan}: {}", server.log.since(mark));
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// A worker in a request to which a stranger sends SIGTERM finishes it.
+#[test]
+fn a_strangers_sigterm_asks() -> Outcome {
+    let Some(target) = Target::find_ours("worker_signals::a_strangers_sigterm_asks") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1).global("on_sigterm = graceful"))?;
+    for round in 0..3 {
+        let worker = *server.workers().first().ok_or("no worker")?;
+        let out = server.sandbox.file("out/signalled");
+        let script =
+            format!("<?php posix_kill(getmypid(), SIGTERM); usleep(1000); touch('{}'); echo 'all';", out.display());
+        server.sandbox.put("www/itself.php", &script.replace("SIGTERM", "15"))?;
+        let body = ask_once(&server.address, &Request::get(&server.sandbox.page("itself.php")), bar(ms(5000)))?;
+        ensure!(body == "all", "{round}: {body}");
+        let next = || server.workers().iter().any(|next| *next != worker) && !worker.lives();
+        wait_until("the next worker", bar(ms(5000)), next)?;
+        server.await_workers(1, bar(ms(5000)))?;
+    }
+    ensure!(server.log.count("exited on signal") == 0, "{}", server.log.text());
+    server.stop()
+}
+
+/// Programs that preloading starts have no signal ignored but SIGPIPE, and none blocked.
+#[test]
+fn what_preloading_starts() -> Outcome {
+    let Some(target) = Target::find_ours("worker_signals::what_preloading_starts") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let out = sandbox.file("out/status");
+    let script =
+        format!("<?php copy('/proc/self/status', '{0}.own'); exec('cat /proc/self/status > {0}');", out.display());
+    sandbox.put("www/preload.php", &script)?;
+    let setup = Setup::new(1).ini(&format!("opcache.preload = {}", sandbox.page("preload.php").display()));
+    let server = Server::start_in(sandbox, &target, &setup.ini("opcache.preload_user = www-data"))?;
+    let text = fs::read_to_string(out)?;
+    let field = |name: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
+        mask(value.as_ref())
+    };
+    // Above 31 are those that the C library lets no process change.
+    ensure!(field("SigIgn:")? & (bit(Signal::SIGSYS) - 1) & !bit(Signal::SIGPIPE) == 0, "{text}");
+    ensure!(field("SigBlk:")? == 0, "{text}");
+    // The zygote itself isn't ended by them.
+    let zygote: Process = *server.zygotes().first().ok_or("no zygote")?;
+    [SIGHUP, SIGINT, SIGUSR1, SIGUSR2].into_iter().for_each(|signal| zygote.signal(signal));
+    let worker = *server.workers().first().ok_or("no worker")?;
+    worker.signal(SIGKILL);
+    wait_until("the next worker", bar(ms(5000)), || server.workers().iter().any(|next| *next != worker))?;
+    ensure!(server.zygotes() == [zygote], "another zygote: {}", server.log.text());
+    server.stop()
+}
