@@ -14,7 +14,7 @@ use super::connections::{Call, TURN};
 use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
-use super::wish::Wish;
+use super::wish::{Sender, Wish};
 use super::{Control, LAST_WORDS, Outcome, Pool};
 use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
@@ -202,7 +202,8 @@ impl Zygote {
         while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
             match i32::try_from(info.ssi_signo).ok().and_then(|s| Signal::try_from(s).ok()) {
                 Some(Signal::SIGCHLD) => self.bury(),
-                _ => self.asked_to_leave(),
+                Some(signal) => self.asked_to_leave(Sender { signal, pid: info.ssi_pid, uid: info.ssi_uid }),
+                None => {}
             }
         }
     }

@@ -2,8 +2,11 @@
 //! processes. It concerns this group only: workers finish what they have, and the supervisor starts another zygote.
 #![forbid(unsafe_code)]
 
+use nix::sys::signal::Signal;
+
 use super::event_loop::Zygote;
 use crate::ipc::{ToSupervisor, ToWorker};
+use crate::log;
 use crate::sys::clock::{self, Millis};
 
 /// For so long the supervisor is waited for: where the signal went to all, it says what is to be done.
@@ -14,25 +17,46 @@ const FAREWELL: u64 = 1_500;
 /// How far it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// To be followed at that time, unless the supervisor says something before.
-    Heard(Millis),
+    /// Of that sender; to be followed at that time, unless the supervisor says something before.
+    Heard(Millis, Sender),
     /// It is followed. From that time on no worker is waited for. The supervisor has asked for these meanwhile, pool and slot.
     Followed(Millis, Vec<(usize, u32)>),
 }
 
+/// Who has sent a signal, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sender {
+    /// SIGTERM or SIGQUIT.
+    pub(super) signal: Signal,
+    /// 0: a process that can't be seen from here.
+    pub(super) pid: u32,
+    /// Its real user.
+    pub(super) uid: u32,
+}
+
+impl Sender {
+    fn explain(self) {
+        let Self { signal, pid, uid } = self;
+        log::notice(format!(
+            "{signal} from process {pid} of user {uid} asks it to leave: its workers finish their requests, and a new zygote takes over"
+        ));
+    }
+}
+
 impl Zygote {
     /// SIGTERM or SIGQUIT has come.
-    pub(super) fn asked_to_leave(&mut self) {
+    pub(super) fn asked_to_leave(&mut self, sender: Sender) {
         if self.wish.is_none() && !self.leaving && !self.draining {
-            self.wish = Some(Wish::Heard(clock::now().plus(MOMENT)));
+            self.wish = Some(Wish::Heard(clock::now().plus(MOMENT), sender));
         }
     }
 
     /// Follows the wish when it is time; says when there is something to do next.
     pub(super) fn follow_wish(&mut self, now: Millis) -> Option<Millis> {
         match *self.wish.as_ref()? {
-            Wish::Heard(at) if at > now => Some(at),
-            Wish::Heard(_) => {
+            Wish::Heard(at, _) if at > now => Some(at),
+            Wish::Heard(_, sender) => {
+                sender.explain();
                 let end = now.plus(FAREWELL);
                 self.wish = Some(Wish::Followed(end, Vec::new()));
                 self.part();

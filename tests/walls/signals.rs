@@ -1,8 +1,7 @@
 //! What a signal to a pool's own zygote brings about, and a write to what its workers wait for.
 
 use nix::sys::signal::Signal;
-use testkit::clock::{ms, wait_until};
-use testkit::fastcgi::{Client, Request};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::inside::{borrow_all, ways_to};
 use testkit::load::Plan;
 use testkit::sandbox::Sandbox;
@@ -39,8 +38,15 @@ fn a_script_that_signals_its_zygote() -> Outcome {
         let body = pools.ask(ALICE, &format!("signal.php?signal={}", signal as i32))?;
         ensure!(body == "sent", "{signal}: {body}");
         if [SIGTERM, SIGQUIT].contains(&signal) {
+            let asked = format!("[group alice] zygote {}: {signal} from process ", zygote.pid);
+            let by_script =
+                |line: &&str| line.contains(&asked) && line.contains(&format!(" of user {} asks it", ALICE.1));
+            wait_until("the log tells who has sent it", bar(ms(5000)), || {
+                pools.server.log.text().lines().filter(by_script).count() == 1
+            })?;
             pools.expect_only_alice_changed(zygote, &bob).map_err(|e| format!("{signal}: {e}"))?;
         } else {
+            // Longer than it would wait for the supervisor's word.
             std::thread::sleep(ms(700));
             ensure!(pools.zygote(ALICE)? == zygote, "{signal} has ended the zygote");
         }
@@ -65,20 +71,24 @@ fn the_only_zygote_is_ended() -> Outcome {
     let server = Server::start(&target, &Setup::new(3))?;
     let load = Plan::clients(2).pause(ms(3)).start(|_| Box::new(super::hello(&server.address, &server.sandbox)));
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
-        let mut long = Client::connect(&server.address, ms(10_000))?;
-        let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=3000");
-        long.send(&request.encode(1))?;
-        std::thread::sleep(ms(300));
+        let mut long = server.in_hand(bar(ms(3500)))?;
         let zygote = *server.zygotes().first().ok_or("no zygote")?;
         zygote.signal(signal);
         let next = || server.zygotes().first().is_some_and(|next| *next != zygote);
         // It doesn't wait for who is inside of a long request.
-        let took = wait_until("the next zygote", ms(2900), || next() && server.workers().len() >= 3)?;
+        let took = wait_until("the next zygote", bar(ms(2900)), || next() && server.workers().len() >= 3)?;
         let end = format!("zygote {} exited with code 0", zygote.pid);
         ensure!(server.log.count(&end) == 1, "{signal}: {}", server.log.tail(5));
         let body = long.answer()?.body();
         ensure!(body == "done" || body.ends_with("short"), "{signal}: the request in hand: {body}");
-        server.await_workers(3, ms(5000))?;
+        let asked = format!(
+            "[group www] zygote {}: {signal} from process {} of user {} asks it to leave",
+            zygote.pid,
+            std::process::id(),
+            nix::unistd::getuid()
+        );
+        ensure!(server.log.count(&asked) == 1, "{asked:?} is not in the log: {}", server.log.tail(8));
+        server.await_workers(3, bar(ms(5000)))?;
         let workers = server.workers();
         let lines = lines_within(&server, ms(1000));
         say(&format!("{name}: {signal}: the next one after {took:.1?}, {lines} lines in a second"));
@@ -100,7 +110,7 @@ fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
     let pools = Neighbours::start(&target, "")?;
     let both = (pools.all_of(ALICE)?, pools.all_of(BOB)?);
     let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
-    let mut found = 0;
+    let (mark, mut found) = (pools.server.log.mark(), 0);
     for process in [worker, pools.zygote(ALICE)?] {
         let waited_for = |to: &str| to.starts_with("pipe:") || to.contains("eventfd");
         // Not what it says to the supervisor, of which nonsense is the zygote's end.
@@ -114,8 +124,9 @@ fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
         }
     }
     ensure!(found >= 2, "nothing to be written to: {:?}", worker.fds());
-    let lines = lines_within(&pools.server, ms(1000));
+    lines_within(&pools.server, ms(1000));
     ensure!((pools.all_of(ALICE)?, pools.all_of(BOB)?) == both, "other processes: {}", pools.server.log.tail(5));
-    ensure!(lines == 0, "{lines} lines: {}", pools.server.log.tail(5));
+    let lines = pools.server.log.since(mark);
+    ensure!(lines.is_empty(), "it is logged: {lines}");
     pools.server.stop()
 }
