@@ -36,16 +36,6 @@ fn signal_all(server: &Server, signal: Signal, order: Order) {
     all(server, order).into_iter().for_each(|process| process.signal(signal));
 }
 
-/// A request that takes that long, under way.
-fn in_hand(server: &Server, milliseconds: u32) -> Outcome<Client> {
-    let page = server.sandbox.page("work.php");
-    let request = Request::get(&page).param("QUERY_STRING", &format!("ms={milliseconds}"));
-    let mut client = Client::connect(&server.address, LIMIT)?;
-    client.send(&request.encode(1))?;
-    std::thread::sleep(ms(300));
-    Ok(client)
-}
-
 /// A client that asks as long as somebody listens; whoever has connected is to be answered.
 fn asker(server: &Server) -> Job {
     let (address, request) = (server.address.clone(), Request::get(&server.sandbox.page("hello.php")));
@@ -71,7 +61,7 @@ fn a_graceful_end() -> Outcome {
     {
         let mut server = Server::start(&target, &Setup::new(4).global(GRACEFUL))?;
         let load = Plan::clients(3).start(|_| asker(&server));
-        let mut long = in_hand(&server, 1500)?;
+        let mut long = server.in_hand(ms(1500))?;
         signal_all(&server, signal, order);
         let body = long.answer().map_err(|e| format!("{signal}, {order:?}: the request in hand: {e}"))?.body();
         ensure!(body == "done" || body.ends_with("short"), "{signal}, {order:?}: {body}");
@@ -94,7 +84,7 @@ fn kept_connections_in_a_graceful_end() -> Outcome {
     let hello = Request::get(&server.sandbox.page("hello.php")).keep();
     let mut kept = Client::connect(&server.address, ms(4000))?;
     ensure!(kept.ask(&hello)?.body() == "hello", "no answer");
-    let mut long = in_hand(&server, 6000)?;
+    let mut long = server.in_hand(ms(6000))?;
     server.supervisor.signal(SIGTERM);
     let end = kept.record()?;
     ensure!(end.is_none(), "something came: {end:?}");
@@ -112,7 +102,7 @@ fn what_still_ends_a_worker() -> Outcome {
     let _turn = turn::shared()?;
     let setup = Setup::new(2).global(GRACEFUL).pool("request_terminate_timeout = 1s");
     let server = Server::start(&target, &setup)?;
-    let mut long = in_hand(&server, 20_000)?;
+    let mut long = server.in_hand(ms(20_000))?;
     ensure!(long.answer().is_err(), "the request has come to its end");
     wait_until("the worker's end", LIMIT, || server.log.count("exited on signal 15 (SIGTERM)") == 1)
         .map_err(|e| format!("{e}: {}", server.log.text()))?;
@@ -120,7 +110,7 @@ fn what_still_ends_a_worker() -> Outcome {
     end_within(server, ms(3000))?;
     for by_zygote in [true, false] {
         let server = Server::start(&target, &Setup::new(2).global(GRACEFUL))?;
-        let _long = in_hand(&server, 20_000)?;
+        let _long = server.in_hand(ms(20_000))?;
         if !by_zygote {
             server.zygotes().iter().for_each(|zygote| zygote.signal(Signal::SIGKILL));
             wait_until("the next zygote", LIMIT, || server.workers().len() > 2)?;
@@ -148,7 +138,7 @@ fn what_workers_overhear() -> Outcome {
     let server = Server::start(&target, &Setup::new(3))?;
     let load = Plan::clients(3).start(|_| asker(&server));
     for round in 1..=4 {
-        let mut long = in_hand(&server, 700)?;
+        let mut long = server.in_hand(ms(700))?;
         for signal in [SIGUSR1, SIGHUP, SIGUSR2] {
             signal_all(&server, signal, if round % 2 == 0 { Order::Workers } else { Order::Supervisor });
         }
@@ -178,14 +168,19 @@ fn a_silent_client_is_kept() -> Outcome {
     let Some(target) = Target::find_ours("signals_to_all::a_silent_client_is_kept") else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
+    let worker = *server.workers().first().ok_or("no worker")?;
+    let sockets = || worker.fds().values().filter(|to| to.starts_with("socket:")).count();
+    let before = sockets();
     let mut client = Client::connect(&server.address, LIMIT)?;
-    std::thread::sleep(ms(200));
+    wait_until("the worker has the connection", bar(LIMIT), || sockets() > before)?;
     for signal in [SIGUSR1, SIGHUP, SIGUSR2] {
-        server.workers().iter().for_each(|worker| worker.signal(signal));
-        std::thread::sleep(ms(50));
+        worker.signal(signal);
+        let pending = || worker.status("ShdPnd").iter().any(|mask| mask.bytes().any(|digit| digit != b'0'));
+        wait_until("the worker takes the signal", bar(LIMIT), || !pending() && worker.state() == 'S')?;
     }
     let body = client.ask(&Request::get(&server.sandbox.page("hello.php")))?.body();
     ensure!(body == "hello", "{body}");
+    ensure!(server.workers() == [worker], "another worker: {}", server.log.text());
     server.stop()
 }
 

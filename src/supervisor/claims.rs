@@ -46,9 +46,13 @@ impl Supervisor {
     }
 
     /// A zygote that lies is ended, and nothing more that it says is believed.
-    pub(super) fn refuse_claim(&mut self, key: WorkerKey, pid: i32) {
+    pub(super) fn refuse_claim(&mut self, key: WorkerKey, pid: i32, claim: Claim) {
+        let why = match claim {
+            Claim::False => "which is no new child of its own",
+            Claim::Proved(_) | Claim::Gone => "for which it was not asked",
+        };
         let line = format!(
-            "[pool {}] its zygote names process {pid} as a new worker, which it is not: the zygote is killed and started again",
+            "[pool {}] its zygote names process {pid} as a new worker, {why}: the zygote is killed and started again",
             self.pool_name(key)
         );
         self.say_of(key.zygote(), Level::Error, &line);

@@ -63,7 +63,7 @@ impl Supervisor {
             Claim::Proved(born) if asked => Some(born),
             // It has ended already, which is said next.
             Claim::Gone if asked => None,
-            _ => return self.refuse_claim(key, pid),
+            claim => return self.refuse_claim(key, pid, claim),
         };
         let pool = self.pool_name(key);
         for output in self.outputs.values_mut() {

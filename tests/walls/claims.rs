@@ -1,13 +1,17 @@
 //! A zygote names the pids of its workers: one that isn't its own gets no signal, and the lie is the zygote's end.
 
+use std::os::fd::AsRawFd as _;
+
 use nix::sys::signal::Signal;
-use testkit::clock::{ms, wait_until};
-use testkit::inside::borrow_all;
+use nix::sys::socket::{MsgFlags, recv};
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Client, Request};
+use testkit::inside::{borrow_all, packet_sockets};
 use testkit::process::Process;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, Neighbours, lines_within};
+use super::{ALICE, BOB, Neighbours, address, lines_within};
 
 /// The zygote is held, and code in it says that its worker has ended; the supervisor asks for another.
 fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome {
@@ -18,9 +22,16 @@ fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome {
             format!("{{\"Exited\":{{\"pool\":0,\"slot\":{slot},\"pid\":{},\"exit\":{{\"Code\":0}}}}}}", worker.pid);
         pools.say_as(zygote, &ended)?;
     }
-    // It can't be seen from outside that it has been asked for: the zygote doesn't read.
-    std::thread::sleep(ms(300));
-    Ok(())
+    // The zygote doesn't read: the order waits in its socket.
+    let orders = packet_sockets(zygote, pools.server.supervisor)?;
+    let mut order = [0; 4096];
+    wait_until("another worker is asked for", bar(ms(5000)), || {
+        orders.iter().any(|way| {
+            let seen = recv(way.fd.as_raw_fd(), &mut order, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
+            seen.is_ok_and(|length| order[..length].starts_with(b"{\"Fork\""))
+        })
+    })
+    .map(drop)
 }
 
 /// It names another pool's zygote, writes into its scoreboard that it is inside of a request for ever, and dies: the supervisor's
@@ -32,7 +43,7 @@ fn another_pools_process_is_claimed() -> Outcome {
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "request_terminate_timeout = 1s")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
-    let victim = pools.zygote(BOB)?.pid;
+    let (victim, mark) = (pools.zygote(BOB)?.pid, pools.server.log.mark());
     until_a_worker_is_asked_for(&pools, zygote)?;
     let boards = borrow_all(zygote)?.into_iter().filter(|one| one.points_to.contains("cgi-fpm-scoreboard"));
     let boards: Vec<_> = boards.collect();
@@ -53,12 +64,17 @@ fn another_pools_process_is_claimed() -> Outcome {
         }
     }
     ensure!(told > 0, "nothing could be said");
-    std::thread::sleep(ms(300));
+    // It was asked for a worker: it is the kernel's word that makes this a lie.
+    let refused = format!("its zygote names process {victim} as a new worker, which is no new child of its own");
+    pools.server.log.wait_for(mark, &[&refused], bar(ms(5000)))?;
     zygote.signal(Signal::SIGKILL);
     pools.expect_only_alice_changed(zygote, &bob)?;
-    std::thread::sleep(ms(3000));
+    // A request that begins now comes to its time limit, and to its end, after the one that was claimed.
+    let long = Request::get(&pools.server.sandbox.page("work.php")).param("QUERY_STRING", "ms=60000");
+    let mut client = Client::connect(&address(&pools.server, ALICE), bar(ms(10_000)))?;
+    ensure!(client.ask(&long).is_err(), "the time limit ends nothing");
+    pools.server.log.wait_for(mark, &["execution timed out", "exited on signal 15"], bar(ms(5000)))?;
     ensure!(pools.all_of(BOB)? == bob, "bob's processes are others: {}", pools.server.log.text());
-    let refused = format!("its zygote names process {victim} as a new worker, which it is not");
     ensure!(pools.server.log.count(&refused) == 1, "not refused: {}", pools.server.log.text());
     pools.server.stop()
 }
@@ -81,7 +97,7 @@ fn a_flood_of_claims() -> Outcome {
                 format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"),
                 format!("{{\"Exited\":{{{at},\"pid\":1,\"exit\":{{\"Code\":0}}}}}}"),
             ] {
-                let said = wait_until("room for a message", ms(5000), || {
+                let said = wait_until("room for a message", bar(ms(5000)), || {
                     !zygote.lives() || pools.say_as(zygote, &message).is_ok()
                 });
                 said.map_err(|e| format!("round {round}: {e}"))?;
@@ -99,6 +115,6 @@ fn a_flood_of_claims() -> Outcome {
     pools.expect_only_alice_changed(zygote, &bob)?;
     let lines = lines_within(&pools.server, ms(500));
     ensure!(lines < 20, "{lines} lines more");
-    wait_until("as many descriptors as before", ms(5000), || pools.server.supervisor.fds().len() <= before + 2)?;
+    wait_until("as many descriptors as before", bar(ms(5000)), || pools.server.supervisor.fds().len() <= before + 2)?;
     pools.server.stop()
 }

@@ -146,7 +146,7 @@ fn a_zygote_that_floods_the_log() -> Outcome {
         "{said}: {:?}",
         lines.first()
     );
-    wait_until("the number of those that were dropped", ms(5000), || {
+    wait_until("the number of those that were dropped", bar(ms(5000)), || {
         pools.server.log.count("[group alice] too many lines of its processes: ") > 0
     })?;
     pools.server.stop()
@@ -211,6 +211,6 @@ fn a_zygote_that_takes_nothing_is_ended() -> Outcome {
     }
     let supervisor: Process = pools.server.supervisor;
     pools.expect_only_alice_changed(zygote, &bob)?;
-    wait_until("the end of what waited", ms(5000), || supervisor.fds().len() < 64)?;
+    wait_until("the end of what waited", bar(ms(5000)), || supervisor.fds().len() < 64)?;
     pools.server.stop()
 }

@@ -12,7 +12,7 @@ mod signals;
 
 use std::time::{Duration, Instant};
 
-use testkit::clock::{ms, wait_until};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::inside::ways_to;
 use testkit::load::Job;
@@ -84,14 +84,20 @@ impl Neighbours {
 
     /// Both serve, the pool's zygote is another, and the other pool's processes are the same as before.
     fn expect_only_alice_changed(&self, former: Process, bob: &[Process]) -> Outcome {
-        wait_until("alice's next zygote", ms(5000), || self.zygote(ALICE).is_ok_and(|zygote| zygote != former))?;
-        wait_until("alice's workers", ms(5000), || self.workers(ALICE).len() == 2)?;
+        wait_until("alice's next zygote", bar(ms(5000)), || self.zygote(ALICE).is_ok_and(|zygote| zygote != former))?;
+        wait_until("alice's workers", bar(ms(5000)), || self.workers(ALICE).len() == 2)?;
         ensure!(self.all_of(BOB)? == bob, "bob's processes are others: {}", self.server.log.tail(5));
         for pool in [ALICE, BOB] {
             let body = self.ask(pool, "hello.php")?;
             ensure!(body == "hello", "{pool:?}: {body}");
         }
         Ok(())
+    }
+
+    /// The log tells of the pool's workers that came after a death: they are to be seen before the supervisor has heard of them.
+    fn await_told(&self, pool: (&str, u32)) -> Outcome {
+        let told = |worker: &Process| self.server.log.count(&format!("child {} started", worker.pid)) > 0;
+        wait_until("the log tells of new workers", bar(ms(5000)), || self.workers(pool).iter().all(told)).map(drop)
     }
 
     /// A pool's zygote and workers.

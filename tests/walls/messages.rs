@@ -15,6 +15,7 @@ fn nonsense_ends_the_zygote_that_says_it() -> Outcome {
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
     pools.say_as(zygote, &"[".repeat(4000))?;
     pools.expect_only_alice_changed(zygote, &bob)?;
+    pools.await_told(ALICE)?;
     let lines = lines_within(&pools.server, ms(500));
     ensure!(lines == 0, "{lines} lines more: {}", pools.server.log.tail(5));
     pools.server.stop()

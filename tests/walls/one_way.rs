@@ -82,7 +82,7 @@ fn no_zygote_holds_the_error_log() -> Outcome {
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     pools.server.supervisor.signal(Signal::SIGUSR1);
-    wait_until("another log", ms(5000), || pools.server.log.count("error log file re-opened") == 1)?;
+    wait_until("another log", bar(ms(5000)), || pools.server.log.count("error log file re-opened") == 1)?;
     for process in [pools.all_of(ALICE)?, pools.all_of(BOB)?].concat() {
         let fds = process.fds();
         ensure!(!fds.values().any(|to| to.ends_with("/fpm.log")), "{}: {fds:?}", process.title());

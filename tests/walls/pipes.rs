@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use nix::sys::signal::Signal;
-use testkit::clock::{ms, wait_until};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
@@ -51,7 +51,7 @@ fn of_workers_whose_children_keep_them() -> Outcome {
     ensure!(left(&server).len() == count, "{} programs were left", left(&server).len());
     ensure!(most <= before + 16, "{before} descriptors before, {most} meanwhile");
     server.await_workers(2, ms(5000))?;
-    wait_until("as many descriptors as before", ms(5000), || server.supervisor.fds().len() <= before + OWN)
+    wait_until("as many descriptors as before", bar(ms(5000)), || server.supervisor.fds().len() <= before + OWN)
         .map_err(|e| format!("{e}: at first {at_first:?}, now {:?}", server.supervisor.fds()))?;
     let words: usize = server.log.count("last words ");
     ensure!(words == count, "the last words of {words} of {count} workers are in the log");
@@ -70,15 +70,15 @@ fn of_zygotes_whose_children_keep_them() -> Outcome {
     let setup = Setup::new(1).ini(&format!("opcache.preload = {}", sandbox.page("preload.php").display()));
     let setup = setup.ini("opcache.preload_user = www-data");
     let server = Server::start_in(sandbox, &target, &setup)?;
-    wait_until("what preloading starts", ms(5000), || left(&server).len() == 1)?;
+    wait_until("what preloading starts", bar(ms(5000)), || left(&server).len() == 1)?;
     let before = server.supervisor.fds().len();
     for dead in 1..=5 {
         let zygote = server.zygotes().into_iter().find(|process| process.title().contains("generation"));
         zygote.ok_or("no zygote")?.signal(Signal::SIGKILL);
-        wait_until("what preloading starts", ms(10_000), || left(&server).len() == dead + 1)?;
+        wait_until("what preloading starts", bar(ms(10_000)), || left(&server).len() == dead + 1)?;
     }
     server.await_workers(1, ms(10_000))?;
-    wait_until("as many descriptors as before", ms(5000), || server.supervisor.fds().len() <= before + OWN)?;
+    wait_until("as many descriptors as before", bar(ms(5000)), || server.supervisor.fds().len() <= before + OWN)?;
     left(&server).iter().for_each(|process| process.signal(Signal::SIGKILL));
     server.stop()
 }
