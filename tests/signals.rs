@@ -21,12 +21,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 const BYE: &str = "exiting, bye-bye!";
 const READY: &str = "ready to handle connections";
 
-/// A request that takes that long, under way.
-fn in_hand(server: &Server, query: &str, page: &str) -> Outcome<Client> {
-    let request = Request::get(&server.sandbox.page(page)).param("QUERY_STRING", query);
+/// A request whose script holds every signal off, and says when it does.
+fn stubborn(server: &Server, number: u32) -> Outcome<Client> {
+    let mark = server.sandbox.file(&format!("out/mark-{number}"));
+    let request = Request::get(&server.sandbox.page("stubborn.php"));
     let mut client = Client::connect(&server.address, LIMIT)?;
-    client.send(&request.encode(1))?;
-    std::thread::sleep(ms(300));
+    client.send(&request.param("QUERY_STRING", &format!("mark={}", mark.display())).encode(1))?;
+    wait_until("the script has begun (is pcntl missing?)", bar(LIMIT), || mark.exists())?;
     Ok(client)
 }
 
@@ -103,7 +104,7 @@ fn reloads_during_a_drain() -> Outcome {
     let Some(target) = Target::find_ours(name) else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(3))?;
-    let mut long = in_hand(&server, "ms=4000", "work.php")?;
+    let mut long = server.in_hand(ms(4000))?;
     let load = Plan::clients(2).pause(ms(5)).start(|_| asker(&server));
     let end = Instant::now() + ms(3000);
     let mut sent = 0;
@@ -166,7 +167,7 @@ fn one_behind_another() -> Outcome {
     let finishing = [vec![SIGQUIT], vec![SIGQUIT, SIGQUIT], vec![SIGQUIT, SIGUSR2], vec![SIGUSR2, SIGQUIT, SIGUSR1]];
     for signals in finishing {
         let mut server = Server::start(&target, &Setup::new(2))?;
-        let mut long = in_hand(&server, "ms=1500", "work.php")?;
+        let mut long = server.in_hand(ms(1500))?;
         send(&server, &signals);
         let body = long.answer().map_err(|e| format!("{signals:?}: {e}"))?.body();
         ensure!(body == "done", "{signals:?}: {body}");
@@ -184,7 +185,7 @@ fn one_behind_another() -> Outcome {
     ];
     for signals in terminating {
         let mut server = Server::start(&target, &Setup::new(2))?;
-        let _long = in_hand(&server, "ms=20000", "work.php")?;
+        let _long = server.in_hand(ms(20_000))?;
         send(&server, &signals);
         expect_end(&mut server, ms(3000)).map_err(|e| format!("{signals:?}: {e}"))?;
         ensure!(server.log.count("Terminating ...") == 1, "{signals:?}: {}", server.log.text());
@@ -207,10 +208,7 @@ fn term_against_stubborn_workers() -> Outcome {
     let _turn = turn::shared()?;
     for first in [None, Some(Signal::SIGUSR2), Some(Signal::SIGQUIT)] {
         let mut server = Server::start(&target, &Setup::new(3))?;
-        let mark = server.sandbox.file("out/mark");
-        let query = format!("mark={}", mark.display());
-        let clients = (0..2).map(|_| in_hand(&server, &query, "stubborn.php")).collect::<Outcome<Vec<_>>>()?;
-        ensure!(mark.exists(), "the script has not begun: is pcntl missing?");
+        let clients = (0..2).map(|number| stubborn(&server, number)).collect::<Outcome<Vec<_>>>()?;
         match first {
             Some(Signal::SIGUSR2) if target.is_ours() => server.reload()?,
             Some(signal) if target.is_ours() => server.supervisor.signal(signal),

@@ -178,8 +178,9 @@ fn a_silent_client_is_kept() -> Outcome {
         let pending = || worker.status("ShdPnd").iter().any(|mask| mask.bytes().any(|digit| digit != b'0'));
         wait_until("the worker takes the signal", bar(LIMIT), || !pending() && worker.state() == 'S')?;
     }
-    let body = client.ask(&Request::get(&server.sandbox.page("hello.php")))?.body();
-    ensure!(body == "hello", "{body}");
+    let page = server.sandbox.page("hello.php");
+    let body = client.ask(&Request::get(&page))?.body();
+    ensure!(body == "hello", "{body}; {} exists: {}", page.display(), page.exists());
     ensure!(server.workers() == [worker], "another worker: {}", server.log.text());
     server.stop()
 }

@@ -94,6 +94,37 @@ fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
     Ok(())
 }
 
+/// Where SIGTERM asks to finish, `process_control_timeout` still ends a worker by it, in a stop and in a reload, and so does a stop
+/// that can't wait.
+#[test]
+fn what_ends_a_worker_at_once() -> Outcome {
+    let Some(target) = Target::find_ours("worker_signals::what_ends_a_worker_at_once") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for signals in [&[SIGQUIT][..], &[SIGUSR2], &[SIGTERM, SIGTERM]] {
+        let timeout = if signals.len() == 1 { "1s" } else { "0" };
+        let setup = Setup::new(1).global("on_sigterm = graceful").global("log_level = debug");
+        let mut server = Server::start(&target, &setup.global(&format!("process_control_timeout = {timeout}")))?;
+        let worker = *server.workers().first().ok_or("no worker")?;
+        let _client = server.in_hand(ms(60_000))?;
+        let mark = server.log.mark();
+        for (count, signal) in signals.iter().enumerate() {
+            server.supervisor.signal(*signal);
+            if *signal == SIGTERM {
+                wait_until("it is heard", bar(ms(5000)), || server.log.count("received SIGTERM") > count)
+                    .map_err(|e| format!("{e}: {}", server.log.text()))?;
+            }
+        }
+        let end = format!("child {} exited on signal 15 (SIGTERM)", worker.pid);
+        server.log.wait_for(mark, &[&end], bar(ms(6000))).map_err(|e| format!("{signals:?}: {e}"))?;
+        if signals == [SIGUSR2] {
+            server.stop()?;
+        } else {
+            ensure!(server.await_end(bar(ms(5000)))? == Some(0), "{signals:?}: {}", server.log.text());
+        }
+    }
+    Ok(())
+}
+
 /// A worker in a request to which a stranger sends SIGTERM finishes it.
 #[test]
 fn a_strangers_sigterm_asks() -> Outcome {
