@@ -13,8 +13,8 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, Neighbours, address, lines_within};
 
-/// The zygote is held, and code in it says that its worker has ended; the supervisor asks for another.
-fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome {
+/// The zygote is held, and code in it says that its worker has ended; the supervisor asks for another, in that slot.
+fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u64> {
     let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
     zygote.signal(Signal::SIGSTOP);
     for slot in 0..2 {
@@ -23,15 +23,18 @@ fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome {
         pools.say_as(zygote, &ended)?;
     }
     // The zygote doesn't read: the order waits in its socket.
-    let orders = packet_sockets(zygote, pools.server.supervisor)?;
-    let mut order = [0; 4096];
+    let ways = packet_sockets(zygote, pools.server.supervisor)?;
+    let mut slot = None;
     wait_until("another worker is asked for", bar(ms(5000)), || {
-        orders.iter().any(|way| {
-            let seen = recv(way.fd.as_raw_fd(), &mut order, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
-            seen.is_ok_and(|length| order[..length].starts_with(b"{\"Fork\""))
-        })
-    })
-    .map(drop)
+        slot = ways.iter().find_map(|way| {
+            let mut order = [0; 4096];
+            let length = recv(way.fd.as_raw_fd(), &mut order, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT).ok()?;
+            let order: serde_json::Value = serde_json::from_slice(&order[..length]).ok()?;
+            order["Fork"]["slot"].as_u64()
+        });
+        slot.is_some()
+    })?;
+    Ok(slot.ok_or("no slot")?)
 }
 
 /// It names another pool's zygote, writes into its scoreboard that it is inside of a request for ever, and dies: the supervisor's
@@ -44,23 +47,20 @@ fn another_pools_process_is_claimed() -> Outcome {
     let pools = Neighbours::start(&target, "request_terminate_timeout = 1s")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
     let (victim, mark) = (pools.zygote(BOB)?.pid, pools.server.log.mark());
-    until_a_worker_is_asked_for(&pools, zygote)?;
+    let slot = until_a_worker_is_asked_for(&pools, zygote)?;
     let boards = borrow_all(zygote)?.into_iter().filter(|one| one.points_to.contains("cgi-fpm-scoreboard"));
     let boards: Vec<_> = boards.collect();
-    let mut told = 0;
-    for slot in 0..2_i64 {
-        let at = format!("\"pool\":0,\"slot\":{slot}");
-        let lies = [
-            format!("{{\"Forked\":{{{at},\"pid\":{victim}}}}}"),
-            format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"),
-        ];
-        // The first may be the last: the zygote is killed for it.
-        told += lies.iter().filter(|lie| pools.say_as(zygote, lie).is_ok()).count();
-        for board in &boards {
-            // Stage, beginning of the request, pid.
-            for (word, value) in [(4, 1000_u64), (9, victim.unsigned_abs().into()), (0, 4)] {
-                nix::sys::uio::pwrite(&board.fd, &value.to_ne_bytes(), 8 * (16 * slot + word))?;
-            }
+    let at = format!("\"pool\":0,\"slot\":{slot}");
+    let lies = [
+        format!("{{\"Forked\":{{{at},\"pid\":{victim}}}}}"),
+        format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"),
+    ];
+    // The first may be the last: the zygote is killed for it.
+    let told = lies.iter().filter(|lie| pools.say_as(zygote, lie).is_ok()).count();
+    for board in &boards {
+        // Stage, beginning of the request, pid.
+        for (word, value) in [(4, 1000_u64), (9, victim.unsigned_abs().into()), (0, 4)] {
+            nix::sys::uio::pwrite(&board.fd, &value.to_ne_bytes(), 8 * (16 * i64::try_from(slot)? + word))?;
         }
     }
     ensure!(told > 0, "nothing could be said");
