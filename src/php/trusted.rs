@@ -1,11 +1,11 @@
 //! `security.fastcgi_php_value = user`: what may come from a web server that isn't trusted. Whoever reaches the socket can forge a
 //! request, so nothing that names code, a function, a file or a host is in the list, nothing that turns a defence off or changes what
-//! source code means, and nothing that outlasts the request.
+//! source code means, nothing that outlasts the request, and nothing whose value can keep requests from starting (`output_buffering`).
 
 use std::ffi::CStr;
 
 /// Settings of PHP and of extensions that come with it. Sorted.
-const LIMITED_TO_THE_REQUEST: [&str; 41] = [
+const LIMITED_TO_THE_REQUEST: [&str; 40] = [
     "date.timezone",
     "default_charset",
     "default_mimetype",
@@ -29,7 +29,6 @@ const LIMITED_TO_THE_REQUEST: [&str; 41] = [
     "max_input_vars",
     "max_multipart_body_parts",
     "memory_limit",
-    "output_buffering",
     "pcre.backtrack_limit",
     "pcre.recursion_limit",
     "post_max_size",

@@ -50,11 +50,13 @@ impl Started {
         stage.sandbox.put("fpm.conf", &conf)?;
         stage.sandbox.put("start.sh", &script(&stage, way))?;
         let output = File::create(stage.sandbox.file("stdio"))?;
-        let mut command = if terminal { Command::new("script") } else { Command::new("bash") };
+        // A shell can't trap what was ignored when it began, as SIGINT is for tests that run in the background of another shell.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP,INT,QUIT,TERM,TSTP");
         if terminal {
-            command.args(["-qec", "exec bash start.sh", "/dev/null"]);
+            command.args(["script", "-qec", "exec bash start.sh", "/dev/null"]);
         } else {
-            command.arg("start.sh");
+            command.args(["bash", "start.sh"]);
         }
         command.current_dir(stage.sandbox.path()).envs(stage.target.environment()).env("SHELL", "/bin/sh");
         command.env("CGI_FPM_SECRET", "not for everybody");
