@@ -231,6 +231,13 @@ pub fn debug(text: impl AsRef<str>) {
     message(Level::Debug, text.as_ref());
 }
 
+/// How many bytes a message of any bytes adds to the log.
+#[must_use]
+pub fn length(level: Level, text: &[u8]) -> usize {
+    let lines = LOG.lock().escaped_lines(level, text);
+    lines.iter().map(|line| line.text.len()).sum()
+}
+
 /// A line as it is: a worker's own output where the pool wants it undecorated.
 pub fn raw(line: &[u8]) {
     let mut log = LOG.lock();

@@ -68,7 +68,7 @@ impl Bucket {
 /// Messages that a worker's life takes: it exists, it waits, it leaves, it has ended.
 pub const ANSWERS: u64 = 4;
 
-/// Bytes of text that go into the log: what is more in a second is counted.
+/// Bytes of lines that go into the log: what is more in a second is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Bytes a second.
@@ -92,20 +92,6 @@ impl Allowance {
         }
     }
 
-    /// How many of `count` bytes that have come are for the log; the rest is dropped and counted.
-    pub fn take(&mut self, now: Millis, count: u64) -> u64 {
-        self.begin(now);
-        let granted = count.min(self.rate - self.taken);
-        self.taken += granted;
-        self.dropped += count - granted;
-        granted
-    }
-
-    /// So many bytes were dropped before they came here.
-    pub fn drop_all(&mut self, count: u64) {
-        self.dropped += count;
-    }
-
     /// Whether a line of `count` bytes is for the log, whole; if not, it is counted as one.
     pub fn take_line(&mut self, now: Millis, count: u64) -> bool {
         self.begin(now);
@@ -118,11 +104,64 @@ impl Allowance {
         fits
     }
 
-    /// The number of bytes or lines that were dropped, once their second is over or `always`.
+    /// The number of lines that were dropped, once their second is over or `always`.
     pub fn settle(&mut self, now: Millis, always: bool) -> Option<u64> {
         let over = always || now.since(self.since) >= SECOND;
         let dropped = if over { std::mem::take(&mut self.dropped) } else { 0 };
         (dropped > 0).then_some(dropped)
+    }
+}
+
+/// What the pipes of a group of pools bring in a second, all together: how much of it is read, and what the log grows by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Intake {
+    /// When the present second began.
+    since: Millis,
+    /// Bytes that were read, each look at a pipe as at least `LOOK` of them.
+    read: u64,
+    /// Bytes of whole lines, with date and prefix.
+    logged: u64,
+}
+
+impl Intake {
+    /// Bytes a second that the log grows by; what comes beyond is dropped.
+    pub const LOGGED: u64 = 1 << 20;
+    /// Bytes a second that are read, so that also what is dropped costs little time. The rest waits in its pipe.
+    pub const READ: u64 = 4 << 20;
+    /// What a look at a pipe counts at least: it costs time, however little it brings.
+    const LOOK: u64 = 512;
+
+    fn begin(&mut self, now: Millis) {
+        if now.since(self.since) >= SECOND {
+            *self = Self { since: now, read: 0, logged: 0 };
+        }
+    }
+
+    /// So many bytes were read.
+    pub fn read(&mut self, now: Millis, count: u64) {
+        self.begin(now);
+        self.read = self.read.saturating_add(count.max(Self::LOOK));
+    }
+
+    /// When the pipes are to be read again, if there was too much in this second.
+    pub fn rests(&mut self, now: Millis) -> Option<Millis> {
+        self.begin(now);
+        (self.read >= Self::READ).then(|| self.since.plus(SECOND))
+    }
+
+    /// Whether a line of `count` bytes is for the log. After one that is not, none is in that second.
+    pub fn log(&mut self, now: Millis, count: u64) -> bool {
+        self.begin(now);
+        // The first one of a second is taken, however long it is.
+        let fits = self.logged == 0 || self.logged.saturating_add(count) <= Self::LOGGED;
+        self.logged = if fits { self.logged.saturating_add(count.max(1)) } else { Self::LOGGED };
+        fits
+    }
+
+    /// Whether no line is for the log any more in this second.
+    pub fn is_full(&mut self, now: Millis) -> bool {
+        self.begin(now);
+        self.logged >= Self::LOGGED
     }
 }
 
@@ -175,16 +214,32 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_in_a_second_is_dropped_and_told_once() {
-        let mut allowance = Allowance::new(1000);
-        let at = |ms: u64| Millis(5000 + ms);
-        assert_eq!(allowance.take(at(0), 990), 990);
-        assert_eq!(allowance.take(at(500), 30), 10);
-        assert_eq!(allowance.take(at(900), 7), 0);
-        assert_eq!(allowance.settle(at(900), false), None);
-        assert_eq!(allowance.settle(at(1000), false), Some(27));
-        assert_eq!(allowance.settle(at(1000), true), None);
-        assert_eq!(allowance.take(at(1000), 100), 100);
+    fn the_log_grows_by_so_much_in_a_second() {
+        let (mut intake, at) = (Intake::default(), |ms: u64| Millis(5000 + ms));
+        assert!(intake.log(at(0), Intake::LOGGED - 10) && !intake.is_full(at(0)));
+        assert!(intake.log(at(1), 10) && intake.is_full(at(1)));
+        assert!(!intake.log(at(999), 1));
+        assert!(!intake.is_full(at(1000)) && intake.log(at(1000), 90));
+        assert!(!intake.log(at(1001), Intake::LOGGED), "too long");
+        assert!(!intake.log(at(1002), 1), "what comes after a gap waits for the next second");
+        assert!(intake.log(at(2000), 2 * Intake::LOGGED), "the first one");
+        assert!(!intake.log(at(2001), 1));
+    }
+
+    #[test]
+    fn so_much_is_read_in_a_second_in_so_many_looks() {
+        let (mut intake, at) = (Intake::default(), |ms: u64| Millis(5000 + ms));
+        intake.read(at(10), Intake::READ - 512);
+        assert_eq!(intake.rests(at(20)), None);
+        intake.read(at(20), 1);
+        assert_eq!(intake.rests(at(30)), Some(at(1010)));
+        assert_eq!(intake.rests(at(1009)), Some(at(1010)));
+        assert_eq!(intake.rests(at(1010)), None);
+        let looks = (0..).take_while(|_| {
+            intake.read(at(1010), 0);
+            intake.rests(at(1010)).is_none()
+        });
+        assert_eq!(looks.count(), 8191);
     }
 
     #[test]
@@ -195,6 +250,7 @@ mod tests {
         assert!(!allowance.take_line(at(1), 600));
         assert!(allowance.take_line(at(2), 400));
         assert!(!allowance.take_line(at(3), 1));
+        assert_eq!(allowance.settle(at(3), false), None);
         assert_eq!(allowance.settle(at(3), true), Some(2));
         assert!(allowance.take_line(at(1000), 1000));
     }

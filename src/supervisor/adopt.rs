@@ -15,7 +15,7 @@ use super::state::{GroupState, RuntimeState, State};
 use super::totals::Book;
 use crate::ipc::{Board, FORMER_PROTOCOL, Orders, Trust, Voice};
 use crate::log;
-use crate::plan::budget::Allowance;
+use crate::plan::budget::{Allowance, Intake};
 use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
 use crate::sys::fd;
@@ -91,8 +91,8 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
     let boards = boards.collect::<io::Result<_>>()?;
     let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
     let access_logs = access_logs.collect::<io::Result<_>>()?;
-    let lines = Allowance::new(LINES);
-    let mut group = GroupRuntime { spec: state.spec.clone(), drain, zygote: None, boards, access_logs, lines };
+    let (spec, lines, intake) = (state.spec.clone(), Allowance::new(LINES), Intake::default());
+    let mut group = GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake };
     if let Some((pid, raw)) = state.zygote {
         let orders = fd::adopt(raw)?;
         let (voice, protocol) = match state.voice {

@@ -52,6 +52,7 @@ impl Supervisor {
             }
             self.attend_to_systemd();
             self.wake_resting();
+            self.wake_outputs();
             self.flush_orders();
             self.feed(Event::Tick);
             self.advance_reload();
@@ -84,6 +85,7 @@ impl Supervisor {
             .chain(retry)
             .chain(log)
             .chain(self.resting.values().min().copied())
+            .chain(self.resting_outputs.values().min().copied())
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))

@@ -1,4 +1,4 @@
-//! What zygotes report, and what processes print.
+//! What zygotes report.
 
 use super::claims::Claim;
 use super::output::Source;
@@ -108,59 +108,6 @@ impl Supervisor {
             totals.leave();
         }
         board.reset(key.slot);
-    }
-
-    pub(super) fn relay_output(&mut self, token: u64) {
-        let limit = self.log_limit();
-        let Some(output) = self.outputs.get_mut(&token) else { return };
-        let relayed = output.relay(limit);
-        if relayed.closed {
-            self.poller.remove(&output.fd, token);
-        }
-        if output.is_held() {
-            return;
-        }
-        let source = output.source.clone();
-        if relayed.request_ended {
-            for other in self.outputs.values_mut().filter(|other| other.is_beside(&source)) {
-                other.relay(limit);
-                other.finish(limit, false);
-            }
-        }
-        if relayed.closed {
-            self.outputs.remove(&token);
-        }
-    }
-
-    /// Logs what workers have printed while their generation started, in the order in which they were made.
-    pub(super) fn release_outputs(&mut self) {
-        let limit = self.log_limit();
-        let mut held: Vec<u64> = self.outputs.iter().filter(|(_, output)| output.is_held()).map(|(t, _)| *t).collect();
-        held.sort_unstable();
-        for token in held {
-            if let Some(output) = self.outputs.get_mut(&token) {
-                output.release(limit);
-            }
-            // Those that are closed already are found to be.
-            self.relay_output(token);
-        }
-    }
-
-    pub(super) fn log_limit(&self) -> usize {
-        self.config.global.log_limit
-    }
-
-    /// Tells what floods had to be dropped in the last second.
-    pub(super) fn settle_outputs(&mut self) {
-        self.outputs.values_mut().for_each(|output| output.settle(false));
-    }
-
-    /// Logs what pipes hold by now, so that it stands before what is said next.
-    pub(super) fn drain_outputs(&mut self) {
-        let tokens: Vec<u64> = self.outputs.keys().copied().collect();
-        for token in tokens {
-            self.relay_output(token);
-        }
     }
 
     pub(super) fn group_name(&self, key: ZygoteKey) -> String {

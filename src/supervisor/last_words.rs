@@ -56,9 +56,9 @@ impl Supervisor {
     }
 
     fn close_pipe(&mut self, token: u64) {
-        let limit = self.log_limit();
         if let Some(mut output) = self.outputs.remove(&token) {
-            output.take_last_words(limit);
+            self.take_last_words(&mut output);
+            self.resting_outputs.remove(&token);
             self.poller.remove(&output.fd, token);
         }
     }

@@ -23,6 +23,7 @@ mod own_limits;
 mod poller;
 mod preflight;
 mod queues;
+mod relay;
 mod reload;
 mod resolve;
 mod resume;
@@ -52,6 +53,7 @@ use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
 use crate::ipc::Board;
+use crate::plan::budget::Intake;
 use crate::plan::fleet::{Event, Fleet, WorkerKey, ZygoteKey};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::{self, Millis};
@@ -77,6 +79,10 @@ struct Supervisor {
     poller: Poller,
     /// Pipes by their poller token.
     outputs: HashMap<u64, Output>,
+    /// Pipes of groups that have written too much in this second, by token, and when they are read again.
+    resting_outputs: BTreeMap<u64, Millis>,
+    /// For pipes whose group is forgotten.
+    stray_intake: Intake,
     /// Pipes of processes that have ended, and when they are closed: the earliest first.
     last_words: VecDeque<(Millis, u64)>,
     /// Zygotes that have said too much, and when they are heard again.
@@ -123,6 +129,8 @@ impl Supervisor {
             sockets: Sockets::default(),
             poller: Poller::new()?,
             outputs: HashMap::new(),
+            resting_outputs: BTreeMap::new(),
+            stray_intake: Intake::default(),
             last_words: VecDeque::new(),
             resting: BTreeMap::new(),
             tracers: BTreeMap::new(),

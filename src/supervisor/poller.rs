@@ -127,6 +127,19 @@ impl Poller {
         self.sources.remove(&token);
     }
 
+    /// For now nothing is heard of a pipe.
+    pub fn rest_output(&self, fd: impl AsFd) {
+        let _ = self.epoll.delete(fd);
+    }
+
+    /// It is heard again, under its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub fn wake_output(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
+    }
+
     /// Waits up to `patience` milliseconds (`None`: for ever).
     ///
     /// # Errors

@@ -187,11 +187,7 @@ impl Supervisor {
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
         let args: Vec<OsString> = self.arguments();
         log::notice(format!("reloading: execvp(\"{}\", {})", self.host.program.display(), shown(&self.host.args)));
-        let limit = self.log_limit();
-        for output in self.outputs.values_mut() {
-            output.finish(limit, false);
-            output.settle(true);
-        }
+        self.finish_outputs();
         self.finish_slow_logs();
         state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);

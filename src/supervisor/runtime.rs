@@ -15,7 +15,7 @@ use crate::config::Pool;
 use crate::engine::EngineOptions;
 use crate::ipc::{Orders, PoolSpec, ToSupervisor, Voice, ZygoteSpec};
 use crate::log;
-use crate::plan::budget::{Allowance, Bucket};
+use crate::plan::budget::{Allowance, Bucket, Intake};
 use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolKey, PoolPlan, WorkerKey, ZygoteKey};
 use crate::scoreboard::{self, Scoreboard};
 use crate::sys::clock;
@@ -43,6 +43,8 @@ pub struct GroupRuntime {
     pub access_logs: Vec<Option<OwnedFd>>,
     /// Lines of the log that its processes may cause.
     pub lines: Allowance,
+    /// What the pipes of its processes bring.
+    pub intake: Intake,
 }
 
 impl GroupRuntime {
@@ -176,8 +178,8 @@ impl Runtime {
                 nofile,
             };
             let access_logs = boards.iter().map(|_| None).collect();
-            let (drain, lines) = (Drain::Closed, Allowance::new(LINES));
-            Ok(GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines })
+            let (drain, lines, intake) = (Drain::Closed, Allowance::new(LINES), Intake::default());
+            Ok(GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake })
         };
         let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { groups })

@@ -7,35 +7,35 @@ use crate::plan::fleet::{GenerationId, WorkerKey, ZygoteKey};
 use crate::sys::clock;
 
 impl Supervisor {
-    /// Whether a line of so many bytes, which that group has caused, is to be logged.
-    fn may_say(&mut self, key: ZygoteKey, level: Level, length: usize) -> bool {
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
+    /// Whether a line that the group has caused is to be logged. It counts as long as it is in the log.
+    fn may_say(&mut self, key: ZygoteKey, level: Level, line: &[u8]) -> bool {
+        let length = u64::try_from(log::length(level, line)).unwrap_or(u64::MAX);
         let group = runtime::group_mut(&mut self.runtimes, key);
         log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
     }
 
     /// A line that the group's processes have caused.
     pub(super) fn say_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
-        if self.may_say(key, level, line.len()) {
+        if self.may_say(key, level, line.as_bytes()) {
             log::message(level, line);
         }
     }
 
     /// The same, of bytes that may stand in a line.
     pub(super) fn say_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
-        if self.may_say(key, level, line.len()) {
+        if self.may_say(key, level, line) {
             log::bytes(level, line);
         }
     }
 
     /// A line of a zygote's own.
     pub(super) fn zygote_said(&mut self, key: ZygoteKey, level: Level, text: &str) {
-        if !self.may_say(key, level, text.len()) {
-            return;
-        }
         let group = self.group_name(key);
         let pid = runtime::group(&self.runtimes, key).and_then(|g| g.zygote.as_ref()).map(|z| z.pid.as_raw());
         let who = format!("[group {group}] zygote {}", pid.unwrap_or(0));
+        if !self.may_say(key, level, format!("{who}: {text}").as_bytes()) {
+            return;
+        }
         log::told_by(&About { group: Some(&group), pid, ..About::default() }, &who, level, text);
     }
 

@@ -190,6 +190,49 @@ fn a_worker_that_floods_the_log() -> Outcome {
     pools.server.stop()
 }
 
+/// Short lines, which the date and prefix make many times as long, and empty ones, by processes that a script has left behind. They
+/// write for the pipes of both workers.
+#[test]
+fn workers_whose_output_floods_the_log() -> Outcome {
+    let name = "walls::workers_whose_output_floods_the_log";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let sandbox = Sandbox::new()?;
+    for (page, text) in [("short.php", "a"), ("empty.php", "''")] {
+        let flood = format!("(timeout 3 yes {text} >&2 &) >/dev/null");
+        sandbox.put(&format!("www/{page}"), &format!("<?php shell_exec(\"{flood}\"); usleep(200000); echo 'ok';"))?;
+    }
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, CAUGHT), section(BOB, 2, CAUGHT));
+    let pools = Neighbours { server: start(&target, sandbox, &conf)? };
+    let supervisor = pools.server.supervisor;
+    for page in ["short.php", "empty.php"] {
+        let (log, cpu, begun) = (log_size(&pools)?, supervisor.cpu(), Instant::now());
+        std::thread::scope(|scope| {
+            let both = [0; 2].map(|_| scope.spawn(|| pools.ask(ALICE, page).map_err(|e| e.to_string())));
+            both.into_iter().all(|one| one.join().is_ok_and(|body| body.as_deref() == Ok("ok")))
+        })
+        .then_some(())
+        .ok_or("alice's answers")?;
+        while begun.elapsed() < ms(2000) {
+            ensure!(pools.ask(BOB, "hello.php")? == "hello", "bob's answer");
+            std::thread::sleep(ms(20));
+        }
+        let (cpu, time, grown) = (supervisor.cpu() - cpu, begun.elapsed(), log_size(&pools)? - log);
+        testkit::target::say(&format!("{page}: {cpu:?} of {time:?}, log +{grown}"));
+        // A second that had begun, and each after it.
+        let most = (time.as_secs() + 2) * (1 << 20);
+        ensure!(grown < most + 64 * 1024, "{page}: the log has grown by {grown} bytes in {time:?}");
+        ensure!(cpu < time * 3 / 10, "{page}: the supervisor has used {cpu:?} of {time:?}");
+        wait_until("the end of the flood", bar(ms(5000)), || {
+            !supervisor.descendants().into_iter().any(|process| process.title().starts_with("yes "))
+        })?;
+    }
+    ensure!(pools.server.log.count("[pool alice] child") > 1000, "little was logged");
+    ensure!(pools.server.log.count("bytes dropped") >= 2, "no word of what was dropped");
+    ensure!(pools.server.log.count("bytes dropped") < 40, "too many words of what was dropped");
+    pools.server.stop()
+}
+
 /// Orders pile up for a zygote that stands still, up to a bound in number and time; then it is ended, and others go on.
 #[test]
 fn a_zygote_that_takes_nothing_is_ended() -> Outcome {

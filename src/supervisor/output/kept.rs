@@ -1,4 +1,4 @@
-//! The first bytes of what a pipe brings; the rest is read and counted, so that its writer is never held up.
+//! The first bytes of what a pipe brings; the rest is read and counted, so that its writer is not held up while others start.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,6 +26,11 @@ impl Kept {
         let (kept, rest) = bytes.split_at(free);
         self.bytes.extend_from_slice(kept);
         self.more += rest.len() as u64;
+    }
+
+    /// How many bytes have come.
+    pub(super) fn count(&self) -> u64 {
+        self.bytes.len() as u64 + self.more
     }
 
     /// Reads what a non-blocking pipe holds. Whether its writers have closed it.

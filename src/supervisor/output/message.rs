@@ -62,6 +62,12 @@ impl Message {
         self.text.is_empty() && self.begun.is_empty()
     }
 
+    /// Nothing of it is to be written; how many bytes that are.
+    pub(super) fn forget(&mut self) -> u64 {
+        let Self { text, begun } = std::mem::take(self);
+        (text.len() + begun.len()) as u64
+    }
+
     /// Adds to it; lines that are full go to `write`.
     pub(super) fn add(&mut self, bytes: &[u8], form: &Form, write: &mut impl FnMut(&[u8], End)) {
         if form.prefix.is_none() {

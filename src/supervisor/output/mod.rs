@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::log::splitter::{Piece, Splitter};
 use crate::log::{self, Format, Level};
-use crate::plan::budget::Allowance;
+use crate::plan::budget::Intake;
 use crate::plan::fleet::WorkerKey;
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock;
 pub use object::check;
 
 pub(super) use kept::Kept;
@@ -63,7 +63,8 @@ pub struct Output {
     pub source: Source,
     splitter: Splitter,
     message: Message,
-    allowance: Allowance,
+    /// Bytes that were dropped and not told yet.
+    dropped: u64,
     /// Something was read before.
     spoken: bool,
     /// What it has brought, as long as none of it is to be logged.
@@ -81,17 +82,13 @@ pub struct Relayed {
     pub request_ended: bool,
 }
 
-/// Bytes a second of one pipe that are read into the log: a flood is let go, counted, and told in one line a second.
-const RATE: u64 = 1 << 20;
-
 impl Output {
     /// A fresh pipe. `held`: what it brings is read, but not logged before `release`.
     #[must_use]
     pub fn new(fd: OwnedFd, source: Source, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
         let held = held.then(Kept::default);
-        let allowance = Allowance::new(RATE);
-        Self { fd, source, splitter, message, allowance, spoken: false, held, ended: false }
+        Self { fd, source, splitter, message, dropped: 0, spoken: false, held, ended: false }
     }
 
     /// Whether it isn't logged yet.
@@ -100,23 +97,26 @@ impl Output {
         self.held.is_some()
     }
 
-    /// Logs what has come. `limit`: `log_limit`.
-    pub fn relay(&mut self, limit: usize) -> Relayed {
+    /// Logs what has come, as far as the group's `intake` allows it. `limit`: `log_limit`.
+    pub fn relay(&mut self, limit: usize, intake: &mut Intake) -> Relayed {
         if let Some(held) = &mut self.held {
-            return Relayed { closed: held.read(&self.fd), request_ended: false };
+            let before = held.count();
+            let closed = held.read(&self.fd);
+            intake.read(clock::now(), held.count() - before);
+            return Relayed { closed, request_ended: false };
         }
         let mut relayed = Relayed::default();
         let first = !self.spoken;
         let mut buffer = [0; TURN];
         for _ in 0..TURNS {
             match kept::look(&self.fd, &mut buffer) {
-                Look::Bytes(bytes) => relayed.request_ended |= self.feed(bytes, limit),
+                Look::Bytes(bytes) => relayed.request_ended |= self.feed(bytes, limit, intake),
                 Look::Nothing => break,
                 Look::Closed => {
                     relayed.closed = true;
                     // php-fpm tells it only of one that ends with its first words.
-                    self.finish(limit, first);
-                    self.settle(true);
+                    self.finish(limit, first, intake);
+                    self.settle();
                     break;
                 }
             }
@@ -125,72 +125,71 @@ impl Output {
     }
 
     /// From now on it is logged, as is what it has brought before.
-    pub fn release(&mut self, limit: usize) {
+    pub fn release(&mut self, limit: usize, intake: &mut Intake) {
         let Some(held) = self.held.take() else { return };
-        self.feed(&held.bytes, limit);
+        self.feed(&held.bytes, limit, intake);
         if held.more > 0 {
-            self.allowance.drop_all(held.more);
-            self.finish(limit, false);
+            self.dropped += held.more;
+            self.finish(limit, false, intake);
         }
         // What comes with it belongs to its first words.
         self.spoken = false;
     }
 
     /// Whether a request ended in there.
-    fn feed(&mut self, bytes: &[u8], limit: usize) -> bool {
+    fn feed(&mut self, bytes: &[u8], limit: usize, intake: &mut Intake) -> bool {
         self.spoken = true;
         let now = clock::now();
-        self.settle_at(now, false);
-        let granted = self.allowance.take(now, bytes.len() as u64);
-        let granted = usize::try_from(granted).unwrap_or(usize::MAX);
-        let form = self.form(limit);
-        let (message, source) = (&mut self.message, &self.source);
+        intake.read(now, bytes.len() as u64);
+        if intake.is_full(now) {
+            // What comes after the gap is no part of the line before it, which isn't for the log either.
+            self.splitter.end(|_| ());
+            self.dropped += self.message.forget() + bytes.len() as u64;
+            return false;
+        }
+        let (form, stamp) = self.form(limit);
+        let mut pen = Pen { source: &self.source, stamp, intake, dropped: &mut self.dropped };
+        let message = &mut self.message;
         let mut request_ended = false;
-        self.splitter.feed(bytes.get(..granted).unwrap_or(bytes), |piece| match piece {
-            Piece::Text(text) => message.add(text, &form, &mut |line, end| write(source, line, end)),
+        self.splitter.feed(bytes, |piece| match piece {
+            Piece::Text(text) => message.add(text, &form, &mut |line, end| pen.write(line, end)),
             end => {
                 request_ended |= end == Piece::Mark;
-                message.end(&form, false, &mut |line, end| write(source, line, end));
+                message.end(&form, false, &mut |line, end| pen.write(line, end));
             }
         });
-        if granted < bytes.len() {
-            // What comes behind the gap is no part of this line.
-            self.finish(limit, false);
-        }
         request_ended
     }
 
     /// Logs what waits for its end. `closed`: and say that the pipe is.
-    pub fn finish(&mut self, limit: usize, closed: bool) {
-        let form = self.form(limit);
-        let (message, source) = (&mut self.message, &self.source);
+    pub fn finish(&mut self, limit: usize, closed: bool, intake: &mut Intake) {
+        let (form, stamp) = self.form(limit);
+        let mut pen = Pen { source: &self.source, stamp, intake, dropped: &mut self.dropped };
+        let message = &mut self.message;
         self.splitter.end(|piece| {
             if let Piece::Text(text) = piece {
-                message.add(text, &form, &mut |line, end| write(source, line, end));
+                message.add(text, &form, &mut |line, end| pen.write(line, end));
             }
         });
-        message.end(&form, closed, &mut |line, end| write(source, line, end));
+        message.end(&form, closed, &mut |line, end| pen.write(line, end));
     }
 
     /// Logs what is left in the pipe of a writer that has ended.
-    pub fn take_last_words(&mut self, limit: usize) {
+    pub fn take_last_words(&mut self, limit: usize, intake: &mut Intake) {
         let held = self.is_held();
-        let relayed = self.relay(limit);
-        self.release(limit);
+        let relayed = self.relay(limit, intake);
+        self.release(limit, intake);
         // One that isn't held has said it all when it is found closed.
         if held || !relayed.closed {
-            self.finish(limit, false);
-            self.settle(true);
+            self.finish(limit, false, intake);
+            self.settle();
         }
     }
 
-    /// Tells in one line what had to be dropped, once its second is over, or `always`.
-    pub fn settle(&mut self, always: bool) {
-        self.settle_at(clock::now(), always);
-    }
-
-    fn settle_at(&mut self, now: Millis, always: bool) {
-        if let Some(bytes) = self.allowance.settle(now, always) {
+    /// Tells in one line what had to be dropped.
+    pub fn settle(&mut self) {
+        let bytes = std::mem::take(&mut self.dropped);
+        if bytes > 0 {
             log::warning(format!("{} wrote too much: {bytes} bytes dropped", self.writer()));
         }
     }
@@ -214,9 +213,10 @@ impl Output {
         }
     }
 
-    fn form(&self, limit: usize) -> Form {
+    /// How its lines look, and how many bytes the log puts in front of each.
+    fn form(&self, limit: usize) -> (Form, usize) {
         if log::format() == Format::Json {
-            return Form::whole();
+            return (Form::whole(), 0);
         }
         let prefix = match &self.source {
             Source::Zygote(_) | Source::Group { .. } => Some(format!("{} said: ", self.writer())),
@@ -224,15 +224,32 @@ impl Output {
             Source::Worker { decorate: false, .. } => None,
         };
         let stamp = if prefix.is_some() { log::stamp_length(Level::Warning) } else { 0 };
-        Form { prefix, limit: limit.saturating_sub(stamp), characters: false }
+        (Form { prefix, limit: limit.saturating_sub(stamp), characters: false }, stamp)
     }
 }
 
-fn write(source: &Source, line: &[u8], end: End) {
-    match source {
-        _ if log::format() == Format::Json => object::write(source, line, end),
-        Source::Worker { decorate: false, .. } => log::raw(line),
-        _ => log::bytes(Level::Warning, line),
+/// Writes lines, as many as the log may grow by.
+struct Pen<'a> {
+    source: &'a Source,
+    /// Bytes in front of each line.
+    stamp: usize,
+    intake: &'a mut Intake,
+    dropped: &'a mut u64,
+}
+
+impl Pen<'_> {
+    fn write(&mut self, line: &[u8], end: End) {
+        let object = (log::format() == Format::Json).then(|| object::render(self.source, line, end));
+        let length = self.stamp + object.as_ref().map_or(line, |(_, object)| object).len() + 1;
+        if !self.intake.log(clock::now(), length as u64) {
+            *self.dropped += line.len() as u64;
+            return;
+        }
+        match (object, self.source) {
+            (Some((level, object)), _) => log::object(level, &object),
+            (None, Source::Worker { decorate: false, .. }) => log::raw(line),
+            (None, _) => log::bytes(Level::Warning, line),
+        }
     }
 }
 
@@ -253,7 +270,7 @@ mod tests {
             let mut output = Output::new(read, Source::Zygote("www".to_owned()), held);
             write.write_all(b"no newline").expect("write");
             let writer = Some(write).filter(|_| !closed);
-            output.take_last_words(1024);
+            output.take_last_words(1024, &mut Intake::default());
             assert!(output.message.is_empty() && !output.is_held(), "held {held}, closed {closed}");
             drop(writer);
         }

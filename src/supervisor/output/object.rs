@@ -18,14 +18,8 @@ enum Way {
     Wrapped,
 }
 
-/// Logs a line.
-pub(super) fn write(source: &Source, line: &[u8], end: End) {
-    let (level, object) = render(source, line, end);
-    log::object(level, &object);
-}
-
 /// The object, and its level, if it has one that may be too low: as without JSON, what isn't decorated hasn't.
-fn render(source: &Source, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
+pub(super) fn render(source: &Source, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
     let about = about(source, end);
     let decorated = !matches!(source, Source::Worker { decorate: false, .. });
     match way(source, line, end) {
