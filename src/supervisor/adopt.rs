@@ -18,7 +18,7 @@ use crate::log;
 use crate::plan::budget::{Allowance, Intake};
 use crate::plan::fleet::WorkerKey;
 use crate::scoreboard::Scoreboard;
-use crate::sys::fd;
+use crate::sys::{fd, listen};
 
 /// What was taken over.
 #[derive(Debug)]
@@ -69,8 +69,11 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
     let mut sockets = Sockets::default();
     for (name, raw) in list {
         let fd = fd::adopt(*raw)?;
+        // A former version takes the name away when a reload fails, and finds its own socket in the way of each later one.
+        let name =
+            Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
-        sockets.all.push(Listener::inherited(name.clone(), fd).passed_if(passed.contains(raw)));
+        sockets.all.push(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
     }
     Ok(sockets)
 }

@@ -194,10 +194,10 @@ impl Supervisor {
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
         self.sockets.forget_wishes();
-        let resolved = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals);
-        let (pools, groups) = resolved.inspect_err(|_| self.sockets.give_up())?;
-        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile).map_err(|e| e.to_string())?;
-        runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
+        let runtime = self.prepare(load, nofile).inspect_err(|_| {
+            self.sockets.give_up();
+            self.forget_totals();
+        })?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
         self.fleet.process_max = self.config.global.process_max;
         self.fleet.emergency = Emergency {
@@ -206,6 +206,14 @@ impl Supervisor {
         };
         self.runtimes.insert(id, runtime);
         Ok(())
+    }
+
+    /// All of it that can fail.
+    fn prepare(&mut self, load: &LoadOptions, nofile: (u64, u64)) -> Result<Runtime, String> {
+        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
+        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile).map_err(|e| e.to_string())?;
+        runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
+        Ok(runtime)
     }
 }
 

@@ -264,6 +264,11 @@ impl Supervisor {
     fn forget(&mut self, id: GenerationId) {
         self.settle_lines(Some(id));
         self.runtimes.remove(&id);
+        self.forget_totals();
+    }
+
+    /// Counters that no generation's pool counts with go.
+    pub(super) fn forget_totals(&mut self) {
         let runtimes = &self.runtimes;
         let pools = || runtimes.values().flat_map(|runtime| &runtime.groups).flat_map(|group| &group.spec.pools);
         self.totals.retain(|fd| pools().any(|pool| pool.totals_fd == fd));

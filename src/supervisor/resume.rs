@@ -13,7 +13,7 @@ use super::runtime;
 use super::state::State;
 use super::systemd::Systemd;
 use crate::cli::{ExitCode, Options};
-use crate::config::{self, Global};
+use crate::config::{self, Global, LoadOptions};
 use crate::host::Host;
 use crate::log;
 use crate::sys::failure::reason;
@@ -92,8 +92,13 @@ impl Supervisor {
 
     fn next_generation(&mut self) -> Result<(), String> {
         let load = load_options(&self.host, &self.options);
-        let before = self.config.clone();
-        self.config = match config::load(&self.options.config_path(&self.host.config_file()), &load) {
+        let before = (self.config.clone(), self.fleet.control_timeout);
+        let begun = self.try_next_generation(&before.0.global, &load);
+        begun.inspect_err(|_| (self.config, self.fleet.control_timeout) = before)
+    }
+
+    fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), String> {
+        self.config = match config::load(&self.options.config_path(&self.host.config_file()), load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
                 log::set_format(loaded.config.global.log_format);
@@ -105,13 +110,10 @@ impl Supervisor {
                 return Err("the configuration is broken".to_owned());
             }
         };
-        self.change_log(&before.global)?;
+        self.change_log(before)?;
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
-        let former_pid_file = before.global.pid.clone();
-        self.begin_generation(&load).inspect_err(|_| {
-            self.config = before;
-        })?;
-        self.keep_pid_file(former_pid_file.as_deref());
+        self.begin_generation(load)?;
+        self.keep_pid_file(before.pid.as_deref());
         Ok(())
     }
 

@@ -136,6 +136,12 @@ pub fn find(path: &Path) -> io::Result<SocketFile> {
     SocketFile::of(place::run(path, RULES, find_in)?)
 }
 
+/// Whether there is nothing at that path. What can't be looked at may be there.
+#[must_use]
+pub fn has_gone(path: &Path) -> bool {
+    find(path).is_err_and(|e| e.raw_os_error() == Some(libc::ENOENT))
+}
+
 fn find_in(spot: &Spot) -> io::Result<Answer> {
     let file = spot.hold()?;
     let seen = look(&file, OsStr::new(""))?;
@@ -299,9 +305,12 @@ mod tests {
         let _listener = UnixListener::bind(&socket).unwrap();
         fs::write(&file, b"").unwrap();
         symlink(&socket, &link).unwrap();
-        for wrong in [&link, &file, &dir.path().join("none")] {
+        let none = dir.path().join("none");
+        for wrong in [&link, &file, &none, &file.join("below")] {
             assert!(find(wrong).is_err(), "{}", wrong.display());
+            assert_eq!(has_gone(wrong), *wrong == none, "{}", wrong.display());
         }
+        assert!(!has_gone(&socket));
         fs::hard_link(&socket, &twin).unwrap();
         assert!(find(&socket).is_err());
     }

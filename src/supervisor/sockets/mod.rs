@@ -29,6 +29,10 @@ pub struct Listener {
     unlinked: bool,
     /// Named by the present configuration.
     wanted: bool,
+    /// Its file has gone: the generation that starts now gets a new socket of that name. It is as before if that one can't start.
+    replaced: bool,
+    /// The name that it had before that generation.
+    former: Option<String>,
     /// Opened for the generation that starts now.
     fresh: bool,
     /// What it is to be like once that generation serves.
@@ -46,7 +50,8 @@ impl Listener {
     /// One that was open already.
     #[must_use]
     pub fn inherited(name: String, fd: OwnedFd) -> Self {
-        Self { name, fd, passed: false, unlinked: false, wanted: false, fresh: false, wish: None }
+        let (passed, unlinked, wanted, replaced, fresh) = (false, false, false, false, false);
+        Self { name, fd, passed, unlinked, wanted, replaced, former: None, fresh, wish: None }
     }
 
     /// The same, if so one that systemd has opened.
@@ -63,6 +68,10 @@ impl Listener {
 
     /// Several can be removed at once: each may have to wait for its directory.
     fn begin_unlink(&mut self) -> Option<Removal> {
+        if self.replaced {
+            // What has its path is another socket of ours, or none.
+            return None;
+        }
         let first = !std::mem::replace(&mut self.unlinked, true);
         if first && !self.passed { open::unlink(&self.name, &self.fd) } else { None }
     }
@@ -73,6 +82,7 @@ impl Sockets {
     pub fn forget_wishes(&mut self) {
         for listener in &mut self.all {
             (listener.wanted, listener.fresh, listener.wish) = (false, false, None);
+            (listener.replaced, listener.former) = (false, None);
         }
     }
 
@@ -91,11 +101,14 @@ impl Sockets {
                 let (path, warning) = config::unix_path(path);
                 warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", wish.pool)));
                 let name = path.to_string_lossy().into_owned();
-                if let Some(gone) = self.all.iter_mut().find(|l| l.name == name && socket_file::find(&path).is_err()) {
+                let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
+                if let Some(gone) = known(&self.all).and_then(|at| self.all.get_mut(at))
+                    && socket_file::has_gone(&path)
+                {
                     log::warning(format!("[pool {}] the socket '{name}' was gone: it is made anew", wish.pool));
-                    gone.name.clear();
+                    gone.replaced = true;
                 }
-                let at = self.all.iter().position(|l| l.name == name);
+                let at = known(&self.all);
                 self.keep(at, &name, wish, || open::unix(&path, wish))
             }
             ListenAddr::Tcp { spec, addrs } => {
@@ -120,7 +133,9 @@ impl Sockets {
             if listener.wanted {
                 return Err(format!("[pool {}] '{name}' is an address that is listened on already", wish.pool));
             }
-            name.clone_into(&mut listener.name);
+            if listener.name != name {
+                listener.former = Some(std::mem::replace(&mut listener.name, name.to_owned()));
+            }
             (listener.wanted, listener.wish) = (true, Some(wish.clone()).filter(|_| !listener.passed));
             return Ok(listener.fd.as_raw_fd());
         }
@@ -135,6 +150,7 @@ impl Sockets {
     /// now, and those that it no longer names are closed.
     pub fn settle(&mut self) {
         for listener in &mut self.all {
+            listener.former = None;
             if let Some(wish) = listener.wish.take() {
                 wish.apply(listener).unwrap_or_else(log::error);
             }
@@ -152,6 +168,11 @@ impl Sockets {
     /// The generation can't start: what was opened for it goes, the rest stays as it is.
     pub fn give_up(&mut self) {
         self.all.extract_if(.., |l| l.fresh).for_each(|mut gone| gone.unlink());
+        for listener in &mut self.all {
+            if let Some(former) = listener.former.take() {
+                listener.name = former;
+            }
+        }
         self.forget_wishes();
     }
 

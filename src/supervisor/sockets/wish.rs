@@ -53,14 +53,19 @@ impl Wish {
     pub(super) fn apply(&self, listener: &Listener) -> Result<(), String> {
         if open::is_path(&listener.name) {
             let path = Path::new(&listener.name);
-            let file = socket_file::find(path).map_err(|error| self.failed(path, &Failure { what: "find", error }))?;
-            if file.is_of(&listener.fd) == Proof::Foreign {
-                log::warning(format!(
+            match socket_file::find(path) {
+                Ok(file) if file.is_of(&listener.fd) == Proof::Foreign => log::warning(format!(
                     "[pool {}] another socket has taken the place of '{}': it is left as it is; remove it, and reload to have ours made anew",
                     self.pool, listener.name
-                ));
-            } else {
-                self.give_access(path, &listener.fd, &file)?;
+                )),
+                Ok(file) => self.give_access(path, &listener.fd, &file)?,
+                Err(e) => log::warning(format!(
+                    "[pool {}] the socket '{}' can't be looked at: {}. It serves on, and its owner and mode stay as they are; \
+                     clear the way to it, or remove what is in its place, and reload",
+                    self.pool,
+                    listener.name,
+                    reason(&e)
+                )),
             }
         }
         listen::listen(&listener.fd, self.backlog).map_err(|e| {

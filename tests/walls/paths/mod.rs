@@ -2,6 +2,7 @@
 
 mod hanging;
 mod logs;
+mod returns;
 mod sockets;
 
 use std::fs;

@@ -18,14 +18,14 @@ use testkit::{Outcome, ensure, turn};
 use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, marks, put_conf, roots_dir, section, stage, start, swap};
 
 /// The section of a pool whose socket lies in a directory of its user's.
-fn in_own_dir(pool: (&str, u32), lines: &str) -> String {
+pub(super) fn in_own_dir(pool: (&str, u32), lines: &str) -> String {
     let (name, _) = pool;
     let section = section(pool, 1, lines);
     section.replace(&format!("/{name}.sock"), &format!("/{name}/s/php.sock")).replace("0666", "0600")
 }
 
 /// Directories of alice's and bob's, and a service of root's that has nothing to do with them.
-fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
+pub(super) fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
     let sandbox = Sandbox::new()?;
     for (name, uid) in [ALICE, BOB] {
         dir_of(&sandbox, name, uid)?;
@@ -37,7 +37,7 @@ fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
     Ok((sandbox, service, listener))
 }
 
-fn hello(server: &Server, path: &Path) -> Outcome {
+pub(super) fn hello(server: &Server, path: &Path) -> Outcome {
     let body = ask_once(&Address::Unix(path.to_owned()), &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
     ensure!(body == "hello", "{}: {body}", path.display());
     Ok(())

@@ -1,0 +1,143 @@
+//! What a user takes away from a reload and gives back: the reloads after it are as those before.
+
+use std::fs::{self, File, Permissions};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::load::Plan;
+use testkit::log::Mark;
+use testkit::server::Server;
+use testkit::stream::Address;
+use testkit::{Outcome, ensure, turn};
+
+use super::sockets::{hello, in_own_dir, neighbourhood};
+use super::{ALICE, BOB, GLOBAL, dir_of, end, find, marks, put_conf, roots_dir, section, start, swap};
+
+/// A reload that comes to nothing.
+fn failed_reload(server: &Server) -> Outcome<String> {
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR2);
+    await_failure(server, mark)
+}
+
+/// One that comes to nothing because of a change that is made once its check has succeeded.
+fn failed_by(server: &Server, change: impl FnOnce() -> Outcome) -> Outcome<String> {
+    let (mark, known) = (server.log.mark(), server.supervisor.children());
+    let check = || server.supervisor.children().into_iter().find(|child| !known.contains(child));
+    server.supervisor.signal(Signal::SIGUSR2);
+    let mut found = None;
+    wait_until("the check", ms(10_000), || {
+        found = check();
+        found.is_some()
+    })?;
+    server.supervisor.signal(Signal::SIGSTOP);
+    let ended = wait_until("the check's end", ms(20_000), || found.is_some_and(|check| check.state() == 'Z'));
+    let changed = ended.and_then(|_| change());
+    server.supervisor.signal(Signal::SIGCONT);
+    changed?;
+    await_failure(server, mark)
+}
+
+fn await_failure(server: &Server, mark: Mark) -> Outcome<String> {
+    server.log.wait_for(mark, &["reload failed: ", "fpm is running"], ms(20_000))?;
+    Ok(server.log.since(mark))
+}
+
+/// The log since then has these lines, and no socket was made.
+fn expect_kept(server: &Server, mark: Mark, lines: &[&str]) -> Outcome {
+    let told = server.log.since(mark);
+    ensure!(lines.iter().all(|line| told.contains(line)) && !told.contains("was gone"), "{told}");
+    ensure!(!told.contains("ERROR"), "{told}");
+    Ok(())
+}
+
+/// Bob's directory of sockets is away for a reload, closed, or a link to where he may not go. When it is back, or
+/// meanwhile, reloads succeed, with the same socket; its clients, who know another way to it, notice nothing.
+#[test]
+fn a_directory_that_was_away_for_a_reload() -> Outcome {
+    let Some(target) = find("walls::paths::a_directory_that_was_away_for_a_reload") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (sandbox, ..) = neighbourhood()?;
+    let closed = roots_dir(&sandbox, "closed", 0o700)?;
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, "listen.mode = 0666"));
+    let mut server = start(&target, sandbox, &conf)?;
+    let [directory, away] = ["bob/s", "bob/s.away"].map(|name| server.sandbox.file(name));
+    let socket = directory.join("php.sock");
+    let before = marks(&socket)?;
+    let held = File::open(&directory)?;
+    let way = format!("/proc/{}/fd/{}/php.sock", std::process::id(), held.as_raw_fd());
+    let client = || super::super::hello(&Address::Unix(way.clone().into()), &server.sandbox);
+    let load = Plan::clients(2).pause(ms(5)).start(|_| Box::new(client()));
+
+    for _ in 0..2 {
+        fs::rename(&directory, &away)?;
+        let told = failed_reload(&server)?;
+        ensure!(told.contains("was gone: it is made anew") && told.contains("No such file"), "{told}");
+        fs::rename(&away, &directory)?;
+        let mark = server.log.mark();
+        server.reload()?;
+        expect_kept(&server, mark, &["using inherited socket fd=", &format!(", \"{}\"", socket.display())])?;
+    }
+
+    let warning = format!("[pool bob] the socket '{}' can't be looked at: Permission denied (13)", socket.display());
+    for link in [false, true] {
+        if link {
+            swap(&directory, &closed, BOB.1)?;
+        } else {
+            fs::set_permissions(&directory, Permissions::from_mode(0o000))?;
+        }
+        let mark = server.log.mark();
+        server.reload()?;
+        expect_kept(&server, mark, &[&warning])?;
+        if link {
+            fs::remove_file(&directory)?;
+            fs::rename(&away, &directory)?;
+        } else {
+            fs::set_permissions(&directory, Permissions::from_mode(0o755))?;
+        }
+        let mark = server.log.mark();
+        server.reload()?;
+        expect_kept(&server, mark, &[])?;
+    }
+    load.stop().expect_no_failure()?;
+    ensure!(marks(&socket)? == before, "{} in place of {before}", marks(&socket)?);
+    hello(&server, &socket)?;
+    end(&mut server)?;
+    ensure!(socket.symlink_metadata().is_err(), "it stays");
+    Ok(())
+}
+
+/// A reload that fails for want of a directory, of logs or of sockets, leaves no socket of its own; the next one succeeds, and
+/// what served before does so with the same socket.
+#[test]
+fn a_reload_that_failed_leaves_no_socket() -> Outcome {
+    let Some(target) = find("walls::paths::a_reload_that_failed_leaves_no_socket") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (sandbox, ..) = neighbourhood()?;
+    dir_of(&sandbox, "bob/logs", BOB.1)?;
+    let (alice, bob) = (section(ALICE, 1, ""), in_own_dir(BOB, "access.log = {{DIR}}/bob/logs/a.log"));
+    let mut server = start(&target, sandbox, &format!("{GLOBAL}{alice}{bob}"))?;
+    let [socket, gone, new] = ["bob/s/php.sock", "alice.sock", "carol.sock"].map(|name| server.sandbox.file(name));
+    let [logs, sockets, away] = ["bob/logs", "bob/s", "bob/away"].map(|name| server.sandbox.file(name));
+    let before = marks(&socket)?;
+    put_conf(&server, &format!("{GLOBAL}{alice}{}{bob}", section(("carol", 2003), 1, "")))?;
+    fs::remove_file(&gone)?;
+    for directory in [logs, sockets] {
+        let told = failed_by(&server, || Ok(fs::rename(&directory, &away)?))?;
+        ensure!(told.contains("No such file or directory (2)"), "{told}");
+        ensure!(!new.exists() && !gone.exists(), "a socket stays: {told}");
+        fs::rename(&away, &directory)?;
+        hello(&server, &socket)?;
+    }
+    ensure!(server.log.count("alice.sock' was gone: it is made anew") == 1, "{}", server.log.text());
+    server.reload()?;
+    for path in [&socket, &gone, &new] {
+        hello(&server, path)?;
+    }
+    ensure!(marks(&socket)? == before, "{} in place of {before}", marks(&socket)?);
+    end(&mut server)?;
+    ensure!([&socket, &gone, &new].iter().all(|path| path.symlink_metadata().is_err()), "one stays");
+    Ok(())
+}
