@@ -49,6 +49,12 @@ impl Process {
         let _ = waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
     }
 
+    /// Whether somebody has stopped this child of this process, though it may go on by now.
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        super::process::has_been_stopped(Id::PIDFd(self.fd.as_fd()))
+    }
+
     /// Waits that long for its end; true: it has ended.
     #[must_use]
     pub fn ends_within(&self, limit: Duration) -> bool {
@@ -72,7 +78,26 @@ mod tests {
         process.signal(Signal::SIGTERM).unwrap();
         assert!(process.ends_within(Duration::from_secs(10)));
         child.wait().unwrap();
+        assert!(!process.was_stopped(), "an end is no stop");
         assert_eq!(process.signal(Signal::SIGTERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+    }
+
+    #[test]
+    fn a_stop_is_seen_as_often_as_it_is_looked_for_and_after_it_as_well() {
+        let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();
+        assert!(!process.was_stopped());
+        process.signal(Signal::SIGSTOP).unwrap();
+        let begun = std::time::Instant::now();
+        while !process.was_stopped() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "not seen");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(process.was_stopped());
+        process.signal(Signal::SIGCONT).unwrap();
+        assert!(process.was_stopped());
+        process.signal(Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

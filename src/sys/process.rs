@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, execv};
 use serde::{Deserialize, Serialize};
 
@@ -213,6 +213,13 @@ pub fn reap_children() -> bool {
         }
     }
     true
+}
+
+/// Whether somebody has stopped this child, though it may go on by now. Nothing of that is consumed.
+#[must_use]
+pub fn has_been_stopped(child: Id<'_>) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(child, flags), Ok(status) if status != WaitStatus::StillAlive)
 }
 
 #[cfg(test)]

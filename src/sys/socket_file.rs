@@ -16,6 +16,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, umask};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchdir, fchownat, unlinkat};
 
 use super::place::look::{Seen, look};
+use super::place::mounts;
 use super::place::{self, Answer, Keeper, Outcome, Rules, Spot, Task};
 use super::sock_diag::FileId;
 
@@ -103,7 +104,7 @@ pub fn bind_to(unbound: &OwnedFd, path: &Path, mode: u32) -> Result<SocketFile, 
 }
 
 fn bind_in(spot: &Spot, raw: RawFd, address: &UnixAddr) -> io::Result<Answer> {
-    if is_served(address) {
+    if is_served_in(spot, address)? {
         return Ok(Answer { file: None, note: SERVED });
     }
     if look(spot.dir(), spot.name.as_os_str()).is_ok_and(|seen| seen.is(SFlag::S_IFSOCK)) {
@@ -118,6 +119,22 @@ fn bind_in(spot: &Spot, raw: RawFd, address: &UnixAddr) -> io::Result<Answer> {
     umask(old);
     bound?;
     find_in(spot)
+}
+
+/// Whether somebody listens there. What is asked is the file that was looked at: a connection to a file on a user's FUSE
+/// mount waits for that user's program.
+fn is_served_in(spot: &Spot, address: &UnixAddr) -> io::Result<bool> {
+    if spot.keeper == Keeper::Own {
+        return Ok(is_served(address));
+    }
+    let held = match spot.hold() {
+        Err(e) if e.raw_os_error() == Some(libc::ENOENT) => return Ok(false),
+        held => held?,
+    };
+    if look(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) || !mounts::are_known() {
+        return Ok(is_served(address));
+    }
+    Ok(is_served(&UnixAddr::new(&place::name_of(&held))?))
 }
 
 /// Whether somebody listens there. One whose queue is full does, and isn't waited for.

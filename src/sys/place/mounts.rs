@@ -2,9 +2,15 @@
 //! on some file systems). All from /proc, which asks no file server.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
+
+use nix::fcntl::AT_FDCWD;
 
 use super::look::{Seen, look};
+
+const TABLE: &str = "/proc/self/mountinfo";
 
 /// A mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +27,7 @@ pub struct Mount {
 #[must_use]
 pub fn of(file: impl AsFd, seen: &Seen) -> Option<Mount> {
     let id = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd()))?;
-    find(&std::fs::read_to_string("/proc/self/mountinfo").ok()?, id)
+    find(&std::fs::read_to_string(TABLE).ok()?, id)
 }
 
 /// The same, and its inode.
@@ -29,6 +35,27 @@ pub fn of(file: impl AsFd, seen: &Seen) -> Option<Mount> {
 pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
     let seen = look(&file, "".as_ref()).ok()?;
     Some((of(file, &seen)?, seen.inode))
+}
+
+/// Whose program answers for that file. What is on no mount that is listed has been detached, and may be anybody's.
+///
+/// # Errors
+/// Its mount is not in the list.
+pub fn served_by(file: impl AsFd, seen: &Seen) -> io::Result<Option<u32>> {
+    let Some(id) = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd())) else { return Ok(None) };
+    let Ok(table) = std::fs::read_to_string(TABLE) else { return Ok(None) };
+    match find(&table, id) {
+        Some(mount) => Ok(mount.served_by),
+        // In a plain chroot, that of the root directory is not listed.
+        None if look(AT_FDCWD, "/".as_ref())?.mount.is_none_or(|root| root == id) => Ok(None),
+        None => Err(io::Error::other("it is on a mount that has just been detached: try again, or use another place")),
+    }
+}
+
+/// Whether there is a list of mounts at all.
+#[must_use]
+pub fn are_known() -> bool {
+    Path::new(TABLE).exists()
 }
 
 fn id_of(raw: i32) -> Option<u64> {

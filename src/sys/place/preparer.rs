@@ -14,18 +14,22 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, SFlag};
+use nix::sys::wait::Id;
 use nix::unistd::{Pid, Uid, User};
 use parking_lot::Mutex;
 
 use super::look::look;
-use super::walk::{Keeper, Spot, directory, foreign_mount, names};
-use super::{Answer, Op, mounts, patience};
+use super::walk::{Keeper, Spot, directory, names, refuse_foreign_mount};
+use super::{Answer, Op, patience};
 use crate::sys::ids::{self, Identity};
 use crate::sys::process::{self, Forked, Origin};
 use crate::sys::{fd, message, pidfd, socket};
 
 /// One that has answered ends by itself, one that is killed at once, unless a mount keeps it.
 const LAST_MOMENT: Duration = Duration::from_millis(10);
+
+/// How often it is looked whether one has been stopped.
+const GLANCE: Duration = Duration::from_millis(25);
 
 /// How long a user is known: asking for groups takes longer than all else that a child does.
 const ACQUAINTANCE: Duration = Duration::from_secs(10);
@@ -75,8 +79,8 @@ impl Preparer {
     /// What it has come to, if it has by then.
     pub(super) fn report(&self, until: Option<Instant>) -> Option<io::Result<Report>> {
         let until = until.unwrap_or_else(Instant::now).min(self.deadline);
-        let answered = socket::await_input(&self.channel, until);
-        if answered == Ok(true) || Instant::now() >= self.deadline {
+        let (answered, stopped) = self.wait(until);
+        if answered != Ok(false) || stopped || Instant::now() >= self.deadline {
             patience::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
         }
         match answered {
@@ -86,6 +90,11 @@ impl Preparer {
                 }
                 report
             })),
+            Ok(false) if stopped => {
+                let text =
+                    format!("user {} has stopped the process that was to look there, which is killed", self.user);
+                Some(Err(io::Error::other(text)))
+            }
             Ok(false) if Instant::now() < self.deadline => None,
             Ok(false) => {
                 let text = format!(
@@ -96,6 +105,25 @@ impl Preparer {
                 Some(Err(io::Error::other(text)))
             }
             Err(e) => Some(Err(e.into())),
+        }
+    }
+}
+
+impl Preparer {
+    /// Whether it has answered by then, or its user has stopped it, which is not waited for.
+    fn wait(&self, until: Instant) -> (Result<bool, nix::errno::Errno>, bool) {
+        loop {
+            let answered = socket::await_input(&self.channel, until.min(Instant::now() + GLANCE));
+            if answered != Ok(false) {
+                return (answered, false);
+            }
+            let stopped = match &self.child {
+                Some(child) => child.was_stopped(),
+                None => process::has_been_stopped(Id::Pid(self.pid)),
+            };
+            if stopped || Instant::now() >= until {
+                return (answered, stopped);
+            }
         }
     }
 }
@@ -200,12 +228,13 @@ fn go(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<Way> {
             left.push_front(name);
             let last = left.pop_back().unwrap_or_default();
             let dir = by_links(dir.as_fd(), &left.iter().collect::<PathBuf>())?;
-            refuse_foreign_mount(&dir)?;
+            refuse_foreign_mount(&dir, &look(&dir, OsStr::new(""))?)?;
             return Ok(spot(dir, last, true));
         }
         dir = directory(dir.as_fd(), &name)?;
-        refuse_foreign_mount(&dir)?;
-        if look(&dir, OsStr::new(""))?.uid != user {
+        let seen = look(&dir, OsStr::new(""))?;
+        refuse_foreign_mount(&dir, &seen)?;
+        if seen.uid != user {
             return Ok(Way::Elsewhere(dir, left.iter().collect()));
         }
     }
@@ -219,13 +248,6 @@ fn by_links(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
         // those links could open.
         Err(nix::errno::Errno::ENOSYS | nix::errno::Errno::EPERM) => Ok(openat(at, path, flags, Mode::empty())?),
         opened => Ok(opened?),
-    }
-}
-
-fn refuse_foreign_mount(dir: &OwnedFd) -> io::Result<()> {
-    match mounts::identity(dir).and_then(|(mount, _)| mount.served_by) {
-        Some(0) | None => Ok(()),
-        Some(user) => Err(foreign_mount(user)),
     }
 }
 

@@ -75,21 +75,47 @@ impl Spot {
         Ok(openat(self.dir(), name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?)
     }
 
-    /// Opens it. Links are followed only where it is nobody else's.
+    /// Opens it. Links are followed only where it is nobody else's. Another user's FUSE mount on the file itself is refused
+    /// before it is opened: every write, and even the close, would wait for that user's program.
     ///
     /// # Errors
-    /// Those of openat.
+    /// Those of openat; a user's FUSE mount.
     pub fn open(&self, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
-        let nofollow = if self.keeper == Keeper::Own || self.magic { OFlag::empty() } else { OFlag::O_NOFOLLOW };
-        Ok(openat(self.dir(), &self.name, flags | nofollow | OFlag::O_CLOEXEC, mode)?)
+        if self.keeper == Keeper::Own || self.magic {
+            return Ok(openat(self.dir(), &self.name, flags | OFlag::O_CLOEXEC, mode)?);
+        }
+        let by_name = || Ok(openat(self.dir(), &self.name, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, mode)?);
+        if flags.contains(OFlag::O_CREAT | OFlag::O_EXCL) {
+            // A new file lies where its directory does.
+            return by_name();
+        }
+        let held = self.hold()?;
+        if look(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) {
+            return Err(io::Error::from_raw_os_error(libc::ELOOP));
+        }
+        // Exactly the file that was looked at, whatever is mounted there meanwhile. Its name here is a link.
+        let reopen = (flags | OFlag::O_CLOEXEC) & !OFlag::O_NOFOLLOW;
+        match openat(AT_FDCWD, &super::name_of(&held), reopen, Mode::empty()) {
+            Err(nix::errno::Errno::ENOENT) if !mounts::are_known() => by_name(),
+            opened => Ok(opened?),
+        }
     }
 
     /// The file itself, whatever it is, without opening it.
     ///
     /// # Errors
-    /// Those of openat.
+    /// Those of openat; a user's FUSE mount.
     pub fn hold(&self) -> io::Result<OwnedFd> {
-        Ok(openat(self.dir(), &self.name, OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())?)
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let held = openat(self.dir(), &self.name, flags, Mode::empty())?;
+        if self.keeper != Keeper::Own && !self.magic {
+            let (file, dir) = (look(&held, OsStr::new(""))?, look(self.dir(), OsStr::new("."))?);
+            // The mount of the directory has been looked at on the way.
+            if file.mount.is_none() || file.mount != dir.mount {
+                refuse_foreign_mount(&held, &file)?;
+            }
+        }
+        Ok(held)
     }
 }
 
@@ -246,10 +272,7 @@ impl Walk {
 
 /// The owner of a directory, or whoever else may change what is in it.
 fn keeper_of(dir: &OwnedFd, seen: &Seen) -> io::Result<Keeper> {
-    match mounts::of(dir, seen).and_then(|mount| mount.served_by) {
-        Some(0) | None => Ok(keeper_by_mode(seen)),
-        Some(user) => Err(foreign_mount(user)),
-    }
+    refuse_foreign_mount(dir, seen).map(|()| keeper_by_mode(seen))
 }
 
 /// The permissions of the group are also the most that an access list can give.
@@ -262,11 +285,14 @@ pub(super) fn keeper_by_mode(seen: &Seen) -> Keeper {
     }
 }
 
-/// Why nothing is done on a user's FUSE mount.
-pub(super) fn foreign_mount(user: u32) -> io::Error {
-    io::Error::other(format!(
-        "it is on a FUSE mount of user {user}, whose program may stop who waits for it: use another place"
-    ))
+/// Nothing is done on a user's FUSE mount.
+pub(super) fn refuse_foreign_mount(file: &OwnedFd, seen: &Seen) -> io::Result<()> {
+    match mounts::served_by(file, seen)? {
+        Some(0) | None => Ok(()),
+        Some(user) => Err(io::Error::other(format!(
+            "it is on a FUSE mount of user {user}, whose program may stop who waits for it: use another place"
+        ))),
+    }
 }
 
 fn strangers(user: u32, owners: &[u32]) -> io::Error {

@@ -1,10 +1,11 @@
 //! A mount of a user's that never answers, and a process that its user stops: they keep what waits for them, and nothing else.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,7 +17,7 @@ use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, find, put_conf, section, stage, start, swap};
+use super::{ALICE, BOB, GLOBAL, dir_of, find, give, put_conf, roots_dir, section, stage, start, swap};
 
 /// A FUSE mount of bob's: its server says that it is there, and then nothing. Whoever waits for it can't be killed, so it has to go
 /// before the server, and before the directory that it is in.
@@ -32,14 +33,15 @@ struct Hung<T> {
 }
 
 impl Silent {
-    /// `None` where nothing can be mounted.
+    /// On a directory or a file; `None` where nothing can be mounted.
     fn mount(path: &Path) -> Outcome<Option<Self>> {
+        let rootmode = if path.is_dir() { 40_000 } else { 100_000 };
         let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
         let Ok(mut device) = OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/fuse") else {
             return Ok(None);
         };
         let options =
-            format!("fd={},rootmode=40000,user_id={},group_id={},allow_other", device.as_raw_fd(), BOB.1, BOB.1);
+            format!("fd={},rootmode={rootmode},user_id={},group_id={},allow_other", device.as_raw_fd(), BOB.1, BOB.1);
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         if mount(Some("silent"), path, Some("fuse"), flags, Some(options.as_str())).is_err() {
             return Ok(None);
@@ -117,6 +119,161 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(bar(ms(20_000)))?;
     ensure!(begun.elapsed() < bar(ms(15_000)), "the end took {:?}", begun.elapsed());
+    Ok(())
+}
+
+/// Mounts on files of bob's: one in his directory, one in a directory of root's.
+fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
+    let mut mounted = Vec::new();
+    for file in ["bob/logs/a.log", "roots/a.log"] {
+        fs::write(sandbox.file(file), "")?;
+        give(&sandbox.file(file), BOB.1)?;
+        mounted.extend(Silent::mount(&sandbox.file(file))?);
+    }
+    Ok(mounted)
+}
+
+fn dirs_of_bobs() -> Outcome<Sandbox> {
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    dir_of(&sandbox, "bob/logs", BOB.1)?;
+    roots_dir(&sandbox, "roots", 0o755)?;
+    Ok(sandbox)
+}
+
+/// On a file that is such a mount itself nothing is opened either, wherever it lies: the program may answer the opening, and not
+/// what is written.
+#[test]
+fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
+    let name = "walls::paths::nothing_is_opened_on_a_file_that_is_a_users_fuse_mount";
+    let Some(target) = find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = dirs_of_bobs()?;
+    let mounted = on_files(&sandbox)?;
+    if mounted.len() < 2 {
+        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        return Ok(());
+    }
+    let hung = Hung { _silent: mounted, server: stage(target, sandbox, "")? };
+    let stage = &hung.server;
+    for place in ["bob/logs/a.log", "roots/a.log"] {
+        for (global, pool, reason) in [
+            ("", "access.log = {{DIR}}/PLACE", "it is on a FUSE mount of user 2002"),
+            ("", "slowlog = {{DIR}}/PLACE\nrequest_slowlog_timeout = 1s", "it is on a FUSE mount of user 2002"),
+            ("", "listen = {{DIR}}/PLACE", "it is on a FUSE mount of user 2002"),
+            ("error_log = {{DIR}}/PLACE", "", "it is on a FUSE mount of user 2002"),
+            ("pid = {{DIR}}/PLACE", "", "Device or resource busy"),
+        ] {
+            let conf = format!("{GLOBAL}{global}\n{}{}", section(ALICE, 1, ""), section(BOB, 1, pool));
+            let conf = conf.replace("PLACE", place).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
+            stage.sandbox.put("fpm.conf", &conf)?;
+            let begun = Instant::now();
+            stage.run(&["-F"])?.expect(78, &[reason]).map_err(|e| format!("{global}{pool} {place}: {e}"))?;
+            ensure!(begun.elapsed() < bar(ms(5000)), "{global}{pool} {place}: {:?}", begun.elapsed());
+        }
+    }
+    Ok(())
+}
+
+/// The same while it runs, at SIGUSR1, at an entry of a slow log, and at the end.
+#[test]
+fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
+    let name = "walls::paths::a_running_server_opens_no_file_that_is_a_users_fuse_mount";
+    let Some(target) = find(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = dirs_of_bobs()?;
+    let lines = "access.log = {{DIR}}/bob/logs/a.log\nslowlog = {{DIR}}/roots/a.log\nrequest_slowlog_timeout = 1s";
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
+    let server = start(&target, sandbox, &conf)?;
+    let mounted = on_files(&server.sandbox)?;
+    if mounted.len() < 2 {
+        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        return server.stop();
+    }
+    let mut hung = Hung { _silent: mounted, server };
+    let server = &mut hung.server;
+    let (mark, begun) = (server.log.mark(), Instant::now());
+    server.supervisor.signal(Signal::SIGUSR1);
+    let refused = "a.log): it is on a FUSE mount of user 2002";
+    server.log.wait_for(mark, &[refused, "unable to re-opened access log file"], ms(5000))?;
+    let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+    ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+    server.log.wait_for(mark, &["unable to open slowlog", refused], ms(5000))?;
+    hello(server, ALICE)?;
+    ensure!(begun.elapsed() < bar(ms(8000)), "it took {:?}", begun.elapsed());
+    server.supervisor.signal(Signal::SIGTERM);
+    server.await_end(bar(ms(5000)))?;
+    Ok(())
+}
+
+/// Stops each child of that process that is not known, until it is told to end; how many.
+fn stop_children(pid: i32, known: &[i32], over: &AtomicBool) -> u32 {
+    let mut stopped = known.to_vec();
+    while !over.load(Ordering::Relaxed) {
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+            if !stopped.contains(&child) {
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), Signal::SIGSTOP);
+                stopped.push(child);
+            }
+        }
+    }
+    u32::try_from(stopped.len() - known.len()).unwrap_or(u32::MAX)
+}
+
+/// A user may signal the process that acts as that user. One that is stopped is not waited for.
+#[test]
+fn a_stopped_helper_keeps_nobody() -> Outcome {
+    let Some(target) = find("walls::paths::a_stopped_helper_keeps_nobody") else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = dirs_of_bobs()?;
+    // It is on its way for some time.
+    let mut deep = "bob/logs".to_owned();
+    for _ in 0..250 {
+        deep.push_str("/d");
+        dir_of(&sandbox, &deep, BOB.1)?;
+    }
+    let conf = format!(
+        "{GLOBAL}{}{}",
+        section(ALICE, 1, ""),
+        section(BOB, 1, &format!("access.log = {{{{DIR}}}}/{deep}/a.log"))
+    );
+    let mut server = start(&target, sandbox, &conf)?;
+    let pid = server.supervisor.pid;
+    let known: Vec<i32> = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?
+        .split_whitespace()
+        .filter_map(|child| child.parse().ok())
+        .collect();
+    let said = "a.log): user 2002 has stopped the process that was to look there";
+    let over = AtomicBool::new(false);
+    let reopened = || -> Outcome {
+        // A helper may be done before it is stopped.
+        let limit = Instant::now() + ms(20_000);
+        while Instant::now() < limit {
+            let (mark, begun) = (server.log.mark(), Instant::now());
+            server.supervisor.signal(Signal::SIGUSR1);
+            testkit::clock::wait_until("the log is opened again, or not", ms(9000), || {
+                let text = server.log.since(mark);
+                text.contains("access log file re-opened") || text.contains("unable to re-opened access log file")
+            })?;
+            ensure!(begun.elapsed() < bar(ms(2000)), "it took {:?}: {}", begun.elapsed(), server.log.since(mark));
+            if server.log.since(mark).contains(said) {
+                return Ok(());
+            }
+        }
+        Err(format!("none was stopped: {}", server.log.tail(5)).into())
+    };
+    std::thread::scope(|scope| {
+        let stopper = scope.spawn(|| stop_children(pid, &known, &over));
+        let outcome = reopened();
+        over.store(true, Ordering::Relaxed);
+        let count = stopper.join().map_err(|_| "the stopper")?;
+        outcome.map_err(|e| format!("{count} stopped: {e}"))
+    })?;
+    hello(&server, ALICE)?;
+    hello(&server, BOB)?;
+    server.supervisor.signal(Signal::SIGTERM);
+    server.await_end(bar(ms(5000)))?;
     Ok(())
 }
 
