@@ -153,6 +153,19 @@ impl ToSupervisor {
         packet
     }
 
+    /// The pool and slot that it is about; for what is about a whole pool its first slot.
+    #[must_use]
+    pub fn place(&self) -> Option<(usize, u32)> {
+        match *self {
+            Self::Demand { pool, .. } => Some((pool, 0)),
+            Self::Forked { pool, slot, .. }
+            | Self::ForkFailed { pool, slot, .. }
+            | Self::Worker { pool, slot, .. }
+            | Self::Exited { pool, slot, .. } => Some((pool, slot)),
+            Self::Hello { .. } | Self::Said { .. } | Self::Ready | Self::Failed(_) | Self::Stays => None,
+        }
+    }
+
     fn text_mut(&mut self) -> Option<&mut String> {
         match self {
             Self::Failed(text) | Self::Said { text, .. } | Self::Hello { php: text, .. } => Some(text),
@@ -190,6 +203,18 @@ pub enum ToWorker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_message_is_about() {
+        let place = |text: &str| serde_json::from_str::<ToSupervisor>(text).map(|message| message.place()).ok();
+        let at = r#""pool":3,"slot":4"#;
+        assert_eq!(place(r#"{"Demand":{"pool":3,"waiting":9}}"#), Some(Some((3, 0))));
+        assert_eq!(place(&format!(r#"{{"Forked":{{{at},"pid":9}}}}"#)), Some(Some((3, 4))));
+        assert_eq!(place(&format!(r#"{{"ForkFailed":{{{at},"errno":9}}}}"#)), Some(Some((3, 4))));
+        assert_eq!(place(&format!(r#"{{"Worker":{{{at},"says":"Left"}}}}"#)), Some(Some((3, 4))));
+        assert_eq!(place(&format!(r#"{{"Exited":{{{at},"pid":9,"exit":{{"Code":0}}}}}}"#)), Some(Some((3, 4))));
+        assert_eq!(place(r#""Ready""#), Some(None));
+    }
 
     #[test]
     fn a_long_text_is_cut_to_a_packet() {

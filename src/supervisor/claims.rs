@@ -6,7 +6,7 @@ use nix::unistd::{Pid, getpid, getuid};
 
 use super::{Supervisor, runtime};
 use crate::log::Level;
-use crate::plan::fleet::{Worker, WorkerKey};
+use crate::plan::fleet::{Worker, WorkerKey, ZygoteKey};
 use crate::sys::process::{self, Origin};
 
 /// What is to be thought of a pid that a zygote names as that of a worker.
@@ -55,11 +55,24 @@ impl Supervisor {
             "[pool {}] its zygote names process {pid} as a new worker, {why}: the zygote is killed and started again",
             self.pool_name(key)
         );
-        self.say_of(key.zygote(), Level::Error, &line);
-        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key.zygote()).and_then(|g| g.zygote.as_mut()) {
+        self.distrust(key.zygote(), &line);
+    }
+
+    /// The same of one that says that a worker has ended, which is there still.
+    pub(super) fn refuse_end(&mut self, key: WorkerKey, pid: i32) {
+        let line = format!(
+            "[pool {}] its zygote reports the end of process {pid}, which lives: the zygote is killed and started again",
+            self.pool_name(key)
+        );
+        self.distrust(key.zygote(), &line);
+    }
+
+    fn distrust(&mut self, key: ZygoteKey, line: &str) {
+        self.say_of(key, Level::Error, line);
+        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key).and_then(|g| g.zygote.as_mut()) {
             zygote.distrusted = true;
         }
-        self.kill_zygote(key.zygote());
+        self.kill_zygote(key);
     }
 
     /// A worker without a zygote, if it is still the process that it was proved to be, and our child.

@@ -1,5 +1,7 @@
 //! What zygotes report.
 
+use nix::unistd::Pid;
+
 use super::claims::Claim;
 use super::output::Source;
 use super::{Supervisor, runtime};
@@ -48,12 +50,19 @@ impl Supervisor {
                 self.worker_failed(key.worker(pool, slot), &reason);
             }
             ToSupervisor::Exited { pool, slot, pid, exit } => {
-                let worker = key.worker(pool, slot);
-                // Not one that has had the slot before.
-                if self.fleet.worker(worker).is_some_and(|w| w.pid == Some(pid)) {
-                    self.worker_exited(worker, exit);
-                }
+                self.worker_ended(key.worker(pool, slot), pid, exit);
             }
+        }
+    }
+
+    /// The zygote says so, after it has reaped the process.
+    fn worker_ended(&mut self, key: WorkerKey, pid: i32, exit: process::Exit) {
+        // Not one that has had the slot before.
+        let Some(worker) = self.fleet.worker(key).filter(|worker| worker.pid == Some(pid)) else { return };
+        if worker.born.is_some_and(|born| process::lives(Pid::from_raw(pid), born)) {
+            self.refuse_end(key, pid);
+        } else {
+            self.worker_exited(key, exit);
         }
     }
 

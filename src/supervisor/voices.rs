@@ -86,13 +86,16 @@ impl Supervisor {
 
     /// The first words of a zygote are what it speaks. One that another program was started as can't be understood.
     pub(super) fn is_agreed(&mut self, key: ZygoteKey, message: &ToSupervisor) -> bool {
-        let group = runtime::group_mut(&mut self.runtimes, key);
-        let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) else { return false };
+        let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return false };
+        let Some(zygote) = group.zygote.as_mut() else { return false };
         if zygote.distrusted {
             return false;
         }
+        let place = message.place();
+        let exists = |(pool, slot): (usize, u32)| group.spec.pools.get(pool).is_some_and(|pool| slot < pool.slots);
         let wrong = match (zygote.protocol, message) {
             (Some(_), ToSupervisor::Hello { .. }) => "has said a second time what it speaks".to_owned(),
+            (Some(_), _) if !place.is_none_or(exists) => "names a place for a worker that it does not have".to_owned(),
             (Some(_), _) => return true,
             (None, ToSupervisor::Hello { protocol: PROTOCOL, .. }) => {
                 zygote.protocol = Some(PROTOCOL);

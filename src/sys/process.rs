@@ -187,6 +187,18 @@ fn parse_stat(stat: &[u8]) -> Option<Origin> {
     Some(Origin { parent: Pid::from_raw(parent), born })
 }
 
+/// Whether the process of that pid that was born then has not ended yet.
+#[must_use]
+pub fn lives(pid: Pid, born: u64) -> bool {
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_alive(&stat, born))
+}
+
+fn is_alive(stat: &[u8], born: u64) -> bool {
+    let end = stat.iter().rposition(|byte| *byte == b')');
+    let state = end.and_then(|end| stat.get(end + 2));
+    parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state, Some(b'Z' | b'X'))
+}
+
 /// The real uid of a process that is there.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
@@ -233,7 +245,11 @@ mod tests {
         let stat = b"42 (a) S 9 (b)) R 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
         assert_eq!(parse_stat(stat), Some(Origin { parent: Pid::from_raw(7), born: 12345 }));
         assert_eq!(parse_stat(b"42 (a"), None);
+        assert!(is_alive(stat, 12345) && !is_alive(stat, 12344) && !is_alive(b"42 (a", 12345));
+        let ended = b"42 (a) S 9 (b)) Z 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
+        assert!(!is_alive(ended, 12345));
         let own = origin(getpid()).unwrap();
+        assert!(lives(getpid(), own.born) && !lives(getpid(), own.born + 1));
         assert_eq!(own.parent, getppid());
         assert!(own.born > 0);
         assert_eq!(user_of(getpid()), Some(nix::unistd::getuid().as_raw()));

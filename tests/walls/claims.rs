@@ -13,10 +13,14 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, Neighbours, address, lines_within};
 
-/// The zygote is held, and code in it says that its worker has ended; the supervisor asks for another, in that slot.
+/// The zygote is held, its worker killed, and code in the zygote says so; the supervisor asks for another, in that slot.
 fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u64> {
     let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
     zygote.signal(Signal::SIGSTOP);
+    wait_until("the zygote stands still", bar(ms(5000)), || zygote.state() == 'T')?;
+    // What it reports would not be believed of one that lives.
+    worker.signal(Signal::SIGKILL);
+    wait_until("the worker's end", bar(ms(5000)), || worker.state() == 'Z')?;
     for slot in 0..2 {
         let ended =
             format!("{{\"Exited\":{{\"pool\":0,\"slot\":{slot},\"pid\":{},\"exit\":{{\"Code\":0}}}}}}", worker.pid);
@@ -117,4 +121,52 @@ fn a_flood_of_claims() -> Outcome {
     ensure!(lines < 20, "{lines} lines more");
     wait_until("as many descriptors as before", bar(ms(5000)), || pools.server.supervisor.fds().len() <= before + 2)?;
     pools.server.stop()
+}
+
+/// A worker that lives is said to have ended, so that another one is asked for, again and again.
+#[test]
+fn an_end_that_is_none() -> Outcome {
+    let name = "walls::an_end_that_is_none";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "")?;
+    let (zygote, bob, mark) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.log.mark());
+    let worker = pools.workers(ALICE).first().ok_or("no worker")?.pid;
+    for slot in 0..2 {
+        let end = format!("{{\"Exited\":{{\"pool\":0,\"slot\":{slot},\"pid\":{worker},\"exit\":{{\"Code\":0}}}}}}");
+        // The first may be the last.
+        let _ = pools.say_as(zygote, &end);
+    }
+    let refused =
+        format!("[pool alice] its zygote reports the end of process {worker}, which lives: the zygote is killed");
+    pools.server.log.wait_for(mark, &[&refused], bar(ms(5000)))?;
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    ensure!(pools.server.log.count(&refused) == 1, "{}", pools.server.log.tail(9));
+    pools.server.stop()
+}
+
+/// Messages about pools and slots that the zygote does not have are the end of it.
+#[test]
+fn places_that_do_not_exist() -> Outcome {
+    let name = "walls::places_that_do_not_exist";
+    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for message in [
+        "{\"ForkFailed\":{\"pool\":1,\"slot\":0,\"errno\":11}}",
+        "{\"Demand\":{\"pool\":18446744073709551615,\"waiting\":1}}",
+        "{\"Worker\":{\"pool\":0,\"slot\":4294967295,\"says\":{\"Failed\":\"x\"}}}",
+    ] {
+        let pools = Neighbours::start(&target, "")?;
+        let (zygote, bob, mark) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.log.mark());
+        pools.say_as(zygote, message)?;
+        let refused = format!(
+            "[group alice] zygote {} names a place for a worker that it does not have: it is killed",
+            zygote.pid
+        );
+        pools.server.log.wait_for(mark, &[&refused], bar(ms(5000)))?;
+        pools.expect_only_alice_changed(zygote, &bob)?;
+        ensure!(pools.server.log.count("[pool ]") == 0, "{message}: {}", pools.server.log.tail(9));
+        pools.server.stop()?;
+    }
+    Ok(())
 }
