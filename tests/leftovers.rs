@@ -124,7 +124,7 @@ fn an_idle_worker_still_leaves_when_asked() -> Outcome {
         say(&format!("skipped {name}: this PHP has no pcntl"));
         return server.stop();
     }
-    let handlers = "<?php pcntl_signal(SIGQUIT, fn() => 1); pcntl_sigprocmask(SIG_BLOCK, [SIGQUIT]); echo getmypid();";
+    let handlers = "<?php pcntl_signal(SIGQUIT, fn() => 1); echo getmypid();";
     server.sandbox.put("www/handlers.php", handlers)?;
     let worker: i32 =
         ask_once(&server.address, &Request::get(&server.sandbox.page("handlers.php")), ms(10_000))?.parse()?;

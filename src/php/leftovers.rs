@@ -112,6 +112,21 @@ pub(super) fn begin() {
     LEFT.store(0, Ordering::Relaxed);
 }
 
+/// Before a request: signals that the one before has blocked. Not earlier, because an idle worker whose script has blocked SIGQUIT is
+/// killed where workers are to go, as under php-fpm.
+pub(super) fn unblock() {
+    if LEFT.load(Ordering::Relaxed) & MASK == 0 {
+        return;
+    }
+    LEFT.fetch_and(!MASK, Ordering::Relaxed);
+    if let Some(beginning) = BEGINNING.get() {
+        beginning.restore_actions();
+        beginning.restore_mask();
+        // SAFETY: no request runs: PHP reads the actions again, and installs its handlers at the next request.
+        unsafe { super::ffi::zend_signal_startup() };
+    }
+}
+
 /// Before extensions forget the handlers of signals: an alarm must not come when it has none.
 pub(super) fn stop_timer() {
     if LEFT.load(Ordering::Relaxed) & TIMER != 0 {
@@ -126,8 +141,8 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
         return Served::Ready;
     }
     // Its children are looked after until the last one has ended.
-    let remains = left & CHILDREN != 0 && process::reap_children();
-    LEFT.store(if remains { CHILDREN } else { 0 }, Ordering::Relaxed);
+    let remains = if left & CHILDREN != 0 && process::reap_children() { CHILDREN } else { 0 };
+    LEFT.store(remains | left & MASK, Ordering::Relaxed);
     if left & TIMER != 0 {
         process::cancel_alarm();
     }
@@ -135,11 +150,10 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
         // SAFETY: a C string. A directory that has vanished isn't gone back to, as in PHP.
         unsafe { libc::chdir(directory.as_ptr()) };
     }
-    if left & (MASK | ACTIONS) != 0
+    if left & ACTIONS != 0
         && let Some(beginning) = BEGINNING.get()
     {
         beginning.restore_actions();
-        beginning.restore_mask();
         // SAFETY: no request runs: PHP reads the actions again, and installs its handlers at the next request.
         unsafe { super::ffi::zend_signal_startup() };
     }

@@ -77,6 +77,7 @@ impl Engine for Php {
     }
 
     fn serve(&mut self, exchange: &mut Exchange) -> Served {
+        leftovers::unblock();
         self.context.enter(exchange);
         let served = serve::serve(&self.around);
         self.context.leave();
