@@ -13,11 +13,10 @@ use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
-use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, find, give, put_conf, roots_dir, section, stage, start, swap};
+use super::{ALICE, BOB, GLOBAL, dir_of, find, give, hello_of, put_conf, roots_dir, section, stage, start, swap};
 
 /// A FUSE mount of bob's: its server says that it is there, and then nothing. Whoever waits for it can't be killed, so it has to go
 /// before the server, and before the directory that it is in.
@@ -67,13 +66,6 @@ impl Drop for Silent {
     }
 }
 
-fn hello(server: &Server, (name, _): (&str, u32)) -> Outcome {
-    let address = Address::Unix(server.sandbox.file(&format!("{name}.sock")));
-    let body = ask_once(&address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-    ensure!(body == "hello", "{name}: {body}");
-    Ok(())
-}
-
 /// A link into the mount keeps SIGUSR1 and a reload no longer than the time that a place has to answer; the second time much
 /// shorter; the end not much longer. Slow requests keep the supervisor not at all.
 #[test]
@@ -113,7 +105,7 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
         server.supervisor.signal(Signal::SIGUSR1);
         server.log.wait_for(mark, &[text], ms(20_000))?;
         ensure!(begun.elapsed() < bar(ms(12_000)), "it took {:?}", begun.elapsed());
-        hello(server, ALICE)?;
+        hello_of(server, ALICE)?;
     }
     let begun = Instant::now();
     server.supervisor.signal(Signal::SIGTERM);
@@ -199,7 +191,7 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
     ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
     server.log.wait_for(mark, &["unable to open slowlog", refused], ms(5000))?;
-    hello(server, ALICE)?;
+    hello_of(server, ALICE)?;
     ensure!(begun.elapsed() < bar(ms(8000)), "it took {:?}", begun.elapsed());
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(bar(ms(5000)))?;
@@ -270,8 +262,8 @@ fn a_stopped_helper_keeps_nobody() -> Outcome {
         let count = stopper.join().map_err(|_| "the stopper")?;
         outcome.map_err(|e| format!("{count} stopped: {e}"))
     })?;
-    hello(&server, ALICE)?;
-    hello(&server, BOB)?;
+    hello_of(&server, ALICE)?;
+    hello_of(&server, BOB)?;
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(bar(ms(5000)))?;
     Ok(())

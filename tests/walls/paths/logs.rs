@@ -9,12 +9,11 @@ use testkit::clock::ms;
 use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
-use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, marks, roots_dir, section, stage, start, swap};
+use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, hello_of, marks, roots_dir, section, stage, start, swap};
 
 /// The places that a configuration can name in bob's directory: lines of `[global]`, of his pool, and the file's name.
 const KINDS: [(&str, &str, &str); 4] = [
@@ -33,13 +32,6 @@ fn bobs_logs() -> Outcome<Sandbox> {
     dir_of(&sandbox, "bob", BOB.1)?;
     dir_of(&sandbox, "bob/logs", BOB.1)?;
     Ok(sandbox)
-}
-
-fn hello(server: &Server, (name, _): (&str, u32)) -> Outcome {
-    let address = Address::Unix(server.sandbox.file(&format!("{name}.sock")));
-    let body = ask_once(&address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-    ensure!(body == "hello", "{name}: {body}");
-    Ok(())
 }
 
 /// A link in a log's place, a link in its directory's place, a further name of a file of root's: each is refused at the
@@ -115,7 +107,7 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
     for name in ["error.log", "pid"] {
         ensure!(fs::metadata(logs.join(name))?.uid() == 0, "{name} isn't root's");
     }
-    hello(&server, BOB)?;
+    hello_of(&server, BOB)?;
     ensure!(fs::read_to_string(logs.join("access.log"))?.contains("hello.php"), "no line in the access log");
     swap(&logs, &victims, BOB.1)?;
     let log = Log::new(&server.sandbox.file("bob/logs.away/error.log"));
@@ -127,7 +119,7 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
     log.wait_for(mark, &["unable to open slowlog"], ms(10_000))?;
     server.supervisor.signal(Signal::SIGUSR2);
     log.wait_for(mark, &["reload refused"], ms(20_000))?;
-    hello(&server, ALICE)?;
+    hello_of(&server, ALICE)?;
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(ms(15_000))?;
     for name in ["access.log", "slow.log", "error.log", "pid"] {
@@ -153,8 +145,8 @@ fn logs_in_a_users_directory_work() -> Outcome {
     let carol = "[carol]\nuser = 2002\ngroup = 2002\nlisten = {{DIR}}/carol.sock\nlisten.mode = 0666\npm = static\n\
                  pm.max_children = 1\naccess.log = {{DIR}}/bob/logs/new.log\n";
     let server = start(&target, sandbox, &format!("{}{carol}", conf(("", pool, ""))))?;
-    hello(&server, BOB)?;
-    hello(&server, ("carol", 0))?;
+    hello_of(&server, BOB)?;
+    hello_of(&server, ("carol", 0))?;
     let [old, new] = ["old.log", "new.log"].map(|name| logs.join(name));
     let owners = [fs::metadata(&old)?.uid(), fs::metadata(&new)?.uid()];
     ensure!(owners == [0, BOB.1], "{owners:?}");
@@ -166,7 +158,7 @@ fn logs_in_a_users_directory_work() -> Outcome {
     fs::rename(&old, logs.join("older.log"))?;
     server.supervisor.signal(Signal::SIGUSR1);
     server.log.wait_for(mark, &["access log file re-opened"], ms(5000))?;
-    hello(&server, BOB)?;
+    hello_of(&server, BOB)?;
     ensure!(fs::metadata(&old)?.uid() == BOB.1 && fs::read_to_string(&old)?.contains("/hello.php"), "the new one");
     server.reload()?;
     server.stop()
@@ -182,7 +174,7 @@ fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
     roots_dir(&sandbox, "bob/logs", 0o755)?;
     let log = sandbox.file("bob/logs/access.log");
     let server = start(&target, sandbox, &conf(("", "access.log = {{DIR}}/bob/logs/access.log", "")))?;
-    hello(&server, BOB)?;
+    hello_of(&server, BOB)?;
     ensure!(fs::metadata(&log)?.uid() == 0 && fs::read_to_string(&log)?.contains("/hello.php"), "no line in it");
     let said = format!("WARNING: the way to '{}' leads through a directory of user 2002", log.display());
     ensure!(server.log.count(&said) == 1, "{}", server.log.text());
@@ -228,7 +220,7 @@ fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
     fs::write(tmp.join("access.log"), "")?;
     give(&tmp.join("access.log"), BOB.1)?;
     let server = start(&target, sandbox, &conf)?;
-    hello(&server, BOB)?;
+    hello_of(&server, BOB)?;
     server.reload()?;
     let owners = ["access.log", "slow.log", "pid"].map(|name| fs::metadata(tmp.join(name)).map(|m| m.uid()));
     ensure!(matches!(owners, [Ok(BOBS), Ok(0), Ok(0)]), "{owners:?}");

@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::unistd::{Gid, Uid, chown};
-use testkit::Outcome;
+use testkit::clock::ms;
+use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::stage::Stage;
+use testkit::stream::Address;
 use testkit::target::Target;
+use testkit::{Outcome, ensure};
 
 use super::{ALICE, BOB, GLOBAL, section, start};
 
@@ -71,15 +74,28 @@ fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
     let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
     sandbox.put("fpm.conf", &conf)?;
     sandbox.put("php.ini", "")?;
-    let address = testkit::stream::Address::Unix(sandbox.file("alice.sock"));
+    let address = Address::Unix(sandbox.file("alice.sock"));
     Ok(Stage { target, sandbox, address, conf })
+}
+
+/// A page of the pool that listens there.
+fn hello(server: &Server, path: &Path) -> Outcome {
+    let (address, page) = (Address::Unix(path.to_owned()), Request::get(&server.sandbox.page("hello.php")));
+    let body = ask_once(&address, &page, ms(5000))?;
+    ensure!(body == "hello", "{}: {body}", path.display());
+    Ok(())
+}
+
+/// A page of a pool with the usual socket.
+fn hello_of(server: &Server, (name, _): (&str, u32)) -> Outcome {
+    hello(server, &server.sandbox.file(&format!("{name}.sock")))
 }
 
 /// Ends it; its directory stays.
 fn end(server: &mut Server) -> Outcome {
     server.supervisor.signal(nix::sys::signal::Signal::SIGTERM);
-    let status = server.await_end(testkit::clock::ms(15_000))?;
-    testkit::ensure!(status == Some(0), "it ended with {status:?}: {}", server.log.tail(5));
+    let status = server.await_end(ms(15_000))?;
+    ensure!(status == Some(0), "it ended with {status:?}: {}", server.log.tail(5));
     Ok(())
 }
 

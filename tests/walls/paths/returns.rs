@@ -12,8 +12,8 @@ use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
-use super::sockets::{hello, in_own_dir, neighbourhood};
-use super::{ALICE, BOB, GLOBAL, dir_of, end, find, marks, put_conf, roots_dir, section, start, swap};
+use super::sockets::{in_own_dir, neighbourhood};
+use super::{ALICE, BOB, GLOBAL, dir_of, end, find, hello, marks, put_conf, roots_dir, section, start, swap};
 
 /// A reload that comes to nothing.
 fn failed_reload(server: &Server) -> Outcome<String> {

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 use testkit::clock::ms;
-use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::Refused;
 use testkit::server::Server;
@@ -15,7 +14,9 @@ use testkit::setup::Setup;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, marks, put_conf, roots_dir, section, stage, start, swap};
+use super::{
+    ALICE, BOB, GLOBAL, dir_of, end, find, give, hello, marks, put_conf, roots_dir, section, stage, start, swap,
+};
 
 /// The section of a pool whose socket lies in a directory of its user's.
 pub(super) fn in_own_dir(pool: (&str, u32), lines: &str) -> String {
@@ -35,12 +36,6 @@ pub(super) fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
     let listener = UnixListener::bind(&service)?;
     fs::set_permissions(&service, fs::Permissions::from_mode(0o600))?;
     Ok((sandbox, service, listener))
-}
-
-pub(super) fn hello(server: &Server, path: &Path) -> Outcome {
-    let body = ask_once(&Address::Unix(path.to_owned()), &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-    ensure!(body == "hello", "{}: {body}", path.display());
-    Ok(())
 }
 
 /// Bob's directory becomes a link to alice's, and to that of a service of root's. Reloads change neither's socket, with an access list
