@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cgi_fpm::config::Pool;
 use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
+use cgi_fpm::exchange::Exchange;
 use cgi_fpm::host::{Door, Host};
 use cgi_fpm::program;
-use cgi_fpm::worker::exchange::Exchange;
 
 struct Stub;
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Pool;
-use crate::worker::exchange::Exchange;
+use crate::exchange::Exchange;
 
 /// How PHP is to be started in a zygote: the php.ini options of the command line and of the door.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

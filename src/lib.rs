@@ -3,9 +3,13 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
+pub mod configured;
 pub mod control;
+#[cfg(feature = "php")]
+pub mod door;
 pub mod engine;
 pub mod escape;
+pub mod exchange;
 pub mod fastcgi;
 pub mod host;
 pub mod ipc;
@@ -15,6 +19,7 @@ pub mod log;
 pub mod php;
 pub mod plan;
 pub mod program;
+pub mod request;
 pub mod scoreboard;
 pub mod script;
 pub mod status;

@@ -3,14 +3,13 @@
 
 use std::io::Write;
 use std::os::fd::RawFd;
-use std::path::Path;
 
 use crate::cli::{self, Command, ExitCode, Options, Role};
 use crate::engine::{Engine, Topic};
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
 use crate::sys::{fd, shared};
-use crate::{config, control, log, supervisor, zygote};
+use crate::{configured, control, log, supervisor, zygote};
 
 /// Runs; returns the exit status.
 #[must_use]
@@ -36,8 +35,8 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
             start.remove(at);
             control::run(verb, &host, &options, &start, engine)
         }
-        Ok(Command::Test { dump, options }) => test(&host, engine, &options, dump),
-        Ok(Command::Convert { file, options }) => convert(&host, &file, &options),
+        Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
+        Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
         Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
         Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
         Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
@@ -61,42 +60,6 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
         Err(e) => {
             log::error(format!("PHP could not be started: {e}"));
             ExitCode::Software as i32
-        }
-    }
-}
-
-/// `-t`, `-tt`.
-pub(crate) fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool) -> i32 {
-    let load = supervisor::load_options(host, options);
-    let tested = supervisor::load(engine, host, options, &load, true).and_then(|loaded| {
-        let global = loaded.config.global.clone();
-        Ok((loaded.test(&load, dump)?, global))
-    });
-    let (messages, global, code) = match tested {
-        Ok((messages, global)) => (messages, Some(global), ExitCode::Ok),
-        Err(e) => (e.messages, e.global.map(|global| *global), ExitCode::Config),
-    };
-    // That it can be opened was tried when the configuration was read.
-    let _ = supervisor::announce(&messages, global.as_ref(), options);
-    code as i32
-}
-
-/// `--convert`: the ini file goes to stdout, what there is to be said to stderr.
-fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
-    match config::convert(file, &supervisor::load_options(host, options)) {
-        Ok((ini, messages)) => {
-            supervisor::say(&messages);
-            match std::io::stdout().write_all(ini.as_bytes()) {
-                Ok(()) => ExitCode::Ok as i32,
-                Err(e) => {
-                    log::error(format!("the ini file could not be written: {e}"));
-                    ExitCode::Software as i32
-                }
-            }
-        }
-        Err(e) => {
-            supervisor::say(&e.messages);
-            ExitCode::Config as i32
         }
     }
 }

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use cgi_fpm::access_log::{Facts, Format};
+use cgi_fpm::exchange::{Arrival, Exchange, Limits, NoProgress};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::request::Description;
 use cgi_fpm::sys::local_time;
-use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, NoProgress};
 use wire::properties::{LIMITS, read, wild_records};
 use wire::{Request, begin, push_record};
 

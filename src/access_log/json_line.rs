@@ -109,7 +109,7 @@ mod tests {
 
     use super::super::Format;
     use super::*;
-    use crate::worker::exchange::Description;
+    use crate::request::Description;
 
     /// The line of a request whose texts are all this one.
     fn line(format: &str, bytes: &[u8]) -> Vec<u8> {

@@ -8,7 +8,7 @@ mod render;
 pub use format::Format;
 pub use render::Facts;
 
-use crate::worker::exchange::Description;
+use crate::request::Description;
 
 /// `access.suppress_path`: whether a request has no line. A query, a body, a method that may change something and an answer
 /// that isn't a success are always told, as in php-fpm.

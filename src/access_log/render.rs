@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use super::format::{Cpu, Format, Part, Unit};
 use super::json_line;
 use crate::escape::{self, Place};
-use crate::worker::exchange::Description;
+use crate::request::Description;
 
 /// What a line can tell. Moments are in seconds since 1970, times in microseconds.
 pub struct Facts<'a> {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::directives::{GlobalKey, PoolKey as Key};
 use super::listen;
-use super::model::{Config, CoreLimit, Global, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+use super::model::{Config, CoreLimit, Global, PhpSetting, Pool, ProcessManager, Trust};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
 use super::values;
+use crate::log;
 
 /// The whole configuration; the sections have been checked.
 pub(super) fn config(file: &Path, raw: &Raw, options: &LoadOptions) -> Config {
@@ -30,7 +31,7 @@ pub(super) fn global(raw: &Raw) -> Global {
         syslog_ident: values.text(GlobalKey::SyslogIdent).unwrap_or_default().to_owned(),
         syslog_facility: values.integer(GlobalKey::SyslogFacility),
         log_buffering: values.flag(GlobalKey::LogBuffering),
-        log_level: values.log_level(GlobalKey::LogLevel).unwrap_or(LogLevel::Notice),
+        log_level: values.log_level(GlobalKey::LogLevel).unwrap_or(log::Level::Notice),
         log_format: log_format(values.text(GlobalKey::LogFormat)),
         log_limit: usize::try_from(values.integer(GlobalKey::LogLimit)).unwrap_or(0),
         emergency_restart_threshold: count(values.integer(GlobalKey::EmergencyRestartThreshold)),
@@ -133,7 +134,7 @@ fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
 }
 
 /// A text that is none was refused when it was read.
-fn log_format(text: Option<&str>) -> LogFormat {
+fn log_format(text: Option<&str>) -> log::Format {
     text.and_then(|text| values::log_format(text).ok()).unwrap_or_default()
 }
 

@@ -1,9 +1,10 @@
 //! The lines of `-tt`: the configuration as php-fpm prints it.
 
 use super::directives::{Directive, Dumped, GlobalKey, Key, Kind, PoolKey};
-use super::model::{LogLevel, ProcessManager};
+use super::model::ProcessManager;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::{NO_PRIORITY, Section};
+use crate::log;
 
 /// All lines, without time and level.
 pub(super) fn lines(raw: &Raw) -> Vec<String> {
@@ -82,14 +83,14 @@ fn is_default(kind: Kind, number: i32) -> bool {
     }
 }
 
-fn level_name(level: Option<LogLevel>) -> &'static str {
+fn level_name(level: Option<log::Level>) -> &'static str {
     match level {
         None => "unknown value",
-        Some(LogLevel::Debug) => "DEBUG",
-        Some(LogLevel::Notice) => "NOTICE",
-        Some(LogLevel::Warning) => "WARNING",
-        Some(LogLevel::Error) => "ERROR",
-        Some(LogLevel::Alert) => "ALERT",
+        Some(log::Level::Debug) => "DEBUG",
+        Some(log::Level::Notice) => "NOTICE",
+        Some(log::Level::Warning) => "WARNING",
+        Some(log::Level::Error) => "ERROR",
+        Some(log::Level::Alert) => "ALERT",
     }
 }
 

@@ -5,10 +5,11 @@ use nix::unistd::{Group, Uid, User};
 use super::directives::PoolKey as Key;
 use super::listen;
 use super::message::{Messages, Refused};
-use super::model::{LogLevel, Pool};
+use super::model::Pool;
 use super::options::LoadOptions;
 use super::raw::Raw;
 use super::values::is_number;
+use crate::log;
 
 /// Who a pool's workers are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(super) fn check_names(raw: &Raw, messages: &mut Messages) -> Result<(), Refu
             .and_then(|()| user(Key::ListenOwner).map_err(|text| text + UNKNOWN))
             .and_then(|()| group(Key::ListenGroup).map_err(|text| text + UNKNOWN));
         if let Err(text) = outcome {
-            messages.log(LogLevel::Error, format!("[pool {}] {text}", pool.name));
+            messages.log(log::Level::Error, format!("[pool {}] {text}", pool.name));
             return Err(Refused);
         }
     }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::model::{Global, LogFormat, LogLevel};
+use super::model::Global;
+use crate::log;
 use crate::sys::failure::reason;
 
 /// One line for the operator.
@@ -12,7 +13,7 @@ pub enum Message {
     /// A log line.
     Log {
         /// Its level.
-        level: LogLevel,
+        level: log::Level,
         /// The text after `NOTICE: ` and the like.
         text: String,
     },
@@ -38,19 +39,25 @@ pub struct Messages {
     /// How many of them came before the error log was open; they can't go there.
     pub before_log: usize,
     /// What the log's lines look like, as far as it was known when they were made.
-    pub format: LogFormat,
-    level: LogLevel,
+    pub format: log::Format,
+    level: log::Level,
     log_open: bool,
 }
 
 impl Messages {
     /// Starts at php-fpm's level before it knows better: notice.
     pub(crate) fn new() -> Self {
-        Self { lines: Vec::new(), before_log: 0, format: LogFormat::Default, level: LogLevel::Notice, log_open: false }
+        Self {
+            lines: Vec::new(),
+            before_log: 0,
+            format: log::Format::Default,
+            level: log::Level::Notice,
+            log_open: false,
+        }
     }
 
     /// From here on only lines of this level or above.
-    pub(crate) fn set_level(&mut self, level: LogLevel) {
+    pub(crate) fn set_level(&mut self, level: log::Level) {
         self.level = level;
     }
 
@@ -73,16 +80,16 @@ impl Messages {
     }
 
     /// Adds a log line.
-    pub(crate) fn log(&mut self, level: LogLevel, text: impl Into<String>) {
+    pub(crate) fn log(&mut self, level: log::Level, text: impl Into<String>) {
         if level >= self.level {
             self.push(Message::Log { level, text: text.into() });
         }
     }
 
     /// Adds what would be right, or where, after a complaint of that level: it is said where the complaint is.
-    pub(crate) fn hint(&mut self, complaint: LogLevel, text: String) {
+    pub(crate) fn hint(&mut self, complaint: log::Level, text: String) {
         if complaint >= self.level {
-            self.push(Message::Log { level: LogLevel::Notice, text });
+            self.push(Message::Log { level: log::Level::Notice, text });
         }
     }
 
@@ -90,7 +97,7 @@ impl Messages {
     #[must_use]
     pub fn complaints(mut self) -> Self {
         let counts = |line: &Message| match line {
-            Message::Log { level, text } => *level > LogLevel::Notice || text.contains("] hint: "),
+            Message::Log { level, text } => *level > log::Level::Notice || text.contains("] hint: "),
             Message::Stderr(_) => true,
         };
         self.lines.retain(counts);
@@ -104,7 +111,7 @@ impl Messages {
 
     /// Adds an error with the system's reason.
     pub(crate) fn system_error(&mut self, text: &str, error: &io::Error) {
-        self.log(LogLevel::Error, format!("{text}: {}", reason(error)));
+        self.log(log::Level::Error, format!("{text}: {}", reason(error)));
     }
 }
 
@@ -119,7 +126,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(mut messages: Messages, global: Option<Global>) -> Self {
-        messages.log(LogLevel::Error, "FPM initialization failed");
+        messages.log(log::Level::Error, "FPM initialization failed");
         Self { messages, global: global.map(Box::new) }
     }
 }

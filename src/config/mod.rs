@@ -29,12 +29,14 @@ use std::path::{Path, PathBuf};
 
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
+
+use crate::log;
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, LogFormat, LogLevel, PhpSetting, Pool, ProcessManager, Trust};
+pub use model::{Config, CoreLimit, Global, ListenAddr, PhpSetting, Pool, ProcessManager, Trust};
 pub use options::LoadOptions;
 
 use check::Check;
@@ -98,14 +100,14 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     let prefixes = Prefixes::new(options);
     if let Some(prefix) = prefixes.given.as_deref().filter(|prefix| !prefix.is_empty() && !Path::new(prefix).is_dir()) {
         let text = format!("the global prefix '{prefix}' does not exist or is not a directory");
-        messages.log(LogLevel::Error, text);
+        messages.log(log::Level::Error, text);
         return Err(Refused);
     }
     let mut origins = Origins::default();
     sections(path, options, raw, messages, &mut origins)?;
     let mut check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
     if check.all(raw).is_err() {
-        messages.log(LogLevel::Error, "failed to post process the configuration");
+        messages.log(log::Level::Error, "failed to post process the configuration");
         return Err(Refused);
     }
     Ok(())
@@ -131,7 +133,7 @@ fn sections(
     });
     if read.is_err() {
         let text = format!("failed to load configuration file '{}'", shown(path));
-        messages.log(LogLevel::Error, text);
+        messages.log(log::Level::Error, text);
         return Err(Refused);
     }
     Ok(())
@@ -148,7 +150,7 @@ pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages),
             return xml::convert(path, &text, options, &mut messages);
         }
         let text = format!("{} is no XML file: it does not begin with a <", shown(path));
-        messages.log(LogLevel::Error, text);
+        messages.log(log::Level::Error, text);
         Err(Refused)
     });
     match converted {
@@ -174,8 +176,8 @@ impl Loaded {
     ///
     /// # Errors
     /// An error is among it: the messages with all of it.
-    pub fn with_remarks(mut self, remarks: Vec<(LogLevel, String)>) -> Result<Self, ConfigError> {
-        let refused = remarks.iter().any(|(level, _)| *level >= LogLevel::Error);
+    pub fn with_remarks(mut self, remarks: Vec<(log::Level, String)>) -> Result<Self, ConfigError> {
+        let refused = remarks.iter().any(|(level, _)| *level >= log::Level::Error);
         for (level, text) in remarks {
             self.messages.log(level, text);
         }
@@ -192,13 +194,13 @@ impl Loaded {
         }
         if dump {
             for line in dump::lines(&self.raw) {
-                self.messages.log(LogLevel::Notice, line);
+                self.messages.log(log::Level::Notice, line);
             }
         }
         // PHP 8.3 and before have an empty line here.
         let end = if options.php_at_least(8, 4) { "" } else { "\n" };
         let text = format!("configuration file {} test is successful{end}", shown(&self.config.file));
-        self.messages.log(LogLevel::Notice, text);
+        self.messages.log(log::Level::Notice, text);
         Ok(self.messages)
     }
 }

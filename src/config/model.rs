@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::late::LateValue;
+use crate::log;
 
 /// The whole of a php-fpm.conf.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +30,9 @@ pub struct Global {
     pub syslog_ident: String,
     pub syslog_facility: i32,
     pub log_buffering: bool,
-    pub log_level: LogLevel,
+    pub log_level: log::Level,
     #[serde(default)]
-    pub log_format: LogFormat,
+    pub log_format: log::Format,
     pub log_limit: usize,
     pub emergency_restart_threshold: u32,
     pub emergency_restart_interval: Duration,
@@ -75,29 +76,6 @@ impl CoreLimit {
             Self::Unlimited => None,
         }
     }
-}
-
-/// Least severe message that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum LogLevel {
-    Debug,
-    Notice,
-    Warning,
-    Error,
-    Alert,
-}
-
-/// `log_format`: what a line of the error log looks like.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum LogFormat {
-    /// Today's php-fpm: `[23-Nov-2026 10:00:00] NOTICE: text`.
-    #[default]
-    Default,
-    /// The original patch: `Nov 23 10:00:00.123456 [NOTICE] fpm(), line 1: text`, and its words where they are known.
-    Classic,
-    /// A JSON object a line.
-    Json,
 }
 
 /// Where a pool listens.
@@ -240,8 +218,8 @@ impl Default for Global {
             syslog_ident: "php-fpm".to_owned(),
             syslog_facility: 24,
             log_buffering: true,
-            log_level: LogLevel::Notice,
-            log_format: LogFormat::Default,
+            log_level: log::Level::Notice,
+            log_format: log::Format::Default,
             log_limit: 1024,
             emergency_restart_threshold: 0,
             emergency_restart_interval: Duration::ZERO,

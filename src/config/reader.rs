@@ -9,11 +9,11 @@ use super::hint;
 use super::ini::{Names, Statement, parse_line};
 use super::late::{LateValue, Recorder};
 use super::message::{Messages, Refused, shown};
-use super::model::LogLevel;
 use super::options::LoadOptions;
 use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::Raw;
+use crate::log;
 
 /// Files that may be open within one another.
 const MAX_NESTING: u32 = 5;
@@ -62,7 +62,7 @@ impl<'a> Reader<'a> {
     }
 
     fn error(&mut self, text: String) {
-        self.messages.log(LogLevel::Error, text);
+        self.messages.log(log::Level::Error, text);
     }
 
     fn line(&mut self, path: &Path, number: u32, text: &[u8]) -> Result<(), Refused> {
@@ -87,7 +87,7 @@ impl<'a> Reader<'a> {
         }
         if let Some(hint) = refused {
             let hint = hint.map(|hint| format!("{place} hint: {hint}"));
-            hint.into_iter().for_each(|hint| self.messages.hint(LogLevel::Error, hint));
+            hint.into_iter().for_each(|hint| self.messages.hint(log::Level::Error, hint));
             return Err(Refused);
         }
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
             }
             Err(GlobError::NoMatch) => {
                 let text = format!("Nothing matches the include pattern '{pattern}' {place}.");
-                self.messages.log(LogLevel::Warning, text);
+                self.messages.log(log::Level::Warning, text);
                 Ok(())
             }
             Err(GlobError::Aborted) => {

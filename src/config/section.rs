@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 
 use super::directives::{Key, Kind};
-use super::model::{LogLevel, ProcessManager};
+use super::model::ProcessManager;
 use super::values;
+use crate::log;
 
 /// php-fpm's number for "no nice value".
 pub(crate) const NO_PRIORITY: i32 = 64;
@@ -14,7 +15,7 @@ pub(crate) const NO_PRIORITY: i32 = 64;
 enum Value {
     Text(Option<String>),
     Integer(i32),
-    LogLevel(Option<LogLevel>),
+    LogLevel(Option<log::Level>),
     ProcessManager(Option<ProcessManager>),
 }
 
@@ -119,11 +120,11 @@ impl<K: Key> Section<K> {
     }
 
     /// A log level, if it is set.
-    pub(crate) fn log_level(&self, key: K) -> Option<LogLevel> {
+    pub(crate) fn log_level(&self, key: K) -> Option<log::Level> {
         self.log_level_at(key.index())
     }
 
-    pub(crate) fn log_level_at(&self, index: usize) -> Option<LogLevel> {
+    pub(crate) fn log_level_at(&self, index: usize) -> Option<log::Level> {
         match &self.values[index] {
             Value::LogLevel(level) => *level,
             _ => None,

@@ -1,6 +1,7 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
-use super::model::{LogFormat, LogLevel, ProcessManager, Trust};
+use super::model::{ProcessManager, Trust};
+use crate::log;
 use crate::text::atol;
 
 /// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
@@ -59,23 +60,23 @@ pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
 }
 
 /// `log_level`.
-pub(crate) fn log_level(text: &str) -> Result<LogLevel, &'static str> {
+pub(crate) fn log_level(text: &str) -> Result<log::Level, &'static str> {
     match text.to_ascii_lowercase().as_str() {
-        "debug" => Ok(LogLevel::Debug),
-        "notice" => Ok(LogLevel::Notice),
-        "warning" | "warn" => Ok(LogLevel::Warning),
-        "error" => Ok(LogLevel::Error),
-        "alert" => Ok(LogLevel::Alert),
+        "debug" => Ok(log::Level::Debug),
+        "notice" => Ok(log::Level::Notice),
+        "warning" | "warn" => Ok(log::Level::Warning),
+        "error" => Ok(log::Level::Error),
+        "alert" => Ok(log::Level::Alert),
         _ => Err("invalid value for 'log_level'"),
     }
 }
 
 /// `log_format`.
-pub(crate) fn log_format(text: &str) -> Result<LogFormat, &'static str> {
+pub(crate) fn log_format(text: &str) -> Result<log::Format, &'static str> {
     match text.to_ascii_lowercase().as_str() {
-        "default" => Ok(LogFormat::Default),
-        "json" => Ok(LogFormat::Json),
-        "classic" => Ok(LogFormat::Classic),
+        "default" => Ok(log::Format::Default),
+        "json" => Ok(log::Format::Json),
+        "classic" => Ok(log::Format::Classic),
         _ => Err("invalid value for 'log_format'"),
     }
 }
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn words_are_known_in_any_case_but_booleans_are_not() {
         assert_eq!((boolean("yes"), boolean("Yes")), (Ok(true), Err("invalid boolean value")));
-        assert_eq!(log_level("WARN"), Ok(LogLevel::Warning));
+        assert_eq!(log_level("WARN"), Ok(log::Level::Warning));
         assert_eq!((facility("local7"), facility("Daemon"), facility("ftp")), (Ok(184), Ok(24), Ok(88)));
         assert_eq!(
             (facility("local8"), facility("local"), facility("local01")),

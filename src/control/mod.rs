@@ -13,10 +13,10 @@ use nix::sys::signal::Signal;
 
 use crate::cli::{Options, Verb};
 use crate::config::Messages;
+use crate::configured;
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::ipc::{Bulletin, Posted};
-use crate::supervisor;
 use crate::sys::pidfd::Process;
 use found::{Found, Unknown};
 use say::{Progress, complain, say};
@@ -56,7 +56,7 @@ pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], e
         Verb::Reload => script.reload() as i32,
         Verb::Logrotate => script.logrotate() as i32,
         Verb::Status => script.status() as i32,
-        Verb::Configtest => crate::program::test(host, engine, options, false),
+        Verb::Configtest => configured::test(host, engine, options, false),
     }
 }
 
@@ -68,11 +68,11 @@ struct Script<'a> {
 
 impl Script<'_> {
     fn find(&self) -> Result<Found, Status> {
-        let load = supervisor::load_options(self.host, self.options);
+        let load = configured::load_options(self.host, self.options);
         match found::find(&self.options.config_path(&self.host.config_file()), &load) {
             Ok(found) => Ok(found),
             Err(Unknown::Configuration(messages)) => {
-                supervisor::say(&messages);
+                configured::say(&messages);
                 Err(Status::Forbidden)
             }
             Err(Unknown::NoPidFile) => {
@@ -128,7 +128,7 @@ impl Script<'_> {
     /// What can't be started again is left running.
     fn restart(&self, engine: &mut dyn Engine) -> i32 {
         if let Err(messages) = self.check(engine) {
-            supervisor::say(&messages);
+            configured::say(&messages);
             complain("not restarted: the configuration is refused, and what runs goes on");
             return crate::cli::ExitCode::Config as i32;
         }
@@ -139,8 +139,8 @@ impl Script<'_> {
     }
 
     fn check(&self, engine: &mut dyn Engine) -> Result<(), Messages> {
-        let load = supervisor::load_options(self.host, self.options);
-        let loaded = supervisor::load(engine, self.host, self.options, &load, false);
+        let load = configured::load_options(self.host, self.options);
+        let loaded = configured::load(engine, self.host, self.options, &load, false);
         loaded.and_then(|loaded| loaded.test(&load, false)).map(drop).map_err(|e| e.messages)
     }
 

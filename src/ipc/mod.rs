@@ -3,6 +3,8 @@
 
 mod bulletin;
 mod channel;
+pub mod links;
+mod marks;
 mod messages;
 mod orders;
 mod spec;
@@ -12,6 +14,7 @@ mod voice;
 
 pub use bulletin::{Board, Bulletin, Posted};
 pub use channel::{Channel, Incoming};
+pub use marks::MARK;
 pub use messages::{FORMER_PROTOCOL, PROTOCOL, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 pub use orders::Orders;
 pub use spec::{PoolSpec, ZygoteSpec};

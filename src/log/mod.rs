@@ -5,10 +5,10 @@ mod backlog;
 mod classic;
 mod file;
 mod json;
+pub mod level;
 mod line;
 mod outlet;
 mod sink;
-pub mod splitter;
 mod state;
 
 use std::fs::File;
@@ -25,10 +25,10 @@ use state::Log;
 use crate::escape;
 use crate::sys::fd;
 
-pub use crate::config::{LogFormat as Format, LogLevel as Level};
 pub use backlog::Backlog;
 pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
+pub use level::{Format, Level};
 pub use sink::Sink;
 
 /// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.

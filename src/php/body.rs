@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::context::Context;
+use crate::exchange::Exchange;
 use crate::script::body_file::{BodyFile, Unusable};
 use crate::text::atol;
-use crate::worker::exchange::Exchange;
 
 /// Where the body is.
 #[derive(Debug, Default)]

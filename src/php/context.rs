@@ -8,8 +8,9 @@ use super::ffi::sapi_globals;
 use super::headers::Headers;
 use super::status;
 use super::text::c_bytes;
+use crate::exchange::Exchange;
+use crate::request::{Description, Outcome};
 use crate::script::env::{Env, Text};
-use crate::worker::exchange::{Description, Exchange, Outcome};
 
 /// Kept from request to request, so that its buffers are.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use super::ffi::{
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
 use super::{status, value, variables};
-use crate::worker::exchange::Exchange;
+use crate::exchange::Exchange;
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 

@@ -1,10 +1,10 @@
 //! Where messages go: the process manager's log, and, during a request, the web server's by FCGI_STDERR.
 
+use crate::log::Level;
 use parking_lot::Mutex;
 
 use super::context::{Context, with};
 use super::module::settings;
-use crate::config::LogLevel;
 
 /// The last message outside of a request: why PHP doesn't start, if it doesn't.
 static LAST: Mutex<Vec<u8>> = Mutex::new(Vec::new());
@@ -16,7 +16,7 @@ pub(super) fn last_words() -> Option<String> {
 }
 
 /// Logs a message of ours or of PHP's, given in pieces.
-pub(super) fn report(level: LogLevel, parts: &[&[u8]]) {
+pub(super) fn report(level: Level, parts: &[&[u8]]) {
     let message = parts.concat();
     if with(|context| forward(context, &message)).is_none() {
         LAST.lock().clone_from(&message);

@@ -41,7 +41,7 @@ pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host
 
 use crate::config::Pool;
 use crate::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
-use crate::worker::exchange::Exchange;
+use crate::exchange::Exchange;
 
 /// PHP. One per process; [`check_host`] must have succeeded.
 #[derive(Debug, Default)]

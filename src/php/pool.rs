@@ -10,7 +10,8 @@ use super::ffi::{
 };
 use super::lifecycle::flush_stdout;
 use super::{ini, log, names, value};
-use crate::config::{LogLevel, PhpSetting};
+use crate::config::PhpSetting;
+use crate::log::Level;
 
 const MODULE_PERSISTENT: c_int = 1;
 
@@ -46,7 +47,7 @@ pub(super) fn apply(pool: &str, settings: &[PhpSetting]) {
 
 fn refuse(setting: &PhpSetting) {
     let directive = if setting.admin { "php_admin_value" } else { "php_value" };
-    log::report(LogLevel::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
+    log::report(Level::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
 }
 
 /// Loads an extension and starts it. Not as PHP does at once (`start_now`): that would begin a request in it, outside of any.

@@ -9,7 +9,8 @@ use super::ffi::{core_globals, zend_parse_ini_string, zval};
 use super::ini::{Before, remember};
 use super::text::c_bytes;
 use super::{log, memory, trusted, value};
-use crate::config::{LogLevel, Trust};
+use crate::config::Trust;
+use crate::log::Level;
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
 const SCANNER_NORMAL: c_int = 0;
@@ -70,7 +71,7 @@ fn refuse(before: &[u8], what: &CStr) {
         b" isn't taken here (see security.fastcgi_php_value)",
         more.get(..used).unwrap_or_default(),
     ];
-    log::report(LogLevel::Error, &parts);
+    log::report(Level::Error, &parts);
 }
 
 /// Restores what the request before had. After PHP's request shutdown; bails out nowhere.
@@ -136,5 +137,5 @@ fn complain(word: Word, before: &str, key: &CStr, after: &str) {
         return refuse(b"", if key.is_empty() { c"such a line" } else { key });
     }
     let parts = [b"Passing INI directive through FastCGI: ", before.as_bytes(), key.to_bytes(), after.as_bytes()];
-    log::report(LogLevel::Error, &parts);
+    log::report(Level::Error, &parts);
 }

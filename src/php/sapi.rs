@@ -12,8 +12,8 @@ use super::headers::{Headers, Status, write_head};
 use super::module::{settings, start_module};
 use super::text::{bytes_at, c_bytes};
 use super::{body_stream, error_header, guard, log, settled, user_ini, variables};
-use crate::config::LogLevel;
-use crate::worker::exchange::ClientGone;
+use crate::exchange::ClientGone;
+use crate::log::Level;
 
 /// `SAPI_HEADER_SENT_SUCCESSFULLY`
 const SENT: c_int = 1;
@@ -156,7 +156,7 @@ unsafe extern "C" fn read_cookies() -> *mut c_char {
 unsafe extern "C" fn log_message(message: *const c_char, _priority: c_int) {
     // SAFETY: PHP passes a C string.
     let message = unsafe { c_bytes(message) }.unwrap_or_default();
-    log::report(LogLevel::Notice, &[b"PHP message: ", message]);
+    log::report(Level::Notice, &[b"PHP message: ", message]);
 }
 
 unsafe extern "C" fn activate() -> c_int {

@@ -15,11 +15,13 @@ use super::guard::attempt;
 use super::headers::Headers;
 use super::text::{c_bytes, with_path};
 use super::{error_header, log, memory, request_info, request_ini};
-use crate::config::{LogLevel, Trust};
+use crate::config::Trust;
 use crate::engine::Served;
+use crate::exchange::NotRun;
+use crate::log::Level;
+use crate::request::Stage;
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
-use crate::worker::exchange::{NotRun, Stage};
 
 /// What a worker knows about its pool while it serves.
 #[derive(Debug, Default)]
@@ -104,12 +106,12 @@ fn answer(around: &Surroundings) {
     }
     // SAFETY: null or a C string of PHP's, used before PHP can free it.
     let Some(script) = (unsafe { c_bytes(path) }) else {
-        log::report(LogLevel::Debug, &[b"Primary script unknown"]);
+        log::report(Level::Debug, &[b"Primary script unknown"]);
         return refuse(404, "File not found.\n");
     };
     if !extension_allowed(script, &around.extensions) {
         let parts = ["Access to the script '".as_bytes(), script, b"' has been denied (see security.limit_extensions)"];
-        log::report(LogLevel::Notice, &parts);
+        log::report(Level::Notice, &parts);
         return refuse(403, "Access denied.\n");
     }
     // SAFETY: a C structure of numbers and pointers, filled in below.
@@ -133,7 +135,7 @@ fn body_refused() -> bool {
         Body::Stream | Body::File(_) => None,
     });
     let Some(reason) = reason.flatten() else { return false };
-    log::report(LogLevel::Error, &[reason.as_bytes()]);
+    log::report(Level::Error, &[reason.as_bytes()]);
     true
 }
 
@@ -150,7 +152,7 @@ fn form_cut_off() -> bool {
     let came =
         format!("' was cut off after {} of {} bytes", globals.read_post_bytes, globals.request_info.content_length);
     let cure = b": the script doesn't run. See the web server's log for why it, or the client, stopped sending";
-    log::report(LogLevel::Warning, &[b"The form for '", script, came.as_bytes(), cure]);
+    log::report(Level::Warning, &[b"The form for '", script, came.as_bytes(), cure]);
     with(|context| context.exchange().map(|exchange| exchange.not_run(NotRun::Incomplete)));
     true
 }
@@ -171,7 +173,7 @@ fn not_opened(error: i32) {
     let script = with(|context| context.script.map(|script| context.env.bytes(script).to_vec())).flatten();
     if let Some(script) = script {
         let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", reason(error), b")"];
-        log::report(LogLevel::Error, &parts);
+        log::report(Level::Error, &parts);
     }
     if error == libc::EACCES {
         refuse(403, "Access denied.\n");

@@ -5,6 +5,7 @@ pub mod budget;
 pub mod crashes;
 pub mod expiring;
 pub mod fleet;
+pub mod groups;
 pub mod scaling;
 pub mod surge;
 pub mod systemd;

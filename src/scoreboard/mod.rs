@@ -15,9 +15,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::request::Stage;
 use crate::sys::clock::Millis;
 use crate::sys::shared::{self, Words};
-use crate::worker::exchange::Stage;
 
 pub use slot::{Ended, Slot};
 pub use totals::{Counter, Totals};

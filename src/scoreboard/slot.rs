@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use super::{Counter, FAREWELL, Scoreboard, Totals, Word};
+use crate::request::{Description, Stage};
 use crate::sys::clock;
-use crate::worker::exchange::{Description, Stage};
 
 /// A worker's own slot, and its pool's totals.
 #[derive(Debug)]

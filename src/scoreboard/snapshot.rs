@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use super::{Counter, Scoreboard, Totals, Word};
 use crate::plan::watch::{Phase, Seen};
+use crate::request::Stage;
 use crate::status::{Process, Snapshot};
 use crate::sys::clock;
-use crate::worker::exchange::Stage;
 
 impl Scoreboard {
     /// The pool at this moment. Its name, `pm` and the memory peak are for the caller to fill in.

@@ -1,7 +1,8 @@
 //! What a scoreboard promises to both sides of it.
-use super::*;
-use crate::worker::exchange::Description;
 use std::os::fd::AsFd;
+
+use super::*;
+use crate::request::Description;
 
 fn board(slots: u32) -> (OwnedFd, Scoreboard) {
     let fd = create(slots).unwrap();

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+use crate::request::Description;
 use crate::sys::shared::Words;
-use crate::worker::exchange::Description;
 
 /// php-fpm's widths, in bytes.
 const WIDTHS: [usize; 5] = [16, 128, 512, 32, 256];

@@ -6,8 +6,8 @@ mod fields;
 mod openmetrics;
 mod render;
 
+use crate::request::Stage;
 use crate::text::url_decoded;
-use crate::worker::exchange::Stage;
 
 pub use fields::{Field, Value, of_pool, of_process};
 

@@ -101,7 +101,7 @@ fn plain(value: &Value, date: Date<'_>, escape: fn(&[u8]) -> String) -> String {
 /// For the names alone.
 const NOBODY: super::Process = super::Process {
     pid: 0,
-    stage: crate::worker::exchange::Stage::Idle,
+    stage: crate::request::Stage::Idle,
     started: 0,
     requests: 0,
     duration: 0,

@@ -5,13 +5,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use super::Supervisor;
-use super::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::config::Pool;
 use crate::ipc::{ToZygote, Trust};
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
+use crate::supervisor::Supervisor;
+use crate::supervisor::generation::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::sys::failure::reason;
 use crate::sys::fd;
 use crate::sys::log_file::{self, Opening, Owner};

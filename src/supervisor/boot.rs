@@ -1,87 +1,27 @@
 //! From the command line to a running supervisor; and again, behind the exec of a reload.
 
-use std::io::IsTerminal;
-
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use super::access_logs::Opened;
-use super::activation::{self, Passed};
-use super::daemon::{self, Side};
-use super::inherited::Testament;
-use super::runtime::Runtime;
-use super::systemd::Systemd;
-use super::{Supervisor, own_limits, preflight, resolve};
 use crate::cli::{ExitCode, Options};
-use crate::config::{Config, ConfigError, Global, LoadOptions, Loaded, Message, Messages};
+use crate::config::{Config, ConfigError, LoadOptions, Loaded};
+use crate::configured::{self, announce, load_options};
 use crate::engine::Engine;
 use crate::host::Host;
 use crate::ipc::Board;
 use crate::log;
 use crate::plan::crashes::Emergency;
+use crate::supervisor::Supervisor;
+use crate::supervisor::access_logs::Opened;
+use crate::supervisor::daemon::{self, Side};
+use crate::supervisor::generation::own_limits;
+use crate::supervisor::generation::resolve;
+use crate::supervisor::generation::runtime::Runtime;
+use crate::supervisor::sockets::activation::{self, Passed};
+use crate::supervisor::sockets::inherited::Testament;
+use crate::supervisor::systemd::Systemd;
+use crate::sys::clock::millis;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
-
-/// What the configuration is read with.
-#[must_use]
-pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
-    let mut load = options.load_options();
-    load.php_prefix.clone_from(&host.php_prefix);
-    load.local_state_dir.clone_from(&host.local_state_dir);
-    load.php_version.clone_from(&host.php_version);
-    load
-}
-
-/// Logs what the reading of a configuration had to say.
-pub fn say(messages: &Messages) {
-    messages.lines.iter().for_each(say_one);
-}
-
-fn say_one(message: &Message) {
-    match message {
-        Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
-        Message::Stderr(text) => log::to_stderr(&format!("{text}\n")),
-    }
-}
-
-/// The same at a start: from where the error log is known on, they go there as well as to stderr. It stays the log.
-///
-/// # Errors
-/// The log can't be opened; a line for it.
-pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
-    log::set_format(messages.format);
-    let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
-    let opened = global.map_or(Ok(None), |global| open_log(global, options));
-    let format = global.map_or(messages.format, |global| global.log_format);
-    if matches!(opened, Ok(None | Some(log::Sink::Stderr))) {
-        log::set_format(format);
-    }
-    before.iter().for_each(say_one);
-    if let Ok(Some(sink)) = opened {
-        log::set_format(format);
-        log::set_sink(sink, true);
-        behind.iter().for_each(say_one);
-        return Ok(());
-    }
-    behind.iter().for_each(say_one);
-    opened.map(drop)
-}
-
-/// The error log that the configuration names. `None`: stderr, in the foreground on a terminal or with `-O`.
-///
-/// # Errors
-/// A line for the log.
-pub(super) fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, String> {
-    let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
-    if to_stderr {
-        return Ok(None);
-    }
-    if global.error_log.to_str().is_some_and(|p| p.eq_ignore_ascii_case("syslog")) {
-        return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
-    }
-    let failed =
-        |e: std::io::Error| format!("failed to open error_log ({}): {}", global.error_log.display(), reason(&e));
-    log::open(&global.error_log).map(Some).map_err(failed)
-}
 
 /// What this process was handed by whoever started it.
 struct Handed {
@@ -108,7 +48,7 @@ pub fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
 
 fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Handed) -> Result<i32, ExitCode> {
     let load = load_options(&host, &options);
-    let config = match preflight::load(engine, &host, &options, &load, false) {
+    let config = match configured::load(engine, &host, &options, &load, false) {
         Ok(Loaded { config, messages, .. }) => {
             log::set_level(config.global.log_level);
             announce(&messages, Some(&config.global), &options).map_err(fatal)?;
@@ -215,8 +155,4 @@ impl Supervisor {
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         Ok(runtime)
     }
-}
-
-pub(super) fn millis(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

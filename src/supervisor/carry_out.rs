@@ -6,17 +6,17 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
-use super::Supervisor;
-use super::drain::Drain;
-use super::event_loop::sigterm_is_graceful;
-use super::launch::Launch;
-use super::output::{Output, Source};
-use super::runtime::{self, GroupRuntime};
 use crate::ipc::{Orders, ToZygote, Voice};
 use crate::log::{self, Level};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
+use crate::supervisor::Supervisor;
+use crate::supervisor::event_loop::sigterm_is_graceful;
+use crate::supervisor::generation::drain::Drain;
+use crate::supervisor::generation::launch::Launch;
+use crate::supervisor::generation::runtime::{self, GroupRuntime};
+use crate::supervisor::output::{Output, Source};
 use crate::sys::{clock, fd, message, process};
 
 impl Supervisor {
@@ -282,7 +282,7 @@ impl Supervisor {
         log::stop_echo();
         self.board.reload_done();
         if let Some(starter) = self.starter.take() {
-            super::daemon::tell(starter, true);
+            crate::supervisor::daemon::tell(starter, true);
         }
     }
 }

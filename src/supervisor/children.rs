@@ -3,10 +3,12 @@
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-use super::{Supervisor, former, runtime};
 use crate::ipc::FORMER_PROTOCOL;
 use crate::log::Level;
 use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
+use crate::supervisor::Supervisor;
+use crate::supervisor::generation::runtime;
+use crate::supervisor::hear::former;
 use crate::sys::clock;
 use crate::sys::process::{self, Exit};
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::Supervisor;
-use super::boot::millis;
-use super::poller::Source;
-use super::scaling::Eyes;
 use crate::config::Global;
 use crate::log;
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
+use crate::supervisor::Supervisor;
+use crate::supervisor::poller::Source;
+use crate::supervisor::scaling::Eyes;
+use crate::sys::clock::millis;
 use crate::sys::{clock, pid_file};
 
 /// What could not be sent is tried again after this.
@@ -164,7 +164,7 @@ impl Supervisor {
         self.drain_outputs();
         self.release_outputs();
         if let Some(starter) = self.starter.take() {
-            super::daemon::tell(starter, false);
+            crate::supervisor::daemon::tell(starter, false);
         }
         self.sockets.unlink(true);
         self.empty_store();

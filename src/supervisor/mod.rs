@@ -2,52 +2,28 @@
 #![forbid(unsafe_code)]
 
 mod access_logs;
-mod activation;
-mod adopt;
 mod boot;
 mod carry_out;
-mod check;
 mod children;
-mod claims;
 mod daemon;
-mod drain;
 mod event_loop;
-mod former;
-mod groups;
+mod generation;
 mod hear;
-mod inherited;
-mod last_words;
-mod launch;
-mod output;
-mod own_limits;
+pub mod output;
 mod poller;
-mod preflight;
-mod queues;
-mod relay;
 mod reload;
-mod resolve;
-mod resume;
-mod runtime;
 mod scaling;
-mod slowlog;
+mod slow;
 mod sockets;
-mod state;
 mod systemd;
-mod totals;
-mod tracers;
-mod voices;
-mod words;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-pub use boot::{announce, load_options, say, start};
-pub use check::run as check;
-pub use output::check as check_output;
-pub use preflight::load;
-pub use resume::resume;
+pub use boot::start;
+pub use reload::{check, resume};
 
 use crate::cli::Options;
 use crate::config::Config;
@@ -57,15 +33,13 @@ use crate::plan::budget::Intake;
 use crate::plan::fleet::{Event, Fleet, WorkerKey, ZygoteKey};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::{self, Millis};
+use generation::{Book, Runtimes};
 use output::Output;
 use poller::Poller;
 use reload::Reload;
-use runtime::Runtimes;
-use slowlog::Unwritten;
+use slow::{Tracer, Unwritten};
 use sockets::Sockets;
 use systemd::Systemd;
-use totals::Book;
-use tracers::Tracer;
 
 /// Everything the supervisor has.
 #[derive(Debug)]
@@ -123,7 +97,7 @@ impl Supervisor {
         Ok(Self {
             host,
             options,
-            fleet: Fleet::new(boot::millis(config.global.process_control_timeout)),
+            fleet: Fleet::new(clock::millis(config.global.process_control_timeout)),
             config,
             runtimes: Runtimes::new(),
             sockets: Sockets::default(),

@@ -2,8 +2,6 @@
 
 use std::os::fd::AsRawFd;
 
-use super::Supervisor;
-use super::runtime::{self, Runtimes};
 use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
 use crate::log;
@@ -11,6 +9,8 @@ use crate::plan::crashes;
 use crate::plan::fleet::{PoolKey, Remark, View, WorkerKey, ZygoteKey};
 use crate::plan::watch::Seen;
 use crate::scoreboard::Counter;
+use crate::supervisor::Supervisor;
+use crate::supervisor::generation::runtime::{self, Runtimes};
 use crate::sys::clock::Millis;
 use crate::sys::pressure;
 

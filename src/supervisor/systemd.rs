@@ -8,12 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use super::Supervisor;
-use super::boot::millis;
-use super::sockets::Sockets;
 use crate::log;
 use crate::plan::systemd::{self, Change, Heartbeat, Load};
 use crate::scoreboard::Counter;
+use crate::supervisor::Supervisor;
+use crate::supervisor::sockets::Sockets;
+use crate::sys::clock::millis;
 use crate::sys::clock::{self, Millis};
 use crate::sys::failure::reason;
 use crate::sys::{environment, listen, notify};

@@ -23,6 +23,12 @@ impl Millis {
     }
 }
 
+/// Whole milliseconds of a duration.
+#[must_use]
+pub fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Now.
 #[must_use]
 pub fn now() -> Millis {

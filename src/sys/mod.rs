@@ -5,8 +5,6 @@ pub mod apparmor;
 pub mod backlog;
 pub mod clock;
 pub mod dispositions;
-#[cfg(feature = "php")]
-pub mod door;
 pub mod environment;
 pub mod failure;
 pub mod fd;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use nix::unistd::{Pid, getpid};
 
 use super::control::Control;
-use super::exchange::{Description, Outcome};
 use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::{ListenAddr, Pool};
 use crate::log;
+use crate::request::{Description, Outcome};
 use crate::sys::{clock, listen, local_time};
 
 /// How long a line waits for a log that was opened anew and is on its way here.

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::allow::Allowed;
-use super::links::{self, Connection, Kind, Links, Parcel, Taken};
 use super::sources::{Woken, named};
+use crate::ipc::links::{self, Connection, Kind, Links, Parcel, Taken};
 use crate::log;
 use crate::scoreboard::Slot;
 use crate::sys::{backlog, clock, listen};

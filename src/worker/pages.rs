@@ -4,10 +4,11 @@
 use std::ffi::CStr;
 
 use super::authorization::basic_user;
-use super::exchange::{Description, Exchange, Outcome, Stage};
 use crate::config::Pool;
+use crate::exchange::Exchange;
 use crate::fastcgi::params::Params;
 use crate::log;
+use crate::request::{Description, Outcome, Stage};
 use crate::status::{self, Wish};
 use crate::sys::local_time;
 

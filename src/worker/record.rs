@@ -6,9 +6,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use super::access_log::{AccessLog, Took};
-use super::exchange::{Description, NotRun, Outcome, Progress, Stage};
-use super::links;
 use crate::config::{Pool, ProcessManager};
+use crate::exchange::{NotRun, Progress};
+use crate::ipc::links;
+use crate::request::{Description, Outcome, Stage};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::Snapshot;
 use crate::sys::clock;

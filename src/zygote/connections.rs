@@ -10,8 +10,8 @@ use super::Pool;
 use super::event_loop::Zygote;
 use super::parking::Destinations;
 use super::token::Token;
+use crate::ipc::links::{self, Connection, Parcel, Taken};
 use crate::sys::clock::{self, Millis};
-use crate::worker::links::{self, Connection, Parcel, Taken};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
 const RESERVE: u64 = 64;

@@ -14,9 +14,9 @@ use super::event_loop::Zygote;
 use super::token::Token;
 use crate::config::ProcessManager;
 use crate::ipc::ToSupervisor;
+use crate::ipc::links;
 use crate::scoreboard::Readiness;
 use crate::sys::clock::{self, Millis};
-use crate::worker::links;
 
 /// From one look to the next, while connections wait: doubling, in milliseconds.
 const SOONEST: u64 = 5;

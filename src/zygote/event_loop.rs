@@ -16,11 +16,11 @@ use super::parking::Parking;
 use super::token::Token;
 use super::wish::{Sender, Wish};
 use super::{Control, LAST_WORDS, Outcome, Pool};
+use crate::ipc::links::{self};
 use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
-use crate::worker::links::{self};
 
 /// A full queue is tried again after this.
 const RETRY: u64 = 5;

@@ -12,11 +12,12 @@ use super::Pool;
 use super::children::{Child, Said};
 use super::event_loop::Zygote;
 use super::token::Token;
+use crate::ipc::links::Links;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::{self, Forked};
 use crate::sys::{fd, message, signal};
-use crate::worker::{Seed, links::Links, record::Observed};
+use crate::worker::{Seed, record::Observed};
 
 /// A child right behind the fork: which worker it is to become.
 #[derive(Debug)]

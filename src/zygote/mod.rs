@@ -9,7 +9,6 @@ mod event_loop;
 mod fork;
 mod parking;
 mod privileges;
-pub mod start_files;
 mod token;
 mod wish;
 
@@ -19,6 +18,7 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
+use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
 use crate::ipc::{Channel, PROTOCOL, Speaker, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;

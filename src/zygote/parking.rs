@@ -10,8 +10,8 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::token::Token;
+use crate::ipc::links::{Connection, Kind};
 use crate::sys::clock::Millis;
-use crate::worker::links::{Connection, Kind};
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
 const FIRST_BYTE: u64 = 5_000;

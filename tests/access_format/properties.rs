@@ -2,7 +2,7 @@
 
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::json;
-use cgi_fpm::worker::exchange::Description;
+use cgi_fpm::request::Description;
 
 /// A format is refused or makes lines; and whatever a client sends, a line has the control characters and quotation marks
 /// that it has for a harmless client, and stays UTF-8. A JSON line is an object without control characters.

@@ -9,12 +9,13 @@ mod corpus;
 mod generate;
 mod stock;
 
+use cgi_fpm::log;
 use std::env;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cgi_fpm::config::{self, LoadOptions, LogLevel, Message, Messages};
+use cgi_fpm::config::{self, LoadOptions, Message, Messages};
 
 use stock::{Outcome, Stock};
 
@@ -112,12 +113,12 @@ fn lines(messages: &Messages) -> Vec<String> {
     lines.flat_map(|line| line.split('\n').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-fn level_name(level: LogLevel) -> &'static str {
+fn level_name(level: log::Level) -> &'static str {
     match level {
-        LogLevel::Debug => "DEBUG",
-        LogLevel::Notice => "NOTICE",
-        LogLevel::Warning => "WARNING",
-        LogLevel::Error => "ERROR",
-        LogLevel::Alert => "ALERT",
+        log::Level::Debug => "DEBUG",
+        log::Level::Notice => "NOTICE",
+        log::Level::Warning => "WARNING",
+        log::Level::Error => "ERROR",
+        log::Level::Alert => "ALERT",
     }
 }

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;
 
+use cgi_fpm::exchange::{Arrival, ClientGone};
 use cgi_fpm::fastcgi::params::push_pair;
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, ClientGone};
 
 use super::wire::{Request, begin, ends, push_record, record, records, stream};
 use super::{PATIENCE, all_body, connected, in_socket, serve_all, to_end};

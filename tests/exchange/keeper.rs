@@ -7,8 +7,9 @@ use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
+use cgi_fpm::exchange::{Arrival, Exchange, Limits, NotRun, Progress};
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, Description, Exchange, Limits, NotRun, Outcome, Progress, Stage};
+use cgi_fpm::request::{Description, Outcome, Stage};
 
 use super::wire::{Request, ends, record, records};
 use super::{CAPACITY, PATIENCE, all_body, connected, in_socket, serve_all, to_end};

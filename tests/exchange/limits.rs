@@ -5,9 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress, Reason};
 use cgi_fpm::fastcgi::record::Kind;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Refusal};
-use cgi_fpm::worker::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress, Reason};
 
 use super::wire::{Request, begin, ends, push_record, record, records, stream};
 use super::{CAPACITY, PATIENCE, all_body, connected, connected_with, short, to_end};

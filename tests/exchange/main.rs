@@ -14,9 +14,9 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
+use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress};
 use wire::{Request, ends, records, stream};
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -5,8 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use cgi_fpm::exchange::{Arrival, Exchange, Limits, NoProgress, Reason};
 use cgi_fpm::fastcgi::record::Kind;
-use cgi_fpm::worker::exchange::{Arrival, Exchange, Limits, NoProgress, Reason};
 
 use super::wire::{Request, begin, record};
 use super::{CAPACITY, PATIENCE, all_body, in_socket};

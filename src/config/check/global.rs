@@ -3,9 +3,9 @@
 use super::Check;
 use crate::config::directives::GlobalKey as Key;
 use crate::config::message::Refused;
-use crate::config::model::LogLevel;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
+use crate::log;
 use crate::sys::log_file::Owner;
 
 /// Shortest `log_limit`, in bytes.
@@ -27,13 +27,13 @@ impl Check<'_> {
             self.messages.set_level(level);
         }
         if global.integer(Key::LogLimit) < MIN_LOG_LIMIT {
-            return self.refuse(LogLevel::Error, format!("log_limit must be greater than {MIN_LOG_LIMIT}"));
+            return self.refuse(log::Level::Error, format!("log_limit must be greater than {MIN_LOG_LIMIT}"));
         }
         if global.integer(Key::ProcessMax) < 0 {
-            return self.refuse(LogLevel::Error, "process_max can't be negative");
+            return self.refuse(log::Level::Error, "process_max can't be negative");
         }
         if !nice_value(global.integer(Key::ProcessPriority)) {
-            return self.refuse(LogLevel::Error, "process.priority must be included into [-19,20]");
+            return self.refuse(log::Level::Error, "process.priority must be included into [-19,20]");
         }
         if global.text(Key::ErrorLog).is_none() {
             global.set_text(Key::ErrorLog, "log/php-fpm.log".to_owned());
@@ -52,11 +52,11 @@ impl Check<'_> {
         let interval = match watchdog {
             Some(half) => {
                 if given > 0 {
-                    self.messages.log(LogLevel::Warning, "systemd_interval option ignored");
+                    self.messages.log(log::Level::Warning, "systemd_interval option ignored");
                 }
                 let seconds = f64::from(half) / 1000.0;
                 let text = format!("systemd watchdog configured to {}sec", three_digits(seconds));
-                self.messages.log(LogLevel::Notice, text);
+                self.messages.log(log::Level::Notice, text);
                 half
             }
             None if given < 0 => SYSTEMD_INTERVAL,
@@ -82,7 +82,7 @@ impl Check<'_> {
             let path = self.prefixes.state_path(&path);
             global.set_text(Key::ErrorLog, path.clone());
             if let Err(text) = self.appendable(&path, "failed to open error_log ", Owner::Root) {
-                return self.refuse(LogLevel::Error, text);
+                return self.refuse(log::Level::Error, text);
             }
         }
         self.messages.set_log_open();
@@ -93,7 +93,7 @@ impl Check<'_> {
         match raw.global.text(Key::EventsMechanism) {
             Some(name) if raw.events_mechanism().is_none() => {
                 let text = format!("event mechanism '{name}' is not available on this system");
-                self.refuse(LogLevel::Error, text)
+                self.refuse(log::Level::Error, text)
             }
             _ => Ok(()),
         }

@@ -3,8 +3,8 @@
 use super::Check;
 use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
-use crate::config::model::LogLevel;
 use crate::config::raw::RawPool;
+use crate::log;
 
 /// Frames of a trace if nothing is said.
 const TRACE_DEPTH: i32 = 20;
@@ -15,7 +15,7 @@ impl Check<'_> {
         let apart = pool.status_of.is_some() || pool.values.text(Key::PmStatusListen).is_some();
         match own_page("status", path, apart) {
             Ok(()) => Ok(()),
-            Err(text) => self.refuse_pool(LogLevel::Error, pool, &text),
+            Err(text) => self.refuse_pool(log::Level::Error, pool, &text),
         }
     }
 
@@ -25,12 +25,12 @@ impl Check<'_> {
             return Ok(());
         };
         if let Err(text) = own_page("ping", path, false) {
-            return self.refuse_pool(LogLevel::Error, pool, &text);
+            return self.refuse_pool(log::Level::Error, pool, &text);
         }
         match pool.values.text(Key::PingResponse) {
             None => pool.values.set_text(Key::PingResponse, "pong".to_owned()),
             Some("") => {
-                return self.refuse_pool(LogLevel::Error, pool, "the ping response page '' is not long enough");
+                return self.refuse_pool(log::Level::Error, pool, "the ping response page '' is not long enough");
             }
             Some(_) => {}
         }
@@ -49,17 +49,17 @@ impl Check<'_> {
         }
         let Some(path) = path else {
             let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
-            return self.refuse_pool(LogLevel::Error, pool, text);
+            return self.refuse_pool(log::Level::Error, pool, text);
         };
         let owner = self.owner_of_logs(pool);
         if let Err(text) = self.appendable(&path, "Unable to create or open slowlog", owner) {
-            return self.refuse_in(LogLevel::Error, pool, text);
+            return self.refuse_in(log::Level::Error, pool, text);
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);
         if end != 0 && slow > end {
             let text =
                 format!("'request_slowlog_timeout' ({slow}) can't be greater than 'request_terminate_timeout' ({end})");
-            return self.refuse_pool(LogLevel::Error, pool, &text);
+            return self.refuse_pool(log::Level::Error, pool, &text);
         }
         Ok(())
     }
@@ -72,11 +72,11 @@ impl Check<'_> {
         }
         if pool.values.filled(Key::Slowlog).is_none() {
             let text = "'slowlog' must be specified for use with 'request_slowlog_trace_depth'";
-            return self.refuse_pool(LogLevel::Error, pool, text);
+            return self.refuse_pool(log::Level::Error, pool, text);
         }
         if depth < 0 {
             let text = format!("'request_slowlog_trace_depth' ({depth}) must be a positive value");
-            return self.refuse_pool(LogLevel::Error, pool, &text);
+            return self.refuse_pool(log::Level::Error, pool, &text);
         }
         Ok(())
     }

@@ -12,12 +12,12 @@ use std::path::Path;
 use super::directives::PoolKey;
 use super::identity::user_id;
 use super::message::{Messages, Refused};
-use super::model::LogLevel;
 use super::options::LoadOptions;
 use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
+use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::fd;
 use crate::sys::log_file::{self, Owner};
@@ -37,7 +37,7 @@ impl Check<'_> {
         self.global(raw)?;
         if raw.pools.is_empty() {
             let text = "No pool defined. at least one pool section must be specified in config file";
-            return self.refuse(LogLevel::Error, text);
+            return self.refuse(log::Level::Error, text);
         }
         let mut index = 0;
         while index < raw.pools.len() {
@@ -52,25 +52,25 @@ impl Check<'_> {
     }
 
     /// Says what is wrong in `[global]`, and that it's over.
-    fn refuse(&mut self, level: LogLevel, text: impl Into<String>) -> Result<(), Refused> {
+    fn refuse(&mut self, level: log::Level, text: impl Into<String>) -> Result<(), Refused> {
         let text = text.into();
         let hints = self.origins.hints(None, &text);
         self.end(level, text, hints)
     }
 
     /// The same for a pool that the line doesn't name.
-    fn refuse_in(&mut self, level: LogLevel, pool: &RawPool, text: String) -> Result<(), Refused> {
+    fn refuse_in(&mut self, level: log::Level, pool: &RawPool, text: String) -> Result<(), Refused> {
         let hints = self.origins.hints(Some(&pool.name), &text);
         self.end(level, text, hints)
     }
 
     /// The same for a pool.
-    fn refuse_pool(&mut self, level: LogLevel, pool: &RawPool, text: &str) -> Result<(), Refused> {
+    fn refuse_pool(&mut self, level: log::Level, pool: &RawPool, text: &str) -> Result<(), Refused> {
         let hints = self.origins.hints(Some(&pool.name), text);
         self.end(level, format!("[pool {}] {text}", pool.name), hints)
     }
 
-    fn end(&mut self, level: LogLevel, text: String, hints: Vec<String>) -> Result<(), Refused> {
+    fn end(&mut self, level: log::Level, text: String, hints: Vec<String>) -> Result<(), Refused> {
         self.messages.log(level, text);
         hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
         Err(Refused)
@@ -84,7 +84,7 @@ impl Check<'_> {
             });
             if let Some((_, twin)) = twin {
                 let text = "unable to set listen address as it's already used in another pool";
-                return self.refuse_pool(LogLevel::Error, twin, &format!("{text} '{}'", pool.name));
+                return self.refuse_pool(log::Level::Error, twin, &format!("{text} '{}'", pool.name));
             }
         }
         Ok(())
@@ -103,7 +103,7 @@ impl Check<'_> {
     fn appendable(&mut self, path: &str, words: &str, owner: Owner) -> Result<(), String> {
         let through = open_log(Path::new(path), owner).map_err(|e| format!("{words}({path}): {}", reason(&e)))?;
         if let Some(user) = through {
-            self.messages.log(LogLevel::Warning, place::leads_through(path, user));
+            self.messages.log(log::Level::Warning, place::leads_through(path, user));
         }
         Ok(())
     }
@@ -113,9 +113,9 @@ impl Check<'_> {
             if let Some(path) = pool.values.text(PoolKey::AccessLog) {
                 let owner = self.owner_of_logs(pool);
                 if let Err(text) = self.appendable(path, "failed to open access log ", owner) {
-                    return self.refuse_in(LogLevel::Error, pool, text);
+                    return self.refuse_in(log::Level::Error, pool, text);
                 }
-                self.messages.log(LogLevel::Debug, format!("open access log ({path})"));
+                self.messages.log(log::Level::Debug, format!("open access log ({path})"));
             }
         }
         for pool in pools {
@@ -124,9 +124,9 @@ impl Check<'_> {
             }
             let format = pool.values.text(PoolKey::AccessFormat).unwrap_or_default();
             if let Err(error) = Format::compile(format) {
-                self.messages.log(LogLevel::Warning, error);
+                self.messages.log(log::Level::Warning, error);
                 let text = format!("wrong format for access.format '{format}'");
-                return self.refuse_pool(LogLevel::Error, pool, &text);
+                return self.refuse_pool(log::Level::Error, pool, &text);
             }
         }
         Ok(())

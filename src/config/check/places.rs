@@ -5,8 +5,8 @@ use std::path::Path;
 use super::Check;
 use crate::config::directives::PoolKey as Key;
 use crate::config::message::Refused;
-use crate::config::model::LogLevel;
 use crate::config::raw::{Pair, RawPool};
+use crate::log;
 use crate::sys::place::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
@@ -36,7 +36,7 @@ impl Check<'_> {
             // php-fpm says so and then takes the value as it is.
             Some(at) if at > 0 && !chroot.starts_with('/') => {
                 let text = "'$prefix' must be use at the beginning of the value";
-                self.messages.log(LogLevel::Error, text);
+                self.messages.log(log::Level::Error, text);
                 chroot.to_owned()
             }
             Some(0) => self.below_prefix(prefix, &chroot["$prefix".len()..]),
@@ -45,11 +45,11 @@ impl Check<'_> {
         pool.values.set_text(Key::Chroot, chroot.clone());
         if !chroot.starts_with('/') {
             let text = format!("the chroot path '{chroot}' must start with a '/'");
-            return self.refuse_pool(LogLevel::Error, pool, &text);
+            return self.refuse_pool(log::Level::Error, pool, &text);
         }
         if !is_directory(Path::new(&chroot)) {
             let text = format!("the chroot path '{chroot}' does not exist or is not a directory");
-            return self.refuse_pool(LogLevel::Error, pool, &text);
+            return self.refuse_pool(log::Level::Error, pool, &text);
         }
         Ok(())
     }
@@ -80,7 +80,7 @@ impl Check<'_> {
         } else {
             format!("the chdir path '{chdir}' does not exist or is not a directory")
         };
-        self.refuse_pool(LogLevel::Error, pool, &refusal)
+        self.refuse_pool(log::Level::Error, pool, &refusal)
     }
 
     pub(super) fn php_paths(&mut self, pool: &mut RawPool) {

@@ -7,8 +7,9 @@ use super::global::nice_value;
 use crate::config::directives::PoolKey as Key;
 use crate::config::listen;
 use crate::config::message::Refused;
-use crate::config::model::{LogLevel, ProcessManager};
+use crate::config::model::ProcessManager;
 use crate::config::raw::RawPool;
+use crate::log;
 use crate::sys::place::is_directory;
 
 impl Check<'_> {
@@ -23,7 +24,7 @@ impl Check<'_> {
         self.user(pool)?;
         self.listen(pool)?;
         if !nice_value(pool.values.integer(Key::ProcessPriority)) {
-            self.refuse_pool(LogLevel::Error, pool, "process.priority must be included into [-19,20]")?;
+            self.refuse_pool(log::Level::Error, pool, "process.priority must be included into [-19,20]")?;
         }
         self.manager(pool, events)?;
         let status = pool.values.text(Key::PmStatusListen).is_some().then(|| status_pool(pool, index));
@@ -49,19 +50,19 @@ impl Check<'_> {
             return Ok(());
         }
         let text = format!("the prefix '{prefix}' does not exist or is not a directory");
-        self.refuse_pool(LogLevel::Error, pool, &text)
+        self.refuse_pool(log::Level::Error, pool, &text)
     }
 
     fn user(&mut self, pool: &RawPool) -> Result<(), Refused> {
         if pool.values.text(Key::User).is_none() && self.options.root && !self.options.allow_root {
-            return self.refuse_pool(LogLevel::Alert, pool, "user has not been defined");
+            return self.refuse_pool(log::Level::Alert, pool, "user has not been defined");
         }
         Ok(())
     }
 
     fn listen(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
         let Some(addresses) = pool.values.filled(Key::Listen) else {
-            return self.refuse_pool(LogLevel::Alert, pool, "no listen address have been defined!");
+            return self.refuse_pool(log::Level::Alert, pool, "no listen address have been defined!");
         };
         let prefix = pool.values.text(Key::Prefix);
         let absolute = listen::split(addresses).into_iter().map(|address| {

@@ -11,9 +11,10 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
-    Trust, load, pid_file, socket_access,
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, ProcessManager, Trust, load, pid_file,
+    socket_access,
 };
+use crate::log;
 
 /// A configuration file in a directory of its own, which is also the prefix.
 struct Place(TempDir);
@@ -74,9 +75,9 @@ fn pool_with(lines: &str) -> Place {
 #[test]
 fn the_form_of_the_log_has_names() {
     let form = |line: &str| Place::new(&format!("[global]\n{line}\n{POOL}"));
-    assert_eq!(form("").config().global.log_format, LogFormat::Default);
-    assert_eq!(form("log_format = Classic").config().global.log_format, LogFormat::Classic);
-    assert_eq!(form("log_format = classic").load().unwrap().messages.format, LogFormat::Classic);
+    assert_eq!(form("").config().global.log_format, log::Format::Default);
+    assert_eq!(form("log_format = Classic").config().global.log_format, log::Format::Classic);
+    assert_eq!(form("log_format = classic").load().unwrap().messages.format, log::Format::Classic);
     assert_eq!(
         form("log_format = xml").refusal(),
         [
@@ -109,9 +110,9 @@ fn abandoned_requests_are_dropped_on_demand_and_shown_so() {
 #[test]
 fn the_log_has_a_form_and_may_be_a_stream() {
     let global = |lines: &str| Place::new(&format!("[global]\n{lines}\n{POOL}")).config().global;
-    assert_eq!(global("").log_format, LogFormat::Default);
-    assert_eq!(global("log_format = JSON").log_format, LogFormat::Json);
-    assert_eq!(global("log_format = default").log_format, LogFormat::Default);
+    assert_eq!(global("").log_format, log::Format::Default);
+    assert_eq!(global("log_format = JSON").log_format, log::Format::Json);
+    assert_eq!(global("log_format = default").log_format, log::Format::Default);
     assert_eq!(global("error_log = stderr").error_log, Path::new("/dev/stderr"));
     assert_eq!(global("error_log = STDOUT").error_log, Path::new("/dev/stdout"));
     assert_eq!(
@@ -137,7 +138,7 @@ fn a_small_pool_has_php_fpms_defaults() {
     assert_eq!((pool.rlimit_core, pool.process_priority), (None, None));
     assert!(config.global.daemonize);
     assert!(config.global.error_log.ends_with("log/php-fpm.log") && config.global.error_log.exists());
-    assert_eq!(config.global.log_level, LogLevel::Notice);
+    assert_eq!(config.global.log_level, log::Level::Notice);
 }
 
 #[test]
@@ -147,7 +148,7 @@ fn values_arrive_in_their_types() {
                  chdir = /\nprocess.priority = -5\nprocess.group = site";
     let place = Place::new(&format!("{global}{POOL}{lines}\n"));
     let Config { global, pools, .. } = place.config();
-    assert_eq!(global.log_level, LogLevel::Warning);
+    assert_eq!(global.log_level, log::Level::Warning);
     assert_eq!(global.process_control_timeout, Duration::from_secs(120));
     assert_eq!(global.rlimit_core, Some(CoreLimit::Unlimited));
     assert_eq!(global.pid, Some(place.path().join("x.pid")));

@@ -16,10 +16,10 @@ mod tests;
 use std::path::Path;
 
 use super::message::{Messages, Refused, shown};
-use super::model::{LogFormat, LogLevel};
 use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::Raw;
+use crate::log;
 use fault::Fault;
 use mapping::{Line, Mapped, Statement};
 
@@ -40,7 +40,7 @@ pub(super) fn load(
     raw: &mut Raw,
     messages: &mut Messages,
 ) -> Result<(), Refused> {
-    messages.format = LogFormat::Classic;
+    messages.format = log::Format::Classic;
     let mapped = mapped(text, options).map_err(|fault| refuse(path, &fault, messages))?;
     remarks(path, &mapped.remarks, messages);
     for line in &mapped.lines {
@@ -82,19 +82,19 @@ fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
 }
 
 fn refuse(path: &Path, fault: &Fault, messages: &mut Messages) -> Refused {
-    say(path, fault, LogLevel::Error, messages);
+    say(path, fault, log::Level::Error, messages);
     Refused
 }
 
 fn remarks(path: &Path, remarks: &[Fault], messages: &mut Messages) {
-    remarks.iter().for_each(|remark| say(path, remark, LogLevel::Warning, messages));
+    remarks.iter().for_each(|remark| say(path, remark, log::Level::Warning, messages));
 }
 
-fn say(path: &Path, fault: &Fault, level: LogLevel, messages: &mut Messages) {
+fn say(path: &Path, fault: &Fault, level: log::Level, messages: &mut Messages) {
     let place = format!("[{}:{}]", shown(path), fault.line);
     messages.log(level, format!("{place} {}", fault.text));
     if let Some(hint) = &fault.hint {
-        messages.log(LogLevel::Notice, format!("{place} hint: {hint}"));
+        messages.log(log::Level::Notice, format!("{place} hint: {hint}"));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::escape::{self, Place};
 use crate::log::BOUND;
-use crate::log::splitter::{Piece, Splitter};
+use crate::supervisor::output::splitter::{Piece, Splitter};
 
 /// How the messages of a process are written.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,17 +1,20 @@
 //! What zygotes and workers write to stdout and stderr: pipes, cut into messages for the log.
 
 mod kept;
+mod last_words;
 mod message;
 mod object;
+mod relay;
+pub mod splitter;
 
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::splitter::{Piece, Splitter};
 use crate::log::{self, Format, Level};
 use crate::plan::budget::Intake;
 use crate::plan::fleet::WorkerKey;
+use crate::supervisor::output::splitter::{Piece, Splitter};
 use crate::sys::clock;
 pub use object::check;
 

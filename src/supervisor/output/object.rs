@@ -3,9 +3,9 @@
 use super::Source;
 use super::message::{End, Form, Message};
 use crate::json;
-use crate::log::splitter::{Piece, Splitter};
 use crate::log::{self, About, Level};
 use crate::plan::fleet::{GenerationId, ZygoteKey};
+use crate::supervisor::output::splitter::{Piece, Splitter};
 
 /// What is done with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,17 @@
 //! Listening sockets: opened once, found again by their address, handed from one image of the supervisor to the next.
 
+pub mod activation;
+pub mod inherited;
 mod open;
+mod queues;
 mod wish;
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use super::activation::say_no_longer_used;
 use crate::config::{self, ListenAddr, Pool};
 use crate::log;
+use crate::supervisor::sockets::activation::say_no_longer_used;
 use crate::sys::socket_file::{self, Removal};
 use crate::sys::{fd, listen};
 use wish::Wish;

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::ServeLoop;
 use crate::engine::Engine;
+use crate::exchange::{Arrival, Exchange};
+use crate::ipc::links::{Kind, Unfinished};
 use crate::sys::{clock, shared};
-use crate::worker::exchange::{Arrival, Exchange};
-use crate::worker::links::{Kind, Unfinished};
 
 impl<E: Engine> ServeLoop<'_, E> {
     /// The next request on the held connection, as far as it comes at once. One that doesn't is put aside. Where nobody could take it

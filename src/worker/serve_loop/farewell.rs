@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::ServeLoop;
 use crate::engine::Engine;
+use crate::ipc::links::{self, Connection, Kind, Parcel, Taken};
 use crate::sys::socket;
-use crate::worker::links::{self, Connection, Kind, Parcel, Taken};
 
 /// For a request on a connection that nobody else will take.
 pub(super) const LAST_CHANCE: Duration = Duration::from_secs(1);

@@ -9,9 +9,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::config::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, LogFormat, LogLevel, Message, ProcessManager,
-    check_xml, convert, load,
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, ProcessManager, check_xml, convert, load,
 };
+use crate::log;
 
 struct Place(TempDir);
 
@@ -102,10 +102,10 @@ fn value(name: &str, text: &str) -> String {
 fn what_is_not_said_is_as_the_original_had_it() {
     let place = pool("");
     let config = place.config();
-    assert_eq!(config.global.log_format, LogFormat::Classic);
+    assert_eq!(config.global.log_format, log::Format::Classic);
     assert_eq!(config.global.error_log, place.path().join("logs/php-fpm.log"));
     assert_eq!((config.global.pid, config.global.daemonize), (None, false));
-    assert_eq!(config.global.log_level, LogLevel::Notice);
+    assert_eq!(config.global.log_level, log::Level::Notice);
     assert!(config.global.process_control_timeout.is_zero());
     let pool = &config.pools[0];
     assert_eq!((pool.name.as_str(), pool.pm, pool.pm_max_children), ("default", ProcessManager::Static, 5));
@@ -132,7 +132,7 @@ fn every_value_of_global_options_is_taken() {
     let global = place.config().global;
     assert_eq!(global.pid, Some(place.path().join("logs/old.pid")));
     assert_eq!(global.error_log, place.path().join("logs/old.log"));
-    assert_eq!((global.log_level, global.daemonize), (LogLevel::Warning, true));
+    assert_eq!((global.log_level, global.daemonize), (log::Level::Warning, true));
     assert_eq!((global.emergency_restart_threshold, global.emergency_restart_interval.as_secs()), (10, 60));
     assert_eq!(global.process_control_timeout.as_secs(), 5);
 }

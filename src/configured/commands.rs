@@ -1,0 +1,50 @@
+//! `-t`, `-tt` and `--convert`: read the configuration, say what is to be said, and exit.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{announce, load, load_options, say};
+use crate::cli::{ExitCode, Options};
+use crate::config;
+use crate::engine::Engine;
+use crate::host::Host;
+use crate::log;
+
+/// `-t`, `-tt`.
+#[must_use]
+pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool) -> i32 {
+    let read_with = load_options(host, options);
+    let tested = load(engine, host, options, &read_with, true).and_then(|loaded| {
+        let global = loaded.config.global.clone();
+        Ok((loaded.test(&read_with, dump)?, global))
+    });
+    let (messages, global, code) = match tested {
+        Ok((messages, global)) => (messages, Some(global), ExitCode::Ok),
+        Err(e) => (e.messages, e.global.map(|global| *global), ExitCode::Config),
+    };
+    // That it can be opened was tried when the configuration was read.
+    let _ = announce(&messages, global.as_ref(), options);
+    code as i32
+}
+
+/// `--convert`: the ini file goes to stdout, what there is to be said to stderr.
+#[must_use]
+pub fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
+    match config::convert(file, &load_options(host, options)) {
+        Ok((ini, messages)) => {
+            say(&messages);
+            match std::io::stdout().write_all(ini.as_bytes()) {
+                Ok(()) => ExitCode::Ok as i32,
+                Err(e) => {
+                    log::error(format!("the ini file could not be written: {e}"));
+                    ExitCode::Software as i32
+                }
+            }
+        }
+        Err(e) => {
+            say(&e.messages);
+            ExitCode::Config as i32
+        }
+    }
+}

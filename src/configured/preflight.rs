@@ -1,0 +1,167 @@
+//! Before anything is started, as root: will PHP find what it reads at its start when it is the pools' user? php-fpm's PHP is root
+//! then. Children look, since this process neither runs PHP nor becomes another user; they have a limit of time.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::pipe2;
+
+use super::{identity_of, start_files};
+use crate::cli::Options;
+use crate::config::{self, Config, ConfigError, LoadOptions, Loaded};
+use crate::engine::{Engine, EngineOptions, StartFile};
+use crate::host::Host;
+use crate::log;
+use crate::plan::groups;
+use crate::sys::fd;
+use crate::sys::ids::{self, Identity};
+use crate::sys::process::{self, Forked};
+
+/// For PHP to read php.ini.
+const INI_LIMIT: Duration = Duration::from_secs(15);
+/// For a user's look at the files, who could stop the child that looks; and for all users together.
+const LOOK_LIMIT: Duration = Duration::from_secs(1);
+const ALL_LIMIT: Duration = Duration::from_secs(6);
+/// More than this is not read of what a child says.
+const LONGEST: u64 = 1 << 20;
+
+/// Reads the configuration, and looks. `aloud`: what PHP says of php.ini goes to stderr, and what may matter is said as well as what
+/// must be; otherwise the zygotes say that.
+///
+/// # Errors
+/// The configuration is refused, or a file that PHP can't be started without.
+pub fn load(
+    engine: &mut dyn Engine,
+    host: &Host,
+    options: &Options,
+    load: &LoadOptions,
+    aloud: bool,
+) -> Result<Loaded, ConfigError> {
+    let loaded = config::load(&options.config_path(&host.config_file()), load)?;
+    let mut remarks = remarks(engine, &options.engine, &loaded.config, load, aloud);
+    remarks.retain(|(level, _)| aloud || *level >= log::Level::Error);
+    loaded.with_remarks(remarks)
+}
+
+/// What is to be said of files that users can't read. An error among it: nothing must be started.
+fn remarks(
+    engine: &mut dyn Engine,
+    options: &EngineOptions,
+    config: &Config,
+    load: &LoadOptions,
+    aloud: bool,
+) -> Vec<(log::Level, String)> {
+    let users = if load.root { users(config, load) } else { Vec::new() };
+    if users.is_empty() {
+        return Vec::new();
+    }
+    let files = in_child(INI_LIMIT, |out| {
+        let _ = silence(aloud);
+        let _ = engine.start(options, &mut |look| {
+            let said = serde_json::to_vec(&look()).unwrap_or_default();
+            let _ = out.write_all(&said);
+            process::exit_now(0)
+        });
+    });
+    // Where PHP doesn't come so far, the zygotes say why.
+    let files: Vec<StartFile> = serde_json::from_slice(&files).unwrap_or_default();
+    if files.is_empty() {
+        return Vec::new();
+    }
+    let until = Instant::now() + ALL_LIMIT;
+    let limit = || LOOK_LIMIT.min(until.saturating_duration_since(Instant::now()));
+    users.iter().flat_map(|(identity, name)| of_user(&files, identity, name, limit())).collect()
+}
+
+fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<(log::Level, String)> {
+    let said = in_child(limit, |out| {
+        if ids::become_identity(identity, name, &[]).is_ok() {
+            let unreadable: Vec<&StartFile> = start_files::unreadable(files).collect();
+            let _ = out.write_all(&serde_json::to_vec(&unreadable).unwrap_or_default());
+        }
+    });
+    // Where the time is over, the user's zygote looks as well.
+    let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
+    let level = |file: &StartFile| if file.needed { log::Level::Error } else { log::Level::Warning };
+    unreadable.iter().map(|file| (level(file), start_files::complaint(file, name))).collect()
+}
+
+/// Who PHP is started as, with the names of the users. Groups of several users start it as root.
+fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
+    let mut view = Vec::new();
+    for pool in &config.pools {
+        // An unknown name is somebody else's complaint.
+        let Ok(Ok(identity)) = config::identity(pool, load).map(|found| identity_of(&found)) else {
+            return Vec::new();
+        };
+        view.push((pool, identity));
+    }
+    let mut users: Vec<(Identity, String)> = Vec::new();
+    for group in groups::group(&config.global, &view) {
+        let name = group.pools.first().and_then(|&first| view.get(first)).and_then(|(pool, _)| pool.user.clone());
+        if let (Some(identity), Some(name)) = (group.identity, name)
+            && identity.uid != 0
+            && users.iter().all(|(known, _)| *known != identity)
+        {
+            users.push((identity, name));
+        }
+    }
+    users
+}
+
+fn silence(aloud: bool) -> std::io::Result<()> {
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    fd::replace(&null, 0, false)?;
+    fd::replace(&null, 1, false)?;
+    if aloud { Ok(()) } else { fd::replace(&null, 2, false) }
+}
+
+/// Has a child do `work`; gives what it has written, or nothing where it takes too long.
+fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
+    let Ok((read, write)) = pipe2(OFlag::O_CLOEXEC) else { return Vec::new() };
+    let pid = match process::fork() {
+        Ok(Forked::Parent(pid)) => pid,
+        Ok(Forked::Child) => {
+            drop(read);
+            work(&mut File::from(write));
+            process::exit_now(0)
+        }
+        Err(_) => return Vec::new(),
+    };
+    drop(write);
+    let said = read_until_end(File::from(read), Instant::now() + limit);
+    // It is our own and not yet waited for: nobody else has this number.
+    let _ = kill(pid, Signal::SIGKILL);
+    while waitpid(pid, None) == Err(nix::errno::Errno::EINTR) {}
+    said.unwrap_or_default()
+}
+
+fn read_until_end(mut from: File, deadline: Instant) -> Option<Vec<u8>> {
+    let mut said = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let left = deadline.checked_duration_since(Instant::now())?;
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], left) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(_) => return None,
+        }
+        match from.read(&mut buffer) {
+            Ok(0) => return Some(said),
+            Ok(count) => said.extend_from_slice(buffer.get(..count)?),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+        if said.len() as u64 > LONGEST {
+            return None;
+        }
+    }
+}

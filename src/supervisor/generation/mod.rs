@@ -1,0 +1,12 @@
+//! One generation of groups and pools: what its processes hang on, and how they are started.
+#![forbid(unsafe_code)]
+
+pub mod drain;
+pub mod launch;
+pub mod own_limits;
+pub mod resolve;
+pub mod runtime;
+pub mod totals;
+
+pub use runtime::Runtimes;
+pub use totals::Book;

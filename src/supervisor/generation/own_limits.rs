@@ -1,0 +1,35 @@
+//! `rlimit_files`, `rlimit_core` and `process.priority` of `[global]`: the supervisor's own, which all its processes inherit.
+#![forbid(unsafe_code)]
+
+use crate::config::Global;
+use crate::log;
+use crate::sys::failure::reason;
+use crate::sys::{limits, process};
+
+/// Sets what the configuration wants, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
+/// `found` is that of the start. The supervisor itself isn't held to a limit that is lower than its own: sockets,
+/// pipes and counters of all pools are open in it.
+///
+/// # Errors
+/// php-fpm's line: nothing must be started.
+pub(in crate::supervisor) fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), String> {
+    let (most, _) = limits::hard().map_err(|e| e.to_string())?;
+    let nofile = match global.rlimit_files {
+        Some(files) => (files, files),
+        // What a former configuration has set is no limit any more, as far as we have the right to lift it.
+        None => (found.0.min(most), found.1.min(most)),
+    };
+    if nofile.1 > most {
+        limits::set_files(nofile.1, nofile.1)?;
+    }
+    if let Some(core) = global.rlimit_core {
+        limits::set_core(core.bytes())?;
+    }
+    match global.process_priority {
+        Some(nice) if root => process::set_priority(nice)
+            .map_err(|e| format!("Unable to set priority for the master process: {}", reason(&e)))?,
+        Some(_) => log::notice("'process.priority' directive is ignored when FPM is not running as root"),
+        None => {}
+    }
+    Ok(nofile)
+}

@@ -1,0 +1,87 @@
+//! Lines of the log that the processes of a group bring about: whose they are is said by the supervisor, and of too many the number.
+
+use crate::escape;
+use crate::log::{self, About, Level};
+use crate::plan::fleet::{GenerationId, WorkerKey, ZygoteKey};
+use crate::supervisor::Supervisor;
+use crate::supervisor::generation::runtime;
+use crate::sys::clock;
+
+impl Supervisor {
+    /// Whether a line that the group has caused is to be logged. It counts as long as it is in the log.
+    fn may_say(&mut self, key: ZygoteKey, level: Level, line: &[u8]) -> bool {
+        let length = u64::try_from(log::length(level, line)).unwrap_or(u64::MAX);
+        let group = runtime::group_mut(&mut self.runtimes, key);
+        log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
+    }
+
+    /// A line that the group's processes have caused.
+    pub(in crate::supervisor) fn say_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
+        if self.may_say(key, level, line.as_bytes()) {
+            log::message(level, line);
+        }
+    }
+
+    /// The same, of bytes that may stand in a line.
+    pub(in crate::supervisor) fn say_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
+        if self.may_say(key, level, line) {
+            log::bytes(level, line);
+        }
+    }
+
+    /// A line of a zygote's own.
+    pub(in crate::supervisor) fn zygote_said(&mut self, key: ZygoteKey, level: Level, text: &str) {
+        let group = self.group_name(key);
+        let pid = runtime::group(&self.runtimes, key).and_then(|g| g.zygote.as_ref()).map(|z| z.pid.as_raw());
+        let who = format!("[group {group}] zygote {}", pid.unwrap_or(0));
+        if !self.may_say(key, level, format!("{who}: {text}").as_bytes()) {
+            return;
+        }
+        log::told_by(&About { group: Some(&group), pid, ..About::default() }, &who, level, text);
+    }
+
+    /// Why its PHP doesn't start.
+    pub(in crate::supervisor) fn php_failed(&mut self, key: ZygoteKey, reason: &str) {
+        let line = format!("[group {}] PHP could not be started: {reason}", self.group_name(key));
+        self.say_of(key, Level::Error, &line);
+        self.board.reason(&escape::line(line.as_bytes()));
+    }
+
+    /// Why a worker can't serve.
+    pub(in crate::supervisor) fn worker_failed(&mut self, key: WorkerKey, reason: &str) {
+        let line = of_pool(&self.pool_name(key), reason);
+        self.say_of(key.zygote(), Level::Error, &line);
+        self.board.reason(&escape::line(line.as_bytes()));
+    }
+
+    /// Tells how many lines were too many, once their second is over; of a generation that goes at once.
+    pub(in crate::supervisor) fn settle_lines(&mut self, of: Option<GenerationId>) {
+        let now = clock::now();
+        for (id, runtime) in &mut self.runtimes {
+            for group in runtime.groups.iter_mut().filter(|_| of.is_none_or(|of| of == *id)) {
+                if let Some(count) = group.lines.settle(now, of.is_some()) {
+                    let name = &group.spec.group;
+                    log::warning(format!("[group {name}] too many lines of its processes: {count} dropped"));
+                }
+            }
+        }
+    }
+}
+
+/// What a worker says of itself begins with its pool, whatever pool it names itself.
+fn of_pool(pool: &str, text: &str) -> String {
+    let prefix = format!("[pool {pool}] ");
+    if text.starts_with(&prefix) { text.to_owned() } else { prefix + text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_speaks_for_its_own_pool_alone() {
+        assert_eq!(of_pool("www", "[pool www] failed to chroot(/x)"), "[pool www] failed to chroot(/x)");
+        let forged = of_pool("alice", "[pool bob] child 7 exited on signal 11 (SIGSEGV)");
+        assert_eq!(forged, "[pool alice] [pool bob] child 7 exited on signal 11 (SIGSEGV)");
+    }
+}

@@ -1,0 +1,108 @@
+//! A new image takes over: sockets, zygotes and scoreboards that the former one left open. All is looked at before
+//! anything is changed.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use nix::unistd::Pid;
+
+use crate::ipc::{Board, FORMER_PROTOCOL, Orders, Trust, Voice};
+use crate::log;
+use crate::plan::budget::{Allowance, Intake};
+use crate::plan::fleet::WorkerKey;
+use crate::scoreboard::Scoreboard;
+use crate::supervisor::generation::drain::DrainState;
+use crate::supervisor::generation::runtime::{GroupRuntime, LINES, Runtime, Runtimes};
+use crate::supervisor::generation::totals::Book;
+use crate::supervisor::hear::former;
+use crate::supervisor::output::Source;
+use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
+use crate::supervisor::sockets::{Listener, Sockets};
+use crate::sys::{fd, listen};
+
+/// What was taken over.
+#[derive(Debug)]
+pub struct Adopted {
+    /// Listening sockets.
+    pub sockets: Sockets,
+    /// The pools' counters.
+    pub totals: Book,
+    /// Generations.
+    pub runtimes: Runtimes,
+    /// Ways to tracers: questions, answers.
+    pub tracers: Vec<(WorkerKey, OwnedFd, OwnedFd)>,
+    /// Sockets of tracers of a former version, to be closed with care.
+    pub former_tracers: Vec<OwnedFd>,
+    /// Pipes.
+    pub outputs: Vec<(OwnedFd, Source)>,
+    /// The bulletin; a former image without one is succeeded by one that begins anew.
+    pub board: Board,
+}
+
+/// Takes over what the state names.
+///
+/// # Errors
+/// A descriptor that isn't there or isn't what it should be.
+pub fn adopt(state: &State) -> io::Result<Adopted> {
+    let sockets = adopt_sockets(&state.sockets, &state.passed)?;
+    let totals = Book::adopt(&state.totals, |raw| trust_of(state, raw))?;
+    let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
+    let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
+    let outputs = outputs.collect::<io::Result<_>>()?;
+    let tracers =
+        state.traces.iter().map(|(key, question, answer)| Ok((*key, fd::adopt(*question)?, fd::adopt(*answer)?)));
+    let tracers = tracers.collect::<io::Result<_>>()?;
+    let former_tracers = state.tracers.iter().map(|(_, raw)| fd::adopt(*raw)).collect::<io::Result<_>>()?;
+    let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(fd::adopt(raw)?)))?;
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board })
+}
+
+/// Whose the counters with that descriptor are.
+fn trust_of(state: &State, totals_fd: RawFd) -> Option<Trust> {
+    let groups = state.runtimes.iter().flat_map(|r| &r.groups);
+    groups
+        .flat_map(|g| g.spec.pools.iter().map(move |p| (&g.spec, p)))
+        .find_map(|(spec, pool)| (pool.totals_fd == totals_fd).then(|| spec.trust(pool)))
+}
+
+fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {
+    let mut sockets = Sockets::default();
+    for (name, raw) in list {
+        let fd = fd::adopt(*raw)?;
+        // A former version takes the name away when a reload fails, and finds its own socket in the way of each later one.
+        let name =
+            Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
+        log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
+        sockets.all.push(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
+    }
+    Ok(sockets)
+}
+
+fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
+    let drain = state.drain.map(fd::adopt).transpose()?;
+    let groups = state.groups.iter().map(|g| adopt_group(g, drain.as_ref())).collect::<io::Result<_>>()?;
+    Ok(Runtime { groups })
+}
+
+fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Result<GroupRuntime> {
+    let drain = DrainState::adopt(state.drain, of_generation)?;
+    let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
+        let fd = fd::adopt(*raw)?;
+        let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
+        Ok((fd, board))
+    });
+    let boards = boards.collect::<io::Result<_>>()?;
+    let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
+    let access_logs = access_logs.collect::<io::Result<_>>()?;
+    let (spec, lines, intake) = (state.spec.clone(), Allowance::new(LINES), Intake::default());
+    let mut group = GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake };
+    if let Some((pid, raw)) = state.zygote {
+        let orders = fd::adopt(raw)?;
+        let (voice, protocol) = match state.voice {
+            Some((voice, protocol)) => (Voice::new(fd::adopt(voice)?), protocol),
+            None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
+        };
+        group.take_zygote(Pid::from_raw(pid), Orders::new(orders, group.places()), voice, protocol);
+    }
+    Ok(group)
+}

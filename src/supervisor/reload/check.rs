@@ -1,0 +1,35 @@
+//! The throw-away child before a reload: would the program that stands there now, with the configuration that stands
+//! there now, carry on from the very state that there is?
+
+use crate::cli::Options;
+use crate::configured;
+use crate::engine::Engine;
+use crate::host::Host;
+use crate::log;
+use crate::supervisor::reload::state::State;
+use crate::sys::{fd, shared};
+
+/// Exit status: 0 = yes. What is wrong goes to stderr.
+#[must_use]
+pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
+    log::set_level(log::Level::Warning);
+    let state = fd::adopt(raw)
+        .and_then(shared::content_of)
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()))
+        .and_then(|state| state.validate());
+    if let Err(e) = state {
+        log::error(format!("can't carry on from the running supervisor's state: {e}"));
+        return 70;
+    }
+    let load = configured::load_options(host, options);
+    match configured::load(engine, host, options, &load, false) {
+        Ok(_) => 0,
+        Err(e) => {
+            // With what would be right.
+            log::set_level(log::Level::Notice);
+            configured::say(&e.messages.complaints());
+            78
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Behind the exec of a reload: a new image takes over from the former one, and starts the next generation.
+
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::Path;
+
+use crate::cli::{ExitCode, Options};
+use crate::config::{self, Global, LoadOptions};
+use crate::configured::{load_options, open_log, say};
+use crate::host::Host;
+use crate::log;
+use crate::supervisor::Supervisor;
+use crate::supervisor::daemon;
+use crate::supervisor::generation::runtime;
+use crate::supervisor::hear::former;
+use crate::supervisor::output::Source;
+use crate::supervisor::reload::adopt::{self, Adopted};
+use crate::supervisor::reload::state::State;
+use crate::supervisor::systemd::Systemd;
+use crate::sys::clock::millis;
+use crate::sys::failure::reason;
+use crate::sys::{clock, fd, pid_file, shared, title};
+
+/// Takes over, then starts the next generation. If that can't be, the present one serves on.
+#[must_use]
+pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
+    let read = fd::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
+    let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
+    let (state, adopted) = match state.and_then(|mut s| adopted(&mut s).map(|a| (s, a))) {
+        Ok(both) => both,
+        Err(e) => {
+            log::error(format!("can't carry on from the former supervisor's state: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    host.program.clone_from(&state.program);
+    // An image of an older program may not have done so.
+    let _ = daemon::leave_caller();
+    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board } = adopted;
+    let systemd = Systemd::carried_on(&state.systemd, clock::now());
+    let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, board)) {
+        Ok(bare) => bare,
+        Err(e) => {
+            log::error(format!("the supervisor can't wait for events: {e}"));
+            return ExitCode::Software as i32;
+        }
+    };
+    let (fleet, reopened) = (state.fleet, state.reopened);
+    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, ..bare };
+    tracers.into_iter().for_each(|(key, question, answer)| supervisor.add_tracer(key, question, answer));
+    former::close_aside(former_tracers);
+    supervisor.carry_on(outputs);
+    supervisor.run()
+}
+
+fn adopted(state: &mut State) -> Result<Adopted, String> {
+    let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
+    log::set_level(state.config.global.log_level);
+    log::set_format(state.config.global.log_format);
+    if let Some(fd) = log {
+        log::replace_descriptor(fd);
+    }
+    log::never_wait();
+    log::lead_stderr_again();
+    log::take_over(std::mem::take(&mut state.unwritten));
+    state.validate()?;
+    adopt::adopt(state).map_err(|e| e.to_string())
+}
+
+impl Supervisor {
+    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Source)>) {
+        fd::close_on_exec_from(3);
+        for (pipe, source) in outputs {
+            self.add_output(pipe, source);
+        }
+        for key in self.zygote_keys() {
+            let group = runtime::group(&self.runtimes, key);
+            if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
+                && let Err(e) = self.poller.add_zygote(&zygote.voice, key)
+            {
+                log::error(format!("unable to watch a zygote: {e}"));
+            }
+        }
+        self.fleet.watches_were_lost();
+        self.prove_workers();
+        self.catch_up();
+        self.expect_last_words_of_the_dead();
+        title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
+        if let Err(line) = self.next_generation() {
+            self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
+        }
+        log::notice(format!("fpm is running, pid {}", std::process::id()));
+    }
+
+    fn next_generation(&mut self) -> Result<(), String> {
+        let load = load_options(&self.host, &self.options);
+        let before = (self.config.clone(), self.fleet.control_timeout);
+        let begun = self.try_next_generation(&before.0.global, &load);
+        begun.inspect_err(|_| (self.config, self.fleet.control_timeout) = before)
+    }
+
+    fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), String> {
+        self.config = match config::load(&self.options.config_path(&self.host.config_file()), load) {
+            Ok(loaded) => {
+                log::set_level(loaded.config.global.log_level);
+                log::set_format(loaded.config.global.log_format);
+                say(&loaded.messages);
+                loaded.config
+            }
+            Err(e) => {
+                say(&e.messages);
+                return Err("the configuration is broken".to_owned());
+            }
+        };
+        self.change_log(before)?;
+        self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
+        self.begin_generation(load)?;
+        self.keep_pid_file(before.pid.as_deref());
+        Ok(())
+    }
+
+    /// The log that is configured now, in its form. An own stream that it was before stays: a daemon's descriptors 1 and
+    /// 2 lead nowhere any more.
+    fn change_log(&mut self, before: &Global) -> Result<(), String> {
+        let now = &self.config.global;
+        let stays = now.error_log == before.error_log && fd::standard_stream(&now.error_log).is_some();
+        if !stays && let Some(sink) = open_log(now, &self.options)? {
+            log::set_sink(sink, false);
+        }
+        log::set_format(now.log_format);
+        Ok(())
+    }
+
+    /// The pid file has another name now, or somebody has removed it.
+    fn keep_pid_file(&self, former: Option<&Path>) {
+        let path = self.config.global.pid.as_deref();
+        if let Some(former) = former.filter(|former| Some(*former) != path) {
+            pid_file::remove(former, std::process::id());
+        }
+        let Some(path) = path else { return };
+        let pid = std::process::id();
+        if !pid_file::holds(path, pid)
+            && let Err(e) = pid_file::write(path, pid)
+        {
+            log::error(format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)));
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What one image of the supervisor leaves to the next: self-describing JSON in a memfd, descriptors by number.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::ipc::ZygoteSpec;
+use crate::log::Backlog;
+use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
+use crate::supervisor::Supervisor;
+use crate::supervisor::generation::drain::DrainState;
+use crate::supervisor::output::Source;
+use crate::supervisor::systemd::SystemdState;
+
+/// Counts up when an older image could no longer make sense of it.
+pub const VERSION: u32 = 4;
+/// The oldest that is understood: zygotes without a pipe to speak by.
+const OLDEST: u32 = 3;
+
+/// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// `VERSION` of the writer.
+    pub version: u32,
+    /// Absolute path of the program.
+    pub program: PathBuf,
+    /// RLIMIT_NOFILE of the first start.
+    pub nofile: (u64, u64),
+    /// Listening sockets.
+    pub sockets: Vec<(String, RawFd)>,
+    /// Those of them that systemd has opened.
+    #[serde(default)]
+    pub passed: Vec<RawFd>,
+    /// What systemd keeps, and what it hasn't heard yet.
+    #[serde(default)]
+    pub systemd: SystemdState,
+    /// The configuration in force.
+    pub config: Config,
+    /// The pools' counters.
+    pub totals: Vec<(String, RawFd)>,
+    /// Who is there.
+    pub fleet: Fleet,
+    /// What they hang on.
+    pub runtimes: Vec<RuntimeState>,
+    /// How many times access logs have been opened anew.
+    #[serde(default)]
+    pub reopened: u64,
+    /// Pipes.
+    #[serde(default)]
+    pub outputs: Vec<(RawFd, Source)>,
+    /// Ways to tracers of a former version, which are closed: sockets.
+    #[serde(default)]
+    pub tracers: Vec<(WorkerKey, RawFd)>,
+    /// Ways to tracers: the pipe of questions, that of answers.
+    #[serde(default)]
+    pub traces: Vec<(WorkerKey, RawFd, RawFd)>,
+    /// The log.
+    #[serde(default)]
+    pub log: Option<RawFd>,
+    /// Lines that the log hasn't taken yet.
+    #[serde(default)]
+    pub unwritten: Backlog,
+    /// The bulletin.
+    #[serde(default)]
+    pub board: Option<RawFd>,
+}
+
+/// A generation's descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeState {
+    /// Which.
+    pub id: GenerationId,
+    /// The drain signal that all its groups shared, in a program that had one for them.
+    #[serde(default)]
+    pub drain: Option<RawFd>,
+    /// By group.
+    pub groups: Vec<GroupState>,
+}
+
+/// A group's descriptors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupState {
+    /// What its zygotes are started with.
+    pub spec: ZygoteSpec,
+    /// How its workers hear that they drain.
+    #[serde(default)]
+    pub drain: Option<DrainState>,
+    /// Pid, and where its orders go.
+    pub zygote: Option<(i32, RawFd)>,
+    /// The pipe that it speaks by, and what it speaks, as far as it has said so. None: one of version 3 has no pipe.
+    #[serde(default)]
+    pub voice: Option<(RawFd, Option<u32>)>,
+    /// Scoreboards by pool.
+    pub boards: Vec<RawFd>,
+}
+
+impl State {
+    /// Every descriptor that is to survive the exec.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let sockets = self.sockets.iter().map(|(_, fd)| *fd);
+        let outputs = self.outputs.iter().map(|(fd, _)| *fd);
+        let runtimes = self.runtimes.iter().flat_map(|r| {
+            let groups = r.groups.iter().flat_map(|g| {
+                let access_logs = g.spec.pools.iter().filter_map(|pool| pool.access_log_fd);
+                let drain = g.drain.and_then(DrainState::number);
+                let ways = g.zygote.map(|(_, fd)| fd).into_iter().chain(g.voice.map(|(fd, _)| fd));
+                g.boards.iter().copied().chain(ways).chain(access_logs).chain(drain)
+            });
+            groups.chain(r.drain)
+        });
+        let totals = self.totals.iter().map(|(_, fd)| *fd);
+        let former = self.tracers.iter().map(|(_, fd)| *fd);
+        let tracers = former.chain(self.traces.iter().flat_map(|(_, question, answer)| [*question, *answer]));
+        let own = self.log.into_iter().chain(self.board);
+        sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
+    }
+
+    /// Whether this program can carry on from it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn validate(&self) -> Result<(), String> {
+        if !(OLDEST..=VERSION).contains(&self.version) {
+            return Err(format!("state of version {}, this program knows {OLDEST} to {VERSION}", self.version));
+        }
+        let consistent = self.fleet.generations.iter().all(|g| {
+            let runtime = self.runtimes.iter().find(|r| r.id == g.id);
+            runtime.is_some_and(|r| {
+                r.groups.len() == g.groups.len()
+                    && r.groups
+                        .iter()
+                        .zip(&g.groups)
+                        .all(|(r, g)| r.boards.len() == g.pools.len() && r.spec.pools.len() == g.pools.len())
+            })
+        });
+        if consistent { Ok(()) } else { Err("state whose parts don't fit together".to_owned()) }
+    }
+}
+
+impl Supervisor {
+    /// The present state, by descriptor numbers of this process.
+    pub(in crate::supervisor) fn state(&self) -> State {
+        use std::os::fd::{AsFd, AsRawFd};
+        let runtimes = self.runtimes.iter().map(|(id, runtime)| RuntimeState {
+            id: *id,
+            drain: None,
+            groups: runtime
+                .groups
+                .iter()
+                .map(|g| GroupState {
+                    spec: g.spec.clone(),
+                    drain: Some(g.drain.state()),
+                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
+                    voice: g.zygote.as_ref().map(|z| (z.voice.as_fd().as_raw_fd(), z.protocol)),
+                    boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
+                })
+                .collect(),
+        });
+        State {
+            version: VERSION,
+            program: self.host.program.clone(),
+            nofile: self.nofile,
+            sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
+            passed: self.sockets.all.iter().filter(|l| l.passed).map(|l| l.fd.as_raw_fd()).collect(),
+            systemd: self.systemd.state(),
+            config: self.config.clone(),
+            totals: self.totals.descriptors(),
+            reopened: self.reopened,
+            fleet: self.fleet.clone(),
+            runtimes: runtimes.collect(),
+            outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
+            tracers: Vec::new(),
+            traces: self.tracer_descriptors(),
+            log: None,
+            unwritten: Backlog::default(),
+            board: Some(self.board.number()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As programs have written it that had one drain signal for a whole generation, and told no pid of a zygote's pipe.
+    #[test]
+    fn an_older_state_can_be_read() {
+        let runtime: RuntimeState = serde_json::from_str(r#"{"id":3,"drain":17,"groups":[]}"#).unwrap();
+        assert_eq!(runtime.drain, Some(17));
+        let spec = r#"{"group":"www","generation":1,"identity":null,"engine":ENGINE,"control_fd":5,"drain_fd":17,"log_level":"Notice","log_fd":null,"pools":[],"nofile":[9,9]}"#;
+        let engine = serde_json::to_string(&crate::engine::EngineOptions::default()).unwrap();
+        let group = format!(r#"{{"spec":{},"zygote":[7,8],"boards":[]}}"#, spec.replace("ENGINE", &engine));
+        let group: GroupState = serde_json::from_str(&group).unwrap();
+        assert_eq!((group.drain, group.spec.graceful), (None, false));
+        let source: Source = serde_json::from_str(r#"{"Zygote":"www"}"#).unwrap();
+        assert_eq!(source, Source::Zygote("www".to_owned()));
+    }
+}

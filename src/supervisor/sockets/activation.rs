@@ -1,0 +1,150 @@
+//! Sockets that systemd passes at the start (sd_listen_fds(3)): those of a .socket unit, and our own ones that it
+//! has kept in its store. Pools that name their addresses listen on them; nothing is bound.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use crate::config::{self, ListenAddr, Pool};
+use crate::log;
+use crate::plan::systemd::passed_names;
+use crate::supervisor::sockets::{Listener, Sockets};
+use crate::supervisor::systemd::stored_name;
+use crate::sys::failure::reason;
+use crate::sys::place::{self, Answer, Rules};
+use crate::sys::{environment, fd, listen};
+
+/// The first descriptor that is passed.
+const FIRST: RawFd = 3;
+/// What systemd says of them.
+const VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+/// A descriptor that was passed, and its name.
+#[derive(Debug)]
+pub struct Passed {
+    fd: OwnedFd,
+    name: String,
+}
+
+impl Passed {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}
+
+/// Takes what was passed to this process, and the variables out of its environment: nobody else is to take them for his.
+#[must_use]
+pub fn take() -> Vec<Passed> {
+    let [whose, _, count, names] = VARIABLES.map(|name| env::var(name).ok());
+    let names = passed_names(whose.as_deref(), count.as_deref(), names.as_deref(), std::process::id());
+    VARIABLES.into_iter().for_each(environment::remove);
+    let mut passed = Vec::new();
+    for (raw, name) in (FIRST..).zip(names) {
+        match fd::adopt(raw) {
+            Ok(fd) => passed.push(Passed { fd, name }),
+            Err(_) => log::warning(format!("LISTEN_FDS names descriptor {raw}, but nothing is open there")),
+        }
+    }
+    passed
+}
+
+/// An address of a pool: as it is written, and as sockets are bound.
+struct Wanted {
+    written: String,
+    path: Option<PathBuf>,
+    addrs: Vec<SocketAddr>,
+}
+
+impl Sockets {
+    /// Puts those in that a pool names; the others are closed, with a line for each. Gives back the names and inodes of all that
+    /// came from the store.
+    pub fn take_over(&mut self, passed: Vec<Passed>, pools: &[Pool]) -> BTreeMap<String, u64> {
+        let wanted: Vec<Wanted> = if passed.is_empty() {
+            Vec::new()
+        } else {
+            pools.iter().flat_map(|pool| &pool.listen).map(Wanted::of).collect()
+        };
+        let mut stored = BTreeMap::new();
+        for Passed { fd, name } in passed {
+            let ours = stored_name(&fd).is_some_and(|stored| stored == name);
+            if let Some(inode) = listen::inode(&fd).filter(|_| ours) {
+                stored.insert(name.clone(), inode);
+            }
+            match self.place_of(&fd, &wanted) {
+                Ok(written) => {
+                    log::notice(format!("using socket fd={} from systemd, \"{written}\"", fd.as_raw_fd()));
+                    self.all.push(Listener::inherited(written, fd).passed_if(!ours));
+                }
+                Err(why) => say_unused(&fd, &name, &why),
+            }
+        }
+        stored
+    }
+
+    /// The address that the socket is for, as the configuration has it; or why it can't be used.
+    fn place_of(&self, fd: &OwnedFd, wanted: &[Wanted]) -> Result<String, String> {
+        if !listen::is_listening(fd) {
+            return Err("it is no listening stream socket (Accept=no, ListenStream= in a .socket unit)".to_owned());
+        }
+        let bound = listen::address(fd);
+        if self.all.iter().any(|listener| listen::address(&listener.fd) == bound) {
+            return Err("it was passed twice".to_owned());
+        }
+        let wanted = wanted.iter().find(|wanted| wanted.is_that_of(fd)).ok_or_else(|| {
+            "no pool listens there; name it in a pool's listen, or take it out of the .socket unit".to_owned()
+        })?;
+        listen::prepare(fd).map_err(|e| reason(&e))?;
+        Ok(wanted.written.clone())
+    }
+}
+
+impl Wanted {
+    fn of(address: &ListenAddr) -> Self {
+        match address {
+            ListenAddr::Unix(path) => {
+                let (path, _) = config::unix_path(path);
+                let written = path.to_string_lossy().into_owned();
+                Self { written, path: Some(real(&path)), addrs: Vec::new() }
+            }
+            ListenAddr::Tcp { spec, addrs } => {
+                let resolved = if addrs.is_empty() { config::resolve(spec).unwrap_or_default() } else { addrs.clone() };
+                Self { written: spec.clone(), path: None, addrs: resolved }
+            }
+        }
+    }
+
+    fn is_that_of(&self, fd: &OwnedFd) -> bool {
+        match (&self.path, listen::local_path(fd)) {
+            (Some(wanted), Some(bound)) => *wanted == real(&bound),
+            (None, None) => listen::local(fd).is_some_and(|bound| self.addrs.contains(&bound)),
+            _ => false,
+        }
+    }
+}
+
+/// One name for each directory: /var/run is /run. It may be a user's, and not answer.
+fn real(path: &Path) -> PathBuf {
+    let held = place::run(path, Rules::default(), |spot| {
+        let directory = spot.directory()?;
+        Ok(Answer { file: Some(directory), note: 0 })
+    });
+    let directory = held.ok().and_then(|held| held.answer.file);
+    let directory = directory.and_then(|directory| std::fs::read_link(place::name_of(&directory)).ok());
+    directory.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
+}
+
+/// One line about a socket from systemd that is closed.
+fn say_unused(fd: &OwnedFd, name: &str, why: &str) {
+    let what = listen::address(fd).unwrap_or_else(|| format!("descriptor {}", fd.as_raw_fd()));
+    log::warning(format!("closed \"{what}\" from systemd ({name}): {why}"));
+}
+
+/// The same at a reload, for one that was in use.
+pub(in crate::supervisor) fn say_no_longer_used(listener: &Listener) {
+    let what = listen::address(&listener.fd).unwrap_or_else(|| listener.name.clone());
+    log::notice(format!("closed \"{what}\" from systemd: no pool listens there any more"));
+}
