@@ -89,7 +89,7 @@ fn status(at: &Address, query: &str) -> Outcome<String> {
 
 #[test]
 fn they_are_dropped_where_that_is_wanted() -> Outcome {
-    let Some(target) = Target::find_ours("abandoned::they_are_dropped_where_that_is_wanted") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = start(&target, listen, Some("request_drop_abandoned = yes"))?;
@@ -124,7 +124,7 @@ fn they_are_dropped_where_that_is_wanted() -> Outcome {
 /// By default, and as under php-fpm.
 #[test]
 fn they_run_otherwise() -> Outcome {
-    let Some(target) = Target::find("abandoned::they_run_otherwise") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let lines: &[Option<&str>] = if target.is_ours() { &[None, Some("request_drop_abandoned = no")] } else { &[None] };
     for line in lines {

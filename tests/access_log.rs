@@ -148,7 +148,7 @@ fn digits_masked(text: &str) -> String {
 
 #[test]
 fn placeholders_as_in_php_fpm() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::placeholders_as_in_php_fpm") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let format = EXACT.iter().chain(SHAPE).copied().collect::<Vec<_>>().join("|");
     let mut seen = Vec::new();
@@ -176,7 +176,7 @@ fn placeholders_as_in_php_fpm() -> Outcome {
 
 #[test]
 fn lines_are_neither_cut_nor_forged() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::lines_are_neither_cut_nor_forged") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(1), "%m %r%Q%q \"%{HTTP_USER_AGENT}e\" %R %s")?;
     let long = format!("/hello.php/{}", "l".repeat(8192));
@@ -197,7 +197,7 @@ fn lines_are_neither_cut_nor_forged() -> Outcome {
 #[test]
 fn rotation_under_load() -> Outcome {
     const CLIENTS: usize = 8;
-    let Some(target) = Target::find_ours("access_log::rotation_under_load") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(2), "%q")?;
     let workers = server.workers();
@@ -240,7 +240,7 @@ fn rotation_under_load() -> Outcome {
 
 #[test]
 fn a_request_that_runs_ends_in_the_new_file() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::a_request_that_runs_ends_in_the_new_file") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(1), "%q")?;
     let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1000");
@@ -261,7 +261,7 @@ fn a_request_that_runs_ends_in_the_new_file() -> Outcome {
 
 #[test]
 fn a_reload_opens_by_name() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::a_reload_opens_by_name") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(1), "%q")?;
     fs::remove_file(access(&server))?;
@@ -276,8 +276,7 @@ fn a_reload_opens_by_name() -> Outcome {
 
 #[test]
 fn a_file_that_can_not_be_opened_leaves_the_former() -> Outcome {
-    let name = "access_log::a_file_that_can_not_be_opened_leaves_the_former";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(1), "%q")?;
     let (file, old) = (access(&server), server.sandbox.file("access.log.1"));
@@ -294,7 +293,7 @@ fn a_file_that_can_not_be_opened_leaves_the_former() -> Outcome {
 
 #[test]
 fn two_pools_share_a_file() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::two_pools_share_a_file") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = testkit::sandbox::Sandbox::new()?;
     let (file, second) = (sandbox.file("access.log"), sandbox.file("two.sock"));
@@ -320,7 +319,7 @@ fn two_pools_share_a_file() -> Outcome {
 /// The descriptor itself, whatever it is: the lines go on through SIGUSR1 and reloads.
 #[test]
 fn stderr() -> Outcome {
-    let Some(target) = Target::find_ours("access_log::stderr") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = Setup::new(1).pool("access.log = /proc/self/fd/2").pool("access.format = 'line %q'");
     let server = Server::start(&target, &setup)?;

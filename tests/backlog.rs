@@ -12,8 +12,8 @@ use testkit::sandbox::free_port;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Target, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, web_user};
+use testkit::{Outcome, ensure, say, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -94,7 +94,7 @@ fn asking(to: &Address, request: &Request) -> Outcome<Client> {
 
 #[test]
 fn of_a_pool_that_a_reload_ends() -> Outcome {
-    let Some(target) = Target::find("backlog::of_a_pool_that_a_reload_ends") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for workers in [1, 3] {
         let scene = Scene::new(&target, workers)?;
@@ -115,7 +115,7 @@ fn of_a_pool_that_a_reload_ends() -> Outcome {
 /// One of a pool's two addresses goes, the other stays.
 #[test]
 fn of_an_address_that_a_reload_ends() -> Outcome {
-    let Some(target) = Target::find_ours("backlog::of_an_address_that_a_reload_ends") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (stays, goes) in [(0, 1), (1, 0)] {
         let scene = Scene::new(&target, 2)?;
@@ -137,7 +137,7 @@ fn of_an_address_that_a_reload_ends() -> Outcome {
 
 #[test]
 fn of_all_at_sigquit() -> Outcome {
-    let Some(target) = Target::find("backlog::of_all_at_sigquit") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for workers in [1, 3] {
         let mut scene = Scene::new(&target, workers)?;
@@ -154,8 +154,7 @@ fn of_all_at_sigquit() -> Outcome {
 /// Clients who come without pause, on a path: each is answered, or could not connect.
 #[test]
 fn under_load() -> Outcome {
-    let name = "backlog::under_load";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for round in 0..6 {
         let quit = round % 2 == 0;
@@ -175,7 +174,7 @@ fn under_load() -> Outcome {
             scene.server.stop()?;
         }
         let tally = load.stop();
-        say(&format!("{name}: {}", tally.summary()));
+        say(&tally.summary());
         tally.expect_no_failure()?;
     }
     Ok(())

@@ -16,7 +16,7 @@ use testkit::{Outcome, ensure, turn};
 #[test]
 fn directories_that_clients_make_up() -> Outcome {
     const NAMES: usize = 6_000;
-    let Some(target) = Target::find_ours("bounds::directories_that_clients_make_up") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).ini("cgi.fix_pathinfo = 0"))?;
     let root = server.sandbox.file("www");
@@ -44,7 +44,7 @@ fn directories_that_clients_make_up() -> Outcome {
 /// What a script has forked may hold the dead worker's way to the zygote, and never stop to talk.
 #[test]
 fn the_word_of_a_dead_worker() -> Outcome {
-    let Some(target) = Target::find_as_root("bounds::the_word_of_a_dead_worker").filter(Target::is_ours) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

@@ -12,8 +12,8 @@ use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::process::{Process, end_all};
 use testkit::stage::{Stage, end_within};
-use testkit::target::{Door, Target, as_root, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, Target, as_root};
+use testkit::{Outcome, ensure, skip, turn};
 
 /// Both programs on one stage, one after the other.
 struct Pair {
@@ -22,11 +22,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(name: &str) -> Outcome<Option<Self>> {
-        let Some(target) = Target::find_ours(name) else { return Ok(None) };
+    fn new() -> Outcome<Option<Self>> {
+        let Some(target) = Target::find_ours() else { return Ok(None) };
         let stock = target.prefix.join("libexec/php-fpm-stock");
         if target.door != Door::Patched || !stock.exists() {
-            say(&format!("skipped {name}: no stock php-fpm of the same PHP"));
+            skip("no stock php-fpm of the same PHP");
             return Ok(None);
         }
         Ok(Some(Self { stage: Stage::new(target, 1)?, stock: fs::canonicalize(stock)? }))
@@ -102,7 +102,7 @@ fn is_time(text: &str) -> bool {
 /// Options that print something and go.
 #[test]
 fn what_is_printed() -> Outcome {
-    let Some(pair) = Pair::new("command_line::what_is_printed")? else { return Ok(()) };
+    let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     for (options, status) in [
         ("-h", 0),
@@ -128,7 +128,7 @@ fn what_is_printed() -> Outcome {
 /// The whole of `-i`, but for the environment and what the time is.
 #[test]
 fn information() -> Outcome {
-    let Some(pair) = Pair::new("command_line::information")? else { return Ok(()) };
+    let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     for options in ["-n -i", "-c php.ini --info", "-n -d precision=5 -d date.timezone=UTC -d flag -i"] {
         let [stock, ours] = pair.both(options)?;
@@ -155,7 +155,7 @@ const START_TIME: &str = "Start time =>";
 /// `-t` and `-tt` on good and broken configurations.
 #[test]
 fn tests_of_the_configuration() -> Outcome {
-    let Some(pair) = Pair::new("command_line::tests_of_the_configuration")? else { return Ok(()) };
+    let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = &pair.stage.sandbox;
     sandbox.put("broken.conf", &format!("{}pm = sometimes\n", pair.stage.conf))?;
@@ -193,7 +193,7 @@ fn tests_of_the_configuration() -> Outcome {
 /// Starting, and not: the parent's status, its words, and what stands in the log.
 #[test]
 fn starts() -> Outcome {
-    let Some(pair) = Pair::new("command_line::starts")? else { return Ok(()) };
+    let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, conf) = (&pair.stage.sandbox, &pair.stage.conf);
     let socket = sandbox.file("fpm.sock").display().to_string();
@@ -236,7 +236,7 @@ fn starts() -> Outcome {
 /// `-g` names the pid file where the configuration has none.
 #[test]
 fn pid_file_of_the_command_line() -> Outcome {
-    let Some(pair) = Pair::new("command_line::pid_file_of_the_command_line")? else { return Ok(()) };
+    let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let without: Vec<&str> = pair.stage.conf.lines().filter(|line| !line.starts_with("pid")).collect();
     pair.stage.sandbox.put("fpm.conf", &(without.join("\n") + "\n"))?;

@@ -286,7 +286,7 @@ fn the_sample_file_has_each_directive_with_its_default() -> Outcome {
 
 #[test]
 fn the_sample_file_passes_the_test_of_the_configuration() -> Outcome {
-    let Some(target) = Target::find_ours("configuration_page::the_sample_file") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     fs::create_dir(sandbox.file("log"))?;

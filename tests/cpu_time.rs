@@ -88,7 +88,7 @@ fn logged(server: &Server) -> Outcome<Share> {
 
 #[test]
 fn each_request_has_its_own() -> Outcome {
-    let Some(target) = Target::find("cpu_time::each_request_has_its_own") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     // Ticks of 10 ms, of which one may fall into any request.
     let most = if target.is_ours() { 100.0 } else { 20_000.0 };
@@ -124,8 +124,7 @@ fn each_request_has_its_own() -> Outcome {
 /// By its microseconds and by its share, and by what the worker has really used.
 #[test]
 fn a_busy_script_uses_all_of_its_time_and_no_more() -> Outcome {
-    let name = "cpu_time::a_busy_script_uses_all_of_its_time_and_no_more";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, "%C %{user}C %{system}C %{micro}d")?;
     for _ in 0..3 {

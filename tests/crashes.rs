@@ -15,8 +15,8 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Target, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, web_user};
+use testkit::{Outcome, ensure, say, turn};
 
 /// A second pool, in a group of its own.
 fn with_neighbour(setup: Setup, sandbox: &Sandbox) -> (Setup, Address) {
@@ -60,7 +60,7 @@ fn cache(address: &Address, server: &Server) -> Outcome<(String, String)> {
 /// At the threshold the group's zygote and its opcode cache are new, and nobody else's.
 #[test]
 fn emergency() -> Outcome {
-    let Some(target) = Target::find_ours("crashes::emergency") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let setup = Setup::new(2).global("emergency_restart_threshold = 4").global("emergency_restart_interval = 1m");
@@ -104,7 +104,7 @@ fn neighbours_load(address: &Address, server: &Server) -> Tally {
 /// pool's answers take what they took before.
 #[test]
 fn crash_loop() -> Outcome {
-    let Some(target) = Target::find_ours("crashes::crash_loop") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let sandbox = Sandbox::new()?;
     let (setup, other) = with_neighbour(Setup::new(4), &sandbox);
@@ -133,7 +133,7 @@ fn crash_loop() -> Outcome {
     clients.into_iter().try_for_each(|client| client.join().map_err(|_| "a client panicked"))?;
     let (before, meanwhile) = (calm.percentile(99), storm.percentile(99));
     say(&format!(
-        "crashes::crash_loop: {rate:.1} deaths a second, the neighbour's p99 {meanwhile:.1?}, {before:.1?} before, {} requests in {busy:.1?}",
+        "{rate:.1} deaths a second, the neighbour's p99 {meanwhile:.1?}, {before:.1?} before, {} requests in {busy:.1?}",
         storm.times.len()
     ));
     storm.expect_no_failure()?;
@@ -143,7 +143,7 @@ fn crash_loop() -> Outcome {
     // One that outlives its request ends it all.
     let answered =
         wait_until("an answer", ms(20_000), || hello(&server.address, &server.sandbox.page("hello.php")).is_ok())?;
-    say(&format!("crashes::crash_loop: {answered:.1?} to the first answer behind what had been given up"));
+    say(&format!("{answered:.1?} to the first answer behind what had been given up"));
     server.await_workers(6, ms(8000))?;
     server.stop()
 }
@@ -151,7 +151,7 @@ fn crash_loop() -> Outcome {
 /// Crashes among good requests: each worker is replaced at once.
 #[test]
 fn crashes_among_others() -> Outcome {
-    let Some(target) = Target::find_ours("crashes::crashes_among_others") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(1))?;
     for _ in 0..20 {

@@ -139,7 +139,7 @@ fn uploads(count: usize) -> Vec<u8> {
 
 #[test]
 fn a_form_does_not_run() -> Outcome {
-    let Some(target) = Target::find_ours("cut_off::a_form_does_not_run") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let place = Place::start(&target, listen)?;
@@ -184,7 +184,7 @@ fn a_form_does_not_run() -> Outcome {
 /// Of these PHP parses nothing before the script.
 #[test]
 fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
-    let Some(target) = Target::find_ours("cut_off::a_raw_body_is_read_to_its_last_byte") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let place = Place::start(&target, Listen::Unix)?;
     let (json, octets) = ("application/json", "application/octet-stream");
@@ -225,7 +225,7 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
 /// What comes whole runs, also with more bytes than announced, and with none.
 #[test]
 fn a_whole_form_runs() -> Outcome {
-    let Some(target) = Target::find("cut_off::a_whole_form_runs") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let place = Place::start(&target, Listen::Unix)?;
     let whole = [uploads(9000), b"\r\n--edge--\r\n".to_vec()].concat();
@@ -248,7 +248,7 @@ fn a_whole_form_runs() -> Outcome {
 /// An end of STDIN before the first byte: the web server keeps the body to itself, and the script runs without.
 #[test]
 fn a_body_that_is_not_passed_on_is_empty() -> Outcome {
-    let Some(target) = Target::find("cut_off::a_body_that_is_not_passed_on_is_empty") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let place = Place::start(&target, Listen::Unix)?;
     for type_ in [FORM, MULTIPART] {
@@ -264,7 +264,7 @@ fn a_body_that_is_not_passed_on_is_empty() -> Outcome {
 /// Without a byte a body is cut off as well where it isn't ended.
 #[test]
 fn a_form_of_which_nothing_came_does_not_run() -> Outcome {
-    let Some(target) = Target::find_ours("cut_off::a_form_of_which_nothing_came_does_not_run") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let place = Place::start(&target, Listen::Unix)?;
     for end in [End::Closed, End::HalfClosed, End::Aborted] {
@@ -282,7 +282,7 @@ fn a_form_of_which_nothing_came_does_not_run() -> Outcome {
 /// Subrequests have the method, the type and the length of the request that they belong to, and not its body.
 #[test]
 fn subrequests_of_nginx_run() -> Outcome {
-    let Some(target) = Target::find("cut_off::subrequests_of_nginx_run") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let place = Place::start(&target, Listen::Unix)?;
     place.server.sandbox.put("www/app.php", "<?php echo 'n=', $_POST['n'] ?? 'none';")?;
@@ -366,7 +366,7 @@ fn through(place: &Place, name: &str, web: SocketAddr) -> Outcome {
 
 #[test]
 fn through_nginx_without_its_buffer() -> Outcome {
-    let Some(target) = Target::find_ours("cut_off::through_nginx_without_its_buffer") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for keep in ["off", "on"] {
         let place = Place::start(&target, Listen::Unix)?;
@@ -392,7 +392,7 @@ fn through_nginx_without_its_buffer() -> Outcome {
 
 #[test]
 fn through_apache() -> Outcome {
-    let Some(target) = Target::find_ours("cut_off::through_apache") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for kind in [Kind::ApacheHandler, Kind::ApacheMatch] {
         let place = Place::start(&target, Listen::Unix)?;

@@ -13,26 +13,26 @@ use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::{Stage, end_within};
 use testkit::target::{Target, as_root};
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, skip, turn};
 
 #[test]
 fn ends_by_term() -> Outcome {
-    daemon("daemon::ends_by_term", Signal::SIGTERM)
+    daemon(Signal::SIGTERM)
 }
 
 #[test]
 fn ends_by_int() -> Outcome {
-    daemon("daemon::ends_by_int", Signal::SIGINT)
+    daemon(Signal::SIGINT)
 }
 
 #[test]
 fn ends_by_quit() -> Outcome {
-    daemon("daemon::ends_by_quit", Signal::SIGQUIT)
+    daemon(Signal::SIGQUIT)
 }
 
 /// The parent returns 0 when the daemon accepts; it has its own session, a pid file, and ends by the signal.
-fn daemon(name: &str, signal: Signal) -> Outcome {
-    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+fn daemon(signal: Signal) -> Outcome {
+    let Some(stage) = Stage::find(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let pid_file = stage.sandbox.file("fpm.pid");
     // A stale one is replaced; this pid can't be.
@@ -92,8 +92,7 @@ fn end(stage: &Stage, daemon: Process, signal: Signal) -> Outcome {
 /// What can't be started is told by the parent: a status, and the reason on stderr.
 #[test]
 fn parent_tells_a_failure() -> Outcome {
-    let name = "daemon::parent_tells_a_failure";
-    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     stage.sandbox.put("fpm.conf", &stage.conf.replace("/fpm.sock", "/no/such/directory/fpm.sock"))?;
     let ran = stage.run(&["-D"]);
@@ -108,14 +107,14 @@ fn parent_tells_a_failure() -> Outcome {
 /// What goes wrong only when PHP starts, or a worker is set up, is told as well, and nothing stays behind.
 #[test]
 fn parent_tells_what_fails_late() -> Outcome {
-    let name = "daemon::parent_tells_what_fails_late";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let ini = fs::read_to_string(stage.sandbox.file("php.ini"))?;
     stage.sandbox.put("php.ini", &format!("{ini}opcache.preload = /no/such/preload.php\n"))?;
     fails_with(&stage, "/no/such/preload.php")?;
     stage.sandbox.put("php.ini", &ini)?;
     if !as_root() {
+        skip("the part with a chroot needs root");
         return Ok(());
     }
     // Below the chroot the link leads to where nothing is.
@@ -143,8 +142,7 @@ fn fails_with(stage: &Stage, reason: &str) -> Outcome {
 /// Started on a terminal, the daemon has none, and outlives it.
 #[test]
 fn no_terminal() -> Outcome {
-    let name = "daemon::no_terminal";
-    let Some(stage) = Target::find(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let command = stage.command(&["-D"]);
     let words = [command.get_program()].into_iter().chain(command.get_args());
@@ -176,7 +174,7 @@ fn life_without_terminal(stage: &Stage, daemon: Process) -> Outcome {
 /// A reload makes a pid file that was removed anew, and moves one that has another name now.
 #[test]
 fn pid_file_after_a_reload() -> Outcome {
-    let Some(target) = Target::find_ours("daemon::pid_file_after_a_reload") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let [first, second] = ["fpm.pid", "second.pid"].map(|name| server.sandbox.file(name));
@@ -200,8 +198,7 @@ fn output(stage: &Stage) -> String {
 /// The title is whole, however short the command line was and whatever the environment holds.
 #[test]
 fn title() -> Outcome {
-    let name = "daemon::title";
-    let Some(mut stage) = Target::find(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(mut stage) = Stage::find(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     stage.conf += "clear_env = no\n";
     stage.sandbox.put("fpm.conf", &stage.conf)?;

@@ -14,9 +14,9 @@ use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::stream::Address;
-use testkit::target::{Target, say};
+use testkit::target::Target;
 use testkit::turn::Alone;
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, say, turn};
 
 fn work(server: &Server, milliseconds: u32) -> Request {
     Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", &format!("ms={milliseconds}"))
@@ -44,7 +44,7 @@ fn time_to_answer(server: &Server, kill: impl FnOnce()) -> Outcome<Duration> {
 /// The only worker is killed 20 times while it waits: its slot serves again within 50 ms (the median).
 #[test]
 fn slot_serves_again() -> Outcome {
-    let Some(target) = Target::find("death::slot_serves_again") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let mut times = Vec::new();
@@ -55,7 +55,7 @@ fn slot_serves_again() -> Outcome {
         times.push(time_to_answer(&server, || worker.signal(Signal::SIGKILL))?);
     }
     times.sort_unstable();
-    say(&format!("death::slot_serves_again: median {:.1?}, worst {:.1?}", times[10], times[19]));
+    say(&format!("median {:.1?}, worst {:.1?}", times[10], times[19]));
     turn.expect_within("the median", times[10], ms(50))?;
     turn.expect_within("the worst", times[19], ms(250))?;
     server.stop()
@@ -63,18 +63,18 @@ fn slot_serves_again() -> Outcome {
 
 #[test]
 fn workers_under_load() -> Outcome {
-    let Some(target) = Target::find("death::workers_under_load") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let load = Plan::clients(8).start(|_| worker_client(&server, 5));
     let kills = kill_workers(&server)?;
-    check("death::workers_under_load", &turn, &load.stop(), &kills, ms(0))?;
+    check(&turn, &load.stop(), &kills, ms(0))?;
     server.stop()
 }
 
 #[test]
 fn workers_behind_nginx() -> Outcome {
-    let Some(target) = Target::find("death::workers_behind_nginx") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
@@ -84,7 +84,7 @@ fn workers_behind_nginx() -> Outcome {
     });
     let kills = kill_workers(&server)?;
     // nginx may still write into a connection that a dying worker holds.
-    check("death::workers_behind_nginx", &turn, &load.stop(), &kills, ms(5))?;
+    check(&turn, &load.stop(), &kills, ms(5))?;
     server.stop()
 }
 
@@ -110,8 +110,8 @@ fn kill_workers(server: &Server) -> Outcome<Vec<Kill>> {
 
 /// Each failure was in flight at a kill, or sent at most `grace` behind it. A worker has one request in hand and, for
 /// microseconds, a second that it passes on.
-fn check(name: &str, turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
-    say(&format!("{name}: {} kills; {}", kills.len(), tally.summary()));
+fn check(turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
+    say(&format!("{} kills; {}", kills.len(), tally.summary()));
     ensure!(tally.times.len() > 500, "hardly anything was answered: {}", tally.summary());
     ensure!(tally.failures.len() <= kills.len() + kills.len() / 20, "{} kills; {}", kills.len(), tally.summary());
     for failure in &tally.failures {
@@ -128,7 +128,7 @@ fn check(name: &str, turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duratio
 /// Without the zygote its workers finish what they have in hand; nobody waits over 300 ms for those of another.
 #[test]
 fn zygote() -> Outcome {
-    let Some(target) = Target::find_ours("death::zygote") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let (address, long) = (server.address.clone(), work(&server, 1000));
@@ -139,7 +139,7 @@ fn zygote() -> Outcome {
     zygote.signal(Signal::SIGKILL);
     sleep(ms(1000));
     let tally = load.stop();
-    say(&format!("death::zygote: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     turn.expect_within("the longest wait", tally.worst(), ms(300))?;
     let body = in_flight.join().map_err(|_| "the client panicked")??;
@@ -153,7 +153,7 @@ fn zygote() -> Outcome {
 /// early again and again is restarted with growing pauses.
 #[test]
 fn zygotes_under_load() -> Outcome {
-    let Some(target) = Target::find_ours("death::zygotes_under_load") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let load = Plan::clients(8).start(|_| worker_client(&server, 20));
@@ -163,7 +163,7 @@ fn zygotes_under_load() -> Outcome {
     }
     server.await_workers(4, ms(3000))?;
     let tally = load.stop();
-    say(&format!("death::zygotes_under_load: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     server.stop()
 }
@@ -171,7 +171,7 @@ fn zygotes_under_load() -> Outcome {
 /// Without the supervisor everything ends: requests in flight are answered, and the port is free.
 #[test]
 fn supervisor() -> Outcome {
-    let Some(target) = Target::find("death::supervisor") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let mut server = Server::start(&target, &Setup::new(4).listen(Listen::Tcp))?;
     let load = Plan::clients(4).start(|_| worker_client(&server, 200));
@@ -181,7 +181,7 @@ fn supervisor() -> Outcome {
     sleep(ms(600));
     let tally = load.stop();
     server.await_end(ms(3000))?;
-    say(&format!("death::supervisor: all ended after {:.1?}", killed.elapsed()));
+    say(&format!("all ended after {:.1?}", killed.elapsed()));
     let Address::Tcp(address) = server.address else { return Err("not TCP".into()) };
     TcpListener::bind(address).map_err(|error| format!("{address} can't be bound again: {error}"))?;
     let lost = tally.failures.iter().filter(|failure| failure.start + ms(30) < killed).count();

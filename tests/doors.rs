@@ -7,20 +7,20 @@ use std::process::{Command, Stdio};
 
 use testkit::broken::{self, Fault};
 use testkit::stage::{Stage, end_within};
-use testkit::target::{Door, Target, as_root, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, as_root};
+use testkit::{Outcome, ensure, skip, turn};
 
-fn stage(name: &str) -> Outcome<Option<Stage>> {
-    Target::find(name).map(|target| Stage::new(target, 2)).transpose()
+fn stage() -> Outcome<Option<Stage>> {
+    Stage::find(2)
 }
 
-fn stage_of_ours(name: &str) -> Outcome<Option<Stage>> {
-    Target::find_ours(name).map(|target| Stage::new(target, 2)).transpose()
+fn stage_of_ours() -> Outcome<Option<Stage>> {
+    Stage::find_ours(2)
 }
 
 #[test]
 fn options() -> Outcome {
-    let Some(stage) = stage("doors::options")? else { return Ok(()) };
+    let Some(stage) = stage()? else { return Ok(()) };
     let _turn = turn::shared()?;
     stage.run(&["-v"])?.expect(0, &["PHP 8.", "(fpm-fcgi)", "Zend Engine"])?;
     stage.run(&["-m"])?.expect(0, &["[PHP Modules]", "Core", "[Zend Modules]", "Zend OPcache"])?;
@@ -34,7 +34,7 @@ fn options() -> Outcome {
 
 #[test]
 fn broken_configurations() -> Outcome {
-    let Some(stage) = stage("doors::broken_configurations")? else { return Ok(()) };
+    let Some(stage) = stage()? else { return Ok(()) };
     let _turn = turn::shared()?;
     // `user` is ignored where root isn't asked.
     let nobody = as_root().then_some(("user = nobody-has-this-name-x", "nobody-has-this-name-x"));
@@ -60,7 +60,7 @@ fn broken_configurations() -> Outcome {
 /// php-cgi --fpm started by a web server as a CGI program is an attack, not a start.
 #[test]
 fn cgi_environment() -> Outcome {
-    let Some(stage) = stage_of_ours("doors::cgi_environment")? else { return Ok(()) };
+    let Some(stage) = stage_of_ours()? else { return Ok(()) };
     let _turn = turn::shared()?;
     // Alone, REQUEST_METHOD is what php-src's run-tests.php sets for whatever it starts.
     for name in ["GATEWAY_INTERFACE", "SERVER_SOFTWARE", "SERVER_NAME"] {
@@ -80,7 +80,7 @@ fn cgi_environment() -> Outcome {
 /// A library that is missing or doesn't start: a reason, a status, and nothing left running.
 #[test]
 fn broken_libraries() -> Outcome {
-    let Some(mut stage) = stage_of_ours("doors::broken_libraries")? else { return Ok(()) };
+    let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let real = stage.target.prefix.join("lib/cgi-fpm.so");
     let prefix = stage.target.prefix.clone();
@@ -119,13 +119,13 @@ fn refuses(stage: &Stage) -> Outcome {
 /// The library of one PHP in the php-cgi of another, where both are built.
 #[test]
 fn other_api() -> Outcome {
-    let Some(mut stage) = stage_of_ours("doors::other_api")? else { return Ok(()) };
+    let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let prefix = stage.target.prefix.clone();
     let beside = ["php-8.2", "php-8.3", "php-8.4", "php-8.5"].map(|name| prefix.with_file_name(name));
     let other = beside.iter().find(|other| **other != prefix && other.join("bin/php-cgi").exists());
     let (Some(other), Door::Patched) = (other, stage.target.door) else {
-        say("skipped doors::other_api: no second patched PHP beside the prefix");
+        skip("no second patched PHP beside the prefix");
         return Ok(());
     };
     assemble(&mut stage, other, &prefix)?;
@@ -137,10 +137,10 @@ fn other_api() -> Outcome {
 /// The library of a PHP in debug mode in a php-cgi that isn't, and the other way round, through both doors.
 #[test]
 fn other_mode() -> Outcome {
-    let Some(mut stage) = stage_of_ours("doors::other_mode")? else { return Ok(()) };
+    let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
     let _turn = turn::shared()?;
     let Some(other) = std::env::var_os("CGI_FPM_OTHER_MODE").map(PathBuf::from) else {
-        say("skipped doors::other_mode: CGI_FPM_OTHER_MODE isn't set (the stage `debug` of build-aux/test.sh sets it)");
+        skip("CGI_FPM_OTHER_MODE isn't set (the stage `debug` of build-aux/test.sh sets it)");
         return Ok(());
     };
     let own = stage.target.prefix.clone();
@@ -161,9 +161,10 @@ fn other_mode() -> Outcome {
 /// Over the stock door php.ini and conf.d are php-fpm's, where Debian's php-fpm is installed.
 #[test]
 fn stock_door_reads_the_ini_of_php_fpm() -> Outcome {
-    let Some(stage) = stage_of_ours("doors::stock_door_reads_the_ini_of_php_fpm")? else { return Ok(()) };
+    let Some(stage) = stage_of_ours()? else { return Ok(()) };
     let dir = Path::new("/etc/php/8.2/fpm");
     if stage.target.door != Door::Stock || !dir.join("php.ini").exists() {
+        skip("only for the stock door where Debian's php8.2-fpm is installed");
         return Ok(());
     }
     let mut command = Command::new(stage.target.program());

@@ -75,7 +75,7 @@ fn statuses(target: &Target, setup: &Setup) -> Outcome<Vec<(&'static str, u16)>>
 
 #[test]
 fn whatever_fails_before_headers_are_sent() -> Outcome {
-    let Some(target) = Target::find_ours("error_header::whatever_fails_before_headers_are_sent") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let boo = FAILING.map(|(name, _)| (name, 550));
     for (display, buffer) in [(0, 0), (0, 4096), (1, 0), (1, 4096)] {
@@ -90,7 +90,7 @@ fn whatever_fails_before_headers_are_sent() -> Outcome {
 /// setting both leave it at PHP's 500.
 #[test]
 fn as_php_fpm_where_errors_are_not_shown() -> Outcome {
-    let Some(target) = Target::find_ours("error_header::as_php_fpm_where_errors_are_not_shown") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let boo = format!("fastcgi.error_header = \"{BOO}\"");
     let partner = target.partner();
@@ -109,7 +109,7 @@ fn as_php_fpm_where_errors_are_not_shown() -> Outcome {
 /// From the pool's configuration, with its own words; no effect behind output; soap's fault and a later header stand.
 #[test]
 fn words_and_places() -> Outcome {
-    let Some(target) = Target::find("error_header::words_and_places") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = Setup::new(1).pool(&format!("php_admin_value[fastcgi.error_header] = \"{BOO}\""));
     let server = Server::start(&target, &setup)?;

@@ -7,8 +7,8 @@ use testkit::clock::ms;
 use testkit::front::{Front, Kind};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, skip, turn};
 
 /// Asks twice, with five requests between: the rate of connections needs a former value.
 const SCRIPT: &str = "
@@ -27,9 +27,9 @@ print(json.dumps([first, plugin.run(config)]))
 
 #[test]
 fn an_agent_reads_the_status_page() -> Outcome {
-    let Some(target) = Target::find("exporter::an_agent_reads_the_status_page") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let Some(agent) = std::env::var_os("CGI_FPM_EXPORTER").filter(|path| !path.is_empty()) else {
-        say("skipped an_agent_reads_the_status_page: CGI_FPM_EXPORTER isn't set (make test fetches the agent)");
+        skip("CGI_FPM_EXPORTER isn't set (make test fetches the agent)");
         return Ok(());
     };
     let _turn = turn::shared()?;

@@ -35,7 +35,7 @@ fn ping(server: &Server) -> Outcome<(String, String)> {
 /// `on_sigterm = graceful`: the request is finished; a second SIGTERM ends it.
 #[test]
 fn graceful() -> Outcome {
-    let Some(target) = Target::find_ours("farewell::graceful") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for again in [false, true] {
         let mut server = Server::start(&target, &Setup::new(2).global("on_sigterm = graceful"))?;
@@ -59,7 +59,7 @@ fn graceful() -> Outcome {
 /// Without it SIGTERM ends requests, as php-fpm does.
 #[test]
 fn fast() -> Outcome {
-    let Some(target) = Target::find("farewell::fast") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let client = asked(&server, 5000);
@@ -73,7 +73,7 @@ fn fast() -> Outcome {
 /// `shutdown_delay`: ping answers 503, requests are accepted and answered, then it drains.
 #[test]
 fn delay() -> Outcome {
-    let Some(target) = Target::find_ours("farewell::delay") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = Setup::new(2).global("shutdown_delay = 2s").global("on_sigterm = graceful").pool("ping.path = /ping");
     for signal in [Signal::SIGQUIT, Signal::SIGTERM] {
@@ -104,7 +104,7 @@ fn delay() -> Outcome {
 /// Who asks twice doesn't want to wait.
 #[test]
 fn delay_cut_short() -> Outcome {
-    let Some(target) = Target::find_ours("farewell::delay_cut_short") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     for second in [Signal::SIGQUIT, Signal::SIGTERM] {
         let mut server = Server::start(&target, &Setup::new(2).global("shutdown_delay = 30s"))?;
@@ -165,7 +165,7 @@ impl Drop for Container {
 /// As process 1 it buries strangers, and SIGTERM is graceful.
 #[test]
 fn as_process_1() -> Outcome {
-    let Some(target) = Target::find_as_root("farewell::as_process_1").filter(Target::is_ours) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut container = Container::start(&target)?;
     for _ in 0..5 {

@@ -97,7 +97,7 @@ fn wanted() -> Value {
 
 #[test]
 fn the_script_goes_on_as_under_php_fpm() -> Outcome {
-    let Some(target) = Target::find_ours("finish_request::the_script_goes_on_as_under_php_fpm") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let theirs = reported(&target.partner(), Upstream::PerRequest, 0)?;
     ensure!(theirs == wanted(), "php-fpm: {theirs}");
@@ -111,8 +111,7 @@ fn the_script_goes_on_as_under_php_fpm() -> Outcome {
 /// Both differ from php-fpm on purpose (docs/differences.md).
 #[test]
 fn neither_a_flush_nor_a_kept_connection_makes_a_difference() -> Outcome {
-    let Some(target) = Target::find_ours("finish_request::neither_a_flush_nor_a_kept_connection_makes_a_difference")
-    else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -131,7 +130,7 @@ fn neither_a_flush_nor_a_kept_connection_makes_a_difference() -> Outcome {
 /// The next request on a kept connection doesn't wait for the script that has answered on it.
 #[test]
 fn a_kept_connection_is_free_for_other_workers() -> Outcome {
-    let Some(target) = Target::find_ours("finish_request::a_kept_connection_is_free_for_other_workers") else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -168,7 +167,7 @@ fn a_kept_connection_is_free_for_other_workers() -> Outcome {
 /// Without another worker the request waits, and is served.
 #[test]
 fn where_no_worker_is_idle_the_next_request_waits() -> Outcome {
-    let Some(target) = Target::find_ours("finish_request::where_no_worker_is_idle_the_next_request_waits") else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -189,7 +188,7 @@ fn where_no_worker_is_idle_the_next_request_waits() -> Outcome {
 
 #[test]
 fn the_status_page_says_finishing() -> Outcome {
-    let Some(target) = Target::find_ours("finish_request::the_status_page_says_finishing") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (target, keep) in [(target.partner(), false), (target.clone(), false), (target, true)] {
         let server = Server::start(&target, &Setup::new(2).pool("pm.status_path = /status"))?;
@@ -231,7 +230,7 @@ fn the_status_page_says_finishing() -> Outcome {
 /// `max_execution_time` counts on; the fatal error ends the script, not the worker.
 #[test]
 fn the_time_limit_stays() -> Outcome {
-    let Some(target) = Target::find("finish_request::the_time_limit_stays") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("catch_workers_output = yes"))?;
     server.sandbox.put(

@@ -5,8 +5,8 @@ use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, skip, turn};
 
 const FORKS: &str = r"<?php
 if (!function_exists('pcntl_fork')) { exit('no pcntl'); }
@@ -26,7 +26,7 @@ echo ' ', pcntl_wexitstatus($status);
 /// The child ends with its script, says nothing on its parent's connection, and runs its shutdown functions; the worker serves on.
 #[test]
 fn a_forked_process_ends_with_its_script() -> Outcome {
-    let Some(target) = Target::find_ours("forks::a_forked_process_ends_with_its_script") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let out = server.sandbox.page("out");
@@ -39,7 +39,7 @@ fn a_forked_process_ends_with_its_script() -> Outcome {
     for query in ["", "finish=1"] {
         let body = client.ask(&page("forks.php").param("QUERY_STRING", query))?.body();
         if body == "no pcntl" {
-            say("skipped forks::a_forked_process_ends_with_its_script: this PHP has no pcntl");
+            skip("this PHP has no pcntl");
             return server.stop();
         }
         ensure!(body == "before parent 3", "{body}");

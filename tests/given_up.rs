@@ -11,7 +11,7 @@ use testkit::{Outcome, ensure, turn};
 /// The client hears why, and the worker leaves as php-fpm's does: in order, not by a signal. The next one serves.
 #[test]
 fn before_the_script() -> Outcome {
-    let Some(target) = Target::find("given_up::before_the_script") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let settings = ["memory_limit = 3M", "post_max_size = 100M", "display_errors = 1", "fastcgi.logging = 0"];
     let setup = settings.into_iter().fold(Setup::new(1), |setup, line| setup.ini(line));

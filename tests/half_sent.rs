@@ -12,8 +12,8 @@ use testkit::fastcgi::{Client, Request, ask_once, kind, pairs, record};
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::stream::Stream;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 fn hello(server: &Server) -> Request {
     Request::get(&server.sandbox.page("hello.php"))
@@ -43,7 +43,7 @@ fn half(server: &Server, count: usize, bytes: &[u8]) -> Outcome<Vec<Client>> {
 
 #[test]
 fn they_stall_nobody() -> Outcome {
-    let Some(target) = Target::find_ours("half_sent::they_stall_nobody") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = Server::start(&target, &Setup::new(4).listen(listen))?;
@@ -54,7 +54,7 @@ fn they_stall_nobody() -> Outcome {
         for bytes in cuts {
             clients.push((bytes.len(), half(&server, 8, bytes)?));
             let took = worst(&server, 20)?;
-            say(&format!("half_sent::they_stall_nobody, {listen:?}, {} bytes: {took:?}", bytes.len()));
+            say(&format!("{listen:?}, {} bytes: {took:?}", bytes.len()));
             ensure!(took < bar(ms(1000)), "{listen:?}, {} bytes: {took:?}", bytes.len());
         }
         // Those who go on at last are served, whoever has served others meanwhile.
@@ -74,7 +74,7 @@ fn they_stall_nobody() -> Outcome {
 /// Byte after byte: each is looked at, and others are served as well.
 #[test]
 fn who_trickles_stalls_nobody() -> Outcome {
-    let Some(target) = Target::find_ours("half_sent::who_trickles_stalls_nobody") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let bytes = hello(&server).encode(1);
@@ -96,7 +96,7 @@ fn who_trickles_stalls_nobody() -> Outcome {
     let took = worst(&server, 200)?;
     stop.store(true, Ordering::SeqCst);
     trickles.into_iter().for_each(|thread| drop(thread.join()));
-    say(&format!("half_sent::who_trickles_stalls_nobody: {took:?}"));
+    say(&format!("{took:?}"));
     ensure!(took < bar(ms(1000)), "{took:?}");
     server.stop()
 }
@@ -104,7 +104,7 @@ fn who_trickles_stalls_nobody() -> Outcome {
 /// A client that is slow for good reasons, while its worker leaves, the server reloads, all workers are busy, and the server stops.
 #[test]
 fn a_slow_client_is_served() -> Outcome {
-    let Some(target) = Target::find_ours("half_sent::a_slow_client_is_served") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut server =
         Server::start(&target, &Setup::new(1).pool("pm.max_requests = 3").pool("pm.status_path = /status"))?;
@@ -154,7 +154,7 @@ fn a_slow_client_is_served() -> Outcome {
 /// It floods its worker with questions and reads nothing.
 #[test]
 fn who_reads_no_answers_is_closed() -> Outcome {
-    let Some(target) = Target::find_ours("half_sent::who_reads_no_answers_is_closed") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = Server::start(&target, &Setup::new(1).listen(listen))?;
@@ -169,10 +169,7 @@ fn who_reads_no_answers_is_closed() -> Outcome {
             let start = Instant::now();
             let took = worst(&server, 3)?;
             wait_until("the flood is over", bar(ms(10_000)), || flood.is_finished())?;
-            say(&format!(
-                "half_sent::who_reads_no_answers_is_closed, {listen:?}: {took:?}, closed after {:?}",
-                start.elapsed()
-            ));
+            say(&format!("{listen:?}: {took:?}, closed after {:?}", start.elapsed()));
             ensure!(took < bar(ms(2000)), "{listen:?}, behind {} bytes: {took:?}", before.len());
             let _ = flood.join();
         }

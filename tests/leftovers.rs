@@ -9,8 +9,8 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, skip, turn};
 
 /// All that a request finds. An alarm is asked for and ended by one call.
 const FOUND: &str = r"<?php
@@ -73,12 +73,11 @@ fn has_pcntl(server: &Server) -> Outcome<bool> {
 
 #[test]
 fn the_next_request_finds_what_the_first_one_found() -> Outcome {
-    let name = "leftovers::the_next_request_finds_what_the_first_one_found";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("env[TZ] = JST-9"))?;
     if !has_pcntl(&server)? {
-        say(&format!("skipped {name}: this PHP has no pcntl"));
+        skip("this PHP has no pcntl");
         return server.stop();
     }
     server.sandbox.put("www/found.php", FOUND)?;
@@ -116,12 +115,11 @@ fn the_next_request_finds_what_the_first_one_found() -> Outcome {
 /// Between requests, too: what asks a worker to leave doesn't end it as it ends a program that has no handler.
 #[test]
 fn an_idle_worker_still_leaves_when_asked() -> Outcome {
-    let name = "leftovers::an_idle_worker_still_leaves_when_asked";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("ping.path = /ping"))?;
     if !has_pcntl(&server)? {
-        say(&format!("skipped {name}: this PHP has no pcntl"));
+        skip("this PHP has no pcntl");
         return server.stop();
     }
     let handlers = "<?php pcntl_signal(SIGQUIT, fn() => 1); echo getmypid();";
@@ -142,7 +140,7 @@ fn an_idle_worker_still_leaves_when_asked() -> Outcome {
 /// The access log is written while the script's zone and locale hold.
 #[test]
 fn our_log_speaks_as_before() -> Outcome {
-    let Some(target) = Target::find_ours("leftovers::our_log_speaks_as_before") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = Setup::new(1)
         .pool("env[TZ] = JST-9")
@@ -173,7 +171,7 @@ fn our_log_speaks_as_before() -> Outcome {
         ensure!(!french || body.starts_with("french"), "the locale isn't found: {body}");
     }
     if !french {
-        say("leftovers::our_log_speaks_as_before: without a French locale (apt-get install locales)");
+        skip("without a French locale (apt-get install locales)");
     }
     wait_until("six lines", ms(5_000), || log.text().lines().count() == 6)?;
     let text = log.text();

@@ -12,8 +12,8 @@ use testkit::nginx::{Nginx, Upstream};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 fn slow(server: &Server, how: &str, seconds: u32) -> Request {
     let query = format!("how={how}&seconds={seconds}");
@@ -68,7 +68,7 @@ fn entry_of(target: &Target, how: &str, depth: u32) -> Outcome<(Vec<String>, Str
 /// The same entries as php-fpm's, wherever the script is; and it runs to its end.
 #[test]
 fn entries_are_php_fpms() -> Outcome {
-    let Some(target) = Target::find_ours("limits::entries_are_php_fpms") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stock = target.partner();
     let runs = [("nap", 20), ("wait", 20), ("deep", 40), ("nap", 2)].map(|(how, depth)| {
@@ -105,7 +105,7 @@ fn entries_are_php_fpms() -> Outcome {
 /// A script that computes all the while is traced as well, and so is one that has been finished not.
 #[test]
 fn while_it_runs() -> Outcome {
-    let Some(target) = Target::find_ours("limits::while_it_runs") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, 2, &[])?;
     let body = ask_once(&server.address, &slow(&server, "spin", 2), ms(10_000))?;
@@ -123,7 +123,7 @@ fn while_it_runs() -> Outcome {
 /// Each request is traced once; the count is on the status page; a reload forgets neither.
 #[test]
 fn once_a_request() -> Outcome {
-    let Some(target) = Target::find_ours("limits::once_a_request") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, 3, &["pm.status_path = /status"])?;
     let (address, request) = (server.address.clone(), slow(&server, "nap", 4));
@@ -144,7 +144,7 @@ fn once_a_request() -> Outcome {
 /// A hundred at once cost the supervisor next to nothing, and others nothing.
 #[test]
 fn a_hundred_at_once() -> Outcome {
-    let Some(target) = Target::find_ours("limits::a_hundred_at_once") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = start(&target, 101, &[])?;
     let clients: Vec<_> = (0..100)
@@ -161,7 +161,7 @@ fn a_hundred_at_once() -> Outcome {
         let body = client.join().map_err(|_| "a client panicked")?;
         ensure!(body == "whole", "{body:?}");
     }
-    say(&format!("limits::a_hundred_at_once: {spent:.1?} of the supervisor's CPU"));
+    say(&format!("{spent:.1?} of the supervisor's CPU"));
     turn.expect_within("the supervisor's CPU", spent, ms(5))?;
     let failed = slow_log(&server).text().matches("dump failed").count();
     ensure!(failed == 0, "{failed} traces failed");
@@ -171,7 +171,7 @@ fn a_hundred_at_once() -> Outcome {
 /// Who doesn't end by himself is ended: TERM, then KILL; the log says who it was and where; the slot serves again.
 #[test]
 fn terminated() -> Outcome {
-    let Some(target) = Target::find_ours("limits::terminated") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     for (how, signal) in [("nap", "SIGTERM"), ("spin", "SIGTERM"), ("stubborn", "SIGKILL")] {
         let server = Server::start(&target, &Setup::new(1).pool("request_terminate_timeout = 2s"))?;
@@ -205,7 +205,7 @@ fn terminated() -> Outcome {
 /// What goes on behind the answer is ended only where that is wanted.
 #[test]
 fn track_finished() -> Outcome {
-    let Some(target) = Target::find_ours("limits::track_finished") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for tracked in [false, true] {
         let setup = Setup::new(1).pool("request_terminate_timeout = 1s");
@@ -227,7 +227,7 @@ fn track_finished() -> Outcome {
 /// A client that doesn't send the rest of its request is waited for as long.
 #[test]
 fn while_it_is_read() -> Outcome {
-    let Some(target) = Target::find_ours("limits::while_it_is_read") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(1).pool("request_terminate_timeout = 1s"))?;
     let mut client = Client::connect(&server.address, ms(10_000))?;
@@ -244,7 +244,7 @@ fn while_it_is_read() -> Outcome {
 /// In a chroot, without any capability and with `process_vm_readv` refused there are traces as well.
 #[test]
 fn in_a_chroot() -> Outcome {
-    let Some(target) = Target::find_as_root("limits::in_a_chroot").filter(Target::is_ours) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     std::fs::copy(sandbox.page("slow.php"), sandbox.file("slow.php"))?;

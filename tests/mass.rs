@@ -15,8 +15,8 @@ use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::Stage;
 use testkit::stream::Address;
-use testkit::target::{Target, full, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, full, web_user};
+use testkit::{Outcome, ensure, say, turn};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -56,8 +56,7 @@ fn proportional_kb(processes: &[Process]) -> u64 {
 
 #[test]
 fn two_hundred_pools() -> Outcome {
-    let name = "mass::two_hundred_pools";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let sandbox = Sandbox::new()?;
     let pools = Pools::new(&sandbox, 199);
@@ -85,7 +84,7 @@ fn two_hundred_pools() -> Outcome {
     let stopped = start.elapsed();
     ensure!(pools.sockets.iter().all(|socket| !socket.exists()), "there are sockets left");
     say(&format!(
-        "{name}: start {started:.2?}, reload {reloaded:.2?}, stop {stopped:.2?}; {} processes with {memory} kB, the supervisor {own} kB of its own",
+        "start {started:.2?}, reload {reloaded:.2?}, stop {stopped:.2?}; {} processes with {memory} kB, the supervisor {own} kB of its own",
         tree.len()
     ));
     ensure!(!supervisor.lives(), "it lives");
@@ -96,8 +95,7 @@ fn two_hundred_pools() -> Outcome {
 /// As many workers as php-fpm's documentation has in its examples, and more: the configuration is taken, in either way.
 #[test]
 fn large_pools_are_accepted() -> Outcome {
-    let name = "mass::large_pools_are_accepted";
-    let Some(mut stage) = Target::find(name).map(|target| Stage::new(target, 12_800)).transpose()? else {
+    let Some(mut stage) = Stage::find(12_800)? else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -122,8 +120,7 @@ fn asker(to: &Address, page: &std::path::Path) -> Job {
 /// Reloads of four pools, under load of all kinds: nothing fails and nothing grows.
 #[test]
 fn a_thousand_reloads() -> Outcome {
-    let name = "mass::a_thousand_reloads";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let (early, count) = if full() { (50, 950) } else { (15, 45) };
     let sandbox = Sandbox::new()?;
@@ -149,8 +146,8 @@ fn a_thousand_reloads() -> Outcome {
     let last = Footprint::of(&server)?;
     let took = start.elapsed() / (early + count);
     let (posts, asks) = (posts.stop(), asks.stop());
-    say(&format!("{name}: {} reloads, {took:.0?} each; {first:?}, then {last:?}", early + count));
-    say(&format!("{name}: kept {}; new {}", posts.summary(), asks.summary()));
+    say(&format!("{} reloads, {took:.0?} each; {first:?}, then {last:?}", early + count));
+    say(&format!("kept {}; new {}", posts.summary(), asks.summary()));
     posts.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
     asks.expect_no_failure()?;
     ensure!(last.fds == first.fds, "descriptors: {first:?}, then {last:?}");

@@ -14,8 +14,8 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Door, Target, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, Target, web_user};
+use testkit::{Outcome, ensure, say, skip, turn};
 
 /// What a worker sees of the cache, and who it is. `counted.php` runs in it first.
 const STATUS: &str = "<?php include __DIR__ . '/counted.php'; usleep(200000); $s = opcache_get_status();
@@ -54,7 +54,7 @@ fn prepared() -> Outcome<Sandbox> {
 /// place; a pool of another group has a cache of its own.
 #[test]
 fn one_cache_for_a_group() -> Outcome {
-    let Some(target) = Target::find_ours("opcache::one_cache_for_a_group") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let sandbox = prepared()?;
     let [beside, apart] = ["beside", "apart"].map(|name| Address::Unix(sandbox.file(&format!("{name}.sock"))));
@@ -89,7 +89,7 @@ fn one_cache_for_a_group() -> Outcome {
 /// What `opcache.preload` has loaded is there in each worker, and belongs to the pool's user, with `preload_user` or without.
 #[test]
 fn preloading() -> Outcome {
-    let Some(target) = Target::find_ours("opcache::preloading") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for preload_user in [None, web_user()] {
         let sandbox = prepared()?;
@@ -132,7 +132,7 @@ const ROUNDS: &str = "<?php function f($n) { $s = 0; for ($i = 0; $i < $n; $i++)
 
 #[test]
 fn just_in_time() -> Outcome {
-    let Some(target) = Target::find_ours("opcache::just_in_time") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let expected = (0..2199_u64).fold(0, |s, i| (s * 31 + i) % 1_000_003);
     for mode in ["tracing", "function"] {
@@ -169,19 +169,19 @@ fn just_in_time() -> Outcome {
 /// Debian's extensions over the stock door: each is loaded, works in several workers, and 20 reloads under load lose nothing.
 #[test]
 fn debians_extensions() -> Outcome {
-    let Some(target) = Target::find_ours("opcache::debians_extensions") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     if target.door != Door::Stock || target.host_in(&target.prefix) != Path::new("/usr/bin/php-cgi8.2") {
-        say("skipped debians_extensions: they are Debian's php-cgi8.2's (CGI_FPM_DOOR=stock)");
+        skip("they are Debian's php-cgi8.2's (CGI_FPM_DOOR=stock)");
         return Ok(());
     }
     let Some(dir) = std::env::var("CGI_FPM_EXTENSIONS").ok().filter(|dir| !dir.is_empty()) else {
-        say("skipped debians_extensions: CGI_FPM_EXTENSIONS isn't set (build-aux/fetch-extensions.sh prints it)");
+        skip("CGI_FPM_EXTENSIONS isn't set (build-aux/fetch-extensions.sh prints it)");
         return Ok(());
     };
     let _turn = turn::alone()?;
     for (name, needs, check) in EXTENSIONS {
         let tally = with_extension(&target, &dir, name, needs, check).map_err(|e| format!("{name}: {e}"))?;
-        say(&format!("{name}: 20 reloads; {tally}"));
+        say(&format!("20 reloads; {tally}"));
     }
     Ok(())
 }

@@ -97,7 +97,7 @@ const CASES: [Case; 4] = [
 /// Before and after a reload, in each worker.
 #[test]
 fn only_root_may_read_it() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::only_root_may_read_it") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (ini, scan, prepare, wanted) in CASES {
         let sandbox = Sandbox::new()?;
@@ -126,7 +126,7 @@ fn only_root_may_read_it() -> Outcome {
 /// `-n` and `-d` mean what they mean.
 #[test]
 fn options_hold() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::options_hold") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     put(&sandbox, "php-own.ini", TEXT, 0o600)?;
@@ -143,8 +143,7 @@ fn options_hold() -> Outcome {
 /// A root that may not pass over modes still owns its files: in containers, under systemd, by a security module.
 #[test]
 fn a_root_without_capabilities_reads_its_own() -> Outcome {
-    let name = "php_ini::a_root_without_capabilities_reads_its_own";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     put(&sandbox, "ini/php.ini", TEXT, 0o600)?;
@@ -161,7 +160,7 @@ fn a_root_without_capabilities_reads_its_own() -> Outcome {
 /// Whoever shows php.ini to root shows all of it.
 #[test]
 fn root_is_shown_all_of_it() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::root_is_shown_all_of_it") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stage = Stage::new(target, 1)?;
     fs::write(stage.sandbox.file("php.ini"), TEXT)?;
@@ -185,7 +184,7 @@ const NEEDED: [&str; 7] = [
 /// php-fpm's PHP is root when it reads them. Here nobody serves without: not at a start, not after a reload, and `-t` says so.
 #[test]
 fn what_php_needs_must_be_readable() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::what_php_needs_must_be_readable").filter(Target::is_ours) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -223,7 +222,7 @@ fn what_php_needs_must_be_readable() -> Outcome {
 /// What may be read at the start by an extension that isn't known is said, and no obstacle; what scripts read is their business.
 #[test]
 fn what_may_be_needed_is_said() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::what_may_be_needed_is_said").filter(Target::is_ours) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -244,7 +243,7 @@ fn what_may_be_needed_is_said() -> Outcome {
 /// A file that is closed while all serves: the reload is refused, and who serves goes on. Opened again, all is well.
 #[test]
 fn a_reload_is_refused() -> Outcome {
-    let Some(target) = Target::find_as_root("php_ini::a_reload_is_refused").filter(Target::is_ours) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

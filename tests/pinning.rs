@@ -8,21 +8,21 @@ use testkit::load::{Job, Plan};
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::stream::Stream;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 #[test]
 fn sixty_four_on_four_unix() -> Outcome {
-    sixty_four_on_four("pinning::sixty_four_on_four_unix", Listen::Unix)
+    sixty_four_on_four(Listen::Unix)
 }
 
 #[test]
 fn sixty_four_on_four_tcp() -> Outcome {
-    sixty_four_on_four("pinning::sixty_four_on_four_tcp", Listen::Tcp)
+    sixty_four_on_four(Listen::Tcp)
 }
 
-fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn sixty_four_on_four(listen: Listen) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4).listen(listen))?;
     let clients: Outcome<Vec<Job>> = (0..64).map(|_| keeper(&server, 1)).collect();
@@ -33,7 +33,7 @@ fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
         .requests(64 * 40)
         .start(|_| clients.pop().unwrap_or_else(|| Box::new(|| Ok(()))));
     let tally = load.finish();
-    say(&format!("{name}: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     server.stop()
@@ -42,7 +42,7 @@ fn sixty_four_on_four(name: &str, listen: Listen) -> Outcome {
 /// Eight clients, each with 250 connections that it uses one after another.
 #[test]
 fn two_thousand_on_eight() -> Outcome {
-    let Some(target) = Target::find("pinning::two_thousand_on_eight") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     ensure!(most >= 4096, "the hard limit of open files is {most}: too low for this test");
@@ -52,7 +52,7 @@ fn two_thousand_on_eight() -> Outcome {
     let mut clients = clients?;
     let load = Plan::clients(8).requests(2000 * 5).start(|_| clients.pop().unwrap_or_else(|| Box::new(|| Ok(()))));
     let tally = load.finish();
-    say(&format!("pinning::two_thousand_on_eight: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     server.stop()
 }
@@ -77,7 +77,7 @@ fn keeper(server: &Server, count: usize) -> Outcome<Job> {
 /// Clients that connect and say nothing, or stop after an answer, don't keep others waiting.
 #[test]
 fn silent_clients() -> Outcome {
-    let Some(target) = Target::find("pinning::silent_clients") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2))?;
     let request = Request::get(&server.sandbox.page("hello.php"));
@@ -91,7 +91,7 @@ fn silent_clients() -> Outcome {
     }
     let load = Plan::clients(2).pause(ms(5)).requests(200).start(|_| newcomer(&server, &request));
     let tally = load.finish();
-    say(&format!("pinning::silent_clients: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     for client in &mut kept {

@@ -13,7 +13,7 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::{Door, Target, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, skip, turn};
 
 /// Ten times what a pipe holds.
 const COMPLAINTS: &str = "#!/bin/sh\ni=0\nwhile [ $i -lt 6500 ]; do i=$((i + 1)); \
@@ -23,8 +23,11 @@ const COMPLAINTS: &str = "#!/bin/sh\ni=0\nwhile [ $i -lt 6500 ]; do i=$((i + 1))
 /// and how much more there was.
 #[test]
 fn a_check_may_complain_at_length() -> Outcome {
-    let name = "pipes::a_check_may_complain_at_length";
-    let Some(target) = Target::find_ours(name).filter(|target| target.door == Door::Patched) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    if target.door != Door::Patched {
+        skip("the host of the stock door is not the test's to replace");
+        return Ok(());
+    }
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).own_prefix())?;
     let talker = server.sandbox.file("talker");
@@ -59,7 +62,7 @@ const TALK: &str = "<?php $err = fopen('php://stderr', 'w');
 /// ready serve.
 #[test]
 fn workers_may_talk_while_others_start() -> Outcome {
-    let Some(target) = Target::find_ours("pipes::workers_may_talk_while_others_start") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let go = sandbox.file("go");

@@ -11,8 +11,8 @@ use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
 /// Starts a server with one worker, runs the check, and asks that the same worker still serves.
-fn with_one_worker(name: &str, listen: Listen, check: fn(&Server) -> Outcome) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn with_one_worker(listen: Listen, check: fn(&Server) -> Outcome) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).listen(listen))?;
     let pid = || ask_once(&server.address, &Request::get(&server.sandbox.page("pid.php")), ms(10_000));
@@ -33,7 +33,7 @@ fn echo(server: &Server, body: &[u8]) -> Request {
 
 #[test]
 fn byte_by_byte() -> Outcome {
-    with_one_worker("records::byte_by_byte", Listen::Tcp, |server| {
+    with_one_worker(Listen::Tcp, |server| {
         let mut client = connect(server)?;
         for byte in echo(server, b"abc").encode(1) {
             client.send(&[byte])?;
@@ -46,7 +46,7 @@ fn byte_by_byte() -> Outcome {
 
 #[test]
 fn streams_in_small_records() -> Outcome {
-    with_one_worker("records::streams_in_small_records", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let request = echo(server, &[b'z'; 3000]).param("HTTP_LONG", &"l".repeat(100_000));
         let mut client = connect(server)?;
         for size in [1, 7, 127, 128, 4096] {
@@ -63,7 +63,7 @@ fn streams_in_small_records() -> Outcome {
 
 #[test]
 fn padding() -> Outcome {
-    with_one_worker("records::padding", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let mut bytes = Vec::new();
         let plain = echo(server, b"abc").encode(1);
         let mut rest = plain.as_slice();
@@ -85,7 +85,7 @@ fn padding() -> Outcome {
 
 #[test]
 fn pipelined_and_cut_anywhere() -> Outcome {
-    with_one_worker("records::pipelined_and_cut_anywhere", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let bytes: Vec<u8> = (1..=5).flat_map(|id| echo(server, b"abc").encode(id)).collect();
         let mut client = connect(server)?;
         for cut in (0..bytes.len()).step_by(97) {
@@ -104,7 +104,7 @@ fn pipelined_and_cut_anywhere() -> Outcome {
 
 #[test]
 fn big_body() -> Outcome {
-    with_one_worker("records::big_body", Listen::Tcp, |server| {
+    with_one_worker(Listen::Tcp, |server| {
         let answer = connect(server)?.ask(&echo(server, &vec![b'z'; 5 << 20]))?;
         ensure!(answer.body() == "5242880 4218d2a6 yes", "{}", answer.body());
         Ok(())
@@ -113,7 +113,7 @@ fn big_body() -> Outcome {
 
 #[test]
 fn get_values() -> Outcome {
-    with_one_worker("records::get_values", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let asked = ["FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"].map(|name| (name.to_owned(), String::new()));
         let mut client = connect(server)?;
         client.send(&record(kind::GET_VALUES, 0, &pairs(&asked)))?;
@@ -128,10 +128,10 @@ fn get_values() -> Outcome {
 
 #[test]
 fn unknown_type_is_answered() -> Outcome {
-    if Target::find_ours("records::unknown_type_is_answered").is_none() {
+    if Target::find_ours().is_none() {
         return Ok(());
     }
-    with_one_worker("records::unknown_type_is_answered", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let mut client = connect(server)?;
         client.send(&record(77, 0, b"what is this"))?;
         let answer = client.record()?;
@@ -145,10 +145,10 @@ fn unknown_type_is_answered() -> Outcome {
 
 #[test]
 fn unknown_role_is_refused() -> Outcome {
-    if Target::find_ours("records::unknown_role_is_refused").is_none() {
+    if Target::find_ours().is_none() {
         return Ok(());
     }
-    with_one_worker("records::unknown_role_is_refused", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let mut client = connect(server)?;
         client.send(&record(kind::BEGIN_REQUEST, 1, &[0, 9, 0, 0, 0, 0, 0, 0]))?;
         let answer = client.answer()?;
@@ -168,7 +168,7 @@ fn begun(server: &Server, request: &Request) -> Outcome<Client> {
 /// The script waits for a body that the client then takes back.
 #[test]
 fn abort() -> Outcome {
-    with_one_worker("records::abort", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let request = echo(server, b"0123456789");
         let mut client = begun(server, &request)?;
         client.send(&record(kind::STDIN, 1, b"01234"))?;
@@ -181,7 +181,7 @@ fn abort() -> Outcome {
 /// Whatever comes, the connection is closed and the worker stays.
 #[test]
 fn garbage() -> Outcome {
-    with_one_worker("records::garbage", Listen::Unix, |server| {
+    with_one_worker(Listen::Unix, |server| {
         let noise: Vec<u8> = (0..65536_u32).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let overlong = [&[1, 4, 0, 1, 0, 8, 0, 0][..], &[255; 8]].concat();
         let pieces: [(&str, Vec<u8>); 6] = [

@@ -15,22 +15,22 @@ use testkit::load::{Job, Plan};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Door, Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, Target};
+use testkit::{Outcome, ensure, say, turn};
 
 #[test]
 fn storm_per_request() -> Outcome {
-    storm("reload::storm_per_request", Upstream::PerRequest)
+    storm(Upstream::PerRequest)
 }
 
 #[test]
 fn storm_kept() -> Outcome {
-    storm("reload::storm_kept", Upstream::Kept(8))
+    storm(Upstream::Kept(8))
 }
 
 /// 40 reloads in 20 s, two thirds of them to something broken, while 16 clients POST to a script of 20 ms.
-fn storm(name: &str, upstream: Upstream) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn storm(upstream: Upstream) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(8).own_prefix())?;
     let faults = Faults::new(&target, &server)?;
@@ -47,7 +47,7 @@ fn storm(name: &str, upstream: Upstream) -> Outcome {
     faults.repair(&server)?;
     let (took, tally) = (start.elapsed(), load.stop());
     let (done, refused) = (server.log.count(READY) - 1, server.log.count(REFUSED));
-    say(&format!("{name}: {done} reloads done, {refused} refused in {took:.1?}; {}", tally.summary()));
+    say(&format!("{done} reloads done, {refused} refused in {took:.1?}; {}", tally.summary()));
     tally.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
     ensure!(done == 14 && refused == 26, "of 14 good reloads {done} were done, of 26 broken ones {refused} refused");
     server.reload()?;
@@ -117,7 +117,7 @@ impl Faults {
 /// Nothing is left behind by 200 reloads: memory, fds and processes are those of the first twenty.
 #[test]
 fn quiet() -> Outcome {
-    let Some(target) = Target::find("reload::quiet") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(4))?;
@@ -129,7 +129,7 @@ fn quiet() -> Outcome {
     let late = Footprint::of(&server)?;
     let took = start.elapsed() / 200;
     let tally = load.stop();
-    say(&format!("reload::quiet: {took:.0?} a reload; {early:?}, then {late:?}; {}", tally.summary()));
+    say(&format!("{took:.0?} a reload; {early:?}, then {late:?}; {}", tally.summary()));
     tally.expect_no_failure()?;
     ensure!(late.processes == early.processes && late.fds == early.fds, "not flat: {early:?}, then {late:?}");
     ensure!(late.memory_kb <= early.memory_kb + 256, "memory grows: {early:?}, then {late:?}");
@@ -160,7 +160,7 @@ impl Footprint {
 /// One request of 6 s in flight: it ends as it would have, and others don't wait for it.
 #[test]
 fn beside_a_long_request() -> Outcome {
-    let Some(target) = Target::find("reload::beside_a_long_request") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(2).global("process_control_timeout = 10s"))?;
     let page = |name: &str, query: &str| Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query);
@@ -173,7 +173,7 @@ fn beside_a_long_request() -> Outcome {
     let reloads: Outcome<Vec<Duration>> = (0..2).map(|_| timed(|| server.reload())).collect();
     let ended = in_flight.join().map_err(|_| "the client panicked")?;
     let tally = load.stop();
-    say(&format!("reload::beside_a_long_request: reloads took {reloads:.0?}; others: {}", tally.summary()));
+    say(&format!("reloads took {reloads:.0?}; others: {}", tally.summary()));
     tally.expect_no_failure()?;
     turn.expect_within("the longest wait", tally.worst(), ms(100))?;
     let ended = ended?;
@@ -201,7 +201,7 @@ fn asker(server: &Server, request: &Request, wanted: &'static str) -> Job {
 /// Once a reload is done nobody meets old code, also on connections that are older than the reload.
 #[test]
 fn new_code_at_once() -> Outcome {
-    let Some(target) = Target::find("reload::new_code_at_once") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4).ini("opcache.validate_timestamps = 0"))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
@@ -226,7 +226,7 @@ fn new_code_at_once() -> Outcome {
 /// A refused reload says in the log which line is to blame, and what would be right.
 #[test]
 fn a_refused_configuration_is_told_with_its_line() -> Outcome {
-    let Some(target) = Target::find_ours("reload::a_refused_configuration_is_told_with_its_line") else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

@@ -11,7 +11,7 @@ use testkit::{Outcome, ensure, turn};
 
 #[test]
 fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
-    let Some(target) = Target::find_ours("request_ini::as_far_as_the_pool_trusts_and_no_longer") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (trust, wanted, complaints) in [("on", "5 77M", 0), ("user", "5 128M", 1), ("off", "14 128M", 1)] {
         let setup = Setup::new(1).pool(&format!("security.fastcgi_php_value = {trust}"));
@@ -67,7 +67,7 @@ const UNTRUSTED: [(&str, &str); 22] = [
 /// Whoever reaches the socket can forge a request. `user` lets it set what ends with it, and nothing else.
 #[test]
 fn what_is_not_trusted_runs_no_code() -> Outcome {
-    let Some(target) = Target::find_ours("request_ini::what_is_not_trusted_runs_no_code") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let dir = sandbox.path().display().to_string();

@@ -7,8 +7,8 @@ use testkit::load::{Job, Plan};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
-use testkit::target::{Target, full, say};
-use testkit::{Outcome, apache::Apache, ensure, turn};
+use testkit::target::{Target, full};
+use testkit::{Outcome, apache::Apache, ensure, say, turn};
 
 /// Closing a kept connection behind an answer loses 0.16 to 0.47 % of retirements: of 2,000, three and more.
 const REQUESTS: u64 = 20_000;
@@ -16,50 +16,50 @@ const ALL_REQUESTS: u64 = 200_000;
 
 #[test]
 fn nginx_unix() -> Outcome {
-    behind_nginx("retirement::nginx_unix", Listen::Unix)
+    behind_nginx(Listen::Unix)
 }
 
 #[test]
 fn nginx_tcp() -> Outcome {
-    behind_nginx("retirement::nginx_tcp", Listen::Tcp)
+    behind_nginx(Listen::Tcp)
 }
 
 #[test]
 fn apache_unix() -> Outcome {
-    behind_apache("retirement::apache_unix", Listen::Unix)
+    behind_apache(Listen::Unix)
 }
 
 #[test]
 fn apache_tcp() -> Outcome {
-    behind_apache("retirement::apache_tcp", Listen::Tcp)
+    behind_apache(Listen::Tcp)
 }
 
-fn behind_nginx(name: &str, listen: Listen) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn behind_nginx(listen: Listen) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = start(&target, listen)?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
-    post_all(name, server, || nginx.client(ms(10_000))).map_err(|error| format!("{error}; {}", nginx.errors()).into())
+    post_all(server, || nginx.client(ms(10_000))).map_err(|error| format!("{error}; {}", nginx.errors()).into())
 }
 
-fn behind_apache(name: &str, listen: Listen) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn behind_apache(listen: Listen) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = start(&target, listen)?;
     let apache = Apache::start(&server.sandbox, &server.address)?;
-    post_all(name, server, || apache.client(ms(10_000))).map_err(|error| format!("{error}; {}", apache.errors()).into())
+    post_all(server, || apache.client(ms(10_000))).map_err(|error| format!("{error}; {}", apache.errors()).into())
 }
 
 fn start(target: &Target, listen: Listen) -> Outcome<Server> {
     Server::start(target, &Setup::new(4).listen(listen).pool("pm.max_requests = 10"))
 }
 
-fn post_all(name: &str, server: Server, client: impl Fn() -> Client) -> Outcome {
+fn post_all(server: Server, client: impl Fn() -> Client) -> Outcome {
     let first = server.workers();
     let requests = if full() { ALL_REQUESTS } else { REQUESTS };
     let load = Plan::clients(16).requests(requests).start(|_| poster(client()));
     let tally = load.finish();
-    say(&format!("{name}: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     ensure!(first.iter().all(|worker| !worker.lives()), "a worker of the start still lives: nobody retires");
     server.await_workers(4, ms(5000))?;

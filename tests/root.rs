@@ -27,7 +27,7 @@ fn witness(sandbox: &Sandbox, name: &str, kind: &str) -> Outcome {
 /// opcache.preload and auto_prepend_file run as the pool's user, also after a reload and in every worker.
 #[test]
 fn php_never_runs_as_root() -> Outcome {
-    let Some(target) = Target::find_as_root("root::php_never_runs_as_root") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     witness(&sandbox, "preload.php", "preload")?;
@@ -56,7 +56,7 @@ fn ask(server: &Server, page: &str) -> Outcome<String> {
 /// Ids, groups and capabilities of each worker and zygote of a one-user group.
 #[test]
 fn identity() -> Outcome {
-    let Some(target) = Target::find_as_root("root::identity") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
     ask(&server, "hello.php")?;
@@ -86,7 +86,7 @@ fn unprivileged(worker: Process) -> Outcome {
 /// A worker has its standard fds, its epoll set, drain signal and sockets, opcache's lock: nothing of other pools, no log, no memfd.
 #[test]
 fn workers_hold_nothing_foreign() -> Outcome {
-    let Some(target) = Target::find_as_root("root::workers_hold_nothing_foreign") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let other = sandbox.file("other.sock");

@@ -11,8 +11,8 @@ use testkit::load::{Job, Plan, Tally};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Door, Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, Target};
+use testkit::{Outcome, ensure, say, turn};
 
 fn dynamic(most: u32, start: u32, spare: (u32, u32)) -> Setup {
     let (min, max) = spare;
@@ -47,7 +47,7 @@ fn sleepers(server: &Server, clients: usize, requests: u64) -> Tally {
 /// From 20 clients to 200 at once: all are served, p99 is not above php-fpm's, and the workers go again.
 #[test]
 fn burst() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::burst") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let setup = dynamic(200, 10, (10, 20));
     let ours = Server::start(&target, &setup)?;
@@ -60,7 +60,7 @@ fn burst() -> Outcome {
         let theirs = burst_on(&stock)?;
         stock.stop()?;
         let (our, their) = (tally.percentile(99), theirs.percentile(99));
-        say(&format!("scaling::burst: p99 {our:.1?}, php-fpm's {their:.1?}; spare workers again after {back:.1?}"));
+        say(&format!("p99 {our:.1?}, php-fpm's {their:.1?}; spare workers again after {back:.1?}"));
         ensure!(our <= their + their / 10, "p99 {our:.1?}, php-fpm's {their:.1?}");
     }
     Ok(())
@@ -69,7 +69,7 @@ fn burst() -> Outcome {
 fn burst_on(server: &Server) -> Outcome<Tally> {
     sleepers(server, 20, 400).expect_no_failure()?;
     let tally = sleepers(server, 200, 4000);
-    say(&format!("scaling::burst: {}; {} workers", tally.summary(), server.workers().len()));
+    say(&format!("{}; {} workers", tally.summary(), server.workers().len()));
     tally.expect_no_failure()?;
     Ok(tally)
 }
@@ -77,7 +77,7 @@ fn burst_on(server: &Server) -> Outcome<Tally> {
 /// The number of workers goes up and down while POSTs come over kept connections: none fails.
 #[test]
 fn shrinking_loses_no_post() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::shrinking_loses_no_post") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &dynamic(24, 2, (1, 2)))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(32))?;
@@ -92,7 +92,7 @@ fn shrinking_loses_no_post() -> Outcome {
         least = least.min(server.workers().len());
         answered += expect_all(&few.stop(), &nginx)?;
     }
-    say(&format!("scaling::shrinking_loses_no_post: {answered} answered, {least} to {most} workers"));
+    say(&format!("{answered} answered, {least} to {most} workers"));
     ensure!(most >= 16, "{most} workers at most: it didn't grow");
     ensure!(server.log.count("SIGKILL") == 0, "a worker was killed: {}", server.log.tail(5));
     server.stop()
@@ -114,7 +114,7 @@ fn expect_all(tally: &Tally, nginx: &Nginx) -> Outcome<usize> {
 /// No process until somebody comes; then as many workers as are asked for; none when they have been idle.
 #[test]
 fn ondemand_comes_and_goes() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::ondemand_comes_and_goes") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(32, 1))?;
     // The kit has connected once, to see that it can.
@@ -136,7 +136,7 @@ fn ondemand_comes_and_goes() -> Outcome {
 /// A kept connection outlives all workers, and brings one back.
 #[test]
 fn kept_connection_without_workers() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::kept_connection_without_workers") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server =
         Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s").global("log_level = debug"))?;
@@ -162,7 +162,7 @@ fn kept_connection_without_workers() -> Outcome {
 /// A reload of a group that sleeps starts nothing; the next request is served by the new generation.
 #[test]
 fn reload_asleep() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::reload_asleep") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s"))?;
     server.await_workers(1, ms(2000))?;
@@ -173,7 +173,7 @@ fn reload_asleep() -> Outcome {
     }
     let start = Instant::now();
     hello(&server)?;
-    say(&format!("scaling::reload_asleep: first answer after {:.1?}", start.elapsed()));
+    say(&format!("first answer after {:.1?}", start.elapsed()));
     turn.expect_within("the first answer", start.elapsed(), ms(1000))?;
     let title = server.zygotes().first().map(|z| z.title()).unwrap_or_default();
     ensure!(title.contains("generation 4"), "{title}");
@@ -185,7 +185,7 @@ fn reload_asleep() -> Outcome {
 /// 20 reloads under load of pools that scale: nothing fails.
 #[test]
 fn reloads_under_load() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::reloads_under_load") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
         let server = Server::start(&target, &setup)?;
@@ -196,7 +196,7 @@ fn reloads_under_load() -> Outcome {
             sleep(ms(200));
         }
         let tally = load.stop();
-        say(&format!("scaling::reloads_under_load: {}", tally.summary()));
+        say(&tally.summary());
         expect_all(&tally, &nginx)?;
         server.stop()?;
     }
@@ -206,13 +206,13 @@ fn reloads_under_load() -> Outcome {
 /// Workers that leave after ten requests, in pools that scale: no POST is lost.
 #[test]
 fn retirement() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::retirement") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
         let server = Server::start(&target, &setup.pool("pm.max_requests = 10"))?;
         let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
         let tally = Plan::clients(16).requests(8000).start(|_| poster(nginx.client(ms(15_000)), 0)).finish();
-        say(&format!("scaling::retirement: {}", tally.summary()));
+        say(&tally.summary());
         expect_all(&tally, &nginx)?;
         server.stop()?;
     }
@@ -222,7 +222,7 @@ fn retirement() -> Outcome {
 /// Whatever is killed, the next request is answered.
 #[test]
 fn death() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::death") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for setup in [dynamic(4, 1, (1, 1)), ondemand(4, 10)] {
         let server = Server::start(&target, &setup)?;
@@ -243,7 +243,7 @@ fn death() -> Outcome {
 /// What php-fpm says when the limits are reached.
 #[test]
 fn limits_are_said() -> Outcome {
-    let Some(target) = Target::find("scaling::limits_are_said") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &dynamic(2, 1, (1, 1)))?;
     let _ = sleepers(&server, 6, 160);
@@ -260,17 +260,14 @@ fn limits_are_said() -> Outcome {
 /// A pool of 12,800 starts, and costs what its few workers cost.
 #[test]
 fn twelve_thousand_eight_hundred() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::twelve_thousand_eight_hundred") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &dynamic(12_800, 1, (1, 1)))?;
     hello(&server)?;
     let before = server.supervisor.cpu();
     sleep(Duration::from_secs(3));
     let spent = server.supervisor.cpu() - before;
-    say(&format!(
-        "scaling::twelve_thousand_eight_hundred: {spent:.1?} of CPU in 3 s, {} kB",
-        server.supervisor.anonymous_kb()
-    ));
+    say(&format!("{spent:.1?} of CPU in 3 s, {} kB", server.supervisor.anonymous_kb()));
     ensure!(spent < ms(60), "{spent:?} of CPU in 3 s without load");
     server.stop()
 }
@@ -278,7 +275,7 @@ fn twelve_thousand_eight_hundred() -> Outcome {
 /// A worker whose memory has grown too large is replaced behind its request.
 #[test]
 fn max_memory() -> Outcome {
-    let Some(target) = Target::find_ours("scaling::max_memory") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("pm.max_memory = 1G"))?;
     hello(&server)?;

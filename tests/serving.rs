@@ -13,30 +13,30 @@ use testkit::{Outcome, ensure, turn};
 
 #[test]
 fn unix_per_request() -> Outcome {
-    serve("serving::unix_per_request", Listen::Unix, Upstream::PerRequest)
+    serve(Listen::Unix, Upstream::PerRequest)
 }
 
 #[test]
 fn unix_kept() -> Outcome {
-    serve("serving::unix_kept", Listen::Unix, Upstream::Kept(4))
+    serve(Listen::Unix, Upstream::Kept(4))
 }
 
 #[test]
 fn tcp_per_request() -> Outcome {
-    serve("serving::tcp_per_request", Listen::Tcp, Upstream::PerRequest)
+    serve(Listen::Tcp, Upstream::PerRequest)
 }
 
 #[test]
 fn tcp_kept() -> Outcome {
-    serve("serving::tcp_kept", Listen::Tcp, Upstream::Kept(4))
+    serve(Listen::Tcp, Upstream::Kept(4))
 }
 
 /// A check of a page.
 type Page = fn(&mut Client) -> Outcome;
 
 /// One worker serves all pages one after another, so that each also shows what the one before left behind.
-fn serve(name: &str, listen: Listen, upstream: Upstream) -> Outcome {
-    let Some(target) = Target::find(name) else { return Ok(()) };
+fn serve(listen: Listen, upstream: Upstream) -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).listen(listen))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, upstream)?;

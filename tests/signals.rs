@@ -14,8 +14,8 @@ use testkit::log::Log;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::Stage;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const BYE: &str = "exiting, bye-bye!";
@@ -62,7 +62,7 @@ fn await_pid(server: &Server) -> Outcome {
 /// SIGUSR2 every millisecond or so from the first moment on.
 #[test]
 fn reloads_during_the_start() -> Outcome {
-    let Some(target) = Target::find("signals::reloads_during_the_start") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for pause in [0, 1, 7] {
         let mut server = Server::spawn(&target, &Setup::new(2))?;
@@ -100,8 +100,7 @@ fn quiet(server: &Server) -> Outcome {
 /// SIGUSR2 without pause while a long request keeps the generation before from leaving, and others are asked for.
 #[test]
 fn reloads_during_a_drain() -> Outcome {
-    let name = "signals::reloads_during_a_drain";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(3))?;
     let mut long = server.in_hand(ms(4000))?;
@@ -116,7 +115,7 @@ fn reloads_during_a_drain() -> Outcome {
     let body = long.answer()?.body();
     quiet(&server)?;
     let tally = load.stop();
-    say(&format!("{name}: {sent} signals, {} reloads; {}", server.log.count(READY) - 1, tally.summary()));
+    say(&format!("{sent} signals, {} reloads; {}", server.log.count(READY) - 1, tally.summary()));
     ensure!(body == "done", "the request in hand: {body}");
     tally.expect_no_failure()?;
     server.await_workers(3, LIMIT)?;
@@ -126,8 +125,7 @@ fn reloads_during_a_drain() -> Outcome {
 /// SIGTERM, SIGINT and SIGQUIT at every stage of a reload.
 #[test]
 fn ends_during_a_reload() -> Outcome {
-    let name = "signals::ends_during_a_reload";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut longest = Duration::ZERO;
     for step in 0..18_u32 {
@@ -139,13 +137,13 @@ fn ends_during_a_reload() -> Outcome {
         let took = expect_end(&mut server, ms(5000)).map_err(|e| format!("{signal} {step}: {e}"))?;
         longest = longest.max(took);
     }
-    say(&format!("{name}: the longest end took {longest:.1?}"));
+    say(&format!("the longest end took {longest:.1?}"));
     Ok(())
 }
 
 #[test]
 fn ends_during_the_start() -> Outcome {
-    let Some(target) = Target::find("signals::ends_during_the_start") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for step in 0..9_u32 {
         let signal = [Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGINT][step as usize % 3];
@@ -161,7 +159,7 @@ fn ends_during_the_start() -> Outcome {
 /// A stronger signal overrides a weaker one; the same one again, or a weaker one, changes nothing.
 #[test]
 fn one_behind_another() -> Outcome {
-    let Some(target) = Target::find_ours("signals::one_behind_another") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     use Signal::{SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     let finishing = [vec![SIGQUIT], vec![SIGQUIT, SIGQUIT], vec![SIGQUIT, SIGUSR2], vec![SIGUSR2, SIGQUIT, SIGUSR1]];
@@ -203,8 +201,7 @@ fn send(server: &Server, signals: &[Signal]) {
 /// Workers that hold every signal off don't hold the end off: three seconds by default.
 #[test]
 fn term_against_stubborn_workers() -> Outcome {
-    let name = "signals::term_against_stubborn_workers";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for first in [None, Some(Signal::SIGUSR2), Some(Signal::SIGQUIT)] {
         let mut server = Server::start(&target, &Setup::new(3))?;
@@ -217,7 +214,7 @@ fn term_against_stubborn_workers() -> Outcome {
         std::thread::sleep(ms(200));
         server.supervisor.signal(Signal::SIGTERM);
         let took = expect_end(&mut server, ms(3000)).map_err(|e| format!("behind {first:?}: {e}"))?;
-        say(&format!("{name}: {took:.1?} behind {first:?}"));
+        say(&format!("{took:.1?} behind {first:?}"));
         drop(clients);
     }
     Ok(())
@@ -226,7 +223,7 @@ fn term_against_stubborn_workers() -> Outcome {
 /// Ctrl-C and Ctrl-\ on a terminal reach the whole process group at once.
 #[test]
 fn of_a_terminal() -> Outcome {
-    let Some(target) = Target::find("signals::of_a_terminal") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM] {
         let mut server = Server::start(&target, &Setup::new(3))?;
@@ -239,7 +236,7 @@ fn of_a_terminal() -> Outcome {
 /// The log is moved away and SIGUSR1 sent at every stage of a reload: from `re-opened` on, all is in the new file.
 #[test]
 fn logs_opened_anew_during_a_reload() -> Outcome {
-    let Some(target) = Target::find_ours("signals::logs_opened_anew_during_a_reload") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let access = "access.log = $dir/out/access.log\naccess.format = \"%q\"\ncatch_workers_output = yes";
     let sandbox = testkit::sandbox::Sandbox::new()?;
@@ -283,8 +280,7 @@ fn quiet_behind(logs: &[&Log]) -> Outcome {
 /// A daemon hears the same signals, and its pid stays.
 #[test]
 fn to_a_daemon() -> Outcome {
-    let name = "signals::to_a_daemon";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 2)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let result = life_of_a_daemon(&stage);
     stage.sweep()?;

@@ -11,8 +11,8 @@ use testkit::load::{Job, Plan};
 use testkit::process::Process;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, skip, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const GRACEFUL: &str = "on_sigterm = graceful";
@@ -53,8 +53,7 @@ fn asker(server: &Server) -> Job {
 /// `on_sigterm = graceful`: SIGTERM and SIGINT to all processes finish what was begun, as SIGQUIT does.
 #[test]
 fn a_graceful_end() -> Outcome {
-    let name = "signals_to_all::a_graceful_end";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     for (signal, order) in
         [SIGTERM, SIGINT, SIGQUIT].into_iter().flat_map(|s| [Order::Supervisor, Order::Workers].map(|o| (s, o)))
@@ -67,7 +66,7 @@ fn a_graceful_end() -> Outcome {
         ensure!(body == "done" || body.ends_with("short"), "{signal}, {order:?}: {body}");
         let status = server.await_end(bar(ms(5000)))?;
         let tally = load.stop();
-        say(&format!("{name}: {signal}, {order:?}: {}", tally.summary()));
+        say(&format!("{signal}, {order:?}: {}", tally.summary()));
         tally.expect_no_failure().map_err(|e| format!("{signal}, {order:?}: {e}"))?;
         ensure!(status == Some(0), "{signal}, {order:?}: status {status:?}");
         ensure!(server.log.count("Finishing ...") == 1, "{signal}, {order:?}: {}", server.log.text());
@@ -78,7 +77,7 @@ fn a_graceful_end() -> Outcome {
 /// In a graceful end a kept connection is closed soon, however long the last request takes: nobody would answer on it.
 #[test]
 fn kept_connections_in_a_graceful_end() -> Outcome {
-    let Some(target) = Target::find_ours("signals_to_all::kept_connections_in_a_graceful_end") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut server = Server::start(&target, &Setup::new(2).global(GRACEFUL))?;
     let hello = Request::get(&server.sandbox.page("hello.php")).keep();
@@ -98,7 +97,7 @@ fn kept_connections_in_a_graceful_end() -> Outcome {
 /// Where SIGTERM asks to finish, the supervisor's own still ends a worker: after a time limit, and when it is asked again.
 #[test]
 fn what_still_ends_a_worker() -> Outcome {
-    let Some(target) = Target::find_ours("signals_to_all::what_still_ends_a_worker") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = Setup::new(2).global(GRACEFUL).pool("request_terminate_timeout = 1s");
     let server = Server::start(&target, &setup)?;
@@ -132,8 +131,7 @@ fn end_within(mut server: Server, limit: Duration) -> Outcome {
 /// What means something to the supervisor alone: the logs are opened anew, a reload is made, and no request is lost.
 #[test]
 fn what_workers_overhear() -> Outcome {
-    let name = "signals_to_all::what_workers_overhear";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(3))?;
     let load = Plan::clients(3).start(|_| asker(&server));
@@ -153,7 +151,7 @@ fn what_workers_overhear() -> Outcome {
         server.await_workers(3, LIMIT)?;
     }
     let tally = load.stop();
-    say(&format!("{name}: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     ensure!(server.log.count("Reloading in progress") == 4, "{}", server.log.text());
     let calm = |line: &&str| !line.contains("WARNING") && !line.contains("ERROR");
@@ -165,7 +163,7 @@ fn what_workers_overhear() -> Outcome {
 /// A worker that holds a connection on which no byte has come yet overhears a signal: the connection stays.
 #[test]
 fn a_silent_client_is_kept() -> Outcome {
-    let Some(target) = Target::find_ours("signals_to_all::a_silent_client_is_kept") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let worker = *server.workers().first().ok_or("no worker")?;
@@ -188,8 +186,7 @@ fn a_silent_client_is_kept() -> Outcome {
 /// A process that a script has forked ends by signals as any program does.
 #[test]
 fn a_forked_process_ends_by_them() -> Outcome {
-    let name = "signals_to_all::a_forked_process_ends_by_them";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).global(GRACEFUL))?;
     let script = r"<?php
@@ -206,7 +203,7 @@ foreach ([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2] as $signal) {
     let mut client = Client::connect(&server.address, LIMIT)?;
     let body = client.ask(&Request::get(&server.sandbox.page("children.php")))?.body();
     if body == "no pcntl" {
-        say(&format!("skipped {name}: this PHP has no pcntl"));
+        skip("this PHP has no pcntl");
     } else {
         ensure!(body == "ended ".repeat(5), "{body}");
     }

@@ -69,7 +69,7 @@ fn masked(answer: &Answer, server: &Server) -> String {
 
 #[test]
 fn the_pages_are_php_fpms() -> Outcome {
-    let Some(target) = Target::find_ours("status::the_pages_are_php_fpms") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     // One worker: which of several answers is nobody's promise.
     let setup = Setup { workers: 1, ..setup(Listen::Tcp) };
@@ -100,7 +100,7 @@ fn without_type(text: &str) -> String {
 
 #[test]
 fn rows_tell_what_workers_do() -> Outcome {
-    let Some(target) = Target::find("status::rows_tell_what_workers_do") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = apart(&target, Listen::Unix)?;
     let at = Address::Unix(server.sandbox.file("status.sock"));
@@ -141,7 +141,7 @@ fn row<'a>(status: &'a serde_json::Value, method: &str) -> Option<&'a serde_json
 
 #[test]
 fn counters_outlive_reloads_and_deaths() -> Outcome {
-    let Some(target) = Target::find_ours("status::counters_outlive_reloads_and_deaths") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &setup(Listen::Unix))?;
     let pid = || ask_once(&server.address, &Request::get(&server.sandbox.page("pid.php")), ms(10_000));
@@ -173,7 +173,7 @@ fn counters_outlive_reloads_and_deaths() -> Outcome {
 
 #[test]
 fn the_queue_of_a_unix_socket_is_seen() -> Outcome {
-    let Some(target) = Target::find_ours("status::the_queue_of_a_unix_socket_is_seen") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = apart(&target, listen)?;
@@ -208,7 +208,7 @@ fn apart(target: &Target, listen: Listen) -> Outcome<Server> {
 
 #[test]
 fn a_script_gets_the_same_numbers() -> Outcome {
-    let Some(target) = Target::find("status::a_script_gets_the_same_numbers") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &setup(Listen::Unix))?;
     server.sandbox.put("www/status.php", "<?php echo json_encode(fpm_get_status());")?;

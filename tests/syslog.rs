@@ -14,8 +14,8 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, skip, turn};
 
 /// Gives the program that follows a `/dev` with the daemon's socket in it. `$0` is the directory that it is made in.
 const OWN_DEV: &str =
@@ -68,18 +68,17 @@ fn messages(server: &Server) -> Outcome<Vec<(u32, String, String)>> {
     text.lines().map(read).collect()
 }
 
-fn is_possible(test: &str) -> bool {
+fn is_possible() -> bool {
     let possible = Command::new("unshare").args(["-m", "true"]).output().is_ok_and(|ran| ran.status.success());
     if !possible {
-        say(&format!("skipped {test}: no mount namespace can be had"));
+        skip("no mount namespace can be had");
     }
     possible
 }
 
 #[test]
 fn each_message_has_its_priority() -> Outcome {
-    let name = "syslog::each_message_has_its_priority";
-    let Some(target) = Target::find_as_root(name).filter(Target::is_ours).filter(|_| is_possible(name)) else {
+    let Some(target) = Target::find_ours_as_root().filter(|_| is_possible()) else {
         return Ok(());
     };
     let _turn = turn::shared()?;

@@ -19,14 +19,14 @@ use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::Stage;
 use testkit::stream::Address;
-use testkit::target::{Door, Target, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Door, Target, web_user};
+use testkit::{Outcome, ensure, say, skip, turn};
 
 /// The stock php-fpm of our build, from a private prefix, and ours to follow it.
-fn both(name: &str) -> Option<(Target, Target)> {
-    let ours = Target::find_ours(name)?;
+fn both() -> Option<(Target, Target)> {
+    let ours = Target::find_ours()?;
     if ours.door == Door::Stock {
-        say(&format!("skipped {name}: php-fpm starts what stands at its own path, and hands no PHP_CGI on"));
+        skip("php-fpm starts what stands at its own path, and hands no PHP_CGI on");
         return None;
     }
     Some((Target { door: Door::PhpFpm, ..ours.clone() }, ours))
@@ -68,7 +68,7 @@ fn asker(to: &Address, page: &Path) -> Job {
 /// Under load over a unix and two TCP sockets, once to ours and twice on to ours.
 #[test]
 fn of_a_running_php_fpm() -> Outcome {
-    let Some((stock, ours)) = both("takeover::of_a_running_php_fpm") else { return Ok(()) };
+    let Some((stock, ours)) = both() else { return Ok(()) };
     let _turn = turn::alone()?;
     let (four, six) = (free_port()?, free_port()?);
     let pool = |name: &str, listen: String| {
@@ -91,7 +91,7 @@ fn of_a_running_php_fpm() -> Outcome {
     std::thread::sleep(ms(500));
     (0..2).try_for_each(|_| server.reload())?;
     let (posts, asks) = (posts.stop(), asks.stop());
-    say(&format!("takeover::of_a_running_php_fpm: {}; {}", posts.summary(), asks.summary()));
+    say(&format!("{}; {}", posts.summary(), asks.summary()));
     posts.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
     asks.expect_no_failure()?;
     use std::os::unix::fs::MetadataExt as _;
@@ -113,7 +113,7 @@ fn no_trace_of_it(server: &Server) -> Outcome {
 /// More sockets than one variable holds (php-src's bug 80024 was one of these): each is taken over once and still served.
 #[test]
 fn of_130_pools() -> Outcome {
-    let Some((stock, ours)) = both("takeover::of_130_pools") else { return Ok(()) };
+    let Some((stock, ours)) = both() else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut setup = Setup::new(1).own_prefix().global("process_control_timeout = 10s");
     let sandbox = testkit::sandbox::Sandbox::new()?;
@@ -149,7 +149,7 @@ fn of_130_pools() -> Outcome {
 /// Some have systemd pass a socket to php-fpm, and name it in FPM_SOCKETS: it is taken once, and stays systemd's.
 #[test]
 fn of_what_systemd_passes() -> Outcome {
-    let Some(target) = Target::find_ours("takeover::of_what_systemd_passes") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = testkit::sandbox::Sandbox::new()?;
     let path = sandbox.file("fpm.sock");
@@ -174,8 +174,7 @@ fn of_what_systemd_passes() -> Outcome {
 /// What the variable says wrongly is told in a line each, and nothing comes of it.
 #[test]
 fn nonsense_is_ignored() -> Outcome {
-    let name = "takeover::nonsense_is_ignored";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let socket = stage.sandbox.file("fpm.sock");
     let values = format!("{}=77,/x=1,=5,rubbish,{0}=y", socket.display());

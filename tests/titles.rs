@@ -16,7 +16,7 @@ fn name(process: Process) -> String {
 
 #[test]
 fn titles_and_names() -> Outcome {
-    let Some(target) = Target::find_ours("titles::titles_and_names") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
     for _ in 0..2 {

@@ -14,8 +14,8 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Target, as_root, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, as_root};
+use testkit::{Outcome, ensure, skip, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -32,9 +32,9 @@ done
 exec setpriv --reuid="$ID" --regid="$ID" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@""#;
 
 /// The words in front of the server's; none where such a place can't be made.
-fn confined(test: &str, sandbox: &Sandbox, user: &User) -> Outcome<Option<Around>> {
+fn confined(sandbox: &Sandbox, user: &User) -> Outcome<Option<Around>> {
     if !as_root() {
-        say(&format!("skipped {test}: it takes root to make a place without"));
+        skip("it takes root to make a place without");
         return Ok(None);
     }
     let before: Vec<String> = ["unshare", "--mount", "sh", "-c", CONFINE, "sh"].map(str::to_owned).into();
@@ -43,7 +43,7 @@ fn confined(test: &str, sandbox: &Sandbox, user: &User) -> Outcome<Option<Around
     let mut trial = Command::new("unshare");
     let output = trial.args(["--mount", "true"]).stdin(Stdio::null()).output()?;
     if !output.status.success() {
-        say(&format!("skipped {test}: no mount namespace here: {}", String::from_utf8_lossy(&output.stderr)));
+        skip(&format!("no mount namespace here: {}", String::from_utf8_lossy(&output.stderr)));
         return Ok(None);
     }
     Ok(Some(Around { before, environment, ..Around::default() }))
@@ -52,8 +52,7 @@ fn confined(test: &str, sandbox: &Sandbox, user: &User) -> Outcome<Option<Around
 /// Start, requests, a reload, log re-opening, a refused reload, and an end with nothing left behind.
 #[test]
 fn life_without_privileges() -> Outcome {
-    let name = "unprivileged::life_without_privileges";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let user = User::from_name("nobody")?.ok_or("no user nobody")?;
@@ -61,7 +60,7 @@ fn life_without_privileges() -> Outcome {
         nix::unistd::chown(&entry?.path(), Some(user.uid), None)?;
     }
     nix::unistd::chown(sandbox.path(), Some(user.uid), None)?;
-    let Some(around) = confined(name, &sandbox, &user)? else { return Ok(()) };
+    let Some(around) = confined(&sandbox, &user)? else { return Ok(()) };
     fs::write(sandbox.page("writes.php"), WRITES)?;
     let address = Address::Unix(sandbox.file("fpm.sock"));
     let setup = Setup::new(2).pool("catch_workers_output = yes\nlisten.owner = nobody\nlisten.group = nogroup");

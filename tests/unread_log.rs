@@ -15,8 +15,8 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Target, say, web_user};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, web_user};
+use testkit::{Outcome, ensure, say, turn};
 
 const PIPE: &str = "catch_workers_output = yes";
 /// Three megabytes in lines of a hundred bytes.
@@ -25,7 +25,7 @@ const MUCH: &str = "<?php $out = fopen('php://stderr', 'w'); $line = str_repeat(
 
 #[test]
 fn who_stops_reading_stalls_nobody() -> Outcome {
-    let Some(target) = Target::find_ours("unread_log::who_stops_reading_stalls_nobody") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let sandbox = Sandbox::new()?;
     sandbox.put("www/much.php", MUCH)?;
@@ -91,7 +91,7 @@ fn with_noisy_pool(setup: Setup, noisy: &Address) -> Setup {
 
 #[test]
 fn who_does_not_read_yet_is_not_waited_for() -> Outcome {
-    let Some(target) = Target::find_ours("unread_log::who_does_not_read_yet_is_not_waited_for") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let path = sandbox.file("access.fifo");
@@ -112,7 +112,7 @@ fn who_does_not_read_yet_is_not_waited_for() -> Outcome {
 
 #[test]
 fn a_slow_log_waits_for_its_reader() -> Outcome {
-    let Some(target) = Target::find_ours("unread_log::a_slow_log_waits_for_its_reader") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     sandbox.put("www/slow.php", "<?php usleep(1300000);")?;

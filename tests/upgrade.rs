@@ -19,8 +19,8 @@ use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, skip, turn};
 
 /// A prefix with the former library, and that library.
 struct Former {
@@ -32,12 +32,12 @@ struct Former {
 }
 
 impl Former {
-    fn find(test: &str) -> Outcome<Option<Self>> {
-        let Some(present) = Target::find_as_root(test).filter(Target::is_ours) else { return Ok(None) };
+    fn find() -> Outcome<Option<Self>> {
+        let Some(present) = Target::find_ours_as_root() else { return Ok(None) };
         let library = std::env::var_os("CGI_FPM_FORMER").filter(|library| !library.is_empty());
         let Some(library) = library.map(PathBuf::from) else {
-            ensure!(std::env::var("CI").as_deref() != Ok("true"), "{test}: CGI_FPM_FORMER isn't set");
-            say(&format!("skipped {test}: CGI_FPM_FORMER isn't set"));
+            ensure!(std::env::var("CI").as_deref() != Ok("true"), "CGI_FPM_FORMER isn't set");
+            skip("CGI_FPM_FORMER isn't set");
             return Ok(None);
         };
         let prefix = Sandbox::new()?;
@@ -94,7 +94,7 @@ fn is_answered(mut client: Client) -> Outcome {
 #[test]
 fn nothing_is_lost() -> Outcome {
     let _turn = turn::alone()?;
-    let Some(former) = Former::find("upgrade::nothing_is_lost")? else { return Ok(()) };
+    let Some(former) = Former::find()? else { return Ok(()) };
     let server = former.start()?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
     let load = Plan::clients(16).start(|_| {
@@ -118,7 +118,7 @@ fn nothing_is_lost() -> Outcome {
     wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
     server.reload()?;
     let tally = load.stop();
-    say(&format!("upgrade::nothing_is_lost: the reload took {took:.1?}; {}", tally.summary()));
+    say(&format!("the reload took {took:.1?}; {}", tally.summary()));
     tally.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
     ensure!(server.log.count("killed") == 0, "{}", server.log.tail(9));
     server.stop()
@@ -128,7 +128,7 @@ fn nothing_is_lost() -> Outcome {
 #[test]
 fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
     let _turn = turn::shared()?;
-    let Some(former) = Former::find("upgrade::the_former_zygote_serves_on_where_the_next_one_fails")? else {
+    let Some(former) = Former::find()? else {
         return Ok(());
     };
     let server = former.start()?;
@@ -155,7 +155,7 @@ fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
 #[test]
 fn a_former_zygote_stalls_nobody() -> Outcome {
     let _turn = turn::shared()?;
-    let Some(former) = Former::find("upgrade::a_former_zygote_stalls_nobody")? else { return Ok(()) };
+    let Some(former) = Former::find()? else { return Ok(()) };
     let server = former.start()?;
     let zygote: Process = *server.zygotes().first().ok_or("no zygote")?;
     let ways = packet_sockets(zygote, server.supervisor)?;
@@ -189,7 +189,7 @@ fn a_former_zygote_stalls_nobody() -> Outcome {
 #[test]
 fn a_zygote_may_be_newer_than_its_supervisor() -> Outcome {
     let _turn = turn::shared()?;
-    let Some(former) = Former::find("upgrade::a_zygote_may_be_newer_than_its_supervisor")? else { return Ok(()) };
+    let Some(former) = Former::find()? else { return Ok(()) };
     let server = former.start()?;
     former.install(&server)?;
     let hello = Request::get(&server.sandbox.page("hello.php"));
@@ -211,7 +211,7 @@ fn a_zygote_may_be_newer_than_its_supervisor() -> Outcome {
 #[test]
 fn the_way_back_is_refused() -> Outcome {
     let _turn = turn::shared()?;
-    let Some(former) = Former::find("upgrade::the_way_back_is_refused")? else { return Ok(()) };
+    let Some(former) = Former::find()? else { return Ok(()) };
     let server = Server::start(&former.present, &Setup::new(2).own_prefix())?;
     replace(&server.prefix.join("lib/cgi-fpm.so"), &former.library)?;
     server.supervisor.signal(Signal::SIGUSR2);

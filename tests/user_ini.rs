@@ -103,7 +103,7 @@ fn expected(site: &str, type_: &str, size: usize) -> Value {
 
 #[test]
 fn limits_hold_for_the_body_at_hand() -> Outcome {
-    let Some(target) = Target::find_ours("user_ini::limits_hold_for_the_body_at_hand") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target)?;
     let sites: Vec<&str> = SITES.into_iter().map(|(name, _)| name).chain(["by-path"]).collect();
@@ -134,7 +134,7 @@ fn limits_hold_for_the_body_at_hand() -> Outcome {
 /// A body in a file is taken by the same rules.
 #[test]
 fn limits_hold_for_a_body_in_a_file() -> Outcome {
-    let Some(target) = Target::find_ours("user_ini::limits_hold_for_a_body_in_a_file") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target)?;
     let file = server.sandbox.file("body");

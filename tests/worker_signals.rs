@@ -28,7 +28,7 @@ fn bit(signal: Signal) -> u64 {
 /// From the fork until its handlers are there, a worker has all signals blocked: those that come meanwhile wait.
 #[test]
 fn a_worker_that_is_being_made() -> Outcome {
-    let Some(target) = Target::find_ours("worker_signals::a_worker_that_is_being_made") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     // It reads its time zone just before it takes up its handlers.
@@ -68,8 +68,7 @@ fn a_worker_that_is_being_made() -> Outcome {
 /// drops: it ends the worker all the same.
 #[test]
 fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
-    let name = "worker_signals::a_time_limit_beside_a_strangers_sigterm";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for orphan in [false, true] {
         let setup = Setup::new(1).global("on_sigterm = graceful").global("log_level = debug");
@@ -98,7 +97,7 @@ fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
 /// that can't wait.
 #[test]
 fn what_ends_a_worker_at_once() -> Outcome {
-    let Some(target) = Target::find_ours("worker_signals::what_ends_a_worker_at_once") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for signals in [&[SIGQUIT][..], &[SIGUSR2], &[SIGTERM, SIGTERM]] {
         let timeout = if signals.len() == 1 { "1s" } else { "0" };
@@ -128,7 +127,7 @@ fn what_ends_a_worker_at_once() -> Outcome {
 /// A worker in a request to which a stranger sends SIGTERM finishes it.
 #[test]
 fn a_strangers_sigterm_asks() -> Outcome {
-    let Some(target) = Target::find_ours("worker_signals::a_strangers_sigterm_asks") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).global("on_sigterm = graceful"))?;
     for round in 0..3 {
@@ -150,7 +149,7 @@ fn a_strangers_sigterm_asks() -> Outcome {
 /// Programs that preloading starts have no signal ignored but SIGPIPE, and none blocked.
 #[test]
 fn what_preloading_starts() -> Outcome {
-    let Some(target) = Target::find_ours("worker_signals::what_preloading_starts") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let out = sandbox.file("out/status");

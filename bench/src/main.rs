@@ -12,8 +12,8 @@ use std::process::ExitCode;
 
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Door, Target, say};
-use testkit::{Outcome, turn};
+use testkit::target::{Door, Target};
+use testkit::{Outcome, say, turn};
 
 use case::Case;
 use round::{Counted, Round};
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 
 fn run() -> Outcome {
     let (rounds, requests) = (option("--rounds", 7)?, option("--requests", 10_000)?);
-    let ours = Target::find("bench").ok_or("nothing to measure")?;
+    let ours = Target::find().ok_or("nothing to measure")?;
     let stock = Target { prefix: ours.prefix.clone(), door: Door::PhpFpm };
     let _turn = turn::alone()?;
     let servers = [start(&ours)?, start(&stock)?];

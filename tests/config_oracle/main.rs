@@ -31,7 +31,7 @@ struct Case {
 #[test]
 fn agrees_with_stock_php_fpm() {
     let Some(program) = env::var_os("CGI_FPM_STOCK") else {
-        eprintln!("skipped: CGI_FPM_STOCK doesn't name a stock php-fpm");
+        testkit::skip("CGI_FPM_STOCK doesn't name a stock php-fpm");
         return;
     };
     let stock = Stock::new(Path::new(&program));
@@ -77,7 +77,7 @@ fn both(case: &Case, stock: &Stock) -> (Outcome, Outcome) {
 #[test]
 fn reads_command_lines_as_stock_php_fpm_does() {
     let Some(program) = env::var_os("CGI_FPM_STOCK") else {
-        eprintln!("skipped: CGI_FPM_STOCK doesn't name a stock php-fpm");
+        testkit::skip("CGI_FPM_STOCK doesn't name a stock php-fpm");
         return;
     };
     let place = tempfile::tempdir().unwrap();

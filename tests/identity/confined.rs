@@ -85,14 +85,14 @@ fn live(server: &Server) -> Outcome {
 
 #[test]
 fn without_privileges() -> Outcome {
-    let Some(target) = Target::find_ours("identity::confined::without_privileges") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     whole_life(&target, |sandbox| as_nobody(sandbox, Setup::new(2)))
 }
 
 #[test]
 fn under_an_old_containers_filter() -> Outcome {
-    let Some(target) = Target::find_ours("identity::confined::under_an_old_containers_filter") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let words = ["sh", "-c", "exec 9</etc/passwd; exec \"$@\"", "sh"];
     whole_life(&target, |_| Setup::new(2).refused(&of_old_containers()).under(&words))?;
@@ -102,8 +102,7 @@ fn under_an_old_containers_filter() -> Outcome {
 /// What nothing can stand in for is named.
 #[test]
 fn no_memory_files() -> Outcome {
-    let name = "identity::confined::no_memory_files";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut command = stage.command(&["-F", "-O"]);
     testkit::seccomp::refuse(&mut command, &[Refused::call(libc::SYS_memfd_create)])?;

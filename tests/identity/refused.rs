@@ -7,8 +7,8 @@ use testkit::seccomp::Refused;
 use testkit::setup::Setup;
 use testkit::stage::{Ran, Stage, end_within};
 use testkit::stream::Address;
-use testkit::target::{Target, as_root};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, skip, turn};
 
 use super::section;
 
@@ -32,7 +32,7 @@ fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
 /// Root, however it is called, isn't taken without `-R`; the same line and status as php-fpm's.
 #[test]
 fn root() -> Outcome {
-    let Some(target) = Target::find_ours("identity::refused::root").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for lines in [
         "user = root\ngroup = www-data",
@@ -55,7 +55,7 @@ fn root() -> Outcome {
 /// A step that fails ends the start, with php-fpm's line.
 #[test]
 fn steps() -> Outcome {
-    let Some(target) = Target::find_ours("identity::refused::steps").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let without = |right: &str| ["setpriv".to_owned(), format!("--bounding-set=-{right}")];
     for (right, lines, status, line) in [
@@ -92,8 +92,7 @@ fn steps() -> Outcome {
 /// A chdir that leads nowhere below the chroot, though it does outside.
 #[test]
 fn directory_below_the_root() -> Outcome {
-    let name = "identity::refused::directory_below_the_root";
-    let Some(target) = Target::find_ours(name).filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     symlink("/usr", sandbox.file("www/elsewhere"))?;
@@ -106,7 +105,7 @@ fn directory_below_the_root() -> Outcome {
 /// Calls that say that they have changed the user, and haven't: nobody serves. php-fpm's workers would be root.
 #[test]
 fn pretended() -> Outcome {
-    let Some(target) = Target::find_ours("identity::refused::pretended").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (call, fault) in [
         (libc::SYS_setuid, "the change to user 33 has not come about: its user ids are [0, 0, 0]"),
@@ -134,12 +133,11 @@ fn pretended() -> Outcome {
 /// Without AppArmor a hat can't be put on, and nobody serves without.
 #[test]
 fn hat_without_apparmor() -> Outcome {
-    let name = "identity::refused::hat_without_apparmor";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let confinement = std::fs::read_to_string("/proc/self/attr/current");
     if confinement.is_ok() {
-        testkit::target::say(&format!("skipped {name}: some security module is active"));
+        skip("some security module is active");
         return Ok(());
     }
     stage.sandbox.put("fpm.conf", &format!("{}apparmor_hat = web\n", stage.conf))?;

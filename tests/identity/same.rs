@@ -74,9 +74,8 @@ fn umask_of_group(setup: Setup) -> Setup {
 /// Users and groups by name and by number, also unknown ones; supplementary groups; umask.
 #[test]
 fn users() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::users") else { return Ok(()) };
-    if !netns::inside_with_groups("identity::same::users", "first:x:70001:www-data\nsecond:x:70002:www-data,nobody\n")?
-    {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    if !netns::inside_with_groups("first:x:70001:www-data\nsecond:x:70002:www-data,nobody\n")? {
         return Ok(());
     }
     let pools: Pools<'_> = &[
@@ -100,7 +99,7 @@ fn users() -> Outcome {
 /// What needs root's rights in a zygote that has given them up.
 #[test]
 fn settings() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::settings").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let directory = |name: &str, line: &str| (name.to_owned(), format!("{WEB}\nprocess.group = {name}\n{line}"));
     let pools = [
@@ -140,7 +139,7 @@ fn settings() -> Outcome {
 /// `[global]` holds for all, a pool's own value before it; also behind a reload.
 #[test]
 fn global() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::global").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let setup = |_: &Sandbox| Setup::new(1).global("rlimit_files = 700\nrlimit_core = 8192\nprocess.priority = 3");
     let own = format!("{WEB}\nrlimit_files = 300\nrlimit_core = 4096\nprocess.priority = 6");
@@ -172,7 +171,7 @@ fn global() -> Outcome {
 /// Whoever isn't root: nothing of it takes root, and what does is ignored with a notice.
 #[test]
 fn without_root() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::without_root") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools: Pools<'_> = &[
         ("plain", ""),
@@ -210,7 +209,7 @@ pub fn as_nobody(sandbox: &Sandbox, setup: Setup) -> Setup {
 /// With `-R` root stays root, and of group and groups what isn't named.
 #[test]
 fn allowed_root() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::allowed_root").filter(|_| as_root()) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools: Pools<'_> = &[
         ("root", "user = root\ngroup = root"),
@@ -227,7 +226,7 @@ fn allowed_root() -> Outcome {
 /// What a zygote keeps for its workers: only what they need, and not in effect.
 #[test]
 fn kept_for_workers() -> Outcome {
-    let Some(target) = Target::find_ours("identity::same::kept_for_workers").filter(|_| as_root()) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

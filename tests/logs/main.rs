@@ -42,7 +42,7 @@ const NOISE: &str = "<?php mt_srand((int) $_SERVER['QUERY_STRING']);
 
 #[test]
 fn every_line_is_an_object() -> Outcome {
-    let Some(target) = Target::find_ours("logs::every_line_is_an_object") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for decorate in ["yes", "no"] {
         let sandbox = Sandbox::new()?;
@@ -105,7 +105,7 @@ fn look_at(text: &str, decorate: &str) -> Outcome {
 /// A message of any length is whole, in objects that say that they go on.
 #[test]
 fn long_messages_are_whole() -> Outcome {
-    let Some(target) = Target::find_ours("logs::long_messages_are_whole") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let page = "<?php $long = str_repeat(\"\u{e4}\\n\", 70000); error_log(\"begin$long\"); error_log('between');
@@ -138,7 +138,7 @@ fn long_messages_are_whole() -> Outcome {
 /// An application's own objects stay as they are where the pool says so.
 #[test]
 fn objects_of_an_application() -> Outcome {
-    let Some(target) = Target::find_ours("logs::objects_of_an_application") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let own = r#"{"channel":"orders","message":"paid","context":{"id":7}}"#;
     for (decorate, stays) in [("no", true), ("yes", false)] {
@@ -161,7 +161,7 @@ fn objects_of_an_application() -> Outcome {
 /// The access log in JSON: the fields are the request's, whatever it holds; a suppressed one has no line.
 #[test]
 fn access_log_objects() -> Outcome {
-    let Some(target) = Target::find_ours("logs::access_log_objects") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let access = sandbox.file("access.log");

@@ -8,14 +8,12 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::process::{self, Process};
 use testkit::stage::Stage;
-use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
 /// A reload changes the form, also for those who were there before; a daemon's own stream stays the log.
 #[test]
 fn the_form_changes_and_a_stream_stays() -> Outcome {
-    let name = "logs::streams::the_form_changes_and_a_stream_stays";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let conf = |format: &str| {
         let error_log = format!("error_log = {}/fpm.log", stage.sandbox.path().display());

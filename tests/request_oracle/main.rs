@@ -25,7 +25,7 @@ use wire::Pairs;
 
 #[test]
 fn script_paths() -> Outcome {
-    let Some(target) = Target::find_ours("request_oracle::script_paths") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let site = Sandbox::new()?;
     let mut sides = Sides::start(&target, furnish(&site)?)?;
@@ -54,7 +54,7 @@ fn script_paths() -> Outcome {
 
 #[test]
 fn odd_requests() -> Outcome {
-    let Some(target) = Target::find_ours("request_oracle::odd_requests") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let site = Sandbox::new()?;
     let mut sides = Sides::start(&target, furnish(&site)?)?;
@@ -75,7 +75,7 @@ fn odd_requests() -> Outcome {
 
 #[test]
 fn mixed_requests() -> Outcome {
-    let Some(target) = Target::find_ours("request_oracle::mixed_requests") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let site = Sandbox::new()?;
     let mut sides = Sides::start(&target, furnish(&site)?)?;

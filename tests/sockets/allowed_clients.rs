@@ -36,10 +36,8 @@ fn ask_from(server: &Server, from: IpAddr, to: SocketAddr) -> Outcome<Option<Str
 /// Lists with blanks, networks, mapped addresses; addresses that differ in the last byte only; one line a minute.
 #[test]
 fn allowed_clients() -> Outcome {
-    let name = "sockets::allowed_clients::allowed_clients";
-    let Some(target) = Target::find(name) else { return Ok(()) };
-    if !testkit::netns::inside(name, &["fd00:c61::1/64", "fd00:c61::2/64", "fd00:c62::1/64"], "127.0.0.1 localhost\n")?
-    {
+    let Some(target) = Target::find() else { return Ok(()) };
+    if !testkit::netns::inside(&["fd00:c61::1/64", "fd00:c61::2/64", "fd00:c62::1/64"], "127.0.0.1 localhost\n")? {
         return Ok(());
     }
     let _turn = turn::shared()?;

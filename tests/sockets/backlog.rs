@@ -14,7 +14,7 @@ use super::{reload_with, section};
 /// How many connections wait where nobody accepts, at a unix and a TCP socket; a reload changes it.
 #[test]
 fn backlog() -> Outcome {
-    let Some(target) = Target::find("sockets::backlog::backlog") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let path = sandbox.file("p.sock");

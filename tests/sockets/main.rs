@@ -42,8 +42,7 @@ fn v6(port: u16) -> Address {
 
 #[test]
 fn addresses_of_all_kinds() -> Outcome {
-    let name = "sockets::addresses_of_all_kinds";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (four, six, host, any) = (free_port()?, free_port()?, free_port()?, free_port()?);
     let setup = Setup::new(1)
@@ -60,7 +59,7 @@ fn addresses_of_all_kinds() -> Outcome {
 
 #[test]
 fn several_addresses_of_a_pool() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::several_addresses_of_a_pool") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let (four, six, path) = (free_port()?, free_port()?, sandbox.file("second.sock"));
@@ -78,7 +77,7 @@ fn several_addresses_of_a_pool() -> Outcome {
 /// All addresses of both families, each by its own name, in either order; a reload keeps both.
 #[test]
 fn all_addresses_of_both_families() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::all_addresses_of_both_families") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (one, other) = (free_port()?, free_port()?);
     let setup = Setup::new(1).pool(&section("four_first", &format!("listen = 0.0.0.0:{one}, [::]:{one}")));
@@ -100,7 +99,7 @@ fn reload_with(server: &Server, line: &str) -> Outcome {
 /// Two pools can't share an address by giving it two names; php-fpm would let them share the socket.
 #[test]
 fn one_address_by_two_names() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::one_address_by_two_names") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stage = Stage::new(target, 1)?;
     let port = free_port()?;
@@ -114,7 +113,7 @@ fn one_address_by_two_names() -> Outcome {
 /// The same address under another name keeps its socket at a reload.
 #[test]
 fn another_name_keeps_the_socket() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::another_name_keeps_the_socket") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let port = free_port()?;
     let pool = section("p", &format!("listen = localhost:{port}"));
@@ -132,11 +131,10 @@ fn another_name_keeps_the_socket() -> Outcome {
 /// The first address of a name is listened on, and the others are named in a warning.
 #[test]
 fn names_with_several_addresses() -> Outcome {
-    let name = "sockets::names_with_several_addresses";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let hosts =
         "127.0.0.1 localhost\n127.0.0.5 both.test\n127.0.0.6 both.test\n192.0.2.7 away.test\n127.0.0.7 away.test\n";
-    if !testkit::netns::inside(name, &[], hosts)? {
+    if !testkit::netns::inside(&[], hosts)? {
         return Ok(());
     }
     let _turn = turn::shared()?;

@@ -10,7 +10,7 @@ use testkit::{Outcome, ensure, turn};
 /// What can't be listened on is refused, with php-fpm's line.
 #[test]
 fn refusals() -> Outcome {
-    let Some(target) = Target::find("sockets::refused::refusals") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stage = Stage::new(target, 1)?;
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
@@ -49,7 +49,7 @@ fn refusals() -> Outcome {
 /// What stands in a socket's place and is none stays there, whatever it is: it may be somebody's, and root would delete it.
 #[test]
 fn what_is_no_socket_stays() -> Outcome {
-    let Some(target) = Target::find_ours("sockets::refused::what_is_no_socket_stays") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stage = Stage::new(target, 1)?;
     let (file, link) = (stage.sandbox.file("a.file"), stage.sandbox.file("a.link"));

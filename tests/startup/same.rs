@@ -66,8 +66,8 @@ fn compare(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome {
     Ok(())
 }
 
-fn all(name: &str, way: Way) -> Outcome {
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+fn all(way: Way) -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     for terminal in [false, true] {
@@ -78,28 +78,28 @@ fn all(name: &str, way: Way) -> Outcome {
 
 #[test]
 fn daemon() -> Outcome {
-    all("startup::same::daemon", Way::Daemon)
+    all(Way::Daemon)
 }
 
 #[test]
 fn in_a_script() -> Outcome {
-    all("startup::same::in_a_script", Way::Script)
+    all(Way::Script)
 }
 
 #[test]
 fn leader() -> Outcome {
-    all("startup::same::leader", Way::Leader)
+    all(Way::Leader)
 }
 
 #[test]
 fn job() -> Outcome {
-    all("startup::same::job", Way::Job)
+    all(Way::Job)
 }
 
 /// What a daemon prints without its log, a panic say, is in its log, also after that was opened anew and after a reload.
 #[test]
 fn stderr_of_a_daemon() -> Outcome {
-    let Some(target) = Target::find("startup::same::stderr_of_a_daemon") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     let started = Started::new(&target, Way::Daemon, false, "")?;

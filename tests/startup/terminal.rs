@@ -13,8 +13,7 @@ const CTRL_Z: &[u8] = b"\x1a";
 /// A script that ends by a signal to all of its group takes no request with it, and the service goes on.
 #[test]
 fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
-    let name = "startup::terminal::a_script_that_ends_takes_nothing_with_it";
-    let Some(target) = Target::find(name) else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -36,7 +35,7 @@ fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
 /// Ctrl-C reaches what a shell runs in its foreground, and what leads the terminal's session; not what a script has started.
 #[test]
 fn ctrl_c() -> Outcome {
-    let Some(target) = Target::find("startup::terminal::ctrl_c") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     for way in [Way::Job, Way::Leader] {
@@ -57,8 +56,7 @@ fn ctrl_c() -> Outcome {
 /// With `on_sigterm = graceful` it takes no request with it, although workers get it, too.
 #[test]
 fn ctrl_c_is_graceful_where_sigterm_is() -> Outcome {
-    let name = "startup::terminal::ctrl_c_is_graceful_where_sigterm_is";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     let mut started = Started::new(&target, Way::Job, true, "[global]\non_sigterm = graceful")?;
@@ -76,7 +74,7 @@ fn ctrl_c_is_graceful_where_sigterm_is() -> Outcome {
 /// Ctrl-Z stops a job, all of it, so that the shell is back; `fg` has it go on.
 #[test]
 fn ctrl_z() -> Outcome {
-    let Some(target) = Target::find("startup::terminal::ctrl_z") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     have_tools()?;
     let _turn = turn::shared()?;
     let mut started = Started::new(&target, Way::Job, true, "")?;

@@ -55,7 +55,7 @@ fn monotonic() -> Outcome<u64> {
 /// php-fpm's line every `systemd_interval`; after a refused reload it says so.
 #[test]
 fn status() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::status") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let mut manager = Manager::at_path(&sandbox)?;
@@ -103,7 +103,7 @@ fn next_status(manager: &mut Manager) -> Outcome<String> {
 /// nothing of all that, even with the supervisor's environment.
 #[test]
 fn watchdog() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::watchdog") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let mut manager = Manager::abstract_one(&sandbox)?;
@@ -133,8 +133,7 @@ fn watchdog() -> Outcome {
 /// behind a reload.
 #[test]
 fn daemon() -> Outcome {
-    let name = "systemd::daemon";
-    let Some(stage) = Target::find_ours(name).map(|target| Stage::new(target, 1)).transpose()? else { return Ok(()) };
+    let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let mut manager = Manager::at_path(&stage.sandbox)?;
     let program = stage.command(&["-D"]);
@@ -162,7 +161,7 @@ fn daemon() -> Outcome {
 /// The watchdog of another process isn't ours; a manager that isn't there is said once, and nothing else happens.
 #[test]
 fn nobody_listens() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::nobody_listens") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let manager = Manager::at_path(&sandbox)?;

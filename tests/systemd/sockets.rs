@@ -28,7 +28,7 @@ fn with_sockets(manager: &Manager, sockets: Vec<(String, OwnedFd)>) -> Around {
 /// waited in their queues is answered; mode and path are systemd's, also through a reload and behind the end.
 #[test]
 fn passed_sockets() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::sockets::passed_sockets") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     // Its directory outlives the server.
     let (place, sandbox) = (Sandbox::new()?, Sandbox::new()?);
@@ -87,7 +87,7 @@ fn no_longer_named(server: &Server, path: &Path, by_port: &Address) -> Outcome {
 /// are as if it had opened them itself.
 #[test]
 fn stored_sockets() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::sockets::stored_sockets") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let mut manager = Manager::abstract_one(&sandbox)?;
@@ -128,7 +128,7 @@ fn stored_sockets() -> Outcome {
 /// What is passed to another process, and what is no listening socket, isn't used.
 #[test]
 fn others_descriptors() -> Outcome {
-    let Some(target) = Target::find_ours("systemd::sockets::others_descriptors") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let manager = Manager::at_path(&sandbox)?;

@@ -16,47 +16,47 @@ use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::{Target, as_root, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::{Target, as_root};
+use testkit::{Outcome, ensure, skip, turn};
 
 use allowed::Allowance;
 use requests::{CHUNKED_PATH, REQUESTS};
 
 #[test]
 fn behind_nginx() -> Outcome {
-    same("behind_nginx", Kind::Nginx, &common())?;
-    same("behind_nginx", Kind::NginxBare, &common())
+    same(Kind::Nginx, &common())?;
+    same(Kind::NginxBare, &common())
 }
 
 #[test]
 fn behind_apache_handler() -> Outcome {
-    same("behind_apache_handler", Kind::ApacheHandler, &common())?;
-    same("behind_apache_handler", Kind::ApacheSetEnv, &common())
+    same(Kind::ApacheHandler, &common())?;
+    same(Kind::ApacheSetEnv, &common())
 }
 
 #[test]
 fn behind_apache_proxy() -> Outcome {
-    same("behind_apache_proxy", Kind::ApacheMatch, &common())?;
-    same("behind_apache_proxy", Kind::ApacheTcp, &common())?;
-    same("behind_apache_proxy", Kind::ApacheBalancer, &common())
+    same(Kind::ApacheMatch, &common())?;
+    same(Kind::ApacheTcp, &common())?;
+    same(Kind::ApacheBalancer, &common())
 }
 
 #[test]
 fn behind_lighttpd() -> Outcome {
-    same("behind_lighttpd", Kind::Lighttpd, &common())
+    same(Kind::Lighttpd, &common())
 }
 
 #[test]
 fn behind_caddy() -> Outcome {
-    same("behind_caddy", Kind::Caddy, &common())?;
-    same("behind_caddy", Kind::CaddyPhp, &common())
+    same(Kind::Caddy, &common())?;
+    same(Kind::CaddyPhp, &common())
 }
 
 #[test]
 fn without_path_info_fixing() -> Outcome {
     let setup = common().ini("cgi.fix_pathinfo = 0").pool("clear_env = no");
-    same("without_path_info_fixing", Kind::Nginx, &setup)?;
-    same("without_path_info_fixing", Kind::ApacheMatch, &setup)
+    same(Kind::Nginx, &setup)?;
+    same(Kind::ApacheMatch, &setup)
 }
 
 #[test]
@@ -96,19 +96,19 @@ fn with_other_settings() -> Outcome {
     // Others than root get it ignored, and the process.priority above.
     let setup = if as_root() { setup } else { setup.pool("chroot = WWW/sub") };
     let setup = setup.ini("[PATH=WWW]").ini("auto_detect_line_endings = 0").ini("max_input_vars = 55");
-    same("with_other_settings", Kind::Nginx, &setup)?;
-    same("with_other_settings", Kind::ApacheHandler, &setup)
+    same(Kind::Nginx, &setup)?;
+    same(Kind::ApacheHandler, &setup)
 }
 
 #[test]
 fn in_a_chroot() -> Outcome {
     if !as_root() {
-        say("skipped in_a_chroot: needs root");
+        skip("needs root");
         return Ok(());
     }
     let setup = common().pool("chroot = WWW").pool("php_admin_value[upload_tmp_dir] = /uploads");
-    same("in_a_chroot", Kind::NginxChroot, &setup)?;
-    same("in_a_chroot", Kind::NginxChrootOutside, &setup.pool("chdir = /sub"))
+    same(Kind::NginxChroot, &setup)?;
+    same(Kind::NginxChrootOutside, &setup.pool("chdir = /sub"))
 }
 
 /// A pool with something of everything.
@@ -133,8 +133,8 @@ fn common() -> Setup {
 }
 
 /// Both serve the same requests; everything is equal but what `allowed` names.
-fn same(name: &str, kind: Kind, setup: &Setup) -> Outcome {
-    let Some(target) = Target::find_ours(&format!("transparency::{name}")) else { return Ok(()) };
+fn same(kind: Kind, setup: &Setup) -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let stage = Sandbox::new()?;
     furnish(&stage)?;

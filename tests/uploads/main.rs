@@ -89,7 +89,7 @@ fn crc32(bytes: &[u8]) -> String {
 /// nginx reads a chunked body first. And HEAD has no file.
 #[test]
 fn head_and_chunked_bodies() -> Outcome {
-    let Some(target) = Target::find("uploads::head_and_chunked_bodies") else { return Ok(()) };
+    let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     server.sandbox.put("www/tells.php", TELLS)?;
@@ -117,7 +117,7 @@ fn head_and_chunked_bodies() -> Outcome {
 /// nginx names files from outside of the pool's root.
 #[test]
 fn a_chrooted_pool() -> Outcome {
-    let Some(target) = Target::find_as_root("uploads::a_chrooted_pool").filter(Target::is_ours) else { return Ok(()) };
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let jail = sandbox.path().display().to_string();
@@ -154,7 +154,7 @@ fn a_chrooted_pool() -> Outcome {
 /// After its answer a script can still read the body, although nginx has removed the file.
 #[test]
 fn a_finished_request_still_has_its_body() -> Outcome {
-    let Some(target) = Target::find_ours("uploads::a_finished_request_still_has_its_body") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let done = server.sandbox.file("out/done");

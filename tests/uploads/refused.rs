@@ -19,7 +19,7 @@ use super::{FORM, MULTIPART, RAW, documented, in_memory};
 /// Where nginx isn't told to write every body to a file, small ones would be lost without a word.
 #[test]
 fn a_body_that_is_nowhere() -> Outcome {
-    let Some(target) = Target::find_ours("uploads::refused::a_body_that_is_nowhere") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1))?;
     let Address::Unix(socket) = &server.address else { return Err("not on a path".into()) };
@@ -50,7 +50,7 @@ fn a_body_that_is_nowhere() -> Outcome {
 /// nginx's files are its user's alone: a pool of another user says so, in one line, here and there.
 #[test]
 fn a_pool_of_another_user() -> Outcome {
-    let Some(target) = Target::find_as_root("uploads::refused::a_pool_of_another_user").filter(Target::is_ours) else {
+    let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -83,7 +83,7 @@ fn with_file(server: &Server, file: &str, length: &str) -> Request {
 
 #[test]
 fn files_that_cannot_be_a_body() -> Outcome {
-    let Some(target) = Target::find_ours("uploads::refused::files_that_cannot_be_a_body") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("catch_workers_output = yes"))?;
     server.sandbox.put("www/ran.php", "<?php echo getmypid(), file_get_contents('php://input');")?;

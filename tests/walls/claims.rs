@@ -45,8 +45,7 @@ fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u
 /// time limit must not end the one that was named.
 #[test]
 fn another_pools_process_is_claimed() -> Outcome {
-    let name = "walls::another_pools_process_is_claimed";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "request_terminate_timeout = 1s")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
@@ -86,8 +85,7 @@ fn another_pools_process_is_claimed() -> Outcome {
 /// Messages about workers that come and go, without end: the zygote is ended, and the supervisor keeps no more descriptors.
 #[test]
 fn a_flood_of_claims() -> Outcome {
-    let name = "walls::a_flood_of_claims";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "catch_workers_output = yes")?;
     let (zygote, bob, before) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.supervisor.fds().len());
@@ -126,8 +124,7 @@ fn a_flood_of_claims() -> Outcome {
 /// A worker that lives is said to have ended, so that another one is asked for, again and again.
 #[test]
 fn an_end_that_is_none() -> Outcome {
-    let name = "walls::an_end_that_is_none";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     let (zygote, bob, mark) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.log.mark());
@@ -148,8 +145,7 @@ fn an_end_that_is_none() -> Outcome {
 /// Messages about pools and slots that the zygote does not have are the end of it.
 #[test]
 fn places_that_do_not_exist() -> Outcome {
-    let name = "walls::places_that_do_not_exist";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for message in [
         "{\"ForkFailed\":{\"pool\":1,\"slot\":0,\"errno\":11}}",

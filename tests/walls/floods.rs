@@ -11,7 +11,7 @@ use testkit::inside::{Borrowed, packet_sockets, ways_to};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::target::Target;
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, BOB, GLOBAL, Neighbours, section, start};
 
@@ -116,8 +116,8 @@ fn endure(pools: &Neighbours, ways: Vec<Borrowed>, messages: Vec<String>) -> Out
 /// Pipes for what workers print, so that each one costs the supervisor descriptors.
 const CAUGHT: &str = "catch_workers_output = yes";
 
-fn neighbours(test: &str) -> Outcome<Option<Neighbours>> {
-    let Some(target) = Target::find_as_root(test) else { return Ok(None) };
+fn neighbours() -> Outcome<Option<Neighbours>> {
+    let Some(target) = Target::find_as_root() else { return Ok(None) };
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, CAUGHT), section(BOB, 2, CAUGHT));
     Ok(Some(Neighbours { server: start(&target, Sandbox::new()?, &conf)? }))
 }
@@ -136,7 +136,7 @@ fn by_zygote(pools: &Neighbours, messages: Vec<String>) -> Outcome<u64> {
 #[test]
 fn a_zygote_that_floods_the_log() -> Outcome {
     let _turn = turn::alone()?;
-    let Some(pools) = neighbours("walls::a_zygote_that_floods_the_log")? else { return Ok(()) };
+    let Some(pools) = neighbours()? else { return Ok(()) };
     let failed = format!(r#"{{"Worker":{{"pool":0,"slot":0,"says":{{"Failed":"{}"}}}}}}"#, forged());
     let said = by_zygote(&pools, vec![failed])?;
     let text = pools.server.log.text();
@@ -156,7 +156,7 @@ fn a_zygote_that_floods_the_log() -> Outcome {
 #[test]
 fn a_zygote_that_floods_the_supervisor() -> Outcome {
     let _turn = turn::alone()?;
-    let Some(pools) = neighbours("walls::a_zygote_that_floods_the_supervisor")? else { return Ok(()) };
+    let Some(pools) = neighbours()? else { return Ok(()) };
     by_zygote(&pools, vec![r#"{"Demand":{"pool":0,"waiting":0}}"#.to_owned()])?;
     pools.server.stop()
 }
@@ -165,7 +165,7 @@ fn a_zygote_that_floods_the_supervisor() -> Outcome {
 #[test]
 fn a_zygote_that_reports_lives_that_are_none() -> Outcome {
     let _turn = turn::alone()?;
-    let Some(pools) = neighbours("walls::a_zygote_that_reports_lives_that_are_none")? else { return Ok(()) };
+    let Some(pools) = neighbours()? else { return Ok(()) };
     let lives = (0..4).flat_map(|slot| {
         [
             format!(r#"{{"Forked":{{"pool":0,"slot":{slot},"pid":1}}}}"#),
@@ -181,7 +181,7 @@ fn a_zygote_that_reports_lives_that_are_none() -> Outcome {
 #[test]
 fn a_worker_that_floods_the_log() -> Outcome {
     let _turn = turn::alone()?;
-    let Some(pools) = neighbours("walls::a_worker_that_floods_the_log")? else { return Ok(()) };
+    let Some(pools) = neighbours()? else { return Ok(()) };
     let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
     let ways = packet_sockets(worker, pools.zygote(ALICE)?)?;
     endure(&pools, ways, vec![format!(r#"{{"Failed":"{}"}}"#, forged())])?;
@@ -194,8 +194,7 @@ fn a_worker_that_floods_the_log() -> Outcome {
 /// write for the pipes of both workers.
 #[test]
 fn workers_whose_output_floods_the_log() -> Outcome {
-    let name = "walls::workers_whose_output_floods_the_log";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::alone()?;
     let sandbox = Sandbox::new()?;
     for (page, text) in [("short.php", "a"), ("empty.php", "''")] {
@@ -218,7 +217,7 @@ fn workers_whose_output_floods_the_log() -> Outcome {
             std::thread::sleep(ms(20));
         }
         let (cpu, time, grown) = (supervisor.cpu() - cpu, begun.elapsed(), log_size(&pools)? - log);
-        testkit::target::say(&format!("{page}: {cpu:?} of {time:?}, log +{grown}"));
+        say(&format!("{page}: {cpu:?} of {time:?}, log +{grown}"));
         // A second that had begun, and each after it.
         let most = (time.as_secs() + 2) * (1 << 20);
         ensure!(grown < most + 64 * 1024, "{page}: the log has grown by {grown} bytes in {time:?}");
@@ -236,7 +235,7 @@ fn workers_whose_output_floods_the_log() -> Outcome {
 /// Orders pile up for a zygote that stands still, up to a bound in number and time; then it is ended, and others go on.
 #[test]
 fn a_zygote_that_takes_nothing_is_ended() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::a_zygote_that_takes_nothing_is_ended") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let logged = "access.log = {{DIR}}/alice.access.log";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, logged), section(BOB, 2, ""));

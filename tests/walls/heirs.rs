@@ -9,8 +9,8 @@ use testkit::inside::{packet_sockets, send, stream_pair};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, GLOBAL, section, start};
 
@@ -77,13 +77,12 @@ fn after_a_reload_to(target: &Target, uid: u32) -> Outcome<Vec<String>> {
 /// next generation, which shows that the way is the right one.
 #[test]
 fn nothing_of_the_former_user_is_served() -> Outcome {
-    let name = "walls::nothing_of_the_former_user_is_served";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let same = after_a_reload_to(&target, ALICE.1)?;
     ensure!(same.contains(&ALICE.1.to_string()), "kept connections don't go on: {same:?}");
     let other = after_a_reload_to(&target, 2002)?;
-    say(&format!("{name}: served to the same user {same:?}, behind a change of user {other:?}"));
+    say(&format!("served to the same user {same:?}, behind a change of user {other:?}"));
     ensure!(!other.contains(&"2002".to_owned()), "served as the next user: {other:?}");
     Ok(())
 }
@@ -91,8 +90,7 @@ fn nothing_of_the_former_user_is_served() -> Outcome {
 /// The numbers go on, and what the former user's worker still writes to isn't where they are kept now.
 #[test]
 fn counters_are_copied_once() -> Outcome {
-    let name = "walls::counters_are_copied_once";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, &conf(ALICE.1))?;
     let accepted = || -> Outcome<u64> {
@@ -124,8 +122,7 @@ fn counters_are_copied_once() -> Outcome {
 /// on it later would wait for nobody.
 #[test]
 fn kept_connections_end_soon() -> Outcome {
-    let name = "walls::kept_connections_end_soon";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, &conf(ALICE.1))?;
     let mut kept = Client::connect(&server.address, ms(5000))?;

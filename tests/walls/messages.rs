@@ -9,7 +9,7 @@ use testkit::clock::ms;
 /// Nonsense is the end of the zygote that says it, and of no other.
 #[test]
 fn nonsense_ends_the_zygote_that_says_it() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::nonsense_ends_the_zygote_that_says_it") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);

@@ -28,7 +28,7 @@ fn sockets_of_alice(pools: &Neighbours) -> Outcome<Vec<Borrowed>> {
 
 #[test]
 fn neither_words_nor_descriptors_come_back_by_a_socket() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::neither_words_nor_descriptors_come_back_by_a_socket") else {
+    let Some(target) = Target::find_as_root() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -48,7 +48,7 @@ fn neither_words_nor_descriptors_come_back_by_a_socket() -> Outcome {
 /// What a peer sends can't hold the supervisor up when it closes it.
 #[test]
 fn a_socket_that_lingers_stalls_nobody() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::a_socket_that_lingers_stalls_nobody") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, WATCHED)?;
     let ways = sockets_of_alice(&pools)?;
@@ -78,7 +78,7 @@ fn a_socket_that_lingers_stalls_nobody() -> Outcome {
 /// The error log is nobody's but the supervisor's: who has its descriptor can empty it and write any line.
 #[test]
 fn no_zygote_holds_the_error_log() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::no_zygote_holds_the_error_log") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     pools.server.supervisor.signal(Signal::SIGUSR1);
@@ -93,7 +93,7 @@ fn no_zygote_holds_the_error_log() -> Outcome {
 /// Whatever a zygote says, its lines are its own group's.
 #[test]
 fn a_zygote_can_not_forge_lines_of_others() -> Outcome {
-    let Some(target) = Target::find_as_root("walls::a_zygote_can_not_forge_lines_of_others") else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for format in ["default", "json"] {
         let conf = format!("{GLOBAL}log_format = {format}\n{}{}", section(ALICE, 2, ""), section(BOB, 2, ""));

@@ -30,8 +30,7 @@ fn left(server: &Server) -> BTreeSet<Process> {
 /// Each request leaves a program with both ends of its worker's streams, and the worker dies.
 #[test]
 fn of_workers_whose_children_keep_them() -> Outcome {
-    let name = "walls::of_workers_whose_children_keep_them";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     sandbox.put("www/leaver.php", LEAVER)?;
@@ -62,8 +61,7 @@ fn of_workers_whose_children_keep_them() -> Outcome {
 /// The same for zygotes: what preloading has started keeps their streams.
 #[test]
 fn of_zygotes_whose_children_keep_them() -> Outcome {
-    let name = "walls::of_zygotes_whose_children_keep_them";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     sandbox.put("www/preload.php", "<?php proc_open(['sleep', '60'], [], $pipes);\n")?;

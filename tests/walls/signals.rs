@@ -7,8 +7,8 @@ use testkit::load::Plan;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::{Target, say};
-use testkit::{Outcome, ensure, turn};
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, BOB, Neighbours, asker, lines_within};
 
@@ -24,8 +24,7 @@ fn sender(sandbox: &Sandbox) -> Outcome {
 /// Whatever a script sends to its parent: its pool loses no request, the other one's processes stay, and nothing loops.
 #[test]
 fn a_script_that_signals_its_zygote() -> Outcome {
-    let name = "walls::a_script_that_signals_its_zygote";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::alone()?;
     let pools = Neighbours::start(&target, "")?;
     sender(&pools.server.sandbox)?;
@@ -55,7 +54,7 @@ fn a_script_that_signals_its_zygote() -> Outcome {
     ensure!(lines <= CALM, "{lines} lines in a second: {}", pools.server.log.tail(5));
     for (pool, load) in [ALICE, BOB].into_iter().zip(loads) {
         let tally = load.stop();
-        say(&format!("{name}: {}: {}", pool.0, tally.summary()));
+        say(&format!("{}: {}", pool.0, tally.summary()));
         tally.expect_no_failure()?;
     }
     ensure!(pools.all_of(BOB)? == bob, "bob's processes are others");
@@ -65,8 +64,7 @@ fn a_script_that_signals_its_zygote() -> Outcome {
 /// The administrator ends the only zygote: requests in hand are finished, its successor's workers stay.
 #[test]
 fn the_only_zygote_is_ended() -> Outcome {
-    let name = "walls::the_only_zygote_is_ended";
-    let Some(target) = Target::find_ours(name) else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(3))?;
     let load = Plan::clients(2).pause(ms(3)).start(|_| Box::new(super::hello(&server.address, &server.sandbox)));
@@ -91,12 +89,12 @@ fn the_only_zygote_is_ended() -> Outcome {
         server.await_workers(3, bar(ms(5000)))?;
         let workers = server.workers();
         let lines = lines_within(&server, ms(1000));
-        say(&format!("{name}: {signal}: the next one after {took:.1?}, {lines} lines in a second"));
+        say(&format!("{signal}: the next one after {took:.1?}, {lines} lines in a second"));
         ensure!(lines <= CALM, "{signal}: {lines} lines in a second: {}", server.log.tail(5));
         ensure!(server.workers() == workers, "{signal}: its workers are others a second later");
     }
     let tally = load.stop();
-    say(&format!("{name}: {}", tally.summary()));
+    say(&tally.summary());
     tally.expect_no_failure()?;
     server.stop()
 }
@@ -104,8 +102,7 @@ fn the_only_zygote_is_ended() -> Outcome {
 /// Code in a worker writes to whatever it has that others might wait for: the other pool's workers stay, and its own as well.
 #[test]
 fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
-    let name = "walls::a_worker_that_writes_to_its_drain_signal";
-    let Some(target) = Target::find_as_root(name) else { return Ok(()) };
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, "")?;
     let both = (pools.all_of(ALICE)?, pools.all_of(BOB)?);

@@ -14,8 +14,7 @@ use super::{classic, of_today, old_files, run, whole_log, words};
 
 #[test]
 fn an_ini_file_may_have_the_originals_log_form() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::command_line::an_ini_file_may_have_the_originals_log_form")
-    else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -30,7 +29,7 @@ fn an_ini_file_may_have_the_originals_log_form() -> Outcome {
 
 #[test]
 fn the_command_line_tests_and_converts() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::command_line::the_command_line_tests_and_converts") else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

@@ -78,7 +78,7 @@ fn start(target: &Target) -> Outcome<Server> {
 
 #[test]
 fn an_old_file_serves_and_logs_in_the_originals_form() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::serving::an_old_file_serves") else { return Ok(()) };
+    let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target)?;
     served(&server)?;
@@ -108,7 +108,7 @@ fn an_old_file_serves_and_logs_in_the_originals_form() -> Outcome {
 
 #[test]
 fn a_reload_goes_from_xml_to_ini_and_back() -> Outcome {
-    let Some(target) = Target::find_ours("xml_config::serving::a_reload_goes_from_xml_to_ini_and_back") else {
+    let Some(target) = Target::find_ours() else {
         return Ok(());
     };
     let _turn = turn::shared()?;

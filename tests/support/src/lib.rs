@@ -23,8 +23,11 @@ pub mod stage;
 pub mod stream;
 mod sys;
 pub mod target;
+pub mod this_test;
 pub mod turn;
 mod web_server;
+
+pub use this_test::{say, skip};
 
 /// What a test or helper gives back; any failure is told in words.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;

@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use crate::sandbox::Sandbox;
-use crate::target::{as_root, say};
-use crate::{Outcome, ensure};
+use crate::target::as_root;
+use crate::{Outcome, ensure, skip};
 
 const INSIDE: &str = "CGI_FPM_TEST_INSIDE";
 
@@ -16,38 +16,38 @@ for address in $ADDRESSES; do ip address add "$address" dev lo nodad 2>/dev/null
 mount --bind "$FILE" "$PLACE"
 exec "$@""#;
 
-/// Whether this is the run inside. Otherwise the test of that name is run inside, with these addresses on its loopback
+/// Whether this is the run inside. Otherwise this test is run inside, with these addresses on its loopback
 /// device (`127.0.0.0/8` and `::1` are there) and these lines in `/etc/hosts`; its failure is the error.
 ///
 /// # Errors
 /// The run inside has failed.
-pub fn inside(test: &str, addresses: &[&str], hosts: &str) -> Outcome<bool> {
-    run_inside(test, addresses, "/etc/hosts", hosts)
+pub fn inside(addresses: &[&str], hosts: &str) -> Outcome<bool> {
+    run_inside(addresses, "/etc/hosts", hosts)
 }
 
 /// The same with these lines at the end of `/etc/group`.
 ///
 /// # Errors
 /// The run inside has failed.
-pub fn inside_with_groups(test: &str, lines: &str) -> Outcome<bool> {
-    run_inside(test, &[], "/etc/group", &(std::fs::read_to_string("/etc/group")? + lines))
+pub fn inside_with_groups(lines: &str) -> Outcome<bool> {
+    run_inside(&[], "/etc/group", &(std::fs::read_to_string("/etc/group")? + lines))
 }
 
-fn run_inside(test: &str, addresses: &[&str], place: &str, text: &str) -> Outcome<bool> {
-    if std::env::var(INSIDE).as_deref() == Ok(test) {
+fn run_inside(addresses: &[&str], place: &str, text: &str) -> Outcome<bool> {
+    let test = crate::this_test::name().ok_or("not in the thread of a test")?;
+    if std::env::var(INSIDE).as_deref() == Ok(test.as_str()) {
         return Ok(true);
     }
     if !as_root() || !can_unshare() {
-        say(&format!("skipped {test}: needs root and namespaces"));
+        skip("needs root and namespaces");
         return Ok(false);
     }
     let sandbox = Sandbox::new()?;
     sandbox.put("file", text)?;
-    let name = test.split_once("::").map_or(test, |(_, name)| name);
     let mut command = Command::new("unshare");
     command.args(["--net", "--mount", "sh", "-c", PREPARE, "sh"]).arg(std::env::current_exe()?);
-    command.args(["--exact", name, "--nocapture", "--test-threads", "1"]).process_group(0);
-    command.env(INSIDE, test).env("ADDRESSES", addresses.join(" "));
+    command.args(["--exact", &test, "--nocapture", "--test-threads", "1"]).process_group(0);
+    command.env(INSIDE, &test).env("ADDRESSES", addresses.join(" "));
     command.env("FILE", sandbox.file("file")).env("PLACE", place);
     let output = command.stdin(Stdio::null()).output()?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();

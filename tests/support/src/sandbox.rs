@@ -86,7 +86,7 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         let keep = std::env::var_os("CGI_FPM_KEEP").is_some();
         if let Some(dir) = self.dir.take_if(|_| keep) {
-            crate::target::say(&format!("kept {}", dir.keep().display()));
+            crate::say(&format!("kept {}", dir.keep().display()));
         }
     }
 }

@@ -18,8 +18,8 @@ use crate::process::{self, Process};
 use crate::sandbox::{Sandbox, free_port};
 use crate::setup::{Listen, Setup};
 use crate::stream::Address;
-use crate::target::{Target, say};
-use crate::{Outcome, ensure};
+use crate::target::Target;
+use crate::{Outcome, ensure, say};
 
 const READY: &str = "ready to handle connections";
 

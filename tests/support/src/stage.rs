@@ -39,6 +39,22 @@ impl Stage {
         Ok(Self { target, sandbox, address, conf })
     }
 
+    /// As `new`, on the target of this run. None, and a skipped test, where there is none.
+    ///
+    /// # Errors
+    /// When the directory can't be made.
+    pub fn find(workers: u32) -> Outcome<Option<Self>> {
+        Target::find().map(|target| Self::new(target, workers)).transpose()
+    }
+
+    /// As `find`, for tests of what php-fpm hasn't.
+    ///
+    /// # Errors
+    /// When the directory can't be made.
+    pub fn find_ours(workers: u32) -> Outcome<Option<Self>> {
+        Target::find_ours().map(|target| Self::new(target, workers)).transpose()
+    }
+
     /// The program with this configuration and further options.
     #[must_use]
     pub fn command(&self, options: &[&str]) -> Command {

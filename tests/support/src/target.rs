@@ -4,10 +4,11 @@
 //! LD_PRELOAD; another one with `CGI_FPM_HOST`) or `php-fpm`: the stock php-fpm of the same build in place of ours, to see what it does in a test.
 
 use std::env;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
+
+use crate::skip;
 
 /// The way into the program under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,15 +31,15 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this run. None, with one line that says so, where nothing was built; with `CI=true` that is an error.
+    /// The target of this run. None, and a skipped test, where nothing was built; with `CI=true` that is an error.
     ///
     /// # Panics
     /// With `CI=true` and no target, and when the environment names something that isn't there.
     #[must_use]
-    pub fn find(test: &str) -> Option<Self> {
+    pub fn find() -> Option<Self> {
         let Some(prefix) = env::var_os("CGI_FPM_PREFIX") else {
-            assert!(env::var("CI").as_deref() != Ok("true"), "{test}: CGI_FPM_PREFIX isn't set");
-            say(&format!("skipped {test}: CGI_FPM_PREFIX isn't set (make test sets it)"));
+            assert!(env::var("CI").as_deref() != Ok("true"), "CGI_FPM_PREFIX isn't set");
+            skip("CGI_FPM_PREFIX isn't set (make test sets it)");
             return None;
         };
         let door = match env::var("CGI_FPM_DOOR").as_deref() {
@@ -54,23 +55,34 @@ impl Target {
 
     /// As `find`, for tests of what php-fpm hasn't.
     #[must_use]
-    pub fn find_ours(test: &str) -> Option<Self> {
-        let target = Self::find(test)?;
+    pub fn find_ours() -> Option<Self> {
+        let target = Self::find()?;
         if target.is_ours() {
             return Some(target);
         }
-        say(&format!("skipped {test}: not for php-fpm"));
+        skip("not for php-fpm");
         None
     }
 
     /// As `find`, for tests that need root.
     #[must_use]
-    pub fn find_as_root(test: &str) -> Option<Self> {
-        let target = Self::find(test)?;
+    pub fn find_as_root() -> Option<Self> {
+        let target = Self::find()?;
         if as_root() {
             return Some(target);
         }
-        say(&format!("skipped {test}: needs root"));
+        skip("needs root");
+        None
+    }
+
+    /// As `find_ours`, for tests that need root.
+    #[must_use]
+    pub fn find_ours_as_root() -> Option<Self> {
+        let target = Self::find_ours()?;
+        if as_root() {
+            return Some(target);
+        }
+        skip("needs root");
         None
     }
 
@@ -152,9 +164,4 @@ pub fn debug_build() -> bool {
 #[must_use]
 pub fn full() -> bool {
     env::var("CGI_FPM_FULL").as_deref() == Ok("1")
-}
-
-/// One line past the capture of the test harness.
-pub fn say(line: &str) {
-    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

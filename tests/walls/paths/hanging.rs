@@ -14,7 +14,7 @@ use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::stream::Address;
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, skip, turn};
 
 use super::{ALICE, BOB, GLOBAL, dir_of, find, give, hello_of, put_conf, roots_dir, section, stage, start, swap};
 
@@ -70,15 +70,14 @@ impl Drop for Silent {
 /// shorter; the end not much longer. Slow requests keep the supervisor not at all.
 #[test]
 fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
-    let name = "walls::paths::a_mount_that_hangs_keeps_nobody_else";
-    let Some(target) = find(name) else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     dir_of(&sandbox, "bob", BOB.1)?;
     dir_of(&sandbox, "bob/logs", BOB.1)?;
     dir_of(&sandbox, "bob/mount", BOB.1)?;
     let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        skip("no FUSE here");
         return Ok(());
     };
     let lines = "listen = {{DIR}}/bob/logs/php.sock, {{DIR}}/bob.sock\naccess.log = {{DIR}}/bob/logs/access.log\n\
@@ -137,13 +136,12 @@ fn dirs_of_bobs() -> Outcome<Sandbox> {
 /// what is written.
 #[test]
 fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
-    let name = "walls::paths::nothing_is_opened_on_a_file_that_is_a_users_fuse_mount";
-    let Some(target) = find(name) else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = dirs_of_bobs()?;
     let mounted = on_files(&sandbox)?;
     if mounted.len() < 2 {
-        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        skip("no FUSE here");
         return Ok(());
     }
     let hung = Hung { _silent: mounted, server: stage(target, sandbox, "")? };
@@ -170,8 +168,7 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
 /// The same while it runs, at SIGUSR1, at an entry of a slow log, and at the end.
 #[test]
 fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
-    let name = "walls::paths::a_running_server_opens_no_file_that_is_a_users_fuse_mount";
-    let Some(target) = find(name) else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = dirs_of_bobs()?;
     let lines = "access.log = {{DIR}}/bob/logs/a.log\nslowlog = {{DIR}}/roots/a.log\nrequest_slowlog_timeout = 1s";
@@ -179,7 +176,7 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     let server = start(&target, sandbox, &conf)?;
     let mounted = on_files(&server.sandbox)?;
     if mounted.len() < 2 {
-        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        skip("no FUSE here");
         return server.stop();
     }
     let mut hung = Hung { _silent: mounted, server };
@@ -216,7 +213,7 @@ fn stop_children(pid: i32, known: &[i32], over: &AtomicBool) -> u32 {
 /// A user may signal the process that acts as that user. One that is stopped is not waited for.
 #[test]
 fn a_stopped_helper_keeps_nobody() -> Outcome {
-    let Some(target) = find("walls::paths::a_stopped_helper_keeps_nobody") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = dirs_of_bobs()?;
     // It is on its way for some time.
@@ -272,8 +269,7 @@ fn a_stopped_helper_keeps_nobody() -> Outcome {
 /// On the mount itself nothing is opened at all.
 #[test]
 fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
-    let name = "walls::paths::nothing_is_opened_on_a_users_fuse_mount";
-    let Some(target) = find(name) else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     dir_of(&sandbox, "bob", BOB.1)?;
@@ -285,7 +281,7 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
         mounted.extend(Silent::mount(&sandbox.file(place))?);
     }
     if mounted.len() < 2 {
-        testkit::target::say(&format!("skipped {name}: no FUSE here"));
+        skip("no FUSE here");
         return Ok(());
     }
     let conf = |lines: &str| format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));

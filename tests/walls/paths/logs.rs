@@ -38,7 +38,7 @@ fn bobs_logs() -> Outcome<Sandbox> {
 /// start, and the file stays as it was. The pid file replaces what has its name, and nothing else.
 #[test]
 fn a_start_follows_no_link_of_a_users() -> Outcome {
-    let Some(target) = find("walls::paths::a_start_follows_no_link_of_a_users") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for kind in KINDS {
         for way in ["link", "directory", "name"] {
@@ -88,7 +88,7 @@ fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outc
 /// The same at SIGUSR1, at an entry of the slow log, at a reload and at the end: what is put there while it runs.
 #[test]
 fn a_running_server_follows_no_link_of_a_users() -> Outcome {
-    let Some(target) = find("walls::paths::a_running_server_follows_no_link_of_a_users") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = bobs_logs()?;
     let victims = roots_dir(&sandbox, "roots", 0o755)?;
@@ -133,7 +133,7 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
 /// A FIFO that nobody reads keeps nobody.
 #[test]
 fn logs_in_a_users_directory_work() -> Outcome {
-    let Some(target) = find("walls::paths::logs_in_a_users_directory_work") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = bobs_logs()?;
     let logs = sandbox.file("bob/logs");
@@ -167,7 +167,7 @@ fn logs_in_a_users_directory_work() -> Outcome {
 /// A directory of root's in a user's is written to as before, and a warning says that the user could replace it.
 #[test]
 fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
-    let Some(target) = find("walls::paths::a_directory_of_roots_in_a_users_is_warned_of") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     dir_of(&sandbox, "bob", BOB.1)?;
@@ -184,7 +184,7 @@ fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
 /// Debian's /run/php is www-data's: the pid file in it is root's all the same, and goes at the end; a reload makes it anew.
 #[test]
 fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
-    let Some(target) = find("walls::paths::the_pid_file_in_a_users_directory_is_roots") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = bobs_logs()?;
     let pid = sandbox.file("bob/logs/a.log");
@@ -209,7 +209,7 @@ fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
 /// Where all can write, as in /tmp, a file of root's or of the pool's user is fine, and a stranger's isn't.
 #[test]
 fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
-    let Some(target) = find("walls::paths::strangers_files_in_a_sticky_directory_are_refused") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let tmp = sandbox.file("tmp");

@@ -23,8 +23,8 @@ use testkit::{Outcome, ensure};
 use super::{ALICE, BOB, GLOBAL, section, start};
 
 /// As all tests here: as root, with our own program.
-fn find(test: &str) -> Option<Target> {
-    Target::find_as_root(test).filter(Target::is_ours)
+fn find() -> Option<Target> {
+    Target::find_ours_as_root()
 }
 
 /// A directory of that user's in the sandbox.

@@ -57,7 +57,7 @@ fn expect_kept(server: &Server, mark: Mark, lines: &[&str]) -> Outcome {
 /// meanwhile, reloads succeed, with the same socket; its clients, who know another way to it, notice nothing.
 #[test]
 fn a_directory_that_was_away_for_a_reload() -> Outcome {
-    let Some(target) = find("walls::paths::a_directory_that_was_away_for_a_reload") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, ..) = neighbourhood()?;
     let closed = roots_dir(&sandbox, "closed", 0o700)?;
@@ -113,7 +113,7 @@ fn a_directory_that_was_away_for_a_reload() -> Outcome {
 /// what served before does so with the same socket.
 #[test]
 fn a_reload_that_failed_leaves_no_socket() -> Outcome {
-    let Some(target) = find("walls::paths::a_reload_that_failed_leaves_no_socket") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, ..) = neighbourhood()?;
     dir_of(&sandbox, "bob/logs", BOB.1)?;

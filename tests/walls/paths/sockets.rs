@@ -42,7 +42,7 @@ pub(super) fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
 /// or without, nor does the end remove it; nor a reload that no longer names bob's socket.
 #[test]
 fn a_link_gives_nobody_elses_socket_away() -> Outcome {
-    let Some(target) = find("walls::paths::a_link_gives_nobody_elses_socket_away") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, service, _listener) = neighbourhood()?;
     let conf =
@@ -84,7 +84,7 @@ fn a_link_gives_nobody_elses_socket_away() -> Outcome {
 /// The same before the end, by each of the signals.
 #[test]
 fn the_end_removes_nobody_elses_socket() -> Outcome {
-    let Some(target) = find("walls::paths::the_end_removes_nobody_elses_socket") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
         let (sandbox, service, _listener) = neighbourhood()?;
@@ -105,7 +105,7 @@ fn the_end_removes_nobody_elses_socket() -> Outcome {
 /// At a start the link leads nowhere either: neither is a dead socket of root's removed there, nor one made.
 #[test]
 fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
-    let Some(target) = find("walls::paths::a_start_makes_and_removes_nothing_behind_a_link") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, service, listener) = neighbourhood()?;
     drop(listener);
@@ -125,7 +125,7 @@ fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
 /// that the configuration names, whoever owns the directory.
 #[test]
 fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
-    let Some(target) = find("walls::paths::sockets_in_a_users_directory_are_as_configured") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, _, _listener) = neighbourhood()?;
     let path = sandbox.file("bob/s/php.sock");
@@ -154,7 +154,7 @@ fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
 /// In a directory that all can write to, as /tmp, sockets work as anywhere.
 #[test]
 fn sockets_in_a_sticky_directory() -> Outcome {
-    let Some(target) = find("walls::paths::sockets_in_a_sticky_directory") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let tmp = sandbox.file("tmp");
@@ -179,7 +179,7 @@ fn sockets_in_a_sticky_directory() -> Outcome {
 /// Where the kernel doesn't tell which file is ours, it stays as its directory's owner has made it, or the start is refused.
 #[test]
 fn without_sock_diag_owners_are_changed_in_roots_directories_only() -> Outcome {
-    let Some(target) = find("walls::paths::without_sock_diag_owners_are_changed_in_roots_directories_only") else {
+    let Some(target) = find() else {
         return Ok(());
     };
     let _turn = turn::shared()?;
@@ -208,7 +208,7 @@ fn without_sock_diag_owners_are_changed_in_roots_directories_only() -> Outcome {
 /// What has no socket's type stays where it is, in a user's directory as well.
 #[test]
 fn what_is_no_socket_stays_in_a_users_directory() -> Outcome {
-    let Some(target) = find("walls::paths::what_is_no_socket_stays_in_a_users_directory") else { return Ok(()) };
+    let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let (sandbox, service, _listener) = neighbourhood()?;
     let path = sandbox.file("bob/s/php.sock");
