@@ -1,4 +1,5 @@
 # Sourced by the other scripts: messages, system packages, long steps. Not run by itself.
+# shellcheck shell=sh
 # The caller has said `set -eu` and has set $root (the checkout).
 
 # Variables given to our make are for us alone: php-src's make and configure would take them, too.
@@ -61,7 +62,7 @@ long_step() {
 	# The ticker closes the lock's descriptor and writes to stderr only, so that nobody waits for its sleep.
 	(
 		exec 9>&-
-		while sleep 20 >/dev/null 2>&1 </dev/null; do
+		while sleep 20 >/dev/null 2>&1; do
 			# of a compiler's command line, only the source file
 			printf '   … %d s: %s\n' "$(($(date +%s) - step_start))" "$(tail -n 1 "$step_log" |
 				sed 's/.* \([^ ]*\.\(c\|cc\|cpp\)\) .*/\1/; s/\(.\{100\}\).*/\1/')" >&2

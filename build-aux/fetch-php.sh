@@ -73,7 +73,8 @@ private_apt() {
 
 log=$work/log
 tarball=${package}_$tested.orig.tar.xz
-for archive in $(sed -n 's/^deb-src.* \([a-z]*:[^ ]*\) .*/\1/p' "$work/sources.list" | sort -u); do
+archives=$(sed -n 's/^deb-src.* \([a-z]*:[^ ]*\) .*/\1/p' "$work/sources.list" | sort -u)
+for archive in $archives; do
 	if /usr/lib/apt/apt-helper download-file "${archive%/}/pool/main/p/$package/$tarball" \
 		"$work/got/$tarball" "SHA256:$sum" >>"$log" 2>&1; then
 		mv -f "$work/got/$tarball" "$dir/$tarball"

@@ -13,7 +13,7 @@ fail() {
 
 # Where an old container's filter refuses the call behind `test -x` and `test -r`, they say no to everything: then being there must do.
 may() {
-	[ "$1" "$2" ] || { [ -f "$2" ] && ! [ "$1" /bin/sh ]; }
+	test "$1" "$2" || { [ -f "$2" ] && ! test "$1" /bin/sh; }
 }
 
 self=$0
@@ -45,13 +45,14 @@ case $php_cgi in
 /*) ;;
 *) fail "PHP_CGI=$php_cgi is not an absolute path" ;;
 esac
-[ -f "$php_cgi" ] && may -x "$php_cgi" || fail "PHP_CGI=$php_cgi is not a program that can be run"
+{ [ -f "$php_cgi" ] && may -x "$php_cgi"; } || fail "PHP_CGI=$php_cgi is not a program that can be run"
 may -r "$library" || fail "no library $library"
 case $library in
 *[\ :]*) fail "$library cannot be preloaded: a blank or colon in its path would end it" ;;
 esac
-! [ -u "$php_cgi" ] && ! [ -g "$php_cgi" ] ||
+if [ -u "$php_cgi" ] || [ -g "$php_cgi" ]; then
 	fail "$php_cgi is setuid or setgid, so the system ignores LD_PRELOAD: use a copy without that bit, or a patched php-cgi"
+fi
 
 preload=$library${LD_PRELOAD:+:$LD_PRELOAD}
 # Does the dynamic loader take our library? With this variable it only lists what it would load. A static

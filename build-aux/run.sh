@@ -31,6 +31,7 @@ nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || {
 run=$(mktemp -d /tmp/cgi-fpm-run.XXXXXX)
 chmod 755 "$run"
 fpm_pid='' nginx_pid=''
+# shellcheck disable=SC2317  # the trap below calls it
 stop() {
 	trap '' INT TERM HUP
 	[ -z "$nginx_pid" ] || kill -QUIT "$nginx_pid" 2>/dev/null || :
@@ -114,16 +115,17 @@ fpm_pid=$!
 tries=100
 while [ ! -S "$run/php.sock" ]; do
 	tries=$((tries - 1))
-	kill -0 "$fpm_pid" 2>/dev/null && [ "$tries" -gt 0 ] || die "php-cgi --fpm did not come up"
+	{ kill -0 "$fpm_pid" 2>/dev/null && [ "$tries" -gt 0 ]; } || die "php-cgi --fpm did not come up"
 	sleep 0.1
 done
 "$nginx" -p "$run" -e stderr -c "$run/nginx.conf" &
 nginx_pid=$!
 url=http://127.0.0.1:$port/
 tries=50
+# shellcheck disable=SC2016  # $argv is PHP's variable
 until "$php_cli" -n -r 'exit(@file_get_contents($argv[1]) === false ? 1 : 0);' "$url"; do
 	tries=$((tries - 1))
-	kill -0 "$nginx_pid" 2>/dev/null && [ "$tries" -gt 0 ] || die "$url gives no page (is port $port taken? make run PORT=8081)"
+	{ kill -0 "$nginx_pid" 2>/dev/null && [ "$tries" -gt 0 ]; } || die "$url gives no page (is port $port taken? make run PORT=8081)"
 	sleep 0.1
 done
 say "PHP $php, ${DOOR:-patched} php-cgi --fpm behind nginx: $url (Ctrl-C stops both)"

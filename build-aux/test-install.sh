@@ -61,6 +61,7 @@ run() {
 		[ -z "${3:-}" ] || echo "cd '$3'"
 		echo "$2" | substitute
 	} >"$scratch/commands"
+	# shellcheck disable=SC2086  # $4 is a command with its arguments, or nothing
 	long_step "$log" "$1" ${4:-} sh "$scratch/commands"
 }
 
@@ -79,7 +80,7 @@ if [ ! -f "$home/finished" ]; then
 	chmod -R go+rX "$prefix"
 	: >"$home/finished"
 fi
-rm -rf "$prefix/etc" "$prefix/var" "$prefix"/lib/php/extensions
+rm -rf "${prefix:?}/etc" "${prefix:?}/var" "$prefix"/lib/php/extensions
 
 # Later steps write nowhere else.
 confined=
@@ -108,6 +109,7 @@ done
 
 # 3. edit, start
 free_port() {
+	# shellcheck disable=SC2016  # $s is PHP's variable
 	"$prefix/bin/php" -n -r '$s = stream_socket_server("tcp://127.0.0.1:0"); echo explode(":", stream_socket_get_name($s, false))[1];'
 }
 port=$(free_port) web_port=$(free_port)
@@ -160,6 +162,7 @@ PATH=$PATH:/usr/sbin nginx -p "$scratch" -e "$scratch/nginx.log" -c "$scratch/ng
 nginx_pid=$!
 page() {
 	tries=50
+	# shellcheck disable=SC2016  # $argv is PHP's variable
 	until "$prefix/bin/php" -n -r 'echo @file_get_contents($argv[1]) ?: exit(1);' "http://127.0.0.1:$web_port/index.php"; do
 		tries=$((tries - 1))
 		[ "$tries" -gt 0 ] || die "no page: $(tail -n 3 "$scratch/nginx.log" "$prefix/var/log/php-fpm.log" 2>&1)"

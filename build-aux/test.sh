@@ -96,6 +96,7 @@ stage() {
 	style)
 		checked "formatting" cargo fmt --all --check
 		checked "source files" build-aux/check-sources.sh
+		checked "shell scripts" build-aux/check-scripts.sh
 		checked "clippy" clippy
 		;;
 	unit)
