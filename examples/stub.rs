@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cgi_fpm::config::Pool;
+use cgi_fpm::config::PoolConfig;
 use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
 use cgi_fpm::exchange::Exchange;
 use cgi_fpm::host::{Door, Host};
@@ -21,7 +21,7 @@ impl Engine for Stub {
         }
     }
 
-    fn enter_pool(&mut self, _pool: &Pool) -> Result<(), EngineError> {
+    fn enter_pool(&mut self, _pool: &PoolConfig) -> Result<(), EngineError> {
         Ok(())
     }
 

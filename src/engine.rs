@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::exchange::Exchange;
 
 /// How PHP is to be started in a zygote: the php.ini options of the command line and of the door.
@@ -88,7 +88,7 @@ pub trait Engine {
     ///
     /// # Errors
     /// When the pool's settings can't be applied.
-    fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError>;
+    fn enter_pool(&mut self, pool: &PoolConfig) -> Result<(), EngineError>;
 
     /// In a worker, per request: parameters are complete; reads the body, writes the answer, ends the exchange.
     fn serve(&mut self, exchange: &mut Exchange) -> Served;

@@ -118,8 +118,8 @@ fn value_word(kind: Kind) -> &'static str {
         Kind::Facility => "facility",
         Kind::CoreLimit => "limit",
         Kind::Bytes => "bytes",
-        Kind::Trust => "trust",
-        Kind::Farewell => "way",
+        Kind::FastcgiPhpValue => "trust",
+        Kind::OnSigterm => "way",
         Kind::ProcessManager => "manager",
     }
 }

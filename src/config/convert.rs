@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::directives::{GlobalKey, PoolKey as Key};
+use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
-use super::model::{Config, CoreLimit, Global, PhpSetting, Pool, ProcessManager, Trust};
+use super::model::{Config, CoreLimit, Global, PhpSetting, PhpValuePolicy, PoolConfig, ProcessManager};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
@@ -26,36 +26,36 @@ pub(super) fn config(file: &Path, raw: &Raw, options: &LoadOptions) -> Config {
 pub(super) fn global(raw: &Raw) -> Global {
     let values = &raw.global;
     Global {
-        pid: values.filled(GlobalKey::Pid).map(PathBuf::from),
-        error_log: values.text(GlobalKey::ErrorLog).unwrap_or_default().into(),
-        syslog_ident: values.text(GlobalKey::SyslogIdent).unwrap_or_default().to_owned(),
-        syslog_facility: values.integer(GlobalKey::SyslogFacility),
-        log_buffering: values.flag(GlobalKey::LogBuffering),
-        log_level: values.log_level(GlobalKey::LogLevel).unwrap_or(log::Level::Notice),
-        log_format: log_format(values.text(GlobalKey::LogFormat)),
-        log_limit: usize::try_from(values.integer(GlobalKey::LogLimit)).unwrap_or(0),
-        emergency_restart_threshold: count(values.integer(GlobalKey::EmergencyRestartThreshold)),
-        emergency_restart_interval: seconds(values.integer(GlobalKey::EmergencyRestartInterval)),
-        process_control_timeout: seconds(values.integer(GlobalKey::ProcessControlTimeout)),
-        process_max: count(values.integer(GlobalKey::ProcessMax)),
-        process_priority: priority(values.integer(GlobalKey::ProcessPriority)),
-        daemonize: values.flag(GlobalKey::Daemonize),
-        rlimit_files: file_limit(values.integer(GlobalKey::RlimitFiles)),
-        rlimit_core: core_limit(values.integer(GlobalKey::RlimitCore)),
-        events_mechanism: values.owned(GlobalKey::EventsMechanism),
-        systemd_interval: Duration::from_millis(count(values.integer(GlobalKey::SystemdInterval)).into()),
+        pid: values.filled(GlobalDirective::Pid).map(PathBuf::from),
+        error_log: values.text(GlobalDirective::ErrorLog).unwrap_or_default().into(),
+        syslog_ident: values.text(GlobalDirective::SyslogIdent).unwrap_or_default().to_owned(),
+        syslog_facility: values.integer(GlobalDirective::SyslogFacility),
+        log_buffering: values.flag(GlobalDirective::LogBuffering),
+        log_level: values.log_level(GlobalDirective::LogLevel).unwrap_or(log::Level::Notice),
+        log_format: log_format(values.text(GlobalDirective::LogFormat)),
+        log_limit: usize::try_from(values.integer(GlobalDirective::LogLimit)).unwrap_or(0),
+        emergency_restart_threshold: count(values.integer(GlobalDirective::EmergencyRestartThreshold)),
+        emergency_restart_interval: seconds(values.integer(GlobalDirective::EmergencyRestartInterval)),
+        process_control_timeout: seconds(values.integer(GlobalDirective::ProcessControlTimeout)),
+        process_max: count(values.integer(GlobalDirective::ProcessMax)),
+        process_priority: priority(values.integer(GlobalDirective::ProcessPriority)),
+        daemonize: values.flag(GlobalDirective::Daemonize),
+        rlimit_files: file_limit(values.integer(GlobalDirective::RlimitFiles)),
+        rlimit_core: core_limit(values.integer(GlobalDirective::RlimitCore)),
+        events_mechanism: values.owned(GlobalDirective::EventsMechanism),
+        systemd_interval: Duration::from_millis(count(values.integer(GlobalDirective::SystemdInterval)).into()),
         systemd_watchdog: raw.systemd_watchdog,
-        sigterm_is_graceful: values.text(GlobalKey::OnSigterm).and_then(|text| values::farewell(text).ok()),
-        shutdown_delay: seconds(values.integer(GlobalKey::ShutdownDelay)),
-        process_group: values.owned(GlobalKey::ProcessGroup),
-        group_idle_timeout: seconds(values.integer(GlobalKey::GroupIdleTimeout)),
+        sigterm_is_graceful: values.text(GlobalDirective::OnSigterm).and_then(|text| values::on_sigterm(text).ok()),
+        shutdown_delay: seconds(values.integer(GlobalDirective::ShutdownDelay)),
+        process_group: values.owned(GlobalDirective::ProcessGroup),
+        group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
     }
 }
 
-fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
+fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
     let values = &raw.values;
     let path = |key| values.filled(key).map(PathBuf::from);
-    Pool {
+    PoolConfig {
         name: raw.name.clone(),
         status_of: None,
         prefix: path(Key::Prefix),
@@ -102,7 +102,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> Pool {
         catch_workers_output: values.flag(Key::CatchWorkersOutput),
         decorate_workers_output: values.flag(Key::DecorateWorkersOutput),
         clear_env: values.flag(Key::ClearEnv),
-        security_fastcgi_php_value: trust(values.text(Key::SecurityFastcgiPhpValue)),
+        security_fastcgi_php_value: fastcgi_php_value(values.text(Key::SecurityFastcgiPhpValue)),
         security_limit_extensions: words(values.text(Key::SecurityLimitExtensions)),
         apparmor_hat: values.owned(Key::ApparmorHat),
         env: raw.env.iter().rev().map(|pair| variable(pair, options)).collect(),
@@ -185,6 +185,6 @@ fn core_limit(value: i32) -> Option<CoreLimit> {
 }
 
 /// Without the directive, all that the web server says.
-fn trust(text: Option<&str>) -> Trust {
-    text.and_then(|text| values::trust(text).ok()).unwrap_or_default()
+fn fastcgi_php_value(text: Option<&str>) -> PhpValuePolicy {
+    text.and_then(|text| values::fastcgi_php_value(text).ok()).unwrap_or_default()
 }

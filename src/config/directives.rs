@@ -29,9 +29,9 @@ pub enum Kind {
     /// A number of bytes with K, M or G; kept as text, unset by default.
     Bytes,
     /// `on`, `user` or `off`; kept as text, unset by default.
-    Trust,
+    FastcgiPhpValue,
     /// `fast` or `graceful`; kept as text, unset by default.
-    Farewell,
+    OnSigterm,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
 }
@@ -87,7 +87,7 @@ macro_rules! directives {
 
 directives! {
     /// The directives of `[global]`.
-    GlobalKey, GLOBAL_DIRECTIVES;
+    GlobalDirective, GLOBAL_DIRECTIVES;
     Pid "pid" Kind::Text, Always, "File that the process id is written to.";
     ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`, `stderr`, `stdout`. Default: log/php-fpm.log.";
     SyslogIdent "syslog.ident" Kind::Text, Always, "Name in front of each message in syslog. Default: php-fpm.";
@@ -106,7 +106,7 @@ directives! {
     RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the main process.";
     EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
     SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
-    OnSigterm "on_sigterm" Kind::Farewell, WhenSet, "What SIGTERM and SIGINT ask for: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
+    OnSigterm "on_sigterm" Kind::OnSigterm, WhenSet, "What SIGTERM and SIGINT ask for: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
     ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that nobody sends more.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
@@ -114,7 +114,7 @@ directives! {
 
 directives! {
     /// The directives of a pool.
-    PoolKey, POOL_DIRECTIVES;
+    PoolDirective, POOL_DIRECTIVES;
     Prefix "prefix" Kind::Text, Always, "Directory that relative paths of this pool start from.";
     User "user" Kind::Text, Always, "User of the workers. Needed when started as root.";
     Group "group" Kind::Text, Always, "Group of the workers. Default: the user's.";
@@ -158,7 +158,7 @@ directives! {
     CatchWorkersOutput "catch_workers_output" Kind::Flag(false), Always, "Log what the workers write to stdout and stderr.";
     DecorateWorkersOutput "decorate_workers_output" Kind::Flag(true), Always, "With pool, process and level in front.";
     ClearEnv "clear_env" Kind::Flag(true), Always, "Workers start with an empty environment.";
-    SecurityFastcgiPhpValue "security.fastcgi_php_value" Kind::Trust, WhenSet, "Which settings the web server may send: on (PHP_VALUE and PHP_ADMIN_VALUE), user (harmless ones in PHP_VALUE), off. Default: on.";
+    SecurityFastcgiPhpValue "security.fastcgi_php_value" Kind::FastcgiPhpValue, WhenSet, "Which settings the web server may send: on (PHP_VALUE and PHP_ADMIN_VALUE), user (harmless ones in PHP_VALUE), off. Default: on.";
     SecurityLimitExtensions "security.limit_extensions" Kind::Text, Always, "Endings of the scripts that may run, with spaces; empty: any. Default: .php .phar";
     ApparmorHat "apparmor_hat" Kind::Text, Never, "AppArmor hat of the workers.";
 }

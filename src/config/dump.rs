@@ -1,6 +1,6 @@
 //! The lines of `-tt`: the configuration as php-fpm prints it.
 
-use super::directives::{Directive, Dumped, GlobalKey, Key, Kind, PoolKey};
+use super::directives::{Directive, Dumped, GlobalDirective, Key, Kind, PoolDirective};
 use super::model::ProcessManager;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::{NO_PRIORITY, Section};
@@ -9,8 +9,8 @@ use crate::log;
 /// All lines, without time and level.
 pub(super) fn lines(raw: &Raw) -> Vec<String> {
     let mut lines = vec!["[global]".to_owned()];
-    for (index, directive) in GlobalKey::TABLE.iter().enumerate() {
-        let shown = if index == GlobalKey::EventsMechanism.index() {
+    for (index, directive) in GlobalDirective::TABLE.iter().enumerate() {
+        let shown = if index == GlobalDirective::EventsMechanism.index() {
             raw.events_mechanism().unwrap_or_default().to_owned()
         } else {
             match value(&raw.global, index, directive) {
@@ -29,10 +29,10 @@ pub(super) fn lines(raw: &Raw) -> Vec<String> {
 
 fn pool_lines(pool: &RawPool, lines: &mut Vec<String>) {
     lines.push(format!("[{}]", pool.name));
-    for (index, directive) in PoolKey::TABLE.iter().enumerate() {
+    for (index, directive) in PoolDirective::TABLE.iter().enumerate() {
         let Some(value) = value(&pool.values, index, directive) else { continue };
         lines.push(format!("\t{} = {value}", directive.name));
-        if index == PoolKey::AccessFormat.index() {
+        if index == PoolDirective::AccessFormat.index() {
             let paths = pool.suppressed_paths.iter().rev();
             lines.extend(paths.map(|path| format!("\taccess.suppress_path[] = {path}")));
         }
@@ -57,7 +57,7 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
     }
     let number = section.integer_at(index);
     Some(match directive.kind {
-        Kind::Text | Kind::Bytes | Kind::Trust | Kind::Farewell | Kind::LogFormat => {
+        Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::LogFormat => {
             text.unwrap_or("undefined").to_owned()
         }
         Kind::Priority if number == NO_PRIORITY => "undefined".to_owned(),

@@ -67,8 +67,8 @@ fn expected(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Text | Kind::ProcessManager => None,
         Kind::Bytes => Some("a number of bytes such as 256M"),
-        Kind::Farewell => Some("fast or graceful"),
-        Kind::Trust => Some("on, user or off"),
+        Kind::OnSigterm => Some("fast or graceful"),
+        Kind::FastcgiPhpValue => Some("on, user or off"),
         Kind::LogFormat => Some("default, classic or json"),
         Kind::Integer(_) | Kind::Priority => Some("a whole number"),
         Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Some("a time such as 30s, 5m, 1h or 1d"),

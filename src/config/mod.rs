@@ -1,13 +1,13 @@
 //! php-fpm.conf: text to checked values.
 #![forbid(unsafe_code)]
 
+mod account;
 mod check;
 mod convert;
 mod directives;
 mod dump;
 mod glob;
 mod hint;
-mod identity;
 mod ini;
 mod late;
 mod listen;
@@ -27,8 +27,8 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use account::{Account, SocketAccess, account, ignored_without_root, socket_access};
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
-pub use identity::{Identity, SocketAccess, identity, ignored_without_root, socket_access};
 
 use crate::log;
 #[cfg(feature = "php")]
@@ -36,11 +36,11 @@ pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, PhpSetting, Pool, ProcessManager, Trust};
+pub use model::{Config, CoreLimit, Global, ListenAddr, PhpSetting, PhpValuePolicy, PoolConfig, ProcessManager};
 pub use options::LoadOptions;
 
 use check::Check;
-use directives::GlobalKey;
+use directives::GlobalDirective;
 use message::{Refused, shown};
 use options::PhpNames;
 use origins::Origins;
@@ -89,7 +89,7 @@ pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, M
     let (mut raw, mut messages) = (Raw::new(), Messages::new());
     let prefixes = Prefixes::new(options);
     let read = sections(path, options, &mut raw, &mut messages, &mut Origins::default());
-    match (raw.global.filled(GlobalKey::Pid), read) {
+    match (raw.global.filled(GlobalDirective::Pid), read) {
         (Some(pid), _) => Ok(Some(prefixes.state_path(pid).into())),
         (None, Ok(())) => Ok(None),
         (None, Err(Refused)) => Err(messages),
@@ -122,7 +122,7 @@ fn sections(
     origins: &mut Origins,
 ) -> Result<(), Refused> {
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
-        raw.global.set_text(GlobalKey::Pid, shown(pid));
+        raw.global.set_text(GlobalDirective::Pid, shown(pid));
     }
     // In whichever of the two languages it is written.
     let read = reader::read(path, messages).and_then(|text| {
@@ -189,7 +189,7 @@ impl Loaded {
     /// # Errors
     /// The messages up to the user or group that doesn't exist.
     pub fn test(mut self, options: &LoadOptions, dump: bool) -> Result<Messages, ConfigError> {
-        if identity::check_names(&self.raw, &mut self.messages).is_err() {
+        if account::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));
         }
         if dump {

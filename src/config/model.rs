@@ -17,7 +17,7 @@ pub struct Config {
     /// `[global]`.
     pub global: Global,
     /// One per pool section, in the order of the file; after them one for each `pm.status_listen`.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolConfig>,
 }
 
 /// `[global]`. Durations of zero mean "off", as in php-fpm.
@@ -101,7 +101,7 @@ pub enum ProcessManager {
 
 /// `security.fastcgi_php_value`: which settings the web server may send with a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Trust {
+pub enum PhpValuePolicy {
     /// PHP_VALUE and PHP_ADMIN_VALUE.
     #[default]
     All,
@@ -142,7 +142,7 @@ pub struct PhpSetting {
 /// One pool section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
-pub struct Pool {
+pub struct PoolConfig {
     pub name: String,
     /// This pool was not in the file: it is the one that answers on `pm.status_listen` of the pool named here.
     pub status_of: Option<String>,
@@ -200,7 +200,7 @@ pub struct Pool {
     pub decorate_workers_output: bool,
     pub clear_env: bool,
     #[serde(default)]
-    pub security_fastcgi_php_value: Trust,
+    pub security_fastcgi_php_value: PhpValuePolicy,
     /// Lower-case as given; empty = all.
     pub security_limit_extensions: Vec<String>,
     pub apparmor_hat: Option<String>,

@@ -1,6 +1,6 @@
 //! The statements of the files put into their sections, unchecked: what php-fpm has after reading.
 
-use super::directives::{GlobalKey, PoolKey};
+use super::directives::{GlobalDirective, PoolDirective};
 use super::late::LateValue;
 use super::section::Section;
 use super::values;
@@ -20,7 +20,7 @@ pub(crate) struct Pair {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawPool {
     pub(crate) name: String,
-    pub(crate) values: Section<PoolKey>,
+    pub(crate) values: Section<PoolDirective>,
     pub(crate) env: Vec<Pair>,
     pub(crate) php_values: Vec<Pair>,
     pub(crate) php_admin_values: Vec<Pair>,
@@ -73,7 +73,7 @@ impl RawPool {
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Raw {
-    pub(crate) global: Section<GlobalKey>,
+    pub(crate) global: Section<GlobalDirective>,
     pub(crate) pools: Vec<RawPool>,
     /// systemd wants to hear from us, at `systemd_interval`.
     pub(crate) systemd_watchdog: bool,
@@ -89,7 +89,7 @@ impl Raw {
 
     /// The event mechanism php-fpm would take on Linux; `None` if it has none of that name.
     pub(crate) fn events_mechanism(&self) -> Option<&'static str> {
-        let name = self.global.text(GlobalKey::EventsMechanism).unwrap_or("epoll");
+        let name = self.global.text(GlobalDirective::EventsMechanism).unwrap_or("epoll");
         ["epoll", "poll", "select"].into_iter().find(|known| known.eq_ignore_ascii_case(name))
     }
 

@@ -30,7 +30,7 @@ impl<K: Key> Section<K> {
     /// All defaults.
     pub(crate) fn new() -> Self {
         let initial = |kind| match kind {
-            Kind::Text | Kind::Bytes | Kind::Trust | Kind::Farewell | Kind::LogFormat => Value::Text(None),
+            Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::LogFormat => Value::Text(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -66,8 +66,8 @@ impl<K: Key> Section<K> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Bytes => Value::Text(values::bytes(text).map(|_| Some(text.to_owned()))?),
-            Kind::Farewell => Value::Text(values::farewell(text).map(|_| Some(text.to_owned()))?),
-            Kind::Trust => Value::Text(values::trust(text).map(|_| Some(text.to_owned()))?),
+            Kind::OnSigterm => Value::Text(values::on_sigterm(text).map(|_| Some(text.to_owned()))?),
+            Kind::FastcgiPhpValue => Value::Text(values::fastcgi_php_value(text).map(|_| Some(text.to_owned()))?),
             Kind::LogFormat => Value::Text(values::log_format(text).map(|_| Some(text.to_owned()))?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
             Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Value::Integer(values::seconds(text)?),

@@ -1,6 +1,6 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
-use super::model::{ProcessManager, Trust};
+use super::model::{PhpValuePolicy, ProcessManager};
 use crate::log;
 use crate::text::atol;
 
@@ -103,17 +103,17 @@ pub(crate) fn core_limit(text: &str) -> Result<i32, &'static str> {
 }
 
 /// `security.fastcgi_php_value`.
-pub(crate) fn trust(text: &str) -> Result<Trust, &'static str> {
+pub(crate) fn fastcgi_php_value(text: &str) -> Result<PhpValuePolicy, &'static str> {
     match text.to_ascii_lowercase().as_str() {
-        "on" | "yes" | "true" | "1" => Ok(Trust::All),
-        "user" => Ok(Trust::User),
-        "off" | "no" | "false" | "none" | "0" | "" => Ok(Trust::Nothing),
+        "on" | "yes" | "true" | "1" => Ok(PhpValuePolicy::All),
+        "user" => Ok(PhpValuePolicy::User),
+        "off" | "no" | "false" | "none" | "0" | "" => Ok(PhpValuePolicy::Nothing),
         _ => Err("invalid value"),
     }
 }
 
 /// `on_sigterm`; true: graceful.
-pub(crate) fn farewell(text: &str) -> Result<bool, &'static str> {
+pub(crate) fn on_sigterm(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "fast" => Ok(false),
         "graceful" => Ok(true),

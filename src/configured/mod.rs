@@ -27,7 +27,7 @@ pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
 
 /// What a pool's workers become; `None`: they stay what we are. Root that stays root, allowed with `-R`, keeps what
 /// isn't named of group and groups.
-pub fn identity_of(found: &config::Identity) -> std::io::Result<Option<Identity>> {
+pub fn identity_of(found: &config::Account) -> std::io::Result<Option<Identity>> {
     let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
     Ok(match (uid, gid) {
         (0, 0) => None,

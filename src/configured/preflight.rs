@@ -97,7 +97,7 @@ fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
     let mut view = Vec::new();
     for pool in &config.pools {
         // An unknown name is somebody else's complaint.
-        let Ok(Ok(identity)) = config::identity(pool, load).map(|found| identity_of(&found)) else {
+        let Ok(Ok(identity)) = config::account(pool, load).map(|found| identity_of(&found)) else {
             return Vec::new();
         };
         view.push((pool, identity));

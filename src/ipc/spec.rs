@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Trust;
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::engine::EngineOptions;
 use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
@@ -48,7 +48,7 @@ pub struct ZygoteSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
     /// The section.
-    pub config: Pool,
+    pub config: PoolConfig,
     /// Its listening sockets.
     pub listen_fds: Vec<i32>,
     /// How many workers it is to have.

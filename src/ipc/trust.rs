@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::sys::ids::Identity;
 use crate::sys::log_file::Owner;
 
@@ -18,7 +18,7 @@ pub struct Trust {
 impl Trust {
     /// Of a pool whose workers are that; `None`: what the supervisor is.
     #[must_use]
-    pub fn of(pool: &Pool, identity: Option<&Identity>) -> Self {
+    pub fn of(pool: &PoolConfig, identity: Option<&Identity>) -> Self {
         Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
     }
 

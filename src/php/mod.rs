@@ -39,7 +39,7 @@ use std::os::unix::ffi::OsStringExt;
 
 pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
 use crate::exchange::Exchange;
 
@@ -60,7 +60,7 @@ impl Engine for Php {
         started
     }
 
-    fn enter_pool(&mut self, pool: &Pool) -> Result<(), EngineError> {
+    fn enter_pool(&mut self, pool: &PoolConfig) -> Result<(), EngineError> {
         self.around.trust = pool.security_fastcgi_php_value;
         self.around.extensions = pool.security_limit_extensions.iter().map(|text| text.clone().into_bytes()).collect();
         let directory = std::env::current_dir().ok();

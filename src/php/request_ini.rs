@@ -9,7 +9,7 @@ use super::ffi::{core_globals, zend_parse_ini_string, zval};
 use super::ini::{Before, remember};
 use super::text::c_bytes;
 use super::{log, memory, trusted, value};
-use crate::config::Trust;
+use crate::config::PhpValuePolicy;
 use crate::log::Level;
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
@@ -38,17 +38,17 @@ enum Word {
 }
 
 /// Applies both variables, if they are there and the pool takes them. May bail out.
-pub(super) fn apply(trust: Trust) {
+pub(super) fn apply(trust: PhpValuePolicy) {
     for (name, admin) in [(c"PHP_VALUE", false), (c"PHP_ADMIN_VALUE", true)] {
         let lines = with(|context| context.variable(name.to_bytes())).unwrap_or(std::ptr::null_mut());
         // SAFETY: null or a C string of the request.
         let Some(lines) = (unsafe { c_bytes(lines) }).filter(|lines| !lines.is_empty()) else { continue };
         match (trust, admin) {
-            (Trust::All, false) => parse(lines, Word::Value),
-            (Trust::All, true) => parse(lines, Word::Admin),
-            (Trust::User, false) if trusted::look_something_up(lines) => refuse(b"${...} in ", name),
-            (Trust::User, false) => parse(lines, Word::Untrusted),
-            (Trust::User, true) | (Trust::Nothing, _) => refuse(b"", name),
+            (PhpValuePolicy::All, false) => parse(lines, Word::Value),
+            (PhpValuePolicy::All, true) => parse(lines, Word::Admin),
+            (PhpValuePolicy::User, false) if trusted::look_something_up(lines) => refuse(b"${...} in ", name),
+            (PhpValuePolicy::User, false) => parse(lines, Word::Untrusted),
+            (PhpValuePolicy::User, true) | (PhpValuePolicy::Nothing, _) => refuse(b"", name),
         }
     }
 }

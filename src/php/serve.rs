@@ -15,7 +15,7 @@ use super::guard::attempt;
 use super::headers::Headers;
 use super::text::{c_bytes, with_path};
 use super::{error_header, log, memory, request_info, request_ini};
-use crate::config::Trust;
+use crate::config::PhpValuePolicy;
 use crate::engine::Served;
 use crate::exchange::NotRun;
 use crate::log::Level;
@@ -27,7 +27,7 @@ use crate::sys::process;
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     /// `security.fastcgi_php_value`
-    pub(super) trust: Trust,
+    pub(super) trust: PhpValuePolicy,
     /// `chroot`
     pub(super) root: Option<std::path::PathBuf>,
     /// `security.limit_extensions`

@@ -1,6 +1,6 @@
 //! Which pools share a zygote.
 
-use crate::config::{Global, Pool};
+use crate::config::{Global, PoolConfig};
 use crate::sys::ids::Identity;
 
 /// Pools of one zygote.
@@ -17,7 +17,7 @@ pub struct Grouping {
 /// Pools with the same identity share a zygote; `process.group = NAME` joins or parts; `process.group = shared` in
 /// `[global]` puts all into one. The order of the file is kept.
 #[must_use]
-pub fn group(global: &Global, pools: &[(&Pool, Option<Identity>)]) -> Vec<Grouping> {
+pub fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) -> Vec<Grouping> {
     let mut groups: Vec<(Key<'_>, Grouping)> = Vec::new();
     for (index, (pool, identity)) in pools.iter().enumerate() {
         // A pool that shows another's status sees what only that one's group shares; it comes behind it.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::ipc::{ToZygote, Trust};
 use crate::log;
 use crate::plan::fleet::ZygoteKey;
@@ -41,7 +41,7 @@ impl Opened {
     }
 
     /// Begins to open a pool's log: several can be waited for at once.
-    pub(super) fn begin(&mut self, pool: &Pool, trust: &Trust) {
+    pub(super) fn begin(&mut self, pool: &PoolConfig, trust: &Trust) {
         let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_none()) else { return };
         let is_that = |known: &Path, whose: &Trust| known == path && whose == trust;
         let known = self.files.iter().any(|(known, whose, _)| is_that(known, whose));
@@ -54,7 +54,7 @@ impl Opened {
     ///
     /// # Errors
     /// A line for the log.
-    pub(super) fn open(&mut self, pool: &Pool, trust: &Trust) -> Result<Option<OwnedFd>, String> {
+    pub(super) fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, String> {
         let Some(path) = &pool.access_log else { return Ok(None) };
         let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), reason(&e));
         let known = self.files.iter().find(|(known, whose, _)| known == path && whose == trust);
@@ -121,7 +121,7 @@ impl Supervisor {
     }
 
     /// Those of all generations that have an access log.
-    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, Pool, Trust)> {
+    fn logging_pools(&self) -> Vec<(ZygoteKey, usize, PoolConfig, Trust)> {
         let mut found = Vec::new();
         for key in self.zygote_keys() {
             let group = runtime::group(&self.runtimes, key);
@@ -161,7 +161,7 @@ impl Runtime {
     }
 
     /// Pools that have an access log, and where that goes.
-    fn access_logs(&self) -> impl Iterator<Item = (&Pool, impl AsFd)> {
+    fn access_logs(&self) -> impl Iterator<Item = (&PoolConfig, impl AsFd)> {
         self.groups.iter().flat_map(|group| {
             let pools = group.spec.pools.iter().zip(&group.access_logs);
             pools.filter_map(|(pool, file)| Some((&pool.config, file.as_ref()?)))

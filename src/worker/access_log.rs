@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::control::Control;
 use crate::access_log::{Facts, Format, is_suppressed};
-use crate::config::{ListenAddr, Pool};
+use crate::config::{ListenAddr, PoolConfig};
 use crate::log;
 use crate::request::{Description, Outcome};
 use crate::sys::{clock, listen, local_time};
@@ -50,7 +50,7 @@ pub(super) struct Took {
 
 impl AccessLog {
     /// For a worker of that pool, if it has an access log. A format that the check of the configuration has let through is one.
-    pub(super) fn new(pool: &Pool, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
+    pub(super) fn new(pool: &PoolConfig, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
         pool.access_log.as_ref()?;
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         let format = Format::compile(pool.access_format.as_deref()?).ok()?;

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use crate::config::{ListenAddr, Pool};
+use crate::config::{ListenAddr, PoolConfig};
 
 /// Addresses and networks; none = everybody.
 #[derive(Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Allowed {
 
 impl Allowed {
     /// What a pool says. On unix sockets alone it means nothing, and nothing is said about it.
-    pub(super) fn of(pool: &Pool) -> (Self, Vec<String>) {
+    pub(super) fn of(pool: &PoolConfig) -> (Self, Vec<String>) {
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         if on_tcp { Self::new(&pool.listen_allowed_clients) } else { Default::default() }
     }

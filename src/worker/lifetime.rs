@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::log;
 use crate::sys::clock;
 
@@ -33,7 +33,7 @@ struct Memory {
 impl Lifetime {
     /// A new worker's.
     #[must_use]
-    pub fn new(pool: &Pool) -> Self {
+    pub fn new(pool: &PoolConfig) -> Self {
         let seed = u64::from(std::process::id()) ^ clock::now().0 << 16;
         let left = (pool.pm_max_requests > 0).then(|| requests(pool.pm_max_requests, seed));
         let memory = if pool.pm_max_memory > 0 { Memory::limit(pool.pm_max_memory) } else { None };

@@ -24,7 +24,7 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::Pid;
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::exchange;
 use crate::fastcgi::management::Capacity;
@@ -39,7 +39,7 @@ use crate::sys::{clock, process};
 #[derive(Debug)]
 pub struct Seed {
     /// The pool's directives.
-    pub pool: Pool,
+    pub pool: PoolConfig,
     /// Who to become; `None`: stay.
     pub identity: Option<Identity>,
     /// `USER`, `HOME` and `env[]`.

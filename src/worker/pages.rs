@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 
 use super::authorization::basic_user;
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::exchange::Exchange;
 use crate::fastcgi::params::Params;
 use crate::log;
@@ -35,7 +35,7 @@ const TEXT: &str = "text/plain;charset=UTF-8";
 
 impl Pages {
     /// `powered_by`: the engine's word about itself, asked for only where there are pages.
-    pub(super) fn new(pool: &Pool, powered_by: impl FnOnce() -> Option<String>) -> Self {
+    pub(super) fn new(pool: &PoolConfig, powered_by: impl FnOnce() -> Option<String>) -> Self {
         let path = |path: &Option<String>| path.clone().map(String::into_bytes);
         let ping = path(&pool.ping_path).map(|path| (path, pool.ping_response.clone()));
         let status = path(&pool.pm_status_path);

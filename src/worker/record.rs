@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use super::access_log::{AccessLog, Took};
-use crate::config::{Pool, ProcessManager};
+use crate::config::{PoolConfig, ProcessManager};
 use crate::exchange::{NotRun, Progress};
 use crate::ipc::links;
 use crate::request::{Description, Outcome, Stage};
@@ -68,7 +68,7 @@ impl Record {
     /// For a worker of that pool. `memory_peak`: this PHP's php-fpm shows it.
     pub(super) fn new(
         slot: Rc<Slot>,
-        pool: &Pool,
+        pool: &PoolConfig,
         queue: Rc<OwnedFd>,
         observed: Option<Observed>,
         memory_peak: bool,

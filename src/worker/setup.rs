@@ -10,7 +10,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, chdir, chroot, getppid};
 
 use super::hat::Hat;
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::ids::{self, Identity};
@@ -20,7 +20,7 @@ use crate::sys::{environment, fd, limits, local_time, process, signal, title};
 #[derive(Debug)]
 pub struct Setup<'a> {
     /// The pool's directives.
-    pub pool: &'a Pool,
+    pub pool: &'a PoolConfig,
     /// Who to become; `None`: stay.
     pub identity: Option<&'a Identity>,
     /// `USER`, `HOME` and `env[]`.

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
 use super::event_loop::Zygote;
-use super::{Pool, children, demand, parking};
+use super::{ZygotePool, children, demand, parking};
 use crate::escape;
 use crate::ipc::{Channel, PoolSpec, Speaker, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
@@ -57,7 +57,7 @@ fn packet(level: Level, text: &[u8]) -> Vec<u8> {
     ToSupervisor::Said { level, text }.packet()
 }
 
-fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<Pool> {
+fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<ZygotePool> {
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
     let scoreboard = take(spec.scoreboard_fd)?;
     let board = Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?;
@@ -67,7 +67,7 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
     let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
     let (queue, park) = (pair()?, pair()?);
     let demand = demand::Demand::of(spec.config.pm);
-    Ok(Pool {
+    Ok(ZygotePool {
         spec,
         listeners,
         scoreboard,

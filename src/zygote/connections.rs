@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-use super::Pool;
+use super::ZygotePool;
 use super::event_loop::Zygote;
 use super::parking::Destinations;
 use super::token::Token;
@@ -30,7 +30,7 @@ pub(super) enum Call {
     Over,
 }
 
-impl Destinations for [Pool] {
+impl Destinations for [ZygotePool] {
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)> {
         let Some(p) = self.get(pool) else { return Ok(()) };
         match &p.successor {
@@ -55,7 +55,7 @@ impl Zygote {
     }
 
     /// Takes up to `most` connections out of one of the pool's queues.
-    pub(super) fn take_queued(&mut self, pool: u32, queue: fn(&Pool) -> BorrowedFd<'_>, most: usize) {
+    pub(super) fn take_queued(&mut self, pool: u32, queue: fn(&ZygotePool) -> BorrowedFd<'_>, most: usize) {
         let Some(index) = usize::try_from(pool).ok().filter(|i| *i < self.pools.len()) else { return };
         let now = clock::now();
         for _ in 0..most {

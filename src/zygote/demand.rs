@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
-use super::Pool;
+use super::ZygotePool;
 use super::event_loop::Zygote;
 use super::token::Token;
 use crate::config::ProcessManager;
@@ -48,7 +48,7 @@ impl Demand {
     }
 }
 
-impl Pool {
+impl ZygotePool {
     fn doors(&self) -> impl Iterator<Item = &OwnedFd> {
         self.listeners.iter().chain([&self.queue.1])
     }
@@ -183,7 +183,7 @@ impl Zygote {
 
     /// Watches again what is due; says when the next one is.
     pub(super) fn renew_demand(&mut self, now: Millis) -> Option<Millis> {
-        let due = |p: &Pool| p.demand.as_ref().and_then(|d| d.again);
+        let due = |p: &ZygotePool| p.demand.as_ref().and_then(|d| d.again);
         let over: Vec<usize> =
             (0..self.pools.len()).filter(|&i| due(&self.pools[i]).is_some_and(|at| at <= now)).collect();
         over.into_iter().for_each(|index| self.watch_again(index));

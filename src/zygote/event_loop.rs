@@ -15,7 +15,7 @@ use super::fork::Sprout;
 use super::parking::Parking;
 use super::token::Token;
 use super::wish::{Sender, Wish};
-use super::{Control, LAST_WORDS, Outcome, Pool};
+use super::{Control, LAST_WORDS, Outcome, ZygotePool};
 use crate::ipc::links::{self};
 use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
@@ -35,7 +35,7 @@ pub(super) struct Zygote {
     /// Its supervisor is of a former version.
     pub(super) former: bool,
     pub(super) drain: OwnedFd,
-    pub(super) pools: Vec<Pool>,
+    pub(super) pools: Vec<ZygotePool>,
     pub(super) epoll: Epoll,
     pub(super) signals: Option<SignalFd>,
     pub(super) children: Children,

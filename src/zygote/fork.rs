@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::Pool;
+use super::ZygotePool;
 use super::children::{Child, Said};
 use super::event_loop::Zygote;
 use super::token::Token;
@@ -104,7 +104,7 @@ fn fork_blocked() -> io::Result<Forked> {
 
 impl Zygote {
     /// The pool that a status pool shows. They are of one group.
-    fn observed(&self, pool: &Pool) -> io::Result<Option<Observed>> {
+    fn observed(&self, pool: &ZygotePool) -> io::Result<Option<Observed>> {
         let Some(name) = &pool.spec.config.status_of else { return Ok(None) };
         let Some(shown) = self.pools.iter().find(|p| p.spec.config.name == *name) else { return Ok(None) };
         Ok(Some(Observed {

@@ -98,7 +98,7 @@ fn start(
     engine: &mut impl Engine,
     options: &EngineOptions,
     identity: Option<&Identity>,
-    pools: &[&config::Pool],
+    pools: &[&config::PoolConfig],
 ) -> Result<(), String> {
     let mut settled = false;
     let started = engine.start(options, &mut |look| {
@@ -119,7 +119,7 @@ fn start(
 
 /// A pool's descriptors.
 #[derive(Debug)]
-struct Pool {
+struct ZygotePool {
     spec: crate::ipc::PoolSpec,
     listeners: Vec<OwnedFd>,
     scoreboard: OwnedFd,

@@ -10,7 +10,7 @@ use nix::sys::resource::RLIM_INFINITY;
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, faccessat};
 
-use crate::config::{CoreLimit, Pool};
+use crate::config::{CoreLimit, PoolConfig};
 use crate::sys::ids::{self, Identity};
 use crate::sys::{limits, process};
 
@@ -36,7 +36,7 @@ impl Given {
 ///
 /// # Errors
 /// A line for the log: PHP must not be started.
-pub(super) fn drop_to(identity: &Identity, pools: &[&Pool]) -> Result<(), String> {
+pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), String> {
     let first = pools.first();
     let said = |e: &dyn std::fmt::Display| format!("[pool {}] {e}", first.map_or("", |pool| &pool.name));
     let given = Given::here().map_err(|e| said(&e))?;
@@ -61,8 +61,8 @@ struct Wishes {
     core: Option<CoreLimit>,
 }
 
-impl From<&Pool> for Wishes {
-    fn from(pool: &Pool) -> Self {
+impl From<&PoolConfig> for Wishes {
+    fn from(pool: &PoolConfig) -> Self {
         Self {
             chroot: pool.chroot.is_some(),
             nice: pool.process_priority,
@@ -87,14 +87,14 @@ fn needed(given: Given, wishes: impl Iterator<Item = Wishes> + Clone) -> Vec<Cap
 }
 
 /// The one of `SEARCH` that this process has, where a pool has a directory to enter.
-fn search(pools: &[&Pool]) -> Option<Capability> {
+fn search(pools: &[&PoolConfig]) -> Option<Capability> {
     let enters = pools.iter().any(|pool| pool.chroot.is_some() || pool.chdir.is_some());
     let held = |one: &Capability| caps::has_cap(None, caps::CapSet::Permitted, *one).unwrap_or(false);
     if enters { SEARCH.into_iter().find(held) } else { None }
 }
 
 /// Whether the user that this process is by now can enter a pool's directories by itself.
-fn within_reach(pool: &Pool) -> bool {
+fn within_reach(pool: &PoolConfig) -> bool {
     match (&pool.chroot, &pool.chdir) {
         (Some(root), chdir) => may_enter(root, chdir.as_deref().unwrap_or(Path::new("/"))).is_ok(),
         (None, Some(chdir)) => access(chdir, AccessFlags::X_OK).is_ok(),

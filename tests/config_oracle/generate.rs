@@ -167,8 +167,8 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::Facility => &["daemon", "LOCAL0", "Mail"],
         Kind::ProcessManager => &["static", "Static"],
         Kind::Bytes => &["64K", "256m", "1G"],
-        Kind::Trust => &["on", "user", "off"],
-        Kind::Farewell => &["fast", "graceful"],
+        Kind::FastcgiPhpValue => &["on", "user", "off"],
+        Kind::OnSigterm => &["fast", "graceful"],
         Kind::LogFormat => &["default", "classic", "json"],
         Kind::Text => text(directive.name),
     })

@@ -1,7 +1,7 @@
 //! The rules of `[global]`.
 
 use super::Check;
-use crate::config::directives::GlobalKey as Key;
+use crate::config::directives::GlobalDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;

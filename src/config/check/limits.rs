@@ -1,7 +1,7 @@
 //! The rules of the pages that php-fpm answers itself, and of the slow log.
 
 use super::Check;
-use crate::config::directives::PoolKey as Key;
+use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::RawPool;
 use crate::log;

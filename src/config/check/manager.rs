@@ -1,7 +1,7 @@
 //! The rules of `pm` and the numbers of workers.
 
 use super::Check;
-use crate::config::directives::PoolKey as Key;
+use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::model::ProcessManager;
 use crate::config::raw::RawPool;

@@ -9,8 +9,8 @@ mod pool;
 use std::io;
 use std::path::Path;
 
-use super::directives::PoolKey;
-use super::identity::user_id;
+use super::account::user_id;
+use super::directives::PoolDirective;
 use super::message::{Messages, Refused};
 use super::options::LoadOptions;
 use super::origins::Origins;
@@ -78,9 +78,9 @@ impl Check<'_> {
 
     fn distinct_addresses(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
         for (index, pool) in pools.iter().enumerate() {
-            let address = pool.values.filled(PoolKey::Listen);
+            let address = pool.values.filled(PoolDirective::Listen);
             let twin = pools.iter().enumerate().find(|(other, twin)| {
-                *other != index && address.is_some() && twin.values.filled(PoolKey::Listen) == address
+                *other != index && address.is_some() && twin.values.filled(PoolDirective::Listen) == address
             });
             if let Some((_, twin)) = twin {
                 let text = "unable to set listen address as it's already used in another pool";
@@ -92,7 +92,7 @@ impl Check<'_> {
 
     /// Whose a pool's logs are.
     fn owner_of_logs(&self, pool: &RawPool) -> Owner {
-        let user = pool.values.text(PoolKey::User).filter(|_| self.options.root);
+        let user = pool.values.text(PoolDirective::User).filter(|_| self.options.root);
         Owner::Pool(user.and_then(user_id))
     }
 
@@ -110,7 +110,7 @@ impl Check<'_> {
 
     fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
         for pool in pools {
-            if let Some(path) = pool.values.text(PoolKey::AccessLog) {
+            if let Some(path) = pool.values.text(PoolDirective::AccessLog) {
                 let owner = self.owner_of_logs(pool);
                 if let Err(text) = self.appendable(path, "failed to open access log ", owner) {
                     return self.refuse_in(log::Level::Error, pool, text);
@@ -119,10 +119,10 @@ impl Check<'_> {
             }
         }
         for pool in pools {
-            if pool.values.filled(PoolKey::AccessLog).is_none() {
+            if pool.values.filled(PoolDirective::AccessLog).is_none() {
                 continue;
             }
-            let format = pool.values.text(PoolKey::AccessFormat).unwrap_or_default();
+            let format = pool.values.text(PoolDirective::AccessFormat).unwrap_or_default();
             if let Err(error) = Format::compile(format) {
                 self.messages.log(log::Level::Warning, error);
                 let text = format!("wrong format for access.format '{format}'");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Check;
-use crate::config::directives::PoolKey as Key;
+use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::{Pair, RawPool};
 use crate::log;

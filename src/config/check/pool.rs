@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Check;
 use super::global::nice_value;
-use crate::config::directives::PoolKey as Key;
+use crate::config::directives::PoolDirective as Key;
 use crate::config::listen;
 use crate::config::message::Refused;
 use crate::config::model::ProcessManager;

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, ProcessManager, Trust, load, pid_file,
-    socket_access,
+    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, PhpValuePolicy, ProcessManager, load,
+    pid_file, socket_access,
 };
 use crate::log;
 
@@ -90,10 +90,10 @@ fn the_form_of_the_log_has_names() {
 #[test]
 fn the_web_server_is_trusted_as_far_as_the_pool_says() {
     let trust = |line: &str| pool_with(line).config().pools[0].security_fastcgi_php_value;
-    assert_eq!(trust(""), Trust::All);
-    assert_eq!(trust("security.fastcgi_php_value = User"), Trust::User);
-    assert_eq!(trust("security.fastcgi_php_value = off"), Trust::Nothing);
-    assert_eq!(trust("security.fastcgi_php_value = on"), Trust::All);
+    assert_eq!(trust(""), PhpValuePolicy::All);
+    assert_eq!(trust("security.fastcgi_php_value = User"), PhpValuePolicy::User);
+    assert_eq!(trust("security.fastcgi_php_value = off"), PhpValuePolicy::Nothing);
+    assert_eq!(trust("security.fastcgi_php_value = on"), PhpValuePolicy::All);
 }
 
 #[test]

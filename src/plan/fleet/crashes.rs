@@ -1,6 +1,6 @@
 //! What crashes of workers lead to: another zygote with new shared memory for their group, pauses for their pool.
 
-use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Remark, View, WorkerKey, Zygote};
+use super::{Action, Fleet, Life, Phase, PoolKey, PoolState, Remark, View, WorkerKey, Zygote};
 use crate::sys::clock::Millis;
 
 impl Fleet {
@@ -36,7 +36,7 @@ impl Fleet {
     }
 }
 
-impl Pool {
+impl PoolState {
     fn end_loop(&mut self, key: PoolKey, view: &dyn View) {
         let outlived = |slot: u32| match view.requests(key.worker(slot)) {
             0 => false,

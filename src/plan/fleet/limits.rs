@@ -1,6 +1,6 @@
 //! Requests that take too long: looked at when the first of them can be due, whatever goal and generation.
 
-use super::{Action, Fleet, Pool, Stop, View, WorkerKey};
+use super::{Action, Fleet, PoolState, Stop, View, WorkerKey};
 use crate::plan::watch::{Order, SOONEST};
 use crate::sys::clock::Millis;
 
@@ -29,11 +29,11 @@ impl Fleet {
     /// When requests are next to be looked at, if any pool limits them and has workers.
     pub(super) fn watch_due(&self) -> Option<Millis> {
         let mut pools = self.generations.iter().flat_map(super::Generation::pools);
-        pools.any(Pool::watches).then_some(self.next_watch)
+        pools.any(PoolState::watches).then_some(self.next_watch)
     }
 
     fn limited_workers(&self) -> Vec<WorkerKey> {
-        let limited = |(key, _): &(WorkerKey, _)| self.pool(*key).is_some_and(Pool::watches);
+        let limited = |(key, _): &(WorkerKey, _)| self.pool(*key).is_some_and(PoolState::watches);
         self.workers().filter(limited).map(|(key, _)| key).collect()
     }
 
@@ -45,7 +45,7 @@ impl Fleet {
     }
 }
 
-impl Pool {
+impl PoolState {
     fn watches(&self) -> bool {
         self.limits.any() && !self.workers.is_empty()
     }

@@ -50,7 +50,7 @@ pub struct Group {
     /// The process.
     pub zygote: Zygote,
     /// Its pools.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolState>,
     /// Zygotes that died in a row without having served.
     pub(super) failures: u32,
     /// Its workers' latest ones.
@@ -86,7 +86,7 @@ pub enum Zygote {
 
 /// A pool's workers in one generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pool {
+pub struct PoolState {
     /// The section's name.
     pub name: String,
     /// `pm.max_children`.
@@ -188,12 +188,12 @@ impl Generation {
         })
     }
 
-    pub(super) fn pools(&self) -> impl Iterator<Item = &Pool> {
+    pub(super) fn pools(&self) -> impl Iterator<Item = &PoolState> {
         self.groups.iter().flat_map(|g| &g.pools)
     }
 }
 
-impl Pool {
+impl PoolState {
     /// Slots its scoreboard needs: one for each worker, and some while orphans of a dead zygote finish.
     #[must_use]
     pub fn slots(size: u32) -> u32 {

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 pub use events::View;
 pub use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
-pub use members::{Generation, Group, GroupPlan, Life, Phase, Pool, PoolPlan, Worker, Zygote};
+pub use members::{Generation, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, Worker, Zygote};
 
 use crate::plan::crashes::Emergency;
 use crate::sys::clock::Millis;
@@ -204,7 +204,7 @@ impl Fleet {
         self.generation_mut(key.generation)?.groups.get_mut(key.group)
     }
 
-    fn pool_mut(&mut self, key: WorkerKey) -> Option<&mut Pool> {
+    fn pool_mut(&mut self, key: WorkerKey) -> Option<&mut PoolState> {
         self.group_mut(key.zygote())?.pools.get_mut(key.pool)
     }
 
@@ -216,7 +216,7 @@ impl Fleet {
 
     /// The pool that a worker belongs to.
     #[must_use]
-    pub fn pool(&self, key: WorkerKey) -> Option<&Pool> {
+    pub fn pool(&self, key: WorkerKey) -> Option<&PoolState> {
         self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)
     }
 

@@ -1,7 +1,7 @@
 //! Making workers: as many as a pool is to have, within what `pm.max_children`, a reload and `process.max` leave.
 
 use super::events::backoff;
-use super::{Action, Fleet, Phase, Pool, PoolKey, Worker, Zygote, ZygoteKey};
+use super::{Action, Fleet, Phase, PoolKey, PoolState, Worker, Zygote, ZygoteKey};
 use crate::plan::surge;
 use crate::sys::clock::Millis;
 
@@ -20,7 +20,7 @@ impl Fleet {
         }
     }
 
-    fn forkable_pool(&mut self, key: PoolKey) -> Option<&mut Pool> {
+    fn forkable_pool(&mut self, key: PoolKey) -> Option<&mut PoolState> {
         self.group_mut(key.zygote).filter(|g| matches!(g.zygote, Zygote::Up(_)))?.pools.get_mut(key.pool)
     }
 
@@ -38,7 +38,7 @@ impl Fleet {
     }
 
     /// A generation that serves while a newer one starts keeps its full size: nothing is given up before the newer one stands.
-    pub(super) fn pool_allowance(&self, index: usize, pool: &Pool) -> u32 {
+    pub(super) fn pool_allowance(&self, index: usize, pool: &PoolState) -> u32 {
         let own = pool.size.saturating_sub(pool.going());
         if self.generations[index + 1..].iter().any(|g| g.phase != Phase::Draining) {
             return own;
@@ -81,7 +81,7 @@ impl Fleet {
     }
 }
 
-impl Pool {
+impl PoolState {
     /// How many workers are to be made of `most` that there may be.
     fn missing(&self, most: u32, now: Millis) -> u32 {
         if now < self.not_before {

@@ -1,6 +1,6 @@
 //! Pools that follow the load: the look at them every second, and what is asked for in between.
 
-use super::{Action, Fleet, Life, Phase, Pool, PoolKey, Remark, Stop, View, WorkerKey, Zygote, ZygoteKey};
+use super::{Action, Fleet, Life, Phase, PoolKey, PoolState, Remark, Stop, View, WorkerKey, Zygote, ZygoteKey};
 use crate::plan::scaling::{Policy, Step};
 use crate::sys::clock::Millis;
 
@@ -89,7 +89,7 @@ impl Fleet {
     }
 }
 
-impl Pool {
+impl PoolState {
     fn take(&mut self, step: Step, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
         match step {
             Step::Stay | Step::Full(false) => {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, Pool, PoolPlan, View, Zygote,
+    Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, View, Zygote,
     ZygoteKey,
 };
 use crate::plan::crashes::{Crashes, Loop};
@@ -65,8 +65,8 @@ impl Fleet {
     fn stands(&self, index: usize) -> bool {
         let generation = &self.generations[index];
         let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
-        let complete = |p: &Pool| p.accepting() >= p.opening().min(self.pool_allowance(index, p));
-        let limited = |p: &Pool| self.is_full() && p.accepting() == p.staying();
+        let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(index, p));
+        let limited = |p: &PoolState| self.is_full() && p.accepting() == p.staying();
         up && generation.pools().all(|p| complete(p) || limited(p))
     }
 
@@ -143,7 +143,7 @@ impl Fleet {
                 continue;
             }
             for (group, g) in generation.groups.iter_mut().enumerate() {
-                if matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().all(Pool::is_childless) {
+                if matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().all(PoolState::is_childless) {
                     g.zygote = Zygote::Dismissed(now);
                     out.push(Action::Dismiss(ZygoteKey { generation: generation.id, group }));
                 }
@@ -180,7 +180,7 @@ impl Generation {
 impl Group {
     fn planned(plan: &GroupPlan, now: Millis) -> Self {
         let pool = |plan: &PoolPlan| {
-            let mut pool = Pool {
+            let mut pool = PoolState {
                 name: plan.name.clone(),
                 size: plan.size,
                 policy: plan.policy,

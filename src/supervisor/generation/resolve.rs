@@ -1,6 +1,6 @@
 //! From a configuration to what a generation is made of: identities, environments, sockets, groups.
 
-use crate::config::{self, Config, LoadOptions, Pool, ProcessManager};
+use crate::config::{self, Config, LoadOptions, PoolConfig, ProcessManager};
 use crate::configured;
 use crate::ipc::Trust;
 use crate::log;
@@ -30,7 +30,7 @@ pub fn resolve(
             config::ignored_without_root(pool).into_iter().for_each(log::notice);
             (config.chroot, config.process_priority) = (None, None);
         }
-        let found = config::identity(pool, load)?;
+        let found = config::account(pool, load)?;
         let identity = configured::identity_of(&found).map_err(|e| format!("[pool {}] {e}", pool.name))?;
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
@@ -39,13 +39,13 @@ pub fn resolve(
             totals.open(&pool.name, &trust).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
         pools.push(ResolvedPool { config, identity, environment, listen_fds, totals_fd });
     }
-    let view: Vec<(&Pool, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
+    let view: Vec<(&PoolConfig, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
     let groups = groups::group(&config.global, &view);
     Ok((pools, groups))
 }
 
 /// `env[]`, with USER and HOME of the pool's user unless given.
-fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
+fn environment(pool: &PoolConfig, found: &config::Account) -> Vec<(String, String)> {
     let mut variables = pool.env.clone();
     for (name, value) in [("USER", &found.user), ("HOME", &found.home)] {
         if let Some(value) = value.as_ref().filter(|_| !pool.env.iter().any(|(n, _)| n == name)) {
@@ -57,7 +57,7 @@ fn environment(pool: &Pool, found: &config::Identity) -> Vec<(String, String)> {
 
 /// How many workers a pool has, and what decides it.
 #[must_use]
-pub fn policy(pool: &Pool) -> Policy {
+pub fn policy(pool: &PoolConfig) -> Policy {
     match pool.pm {
         ProcessManager::Static => Policy::Static,
         ProcessManager::Dynamic => Policy::Dynamic(Spare {
@@ -72,7 +72,7 @@ pub fn policy(pool: &Pool) -> Policy {
 
 /// What a pool allows a request.
 #[must_use]
-pub fn limits(pool: &Pool) -> Limits {
+pub fn limits(pool: &PoolConfig) -> Limits {
     Limits {
         slow: millis(pool.request_slowlog_timeout),
         terminate: millis(pool.request_terminate_timeout),

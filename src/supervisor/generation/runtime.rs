@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::engine::EngineOptions;
 use crate::ipc::{Orders, PoolSpec, ToSupervisor, Voice, ZygoteSpec};
 use crate::log;
 use crate::plan::budget::{Allowance, Bucket, Intake};
-use crate::plan::fleet::{GenerationId, GroupPlan, Pool as PlannedPool, PoolKey, PoolPlan, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{GenerationId, GroupPlan, PoolKey, PoolPlan, PoolState, WorkerKey, ZygoteKey};
 use crate::plan::groups::Grouping;
 use crate::scoreboard::{self, Scoreboard};
 use crate::supervisor::generation::drain::Drain;
@@ -116,7 +116,7 @@ pub fn zygotes(runtimes: &mut Runtimes) -> impl Iterator<Item = (ZygoteKey, &mut
 
 /// A pool's directives.
 #[must_use]
-pub fn pool(runtimes: &Runtimes, key: PoolKey) -> Option<&Pool> {
+pub fn pool(runtimes: &Runtimes, key: PoolKey) -> Option<&PoolConfig> {
     group(runtimes, key.zygote)?.spec.pools.get(key.pool).map(|pool| &pool.config)
 }
 
@@ -130,7 +130,7 @@ pub fn board(runtimes: &Runtimes, key: WorkerKey) -> Option<&Scoreboard> {
 #[derive(Debug)]
 pub struct ResolvedPool {
     /// Its directives.
-    pub config: Pool,
+    pub config: PoolConfig,
     /// Who its workers are; `None`: what the supervisor is.
     pub identity: Option<Identity>,
     /// `env[]`, `USER`, `HOME`.
@@ -156,7 +156,7 @@ impl Runtime {
             let mut boards = Vec::new();
             let mut specs = Vec::new();
             for pool in group.pools.iter().filter_map(|&i| pools.get(i)) {
-                let slots = PlannedPool::slots(pool.config.pm_max_children);
+                let slots = PoolState::slots(pool.config.pm_max_children);
                 let fd = scoreboard::create(slots)?;
                 specs.push(pool_spec(pool, fd.as_raw_fd(), slots, group.identity.is_some()));
                 let board = Scoreboard::map(fd.as_fd(), slots)?;

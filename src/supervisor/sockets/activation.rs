@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
-use crate::config::{self, ListenAddr, Pool};
+use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log;
 use crate::plan::systemd::passed_names;
 use crate::supervisor::sockets::{Listener, Sockets};
@@ -62,7 +62,7 @@ struct Wanted {
 impl Sockets {
     /// Puts those in that a pool names; the others are closed, with a line for each. Gives back the names and inodes of all that
     /// came from the store.
-    pub fn take_over(&mut self, passed: Vec<Passed>, pools: &[Pool]) -> BTreeMap<String, u64> {
+    pub fn take_over(&mut self, passed: Vec<Passed>, pools: &[PoolConfig]) -> BTreeMap<String, u64> {
         let wanted: Vec<Wanted> = if passed.is_empty() {
             Vec::new()
         } else {

@@ -9,7 +9,7 @@ mod wish;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use crate::config::{self, ListenAddr, Pool};
+use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log;
 use crate::supervisor::sockets::activation::say_no_longer_used;
 use crate::sys::socket_file::{self, Removal};
@@ -93,7 +93,7 @@ impl Sockets {
     ///
     /// # Errors
     /// A line for the log.
-    pub fn open(&mut self, pool: &Pool) -> Result<Vec<RawFd>, String> {
+    pub fn open(&mut self, pool: &PoolConfig) -> Result<Vec<RawFd>, String> {
         let wish = Wish::of(pool)?;
         pool.listen.iter().map(|address| self.one(address, &wish)).collect()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use nix::unistd::Uid;
 
 use super::{Listener, open};
-use crate::config::{self, ListenAddr, Pool, SocketAccess};
+use crate::config::{self, ListenAddr, PoolConfig, SocketAccess};
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::listen;
@@ -29,7 +29,7 @@ impl Wish {
     ///
     /// # Errors
     /// A line for the log.
-    pub(super) fn of(pool: &Pool) -> Result<Self, String> {
+    pub(super) fn of(pool: &PoolConfig) -> Result<Self, String> {
         let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
         let (access, warnings) = if unix {
             config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?
@@ -104,7 +104,7 @@ impl Wish {
     }
 }
 
-fn v4_ports(pool: &Pool) -> Vec<u16> {
+fn v4_ports(pool: &PoolConfig) -> Vec<u16> {
     let addresses = pool.listen.iter().filter_map(|address| match address {
         ListenAddr::Tcp { spec, .. } => spec.parse::<SocketAddr>().ok(),
         ListenAddr::Unix(_) => None,

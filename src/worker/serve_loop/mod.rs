@@ -19,7 +19,7 @@ use super::lifetime::Lifetime;
 use super::pages::Pages;
 use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
-use crate::config::Pool;
+use crate::config::PoolConfig;
 use crate::engine::{Engine, Served};
 use crate::exchange::{Arrival, Exchange, NotRun};
 use crate::ipc::links::{Connection, Kind};
@@ -69,7 +69,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         slot: Rc<Slot>,
         intake: Intake,
         (control, drain): (Rc<Control>, OwnedFd),
-        pool: &Pool,
+        pool: &PoolConfig,
         lifetime: Lifetime,
     ) -> io::Result<Self> {
         let sources =

@@ -2,10 +2,10 @@
 
 use nix::unistd::{Group, Uid, User};
 
-use super::directives::PoolKey as Key;
+use super::directives::PoolDirective as Key;
 use super::listen;
 use super::message::{Messages, Refused};
-use super::model::Pool;
+use super::model::PoolConfig;
 use super::options::LoadOptions;
 use super::raw::Raw;
 use super::values::is_number;
@@ -13,7 +13,7 @@ use crate::log;
 
 /// Who a pool's workers are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct Account {
     /// The user to change to; `None`: stay.
     pub uid: Option<u32>,
     /// The group to change to; `None`: stay.
@@ -97,7 +97,7 @@ fn short_paths(addresses: &str) -> Result<(), String> {
 ///
 /// # Errors
 /// An unknown name, or root without `-R`: php-fpm's message, to be logged as an error.
-pub fn identity(pool: &Pool, options: &LoadOptions) -> Result<Identity, String> {
+pub fn account(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, String> {
     let mut identity = if options.root { as_root(pool, options) } else { as_started() }
         .map_err(|text| format!("[pool {}] {text}", pool.name))?;
     for (name, _) in &pool.env {
@@ -110,14 +110,14 @@ pub fn identity(pool: &Pool, options: &LoadOptions) -> Result<Identity, String> 
     Ok(identity)
 }
 
-fn as_started() -> Result<Identity, String> {
-    let Ok(Some(user)) = User::from_uid(Uid::current()) else { return Ok(Identity::default()) };
+fn as_started() -> Result<Account, String> {
+    let Ok(Some(user)) = User::from_uid(Uid::current()) else { return Ok(Account::default()) };
     let home = user.dir.to_string_lossy().into_owned();
-    Ok(Identity { user: Some(user.name), home: Some(home), ..Identity::default() })
+    Ok(Account { user: Some(user.name), home: Some(home), ..Account::default() })
 }
 
-fn as_root(pool: &Pool, options: &LoadOptions) -> Result<Identity, String> {
-    let mut identity = Identity::default();
+fn as_root(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, String> {
+    let mut identity = Account::default();
     match pool.user.as_deref() {
         None => {}
         Some(number) if is_number(number) => {
@@ -157,7 +157,7 @@ fn gid(name: &str) -> Result<u32, String> {
 
 /// What php-fpm remarks about settings that only root can apply.
 #[must_use]
-pub fn ignored_without_root(pool: &Pool) -> Vec<String> {
+pub fn ignored_without_root(pool: &PoolConfig) -> Vec<String> {
     let given = [
         ("user", pool.user.is_some()),
         ("group", pool.group.is_some()),
@@ -175,7 +175,7 @@ pub fn ignored_without_root(pool: &Pool) -> Vec<String> {
 ///
 /// # Errors
 /// An unknown name: php-fpm's message, to be logged as an error.
-pub fn socket_access(pool: &Pool) -> Result<(SocketAccess, Vec<String>), String> {
+pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<String>), String> {
     let named = |text: String| text + UNKNOWN;
     let mut access = SocketAccess::default();
     for name in &pool.listen_acl_users {
