@@ -71,7 +71,8 @@ fn enter(args: Vec<OsString>, module_api: Option<ModuleApi>, door: Door) -> c_in
         status
     };
     if is_cgi_request(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())) {
-        return refuse("refused, the environment is that of a CGI request", EXIT_USAGE);
+        log::to_stderr(&format!("{}\n", log::messages::terminal::refused_in_a_cgi_environment()));
+        return EXIT_USAGE;
     }
     let Some(library) = own_path() else { return refuse("cannot find its own library", EXIT_SOFTWARE) };
     leave_preload_list(&library);

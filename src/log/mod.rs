@@ -7,6 +7,7 @@ mod file;
 mod json;
 pub mod level;
 mod line;
+pub mod messages;
 mod outlet;
 mod sink;
 mod state;
@@ -29,6 +30,7 @@ pub use backlog::Backlog;
 pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
 pub use level::{Format, Level};
+pub use messages::Message;
 pub use sink::Sink;
 
 /// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
@@ -186,6 +188,25 @@ pub fn become_worker() {
 /// Those of open.
 pub fn open(path: &Path) -> std::io::Result<Sink> {
     Sink::open(path)
+}
+
+/// Logs a message of the catalogue.
+pub fn say(message: &Message) {
+    let mut log = LOG.lock();
+    let level = message.level();
+    if level < log.level {
+        return;
+    }
+    let lines = log.message_lines(message);
+    log.put(lines);
+    log.echo(message);
+}
+
+/// How many bytes a message adds to the log.
+#[must_use]
+pub fn length_of(message: &Message) -> usize {
+    let lines = LOG.lock().message_lines(message);
+    lines.iter().map(|line| line.text.len()).sum()
 }
 
 /// One message.

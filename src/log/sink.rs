@@ -85,6 +85,11 @@ impl Sink {
         }
     }
 
+    /// A message as a JSON object with these fields.
+    pub(super) fn json_about(&self, level: Level, text: &[u8], about: &About<'_>) -> Line {
+        whole(level, &json::line(level, text, about))
+    }
+
     /// What stands in front of a message here.
     pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
         match self {
@@ -110,7 +115,7 @@ impl Sink {
     pub(super) fn classic(&self, level: Level, text: &[u8]) -> Line {
         match self {
             Self::Stderr | Self::File(_) => whole(level, &classic::line(level, text)),
-            Self::Syslog(..) => self.stamped(level, &classic::reworded(text), false),
+            Self::Syslog(..) => self.stamped(level, text, false),
             // The supervisor puts it into a line.
             Self::Bare | Self::Relay(..) => self.stamped(level, text, false),
         }

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use super::backlog::{Backlog, Line};
 use super::outlet::Outlet;
-use super::{Format, Level, Sink};
+use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
 use crate::sys::fd;
 
@@ -75,6 +75,31 @@ impl Log {
             Format::Json => false,
         };
         if escapes { self.lines(level, escape::line(text).as_bytes()) } else { self.lines(level, text) }
+    }
+
+    /// A message of the catalogue in the log's form.
+    pub(super) fn message_lines(&self, message: &Message) -> Vec<Line> {
+        let (level, text) = (message.level(), message.text().as_bytes());
+        match (&self.sink, self.format) {
+            // What is said to another process is put into a form by that one.
+            (Sink::Bare | Sink::Relay(..), _) | (_, Format::Default) => self.escaped_lines(level, text),
+            (_, Format::Classic) => self.escaped_lines(level, message.original().as_bytes()),
+            (_, Format::Json) => vec![self.sink.json_about(level, text, &message.fields())],
+        }
+    }
+
+    /// The copy of a message on the stderr of whoever started us.
+    pub(super) fn echo(&self, message: &Message) {
+        let Some((stderr, _)) = self.echo.as_ref().filter(|(_, least)| message.level() >= *least) else { return };
+        let _ = stderr.write(&match self.format {
+            Format::Default | Format::Json => {
+                line::stamped(message.level(), message.text().as_bytes(), self.level == Level::Debug).into_bytes()
+            }
+            Format::Classic => {
+                let text = escape::line(message.original().as_bytes());
+                [classic::line(message.level(), text.as_bytes()), b"\n".to_vec()].concat()
+            }
+        });
     }
 
     /// Writes lines behind those that wait.

@@ -85,7 +85,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
                 log::lead_stderr();
             }
             supervisor.starter = starter;
-            log::notice(format!("fpm is running, pid {}", std::process::id()));
+            log::say(&log::messages::lifecycle::fpm_is_running(std::process::id()));
             Ok(supervisor.run())
         }
         Err(line) => {

@@ -276,7 +276,7 @@ impl Supervisor {
 
     fn announce_ready(&mut self, _id: GenerationId) {
         self.sockets.settle();
-        log::notice("ready to handle connections");
+        log::say(&log::messages::lifecycle::ready_to_handle_connections());
         self.tell_ready();
         self.release_outputs();
         log::stop_echo();

@@ -4,7 +4,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::ipc::FORMER_PROTOCOL;
-use crate::log::Level;
+use crate::log::messages::workers;
+use crate::log::{Level, Message};
 use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
 use crate::supervisor::Supervisor;
 use crate::supervisor::generation::runtime;
@@ -93,23 +94,43 @@ fn describe(exit: Exit) -> String {
     }
 }
 
-/// php-fpm's line about a worker that ended.
-pub(super) fn exit_line(pool: &str, worker: &Worker, exit: Exit, ordered: bool) -> (Level, String) {
+/// The same in the original patch's words: `exited on signal 11 SIGSEGV (core dumped)`.
+fn originally(exit: Exit) -> String {
+    match exit {
+        Exit::Signal(number, core) => {
+            let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
+            format!("exited on signal {number} {name}{}", if core { " (core dumped)" } else { "" })
+        }
+        Exit::Code(_) | Exit::Unknown => describe(exit),
+    }
+}
+
+/// The line about a worker that ended.
+pub(super) fn exit_line(pool: &str, worker: &Worker, exit: Exit, ordered: bool) -> Message {
     let lived = clock::now().since(worker.since);
+    let seconds = format!("{}.{:06}", lived / 1000, (lived % 1000) * 1000);
     let pid = worker.pid.unwrap_or(0);
-    let how = match exit {
-        Exit::Code(0) if worker.retired.is_some() => "has been killed by the process management".to_owned(),
-        _ => describe(exit),
+    let message = match exit {
+        Exit::Code(0) if worker.retired.is_some() => workers::child_killed_by_management(pool, pid, seconds),
+        _ => workers::child_exited(pool, pid, describe(exit), originally(exit), seconds),
     };
-    let text = format!(
-        "[pool {pool}] child {pid} {how} after {}.{:06} seconds from start",
-        lived / 1000,
-        (lived % 1000) * 1000
-    );
-    let level = match exit {
+    message.at(match exit {
         _ if ordered => Level::Debug,
         Exit::Code(0) => Level::Notice,
         _ => Level::Warning,
-    };
-    (level, text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_by_a_signal_has_the_originals_words_as_well() {
+        let (today, original) = (describe(Exit::Signal(11, true)), originally(Exit::Signal(11, true)));
+        assert_eq!(today, "exited on signal 11 (SIGSEGV - core dumped)");
+        assert_eq!(original, "exited on signal 11 SIGSEGV (core dumped)");
+        assert_eq!(originally(Exit::Signal(15, false)), "exited on signal 15 SIGTERM");
+        assert_eq!(originally(Exit::Code(0)), "exited with code 0");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::config::Global;
-use crate::log;
+use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
 use crate::supervisor::Supervisor;
@@ -39,7 +39,7 @@ impl Supervisor {
             match self.poller.wait(self.patience()) {
                 Ok(sources) => sources.into_iter().for_each(|source| self.attend(source)),
                 Err(e) => {
-                    log::error(format!("the supervisor can't wait for events: {e}"));
+                    log::say(&messages::cannot_wait_for_events(e));
                     return self.end(70);
                 }
             }
@@ -171,7 +171,7 @@ impl Supervisor {
         if let Some(pid) = &self.config.global.pid {
             pid_file::remove(pid, std::process::id());
         }
-        log::notice("exiting, bye-bye!");
+        log::say(&messages::exiting());
         log::drain(Duration::from_secs(1));
         status
     }

@@ -8,7 +8,7 @@ mod words;
 use nix::unistd::Pid;
 
 use crate::ipc::{ToSupervisor, WorkerSays};
-use crate::log::{self, Level};
+use crate::log::{self, Level, messages};
 use crate::plan::fleet::{Event, Goal, Life, Phase, PoolKey, WorkerKey, ZygoteKey};
 use crate::scoreboard::Totals;
 use crate::supervisor::Supervisor;
@@ -91,7 +91,7 @@ impl Supervisor {
         }
         let replaces = self.fleet.worker(key).is_some_and(|w| w.replaces);
         let level = if replaces { Level::Notice } else { Level::Debug };
-        self.say_of(key.zygote(), level, &format!("[pool {pool}] child {pid} started"));
+        self.say_message_of(key.zygote(), &messages::workers::child_started(&pool, pid).at(level));
         self.feed(Event::Forked(key, pid, born));
     }
 
@@ -101,8 +101,8 @@ impl Supervisor {
             let ordered =
                 self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
             let ordered = ordered || (worker.retired.is_some() && exit == process::Exit::Code(0));
-            let (level, line) = crate::supervisor::children::exit_line(&self.pool_name(key), worker, exit, ordered);
-            self.say_of(key.zygote(), level, &line);
+            let line = crate::supervisor::children::exit_line(&self.pool_name(key), worker, exit, ordered);
+            self.say_message_of(key.zygote(), &line);
         }
         // Before its slot, which it may ask about.
         self.hear_tracer(key);
@@ -149,11 +149,11 @@ impl Supervisor {
                 if let Some(sink) = sink.filter(|_| !own) {
                     log::set_sink(sink, false);
                 }
-                log::notice("error log file re-opened");
+                log::say(&messages::lifecycle::error_log_reopened());
             }
             Err(e) => {
                 log::error(&e);
-                log::error("unable to re-opened error log file");
+                log::say(&messages::lifecycle::error_log_not_reopened());
                 wrong.push(e);
             }
         }

@@ -1,7 +1,7 @@
 //! Lines of the log that the processes of a group bring about: whose they are is said by the supervisor, and of too many the number.
 
 use crate::escape;
-use crate::log::{self, About, Level};
+use crate::log::{self, About, Level, Message};
 use crate::plan::fleet::{GenerationId, WorkerKey, ZygoteKey};
 use crate::supervisor::Supervisor;
 use crate::supervisor::generation::runtime;
@@ -10,7 +10,11 @@ use crate::sys::clock;
 impl Supervisor {
     /// Whether a line that the group has caused is to be logged. It counts as long as it is in the log.
     fn may_say(&mut self, key: ZygoteKey, level: Level, line: &[u8]) -> bool {
-        let length = u64::try_from(log::length(level, line)).unwrap_or(u64::MAX);
+        self.may_log(key, level, log::length(level, line))
+    }
+
+    fn may_log(&mut self, key: ZygoteKey, level: Level, bytes: usize) -> bool {
+        let length = u64::try_from(bytes).unwrap_or(u64::MAX);
         let group = runtime::group_mut(&mut self.runtimes, key);
         log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
     }
@@ -19,6 +23,13 @@ impl Supervisor {
     pub(in crate::supervisor) fn say_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
         if self.may_say(key, level, line.as_bytes()) {
             log::message(level, line);
+        }
+    }
+
+    /// A message of the catalogue that the group's processes have caused.
+    pub(in crate::supervisor) fn say_message_of(&mut self, key: ZygoteKey, message: &Message) {
+        if self.may_log(key, message.level(), log::length_of(message)) {
+            log::say(message);
         }
     }
 

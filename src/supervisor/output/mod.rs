@@ -223,6 +223,9 @@ impl Output {
         }
         let prefix = match &self.source {
             Source::Zygote(_) | Source::Group { .. } => Some(format!("{} said: ", self.writer())),
+            Source::Worker { pool, pid, stream, decorate: true, .. } if log::format() == Format::Classic => {
+                Some(format!("child {pid} (pool {pool}) said into {stream}: "))
+            }
             Source::Worker { stream, decorate: true, .. } => Some(format!("{} said into {stream}: ", self.writer())),
             Source::Worker { decorate: false, .. } => None,
         };

@@ -88,7 +88,7 @@ impl Supervisor {
         if let Err(line) = self.next_generation() {
             self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
         }
-        log::notice(format!("fpm is running, pid {}", std::process::id()));
+        log::say(&log::messages::lifecycle::fpm_is_running(std::process::id()));
     }
 
     fn next_generation(&mut self) -> Result<(), String> {

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use crate::escape;
 use crate::ipc::FORMER_PROTOCOL;
 use crate::ipc::trace::{self, Packet};
-use crate::log::{self, Level};
+use crate::log::messages::workers;
+use crate::log::{self, Level, Message};
 use crate::plan::fleet::{Event, WorkerKey};
 use crate::scoreboard::Counter;
 use crate::status::Process;
@@ -30,6 +31,15 @@ pub struct Tracer {
     slow: bool,
     over: bool,
     text: Vec<u8>,
+}
+
+/// Which limit a request has passed.
+#[derive(Debug, Clone, Copy)]
+enum Late {
+    /// `request_slowlog_timeout`.
+    Slow,
+    /// `request_terminate_timeout`.
+    TimedOut,
 }
 
 /// Most bytes of a slow log that wait for its reader.
@@ -73,7 +83,7 @@ impl Supervisor {
 
     /// `request_slowlog_timeout` is over.
     pub(in crate::supervisor) fn say_slow(&mut self, key: WorkerKey) {
-        self.say_late(key, "executing too slow", "logging");
+        self.say_late(key, Late::Slow);
         if let Some(totals) = self.totals_of(key.of_pool()) {
             totals.add(Counter::Slow, 1);
         }
@@ -84,7 +94,7 @@ impl Supervisor {
 
     /// `request_terminate_timeout` is over.
     pub(in crate::supervisor) fn say_timed_out(&mut self, key: WorkerKey) {
-        self.say_late(key, "execution timed out", "terminating");
+        self.say_late(key, Late::TimedOut);
         if self.ask(key, |tracer| tracer.over = true).is_none() {
             self.pending.push_back(Event::Reported(key));
         }
@@ -103,14 +113,13 @@ impl Supervisor {
         Some(())
     }
 
-    /// php-fpm's line.
-    fn say_late(&mut self, key: WorkerKey, what: &str, then: &str) {
+    /// The line about a request that takes too long.
+    fn say_late(&mut self, key: WorkerKey, late: Late) {
         let Some(process) = runtime::board(&self.runtimes, key).and_then(|board| board.worker(key.slot)) else {
             return;
         };
-        let (pool, pid) = (self.pool_name(key), self.pid(key));
-        let line = late_line(&pool, pid, &process, what, then);
-        self.say_bytes_of(key.zygote(), Level::Warning, &line);
+        let line = late_line(&self.pool_name(key), self.pid(key), &process, late);
+        self.say_message_of(key.zygote(), &line);
     }
 
     fn pid(&self, key: WorkerKey) -> i32 {
@@ -219,16 +228,19 @@ fn say_lost(path: &Path, entries: &[u8]) {
     log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
 }
 
-fn late_line(pool: &str, pid: i32, process: &Process, what: &str, then: &str) -> Vec<u8> {
+fn late_line(pool: &str, pid: i32, process: &Process, late: Late) -> Message {
     let Process { script, method, uri, query, duration, .. } = process;
-    let (seconds, micros) = (duration / 1_000_000, duration % 1_000_000);
-    let script: Vec<u8> = script.iter().map(|&b| if (b' '..127).contains(&b) { b } else { b'.' }).collect();
+    let seconds = format!("{}.{:06}", duration / 1_000_000, duration % 1_000_000);
+    // As php-fpm shows a script's name: what isn't printable ASCII is a dot.
+    let printable = |&byte: &u8| if (b' '..127).contains(&byte) { char::from(byte) } else { '.' };
+    let script: String = script.iter().map(printable).collect();
     let mark: &[u8] = if query.is_empty() { b"" } else { b"?" };
     let request = [method, b" ".as_slice(), uri, mark, query].concat();
     let request = escape::line(&request);
-    let start = format!("[pool {pool}] child {pid}, script '");
-    let end = format!("\") {what} ({seconds}.{micros:06} sec), {then}");
-    [start.as_bytes(), &script, b"' (request: \"", request.as_bytes(), end.as_bytes()].concat()
+    match late {
+        Late::Slow => workers::executing_too_slow(pool, pid, script, request, seconds),
+        Late::TimedOut => workers::execution_timed_out(pool, pid, script, request, seconds),
+    }
 }
 
 #[cfg(test)]
@@ -245,8 +257,8 @@ mod tests {
             duration: 5_018_002,
             ..Process::default()
         };
-        let line = late_line("www", 7, &process, "executing too slow", "logging");
+        let line = late_line("www", 7, &process, Late::Slow);
         let expected = "[pool www] child 7, script '/srv/...php' (request: \"GET /x\\x0A.php?a=1\") executing too slow (5.018002 sec), logging";
-        assert_eq!(String::from_utf8_lossy(&line), expected);
+        assert_eq!(line.text(), expected);
     }
 }
