@@ -42,7 +42,7 @@ pub(super) fn take_over() {
     let entry = unsafe { value.ptr }.cast::<sapi_post_entry>();
     // SAFETY: as above.
     let form_reader = unsafe { &mut (*entry).post_reader };
-    let original: PostReader = super::host::host().sapi_read_standard_form_data;
+    let original: PostReader = super::ffi::host().sapi_read_standard_form_data;
     // Another's, mbstring's for one, isn't replaced: it reads the file by way of `read_post`.
     if form_reader.is_some_and(|reader| std::ptr::fn_addr_eq(reader, original)) {
         *form_reader = Some(read_form);

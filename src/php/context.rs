@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 use super::body::Body;
 use super::ffi::sapi_globals;
 use super::headers::Headers;
-use super::status;
+use super::status_entries::{Entry, Plain, entries};
 use super::text::c_bytes;
 use crate::exchange::Exchange;
 use crate::request::{Description, Outcome};
@@ -28,7 +28,7 @@ pub(super) struct Context {
     /// The script's path.
     pub(super) script: Option<Text>,
     /// The pool's state on its way to a script.
-    status: Vec<status::Entry>,
+    status: Vec<Entry>,
 }
 
 impl Context {
@@ -68,13 +68,13 @@ impl Context {
     /// Asks for the pool's state and keeps it; false where nobody knows it.
     pub(super) fn take_status(&mut self) -> bool {
         let snapshot = self.exchange().and_then(|exchange| exchange.status());
-        self.status = snapshot.as_ref().map(status::entries).unwrap_or_default();
+        self.status = snapshot.as_ref().map(entries).unwrap_or_default();
         snapshot.is_some()
     }
 
     /// An entry of what is kept of the pool's state.
-    pub(super) fn status_entry(&self, at: usize) -> Option<status::Plain> {
-        self.status.get(at).map(status::Entry::plain)
+    pub(super) fn status_entry(&self, at: usize) -> Option<Plain> {
+        self.status.get(at).map(Entry::plain)
     }
 
     /// It has gone over to PHP.

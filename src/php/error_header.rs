@@ -7,7 +7,7 @@ use super::context::with;
 use super::ffi::{
     ErrorCallback, executor_globals, sapi_globals, sapi_header_line, sapi_header_op, zend_error_cb, zend_string,
 };
-use super::module::settings;
+use super::settings::settings;
 use super::text::c_bytes;
 
 /// `SAPI_HEADER_REPLACE`

@@ -1,6 +1,7 @@
 //! Everything that is taken from the host, by PHP's names: types from ext-php-rs, functions and variables by `dlsym`.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::sync::OnceLock;
 
 pub(super) use ext_php_rs::ffi::{
     _php_stream, Bucket, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct,
@@ -10,7 +11,7 @@ pub(super) use ext_php_rs::ffi::{
     zend_refcounted_h, zend_string, zval,
 };
 
-use super::symbols::host;
+use super::symbols::{host_table, required};
 
 pub(super) const SUCCESS: c_int = 0;
 pub(super) const FAILURE: c_int = -1;
@@ -43,7 +44,34 @@ pub(super) struct SignalGlobals {
     pub(super) reset: bool,
 }
 
-host! {
+static HOST: OnceLock<Host> = OnceLock::new();
+
+// SAFETY: addresses of code and data that live as long as the process; PHP itself is used by one thread only.
+unsafe impl Send for Host {}
+// SAFETY: as above; the table is never changed.
+unsafe impl Sync for Host {}
+
+/// The host's addresses. Ends the process where `host::check_host` hasn't succeeded: nothing of PHP may be called then.
+pub(super) fn host() -> &'static Host {
+    HOST.get().unwrap_or_else(|| std::process::abort())
+}
+
+/// Whether the host's symbols have been looked up.
+pub(super) fn is_resolved() -> bool {
+    HOST.get().is_some()
+}
+
+/// Looks up every symbol of the host, once.
+///
+/// # Errors
+/// The name of the first symbol that is missing.
+pub(super) fn resolve() -> Result<(), &'static str> {
+    let host = Host::resolve()?;
+    HOST.get_or_init(|| host);
+    Ok(())
+}
+
+host_table! {
     functions {
         fn zend_signal_startup();
         fn sapi_startup(module: *mut sapi_module_struct);

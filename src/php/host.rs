@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::ffi::{Host, ZEND_DEBUG, ZEND_MODULE_API_NO};
+use super::ffi::{self, ZEND_DEBUG, ZEND_MODULE_API_NO};
 use super::symbols::lookup;
 
-static HOST: OnceLock<Host> = OnceLock::new();
 static VERSION: OnceLock<String> = OnceLock::new();
 
 /// `major.minor.release` of the PHP whose headers we were built with.
@@ -42,16 +41,6 @@ pub fn is_host() -> bool {
     lookup("get_zend_version\0").is_some()
 }
 
-// SAFETY: addresses of code and data that live as long as the process; PHP itself is used by one thread only.
-unsafe impl Send for Host {}
-// SAFETY: as above; the table is never changed.
-unsafe impl Sync for Host {}
-
-/// The host's addresses. Ends the process where `check_host` hasn't succeeded: nothing of PHP may be called then.
-pub(super) fn host() -> &'static Host {
-    HOST.get().unwrap_or_else(|| std::process::abort())
-}
-
 /// Checks that the host program is a PHP that this library can serve, and looks its symbols up.
 ///
 /// `said` is what the door tells of it; a stock php-cgi tells nothing.
@@ -60,7 +49,7 @@ pub(super) fn host() -> &'static Host {
 /// One line for the user.
 pub fn check_host(said: Option<ModuleApi>) -> Result<(), String> {
     let module_api = said.map_or(0, |api| api.number);
-    if HOST.get().is_some() {
+    if ffi::is_resolved() {
         return Ok(());
     }
     if lookup("get_zend_version\0").is_none() {
@@ -87,8 +76,7 @@ pub fn check_host(said: Option<ModuleApi>) -> Result<(), String> {
         let version = host_version();
         return Err(format!("this cgi-fpm is built for PHP {}, the host is PHP {version}", minor(BUILT_FOR)));
     }
-    let host = Host::resolve().map_err(|name| format!("this PHP lacks the symbol '{name}', which cgi-fpm needs"))?;
-    HOST.set(host).map_err(|_| "PHP's symbols were looked up twice".to_owned())
+    ffi::resolve().map_err(|name| format!("this PHP lacks the symbol '{name}', which cgi-fpm needs"))
 }
 
 /// The host's version as far as it is known: the release may be another than the one we were built with.

@@ -4,7 +4,7 @@ use crate::log::Level;
 use parking_lot::Mutex;
 
 use super::context::{Context, with};
-use super::module::settings;
+use super::settings::settings;
 
 /// The last message outside of a request: why PHP doesn't start, if it doesn't.
 static LAST: Mutex<Vec<u8>> = Mutex::new(Vec::new());

@@ -1,6 +1,7 @@
 //! PHP behind the [`Engine`] trait. Every name of Zend's in the crate is spelled in this folder.
 
 mod body;
+mod body_reader;
 mod body_stream;
 mod context;
 mod error_header;
@@ -22,9 +23,12 @@ mod request_info;
 mod request_ini;
 mod sapi;
 mod serve;
+mod settings;
 mod settled;
 mod start_files;
 mod status;
+mod status_entries;
+mod stdout;
 mod symbols;
 mod text;
 mod trace;
@@ -54,7 +58,7 @@ impl Engine for Php {
     fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
         // Only here: -m shows its list first, as php-fpm does.
         let started = lifecycle::start(options, false, settled);
-        lifecycle::flush_stdout();
+        stdout::flush_stdout();
         // A preloaded script's, which would end the zygote.
         leftovers::stop_timer();
         started

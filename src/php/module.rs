@@ -1,54 +1,16 @@
 //! The PHP extension `cgi-fcgi`: ini entries, phpinfo rows, functions. php-fpm's, entry by entry.
 
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::mem::offset_of;
-use std::ptr::null_mut;
 
 use super::ffi::{
-    SUCCESS, ZEND_DEBUG, ZEND_MODULE_API_NO, display_ini_entries, php_info_print_table_end, php_info_print_table_row,
-    php_info_print_table_start, php_module_startup, sapi_module_struct, zend_ini_entry_def, zend_module_entry,
-    zend_register_ini_entries, zend_unregister_ini_entries,
+    SUCCESS, ZEND_DEBUG, ZEND_MODULE_API_NO, display_ini_entries, host, php_info_print_table_end,
+    php_info_print_table_row, php_info_print_table_start, php_module_startup, sapi_module_struct, zend_ini_entry_def,
+    zend_module_entry, zend_register_ini_entries, zend_unregister_ini_entries,
 };
-use super::functions;
-use super::host::{host, host_version};
-
-/// What the ini entries are set to; Zend writes here.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Settings {
-    pub(super) rfc2616_headers: bool,
-    pub(super) nph: bool,
-    pub(super) fix_pathinfo: bool,
-    force_redirect: bool,
-    pub(super) discard_path: bool,
-    pub(super) logging: bool,
-    redirect_status_env: *mut c_char,
-    pub(super) error_header: *mut c_char,
-    pub(super) fpm_config: *mut c_char,
-}
-
-struct Shared(UnsafeCell<Settings>);
-// SAFETY: PHP and everything that reads its settings runs on one thread.
-unsafe impl Sync for Shared {}
-
-static SETTINGS: Shared = Shared(UnsafeCell::new(Settings {
-    rfc2616_headers: false,
-    nph: false,
-    fix_pathinfo: true,
-    force_redirect: true,
-    discard_path: false,
-    logging: true,
-    redirect_status_env: null_mut(),
-    error_header: null_mut(),
-    fpm_config: null_mut(),
-}));
-
-/// The ini entries' values now.
-pub(super) fn settings() -> Settings {
-    // SAFETY: Zend writes them between our calls, on this thread.
-    unsafe { *SETTINGS.0.get() }
-}
+use super::host::host_version;
+use super::settings::Settings;
+use super::{functions, settings};
 
 const PHP_INI_ALL: u8 = 7;
 const PHP_INI_SYSTEM: u8 = 4;
@@ -76,7 +38,7 @@ fn ini_entries() -> [zend_ini_entry_def; 10] {
         entry.name_length = u16::try_from(name.count_bytes()).unwrap_or(0);
         entry.on_modify = Some(if value.is_some() { host().OnUpdateBool } else { host().OnUpdateString });
         entry.mh_arg1 = std::ptr::without_provenance_mut(offset);
-        entry.mh_arg2 = SETTINGS.0.get().cast();
+        entry.mh_arg2 = settings::place().cast();
         entry.value = value.map_or(std::ptr::null(), CStr::as_ptr);
         entry.value_length = value.map_or(0, |value| u32::try_from(value.count_bytes()).unwrap_or(0));
         entry.displayer = value.map(|_| host().zend_ini_boolean_displayer_cb as _);

@@ -8,7 +8,7 @@ use super::ffi::{
     zend_interned_strings_switch_storage, zend_module_entry, zend_startup_module_ex, zend_string,
     zend_unregister_functions, zval,
 };
-use super::lifecycle::flush_stdout;
+use super::stdout::flush_stdout;
 use super::{ini, log, names, value};
 use crate::config::PhpSetting;
 use crate::log::Level;

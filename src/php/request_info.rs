@@ -7,7 +7,7 @@ use super::body::Body;
 use super::context::{Context, with};
 use super::ffi::{core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
 use super::memory;
-use super::module::settings;
+use super::settings::settings;
 use super::text::{PATH_MAX, c_bytes, with_path};
 use crate::script::resolve::{Files, Script, Settings, resolve};
 

@@ -9,7 +9,8 @@ use super::ffi::{
     sapi_module_struct,
 };
 use super::headers::{Headers, Status, write_head};
-use super::module::{settings, start_module};
+use super::module::start_module;
+use super::settings::settings;
 use super::text::{bytes_at, c_bytes};
 use super::{body_stream, error_header, guard, log, settled, user_ini, variables};
 use crate::exchange::ClientGone;
@@ -23,7 +24,7 @@ const CONNECTION_ABORTED: c_short = 1;
 
 /// The module as PHP copies it; the ini fields are filled in at start.
 pub(super) fn description() -> sapi_module_struct {
-    let host = super::host::host();
+    let host = super::ffi::host();
     // SAFETY: a C structure of numbers, pointers and functions, all of which may be null.
     let empty: sapi_module_struct = unsafe { std::mem::zeroed() };
     sapi_module_struct {

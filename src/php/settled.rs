@@ -7,7 +7,7 @@ use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 
 use super::ffi::{FAILURE, HashTable, RegisterExtensions, php_register_internal_extensions_func, sapi_module_struct};
-use super::lifecycle::flush_stdout;
+use super::stdout::flush_stdout;
 use super::{module, start_files};
 use crate::engine::Settled;
 use crate::sys::fd;

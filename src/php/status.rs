@@ -1,7 +1,6 @@
 //! `fpm_get_status()`: the pool's state as an array, with php-fpm's keys. PHP's allocations may bail out, so what Rust
 //! owns of it stays with the context, and goes over entry by entry.
 
-use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
 use super::context::with;
@@ -9,72 +8,8 @@ use super::ffi::{
     _zend_new_array_0, HashTable, add_assoc_double_ex, add_assoc_long_ex, add_assoc_stringl_ex, add_assoc_zval_ex,
     zend_hash_next_index_insert, zval,
 };
+use super::status_entries::{Content, Plain};
 use super::value;
-use crate::status::{Field, Process, Snapshot, Value, of_pool, of_process};
-
-/// An entry of the array, or of one of its rows.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// Which row; `None`: of the array itself.
-    row: Option<usize>,
-    key: String,
-    value: Value,
-}
-
-/// The same for C.
-#[derive(Clone, Copy)]
-pub(super) struct Plain {
-    row: Option<usize>,
-    key: (*const c_char, usize),
-    content: Content,
-}
-
-#[derive(Clone, Copy)]
-enum Content {
-    Text(*const c_char, usize),
-    Number(i64),
-    Decimal(f64),
-}
-
-impl Entry {
-    pub(super) fn plain(&self) -> Plain {
-        let text = |bytes: &[u8]| Content::Text(bytes.as_ptr().cast(), bytes.len());
-        let content = match &self.value {
-            Value::Word(word) => text(word.as_bytes()),
-            Value::Text(bytes) | Value::Uri(bytes) => text(bytes),
-            Value::Number(number) | Value::Moment(number) => {
-                Content::Number(i64::try_from(*number).unwrap_or(i64::MAX))
-            }
-            Value::Decimal(number) => Content::Decimal(*number),
-        };
-        Plain { row: self.row, key: (self.key.as_ptr().cast(), self.key.len()), content }
-    }
-}
-
-/// All entries: the pool's, then those of its rows.
-pub(super) fn entries(snapshot: &Snapshot) -> Vec<Entry> {
-    let entry = |row, field: Field| Entry { row, key: field.name.replace(' ', "-"), value: field.value };
-    let pool = of_pool(snapshot).into_iter().map(|field| entry(None, field));
-    let rows = snapshot.processes.iter().enumerate().flat_map(|(row, process)| {
-        of_process(process, snapshot.now)
-            .into_iter()
-            .flat_map(|f| renamed(f, process))
-            .map(move |f| entry(Some(row), f))
-    });
-    pool.chain(rows).collect()
-}
-
-/// Here the query has a field of its own, and the length another name.
-fn renamed(field: Field, process: &Process) -> Vec<Field> {
-    match field.name {
-        "request uri" => vec![
-            Field { name: "request uri", value: Value::Text(process.uri.clone()) },
-            Field { name: "query string", value: Value::Text(process.query.clone()) },
-        ],
-        "content length" => vec![Field { name: "request length", value: field.value }],
-        _ => vec![field],
-    }
-}
 
 /// Puts the array into `result`; false where nobody knows the pool's state. May bail out.
 ///

@@ -2,8 +2,9 @@
 
 use std::ffi::{CStr, c_void};
 
-/// Declares the table of everything that is taken from the host, and a way to each entry.
-macro_rules! host {
+/// Declares the table of everything that is taken from the host, and a way to each entry. Where it is used, `required` and a function
+/// `host` that returns the filled table must be in scope.
+macro_rules! host_table {
     (
         functions { $( $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?; )* }
         variadic { $( $vname:ident: fn($($vty:ty),*); )* }
@@ -24,19 +25,19 @@ macro_rules! host {
                     $(
                         $(#[$meta])*
                         $name: {
-                            let address = $crate::php::symbols::required(concat!(stringify!($name), "\0"))?;
+                            let address = required(concat!(stringify!($name), "\0"))?;
                             // SAFETY: the host's function of that name has this type, as its headers declare it.
                             unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($ty),*) $(-> $ret)?>(address) }
                         },
                     )*
                     $(
                         $vname: {
-                            let address = $crate::php::symbols::required(concat!(stringify!($vname), "\0"))?;
+                            let address = required(concat!(stringify!($vname), "\0"))?;
                             // SAFETY: as above.
                             unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($vty),*, ...)>(address) }
                         },
                     )*
-                    $( $data: $crate::php::symbols::required(concat!(stringify!($data), "\0"))?.cast(), )*
+                    $( $data: required(concat!(stringify!($data), "\0"))?.cast(), )*
                 })
             }
         }
@@ -51,7 +52,7 @@ macro_rules! host {
             #[allow(non_snake_case, reason = "PHP's name")]
             #[allow(dead_code, reason = "some are used by their address only")]
             pub(super) unsafe fn $name($($arg: $ty),*) $(-> $ret)? {
-                let function = $crate::php::host::host().$name;
+                let function = host().$name;
                 // SAFETY: the caller keeps PHP's contract.
                 unsafe { function($($arg),*) }
             }
@@ -62,7 +63,7 @@ macro_rules! host {
             #[inline]
             #[allow(dead_code, reason = "some are used by their address only")]
             pub(super) fn $vname() -> unsafe extern "C" fn($($vty),*, ...) {
-                $crate::php::host::host().$vname
+                host().$vname
             }
         )*
 
@@ -70,12 +71,12 @@ macro_rules! host {
             /// The address of PHP's variable of that name.
             #[inline]
             pub(super) fn $data() -> *mut $dty {
-                $crate::php::host::host().$data
+                host().$data
             }
         )*
     };
 }
-pub(super) use host;
+pub(super) use host_table;
 
 /// The address of a symbol of the host. `name` ends in a NUL byte.
 pub(super) fn lookup(name: &'static str) -> Option<*mut c_void> {

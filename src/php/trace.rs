@@ -8,8 +8,8 @@ use std::mem::offset_of;
 
 use ext_php_rs::ffi::{zend_function, zend_op, zend_op_array};
 
+use super::ffi::host;
 use super::ffi::{sapi_globals_struct, zend_execute_data, zend_executor_globals, zend_string, zval};
-use super::host::host;
 use crate::engine::Tracer;
 use crate::escape::{self, Place};
 use crate::sys::own_memory::OwnMemory;

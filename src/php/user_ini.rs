@@ -6,12 +6,12 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
 use super::context::with;
+use super::ffi::host;
 use super::ffi::{
     _zend_hash_init, HashTable, core_globals, php_ini_activate_config, php_ini_activate_per_dir_config,
     php_ini_activate_per_host_config, php_ini_has_per_dir_config, php_ini_has_per_host_config, php_parse_user_ini_file,
     sapi_get_request_time, sapi_globals, tsrm_realpath, zend_dirname, zend_hash_clean, zend_hash_destroy,
 };
-use super::host::host;
 use super::text::{PATH_MAX, bytes_at, c_bytes, with_path};
 use crate::plan::expiring::Expiring;
 

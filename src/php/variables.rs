@@ -9,7 +9,7 @@ use super::ffi::{
     zend_array_destroy, zend_array_dup, zval,
 };
 use super::memory;
-use super::module::settings;
+use super::settings::settings;
 use super::text::c_bytes;
 use super::value;
 
