@@ -58,6 +58,8 @@ impl Engine for Stub {
 }
 
 fn main() -> std::process::ExitCode {
+    // SAFETY: main has just begun. It has one thread and has opened no file.
+    unsafe { cgi_fpm::sys::startup::begin() };
     let args: Vec<_> = std::env::args_os().collect();
     let host = Host {
         program: std::fs::read_link("/proc/self/exe").unwrap_or_else(|_| PathBuf::from(&args[0])),

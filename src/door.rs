@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::host::{Door, Host, without_library};
 use crate::php::{self, ModuleApi, Php};
-use crate::sys::{environment, title};
+use crate::sys::{single_threaded, startup, title};
 use crate::{log, program};
 
 /// Beside the module API number: PHP is built with --enable-debug.
@@ -28,6 +28,8 @@ type StartMain = unsafe extern "C" fn(Main, c_int, *mut *mut c_char, Hook, Hook,
 pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, number: u32, flags: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let args = unsafe { arguments(argc, argv) };
+    // SAFETY: php-cgi calls this first in its main, before PHP starts: there is one thread, and nothing in Rust has opened a file.
+    unsafe { startup::begin() };
     enter(args, Some(ModuleApi { number, debug: flags & FLAG_DEBUG != 0 }), Door::Patched)
 }
 
@@ -62,6 +64,8 @@ pub unsafe extern "C" fn __libc_start_main(
 unsafe extern "C" fn preloaded_main(argc: c_int, argv: *mut *mut c_char, _environment: *mut *mut c_char) -> c_int {
     // SAFETY: these are main's arguments.
     let args = unsafe { arguments(argc, argv) };
+    // SAFETY: libc calls this in place of main: there is one thread, and nothing in Rust has opened a file.
+    unsafe { startup::begin() };
     enter(args, None, Door::Preload)
 }
 
@@ -93,8 +97,8 @@ fn is_cgi_request(has: impl Fn(&str) -> bool) -> bool {
 fn leave_preload_list(library: &Path) {
     let Ok(list) = std::env::var("LD_PRELOAD") else { return };
     match without_library(&list, library) {
-        Some(rest) => environment::set("LD_PRELOAD", rest.as_ref()),
-        None => environment::remove("LD_PRELOAD"),
+        Some(rest) => single_threaded::set_variable("LD_PRELOAD", rest.as_ref()),
+        None => single_threaded::remove_variable("LD_PRELOAD"),
     }
 }
 

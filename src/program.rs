@@ -8,7 +8,7 @@ use crate::cli::{self, Command, ExitCode, Options, Role};
 use crate::engine::{Engine, Topic};
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
-use crate::sys::{fd, shared};
+use crate::sys::{inherited, shared};
 use crate::{configured, control, log, supervisor, zygote};
 
 /// Runs; returns the exit status.
@@ -65,8 +65,9 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
 }
 
 fn start_zygote(raw: RawFd, php: &str, engine: &mut impl Engine) -> i32 {
-    let spec =
-        fd::adopt(raw).and_then(shared::content_of).and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
+    let spec = inherited::adopt(raw)
+        .and_then(shared::content_of)
+        .and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
     match spec {
         Ok(spec) => zygote::run(spec, php, engine),
         Err(e) => {

@@ -3,11 +3,9 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::pipe2;
@@ -19,9 +17,10 @@ use crate::engine::{Engine, EngineOptions, StartFile};
 use crate::host::Host;
 use crate::log;
 use crate::plan::groups;
-use crate::sys::fd;
+use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
 use crate::sys::process::{self, Forked};
+use crate::sys::{single_threaded, socket};
 
 /// For PHP to read php.ini.
 const INI_LIMIT: Duration = Duration::from_secs(15);
@@ -117,15 +116,15 @@ fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
 
 fn silence(aloud: bool) -> std::io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    fd::replace(&null, 0, false)?;
-    fd::replace(&null, 1, false)?;
-    if aloud { Ok(()) } else { fd::replace(&null, 2, false) }
+    fd::redirect(Stream::Stdin, &null)?;
+    fd::redirect(Stream::Stdout, &null)?;
+    if aloud { Ok(()) } else { fd::redirect(Stream::Stderr, &null) }
 }
 
 /// Has a child do `work`; gives what it has written, or nothing where it takes too long.
 fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
     let Ok((read, write)) = pipe2(OFlag::O_CLOEXEC) else { return Vec::new() };
-    let pid = match process::fork() {
+    let pid = match single_threaded::fork() {
         Ok(Forked::Parent(pid)) => pid,
         Ok(Forked::Child) => {
             drop(read);
@@ -146,13 +145,8 @@ fn read_until_end(mut from: File, deadline: Instant) -> Option<Vec<u8>> {
     let mut said = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        let left = deadline.checked_duration_since(Instant::now())?;
-        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-        match poll(&mut [PollFd::new(from.as_fd(), PollFlags::POLLIN)], left) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(nix::errno::Errno::EINTR) => continue,
-            Err(_) => return None,
+        if Instant::now() >= deadline || socket::await_input(&from, deadline) != Ok(true) {
+            return None;
         }
         match from.read(&mut buffer) {
             Ok(0) => return Some(said),

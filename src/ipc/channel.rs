@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -57,8 +57,8 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
     /// Sends what was queued, as far as it goes; call it when the descriptor is writable.
     pub fn flush(&mut self) {
         while let Some((bytes, fds)) = self.waiting.front() {
-            let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-            match message::send(&self.fd, bytes, &raw) {
+            let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+            match message::send(&self.fd, bytes, &fds) {
                 Err(e) if message::is_for_later(&e) => return,
                 Ok(()) | Err(_) => drop(self.waiting.pop_front()),
             }

@@ -63,13 +63,13 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
     let sent = match kind {
         Kind::Kept | Kind::Fresh => {
             text[0] = if matches!(kind, Kind::Kept) { KEPT } else { FRESH };
-            message::send(to, &text, &[fd.as_raw_fd()])
+            message::send(to, &text, &[fd.as_fd()])
         }
         Kind::Unfinished(Unfinished { bytes, size, until }) => {
             text[0] = UNFINISHED;
             text[8..16].copy_from_slice(&until.0.to_ne_bytes());
             text[16..20].copy_from_slice(&size.to_ne_bytes());
-            message::send(to, &text, &[fd.as_raw_fd(), bytes.as_raw_fd()])
+            message::send(to, &text, &[fd.as_fd(), bytes.as_fd()])
         }
     };
     sent.map_err(|e| (connection, e))

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::ToZygote;
 use crate::sys::clock::Millis;
@@ -58,8 +58,8 @@ impl Orders {
     /// Sends what was queued, as far as it goes.
     pub fn flush(&mut self, now: Millis) {
         while let Some((bytes, fds)) = self.waiting.front() {
-            let raw: Vec<_> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-            match message::send(&self.fd, bytes, &raw) {
+            let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
+            match message::send(&self.fd, bytes, &fds) {
                 Err(e) if message::is_for_later(&e) => {
                     self.since.get_or_insert(now);
                     return;
@@ -97,8 +97,6 @@ impl AsFd for Orders {
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsRawFd;
-
     use super::super::{Channel, Incoming};
     use super::*;
 
@@ -147,7 +145,7 @@ mod tests {
     fn nothing_can_be_sent_against_the_stream() {
         let (mut orders, theirs) = Orders::pair(1).unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
-        for fds in [&[][..], &[file.as_raw_fd()]] {
+        for fds in [&[][..], &[file.as_fd()]] {
             let refused = message::send(&theirs, b"\"Stays\"", fds).unwrap_err();
             assert_eq!(refused.raw_os_error(), Some(libc::EPIPE));
         }

@@ -6,7 +6,7 @@ use super::backlog::{Backlog, Line};
 use super::outlet::Outlet;
 use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
-use crate::sys::fd;
+use crate::sys::fd::{self, Stream};
 
 #[derive(Debug)]
 pub(super) struct Log {
@@ -49,7 +49,7 @@ impl Log {
         if self.leads_stderr {
             let file = self.sink.descriptor().filter(|fd| fd::file_mark(fd).is_some());
             let to = file.or_else(|| File::options().write(true).open("/dev/null").ok().map(Into::into));
-            let _ = to.map(|to| fd::replace(to, 2, false));
+            let _ = to.map(|to| fd::redirect(Stream::Stderr, to));
         }
     }
 

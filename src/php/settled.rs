@@ -10,7 +10,7 @@ use super::ffi::{FAILURE, HashTable, RegisterExtensions, php_register_internal_e
 use super::stdout::flush_stdout;
 use super::{module, start_files};
 use crate::engine::Settled;
-use crate::sys::fd;
+use crate::sys::fd::{self, Stream};
 
 /// What the moment is waited for with.
 #[derive(Clone, Copy)]
@@ -53,7 +53,7 @@ pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>
     if let Some((reason, stderr)) = REFUSED.take() {
         flush_stdout();
         if let Some(stderr) = stderr {
-            fd::replace(stderr, 2, false).map_err(|e| e.to_string())?;
+            fd::redirect(Stream::Stderr, stderr).map_err(|e| e.to_string())?;
         }
         return Err(reason);
     }
@@ -82,7 +82,7 @@ unsafe extern "C" fn moment() -> c_int {
 fn hush() -> std::io::Result<OwnedFd> {
     let stderr = fd::dup_from(std::io::stderr(), 3)?;
     let null = OpenOptions::new().write(true).open("/dev/null")?;
-    fd::replace(&null, 1, false)?;
-    fd::replace(&null, 2, false)?;
+    fd::redirect(Stream::Stdout, &null)?;
+    fd::redirect(Stream::Stderr, &null)?;
     Ok(stderr)
 }

@@ -9,7 +9,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, setsid};
 
 use crate::log;
-use crate::sys::process::{self, Forked};
+use crate::sys::fd::{self, Stream};
+use crate::sys::process::Forked;
+use crate::sys::single_threaded;
 
 /// The parent waits this long for the word that all pools accept: longer than PHP may take to start, preloading included.
 const PATIENCE_MS: u16 = 65_000;
@@ -31,7 +33,7 @@ pub enum Side {
 /// Those of pipe and fork.
 pub fn daemonize() -> io::Result<Side> {
     let (wait, tell) = pipe2(OFlag::O_CLOEXEC)?;
-    match process::fork()? {
+    match single_threaded::fork()? {
         Forked::Parent(_) => {
             drop(tell);
             Ok(Side::Starter(await_word(wait)))
@@ -67,30 +69,30 @@ pub fn tell(starter: OwnedFd, accepts: bool) {
 /// reach, or a container's first process.
 ///
 /// # Errors
-/// Those of open and dup3.
+/// Those of open and dup2.
 pub fn leave_caller() -> io::Result<()> {
     let _ = setsid();
     let null = OpenOptions::new().read(true).open("/dev/null")?;
-    crate::sys::fd::replace(&null, 0, false)
+    fd::redirect(Stream::Stdin, &null)
 }
 
 /// Standard streams of a daemon.
 ///
 /// # Errors
-/// Those of open and dup3.
+/// Those of open and dup2.
 pub fn drop_streams() -> io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    (0..=2).try_for_each(|target| crate::sys::fd::replace(&null, target, false))
+    [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| fd::redirect(stream, &null))
 }
 
 /// Opens what is missing of 0, 1, 2, so that no other descriptor gets these numbers.
 pub fn fill_streams() {
     while let Ok(file) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-        let fd = OwnedFd::from(file);
-        if std::os::fd::AsRawFd::as_raw_fd(&fd) > 2 {
+        let opened = OwnedFd::from(file);
+        if std::os::fd::AsRawFd::as_raw_fd(&opened) > 2 {
             break;
         }
-        let _ = crate::sys::fd::set_cloexec(&fd, false);
-        let _ = std::os::fd::IntoRawFd::into_raw_fd(fd);
+        let _ = fd::set_cloexec(&opened, false);
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(opened);
     }
 }

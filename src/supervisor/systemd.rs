@@ -16,7 +16,7 @@ use crate::supervisor::sockets::Sockets;
 use crate::sys::clock::millis;
 use crate::sys::clock::{self, Millis};
 use crate::sys::failure::reason;
-use crate::sys::{environment, listen, notify};
+use crate::sys::{listen, notify, single_threaded};
 
 /// What could not be sent is tried again after this.
 const RETRY: u64 = 100;
@@ -100,7 +100,7 @@ impl Systemd {
     /// This process is the daemon that the one which systemd started has forked: the watchdog is now its.
     pub fn follow_fork(&self) {
         if env::var_os("WATCHDOG_PID").is_some() && self.heartbeat.deadline().is_some() {
-            environment::set("WATCHDOG_PID", std::process::id().to_string().as_ref());
+            single_threaded::set_variable("WATCHDOG_PID", std::process::id().to_string().as_ref());
         }
     }
 

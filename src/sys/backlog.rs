@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(unread(&queue), 0);
         for count in 1..4 {
             let (a, _b) = crate::sys::message::pair().unwrap();
-            crate::sys::message::send(&out, b"ab", &[a.as_raw_fd()]).unwrap();
+            crate::sys::message::send(&out, b"ab", &[a.as_fd()]).unwrap();
             assert_eq!(unread(&queue), 2 * count);
         }
     }

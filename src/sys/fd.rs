@@ -1,4 +1,4 @@
-//! File descriptors: where they stand, whether they survive exec, and taking one over by number.
+//! File descriptors: their numbers, their flags, and the standard streams. [`super::inherited`] takes descriptors over by number.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -6,23 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
-
-/// Takes over a descriptor that this process was given by number (at exec, by argv).
-///
-/// # Errors
-/// `EBADF` when nothing is open there.
-pub fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: F_GETFD only looks the number up; it touches no memory.
-    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
-    if raw < 0 || flags < 0 {
-        return Err(io::Error::from_raw_os_error(libc::EBADF));
-    }
-    // SAFETY: the descriptor is open, and by the exec protocol of this crate nobody else in this fresh image owns it:
-    // each number is named once in the state and adopted once.
-    let fd = unsafe { OwnedFd::from_raw_fd(raw) };
-    set_cloexec(&fd, true)?;
-    Ok(fd)
-}
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
 /// Close-on-exec on or off.
 ///
@@ -72,44 +56,65 @@ pub fn file_mark(fd: impl AsFd) -> Option<(u64, u64)> {
     (SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG).then_some((stat.st_dev, stat.st_ino))
 }
 
-/// Makes `target` (0, 1, 2 or the number of a descriptor that this process owns) a duplicate of `source`.
-///
-/// # Errors
-/// That of dup3.
-pub fn replace(source: impl AsFd, target: RawFd, cloexec: bool) -> io::Result<()> {
-    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
-    let source = source.as_fd().as_raw_fd();
-    if source == target {
-        return Ok(());
-    }
-    // SAFETY: dup3 takes two numbers; the caller owns what stands at `target` and keeps owning the number.
-    let done = unsafe { libc::dup3(source, target, flags) };
-    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+/// One of the three descriptors that no value owns. `daemon::fill_streams` opens those that are missing at the start, and nothing
+/// closes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Descriptor 0.
+    Stdin,
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
 }
 
-/// Keeps that number open through the exec that follows.
+/// Makes a standard stream a duplicate of `to` (dup2(2)). It stays open in a program that is executed.
+///
+/// # Errors
+/// That of dup2.
+pub fn redirect(stream: Stream, to: impl AsFd) -> io::Result<()> {
+    match stream {
+        Stream::Stdin => dup2_stdin(to)?,
+        Stream::Stdout => dup2_stdout(to)?,
+        Stream::Stderr => dup2_stderr(to)?,
+    }
+    Ok(())
+}
+
+/// Keeps that number open through the exec that follows (`FD_CLOEXEC` off). Safe for any number: the flag changes what exec does,
+/// and nothing for the owner of the descriptor in this process.
 ///
 /// # Errors
 /// `EBADF`.
 pub fn survive_exec(raw: RawFd) -> io::Result<()> {
-    // SAFETY: F_SETFD changes a flag of a number; it touches no memory and owns nothing.
+    // SAFETY: F_SETFD changes a flag that only exec reads. The descriptor stays open for its owner, and no memory is touched.
     let done = unsafe { libc::fcntl(raw, libc::F_SETFD, 0) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Marks every descriptor from `first` on close-on-exec: what was inherited by accident goes no further.
+/// The contrary of `survive_exec`, after an exec that failed.
+pub fn leave_at_exec(raw: RawFd) {
+    // SAFETY: F_SETFD changes a flag that only exec reads. The descriptor stays open for its owner, and no memory is touched.
+    unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+/// Marks every descriptor from `first` on close-on-exec (`CLOSE_RANGE_CLOEXEC`): what was inherited by accident goes no further.
 pub fn close_on_exec_from(first: RawFd) {
     let from = libc::c_uint::try_from(first).unwrap_or(3);
-    // SAFETY: the flag changes no ownership; descriptors stay open here.
+    // SAFETY: with CLOSE_RANGE_CLOEXEC the call closes nothing. It sets a flag that only exec reads.
     let done = unsafe { libc::close_range(from, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
     if done < 0 {
-        // An old kernel has no such call, and an old container's filter refuses it.
+        // Linux before 5.11 has no such flag, and the seccomp filter of an old container refuses the call.
         open_numbers().into_iter().filter(|&raw| raw >= first).for_each(leave_at_exec);
     }
 }
 
-/// Closes every descriptor from 3 on but these: in a child that ends by `exit_now`, whose owned descriptors drop no more.
-pub fn close_all_but(keep: &[RawFd]) {
+/// Closes every descriptor from 3 on but these (`close_range`).
+///
+/// # Safety
+/// Values in this process still own the descriptors. So it is a forked child that from now on uses and drops none but
+/// those of `keep`, and that ends by `process::exit_now`, which runs no destructors.
+pub unsafe fn close_all_but(keep: &[RawFd]) {
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|raw| *raw > 2).collect();
     keep.sort_unstable();
     keep.dedup();
@@ -117,21 +122,21 @@ pub fn close_all_but(keep: &[RawFd]) {
     for next in keep.iter().copied().chain([RawFd::MAX]) {
         if first < next {
             let [from, to] = [first, next - 1].map(|raw| libc::c_uint::try_from(raw).unwrap_or(libc::c_uint::MAX));
-            // SAFETY: the caller is a child that will use none of these numbers again.
+            // SAFETY: the caller vouches that nothing in this process uses or drops the descriptors of this range again.
             refused |= unsafe { libc::close_range(from, to, 0) } < 0;
         }
         first = next.saturating_add(1);
     }
     if refused {
         for raw in open_numbers().into_iter().filter(|raw| *raw > 2 && !keep.contains(raw)) {
-            // SAFETY: as above.
+            // SAFETY: the caller vouches that nothing in this process uses or drops the descriptor again.
             unsafe { libc::close(raw) };
         }
     }
 }
 
-/// The numbers of all descriptors that are open; where /proc is missing, all that may be.
-fn open_numbers() -> Vec<RawFd> {
+/// The numbers of all descriptors that are open, from `/proc/self/fd`. Where that is missing, all numbers that may be.
+pub(super) fn open_numbers() -> Vec<RawFd> {
     let number = |entry: io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse().ok();
     match std::fs::read_dir("/proc/self/fd") {
         Ok(entries) => entries.filter_map(number).collect(),
@@ -141,12 +146,6 @@ fn open_numbers() -> Vec<RawFd> {
 
 /// How many descriptors are looked for one by one.
 const MOST_NUMBERS: RawFd = 65_536;
-
-/// The contrary of `survive_exec`, after an exec that failed.
-pub fn leave_at_exec(raw: RawFd) {
-    // SAFETY: as in `survive_exec`.
-    unsafe { libc::fcntl(raw, libc::F_SETFD, libc::FD_CLOEXEC) };
-}
 
 /// The path without links and dots. libc's own way to it takes a call that filters of old containers refuse.
 ///

@@ -22,13 +22,16 @@ pub enum Forked {
     Child,
 }
 
-/// Forks. Supervisor, zygotes and workers have one thread each when they call it, so no lock is left held in the child.
+/// Forks (fork(2)). [`super::single_threaded::fork`] is the safe form.
 ///
 /// # Errors
 /// `EAGAIN`, `ENOMEM`.
-pub fn fork() -> io::Result<Forked> {
-    // SAFETY: the process is single-threaded here (DESIGN §2: the supervisor and the zygotes never start a thread),
-    // so the child finds every lock free and may run arbitrary code.
+///
+/// # Safety
+/// No other thread of the process holds a lock that the child may take: the copy of that lock would never be released. A
+/// process with one thread fulfils that.
+pub unsafe fn fork() -> io::Result<Forked> {
+    // SAFETY: the caller vouches that the child finds every lock free, so it may run any code.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Forked::Parent(child)),
         ForkResult::Child => Ok(Forked::Child),

@@ -13,8 +13,9 @@ use super::hat::Hat;
 use crate::config::PoolConfig;
 use crate::log;
 use crate::sys::failure::reason;
+use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
-use crate::sys::{environment, fd, limits, local_time, process, signal, title};
+use crate::sys::{limits, local_time, process, signal, single_threaded, title};
 
 /// What set-up needs beside the pool's configuration.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Setup<'_> {
         if let Some(hat) = hat {
             hat.put_on().map_err(|e| self.failed(e))?;
         }
-        environment::replace(self.pool.clear_env, self.environment);
+        single_threaded::replace_environment(self.pool.clear_env, self.environment);
         // `env[TZ]` counts.
         local_time::renew_zone();
         signal::reset_actions();
@@ -87,15 +88,15 @@ impl Setup<'_> {
 
     fn standard_streams(&self) -> io::Result<()> {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        fd::replace(&null, 0, false)?;
+        fd::redirect(Stream::Stdin, &null)?;
         match &self.output {
             Some((out, err)) => {
-                fd::replace(out, 1, false)?;
-                fd::replace(err, 2, false)
+                fd::redirect(Stream::Stdout, out)?;
+                fd::redirect(Stream::Stderr, err)
             }
             None => {
-                fd::replace(&null, 1, false)?;
-                fd::replace(&null, 2, false)
+                fd::redirect(Stream::Stdout, &null)?;
+                fd::redirect(Stream::Stderr, &null)
             }
         }
     }

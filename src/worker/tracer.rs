@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 
 use crate::engine::Tracer;
 use crate::ipc::trace;
-use crate::sys::{fd, signal};
+use crate::sys::{fd, signal, single_threaded};
 
 /// Bytes of the thread's stack.
 const STACK: usize = 128 * 1024;
@@ -21,13 +21,12 @@ pub fn start((question, answer): (OwnedFd, OwnedFd), tracer: Box<dyn Tracer>, de
     fd::set_nonblocking(&question, false)?;
     fd::set_nonblocking(&answer, false)?;
     let mask = signal::block_all()?;
-    let thread = std::thread::Builder::new().name("tracer".to_owned()).stack_size(STACK);
-    let started = thread.spawn(move || {
+    let started = single_threaded::spawn("tracer", STACK, move || {
         // Its end is the supervisor's.
         let _ = serve(File::from(question), File::from(answer), &*tracer, depth);
     });
     signal::set_mask(&mask)?;
-    started.map(drop)
+    started
 }
 
 fn serve(mut questions: File, mut answers: File, tracer: &dyn Tracer, depth: u32) -> io::Result<()> {

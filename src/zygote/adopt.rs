@@ -13,14 +13,14 @@ use crate::ipc::{Channel, PoolSpec, Speaker, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
-use crate::sys::{fd, message};
+use crate::sys::{fd, inherited, message};
 
 /// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
 ///
 /// # Errors
 /// A descriptor that isn't there, or a scoreboard that isn't one.
 pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
-    let take = |raw: i32| fd::adopt(raw).map(fd::lift);
+    let take = |raw: i32| inherited::adopt(raw).map(fd::lift);
     let control = take(spec.control_fd)?;
     let voice = spec.voice_fd.map(take).transpose()?;
     let former = voice.is_none();

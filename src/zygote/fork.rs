@@ -15,8 +15,8 @@ use super::token::Token;
 use crate::ipc::links::Links;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
-use crate::sys::process::{self, Forked};
-use crate::sys::{fd, message, signal};
+use crate::sys::process::Forked;
+use crate::sys::{fd, message, signal, single_threaded};
 use crate::worker::{Seed, record::Observed};
 
 /// A child right behind the fork: which worker it is to become.
@@ -95,7 +95,7 @@ impl Zygote {
 /// something to the supervisor alone may end a worker that is being made.
 fn fork_blocked() -> io::Result<Forked> {
     let mask = signal::block_all()?;
-    let forked = process::fork();
+    let forked = single_threaded::fork();
     if !matches!(forked, Ok(Forked::Child)) {
         signal::set_mask(&mask)?;
     }

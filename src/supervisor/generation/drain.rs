@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe2;
 use serde::{Deserialize, Serialize};
 
-use crate::sys::fd;
+use crate::sys::inherited;
 
 /// The supervisor's side of it.
 #[derive(Debug, Default)]
@@ -78,8 +78,8 @@ impl DrainState {
     /// A descriptor that isn't there.
     pub fn adopt(state: Option<Self>, of_generation: Option<&OwnedFd>) -> io::Result<Drain> {
         Ok(match (state, of_generation) {
-            (Some(Self::Pipe(raw)), _) => Drain::Pipe(fd::adopt(raw)?),
-            (Some(Self::Event(raw)), _) => Drain::Event(fd::adopt(raw)?),
+            (Some(Self::Pipe(raw)), _) => Drain::Pipe(inherited::adopt(raw)?),
+            (Some(Self::Event(raw)), _) => Drain::Event(inherited::adopt(raw)?),
             (None, Some(event)) => Drain::Event(event.try_clone()?),
             (Some(Self::Closed), _) | (None, None) => Drain::Closed,
         })

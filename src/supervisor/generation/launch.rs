@@ -9,8 +9,9 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Pid, pipe2};
 
 use crate::host::Host;
+use crate::sys::fd::{self, Stream};
 use crate::sys::process::{self, Forked};
-use crate::sys::{environment, fd, shared, signal};
+use crate::sys::{shared, signal, single_threaded};
 
 /// Room for the title of a process that has no arguments of its own to overwrite.
 const TITLE_ROOM: usize = 96;
@@ -53,7 +54,7 @@ impl Launch<'_> {
         let content = shared::file_of("cgi-fpm-start", self.content)?;
         let (output, theirs) = pipe2(OFlag::O_CLOEXEC)?;
         fd::set_nonblocking(&output, true)?;
-        match process::fork()? {
+        match single_threaded::fork()? {
             Forked::Parent(pid) => Ok(Launched { pid, output }),
             Forked::Child => self.exec(content.as_fd(), theirs.as_fd()),
         }
@@ -77,16 +78,16 @@ impl Launch<'_> {
     fn prepare(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> io::Result<()> {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         // The numbers to be kept may be 0-2 only if the supervisor was started without them; it never is (see `boot`).
-        fd::replace(&null, 0, false)?;
-        fd::replace(output, 1, false)?;
-        fd::replace(output, 2, false)?;
+        fd::redirect(Stream::Stdin, &null)?;
+        fd::redirect(Stream::Stdout, output)?;
+        fd::redirect(Stream::Stderr, output)?;
         fd::survive_exec(content.as_raw_fd())?;
         self.inherit.iter().try_for_each(|&raw| fd::survive_exec(raw))?;
         setrlimit(Resource::RLIMIT_NOFILE, self.nofile.0, self.nofile.1)?;
         if let Some(list) = self.host.preload() {
-            environment::set("LD_PRELOAD", &list);
+            single_threaded::set_variable("LD_PRELOAD", &list);
         }
-        SYSTEMD.into_iter().for_each(environment::remove);
+        SYSTEMD.into_iter().for_each(single_threaded::remove_variable);
         // Signals stay blocked: until it has set up what they mean to it, one that is for the supervisor would end it.
         signal::reset_actions();
         Ok(())

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use crate::ipc::Trust;
 use crate::scoreboard::Totals;
-use crate::sys::{clock, fd};
+use crate::sys::{clock, inherited};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Book {
     pub fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
         let mut book = Self::default();
         for (pool, raw) in list {
-            book.insert(pool, trust_of(*raw), fd::adopt(*raw)?)?;
+            book.insert(pool, trust_of(*raw), inherited::adopt(*raw)?)?;
         }
         Ok(book)
     }

@@ -3,15 +3,15 @@
 //! file system in user space), so that the supervisor neither receives nor closes any: children of its own do.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{getpid, getppid, pipe2, read};
+use nix::unistd::{Pid, getpid, getppid, pipe2, read};
 
 use crate::ipc::{Channel, Incoming, ToSupervisor, Voice};
 use crate::sys::process::{self, Forked};
-use crate::sys::{fd, message, packets, title};
+use crate::sys::{fd, helper, message, packets, single_threaded, title};
 
 /// Hears a zygote by a child that reads its socket and passes on what it says, in a pipe as others have. Descriptors end there.
 ///
@@ -20,27 +20,17 @@ use crate::sys::{fd, message, packets, title};
 pub fn hear_by_child(socket: &OwnedFd) -> io::Result<Voice<ToSupervisor>> {
     message::refuse_descriptors(socket);
     let (reading, writing) = packets::pair()?;
-    let supervisor = getpid();
-    match process::fork()? {
-        Forked::Parent(_) => Ok(Voice::new(reading)),
-        Forked::Child => {
-            // It holds the socket open, and the zygote is to notice the end of the supervisor.
-            let tied = process::die_with_parent(Signal::SIGKILL);
-            let alone = keep_only(socket, &writing);
-            if let (Ok(()), true, Ok((socket, writing))) = (tied, getppid() == supervisor, alone) {
-                title::set("php-fpm: hears a zygote of the former version");
-                pass_on(Channel::new(socket), writing);
-            }
-            process::exit_now(0)
-        }
-    }
+    helper::start([socket.as_fd(), writing.as_fd()], getpid(), hear)?;
+    Ok(Voice::new(reading))
 }
 
-/// In the child: the two that it needs; all others are closed.
-fn keep_only(socket: &OwnedFd, writing: &OwnedFd) -> io::Result<(OwnedFd, OwnedFd)> {
-    let (socket, writing) = (socket.try_clone()?, writing.try_clone()?);
-    fd::close_all_but(&[socket.as_raw_fd(), writing.as_raw_fd()]);
-    Ok((socket, writing))
+/// The child. It holds the socket open, and the zygote is to notice the end of the supervisor, so it ends with the supervisor.
+fn hear([socket, writing]: [OwnedFd; 2], supervisor: Pid) {
+    let tied = process::die_with_parent(Signal::SIGKILL);
+    if tied.is_ok() && getppid() == supervisor {
+        title::set("php-fpm: hears a zygote of the former version");
+        pass_on(Channel::new(socket), writing);
+    }
 }
 
 fn pass_on(mut channel: Channel<(), ToSupervisor>, writing: OwnedFd) {
@@ -80,7 +70,7 @@ pub fn close_aside(fds: Vec<OwnedFd>) {
         return;
     }
     let Ok((reading, writing)) = pipe2(nix::fcntl::OFlag::O_CLOEXEC) else { return };
-    match process::fork() {
+    match single_threaded::fork() {
         Ok(Forked::Child) => {
             drop(writing);
             let _ = read(&reading, &mut [0]);

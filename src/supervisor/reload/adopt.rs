@@ -18,7 +18,7 @@ use crate::supervisor::hear::former;
 use crate::supervisor::output::Source;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
 use crate::supervisor::sockets::{Listener, Sockets};
-use crate::sys::{fd, listen};
+use crate::sys::{inherited, listen};
 
 /// What was taken over.
 #[derive(Debug)]
@@ -47,13 +47,15 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(&state.sockets, &state.passed)?;
     let totals = Book::adopt(&state.totals, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
-    let outputs = state.outputs.iter().map(|(raw, source)| Ok((fd::adopt(*raw)?, source.clone())));
+    let outputs = state.outputs.iter().map(|(raw, source)| Ok((inherited::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;
-    let tracers =
-        state.traces.iter().map(|(key, question, answer)| Ok((*key, fd::adopt(*question)?, fd::adopt(*answer)?)));
+    let tracers = state
+        .traces
+        .iter()
+        .map(|(key, question, answer)| Ok((*key, inherited::adopt(*question)?, inherited::adopt(*answer)?)));
     let tracers = tracers.collect::<io::Result<_>>()?;
-    let former_tracers = state.tracers.iter().map(|(_, raw)| fd::adopt(*raw)).collect::<io::Result<_>>()?;
-    let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(fd::adopt(raw)?)))?;
+    let former_tracers = state.tracers.iter().map(|(_, raw)| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
+    let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(inherited::adopt(raw)?)))?;
     Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board })
 }
 
@@ -68,7 +70,7 @@ fn trust_of(state: &State, totals_fd: RawFd) -> Option<Trust> {
 fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {
     let mut sockets = Sockets::default();
     for (name, raw) in list {
-        let fd = fd::adopt(*raw)?;
+        let fd = inherited::adopt(*raw)?;
         // A former version takes the name away when a reload fails, and finds its own socket in the way of each later one.
         let name =
             Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
@@ -79,7 +81,7 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
 }
 
 fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
-    let drain = state.drain.map(fd::adopt).transpose()?;
+    let drain = state.drain.map(inherited::adopt).transpose()?;
     let groups = state.groups.iter().map(|g| adopt_group(g, drain.as_ref())).collect::<io::Result<_>>()?;
     Ok(Runtime { groups })
 }
@@ -87,19 +89,19 @@ fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
 fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Result<GroupRuntime> {
     let drain = DrainState::adopt(state.drain, of_generation)?;
     let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
-        let fd = fd::adopt(*raw)?;
+        let fd = inherited::adopt(*raw)?;
         let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
         Ok((fd, board))
     });
     let boards = boards.collect::<io::Result<_>>()?;
-    let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(fd::adopt).transpose());
+    let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(inherited::adopt).transpose());
     let access_logs = access_logs.collect::<io::Result<_>>()?;
     let (spec, lines, intake) = (state.spec.clone(), Allowance::new(LINES), Intake::default());
     let mut group = GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake };
     if let Some((pid, raw)) = state.zygote {
-        let orders = fd::adopt(raw)?;
+        let orders = inherited::adopt(raw)?;
         let (voice, protocol) = match state.voice {
-            Some((voice, protocol)) => (Voice::new(fd::adopt(voice)?), protocol),
+            Some((voice, protocol)) => (Voice::new(inherited::adopt(voice)?), protocol),
             None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
         };
         group.take_zygote(Pid::from_raw(pid), Orders::new(orders, group.places()), voice, protocol);

@@ -7,13 +7,13 @@ use crate::engine::Engine;
 use crate::host::Host;
 use crate::log;
 use crate::supervisor::reload::state::State;
-use crate::sys::{fd, shared};
+use crate::sys::{inherited, shared};
 
 /// Exit status: 0 = yes. What is wrong goes to stderr.
 #[must_use]
 pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     log::set_level(log::Level::Warning);
-    let state = fd::adopt(raw)
+    let state = inherited::adopt(raw)
         .and_then(shared::content_of)
         .map_err(|e| e.to_string())
         .and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()))

@@ -21,7 +21,7 @@ use crate::supervisor::output::Kept;
 use crate::supervisor::reload::state::State;
 use crate::sys::clock::{self, Millis};
 use crate::sys::process::{self, Exit};
-use crate::sys::{environment, fd, shared, signal};
+use crate::sys::{fd, shared, signal, single_threaded};
 
 /// A check that takes longer is killed, and the reload refused.
 const CHECK_LIMIT: u64 = 30_000;
@@ -213,7 +213,7 @@ impl Supervisor {
         let mask = signal::block_all();
         let before = std::env::var_os("LD_PRELOAD");
         if let Some(list) = self.host.preload() {
-            environment::set("LD_PRELOAD", &list);
+            single_threaded::set_variable("LD_PRELOAD", &list);
         }
         let descriptors: Vec<RawFd> = state.descriptors().into_iter().chain([content.as_raw_fd()]).collect();
         let error = match descriptors.iter().try_for_each(|&raw| fd::survive_exec(raw)) {
@@ -222,8 +222,8 @@ impl Supervisor {
         };
         descriptors.iter().for_each(|&raw| fd::leave_at_exec(raw));
         match before {
-            Some(list) => environment::set("LD_PRELOAD", &list),
-            None => environment::remove("LD_PRELOAD"),
+            Some(list) => single_threaded::set_variable("LD_PRELOAD", &list),
+            None => single_threaded::remove_variable("LD_PRELOAD"),
         }
         if let Ok(mask) = mask {
             let _ = signal::set_mask(&mask);

@@ -18,12 +18,12 @@ use crate::supervisor::reload::state::State;
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::millis;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, pid_file, shared, title};
+use crate::sys::{clock, fd, inherited, pid_file, shared, title};
 
 /// Takes over, then starts the next generation. If that can't be, the present one serves on.
 #[must_use]
 pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
-    let read = fd::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
+    let read = inherited::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
     let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
     let (state, adopted) = match state.and_then(|mut s| adopted(&mut s).map(|a| (s, a))) {
         Ok(both) => both,
@@ -53,7 +53,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
 }
 
 fn adopted(state: &mut State) -> Result<Adopted, String> {
-    let log = state.log.map(fd::adopt).transpose().map_err(|e| e.to_string())?;
+    let log = state.log.map(inherited::adopt).transpose().map_err(|e| e.to_string())?;
     log::set_level(state.config.global.log_level);
     log::set_format(state.config.global.log_format);
     if let Some(fd) = log {

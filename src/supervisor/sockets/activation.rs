@@ -14,7 +14,7 @@ use crate::supervisor::sockets::{Listener, Sockets};
 use crate::supervisor::systemd::stored_name;
 use crate::sys::failure::reason;
 use crate::sys::place::{self, Answer, Rules};
-use crate::sys::{environment, fd, listen};
+use crate::sys::{inherited, listen, single_threaded};
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;
@@ -41,10 +41,10 @@ impl Passed {
 pub fn take() -> Vec<Passed> {
     let [whose, _, count, names] = VARIABLES.map(|name| env::var(name).ok());
     let names = passed_names(whose.as_deref(), count.as_deref(), names.as_deref(), std::process::id());
-    VARIABLES.into_iter().for_each(environment::remove);
+    VARIABLES.into_iter().for_each(single_threaded::remove_variable);
     let mut passed = Vec::new();
     for (raw, name) in (FIRST..).zip(names) {
-        match fd::adopt(raw) {
+        match inherited::adopt(raw) {
             Ok(fd) => passed.push(Passed { fd, name }),
             Err(_) => log::warning(format!("LISTEN_FDS names descriptor {raw}, but nothing is open there")),
         }

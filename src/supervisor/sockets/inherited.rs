@@ -2,13 +2,13 @@
 //! the environment: `/run/www.sock=7,127.0.0.1:9000=8`; from the 129th socket on `FPM_SOCKETS_1`, and so on.
 
 use std::collections::HashSet;
-use std::os::fd::{IntoRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use crate::log;
 use crate::supervisor::sockets::activation::Passed;
 use crate::supervisor::sockets::{Listener, Sockets};
 use crate::sys::failure::reason;
-use crate::sys::{environment, fd, listen};
+use crate::sys::{inherited, listen, single_threaded};
 
 /// php-fpm reads no more variables than these.
 const MOST_VARIABLES: usize = 256;
@@ -39,7 +39,7 @@ impl Testament {
         let mut values = Vec::new();
         for name in (0..MOST_VARIABLES).map(variable) {
             let Some(value) = std::env::var_os(&name) else { continue };
-            environment::remove(&name);
+            single_threaded::remove_variable(&name);
             values.push((name, value.to_string_lossy().into_owned()));
         }
         // One is missing: what follows is of an earlier reload.
@@ -107,10 +107,10 @@ impl Entry {
     fn take(self) -> Result<Listener, String> {
         let Self { name, raw } = self;
         let what = format!("descriptor {raw} of '{name}'");
-        let fd = fd::adopt(raw).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
+        let fd = inherited::adopt(raw).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
         if !listen::is_listening(&fd) {
             // It is somebody else's: stays open, as it was found.
-            let _ = fd.into_raw_fd();
+            let _ = inherited::disown(fd);
             return Err(format!("{what} is no listening socket"));
         }
         // php-fpm's block; none of its workers is left.
@@ -157,9 +157,10 @@ mod tests {
 
     #[test]
     fn each_socket_once() {
-        let socket = std::os::unix::net::UnixListener::bind_addr(&abstract_address("a")).unwrap().into_raw_fd();
-        let file = std::fs::File::open("/dev/null").unwrap().into_raw_fd();
-        let passed = std::os::unix::net::UnixListener::bind_addr(&abstract_address("passed")).unwrap().into_raw_fd();
+        let socket = inherited::disown(std::os::unix::net::UnixListener::bind_addr(&abstract_address("a")).unwrap());
+        let file = inherited::disown(std::fs::File::open("/dev/null").unwrap());
+        let passed =
+            inherited::disown(std::os::unix::net::UnixListener::bind_addr(&abstract_address("passed")).unwrap());
         let values = vec![format!("/a={socket},/b={socket},/p={passed},/c={file}"), format!("/a={file}")];
         let sockets = Testament { values, passed: vec![passed] }.take_over();
         let names: Vec<_> = sockets.all.iter().map(|l| (l.name.as_str(), l.fd.as_raw_fd())).collect();

@@ -1,7 +1,6 @@
 //! A short-lived child that becomes the owner of a place and does there what is to be done: what that user may not do is not
 //! done, and what hangs there hangs the child. It has no capability and no descriptor but those that it needs, nobody can
 //! look into it, and it has a time limit.
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -23,7 +22,7 @@ use super::walk::{Keeper, Spot, directory, names, refuse_foreign_mount};
 use super::{Answer, Op, patience};
 use crate::sys::ids::{self, Identity};
 use crate::sys::process::{self, Forked, Origin};
-use crate::sys::{fd, message, pidfd, socket};
+use crate::sys::{fd, message, pidfd, single_threaded, socket};
 
 /// One that has answered ends by itself, one that is killed at once, unless a mount keeps it.
 const LAST_MOMENT: Duration = Duration::from_millis(10);
@@ -65,7 +64,7 @@ impl Preparer {
     pub(super) fn start(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op) -> io::Result<Self> {
         let (ours, theirs) = message::pair()?;
         let known = known(user);
-        match process::fork()? {
+        match single_threaded::fork()? {
             Forked::Child => work(user, known, (dir, rest), keep, op, &theirs),
             Forked::Parent(pid) => {
                 let limit = patience::limit_of(user);
@@ -163,7 +162,9 @@ fn work(
     channel: &OwnedFd,
 ) -> ! {
     let _ = process::set_dumpable(false);
-    fd::close_all_but(&[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat());
+    // SAFETY: this is a forked child that ends below by `exit_now`. It uses only these descriptors, and the operation only those of
+    // `keep`, as `Task::start` asks for.
+    unsafe { fd::close_all_but(&[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat()) };
     let found_out = known.is_none();
     let identity = known.unwrap_or_else(|| look_up(user));
     let report = become_user(&identity).and_then(|()| go(user, dir, rest)).and_then(|way| match way {
@@ -171,8 +172,8 @@ fn work(
         Way::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
     });
     let (bytes, file) = encode(Some(&identity).filter(|_| found_out), report);
-    let raw: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
-    let sent = message::send(channel, &bytes, &raw);
+    let file: Vec<BorrowedFd<'_>> = file.iter().map(AsFd::as_fd).collect();
+    let sent = message::send(channel, &bytes, &file);
     process::exit_now(i32::from(sent.is_err()))
 }
 
@@ -315,7 +316,7 @@ mod tests {
         let bob = Identity { uid: 2002, gid: 100, groups: vec![100, 33] };
         let pass = |identity: Option<&Identity>, report| {
             let (bytes, file) = encode(identity, report);
-            message::send(&theirs, &bytes, &file.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()).unwrap();
+            message::send(&theirs, &bytes, &file.iter().map(AsFd::as_fd).collect::<Vec<_>>()).unwrap();
             receive(&ours).unwrap()
         };
         let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
