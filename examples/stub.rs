@@ -73,5 +73,5 @@ fn main() -> std::process::ExitCode {
         default_ini: None,
     };
     let status = program::run(host, &mut Stub);
-    std::process::ExitCode::from(u8::try_from(status).unwrap_or(70))
+    std::process::ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX))
 }

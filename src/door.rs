@@ -5,6 +5,7 @@ use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use crate::exit::ExitCode;
 use crate::host::{Door, Host, without_library};
 use crate::php::{self, ModuleApi, Php};
 use crate::sys::{single_threaded, startup, title};
@@ -12,9 +13,6 @@ use crate::{log, program};
 
 /// Beside the module API number: PHP is built with --enable-debug.
 const FLAG_DEBUG: c_int = 2;
-
-const EXIT_USAGE: c_int = 64;
-const EXIT_SOFTWARE: c_int = 70;
 
 type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
 type Hook = Option<unsafe extern "C" fn()>;
@@ -51,7 +49,7 @@ pub unsafe extern "C" fn __libc_start_main(
     // SAFETY: looks a name up; RTLD_NEXT is the libc behind us.
     let real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"__libc_start_main".as_ptr()) };
     if real.is_null() {
-        return EXIT_SOFTWARE;
+        return ExitCode::Software.status();
     }
     // SAFETY: it is the function of that name, and that is its type.
     let real = unsafe { std::mem::transmute::<*mut c_void, StartMain>(real) };
@@ -70,18 +68,18 @@ unsafe extern "C" fn preloaded_main(argc: c_int, argv: *mut *mut c_char, _enviro
 }
 
 fn enter(args: Vec<OsString>, module_api: Option<ModuleApi>, door: Door) -> c_int {
-    let refuse = |text: &str, status: c_int| {
+    let refuse = |text: &str, code: ExitCode| {
         log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
-        status
+        code.status()
     };
     if is_cgi_request(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())) {
         log::to_stderr(&format!("{}\n", log::messages::terminal::refused_in_a_cgi_environment()));
-        return EXIT_USAGE;
+        return ExitCode::Usage.status();
     }
-    let Some(library) = own_path() else { return refuse("cannot find its own library", EXIT_SOFTWARE) };
+    let Some(library) = own_path() else { return refuse("cannot find its own library", ExitCode::Software) };
     leave_preload_list(&library);
     if let Err(reason) = php::check_host(module_api) {
-        return refuse(&reason, EXIT_SOFTWARE);
+        return refuse(&reason, ExitCode::Software);
     }
     let host = describe_host(args, door, &library);
     program::run(host, &mut Php::default())

@@ -10,6 +10,7 @@ pub mod door;
 pub mod engine;
 pub mod escape;
 pub mod exchange;
+pub mod exit;
 pub mod fastcgi;
 pub mod host;
 pub mod ipc;

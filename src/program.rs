@@ -4,8 +4,9 @@
 use std::io::Write;
 use std::os::fd::RawFd;
 
-use crate::cli::{self, Command, ExitCode, Options, Role};
+use crate::cli::{self, Command, Options, Role};
 use crate::engine::{Engine, Topic};
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
 use crate::sys::{inherited, shared};
@@ -51,15 +52,15 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
 /// php-fpm prints its usage to stdout, asked or not.
 fn usage(host: &Host, code: ExitCode) -> i32 {
     let _ = std::io::stdout().write_all(cli::usage("php-fpm", &host.php_prefix).as_bytes());
-    code as i32
+    code.status()
 }
 
 fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     match engine.describe(topic, &options.engine) {
-        Ok(()) => ExitCode::Ok as i32,
+        Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
             log::error(format!("PHP could not be started: {e}"));
-            ExitCode::Software as i32
+            ExitCode::Software.status()
         }
     }
 }
@@ -72,7 +73,7 @@ fn start_zygote(raw: RawFd, php: &str, engine: &mut impl Engine) -> i32 {
         Ok(spec) => zygote::run(spec, php, engine),
         Err(e) => {
             log::error(format!("a zygote is started by the supervisor only: {e}"));
-            ExitCode::Usage as i32
+            ExitCode::Usage.status()
         }
     }
 }

@@ -17,19 +17,6 @@ use crate::engine::EngineOptions;
 use getopt::{Getopt, Opt};
 pub use usage::usage;
 
-/// How the program ends, as php-fpm's callers expect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
-    /// All is well.
-    Ok = 0,
-    /// The command line is wrong.
-    Usage = 64,
-    /// Something failed at run time.
-    Software = 70,
-    /// The configuration is wrong, or can't be put into effect.
-    Config = 78,
-}
-
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

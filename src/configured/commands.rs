@@ -5,9 +5,10 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{announce, load, load_options, say};
-use crate::cli::{ExitCode, Options};
+use crate::cli::Options;
 use crate::config;
 use crate::engine::Engine;
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log;
 
@@ -25,7 +26,7 @@ pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool)
     };
     // That it can be opened was tried when the configuration was read.
     let _ = announce(&messages, global.as_ref(), options);
-    code as i32
+    code.status()
 }
 
 /// `--convert`: the ini file goes to stdout, what there is to be said to stderr.
@@ -35,16 +36,16 @@ pub fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
         Ok((ini, messages)) => {
             say(&messages);
             match std::io::stdout().write_all(ini.as_bytes()) {
-                Ok(()) => ExitCode::Ok as i32,
+                Ok(()) => ExitCode::Ok.status(),
                 Err(e) => {
                     log::error(format!("the ini file could not be written: {e}"));
-                    ExitCode::Software as i32
+                    ExitCode::Software.status()
                 }
             }
         }
         Err(e) => {
             say(&e.messages);
-            ExitCode::Config as i32
+            ExitCode::Config.status()
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::cli::{Options, Verb};
 use crate::config::Messages;
 use crate::configured;
 use crate::engine::Engine;
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{Bulletin, Posted};
 use crate::sys::pidfd::Process;
@@ -130,7 +131,7 @@ impl Script<'_> {
         if let Err(messages) = self.check(engine) {
             configured::say(&messages);
             complain("not restarted: the configuration is refused, and what runs goes on");
-            return crate::cli::ExitCode::Config as i32;
+            return ExitCode::Config.status();
         }
         match self.end(Signal::SIGTERM) {
             Status::Done => self.start(),

@@ -2,10 +2,11 @@
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::cli::{ExitCode, Options};
+use crate::cli::Options;
 use crate::config::{Config, ConfigError, LoadOptions, Loaded};
 use crate::configured::{self, announce, load_options};
 use crate::engine::Engine;
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::Board;
 use crate::log;
@@ -42,7 +43,7 @@ pub fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
     signal::reset_actions();
     match try_start(host, options, engine, Handed { systemd, passed, testament }) {
         Ok(status) => status,
-        Err(code) => code as i32,
+        Err(code) => code.status(),
     }
 }
 

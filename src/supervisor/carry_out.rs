@@ -6,6 +6,7 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
+use crate::exit::ExitCode;
 use crate::ipc::{Orders, ToZygote, Voice};
 use crate::log::{self, Level};
 use crate::plan::budget::ANSWERS;
@@ -54,9 +55,9 @@ impl Supervisor {
             Action::StartFailed if self.exit.is_some() => {}
             Action::StartFailed => {
                 log::error("FPM initialization failed");
-                self.exit = Some(70);
+                self.exit = Some(ExitCode::Software.status());
             }
-            Action::AllGone => self.exit = self.exit.or(Some(0)),
+            Action::AllGone => self.exit = self.exit.or(Some(ExitCode::Ok.status())),
         }
     }
 

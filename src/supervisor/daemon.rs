@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, setsid};
 
+use crate::exit::ExitCode;
 use crate::log;
 use crate::sys::fd::{self, Stream};
 use crate::sys::process::Forked;
@@ -15,8 +16,6 @@ use crate::sys::single_threaded;
 
 /// The parent waits this long for the word that all pools accept: longer than PHP may take to start, preloading included.
 const PATIENCE_MS: u16 = 65_000;
-/// php-fpm's FPM_EXIT_SOFTWARE: whatever goes wrong behind the fork.
-const SOFTWARE: i32 = 70;
 
 /// Which side of the daemonizing fork this is.
 #[derive(Debug)]
@@ -50,12 +49,12 @@ fn await_word(wait: OwnedFd) -> i32 {
     let mut fds = [PollFd::new(wait.as_fd(), PollFlags::POLLIN)];
     if !matches!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(1..)) {
         log::error("not all pools accept by now; the daemon goes on trying");
-        return SOFTWARE;
+        return ExitCode::Software.status();
     }
     let mut word = [0u8; 1];
     match fs::File::from(wait).read(&mut word) {
         Ok(1) if word[0] == 1 => 0,
-        _ => SOFTWARE,
+        _ => ExitCode::Software.status(),
     }
 }
 

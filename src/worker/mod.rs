@@ -27,6 +27,7 @@ use nix::unistd::Pid;
 use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::exchange;
+use crate::exit::ExitCode;
 use crate::fastcgi::management::Capacity;
 use crate::ipc::links;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
@@ -74,8 +75,6 @@ pub struct Seed {
     pub graceful: bool,
 }
 
-/// Exit status of a worker that could not be set up or go on (php-fpm's FPM_EXIT_SOFTWARE).
-const EXIT_SOFTWARE: i32 = 70;
 /// Characters of a reason that are told to the supervisor.
 const LONGEST_REASON: usize = 2000;
 
@@ -100,7 +99,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     if let Err(reason) = set_up {
         // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
         seed.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
-        return EXIT_SOFTWARE;
+        return ExitCode::Software.status();
     }
     if let Some(ways) = seed.tracer.take() {
         let depth = seed.pool.request_slowlog_trace_depth;
@@ -110,7 +109,7 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     }
     if let Err(e) = process::watch_forks() {
         log::error(format!("[pool {}] forks can't be watched: {e}", seed.pool.name));
-        return EXIT_SOFTWARE;
+        return ExitCode::Software.status();
     }
     let slot = Rc::new(seed.slot);
     slot.open(std::process::id(), clock::wall_seconds());
@@ -133,10 +132,10 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     engine.stop();
     match served {
         Ok(true) => 0,
-        Ok(false) => EXIT_SOFTWARE,
+        Ok(false) => ExitCode::Software.status(),
         Err(e) => {
             log::error(format!("[pool {}] a worker can't wait for requests: {e}", seed.pool.name));
-            EXIT_SOFTWARE
+            ExitCode::Software.status()
         }
     }
 }

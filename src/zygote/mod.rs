@@ -20,6 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 use crate::config;
 use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
+use crate::exit::ExitCode;
 use crate::ipc::{Channel, PROTOCOL, Speaker, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
@@ -41,9 +42,6 @@ enum Outcome {
 /// How long a zygote that leaves waits for the supervisor to take what it has said.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// Exit status when PHP can't be started (php-fpm's FPM_EXIT_SOFTWARE).
-const EXIT_SOFTWARE: i32 = 70;
-
 /// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
 pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
@@ -54,7 +52,7 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
         Ok(zygote) => zygote,
         Err(e) => {
             log::error(format!("[group {group}] a zygote was started wrongly: {e}"));
-            return EXIT_SOFTWARE;
+            return ExitCode::Software.status();
         }
     };
     if !zygote.former {
@@ -70,7 +68,7 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
         // Cut where it is too long; the whole text went to stderr as PHP printed it.
         zygote.report(&ToSupervisor::Failed(reason));
         log::drain(LAST_WORDS);
-        return EXIT_SOFTWARE;
+        return ExitCode::Software.status();
     }
     match zygote.run() {
         Outcome::Leave(_speaker) => {

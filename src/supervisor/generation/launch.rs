@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Pid, pipe2};
 
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::sys::fd::{self, Stream};
 use crate::sys::process::{self, Forked};
@@ -64,7 +65,7 @@ impl Launch<'_> {
         let error = self.try_exec(content, output);
         let text = format!("can't execute {}: {error}\n", self.host.program.display());
         let _ = nix::unistd::write(output, text.as_bytes());
-        process::exit_now(70)
+        process::exit_now(ExitCode::Software.status())
     }
 
     fn try_exec(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> io::Error {

@@ -4,12 +4,13 @@
 use crate::cli::Options;
 use crate::configured;
 use crate::engine::Engine;
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log;
 use crate::supervisor::reload::state::State;
 use crate::sys::{inherited, shared};
 
-/// Exit status: 0 = yes. What is wrong goes to stderr.
+/// Returns `ExitCode::Ok` if it would. What is wrong goes to stderr.
 #[must_use]
 pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     log::set_level(log::Level::Warning);
@@ -20,16 +21,16 @@ pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os
         .and_then(|state| state.validate());
     if let Err(e) = state {
         log::error(format!("can't carry on from the running supervisor's state: {e}"));
-        return 70;
+        return ExitCode::Software.status();
     }
     let load = configured::load_options(host, options);
     match configured::load(engine, host, options, &load, false) {
-        Ok(_) => 0,
+        Ok(_) => ExitCode::Ok.status(),
         Err(e) => {
             // With what would be right.
             log::set_level(log::Level::Notice);
             configured::say(&e.messages.complaints());
-            78
+            ExitCode::Config.status()
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
 
-use crate::cli::{ExitCode, Options};
+use crate::cli::Options;
 use crate::config::{self, Global, LoadOptions};
 use crate::configured::{load_options, open_log, say};
+use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log;
 use crate::supervisor::Supervisor;
@@ -29,7 +30,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         Ok(both) => both,
         Err(e) => {
             log::error(format!("can't carry on from the former supervisor's state: {e}"));
-            return ExitCode::Software as i32;
+            return ExitCode::Software.status();
         }
     };
     host.program.clone_from(&state.program);
@@ -41,7 +42,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         Ok(bare) => bare,
         Err(e) => {
             log::error(format!("the supervisor can't wait for events: {e}"));
-            return ExitCode::Software as i32;
+            return ExitCode::Software.status();
         }
     };
     let (fleet, reopened) = (state.fleet, state.reopened);
