@@ -96,6 +96,8 @@ stage() {
 	style)
 		checked "formatting" cargo fmt --all --check
 		checked "source files" build-aux/check-sources.sh
+		checked "layers" build-aux/check-layers.sh
+		checked "check of layers" build-aux/test-check-layers.sh
 		checked "shell scripts" build-aux/check-scripts.sh
 		checked "clippy" clippy
 		;;

@@ -1,4 +1,5 @@
 //! One connection and the request on it: the I/O around `fastcgi`.
+#![forbid(unsafe_code)]
 
 mod arrival;
 mod body;
