@@ -62,7 +62,7 @@ impl Exchange {
         if self.finished {
             return false;
         }
-        if process::is_copy() {
+        if process::was_forked_by_script() {
             self.reply.clear();
             self.finished = true;
             self.close();

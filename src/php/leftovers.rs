@@ -141,7 +141,7 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
         return Served::Ready;
     }
     // Its children are looked after until the last one has ended.
-    let remains = if left & CHILDREN != 0 && process::reap_children() { CHILDREN } else { 0 };
+    let remains = if left & CHILDREN != 0 && process::reap_all() { CHILDREN } else { 0 };
     LEFT.store(remains | left & MASK, Ordering::Relaxed);
     if left & TIMER != 0 {
         process::cancel_alarm();

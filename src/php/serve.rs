@@ -50,7 +50,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
         return given_up();
     }
     attempt(|| answer(around));
-    if process::is_copy() {
+    if process::was_forked_by_script() {
         end_copy();
     }
     stage(Stage::Ending);

@@ -229,7 +229,7 @@ impl Supervisor {
     pub(super) fn kill_zygote(&mut self, key: ZygoteKey) {
         let group = runtime::group(&self.runtimes, key);
         match group.and_then(|g| g.zygote.as_ref()) {
-            Some(zygote) => process::signal(zygote.pid, Signal::SIGKILL),
+            Some(zygote) => process::kill(zygote.pid, Signal::SIGKILL),
             None => self.pending.push_back(Event::ZygoteGone(key)),
         }
     }
@@ -258,7 +258,7 @@ impl Supervisor {
             let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
             self.send(key.zygote(), &message, Vec::new());
         } else if let Some(pid) = self.orphan(worker) {
-            process::signal(pid, signal);
+            process::kill(pid, signal);
         }
     }
 

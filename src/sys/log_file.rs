@@ -15,8 +15,8 @@ use nix::sys::stat::{Mode, SFlag};
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::fd;
-use super::place::look::look;
-use super::place::{self, Answer, Keeper, Outcome, Rules, Spot, Task};
+use super::named_file::statx::statx;
+use super::named_file::{self, Answer, Controller, Entry, Finished, Rules, Task};
 
 /// Whose log it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,24 +98,24 @@ impl Opening {
     }
 }
 
-fn finish(outcome: Outcome, owner: Owner) -> io::Result<Opened> {
-    let Outcome { answer: Answer { file, note }, keeper, through } = outcome;
+fn finish(outcome: Finished, owner: Owner) -> io::Result<Opened> {
+    let Finished { answer: Answer { file, note }, controller, through } = outcome;
     let file = file.ok_or(Errno::EBADF)?;
     let file = if note & ROOTS != 0 { open_roots(&file)? } else { file };
-    if note & MADE != 0 && owner == Owner::Root && matches!(keeper, Keeper::User(_)) {
+    if note & MADE != 0 && owner == Owner::Root && matches!(controller, Controller::User(_)) {
         // Where it can't be given away, it is that user's who could have had it anyway.
         let _ = fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)));
     }
     Ok(Opened { file, through })
 }
 
-fn open_in(spot: &Spot) -> io::Result<Answer> {
-    let (file, note) = match open_or_make(spot) {
-        Err(e) if e.raw_os_error() == Some(libc::EACCES) => return hold_roots(spot).ok_or(e),
+fn open_in(entry: &Entry) -> io::Result<Answer> {
+    let (file, note) = match open_or_make(entry) {
+        Err(e) if e.raw_os_error() == Some(libc::EACCES) => return hold_roots(entry).ok_or(e),
         Err(e) if e.raw_os_error() == Some(libc::ELOOP) => return Err(link_of_a_users()),
         opened => opened?,
     };
-    check(spot, &file)?;
+    check(entry, &file)?;
     // Who writes to it decides whether to wait.
     fd::set_nonblocking(&file, false)?;
     Ok(Answer { file: Some(file), note })
@@ -123,46 +123,46 @@ fn open_in(spot: &Spot) -> io::Result<Answer> {
 
 const FLAGS: OFlag = OFlag::O_WRONLY.union(OFlag::O_APPEND).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
 
-fn open_or_make(spot: &Spot) -> io::Result<(OwnedFd, u32)> {
+fn open_or_make(entry: &Entry) -> io::Result<(OwnedFd, u32)> {
     let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-    let plain = || spot.open(FLAGS, mode).map(|file| (file, 0));
+    let plain = || entry.open(FLAGS, mode).map(|file| (file, 0));
     match plain() {
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
         // A FIFO opens as soon as there is a reader: ourselves, for a moment.
-        Err(e) if e.raw_os_error() == Some(libc::ENXIO) && is_fifo(spot) => {
-            let _reader = spot.open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, mode)?;
+        Err(e) if e.raw_os_error() == Some(libc::ENXIO) && is_fifo(entry) => {
+            let _reader = entry.open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, mode)?;
             return plain();
         }
         opened => return opened,
     }
-    if spot.keeper == Keeper::Own {
+    if entry.controller == Controller::Own {
         // What a link leads to may be made, too.
-        return spot.open(FLAGS | OFlag::O_CREAT, mode).map(|file| (file, MADE));
+        return entry.open(FLAGS | OFlag::O_CREAT, mode).map(|file| (file, MADE));
     }
-    match spot.open(FLAGS | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
+    match entry.open(FLAGS | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
         Err(e) if e.raw_os_error() == Some(libc::EEXIST) => plain(),
         made => made.map(|file| (file, MADE)),
     }
 }
 
-fn is_fifo(spot: &Spot) -> bool {
-    let follow = spot.keeper == Keeper::Own || spot.magic;
+fn is_fifo(entry: &Entry) -> bool {
+    let follow = entry.controller == Controller::Own || entry.magic;
     let flags = if follow { nix::fcntl::AtFlags::empty() } else { nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW };
-    let stat = nix::sys::stat::fstatat(spot.dir(), &spot.name, flags);
+    let stat = nix::sys::stat::fstatat(entry.dir(), &entry.name, flags);
     stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
 }
 
 /// Whether it can be a log: where others than root can have put it there, a further name of a file elsewhere can't.
-fn check(spot: &Spot, file: &OwnedFd) -> io::Result<()> {
-    if spot.keeper == Keeper::Own || spot.magic {
+fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
+    if entry.controller == Controller::Own || entry.magic {
         return Ok(());
     }
-    let seen = look(file, OsStr::new(""))?;
-    let open_to_others = spot.keeper != Keeper::Root;
+    let seen = statx(file, OsStr::new(""))?;
+    let open_to_others = entry.controller != Controller::Root;
     if seen.is(SFlag::S_IFREG) && seen.links != 1 && open_to_others {
         return Err(hard_link(seen.links));
     }
-    if matches!(spot.keeper, Keeper::Shared | Keeper::Sticky) && seen.uid != 0 {
+    if matches!(entry.controller, Controller::Shared | Controller::Sticky) && seen.uid != 0 {
         return Err(io::Error::other(format!("it has just become a file of user {}", seen.uid)));
     }
     let kinds = [SFlag::S_IFREG, SFlag::S_IFIFO, SFlag::S_IFCHR];
@@ -182,18 +182,18 @@ fn link_of_a_users() -> io::Error {
 
 /// A log of root's in a directory of a user's, as older versions made them. It is a file with this name alone, so none
 /// that the user could have brought here from a directory of root's.
-fn hold_roots(spot: &Spot) -> Option<Answer> {
-    let Keeper::User(user) = spot.keeper else { return None };
-    let dir = look(spot.dir(), OsStr::new(".")).ok()?;
-    if spot.linked || dir.uid != user {
+fn hold_roots(entry: &Entry) -> Option<Answer> {
+    let Controller::User(user) = entry.controller else { return None };
+    let dir = statx(entry.dir(), OsStr::new(".")).ok()?;
+    if entry.linked || dir.uid != user {
         return None;
     }
-    let file = spot.hold().ok()?;
+    let file = entry.hold().ok()?;
     is_roots(&file).then_some(Answer { file: Some(file), note: ROOTS })
 }
 
 fn is_roots(file: &OwnedFd) -> bool {
-    look(file, OsStr::new("")).is_ok_and(|seen| seen.is(SFlag::S_IFREG) && seen.uid == 0 && seen.links == 1)
+    statx(file, OsStr::new("")).is_ok_and(|seen| seen.is(SFlag::S_IFREG) && seen.uid == 0 && seen.links == 1)
 }
 
 fn open_roots(held: &OwnedFd) -> io::Result<OwnedFd> {
@@ -202,7 +202,7 @@ fn open_roots(held: &OwnedFd) -> io::Result<OwnedFd> {
     }
     let mut options = OpenOptions::new();
     options.append(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    let file = OwnedFd::from(options.open(place::name_of(held))?);
+    let file = OwnedFd::from(options.open(named_file::name_of(held))?);
     fd::set_nonblocking(&file, false)?;
     Ok(file)
 }

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
-use super::place::{self, Answer, Keeper, Rules, Spot};
+use super::named_file::{self, Answer, Controller, Entry, Rules};
 
 /// In a directory that all can write to it is root's or none.
 fn rules() -> Rules {
@@ -21,17 +21,17 @@ fn rules() -> Rules {
 /// # Errors
 /// Those of unlink, open and write.
 pub fn write(path: &Path, pid: u32) -> io::Result<()> {
-    let made = place::run(path, rules(), |spot| {
-        match unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir) {
+    let made = named_file::run(path, rules(), |entry| {
+        match unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(nix::errno::Errno::ENOENT) => {}
             Err(e) => return Err(e.into()),
         }
         let mode = Mode::from_bits_truncate(0o644);
-        let file = spot.open(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW, mode)?;
+        let file = entry.open(OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW, mode)?;
         Ok(Answer { file: Some(file), note: 0 })
     })?;
     let file = made.answer.file.ok_or(nix::errno::Errno::EBADF)?;
-    if matches!(made.keeper, Keeper::User(_)) {
+    if matches!(made.controller, Controller::User(_)) {
         fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)))?;
     }
     write!(File::from(file), "{pid}")
@@ -40,28 +40,29 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
 /// Whether it holds that number.
 #[must_use]
 pub fn holds(path: &Path, pid: u32) -> bool {
-    let found = place::run(path, rules(), move |spot| Ok(Answer { file: None, note: u32::from(is_of(spot, pid)?) }));
+    let found =
+        named_file::run(path, rules(), move |entry| Ok(Answer { file: None, note: u32::from(is_of(entry, pid)?) }));
     found.is_ok_and(|found| found.answer.note == 1)
 }
 
 /// Removes it, unless it is another supervisor's by now.
 pub fn remove(path: &Path, pid: u32) {
-    let _ = place::run(path, rules(), move |spot| {
-        let ours = match is_of(spot, pid) {
+    let _ = named_file::run(path, rules(), move |entry| {
+        let ours = match is_of(entry, pid) {
             // Root's, in a directory of a user's who can't read it.
             Err(e) if e.raw_os_error() == Some(libc::EACCES) => true,
             ours => ours?,
         };
         if ours {
-            unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir)?;
+            unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir)?;
         }
         Ok(Answer::default())
     });
 }
 
-fn is_of(spot: &Spot, pid: u32) -> io::Result<bool> {
+fn is_of(entry: &Entry, pid: u32) -> io::Result<bool> {
     // A FIFO would keep us waiting.
-    let file = spot.open(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    let file = entry.open(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
     let mut text = Vec::new();
     File::from(file).take(16).read_to_end(&mut text)?;
     Ok(text == pid.to_string().as_bytes())

@@ -45,7 +45,7 @@ impl Process {
     }
 
     /// Takes notice of the end of a child of this process, so that nothing is left of it.
-    pub fn bury(&self) {
+    pub fn reap(&self) {
         let _ = waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid, execv};
 use serde::{Deserialize, Serialize};
@@ -39,19 +39,19 @@ pub unsafe fn fork() -> io::Result<Forked> {
 }
 
 /// Whether this process is a copy that was made behind `watch_forks`.
-static COPY: AtomicBool = AtomicBool::new(false);
+static FORKED_BY_SCRIPT: AtomicBool = AtomicBool::new(false);
 
-extern "C" fn note_copy() {
-    COPY.store(true, Ordering::Relaxed);
+extern "C" fn note_fork() {
+    FORKED_BY_SCRIPT.store(true, Ordering::Relaxed);
 }
 
-/// In a worker, once: from now on a process that somebody else's code forks knows what it is (`is_copy`).
+/// In a worker, once: from now on a process that somebody else's code forks knows what it is (`was_forked_by_script`).
 ///
 /// # Errors
 /// `ENOMEM`.
 pub fn watch_forks() -> io::Result<()> {
     // SAFETY: the handler does nothing but set a flag, and this library is never unloaded.
-    match unsafe { libc::pthread_atfork(None, None, Some(note_copy)) } {
+    match unsafe { libc::pthread_atfork(None, None, Some(note_fork)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
@@ -59,8 +59,8 @@ pub fn watch_forks() -> io::Result<()> {
 
 /// Whether this process was forked from a worker by a script.
 #[must_use]
-pub fn is_copy() -> bool {
-    COPY.load(Ordering::Relaxed)
+pub fn was_forked_by_script() -> bool {
+    FORKED_BY_SCRIPT.load(Ordering::Relaxed)
 }
 
 /// Replaces this program. Returns only on failure.
@@ -136,9 +136,9 @@ pub fn set_dumpable(on: bool) -> io::Result<()> {
 }
 
 /// Sends a signal; a process that is gone is no error.
-pub fn signal(pid: Pid, signal: Signal) {
+pub fn kill(pid: Pid, signal: Signal) {
     if pid.as_raw() > 1 {
-        let _ = kill(pid, signal);
+        let _ = nix::sys::signal::kill(pid, signal);
     }
 }
 
@@ -165,51 +165,6 @@ pub fn priority() -> i32 {
     unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
-/// Where a process comes from. Parent and time of birth tell it from a later one of the same pid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// Its parent.
-    pub parent: Pid,
-    /// When it was started, in ticks since boot.
-    pub born: u64,
-}
-
-/// The origin of a process that is there, also when it has ended and wasn't reaped yet.
-#[must_use]
-pub fn origin(pid: Pid) -> Option<Origin> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&stat)
-}
-
-fn parse_stat(stat: &[u8]) -> Option<Origin> {
-    // The name may hold anything, also blanks and parentheses.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let mut fields = std::str::from_utf8(stat.get(end + 2..)?).ok()?.split_ascii_whitespace();
-    let parent = fields.nth(1)?.parse().ok()?;
-    let born = fields.nth(17)?.parse().ok()?;
-    Some(Origin { parent: Pid::from_raw(parent), born })
-}
-
-/// Whether the process of that pid that was born then has not ended yet.
-#[must_use]
-pub fn lives(pid: Pid, born: u64) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_alive(&stat, born))
-}
-
-fn is_alive(stat: &[u8], born: u64) -> bool {
-    let end = stat.iter().rposition(|byte| *byte == b')');
-    let state = end.and_then(|end| stat.get(end + 2));
-    parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state, Some(b'Z' | b'X'))
-}
-
-/// The real uid of a process that is there.
-#[must_use]
-pub fn user_of(pid: Pid) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
-}
-
 /// Ends the timer of `alarm`.
 pub fn cancel_alarm() {
     nix::unistd::alarm::cancel();
@@ -217,7 +172,7 @@ pub fn cancel_alarm() {
 
 /// Takes the ends of children that nobody waits for any more; whether some still run.
 #[must_use]
-pub fn reap_children() -> bool {
+pub fn reap_all() -> bool {
     /// At a time: a script may have made many.
     const MOST: usize = 256;
     for _ in 0..MOST {
@@ -235,26 +190,4 @@ pub fn reap_children() -> bool {
 pub fn has_been_stopped(child: Id<'_>) -> bool {
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     matches!(waitid(child, flags), Ok(status) if status != WaitStatus::StillAlive)
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::unistd::{getpid, getppid};
-
-    use super::*;
-
-    #[test]
-    fn the_origin_of_a_process_is_read_past_its_name() {
-        let stat = b"42 (a) S 9 (b)) R 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
-        assert_eq!(parse_stat(stat), Some(Origin { parent: Pid::from_raw(7), born: 12345 }));
-        assert_eq!(parse_stat(b"42 (a"), None);
-        assert!(is_alive(stat, 12345) && !is_alive(stat, 12344) && !is_alive(b"42 (a", 12345));
-        let ended = b"42 (a) S 9 (b)) Z 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
-        assert!(!is_alive(ended, 12345));
-        let own = origin(getpid()).unwrap();
-        assert!(lives(getpid(), own.born) && !lives(getpid(), own.born + 1));
-        assert_eq!(own.parent, getppid());
-        assert!(own.born > 0);
-        assert_eq!(user_of(getpid()), Some(nix::unistd::getuid().as_raw()));
-    }
 }

@@ -82,7 +82,7 @@ pub fn ignore(signal: Signal) {
 extern "C" fn do_nothing(_signal: libc::c_int) {}
 
 /// Has one signal do nothing. Unlike an ignored one, a program that is started has its default action.
-pub fn disregard(signal: Signal) {
+pub fn handle_by_nothing(signal: Signal) {
     handle(signal, SigHandler::Handler(do_nothing));
 }
 
@@ -93,7 +93,7 @@ extern "C" fn note_quit(_signal: libc::c_int) {
 /// SIGTERM and SIGINT where they ask to finish. Where the supervisor wants the worker's end they end, and processes that scripts have
 /// forked end by them as any program does.
 extern "C" fn finish(signal: libc::c_int) {
-    if is_copy() || is_end_wanted() {
+    if is_other_process() || is_end_wanted() {
         end_by(signal);
     } else {
         QUIT.store(true, Ordering::Relaxed);
@@ -102,12 +102,12 @@ extern "C" fn finish(signal: libc::c_int) {
 
 /// Signals that mean something to the supervisor and nothing to its workers.
 extern "C" fn overhear(signal: libc::c_int) {
-    if is_copy() {
+    if is_other_process() {
         end_by(signal);
     }
 }
 
-fn is_copy() -> bool {
+fn is_other_process() -> bool {
     WORKER.load(Ordering::Relaxed) != getpid().as_raw()
 }
 

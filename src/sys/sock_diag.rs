@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use nix::sys::stat::fstat;
 
-use super::place::look::look;
-use super::place::mounts;
+use super::named_file::mounts;
+use super::named_file::statx::statx;
 
 /// A way to ask.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl FileId {
     /// a file in different ways.
     #[must_use]
     pub fn is(self, file: impl AsFd) -> Option<bool> {
-        let seen = look(&file, OsStr::new("")).ok()?;
+        let seen = statx(&file, OsStr::new("")).ok()?;
         let mount = mounts::of(&file, &seen)?;
         let same = mount.device == self.device && seen.inode & u64::from(u32::MAX) == u64::from(self.inode);
         if !same && mount.kind == "overlay" { None } else { Some(same) }

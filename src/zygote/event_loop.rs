@@ -174,7 +174,7 @@ impl Zygote {
 
     fn signal(&self, pool: usize, slot: u32, number: i32) {
         if let (Some(pid), Ok(signal)) = (self.children.find(pool, slot), Signal::try_from(number)) {
-            process::signal(pid, signal);
+            process::kill(pid, signal);
         }
     }
 

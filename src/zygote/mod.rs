@@ -85,7 +85,7 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
 fn prepare() -> Result<(), String> {
     signal::reset_actions();
     for others in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
-        signal::disregard(others);
+        signal::handle_by_nothing(others);
     }
     signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())
 }

@@ -21,7 +21,7 @@ use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::fd;
 use crate::sys::log_file::{self, Owner};
-use crate::sys::place;
+use crate::sys::named_file;
 
 /// What the rules work with.
 pub(super) struct Check<'a> {
@@ -103,7 +103,7 @@ impl Check<'_> {
     fn appendable(&mut self, path: &str, words: &str, owner: Owner) -> Result<(), String> {
         let through = open_log(Path::new(path), owner).map_err(|e| format!("{words}({path}): {}", reason(&e)))?;
         if let Some(user) = through {
-            self.messages.log(log::Level::Warning, place::leads_through(path, user));
+            self.messages.log(log::Level::Warning, named_file::leads_through(path, user));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::{Pair, RawPool};
 use crate::log;
-use crate::sys::place::is_directory;
+use crate::sys::named_file::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
 const PATH_SETTINGS: [&str; 15] = [

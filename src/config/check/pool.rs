@@ -10,7 +10,7 @@ use crate::config::message::Refused;
 use crate::config::model::ProcessManager;
 use crate::config::raw::RawPool;
 use crate::log;
-use crate::sys::place::is_directory;
+use crate::sys::named_file::is_directory;
 
 impl Check<'_> {
     /// Checks one pool; the pool for its `pm.status_listen`, if any, is to be checked after all others.

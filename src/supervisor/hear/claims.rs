@@ -8,7 +8,7 @@ use crate::log::Level;
 use crate::plan::fleet::{Worker, WorkerKey, ZygoteKey};
 use crate::supervisor::Supervisor;
 use crate::supervisor::generation::runtime;
-use crate::sys::process::{self, Origin};
+use crate::sys::proc_stat::{self, Origin};
 
 /// What is to be thought of a pid that a zygote names as that of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(in crate::supervisor) enum Claim {
 
 impl Supervisor {
     pub(in crate::supervisor) fn examine(&self, key: WorkerKey, pid: i32) -> Claim {
-        let Some(origin) = process::origin(Pid::from_raw(pid)) else { return Claim::Gone };
+        let Some(origin) = proc_stat::origin(Pid::from_raw(pid)) else { return Claim::Gone };
         let known = |w: &Worker| (w.pid, w.born) == (Some(pid), Some(origin.born));
         let zygote = runtime::group(&self.runtimes, key.zygote()).and_then(|g| g.zygote.as_ref());
         let own = zygote.is_some_and(|zygote| zygote.pid == origin.parent);
@@ -43,7 +43,7 @@ impl Supervisor {
         let Some(group) = runtime::group(&self.runtimes, key.zygote()) else { return false };
         let of_zygote = group.spec.identity.as_ref().map_or(getuid().as_raw(), |identity| identity.uid);
         let of_pool = group.spec.pools.get(key.pool).and_then(|pool| Some(pool.identity.as_ref()?.uid));
-        process::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)
+        proc_stat::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)
     }
 
     /// A zygote that lies is ended, and nothing more that it says is believed.
@@ -80,7 +80,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn orphan(&self, worker: &Worker) -> Option<Pid> {
         let pid = Pid::from_raw(worker.pid?);
         let origin = Origin { parent: getpid(), born: worker.born? };
-        (worker.orphan && process::origin(pid) == Some(origin)).then_some(pid)
+        (worker.orphan && proc_stat::origin(pid) == Some(origin)).then_some(pid)
     }
 
     /// Behind a reload from a program that kept no times of birth.

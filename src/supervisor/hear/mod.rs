@@ -15,7 +15,7 @@ use crate::supervisor::Supervisor;
 use crate::supervisor::generation::runtime;
 use crate::supervisor::hear::claims::Claim;
 use crate::supervisor::output::Source;
-use crate::sys::{fd, process};
+use crate::sys::{fd, proc_stat, process};
 
 impl Supervisor {
     pub(in crate::supervisor) fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
@@ -65,7 +65,7 @@ impl Supervisor {
     fn worker_ended(&mut self, key: WorkerKey, pid: i32, exit: process::Exit) {
         // Not one that has had the slot before.
         let Some(worker) = self.fleet.worker(key).filter(|worker| worker.pid == Some(pid)) else { return };
-        if worker.born.is_some_and(|born| process::lives(Pid::from_raw(pid), born)) {
+        if worker.born.is_some_and(|born| proc_stat::lives(Pid::from_raw(pid), born)) {
             self.refuse_end(key, pid);
         } else {
             self.worker_exited(key, exit);

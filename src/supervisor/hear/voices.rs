@@ -81,7 +81,7 @@ impl Supervisor {
         let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
             zygote.condemned = true;
-            process::signal(zygote.pid, nix::sys::signal::Signal::SIGKILL);
+            process::kill(zygote.pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 

@@ -77,7 +77,7 @@ impl Supervisor {
             let line = "reload refused: the check of the new program did not end in time";
             log::error(line);
             self.board.reason(line);
-            process::signal(check.pid, nix::sys::signal::Signal::SIGKILL);
+            process::kill(check.pid, nix::sys::signal::Signal::SIGKILL);
         }
         if !self.reload.wished || self.reload.check.is_some() {
             return;

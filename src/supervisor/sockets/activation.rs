@@ -13,7 +13,7 @@ use crate::plan::systemd::passed_names;
 use crate::supervisor::sockets::{Listener, Sockets};
 use crate::supervisor::systemd::stored_name;
 use crate::sys::failure::reason;
-use crate::sys::place::{self, Answer, Rules};
+use crate::sys::named_file::{self, Answer, Rules};
 use crate::sys::{inherited, listen, single_threaded};
 
 /// The first descriptor that is passed.
@@ -128,12 +128,12 @@ impl Wanted {
 
 /// One name for each directory: /var/run is /run. It may be a user's, and not answer.
 fn real(path: &Path) -> PathBuf {
-    let held = place::run(path, Rules::default(), |spot| {
+    let held = named_file::run(path, Rules::default(), |spot| {
         let directory = spot.directory()?;
         Ok(Answer { file: Some(directory), note: 0 })
     });
     let directory = held.ok().and_then(|held| held.answer.file);
-    let directory = directory.and_then(|directory| std::fs::read_link(place::name_of(&directory)).ok());
+    let directory = directory.and_then(|directory| std::fs::read_link(named_file::name_of(&directory)).ok());
     directory.zip(path.file_name()).map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name))
 }
 

@@ -11,7 +11,7 @@ use super::wish::Wish;
 use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::listen;
-use crate::sys::place;
+use crate::sys::named_file;
 use crate::sys::socket_file::{self, NotBound, Removal};
 
 pub(super) fn cannot_bind(name: &str, e: &io::Error) -> String {
@@ -100,7 +100,7 @@ pub(super) fn unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
         NotBound::Error(e) => failed(&e),
     })?;
     if let Some(user) = file.through {
-        log::warning(format!("[pool {}] {}", wish.pool, place::leads_through(&path.to_string_lossy(), user)));
+        log::warning(format!("[pool {}] {}", wish.pool, named_file::leads_through(&path.to_string_lossy(), user)));
     }
     if let Err(line) = wish.give_access(path, &fd, &file) {
         if let Some(removal) = unlink(&path.to_string_lossy(), &fd) {

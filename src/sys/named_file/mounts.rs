@@ -8,7 +8,7 @@ use std::path::Path;
 
 use nix::fcntl::AT_FDCWD;
 
-use super::look::{Seen, look};
+use super::statx::{Attributes, statx};
 
 const TABLE: &str = "/proc/self/mountinfo";
 
@@ -25,7 +25,7 @@ pub struct Mount {
 
 /// The mount of an open file.
 #[must_use]
-pub fn of(file: impl AsFd, seen: &Seen) -> Option<Mount> {
+pub fn of(file: impl AsFd, seen: &Attributes) -> Option<Mount> {
     let id = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd()))?;
     find(&std::fs::read_to_string(TABLE).ok()?, id)
 }
@@ -33,7 +33,7 @@ pub fn of(file: impl AsFd, seen: &Seen) -> Option<Mount> {
 /// The same, and its inode.
 #[must_use]
 pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
-    let seen = look(&file, "".as_ref()).ok()?;
+    let seen = statx(&file, "".as_ref()).ok()?;
     Some((of(file, &seen)?, seen.inode))
 }
 
@@ -41,13 +41,13 @@ pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
 ///
 /// # Errors
 /// Its mount is not in the list.
-pub fn served_by(file: impl AsFd, seen: &Seen) -> io::Result<Option<u32>> {
+pub fn served_by(file: impl AsFd, seen: &Attributes) -> io::Result<Option<u32>> {
     let Some(id) = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd())) else { return Ok(None) };
     let Ok(table) = std::fs::read_to_string(TABLE) else { return Ok(None) };
     match find(&table, id) {
         Some(mount) => Ok(mount.served_by),
         // In a plain chroot, that of the root directory is not listed.
-        None if look(AT_FDCWD, "/".as_ref())?.mount.is_none_or(|root| root == id) => Ok(None),
+        None if statx(AT_FDCWD, "/".as_ref())?.mount.is_none_or(|root| root == id) => Ok(None),
         None => Err(io::Error::other("it is on a mount that has just been detached: try again, or use another place")),
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn an_open_file_has_one() {
         let file = std::fs::File::open("/proc/self/status").unwrap();
-        let seen = look(&file, "".as_ref()).unwrap();
+        let seen = statx(&file, "".as_ref()).unwrap();
         assert_eq!(of(&file, &seen).unwrap().kind, "proc");
         assert_eq!(id_of(file.as_raw_fd()), seen.mount.or(id_of(file.as_raw_fd())));
     }

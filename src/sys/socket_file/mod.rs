@@ -15,9 +15,9 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connec
 use nix::sys::stat::{Mode, SFlag, fchmod, umask};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchdir, fchownat, unlinkat};
 
-use super::place::look::{Seen, look};
-use super::place::mounts;
-use super::place::{self, Answer, Keeper, Outcome, Rules, Spot, Task};
+use super::named_file::mounts;
+use super::named_file::statx::{Attributes, statx};
+use super::named_file::{self, Answer, Controller, Entry, Finished, Rules, Task};
 use super::sock_diag::FileId;
 
 /// Who may connect.
@@ -48,7 +48,7 @@ pub struct Failure {
 #[derive(Debug)]
 pub struct SocketFile {
     file: OwnedFd,
-    keeper: Keeper,
+    controller: Controller,
     /// The group that its directory passes on.
     group: Option<u32>,
     /// A user who can put something else into a place on the way to it.
@@ -95,7 +95,7 @@ pub fn bind_to(unbound: &OwnedFd, path: &Path, mode: u32) -> Result<SocketFile, 
     // The file gets the mode of the socket (unix(7)).
     fchmod(unbound, Mode::from_bits_truncate(mode)).map_err(io::Error::from)?;
     let raw = unbound.as_raw_fd();
-    let op = move |spot: &Spot| bind_in(spot, raw, &address);
+    let op = move |entry: &Entry| bind_in(entry, raw, &address);
     let outcome = Task::start(path, RULES, &[raw], Box::new(op)).wait()?;
     if outcome.answer.note == SERVED {
         return Err(NotBound::Served);
@@ -103,38 +103,38 @@ pub fn bind_to(unbound: &OwnedFd, path: &Path, mode: u32) -> Result<SocketFile, 
     Ok(SocketFile::of(outcome)?)
 }
 
-fn bind_in(spot: &Spot, raw: RawFd, address: &UnixAddr) -> io::Result<Answer> {
-    if is_served_in(spot, address)? {
+fn bind_in(entry: &Entry, raw: RawFd, address: &UnixAddr) -> io::Result<Answer> {
+    if is_served_in(entry, address)? {
         return Ok(Answer { file: None, note: SERVED });
     }
-    if look(spot.dir(), spot.name.as_os_str()).is_ok_and(|seen| seen.is(SFlag::S_IFSOCK)) {
-        let _ = unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir);
+    if statx(entry.dir(), entry.name.as_os_str()).is_ok_and(|seen| seen.is(SFlag::S_IFSOCK)) {
+        let _ = unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir);
     }
     let old = umask(Mode::empty());
     let mut bound = bind(raw, address);
-    if bound == Err(Errno::EACCES) && matches!(spot.keeper, Keeper::User(_)) {
+    if bound == Err(Errno::EACCES) && matches!(entry.controller, Controller::User(_)) {
         // On the way there are directories of root's that its user can't enter.
-        bound = fchdir(spot.dir()).and_then(|()| bind(raw, &UnixAddr::new(&spot.name)?));
+        bound = fchdir(entry.dir()).and_then(|()| bind(raw, &UnixAddr::new(&entry.name)?));
     }
     umask(old);
     bound?;
-    find_in(spot)
+    find_in(entry)
 }
 
 /// Whether somebody listens there. What is asked is the file that was looked at: a connection to a file on a user's FUSE
 /// mount waits for that user's program.
-fn is_served_in(spot: &Spot, address: &UnixAddr) -> io::Result<bool> {
-    if spot.keeper == Keeper::Own {
+fn is_served_in(entry: &Entry, address: &UnixAddr) -> io::Result<bool> {
+    if entry.controller == Controller::Own {
         return Ok(is_served(address));
     }
-    let held = match spot.hold() {
+    let held = match entry.hold() {
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => return Ok(false),
         held => held?,
     };
-    if look(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) || !mounts::are_known() {
+    if statx(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) || !mounts::are_known() {
         return Ok(is_served(address));
     }
-    Ok(is_served(&UnixAddr::new(&place::name_of(&held))?))
+    Ok(is_served(&UnixAddr::new(&named_file::name_of(&held))?))
 }
 
 /// Whether somebody listens there. One whose queue is full does, and isn't waited for.
@@ -150,7 +150,7 @@ fn is_served(address: &UnixAddr) -> bool {
 /// # Errors
 /// Those of the way to it; `ENOTSOCK`.
 pub fn find(path: &Path) -> io::Result<SocketFile> {
-    SocketFile::of(place::run(path, RULES, find_in)?)
+    SocketFile::of(named_file::run(path, RULES, find_in)?)
 }
 
 /// Whether there is nothing at that path. What can't be looked at may be there.
@@ -159,32 +159,32 @@ pub fn has_gone(path: &Path) -> bool {
     find(path).is_err_and(|e| e.raw_os_error() == Some(libc::ENOENT))
 }
 
-fn find_in(spot: &Spot) -> io::Result<Answer> {
-    let file = spot.hold()?;
-    let seen = look(&file, OsStr::new(""))?;
+fn find_in(entry: &Entry) -> io::Result<Answer> {
+    let file = entry.hold()?;
+    let seen = statx(&file, OsStr::new(""))?;
     // A further name could be that of a socket elsewhere.
     if !seen.is(SFlag::S_IFSOCK) || seen.links != 1 {
         return Err(Errno::ENOTSOCK.into());
     }
-    Ok(Answer { file: Some(file), note: group_of(spot).map_or(0, |group| group.saturating_add(1)) })
+    Ok(Answer { file: Some(file), note: group_of(entry).map_or(0, |group| group.saturating_add(1)) })
 }
 
 /// A directory with the set-group-id bit passes its group on.
-fn group_of(spot: &Spot) -> Option<u32> {
-    let directory = if spot.keeper == Keeper::Own {
-        let parent = spot.name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+fn group_of(entry: &Entry) -> Option<u32> {
+    let directory = if entry.controller == Controller::Own {
+        let parent = entry.name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         nix::sys::stat::stat(parent).ok().map(|stat| (stat.st_mode, stat.st_gid))
     } else {
-        look(spot.dir(), OsStr::new(".")).ok().map(|Seen { mode, gid, .. }| (mode, gid))
+        statx(entry.dir(), OsStr::new(".")).ok().map(|Attributes { mode, gid, .. }| (mode, gid))
     };
     directory.filter(|(mode, _)| mode & libc::S_ISGID != 0).map(|(_, gid)| gid)
 }
 
 impl SocketFile {
-    fn of(outcome: Outcome) -> io::Result<Self> {
-        let Outcome { answer: Answer { file, note }, keeper, through } = outcome;
+    fn of(outcome: Finished) -> io::Result<Self> {
+        let Finished { answer: Answer { file, note }, controller, through } = outcome;
         let file = file.ok_or(Errno::EBADF)?;
-        Ok(Self { file, keeper, group: note.checked_sub(1), through })
+        Ok(Self { file, controller, group: note.checked_sub(1), through })
     }
 
     /// Whether it is that of this socket.
@@ -194,9 +194,9 @@ impl SocketFile {
             Some(true) => Proof::Ours,
             Some(false) => Proof::Foreign,
             None if self.through.is_some() => Proof::None,
-            None => match self.keeper {
-                Keeper::Own | Keeper::Root | Keeper::Sticky => Proof::Ours,
-                Keeper::Shared | Keeper::User(_) => Proof::None,
+            None => match self.controller {
+                Controller::Own | Controller::Root | Controller::Sticky => Proof::Ours,
+                Controller::Shared | Controller::User(_) => Proof::None,
             },
         }
     }
@@ -204,7 +204,7 @@ impl SocketFile {
     /// Whether there is nothing to change.
     #[must_use]
     pub fn has(&self, access: &Access<'_>) -> bool {
-        let Ok(seen) = look(&self.file, OsStr::new("")) else { return false };
+        let Ok(seen) = statx(&self.file, OsStr::new("")) else { return false };
         let wanted = (access.uid, self.gid(access), access.mode);
         (seen.uid, seen.gid, seen.mode & 0o7777) == wanted
             && access.acl_users.is_empty()
@@ -221,14 +221,14 @@ impl SocketFile {
     /// This process may not change it.
     pub fn set_access(&self, access: &Access<'_>) -> Result<(), Failure> {
         let failed = |what| move |error: io::Error| Failure { what, error };
-        let before = look(&self.file, OsStr::new("")).map_err(failed("look at"))?;
+        let before = statx(&self.file, OsStr::new("")).map_err(failed("look at"))?;
         let gid = self.gid(access);
         if (before.uid, before.gid) != (access.uid, gid) {
             let (uid, gid) = (Uid::from_raw(access.uid), Gid::from_raw(gid));
             fchownat(&self.file, "", Some(uid), Some(gid), AtFlags::AT_EMPTY_PATH)
                 .map_err(|e| failed("chown()")(e.into()))?;
         }
-        let name = place::name_of(&self.file);
+        let name = named_file::name_of(&self.file);
         if access.acl_users.is_empty() && access.acl_groups.is_empty() {
             super::acl::remove(&name).map_err(failed("clear the ACL of"))?;
             return fs::set_permissions(&name, fs::Permissions::from_mode(access.mode)).map_err(failed("chmod()"));
@@ -245,26 +245,26 @@ pub struct Removal(Task);
 #[must_use]
 pub fn remove(path: &Path, socket: &OwnedFd) -> Removal {
     let id = FileId::of(socket).ok().flatten();
-    Removal(Task::start(path, RULES, &[], Box::new(move |spot| remove_in(spot, id))))
+    Removal(Task::start(path, RULES, &[], Box::new(move |entry| remove_in(entry, id))))
 }
 
 /// It is somebody else's.
 const FOREIGN: u32 = 1;
 
-fn remove_in(spot: &Spot, id: Option<FileId>) -> io::Result<Answer> {
-    let file = spot.hold()?;
-    if !look(&file, OsStr::new(""))?.is(SFlag::S_IFSOCK) {
+fn remove_in(entry: &Entry, id: Option<FileId>) -> io::Result<Answer> {
+    let file = entry.hold()?;
+    if !statx(&file, OsStr::new(""))?.is(SFlag::S_IFSOCK) {
         return Ok(Answer::default());
     }
     // A user removes nothing that isn't that user's to remove.
     let may = match id.and_then(|id| id.is(&file)) {
         Some(same) => same,
-        None => spot.keeper != Keeper::Shared && !spot.through,
+        None => entry.controller != Controller::Shared && !entry.through,
     };
     if !may {
         return Ok(Answer { file: None, note: FOREIGN });
     }
-    unlinkat(spot.dir(), &spot.name, UnlinkatFlags::NoRemoveDir)?;
+    unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir)?;
     Ok(Answer::default())
 }
 

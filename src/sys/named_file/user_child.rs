@@ -17,11 +17,12 @@ use nix::sys::wait::Id;
 use nix::unistd::{Pid, Uid, User};
 use parking_lot::Mutex;
 
-use super::look::look;
-use super::walk::{Keeper, Spot, directory, names, refuse_foreign_mount};
-use super::{Answer, Op, patience};
+use super::statx::statx;
+use super::walk::{Controller, Entry, directory, names, refuse_foreign_mount};
+use super::{Answer, Op, time_limit};
 use crate::sys::ids::{self, Identity};
-use crate::sys::process::{self, Forked, Origin};
+use crate::sys::proc_stat::{self, Origin};
+use crate::sys::process::{self, Forked};
 use crate::sys::{fd, message, pidfd, single_threaded, socket};
 
 /// One that has answered ends by itself, one that is killed at once, unless a mount keeps it.
@@ -40,7 +41,7 @@ static KNOWN: Mutex<BTreeMap<u32, (Instant, Identity)>> = Mutex::new(BTreeMap::n
 
 /// A child at work.
 #[derive(Debug)]
-pub(super) struct Preparer {
+pub(super) struct UserChild {
     pid: Pid,
     child: Option<pidfd::Process>,
     origin: Option<Origin>,
@@ -59,7 +60,7 @@ pub(super) enum Report {
     Elsewhere(OwnedFd, PathBuf),
 }
 
-impl Preparer {
+impl UserChild {
     /// Starts one for that user, in a directory that is held open.
     pub(super) fn start(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op) -> io::Result<Self> {
         let (ours, theirs) = message::pair()?;
@@ -67,9 +68,9 @@ impl Preparer {
         match single_threaded::fork()? {
             Forked::Child => work(user, known, (dir, rest), keep, op, &theirs),
             Forked::Parent(pid) => {
-                let limit = patience::limit_of(user);
+                let limit = time_limit::limit_of(user);
                 let child = pidfd::Process::open(pid).ok();
-                let origin = process::origin(pid);
+                let origin = proc_stat::origin(pid);
                 Ok(Self { pid, child, origin, channel: ours, user, limit, deadline: Instant::now() + limit })
             }
         }
@@ -80,7 +81,7 @@ impl Preparer {
         let until = until.unwrap_or_else(Instant::now).min(self.deadline);
         let (answered, stopped) = self.wait(until);
         if answered != Ok(false) || stopped || Instant::now() >= self.deadline {
-            patience::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
+            time_limit::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
         }
         match answered {
             Ok(true) => Some(receive(&self.channel).and_then(|(identity, report)| {
@@ -108,7 +109,7 @@ impl Preparer {
     }
 }
 
-impl Preparer {
+impl UserChild {
     /// Whether it has answered by then, or its user has stopped it, which is not waited for.
     fn wait(&self, until: Instant) -> (Result<bool, nix::errno::Errno>, bool) {
         loop {
@@ -127,7 +128,7 @@ impl Preparer {
     }
 }
 
-impl Drop for Preparer {
+impl Drop for UserChild {
     /// Its user may have stopped it, and a hanging mount may keep it for longer: it isn't waited for. What is left is
     /// reaped with whatever child ends next.
     fn drop(&mut self) {
@@ -135,12 +136,12 @@ impl Drop for Preparer {
             Some(child) => {
                 let _ = child.signal(Signal::SIGKILL);
                 if child.ends_within(LAST_MOMENT) {
-                    child.bury();
+                    child.reap();
                 }
             }
             // Where filters refuse pidfds: the number may be another's by now.
-            None if self.origin.is_some() && process::origin(self.pid) == self.origin => {
-                process::signal(self.pid, Signal::SIGKILL);
+            None if self.origin.is_some() && proc_stat::origin(self.pid) == self.origin => {
+                process::kill(self.pid, Signal::SIGKILL);
             }
             None => {}
         }
@@ -168,7 +169,7 @@ fn work(
     let found_out = known.is_none();
     let identity = known.unwrap_or_else(|| look_up(user));
     let report = become_user(&identity).and_then(|()| go(user, dir, rest)).and_then(|way| match way {
-        Way::Here(spot) => op(&spot).map(Report::Done),
+        Way::Here(entry) => op(&entry).map(Report::Done),
         Way::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
     });
     let (bytes, file) = encode(Some(&identity).filter(|_| found_out), report);
@@ -201,7 +202,7 @@ fn become_user(identity: &Identity) -> io::Result<()> {
 
 /// Where the rest of a path leads.
 enum Way {
-    Here(Spot),
+    Here(Entry),
     Elsewhere(OwnedFd, PathBuf),
 }
 
@@ -210,11 +211,11 @@ enum Way {
 fn go(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<Way> {
     let mut left = names(rest);
     let mut dir = dir.try_clone()?;
-    let spot = |dir: OwnedFd, name: OsString, linked| {
-        Way::Here(Spot {
+    let entry = |dir: OwnedFd, name: OsString, linked| {
+        Way::Here(Entry {
             dir: Some(dir),
             name: name.into(),
-            keeper: Keeper::User(user),
+            controller: Controller::User(user),
             magic: false,
             linked,
             through: false,
@@ -223,17 +224,17 @@ fn go(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<Way> {
     loop {
         let name = left.pop_front().unwrap_or_else(|| ".".into());
         if left.is_empty() {
-            return Ok(spot(dir, name, false));
+            return Ok(entry(dir, name, false));
         }
-        if name == ".." || look(&dir, &name)?.is(SFlag::S_IFLNK) {
+        if name == ".." || statx(&dir, &name)?.is(SFlag::S_IFLNK) {
             left.push_front(name);
             let last = left.pop_back().unwrap_or_default();
             let dir = by_links(dir.as_fd(), &left.iter().collect::<PathBuf>())?;
-            refuse_foreign_mount(&dir, &look(&dir, OsStr::new(""))?)?;
-            return Ok(spot(dir, last, true));
+            refuse_foreign_mount(&dir, &statx(&dir, OsStr::new(""))?)?;
+            return Ok(entry(dir, last, true));
         }
         dir = directory(dir.as_fd(), &name)?;
-        let seen = look(&dir, OsStr::new(""))?;
+        let seen = statx(&dir, OsStr::new(""))?;
         refuse_foreign_mount(&dir, &seen)?;
         if seen.uid != user {
             return Ok(Way::Elsewhere(dir, left.iter().collect()));

@@ -10,7 +10,7 @@ use nix::sys::stat::{FileStat, SFlag, fstatat};
 
 /// A file's attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct Attributes {
     /// Type and permission bits.
     pub mode: u32,
     /// Owner.
@@ -25,7 +25,7 @@ pub struct Seen {
     pub mount: Option<u64>,
 }
 
-impl Seen {
+impl Attributes {
     /// Whether it is of that type.
     #[must_use]
     pub fn is(&self, kind: SFlag) -> bool {
@@ -37,7 +37,7 @@ impl Seen {
 ///
 /// # Errors
 /// Those of stat.
-pub fn look(at: impl AsFd, name: &OsStr) -> io::Result<Seen> {
+pub fn statx(at: impl AsFd, name: &OsStr) -> io::Result<Attributes> {
     match extended(at.as_fd().as_raw_fd(), name) {
         // An old kernel has no such call, and an old container's filter refuses it.
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => plain(at, name),
@@ -47,7 +47,7 @@ pub fn look(at: impl AsFd, name: &OsStr) -> io::Result<Seen> {
 
 const WANTED: u32 = libc::STATX_BASIC_STATS | libc::STATX_MNT_ID;
 
-fn extended(at: i32, name: &OsStr) -> io::Result<Seen> {
+fn extended(at: i32, name: &OsStr) -> io::Result<Attributes> {
     let name = CString::new(name.as_bytes())?;
     let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
     let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
@@ -58,7 +58,7 @@ fn extended(at: i32, name: &OsStr) -> io::Result<Seen> {
     }
     // SAFETY: numbers, zeroed before the kernel wrote those that it knows.
     let found = unsafe { found.assume_init() };
-    Ok(Seen {
+    Ok(Attributes {
         mode: u32::from(found.stx_mode),
         uid: found.stx_uid,
         gid: found.stx_gid,
@@ -68,9 +68,9 @@ fn extended(at: i32, name: &OsStr) -> io::Result<Seen> {
     })
 }
 
-fn plain(at: impl AsFd, name: &OsStr) -> io::Result<Seen> {
+fn plain(at: impl AsFd, name: &OsStr) -> io::Result<Attributes> {
     let found: FileStat = fstatat(at, name, AtFlags::AT_EMPTY_PATH | AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    Ok(Seen {
+    Ok(Attributes {
         mode: found.st_mode,
         uid: found.st_uid,
         gid: found.st_gid,
@@ -95,17 +95,17 @@ mod tests {
         symlink("file", place.path().join("link")).unwrap();
         let dir = std::fs::File::open(place.path()).unwrap();
         for name in ["file", "link", ""] {
-            let seen = look(&dir, name.as_ref()).unwrap();
+            let seen = statx(&dir, name.as_ref()).unwrap();
             let other = plain(&dir, name.as_ref()).unwrap();
-            assert_eq!(Seen { mount: None, ..seen }, other, "{name:?}");
+            assert_eq!(Attributes { mount: None, ..seen }, other, "{name:?}");
         }
-        let file = look(&dir, "file".as_ref()).unwrap();
+        let file = statx(&dir, "file".as_ref()).unwrap();
         assert_eq!((file.links, file.mode & 0o7777, file.is(SFlag::S_IFREG)), (2, 0o4711, true));
         assert_eq!(
             file.inode,
             dir.metadata().and_then(|_| std::fs::metadata(place.path().join("twin"))).unwrap().ino()
         );
-        assert!(look(&dir, "link".as_ref()).unwrap().is(SFlag::S_IFLNK));
-        assert_eq!(look(&dir, "none".as_ref()).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+        assert!(statx(&dir, "link".as_ref()).unwrap().is(SFlag::S_IFLNK));
+        assert_eq!(statx(&dir, "none".as_ref()).unwrap_err().raw_os_error(), Some(libc::ENOENT));
     }
 }

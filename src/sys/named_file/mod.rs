@@ -1,11 +1,11 @@
 //! Files that a configuration names, wherever they are. A path may lead through a directory of a pool's user, who can put a
 //! link there, or a mount that hangs. So root goes as far as only root can have made the way; from there on a child goes
-//! that is that user (`preparer.rs`). A supervisor that isn't root takes paths as they are.
+//! that is that user (`user_child.rs`). A supervisor that isn't root takes paths as they are.
 
-pub mod look;
 pub mod mounts;
-mod patience;
-mod preparer;
+pub mod statx;
+mod time_limit;
+mod user_child;
 mod walk;
 
 use std::io;
@@ -17,12 +17,12 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
-use preparer::{Preparer, Report};
-pub use walk::{Keeper, Rules, Spot};
+use user_child::{Report, UserChild};
+pub use walk::{Controller, Entry, Rules};
 use walk::{walk, walk_on};
 
-/// What is done at a spot. It may be done in a child: what it changes but files is lost.
-pub type Op = dyn Fn(&Spot) -> io::Result<Answer>;
+/// What is done at a entry. It may be done in a child: what it changes but files is lost.
+pub type Op = dyn Fn(&Entry) -> io::Result<Answer>;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -35,11 +35,11 @@ pub struct Answer {
 
 /// What came of it, and how.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct Finished {
     /// The operation's own.
     pub answer: Answer,
     /// Who keeps the directory.
-    pub keeper: Keeper,
+    pub controller: Controller,
     /// A user who can put something else into a place on the way to it, though the directory is not that user's.
     pub through: Option<u32>,
 }
@@ -56,8 +56,8 @@ pub struct Task {
 
 #[derive(Debug)]
 enum State {
-    Over(Option<io::Result<Outcome>>),
-    Child(Preparer, u32),
+    Over(Option<io::Result<Finished>>),
+    Child(UserChild, u32),
 }
 
 /// A path can leave a user's directories for another's so many times.
@@ -74,31 +74,31 @@ impl Task {
     pub fn start(path: &Path, rules: Rules, keep: &[RawFd], op: Box<Op>) -> Self {
         let none = State::Over(None);
         let mut task = Self { op, rules, keep: keep.to_vec(), through: None, crossings: 0, state: none };
-        let spot = if Uid::effective().is_root() {
+        let entry = if Uid::effective().is_root() {
             walk(path, &task.rules)
         } else {
-            Ok(Spot {
+            Ok(Entry {
                 dir: None,
                 name: path.to_owned(),
-                keeper: Keeper::Own,
+                controller: Controller::Own,
                 magic: false,
                 linked: false,
                 through: false,
             })
         };
-        task.state = task.at(spot);
+        task.state = task.at(entry);
         task
     }
 
-    fn at(&self, spot: io::Result<Spot>) -> State {
-        let begun = spot.map(|spot| Spot { through: self.through.is_some(), ..spot }).and_then(|spot| {
-            match (spot.keeper, &spot.dir) {
-                (Keeper::User(user), Some(dir)) => {
-                    Ok(State::Child(Preparer::start(user, dir, &spot.name, &self.keep, &*self.op)?, user))
+    fn at(&self, entry: io::Result<Entry>) -> State {
+        let begun = entry.map(|entry| Entry { through: self.through.is_some(), ..entry }).and_then(|entry| {
+            match (entry.controller, &entry.dir) {
+                (Controller::User(user), Some(dir)) => {
+                    Ok(State::Child(UserChild::start(user, dir, &entry.name, &self.keep, &*self.op)?, user))
                 }
-                (keeper, _) => {
-                    let answer = (self.op)(&spot)?;
-                    Ok(State::Over(Some(Ok(Outcome { answer, keeper, through: self.through }))))
+                (controller, _) => {
+                    let answer = (self.op)(&entry)?;
+                    Ok(State::Over(Some(Ok(Finished { answer, controller, through: self.through }))))
                 }
             }
         });
@@ -106,7 +106,7 @@ impl Task {
     }
 
     /// The outcome, if it is there by then. Once it has been given, there is none.
-    pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Outcome>> {
+    pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Finished>> {
         loop {
             let (report, user) = match &mut self.state {
                 State::Over(outcome) => return outcome.take(),
@@ -123,7 +123,7 @@ impl Task {
                 }
                 Ok(Report::Done(answer)) => {
                     let through = self.through;
-                    State::Over(Some(Ok(Outcome { answer, keeper: Keeper::User(user), through })))
+                    State::Over(Some(Ok(Finished { answer, controller: Controller::User(user), through })))
                 }
                 Err(e) => State::Over(Some(Err(e))),
             };
@@ -134,8 +134,8 @@ impl Task {
     ///
     /// # Errors
     /// Those of the way and of the operation.
-    pub fn wait(mut self) -> io::Result<Outcome> {
-        let until = Instant::now() + patience::LIMIT * (MOST_CROSSINGS + 1) + Duration::from_secs(1);
+    pub fn wait(mut self) -> io::Result<Finished> {
+        let until = Instant::now() + time_limit::LIMIT * (MOST_CROSSINGS + 1) + Duration::from_secs(1);
         self.poll(Some(until)).unwrap_or_else(|| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
     }
 }
@@ -144,7 +144,7 @@ impl Task {
 ///
 /// # Errors
 /// Those of the way and of the operation.
-pub fn run(path: &Path, rules: Rules, op: impl Fn(&Spot) -> io::Result<Answer> + 'static) -> io::Result<Outcome> {
+pub fn run(path: &Path, rules: Rules, op: impl Fn(&Entry) -> io::Result<Answer> + 'static) -> io::Result<Finished> {
     Task::start(path, rules, &[], Box::new(op)).wait()
 }
 
@@ -155,8 +155,8 @@ pub fn is_directory(path: &Path) -> bool {
         return path.is_dir();
     }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let open = move |spot: &Spot| {
-        let opened = nix::fcntl::openat(spot.dir(), &spot.name, flags, Mode::empty())?;
+    let open = move |entry: &Entry| {
+        let opened = nix::fcntl::openat(entry.dir(), &entry.name, flags, Mode::empty())?;
         drop(opened);
         Ok(Answer::default())
     };

@@ -1,5 +1,5 @@
 //! The way to a file, name by name, as far as only root can change it. Where another user's directory or link begins, the
-//! way ends here: that user has to go the rest (`preparer.rs`).
+//! way ends here: that user has to go the rest (`user_child.rs`).
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -12,12 +12,12 @@ use std::path::{Component, Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag};
 
-use super::look::{Seen, look};
 use super::mounts;
+use super::statx::{Attributes, statx};
 
 /// Who can put something else into a name's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub enum Controller {
     /// This process is not root's: it is nobody's deputy, and goes where it may.
     Own,
     /// Root alone.
@@ -32,13 +32,13 @@ pub enum Keeper {
 
 /// A name in a directory that is held open.
 #[derive(Debug)]
-pub struct Spot {
+pub struct Entry {
     /// The directory; `None`: the name is a whole path.
     pub(super) dir: Option<OwnedFd>,
     /// One name; where another user has to go on, the rest of the path.
     pub name: PathBuf,
     /// Who keeps the directory.
-    pub keeper: Keeper,
+    pub controller: Controller,
     /// A link of the system's to an open file (/proc/self/fd/2), which has no name to go to.
     pub magic: bool,
     /// A user's link has led here.
@@ -56,7 +56,7 @@ pub struct Rules {
     pub owners: Option<Vec<u32>>,
 }
 
-impl Spot {
+impl Entry {
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> BorrowedFd<'_> {
@@ -81,7 +81,7 @@ impl Spot {
     /// # Errors
     /// Those of openat; a user's FUSE mount.
     pub fn open(&self, flags: OFlag, mode: Mode) -> io::Result<OwnedFd> {
-        if self.keeper == Keeper::Own || self.magic {
+        if self.controller == Controller::Own || self.magic {
             return Ok(openat(self.dir(), &self.name, flags | OFlag::O_CLOEXEC, mode)?);
         }
         let by_name = || Ok(openat(self.dir(), &self.name, flags | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, mode)?);
@@ -90,7 +90,7 @@ impl Spot {
             return by_name();
         }
         let held = self.hold()?;
-        if look(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) {
+        if statx(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
         // Exactly the file that was looked at, whatever is mounted there meanwhile. Its name here is a link.
@@ -108,8 +108,8 @@ impl Spot {
     pub fn hold(&self) -> io::Result<OwnedFd> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let held = openat(self.dir(), &self.name, flags, Mode::empty())?;
-        if self.keeper != Keeper::Own && !self.magic {
-            let (file, dir) = (look(&held, OsStr::new(""))?, look(self.dir(), OsStr::new("."))?);
+        if self.controller != Controller::Own && !self.magic {
+            let (file, dir) = (statx(&held, OsStr::new(""))?, statx(self.dir(), OsStr::new("."))?);
             // The mount of the directory has been looked at on the way.
             if file.mount.is_none() || file.mount != dir.mount {
                 refuse_foreign_mount(&held, &file)?;
@@ -123,30 +123,31 @@ impl Spot {
 ///
 /// # Errors
 /// Those of openat; a file that isn't one of `Rules::owners`.
-pub fn walk(path: &Path, rules: &Rules) -> io::Result<Spot> {
+pub fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }
     let start = if path.is_absolute() { "/" } else { "." };
     let dir = directory(AT_FDCWD, OsStr::new(start))?;
     // Whatever its owner: this is where all trust begins.
-    Walk { mount: look(&dir, OsStr::new(""))?.mount, dir, keeper: Keeper::Root, left: names(path), links: 0 }.go(rules)
+    Walk { mount: statx(&dir, OsStr::new(""))?.mount, dir, controller: Controller::Root, left: names(path), links: 0 }
+        .go(rules)
 }
 
 /// Goes on from a directory that a user's process has come to; `None`: it is a user's as well.
 ///
 /// # Errors
 /// As above.
-pub(super) fn walk_on(dir: OwnedFd, rest: &Path, rules: &Rules) -> io::Result<Spot> {
-    let seen = look(&dir, OsStr::new(""))?;
-    let keeper = keeper_of(&dir, &seen)?;
-    Walk { mount: seen.mount, dir, keeper, left: names(rest), links: 0 }.go(rules)
+pub(super) fn walk_on(dir: OwnedFd, rest: &Path, rules: &Rules) -> io::Result<Entry> {
+    let seen = statx(&dir, OsStr::new(""))?;
+    let controller = controller_of(&dir, &seen)?;
+    Walk { mount: seen.mount, dir, controller, left: names(rest), links: 0 }.go(rules)
 }
 
 struct Walk {
     dir: OwnedFd,
     mount: Option<u64>,
-    keeper: Keeper,
+    controller: Controller,
     left: VecDeque<OsString>,
     links: u32,
 }
@@ -155,9 +156,9 @@ struct Walk {
 const MOST_LINKS: u32 = 40;
 
 impl Walk {
-    fn go(mut self, rules: &Rules) -> io::Result<Spot> {
+    fn go(mut self, rules: &Rules) -> io::Result<Entry> {
         loop {
-            if matches!(self.keeper, Keeper::User(_)) {
+            if matches!(self.controller, Controller::User(_)) {
                 return Ok(self.end());
             }
             // The root directory itself, or a link to it, has no name.
@@ -168,7 +169,7 @@ impl Walk {
                     None => return Ok(self.with(name).end()),
                 }
             } else {
-                look(&self.dir, &name)?
+                statx(&self.dir, &name)?
             };
             if !seen.is(SFlag::S_IFLNK) {
                 self.enter(&name)?;
@@ -178,42 +179,42 @@ impl Walk {
         }
     }
 
-    /// What stands in the last place, if it is a link that is to be followed: otherwise this is the spot.
-    fn last(&mut self, name: &OsStr, rules: &Rules) -> io::Result<Option<Seen>> {
-        let seen = match look(&self.dir, name) {
+    /// What stands in the last place, if it is a link that is to be followed: otherwise this is the entry.
+    fn last(&mut self, name: &OsStr, rules: &Rules) -> io::Result<Option<Attributes>> {
+        let seen = match statx(&self.dir, name) {
             Err(e) if e.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
             seen => seen?,
         };
         if seen.is(SFlag::S_IFLNK) && rules.follow {
             return Ok(Some(seen));
         }
-        if seen.uid != 0 && self.keeper != Keeper::Root {
-            let open_to_all = look(&self.dir, OsStr::new(""))?.mode & 0o002 != 0;
+        if seen.uid != 0 && self.controller != Controller::Root {
+            let open_to_all = statx(&self.dir, OsStr::new(""))?.mode & 0o002 != 0;
             if let Some(owners) = rules.owners.as_ref().filter(|owners| open_to_all && !owners.contains(&seen.uid)) {
                 return Err(strangers(seen.uid, owners));
             }
-            self.keeper = Keeper::User(seen.uid);
+            self.controller = Controller::User(seen.uid);
         }
         Ok(None)
     }
 
     fn enter(&mut self, name: &OsStr) -> io::Result<()> {
         let dir = directory(self.dir.as_fd(), name)?;
-        let seen = look(&dir, OsStr::new(""))?;
-        self.keeper = if seen.mount.is_some() && seen.mount == self.mount {
-            keeper_by_mode(&seen)
+        let seen = statx(&dir, OsStr::new(""))?;
+        self.controller = if seen.mount.is_some() && seen.mount == self.mount {
+            controller_by_mode(&seen)
         } else {
-            keeper_of(&dir, &seen)?
+            controller_of(&dir, &seen)?
         };
         (self.dir, self.mount) = (dir, seen.mount);
         Ok(())
     }
 
     /// Follows a link of root's; false where it is for somebody else to follow.
-    fn follow(&mut self, name: &OsStr, seen: &Seen) -> io::Result<bool> {
+    fn follow(&mut self, name: &OsStr, seen: &Attributes) -> io::Result<bool> {
         // Where others can write, it may be a further name of a link that root has made elsewhere.
-        if seen.uid != 0 || (self.keeper != Keeper::Root && seen.links != 1) {
-            self.keeper = Keeper::User(seen.uid);
+        if seen.uid != 0 || (self.controller != Controller::Root && seen.links != 1) {
+            self.controller = Controller::User(seen.uid);
             return if seen.uid == 0 {
                 Err(io::Error::other("it leads through a hard link to a link of root's"))
             } else {
@@ -237,8 +238,8 @@ impl Walk {
 
     fn enter_root(&mut self) -> io::Result<()> {
         self.dir = directory(AT_FDCWD, OsStr::new("/"))?;
-        self.mount = look(&self.dir, OsStr::new(""))?.mount;
-        self.keeper = Keeper::Root;
+        self.mount = statx(&self.dir, OsStr::new(""))?.mount;
+        self.controller = Controller::Root;
         Ok(())
     }
 
@@ -251,12 +252,12 @@ impl Walk {
         self
     }
 
-    fn end(self) -> Spot {
-        let magic = self.keeper == Keeper::Root && self.links_to_open_file();
-        Spot {
+    fn end(self) -> Entry {
+        let magic = self.controller == Controller::Root && self.links_to_open_file();
+        Entry {
             name: self.left.iter().collect(),
             dir: Some(self.dir),
-            keeper: self.keeper,
+            controller: self.controller,
             magic,
             linked: false,
             through: false,
@@ -265,28 +266,28 @@ impl Walk {
 
     fn links_to_open_file(&self) -> bool {
         let name = self.left.front().filter(|_| self.left.len() == 1);
-        let link = name.is_some_and(|name| look(&self.dir, name).is_ok_and(|seen| seen.is(SFlag::S_IFLNK)));
+        let link = name.is_some_and(|name| statx(&self.dir, name).is_ok_and(|seen| seen.is(SFlag::S_IFLNK)));
         link && self.is_proc()
     }
 }
 
 /// The owner of a directory, or whoever else may change what is in it.
-fn keeper_of(dir: &OwnedFd, seen: &Seen) -> io::Result<Keeper> {
-    refuse_foreign_mount(dir, seen).map(|()| keeper_by_mode(seen))
+fn controller_of(dir: &OwnedFd, seen: &Attributes) -> io::Result<Controller> {
+    refuse_foreign_mount(dir, seen).map(|()| controller_by_mode(seen))
 }
 
 /// The permissions of the group are also the most that an access list can give.
-pub(super) fn keeper_by_mode(seen: &Seen) -> Keeper {
+pub(super) fn controller_by_mode(seen: &Attributes) -> Controller {
     match (seen.uid, seen.mode & 0o022, seen.mode & libc::S_ISVTX) {
-        (0, 0, _) => Keeper::Root,
-        (0, _, 0) => Keeper::Shared,
-        (0, ..) => Keeper::Sticky,
-        (user, ..) => Keeper::User(user),
+        (0, 0, _) => Controller::Root,
+        (0, _, 0) => Controller::Shared,
+        (0, ..) => Controller::Sticky,
+        (user, ..) => Controller::User(user),
     }
 }
 
 /// Nothing is done on a user's FUSE mount.
-pub(super) fn refuse_foreign_mount(file: &OwnedFd, seen: &Seen) -> io::Result<()> {
+pub(super) fn refuse_foreign_mount(file: &OwnedFd, seen: &Attributes) -> io::Result<()> {
     match mounts::served_by(file, seen)? {
         Some(0) | None => Ok(()),
         Some(user) => Err(io::Error::other(format!(
@@ -325,42 +326,42 @@ pub(super) fn names(path: &Path) -> VecDeque<OsString> {
 mod tests {
     use super::*;
 
-    fn seen(uid: u32, mode: u32) -> Seen {
-        Seen { mode, uid, gid: 0, links: 2, inode: 1, mount: None }
+    fn seen(uid: u32, mode: u32) -> Attributes {
+        Attributes { mode, uid, gid: 0, links: 2, inode: 1, mount: None }
     }
 
     #[test]
     fn who_keeps_a_directory_is_seen_in_its_owner_and_mode() {
         let cases = [
-            (0, 0o40755, Keeper::Root),
-            (0, 0o41700, Keeper::Root),
-            (0, 0o41777, Keeper::Sticky),
-            (0, 0o41775, Keeper::Sticky),
-            (0, 0o40775, Keeper::Shared),
-            (0, 0o40757, Keeper::Shared),
-            (2001, 0o40700, Keeper::User(2001)),
-            (2001, 0o41777, Keeper::User(2001)),
+            (0, 0o40755, Controller::Root),
+            (0, 0o41700, Controller::Root),
+            (0, 0o41777, Controller::Sticky),
+            (0, 0o41775, Controller::Sticky),
+            (0, 0o40775, Controller::Shared),
+            (0, 0o40757, Controller::Shared),
+            (2001, 0o40700, Controller::User(2001)),
+            (2001, 0o41777, Controller::User(2001)),
         ];
-        for (uid, mode, keeper) in cases {
-            assert_eq!(keeper_by_mode(&seen(uid, mode)), keeper, "{uid} {mode:o}");
+        for (uid, mode, controller) in cases {
+            assert_eq!(controller_by_mode(&seen(uid, mode)), controller, "{uid} {mode:o}");
         }
     }
 
-    fn walked(path: &str) -> (PathBuf, Keeper, bool) {
-        let spot = walk(Path::new(path), &Rules { follow: true, owners: None }).unwrap();
-        (spot.name, spot.keeper, spot.magic)
+    fn walked(path: &str) -> (PathBuf, Controller, bool) {
+        let entry = walk(Path::new(path), &Rules { follow: true, owners: None }).unwrap();
+        (entry.name, entry.controller, entry.magic)
     }
 
     #[test]
     fn roots_links_are_followed_as_far_as_they_have_names() {
-        assert_eq!(walked("/"), (".".into(), Keeper::Root, false));
-        assert_eq!(walked("/proc/1/.."), ("..".into(), Keeper::Root, false));
-        assert_eq!(walked("/dev/null"), ("null".into(), Keeper::Root, false));
-        assert_eq!(walked("/proc/1/.././/none"), ("none".into(), Keeper::Root, false));
+        assert_eq!(walked("/"), (".".into(), Controller::Root, false));
+        assert_eq!(walked("/proc/1/.."), ("..".into(), Controller::Root, false));
+        assert_eq!(walked("/dev/null"), ("null".into(), Controller::Root, false));
+        assert_eq!(walked("/proc/1/.././/none"), ("none".into(), Controller::Root, false));
         // Own descriptors, whose directory is this user's.
         if nix::unistd::geteuid().is_root() {
-            assert_eq!(walked("/proc/self/fd/2"), ("2".into(), Keeper::Root, true));
-            assert_eq!(walked("/dev/stderr"), ("2".into(), Keeper::Root, true));
+            assert_eq!(walked("/proc/self/fd/2"), ("2".into(), Controller::Root, true));
+            assert_eq!(walked("/dev/stderr"), ("2".into(), Controller::Root, true));
         }
         let not_a_directory = walk(Path::new("/dev/null/"), &Rules::default()).unwrap_err();
         assert_eq!(not_a_directory.raw_os_error(), Some(libc::ENOTDIR));
@@ -376,9 +377,9 @@ mod tests {
         std::os::unix::fs::symlink("/dev/null", place.path().join("link")).unwrap();
         let path = |name: &str| place.path().join(name).display().to_string();
         if user == 0 {
-            assert_eq!(walked(&path("link")), ("null".into(), Keeper::Root, false));
+            assert_eq!(walked(&path("link")), ("null".into(), Controller::Root, false));
             let kept = walk(&place.path().join("link"), &Rules::default()).unwrap();
-            assert_eq!((kept.name, kept.keeper), ("link".into(), Keeper::Root));
+            assert_eq!((kept.name, kept.controller), ("link".into(), Controller::Root));
             let owner = Some(nix::unistd::Uid::from_raw(2001));
             nix::unistd::fchownat(
                 AT_FDCWD,
@@ -388,11 +389,11 @@ mod tests {
                 nix::fcntl::AtFlags::AT_SYMLINK_NOFOLLOW,
             )
             .unwrap();
-            assert_eq!(walked(&path("link")), ("link".into(), Keeper::User(2001), false));
+            assert_eq!(walked(&path("link")), ("link".into(), Controller::User(2001), false));
             nix::unistd::chown(place.path(), owner, None).unwrap();
-            assert_eq!(walked(&path("link/../a")), ("link/../a".into(), Keeper::User(2001), false));
+            assert_eq!(walked(&path("link/../a")), ("link/../a".into(), Controller::User(2001), false));
         } else {
-            assert_eq!(walked(&path("a/b")), ("a/b".into(), Keeper::User(user), false));
+            assert_eq!(walked(&path("a/b")), ("a/b".into(), Controller::User(user), false));
         }
     }
 }
