@@ -16,6 +16,17 @@ pub fn atol(text: &[u8]) -> i64 {
     })
 }
 
+/// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
+#[must_use]
+pub fn atoi(text: &[u8]) -> i32 {
+    low_bits(atol(text))
+}
+
+fn low_bits(value: i64) -> i32 {
+    let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
+    low.cast_signed()
+}
+
 /// With `%XX` decoded.
 #[must_use]
 pub fn url_decoded(text: &[u8]) -> Vec<u8> {
@@ -50,5 +61,21 @@ mod tests {
     #[test]
     fn codes_are_decoded_and_the_rest_stays() {
         assert_eq!(url_decoded(b"a%2Fb%2fc%%41%4%zz+"), b"a/b/c%A%4%zz+");
+    }
+
+    #[test]
+    fn atoi_reads_what_c_reads() {
+        let read = |text: &str| atoi(text.as_bytes());
+        assert_eq!([read("12"), read(" \t-7x"), read("+3"), read(""), read("x1"), read("-")], [12, -7, 3, 0, 0, 0]);
+        assert_eq!(read("99999999999"), 1_215_752_191);
+        assert_eq!(read("99999999999999999999999"), -1);
+        assert_eq!(read("-99999999999999999999999"), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn atoi_agrees_with_rust_on_numbers_that_fit(number: i32) {
+            proptest::prop_assert_eq!(atoi(number.to_string().as_bytes()), number);
+        }
     }
 }

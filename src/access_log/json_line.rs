@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+use super::facts::{Facts, as_float, cpu_share};
 use super::format::{Cpu, Part};
-use super::render::{Facts, as_float, cpu_share};
 use crate::json;
 
 /// The object. What isn't there is null.

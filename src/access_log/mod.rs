@@ -1,12 +1,15 @@
 //! The access log: what a line says and which requests have none. No I/O: the worker gives the facts and writes.
 #![forbid(unsafe_code)]
 
+mod facts;
 mod format;
+#[cfg(test)]
+mod format_tests;
 mod json_line;
 mod render;
 
+pub use facts::Facts;
 pub use format::Format;
-pub use render::Facts;
 
 use crate::request::Description;
 

@@ -1,47 +1,11 @@
-//! A line from its parts and the facts of a request.
+//! Writes the line of a request: the parts of the format, filled in with the facts of the request.
 
-use std::ffi::CStr;
 use std::io::Write;
-use std::net::IpAddr;
 
-use super::format::{Cpu, Format, Part, Unit};
+use super::facts::{Facts, as_float, cpu_share};
+use super::format::{Format, Part, Unit};
 use super::json_line;
 use crate::escape::{self, Place};
-use crate::request::Description;
-
-/// What a line can tell. Moments are in seconds since 1970, times in microseconds.
-pub struct Facts<'a> {
-    /// The pool's name.
-    pub pool: &'a str,
-    /// The worker's pid.
-    pub pid: u32,
-    /// The supervisor's.
-    pub supervisor: u32,
-    /// The client's address; none on a unix socket.
-    pub remote: Option<IpAddr>,
-    /// Who asked for what.
-    pub request: Description<'a>,
-    /// When it began.
-    pub accepted: u64,
-    /// When its line is written.
-    pub written: u64,
-    /// The same in microseconds since 1970.
-    pub written_micros: u64,
-    /// How long it took.
-    pub duration: u64,
-    /// User and system time.
-    pub cpu: (u64, u64),
-    /// Peak, in bytes.
-    pub memory: u64,
-    /// HTTP status.
-    pub status: u16,
-    /// A header of the answer by its name.
-    pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
-    /// A variable of the request by its name.
-    pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
-    /// Adds a moment in a strftime format.
-    pub date: &'a dyn Fn(u64, &CStr, &mut Vec<u8>),
-}
 
 impl Format {
     /// Adds the line, without a newline. It is empty where the parts are.
@@ -102,17 +66,6 @@ fn text_or_dash(line: &mut Vec<u8>, text: Option<&[u8]>) {
     }
 }
 
-/// In percent of one processor.
-pub(super) fn cpu_share(which: Cpu, facts: &Facts<'_>) -> f64 {
-    let (user, system) = facts.cpu;
-    let used = match which {
-        Cpu::User => user,
-        Cpu::System => system,
-        Cpu::Total => user.saturating_add(system),
-    };
-    as_float(used) / as_float(facts.duration.max(1)) * 100.0
-}
-
 fn duration(unit: Unit, micros: u64, line: &mut Vec<u8>) {
     match unit {
         Unit::Seconds => write(line, format_args!("{:.3}", as_float(micros) / 1_000_000.0)),
@@ -121,14 +74,12 @@ fn duration(unit: Unit, micros: u64, line: &mut Vec<u8>) {
     }
 }
 
-/// Exact up to 285 years.
-pub(super) fn as_float(micros: u64) -> f64 {
-    micros as f64
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use super::*;
+    use crate::request::Description;
 
     fn rendered(format: &str, change: impl FnOnce(&mut Facts<'_>)) -> String {
         let header = |name: &[u8]| name.eq_ignore_ascii_case(b"X-Id").then_some(&b"a\"b"[..]);

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use super::Usage;
+use super::usage::Usage;
 
 /// An option, whichever way it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::model::ListenAddr;
 use super::values;
+use crate::text::atoi;
 
 /// A path, as opposed to something with a port?
 pub(crate) fn is_unix(address: &str) -> bool {
@@ -69,7 +70,7 @@ pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, String> {
         None => (None, spec),
     };
     let invalid = || format!("invalid port value '{port}'");
-    let number = u16::try_from(values::atoi(port.as_bytes())).ok().filter(|number| *number > 0).ok_or_else(invalid)?;
+    let number = u16::try_from(atoi(port.as_bytes())).ok().filter(|number| *number > 0).ok_or_else(invalid)?;
     let Some(host) = host else {
         // php-fpm's order: `::` takes both families, 0.0.0.0 is for systems without IPv6.
         return Ok(vec![

@@ -2,17 +2,7 @@
 
 use super::model::{PhpValuePolicy, ProcessManager};
 use crate::log;
-use crate::text::atol;
-
-/// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
-pub(crate) fn atoi(text: &[u8]) -> i32 {
-    low_bits(atol(text))
-}
-
-fn low_bits(value: i64) -> i32 {
-    let low = u32::try_from(value & 0xffff_ffff).unwrap_or(0);
-    low.cast_signed()
-}
+use crate::text::atoi;
 
 /// An integer; a leading minus is let through, as php-fpm does.
 pub(crate) fn integer(text: &str) -> Result<i32, &'static str> {
@@ -161,15 +151,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn atoi_reads_what_c_reads() {
-        let read = |text: &str| atoi(text.as_bytes());
-        assert_eq!([read("12"), read(" \t-7x"), read("+3"), read(""), read("x1"), read("-")], [12, -7, 3, 0, 0, 0]);
-        assert_eq!(read("99999999999"), 1_215_752_191);
-        assert_eq!(read("99999999999999999999999"), -1);
-        assert_eq!(read("-99999999999999999999999"), 0);
-    }
-
-    #[test]
     fn integers_may_be_negative_or_empty_but_nothing_else() {
         assert_eq!((integer("5"), integer("-5"), integer(""), integer("-")), (Ok(5), Ok(-5), Ok(0), Ok(0)));
         for wrong in ["+5", "5x", "0x5", " 5", "--5", "1.5"] {
@@ -221,11 +202,6 @@ mod tests {
         fn no_text_makes_a_value_panic(text in ".*") {
             let _ = (atoi(text.as_bytes()), integer(&text), seconds(&text), boolean(&text), log_level(&text));
             let _ = (facility(&text), core_limit(&text), process_manager(&text), octal(&text));
-        }
-
-        #[test]
-        fn atoi_agrees_with_rust_on_numbers_that_fit(number: i32) {
-            prop_assert_eq!(atoi(number.to_string().as_bytes()), number);
         }
     }
 }

@@ -4,7 +4,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{announce, load, load_options, say};
+use super::announce::{announce, say};
+use super::options::load_options;
+use super::preflight::load;
 use crate::cli::Options;
 use crate::config;
 use crate::engine::Engine;

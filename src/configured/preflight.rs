@@ -10,7 +10,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::pipe2;
 
-use super::{identity_of, start_files};
+use super::start_files;
+use super::users::identity_of;
 use crate::cli::Options;
 use crate::config::{self, Config, ConfigError, LoadOptions, Loaded};
 use crate::engine::{Engine, EngineOptions, StartFile};

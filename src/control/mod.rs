@@ -5,6 +5,7 @@
 mod found;
 mod say;
 mod start;
+mod status;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};
@@ -21,22 +22,7 @@ use crate::ipc::{Bulletin, Posted};
 use crate::sys::pidfd::Process;
 use found::{Found, Unknown};
 use say::{Progress, complain, say};
-
-/// Exit statuses, as the LSB gives them to init scripts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
-    Done = 0,
-    /// It wasn't done; for `status`: dead, and the pid file is there.
-    Failed = 1,
-    /// `status`: not running.
-    Stopped = 3,
-    /// Not allowed; for `status`: unknown.
-    Forbidden = 4,
-    /// No pid file is configured.
-    NotConfigured = 6,
-    /// `reload` and `logrotate` need one that runs.
-    NotRunning = 7,
-}
+use status::Status;
 
 /// SIGTERM ends requests; what takes longer than this is stuck.
 const STOP_LIMIT: Duration = Duration::from_secs(60);

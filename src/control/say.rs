@@ -3,7 +3,7 @@
 use std::io::{Write, stderr, stdout};
 use std::time::{Duration, Instant};
 
-use super::Status;
+use super::status::Status;
 use crate::escape;
 
 const SECOND: Duration = Duration::from_secs(1);

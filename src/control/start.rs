@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::Status;
 use super::say::Progress;
+use super::status::Status;
 use crate::host::Host;
 
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,6 +1,6 @@
 //! The fields of the status page in their order: one list for pools, one for workers, read by every rendering.
 
-use super::{Process, Snapshot, state};
+use super::snapshot::{Process, Snapshot, state};
 
 /// A value, by how it is to be written.
 #[derive(Debug, Clone, PartialEq)]

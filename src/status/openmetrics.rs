@@ -1,6 +1,6 @@
 //! The status page for Prometheus: php-fpm's metric names, types and order.
 
-use super::Snapshot;
+use super::snapshot::Snapshot;
 use crate::escape;
 
 /// Name behind `phpfpm_`, type, help.

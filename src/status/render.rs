@@ -1,8 +1,10 @@
 //! Text, HTML, XML and JSON: php-fpm's pages, byte for byte where it escapes what it should.
 
+use super::escape;
 use super::fields::{Field, Value, of_pool, of_process};
-use super::{Snapshot, escape};
+use super::snapshot::{Process, Snapshot};
 use crate::escape::line;
+use crate::request::Stage;
 
 type Date<'a> = &'a dyn Fn(u64) -> String;
 
@@ -34,7 +36,7 @@ pub(super) fn html(pool: &Snapshot, full: bool, date: Date<'_>) -> Vec<u8> {
     out.push_str("</table>\n");
     if full {
         let row = |cells: String| format!("<tr>{cells}</tr>\n");
-        let names = of_process(&NOBODY, 0).iter().map(|f| format!("<th>{}</th>", f.name)).collect();
+        let names = of_process(&NO_PROCESS, 0).iter().map(|f| format!("<th>{}</th>", f.name)).collect();
         out.push_str("<table border=\"1\">\n");
         out.push_str(&row(names));
         for process in &pool.processes {
@@ -99,9 +101,9 @@ fn plain(value: &Value, date: Date<'_>, escape: fn(&[u8]) -> String) -> String {
 }
 
 /// For the names alone.
-const NOBODY: super::Process = super::Process {
+const NO_PROCESS: Process = Process {
     pid: 0,
-    stage: crate::request::Stage::Idle,
+    stage: Stage::Idle,
     started: 0,
     requests: 0,
     duration: 0,

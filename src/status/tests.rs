@@ -1,5 +1,6 @@
 //! The pages, on one example that has a hostile client in it.
 use super::*;
+use crate::request::Stage;
 
 fn pool() -> Snapshot {
     let process = Process {

@@ -1,37 +1,9 @@
 //! Tokens of one line to statements: Zend's ini grammar, with its operators, variables and syntax errors.
 
 use super::scanner::Scanner;
+use super::statement::{Line, Names, Statement, SyntaxError};
 use super::token::Token;
-
-/// Where `${NAME}` and bare constants get their values from.
-pub(crate) trait Names {
-    /// The value of `${name}`.
-    fn variable(&self, name: &str) -> Option<Vec<u8>>;
-    /// The value of a PHP constant.
-    fn constant(&self, name: &str) -> Option<String>;
-}
-
-/// What a line says. Text ends at its first NUL byte, as it does for php-fpm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Statement {
-    /// `[name]`
-    Section(Vec<u8>),
-    /// `name = value`; without `=` there is no value.
-    Entry { name: Vec<u8>, value: Option<Vec<u8>> },
-    /// `name[key] = value`
-    Array { name: Vec<u8>, key: Vec<u8>, value: Vec<u8> },
-}
-
-/// Why the rest of a line makes no sense; the text is Zend's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxError(pub(crate) String);
-
-/// The statements of a line, up to the error if there is one.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) statements: Vec<Statement>,
-    pub(crate) error: Option<SyntaxError>,
-}
+use crate::text::atoi;
 
 /// Reads one line, which must end in a newline.
 pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
@@ -257,8 +229,4 @@ fn until_nul(mut text: Vec<u8>) -> Vec<u8> {
         text.truncate(end);
     }
     text
-}
-
-fn atoi(text: &[u8]) -> i32 {
-    crate::config::values::atoi(text)
 }

@@ -5,10 +5,12 @@ mod grammar;
 mod matchers;
 mod rules;
 mod scanner;
+mod statement;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use constants::core_constant;
-pub(crate) use grammar::{Names, Statement, parse_line};
+pub(crate) use grammar::parse_line;
+pub(crate) use statement::{Names, Statement};

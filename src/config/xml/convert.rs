@@ -1,6 +1,6 @@
 //! Statements written down as an ini file.
 
-use super::mapping::{Line, Statement};
+use super::statement::{Line, Statement};
 use crate::config::directives::{GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 
 /// The text of the ini file; `origin` is named in its first line.

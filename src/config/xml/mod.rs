@@ -2,12 +2,14 @@
 //! statements of the ini file that says the same.
 
 mod convert;
+mod element;
 mod fault;
 mod mapping;
 mod pool;
 mod reader;
 mod schema;
 mod section;
+mod statement;
 mod values;
 
 #[cfg(test)]
@@ -21,7 +23,8 @@ use super::paths::Prefixes;
 use super::raw::Raw;
 use crate::log;
 use fault::Fault;
-use mapping::{Line, Mapped, Statement};
+use mapping::Mapped;
+use statement::{Line, Statement};
 
 /// Whether a file is one of the original's: its first byte that isn't blank is a `<`, which no ini file begins with.
 pub(super) fn is_xml(text: &[u8]) -> bool {
@@ -108,7 +111,7 @@ pub(super) fn check(text: &[u8]) {
     if mapped.lines.iter().try_for_each(|line| apply(line, &mut raw)).is_ok() {
         let ini = convert::ini(&mapped.lines, "x");
         let mut back = Raw::new();
-        super::reader::lines_into(ini.as_bytes(), &super::PhpNames(&options), &mut back);
+        super::reader::lines_into(ini.as_bytes(), &super::options::PhpNames(&options), &mut back);
         // Where the directives go to is not part of what was said.
         raw.enter("global");
         back.enter("global");

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use super::super::listen;
 use super::super::options::LoadOptions;
 use super::fault::Fault;
-use super::mapping::{Line, Statement, entries};
 use super::schema::NAME;
 use super::section::{Given, Section};
+use super::statement::{Line, Statement, entries};
 use crate::config::directives::POOL_DIRECTIVES;
 
 /// The names that pools have, in lower case, for sections of one name would be one pool.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::super::hint;
 use super::super::paths::Prefixes;
+use super::element::{Element, Node};
 use super::fault::Fault;
-use super::reader::{Element, Node};
 use super::schema::{Setting, Shape};
 use super::values::{self, Kind};
 

@@ -2,7 +2,7 @@
 
 use super::super::listen;
 use super::super::paths::Prefixes;
-use super::super::values::atoi;
+use crate::text::atoi;
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

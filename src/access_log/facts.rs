@@ -1,0 +1,57 @@
+//! What the access log can say of a request.
+
+use std::ffi::CStr;
+use std::net::IpAddr;
+
+use super::format::Cpu;
+use crate::request::Description;
+
+/// What a line can tell. Moments are in seconds since 1970, times in microseconds.
+pub struct Facts<'a> {
+    /// The pool's name.
+    pub pool: &'a str,
+    /// The worker's pid.
+    pub pid: u32,
+    /// The supervisor's.
+    pub supervisor: u32,
+    /// The client's address; none on a unix socket.
+    pub remote: Option<IpAddr>,
+    /// Who asked for what.
+    pub request: Description<'a>,
+    /// When it began.
+    pub accepted: u64,
+    /// When its line is written.
+    pub written: u64,
+    /// The same in microseconds since 1970.
+    pub written_micros: u64,
+    /// How long it took.
+    pub duration: u64,
+    /// User and system time.
+    pub cpu: (u64, u64),
+    /// Peak, in bytes.
+    pub memory: u64,
+    /// HTTP status.
+    pub status: u16,
+    /// A header of the answer by its name.
+    pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+    /// A variable of the request by its name.
+    pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
+    /// Adds a moment in a strftime format.
+    pub date: &'a dyn Fn(u64, &CStr, &mut Vec<u8>),
+}
+
+/// In percent of one processor.
+pub(super) fn cpu_share(which: Cpu, facts: &Facts<'_>) -> f64 {
+    let (user, system) = facts.cpu;
+    let used = match which {
+        Cpu::User => user,
+        Cpu::System => system,
+        Cpu::Total => user.saturating_add(system),
+    };
+    as_float(used) / as_float(facts.duration.max(1)) * 100.0
+}
+
+/// Exact up to 285 years.
+pub(super) fn as_float(micros: u64) -> f64 {
+    micros as f64
+}

@@ -1,0 +1,31 @@
+//! What a line of an ini file says.
+
+/// Where `${NAME}` and bare constants get their values from.
+pub(crate) trait Names {
+    /// The value of `${name}`.
+    fn variable(&self, name: &str) -> Option<Vec<u8>>;
+    /// The value of a PHP constant.
+    fn constant(&self, name: &str) -> Option<String>;
+}
+
+/// What a line says. Text ends at its first NUL byte, as it does for php-fpm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Statement {
+    /// `[name]`
+    Section(Vec<u8>),
+    /// `name = value`; without `=` there is no value.
+    Entry { name: Vec<u8>, value: Option<Vec<u8>> },
+    /// `name[key] = value`
+    Array { name: Vec<u8>, key: Vec<u8>, value: Vec<u8> },
+}
+
+/// Why the rest of a line makes no sense; the text is Zend's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyntaxError(pub(crate) String);
+
+/// The statements of a line, up to the error if there is one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) error: Option<SyntaxError>,
+}

@@ -1,0 +1,16 @@
+//! What the configuration is read with: the command line, the environment and the paths of this PHP.
+#![forbid(unsafe_code)]
+
+use crate::cli::Options;
+use crate::config::LoadOptions;
+use crate::host::Host;
+
+/// What the configuration is read with.
+#[must_use]
+pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
+    let mut load = options.load_options();
+    load.php_prefix.clone_from(&host.php_prefix);
+    load.local_state_dir.clone_from(&host.local_state_dir);
+    load.php_version.clone_from(&host.php_version);
+    load
+}

@@ -1,0 +1,87 @@
+//! A pool and its workers at a moment, as the status page shows them.
+
+use crate::request::Stage;
+
+/// A pool at a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// The pool's name.
+    pub pool: String,
+    /// `static`, `dynamic` or `ondemand`.
+    pub manager: &'static str,
+    /// This moment, in seconds since 1970.
+    pub now: u64,
+    /// When the pool first started, in seconds since 1970. Reloads don't change it.
+    pub started: u64,
+    /// Requests since then.
+    pub requests: u64,
+    /// Connections that wait to be accepted.
+    pub queue: u64,
+    /// The most that ever waited.
+    pub queue_max: u64,
+    /// How many may wait.
+    pub queue_limit: u64,
+    /// Workers that wait for a request.
+    pub idle: u64,
+    /// Workers that don't.
+    pub active: u64,
+    /// The most that were ever active at once.
+    pub active_max: u64,
+    /// How often `pm.max_children` kept the pool from growing.
+    pub limit_reached: u64,
+    /// Requests that took longer than `request_slowlog_timeout`.
+    pub slow: u64,
+    /// Forms that were cut off, so that their scripts didn't run. Ours: told only once there has been one.
+    pub incomplete: u64,
+    /// Requests that `request_drop_abandoned` has dropped. Ours, as above.
+    pub abandoned: u64,
+    /// The most memory that a request ever took, in bytes; only told where this PHP's php-fpm does (8.4).
+    pub memory_peak: Option<u64>,
+    /// The workers, in the order of their slots.
+    pub processes: Vec<Process>,
+}
+
+/// A worker at a moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Process {
+    /// Its pid, as it says itself.
+    pub pid: u64,
+    /// What it does.
+    pub stage: Stage,
+    /// When it started, in seconds since 1970.
+    pub started: u64,
+    /// Requests it has begun.
+    pub requests: u64,
+    /// Of the present request until now, or of the last one; in microseconds.
+    pub duration: u64,
+    /// `REQUEST_METHOD`, cut at 16 bytes.
+    pub method: Vec<u8>,
+    /// Cut at 128 bytes.
+    pub uri: Vec<u8>,
+    /// Cut at 512 bytes.
+    pub query: Vec<u8>,
+    /// Cut at 32 bytes.
+    pub user: Vec<u8>,
+    /// Cut at 256 bytes.
+    pub script: Vec<u8>,
+    /// `CONTENT_LENGTH`.
+    pub content_length: u64,
+    /// CPU time in percent of the last request's time; 0 while one runs.
+    pub cpu: f64,
+    /// The last request's peak in bytes; 0 while one runs.
+    pub memory: u64,
+}
+
+/// php-fpm's name of a stage.
+#[must_use]
+pub fn state(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Creating => "Creating",
+        Stage::Idle => "Idle",
+        Stage::Reading => "Reading headers",
+        Stage::Info => "Getting request information",
+        Stage::Running => "Running",
+        Stage::Ending | Stage::Answered => "Ending",
+        Stage::Finishing => "Finishing",
+    }
+}
