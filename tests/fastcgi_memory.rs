@@ -12,7 +12,7 @@ use std::time::Duration;
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::exchange::{Arrival, Exchange, Limits, NoProgress};
 use cgi_fpm::fastcgi::management::Capacity;
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::request::Description;
 use cgi_fpm::sys::local_time;
 use wire::properties::{LIMITS, read, wild_records};
@@ -121,12 +121,12 @@ fn no_stream_takes_more_than_the_limits() {
     for piece in [1, 7, 65_535] {
         let mut bytes = begin(1, 1, true);
         let large = vec![b'A'; 400_000];
-        Request { id: 1, piece, padding: 255, ..Request::default() }.stream(&mut bytes, Kind::Params, &large);
+        Request { id: 1, piece, padding: 255, ..Request::default() }.stream(&mut bytes, RecordType::Params, &large);
         streams.push(bytes);
     }
     let mut endless = begin(1, 1, true);
     for _ in 0..1000 {
-        push_record(&mut endless, Kind::Stdin, 9, &[0; 65_000], 200);
+        push_record(&mut endless, RecordType::Stdin, 9, &[0; 65_000], 200);
     }
     streams.push(endless);
     for bytes in &streams {

@@ -18,7 +18,7 @@ use crate::configured;
 use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::{Bulletin, Posted};
+use crate::ipc::{CommandResults, ResultsReader};
 use crate::sys::pidfd::Process;
 use found::{Found, Unknown};
 use say::{Progress, complain, say};
@@ -132,15 +132,16 @@ impl Script<'_> {
     }
 
     fn reload(&self) -> Status {
-        let settled = |before: &Bulletin, now: &Bulletin| {
+        let settled = |before: &CommandResults, now: &CommandResults| {
             (now.reloads_settled > before.reloads_asked).then(|| now.refusal.clone())
         };
         self.ask("Reload service php-fpm", Signal::SIGUSR2, RELOAD_LIMIT, &settled)
     }
 
     fn logrotate(&self) -> Status {
-        let settled =
-            |before: &Bulletin, now: &Bulletin| (now.reopened > before.reopened).then(|| now.not_reopened.clone());
+        let settled = |before: &CommandResults, now: &CommandResults| {
+            (now.reopened > before.reopened).then(|| now.not_reopened.clone())
+        };
         self.ask("Re-opening php-fpm log file", Signal::SIGUSR1, REOPEN_LIMIT, &settled)
     }
 
@@ -151,7 +152,7 @@ impl Script<'_> {
         text: &str,
         signal: Signal,
         limit: Duration,
-        settled: &dyn Fn(&Bulletin, &Bulletin) -> Option<Option<String>>,
+        settled: &dyn Fn(&CommandResults, &CommandResults) -> Option<Option<String>>,
     ) -> Status {
         let process = match self.find() {
             Ok(Found::Running(process)) => process,
@@ -162,7 +163,7 @@ impl Script<'_> {
             Err(status) => return status,
         };
         let mut progress = Progress::begin(text);
-        let posted = Posted::find(process.pid);
+        let posted = ResultsReader::find(process.pid);
         let before = posted.as_ref().and_then(|posted| patient(posted, &process));
         if let Err(e) = process.signal(signal) {
             return progress.fail(&format!("pid {}: {e}", process.pid), Status::Forbidden);
@@ -208,7 +209,7 @@ impl Script<'_> {
 }
 
 /// A bulletin is being written for a moment only.
-fn patient(posted: &Posted, process: &Process) -> Option<Bulletin> {
+fn patient(posted: &ResultsReader, process: &Process) -> Option<CommandResults> {
     (0..20).find_map(|_| {
         let read = posted.read();
         if read.is_none() {

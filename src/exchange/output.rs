@@ -4,7 +4,7 @@ use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use super::{ClientGone, Exchange};
-use crate::fastcgi::record::{HEADER_LEN, Kind, MAX_ALIGNED_CONTENT};
+use crate::fastcgi::record::{HEADER_LEN, MAX_ALIGNED_CONTENT, RecordType};
 use crate::request::Stage;
 use crate::sys::process;
 use crate::sys::socket::{self, Received};
@@ -28,7 +28,7 @@ impl Exchange {
     /// # Errors
     /// The client has gone.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), ClientGone> {
-        self.put(Kind::Stdout, bytes)
+        self.put(RecordType::Stdout, bytes)
     }
 
     /// Sends what is buffered.
@@ -47,7 +47,7 @@ impl Exchange {
     /// A line for the web server's error log (FCGI_STDERR), in its place between the bytes of the answer.
     pub fn write_stderr(&mut self, bytes: &[u8]) {
         // A client that has gone is found out by the next write.
-        let _ = self.put(Kind::Stderr, bytes);
+        let _ = self.put(RecordType::Stderr, bytes);
     }
 
     /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
@@ -93,7 +93,7 @@ impl Exchange {
         self.note(sent)
     }
 
-    fn put(&mut self, stream: Kind, bytes: &[u8]) -> Result<(), ClientGone> {
+    fn put(&mut self, stream: RecordType, bytes: &[u8]) -> Result<(), ClientGone> {
         if self.finished {
             return Ok(());
         }
@@ -119,7 +119,7 @@ impl Exchange {
     }
 
     /// Sends what is buffered and `bytes` in records around them; up to seven bytes stay in the buffer, so that no record needs padding.
-    fn send_large(&mut self, stream: Kind, bytes: &[u8]) -> Result<(), ClientGone> {
+    fn send_large(&mut self, stream: RecordType, bytes: &[u8]) -> Result<(), ClientGone> {
         let (aligned, tail) = bytes.split_at(bytes.len() & !7);
         self.reply.close_record();
         for batch in aligned.chunks(BATCH * usize::from(MAX_ALIGNED_CONTENT)) {
@@ -129,7 +129,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn send_batch(&mut self, stream: Kind, batch: &[u8]) -> Result<(), ClientGone> {
+    fn send_batch(&mut self, stream: RecordType, batch: &[u8]) -> Result<(), ClientGone> {
         let Some(connection) = &self.connection else { return Err(ClientGone) };
         let mut headers = [[0; HEADER_LEN]; BATCH];
         let chunks = batch.chunks(usize::from(MAX_ALIGNED_CONTENT));

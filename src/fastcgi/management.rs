@@ -1,7 +1,7 @@
 //! Management records (FastCGI 1.0, section 4): what this application answers about itself.
 
 use super::params::{Lengths, push_pair};
-use super::record::{Header, Kind};
+use super::record::{Header, RecordType};
 
 /// What FCGI_GET_VALUES is answered with. Connections aren't multiplexed, so one connection is one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +29,16 @@ pub(super) fn answer_get_values(query: &[u8], capacity: Capacity, out: &mut Vec<
     for ((name, value), _) in known.iter().zip(asked).filter(|(_, asked)| *asked) {
         push_pair(&mut content, name, value);
     }
-    push_record(out, Kind::GetValuesResult, &content);
+    push_record(out, RecordType::GetValuesResult, &content);
     true
 }
 
 /// Appends FCGI_UNKNOWN_TYPE.
-pub(super) fn answer_unknown_type(kind: Kind, out: &mut Vec<u8>) {
-    push_record(out, Kind::UnknownType, &[kind.into(), 0, 0, 0, 0, 0, 0, 0]);
+pub(super) fn answer_unknown_type(kind: RecordType, out: &mut Vec<u8>) {
+    push_record(out, RecordType::UnknownType, &[kind.into(), 0, 0, 0, 0, 0, 0, 0]);
 }
 
-fn push_record(out: &mut Vec<u8>, kind: Kind, content: &[u8]) {
+fn push_record(out: &mut Vec<u8>, kind: RecordType, content: &[u8]) {
     let Ok(length) = u16::try_from(content.len()) else { return };
     let header = Header::padded(kind, 0, length);
     out.extend_from_slice(&header.encode());
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn unknown_types_are_named() {
         let mut out = Vec::new();
-        answer_unknown_type(Kind::Other(77), &mut out);
+        answer_unknown_type(RecordType::Other(77), &mut out);
         assert_eq!(out, b"\x01\x0b\0\0\0\x08\0\0\x4d\0\0\0\0\0\0\0");
     }
 }

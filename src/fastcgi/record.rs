@@ -14,7 +14,7 @@ const VERSION: u8 = 1;
 /// What a record is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the specification")]
-pub enum Kind {
+pub enum RecordType {
     BeginRequest,
     AbortRequest,
     EndRequest,
@@ -30,7 +30,7 @@ pub enum Kind {
     Other(u8),
 }
 
-impl From<u8> for Kind {
+impl From<u8> for RecordType {
     fn from(byte: u8) -> Self {
         match byte {
             1 => Self::BeginRequest,
@@ -49,21 +49,21 @@ impl From<u8> for Kind {
     }
 }
 
-impl From<Kind> for u8 {
-    fn from(kind: Kind) -> Self {
+impl From<RecordType> for u8 {
+    fn from(kind: RecordType) -> Self {
         match kind {
-            Kind::BeginRequest => 1,
-            Kind::AbortRequest => 2,
-            Kind::EndRequest => 3,
-            Kind::Params => 4,
-            Kind::Stdin => 5,
-            Kind::Stdout => 6,
-            Kind::Stderr => 7,
-            Kind::Data => 8,
-            Kind::GetValues => 9,
-            Kind::GetValuesResult => 10,
-            Kind::UnknownType => 11,
-            Kind::Other(other) => other,
+            RecordType::BeginRequest => 1,
+            RecordType::AbortRequest => 2,
+            RecordType::EndRequest => 3,
+            RecordType::Params => 4,
+            RecordType::Stdin => 5,
+            RecordType::Stdout => 6,
+            RecordType::Stderr => 7,
+            RecordType::Data => 8,
+            RecordType::GetValues => 9,
+            RecordType::GetValuesResult => 10,
+            RecordType::UnknownType => 11,
+            RecordType::Other(other) => other,
         }
     }
 }
@@ -72,7 +72,7 @@ impl From<Kind> for u8 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// What the record is for.
-    pub kind: Kind,
+    pub kind: RecordType,
     /// The request that it belongs to; 0 for management records.
     pub id: u16,
     /// Bytes of content.
@@ -84,7 +84,7 @@ pub struct Header {
 impl Header {
     /// A header whose padding brings the record to a multiple of eight bytes, as PHP's records are.
     #[must_use]
-    pub fn padded(kind: Kind, id: u16, content: u16) -> Self {
+    pub fn padded(kind: RecordType, id: u16, content: u16) -> Self {
         let [_, low] = content.to_be_bytes();
         Self { kind, id, content, padding: low.wrapping_neg() & 7 }
     }
@@ -122,20 +122,20 @@ mod tests {
     #[test]
     fn every_type_byte_survives() {
         for byte in 0..=u8::MAX {
-            assert_eq!(u8::from(Kind::from(byte)), byte);
+            assert_eq!(u8::from(RecordType::from(byte)), byte);
         }
     }
 
     #[test]
     fn padding_completes_eight() {
         for (content, padding) in [(0, 0), (1, 7), (7, 1), (8, 0), (0xfff8, 0), (0xffff, 1)] {
-            assert_eq!(Header::padded(Kind::Stdout, 1, content).padding, padding);
+            assert_eq!(Header::padded(RecordType::Stdout, 1, content).padding, padding);
         }
     }
 
     #[test]
     fn numbers_are_big_endian() {
-        let header = Header { kind: Kind::Stdin, id: 0x0102, content: 0x0304, padding: 5 };
+        let header = Header { kind: RecordType::Stdin, id: 0x0102, content: 0x0304, padding: 5 };
         assert_eq!(header.encode(), [1, 5, 1, 2, 3, 4, 5, 0]);
         assert_eq!(Header::decode(header.encode()), Ok(header));
     }

@@ -1,6 +1,6 @@
 //! An answer on its way: STDOUT and STDERR records built in one buffer, END_REQUEST behind them.
 
-use super::record::{HEADER_LEN, Header, Kind, MAX_ALIGNED_CONTENT};
+use super::record::{HEADER_LEN, Header, MAX_ALIGNED_CONTENT, RecordType};
 
 /// Bytes of END_REQUEST with its header.
 pub const END_LEN: usize = 16;
@@ -21,7 +21,7 @@ pub enum ProtocolStatus {
 #[must_use]
 pub fn end_request(id: u16, status: ProtocolStatus) -> [u8; END_LEN] {
     let mut record = [0; END_LEN];
-    record[..HEADER_LEN].copy_from_slice(&Header { kind: Kind::EndRequest, id, content: 8, padding: 0 }.encode());
+    record[..HEADER_LEN].copy_from_slice(&Header { kind: RecordType::EndRequest, id, content: 8, padding: 0 }.encode());
     record[HEADER_LEN + 4] = status as u8;
     record
 }
@@ -32,7 +32,7 @@ pub struct Reply {
     bytes: Vec<u8>,
     id: u16,
     /// Where the open record's header is, and its stream.
-    open: Option<(usize, Kind)>,
+    open: Option<(usize, RecordType)>,
 }
 
 impl Default for Reply {
@@ -56,7 +56,7 @@ impl Reply {
 
     /// Bytes of that stream that still fit.
     #[must_use]
-    pub fn room(&self, stream: Kind) -> usize {
+    pub fn room(&self, stream: RecordType) -> usize {
         let (padding, header) = match self.open {
             Some((_, open)) if open == stream => (0, 0),
             Some(_) => (7, HEADER_LEN),
@@ -66,7 +66,7 @@ impl Reply {
     }
 
     /// Appends as much of `bytes` as fits; how much that was.
-    pub fn push(&mut self, stream: Kind, bytes: &[u8]) -> usize {
+    pub fn push(&mut self, stream: RecordType, bytes: &[u8]) -> usize {
         let fits = self.room(stream).min(bytes.len());
         if fits == 0 {
             return 0;
@@ -103,7 +103,7 @@ impl Reply {
 
     /// The header of a record of this answer.
     #[must_use]
-    pub fn header(&self, stream: Kind, content: u16) -> Header {
+    pub fn header(&self, stream: RecordType, content: u16) -> Header {
         Header::padded(stream, self.id, content)
     }
 }
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn a_small_answer_as_php_writes_it() {
         let mut reply = reply();
-        reply.push(Kind::Stdout, b"Status: 404 Not Found\r\n\r\n");
-        reply.push(Kind::Stdout, b"no");
+        reply.push(RecordType::Stdout, b"Status: 404 Not Found\r\n\r\n");
+        reply.push(RecordType::Stdout, b"no");
         reply.end();
         let mut expected = b"\x01\x06\0\x01\0\x1b\x05\0Status: 404 Not Found\r\n\r\nno\0\0\0\0\0".to_vec();
         expected.extend_from_slice(b"\x01\x03\0\x01\0\x08\0\0\0\0\0\0\0\0\0\0");
@@ -132,7 +132,9 @@ mod tests {
     #[test]
     fn streams_keep_their_order() {
         let mut reply = reply();
-        for (stream, text) in [(Kind::Stdout, b"12345678"), (Kind::Stderr, b"abcdefgh"), (Kind::Stdout, b"ABCDEFGH")] {
+        for (stream, text) in
+            [(RecordType::Stdout, b"12345678"), (RecordType::Stderr, b"abcdefgh"), (RecordType::Stdout, b"ABCDEFGH")]
+        {
             reply.push(stream, text);
         }
         reply.close_record();
@@ -154,14 +156,14 @@ mod tests {
         let mut reply = reply();
         let before = reply.bytes.capacity();
         let text = [b'x'; 999];
-        for stream in [Kind::Stdout, Kind::Stderr].into_iter().cycle().take(100) {
+        for stream in [RecordType::Stdout, RecordType::Stderr].into_iter().cycle().take(100) {
             reply.push(stream, &text);
         }
-        assert_eq!(reply.push(Kind::Stdout, &text), 0);
+        assert_eq!(reply.push(RecordType::Stdout, &text), 0);
         reply.end();
         assert_eq!(reply.bytes.capacity(), before);
         reply.begin(1);
-        assert_eq!(reply.push(Kind::Stdout, &[b'x'; 70_000]), 0xfff8);
+        assert_eq!(reply.push(RecordType::Stdout, &[b'x'; 70_000]), 0xfff8);
         reply.end();
         assert_eq!(reply.bytes.capacity(), before);
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::ToZygote;
+use super::messages::ToZygote;
 use crate::sys::clock::Millis;
 use crate::sys::message;
 
@@ -18,7 +18,7 @@ const PATIENCE: u64 = 10_000;
 
 /// The sending side.
 #[derive(Debug)]
-pub struct Orders {
+pub struct OrderSender {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     most: usize,
@@ -27,7 +27,7 @@ pub struct Orders {
     overrun: bool,
 }
 
-impl Orders {
+impl OrderSender {
     /// A pair: this side of it, and the descriptor of the other, which can only receive.
     ///
     /// # Errors
@@ -72,13 +72,13 @@ impl Orders {
 
     /// Whether messages wait for the zygote to read.
     #[must_use]
-    pub fn are_backed_up(&self) -> bool {
+    pub fn is_backed_up(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Whether the zygote has stopped listening: it takes nothing, or too much waits for it.
     #[must_use]
-    pub fn are_unheard(&self, now: Millis) -> bool {
+    pub fn is_stalled(&self, now: Millis) -> bool {
         self.overrun || self.since.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 
@@ -89,7 +89,7 @@ impl Orders {
     }
 }
 
-impl AsFd for Orders {
+impl AsFd for OrderSender {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn orders_keep_their_order_past_what_the_kernel_holds() {
-        let (mut orders, theirs) = Orders::pair(300).unwrap();
+        let (mut orders, theirs) = OrderSender::pair(300).unwrap();
         let mut zygote = Channel::<(), ToZygote>::new(theirs);
         (0..2000).for_each(|slot| orders.send(Millis(0), &retire(slot), Vec::new()));
-        assert!(orders.are_backed_up() && !orders.are_unheard(Millis(9_999)));
+        assert!(orders.is_backed_up() && !orders.is_stalled(Millis(9_999)));
         let mut next = 0;
         while next < 2000 {
             match zygote.receive() {
@@ -121,29 +121,29 @@ mod tests {
                 Incoming::Gone | Incoming::Nonsense => panic!("gone"),
             }
         }
-        assert!(!orders.are_unheard(Millis(1 << 40)));
+        assert!(!orders.is_stalled(Millis(1 << 40)));
         drop(orders);
         assert!(matches!(zygote.receive(), Incoming::Gone));
     }
 
     #[test]
     fn who_takes_nothing_is_given_up() {
-        let (mut orders, _theirs) = Orders::pair(0).unwrap();
-        while !orders.are_backed_up() {
+        let (mut orders, _theirs) = OrderSender::pair(0).unwrap();
+        while !orders.is_backed_up() {
             orders.send(Millis(100), &retire(0), Vec::new());
         }
-        assert!(!orders.are_unheard(Millis(10_099)) && orders.are_unheard(Millis(10_100)));
+        assert!(!orders.is_stalled(Millis(10_099)) && orders.is_stalled(Millis(10_100)));
         for slot in 0..5000 {
             orders.send(Millis(100), &retire(slot), vec![std::fs::File::open("/dev/null").unwrap().into()]);
             assert!(orders.waiting.len() <= MOST);
         }
-        assert!(orders.are_unheard(Millis(100)));
+        assert!(orders.is_stalled(Millis(100)));
         assert_eq!(orders.into_fds().1.len(), 1023, "one before them had none");
     }
 
     #[test]
     fn nothing_can_be_sent_against_the_stream() {
-        let (mut orders, theirs) = Orders::pair(1).unwrap();
+        let (mut orders, theirs) = OrderSender::pair(1).unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
         for fds in [&[][..], &[file.as_fd()]] {
             let refused = message::send(&theirs, b"\"Stays\"", fds).unwrap_err();

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Trust;
+use super::trust::Trust;
 use crate::config::PoolConfig;
 use crate::engine::EngineOptions;
 use crate::log::{Format, Level};
@@ -23,8 +23,8 @@ pub struct ZygoteSpec {
     pub control_fd: i32,
     /// The pipe that it speaks to the supervisor by. None: the supervisor is of a former version and listens where the orders
     /// come from.
-    #[serde(default)]
-    pub voice_fd: Option<i32>,
+    #[serde(default, rename = "voice_fd")]
+    pub reports_fd: Option<i32>,
     /// At its end from the moment that its workers are to take nothing new.
     pub drain_fd: i32,
     /// `log_level`.

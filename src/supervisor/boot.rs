@@ -8,7 +8,7 @@ use crate::configured::{self, announce, load_options};
 use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::Board;
+use crate::ipc::ResultsWriter;
 use crate::log;
 use crate::plan::crashes::Emergency;
 use crate::supervisor::Supervisor;
@@ -116,8 +116,8 @@ fn first_generation(
     let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
-    let board = Board::new().map_err(|e| e.to_string())?;
-    let bare = Supervisor::bare(host, options, config, nofile, (systemd, board)).map_err(|e| e.to_string())?;
+    let results = ResultsWriter::new().map_err(|e| e.to_string())?;
+    let bare = Supervisor::bare(host, options, config, nofile, (systemd, results)).map_err(|e| e.to_string())?;
     let mut supervisor = Supervisor { sockets: testament.take_over(), ..bare };
     let stored = supervisor.sockets.take_over(passed, &supervisor.config.pools);
     supervisor.systemd.has_stored(stored);

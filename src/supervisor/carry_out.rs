@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
 use crate::exit::ExitCode;
-use crate::ipc::{Orders, ToZygote, Voice};
+use crate::ipc::{OrderSender, ReportReceiver, ToZygote};
 use crate::log::{self, Level};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
@@ -70,19 +70,19 @@ impl Supervisor {
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
         let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return Ok(()) };
-        let (orders, theirs) = Orders::pair(group.places())?;
-        let (voice, speaking) = Voice::pair()?;
+        let (orders, theirs) = OrderSender::pair(group.places())?;
+        let (reports, reporting) = ReportReceiver::pair()?;
         let (drain, drained) = Drain::new()?;
         let mut spec = group.spec.clone();
         spec.generation = key.generation.0;
         spec.log_level = self.config.global.log_level;
         spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
-        spec.voice_fd = Some(speaking.as_raw_fd());
+        spec.reports_fd = Some(reporting.as_raw_fd());
         spec.drain_fd = drained.as_raw_fd();
         spec.reopened = self.reopened;
         spec.graceful = sigterm_is_graceful(&self.config.global);
-        let mut inherit = vec![theirs.as_raw_fd(), speaking.as_raw_fd(), spec.drain_fd];
+        let mut inherit = vec![theirs.as_raw_fd(), reporting.as_raw_fd(), spec.drain_fd];
         inherit.extend(
             spec.pools.iter().flat_map(|p| {
                 p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd]).chain(p.access_log_fd)
@@ -99,8 +99,8 @@ impl Supervisor {
         };
         let launched = launch.start()?;
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
-        self.poller.add_zygote(&voice, key)?;
-        group.take_zygote(launched.pid, orders, voice, None);
+        self.poller.add_zygote(&reports, key)?;
+        group.take_zygote(launched.pid, orders, reports, None);
         // Workers of a former zygote have heard of its end; this one's begin with a signal that was never given.
         group.drain = drain;
         self.add_output(launched.output, Source::Group { group: spec.group, pid: launched.pid.as_raw() });
@@ -281,7 +281,7 @@ impl Supervisor {
         self.tell_ready();
         self.release_outputs();
         log::stop_echo();
-        self.board.reload_done();
+        self.results.reload_done();
         if let Some(starter) = self.starter.take() {
             crate::supervisor::daemon::tell(starter, true);
         }

@@ -44,7 +44,7 @@ impl Supervisor {
         let group = runtime::group_mut(&mut self.runtimes, key);
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
             self.resting.remove(&key);
-            self.poller.remove_zygote(&zygote.voice, key);
+            self.poller.remove_zygote(&zygote.reports, key);
             let (socket, mut theirs) = zygote.orders.into_fds();
             if zygote.protocol == Some(FORMER_PROTOCOL) {
                 theirs.push(socket);

@@ -28,7 +28,7 @@ pub use reload::{check, resume};
 use crate::cli::Options;
 use crate::config::Config;
 use crate::host::Host;
-use crate::ipc::Board;
+use crate::ipc::ResultsWriter;
 use crate::plan::budget::Intake;
 use crate::plan::fleet::{Event, Fleet, WorkerKey, ZygoteKey};
 use crate::sys::backlog::Inspector;
@@ -74,7 +74,7 @@ struct Supervisor {
     reload: Reload,
     systemd: Systemd,
     /// How what was asked for went.
-    board: Board,
+    results: ResultsWriter,
     /// Who started the daemon and waits to hear how it went.
     starter: Option<OwnedFd>,
     /// RLIMIT_NOFILE as it was at the first start, for those who run PHP.
@@ -92,7 +92,7 @@ impl Supervisor {
         options: Options,
         config: Config,
         nofile: (u64, u64),
-        own: (Systemd, Board),
+        own: (Systemd, ResultsWriter),
     ) -> io::Result<Self> {
         Ok(Self {
             host,
@@ -115,7 +115,7 @@ impl Supervisor {
             next_second: clock::now(),
             reload: Reload::default(),
             systemd: own.0,
-            board: own.1,
+            results: own.1,
             starter: None,
             nofile,
             pending: VecDeque::new(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::allow::Allowed;
 use super::sources::{Woken, named};
-use crate::ipc::links::{self, Connection, Kind, Links, Parcel, Taken};
+use crate::ipc::handover::{self, Connection, ConnectionState, Taken, WorkerQueues};
 use crate::log;
 use crate::scoreboard::Slot;
 use crate::sys::{backlog, clock, listen};
@@ -24,7 +24,7 @@ pub type Waiting = Vec<(u32, OwnedFd)>;
 pub struct Intake {
     listeners: Vec<OwnedFd>,
     allowed: Allowed,
-    links: Rc<Links>,
+    queues: Rc<WorkerQueues>,
     slot: Rc<Slot>,
     turn: usize,
     eager: bool,
@@ -33,8 +33,8 @@ pub struct Intake {
 impl Intake {
     /// Over the pool's sockets and queues.
     #[must_use]
-    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, links: Rc<Links>, slot: Rc<Slot>) -> Self {
-        Self { listeners, allowed, links, slot, turn: 0, eager: false }
+    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, queues: Rc<WorkerQueues>, slot: Rc<Slot>) -> Self {
+        Self { listeners, allowed, queues, slot, turn: 0, eager: false }
     }
 
     /// The listening sockets.
@@ -45,8 +45,8 @@ impl Intake {
 
     /// The queues.
     #[must_use]
-    pub fn links(&self) -> &Links {
-        &self.links
+    pub fn queues(&self) -> &WorkerQueues {
+        &self.queues
     }
 
     /// Looks for a connection before sleeping, but only while that finds some (and now and then): on a quiet pool
@@ -64,8 +64,8 @@ impl Intake {
 
     /// One connection from anywhere; queue and listeners take turns to be first.
     fn look(&mut self) -> Option<Connection> {
-        let queued = |this: &Self| match links::take(this.links.queue.as_fd()) {
-            Taken::Parcel(Parcel::Connection(connection)) => Some(connection),
+        let queued = |this: &Self| match handover::take(this.queues.queue.as_fd()) {
+            Taken::Connection(connection) => Some(connection),
             _ => None,
         };
         let accepted = |this: &Self| this.listeners.iter().find_map(|l| this.accept(l.as_fd()));
@@ -81,9 +81,9 @@ impl Intake {
         let mut taken = VecDeque::new();
         let mut woken = *woken;
         if woken.queue {
-            match links::take(self.links.queue.as_fd()) {
-                Taken::Parcel(Parcel::Connection(connection)) => taken.push_back(connection),
-                Taken::Parcel(Parcel::Look) => woken.listeners = u32::MAX,
+            match handover::take(self.queues.queue.as_fd()) {
+                Taken::Connection(connection) => taken.push_back(connection),
+                Taken::Rescan => woken.listeners = u32::MAX,
                 Taken::Nothing | Taken::Gone => {}
             }
         }
@@ -114,7 +114,7 @@ impl Intake {
                 Ok(Some(fd)) if *left > 0 => {
                     *left -= 1;
                     if self.lets_in(&fd) {
-                        return Some((fd, Kind::Fresh));
+                        return Some((fd, ConnectionState::New));
                     }
                 }
                 _ => {
@@ -136,7 +136,7 @@ impl Intake {
                 return None;
             }
         };
-        self.lets_in(&fd).then_some((fd, Kind::Fresh))
+        self.lets_in(&fd).then_some((fd, ConnectionState::New))
     }
 
     fn lets_in(&self, connection: &OwnedFd) -> bool {

@@ -29,7 +29,7 @@ use crate::engine::Engine;
 use crate::exchange;
 use crate::exit::ExitCode;
 use crate::fastcgi::management::Capacity;
-use crate::ipc::links;
+use crate::ipc::handover;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
@@ -48,7 +48,7 @@ pub struct Seed {
     /// The pool's listening sockets.
     pub listeners: Vec<OwnedFd>,
     /// The pool's queues.
-    pub links: links::Links,
+    pub queues: handover::WorkerQueues,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
     /// At its end when the worker is to take nothing new.
@@ -117,15 +117,15 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let memory_peak = engine.release() >= (8, 4);
     let control = Rc::new(control::Control::new(seed.control, seed.access_log));
     let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
-    let queue = Rc::clone(&seed.links.queue);
+    let queue = Rc::clone(&seed.queues.queue);
     let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
-    let links = Rc::new(seed.links);
+    let queues = Rc::new(seed.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
-        .with_keeper(keeper(Rc::clone(&links), Rc::clone(&slot)));
+        .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
     let (allowed, wrong) = allow::Allowed::of(&seed.pool);
     wrong.into_iter().for_each(log::error);
-    let intake = intake::Intake::new(seed.listeners, allowed, links, Rc::clone(&slot));
+    let intake = intake::Intake::new(seed.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
@@ -141,9 +141,9 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
 }
 
 /// Parks connections that a script has done with, as those between two requests are.
-fn keeper(links: Rc<links::Links>, slot: Rc<Slot>) -> exchange::Keeper {
+fn keeper(queues: Rc<handover::WorkerQueues>, slot: Rc<Slot>) -> exchange::Keeper {
     Box::new(move |connection| {
-        links.park((connection, links::Kind::Kept)).map_err(|(connection, _)| connection)?;
+        queues.park((connection, handover::ConnectionState::BetweenRequests)).map_err(|(connection, _)| connection)?;
         slot.count(Counter::Parked);
         Ok(())
     })

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::access_log::{AccessLog, Took};
 use crate::config::{PoolConfig, ProcessManager};
 use crate::exchange::{NotRun, Progress};
-use crate::ipc::links;
+use crate::ipc::handover;
 use crate::request::{Description, Outcome, Stage};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::Snapshot;
@@ -184,7 +184,7 @@ impl Progress for Record {
         totals.set(Counter::Watched, 1);
         let mut snapshot = board.snapshot(totals);
         // A request may also wait between workers: its connection was accepted and set aside before it came.
-        snapshot.queue += links::waiting(queue);
+        snapshot.queue += handover::waiting(queue);
         totals.raise(Counter::QueueMax, snapshot.queue);
         snapshot.queue_max = snapshot.queue_max.max(snapshot.queue);
         Some(Snapshot {

@@ -9,7 +9,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags};
 use super::event_loop::Zygote;
 use super::{ZygotePool, children, demand, parking};
 use crate::escape;
-use crate::ipc::{Channel, PoolSpec, Speaker, ToSupervisor, ZygoteSpec};
+use crate::ipc::{Channel, PoolSpec, ReportSender, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
@@ -22,18 +22,18 @@ use crate::sys::{fd, inherited, message};
 pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     let take = |raw: i32| inherited::adopt(raw).map(fd::lift);
     let control = take(spec.control_fd)?;
-    let voice = spec.voice_fd.map(take).transpose()?;
-    let former = voice.is_none();
-    if let Some(voice) = &voice {
-        log::say_by(voice.try_clone()?, packet);
+    let reports = spec.reports_fd.map(take).transpose()?;
+    let former = reports.is_none();
+    if let Some(reports) = &reports {
+        log::say_by(reports.try_clone()?, packet);
     }
-    let speaker = Speaker::new(voice.map_or_else(|| control.try_clone(), Ok)?);
+    let reports = ReportSender::new(reports.map_or_else(|| control.try_clone(), Ok)?);
     let drain = take(spec.drain_fd)?;
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     Ok(Zygote {
         control: Channel::new(control),
-        speaker,
+        reports,
         former,
         drain,
         pools,

@@ -10,7 +10,7 @@ use super::ZygotePool;
 use super::event_loop::Zygote;
 use super::parking::Destinations;
 use super::token::Token;
-use crate::ipc::links::{self, Connection, Parcel, Taken};
+use crate::ipc::handover::{self, Connection, Taken};
 use crate::sys::clock::{self, Millis};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
@@ -34,8 +34,8 @@ impl Destinations for [ZygotePool] {
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)> {
         let Some(p) = self.get(pool) else { return Ok(()) };
         match &p.successor {
-            Some(successor) => links::send(successor, connection),
-            None => links::send(&p.queue.0, connection),
+            Some(successor) => handover::send(successor, connection),
+            None => handover::send(&p.queue.0, connection),
         }
     }
 
@@ -60,9 +60,9 @@ impl Zygote {
         let now = clock::now();
         for _ in 0..most {
             self.make_room();
-            match links::take(queue(&self.pools[index])) {
-                Taken::Parcel(Parcel::Connection(connection)) => self.keep(now, index, connection),
-                Taken::Parcel(Parcel::Look) => {}
+            match handover::take(queue(&self.pools[index])) {
+                Taken::Connection(connection) => self.keep(now, index, connection),
+                Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
@@ -112,9 +112,9 @@ impl Zygote {
         for link in std::mem::take(&mut self.pools[index].links) {
             let open = loop {
                 self.make_room();
-                match links::take(link.as_fd()) {
-                    Taken::Parcel(Parcel::Connection(connection)) => self.keep(now, index, connection),
-                    Taken::Parcel(Parcel::Look) => {}
+                match handover::take(link.as_fd()) {
+                    Taken::Connection(connection) => self.keep(now, index, connection),
+                    Taken::Rescan => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,
                 }

@@ -14,7 +14,7 @@ use super::event_loop::Zygote;
 use super::token::Token;
 use crate::config::ProcessManager;
 use crate::ipc::ToSupervisor;
-use crate::ipc::links;
+use crate::ipc::handover;
 use crate::scoreboard::Readiness;
 use crate::sys::clock::{self, Millis};
 
@@ -124,7 +124,7 @@ impl Zygote {
         demand.again = Some(now.plus(demand.pause));
         let patient = calm && demand.patient;
         if self.has_idle(index) {
-            links::send_look(&self.pools[index].queue.0);
+            handover::send_rescan(&self.pools[index].queue.0);
         }
         if patient {
             return;
@@ -132,7 +132,7 @@ impl Zygote {
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
         // A supervisor that is behind with hearing is not told more: it is looked at again soon.
-        if short > 0 && !self.speaker.is_backed_up() {
+        if short > 0 && !self.reports.is_backed_up() {
             self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }
     }
@@ -168,7 +168,7 @@ impl Zygote {
     /// How many connections wait. Of those that were handed over, one tells of all.
     fn waiting(&mut self, index: usize) -> u32 {
         let pool = &self.pools[index];
-        let mut waiting = u32::from(links::holds_connection(&pool.queue.1));
+        let mut waiting = u32::from(handover::holds_connection(&pool.queue.1));
         for listener in &pool.listeners {
             let queue = self.inspector.backlog(listener).map(|q| q.waiting);
             let queue = queue.unwrap_or_else(|| u32::from(is_knocked_at(listener)));

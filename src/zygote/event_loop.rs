@@ -16,8 +16,8 @@ use super::parking::Parking;
 use super::token::Token;
 use super::wish::{Sender, Wish};
 use super::{Control, LAST_WORDS, Outcome, ZygotePool};
-use crate::ipc::links::{self};
-use crate::ipc::{Incoming, Speaker, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+use crate::ipc::handover;
+use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
@@ -31,7 +31,7 @@ const LOG_RETRY: u64 = 50;
 #[derive(Debug)]
 pub(super) struct Zygote {
     pub(super) control: Control,
-    pub(super) speaker: Speaker,
+    pub(super) reports: ReportSender,
     /// Its supervisor is of a former version.
     pub(super) former: bool,
     pub(super) drain: OwnedFd,
@@ -55,7 +55,7 @@ pub(super) struct Zygote {
 
 impl Zygote {
     pub(super) fn report(&mut self, message: &ToSupervisor) {
-        self.speaker.say(message);
+        self.reports.send(message);
     }
 
     /// PHP stands: from now on everything goes through the event loop.
@@ -85,7 +85,7 @@ impl Zygote {
                 Err(Errno::EINTR) => 0,
                 Err(e) => {
                     log::error(format!("a zygote can't wait for events: {e}"));
-                    return Outcome::Leave(Box::new(self.speaker));
+                    return Outcome::Leave(Box::new(self.reports));
                 }
             };
             for event in &events[..count] {
@@ -93,15 +93,15 @@ impl Zygote {
                     return Outcome::Worker(sprout.grow(self));
                 }
             }
-            self.speaker.flush();
+            self.reports.flush();
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
             if self.leaving && !self.parking.is_backed_up() {
                 let childless = self.children.is_empty();
                 if childless || self.may_desert(clock::now()) {
                     log::drain(LAST_WORDS);
-                    let speaker = Box::new(self.speaker);
-                    return if childless { Outcome::Leave(speaker) } else { Outcome::Desert(speaker) };
+                    let reports = Box::new(self.reports);
+                    return if childless { Outcome::Leave(reports) } else { Outcome::Desert(reports) };
                 }
             }
         }
@@ -113,7 +113,7 @@ impl Zygote {
         let last_call = self.end_last_call(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
-        let backed_up = self.parking.is_backed_up() || self.speaker.is_backed_up() || self.children.is_backed_up();
+        let backed_up = self.parking.is_backed_up() || self.reports.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();
         let log = log::is_behind().then(|| now.plus(LOG_RETRY));
@@ -220,7 +220,7 @@ impl Zygote {
             let Child { pool, slot, .. } = child;
             // It may have been woken for a connection that nobody then looks for. Where this zygote watches, it looks itself.
             if self.pools[pool].demand.is_none() || self.draining {
-                links::send_look(&self.pools[pool].queue.0);
+                handover::send_rescan(&self.pools[pool].queue.0);
             }
             self.report(&ToSupervisor::Exited { pool, slot, pid: pid.as_raw(), exit });
             self.watch_again(pool);

@@ -12,7 +12,7 @@ use super::ZygotePool;
 use super::children::{Child, Said};
 use super::event_loop::Zygote;
 use super::token::Token;
-use crate::ipc::links::Links;
+use crate::ipc::handover::WorkerQueues;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::Forked;
@@ -127,7 +127,7 @@ impl Sprout {
             environment: pool.spec.environment,
             pool: pool.spec.config,
             listeners: pool.listeners,
-            links: Links { queue: Rc::new(queue), queue_in, park: pool.park.0 },
+            queues: WorkerQueues { queue: Rc::new(queue), queue_in, park: pool.park.0 },
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,

@@ -21,7 +21,7 @@ use crate::config;
 use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
 use crate::exit::ExitCode;
-use crate::ipc::{Channel, PROTOCOL, Speaker, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::{Channel, PROTOCOL, ReportSender, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::scoreboard::Scoreboard;
 use crate::sys::ids::Identity;
@@ -32,9 +32,9 @@ use crate::worker;
 #[derive(Debug)]
 enum Outcome {
     /// The zygote has no more to do. Its pipe to the supervisor is open until its end: a zygote without one is killed.
-    Leave(Box<Speaker>),
+    Leave(Box<ReportSender>),
     /// The same, but workers are still inside of requests.
-    Desert(Box<Speaker>),
+    Desert(Box<ReportSender>),
     /// This process is a forked worker; nothing of the zygote is left in it.
     Worker(Box<worker::Seed>),
 }

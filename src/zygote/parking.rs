@@ -10,7 +10,7 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::token::Token;
-use crate::ipc::links::{Connection, Kind};
+use crate::ipc::handover::{Connection, ConnectionState};
 use crate::sys::clock::Millis;
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
@@ -77,11 +77,11 @@ impl Parking {
     pub(super) fn add(&mut self, epoll: &Epoll, now: Millis, pool: usize, connection: Connection) {
         let Ok(number) = u32::try_from(connection.0.as_raw_fd()) else { return };
         let due = match &connection.1 {
-            Kind::Kept => None,
-            Kind::Fresh => Some(now.plus(FIRST_BYTE)),
-            Kind::Unfinished(request) => Some(now.plus(PAUSE).min(request.until)),
+            ConnectionState::BetweenRequests => None,
+            ConnectionState::New => Some(now.plus(FIRST_BYTE)),
+            ConnectionState::Partial(request) => Some(now.plus(PAUSE).min(request.until)),
         };
-        let listed = !matches!(connection.1, Kind::Unfinished(_));
+        let listed = !matches!(connection.1, ConnectionState::Partial(_));
         if listed && !list(epoll, &connection.0, number) {
             return;
         }
@@ -90,12 +90,12 @@ impl Parking {
         self.count(&connection, true);
         self.parked.insert(number, Parked { connection, pool, serial: self.serial, due, listed });
         while self.unfinished.1 > MOST_UNFINISHED
-            && self.close_oldest(epoll, |kind| matches!(kind, Kind::Unfinished(_)))
+            && self.close_oldest(epoll, |kind| matches!(kind, ConnectionState::Partial(_)))
         {}
     }
 
     fn count(&mut self, (_, kind): &Connection, comes: bool) {
-        if let Kind::Unfinished(request) = kind {
+        if let ConnectionState::Partial(request) = kind {
             let (number, bytes) = self.unfinished;
             let size = u64::from(request.size);
             self.unfinished =
@@ -131,7 +131,9 @@ impl Parking {
 
     /// Of pools that end, whoever has just connected, or begun a request, goes to the last workers: the rest may come any moment.
     pub(super) fn hand_back(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
-        self.send_on(epoll, to, |parked| !to.moves_on(parked.pool) && !matches!(parked.connection.1, Kind::Kept));
+        self.send_on(epoll, to, |parked| {
+            !to.moves_on(parked.pool) && !matches!(parked.connection.1, ConnectionState::BetweenRequests)
+        });
     }
 
     /// Closes connections of pools that end: what comes on them is served by nobody any more.
@@ -191,18 +193,18 @@ impl Parking {
             let Some(parked) = self.parked.get_mut(&number) else { continue };
             parked.due = None;
             match &parked.connection.1 {
-                Kind::Unfinished(request) if !parked.listed && request.until > now => {
+                ConnectionState::Partial(request) if !parked.listed && request.until > now => {
                     let until = request.until;
                     parked.listed = list(epoll, &parked.connection.0, number);
                     parked.due = Some(until);
                     self.due.insert((until, number));
                 }
-                Kind::Unfinished(_) => {
+                ConnectionState::Partial(_) => {
                     if let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) {
                         self.depart(Departing { connection, pool }, to);
                     }
                 }
-                Kind::Fresh | Kind::Kept => drop(self.remove(epoll, number)),
+                ConnectionState::New | ConnectionState::BetweenRequests => drop(self.remove(epoll, number)),
             }
         }
         None
@@ -214,7 +216,7 @@ impl Parking {
     }
 
     /// Whether there was one.
-    fn close_oldest(&mut self, epoll: &Epoll, which: fn(&Kind) -> bool) -> bool {
+    fn close_oldest(&mut self, epoll: &Epoll, which: fn(&ConnectionState) -> bool) -> bool {
         let all = self.parked.iter().filter(|(_, parked)| which(&parked.connection.1));
         let oldest = all.min_by_key(|(_, parked)| parked.serial).map(|(number, _)| *number);
         oldest.and_then(|number| self.remove(epoll, number)).is_some()

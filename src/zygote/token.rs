@@ -14,7 +14,7 @@ pub(super) enum Token {
     Queue(u32),
     /// What tells that a pool needs another worker.
     Demand(u32),
-    /// Links from predecessors of that pool.
+    /// WorkerQueues from predecessors of that pool.
     Link(u32),
     /// The control channel of the worker with that pid.
     Worker(u32),

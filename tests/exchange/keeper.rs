@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cgi_fpm::exchange::{Arrival, Exchange, Limits, NotRun, Progress};
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::request::{Description, Outcome, Stage};
 
 use super::wire::{Request, ends, record, records};
@@ -152,7 +152,7 @@ fn progress_is_told() {
     exchange.attach(server.into());
     exchange.arrive(Duration::ZERO);
     assert_eq!(notes.take(), ["attached"]);
-    client.write_all(&record(Kind::GetValues, 0, b"")).unwrap();
+    client.write_all(&record(RecordType::GetValues, 0, b"")).unwrap();
     assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
     assert_eq!(notes.take(), ["Reading", "Idle"]);
     client.write_all(&Request::get("/a.php", true).encode()).unwrap();

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress, Reason};
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Refusal};
 
 use super::wire::{Request, begin, ends, push_record, record, records, stream};
@@ -47,7 +47,7 @@ fn a_silent_client_pins_nobody() {
 fn a_client_that_trickles_is_refused_in_time() {
     let (mut exchange, mut client) = connected_with(short());
     let trickle = thread::spawn(move || {
-        while client.write_all(&record(Kind::Stdin, 9, b"stray")).is_ok() {
+        while client.write_all(&record(RecordType::Stdin, 9, b"stray")).is_ok() {
             thread::sleep(Duration::from_millis(1));
             if client.write_all(&begin(1, 1, true)[..1]).is_err() {
                 break;
@@ -67,7 +67,7 @@ fn who_reads_no_answers_to_its_management_records_is_given_up() {
         let (mut exchange, mut client) = connected_with(short());
         client.write_all(&head).unwrap();
         let flood = thread::spawn(move || {
-            let values = record(Kind::GetValues, 0, b"\x0f\x00FCGI_MPXS_CONNS").repeat(100);
+            let values = record(RecordType::GetValues, 0, b"\x0f\x00FCGI_MPXS_CONNS").repeat(100);
             while client.write_all(&values).is_ok() {}
             client
         });
@@ -94,7 +94,7 @@ fn a_stalled_body_ends() {
     let (mut exchange, mut client) = connected_with(short());
     let request = Request::post(b"", true);
     let mut bytes = request.head();
-    push_record(&mut bytes, Kind::Stdin, 1, b"part", 0);
+    push_record(&mut bytes, RecordType::Stdin, 1, b"part", 0);
     client.write_all(&bytes).unwrap();
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     assert_eq!(all_body(&mut exchange), b"part");
@@ -127,7 +127,7 @@ fn a_client_that_still_sends_can_read_its_answer() {
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     exchange.write(b"too large").unwrap();
     exchange.finish();
-    assert_eq!(stream(&records(&sender.join().unwrap()), Kind::Stdout), b"too large");
+    assert_eq!(stream(&records(&sender.join().unwrap()), RecordType::Stdout), b"too large");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_client_that_never_stops_sending_is_left() {
     let (mut exchange, mut client) = connected_with(short());
     client.write_all(&Request::post(b"", false).head()).unwrap();
     let sender = thread::spawn(move || {
-        let piece = record(Kind::Stdin, 1, &[b'x'; 10_000]);
+        let piece = record(RecordType::Stdin, 1, &[b'x'; 10_000]);
         while client.write_all(&piece).is_ok() {}
     });
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
@@ -151,7 +151,7 @@ fn a_rest_of_a_body_does_not_hold_the_worker() {
     client.write_all(&Request::post(b"", true).head()).unwrap();
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     exchange.finish();
-    let piece = record(Kind::Stdin, 1, &[b'x'; 10_000]);
+    let piece = record(RecordType::Stdin, 1, &[b'x'; 10_000]);
     for _ in 0..100 {
         client.write_all(&piece).unwrap();
         assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
@@ -175,7 +175,7 @@ fn over_tcp_an_early_answer_is_not_reset() {
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     exchange.write(b"too large").unwrap();
     exchange.finish();
-    assert_eq!(stream(&records(&sender.join().unwrap()), Kind::Stdout), b"too large");
+    assert_eq!(stream(&records(&sender.join().unwrap()), RecordType::Stdout), b"too large");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress};
 use cgi_fpm::fastcgi::management::Capacity;
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 use wire::{Request, ends, records, stream};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -102,8 +102,8 @@ fn a_get_on_a_new_connection() {
     assert!(exchange.connection().is_none());
     assert_eq!(exchange.param_c(b"REQUEST_METHOD"), Some(c"GET"), "parameters outlive the connection");
     let answer = records(&to_end(&mut client));
-    assert_eq!(stream(&answer, Kind::Stdout), b"Content-Type: text/plain\r\n\r\nhello");
-    assert_eq!(answer.last().unwrap(), &(Kind::EndRequest, 1, vec![0; 8]));
+    assert_eq!(stream(&answer, RecordType::Stdout), b"Content-Type: text/plain\r\n\r\nhello");
+    assert_eq!(answer.last().unwrap(), &(RecordType::EndRequest, 1, vec![0; 8]));
     assert_eq!(answer.len(), 2);
 }
 
@@ -121,7 +121,7 @@ fn byte_by_byte() {
     });
     assert_eq!(serve_all(&mut exchange), (1, Arrival::Closed));
     let answer = records(&sender.join().unwrap());
-    assert_eq!(stream(&answer, Kind::Stdout).len(), "/post.php:".len() + 1000);
+    assert_eq!(stream(&answer, RecordType::Stdout).len(), "/post.php:".len() + 1000);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn twenty_megabytes_of_answer() {
             exchange.write(piece).unwrap();
         }
         exchange.finish();
-        let answer = stream(&records(&receiver.join().unwrap()), Kind::Stdout);
+        let answer = stream(&records(&receiver.join().unwrap()), RecordType::Stdout);
         assert!(&answer[8..] == text, "in pieces of {size}");
     }
 }
@@ -273,8 +273,8 @@ fn stderr_keeps_its_place() {
     exchange.finish();
     exchange.write(b"dropped").unwrap();
     exchange.flush().unwrap();
-    let kinds: Vec<Kind> = records(&in_socket(&mut client)).into_iter().map(|(kind, ..)| kind).collect();
-    assert_eq!(kinds, [Kind::Stdout, Kind::Stderr, Kind::Stdout, Kind::EndRequest]);
+    let kinds: Vec<RecordType> = records(&in_socket(&mut client)).into_iter().map(|(kind, ..)| kind).collect();
+    assert_eq!(kinds, [RecordType::Stdout, RecordType::Stderr, RecordType::Stdout, RecordType::EndRequest]);
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_flush_sends_what_is_there() {
     exchange.write(b"now").unwrap();
     assert_eq!(in_socket(&mut client), b"");
     exchange.flush().unwrap();
-    assert_eq!(stream(&records(&in_socket(&mut client)), Kind::Stdout), b"now");
+    assert_eq!(stream(&records(&in_socket(&mut client)), RecordType::Stdout), b"now");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_slow_script_sends_piece_by_piece() {
     exchange.write(&[b'a'; 4000]).unwrap();
     assert_eq!(in_socket(&mut client), b"", "less than a piece");
     exchange.write(&[b'b'; 4200]).unwrap();
-    assert_eq!(stream(&records(&in_socket(&mut client)), Kind::Stdout).len(), 8200);
+    assert_eq!(stream(&records(&in_socket(&mut client)), RecordType::Stdout).len(), 8200);
     drop(client);
     thread::sleep(Duration::from_millis(20));
     assert_eq!(exchange.write(&[b'c'; 9000]), Err(ClientGone), "and learns that its client has gone");

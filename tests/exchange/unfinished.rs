@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use cgi_fpm::exchange::{Arrival, Exchange, Limits, NoProgress, Reason};
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 
 use super::wire::{Request, begin, record};
 use super::{CAPACITY, PATIENCE, all_body, in_socket};
@@ -33,13 +33,13 @@ fn streams() -> Vec<Vec<u8>> {
     let padded = Request { id: 7, padding: 5, piece: 11, ..Request::post(b"some body", false) };
     let mut filter = begin(2, 3, true);
     filter.extend_from_slice(&plain_as(2).encode()[16..]);
-    let mut mixed = record(Kind::Other(77), 0, b"what is this");
-    mixed.extend(record(Kind::GetValues, 0, b"\x0f\x00FCGI_MPXS_CONNS"));
-    mixed.extend(record(Kind::Stdin, 9, &[b's'; 40]));
+    let mut mixed = record(RecordType::Other(77), 0, b"what is this");
+    mixed.extend(record(RecordType::GetValues, 0, b"\x0f\x00FCGI_MPXS_CONNS"));
+    mixed.extend(record(RecordType::Stdin, 9, &[b's'; 40]));
     let head = padded.encode();
     mixed.extend_from_slice(&head[..16]);
     mixed.extend(begin(5, 1, true));
-    mixed.extend(record(Kind::Params, 5, b"of nobody"));
+    mixed.extend(record(RecordType::Params, 5, b"of nobody"));
     mixed.extend_from_slice(&head[16..]);
     vec![plain.encode(), padded.encode(), filter, mixed]
 }

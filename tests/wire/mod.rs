@@ -10,7 +10,7 @@
 pub mod properties;
 
 use cgi_fpm::fastcgi::params::push_pair;
-use cgi_fpm::fastcgi::record::{HEADER_LEN, Header, Kind};
+use cgi_fpm::fastcgi::record::{HEADER_LEN, Header, RecordType};
 
 /// Pairs of a request, as tests write them down.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
@@ -44,7 +44,7 @@ impl Request {
     /// All of it as a client sends it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.head();
-        self.stream(&mut out, Kind::Stdin, &self.body);
+        self.stream(&mut out, RecordType::Stdin, &self.body);
         out
     }
 
@@ -55,12 +55,12 @@ impl Request {
         for (name, value) in &self.pairs {
             push_pair(&mut params, name, value);
         }
-        self.stream(&mut out, Kind::Params, &params);
+        self.stream(&mut out, RecordType::Params, &params);
         out
     }
 
     /// A stream's records and the empty one that ends it.
-    pub fn stream(&self, out: &mut Vec<u8>, kind: Kind, bytes: &[u8]) {
+    pub fn stream(&self, out: &mut Vec<u8>, kind: RecordType, bytes: &[u8]) {
         for piece in bytes.chunks(self.piece.clamp(1, 0xffff)) {
             push_record(out, kind, self.id, piece, self.padding);
         }
@@ -71,12 +71,12 @@ impl Request {
 /// BEGIN_REQUEST.
 pub fn begin(id: u16, role: u8, keep: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    push_record(&mut out, Kind::BeginRequest, id, &[0, role, u8::from(keep), 0, 0, 0, 0, 0], 0);
+    push_record(&mut out, RecordType::BeginRequest, id, &[0, role, u8::from(keep), 0, 0, 0, 0, 0], 0);
     out
 }
 
 /// One record.
-pub fn push_record(out: &mut Vec<u8>, kind: Kind, id: u16, content: &[u8], padding: u8) {
+pub fn push_record(out: &mut Vec<u8>, kind: RecordType, id: u16, content: &[u8], padding: u8) {
     let length = u16::try_from(content.len()).unwrap();
     out.extend_from_slice(&Header { kind, id, content: length, padding }.encode());
     out.extend_from_slice(content);
@@ -84,14 +84,14 @@ pub fn push_record(out: &mut Vec<u8>, kind: Kind, id: u16, content: &[u8], paddi
 }
 
 /// One record alone.
-pub fn record(kind: Kind, id: u16, content: &[u8]) -> Vec<u8> {
+pub fn record(kind: RecordType, id: u16, content: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     push_record(&mut out, kind, id, content, 0);
     out
 }
 
 /// Takes records apart; panics when bytes are left over.
-pub fn records(mut bytes: &[u8]) -> Vec<(Kind, u16, Vec<u8>)> {
+pub fn records(mut bytes: &[u8]) -> Vec<(RecordType, u16, Vec<u8>)> {
     let mut out = Vec::new();
     while !bytes.is_empty() {
         let header = Header::decode(*bytes.first_chunk::<HEADER_LEN>().expect("a whole header")).expect("version 1");
@@ -103,11 +103,11 @@ pub fn records(mut bytes: &[u8]) -> Vec<(Kind, u16, Vec<u8>)> {
 }
 
 /// The bytes of one stream among records.
-pub fn stream(records: &[(Kind, u16, Vec<u8>)], wanted: Kind) -> Vec<u8> {
+pub fn stream(records: &[(RecordType, u16, Vec<u8>)], wanted: RecordType) -> Vec<u8> {
     records.iter().filter(|(kind, ..)| *kind == wanted).flat_map(|(.., content)| content.clone()).collect()
 }
 
 /// How many answers are complete among records.
-pub fn ends(records: &[(Kind, u16, Vec<u8>)]) -> usize {
-    records.iter().filter(|(kind, ..)| *kind == Kind::EndRequest).count()
+pub fn ends(records: &[(RecordType, u16, Vec<u8>)]) -> usize {
+    records.iter().filter(|(kind, ..)| *kind == RecordType::EndRequest).count()
 }

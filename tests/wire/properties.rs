@@ -1,7 +1,7 @@
 //! What must hold for any input: shared by the property tests and the fuzz targets.
 
 use cgi_fpm::fastcgi::management::Capacity;
-use cgi_fpm::fastcgi::record::Kind;
+use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::fastcgi::reply::Reply;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Reader, Refusal, Step};
 
@@ -108,8 +108,8 @@ pub fn cuts_change_nothing(bytes: &[u8], cuts: &[u8]) {
 pub fn params_are_decoded(content: &[u8], cuts: &[u8]) {
     let mut bytes = begin(1, 1, false);
     let piece = cuts.first().map_or(1000, |&cut| usize::from(cut) + 1);
-    Request { id: 1, piece, ..Request::default() }.stream(&mut bytes, Kind::Params, content);
-    bytes.extend_from_slice(&record(Kind::Stdin, 1, b""));
+    Request { id: 1, piece, ..Request::default() }.stream(&mut bytes, RecordType::Params, content);
+    bytes.extend_from_slice(&record(RecordType::Stdin, 1, b""));
     let outcome = read(&bytes, cuts);
     match plain(content) {
         Some(pairs) if content.len() <= LIMITS.bytes => assert_eq!(outcome.requests[0].pairs, pairs),
@@ -169,7 +169,7 @@ pub fn writes_survive(writes: &[(bool, Vec<u8>, bool)]) {
     reply.begin(1);
     let (mut sent, mut expected) = (Vec::new(), Vec::new());
     for (error, bytes, flush) in writes {
-        let kind = if *error { Kind::Stderr } else { Kind::Stdout };
+        let kind = if *error { RecordType::Stderr } else { RecordType::Stdout };
         push_stretch(&mut expected, kind, bytes);
         let mut rest = &bytes[..];
         while !rest.is_empty() {
@@ -190,17 +190,17 @@ pub fn writes_survive(writes: &[(bool, Vec<u8>, bool)]) {
     for (kind, id, content) in &records {
         assert_eq!(*id, 1);
         assert!(!content.is_empty());
-        if *kind != Kind::EndRequest {
+        if *kind != RecordType::EndRequest {
             push_stretch(&mut found, *kind, content);
         }
     }
     assert_eq!(found, expected);
     assert_eq!(ends(&records), 1);
-    assert_eq!(stream(&records, Kind::EndRequest), [0; 8]);
+    assert_eq!(stream(&records, RecordType::EndRequest), [0; 8]);
 }
 
 /// Adds bytes to the last stretch of their stream.
-fn push_stretch(stretches: &mut Vec<(Kind, Vec<u8>)>, kind: Kind, bytes: &[u8]) {
+fn push_stretch(stretches: &mut Vec<(RecordType, Vec<u8>)>, kind: RecordType, bytes: &[u8]) {
     match stretches.last_mut() {
         _ if bytes.is_empty() => {}
         Some((last, content)) if *last == kind => content.extend_from_slice(bytes),
@@ -212,10 +212,10 @@ fn push_stretch(stretches: &mut Vec<(Kind, Vec<u8>)>, kind: Kind, bytes: &[u8]) 
 pub fn wild_records(mut plan: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some((&[kind, id, size, padding], rest)) = plan.split_first_chunk() {
-        let kind = Kind::from(kind % 13);
+        let kind = RecordType::from(kind % 13);
         let (content, rest) = rest.split_at(rest.len().min(usize::from(size)));
         match kind {
-            Kind::BeginRequest if size < 250 => {
+            RecordType::BeginRequest if size < 250 => {
                 out.extend_from_slice(&begin(u16::from(id % 3), size % 5, padding & 1 == 1))
             }
             _ => push_record(&mut out, kind, u16::from(id % 3), content, padding),

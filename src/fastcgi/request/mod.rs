@@ -6,7 +6,7 @@ mod rest;
 use super::input::Input;
 use super::management::Capacity;
 use super::params::{BadPairs, Params};
-use super::record::{Header, Kind};
+use super::record::{Header, RecordType};
 
 /// How much a request's parameters may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub enum Refusal {
     #[error("FCGI_BEGIN_REQUEST of {0} bytes")]
     BeginLength(u16),
     #[error("{0:?} record without a request id")]
-    NoId(Kind),
+    NoId(RecordType),
     #[error("{0:?} record out of order")]
-    OutOfOrder(Kind),
+    OutOfOrder(RecordType),
     #[error("malformed FCGI_GET_VALUES")]
     GetValues,
     #[error("more than {0} bytes of parameters")]

@@ -2,7 +2,7 @@
 
 use super::{Content, FILTER, Phase, Reader, Refusal, Step};
 use crate::fastcgi::management::{answer_get_values, answer_unknown_type};
-use crate::fastcgi::record::{HEADER_LEN, Header, Kind};
+use crate::fastcgi::record::{HEADER_LEN, Header, RecordType};
 use crate::fastcgi::reply::{ProtocolStatus, end_request};
 
 /// The most content of a record that has to be read whole (FCGI_GET_VALUES).
@@ -16,10 +16,10 @@ impl Reader {
             return self.on_management(header);
         }
         match self.phase {
-            Phase::Idle if header.kind == Kind::BeginRequest => self.on_begin(header),
+            Phase::Idle if header.kind == RecordType::BeginRequest => self.on_begin(header),
             Phase::Params if header.id == self.id => self.on_params(header),
             Phase::Body if header.id == self.id => self.on_body(header),
-            Phase::Params | Phase::Body if header.kind == Kind::BeginRequest => {
+            Phase::Params | Phase::Body if header.kind == RecordType::BeginRequest => {
                 self.enter(header, Content::Skipped);
                 self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::CantMultiplex));
                 Ok(Some(Step::Answer { last: false }))
@@ -34,7 +34,7 @@ impl Reader {
 
     fn on_management(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
         match header.kind {
-            Kind::GetValues => {
+            RecordType::GetValues => {
                 if usize::from(header.content) > MOST_WHOLE {
                     return Err(Refusal::GetValues);
                 }
@@ -43,7 +43,7 @@ impl Reader {
                     return Err(Refusal::GetValues);
                 }
             }
-            Kind::GetValuesResult | Kind::UnknownType | Kind::Other(_) => {
+            RecordType::GetValuesResult | RecordType::UnknownType | RecordType::Other(_) => {
                 answer_unknown_type(header.kind, &mut self.answers)
             }
             kind => return Err(Refusal::NoId(kind)),
@@ -72,21 +72,21 @@ impl Reader {
 
     fn on_params(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
         match header.kind {
-            Kind::Params if header.content > 0 => {
+            RecordType::Params if header.content > 0 => {
                 if self.input.params_len() + usize::from(header.content) > self.limits.bytes {
                     return Err(Refusal::ParamsTooLarge(self.limits.bytes));
                 }
                 self.enter(header, Content::Params);
                 Ok(None)
             }
-            Kind::Params => {
+            RecordType::Params => {
                 self.enter(header, Content::Skipped);
                 self.finish_padding();
                 self.input.seal(self.limits.pairs)?;
                 self.phase = Phase::Body;
                 Ok(Some(Step::Request))
             }
-            Kind::AbortRequest => {
+            RecordType::AbortRequest => {
                 self.enter(header, Content::Skipped);
                 self.phase = Phase::Idle;
                 self.answers.extend_from_slice(&end_request(header.id, ProtocolStatus::RequestComplete));
@@ -98,19 +98,19 @@ impl Reader {
 
     fn on_body(&mut self, header: Header) -> Result<Option<Step>, Refusal> {
         match header.kind {
-            Kind::Stdin if header.content > 0 => {
+            RecordType::Stdin if header.content > 0 => {
                 self.enter(header, Content::Body);
                 Ok(None)
             }
-            Kind::Stdin => {
+            RecordType::Stdin => {
                 self.end_input(header);
                 Ok(Some(Step::End))
             }
-            Kind::AbortRequest => {
+            RecordType::AbortRequest => {
                 self.end_input(header);
                 Ok(Some(Step::Abort))
             }
-            Kind::BeginRequest => Err(Refusal::OutOfOrder(header.kind)),
+            RecordType::BeginRequest => Err(Refusal::OutOfOrder(header.kind)),
             _ => {
                 self.enter(header, Content::Skipped);
                 Ok(None)

@@ -2,7 +2,7 @@
 
 use super::{Content, FILTER, Phase, Reader};
 use crate::fastcgi::params::Params;
-use crate::fastcgi::record::{Header, Kind, MAX_CONTENT};
+use crate::fastcgi::record::{Header, MAX_CONTENT, RecordType};
 
 impl Reader {
     /// Bytes that mean the same as those received since the request before: new records with the parameters, a header for what is
@@ -12,16 +12,16 @@ impl Reader {
         let mut bytes = Vec::new();
         if self.phase == Phase::Params {
             let [high, low] = role_number(self.params()).to_be_bytes();
-            push(&mut bytes, Kind::BeginRequest, self.id, &[high, low, u8::from(self.keep), 0, 0, 0, 0, 0]);
+            push(&mut bytes, RecordType::BeginRequest, self.id, &[high, low, u8::from(self.keep), 0, 0, 0, 0, 0]);
             for content in self.input.params_content().chunks(MAX_CONTENT) {
-                push(&mut bytes, Kind::Params, self.id, content);
+                push(&mut bytes, RecordType::Params, self.id, content);
             }
         }
         if self.left > 0 || self.padding > 0 {
             let (kind, id) = match self.content {
-                Content::Params if self.left > 0 => (Kind::Params, self.id),
+                Content::Params if self.left > 0 => (RecordType::Params, self.id),
                 // A record of no active request is ignored; one of parameters without content would be their end.
-                _ => (Kind::Stdin, if self.id == 1 { 2 } else { 1 }),
+                _ => (RecordType::Stdin, if self.id == 1 { 2 } else { 1 }),
             };
             let [content, padding] = [self.left, self.padding];
             let header = Header {
@@ -49,7 +49,7 @@ impl Reader {
     }
 }
 
-fn push(bytes: &mut Vec<u8>, kind: Kind, id: u16, content: &[u8]) {
+fn push(bytes: &mut Vec<u8>, kind: RecordType, id: u16, content: &[u8]) {
     let header = Header { kind, id, content: u16::try_from(content.len()).unwrap_or(u16::MAX), padding: 0 };
     bytes.extend_from_slice(&header.encode());
     bytes.extend_from_slice(content);

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::config::PoolConfig;
 use crate::engine::EngineOptions;
-use crate::ipc::{Orders, PoolSpec, ToSupervisor, Voice, ZygoteSpec};
+use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
 use crate::log;
 use crate::plan::budget::{Allowance, Bucket, Intake};
 use crate::plan::fleet::{GenerationId, GroupPlan, PoolKey, PoolPlan, PoolState, WorkerKey, ZygoteKey};
@@ -64,9 +64,9 @@ pub struct ZygoteProcess {
     /// It has lied, or can't be understood, and is about to end: nothing that it says counts.
     pub distrusted: bool,
     /// What it is told.
-    pub orders: Orders,
+    pub orders: OrderSender,
     /// What it says.
-    pub voice: Voice<ToSupervisor>,
+    pub reports: ReportReceiver<ToSupervisor>,
     /// How much it may say.
     pub budget: Bucket,
     /// What it speaks, once it has said so.
@@ -83,11 +83,17 @@ impl GroupRuntime {
     }
 
     /// It has that zygote now.
-    pub fn take_zygote(&mut self, pid: Pid, orders: Orders, voice: Voice<ToSupervisor>, protocol: Option<u32>) {
+    pub fn take_zygote(
+        &mut self,
+        pid: Pid,
+        orders: OrderSender,
+        reports: ReportReceiver<ToSupervisor>,
+        protocol: Option<u32>,
+    ) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let budget = Bucket::of_zygote(clock::now(), count(self.spec.pools.len()), count(self.places()));
         let (distrusted, condemned) = (false, false);
-        self.zygote = Some(ZygoteProcess { pid, distrusted, orders, voice, budget, protocol, condemned });
+        self.zygote = Some(ZygoteProcess { pid, distrusted, orders, reports, budget, protocol, condemned });
     }
 }
 
@@ -168,7 +174,7 @@ impl Runtime {
                 identity: group.identity.clone(),
                 engine: engine.clone(),
                 control_fd: -1,
-                voice_fd: None,
+                reports_fd: None,
                 drain_fd: -1,
                 log_level: log::Level::Notice,
                 log_format: log::Format::Default,

@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid, pipe2, read};
 
-use crate::ipc::{Channel, Incoming, ToSupervisor, Voice};
+use crate::ipc::{Channel, Incoming, ReportReceiver, ToSupervisor};
 use crate::sys::process::{self, Forked};
 use crate::sys::{fd, helper, message, packets, single_threaded, title};
 
@@ -17,11 +17,11 @@ use crate::sys::{fd, helper, message, packets, single_threaded, title};
 ///
 /// # Errors
 /// `EMFILE`, `EAGAIN`, `ENOMEM`.
-pub fn hear_by_child(socket: &OwnedFd) -> io::Result<Voice<ToSupervisor>> {
+pub fn hear_by_child(socket: &OwnedFd) -> io::Result<ReportReceiver<ToSupervisor>> {
     message::refuse_descriptors(socket);
     let (reading, writing) = packets::pair()?;
     helper::start([socket.as_fd(), writing.as_fd()], getpid(), hear)?;
-    Ok(Voice::new(reading))
+    Ok(ReportReceiver::new(reading))
 }
 
 /// The child. It holds the socket open, and the zygote is to notice the end of the supervisor, so it ends with the supervisor.

@@ -158,7 +158,7 @@ impl Supervisor {
             }
         }
         self.reopen_access_logs(&mut wrong);
-        self.board.reopened(&wrong);
+        self.results.reopened(&wrong);
     }
 
     pub(in crate::supervisor) fn zygote_keys(&self) -> Vec<ZygoteKey> {

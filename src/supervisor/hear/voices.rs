@@ -1,6 +1,6 @@
 //! The ways between the supervisor and its zygotes: how much is taken of each, and what ends one that can't be worked with.
 
-use crate::ipc::{Heard, PROTOCOL, ToSupervisor};
+use crate::ipc::{PROTOCOL, Received, ToSupervisor};
 use crate::log::{self, Level};
 use crate::plan::fleet::{Zygote, ZygoteKey};
 use crate::supervisor::Supervisor;
@@ -20,10 +20,10 @@ impl Supervisor {
             if !zygote.budget.take(clock::now()) {
                 return self.rest(key);
             }
-            match zygote.voice.hear() {
-                Heard::Message(message) => self.zygote_says(key, message),
-                Heard::Nothing => return zygote.budget.credit(1),
-                Heard::Gone => return self.zygote_is_silent(key),
+            match zygote.reports.receive() {
+                Received::Message(message) => self.zygote_says(key, message),
+                Received::Nothing => return zygote.budget.credit(1),
+                Received::Gone => return self.zygote_is_silent(key),
             }
         }
     }
@@ -32,7 +32,8 @@ impl Supervisor {
     pub(in crate::supervisor) fn hear_last_words(&mut self, key: ZygoteKey) {
         for _ in 0..LAST_WORDS {
             let group = runtime::group(&self.runtimes, key);
-            let Some(Heard::Message(message)) = group.and_then(|g| g.zygote.as_ref()).map(|z| z.voice.hear()) else {
+            let Some(Received::Message(message)) = group.and_then(|g| g.zygote.as_ref()).map(|z| z.reports.receive())
+            else {
                 return;
             };
             self.zygote_says(key, message);
@@ -43,7 +44,7 @@ impl Supervisor {
     fn rest(&mut self, key: ZygoteKey) {
         let group = runtime::group(&self.runtimes, key);
         let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { return };
-        self.poller.remove_zygote(&zygote.voice, key);
+        self.poller.remove_zygote(&zygote.reports, key);
         if self.resting.insert(key, zygote.budget.again()).is_none() {
             log::debug(format!("[group {}] its zygote says too much: it is heard more slowly", self.group_name(key)));
         }
@@ -57,7 +58,7 @@ impl Supervisor {
             self.resting.remove(&key);
             let group = runtime::group(&self.runtimes, key);
             let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { continue };
-            if let Err(e) = self.poller.add_zygote(&zygote.voice, key) {
+            if let Err(e) = self.poller.add_zygote(&zygote.reports, key) {
                 log::error(format!("unable to watch a zygote: {e}"));
                 self.condemn(key);
             }
@@ -69,7 +70,7 @@ impl Supervisor {
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let group = runtime::group(&self.runtimes, key);
         let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { return };
-        self.poller.remove_zygote(&zygote.voice, key);
+        self.poller.remove_zygote(&zygote.reports, key);
         // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
         if !matches!(state, Some(Zygote::Dismissed(_))) {
             self.condemn(key);
@@ -122,7 +123,7 @@ impl Supervisor {
         let mut unheard = Vec::new();
         for (key, zygote) in runtime::zygotes(&mut self.runtimes).filter(|(_, zygote)| !zygote.condemned) {
             zygote.orders.flush(now);
-            if zygote.orders.are_unheard(now) {
+            if zygote.orders.is_stalled(now) {
                 unheard.push((key, zygote.pid));
             }
         }
@@ -137,6 +138,6 @@ impl Supervisor {
     pub(in crate::supervisor) fn orders_are_backed_up(&self) -> bool {
         let groups = self.runtimes.values().flat_map(|r| &r.groups);
         let mut zygotes = groups.filter_map(|g| g.zygote.as_ref());
-        zygotes.any(|z| !z.condemned && z.orders.are_backed_up())
+        zygotes.any(|z| !z.condemned && z.orders.is_backed_up())
     }
 }

@@ -55,14 +55,14 @@ impl Supervisor {
     pub(in crate::supervisor) fn php_failed(&mut self, key: ZygoteKey, reason: &str) {
         let line = format!("[group {}] PHP could not be started: {reason}", self.group_name(key));
         self.say_of(key, Level::Error, &line);
-        self.board.reason(&escape::line(line.as_bytes()));
+        self.results.reason(&escape::line(line.as_bytes()));
     }
 
     /// Why a worker can't serve.
     pub(in crate::supervisor) fn worker_failed(&mut self, key: WorkerKey, reason: &str) {
         let line = of_pool(&self.pool_name(key), reason);
         self.say_of(key.zygote(), Level::Error, &line);
-        self.board.reason(&escape::line(line.as_bytes()));
+        self.results.reason(&escape::line(line.as_bytes()));
     }
 
     /// Tells how many lines were too many, once their second is over; of a generation that goes at once.

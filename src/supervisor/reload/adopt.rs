@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
-use crate::ipc::{Board, FORMER_PROTOCOL, Orders, Trust, Voice};
+use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, ResultsWriter, Trust};
 use crate::log;
 use crate::plan::budget::{Allowance, Intake};
 use crate::plan::fleet::WorkerKey;
@@ -36,7 +36,7 @@ pub struct Adopted {
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Source)>,
     /// The bulletin; a former image without one is succeeded by one that begins anew.
-    pub board: Board,
+    pub results: ResultsWriter,
 }
 
 /// Takes over what the state names.
@@ -55,8 +55,9 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
         .map(|(key, question, answer)| Ok((*key, inherited::adopt(*question)?, inherited::adopt(*answer)?)));
     let tracers = tracers.collect::<io::Result<_>>()?;
     let former_tracers = state.tracers.iter().map(|(_, raw)| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
-    let board = state.board.map_or_else(Board::new, |raw| Ok(Board::adopt(inherited::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board })
+    let results =
+        state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results })
 }
 
 /// Whose the counters with that descriptor are.
@@ -100,11 +101,11 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
     let mut group = GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake };
     if let Some((pid, raw)) = state.zygote {
         let orders = inherited::adopt(raw)?;
-        let (voice, protocol) = match state.voice {
-            Some((voice, protocol)) => (Voice::new(inherited::adopt(voice)?), protocol),
+        let (reports, protocol) = match state.voice {
+            Some((reports, protocol)) => (ReportReceiver::new(inherited::adopt(reports)?), protocol),
             None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
         };
-        group.take_zygote(Pid::from_raw(pid), Orders::new(orders, group.places()), voice, protocol);
+        group.take_zygote(Pid::from_raw(pid), OrderSender::new(orders, group.places()), reports, protocol);
     }
     Ok(group)
 }

@@ -61,7 +61,7 @@ impl Reload {
 impl Supervisor {
     pub(in crate::supervisor) fn reload_asked(&mut self) {
         if self.fleet.goal == Goal::Serve {
-            self.board.reload_asked();
+            self.results.reload_asked();
             self.reload.wished = true;
             if self.reload.check.is_some() {
                 // The one under way does for this wish, too: it is begun for whoever has it.
@@ -76,7 +76,7 @@ impl Supervisor {
         if let Some(check) = self.reload.check.as_ref().filter(|c| c.deadline <= now) {
             let line = "reload refused: the check of the new program did not end in time";
             log::error(line);
-            self.board.reason(line);
+            self.results.reason(line);
             process::kill(check.pid, nix::sys::signal::Signal::SIGKILL);
         }
         if !self.reload.wished || self.reload.check.is_some() {
@@ -94,7 +94,7 @@ impl Supervisor {
         self.reload.said_waiting = false;
         log::notice("Reloading in progress ...");
         self.tell_reloading();
-        self.board.reload_begins();
+        self.results.reload_begins();
         if let Err(e) = self.start_check(now) {
             self.refuse_reload(&format!("reload refused: the check could not be started: {e}"), None);
         }
@@ -162,7 +162,7 @@ impl Supervisor {
         }
         for line in &said {
             log::error(format!("reload check: {line}"));
-            self.board.reason(line);
+            self.results.reason(line);
         }
         let how = match exit {
             Exit::Code(code) => format!("exited with code {code}"),
@@ -176,7 +176,7 @@ impl Supervisor {
     /// It comes to nothing, and what there was serves on; the reason, where it is another text than the line of the log.
     pub(in crate::supervisor) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
         log::error(line);
-        self.board.reload_failed(line);
+        self.results.reload_failed(line);
         self.tell_refused(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
     }
 
@@ -189,7 +189,7 @@ impl Supervisor {
             return;
         }
         // The new image reads what there is then: that is for those, too, who have asked during the check.
-        self.board.reload_begins();
+        self.results.reload_begins();
         let keep_log = log::descriptor();
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);

@@ -36,9 +36,9 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // An image of an older program may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, board } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results } = adopted;
     let systemd = Systemd::carried_on(&state.systemd, clock::now());
-    let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, board)) {
+    let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, results)) {
         Ok(bare) => bare,
         Err(e) => {
             log::error(format!("the supervisor can't wait for events: {e}"));
@@ -76,7 +76,7 @@ impl Supervisor {
         for key in self.zygote_keys() {
             let group = runtime::group(&self.runtimes, key);
             if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
-                && let Err(e) = self.poller.add_zygote(&zygote.voice, key)
+                && let Err(e) = self.poller.add_zygote(&zygote.reports, key)
             {
                 log::error(format!("unable to watch a zygote: {e}"));
             }

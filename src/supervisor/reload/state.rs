@@ -154,7 +154,7 @@ impl Supervisor {
                     spec: g.spec.clone(),
                     drain: Some(g.drain.state()),
                     zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
-                    voice: g.zygote.as_ref().map(|z| (z.voice.as_fd().as_raw_fd(), z.protocol)),
+                    voice: g.zygote.as_ref().map(|z| (z.reports.as_fd().as_raw_fd(), z.protocol)),
                     boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
                 })
                 .collect(),
@@ -176,7 +176,7 @@ impl Supervisor {
             traces: self.tracer_descriptors(),
             log: None,
             unwritten: Backlog::default(),
-            board: Some(self.board.number()),
+            board: Some(self.results.number()),
         }
     }
 }

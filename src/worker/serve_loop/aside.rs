@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::ServeLoop;
 use crate::engine::Engine;
 use crate::exchange::{Arrival, Exchange};
-use crate::ipc::links::{Kind, Unfinished};
+use crate::ipc::handover::{ConnectionState, PartialRequest};
 use crate::sys::{clock, shared};
 
 impl<E: Engine> ServeLoop<'_, E> {
@@ -33,9 +33,9 @@ impl<E: Engine> ServeLoop<'_, E> {
                 let left = until.saturating_duration_since(Instant::now());
                 let until = clock::now().plus(u64::try_from(left.as_millis()).unwrap_or(0));
                 let size = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-                self.intake.links().park((fd, Kind::Unfinished(Unfinished { bytes, size, until })))
+                self.intake.queues().park((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
             }
-            Err(_) => Err((fd, Kind::Kept)),
+            Err(_) => Err((fd, ConnectionState::BetweenRequests)),
         };
         let Err((fd, _)) = parked else { return true };
         self.exchange.attach_unfinished(fd, &rest, until);
@@ -44,7 +44,7 @@ impl<E: Engine> ServeLoop<'_, E> {
 }
 
 /// Goes on with such a request. One whose bytes can't be had is closed: its client sees that.
-pub(super) fn take_up(exchange: &mut Exchange, connection: OwnedFd, request: Unfinished) {
+pub(super) fn take_up(exchange: &mut Exchange, connection: OwnedFd, request: PartialRequest) {
     let left = Duration::from_millis(request.until.since(clock::now()));
     match shared::content_of(request.bytes) {
         Ok(rest) => exchange.attach_unfinished(connection, &rest, Instant::now() + left),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ServeLoop;
 use crate::engine::Engine;
-use crate::ipc::links::{self, Connection, Kind, Parcel, Taken};
+use crate::ipc::handover::{self, Connection, ConnectionState, Taken};
 use crate::sys::socket;
 
 /// For a request on a connection that nobody else will take.
@@ -31,28 +31,28 @@ impl<E: Engine> ServeLoop<'_, E> {
             if Instant::now() >= end {
                 break;
             }
-            let queue = self.intake.links().queue.clone();
+            let queue = self.intake.queues().queue.clone();
             let all = silent.iter().map(AsFd::as_fd).chain([queue.as_fd()]);
             match socket::first_input(all, end) {
                 Some(at) if at < silent.len() => {
                     let guest = silent.swap_remove(at);
-                    self.serve_guest((guest, Kind::Fresh), &mut silent);
+                    self.serve_guest((guest, ConnectionState::New), &mut silent);
                 }
                 _ => {}
             }
         }
         // Those who have still said nothing.
         for connection in silent {
-            self.hold((connection, Kind::Fresh));
+            self.hold((connection, ConnectionState::New));
             self.park_held();
         }
     }
 
     fn empty_queue(&mut self, silent: &mut Vec<OwnedFd>) {
         while !self.spent {
-            match links::take(self.intake.links().queue.as_fd()) {
-                Taken::Parcel(Parcel::Connection(connection)) => self.serve_guest(connection, silent),
-                Taken::Parcel(Parcel::Look) => {}
+            match handover::take(self.intake.queues().queue.as_fd()) {
+                Taken::Connection(connection) => self.serve_guest(connection, silent),
+                Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }

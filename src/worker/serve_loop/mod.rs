@@ -22,7 +22,7 @@ use super::sources::{Sources, Woken};
 use crate::config::PoolConfig;
 use crate::engine::{Engine, Served};
 use crate::exchange::{Arrival, Exchange, NotRun};
-use crate::ipc::links::{Connection, Kind};
+use crate::ipc::handover::{Connection, ConnectionState};
 use crate::ipc::{MARK, WorkerSays};
 use crate::log;
 use crate::request::{Description, Outcome, Stage};
@@ -73,7 +73,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         lifetime: Lifetime,
     ) -> io::Result<Self> {
         let sources =
-            control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.links().queue, &drain, fd))?;
+            control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
         let pages = Pages::new(pool, || engine.powered_by());
         let predictor = Predictor::default();
         Ok(Self {
@@ -138,7 +138,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         let holding = self.exchange.connection().is_some();
         if let Some(held) = self.exchange.connection() {
             self.sources.list(held)?;
-            self.sources.go_last(self.intake.listeners(), &self.intake.links().queue)?;
+            self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
         }
         let first_byte = (holding && self.fresh).then_some(FIRST_BYTE);
         let woken = self.sources.wait(first_byte.into_iter().chain(self.quit.patience()).min())?;
@@ -177,15 +177,15 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         let intake = &self.intake;
         self.sources = self
             .control
-            .with_descriptor(|fd| Sources::new(intake.listeners(), &intake.links().queue, &self.drain, fd))?;
+            .with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &self.drain, fd))?;
         Ok(())
     }
 
     fn hold(&mut self, (fd, kind): Connection) {
-        self.fresh = matches!(kind, Kind::Fresh);
+        self.fresh = matches!(kind, ConnectionState::New);
         match kind {
-            Kind::Kept | Kind::Fresh => self.exchange.attach(fd),
-            Kind::Unfinished(request) => aside::take_up(&mut self.exchange, fd, request),
+            ConnectionState::BetweenRequests | ConnectionState::New => self.exchange.attach(fd),
+            ConnectionState::Partial(request) => aside::take_up(&mut self.exchange, fd, request),
         }
     }
 
@@ -263,16 +263,16 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     /// Gives the held connection to the zygote. Where that is gone, the peer may still send: it is served until it closes.
     fn park_held(&mut self) {
         self.sources.unlist(self.exchange.connection());
-        let kind = if self.fresh { Kind::Fresh } else { Kind::Kept };
+        let kind = if self.fresh { ConnectionState::New } else { ConnectionState::BetweenRequests };
         let Some(fd) = self.exchange.detach() else { return };
-        match self.intake.links().park((fd, kind)) {
+        match self.intake.queues().park((fd, kind)) {
             Ok(()) => self.slot.count(Counter::Parked),
             Err(connection) => self.see_off(connection),
         }
     }
 
     fn pass(&mut self, connection: Connection) {
-        if let Err(connection) = self.intake.links().pass(connection) {
+        if let Err(connection) = self.intake.queues().pass(connection) {
             self.see_off(connection);
         }
     }

@@ -14,18 +14,18 @@ use crate::sys::message::{self, Received};
 
 /// What is known of a connection that travels.
 #[derive(Debug)]
-pub enum Kind {
+pub enum ConnectionState {
     /// It has been served before.
-    Kept,
+    BetweenRequests,
     /// It was accepted and no byte of it has been seen yet.
-    Fresh,
+    New,
     /// A request on it has begun to arrive.
-    Unfinished(Unfinished),
+    Partial(PartialRequest),
 }
 
 /// What was received of a request that isn't complete.
 #[derive(Debug)]
-pub struct Unfinished {
+pub struct PartialRequest {
     /// Its bytes, in a file in memory.
     pub bytes: OwnedFd,
     /// How many.
@@ -35,21 +35,12 @@ pub struct Unfinished {
 }
 
 /// A connection and what is known of it.
-pub type Connection = (OwnedFd, Kind);
+pub type Connection = (OwnedFd, ConnectionState);
 
-/// A message of a queue.
-#[derive(Debug)]
-pub enum Parcel {
-    /// A connection.
-    Connection(Connection),
-    /// "Look at the listening socket": a worker died that may have been woken for it.
-    Look,
-}
-
-const KEPT: u8 = b'k';
-const FRESH: u8 = b'f';
-const UNFINISHED: u8 = b'u';
-const LOOK: &[u8] = b"l";
+const BETWEEN_REQUESTS: u8 = b'k';
+const NEW: u8 = b'f';
+const PARTIAL: u8 = b'u';
+const RESCAN: &[u8] = b"l";
 /// A connection's message is that long, so that the bytes in a queue tell how many connections wait in it: a "look" is short.
 const CONNECTION: usize = 64;
 
@@ -61,12 +52,12 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
     let (fd, kind) = &connection;
     let mut text = [0; CONNECTION];
     let sent = match kind {
-        Kind::Kept | Kind::Fresh => {
-            text[0] = if matches!(kind, Kind::Kept) { KEPT } else { FRESH };
+        ConnectionState::BetweenRequests | ConnectionState::New => {
+            text[0] = if matches!(kind, ConnectionState::BetweenRequests) { BETWEEN_REQUESTS } else { NEW };
             message::send(to, &text, &[fd.as_fd()])
         }
-        Kind::Unfinished(Unfinished { bytes, size, until }) => {
-            text[0] = UNFINISHED;
+        ConnectionState::Partial(PartialRequest { bytes, size, until }) => {
+            text[0] = PARTIAL;
             text[8..16].copy_from_slice(&until.0.to_ne_bytes());
             text[16..20].copy_from_slice(&size.to_ne_bytes());
             message::send(to, &text, &[fd.as_fd(), bytes.as_fd()])
@@ -76,15 +67,17 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
 }
 
 /// Sends a "look"; when the queue is full its readers are awake anyway.
-pub fn send_look(to: impl AsFd) {
-    let _ = message::send(to, LOOK, &[]);
+pub fn send_rescan(to: impl AsFd) {
+    let _ = message::send(to, RESCAN, &[]);
 }
 
 /// What came out of a queue.
 #[derive(Debug)]
 pub enum Taken {
-    /// This.
-    Parcel(Parcel),
+    /// A connection.
+    Connection(Connection),
+    /// A request to look at the listening sockets: a worker that died may have been woken for one of them.
+    Rescan,
     /// Nothing is in it.
     Nothing,
     /// Nothing is in it, and nobody can put anything in any more.
@@ -95,24 +88,24 @@ pub enum Taken {
 pub fn take(from: BorrowedFd<'_>) -> Taken {
     let mut text = [0u8; CONNECTION];
     match message::receive(from, &mut text) {
-        Ok(Received::Message(_, fds)) => Taken::Parcel(parcel(&text, fds)),
+        Ok(Received::Message(_, fds)) => decode(&text, fds),
         Ok(Received::Nothing) => Taken::Nothing,
         Ok(Received::Gone) | Err(_) => Taken::Gone,
     }
 }
 
-fn parcel(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Parcel {
+fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
     let [tag, _, _, _, _, _, _, _, u0, u1, u2, u3, u4, u5, u6, u7, s0, s1, s2, s3, ..] = *text;
     let mut fds = fds.into_iter();
     match (tag, fds.next(), fds.next()) {
-        (KEPT, Some(fd), None) => Parcel::Connection((fd, Kind::Kept)),
-        (FRESH, Some(fd), None) => Parcel::Connection((fd, Kind::Fresh)),
-        (UNFINISHED, Some(fd), Some(bytes)) => {
+        (BETWEEN_REQUESTS, Some(fd), None) => Taken::Connection((fd, ConnectionState::BetweenRequests)),
+        (NEW, Some(fd), None) => Taken::Connection((fd, ConnectionState::New)),
+        (PARTIAL, Some(fd), Some(bytes)) => {
             let until = Millis(u64::from_ne_bytes([u0, u1, u2, u3, u4, u5, u6, u7]));
             let size = u32::from_ne_bytes([s0, s1, s2, s3]);
-            Parcel::Connection((fd, Kind::Unfinished(Unfinished { bytes, size, until })))
+            Taken::Connection((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
         }
-        _ => Parcel::Look,
+        _ => Taken::Rescan,
     }
 }
 
@@ -121,7 +114,7 @@ fn parcel(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Parcel {
 pub fn holds_connection(queue: &OwnedFd) -> bool {
     let mut tag = [0u8; 1];
     let peeked = recv(queue.as_raw_fd(), &mut tag, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
-    peeked == Ok(1) && tag != LOOK
+    peeked == Ok(1) && tag != RESCAN
 }
 
 /// How many connections wait in a queue.
@@ -132,7 +125,7 @@ pub fn waiting(queue: &OwnedFd) -> u64 {
 
 /// A worker's ends of its pool's queues.
 #[derive(Debug)]
-pub struct Links {
+pub struct WorkerQueues {
     /// Hand-over queue, reading end, shared by the pool's workers.
     pub queue: Rc<OwnedFd>,
     /// Hand-over queue, writing end.
@@ -141,7 +134,7 @@ pub struct Links {
     pub park: OwnedFd,
 }
 
-impl Links {
+impl WorkerQueues {
     /// Gives a connection to the zygote to keep. Waits a moment when the zygote is behind.
     ///
     /// # Errors
@@ -179,14 +172,14 @@ mod tests {
     fn a_connection_arrives_with_its_kind_and_a_look_without_one() {
         let (out, inn) = message::pair().unwrap();
         let (ours, theirs) = message::pair().unwrap();
-        send(&out, (theirs, Kind::Fresh)).unwrap();
-        send_look(&out);
+        send(&out, (theirs, ConnectionState::New)).unwrap();
+        send_rescan(&out);
         assert!(holds_connection(&inn));
-        let Taken::Parcel(Parcel::Connection((fd, Kind::Fresh))) = take(inn.as_fd()) else { panic!("no connection") };
+        let Taken::Connection((fd, ConnectionState::New)) = take(inn.as_fd()) else { panic!("no connection") };
         message::send(&fd, b"x", &[]).unwrap();
         assert!(matches!(message::receive(&ours, &mut [0; 4]).unwrap(), Received::Message(1, _)));
         assert!(!holds_connection(&inn));
-        assert!(matches!(take(inn.as_fd()), Taken::Parcel(Parcel::Look)));
+        assert!(matches!(take(inn.as_fd()), Taken::Rescan));
         assert!(matches!(take(inn.as_fd()), Taken::Nothing));
     }
 
@@ -196,7 +189,7 @@ mod tests {
         let mut sent = 0;
         let back = loop {
             let (a, _b) = message::pair().unwrap();
-            match send(&out, (a, Kind::Kept)) {
+            match send(&out, (a, ConnectionState::BetweenRequests)) {
                 Ok(()) => sent += 1,
                 Err((connection, e)) => break (connection, e),
             }
@@ -210,15 +203,13 @@ mod tests {
         let (out, inn) = message::pair().unwrap();
         let (_ours, theirs) = message::pair().unwrap();
         let bytes = shared::file_of("rest", b"half").unwrap();
-        let unfinished = Unfinished { bytes, size: 4, until: Millis(1 << 40) };
-        send(&out, (theirs, Kind::Unfinished(unfinished))).unwrap();
+        let unfinished = PartialRequest { bytes, size: 4, until: Millis(1 << 40) };
+        send(&out, (theirs, ConnectionState::Partial(unfinished))).unwrap();
         assert_eq!(waiting(&inn.try_clone().unwrap()), 1);
-        let Taken::Parcel(Parcel::Connection((_, Kind::Unfinished(came)))) = take(inn.as_fd()) else {
-            panic!("no connection")
-        };
+        let Taken::Connection((_, ConnectionState::Partial(came))) = take(inn.as_fd()) else { panic!("no connection") };
         assert_eq!((came.size, came.until), (4, Millis(1 << 40)));
         assert_eq!(shared::content_of(came.bytes).unwrap(), b"half");
-        message::send(&out, &[UNFINISHED; CONNECTION], &[]).unwrap();
-        assert!(matches!(take(inn.as_fd()), Taken::Parcel(Parcel::Look)), "nothing without a descriptor");
+        message::send(&out, &[PARTIAL; CONNECTION], &[]).unwrap();
+        assert!(matches!(take(inn.as_fd()), Taken::Rescan), "nothing without a descriptor");
     }
 }

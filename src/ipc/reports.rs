@@ -7,19 +7,19 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::de::DeserializeOwned;
 
-use super::ToSupervisor;
-use crate::sys::packets::{self, LONGEST, Received};
+use super::messages::ToSupervisor;
+use crate::sys::packets::{self, LONGEST};
 
 /// The hearing side.
 #[derive(Debug)]
-pub struct Voice<R> {
+pub struct ReportReceiver<R> {
     fd: OwnedFd,
     kinds: PhantomData<fn() -> R>,
 }
 
-/// What `Voice::hear` found.
+/// What `ReportReceiver::receive` found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard<R> {
+pub enum Received<R> {
     /// A message.
     Message(R),
     /// None at the moment.
@@ -28,7 +28,7 @@ pub enum Heard<R> {
     Gone,
 }
 
-impl<R: DeserializeOwned> Voice<R> {
+impl<R: DeserializeOwned> ReportReceiver<R> {
     /// A pipe: this side of it, and the descriptor of the other.
     ///
     /// # Errors
@@ -45,20 +45,20 @@ impl<R: DeserializeOwned> Voice<R> {
     }
 
     /// Takes one message.
-    pub fn hear(&self) -> Heard<R> {
+    pub fn receive(&self) -> Received<R> {
         let mut buffer = [0; LONGEST];
         match packets::receive(&self.fd, &mut buffer) {
-            Ok(Received::Packet(length)) => {
+            Ok(packets::Received::Packet(length)) => {
                 let message = buffer.get(..length).and_then(|bytes| serde_json::from_slice(bytes).ok());
-                message.map_or(Heard::Gone, Heard::Message)
+                message.map_or(Received::Gone, Received::Message)
             }
-            Ok(Received::Nothing) => Heard::Nothing,
-            Ok(Received::Gone) | Err(_) => Heard::Gone,
+            Ok(packets::Received::Nothing) => Received::Nothing,
+            Ok(packets::Received::Gone) | Err(_) => Received::Gone,
         }
     }
 }
 
-impl<R> AsFd for Voice<R> {
+impl<R> AsFd for ReportReceiver<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
@@ -66,12 +66,12 @@ impl<R> AsFd for Voice<R> {
 
 /// The speaking side, in a zygote.
 #[derive(Debug)]
-pub struct Speaker {
+pub struct ReportSender {
     fd: OwnedFd,
     waiting: VecDeque<Vec<u8>>,
 }
 
-impl Speaker {
+impl ReportSender {
     /// Over the writing end of a pipe.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
@@ -79,7 +79,7 @@ impl Speaker {
     }
 
     /// Says something, or queues what the kernel can't take now. A lost supervisor is noticed elsewhere.
-    pub fn say(&mut self, message: &ToSupervisor) {
+    pub fn send(&mut self, message: &ToSupervisor) {
         self.waiting.push_back(message.packet());
         self.flush();
     }
@@ -107,34 +107,34 @@ mod tests {
 
     #[test]
     fn messages_keep_their_order_past_what_the_kernel_holds() {
-        let (voice, theirs) = Voice::<ToSupervisor>::pair().unwrap();
-        let mut speaker = Speaker::new(theirs);
+        let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair().unwrap();
+        let mut sender = ReportSender::new(theirs);
         for slot in 0..2000 {
-            speaker.say(&ToSupervisor::ForkFailed { pool: 0, slot, errno: 1 });
+            sender.send(&ToSupervisor::ForkFailed { pool: 0, slot, errno: 1 });
         }
-        assert!(speaker.is_backed_up());
+        assert!(sender.is_backed_up());
         let mut next = 0;
         while next < 2000 {
-            match voice.hear() {
-                Heard::Message(message) => {
+            match receiver.receive() {
+                Received::Message(message) => {
                     assert_eq!(message, ToSupervisor::ForkFailed { pool: 0, slot: next, errno: 1 });
                     next += 1;
                 }
-                Heard::Nothing => speaker.flush(),
-                Heard::Gone => panic!("gone"),
+                Received::Nothing => sender.flush(),
+                Received::Gone => panic!("gone"),
             }
         }
-        drop(speaker);
-        assert_eq!(voice.hear(), Heard::Gone);
+        drop(sender);
+        assert_eq!(receiver.receive(), Received::Gone);
     }
 
     #[test]
     fn nonsense_is_the_end() {
         let nonsense: [&[u8]; 4] = [b"{\"Forked\":", b"\xff", b"7", &[b'['; LONGEST]];
         for bytes in nonsense {
-            let (voice, theirs) = Voice::<ToSupervisor>::pair().unwrap();
+            let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair().unwrap();
             packets::send(&theirs, bytes).unwrap();
-            assert_eq!(voice.hear(), Heard::Gone);
+            assert_eq!(receiver.receive(), Received::Gone);
         }
     }
 }

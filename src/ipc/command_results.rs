@@ -19,10 +19,10 @@ const MOST: u64 = 64 * 1024;
 /// Most bytes of a text in it. There are two, and each byte may take six as JSON: all of it is always read.
 const LONGEST: usize = 4096;
 
-/// The news.
+/// The results.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Bulletin {
+pub struct CommandResults {
     /// How many reloads were asked for.
     pub reloads_asked: u64,
     /// How many of them the one that was begun last is for.
@@ -39,31 +39,31 @@ pub struct Bulletin {
 
 /// Where the supervisor puts it up.
 #[derive(Debug)]
-pub struct Board {
+pub struct ResultsWriter {
     file: File,
-    news: Bulletin,
+    results: CommandResults,
     /// What was said of the reload under way, and may become the reason why it had no effect.
     reasons: Vec<String>,
 }
 
-impl Board {
+impl ResultsWriter {
     /// An empty one.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
     pub fn new() -> io::Result<Self> {
         let file = File::from(fd::lift(shared::memory_file(NAME, MFdFlags::empty())?));
-        let board = Self { file, news: Bulletin::default(), reasons: Vec::new() };
-        board.put_up()?;
-        Ok(board)
+        let writer = Self { file, results: CommandResults::default(), reasons: Vec::new() };
+        writer.publish()?;
+        Ok(writer)
     }
 
     /// That of a former image.
     #[must_use]
     pub fn adopt(fd: OwnedFd) -> Self {
         let file = File::from(fd);
-        let news = read(&file).unwrap_or_default();
-        Self { file, news, reasons: Vec::new() }
+        let results = read(&file).unwrap_or_default();
+        Self { file, results, reasons: Vec::new() }
     }
 
     /// Its descriptor.
@@ -74,13 +74,13 @@ impl Board {
 
     /// A reload was asked for.
     pub fn reload_asked(&mut self) {
-        self.news.reloads_asked += 1;
+        self.results.reloads_asked += 1;
         self.update();
     }
 
     /// From here on a reload reads what there is: it is for all who have asked.
     pub fn reload_begins(&mut self) {
-        self.news.reloads_begun = self.news.reloads_asked;
+        self.results.reloads_begun = self.results.reloads_asked;
         self.reasons.clear();
         self.update();
     }
@@ -106,28 +106,28 @@ impl Board {
     }
 
     fn settle(&mut self, refusal: Option<String>) {
-        if self.news.reloads_settled < self.news.reloads_begun {
-            self.news.reloads_settled = self.news.reloads_begun;
-            self.news.refusal = refusal;
+        if self.results.reloads_settled < self.results.reloads_begun {
+            self.results.reloads_settled = self.results.reloads_begun;
+            self.results.refusal = refusal;
             self.update();
         }
     }
 
     /// Logs were to be opened anew; `wrong`: why that failed.
     pub fn reopened(&mut self, wrong: &[String]) {
-        self.news.reopened += 1;
-        self.news.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
+        self.results.reopened += 1;
+        self.results.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
         self.update();
     }
 
     /// Who can't be told will ask the log.
     fn update(&self) {
-        let _ = self.put_up();
+        let _ = self.publish();
     }
 
     /// A reader in between sees less than a whole one, never a mixture.
-    fn put_up(&self) -> io::Result<()> {
-        let text = serde_json::to_vec(&self.news)?;
+    fn publish(&self) -> io::Result<()> {
+        let text = serde_json::to_vec(&self.results)?;
         ftruncate(self.file.as_fd(), 0)?;
         self.file.write_all_at(&text, 0)
     }
@@ -146,7 +146,7 @@ fn text(lines: &[String]) -> String {
     [first, CUT, last].join("\n").trim_end().to_owned()
 }
 
-fn read(file: &File) -> Option<Bulletin> {
+fn read(file: &File) -> Option<CommandResults> {
     let mut text = vec![0; usize::try_from(file.metadata().ok()?.len().min(MOST)).ok()?];
     file.read_exact_at(&mut text, 0).ok()?;
     serde_json::from_slice(&text).ok()
@@ -154,9 +154,9 @@ fn read(file: &File) -> Option<Bulletin> {
 
 /// The bulletin of another process: its file, to be read again and again.
 #[derive(Debug)]
-pub struct Posted(String);
+pub struct ResultsReader(String);
 
-impl Posted {
+impl ResultsReader {
     /// `None`: it has none, or we may not look.
     #[must_use]
     pub fn find(pid: Pid) -> Option<Self> {
@@ -169,7 +169,7 @@ impl Posted {
 
     /// What it says now; `None` while it is being written.
     #[must_use]
-    pub fn read(&self) -> Option<Bulletin> {
+    pub fn read(&self) -> Option<CommandResults> {
         let mut text = Vec::new();
         File::open(&self.0).ok()?.take(MOST).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()
@@ -182,33 +182,33 @@ mod tests {
 
     #[test]
     fn a_reload_is_settled_for_all_who_had_asked_when_it_began() {
-        let mut board = Board::new().unwrap();
-        board.reload_asked();
-        board.reload_asked();
-        board.reload_begins();
-        board.reload_asked();
-        board.reason("[www] no such user");
-        board.reload_failed("reload refused");
-        let Bulletin { reloads_asked, reloads_settled, refusal, .. } = board.news.clone();
+        let mut writer = ResultsWriter::new().unwrap();
+        writer.reload_asked();
+        writer.reload_asked();
+        writer.reload_begins();
+        writer.reload_asked();
+        writer.reason("[www] no such user");
+        writer.reload_failed("reload refused");
+        let CommandResults { reloads_asked, reloads_settled, refusal, .. } = writer.results.clone();
         assert_eq!((reloads_asked, reloads_settled), (3, 2));
         assert_eq!(refusal.as_deref(), Some("[www] no such user\nreload refused"));
-        board.reload_done();
-        assert_eq!(board.news.refusal, refusal, "nothing was under way");
-        board.reload_begins();
-        board.reload_done();
-        assert_eq!((board.news.reloads_settled, board.news.refusal.as_deref()), (3, None));
+        writer.reload_done();
+        assert_eq!(writer.results.refusal, refusal, "nothing was under way");
+        writer.reload_begins();
+        writer.reload_done();
+        assert_eq!((writer.results.reloads_settled, writer.results.refusal.as_deref()), (3, None));
     }
 
     #[test]
     fn however_much_there_is_to_be_said_it_can_be_read() {
-        let mut board = Board::new().unwrap();
-        board.reload_asked();
-        board.reload_begins();
-        (0..20).for_each(|_| board.reason(&"\u{1b}".repeat(1000)));
-        board.reload_failed("reload refused");
-        board.reopened(&vec!["\u{1b}".repeat(100); 1000]);
-        let read = read(&board.file).unwrap();
-        assert_eq!(read, board.news);
+        let mut writer = ResultsWriter::new().unwrap();
+        writer.reload_asked();
+        writer.reload_begins();
+        (0..20).for_each(|_| writer.reason(&"\u{1b}".repeat(1000)));
+        writer.reload_failed("reload refused");
+        writer.reopened(&vec!["\u{1b}".repeat(100); 1000]);
+        let read = read(&writer.file).unwrap();
+        assert_eq!(read, writer.results);
         assert!(read.refusal.is_some_and(|text| text.ends_with("\n... (the log has more)\nreload refused")));
         let long = super::text(&["\u{e4}".repeat(5000)]);
         assert!(long.len() <= LONGEST && long.ends_with("\u{e4}\n... (the log has more)"), "{}", long.len());
@@ -216,14 +216,14 @@ mod tests {
 
     #[test]
     fn others_can_read_it_and_a_later_image_goes_on_with_it() {
-        let mut board = Board::new().unwrap();
-        board.reopened(&["no directory".to_owned()]);
-        let path = Posted(format!("/proc/self/fd/{}", board.number()));
+        let mut writer = ResultsWriter::new().unwrap();
+        writer.reopened(&["no directory".to_owned()]);
+        let path = ResultsReader(format!("/proc/self/fd/{}", writer.number()));
         let read = path.read().unwrap();
         assert_eq!((read.reopened, read.not_reopened.as_deref()), (1, Some("no directory")));
-        assert!(Posted::find(Pid::this()).is_some());
-        let mut later = Board::adopt(board.file.try_clone().unwrap().into());
+        assert!(ResultsReader::find(Pid::this()).is_some());
+        let mut later = ResultsWriter::adopt(writer.file.try_clone().unwrap().into());
         later.reopened(&[]);
-        assert_eq!(path.read().map(|news| (news.reopened, news.not_reopened)), Some((2, None)));
+        assert_eq!(path.read().map(|results| (results.reopened, results.not_reopened)), Some((2, None)));
     }
 }
