@@ -1,8 +1,12 @@
-//! Files that a configuration names, wherever they are. A path may lead through a directory of a pool's user, who can put a
-//! link there, or a mount that hangs. So root goes as far as only root can have made the way; from there on a child goes
-//! that is that user (`user_child.rs`). A supervisor that isn't root takes paths as they are.
+//! Files that the configuration names: sockets, logs, the pid file. Their paths may lead through a directory of a pool's user, who can
+//! put a symbolic link there or a mount that hangs. So root walks only the part of a path that no other user can have made
+//! (`walk.rs`). From there on a child that becomes that user walks and carries out the operation (`user_child.rs`). A supervisor
+//! that is not root opens paths as they are.
 
+mod controller;
+mod entry;
 pub mod mounts;
+mod names;
 pub mod statx;
 mod time_limit;
 mod user_child;
@@ -17,34 +21,36 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
+pub use controller::Controller;
+pub use entry::Entry;
 use user_child::{Report, UserChild};
-pub use walk::{Controller, Entry, Rules};
+pub use walk::Rules;
 use walk::{walk, walk_on};
 
-/// What is done at a entry. It may be done in a child: what it changes but files is lost.
+/// An operation on an entry. It may run in a child: changes of the process's memory are lost then.
 pub type Op = dyn Fn(&Entry) -> io::Result<Answer>;
 
-/// What came of it.
+/// What an operation gives back.
 #[derive(Debug, Default)]
 pub struct Answer {
     /// A descriptor.
     pub file: Option<OwnedFd>,
-    /// A number; what it means is the operation's business.
+    /// A number. The operation defines its meaning.
     pub note: u32,
 }
 
-/// What came of it, and how.
+/// A finished task.
 #[derive(Debug)]
 pub struct Finished {
-    /// The operation's own.
+    /// What the operation gave back.
     pub answer: Answer,
-    /// Who keeps the directory.
+    /// Who can replace the file.
     pub controller: Controller,
-    /// A user who can put something else into a place on the way to it, though the directory is not that user's.
+    /// A user whose directory the path led through, though the file is in another one: the user can replace a part of the path.
     pub through: Option<u32>,
 }
 
-/// Something to be done at a path.
+/// An operation on the file at a path.
 pub struct Task {
     op: Box<Op>,
     rules: Rules,
@@ -60,7 +66,7 @@ enum State {
     Child(UserChild, u32),
 }
 
-/// A path can leave a user's directories for another's so many times.
+/// How often a path may lead from one user's directories into another's.
 const MOST_CROSSINGS: u32 = 8;
 
 impl std::fmt::Debug for Task {
@@ -70,22 +76,12 @@ impl std::fmt::Debug for Task {
 }
 
 impl Task {
-    /// Does it, or has a child begin with it, which keeps these descriptors open.
+    /// Carries out the operation, or starts a child that does. The child has no descriptors but these and its own, so the operation
+    /// may use no others.
     pub fn start(path: &Path, rules: Rules, keep: &[RawFd], op: Box<Op>) -> Self {
         let none = State::Over(None);
         let mut task = Self { op, rules, keep: keep.to_vec(), through: None, crossings: 0, state: none };
-        let entry = if Uid::effective().is_root() {
-            walk(path, &task.rules)
-        } else {
-            Ok(Entry {
-                dir: None,
-                name: path.to_owned(),
-                controller: Controller::Own,
-                magic: false,
-                linked: false,
-                through: false,
-            })
-        };
+        let entry = if Uid::effective().is_root() { walk(path, &task.rules) } else { Ok(Entry::of_path(path)) };
         task.state = task.at(entry);
         task
     }
@@ -105,7 +101,7 @@ impl Task {
         begun.unwrap_or_else(|e| State::Over(Some(Err(e))))
     }
 
-    /// The outcome, if it is there by then. Once it has been given, there is none.
+    /// The result, if it is there by then (`None`: now). It is given once.
     pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Finished>> {
         loop {
             let (report, user) = match &mut self.state {
@@ -130,25 +126,25 @@ impl Task {
         }
     }
 
-    /// The outcome. Takes no longer than the place is given to answer, from the start on.
+    /// Waits for the result. The time limits of the users on the path bound the wait.
     ///
     /// # Errors
-    /// Those of the way and of the operation.
+    /// Those of the walk and of the operation.
     pub fn wait(mut self) -> io::Result<Finished> {
         let until = Instant::now() + time_limit::LIMIT * (MOST_CROSSINGS + 1) + Duration::from_secs(1);
         self.poll(Some(until)).unwrap_or_else(|| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)))
     }
 }
 
-/// Does it and waits for it.
+/// Carries out an operation and waits for its result.
 ///
 /// # Errors
-/// Those of the way and of the operation.
+/// Those of the walk and of the operation.
 pub fn run(path: &Path, rules: Rules, op: impl Fn(&Entry) -> io::Result<Answer> + 'static) -> io::Result<Finished> {
     Task::start(path, rules, &[], Box::new(op)).wait()
 }
 
-/// Whether there is a directory. One that can't be reached from here may be one.
+/// Whether a path names a directory. True as well where a user's permissions do not allow a look (`EACCES`).
 #[must_use]
 pub fn is_directory(path: &Path) -> bool {
     if !Uid::effective().is_root() {
@@ -167,16 +163,16 @@ pub fn is_directory(path: &Path) -> bool {
     }
 }
 
-/// What is said of a way that a user can change.
+/// The warning about a path of which a user can replace a part.
 #[must_use]
 pub fn leads_through(path: &str, user: u32) -> String {
     format!(
-        "the way to '{path}' leads through a directory of user {user}, who can replace what is in it: use directories of root's, \
-         or of that user's alone; a later version refuses this"
+        "the path '{path}' leads through a directory of user {user}, who can replace what is in it: use directories that belong \
+         to root or to that user alone; a later version will refuse this"
     )
 }
 
-/// The name by which an open file can be given to calls that take a path.
+/// A path of an open file (`/proc/self/fd/N`), for calls that take a path.
 #[must_use]
 pub fn name_of(file: &OwnedFd) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()

@@ -233,7 +233,7 @@ fn a_stopped_helper_keeps_nobody() -> Outcome {
         .split_whitespace()
         .filter_map(|child| child.parse().ok())
         .collect();
-    let said = "a.log): user 2002 has stopped the process that was to look there";
+    let said = "a.log): user 2002 has stopped the helper process";
     let over = AtomicBool::new(false);
     let reopened = || -> Outcome {
         // A helper may be done before it is stopped.

@@ -176,7 +176,7 @@ fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
     let server = start(&target, sandbox, &conf(("", "access.log = {{DIR}}/bob/logs/access.log", "")))?;
     hello_of(&server, BOB)?;
     ensure!(fs::metadata(&log)?.uid() == 0 && fs::read_to_string(&log)?.contains("/hello.php"), "no line in it");
-    let said = format!("WARNING: the way to '{}' leads through a directory of user 2002", log.display());
+    let said = format!("WARNING: the path '{}' leads through a directory of user 2002", log.display());
     ensure!(server.log.count(&said) == 1, "{}", server.log.text());
     server.stop()
 }
@@ -227,7 +227,7 @@ fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
     give(&tmp.join("access.log"), ALICE.1)?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR1);
-    server.log.wait_for(mark, &["it is a file of user 2001 in a directory that all can write to"], ms(5000))?;
+    server.log.wait_for(mark, &["it belongs to user 2001 and not to root"], ms(5000))?;
     server.stop()
 }
 

@@ -1,0 +1,80 @@
+//! Removing the file of a socket, unless another socket has taken its place.
+#![forbid(unsafe_code)]
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nix::sys::stat::SFlag;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use super::RULES;
+use crate::sys::named_file::statx::statx;
+use crate::sys::named_file::{Answer, Controller, Entry, Task};
+use crate::sys::sock_diag::FileId;
+
+/// A removal that may still be going on in a child.
+pub struct Removal(Task);
+
+/// Removes the file at that path if it belongs to this socket.
+#[must_use]
+pub fn remove(path: &Path, socket: &OwnedFd) -> Removal {
+    let id = FileId::of(socket).ok().flatten();
+    Removal(Task::start(path, RULES, &[], Box::new(move |entry| remove_in(entry, id))))
+}
+
+/// The note of an answer: the file belongs to another socket.
+const FOREIGN: u32 = 1;
+
+fn remove_in(entry: &Entry, id: Option<FileId>) -> io::Result<Answer> {
+    let file = entry.hold()?;
+    if !statx(&file, OsStr::new(""))?.is(SFlag::S_IFSOCK) {
+        return Ok(Answer::default());
+    }
+    // Where the kernel does not tell, remove it only if no other user can have put it there, or with that user's own rights.
+    let may = match id.and_then(|id| id.is(&file)) {
+        Some(same) => same,
+        None => entry.controller != Controller::Shared && !entry.through,
+    };
+    if !may {
+        return Ok(Answer { file: None, note: FOREIGN });
+    }
+    unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir)?;
+    Ok(Answer::default())
+}
+
+impl Removal {
+    /// Waits for its end. False: the path belongs to another socket, whose file stays.
+    ///
+    /// # Errors
+    /// The file could not be removed. A missing file is no error.
+    pub fn wait(self) -> io::Result<bool> {
+        match self.0.wait() {
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => Ok(true),
+            done => Ok(done?.answer.note != FOREIGN),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::net::UnixListener;
+
+    use super::super::{Proof, find};
+    use super::*;
+
+    #[test]
+    fn only_our_own_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s");
+        let ours = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(remove(&path, &ours).wait().unwrap(), "where there is none");
+        let other = OwnedFd::from(UnixListener::bind(&path).unwrap());
+        assert_eq!(find(&path).unwrap().is_of(&ours), Proof::Foreign);
+        assert!(!remove(&path, &ours).wait().unwrap() && path.exists());
+        assert!(remove(&path, &other).wait().unwrap() && !path.exists());
+    }
+}
