@@ -120,7 +120,7 @@ directives! {
     Group "group" Kind::Text, Always, "Group of the workers. Default: the user's.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "Pools with the same name here share a zygote and its opcode cache.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(-1), WhenSet, "The same for this pool's zygote; the longest of its pools counts.";
-    Listen "listen" Kind::Text, Always, "Address to listen on: ip:port, [ip6]:port, host:port, port, /unix/socket; several with commas.";
+    Listen "listen" Kind::Text, Always, "Address to listen on: `ip:port`, `[ip6]:port`, `host:port`, `port`, `/unix/socket`; several with commas.";
     ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system lets it be.";
     ListenAclUsers "listen.acl_users" Kind::Text, Always, "Users who may connect to the unix socket, by ACL; with commas.";
     ListenAclGroups "listen.acl_groups" Kind::Text, Always, "Groups that may connect to the unix socket, by ACL; with commas.";
