@@ -15,6 +15,8 @@ DESTDIR =
 PORT    = 8080
 DOOR    = patched
 TESTS   =
+T       = 60
+FUZZ    =
 
 build  := $(CURDIR)/build
 prefix := $(build)/php-$(PHP)
@@ -22,7 +24,7 @@ prefix := $(build)/php-$(PHP)
 # What a script gets: only what is set, so that its own defaults hold.
 given = $(if $(PHP_SRC),PHP_SRC='$(PHP_SRC)') $(if $(CACHE),CACHE='$(CACHE)')
 
-.PHONY: all php test style unit process phpt bench run install clean help
+.PHONY: all php test style unit process phpt bench fuzz run install clean help
 .NOTPARALLEL:
 
 all: php
@@ -52,6 +54,10 @@ phpt: all
 bench: all
 	@build-aux/bench.sh $(PHP)
 
+# Each target for T seconds; FUZZ='records conf': these only.
+fuzz:
+	@build-aux/fuzz.sh $(T) $(FUZZ)
+
 run:
 	@$(given) DOOR='$(DOOR)' PORT='$(PORT)' build-aux/run.sh $(PHP)
 
@@ -69,6 +75,7 @@ help:
 	@echo "make test           style, unit and process tests, php-src's fpm suite as root and as a user"
 	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
 	@echo "make bench          side by side with the php-fpm of the same build"
+	@echo "make fuzz T=60      every fuzz target for so many seconds (FUZZ='conf xml': these only)"
 	@echo "make install        into PREFIX=$(PREFIX) (DESTDIR is respected)"
 	@echo "make clean          removes build/; the cache of built PHPs stays"
 	@echo "Settings: PHP=8.2|8.4, PHP_SRC=DIR|TARBALL, CACHE=DIR, PORT=8080, DOOR=patched|stock"

@@ -69,6 +69,18 @@ clippy() {
 		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
 }
 
+# What rustdoc warns about is an error: links to what is not there, and text that it takes for markup. With PHP's bindings and without.
+documentation() {
+	export RUSTDOCFLAGS=-Dwarnings CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
+	cargo doc --locked --release --no-deps --document-private-items --lib -p cgi-fpm &&
+		cargo doc --locked --no-deps --document-private-items --workspace --no-default-features
+}
+
+# They are a workspace of their own. (Clippy's --all-targets has compiled the examples.)
+fuzz_targets() {
+	CARGO_TARGET_DIR="$root/build/target-fuzz" cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
+}
+
 # Process tests but for those that the door makes no difference to: what runs without a server, and what loads the machine for
 # minutes to watch workers that are long past any door.
 through_the_door() {
@@ -100,6 +112,8 @@ stage() {
 		checked "check of layers" build-aux/test-check-layers.sh
 		checked "shell scripts" build-aux/check-scripts.sh
 		checked "clippy" clippy
+		checked "documentation" documentation
+		checked "fuzz targets" fuzz_targets
 		;;
 	unit)
 		# Parsers and decisions: no PHP needed.
