@@ -1,12 +1,29 @@
 //! Says what the reading of a configuration had to say, to the caller and to the log that it names.
 #![forbid(unsafe_code)]
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use crate::cli::Options;
 use crate::config::{Global, Message, Messages};
-use crate::log;
+use crate::log::{self, messages::lifecycle::error_log_not_opened};
 use crate::sys::failure::reason;
+
+/// The error log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
+pub struct LogError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl LogError {
+    /// The line for the log.
+    #[must_use]
+    pub fn message(&self) -> log::Message {
+        error_log_not_opened(self.path.display(), reason(&self.source))
+    }
+}
 
 /// Logs what the reading of a configuration had to say.
 pub fn say(messages: &Messages) {
@@ -23,8 +40,8 @@ fn say_one(message: &Message) {
 /// The same at a start: from where the error log is known on, they go there as well as to stderr. It stays the log.
 ///
 /// # Errors
-/// The log can't be opened; a line for it.
-pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), String> {
+/// The log cannot be opened.
+pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), LogError> {
     log::set_format(messages.format);
     let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
@@ -46,8 +63,8 @@ pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options)
 /// The error log that the configuration names. `None`: stderr, in the foreground on a terminal or with `-O`.
 ///
 /// # Errors
-/// A line for the log.
-pub fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, String> {
+/// It cannot be opened.
+pub fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, LogError> {
     let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
     if to_stderr {
         return Ok(None);
@@ -55,7 +72,6 @@ pub fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>,
     if global.error_log.to_str().is_some_and(|p| p.eq_ignore_ascii_case("syslog")) {
         return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
     }
-    let failed =
-        |e: std::io::Error| format!("failed to open error_log ({}): {}", global.error_log.display(), reason(&e));
+    let failed = |source| LogError { path: global.error_log.clone(), source };
     log::open(&global.error_log).map(Some).map_err(failed)
 }

@@ -8,7 +8,7 @@ mod preflight;
 pub mod start_files;
 mod users;
 
-pub use announce::{announce, open_log, say};
+pub use announce::{LogError, announce, open_log, say};
 pub use commands::{convert, test};
 pub use options::load_options;
 pub use preflight::load;

@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::config::PoolConfig;
 use crate::ipc::{ToZygote, Trust};
-use crate::log;
+use crate::log::messages::pools;
+use crate::log::{self, Message};
 use crate::plan::fleet::ZygoteKey;
 use crate::scoreboard::Counter;
 use crate::supervisor::Supervisor;
+use crate::supervisor::generation::StartError;
 use crate::supervisor::generation::runtime::{self, GroupRuntime, Runtime, Runtimes};
 use crate::sys::failure::reason;
 use crate::sys::fd;
@@ -53,10 +55,10 @@ impl Opened {
     /// A pool's log, if it has one.
     ///
     /// # Errors
-    /// A line for the log.
-    pub(super) fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, String> {
+    /// One cannot be opened.
+    pub(super) fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, StartError> {
         let Some(path) = &pool.access_log else { return Ok(None) };
-        let failed = |e: io::Error| format!("failed to open access log ({}): {}", path.display(), reason(&e));
+        let failed = |source| StartError::AccessLog { path: path.clone(), source };
         let known = self.files.iter().find(|(known, whose, _)| known == path && whose == trust);
         if let Some(file) = self.streams.get(path).or(known.map(|(_, _, file)| file)) {
             return fd::dup_from(file, FIRST).map(Some).map_err(failed);
@@ -101,11 +103,12 @@ impl Supervisor {
         for some in pools.chunks(AT_ONCE) {
             some.iter().for_each(|(_, _, config, trust)| opened.begin(config, trust));
             for (key, pool, config, trust) in some {
-                match opened.open(config, trust).and_then(|file| self.change_access_log(*key, *pool, file)) {
+                let file = opened.open(config, trust).map_err(|e| e.message());
+                match file.and_then(|file| self.change_access_log(*key, *pool, file)) {
                     Ok(()) => changed.push(key.of_pool(*pool)),
-                    Err(line) => {
-                        log::error(&line);
-                        wrong.push(line);
+                    Err(message) => {
+                        log::say(&message);
+                        wrong.push(message.text().to_owned());
                     }
                 }
             }
@@ -114,9 +117,9 @@ impl Supervisor {
             totals.set(Counter::Reopened, self.reopened);
         }
         if changed.len() == pools.len() {
-            log::notice("access log file re-opened");
+            log::say(&pools::access_log_reopened());
         } else {
-            log::error("unable to re-opened access log file");
+            log::say(&pools::access_log_not_reopened());
         }
     }
 
@@ -132,10 +135,10 @@ impl Supervisor {
         found
     }
 
-    fn change_access_log(&mut self, key: ZygoteKey, pool: usize, file: Option<OwnedFd>) -> Result<(), String> {
+    fn change_access_log(&mut self, key: ZygoteKey, pool: usize, file: Option<OwnedFd>) -> Result<(), Message> {
         let group = runtime::group_mut(&mut self.runtimes, key);
         let (Some(group), Some(file)) = (group, file) else { return Ok(()) };
-        let copy = file.try_clone().map_err(|e| format!("unable to pass an access log on: {e}"))?;
+        let copy = file.try_clone().map_err(|e| pools::access_log_not_passed_on(reason(&e)))?;
         group.put_access_log(pool, file);
         self.send(key, &ToZygote::AccessLog { pool, reopened: self.reopened }, vec![copy]);
         Ok(())
@@ -146,8 +149,8 @@ impl Runtime {
     /// Opens the access logs of a new generation.
     ///
     /// # Errors
-    /// A line for the log.
-    pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), String> {
+    /// One cannot be opened.
+    pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
         for group in &mut self.groups {
             for pool in 0..group.spec.pools.len() {
                 let spec = group.spec.pools.get(pool);

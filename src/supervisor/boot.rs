@@ -9,19 +9,18 @@ use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ResultsWriter;
-use crate::log;
+use crate::log::{self, messages::lifecycle};
 use crate::plan::crashes::Emergency;
 use crate::supervisor::Supervisor;
 use crate::supervisor::access_logs::Opened;
 use crate::supervisor::daemon::{self, Side};
-use crate::supervisor::generation::own_limits;
 use crate::supervisor::generation::resolve;
 use crate::supervisor::generation::runtime::Runtime;
+use crate::supervisor::generation::{StartError, own_limits};
 use crate::supervisor::sockets::activation::{self, Passed};
 use crate::supervisor::sockets::inherited::Testament;
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::millis;
-use crate::sys::failure::reason;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
 
 /// What this process was handed by whoever started it.
@@ -52,7 +51,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
     let config = match configured::load(engine, &host, &options, &load, false) {
         Ok(Loaded { config, messages, .. }) => {
             log::set_level(config.global.log_level);
-            announce(&messages, Some(&config.global), &options).map_err(fatal)?;
+            announce(&messages, Some(&config.global), &options).map_err(|e| fatal(&e.into()))?;
             config
         }
         Err(ConfigError { messages, global }) => {
@@ -61,7 +60,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
         }
     };
     let starter = if config.global.daemonize {
-        match daemon::daemonize().map_err(|e| fatal(format!("unable to go into the background: {e}")))? {
+        match daemon::daemonize().map_err(|e| fatal(&StartError::Background(e)))? {
             Side::Starter(status) => return Ok(status),
             Side::Supervisor(tell) => {
                 handed.systemd.follow_fork();
@@ -69,7 +68,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
             }
         }
     } else {
-        daemon::leave_caller().map_err(|e| fatal(format!("failed to init stdio: {e}")))?;
+        daemon::leave_caller().map_err(|e| fatal(&StartError::Streams(e)))?;
         None
     };
     let _ = signal::block_all();
@@ -78,7 +77,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
         Ok(mut supervisor) => {
             if starter.is_some() {
                 log::keep_stream();
-                daemon::drop_streams().map_err(|e| fatal(e.to_string()))?;
+                daemon::drop_streams().map_err(|e| fatal(&StartError::Streams(e)))?;
             }
             log::echo_faults_only();
             log::never_wait();
@@ -86,11 +85,11 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
                 log::lead_stderr();
             }
             supervisor.starter = starter;
-            log::say(&log::messages::lifecycle::fpm_is_running(std::process::id()));
+            log::say(&lifecycle::fpm_is_running(std::process::id()));
             Ok(supervisor.run())
         }
-        Err(line) => {
-            let code = fatal(line);
+        Err(e) => {
+            let code = fatal(&e);
             if let Some(tell) = starter {
                 daemon::tell(tell, false);
             }
@@ -99,10 +98,10 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
     }
 }
 
-fn fatal(line: String) -> ExitCode {
-    log::error(line);
-    log::error("FPM initialization failed");
-    ExitCode::Config
+fn fatal(e: &StartError) -> ExitCode {
+    log::say(&e.message());
+    log::say(&lifecycle::initialization_failed());
+    e.exit_code()
 }
 
 fn first_generation(
@@ -111,20 +110,20 @@ fn first_generation(
     config: Config,
     load: &LoadOptions,
     Handed { systemd, passed, testament }: Handed,
-) -> Result<Supervisor, String> {
-    process::become_subreaper().map_err(|e| e.to_string())?;
-    let nofile = getrlimit(Resource::RLIMIT_NOFILE).map_err(|e| e.to_string())?;
+) -> Result<Supervisor, StartError> {
+    process::become_subreaper()?;
+    let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
-    let results = ResultsWriter::new().map_err(|e| e.to_string())?;
-    let bare = Supervisor::bare(host, options, config, nofile, (systemd, results)).map_err(|e| e.to_string())?;
+    let results = ResultsWriter::new()?;
+    let bare = Supervisor::bare(host, options, config, nofile, (systemd, results))?;
     let mut supervisor = Supervisor { sockets: testament.take_over(), ..bare };
     let stored = supervisor.sockets.take_over(passed, &supervisor.config.pools);
     supervisor.systemd.has_stored(stored);
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
         pid_file::write(path, std::process::id())
-            .map_err(|e| format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)))?;
+            .map_err(|source| StartError::PidFile { path: path.clone(), source })?;
     }
     title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));
     Ok(supervisor)
@@ -132,7 +131,7 @@ fn first_generation(
 
 impl Supervisor {
     /// Sockets, scoreboards and a place in the fleet for what the configuration says.
-    pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), String> {
+    pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), StartError> {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
         self.sockets.forget_wishes();
         let runtime = self.prepare(load, nofile).inspect_err(|_| {
@@ -150,9 +149,9 @@ impl Supervisor {
     }
 
     /// All of it that can fail.
-    fn prepare(&mut self, load: &LoadOptions, nofile: (u64, u64)) -> Result<Runtime, String> {
+    fn prepare(&mut self, load: &LoadOptions, nofile: (u64, u64)) -> Result<Runtime, StartError> {
         let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
-        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile).map_err(|e| e.to_string())?;
+        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile)?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         Ok(runtime)
     }

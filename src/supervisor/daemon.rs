@@ -9,7 +9,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::{pipe2, setsid};
 
 use crate::exit::ExitCode;
-use crate::log;
+use crate::log::{self, messages::lifecycle::daemon_not_ready};
 use crate::sys::fd::{self, Stream};
 use crate::sys::process::Forked;
 use crate::sys::single_threaded;
@@ -48,7 +48,7 @@ fn await_word(wait: OwnedFd) -> i32 {
     use std::os::fd::AsFd;
     let mut fds = [PollFd::new(wait.as_fd(), PollFlags::POLLIN)];
     if !matches!(poll(&mut fds, PollTimeout::from(PATIENCE_MS)), Ok(1..)) {
-        log::error("not all pools accept by now; the daemon goes on trying");
+        log::say(&daemon_not_ready());
         return ExitCode::Software.status();
     }
     let mut word = [0u8; 1];

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
-use crate::log;
+use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::systemd::{self, Change, Heartbeat, Load};
 use crate::scoreboard::Counter;
 use crate::supervisor::Supervisor;
@@ -133,7 +133,7 @@ impl Systemd {
                 Err(e) => {
                     if !self.complained {
                         let to = to.to_string_lossy();
-                        log::warning(format!("failed to notify systemd (NOTIFY_SOCKET={to}): {}", reason(&e)));
+                        log::say(&messages::systemd_not_notified(to, reason(&e)));
                     }
                     self.complained = true;
                     return self.queue.clear();
@@ -179,8 +179,8 @@ impl Supervisor {
         self.systemd.refused = false;
         self.tell_serving("Ready to handle connections");
         match millis(self.config.global.systemd_interval) {
-            0 => log::notice("systemd monitor disabled"),
-            interval => log::notice(format!("systemd monitor interval set to {interval}ms")),
+            0 => log::say(&messages::systemd_monitor_disabled()),
+            interval => log::say(&messages::systemd_monitor_interval(interval)),
         }
         self.systemd.store(&own(&self.sockets));
     }

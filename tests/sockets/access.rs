@@ -145,7 +145,7 @@ fn links_are_not_followed() -> Outcome {
     let mark = server.log.mark();
     server.reload()?;
     let told = server.log.since(mark);
-    ensure!(told.contains("p.sock' can't be looked at: ") && told.contains("serves on"), "{told}");
+    ensure!(told.contains("cannot examine the socket '") && told.contains("The pool serves"), "{told}");
     ensure!(access_of(&victim)? == before, "the other file's access changed: {}", access_of(&victim)?);
     says_hello(&server, &server.address)?;
     server.stop()
@@ -162,7 +162,7 @@ fn a_socket_that_was_removed_comes_back() -> Outcome {
     fs::remove_file(server.sandbox.file("fpm.sock"))?;
     server.reload()?;
     says_hello(&server, &server.address)?;
-    ensure!(server.log.count("was gone: it is made anew") == 1, "{}", server.log.text());
+    ensure!(server.log.count("was removed; a new one is made") == 1, "{}", server.log.text());
     server.reload()?;
     says_hello(&server, &server.address)?;
     server.stop()

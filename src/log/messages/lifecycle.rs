@@ -27,4 +27,57 @@ messages! {
     /// SIGUSR1 or `php-fpm logrotate`: the supervisor could not open the error log again and keeps the file that it has.
     [Fpm Error] error_log_not_reopened() = "unable to re-opened error log file",
         do "The line before gives the reason. Correct it and send SIGUSR1 again.";
+
+    /// A start failed; the line before says why. The process exits with status 78.
+    [Fpm Error] initialization_failed() = "FPM initialization failed",
+        do "Correct what the line before says and start again.";
+
+    /// The configuration has an error, which the lines before say.
+    [Ours Error] configuration_refused() = "the configuration is refused",
+        do "Correct it; `php-fpm -t` tests it.";
+
+    /// The file of `error_log` cannot be opened.
+    [Fpm Error] error_log_not_opened(path, reason) = "failed to open error_log ({path}): {reason}",
+        do "Create the directory, or correct its owner and mode.";
+
+    /// `process.priority` of `[global]` cannot be set.
+    [Fpm Error] priority_not_set(reason) = "Unable to set priority for the master process: {reason}",
+        do "Use a value that the system allows (LimitNICE= of the systemd unit).";
+
+    /// `process.priority` needs root.
+    [Fpm Notice] priority_ignored() = "'process.priority' directive is ignored when FPM is not running as root",
+        do "Remove the directive, or start php-fpm as root.";
+
+    /// `daemonize = yes`: the process could not fork, or not get a session of its own.
+    [Ours Error] no_background(reason) = "unable to go into the background: {reason}",
+        do "Read the reason; `daemonize = no` does without.";
+
+    /// /dev/null cannot be opened, or a standard stream not be replaced.
+    [Fpm Error] streams_not_opened(reason) = "failed to init stdio: {reason}",
+        do "Check that /dev/null exists and is a device.";
+
+    /// The pid file cannot be written.
+    [Fpm Error] pid_file_not_written(path, reason) = "Unable to create the PID file ({path}).: {reason}",
+        do "Create the directory of `pid`, or correct its owner and mode.";
+
+    /// A system call that the supervisor needs at its start failed.
+    [Ours Error] start_failed(reason) = "the supervisor cannot start: {reason}",
+        do "Read the reason; for `Too many open files` and `Cannot allocate memory` raise the limits of the service.";
+
+    /// `daemonize = yes`: the process that was started has waited 65 seconds, and some pools do not accept connections yet.
+    [Ours Error] daemon_not_ready() =
+        "not all pools accept connections after 65 seconds; the daemon keeps trying. See the error log",
+        do "Look for PHP's complaints, or for slow preloading, in the error log.";
+
+    /// A message to systemd could not be sent (`NOTIFY_SOCKET`).
+    [Ours Warning] systemd_not_notified(address, reason) = "failed to notify systemd (NOTIFY_SOCKET={address}): {reason}",
+        do "Check that the unit has Type=notify and that the socket can be reached.";
+
+    /// `systemd_interval = 0`.
+    [Fpm Notice] systemd_monitor_disabled() = "systemd monitor disabled",
+        do "Nothing.";
+
+    /// The supervisor tells systemd its state at this interval.
+    [Fpm Notice] systemd_monitor_interval(milliseconds) = "systemd monitor interval set to {milliseconds}ms",
+        do "Nothing.";
 }

@@ -9,6 +9,8 @@ mod entry;
 mod page;
 
 pub mod lifecycle;
+pub mod pools;
+pub mod sockets;
 pub mod terminal;
 pub mod workers;
 

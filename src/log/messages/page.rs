@@ -17,8 +17,13 @@ This page is made from `src/log/messages`; a test keeps both equal.
 ";
 
 /// The topics in the order of the page.
-const TOPICS: &[(&str, &[Entry])] =
-    &[("Start and stop", lifecycle::TABLE), ("Workers", workers::TABLE), ("Terminal", terminal::TEXTS)];
+const TOPICS: &[(&str, &[Entry])] = &[
+    ("Start and stop", lifecycle::TABLE),
+    ("Pools", pools::TABLE),
+    ("Listening sockets", sockets::TABLE),
+    ("Workers", workers::TABLE),
+    ("Terminal", terminal::TEXTS),
+];
 
 fn page() -> String {
     let mut page = HEAD.to_owned();

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use crate::config::Global;
-use crate::log;
-use crate::sys::failure::reason;
+use crate::log::{self, messages::lifecycle::priority_ignored};
+use crate::supervisor::generation::StartError;
 use crate::sys::{limits, process};
 
 /// Sets what the configuration wants, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
@@ -11,24 +11,23 @@ use crate::sys::{limits, process};
 /// pipes and counters of all pools are open in it.
 ///
 /// # Errors
-/// php-fpm's line: nothing must be started.
-pub(in crate::supervisor) fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), String> {
-    let (most, _) = limits::hard().map_err(|e| e.to_string())?;
+/// Nothing must be started.
+pub(in crate::supervisor) fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), StartError> {
+    let (most, _) = limits::hard()?;
     let nofile = match global.rlimit_files {
         Some(files) => (files, files),
         // What a former configuration has set is no limit any more, as far as we have the right to lift it.
         None => (found.0.min(most), found.1.min(most)),
     };
     if nofile.1 > most {
-        limits::set_files(nofile.1, nofile.1)?;
+        limits::set_files(nofile.1, nofile.1).map_err(|e| StartError::Limit(e.to_string()))?;
     }
     if let Some(core) = global.rlimit_core {
-        limits::set_core(core.bytes())?;
+        limits::set_core(core.bytes()).map_err(|e| StartError::Limit(e.to_string()))?;
     }
     match global.process_priority {
-        Some(nice) if root => process::set_priority(nice)
-            .map_err(|e| format!("Unable to set priority for the master process: {}", reason(&e)))?,
-        Some(_) => log::notice("'process.priority' directive is ignored when FPM is not running as root"),
+        Some(nice) if root => process::set_priority(nice).map_err(StartError::Priority)?,
+        Some(_) => log::say(&priority_ignored()),
         None => {}
     }
     Ok(nofile)

@@ -7,6 +7,7 @@ use crate::log;
 use crate::plan::groups::{self, Grouping};
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
+use crate::supervisor::generation::StartError;
 use crate::supervisor::generation::runtime::ResolvedPool;
 use crate::supervisor::generation::totals::Book;
 use crate::supervisor::sockets::Sockets;
@@ -16,13 +17,13 @@ use crate::sys::ids::Identity;
 /// Pools with everything looked up, and how they share zygotes.
 ///
 /// # Errors
-/// A line for the log: nothing must be started.
+/// Nothing must be started.
 pub fn resolve(
     config: &Config,
     load: &LoadOptions,
     sockets: &mut Sockets,
     totals: &mut Book,
-) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), String> {
+) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), StartError> {
     let mut pools = Vec::new();
     for pool in &config.pools {
         let mut config = pool.clone();
@@ -30,13 +31,15 @@ pub fn resolve(
             config::ignored_without_root(pool).into_iter().for_each(log::notice);
             (config.chroot, config.process_priority) = (None, None);
         }
-        let found = config::account(pool, load)?;
-        let identity = configured::identity_of(&found).map_err(|e| format!("[pool {}] {e}", pool.name))?;
+        let found = config::account(pool, load).map_err(|e| StartError::Account(e.to_string()))?;
+        let identity =
+            configured::identity_of(&found).map_err(|source| StartError::Groups { pool: pool.name.clone(), source })?;
         let environment = environment(pool, &found);
         let listen_fds = sockets.open(pool)?;
         let trust = Trust::of(&config, identity.as_ref());
-        let totals_fd =
-            totals.open(&pool.name, &trust).map_err(|e| format!("[pool {}] no memory for counters: {e}", pool.name))?;
+        let totals_fd = totals
+            .open(&pool.name, &trust)
+            .map_err(|source| StartError::Counters { pool: pool.name.clone(), source })?;
         pools.push(ResolvedPool { config, identity, environment, listen_fds, totals_fd });
     }
     let view: Vec<(&PoolConfig, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();

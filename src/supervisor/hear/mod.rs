@@ -152,9 +152,10 @@ impl Supervisor {
                 log::say(&messages::lifecycle::error_log_reopened());
             }
             Err(e) => {
-                log::error(&e);
+                let refusal = e.message();
+                log::say(&refusal);
                 log::say(&messages::lifecycle::error_log_not_reopened());
-                wrong.push(e);
+                wrong.push(refusal.text().to_owned());
             }
         }
         self.reopen_access_logs(&mut wrong);

@@ -8,10 +8,10 @@ use crate::config::{self, Global, LoadOptions};
 use crate::configured::{load_options, open_log, say};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::log;
+use crate::log::{self, messages::lifecycle};
 use crate::supervisor::Supervisor;
 use crate::supervisor::daemon;
-use crate::supervisor::generation::runtime;
+use crate::supervisor::generation::{StartError, runtime};
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Source;
 use crate::supervisor::reload::adopt::{self, Adopted};
@@ -41,7 +41,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, results)) {
         Ok(bare) => bare,
         Err(e) => {
-            log::error(format!("the supervisor can't wait for events: {e}"));
+            log::say(&lifecycle::cannot_wait_for_events(e));
             return ExitCode::Software.status();
         }
     };
@@ -86,20 +86,20 @@ impl Supervisor {
         self.catch_up();
         self.expect_last_words_of_the_dead();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
-        if let Err(line) = self.next_generation() {
-            self.refuse_reload(&format!("reload failed: {line}; the present generation serves on"), None);
+        if let Err(e) = self.next_generation() {
+            self.refuse_reload(&format!("reload failed: {e}; the present generation serves on"), None);
         }
-        log::say(&log::messages::lifecycle::fpm_is_running(std::process::id()));
+        log::say(&lifecycle::fpm_is_running(std::process::id()));
     }
 
-    fn next_generation(&mut self) -> Result<(), String> {
+    fn next_generation(&mut self) -> Result<(), StartError> {
         let load = load_options(&self.host, &self.options);
         let before = (self.config.clone(), self.fleet.control_timeout);
         let begun = self.try_next_generation(&before.0.global, &load);
         begun.inspect_err(|_| (self.config, self.fleet.control_timeout) = before)
     }
 
-    fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), String> {
+    fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), StartError> {
         self.config = match config::load(&self.options.config_path(&self.host.config_file()), load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
@@ -109,7 +109,7 @@ impl Supervisor {
             }
             Err(e) => {
                 say(&e.messages);
-                return Err("the configuration is broken".to_owned());
+                return Err(StartError::Configuration);
             }
         };
         self.change_log(before)?;
@@ -121,7 +121,7 @@ impl Supervisor {
 
     /// The log that is configured now, in its form. An own stream that it was before stays: a daemon's descriptors 1 and
     /// 2 lead nowhere any more.
-    fn change_log(&mut self, before: &Global) -> Result<(), String> {
+    fn change_log(&mut self, before: &Global) -> Result<(), StartError> {
         let now = &self.config.global;
         let stays = now.error_log == before.error_log && fd::standard_stream(&now.error_log).is_some();
         if !stays && let Some(sink) = open_log(now, &self.options)? {
@@ -142,7 +142,7 @@ impl Supervisor {
         if !pid_file::holds(path, pid)
             && let Err(e) = pid_file::write(path, pid)
         {
-            log::error(format!("Unable to create the PID file ({}).: {}", path.display(), reason(&e)));
+            log::say(&lifecycle::pid_file_not_written(path.display(), reason(&e)));
         }
     }
 }

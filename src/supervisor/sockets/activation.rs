@@ -8,11 +8,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use crate::config::{self, ListenAddr, PoolConfig};
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::plan::systemd::passed_names;
+use crate::supervisor::sockets::error::Unused;
 use crate::supervisor::sockets::{Listener, Sockets};
 use crate::supervisor::systemd::stored_name;
-use crate::sys::failure::reason;
 use crate::sys::named_file::{self, Answer, Rules};
 use crate::sys::{inherited, listen, single_threaded};
 
@@ -46,7 +46,7 @@ pub fn take() -> Vec<Passed> {
     for (raw, name) in (FIRST..).zip(names) {
         match inherited::adopt(raw) {
             Ok(fd) => passed.push(Passed { fd, name }),
-            Err(_) => log::warning(format!("LISTEN_FDS names descriptor {raw}, but nothing is open there")),
+            Err(_) => log::say(&messages::passed_socket_missing(raw)),
         }
     }
     passed
@@ -76,7 +76,7 @@ impl Sockets {
             }
             match self.place_of(&fd, &wanted) {
                 Ok(written) => {
-                    log::notice(format!("using socket fd={} from systemd, \"{written}\"", fd.as_raw_fd()));
+                    log::say(&messages::passed_socket_used(fd.as_raw_fd(), &written));
                     self.all.push(Listener::inherited(written, fd).passed_if(!ours));
                 }
                 Err(why) => say_unused(&fd, &name, &why),
@@ -86,18 +86,16 @@ impl Sockets {
     }
 
     /// The address that the socket is for, as the configuration has it; or why it can't be used.
-    fn place_of(&self, fd: &OwnedFd, wanted: &[Wanted]) -> Result<String, String> {
+    fn place_of(&self, fd: &OwnedFd, wanted: &[Wanted]) -> Result<String, Unused> {
         if !listen::is_listening(fd) {
-            return Err("it is no listening stream socket (Accept=no, ListenStream= in a .socket unit)".to_owned());
+            return Err(Unused::NotListening);
         }
         let bound = listen::address(fd);
         if self.all.iter().any(|listener| listen::address(&listener.fd) == bound) {
-            return Err("it was passed twice".to_owned());
+            return Err(Unused::PassedTwice);
         }
-        let wanted = wanted.iter().find(|wanted| wanted.is_that_of(fd)).ok_or_else(|| {
-            "no pool listens there; name it in a pool's listen, or take it out of the .socket unit".to_owned()
-        })?;
-        listen::prepare(fd).map_err(|e| reason(&e))?;
+        let wanted = wanted.iter().find(|wanted| wanted.is_that_of(fd)).ok_or(Unused::NoPool)?;
+        listen::prepare(fd).map_err(Unused::Unusable)?;
         Ok(wanted.written.clone())
     }
 }
@@ -138,13 +136,13 @@ fn real(path: &Path) -> PathBuf {
 }
 
 /// One line about a socket from systemd that is closed.
-fn say_unused(fd: &OwnedFd, name: &str, why: &str) {
+fn say_unused(fd: &OwnedFd, name: &str, why: &Unused) {
     let what = listen::address(fd).unwrap_or_else(|| format!("descriptor {}", fd.as_raw_fd()));
-    log::warning(format!("closed \"{what}\" from systemd ({name}): {why}"));
+    log::say(&messages::passed_socket_closed(what, name, why));
 }
 
 /// The same at a reload, for one that was in use.
 pub(in crate::supervisor) fn say_no_longer_used(listener: &Listener) {
     let what = listen::address(&listener.fd).unwrap_or_else(|| listener.name.clone());
-    log::notice(format!("closed \"{what}\" from systemd: no pool listens there any more"));
+    log::say(&messages::passed_socket_no_longer_used(what));
 }

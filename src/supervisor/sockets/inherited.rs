@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::os::fd::RawFd;
 
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::supervisor::sockets::activation::Passed;
+use crate::supervisor::sockets::error::Ignored;
 use crate::supervisor::sockets::{Listener, Sockets};
-use crate::sys::failure::reason;
 use crate::sys::{inherited, listen, single_threaded};
 
 /// php-fpm reads no more variables than these.
@@ -54,17 +54,17 @@ impl Testament {
         let mut sockets = Sockets::default();
         let mut known = (HashSet::new(), HashSet::new());
         let named = self.values.iter().flat_map(|value| entries(value));
-        let not_passed = |entry: &Result<Entry, String>| !entry.as_ref().is_ok_and(|e| self.passed.contains(&e.raw));
+        let not_passed = |entry: &Result<Entry, Ignored>| !entry.as_ref().is_ok_and(|e| self.passed.contains(&e.raw));
         for entry in named.filter(not_passed) {
             let taken = entry.and_then(|entry| {
                 if !known.0.insert(entry.raw) || !known.1.insert(entry.name.clone()) {
-                    return Err(format!("'{}={}' was named before", entry.name, entry.raw));
+                    return Err(Ignored::NamedBefore(entry.name, entry.raw));
                 }
                 entry.take()
             });
             match taken {
                 Ok(listener) => sockets.all.push(listener),
-                Err(why) => log::warning(format!("FPM_SOCKETS: {why}: ignored")),
+                Err(why) => log::say(&messages::inherited_socket_ignored(why)),
             }
         }
         sockets
@@ -76,7 +76,7 @@ fn variable(index: usize) -> String {
 }
 
 /// What a value names. A part without `=` is the beginning of a path with a comma, which php-fpm doesn't quote.
-fn entries(value: &str) -> Vec<Result<Entry, String>> {
+fn entries(value: &str) -> Vec<Result<Entry, Ignored>> {
     let mut found = Vec::new();
     let mut begun = String::new();
     for part in value.split(',').filter(|part| !part.is_empty()) {
@@ -88,34 +88,34 @@ fn entries(value: &str) -> Vec<Result<Entry, String>> {
         }
     }
     if !begun.is_empty() {
-        found.push(Err(format!("'{}' names no descriptor (address=number)", begun.trim_end_matches(','))));
+        found.push(Err(Ignored::Incomplete(begun.trim_end_matches(',').to_owned())));
     }
     found
 }
 
-fn entry(text: &str) -> Result<Entry, String> {
+fn entry(text: &str) -> Result<Entry, Ignored> {
     let (name, number) = text.rsplit_once('=').unwrap_or((text, ""));
     let raw = number.parse().ok().filter(|raw| *raw >= FIRST && number.bytes().all(|b| b.is_ascii_digit()));
     match raw {
         Some(raw) if !name.is_empty() => Ok(Entry { name: name.to_owned(), raw }),
-        Some(_) => Err(format!("'{text}' names no address (address=number)")),
-        None => Err(format!("'{text}' names no descriptor (address=number, {FIRST} or more)")),
+        Some(_) => Err(Ignored::NoAddress(text.to_owned())),
+        None => Err(Ignored::NoDescriptor(text.to_owned(), FIRST)),
     }
 }
 
 impl Entry {
-    fn take(self) -> Result<Listener, String> {
+    fn take(self) -> Result<Listener, Ignored> {
         let Self { name, raw } = self;
-        let what = format!("descriptor {raw} of '{name}'");
-        let fd = inherited::adopt(raw).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
+        let unusable = |e| Ignored::Unusable(raw, name.clone(), e);
+        let fd = inherited::adopt(raw).map_err(unusable)?;
         if !listen::is_listening(&fd) {
             // It is somebody else's: stays open, as it was found.
             let _ = inherited::disown(fd);
-            return Err(format!("{what} is no listening socket"));
+            return Err(Ignored::NotListening(raw, name));
         }
         // php-fpm's block; none of its workers is left.
-        listen::prepare(&fd).map_err(|e| format!("{what} can't be used: {}", reason(&e)))?;
-        log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
+        listen::prepare(&fd).map_err(unusable)?;
+        log::say(&messages::inherited_socket_used(raw, &name));
         Ok(Listener::inherited(name, fd))
     }
 }
@@ -127,7 +127,8 @@ mod tests {
     use super::*;
 
     fn names(value: &str) -> Vec<String> {
-        let shown = |e: Result<Entry, String>| e.map_or_else(|e| e, |e| format!("{} is {}", e.name, e.raw));
+        let shown =
+            |e: Result<Entry, Ignored>| e.map_or_else(|e| e.to_string(), |e| format!("{} is {}", e.name, e.raw));
         entries(value).into_iter().map(shown).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Listening sockets: opened once, found again by their address, handed from one image of the supervisor to the next.
 
 pub mod activation;
+mod error;
 pub mod inherited;
 mod open;
 mod queues;
@@ -10,10 +11,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::config::{self, ListenAddr, PoolConfig};
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::supervisor::sockets::activation::say_no_longer_used;
 use crate::sys::socket_file::{self, Removal};
 use crate::sys::{fd, listen};
+pub use error::SocketError;
 use wish::Wish;
 
 /// So many places are asked at the same time.
@@ -92,23 +94,23 @@ impl Sockets {
     /// The descriptors a pool listens on, opened where they aren't yet.
     ///
     /// # Errors
-    /// A line for the log.
-    pub fn open(&mut self, pool: &PoolConfig) -> Result<Vec<RawFd>, String> {
+    /// Why the pool cannot listen.
+    pub fn open(&mut self, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
         let wish = Wish::of(pool)?;
         pool.listen.iter().map(|address| self.one(address, &wish)).collect()
     }
 
-    fn one(&mut self, address: &ListenAddr, wish: &Wish) -> Result<RawFd, String> {
+    fn one(&mut self, address: &ListenAddr, wish: &Wish) -> Result<RawFd, SocketError> {
         match address {
             ListenAddr::Unix(path) => {
                 let (path, warning) = config::unix_path(path);
-                warning.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", wish.pool)));
+                warning.into_iter().for_each(|w| log::say(&messages::socket_remark(&wish.pool, w)));
                 let name = path.to_string_lossy().into_owned();
                 let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
                 if let Some(gone) = known(&self.all).and_then(|at| self.all.get_mut(at))
                     && socket_file::has_gone(&path)
                 {
-                    log::warning(format!("[pool {}] the socket '{name}' was gone: it is made anew", wish.pool));
+                    log::say(&messages::socket_was_removed(&wish.pool, &name));
                     gone.replaced = true;
                 }
                 let at = known(&self.all);
@@ -116,7 +118,11 @@ impl Sockets {
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
-                let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
+                let addrs = if addrs.is_empty() {
+                    config::resolve(spec).map_err(|e| SocketError::Unresolved(e.to_string()))?
+                } else {
+                    addrs.clone()
+                };
                 let bound = |addr: &SocketAddr| self.all.iter().position(|l| listen::local(&l.fd) == Some(*addr));
                 let at = addrs.iter().find_map(bound);
                 self.keep(at, spec, wish, || open::first(spec, &addrs, wish))
@@ -130,11 +136,11 @@ impl Sockets {
         at: Option<usize>,
         name: &str,
         wish: &Wish,
-        open: impl FnOnce() -> Result<OwnedFd, String>,
-    ) -> Result<RawFd, String> {
+        open: impl FnOnce() -> Result<OwnedFd, SocketError>,
+    ) -> Result<RawFd, SocketError> {
         if let Some(listener) = at.and_then(|at| self.all.get_mut(at)) {
             if listener.wanted {
-                return Err(format!("[pool {}] '{name}' is an address that is listened on already", wish.pool));
+                return Err(SocketError::NamedTwice { pool: wish.pool.clone(), address: name.to_owned() });
             }
             if listener.name != name {
                 listener.former = Some(std::mem::replace(&mut listener.name, name.to_owned()));
@@ -143,7 +149,7 @@ impl Sockets {
             return Ok(listener.fd.as_raw_fd());
         }
         let fd = open()?;
-        fd::set_nonblocking(&fd, true).map_err(|e| open::cannot_bind(name, &e))?;
+        fd::set_nonblocking(&fd, true).map_err(|e| SocketError::bind(name, e))?;
         let raw = fd.as_raw_fd();
         self.all.push(Listener { wanted: true, fresh: true, ..Listener::inherited(name.to_owned(), fd) });
         Ok(raw)
@@ -155,7 +161,7 @@ impl Sockets {
         for listener in &mut self.all {
             listener.former = None;
             if let Some(wish) = listener.wish.take() {
-                wish.apply(listener).unwrap_or_else(log::error);
+                wish.apply(listener).unwrap_or_else(|e| log::say(&e.message()));
             }
         }
         for mut gone in self.all.extract_if(.., |l| !l.wanted) {
@@ -164,7 +170,7 @@ impl Sockets {
                 continue;
             }
             gone.unlink();
-            log::debug(format!("closed listening socket \"{}\"", gone.name));
+            log::say(&messages::socket_closed(&gone.name));
         }
     }
 

@@ -7,16 +7,13 @@ use std::path::Path;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
 
+use super::error::SocketError;
 use super::wish::Wish;
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::named_file;
 use crate::sys::socket_file::{self, NotBound, Removal};
-
-pub(super) fn cannot_bind(name: &str, e: &io::Error) -> String {
-    format!("unable to bind listening socket for address '{name}': {}", reason(e))
-}
 
 pub(super) fn is_path(name: &str) -> bool {
     name.starts_with('/')
@@ -31,18 +28,16 @@ pub(super) fn unlink(name: &str, fd: &OwnedFd) -> Option<Removal> {
 pub(super) fn finish(name: &str, removal: Removal) {
     match removal.wait() {
         Ok(true) => {}
-        Ok(false) => log::warning(format!(
-            "another file has taken the place of the socket '{name}': it stays there; remove it if it isn't used"
-        )),
-        Err(e) => log::warning(format!("failed to remove the socket '{name}': {}", reason(&e))),
+        Ok(false) => log::say(&messages::socket_file_replaced(name)),
+        Err(e) => log::say(&messages::socket_not_removed(name, reason(&e))),
     }
 }
 
 /// The first of several addresses that can be bound: those of a host name, or of a port alone (all addresses, v6 first).
 ///
 /// # Errors
-/// A line for the log.
-pub(super) fn first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<OwnedFd, String> {
+/// Why the pool cannot listen there.
+pub(super) fn first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<OwnedFd, SocketError> {
     let mut refusal = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
     for (index, addr) in addrs.iter().enumerate() {
         let others = addrs.get(index + 1..).unwrap_or_default();
@@ -52,22 +47,22 @@ pub(super) fn first(spec: &str, addrs: &[SocketAddr], wish: &Wish) -> Result<Own
             Ok(fd) => {
                 let host = spec.rsplit_once(':').map_or(spec, |(host, _)| host);
                 others.iter().for_each(|other| {
-                    log::warning(format!("Found multiple addresses for {host}, {} ignored", other.ip()));
+                    log::say(&messages::several_addresses(host, other.ip()));
                 });
                 return Ok(fd);
             }
             Err(_) if any && !others.is_empty() => {
-                log::notice("Failed implicitly binding to ::, retrying with 0.0.0.0");
+                log::say(&messages::retrying_without_ipv6());
             }
             Err(e) => {
                 if !others.is_empty() {
-                    log::error(cannot_bind(spec, &e));
+                    log::say(&messages::cannot_bind(spec, reason(&e)));
                 }
                 refusal = e;
             }
         }
     }
-    Err(cannot_bind(spec, &refusal))
+    Err(SocketError::bind(spec, refusal))
 }
 
 fn bind_tcp(addr: SocketAddr, wish: &Wish) -> io::Result<OwnedFd> {
@@ -88,26 +83,26 @@ fn bind_tcp(addr: SocketAddr, wish: &Wish) -> io::Result<OwnedFd> {
 /// A unix socket in place of a dead one.
 ///
 /// # Errors
-/// A line for the log.
-pub(super) fn unix(path: &Path, wish: &Wish) -> Result<OwnedFd, String> {
-    let failed = |e: &io::Error| cannot_bind(&path.to_string_lossy(), e);
+/// Why the pool cannot listen there.
+pub(super) fn unix(path: &Path, wish: &Wish) -> Result<OwnedFd, SocketError> {
+    let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
     let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    let fd = unbound.map_err(|e| failed(&e.into()))?;
+    let fd = unbound.map_err(|e| failed(e.into()))?;
     let provable = socket_file::can_prove(&fd);
     // Closed to all until its access is set; where that may not be possible, as it is to be from the beginning.
     let file = socket_file::bind_to(&fd, path, if provable { 0 } else { wish.mode }).map_err(|e| match e {
-        NotBound::Served => format!("Another FPM instance seems to already listen on {}", path.display()),
-        NotBound::Error(e) => failed(&e),
+        NotBound::Served => SocketError::Served(path.to_owned()),
+        NotBound::Error(e) => failed(e),
     })?;
     if let Some(user) = file.through {
-        log::warning(format!("[pool {}] {}", wish.pool, named_file::leads_through(&path.to_string_lossy(), user)));
+        log::say(&messages::socket_remark(&wish.pool, named_file::leads_through(&path.to_string_lossy(), user)));
     }
-    if let Err(line) = wish.give_access(path, &fd, &file) {
+    if let Err(refusal) = wish.give_access(path, &fd, &file) {
         if let Some(removal) = unlink(&path.to_string_lossy(), &fd) {
             finish(&path.to_string_lossy(), removal);
         }
-        return Err(line);
+        return Err(refusal);
     }
-    listen::listen(&fd, wish.backlog).map_err(|e| failed(&e))?;
+    listen::listen(&fd, wish.backlog).map_err(failed)?;
     Ok(fd)
 }

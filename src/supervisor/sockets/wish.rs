@@ -6,9 +6,10 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
+use super::error::SocketError;
 use super::{Listener, open};
 use crate::config::{self, ListenAddr, PoolConfig, SocketAccess};
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::socket_file::{self, Access, Failure, Proof, SocketFile};
@@ -28,15 +29,16 @@ impl Wish {
     /// Users and groups are looked up.
     ///
     /// # Errors
-    /// A line for the log.
-    pub(super) fn of(pool: &PoolConfig) -> Result<Self, String> {
+    /// What cannot be done.
+    pub(super) fn of(pool: &PoolConfig) -> Result<Self, SocketError> {
         let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
         let (access, warnings) = if unix {
-            config::socket_access(pool).map_err(|e| format!("[pool {}] {e}", pool.name))?
+            config::socket_access(pool)
+                .map_err(|e| SocketError::Access { pool: pool.name.clone(), reason: e.to_string() })?
         } else {
             Default::default()
         };
-        warnings.into_iter().for_each(|w| log::warning(format!("[pool {}] {w}", pool.name)));
+        warnings.into_iter().for_each(|w| log::say(&messages::socket_remark(&pool.name, w)));
         Ok(Self {
             pool: pool.name.clone(),
             backlog: pool.listen_backlog,
@@ -49,35 +51,30 @@ impl Wish {
     /// On a socket that listens already. What is no longer that socket's file is left alone.
     ///
     /// # Errors
-    /// A line for the log.
-    pub(super) fn apply(&self, listener: &Listener) -> Result<(), String> {
+    /// What cannot be done.
+    pub(super) fn apply(&self, listener: &Listener) -> Result<(), SocketError> {
         if open::is_path(&listener.name) {
             let path = Path::new(&listener.name);
             match socket_file::find(path) {
-                Ok(file) if file.is_of(&listener.fd) == Proof::Foreign => log::warning(format!(
-                    "[pool {}] another socket has taken the place of '{}': it is left as it is; remove it, and reload to have ours made anew",
-                    self.pool, listener.name
-                )),
+                Ok(file) if file.is_of(&listener.fd) == Proof::Foreign => {
+                    log::say(&messages::socket_was_replaced(&self.pool, &listener.name));
+                }
                 Ok(file) => self.give_access(path, &listener.fd, &file)?,
-                Err(e) => log::warning(format!(
-                    "[pool {}] the socket '{}' can't be looked at: {}. It serves on, and its owner and mode stay as they are; \
-                     clear the way to it, or remove what is in its place, and reload",
-                    self.pool,
-                    listener.name,
-                    reason(&e)
-                )),
+                Err(e) => log::say(&messages::socket_cannot_be_examined(&self.pool, &listener.name, reason(&e))),
             }
         }
-        listen::listen(&listener.fd, self.backlog).map_err(|e| {
-            format!("[pool {}] failed to change the backlog of '{}': {}", self.pool, listener.name, reason(&e))
+        listen::listen(&listener.fd, self.backlog).map_err(|source| SocketError::Backlog {
+            pool: self.pool.clone(),
+            address: listener.name.clone(),
+            source,
         })
     }
 
     /// Owner, group, mode and access list of a unix socket that is bound to this file.
     ///
     /// # Errors
-    /// A line for the log.
-    pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), String> {
+    /// What cannot be done.
+    pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), SocketError> {
         let access = Access {
             uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),
             gid: self.access.gid,
@@ -85,22 +82,18 @@ impl Wish {
             acl_users: &self.access.acl_users,
             acl_groups: &self.access.acl_groups,
         };
-        let name = path.display();
+        let (pool, path) = (self.pool.clone(), path.to_owned());
         match file.is_of(fd) {
-            Proof::Ours => file.set_access(&access).map_err(|e| self.failed(path, &e)),
-            Proof::Foreign => Err(format!("[pool {}] another socket has taken the place of '{name}'", self.pool)),
+            Proof::Ours => file.set_access(&access).map_err(|Failure { what, error: source }| SocketError::SetAccess {
+                pool,
+                path,
+                what,
+                source,
+            }),
+            Proof::Foreign => Err(SocketError::Replaced { pool, path }),
             Proof::None if file.has(&access) => Ok(()),
-            Proof::None => Err(format!(
-                "[pool {}] the owner or mode of the socket '{name}' can't be changed: others than root can put files into its \
-                 directory, and this kernel doesn't tell (sock_diag) which is ours. Use a directory of root's, or have \
-                 listen.owner, listen.group and listen.mode name what it has there",
-                self.pool
-            )),
+            Proof::None => Err(SocketError::Unproved { pool, path }),
         }
-    }
-
-    fn failed(&self, path: &Path, e: &Failure) -> String {
-        format!("[pool {}] failed to {} the socket '{}': {}", self.pool, e.what, path.display(), reason(&e.error))
     }
 }
 

@@ -74,14 +74,14 @@ fn a_directory_that_was_away_for_a_reload() -> Outcome {
     for _ in 0..2 {
         fs::rename(&directory, &away)?;
         let told = failed_reload(&server)?;
-        ensure!(told.contains("was gone: it is made anew") && told.contains("No such file"), "{told}");
+        ensure!(told.contains("was removed; a new one is made") && told.contains("No such file"), "{told}");
         fs::rename(&away, &directory)?;
         let mark = server.log.mark();
         server.reload()?;
         expect_kept(&server, mark, &["using inherited socket fd=", &format!(", \"{}\"", socket.display())])?;
     }
 
-    let warning = format!("[pool bob] the socket '{}' can't be looked at: Permission denied (13)", socket.display());
+    let warning = format!("[pool bob] cannot examine the socket '{}': Permission denied (13)", socket.display());
     for link in [false, true] {
         if link {
             swap(&directory, &closed, BOB.1)?;
@@ -131,7 +131,7 @@ fn a_reload_that_failed_leaves_no_socket() -> Outcome {
         fs::rename(&away, &directory)?;
         hello(&server, &socket)?;
     }
-    ensure!(server.log.count("alice.sock' was gone: it is made anew") == 1, "{}", server.log.text());
+    ensure!(server.log.count("alice.sock' was removed; a new one is made") == 1, "{}", server.log.text());
     server.reload()?;
     for path in [&socket, &gone, &new] {
         hello(&server, path)?;

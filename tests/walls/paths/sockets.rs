@@ -145,7 +145,7 @@ fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     fs::remove_file(&path)?;
     server.reload()?;
     hello(&server, &path)?;
-    ensure!(server.log.count("was gone: it is made anew") == 1, "{}", server.log.text());
+    ensure!(server.log.count("was removed; a new one is made") == 1, "{}", server.log.text());
     end(&mut server)?;
     ensure!(path.symlink_metadata().is_err(), "it stays");
     Ok(())

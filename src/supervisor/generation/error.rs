@@ -1,0 +1,98 @@
+//! Why the supervisor, or a generation of pools, cannot start.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::configured::LogError;
+use crate::exit::ExitCode;
+use crate::log::{Message, messages::lifecycle, messages::pools};
+use crate::supervisor::sockets::SocketError;
+use crate::sys::failure::reason;
+
+/// Why a start fails. At a reload the generation that runs goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.message())]
+pub enum StartError {
+    /// A pool cannot listen.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The error log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The configuration is refused; the check has said why.
+    Configuration,
+    /// A pool's user or group is unknown; the line of the configuration's check.
+    Account(String),
+    /// The groups of a pool's user cannot be looked up.
+    Groups {
+        /// Whose user it is.
+        pool: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A pool's counters cannot be made.
+    Counters {
+        /// Whose counters they are.
+        pool: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A pool's access log cannot be opened.
+    AccessLog {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A resource limit of `[global]` cannot be set; php-fpm's line.
+    Limit(String),
+    /// `process.priority` of `[global]` cannot be set.
+    Priority(io::Error),
+    /// The process cannot go into the background.
+    Background(io::Error),
+    /// The standard streams cannot be opened.
+    Streams(io::Error),
+    /// The pid file cannot be written.
+    PidFile {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another system call failed.
+    System(#[from] io::Error),
+}
+
+impl From<nix::Error> for StartError {
+    fn from(e: nix::Error) -> Self {
+        Self::System(e.into())
+    }
+}
+
+impl StartError {
+    /// The line for the log.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        match self {
+            Self::Socket(e) => e.message(),
+            Self::Log(e) => e.message(),
+            Self::Configuration => lifecycle::configuration_refused(),
+            Self::Account(text) => pools::account_refused(text),
+            Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
+            Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
+            Self::AccessLog { path, source } => pools::access_log_not_opened(path.display(), reason(source)),
+            Self::Limit(text) => pools::limit_not_set(text),
+            Self::Priority(source) => lifecycle::priority_not_set(reason(source)),
+            Self::Background(source) => lifecycle::no_background(reason(source)),
+            Self::Streams(source) => lifecycle::streams_not_opened(reason(source)),
+            Self::PidFile { path, source } => lifecycle::pid_file_not_written(path.display(), reason(source)),
+            Self::System(source) => lifecycle::start_failed(reason(source)),
+        }
+    }
+
+    /// What the process ends with. php-fpm has the same for all of these.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::Config
+    }
+}
