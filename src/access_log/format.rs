@@ -2,15 +2,20 @@
 
 use std::ffi::CString;
 
+use serde::Serialize;
+
 /// Longest text between braces that is looked at, in bytes.
 const MAX_MODIFIER: usize = 128;
 
 /// The form of `%t` and `%T` without braces.
 const USUAL_DATE: &[u8] = b"%d/%b/%Y:%H:%M:%S %z";
 
-/// A format that lines can be written in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// A format that lines can be written in. In JSON it is its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(into = "String")]
 pub struct Format {
+    /// As the configuration has it.
+    text: String,
     pub(super) parts: Vec<Part>,
     /// A line is a JSON object; `parts` are what it holds beyond the usual.
     pub(super) json: bool,
@@ -83,45 +88,12 @@ impl Format {
     /// # Errors
     /// What is wrong with it.
     pub fn compile(format: &str) -> Result<Self, String> {
-        match format.strip_prefix("json") {
-            Some("") => Ok(Self { parts: Vec::new(), json: true }),
-            Some(extra) if extra.starts_with(' ') => Self::compile_json(extra),
-            _ => Self::compile_text(format),
-        }
-    }
-
-    /// `json %{HTTP_HOST}e %{X-Id}o`: variables and headers that lines are to hold as well.
-    fn compile_json(extra: &str) -> Result<Self, String> {
-        let blank = |part: &Part| matches!(part, Part::Literal(text) if text.iter().all(|byte| *byte == b' '));
-        let mut parts = Self::compile_text(extra)?.parts;
-        parts.retain(|part| !blank(part));
-        if parts.iter().all(|part| matches!(part, Part::Variable(_) | Part::Header(_))) {
-            Ok(Self { parts, json: true })
-        } else {
-            Err("only %{NAME}e and %{NAME}o may follow json in the access.format".to_owned())
-        }
-    }
-
-    fn compile_text(format: &str) -> Result<Self, String> {
-        let mut parts = Vec::new();
-        let mut rest = format.as_bytes();
-        while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
-            push_literal(&mut parts, &rest[..percent]);
-            rest = &rest[percent + 1..];
-            let mut modifier: &[u8] = b"";
-            while let [b'{', after @ ..] = rest {
-                (modifier, rest) = braces(after)?;
-            }
-            // A `%` at the end stands for nothing.
-            let Some((&token, after)) = rest.split_first() else { break };
-            rest = after;
-            match token {
-                b'%' if modifier.is_empty() => push_literal(&mut parts, b"%"),
-                token => parts.push(placeholder(char::from(token), modifier)?),
-            }
-        }
-        push_literal(&mut parts, rest);
-        Ok(Self { parts, json: false })
+        let (parts, json) = match format.strip_prefix("json") {
+            Some("") => (Vec::new(), true),
+            Some(extra) if extra.starts_with(' ') => (json_parts(extra)?, true),
+            _ => (text_parts(format)?, false),
+        };
+        Ok(Self { text: format.to_owned(), parts, json })
     }
 
     /// Whether lines are JSON objects.
@@ -141,6 +113,46 @@ impl Format {
     pub fn wants_remote(&self) -> bool {
         self.json || self.parts.contains(&Part::Remote)
     }
+}
+
+impl From<Format> for String {
+    fn from(format: Format) -> Self {
+        format.text
+    }
+}
+
+/// `json %{HTTP_HOST}e %{X-Id}o`: variables and headers that lines are to hold as well.
+fn json_parts(extra: &str) -> Result<Vec<Part>, String> {
+    let blank = |part: &Part| matches!(part, Part::Literal(text) if text.iter().all(|byte| *byte == b' '));
+    let mut parts = text_parts(extra)?;
+    parts.retain(|part| !blank(part));
+    if parts.iter().all(|part| matches!(part, Part::Variable(_) | Part::Header(_))) {
+        Ok(parts)
+    } else {
+        Err("only %{NAME}e and %{NAME}o may follow json in the access.format".to_owned())
+    }
+}
+
+fn text_parts(format: &str) -> Result<Vec<Part>, String> {
+    let mut parts = Vec::new();
+    let mut rest = format.as_bytes();
+    while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
+        push_literal(&mut parts, &rest[..percent]);
+        rest = &rest[percent + 1..];
+        let mut modifier: &[u8] = b"";
+        while let [b'{', after @ ..] = rest {
+            (modifier, rest) = braces(after)?;
+        }
+        // A `%` at the end stands for nothing.
+        let Some((&token, after)) = rest.split_first() else { break };
+        rest = after;
+        match token {
+            b'%' if modifier.is_empty() => push_literal(&mut parts, b"%"),
+            token => parts.push(placeholder(char::from(token), modifier)?),
+        }
+    }
+    push_literal(&mut parts, rest);
+    Ok(parts)
 }
 
 fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {

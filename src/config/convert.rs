@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::clients::AllowedClients;
 use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
-use super::model::{Config, CoreLimit, Global, PhpSetting, PhpValuePolicy, PoolConfig, ProcessManager};
+use super::model::{Config, Global, PoolConfig};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
+use super::types::{CoreLimit, PhpSetting, ProcessManager};
 use super::values;
 use crate::log;
 
@@ -27,12 +29,12 @@ pub(super) fn global(raw: &Raw) -> Global {
     let values = &raw.global;
     Global {
         pid: values.filled(GlobalDirective::Pid).map(PathBuf::from),
-        error_log: values.text(GlobalDirective::ErrorLog).unwrap_or_default().into(),
+        error_log: PathBuf::from(values.text(GlobalDirective::ErrorLog).unwrap_or_default()).into(),
         syslog_ident: values.text(GlobalDirective::SyslogIdent).unwrap_or_default().to_owned(),
         syslog_facility: values.integer(GlobalDirective::SyslogFacility),
         log_buffering: values.flag(GlobalDirective::LogBuffering),
         log_level: values.log_level(GlobalDirective::LogLevel).unwrap_or(log::Level::Notice),
-        log_format: log_format(values.text(GlobalDirective::LogFormat)),
+        log_format: values.log_format(GlobalDirective::LogFormat).unwrap_or_default(),
         log_limit: usize::try_from(values.integer(GlobalDirective::LogLimit)).unwrap_or(0),
         emergency_restart_threshold: count(values.integer(GlobalDirective::EmergencyRestartThreshold)),
         emergency_restart_interval: seconds(values.integer(GlobalDirective::EmergencyRestartInterval)),
@@ -45,7 +47,7 @@ pub(super) fn global(raw: &Raw) -> Global {
         events_mechanism: values.owned(GlobalDirective::EventsMechanism),
         systemd_interval: Duration::from_millis(count(values.integer(GlobalDirective::SystemdInterval)).into()),
         systemd_watchdog: raw.systemd_watchdog,
-        sigterm_is_graceful: values.text(GlobalDirective::OnSigterm).and_then(|text| values::on_sigterm(text).ok()),
+        sigterm_is_graceful: values.graceful_sigterm(GlobalDirective::OnSigterm),
         shutdown_delay: seconds(values.integer(GlobalDirective::ShutdownDelay)),
         process_group: values.owned(GlobalDirective::ProcessGroup),
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
@@ -70,7 +72,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         listen_mode: values.filled(Key::ListenMode).map_or(0o660, values::octal),
         listen_acl_users: list(values.text(Key::ListenAclUsers)),
         listen_acl_groups: list(values.text(Key::ListenAclGroups)),
-        listen_allowed_clients: clients(values.text(Key::ListenAllowedClients)),
+        listen_allowed_clients: AllowedClients::read(values.text(Key::ListenAllowedClients)),
         process_priority: priority(values.integer(Key::ProcessPriority)),
         process_dumpable: values.flag(Key::ProcessDumpable),
         pm: values.process_manager(Key::Pm).unwrap_or(ProcessManager::Static),
@@ -81,13 +83,13 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         pm_max_spawn_rate: count(values.integer(Key::PmMaxSpawnRate)),
         pm_process_idle_timeout: seconds(values.integer(Key::PmProcessIdleTimeout)),
         pm_max_requests: count(values.integer(Key::PmMaxRequests)).into(),
-        pm_max_memory: values.text(Key::PmMaxMemory).and_then(|text| values::bytes(text).ok()).unwrap_or(0),
+        pm_max_memory: values.bytes(Key::PmMaxMemory).unwrap_or(0),
         pm_status_path: values.owned(Key::PmStatusPath),
         pm_status_listen: values.owned(Key::PmStatusListen),
         ping_path: values.owned(Key::PingPath),
         ping_response: values.text(Key::PingResponse).unwrap_or("pong").to_owned(),
         access_log: path(Key::AccessLog),
-        access_format: values.owned(Key::AccessFormat),
+        access_format: raw.access_format.clone(),
         access_suppress_path: raw.suppressed_paths.clone(),
         slowlog: path(Key::Slowlog),
         request_slowlog_timeout: seconds(values.integer(Key::RequestSlowlogTimeout)),
@@ -102,7 +104,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         catch_workers_output: values.flag(Key::CatchWorkersOutput),
         decorate_workers_output: values.flag(Key::DecorateWorkersOutput),
         clear_env: values.flag(Key::ClearEnv),
-        security_fastcgi_php_value: fastcgi_php_value(values.text(Key::SecurityFastcgiPhpValue)),
+        security_fastcgi_php_value: values.php_value_policy(Key::SecurityFastcgiPhpValue).unwrap_or_default(),
         security_limit_extensions: words(values.text(Key::SecurityLimitExtensions)),
         apparmor_hat: values.owned(Key::ApparmorHat),
         env: raw.env.iter().rev().map(|pair| variable(pair, options)).collect(),
@@ -133,20 +135,9 @@ fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
     (pair.key.clone(), value)
 }
 
-/// A text that is none was refused when it was read.
-fn log_format(text: Option<&str>) -> log::Format {
-    text.and_then(|text| values::log_format(text).ok()).unwrap_or_default()
-}
-
 fn list(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
-}
-
-/// Given but empty (`${CLIENTS}`, and no such variable) is not the same as not given: nobody may come.
-fn clients(text: Option<&str>) -> Vec<String> {
-    let clients = list(text);
-    if clients.is_empty() && text.is_some() { vec![String::new()] } else { clients }
 }
 
 fn words(text: Option<&str>) -> Vec<String> {
@@ -182,9 +173,4 @@ fn core_limit(value: i32) -> Option<CoreLimit> {
         -1 => Some(CoreLimit::Unlimited),
         bytes => Some(CoreLimit::Bytes(count(bytes).into())),
     }
-}
-
-/// Without the directive, all that the web server says.
-fn fastcgi_php_value(text: Option<&str>) -> PhpValuePolicy {
-    text.and_then(|text| values::fastcgi_php_value(text).ok()).unwrap_or_default()
 }

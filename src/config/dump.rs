@@ -1,9 +1,9 @@
 //! The lines of `-tt`: the configuration as php-fpm prints it.
 
 use super::directives::{Directive, Dumped, GlobalDirective, Key, Kind, PoolDirective};
-use super::model::ProcessManager;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::{NO_PRIORITY, Section};
+use super::types::ProcessManager;
 use crate::log;
 
 /// All lines, without time and level.

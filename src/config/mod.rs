@@ -3,6 +3,7 @@
 
 mod account;
 mod check;
+mod clients;
 mod convert;
 mod directives;
 mod dump;
@@ -19,6 +20,7 @@ mod paths;
 mod raw;
 mod reader;
 mod section;
+mod types;
 mod values;
 mod xml;
 
@@ -31,13 +33,15 @@ pub use account::{Account, SocketAccess, account, ignored_without_root, socket_a
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 
 use crate::log;
+pub use clients::{AllowedClients, WrongClient};
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, CoreLimit, Global, ListenAddr, PhpSetting, PhpValuePolicy, PoolConfig, ProcessManager};
+pub use model::{Config, Global, PoolConfig};
 pub use options::LoadOptions;
+pub use types::{CoreLimit, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
 
 use check::Check;
 use directives::GlobalDirective;

@@ -1,12 +1,13 @@
 //! The configuration once read and checked: plain values that can be handed to another process.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::late::LateValue;
+use super::clients::AllowedClients;
+use super::types::{CoreLimit, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
+use crate::access_log::Format;
 use crate::log;
 
 /// The whole of a php-fpm.conf.
@@ -25,8 +26,7 @@ pub struct Config {
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct Global {
     pub pid: Option<PathBuf>,
-    /// Absolute path or `syslog` (in any case); `stderr` and `stdout` are `/dev/stderr` and `/dev/stdout` by now.
-    pub error_log: PathBuf,
+    pub error_log: ErrorLog,
     pub syslog_ident: String,
     pub syslog_facility: i32,
     pub log_buffering: bool,
@@ -59,86 +59,6 @@ pub struct Global {
     pub group_idle_timeout: Duration,
 }
 
-/// RLIMIT_CORE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum CoreLimit {
-    Bytes(u64),
-    Unlimited,
-}
-
-impl CoreLimit {
-    /// In bytes; `None`: unlimited.
-    #[must_use]
-    pub fn bytes(self) -> Option<u64> {
-        match self {
-            Self::Bytes(bytes) => Some(bytes),
-            Self::Unlimited => None,
-        }
-    }
-}
-
-/// Where a pool listens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ListenAddr {
-    Unix(PathBuf),
-    /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
-    Tcp {
-        spec: String,
-        addrs: Vec<SocketAddr>,
-    },
-}
-
-/// `pm`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum ProcessManager {
-    Static,
-    Dynamic,
-    Ondemand,
-}
-
-/// `security.fastcgi_php_value`: which settings the web server may send with a request.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PhpValuePolicy {
-    /// PHP_VALUE and PHP_ADMIN_VALUE.
-    #[default]
-    All,
-    /// Of PHP_VALUE, what somebody may set who isn't trusted.
-    User,
-    /// None.
-    Nothing,
-}
-
-impl ProcessManager {
-    /// As the configuration names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Static => "static",
-            Self::Dynamic => "dynamic",
-            Self::Ondemand => "ondemand",
-        }
-    }
-}
-
-/// One entry of `php_value[]`, `php_flag[]`, `php_admin_value[]`, `php_admin_flag[]`, in the order php-fpm applies them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PhpSetting {
-    /// The ini entry.
-    pub name: String,
-    /// Raw text as php-fpm hands it to Zend.
-    pub value: String,
-    /// Can't be changed by scripts or `.user.ini`.
-    pub admin: bool,
-    /// From a `_flag` directive (value is `1` or `0`).
-    pub flag: bool,
-    /// It may name constants that only PHP knows: the value is then another.
-    #[serde(default)]
-    pub late: Option<LateValue>,
-}
-
 /// One pool section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
@@ -162,8 +82,7 @@ pub struct PoolConfig {
     pub listen_mode: u32,
     pub listen_acl_users: Vec<String>,
     pub listen_acl_groups: Vec<String>,
-    /// Raw list; none = anyone, one that is empty = nobody.
-    pub listen_allowed_clients: Vec<String>,
+    pub listen_allowed_clients: AllowedClients,
     pub process_priority: Option<i32>,
     pub process_dumpable: bool,
     pub pm: ProcessManager,
@@ -183,7 +102,9 @@ pub struct PoolConfig {
     pub ping_path: Option<String>,
     pub ping_response: String,
     pub access_log: Option<PathBuf>,
-    pub access_format: Option<String>,
+    /// The format of the access log, if the pool has one.
+    #[serde(default, deserialize_with = "access_format")]
+    pub access_format: Option<Format>,
     pub access_suppress_path: Vec<String>,
     pub slowlog: Option<PathBuf>,
     pub request_slowlog_timeout: Duration,
@@ -209,12 +130,18 @@ pub struct PoolConfig {
     pub php_settings: Vec<PhpSetting>,
 }
 
+/// An earlier version kept the text of `access.format`, unchecked where the pool has no access log.
+fn access_format<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Format>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| Format::compile(&text).ok()))
+}
+
 impl Default for Global {
     /// php-fpm's defaults.
     fn default() -> Self {
         Self {
             pid: None,
-            error_log: PathBuf::new(),
+            error_log: ErrorLog::File(PathBuf::new()),
             syslog_ident: "php-fpm".to_owned(),
             syslog_facility: 24,
             log_buffering: true,

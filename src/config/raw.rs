@@ -4,6 +4,7 @@ use super::directives::{GlobalDirective, PoolDirective};
 use super::late::LateValue;
 use super::section::Section;
 use super::values;
+use crate::access_log::Format;
 
 /// One entry of `name[key] = value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub(crate) struct RawPool {
     pub(crate) php_values: Vec<Pair>,
     pub(crate) php_admin_values: Vec<Pair>,
     pub(crate) suppressed_paths: Vec<String>,
+    /// `access.format`, read; none without an access log, where php-fpm does not look at it.
+    pub(crate) access_format: Option<Format>,
     /// Made for `pm.status_listen` of the pool with this index.
     pub(crate) status_of: Option<usize>,
 }
@@ -65,6 +68,7 @@ impl RawPool {
             php_values: Vec::new(),
             php_admin_values: Vec::new(),
             suppressed_paths: Vec::new(),
+            access_format: None,
             status_of: None,
         }
     }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::directives::{Key, Kind};
-use super::model::ProcessManager;
+use super::types::{PhpValuePolicy, ProcessManager};
 use super::values;
 use crate::log;
 
@@ -17,6 +17,23 @@ enum Value {
     Integer(i32),
     LogLevel(Option<log::Level>),
     ProcessManager(Option<ProcessManager>),
+    Bytes(Option<Given<u64>>),
+    LogFormat(Option<Given<log::Format>>),
+    PhpValuePolicy(Option<Given<PhpValuePolicy>>),
+    GracefulSigterm(Option<Given<bool>>),
+}
+
+/// The value of a directive of ours, and its text, which `-tt` prints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Given<T> {
+    text: String,
+    value: T,
+}
+
+impl<T> Given<T> {
+    fn read<E>(text: &str, read: fn(&str) -> Result<T, E>) -> Result<Option<Self>, E> {
+        Ok(Some(Self { text: text.to_owned(), value: read(text)? }))
+    }
 }
 
 /// The values of one section.
@@ -30,7 +47,11 @@ impl<K: Key> Section<K> {
     /// All defaults.
     pub(crate) fn new() -> Self {
         let initial = |kind| match kind {
-            Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::LogFormat => Value::Text(None),
+            Kind::Text => Value::Text(None),
+            Kind::Bytes => Value::Bytes(None),
+            Kind::LogFormat => Value::LogFormat(None),
+            Kind::FastcgiPhpValue => Value::PhpValuePolicy(None),
+            Kind::OnSigterm => Value::GracefulSigterm(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -65,10 +86,10 @@ impl<K: Key> Section<K> {
     fn read(kind: Kind, text: &str, pool: Option<&str>) -> Result<Value, &'static str> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
-            Kind::Bytes => Value::Text(values::bytes(text).map(|_| Some(text.to_owned()))?),
-            Kind::OnSigterm => Value::Text(values::on_sigterm(text).map(|_| Some(text.to_owned()))?),
-            Kind::FastcgiPhpValue => Value::Text(values::fastcgi_php_value(text).map(|_| Some(text.to_owned()))?),
-            Kind::LogFormat => Value::Text(values::log_format(text).map(|_| Some(text.to_owned()))?),
+            Kind::Bytes => Value::Bytes(Given::read(text, values::bytes)?),
+            Kind::OnSigterm => Value::GracefulSigterm(Given::read(text, values::on_sigterm)?),
+            Kind::FastcgiPhpValue => Value::PhpValuePolicy(Given::read(text, values::fastcgi_php_value)?),
+            Kind::LogFormat => Value::LogFormat(Given::read(text, values::log_format)?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
             Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => Value::Integer(values::seconds(text)?),
             Kind::Flag(_) => Value::Integer(i32::from(values::boolean(text)?)),
@@ -88,6 +109,10 @@ impl<K: Key> Section<K> {
     pub(crate) fn text_at(&self, index: usize) -> Option<&str> {
         match &self.values[index] {
             Value::Text(text) => text.as_deref(),
+            Value::Bytes(given) => given.as_ref().map(|given| given.text.as_str()),
+            Value::LogFormat(given) => given.as_ref().map(|given| given.text.as_str()),
+            Value::PhpValuePolicy(given) => given.as_ref().map(|given| given.text.as_str()),
+            Value::GracefulSigterm(given) => given.as_ref().map(|given| given.text.as_str()),
             _ => None,
         }
     }
@@ -139,6 +164,38 @@ impl<K: Key> Section<K> {
     pub(crate) fn process_manager_at(&self, index: usize) -> Option<ProcessManager> {
         match &self.values[index] {
             Value::ProcessManager(manager) => *manager,
+            _ => None,
+        }
+    }
+
+    /// A number of bytes, if it is set.
+    pub(crate) fn bytes(&self, key: K) -> Option<u64> {
+        match &self.values[key.index()] {
+            Value::Bytes(given) => given.as_ref().map(|given| given.value),
+            _ => None,
+        }
+    }
+
+    /// `log_format`, if it is set.
+    pub(crate) fn log_format(&self, key: K) -> Option<log::Format> {
+        match &self.values[key.index()] {
+            Value::LogFormat(given) => given.as_ref().map(|given| given.value),
+            _ => None,
+        }
+    }
+
+    /// `security.fastcgi_php_value`, if it is set.
+    pub(crate) fn php_value_policy(&self, key: K) -> Option<PhpValuePolicy> {
+        match &self.values[key.index()] {
+            Value::PhpValuePolicy(given) => given.as_ref().map(|given| given.value),
+            _ => None,
+        }
+    }
+
+    /// `on_sigterm`, if it is set; true: graceful.
+    pub(crate) fn graceful_sigterm(&self, key: K) -> Option<bool> {
+        match &self.values[key.index()] {
+            Value::GracefulSigterm(given) => given.as_ref().map(|given| given.value),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
 
-use super::model::{PhpValuePolicy, ProcessManager};
+use super::types::{PhpValuePolicy, ProcessManager};
 use crate::log;
 use crate::text::atoi;
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use crate::cli::Options;
-use crate::config::{Global, Message, Messages};
+use crate::config::{ErrorLog, Global, Message, Messages};
 use crate::log::{self, messages::lifecycle::error_log_not_opened};
 use crate::sys::failure::reason;
 
@@ -69,9 +69,9 @@ pub fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>,
     if to_stderr {
         return Ok(None);
     }
-    if global.error_log.to_str().is_some_and(|p| p.eq_ignore_ascii_case("syslog")) {
+    let ErrorLog::File(path) = &global.error_log else {
         return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
-    }
-    let failed = |source| LogError { path: global.error_log.clone(), source };
-    log::open(&global.error_log).map(Some).map_err(failed)
+    };
+    let failed = |source| LogError { path: path.clone(), source };
+    log::open(path).map(Some).map_err(failed)
 }

@@ -49,11 +49,11 @@ pub(super) struct Took {
 }
 
 impl AccessLog {
-    /// For a worker of that pool, if it has an access log. A format that the check of the configuration has let through is one.
+    /// For a worker of that pool, if it has an access log.
     pub(super) fn new(pool: &PoolConfig, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
         pool.access_log.as_ref()?;
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
-        let format = Format::compile(pool.access_format.as_deref()?).ok()?;
+        let format = pool.access_format.clone()?;
         let number = |pid: Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
         Some(Self {
             control,

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::allow::Allowed;
 use super::sources::{Woken, named};
+use crate::config::AllowedClients;
 use crate::ipc::handover::{self, Connection, ConnectionState, Taken, WorkerQueues};
 use crate::log;
 use crate::scoreboard::Slot;
@@ -23,7 +23,7 @@ pub type Waiting = Vec<(u32, OwnedFd)>;
 #[derive(Debug)]
 pub struct Intake {
     listeners: Vec<OwnedFd>,
-    allowed: Allowed,
+    allowed: AllowedClients,
     queues: Rc<WorkerQueues>,
     slot: Rc<Slot>,
     turn: usize,
@@ -33,7 +33,7 @@ pub struct Intake {
 impl Intake {
     /// Over the pool's sockets and queues.
     #[must_use]
-    pub fn new(listeners: Vec<OwnedFd>, allowed: Allowed, queues: Rc<WorkerQueues>, slot: Rc<Slot>) -> Self {
+    pub fn new(listeners: Vec<OwnedFd>, allowed: AllowedClients, queues: Rc<WorkerQueues>, slot: Rc<Slot>) -> Self {
         Self { listeners, allowed, queues, slot, turn: 0, eager: false }
     }
 

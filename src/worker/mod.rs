@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 mod access_log;
-mod allow;
 mod authorization;
 mod control;
 mod hat;
@@ -24,7 +23,7 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::Pid;
 
-use crate::config::PoolConfig;
+use crate::config::{AllowedClients, ListenAddr, PoolConfig};
 use crate::engine::Engine;
 use crate::exchange;
 use crate::exit::ExitCode;
@@ -123,8 +122,8 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let queues = Rc::new(seed.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
         .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
-    let (allowed, wrong) = allow::Allowed::of(&seed.pool);
-    wrong.into_iter().for_each(log::error);
+    let allowed = allowed_clients(&seed.pool);
+    allowed.wrong().iter().for_each(|wrong| log::error(wrong.to_string()));
     let intake = intake::Intake::new(seed.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, seed.drain);
     let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool, lifetime)
@@ -138,6 +137,12 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
             ExitCode::Software.status()
         }
     }
+}
+
+/// `listen.allowed_clients`. For unix sockets alone it means nothing.
+fn allowed_clients(pool: &PoolConfig) -> AllowedClients {
+    let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
+    if on_tcp { pool.listen_allowed_clients.clone() } else { AllowedClients::default() }
 }
 
 /// Parks connections that a script has done with, as those between two requests are.

@@ -3,8 +3,8 @@
 use super::Check;
 use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
-use crate::config::model::ProcessManager;
 use crate::config::raw::RawPool;
+use crate::config::types::ProcessManager;
 use crate::log;
 
 /// `listen.backlog` if nothing is said.

@@ -48,7 +48,7 @@ impl Check<'_> {
             index += 1;
         }
         self.distinct_addresses(&raw.pools)?;
-        self.access_logs(&raw.pools)
+        self.access_logs(&mut raw.pools)
     }
 
     /// Says what is wrong in `[global]`, and that it's over.
@@ -108,8 +108,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
-        for pool in pools {
+    fn access_logs(&mut self, pools: &mut [RawPool]) -> Result<(), Refused> {
+        for pool in &*pools {
             if let Some(path) = pool.values.text(PoolDirective::AccessLog) {
                 let owner = self.owner_of_logs(pool);
                 if let Err(text) = self.appendable(path, "failed to open access log ", owner) {
@@ -122,11 +122,14 @@ impl Check<'_> {
             if pool.values.filled(PoolDirective::AccessLog).is_none() {
                 continue;
             }
-            let format = pool.values.text(PoolDirective::AccessFormat).unwrap_or_default();
-            if let Err(error) = Format::compile(format) {
-                self.messages.log(log::Level::Warning, error);
-                let text = format!("wrong format for access.format '{format}'");
-                return self.refuse_pool(log::Level::Error, pool, &text);
+            let Some(format) = pool.values.filled(PoolDirective::AccessFormat) else { continue };
+            match Format::compile(format) {
+                Ok(format) => pool.access_format = Some(format),
+                Err(error) => {
+                    self.messages.log(log::Level::Warning, error);
+                    let text = format!("wrong format for access.format '{format}'");
+                    return self.refuse_pool(log::Level::Error, pool, &text);
+                }
             }
         }
         Ok(())

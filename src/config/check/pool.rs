@@ -7,8 +7,8 @@ use super::global::nice_value;
 use crate::config::directives::PoolDirective as Key;
 use crate::config::listen;
 use crate::config::message::Refused;
-use crate::config::model::ProcessManager;
 use crate::config::raw::RawPool;
+use crate::config::types::ProcessManager;
 use crate::log;
 use crate::sys::named_file::is_directory;
 

@@ -94,7 +94,7 @@ fn messages_know_what_came_before_the_log_was_open() {
 fn the_log_of_a_refused_configuration_is_known_if_it_could_be_opened() {
     let place = Place::new("[global]\nerror_log = x.log\n[www]\n");
     let error = place.load().unwrap_err();
-    assert_eq!(error.global.unwrap().error_log, place.path().join("x.log"));
+    assert_eq!(error.global.unwrap().error_log.file(), Some(&*place.path().join("x.log")));
     place.write("php-fpm.conf", "[global]\nerror_log = none/x.log\n[www]\n");
     let [complaint, hint] = [
         "Error: failed to open error_log (DIR/none/x.log): No such file or directory (2)",

@@ -1,77 +1,22 @@
 //! Whole files, as an operator writes them.
 
 mod complaints;
+mod place;
 
-use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 
 use super::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, PhpValuePolicy, ProcessManager, load,
-    pid_file, socket_access,
+    AllowedClients, Config, CoreLimit, ListenAddr, LoadOptions, PhpValuePolicy, ProcessManager, load, pid_file,
+    socket_access,
 };
 use crate::log;
+use place::{POOL, Place, pool_with};
 
 /// A configuration file in a directory of its own, which is also the prefix.
-struct Place(TempDir);
-
-impl Place {
-    fn new(conf: &str) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.path().join("log")).unwrap();
-        place.write("php-fpm.conf", conf);
-        place
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn options(&self) -> LoadOptions {
-        LoadOptions {
-            php_prefix: self.path().to_owned(),
-            local_state_dir: self.path().to_owned(),
-            environment: vec![(OsString::from("LANG"), OsString::from("C.UTF-8"))],
-            ..LoadOptions::default()
-        }
-    }
-
-    fn load(&self) -> Result<Loaded, ConfigError> {
-        load(&self.path().join("php-fpm.conf"), &self.options())
-    }
-
-    fn config(&self) -> Config {
-        self.load().unwrap().config
-    }
-
-    /// The messages of a refusal without the last ones, which are always the same; `DIR` stands for the place.
-    fn refusal(&self) -> Vec<String> {
-        let error = self.load().unwrap_err();
-        let lines = error.messages.lines.iter().map(|line| match line {
-            Message::Log { level, text } => format!("{level:?}: {text}"),
-            Message::Stderr(text) => text.clone(),
-        });
-        let mut lines: Vec<String> = lines.map(|line| line.replace(self.path().to_str().unwrap(), "DIR")).collect();
-        assert_eq!(lines.pop().as_deref(), Some("Error: FPM initialization failed"));
-        lines.pop();
-        lines
-    }
-}
-
-const POOL: &str = "[www]\nuser = nobody\nlisten = 9000\npm = static\npm.max_children = 1\n";
-
-fn pool_with(lines: &str) -> Place {
-    Place::new(&format!("{POOL}{lines}\n"))
-}
-
 #[test]
 fn the_form_of_the_log_has_names() {
     let form = |line: &str| Place::new(&format!("[global]\n{line}\n{POOL}"));
@@ -113,8 +58,8 @@ fn the_log_has_a_form_and_may_be_a_stream() {
     assert_eq!(global("").log_format, log::Format::Default);
     assert_eq!(global("log_format = JSON").log_format, log::Format::Json);
     assert_eq!(global("log_format = default").log_format, log::Format::Default);
-    assert_eq!(global("error_log = stderr").error_log, Path::new("/dev/stderr"));
-    assert_eq!(global("error_log = STDOUT").error_log, Path::new("/dev/stdout"));
+    assert_eq!(global("error_log = stderr").error_log.file(), Some(Path::new("/dev/stderr")));
+    assert_eq!(global("error_log = STDOUT").error_log.file(), Some(Path::new("/dev/stdout")));
     assert_eq!(
         Place::new(&format!("[global]\nlog_format = xml2\n{POOL}")).refusal(),
         [
@@ -137,7 +82,8 @@ fn a_small_pool_has_php_fpms_defaults() {
     assert_eq!(pool.pm_process_idle_timeout, Duration::from_secs(10));
     assert_eq!((pool.rlimit_core, pool.process_priority), (None, None));
     assert!(config.global.daemonize);
-    assert!(config.global.error_log.ends_with("log/php-fpm.log") && config.global.error_log.exists());
+    let log = config.global.error_log.file().unwrap();
+    assert!(log.ends_with("log/php-fpm.log") && log.exists());
     assert_eq!(config.global.log_level, log::Level::Notice);
 }
 
@@ -204,9 +150,10 @@ fn paths_start_from_the_pools_prefix_and_know_the_pool() {
 #[test]
 fn allowed_clients_that_are_given_but_empty_let_nobody_in() {
     let clients = |line: &str| pool_with(line).config().pools.remove(0).listen_allowed_clients;
-    assert!(clients("").is_empty());
-    assert_eq!(clients("listen.allowed_clients = ${NONE}"), [""]);
-    assert_eq!(clients("listen.allowed_clients = 127.0.0.1, ::1,"), ["127.0.0.1", "::1"]);
+    assert!(clients("").is_everybody());
+    assert_eq!(clients("listen.allowed_clients = ${NONE}"), AllowedClients::read(Some("")));
+    let items: Vec<String> = clients("listen.allowed_clients = 127.0.0.1, ::1,").into();
+    assert_eq!(items, ["127.0.0.1", "::1"]);
 }
 
 #[test]
@@ -245,7 +192,7 @@ fn the_command_line_overrides_and_fills_in() {
     };
     let global = load(&place.path().join("php-fpm.conf"), &options).unwrap().config.global;
     assert_eq!(global.pid, Some(place.path().join("p/run.pid")));
-    assert_eq!(global.error_log, place.path().join("p/x.log"));
+    assert_eq!(global.error_log.file(), Some(&*place.path().join("p/x.log")));
     assert!(global.daemonize);
 }
 
@@ -262,9 +209,13 @@ fn systemds_watchdog_sets_the_interval() {
 
 #[test]
 fn a_configuration_survives_the_way_to_another_process() {
-    let config = pool_with("php_value[a] = b\npm.status_listen = 9001").config();
+    let more = "php_value[a] = b\npm.status_listen = 9001\naccess.log = a.log\nlisten.allowed_clients = x,::1";
+    let config = pool_with(more).config();
     let text = serde_json::to_string(&config).unwrap();
     assert_eq!(serde_json::from_str::<Config>(&text).unwrap(), config);
+    // An earlier version kept a format that it had not checked.
+    let earlier = text.replace(r#""access_format":"%R"#, r#""access_format":"%wrong%R"#);
+    assert!(earlier != text && serde_json::from_str::<Config>(&earlier).unwrap().pools[0].access_format.is_none());
 }
 
 proptest! {

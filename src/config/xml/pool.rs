@@ -45,7 +45,7 @@ pub(super) fn lines(
     };
     if listen::is_unix(&address) && section.text("listen.mode").is_none() {
         let place = section.line("listen", line);
-        section.values.insert("listen.mode", Given { text: "0666".to_owned(), line: place });
+        section.values.insert("listen.mode", Given { text: "0666".to_owned(), number: None, line: place });
         let text = format!("pool '{name}': everybody may connect to {address}, as the original had it");
         section.remarks.push(
             Fault::new(place, text)
@@ -58,7 +58,7 @@ pub(super) fn lines(
     if section.text("rlimit_core").is_some_and(|limit| limit != "0") {
         // The original's workers always could dump core; today that has to be allowed.
         let line = section.line("rlimit_core", line);
-        section.values.insert("process.dumpable", Given { text: "yes".to_owned(), line });
+        section.values.insert("process.dumpable", Given { text: "yes".to_owned(), number: None, line });
     }
     let mut lines = vec![Line::section(section.line(NAME, line), name)];
     lines.extend(entries(section, POOL_DIRECTIVES));
@@ -90,7 +90,7 @@ fn name(line: u32, section: &mut Section, names: &mut Names) -> Result<String, F
 
 /// What the original could not do without.
 fn required(line: u32, name: &str, section: &Section, options: &LoadOptions) -> Result<(), Fault> {
-    let children = section.text("pm.max_children").and_then(|text| text.parse::<i32>().ok());
+    let children = section.number("pm.max_children");
     if children.is_none_or(|children| children < 1) {
         let text = match children {
             None => format!("pool '{name}' has no max_children"),
@@ -103,7 +103,7 @@ fn required(line: u32, name: &str, section: &Section, options: &LoadOptions) -> 
         let text = format!("pool '{name}' has no user; please specify user and group other than root");
         return Err(Fault::new(line, text).hint("write <value name=\"user\">nobody</value>"));
     }
-    let slow = section.text("request_slowlog_timeout").is_some_and(|time| time != "0s");
+    let slow = section.number("request_slowlog_timeout").is_some_and(|seconds| seconds != 0);
     if slow && section.text("slowlog").is_none() {
         let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
         return Err(Fault::new(section.line("request_slowlog_timeout", line), text)
@@ -114,10 +114,7 @@ fn required(line: u32, name: &str, section: &Section, options: &LoadOptions) -> 
 
 /// A request that is ended before it is slow is never traced; today's rules refuse such a pair.
 fn timeouts(line: u32, section: &mut Section) {
-    let seconds = |directive: &str| -> i32 {
-        let digits = section.text(directive).and_then(|text| text.strip_suffix('s'));
-        digits.and_then(|digits| digits.parse().ok()).unwrap_or(0)
-    };
+    let seconds = |directive: &str| section.number(directive).unwrap_or(0);
     let (slow, end) = (seconds("request_slowlog_timeout"), seconds("request_terminate_timeout"));
     if end != 0 && slow > end {
         let line = section.line("request_slowlog_timeout", line);
@@ -140,13 +137,13 @@ fn manager(line: u32, name: &str, section: &mut Section) {
     if section.text("pm") != Some("dynamic") {
         SPARE.iter().for_each(|(directive, ..)| drop(section.values.remove(directive)));
         let line = section.line("pm", section.line("pm.max_children", line));
-        section.values.insert("pm", Given { text: "static".to_owned(), line });
+        section.values.insert("pm", Given { text: "static".to_owned(), number: None, line });
         return;
     }
-    let most = section.text("pm.max_children").and_then(|text| text.parse().ok()).unwrap_or(1);
+    let most = section.number("pm.max_children").unwrap_or(1);
     let (mut least, mut highest) = (1, most);
     for (directive, setting, default) in SPARE {
-        let given = section.text(directive).and_then(|text| text.parse::<i32>().ok());
+        let given = section.number(directive);
         let number = given.unwrap_or(default).clamp(least, highest);
         let place = section.line(directive, section.line("pm", line));
         if given.is_some_and(|given| given != number) {
@@ -158,6 +155,6 @@ fn manager(line: u32, name: &str, section: &mut Section) {
             "pm.min_spare_servers" => least = number,
             _ => {}
         }
-        section.values.insert(directive, Given { text: number.to_string(), line: place });
+        section.values.insert(directive, Given { text: number.to_string(), number: Some(number), line: place });
     }
 }

@@ -13,6 +13,8 @@ use super::values::{self, Kind};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
     pub(super) text: String,
+    /// The number, where it is an integer or a time (in seconds).
+    pub(super) number: Option<i32>,
     pub(super) line: u32,
 }
 
@@ -63,6 +65,11 @@ impl Section {
     /// The text of a value, if it has one.
     pub(super) fn text(&self, directive: &str) -> Option<&str> {
         self.values.get(directive).map(|given| given.text.as_str())
+    }
+
+    /// A value as a number, if it is set and is one.
+    pub(super) fn number(&self, directive: &str) -> Option<i32> {
+        self.values.get(directive).and_then(|given| given.number)
     }
 
     /// The line of a value, or the one given.
@@ -125,7 +132,7 @@ impl Section {
             let setting = value.name.as_deref().unwrap_or_default();
             self.remark(Fault::new(value.line, format!("{setting}: {remark}")));
         }
-        self.values.insert(directive, Given { text: read.text, line: value.line });
+        self.values.insert(directive, Given { text: read.text, number: read.number, line: value.line });
         Ok(())
     }
 

@@ -36,6 +36,8 @@ pub(super) enum Kind {
 pub(super) struct Value {
     /// As an ini file has it.
     pub(super) text: String,
+    /// The number, where it is an integer or a time (in seconds).
+    pub(super) number: Option<i32>,
     /// What is odd about it.
     pub(super) remark: Option<String>,
 }
@@ -49,7 +51,7 @@ pub(super) struct Wrong {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self { text, remark: None }
+        Self { text, number: None, remark: None }
     }
 }
 
@@ -63,7 +65,7 @@ fn wrong(text: impl Into<String>, hint: &'static str) -> Wrong {
 /// It can't be meant so.
 pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value, Wrong> {
     match kind {
-        Kind::Integer => return integer(text).map(Into::into).or_else(|_| Ok(lax_integer(text))),
+        Kind::Integer => return Ok(integer(text)),
         Kind::CoreLimit => return core_limit(text),
         _ => {}
     }
@@ -76,7 +78,9 @@ pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value,
         Kind::Directory if !text.starts_with('/') => {
             Err(wrong(format!("the path '{text}' must start with a '/'"), "write an absolute path"))
         }
-        Kind::Time => time(text).map(|seconds| format!("{seconds}s").into()),
+        Kind::Time => {
+            time(text).map(|seconds| Value { text: format!("{seconds}s"), number: Some(seconds), remark: None })
+        }
         Kind::Flag => flag(text).map(|yes| if yes { "yes" } else { "no" }.to_owned().into()),
         Kind::LogLevel => log_level(text).map(|name| name.to_owned().into()),
         Kind::Style => style(text).map(|name| name.to_owned().into()),
@@ -87,25 +91,26 @@ pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value,
     }
 }
 
-fn integer(text: &str) -> Result<String, ()> {
+/// An integer. The original takes whatever C's atoi finds, so an odd one is accepted with a remark.
+fn integer(text: &str) -> Value {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number = if plain { text.parse::<i32>().ok() } else { None };
-    number.map(|number| number.to_string()).ok_or(())
-}
-
-/// The original takes whatever C's atoi finds.
-fn lax_integer(text: &str) -> Value {
-    let number = atoi(text.as_bytes());
-    Value { text: number.to_string(), remark: Some(format!("'{}' is read as {number}", text.trim())) }
+    let (number, remark) = match text.parse::<i32>() {
+        Ok(number) if plain => (number, None),
+        _ => {
+            let number = atoi(text.as_bytes());
+            (number, Some(format!("'{}' is read as {number}", text.trim())))
+        }
+    };
+    Value { text: number.to_string(), number: Some(number), remark }
 }
 
 fn core_limit(text: &str) -> Result<Value, Wrong> {
     if text == "unlimited" {
         return Ok(text.to_owned().into());
     }
-    let value = integer(text).map(Into::into).unwrap_or_else(|()| lax_integer(text));
-    if value.text.starts_with('-') {
+    let value = integer(text);
+    if value.number.is_some_and(|number| number < 0) {
         return Err(wrong(
             format!("invalid value for 'rlimit_core': '{text}'"),
             "rlimit_core is a number of bytes or unlimited",

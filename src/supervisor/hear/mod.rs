@@ -145,7 +145,7 @@ impl Supervisor {
         match crate::configured::open_log(&self.config.global, &self.options) {
             Ok(sink) => {
                 // An own stream has no name to be opened by.
-                let own = fd::standard_stream(&self.config.global.error_log).is_some();
+                let own = self.config.global.error_log.file().and_then(fd::standard_stream).is_some();
                 if let Some(sink) = sink.filter(|_| !own) {
                     log::set_sink(sink, false);
                 }

@@ -123,7 +123,7 @@ impl Supervisor {
     /// 2 lead nowhere any more.
     fn change_log(&mut self, before: &Global) -> Result<(), StartError> {
         let now = &self.config.global;
-        let stays = now.error_log == before.error_log && fd::standard_stream(&now.error_log).is_some();
+        let stays = now.error_log == before.error_log && now.error_log.file().and_then(fd::standard_stream).is_some();
         if !stays && let Some(sink) = open_log(now, &self.options)? {
             log::set_sink(sink, false);
         }

@@ -1,116 +1,30 @@
 //! Whole files of the original: what they become, and what is said of broken ones.
 
+mod place;
 mod refused;
 
 use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use tempfile::TempDir;
 
-use crate::config::{
-    Config, ConfigError, CoreLimit, ListenAddr, LoadOptions, Loaded, Message, ProcessManager, check_xml, convert, load,
-};
+use crate::config::{AllowedClients, CoreLimit, ListenAddr, ProcessManager, check_xml, convert};
 use crate::log;
-
-struct Place(TempDir);
-
-impl Place {
-    fn new(conf: &str) -> Self {
-        let place = Self(tempfile::tempdir().unwrap());
-        fs::create_dir(place.path().join("logs")).unwrap();
-        fs::write(place.path().join("php-fpm.conf"), conf).unwrap();
-        place
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    /// The prefix is the place; root's rules hold, so that a user is wanted.
-    fn options(&self) -> LoadOptions {
-        LoadOptions {
-            php_prefix: self.path().to_owned(),
-            local_state_dir: self.path().join("var"),
-            root: true,
-            environment: vec![("HOSTNAME".into(), "old.example".into())],
-            ..LoadOptions::default()
-        }
-    }
-
-    fn load(&self) -> Result<Loaded, ConfigError> {
-        load(&self.path().join("php-fpm.conf"), &self.options())
-    }
-
-    fn config(&self) -> Config {
-        self.load().unwrap().config
-    }
-
-    fn texts(&self, lines: &[Message]) -> Vec<String> {
-        let place = self.path().to_str().unwrap();
-        let lines = lines.iter().map(|line| match line {
-            Message::Log { level, text } => format!("{level:?}: {text}").replace(place, "DIR"),
-            Message::Stderr(text) => text.clone(),
-        });
-        lines.collect()
-    }
-
-    fn remarks(&self) -> Vec<String> {
-        self.texts(&self.load().unwrap().messages.lines)
-    }
-
-    fn refusal(&self) -> Vec<String> {
-        let mut lines = self.texts(&self.load().unwrap_err().messages.lines);
-        assert_eq!(lines.pop().as_deref(), Some("Error: FPM initialization failed"));
-        assert_eq!(lines.pop().as_deref(), Some("Error: failed to load configuration file 'DIR/php-fpm.conf'"));
-        lines
-    }
-
-    /// What `-tt` prints of a file.
-    fn dump(&self, name: &str) -> Vec<String> {
-        let loaded = load(&self.path().join(name), &self.options()).unwrap();
-        self.texts(&loaded.test(&self.options(), true).unwrap().lines)
-    }
-
-    fn converted(&self) -> String {
-        convert(&self.path().join("php-fpm.conf"), &self.options()).unwrap().0
-    }
-}
-
-fn file(global: &str, pools: &[&str]) -> Place {
-    let mut text = format!(
-        "<?xml version=\"1.0\" ?>\n<configuration>\n words\n<section name=\"global_options\">{global}</section>\n<workers>\n"
-    );
-    for pool in pools {
-        text.push_str(&format!("<section name=\"pool\">{pool}</section>\n"));
-    }
-    Place::new(&(text + "</workers>\n</configuration>\n"))
-}
-
-const POOL: &str = "<value name=\"listen_address\">127.0.0.1:9000</value><value name=\"user\">nobody</value>\
-    <value name=\"pm\"><value name=\"max_children\">5</value></value>";
-
-fn pool(values: &str) -> Place {
-    file("", &[&format!("{POOL}{values}")])
-}
-
-fn value(name: &str, text: &str) -> String {
-    format!("<value name=\"{name}\">{text}</value>")
-}
+use place::{POOL, Place, file, pool, value};
 
 #[test]
 fn what_is_not_said_is_as_the_original_had_it() {
     let place = pool("");
     let config = place.config();
     assert_eq!(config.global.log_format, log::Format::Classic);
-    assert_eq!(config.global.error_log, place.path().join("logs/php-fpm.log"));
+    assert_eq!(config.global.error_log.file(), Some(&*place.path().join("logs/php-fpm.log")));
     assert_eq!((config.global.pid, config.global.daemonize), (None, false));
     assert_eq!(config.global.log_level, log::Level::Notice);
     assert!(config.global.process_control_timeout.is_zero());
     let pool = &config.pools[0];
     assert_eq!((pool.name.as_str(), pool.pm, pool.pm_max_children), ("default", ProcessManager::Static, 5));
     assert_eq!((pool.catch_workers_output, pool.clear_env, pool.pm_max_requests), (false, true, 0));
-    assert!(pool.listen_allowed_clients.is_empty());
+    assert!(pool.listen_allowed_clients.is_everybody());
     assert_eq!(place.remarks(), [""; 0]);
 }
 
@@ -131,7 +45,7 @@ fn every_value_of_global_options_is_taken() {
     );
     let global = place.config().global;
     assert_eq!(global.pid, Some(place.path().join("logs/old.pid")));
-    assert_eq!(global.error_log, place.path().join("logs/old.log"));
+    assert_eq!(global.error_log.file(), Some(&*place.path().join("logs/old.log")));
     assert_eq!((global.log_level, global.daemonize), (log::Level::Warning, true));
     assert_eq!((global.emergency_restart_threshold, global.emergency_restart_interval.as_secs()), (10, 60));
     assert_eq!(global.process_control_timeout.as_secs(), 5);
@@ -164,7 +78,7 @@ fn every_value_of_a_pool_is_taken() {
     let pool = &config.pools[0];
     assert_eq!((pool.name.as_str(), pool.group.as_deref()), ("shop", Some("nogroup")));
     assert_eq!((pool.chroot.as_deref(), pool.chdir.as_deref()), (Some(Path::new("/")), Some(Path::new("/tmp"))));
-    assert_eq!(pool.listen_allowed_clients, ["127.0.0.1", "10.0.0.1"]);
+    assert_eq!(pool.listen_allowed_clients, AllowedClients::read(Some("127.0.0.1,10.0.0.1")));
     assert_eq!((pool.request_terminate_timeout.as_secs(), pool.request_slowlog_timeout.as_secs()), (120, 5));
     assert_eq!(pool.slowlog, Some(place.path().join("logs/slow.log")));
     assert_eq!((pool.rlimit_files, pool.rlimit_core), (Some(1024), Some(CoreLimit::Unlimited)));
@@ -195,7 +109,7 @@ fn an_empty_value_is_not_set_and_the_last_of_two_counts() {
     let empty = pool("<value name=\"chroot\"></value><value name=\"chdir\"/><value name=\"allowed_clients\"> </value>");
     let config = empty.config();
     assert_eq!((config.pools[0].chroot.as_ref(), config.pools[0].chdir.as_ref()), (None, None));
-    assert!(config.pools[0].listen_allowed_clients.is_empty());
+    assert!(config.pools[0].listen_allowed_clients.is_everybody());
     let twice = pool(&[value("max_requests", "1"), value("max_requests", "2")].concat());
     assert_eq!(twice.config().pools[0].pm_max_requests, 2);
 }

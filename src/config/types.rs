@@ -1,0 +1,124 @@
+//! The types of single values.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::late::LateValue;
+
+/// `error_log`. In JSON it is a path or `syslog`, as in earlier versions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "PathBuf", into = "PathBuf")]
+pub enum ErrorLog {
+    /// Messages go to syslog.
+    Syslog,
+    /// An absolute path; `stderr` and `stdout` are `/dev/stderr` and `/dev/stdout`.
+    File(PathBuf),
+}
+
+impl ErrorLog {
+    /// The file, unless messages go to syslog.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Syslog => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
+impl From<PathBuf> for ErrorLog {
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str().eq_ignore_ascii_case("syslog") { Self::Syslog } else { Self::File(path) }
+    }
+}
+
+impl From<ErrorLog> for PathBuf {
+    fn from(log: ErrorLog) -> Self {
+        match log {
+            ErrorLog::Syslog => "syslog".into(),
+            ErrorLog::File(path) => path,
+        }
+    }
+}
+
+/// RLIMIT_CORE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum CoreLimit {
+    Bytes(u64),
+    Unlimited,
+}
+
+impl CoreLimit {
+    /// In bytes; `None`: unlimited.
+    #[must_use]
+    pub fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Unlimited => None,
+        }
+    }
+}
+
+/// Where a pool listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ListenAddr {
+    Unix(PathBuf),
+    /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
+    Tcp {
+        spec: String,
+        addrs: Vec<SocketAddr>,
+    },
+}
+
+/// `pm`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ProcessManager {
+    Static,
+    Dynamic,
+    Ondemand,
+}
+
+/// `security.fastcgi_php_value`: which settings the web server may send with a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PhpValuePolicy {
+    /// PHP_VALUE and PHP_ADMIN_VALUE.
+    #[default]
+    All,
+    /// Of PHP_VALUE, what somebody may set who isn't trusted.
+    User,
+    /// None.
+    Nothing,
+}
+
+impl ProcessManager {
+    /// As the configuration names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Dynamic => "dynamic",
+            Self::Ondemand => "ondemand",
+        }
+    }
+}
+
+/// One entry of `php_value[]`, `php_flag[]`, `php_admin_value[]`, `php_admin_flag[]`, in the order php-fpm applies them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PhpSetting {
+    /// The ini entry.
+    pub name: String,
+    /// Raw text as php-fpm hands it to Zend.
+    pub value: String,
+    /// Can't be changed by scripts or `.user.ini`.
+    pub admin: bool,
+    /// From a `_flag` directive (value is `1` or `0`).
+    pub flag: bool,
+    /// It may name constants that only PHP knows: the value is then another.
+    #[serde(default)]
+    pub late: Option<LateValue>,
+}
