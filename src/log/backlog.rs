@@ -1,4 +1,4 @@
-//! Lines that nobody takes at present: kept up to a bound, behind which they are counted.
+//! Lines that the reader of the log has not taken yet. Up to a bound they are kept; further lines are counted and dropped.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,24 +15,26 @@ pub(super) struct Line {
     pub(super) text: Vec<u8>,
 }
 
-/// They stand in the order in which they were logged. One program leaves them to the next.
+/// Lines in the order in which they were logged. At a reload the old program image passes them to the new one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backlog {
     lines: VecDeque<Line>,
-    /// Bytes of the first that are written already.
+    /// Bytes of the first line that are already written.
     begun: usize,
-    /// Bytes of all.
+    /// Bytes of all lines together.
     size: usize,
     lost: u64,
 }
 
-/// Most bytes that are kept.
+/// Bytes that are kept at most.
 const MOST: usize = 256 * 1024;
 
 impl Backlog {
-    /// Writes a line behind those that wait. `put` writes a line from some byte on and tells how many were taken.
+    /// Appends a line and writes what can be written. `put` writes a line from a given byte on and returns how many bytes
+    /// were taken.
     pub(super) fn offer(&mut self, line: Line, put: impl FnMut(&Line, usize) -> io::Result<usize>) {
-        // Once there was no room the count stands for all that follow, until the rest is written: they have one place.
+        // After the first dropped line all further ones are dropped, too, until the backlog is empty: the log then has one gap
+        // and one line that counts it.
         if self.lost > 0 || (!self.lines.is_empty() && self.size + line.text.len() > MOST) {
             self.lost += 1;
         } else {
@@ -42,14 +44,14 @@ impl Backlog {
         self.flush(put);
     }
 
-    /// Writes what is taken.
+    /// Writes as much as the reader takes.
     pub(super) fn flush(&mut self, mut put: impl FnMut(&Line, usize) -> io::Result<usize>) {
         while let Some(line) = self.lines.front() {
             match put(line, self.begun) {
                 Ok(count) if count > 0 && self.begun + count < line.text.len() => self.begun += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Written; or it can't be, and has nowhere else to go.
+                // The line is written, or it cannot be written at all and is dropped.
                 _ => self.drop_first(),
             }
         }
@@ -64,7 +66,7 @@ impl Backlog {
         self.lines.is_empty()
     }
 
-    /// How many lines there was no room for, once all before them are written; told once.
+    /// The number of dropped lines, once all lines before them are written. Returned once.
     pub(super) fn take_lost(&mut self) -> Option<u64> {
         (self.lines.is_empty() && self.lost > 0).then(|| std::mem::take(&mut self.lost))
     }

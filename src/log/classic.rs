@@ -7,14 +7,14 @@ use crate::sys::{clock, local_time};
 
 const SECOND: u64 = 1_000_000;
 
-/// Now.
+/// The present time in that form.
 pub(super) fn time() -> String {
     let now = clock::wall();
     let time = local_time::local_time(now / SECOND, c"%b %d %H:%M:%S");
     format!("{time}.{:06}", now % SECOND)
 }
 
-/// What stands in front of a text.
+/// Time, level and source position: what precedes the text.
 pub(super) fn stamp(level: Level) -> String {
     format!("{} [{}] fpm(), line 1: ", time(), line::name(level))
 }
@@ -24,7 +24,7 @@ pub(super) fn slow_heading(time: &str, pool: &str, pid: i32) -> String {
     format!("{time} pid {pid} (pool {pool})")
 }
 
-/// The whole line without its newline, of a text that is a line already.
+/// The whole line without its newline. `text` is escaped already.
 pub(super) fn line(level: Level, text: &[u8]) -> Vec<u8> {
     [stamp(level).as_bytes(), text].concat()
 }

@@ -1,4 +1,4 @@
-//! Writing to a file that is a log, but not this process's own.
+//! Writing to a log file that is not this process's error log: access logs and slow logs.
 
 use std::fs::File;
 use std::io;
@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::outlet::{self, Outlet};
 
-/// Writes what is taken without waiting, and leaves the rest in `bytes`.
+/// Writes as much as possible without waiting, and leaves the rest in `bytes`.
 ///
 /// # Errors
-/// Those of write; the bytes stay.
+/// Those of write(2); the bytes stay in `bytes`.
 pub fn append(file: OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
     let outlet = Outlet::new(File::from(file)).never_wait();
     while !bytes.is_empty() {
@@ -23,10 +23,10 @@ pub fn append(file: OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes all, and waits for whoever reads it. In one call, unless the system takes less.
+/// Writes all bytes and waits for the reader if it must. One call, unless the system takes fewer bytes.
 ///
 /// # Errors
-/// Those of write.
+/// Those of write(2).
 pub fn write_all(file: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         let count = outlet::insist(&file, bytes)?;

@@ -6,10 +6,10 @@ use super::Level;
 use crate::json;
 use crate::sys::clock;
 
-/// Most bytes of what a worker says in one object. Longer messages get several, all but the last with `continues`.
+/// Bytes of a worker's message in one object at most. Longer messages get several objects, all but the last with `continues`.
 pub const BOUND: usize = 64 * 1024;
 
-/// Whom a line is about, or who said it, as far as that is known.
+/// Which process a line is about, or which process wrote it, as far as that is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct About<'a> {
     /// Its pool.
@@ -24,15 +24,15 @@ pub struct About<'a> {
     /// `stdout` or `stderr`, where the line is what it wrote there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<&'a str>,
-    /// The next object of this stream goes on with the message.
+    /// The next object of this stream continues the message.
     #[serde(skip_serializing_if = "is_false")]
     pub continues: bool,
-    /// It has closed the stream with these words.
+    /// The process has closed the stream after this text.
     #[serde(skip_serializing_if = "is_false")]
     pub closed: bool,
 }
 
-/// serde asks by reference.
+/// serde passes the field by reference.
 fn is_false(flag: &bool) -> bool {
     !flag
 }
@@ -49,25 +49,25 @@ struct Line<'a> {
     escaped: &'a [&'static str],
 }
 
-/// What a worker says of itself, on its way to the supervisor. No field more: anything else is what a script wrote.
+/// A message that a worker itself logs, on its way to the supervisor. A line with any other field is output of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Told {
-    /// How severe.
+    /// Its level.
     #[serde(with = "level_name")]
     pub level: Level,
     /// The text, with its newlines.
     pub message: String,
-    /// More is to come.
+    /// The next line continues the message.
     #[serde(default, skip_serializing_if = "is_false")]
     pub continues: bool,
-    /// It wasn't UTF-8.
+    /// The text was not UTF-8.
     #[serde(default, skip_serializing_if = "is_false")]
     pub escaped: bool,
 }
 
 impl<'a> About<'a> {
-    /// What the supervisor's own lines begin with: `[pool www] child 7 …`, `[group www] zygote 7 …`.
+    /// Reads the beginning of a line of the supervisor: `[pool www] child 7 …`, `[group www] zygote 7 …`.
     pub(super) fn text(text: &'a [u8]) -> Self {
         let text = text.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let named = |kind: &str| text.strip_prefix(kind).and_then(|rest| rest.split_once("] "));
@@ -82,14 +82,14 @@ impl<'a> About<'a> {
     }
 }
 
-/// The whole object, without a newline.
+/// The whole object without a newline.
 #[must_use]
 pub fn line(level: Level, text: &[u8], about: &About<'_>) -> Vec<u8> {
     let (message, escaped) = json::text(text);
     object(level, &message, escaped, about)
 }
 
-/// The same for what a worker said of itself.
+/// The same for a message that a worker logged.
 #[must_use]
 pub fn told_line(told: &Told, about: &About<'_>) -> Vec<u8> {
     let about = About { continues: told.continues, ..*about };
@@ -104,7 +104,7 @@ fn object(level: Level, message: &str, escaped: bool, about: &About<'_>) -> Vec<
     line
 }
 
-/// A worker's own message, as lines that are at most `BOUND` bytes long.
+/// A message that a worker logs, as lines of at most `BOUND` bytes.
 pub(super) fn worker_lines(level: Level, text: &[u8]) -> Vec<Vec<u8>> {
     let (message, escaped) = json::text(text);
     let mut lines = Vec::new();
@@ -126,7 +126,7 @@ fn push_worker_lines(told: &Told, lines: &mut Vec<Vec<u8>>) {
     push_worker_lines(&Told { message: second.to_owned(), ..*told }, lines);
 }
 
-/// What a worker said of itself, if that line is such a thing.
+/// The message of a worker in this line; `None` if the line is output of a script.
 #[must_use]
 pub fn told_by_worker(line: &[u8]) -> Option<Told> {
     if line.starts_with(b"{\"level\":") { serde_json::from_slice(line).ok() } else { None }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Least severe message that is logged.
+/// How severe a message is. `log_level` names the least severe level that is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Level {
@@ -20,8 +20,8 @@ pub enum Format {
     /// Today's php-fpm: `[23-Nov-2026 10:00:00] NOTICE: text`.
     #[default]
     Default,
-    /// The original patch: `Nov 23 10:00:00.123456 [NOTICE] fpm(), line 1: text`, and its words where they are known.
+    /// The original patch: `Nov 23 10:00:00.123456 [NOTICE] fpm(), line 1: text`, and its wording where it differs.
     Classic,
-    /// A JSON object a line.
+    /// One JSON object on each line.
     Json,
 }

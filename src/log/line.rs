@@ -15,7 +15,7 @@ pub(super) fn name(level: Level) -> &'static str {
     }
 }
 
-/// Now.
+/// The present time in that form.
 pub(super) fn time(debug: bool) -> String {
     let micros = if debug { format!(".{:06}", clock::wall_micros()) } else { String::new() };
     local_time::local_time(clock::wall_seconds(), c"%d-%b-%Y %H:%M:%S") + &micros
@@ -26,23 +26,23 @@ pub(super) fn slow_heading(time: &str, pool: &str, pid: i32) -> String {
     format!("[{time}]  [pool {pool}] pid {pid}")
 }
 
-/// What stands in front of a text.
+/// Time and level: what precedes the text.
 pub(super) fn stamp(level: Level, debug: bool) -> String {
     let who = if debug { format!("pid {}, fpm(), line 1: ", std::process::id()) } else { String::new() };
     format!("[{}] {}: {who}", time(debug), name(level))
 }
 
-/// The same for syslog, which has a date of its own.
+/// The same for syslog, which adds the date itself.
 pub(super) fn bracketed(level: Level) -> String {
     format!("[{}] ", name(level))
 }
 
-/// The same for what a worker says, which may get a date later.
+/// The same for a worker, whose line gets its date from the supervisor.
 pub(super) fn bare(level: Level, debug: bool) -> String {
     format!("{}: {}", name(level), if debug { "fpm(), line 1: " } else { "" })
 }
 
-/// The whole line with its newline, of a text that may hold anything.
+/// The whole line with its newline. `text` may hold any bytes and is escaped.
 pub(super) fn stamped(level: Level, text: &[u8], debug: bool) -> String {
     format!("{}{}\n", stamp(level, debug), escape::line(text))
 }

@@ -33,7 +33,7 @@ pub use level::{Format, Level};
 pub use messages::Message;
 pub use sink::Sink;
 
-/// What this process logs, and where. Global, because PHP's callbacks reach it from anywhere.
+/// The log of this process. Global, because PHP's callbacks need it and cannot be given a reference.
 static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
 
 /// Sets the least severe level that is logged.
@@ -41,7 +41,7 @@ pub fn set_level(level: Level) {
     LOG.lock().level = level;
 }
 
-/// Sets the form of the lines. What is also said to whoever started us is never JSON: people read that.
+/// Sets the form of the lines. The copy on the caller's stderr during a start is never JSON, because people read it.
 pub fn set_format(format: Format) {
     LOG.lock().format = format;
 }
@@ -52,7 +52,7 @@ pub fn format() -> Format {
     LOG.lock().format
 }
 
-/// Where lines go from now on. `echo`: to stderr as well, as during start-up.
+/// Sets where lines go. `echo`: to stderr as well, as during a start.
 pub fn set_sink(sink: Sink, echo: bool) {
     let mut log = LOG.lock();
     let wanted = echo && !matches!(sink, Sink::Stderr);
@@ -61,8 +61,8 @@ pub fn set_sink(sink: Sink, echo: bool) {
     log.change_sink(sink);
 }
 
-/// From now on no line is waited for: whoever reads the log may stop, and everybody else is served all the same. What
-/// isn't taken at once is kept up to a bound and written by `flush`; what is too much is counted.
+/// From now on logging never blocks, so that a reader of the log who stops cannot stop this process. Lines that cannot be
+/// written at once are kept up to a bound and written by `flush`; the rest is counted and dropped.
 pub fn never_wait() {
     let mut log = LOG.lock();
     log.waits = false;
@@ -71,18 +71,18 @@ pub fn never_wait() {
     log.echo = log.echo.take().map(|(outlet, level)| (outlet.never_wait(), level));
 }
 
-/// Writes what had to wait.
+/// Writes lines that could not be written before.
 pub fn flush() {
     LOG.lock().flush();
 }
 
-/// Whether some has to wait still.
+/// Whether lines still wait to be written.
 #[must_use]
 pub fn is_behind() -> bool {
     !LOG.lock().backlog.is_empty()
 }
 
-/// Writes it before an end, for that long at most.
+/// Writes the waiting lines before the process ends, and waits for the reader up to `patience`.
 pub fn drain(patience: Duration) {
     let end = Instant::now() + patience;
     flush();
@@ -92,44 +92,44 @@ pub fn drain(patience: Duration) {
     }
 }
 
-/// What had to wait, for the program that takes this one's place.
+/// The waiting lines, for the program image that replaces this one at a reload.
 #[must_use]
 pub fn take_unwritten() -> Backlog {
     std::mem::take(&mut LOG.lock().backlog)
 }
 
-/// The same from the program before; this one has not logged yet.
+/// Takes the waiting lines of the former image. This one has not logged yet.
 pub fn take_over(unwritten: Backlog) {
     let mut log = LOG.lock();
     log.backlog = unwritten;
     log.flush();
 }
 
-/// The supervisor runs, but doesn't serve yet: whoever started it still hears what goes wrong.
+/// The supervisor runs but does not serve yet: from now on only warnings and errors are copied to the caller's stderr.
 pub fn echo_faults_only() {
     if let Some((_, level)) = &mut LOG.lock().echo {
         *level = Level::Warning;
     }
 }
 
-/// Start-up is over: stderr hears no more unless it is the log.
+/// The start is over: nothing more is copied to stderr.
 pub fn stop_echo() {
     LOG.lock().echo = None;
 }
 
-/// A duplicate of the log's descriptor, for the program that takes this one's place.
+/// A duplicate of the log's descriptor, for the program image that replaces this one at a reload.
 #[must_use]
 pub fn descriptor() -> Option<OwnedFd> {
     LOG.lock().sink.descriptor()
 }
 
-/// The log of the program before: lines go there.
+/// Logs to the descriptor of the former program image.
 pub fn replace_descriptor(fd: OwnedFd) {
     LOG.lock().change_sink(Sink::of(fd));
 }
 
-/// From now on another process puts what this one says into its log: `packet` makes of a line what is written to it at once.
-/// No line is waited for.
+/// From now on another process logs for this one: lines are written to `fd` as packets that `packet` makes. Logging never
+/// blocks.
 pub fn say_by(fd: OwnedFd, packet: fn(Level, &[u8]) -> Vec<u8>) {
     let mut log = LOG.lock();
     log.waits = false;
@@ -142,7 +142,7 @@ pub fn takes(level: Level) -> bool {
     level >= LOG.lock().level
 }
 
-/// A message of another process, with who it is in front, or in fields of their own where there are such.
+/// Logs a message of another process. `who` precedes it; in JSON `about` has own fields.
 pub fn told_by(about: &About<'_>, who: &str, level: Level, text: &str) {
     match format() {
         Format::Json => object(Some(level), &json::line(level, text.as_bytes(), about)),
@@ -150,7 +150,7 @@ pub fn told_by(about: &About<'_>, who: &str, level: Level, text: &str) {
     }
 }
 
-/// A standard stream that is the log is kept, wherever the descriptors 1 and 2 lead from now on.
+/// Where the log is a standard stream, keeps it open under another number: descriptors 1 and 2 are about to be replaced.
 pub fn keep_stream() {
     let mut log = LOG.lock();
     if matches!(log.sink, Sink::Stderr)
@@ -160,32 +160,32 @@ pub fn keep_stream() {
     }
 }
 
-/// A daemon's stderr leads to its log from now on, and follows it, where that is a file.
+/// Makes stderr of a daemon lead to its log file, also after the log has been opened again.
 pub fn lead_stderr() {
     let mut log = LOG.lock();
     log.leads_stderr = true;
     log.lead_stderr();
 }
 
-/// The same in the program that takes a daemon's place, if it was so there.
+/// The same after a reload, if stderr led to the log before.
 pub fn lead_stderr_again() {
     let mut log = LOG.lock();
     let stderr = fd::file_mark(std::io::stderr());
     log.leads_stderr = stderr.is_some() && log.sink.descriptor().and_then(fd::file_mark) == stderr;
 }
 
-/// This process is a worker from now on: it has no log of its own. What it says goes to its stderr, without a date;
-/// where the pool catches workers' output, the supervisor puts that into the log.
+/// This process becomes a worker, which has no log. Its messages go to its stderr without a date; with
+/// `catch_workers_output` the supervisor logs them.
 pub fn become_worker() {
     let mut log = LOG.lock();
-    // What its zygote couldn't write, its zygote will.
+    // The backlog is the zygote's: the zygote writes it.
     (log.sink, log.echo, log.waits, log.backlog) = (Sink::Bare, None, true, Backlog::default());
 }
 
 /// Opens a log file for appending, mode 0600 like php-fpm's.
 ///
 /// # Errors
-/// Those of open.
+/// Those of open(2).
 pub fn open(path: &Path) -> std::io::Result<Sink> {
     Sink::open(path)
 }
@@ -209,12 +209,12 @@ pub fn length_of(message: &Message) -> usize {
     lines.iter().map(|line| line.text.len()).sum()
 }
 
-/// One message.
+/// Logs a message.
 pub fn message(level: Level, text: &str) {
     message_of(level, text.as_bytes());
 }
 
-/// One message, of any bytes.
+/// Logs a message of any bytes, escaped.
 pub fn message_of(level: Level, text: &[u8]) {
     let mut log = LOG.lock();
     if level < log.level {
@@ -232,22 +232,22 @@ pub fn message_of(level: Level, text: &[u8]) {
     }
 }
 
-/// A NOTICE.
+/// Logs a NOTICE.
 pub fn notice(text: impl AsRef<str>) {
     message(Level::Notice, text.as_ref());
 }
 
-/// A WARNING.
+/// Logs a WARNING.
 pub fn warning(text: impl AsRef<str>) {
     message(Level::Warning, text.as_ref());
 }
 
-/// An ERROR.
+/// Logs an ERROR.
 pub fn error(text: impl AsRef<str>) {
     message(Level::Error, text.as_ref());
 }
 
-/// A DEBUG line.
+/// Logs a DEBUG line.
 pub fn debug(text: impl AsRef<str>) {
     message(Level::Debug, text.as_ref());
 }
@@ -259,14 +259,14 @@ pub fn length(level: Level, text: &[u8]) -> usize {
     lines.iter().map(|line| line.text.len()).sum()
 }
 
-/// A line as it is: a worker's own output where the pool wants it undecorated.
+/// Logs a line as it is: output of a worker in a pool with `decorate_workers_output = no`.
 pub fn raw(line: &[u8]) {
     let mut log = LOG.lock();
     let line = log.sink.raw(line);
     log.put([line]);
 }
 
-/// A message of any bytes, without a newline or anything else that isn't wanted in a line.
+/// Logs bytes that are escaped already and hold no newline.
 pub fn bytes(level: Level, text: &[u8]) {
     let mut log = LOG.lock();
     if level < log.level {
@@ -276,7 +276,7 @@ pub fn bytes(level: Level, text: &[u8]) {
     log.put(lines);
 }
 
-/// What an entry of the slow log begins with: now, and whose request it is.
+/// The first line of an entry of the slow log: time, pool and pid.
 #[must_use]
 pub fn slow_heading(pool: &str, pid: i32) -> String {
     let log = LOG.lock();
@@ -286,7 +286,7 @@ pub fn slow_heading(pool: &str, pid: i32) -> String {
     }
 }
 
-/// A line that is a JSON object; whatever the log's level where it has none of its own.
+/// Logs a line that is a JSON object already. Without a level it is logged whatever `log_level` says.
 pub fn object(level: Option<Level>, line: &[u8]) {
     let mut log = LOG.lock();
     if level.is_none_or(|level| level >= log.level) {
@@ -294,7 +294,7 @@ pub fn object(level: Option<Level>, line: &[u8]) {
     }
 }
 
-/// How many bytes the log puts in front of a message.
+/// How many bytes precede the text of a message in the log.
 #[must_use]
 pub fn stamp_length(level: Level) -> usize {
     let log = LOG.lock();
@@ -304,12 +304,12 @@ pub fn stamp_length(level: Level) -> usize {
     }
 }
 
-/// Text for stderr alone, as Zend prints its own errors.
+/// Prints a text to stderr alone, as Zend prints its own errors.
 pub fn to_stderr(text: &str) {
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map(|fd| Outlet::new(File::from(fd)));
     let waits = LOG.lock().waits;
     if let Ok(outlet) = stderr.map(|outlet| if waits { outlet } else { outlet.never_wait() }) {
-        // What isn't taken has nowhere else to go.
+        // A text that cannot be written is dropped.
         let _ = outlet.write(escape::lines(text.as_bytes()).as_bytes());
     }
 }

@@ -21,28 +21,29 @@ pub struct Outlet {
 /// How to write there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Whoever writes waits until it is taken.
+    /// A write waits until the reader takes the bytes.
     Patient,
-    /// Never waits: a file.
+    /// A write never waits: a file.
     Ready,
-    /// `O_NONBLOCK` is set. It belongs to the description, which others may have, so it is one of our own, or one that was so already.
+    /// `O_NONBLOCK` is set. The flag belongs to the open file description, which other processes may share, so the description is
+    /// our own, or had the flag already.
     Nonblocking,
-    /// A socket can be told so with each call.
+    /// A socket: each call says `MSG_DONTWAIT`.
     Socket,
-    /// What can't be opened anew is looked at before. Others who write to it, too, may fill it in between.
+    /// A description that cannot be opened again: poll(2) tells whether it has room. Another writer may fill it in between.
     Looked,
 }
 
-/// A pipe that has room has room for that much.
+/// A pipe that poll(2) calls writable takes this many bytes (`PIPE_BUF`).
 const PIPE_BUF: usize = 4096;
 
 impl Outlet {
-    /// One that waits.
+    /// A descriptor whose writes wait.
     pub(super) fn new(file: File) -> Self {
         Self { file, way: Way::Patient }
     }
 
-    /// The same descriptor for a process that waits for nobody.
+    /// The same descriptor with writes that never wait.
     pub(super) fn never_wait(self) -> Self {
         if self.way != Way::Patient {
             return self;
@@ -73,10 +74,10 @@ impl Outlet {
         self.file.try_clone().ok().map(OwnedFd::from)
     }
 
-    /// Writes as much as is taken.
+    /// Writes as much as the reader takes.
     ///
     /// # Errors
-    /// `WouldBlock`: nothing at present. Others: those of write.
+    /// `WouldBlock`: the reader takes nothing at present. Others: those of write(2).
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self.way {
             Way::Patient => insist(&self.file, bytes),
@@ -93,10 +94,10 @@ impl Outlet {
     }
 }
 
-/// Writes, and waits where it has to, also for a descriptor that somebody else has made non-blocking.
+/// Writes and waits if it must, even where another process has made the description non-blocking.
 ///
 /// # Errors
-/// Those of write.
+/// Those of write(2).
 pub(super) fn insist(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match nix::unistd::write(&fd, bytes).map_err(io::Error::from) {
@@ -108,7 +109,7 @@ pub(super) fn insist(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 }
 
 fn has_room(fd: impl AsFd, patience: PollTimeout) -> bool {
-    // An error is found out by writing.
+    // After an error, write(2) tells what it is.
     matches!(poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)], patience), Ok(1..))
 }
 
@@ -119,7 +120,7 @@ mod tests {
 
     use super::*;
 
-    /// Writes until nothing is taken.
+    /// Writes until the reader takes nothing more.
     fn fill(outlet: &Outlet) -> usize {
         let mut written = 0;
         loop {

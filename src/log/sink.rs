@@ -13,15 +13,15 @@ use crate::sys::{fd, log_file};
 /// A place for lines.
 #[derive(Debug)]
 pub enum Sink {
-    /// Descriptor 2, whatever stands there.
+    /// Descriptor 2, whatever it leads to.
     Stderr,
-    /// The same, without date.
+    /// The same, with lines without a date.
     Bare,
     /// A file opened for appending, or what stderr was.
     File(Outlet),
-    /// The system's log, by ident and facility number.
+    /// syslog(3), by ident and facility number.
     Syslog(String, i32),
-    /// Another process, which puts it into its log: where to, and what a line is there. A line that waits is whole.
+    /// Another process, which logs the lines: the pipe to it, and what makes a packet of a line. A packet is written as a whole.
     Relay(Outlet, fn(Level, &[u8]) -> Vec<u8>),
 }
 
@@ -38,7 +38,7 @@ impl Sink {
         Self::File(Outlet::new(File::from(fd)))
     }
 
-    /// The same place for a process that waits for nobody.
+    /// The same place with writes that never wait.
     pub(super) fn never_wait(self) -> Self {
         match self {
             Self::Stderr => self.descriptor().map_or(Self::Stderr, |fd| Self::of(fd::lift(fd)).never_wait()),
@@ -56,10 +56,10 @@ impl Sink {
         }
     }
 
-    /// Writes a line from some byte on as far as it is taken.
+    /// Writes a line from a given byte on, as far as the reader takes it.
     ///
     /// # Errors
-    /// `WouldBlock`: nothing at present. Others: it can't be written.
+    /// `WouldBlock`: the reader takes nothing at present. Others: the line cannot be written.
     pub(super) fn put(&self, line: &Line, from: usize) -> io::Result<usize> {
         let rest = line.text.get(from..).unwrap_or_default();
         match self {
@@ -77,7 +77,7 @@ impl Sink {
         }
     }
 
-    /// A message as a JSON object; a worker leaves to the supervisor what it doesn't know itself.
+    /// A message as a JSON object. The supervisor completes the objects of a worker with pool and pid.
     pub(super) fn json(&self, level: Level, text: &[u8]) -> Vec<Line> {
         match self {
             Self::Bare => json::worker_lines(level, text).iter().map(|text| whole(level, text)).collect(),
@@ -90,7 +90,7 @@ impl Sink {
         whole(level, &json::line(level, text, about))
     }
 
-    /// What stands in front of a message here.
+    /// What precedes the text of a message here.
     pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
         match self {
             Self::Stderr | Self::File(_) => line::stamp(level, debug),
@@ -100,28 +100,28 @@ impl Sink {
         }
     }
 
-    /// A message for the process that puts it into its log.
+    /// A message for the process that logs it.
     pub(super) fn relayed(&self, level: Level, text: &[u8]) -> Option<Line> {
         let Self::Relay(_, packet) = self else { return None };
         Some(Line { level, text: packet(level, text) })
     }
 
-    /// A message of any bytes, which are a line already.
+    /// A message whose text is escaped already.
     pub(super) fn stamped(&self, level: Level, text: &[u8], debug: bool) -> Line {
         whole(level, &[self.stamp(level, debug).as_bytes(), text].concat())
     }
 
-    /// The same in the original patch's form, of which a line without a date keeps the words alone.
+    /// The same in the original patch's form. Where the sink adds the date itself, only the wording is the original's.
     pub(super) fn classic(&self, level: Level, text: &[u8]) -> Line {
         match self {
             Self::Stderr | Self::File(_) => whole(level, &classic::line(level, text)),
             Self::Syslog(..) => self.stamped(level, text, false),
-            // The supervisor puts it into a line.
+            // The supervisor gives the line its form.
             Self::Bare | Self::Relay(..) => self.stamped(level, text, false),
         }
     }
 
-    /// Lines carry their date themselves.
+    /// Whether lines carry their date themselves.
     pub(super) fn is_dated(&self) -> bool {
         matches!(self, Self::Stderr | Self::File(_))
     }
@@ -136,7 +136,7 @@ impl Sink {
     }
 }
 
-/// A line of a text that is one already.
+/// A text with a newline.
 pub(super) fn whole(level: Level, text: &[u8]) -> Line {
     Line { level, text: [text, b"\n"].concat() }
 }
@@ -150,7 +150,7 @@ fn to_syslog(ident: &str, number: i32, level: Level, text: String) -> io::Result
     };
     let mut writer = syslog::unix(formatter).map_err(io::Error::other)?;
     if let syslog::LoggerBackend::Unix(socket) = &writer.backend {
-        // A daemon that doesn't read is waited for by nobody.
+        // A syslog daemon that does not read must not block this process.
         socket.set_nonblocking(true)?;
     }
     let sent = match level {
@@ -166,12 +166,12 @@ fn to_syslog(ident: &str, number: i32, level: Level, text: String) -> io::Result
     })
 }
 
-/// The facility of that number, as syslog.h has it; the daemons' where there is none such.
+/// The facility of that number, as syslog.h has it; `LOG_DAEMON` for an unknown number.
 fn facility(number: i32) -> syslog::Facility {
     FACILITIES.into_iter().find(|facility| *facility as i32 == number).unwrap_or(syslog::Facility::LOG_DAEMON)
 }
 
-/// Those that a configuration can name.
+/// The facilities that a configuration can name.
 const FACILITIES: [syslog::Facility; 20] = {
     use syslog::Facility::{
         LOG_AUTH, LOG_AUTHPRIV, LOG_CRON, LOG_DAEMON, LOG_FTP, LOG_KERN, LOG_LOCAL0, LOG_LOCAL1, LOG_LOCAL2,

@@ -1,8 +1,9 @@
-//! The log of a process: where it goes, in which form, and what has not been taken yet.
+//! The log of a process: where it goes, in which form, and the lines that are not written yet.
 
 use std::fs::File;
 
 use super::backlog::{Backlog, Line};
+use super::messages::logs::lines_lost;
 use super::outlet::Outlet;
 use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
@@ -13,12 +14,12 @@ pub(super) struct Log {
     pub(super) sink: Sink,
     pub(super) level: Level,
     pub(super) format: Format,
-    /// Start-up messages also go to stderr while the sink is another: as it was then, and from that level on.
+    /// During a start, messages from this level on also go to the caller's stderr, as it was at the beginning.
     pub(super) echo: Option<(Outlet, Level)>,
-    /// This process waits until a line is taken; else what isn't taken at once waits here.
+    /// Whether logging waits for the reader. If not, lines that cannot be written at once wait in `backlog`.
     pub(super) waits: bool,
     pub(super) backlog: Backlog,
-    /// Descriptor 2 leads to wherever the log is, as long as that is a file.
+    /// Descriptor 2 leads to the log, where that is a file.
     pub(super) leads_stderr: bool,
 }
 
@@ -37,14 +38,14 @@ impl Default for Log {
 }
 
 impl Log {
-    /// What the former place hasn't taken goes to this one.
+    /// Changes where lines go. Lines that wait go there, too.
     pub(super) fn change_sink(&mut self, sink: Sink) {
         self.sink = if self.waits { sink } else { sink.never_wait() };
         self.lead_stderr();
         self.flush();
     }
 
-    /// What others than this log print, such as a panic or libc's last words, is to be in the log, too.
+    /// Makes descriptor 2 lead to the log, so that text from elsewhere, such as a panic or a message of libc, is in the log, too.
     pub(super) fn lead_stderr(&self) {
         if self.leads_stderr {
             let file = self.sink.descriptor().filter(|fd| fd::file_mark(fd).is_some());
@@ -53,7 +54,7 @@ impl Log {
         }
     }
 
-    /// A message in the log's form, of bytes that may stand in a line.
+    /// A message in the log's form. `text` is escaped already.
     pub(super) fn lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
         if let Some(line) = self.sink.relayed(level, text) {
             return vec![line];
@@ -65,13 +66,13 @@ impl Log {
         }
     }
 
-    /// The same of any bytes.
+    /// The same for any bytes.
     pub(super) fn escaped_lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
         let escapes = match self.format {
-            // What is said to another process is escaped by that one, which puts it into a line.
+            // The process that logs the line escapes it.
             Format::Default => !matches!(self.sink, Sink::Bare | Sink::Relay(..)),
             Format::Classic => !matches!(self.sink, Sink::Relay(..)),
-            // Does so itself.
+            // JSON has escapes of its own.
             Format::Json => false,
         };
         if escapes { self.lines(level, escape::line(text).as_bytes()) } else { self.lines(level, text) }
@@ -81,14 +82,14 @@ impl Log {
     pub(super) fn message_lines(&self, message: &Message) -> Vec<Line> {
         let (level, text) = (message.level(), message.text().as_bytes());
         match (&self.sink, self.format) {
-            // What is said to another process is put into a form by that one.
+            // The process that logs the line gives it its form.
             (Sink::Bare | Sink::Relay(..), _) | (_, Format::Default) => self.escaped_lines(level, text),
             (_, Format::Classic) => self.escaped_lines(level, message.original().as_bytes()),
             (_, Format::Json) => vec![self.sink.json_about(level, text, &message.fields())],
         }
     }
 
-    /// The copy of a message on the stderr of whoever started us.
+    /// Writes the copy of a message to the caller's stderr.
     pub(super) fn echo(&self, message: &Message) {
         let Some((stderr, _)) = self.echo.as_ref().filter(|(_, least)| message.level() >= *least) else { return };
         let _ = stderr.write(&match self.format {
@@ -102,14 +103,14 @@ impl Log {
         });
     }
 
-    /// Writes lines behind those that wait.
+    /// Appends lines and writes what can be written.
     pub(super) fn put(&mut self, lines: impl IntoIterator<Item = Line>) {
         let Self { sink, backlog, .. } = self;
         lines.into_iter().for_each(|line| backlog.offer(line, |line, from| sink.put(line, from)));
         self.tell_lost();
     }
 
-    /// Writes what waits, as far as it is taken.
+    /// Writes waiting lines, as far as the reader takes them.
     pub(super) fn flush(&mut self) {
         let Self { sink, backlog, .. } = self;
         backlog.flush(|line, from| sink.put(line, from));
@@ -118,7 +119,7 @@ impl Log {
 
     fn tell_lost(&mut self) {
         if let Some(count) = self.backlog.take_lost() {
-            let lines = self.lines(Level::Warning, format!("{count} lines lost: the log was not read").as_bytes());
+            let lines = self.message_lines(&lines_lost(count));
             self.put(lines);
         }
     }

@@ -9,6 +9,7 @@ mod entry;
 mod page;
 
 pub mod lifecycle;
+pub mod logs;
 pub mod pools;
 pub mod sockets;
 pub mod terminal;
