@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cgi_fpm::config::PoolConfig;
-use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
-use cgi_fpm::exchange::Exchange;
+use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Request, Served, Settled, Topic, Tracer};
 use cgi_fpm::host::{Door, Host};
 use cgi_fpm::program;
 
@@ -25,7 +24,8 @@ impl Engine for Stub {
         Ok(())
     }
 
-    fn serve(&mut self, exchange: &mut Exchange) -> Served {
+    fn serve(&mut self, request: Request<'_>) -> Served {
+        let exchange = request.exchange;
         let mut buffer = [0u8; 16 * 1024];
         while exchange.read_body(&mut buffer) > 0 {}
         let query = exchange.params().get(b"QUERY_STRING").map(|q| String::from_utf8_lossy(q).into_owned());
@@ -34,7 +34,6 @@ impl Engine for Stub {
         }
         let answer = format!("Content-type: text/plain\r\n\r\n{}", std::process::id());
         let _ = exchange.write(answer.as_bytes());
-        exchange.finish();
         Served::Ready
     }
 

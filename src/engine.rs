@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::PoolConfig;
 use crate::exchange::Exchange;
+use crate::request::{Description, NotRun, Outcome, Stage};
+use crate::status::Snapshot;
+use crate::sys::process;
 
 /// How PHP is to be started in a zygote: the php.ini options of the command line and of the door.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +78,57 @@ pub trait Tracer: Send {
     fn trace(&self, depth: u32, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
+/// Where an engine reports how far its request has come. A worker publishes it in its scoreboard slot and writes the access log.
+pub trait Tracker {
+    /// The request has entered a stage.
+    fn stage(&self, stage: Stage);
+
+    /// Who asks for what. Before the script runs.
+    fn describe(&self, request: &Description<'_>);
+
+    /// The script has ended so. Once for each request, before its answer is finished.
+    fn outcome(&self, outcome: &Outcome<'_>);
+
+    /// The script doesn't run, for that reason.
+    fn not_run(&self, why: NotRun);
+
+    /// A setting that came with the request was refused. If that is to be logged now: how many others were since the last time.
+    fn setting_refused(&self) -> Option<u64>;
+
+    /// The state of the pool, all workers included; `None` where it isn't known.
+    fn pool_status(&self) -> Option<Snapshot>;
+}
+
+/// A request that an engine is to serve.
+pub struct Request<'a> {
+    /// Its connection: parameters and body come from it, the answer goes to it.
+    pub exchange: &'a mut Exchange,
+    /// Where its progress is reported.
+    pub tracker: &'a (dyn Tracker + 'static),
+}
+
+impl Request<'_> {
+    /// Finishes the answer, unless that is done: the one place where requests end. The stage first, because the client that has the
+    /// answer may look at the status page.
+    pub fn finish(&mut self) -> bool {
+        self.enter_last_stage(Stage::Answered);
+        self.exchange.finish()
+    }
+
+    /// The same where the script goes on after its answer: `fastcgi_finish_request()`.
+    pub fn finish_early(&mut self) -> bool {
+        self.enter_last_stage(Stage::Finishing);
+        self.exchange.release()
+    }
+
+    fn enter_last_stage(&self, stage: Stage) {
+        // In a process that a script has forked, the slot is its parent's.
+        if !self.exchange.finished() && !process::was_forked_by_script() {
+            self.tracker.stage(stage);
+        }
+    }
+}
+
 /// A language that answers FastCGI requests, in the order of the calls.
 pub trait Engine {
     /// In the zygote, once: reads php.ini as whoever this process is; calls `settled`, which may make it another user's; and as
@@ -90,8 +144,9 @@ pub trait Engine {
     /// When the pool's settings can't be applied.
     fn enter_pool(&mut self, pool: &PoolConfig) -> Result<(), EngineError>;
 
-    /// In a worker, per request: parameters are complete; reads the body, writes the answer, ends the exchange.
-    fn serve(&mut self, exchange: &mut Exchange) -> Served;
+    /// In a worker, per request: parameters are complete. Reads the body, writes the answer, reports the outcome, finishes it.
+    /// What the engine leaves unfinished, the worker finishes.
+    fn serve(&mut self, request: Request<'_>) -> Served;
 
     /// What `X-Powered-By` says of it, if it may be told (`expose_php`).
     fn powered_by(&self) -> Option<String>;

@@ -67,6 +67,15 @@ impl<'a> Description<'a> {
     }
 }
 
+/// Why the script of a request that has arrived doesn't run, where php-fpm would run it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotRun {
+    /// Its form was cut off.
+    Incomplete,
+    /// Its client closed the connection while it waited.
+    Abandoned,
+}
+
 /// How a request went, told when its script has ended and before its shutdown functions run, like php-fpm.
 pub struct Outcome<'a> {
     /// HTTP status.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use cgi_fpm::access_log::{Facts, Format};
-use cgi_fpm::exchange::{Arrival, Exchange, Limits, NoProgress};
+use cgi_fpm::exchange::{Arrival, Exchange, Limits};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::request::Description;
@@ -52,7 +52,7 @@ fn memory() {
 
 fn a_kept_request_allocates_nothing() {
     let (server, mut client) = UnixStream::pair().unwrap();
-    let mut exchange = Exchange::new(Limits::default(), Capacity { max_children: 1 }, Box::new(NoProgress));
+    let mut exchange = Exchange::new(Limits::default(), Capacity { max_children: 1 });
     exchange.attach(server.into());
     let mut request = Request { piece: 1000, ..Request::post(&[b'b'; 5000], true) };
     for number in 0..40 {

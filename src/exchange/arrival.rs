@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Client, Exchange};
+use super::connection::{Client, Exchange};
 use crate::fastcgi::request::{Refusal, Step};
-use crate::request::Stage;
 use crate::sys::socket::{self, Received};
 
 /// What came of waiting.
@@ -12,8 +11,10 @@ use crate::sys::socket::{self, Received};
 pub enum Arrival {
     /// A request's parameters are complete.
     Request,
-    /// Not one byte of a request is here; the connection stays.
+    /// Not one byte is here; the connection stays.
     NothingYet,
+    /// Bytes came, and none of them begins a request: a management record, or the rest of an earlier body. The connection stays.
+    NoRequest,
     /// A request has begun to arrive, and not all of its parameters came in a moment (`arrive_briefly`).
     Unfinished,
     /// The client has closed the connection; so has the exchange.
@@ -77,9 +78,8 @@ impl Exchange {
         }
         match arrival {
             Arrival::Closed | Arrival::Refused(_) => self.close(),
-            Arrival::NothingYet if wait.reading => self.progress.stage(Stage::Idle),
-            Arrival::Unfinished => self.progress.put_aside(),
-            Arrival::NothingYet | Arrival::Request => {}
+            Arrival::NothingYet if wait.reading => return Arrival::NoRequest,
+            Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished | Arrival::Request => {}
         }
         arrival
     }
@@ -115,7 +115,9 @@ impl Exchange {
 
     fn note_reading(&self, wait: &mut Wait) {
         if !wait.reading {
-            self.progress.stage(Stage::Reading);
+            if let Some(first_byte) = &self.first_byte {
+                first_byte();
+            }
             wait.reading = true;
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Exchange;
+use super::connection::Exchange;
 use crate::fastcgi::request::Step;
 use crate::sys::socket::{self, Received};
 

@@ -3,9 +3,8 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use super::{ClientGone, Exchange};
+use super::connection::{ClientGone, Exchange};
 use crate::fastcgi::record::{HEADER_LEN, MAX_ALIGNED_CONTENT, RecordType};
-use crate::request::Stage;
 use crate::sys::process;
 use crate::sys::socket::{self, Received};
 
@@ -50,15 +49,10 @@ impl Exchange {
         let _ = self.put(RecordType::Stderr, bytes);
     }
 
-    /// Ends the request: END_REQUEST behind what is buffered, in one write; on a connection that isn't kept, also closes it.
-    /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go: the answer is
-    /// its parent's.
+    /// Ends the answer: END_REQUEST after what is buffered, in one write; on a connection that isn't kept, also closes it.
+    /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go of the
+    /// connection: the answer is its parent's.
     pub fn finish(&mut self) -> bool {
-        self.end(Stage::Answered)
-    }
-
-    /// The stage first: whoever has the answer may look at the status page.
-    pub(super) fn end(&mut self, stage: Stage) -> bool {
         if self.finished {
             return false;
         }
@@ -68,7 +62,6 @@ impl Exchange {
             self.close();
             return true;
         }
-        self.progress.stage(stage);
         let ended = self.drop_body();
         if self.client.aborted {
             self.reply.begin(self.reader.id());

@@ -8,6 +8,7 @@ use super::ffi::sapi_globals;
 use super::headers::Headers;
 use super::status_entries::{Entry, Plain, entries};
 use super::text::c_bytes;
+use crate::engine::{Request, Tracker};
 use crate::exchange::Exchange;
 use crate::request::{Description, Outcome};
 use crate::script::env::{Env, Text};
@@ -16,6 +17,7 @@ use crate::script::env::{Env, Text};
 #[derive(Debug, Default)]
 pub(super) struct Context {
     exchange: Option<NonNull<Exchange>>,
+    tracker: Option<NonNull<dyn Tracker>>,
     pub(super) env: Env,
     /// A message has gone to FCGI_STDERR; the next one is set off by `; `.
     pub(super) logged: bool,
@@ -33,19 +35,20 @@ pub(super) struct Context {
 
 impl Context {
     /// Takes a request up: callbacks find it from now on.
-    pub(super) fn enter(&mut self, exchange: &mut Exchange) {
+    pub(super) fn enter(&mut self, request: Request<'_>) {
+        let Request { exchange, tracker } = request;
         let (bytes, places) = exchange.params().layout();
         self.env.fill(bytes, places);
         self.logged = false;
         (self.cut_off, self.settled) = (false, false);
-        self.exchange = Some(NonNull::from(exchange));
+        (self.exchange, self.tracker) = (Some(NonNull::from(exchange)), Some(NonNull::from(tracker)));
         // SAFETY: PHP's globals live as long as the process; the context outlives the request, `leave` takes it back.
         unsafe { (*sapi_globals()).server_context = (&raw mut *self).cast() };
     }
 
     /// The request is over.
     pub(super) fn leave(&mut self) {
-        self.exchange = None;
+        (self.exchange, self.tracker) = (None, None);
         self.body = Body::Stream;
         self.script = None;
         // SAFETY: PHP's globals live as long as the process.
@@ -58,16 +61,35 @@ impl Context {
         self.exchange.map(|mut exchange| unsafe { exchange.as_mut() })
     }
 
-    /// Ends the answer, unless it is ended.
+    /// Where the request's progress is reported.
+    pub(super) fn tracker(&self) -> Option<&dyn Tracker> {
+        // SAFETY: set by `enter` from a reference that is live until `leave`, and only shared references are made of it.
+        self.tracker.map(|tracker| unsafe { tracker.as_ref() })
+    }
+
+    /// The request itself, to be finished.
+    fn request(&mut self) -> Option<Request<'_>> {
+        let (mut exchange, tracker) = self.exchange.zip(self.tracker)?;
+        // SAFETY: as in `exchange`.
+        let exchange = unsafe { exchange.as_mut() };
+        // SAFETY: as in `tracker`.
+        let tracker = unsafe { tracker.as_ref() };
+        Some(Request { exchange, tracker })
+    }
+
+    /// Finishes the answer, unless that is done.
     pub(super) fn finish(&mut self) {
-        if let Some(exchange) = self.exchange() {
-            exchange.finish();
-        }
+        self.request().map(|mut request| request.finish());
+    }
+
+    /// Finishes the answer of a script that goes on.
+    pub(super) fn finish_early(&mut self) {
+        self.request().map(|mut request| request.finish_early());
     }
 
     /// Asks for the pool's state and keeps it; false where nobody knows it.
     pub(super) fn take_status(&mut self) -> bool {
-        let snapshot = self.exchange().and_then(|exchange| exchange.status());
+        let snapshot = self.tracker().and_then(Tracker::pool_status);
         self.status = snapshot.as_ref().map(entries).unwrap_or_default();
         snapshot.is_some()
     }
@@ -83,7 +105,7 @@ impl Context {
     }
 
     /// Tells the scoreboard who asks for what, as PHP has understood it.
-    pub(super) fn describe(&mut self) {
+    pub(super) fn describe(&self) {
         // SAFETY: PHP's globals live as long as the process.
         let info = unsafe { &(*sapi_globals()).request_info };
         // SAFETY: null or C strings, of the request or of PHP's.
@@ -96,18 +118,16 @@ impl Context {
             script: text(info.path_translated),
             content_length: u64::try_from(info.content_length).unwrap_or(0),
         };
-        // SAFETY: as in `exchange`.
-        if let Some(exchange) = self.exchange.map(|exchange| unsafe { exchange.as_ref() }) {
-            exchange.described(&description);
+        if let Some(tracker) = self.tracker() {
+            tracker.describe(&description);
         }
     }
 
     /// Tells how the request went.
-    pub(super) fn ended(&mut self, status: u16, memory_peak: u64, headers: Headers) {
-        // SAFETY: as in `exchange`.
-        let Some(exchange) = self.exchange.map(|exchange| unsafe { exchange.as_ref() }) else { return };
+    pub(super) fn report_outcome(&self, status: u16, memory_peak: u64, headers: Headers) {
+        let Some(tracker) = self.tracker() else { return };
         let env = &self.env;
-        exchange.ended(&Outcome {
+        tracker.outcome(&Outcome {
             status,
             memory_peak,
             header: &|name| headers.value(name),

@@ -2,14 +2,12 @@
 
 use std::ffi::{CStr, c_uint};
 
-use super::context::with;
+use super::context::{Context, with};
 use super::ffi::{
     _zend_new_array_0, php_header, php_output_end_all, sapi_add_request_header, zend_execute_data, zend_function_entry,
     zend_internal_arg_info, zend_wrong_parameters_none_error, zval,
 };
 use super::{status, value, variables};
-use crate::exchange::Exchange;
-
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
 const MAY_BE_FALSE: u32 = 4;
@@ -71,7 +69,7 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
         unsafe { php_output_end_all() };
         // SAFETY: as above.
         unsafe { php_header() };
-        with(|context| context.exchange().map(Exchange::release));
+        with(Context::finish_early);
     }
     // SAFETY: Zend passes a place for the result.
     unsafe { value::set_bool(result, open) };

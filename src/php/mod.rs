@@ -44,8 +44,7 @@ use std::os::unix::ffi::OsStringExt;
 pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::PoolConfig;
-use crate::engine::{Engine, EngineError, EngineOptions, Served, Settled, Topic, Tracer};
-use crate::exchange::Exchange;
+use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, Settled, Topic, Tracer};
 
 /// PHP. One per process; [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
@@ -80,9 +79,9 @@ impl Engine for Php {
         Ok(())
     }
 
-    fn serve(&mut self, exchange: &mut Exchange) -> Served {
+    fn serve(&mut self, request: Request<'_>) -> Served {
         leftovers::unblock();
-        self.context.enter(exchange);
+        self.context.enter(request);
         let served = serve::serve(&self.around);
         self.context.leave();
         lifecycle::keep_signal_handlers();

@@ -55,7 +55,7 @@ pub(super) fn apply(trust: PhpValuePolicy) {
 
 /// Says that the pool doesn't take it; not each time, since whoever reaches the socket could fill the log.
 fn refuse(before: &[u8], what: &CStr) {
-    let told = with(|context| context.exchange().and_then(|exchange| exchange.setting_refused()));
+    let told = with(|context| context.tracker().and_then(|tracker| tracker.setting_refused()));
     let Some(others) = told.flatten() else { return };
     let mut more = [0; 48];
     let mut rest = more.as_mut_slice();

@@ -5,7 +5,7 @@ use std::ptr::null_mut;
 use nix::errno::Errno;
 
 use super::body::Body;
-use super::context::with;
+use super::context::{Context, with};
 use super::ffi::{
     SUCCESS, core_globals, executor_globals, php_execute_script, php_fopen_primary_script, php_header,
     php_output_end_all, php_output_write, php_request_shutdown, php_request_startup, sapi_globals,
@@ -17,9 +17,8 @@ use super::text::{c_bytes, with_path};
 use super::{error_header, log, memory, request_info, request_ini};
 use crate::config::PhpValuePolicy;
 use crate::engine::Served;
-use crate::exchange::NotRun;
 use crate::log::Level;
-use crate::request::Stage;
+use crate::request::{NotRun, Stage};
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
 
@@ -55,18 +54,18 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     }
     stage(Stage::Ending);
     attempt(error_header::after_script);
-    tell_outcome();
+    report_outcome();
     free_path();
     // SAFETY: balances the startup, also a failed one.
     unsafe { php_request_shutdown(null_mut()) };
     request_ini::undo();
-    with(|context| context.finish());
+    with(Context::finish);
     Served::Ready
 }
 
 /// The script has forked and this is the copy: it ends with its script, and is no second worker that nobody knows of.
 fn end_copy() -> ! {
-    with(|context| context.finish());
+    with(Context::finish);
     free_path();
     // SAFETY: a request runs; its shutdown functions belong to the copy, too.
     unsafe { php_request_shutdown(null_mut()) };
@@ -84,8 +83,8 @@ fn given_up() -> Served {
         // SAFETY: as above.
         unsafe { php_header() };
     });
-    tell_outcome();
-    with(|context| context.finish());
+    report_outcome();
+    with(Context::finish);
     Served::Spent
 }
 
@@ -153,7 +152,7 @@ fn form_cut_off() -> bool {
         format!("' was cut off after {} of {} bytes", globals.read_post_bytes, globals.request_info.content_length);
     let cure = b": the script doesn't run. See the web server's log for why it, or the client, stopped sending";
     log::report(Level::Warning, &[b"The form for '", script, came.as_bytes(), cure]);
-    with(|context| context.exchange().map(|exchange| exchange.not_run(NotRun::Incomplete)));
+    with(|context| context.tracker().map(|tracker| tracker.not_run(NotRun::Incomplete)));
     true
 }
 
@@ -198,11 +197,11 @@ fn refuse(code: i32, text: &str) {
 }
 
 fn stage(stage: Stage) {
-    with(|context| context.exchange().map(|exchange| exchange.stage(stage)));
+    with(|context| context.tracker().map(|tracker| tracker.stage(stage)));
 }
 
 /// Before the shutdown functions, as php-fpm does.
-fn tell_outcome() {
+fn report_outcome() {
     // SAFETY: PHP's globals live as long as the process.
     let headers = unsafe { &(*sapi_globals()).sapi_headers };
     let status = u16::try_from(headers.http_response_code).unwrap_or(0);
@@ -210,7 +209,7 @@ fn tell_outcome() {
     let list = unsafe { Headers::new(headers.headers.head) };
     // SAFETY: a number of PHP's allocator.
     let memory_peak = unsafe { zend_memory_peak_usage(true) };
-    with(|context| context.ended(status, memory_peak as u64, list));
+    with(|context| context.report_outcome(status, memory_peak as u64, list));
 }
 
 /// Before the shutdown functions, as php-fpm does.

@@ -115,7 +115,7 @@ impl Slot {
 
     /// The whole scoreboard.
     #[must_use]
-    pub fn board(&self) -> &Scoreboard {
+    pub fn scoreboard(&self) -> &Scoreboard {
         &self.board
     }
 

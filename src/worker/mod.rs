@@ -9,11 +9,11 @@ mod intake;
 mod lifetime;
 mod pages;
 mod predictor;
-pub mod record;
 mod serve_loop;
 mod setup;
 mod sources;
 mod tracer;
+pub mod tracker;
 
 pub use control::LogFile;
 
@@ -57,7 +57,7 @@ pub struct Seed {
     /// The word of it that is not 0 where the supervisor's next SIGTERM is to end the worker.
     pub end: &'static AtomicU64,
     /// The pool that its status page is about, where it isn't its own.
-    pub observed: Option<record::Observed>,
+    pub shown: Option<tracker::ShownPool>,
     /// stdout and stderr, where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
     /// By which its tracer is asked, and by which it answers, if it is to have one.
@@ -117,16 +117,20 @@ pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
     let control = Rc::new(control::Control::new(seed.control, seed.access_log));
     let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
     let queue = Rc::clone(&seed.queues.queue);
-    let progress = record::Record::new(Rc::clone(&slot), &seed.pool, queue, seed.observed, memory_peak, access_log);
+    let tracker =
+        tracker::RequestTracker::new(Rc::clone(&slot), &seed.pool, queue, seed.shown, memory_peak, access_log);
+    let tracker = Rc::new(tracker);
+    let begun = Rc::clone(&tracker);
     let capacity = Capacity { max_children: seed.pool.pm_max_children };
     let queues = Rc::new(seed.queues);
-    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity, Box::new(progress))
+    let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
+        .with_first_byte(Box::new(move || begun.begin()))
         .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
     let allowed = allowed_clients(&seed.pool);
     allowed.wrong().iter().for_each(|wrong| log::error(wrong.to_string()));
     let intake = intake::Intake::new(seed.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, seed.drain);
-    let served = serve_loop::ServeLoop::new(engine, exchange, slot, intake, ways, &seed.pool, lifetime)
+    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &seed.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {

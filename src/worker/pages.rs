@@ -4,7 +4,9 @@
 use std::ffi::CStr;
 
 use super::authorization::basic_user;
+use super::tracker::RequestTracker;
 use crate::config::PoolConfig;
+use crate::engine::Tracker;
 use crate::exchange::Exchange;
 use crate::fastcgi::params::Params;
 use crate::log;
@@ -44,32 +46,32 @@ impl Pages {
     }
 
     /// Answers if one of them was asked for.
-    pub(super) fn serve(&self, exchange: &mut Exchange) -> bool {
+    pub(super) fn serve(&self, exchange: &mut Exchange, tracker: &RequestTracker) -> bool {
         let Some(asked) = asked(exchange.params()) else { return false };
         let is_ping = self.ping.as_ref().is_some_and(|(path, _)| path == asked);
         if !is_ping && self.status.as_deref() != Some(asked) {
             return false;
         }
         let user = exchange.params().get(b"HTTP_AUTHORIZATION").and_then(basic_user).unwrap_or_default();
-        exchange.described(&Description { user: &user, ..Description::of(exchange.params()) });
-        exchange.stage(Stage::Running);
+        tracker.describe(&Description { user: &user, ..Description::of(exchange.params()) });
+        tracker.stage(Stage::Running);
         let page = match self.ping.as_ref().filter(|_| is_ping) {
-            Some(_) if exchange.is_leaving() => {
+            Some(_) if tracker.is_stopping() => {
                 Page { status: 503, content_type: TEXT, typed_first: true, body: b"shutting down".to_vec() }
             }
             Some((_, text)) => {
                 Page { status: 200, content_type: TEXT, typed_first: true, body: text.clone().into_bytes() }
             }
-            None => self.status(exchange),
+            None => self.status(exchange, tracker),
         };
-        self.send(exchange, &page);
+        self.send(exchange, tracker, &page);
         true
     }
 
-    fn status(&self, exchange: &Exchange) -> Page {
+    fn status(&self, exchange: &Exchange, tracker: &RequestTracker) -> Page {
         let query = exchange.params().get_c(b"QUERY_STRING").map(CStr::to_bytes);
         let wish = Wish::of(query.unwrap_or_default());
-        let Some(snapshot) = exchange.status() else {
+        let Some(snapshot) = tracker.pool_status() else {
             log::error(format!("[pool {}] status: unable to find or access status shared memory", self.pool));
             let body = b"Internal error. Please review log file for errors.".to_vec();
             return Page { status: 500, content_type: TEXT, typed_first: true, body };
@@ -79,7 +81,7 @@ impl Pages {
         Page { status: 200, content_type: wish.format.content_type(), typed_first: false, body }
     }
 
-    fn send(&self, exchange: &mut Exchange, page: &Page) {
+    fn send(&self, exchange: &mut Exchange, tracker: &RequestTracker, page: &Page) {
         const EXPIRES: &str = "Thu, 01 Jan 1970 00:00:00 GMT";
         const CACHE_CONTROL: &str = "no-cache, no-store, must-revalidate, max-age=0";
         let failed = match page.status {
@@ -108,8 +110,7 @@ impl Pages {
             told.find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(_, value)| value.as_bytes())
         };
         let variable = |name: &[u8]| exchange.params().get_c(name).map(CStr::to_bytes);
-        exchange.ended(&Outcome { status: page.status, memory_peak: 0, header: &header, variable: &variable });
-        exchange.finish();
+        tracker.outcome(&Outcome { status: page.status, memory_peak: 0, header: &header, variable: &variable });
     }
 }
 

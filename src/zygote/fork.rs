@@ -17,7 +17,7 @@ use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::Forked;
 use crate::sys::{fd, message, signal, single_threaded};
-use crate::worker::{Seed, record::Observed};
+use crate::worker::{Seed, tracker::ShownPool};
 
 /// A child right behind the fork: which worker it is to become.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Sprout {
     supervisor: Pid,
     place: Slot,
     end: &'static AtomicU64,
-    observed: Option<Observed>,
+    shown: Option<ShownPool>,
 }
 
 impl Zygote {
@@ -65,7 +65,7 @@ impl Zygote {
         let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
         // A handler reads it, up to the worker's last moment.
         let kept = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
-        let observed = self.observed(p)?;
+        let shown = self.shown(p)?;
         let (ours, theirs) = message::pair()?;
         let (parent, supervisor) = (getpid(), getppid());
         match fork_blocked()? {
@@ -74,7 +74,7 @@ impl Zygote {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
                 let (control, tracer) =
                     (fd::lift(theirs), tracer.map(|(question, answer)| (fd::lift(question), fd::lift(answer))));
-                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, end, observed }))
+                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, end, shown }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
@@ -104,11 +104,11 @@ fn fork_blocked() -> io::Result<Forked> {
 
 impl Zygote {
     /// The pool that a status pool shows. They are of one group.
-    fn observed(&self, pool: &ZygotePool) -> io::Result<Option<Observed>> {
+    fn shown(&self, pool: &ZygotePool) -> io::Result<Option<ShownPool>> {
         let Some(name) = &pool.spec.config.status_of else { return Ok(None) };
         let Some(shown) = self.pools.iter().find(|p| p.spec.config.name == *name) else { return Ok(None) };
-        Ok(Some(Observed {
-            board: Scoreboard::map(shown.scoreboard.as_fd(), shown.spec.slots)?,
+        Ok(Some(ShownPool {
+            scoreboard: Scoreboard::map(shown.scoreboard.as_fd(), shown.spec.slots)?,
             totals: Totals::map(shown.totals.as_fd())?,
             name: name.clone(),
             manager: shown.spec.config.pm,
@@ -132,7 +132,7 @@ impl Sprout {
             drain: zygote.drain,
             slot: self.place,
             end: self.end,
-            observed: self.observed,
+            shown: self.shown,
             output: self.output,
             tracer: self.tracer,
             access_log: pool.access_log,

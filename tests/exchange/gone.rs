@@ -103,7 +103,7 @@ fn management_records_are_answered_at_any_time() {
 fn get_values_alone_leaves_the_connection() {
     let (mut exchange, mut client) = connected();
     client.write_all(&record(RecordType::GetValues, 0, b"")).unwrap();
-    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
     assert_eq!(records(&in_socket(&mut client)), [(RecordType::GetValuesResult, 0, vec![])]);
     assert!(exchange.detach().is_some());
 }

@@ -1,15 +1,14 @@
 //! Connections that are released to a keeper, or serve request after request.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cgi_fpm::exchange::{Arrival, Exchange, Limits, NotRun, Progress};
+use cgi_fpm::exchange::{Arrival, Exchange, Limits};
 use cgi_fpm::fastcgi::record::RecordType;
-use cgi_fpm::request::{Description, Outcome, Stage};
 
 use super::wire::{Request, ends, record, records};
 use super::{CAPACITY, PATIENCE, all_body, connected, in_socket, serve_all, to_end};
@@ -106,63 +105,18 @@ fn one_exchange_serves_connection_after_connection() {
     assert_eq!(serve_all(&mut exchange), (1, Arrival::Closed));
 }
 
-#[derive(Default)]
-struct Notes(Rc<RefCell<Vec<String>>>);
-
-impl Progress for Notes {
-    fn attached(&self, _connection: BorrowedFd<'_>) {
-        self.0.borrow_mut().push("attached".into());
-    }
-    fn stage(&self, stage: Stage) {
-        self.0.borrow_mut().push(format!("{stage:?}"));
-    }
-    fn described(&self, request: &Description<'_>) {
-        self.0.borrow_mut().push(String::from_utf8_lossy(request.method).into());
-    }
-    fn ended(&self, outcome: &Outcome<'_>) {
-        let method = (outcome.variable)(b"REQUEST_METHOD").unwrap_or_default();
-        let type_ = (outcome.header)(b"content-type").unwrap_or_default();
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        self.0.borrow_mut().push(format!("{} {} {}", outcome.status, text(type_), text(method)));
-    }
-    fn put_aside(&self) {
-        self.0.borrow_mut().push("put aside".into());
-    }
-    fn not_run(&self, why: NotRun) {
-        self.0.borrow_mut().push(format!("{why:?}"));
-    }
-    fn is_leaving(&self) -> bool {
-        false
-    }
-
-    fn setting_refused(&self) -> Option<u64> {
-        None
-    }
-
-    fn status(&self) -> Option<cgi_fpm::status::Snapshot> {
-        None
-    }
-}
-
 #[test]
-fn progress_is_told() {
-    let notes = Rc::new(RefCell::new(Vec::new()));
+fn the_first_byte_of_a_request_is_reported() {
+    let count = Rc::new(Cell::new(0));
     let (server, mut client) = UnixStream::pair().unwrap();
-    let mut exchange = Exchange::new(Limits::default(), CAPACITY, Box::new(Notes(Rc::clone(&notes))));
+    let begun = Rc::clone(&count);
+    let mut exchange =
+        Exchange::new(Limits::default(), CAPACITY).with_first_byte(Box::new(move || begun.set(begun.get() + 1)));
     exchange.attach(server.into());
-    exchange.arrive(Duration::ZERO);
-    assert_eq!(notes.take(), ["attached"]);
+    assert_eq!((exchange.arrive(Duration::ZERO), count.get()), (Arrival::NothingYet, 0));
     client.write_all(&record(RecordType::GetValues, 0, b"")).unwrap();
-    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
-    assert_eq!(notes.take(), ["Reading", "Idle"]);
-    client.write_all(&Request::get("/a.php", true).encode()).unwrap();
-    exchange.arrive(Duration::ZERO);
-    exchange.stage(Stage::Info);
-    exchange.described(&Description::of(exchange.params()));
-    let variable = |name: &[u8]| exchange.params().get(name);
-    exchange.ended(&Outcome { status: 200, memory_peak: 0, header: &|_| Some(b"text/html"), variable: &variable });
-    let told = ["Reading", "Info", "GET", "200 text/html GET"];
-    assert_eq!(notes.take(), told);
-    exchange.not_run(NotRun::Incomplete);
-    assert_eq!(notes.take(), ["Incomplete"]);
+    assert_eq!((exchange.arrive(Duration::ZERO), count.get()), (Arrival::NoRequest, 1));
+    let request = Request::get("/a.php", true).encode();
+    client.write_all(&request[..20]).unwrap();
+    assert_eq!((exchange.arrive_briefly(), count.get()), (Arrival::Unfinished, 2));
 }

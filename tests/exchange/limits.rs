@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress, Reason};
+use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, Reason};
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::fastcgi::request::{ParamsLimits, Refusal};
 
@@ -75,7 +75,7 @@ fn who_reads_no_answers_to_its_management_records_is_given_up() {
         loop {
             match exchange.arrive(Duration::from_millis(10)) {
                 Arrival::Request => assert_eq!(all_body(&mut exchange), b""),
-                Arrival::NothingYet | Arrival::Unfinished => {}
+                Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished => {}
                 Arrival::Closed | Arrival::Refused(_) => break,
             }
             if exchange.aborted() {
@@ -154,7 +154,7 @@ fn a_rest_of_a_body_does_not_hold_the_worker() {
     let piece = record(RecordType::Stdin, 1, &[b'x'; 10_000]);
     for _ in 0..100 {
         client.write_all(&piece).unwrap();
-        assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+        assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
     }
 }
 
@@ -162,7 +162,7 @@ fn a_rest_of_a_body_does_not_hold_the_worker() {
 fn over_tcp_an_early_answer_is_not_reset() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let mut exchange = Exchange::new(Limits::default(), CAPACITY, Box::new(NoProgress));
+    let mut exchange = Exchange::new(Limits::default(), CAPACITY);
     exchange.attach(listener.accept().unwrap().0.into());
     let bytes = Request::post(&vec![b'x'; 10_000_000], false).encode();
     let sender = thread::spawn(move || {

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::Duration;
 
-use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits, NoProgress};
+use cgi_fpm::exchange::{Arrival, ClientGone, Exchange, Limits};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
 use wire::{Request, ends, records, stream};
@@ -29,7 +29,7 @@ fn short() -> Limits {
 
 fn connected_with(limits: Limits) -> (Exchange, UnixStream) {
     let (server, client) = UnixStream::pair().unwrap();
-    let mut exchange = Exchange::new(limits, CAPACITY, Box::new(NoProgress));
+    let mut exchange = Exchange::new(limits, CAPACITY);
     exchange.attach(server.into());
     client.set_read_timeout(Some(PATIENCE)).unwrap();
     (exchange, client)
@@ -204,9 +204,9 @@ fn a_body_that_comes_after_its_answer_is_skipped() {
     exchange.finish();
     assert!(exchange.keeps());
     assert!(exchange.detach().is_none(), "in the middle of a record");
-    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
     client.write_all(second).unwrap();
-    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
+    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
     client.write_all(&Request::get("/next.php", true).encode()).unwrap();
     assert_eq!(exchange.arrive(Duration::ZERO), Arrival::Request);
     assert_eq!(exchange.param_c(b"SCRIPT_FILENAME"), Some(c"/next.php"));

@@ -12,18 +12,18 @@ const MOMENT: Duration = Duration::from_millis(500);
 
 /// Since when the worker knows of it.
 #[derive(Debug, Default)]
-pub(super) struct Quit {
+pub(super) struct StopSignal {
     heard: Cell<Option<Instant>>,
 }
 
-impl Quit {
+impl StopSignal {
     /// A signal has asked, and the supervisor has said nothing.
     pub(super) fn is_due(&self) -> bool {
-        self.patience().is_some_and(|left| left.is_zero())
+        self.time_left().is_some_and(|left| left.is_zero())
     }
 
     /// How long the worker may wait for something to do, if a signal has asked it to leave.
-    pub(super) fn patience(&self) -> Option<Duration> {
+    pub(super) fn time_left(&self) -> Option<Duration> {
         if !signal::quit_asked() {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Keeps record of the request in hand: in the scoreboard for status pages, and for the access log.
+//! Tracks the request in hand: in the scoreboard for status pages, and for the access log.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -7,18 +7,18 @@ use std::rc::Rc;
 
 use super::access_log::{AccessLog, Took};
 use crate::config::{PoolConfig, ProcessManager};
-use crate::exchange::{NotRun, Progress};
+use crate::engine::Tracker;
 use crate::ipc::handover;
-use crate::request::{Description, Outcome, Stage};
+use crate::request::{Description, NotRun, Outcome, Stage};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::Snapshot;
 use crate::sys::clock;
 
 /// The pool that a status page is about, where it isn't the worker's own.
 #[derive(Debug)]
-pub struct Observed {
+pub struct ShownPool {
     /// Its scoreboard.
-    pub board: Scoreboard,
+    pub scoreboard: Scoreboard,
     /// Its counters.
     pub totals: Totals,
     /// Its name.
@@ -41,9 +41,9 @@ struct Caption {
 const ROUNDING: u64 = 5;
 
 /// Over the worker's own slot.
-pub(super) struct Record {
+pub(super) struct RequestTracker {
     slot: Rc<Slot>,
-    observed: Option<Observed>,
+    shown: Option<ShownPool>,
     caption: Caption,
     /// The worker's own pool's hand-over queue, to be looked at.
     queue: Rc<OwnedFd>,
@@ -64,24 +64,24 @@ struct Request {
     cpu: Option<(u64, u64)>,
 }
 
-impl Record {
+impl RequestTracker {
     /// For a worker of that pool. `memory_peak`: this PHP's php-fpm shows it.
     pub(super) fn new(
         slot: Rc<Slot>,
         pool: &PoolConfig,
         queue: Rc<OwnedFd>,
-        observed: Option<Observed>,
+        shown: Option<ShownPool>,
         memory_peak: bool,
         access_log: Option<AccessLog>,
     ) -> Self {
-        let (name, manager) = match &observed {
-            Some(observed) => (observed.name.clone(), observed.manager),
+        let (name, manager) = match &shown {
+            Some(shown) => (shown.name.clone(), shown.manager),
             None => (pool.name.clone(), pool.pm),
         };
         let caption = Caption { name, manager: manager.name(), memory_peak };
         Self {
             slot,
-            observed,
+            shown,
             caption,
             queue,
             measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
@@ -90,7 +90,15 @@ impl Record {
         }
     }
 
-    fn begin(&self) {
+    /// The requests that follow come on this connection.
+    pub(super) fn attached(&self, connection: BorrowedFd<'_>) {
+        if let Some(log) = &self.access_log {
+            log.borrow_mut().attached(connection);
+        }
+    }
+
+    /// The first byte of a request has arrived.
+    pub(super) fn begin(&self) {
         let accepted = clock::micros();
         self.slot.begin(accepted);
         let accepted_at = if let Some(log) = &self.access_log {
@@ -102,6 +110,21 @@ impl Record {
         // Last, and asked first at the end: what a single thread uses meanwhile is never more than the duration.
         let cpu = self.wants_cpu().then(clock::cpu_times);
         self.request.set(Request { accepted, accepted_at, cpu });
+    }
+
+    /// What has begun to arrive is no request, or the request has ended: the worker waits.
+    pub(super) fn idle(&self) {
+        self.slot.stage(Stage::Idle);
+    }
+
+    /// The request that has begun to arrive waits elsewhere for its rest: it will begin once more.
+    pub(super) fn put_aside(&self) {
+        self.slot.put_aside();
+    }
+
+    /// Whether php-fpm is about to stop or reload, so that no client should send more.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.slot.totals().get(Counter::Leaving) != 0
     }
 
     fn wants_cpu(&self) -> bool {
@@ -127,32 +150,19 @@ fn without_rounding(duration: u64, (user, system): (u64, u64)) -> (u64, u64) {
     }
 }
 
-impl Progress for Record {
-    fn attached(&self, connection: BorrowedFd<'_>) {
-        if let Some(log) = &self.access_log {
-            log.borrow_mut().attached(connection);
-        }
-    }
-
+impl Tracker for RequestTracker {
     fn stage(&self, stage: Stage) {
-        match stage {
-            Stage::Reading => self.begin(),
-            other => self.slot.stage(other),
-        }
+        self.slot.stage(stage);
     }
 
-    fn put_aside(&self) {
-        self.slot.put_aside();
-    }
-
-    fn described(&self, request: &Description<'_>) {
+    fn describe(&self, request: &Description<'_>) {
         self.slot.describe(request);
         if let Some(log) = &self.access_log {
             log.borrow_mut().described(request);
         }
     }
 
-    fn ended(&self, outcome: &Outcome<'_>) {
+    fn outcome(&self, outcome: &Outcome<'_>) {
         let (duration, (user, system)) = self.times();
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
         if let Some(log) = &self.access_log {
@@ -168,21 +178,17 @@ impl Progress for Record {
         });
     }
 
-    fn is_leaving(&self) -> bool {
-        self.slot.totals().get(Counter::Leaving) != 0
-    }
-
     fn setting_refused(&self) -> Option<u64> {
         self.slot.totals().refuse_setting(clock::now())
     }
 
-    fn status(&self) -> Option<Snapshot> {
-        let (board, totals, queue) = match &self.observed {
-            Some(observed) => (&observed.board, &observed.totals, &observed.queue),
-            None => (self.slot.board(), self.slot.totals(), &*self.queue),
+    fn pool_status(&self) -> Option<Snapshot> {
+        let (scoreboard, totals, queue) = match &self.shown {
+            Some(shown) => (&shown.scoreboard, &shown.totals, &shown.queue),
+            None => (self.slot.scoreboard(), self.slot.totals(), &*self.queue),
         };
         totals.set(Counter::Watched, 1);
-        let mut snapshot = board.snapshot(totals);
+        let mut snapshot = scoreboard.snapshot(totals);
         // A request may also wait between workers: its connection was accepted and set aside before it came.
         snapshot.queue += handover::waiting(queue);
         totals.raise(Counter::QueueMax, snapshot.queue);

@@ -5,17 +5,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::ServeLoop;
+use super::connections::LAST_REQUEST;
 use crate::engine::Engine;
 use crate::ipc::handover::{self, Connection, ConnectionState, Taken};
 use crate::sys::socket;
 
-/// For a request on a connection that nobody else will take.
-pub(super) const LAST_CHANCE: Duration = Duration::from_secs(1);
 /// In that time the zygote hands back what it keeps and no byte has come on yet.
 const HAND_BACK: Duration = Duration::from_millis(200);
 
 impl<E: Engine> ServeLoop<'_, E> {
-    pub(super) fn say_farewell(&mut self, closing: u32) {
+    pub(super) fn serve_remaining(&mut self, closing: u32) {
         let mut silent = Vec::new();
         self.set_aside(&mut silent);
         let mut waiting = self.intake.waiting(closing);
@@ -27,7 +26,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         let start = Instant::now();
         while !self.spent {
             self.empty_queue(&mut silent);
-            let end = start + if silent.is_empty() { HAND_BACK } else { LAST_CHANCE };
+            let end = start + if silent.is_empty() { HAND_BACK } else { LAST_REQUEST };
             if Instant::now() >= end {
                 break;
             }

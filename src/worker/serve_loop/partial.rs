@@ -1,6 +1,6 @@
 //! Requests that don't come in one go: they wait with the zygote, not in a worker, until more of them is there.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::ServeLoop;
@@ -14,13 +14,29 @@ impl<E: Engine> ServeLoop<'_, E> {
     /// up again, it is waited for.
     pub(super) fn next_request(&mut self) -> Arrival {
         if self.is_leaving() {
-            return self.exchange.arrive(Duration::ZERO);
+            return self.arrive();
         }
         match self.exchange.arrive_briefly() {
-            Arrival::Unfinished if self.put_aside() => Arrival::Unfinished,
-            Arrival::Unfinished => self.exchange.arrive(Duration::ZERO),
+            Arrival::Unfinished => {
+                self.tracker.put_aside();
+                if self.put_aside() { Arrival::Unfinished } else { self.arrive() }
+            }
+            Arrival::NoRequest => self.no_request(),
             other => other,
         }
+    }
+
+    /// The same, however long the rest of a request that has begun takes.
+    fn arrive(&mut self) -> Arrival {
+        match self.exchange.arrive(Duration::ZERO) {
+            Arrival::NoRequest => self.no_request(),
+            other => other,
+        }
+    }
+
+    fn no_request(&self) -> Arrival {
+        self.tracker.idle();
+        Arrival::NoRequest
     }
 
     /// Whether the zygote has it. Otherwise it is in hand again.
@@ -38,13 +54,14 @@ impl<E: Engine> ServeLoop<'_, E> {
             Err(_) => Err((fd, ConnectionState::BetweenRequests)),
         };
         let Err((fd, _)) = parked else { return true };
+        self.tracker.attached(fd.as_fd());
         self.exchange.attach_unfinished(fd, &rest, until);
         false
     }
 }
 
 /// Goes on with such a request. One whose bytes can't be had is closed: its client sees that.
-pub(super) fn take_up(exchange: &mut Exchange, connection: OwnedFd, request: PartialRequest) {
+pub(super) fn resume(exchange: &mut Exchange, connection: OwnedFd, request: PartialRequest) {
     let left = Duration::from_millis(request.until.since(clock::now()));
     match shared::content_of(request.bytes) {
         Ok(rest) => exchange.attach_unfinished(connection, &rest, Instant::now() + left),

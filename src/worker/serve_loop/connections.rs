@@ -1,0 +1,62 @@
+//! The connection that a worker holds: taken, closed, or given to the zygote or to another worker.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use super::{ServeLoop, partial};
+use crate::engine::Engine;
+use crate::exchange::Arrival;
+use crate::ipc::handover::{Connection, ConnectionState};
+use crate::scoreboard::Counter;
+
+/// How long a worker waits for a request on a connection that no other process will take.
+pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+impl<E: Engine> ServeLoop<'_, E> {
+    pub(super) fn hold(&mut self, (fd, state): Connection) {
+        self.fresh = matches!(state, ConnectionState::New);
+        self.tracker.attached(fd.as_fd());
+        match state {
+            ConnectionState::BetweenRequests | ConnectionState::New => self.exchange.attach(fd),
+            ConnectionState::Partial(request) => partial::resume(&mut self.exchange, fd, request),
+        }
+    }
+
+    pub(super) fn close_held(&mut self) {
+        self.sources.unlist(self.exchange.connection());
+        self.exchange.close();
+        self.tracker.idle();
+    }
+
+    /// Gives the held connection to the zygote. Where that is gone, the peer may still send: it is served until it closes.
+    pub(super) fn park_held(&mut self) {
+        self.sources.unlist(self.exchange.connection());
+        let state = if self.fresh { ConnectionState::New } else { ConnectionState::BetweenRequests };
+        let Some(fd) = self.exchange.detach() else { return };
+        match self.intake.queues().park((fd, state)) {
+            Ok(()) => self.slot.count(Counter::Parked),
+            Err(connection) => self.see_off(connection),
+        }
+    }
+
+    pub(super) fn pass(&mut self, connection: Connection) {
+        if let Err(connection) = self.intake.queues().pass(connection) {
+            self.see_off(connection);
+        }
+    }
+
+    /// Nobody else takes it: one second for a last request.
+    fn see_off(&mut self, connection: Connection) {
+        if self.exchange.connection().is_some() {
+            return;
+        }
+        self.hold(connection);
+        while !self.spent && self.exchange.arrive(LAST_REQUEST) == Arrival::Request {
+            self.serve_one();
+            if !self.exchange.keeps() {
+                break;
+            }
+        }
+        self.close_held();
+    }
+}

@@ -1,0 +1,81 @@
+//! One request after another on the held connection, each to its end.
+
+use std::ffi::CStr;
+
+use super::ServeLoop;
+use crate::engine::{Engine, Request, Served, Tracker};
+use crate::exchange::Arrival;
+use crate::ipc::MARK;
+use crate::log;
+use crate::request::{Description, NotRun, Outcome};
+
+impl<E: Engine> ServeLoop<'_, E> {
+    /// Serves what the held connection brings, until it brings no more at once.
+    pub(super) fn serve(&mut self) {
+        loop {
+            match self.next_request() {
+                Arrival::Request => self.serve_one(),
+                Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished => return,
+                Arrival::Closed => return self.close_held(),
+                Arrival::Refused(reason) => {
+                    log::warning(format!("request refused: {reason}"));
+                    return self.close_held();
+                }
+            }
+            if !self.exchange.keeps() || self.spent {
+                return self.close_held();
+            }
+            if !self.exchange.has_bytes() {
+                break;
+            }
+        }
+        if !self.sources.is_listed() && !self.is_leaving() && !self.predictor.hold_next() {
+            self.park_held();
+        }
+    }
+
+    /// Serves the request whose parameters have arrived.
+    pub(super) fn serve_one(&mut self) {
+        self.fresh = false;
+        let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
+            Served::Ready
+        } else {
+            self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
+        };
+        Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
+        match served {
+            Served::Ready => {}
+            Served::Changed => self.leaving = true,
+            Served::Spent => (self.spent, self.leaving) = (true, true),
+        }
+        if self.exchange.gave_away() && self.sources.is_listed() && self.renew_sources().is_err() {
+            self.leaving = true;
+        }
+        self.mark_output();
+        self.tracker.idle();
+        self.leaving |= self.lifetime.is_over();
+    }
+
+    /// `request_drop_abandoned`: whether nobody waits for the answer any more. Then it is noted, and no script runs.
+    fn drop_abandoned(&self) -> bool {
+        /// nginx's status for a client that has closed the connection.
+        const CLIENT_CLOSED: u16 = 499;
+        if !self.drops_abandoned || !self.exchange.is_abandoned() {
+            return false;
+        }
+        let params = self.exchange.params();
+        self.tracker.describe(&Description::of(params));
+        self.tracker.not_run(NotRun::Abandoned);
+        let variable = |name: &[u8]| params.get_c(name).map(CStr::to_bytes);
+        let none = |_: &[u8]| None;
+        self.tracker.outcome(&Outcome { status: CLIENT_CLOSED, memory_peak: 0, header: &none, variable: &variable });
+        true
+    }
+
+    /// Where the supervisor reads what is written to stderr: the request's part of it ends here.
+    fn mark_output(&self) {
+        if self.caught {
+            let _ = nix::unistd::write(std::io::stderr(), MARK);
+        }
+    }
+}
