@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::ExitCode;
 use crate::host::{Door, Host, without_library};
+use crate::log::messages::terminal;
 use crate::php::{self, ModuleApi, Php};
 use crate::sys::{single_threaded, startup, title};
 use crate::{log, program};
@@ -69,17 +70,16 @@ unsafe extern "C" fn preloaded_main(argc: c_int, argv: *mut *mut c_char, _enviro
 
 fn enter(args: Vec<OsString>, module_api: Option<ModuleApi>, door: Door) -> c_int {
     let refuse = |text: &str, code: ExitCode| {
-        log::to_stderr(&format!("php-cgi --fpm: {text}\n"));
+        log::to_stderr(&format!("{text}\n"));
         code.status()
     };
     if is_cgi_request(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())) {
-        log::to_stderr(&format!("{}\n", log::messages::terminal::refused_in_a_cgi_environment()));
-        return ExitCode::Usage.status();
+        return refuse(&terminal::refused_in_a_cgi_environment(), ExitCode::Usage);
     }
-    let Some(library) = own_path() else { return refuse("cannot find its own library", ExitCode::Software) };
+    let Some(library) = own_path() else { return refuse(&terminal::own_library_not_found(), ExitCode::Software) };
     leave_preload_list(&library);
-    if let Err(reason) = php::check_host(module_api) {
-        return refuse(&reason, ExitCode::Software);
+    if let Err(e) = php::check_host(module_api) {
+        return refuse(&e.to_string(), ExitCode::Software);
     }
     let host = describe_host(args, door, &library);
     program::run(host, &mut Php::default())

@@ -89,7 +89,7 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
     // Where the time is over, the user's zygote looks as well.
     let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
     let level = |file: &StartFile| if file.needed { log::Level::Error } else { log::Level::Warning };
-    unreadable.iter().map(|file| (level(file), start_files::complaint(file, name))).collect()
+    unreadable.iter().map(|file| (level(file), start_files::complaint(file, name).text().to_owned())).collect()
 }
 
 /// Who PHP is started as, with the names of the users. Groups of several users start it as root.

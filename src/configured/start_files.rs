@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::engine::StartFile;
-use crate::log;
+use crate::log::{self, Message, messages::php as messages};
 
 /// Those that the user that this process is can't read.
 pub fn unreadable(files: &[StartFile]) -> impl Iterator<Item = &StartFile> {
@@ -17,17 +17,13 @@ pub fn unreadable(files: &[StartFile]) -> impl Iterator<Item = &StartFile> {
 
 /// What is wrong and what to do.
 #[must_use]
-pub fn complaint(file: &StartFile, user: &str) -> String {
+pub fn complaint(file: &StartFile, user: &str) -> Message {
     let StartFile { setting, path, needed } = file;
-    let path = path.display();
-    let why = if *needed {
-        "PHP is started as that user"
+    if *needed {
+        messages::start_file_unreadable(setting, path.display(), user)
     } else {
-        "an extension that reads it when PHP starts does so as that user, not as root as under php-fpm"
-    };
-    format!(
-        "php.ini: {setting} = {path}: user {user} can't read this, and {why}: use chmod, chgrp or setfacl on it or its directories"
-    )
+        messages::extension_file_unreadable(setting, path.display(), user)
+    }
 }
 
 /// Logs what may matter to an extension.
@@ -39,9 +35,9 @@ pub fn check(files: &[StartFile], user: &str) -> Result<(), String> {
     for file in unreadable(files) {
         let complaint = complaint(file, user);
         if file.needed && needed.is_none() {
-            needed = Some(complaint);
+            needed = Some(complaint.text().to_owned());
         } else {
-            log::warning(complaint);
+            log::say(&complaint.at(log::Level::Warning));
         }
     }
     needed.map_or(Ok(()), Err)

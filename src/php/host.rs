@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use super::ffi::{self, ZEND_DEBUG, ZEND_MODULE_API_NO};
 use super::symbols::lookup;
+use crate::log::messages::terminal;
 
 static VERSION: OnceLock<String> = OnceLock::new();
 
@@ -29,6 +30,42 @@ pub struct ModuleApi {
     pub debug: bool,
 }
 
+/// Why the program around us cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
+pub enum HostError {
+    /// It exports none of PHP's symbols.
+    NotPhp,
+    /// It is built with thread safety.
+    ThreadSafe,
+    /// It is built in debug mode and the library is not, or the reverse.
+    OtherMode {
+        /// Whether the host is in debug mode.
+        debug: bool,
+    },
+    /// Its ZEND_MODULE_API_NO is another.
+    OtherApi(u32),
+    /// Its version is another.
+    OtherVersion(&'static str),
+    /// It does not export this symbol.
+    Lacks(&'static str),
+}
+
+impl HostError {
+    /// The line for the user.
+    fn text(&self) -> String {
+        match *self {
+            Self::NotPhp => terminal::host_is_not_php(),
+            Self::ThreadSafe => terminal::host_is_thread_safe(),
+            Self::OtherMode { debug: true } => terminal::host_in_another_mode("without", "with"),
+            Self::OtherMode { debug: false } => terminal::host_in_another_mode("with", "without"),
+            Self::OtherApi(number) => terminal::host_has_another_api(ZEND_MODULE_API_NO, BUILT_FOR, number),
+            Self::OtherVersion(version) => terminal::host_has_another_version(minor(BUILT_FOR), version),
+            Self::Lacks(symbol) => terminal::host_lacks_a_symbol(symbol),
+        }
+    }
+}
+
 /// The PHP version that the library is built for.
 #[must_use]
 pub fn version() -> &'static str {
@@ -46,37 +83,33 @@ pub fn is_host() -> bool {
 /// `said` is what the door tells of it; a stock php-cgi tells nothing.
 ///
 /// # Errors
-/// One line for the user.
-pub fn check_host(said: Option<ModuleApi>) -> Result<(), String> {
+/// It is not one.
+pub fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
     let module_api = said.map_or(0, |api| api.number);
     if ffi::is_resolved() {
         return Ok(());
     }
     if lookup("get_zend_version\0").is_none() {
-        return Err("this program is not PHP, or doesn't export PHP's symbols: cgi-fpm needs php-cgi".to_owned());
+        return Err(HostError::NotPhp);
     }
     if lookup("core_globals\0").is_none() && lookup("core_globals_id\0").is_some() {
-        return Err("this PHP is built with thread safety (ZTS), which cgi-fpm doesn't support".to_owned());
+        return Err(HostError::ThreadSafe);
     }
     let debug = said.map_or_else(|| lookup(DEBUG_ONLY).is_some(), |api| api.debug);
     if debug != (ZEND_DEBUG != 0) {
-        let (built, host) = if debug { ("without", "with") } else { ("with", "without") };
-        return Err(format!("this cgi-fpm is built for a PHP {built} --enable-debug, the host is one {host} it"));
+        return Err(HostError::OtherMode { debug });
     }
     if module_api != 0 && module_api != ZEND_MODULE_API_NO {
-        return Err(format!(
-            "this cgi-fpm is built for PHP API {ZEND_MODULE_API_NO} (PHP {BUILT_FOR}), the host has {module_api}"
-        ));
+        return Err(HostError::OtherApi(module_api));
     }
     // The number says it all; without one the program file is searched for its version.
     if module_api == 0
         && let Some(version) = read_version()
         && minor(VERSION.get_or_init(|| version)) != minor(BUILT_FOR)
     {
-        let version = host_version();
-        return Err(format!("this cgi-fpm is built for PHP {}, the host is PHP {version}", minor(BUILT_FOR)));
+        return Err(HostError::OtherVersion(host_version()));
     }
-    ffi::resolve().map_err(|name| format!("this PHP lacks the symbol '{name}', which cgi-fpm needs"))
+    ffi::resolve().map_err(HostError::Lacks)
 }
 
 /// The host's version as far as it is known: the release may be another than the one we were built with.

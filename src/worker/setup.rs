@@ -130,7 +130,7 @@ impl Setup<'_> {
         }
     }
 
-    fn say_failure(&self, result: Result<(), String>) {
+    fn say_failure(&self, result: Result<(), impl std::fmt::Display>) {
         if let Err(what) = result {
             log::error(format!("[pool {}] {what}", self.pool.name));
         }

@@ -10,6 +10,7 @@ mod page;
 
 pub mod lifecycle;
 pub mod logs;
+pub mod php;
 pub mod pools;
 pub mod sockets;
 pub mod terminal;

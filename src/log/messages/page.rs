@@ -22,6 +22,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Pools", pools::TABLE),
     ("Listening sockets", sockets::TABLE),
     ("Workers", workers::TABLE),
+    ("PHP", php::TABLE),
     ("Logs", logs::TABLE),
     ("Terminal", terminal::TEXTS),
 ];

@@ -8,6 +8,7 @@ use crate::exit::ExitCode;
 use crate::log::{Message, messages::lifecycle, messages::pools};
 use crate::supervisor::sockets::SocketError;
 use crate::sys::failure::reason;
+use crate::sys::limits::LimitError;
 
 /// Why a start fails. At a reload the generation that runs goes on.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +45,8 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// A resource limit of `[global]` cannot be set; php-fpm's line.
-    Limit(String),
+    /// A resource limit of `[global]` cannot be set.
+    Limit(#[from] LimitError),
     /// `process.priority` of `[global]` cannot be set.
     Priority(io::Error),
     /// The process cannot go into the background.

@@ -20,10 +20,10 @@ pub(in crate::supervisor) fn apply(global: &Global, root: bool, found: (u64, u64
         None => (found.0.min(most), found.1.min(most)),
     };
     if nofile.1 > most {
-        limits::set_files(nofile.1, nofile.1).map_err(|e| StartError::Limit(e.to_string()))?;
+        limits::set_files(nofile.1, nofile.1)?;
     }
     if let Some(core) = global.rlimit_core {
-        limits::set_core(core.bytes()).map_err(|e| StartError::Limit(e.to_string()))?;
+        limits::set_core(core.bytes())?;
     }
     match global.process_priority {
         Some(nice) if root => process::set_priority(nice).map_err(StartError::Priority)?,
