@@ -1,4 +1,4 @@
-//! From the command line to a running supervisor; and again, behind the exec of a reload.
+//! From the command line to a running supervisor, and from a configuration to a new generation.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -11,23 +11,19 @@ use crate::host::Host;
 use crate::ipc::ResultsWriter;
 use crate::log::{self, messages::lifecycle};
 use crate::plan::crashes::Emergency;
-use crate::supervisor::Supervisor;
-use crate::supervisor::access_logs::Opened;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon::{self, Side};
-use crate::supervisor::generation::resolve;
-use crate::supervisor::generation::runtime::Runtime;
-use crate::supervisor::generation::{StartError, own_limits};
-use crate::supervisor::sockets::activation::{self, Passed};
-use crate::supervisor::sockets::inherited::Testament;
+use crate::supervisor::generation::{Opened, Runtime, StartError, own_limits, resolve};
+use crate::supervisor::sockets::{self, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::millis;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
 
-/// What this process was handed by whoever started it.
+/// What the process that started this one has handed over.
 struct Handed {
     systemd: Systemd,
     passed: Vec<Passed>,
-    testament: Testament,
+    inherited: InheritedSockets,
 }
 
 /// First start. Returns the exit status, of the supervisor or of the process that started it into the background.
@@ -35,12 +31,12 @@ struct Handed {
 pub fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
-    // They are for the process that systemd has started: before the daemon is forked.
-    let (systemd, passed) = (Systemd::of_environment(clock::now()), activation::take());
-    let testament = Testament::from_environment(&passed);
-    // Whoever started us may have left signals ignored; SIGCHLD above all must come.
+    // These are for the process that systemd has started, so they are read before the daemon is forked.
+    let (systemd, passed) = (Systemd::of_environment(clock::now()), sockets::take_passed());
+    let inherited = InheritedSockets::from_environment(&passed);
+    // Signals may have been ignored in the process that started us; SIGCHLD must come.
     signal::reset_actions();
-    match try_start(host, options, engine, Handed { systemd, passed, testament }) {
+    match try_start(host, options, engine, Handed { systemd, passed, inherited }) {
         Ok(status) => status,
         Err(code) => code.status(),
     }
@@ -109,17 +105,17 @@ fn first_generation(
     options: Options,
     config: Config,
     load: &LoadOptions,
-    Handed { systemd, passed, testament }: Handed,
+    Handed { systemd, passed, inherited }: Handed,
 ) -> Result<Supervisor, StartError> {
     process::become_subreaper()?;
     let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
     let results = ResultsWriter::new()?;
-    let bare = Supervisor::bare(host, options, config, nofile, (systemd, results))?;
-    let mut supervisor = Supervisor { sockets: testament.take_over(), ..bare };
-    let stored = supervisor.sockets.take_over(passed, &supervisor.config.pools);
-    supervisor.systemd.has_stored(stored);
+    let bare = Supervisor::bare(host, options, config, nofile, systemd, results)?;
+    let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
+    let stored = supervisor.sockets.adopt_passed(passed, &supervisor.config.pools);
+    supervisor.systemd.set_stored(stored);
     supervisor.begin_generation(load)?;
     if let Some(path) = &supervisor.config.global.pid {
         pid_file::write(path, std::process::id())
@@ -130,12 +126,12 @@ fn first_generation(
 }
 
 impl Supervisor {
-    /// Sockets, scoreboards and a place in the fleet for what the configuration says.
+    /// Opens sockets, makes scoreboards and adds a generation to the fleet, as the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), StartError> {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
-        self.sockets.forget_wishes();
+        self.sockets.begin_generation();
         let runtime = self.prepare(load, nofile).inspect_err(|_| {
-            self.sockets.give_up();
+            self.sockets.roll_back();
             self.forget_totals();
         })?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
@@ -144,13 +140,14 @@ impl Supervisor {
             threshold: self.config.global.emergency_restart_threshold,
             interval: millis(self.config.global.emergency_restart_interval),
         };
+        self.outputs.add_generation(id, runtime.group_names());
         self.runtimes.insert(id, runtime);
         Ok(())
     }
 
-    /// All of it that can fail.
+    /// The part of it that can fail.
     fn prepare(&mut self, load: &LoadOptions, nofile: (u64, u64)) -> Result<Runtime, StartError> {
-        let (pools, groups) = resolve::resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
+        let (pools, groups) = resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
         let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile)?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
         Ok(runtime)

@@ -2,9 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
-use nix::unistd::pipe2;
 
 use crate::exit::ExitCode;
 use crate::ipc::{OrderSender, ReportReceiver, ToZygote};
@@ -12,13 +10,11 @@ use crate::log::{self, Level};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
-use crate::supervisor::Supervisor;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::event_loop::sigterm_is_graceful;
-use crate::supervisor::generation::drain::Drain;
-use crate::supervisor::generation::launch::Launch;
-use crate::supervisor::generation::runtime::{self, GroupRuntime};
-use crate::supervisor::output::{Output, Source};
-use crate::sys::{clock, fd, message, process};
+use crate::supervisor::generation::{Drain, GroupRuntime, Launch, Successor};
+use crate::supervisor::output::Writer;
+use crate::sys::{clock, message, process};
 
 impl Supervisor {
     pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
@@ -33,23 +29,23 @@ impl Supervisor {
             Action::Dismiss(key) => self.send(key, &ToZygote::Leave, Vec::new()),
             Action::Release(key) => self.send(key, &ToZygote::Release, Vec::new()),
             Action::Retire(key) => self.retire(key),
-            Action::Watch(key) => self.watch_doors(key),
-            Action::Unwatch(key) => self.unwatch_doors(key),
+            Action::Watch(key) => self.watch_sockets(key),
+            Action::Unwatch(key) => self.unwatch_sockets(key),
             Action::Remark(key, remark) => self.remark(key, remark),
             Action::ProcessLimit => log::warning(
                 "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
             ),
             Action::Emergency(key) => self.restart_group(key),
-            Action::Slow(key) => self.say_slow(key),
-            Action::TimedOut(key) => self.say_timed_out(key),
+            Action::Slow(key) => self.report_slow(key),
+            Action::TimedOut(key) => self.report_timed_out(key),
             Action::KillZygote(key) => self.kill_zygote(key),
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready(id) => self.announce_ready(id),
             Action::Abandoned(id) => {
                 let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
                 self.refuse_reload(&line, None);
-                self.release_outputs();
-                self.sockets.give_up();
+                self.outputs.release(&mut self.poller);
+                self.sockets.roll_back();
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
@@ -69,8 +65,8 @@ impl Supervisor {
     }
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
-        let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return Ok(()) };
-        let (orders, theirs) = OrderSender::pair(group.places())?;
+        let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
+        let (orders, theirs) = OrderSender::pair(group.slots())?;
         let (reports, reporting) = ReportReceiver::pair()?;
         let (drain, drained) = Drain::new()?;
         let mut spec = group.spec.clone();
@@ -100,45 +96,39 @@ impl Supervisor {
         let launched = launch.start()?;
         log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
         self.poller.add_zygote(&reports, key)?;
-        group.take_zygote(launched.pid, orders, reports, None);
-        // Workers of a former zygote have heard of its end; this one's begin with a signal that was never given.
+        group.set_zygote(launched.pid, orders, reports, None);
+        // Workers of a former zygote have seen its end; those of this one get a drain signal of their own.
         group.drain = drain;
-        self.add_output(launched.output, Source::Group { group: spec.group, pid: launched.pid.as_raw() });
+        self.add_output(launched.output, Writer::Group { group: spec.group, pid: launched.pid.as_raw() });
         Ok(())
     }
 
-    /// Workers' output is held while their generation starts: nothing of it comes before `ready` in the log.
-    pub(super) fn add_output(&mut self, fd: OwnedFd, source: Source) {
-        let starting = match &source {
-            Source::Worker { key, .. } => {
-                let generation = self.fleet.generation(key.generation);
-                generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
-            }
-            Source::Zygote(_) | Source::Group { .. } => false,
-        };
-        let output = Output::new(fd, source, starting);
-        match self.poller.add_output(&output.fd) {
-            Ok(token) => drop(self.outputs.insert(token, output)),
-            Err(e) => log::error(format!("unable to watch a process's output: {e}")),
-        }
+    /// Reads the pipe of a process. Workers' output is held while their generation starts: `ready` stands before it in the log.
+    pub(super) fn add_output(&mut self, fd: OwnedFd, writer: Writer) {
+        let held = matches!(&writer, Writer::Worker { key, .. } if self.is_starting(*key));
+        self.outputs.add(&mut self.poller, fd, writer, held);
+    }
+
+    fn is_starting(&self, key: WorkerKey) -> bool {
+        let generation = self.fleet.generation(key.generation);
+        generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
     }
 
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
-        let group = runtime::group_mut(&mut self.runtimes, key);
-        if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
+        if let Some(zygote) = self.runtimes.zygote_mut(key) {
             zygote.orders.send(clock::now(), message, fds);
         }
     }
 
     fn ask_for_worker(&mut self, key: WorkerKey) {
         let mut fds = self.worker_pipes(key).unwrap_or_else(|e| {
-            self.say_of(key.zygote(), Level::Error, &format!("unable to catch a worker's output: {e}"));
+            self.log_of(key.zygote(), Level::Error, &format!("unable to catch a worker's output: {e}"));
             Vec::new()
         });
-        let tracer = self.new_tracer(key);
+        let tracer = self.open_tracer(key);
         let message = ToZygote::Fork { pool: key.pool, slot: key.slot, traced: tracer.is_some() };
         fds.extend(tracer.into_iter().flat_map(|(question, answer)| [question, answer]));
-        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key.zygote()).and_then(|g| g.zygote.as_mut()) {
+        if let Some(zygote) = self.runtimes.zygote_mut(key.zygote()) {
             zygote.budget.credit(ANSWERS);
         }
         self.send(key.zygote(), &message, fds);
@@ -146,37 +136,22 @@ impl Supervisor {
 
     /// Pipes for the worker's stdout and stderr, where its pool wants them caught.
     fn worker_pipes(&mut self, key: WorkerKey) -> std::io::Result<Vec<OwnedFd>> {
-        let Some(pool) = runtime::pool(&self.runtimes, key.of_pool()).cloned() else { return Ok(Vec::new()) };
-        if !pool.catch_workers_output {
+        let held = self.is_starting(key);
+        let Some(pool) = self.runtimes.pool(key.of_pool()).filter(|pool| pool.catch_workers_output) else {
             return Ok(Vec::new());
-        }
-        self.close_pipes_of_slot(key);
-        let mut theirs = Vec::new();
-        for stream in ["stdout", "stderr"] {
-            let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
-            fd::set_nonblocking(&read, true)?;
-            let source = Source::Worker {
-                key,
-                pool: pool.name.clone(),
-                pid: 0,
-                stream: stream.to_owned(),
-                decorate: pool.decorate_workers_output,
-            };
-            self.add_output(read, source);
-            theirs.push(write);
-        }
-        Ok(theirs)
+        };
+        self.outputs.catch(&mut self.poller, key, &pool.name, pool.decorate_workers_output, held)
     }
 
     fn drain(&mut self, id: GenerationId) {
         let successor = self.fleet.generation(id).and_then(|g| g.successor);
-        self.shut_doors(id, successor);
+        self.end_listening(id, successor);
         let finishing = self.fleet.goal != Goal::Terminate;
-        let Some(runtime) = self.runtimes.get_mut(&id) else { return };
-        for board in runtime.groups.iter().flat_map(|g| g.spec.pools.iter().zip(&g.boards)) {
-            (0..board.0.slots).for_each(|slot| board.1.1.ask_to_drain(slot));
+        let Some(runtime) = self.runtimes.get_mut(id) else { return };
+        for (spec, pool) in runtime.groups.iter().flat_map(GroupRuntime::pools) {
+            (0..spec.slots).for_each(|slot| pool.scoreboard.ask_to_drain(slot));
         }
-        // Who is about to get SIGTERM is not woken first, to shut PHP down: hundreds of workers would do so at once.
+        // Workers that are about to get SIGTERM are not woken before: hundreds of them would shut PHP down at once.
         if finishing {
             runtime.groups.iter_mut().for_each(|group| group.drain.begin());
         }
@@ -187,37 +162,36 @@ impl Supervisor {
         }
     }
 
-    /// Sockets that nobody serves behind this generation lose their paths; its workers are to serve first who waits there,
-    /// and all that are on their way through a pool that ends.
-    fn shut_doors(&mut self, id: GenerationId, successor: Option<GenerationId>) {
+    /// Sockets that no later generation serves lose their paths. Before they leave, workers of this one are to serve the connections
+    /// that wait there, and those that are inside a pool that ends.
+    fn end_listening(&mut self, id: GenerationId, successor: Option<GenerationId>) {
         let next = match (self.fleet.goal, successor) {
             (Goal::Finish, _) => None,
-            (Goal::Serve, Some(successor)) if successor > id => self.runtimes.get(&successor),
-            // At once, or one that could not start: what is open for others stays.
+            (Goal::Serve, Some(successor)) if successor > id => self.runtimes.get(successor),
+            // It ends at once, or it could not start: what is open for others stays.
             _ => return,
         };
         self.sockets.unlink(next.is_none());
-        let Some(runtime) = self.runtimes.get(&id) else { return };
+        let Some(runtime) = self.runtimes.get(id) else { return };
         let of_group = |g| GroupRuntime::pools(g).map(move |pool| (&g.spec, pool));
-        for (spec, (pool, board)) in runtime.groups.iter().flat_map(of_group) {
+        for (spec, (pool, resources)) in runtime.groups.iter().flat_map(of_group) {
             let closing = self.sockets.closing(&pool.listen_fds, next.is_none());
-            let goes_on = next.is_some_and(|next| next.heir_of(spec, pool).is_some());
+            let goes_on = next.is_some_and(|next| next.successor_of(spec, pool).is_some());
             if closing != 0 || !goes_on {
-                (0..pool.slots).for_each(|slot| board.ask_for_farewell(slot, closing));
+                (0..pool.slots).for_each(|slot| resources.scoreboard.ask_for_farewell(slot, closing));
             }
         }
     }
 
     /// Ways for kept connections from each pool of a zygote to where it goes on in another generation.
     fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
-        let (group, next) = (runtime::group(&self.runtimes, from), self.runtimes.get(&to));
-        let of_group = group
-            .zip(next)
-            .into_iter()
-            .flat_map(|(group, next)| group.spec.pools.iter().map(|pool| next.heir_of(&group.spec, pool)).enumerate());
-        let heirs: Vec<(usize, (usize, usize))> = of_group.filter_map(|(index, heir)| Some((index, heir?))).collect();
+        let (group, next) = (self.runtimes.group(from), self.runtimes.get(to));
+        let of_group = group.zip(next).into_iter().flat_map(|(group, next)| {
+            group.spec.pools.iter().map(|pool| next.successor_of(&group.spec, pool)).enumerate()
+        });
+        let successors: Vec<_> = of_group.filter_map(|(index, successor)| Some((index, successor?))).collect();
         let (mut pools, mut fds) = (Vec::new(), Vec::new());
-        for (index, (group, pool)) in heirs {
+        for (index, Successor { group, pool }) in successors {
             let Ok((ours, theirs)) = message::pair() else { continue };
             self.send(ZygoteKey { generation: to, group }, &ToZygote::Adopt { pool }, vec![theirs]);
             pools.push(index);
@@ -227,20 +201,19 @@ impl Supervisor {
     }
 
     pub(super) fn kill_zygote(&mut self, key: ZygoteKey) {
-        let group = runtime::group(&self.runtimes, key);
-        match group.and_then(|g| g.zygote.as_ref()) {
+        match self.runtimes.zygote(key) {
             Some(zygote) => process::kill(zygote.pid, Signal::SIGKILL),
             None => self.pending.push_back(Event::ZygoteGone(key)),
         }
     }
 
-    /// php-fpm reloads everything; here it is one group that can't trust its shared memory any more.
+    /// php-fpm reloads everything; here only the group restarts whose shared memory may be damaged.
     fn restart_group(&mut self, key: ZygoteKey) {
         let Emergency { threshold, interval } = self.fleet.emergency;
         log::warning(format!(
             "failed processes threshold ({threshold} in {} sec) is reached, initiating restart of group {}",
             interval / 1000,
-            self.group_name(key)
+            self.runtimes.group_name(key)
         ));
         self.kill_zygote(key);
     }
@@ -251,35 +224,29 @@ impl Supervisor {
             Stop::Kill => Signal::SIGKILL,
         };
         let Some(worker) = self.fleet.worker(key) else { return };
-        if let (Stop::Term, Some(board)) = (stop, runtime::board(&self.runtimes, key)) {
+        if let (Stop::Term, Some(board)) = (stop, self.runtimes.scoreboard(key)) {
             board.ask_to_end(key.slot);
         }
         if !worker.orphan {
             let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
             self.send(key.zygote(), &message, Vec::new());
-        } else if let Some(pid) = self.orphan(worker) {
+        } else if let Some(pid) = self.proved_orphan(worker) {
             process::kill(pid, signal);
         }
     }
 
     fn forget(&mut self, id: GenerationId) {
-        self.settle_lines(Some(id));
-        self.runtimes.remove(&id);
+        self.report_dropped_lines(Some(id));
+        self.runtimes.remove(id);
+        self.outputs.forget_generation(id);
         self.forget_totals();
     }
 
-    /// Counters that no generation's pool counts with go.
-    pub(super) fn forget_totals(&mut self) {
-        let runtimes = &self.runtimes;
-        let pools = || runtimes.values().flat_map(|runtime| &runtime.groups).flat_map(|group| &group.spec.pools);
-        self.totals.retain(|fd| pools().any(|pool| pool.totals_fd == fd));
-    }
-
     fn announce_ready(&mut self, _id: GenerationId) {
-        self.sockets.settle();
+        self.sockets.commit();
         log::say(&log::messages::lifecycle::ready_to_handle_connections());
         self.tell_ready();
-        self.release_outputs();
+        self.outputs.release(&mut self.poller);
         log::stop_echo();
         self.results.reload_done();
         if let Some(starter) = self.starter.take() {

@@ -7,17 +7,18 @@ use crate::ipc::FORMER_PROTOCOL;
 use crate::log::messages::workers;
 use crate::log::{Level, Message};
 use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
-use crate::supervisor::Supervisor;
-use crate::supervisor::generation::runtime;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::hear::former;
+use crate::supervisor::output::Writer;
 use crate::sys::clock;
 use crate::sys::process::{self, Exit};
 
 impl Supervisor {
-    /// Everyone who ended. As subreaper the supervisor also inherits what scripts left behind: buried in silence.
+    /// Reaps all children that have ended. As a subreaper the supervisor also inherits processes that scripts have left running: they
+    /// are reaped without a line in the log.
     pub(super) fn reap(&mut self) {
         while let Some((pid, exit)) = process::reap() {
-            if let Some(key) = self.zygote_of(pid) {
+            if let Some(key) = self.runtimes.zygote_of(pid) {
                 self.zygote_ended(key, pid, exit);
             } else if let Some(key) = self.worker_of(pid) {
                 self.worker_exited(key, exit);
@@ -27,23 +28,16 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
-        self.runtimes.iter().find_map(|(&generation, r)| {
-            let group = r.groups.iter().position(|g| g.zygote.as_ref().is_some_and(|z| z.pid == pid))?;
-            Some(ZygoteKey { generation, group })
-        })
-    }
-
     fn worker_of(&self, pid: Pid) -> Option<WorkerKey> {
         let proved = |w: &Worker| w.pid == Some(pid.as_raw()) && w.born.is_some();
         self.fleet.workers().find(|(_, w)| proved(w)).map(|(key, _)| key)
     }
 
     fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
-        self.hear_last_words(key);
-        let group = runtime::group_mut(&mut self.runtimes, key);
+        self.hear_rest(key);
+        let group = self.runtimes.group_mut(key);
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
-            self.resting.remove(&key);
+            self.paused_zygotes.remove(&key);
             self.poller.remove_zygote(&zygote.reports, key);
             let (socket, mut theirs) = zygote.orders.into_fds();
             if zygote.protocol == Some(FORMER_PROTOCOL) {
@@ -51,29 +45,42 @@ impl Supervisor {
             }
             former::close_aside(theirs);
         }
-        self.drain_outputs();
-        self.expect_last_words_of_the_dead();
+        self.outputs.drain(&mut self.poller);
+        self.close_outputs_of_ended();
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
-        let text = format!("[group {}] zygote {pid} {}", self.group_name(key), describe(exit));
-        self.say_of(key, if expected { Level::Debug } else { Level::Warning }, &text);
+        let text = format!("[group {}] zygote {pid} {}", self.runtimes.group_name(key), describe(exit));
+        self.log_of(key, if expected { Level::Debug } else { Level::Warning }, &text);
         self.feed(Event::ZygoteGone(key));
         self.write_off(key);
     }
 
     /// Workers of a dead zygote that did not come to us as children have died with it.
     pub(super) fn write_off(&mut self, key: ZygoteKey) {
-        let lost = self.fleet.workers().filter(|(k, w)| k.zygote() == key && w.orphan && self.orphan(w).is_none());
+        let lost =
+            self.fleet.workers().filter(|(k, w)| k.zygote() == key && w.orphan && self.proved_orphan(w).is_none());
         let lost: Vec<WorkerKey> = lost.map(|(k, _)| k).collect();
         lost.into_iter().for_each(|worker| self.worker_exited(worker, Exit::Unknown));
     }
 
-    /// After a reload: everything that the former image would have been told meanwhile.
+    /// Pipes of processes that have ended are closed soon.
+    pub(super) fn close_outputs_of_ended(&mut self) {
+        let Self { outputs, fleet, runtimes, .. } = self;
+        outputs.close_soon_where(|writer| match writer {
+            Writer::Worker { key, pid, .. } => {
+                !fleet.worker(*key).is_some_and(|w| *pid == 0 || w.pid.is_none_or(|known| known == *pid))
+            }
+            Writer::Group { pid, .. } => !runtimes.zygotes().any(|zygote| zygote.pid.as_raw() == *pid),
+            Writer::Zygote(name) => !runtimes.groups().any(|g| g.zygote.is_some() && g.spec.group == *name),
+        });
+    }
+
+    /// After a reload: learns what has happened since the former image stopped listening.
     pub(super) fn catch_up(&mut self) {
         self.reap();
-        for key in self.zygote_keys() {
+        for key in self.runtimes.keys() {
             let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-            let group = runtime::group(&self.runtimes, key);
+            let group = self.runtimes.group(key);
             let alive = group.is_some_and(|g| g.zygote.is_some());
             if !alive && matches!(state, Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_))) {
                 self.feed(Event::ZygoteGone(key));

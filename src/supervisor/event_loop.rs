@@ -1,4 +1,4 @@
-//! The supervisor's day: wait, turn what came into events, carry out what the fleet decides.
+//! The event loop: waits, turns what has come into events, carries out what the fleet decides.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use crate::config::Global;
 use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::fleet::{Event, Goal};
 use crate::scoreboard::Counter;
-use crate::supervisor::Supervisor;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
-use crate::supervisor::scaling::Eyes;
+use crate::supervisor::view::FleetView;
 use crate::sys::clock::millis;
 use crate::sys::{clock, pid_file};
 
-/// What could not be sent is tried again after this.
+/// Orders that could not be sent are tried again after this many milliseconds.
 const RETRY: u64 = 10;
-/// The same for a log that isn't read.
+/// The same for lines that a log has not taken.
 const LOG_RETRY: u64 = 50;
 /// In milliseconds.
 const SECOND: u64 = 1000;
@@ -29,7 +29,7 @@ pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
 impl Supervisor {
     /// Runs until the end; returns the exit status.
     pub(super) fn run(mut self) -> i32 {
-        // Children that have helped to start have ended before anyone listened for that.
+        // Helpers of the start may have ended before SIGCHLD was waited for.
         self.reap();
         self.feed(Event::Tick);
         loop {
@@ -43,37 +43,38 @@ impl Supervisor {
                     return self.end(70);
                 }
             }
-            self.write_slow_logs();
+            self.slow_logs.write();
             log::flush();
-            self.close_pipes();
+            self.outputs.close_due(&mut self.poller);
             self.every_second();
             if self.fleet.takes_leave(clock::now()) {
                 self.pursue(Goal::Finish);
             }
             self.attend_to_systemd();
-            self.wake_resting();
-            self.wake_outputs();
+            self.resume_zygotes();
+            self.outputs.resume(&mut self.poller);
             self.flush_orders();
             self.feed(Event::Tick);
             self.advance_reload();
         }
     }
 
-    /// What is done by the clock, whatever else happens.
+    /// What is done once a second.
     fn every_second(&mut self) {
         let now = clock::now();
         if self.next_second <= now {
             self.next_second = now.plus(SECOND);
-            self.settle_outputs();
-            self.settle_lines(None);
-            self.look_at_queues();
+            self.outputs.report_dropped();
+            self.report_dropped_lines(None);
+            self.note_queues();
         }
     }
 
+    /// Milliseconds until something is due.
     fn patience(&self) -> Option<u64> {
         let now = clock::now();
-        let retry = self.orders_are_backed_up().then(|| now.plus(RETRY));
-        let unwritten = log::is_behind() || !self.slow_entries.is_empty();
+        let retry = self.orders_wait().then(|| now.plus(RETRY));
+        let unwritten = log::is_behind() || !self.slow_logs.is_empty();
         let log = unwritten.then(|| now.plus(LOG_RETRY));
         let due = self
             .fleet
@@ -81,11 +82,10 @@ impl Supervisor {
             .into_iter()
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
-            .chain(self.last_words.front().map(|(end, _)| *end))
+            .chain(self.outputs.deadline())
             .chain(retry)
             .chain(log)
-            .chain(self.resting.values().min().copied())
-            .chain(self.resting_outputs.values().min().copied())
+            .chain(self.paused_zygotes.values().min().copied())
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))
@@ -99,9 +99,9 @@ impl Supervisor {
                 }
             }
             Source::Zygote(key) => self.hear_zygote(key),
-            Source::Door(key) => self.feed(Event::Knock(key)),
+            Source::ListeningSocket(key) => self.feed(Event::Knock(key)),
             Source::Tracer(key) => self.hear_tracer(key),
-            Source::Output(token) => self.relay_output(token),
+            Source::Output(token) => self.outputs.relay(&mut self.poller, token),
             Source::Check(token) => self.hear_check(token),
         }
     }
@@ -118,7 +118,7 @@ impl Supervisor {
         }
     }
 
-    /// Who is asked to finish and does so already is to end.
+    /// A second SIGTERM ends a supervisor that already finishes.
     fn meaning_of_sigterm(&self) -> Goal {
         if sigterm_is_graceful(&self.config.global) && self.fleet.goal == Goal::Serve {
             Goal::Finish
@@ -140,7 +140,7 @@ impl Supervisor {
     }
 
     fn pursue(&mut self, goal: Goal) {
-        self.drain_outputs();
+        self.outputs.drain(&mut self.poller);
         if goal > self.fleet.goal {
             let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
             log::notice(line);
@@ -150,19 +150,19 @@ impl Supervisor {
         self.carry_out_all(actions);
     }
 
-    /// Lets the fleet decide about an event, and about those that its decisions bring about.
+    /// Lets the fleet decide about an event, and about the events that its decisions cause.
     pub(super) fn feed(&mut self, event: Event) {
         self.pending.push_back(event);
         while let Some(event) = self.pending.pop_front() {
-            let actions = self.fleet.handle(clock::now(), event, &Eyes(&self.runtimes));
+            let actions = self.fleet.handle(clock::now(), event, &FleetView(&self.runtimes));
             self.carry_out_all(actions);
         }
     }
 
     fn end(mut self, status: i32) -> i32 {
-        self.finish_slow_logs();
-        self.drain_outputs();
-        self.release_outputs();
+        self.slow_logs.finish();
+        self.outputs.drain(&mut self.poller);
+        self.outputs.release(&mut self.poller);
         if let Some(starter) = self.starter.take() {
             crate::supervisor::daemon::tell(starter, false);
         }

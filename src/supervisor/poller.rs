@@ -21,11 +21,11 @@ const SIGNALS: [Signal; 6] =
 pub enum Source {
     /// Signals.
     Signals,
-    /// The channel to that zygote.
+    /// Messages of that zygote.
     Zygote(ZygoteKey),
-    /// A socket of that group, which has no zygote.
-    Door(ZygoteKey),
-    /// The pipe with this token.
+    /// A listening socket of that group, which has no zygote.
+    ListeningSocket(ZygoteKey),
+    /// The pipe of captured output with this token.
     Output(u64),
     /// The tracer of that worker.
     Tracer(WorkerKey),
@@ -33,7 +33,7 @@ pub enum Source {
     Check(u64),
 }
 
-/// An epoll set whose tokens are never used again, so that a late event can't be taken for another's.
+/// An epoll set. A token is used once only, so that a late event is never taken for another source's.
 #[derive(Debug)]
 pub struct Poller {
     epoll: Epoll,
@@ -43,8 +43,8 @@ pub struct Poller {
 }
 
 impl Poller {
-    /// Waits for signals. From here on all are blocked but that of Ctrl-Z, which stops the workers of a shell's job,
-    /// so that the shell has to see the supervisor stop, too.
+    /// Waits for signals. From here on all are blocked but SIGTSTP (Ctrl-Z): it stops the workers of a shell's job, and the shell
+    /// has to see the supervisor stop, too.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -56,7 +56,7 @@ impl Poller {
         Ok(Self { epoll, signals, sources: HashMap::from([(0, Source::Signals)]), last: 0 })
     }
 
-    /// Adds a zygote's channel.
+    /// Adds the pipe of a zygote's messages.
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
@@ -92,20 +92,20 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`; `EEXIST` where it is watched already.
-    pub fn add_door(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
+    pub fn add_listener(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
         self.last += 1;
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, self.last);
         self.epoll.add(fd, event)?;
-        self.sources.insert(self.last, Source::Door(key));
+        self.sources.insert(self.last, Source::ListeningSocket(key));
         Ok(())
     }
 
     /// Takes the group's listening sockets out.
-    pub fn remove_doors<F: AsFd>(&mut self, fds: impl Iterator<Item = F>, key: ZygoteKey) {
+    pub fn remove_listeners<F: AsFd>(&mut self, fds: impl Iterator<Item = F>, key: ZygoteKey) {
         for fd in fds {
             let _ = self.epoll.delete(fd);
         }
-        self.sources.retain(|_, source| *source != Source::Door(key));
+        self.sources.retain(|_, source| *source != Source::ListeningSocket(key));
     }
 
     fn add(&mut self, fd: impl AsFd, source: impl FnOnce(u64) -> Source) -> io::Result<u64> {
@@ -115,7 +115,7 @@ impl Poller {
         Ok(self.last)
     }
 
-    /// Takes a zygote's channel out, before it is closed.
+    /// Takes a zygote's pipe out, before it is closed.
     pub fn remove_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) {
         let _ = self.epoll.delete(fd);
         self.sources.retain(|_, source| *source != Source::Zygote(key));
@@ -127,20 +127,20 @@ impl Poller {
         self.sources.remove(&token);
     }
 
-    /// For now nothing is heard of a pipe.
-    pub fn rest_output(&self, fd: impl AsFd) {
+    /// Ignores a pipe for now.
+    pub fn pause_output(&self, fd: impl AsFd) {
         let _ = self.epoll.delete(fd);
     }
 
-    /// It is heard again, under its token.
+    /// Waits for it again, under its token.
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn wake_output(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub fn resume_output(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
-    /// Waits up to `patience` milliseconds (`None`: for ever).
+    /// Waits for `patience` milliseconds at most (`None`: no limit).
     ///
     /// # Errors
     /// None in practice.

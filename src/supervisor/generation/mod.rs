@@ -1,14 +1,22 @@
-//! One generation of groups and pools: what its processes hang on, and how they are started.
+//! The generations of groups and pools: what their processes use, and how they are started.
 #![forbid(unsafe_code)]
 
-pub mod drain;
+mod access_logs;
+mod drain;
 mod error;
-pub mod launch;
+mod launch;
 pub mod own_limits;
-pub mod resolve;
-pub mod runtime;
-pub mod totals;
+mod plans;
+mod resolve;
+mod runtime;
+mod runtimes;
+mod totals;
 
+pub use access_logs::Opened;
+pub use drain::{Drain, DrainState};
 pub use error::StartError;
-pub use runtime::Runtimes;
-pub use totals::Book;
+pub use launch::{Launch, Launched};
+pub use resolve::resolve;
+pub use runtime::{GroupRuntime, PoolRuntime, Runtime, Successor};
+pub use runtimes::Runtimes;
+pub use totals::PoolTotals;

@@ -3,7 +3,7 @@
 
 use crate::config::Global;
 use crate::log::{self, messages::lifecycle::priority_ignored};
-use crate::supervisor::generation::StartError;
+use crate::supervisor::generation::error::StartError;
 use crate::sys::{limits, process};
 
 /// Sets what the configuration wants, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
@@ -12,7 +12,7 @@ use crate::sys::{limits, process};
 ///
 /// # Errors
 /// Nothing must be started.
-pub(in crate::supervisor) fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), StartError> {
+pub fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), StartError> {
     let (most, _) = limits::hard()?;
     let nofile = match global.rlimit_files {
         Some(files) => (files, files),

@@ -1,20 +1,31 @@
 //! From a configuration to what a generation is made of: identities, environments, sockets, groups.
 
-use crate::config::{self, Config, LoadOptions, PoolConfig, ProcessManager};
+use crate::config::{self, Config, LoadOptions, PoolConfig};
 use crate::configured;
 use crate::ipc::Trust;
 use crate::log;
 use crate::plan::groups::{self, Grouping};
-use crate::plan::scaling::{Policy, Spare};
-use crate::plan::watch::Limits;
-use crate::supervisor::generation::StartError;
-use crate::supervisor::generation::runtime::ResolvedPool;
-use crate::supervisor::generation::totals::Book;
+use crate::supervisor::generation::error::StartError;
+use crate::supervisor::generation::totals::PoolTotals;
 use crate::supervisor::sockets::Sockets;
-use crate::sys::clock::millis;
 use crate::sys::ids::Identity;
 
-/// Pools with everything looked up, and how they share zygotes.
+/// A pool with what was looked up for it.
+#[derive(Debug)]
+pub struct ResolvedPool {
+    /// Its settings.
+    pub config: PoolConfig,
+    /// The user of its workers; `None`: the supervisor's.
+    pub identity: Option<Identity>,
+    /// `env[]`, `USER`, `HOME`.
+    pub environment: Vec<(String, String)>,
+    /// Its listening sockets.
+    pub listen_fds: Vec<i32>,
+    /// The shared memory of its counters.
+    pub totals_fd: i32,
+}
+
+/// Looks up what each pool names, and sorts the pools into groups that share a zygote.
 ///
 /// # Errors
 /// Nothing must be started.
@@ -22,7 +33,7 @@ pub fn resolve(
     config: &Config,
     load: &LoadOptions,
     sockets: &mut Sockets,
-    totals: &mut Book,
+    totals: &mut PoolTotals,
 ) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), StartError> {
     let mut pools = Vec::new();
     for pool in &config.pools {
@@ -56,29 +67,4 @@ fn environment(pool: &PoolConfig, found: &config::Account) -> Vec<(String, Strin
         }
     }
     variables
-}
-
-/// How many workers a pool has, and what decides it.
-#[must_use]
-pub fn policy(pool: &PoolConfig) -> Policy {
-    match pool.pm {
-        ProcessManager::Static => Policy::Static,
-        ProcessManager::Dynamic => Policy::Dynamic(Spare {
-            start: pool.pm_start_servers,
-            min: pool.pm_min_spare_servers,
-            max: pool.pm_max_spare_servers,
-            max_rate: pool.pm_max_spawn_rate,
-        }),
-        ProcessManager::Ondemand => Policy::Ondemand(millis(pool.pm_process_idle_timeout)),
-    }
-}
-
-/// What a pool allows a request.
-#[must_use]
-pub fn limits(pool: &PoolConfig) -> Limits {
-    Limits {
-        slow: millis(pool.request_slowlog_timeout),
-        terminate: millis(pool.request_terminate_timeout),
-        track_finished: pool.request_terminate_timeout_track_finished,
-    }
 }

@@ -1,5 +1,5 @@
-//! The pools' counters: a pool keeps them through reloads for as long as a configuration names it. One that becomes another user's
-//! gets new memory, since the former user's processes can still write to what they have; the numbers go on.
+//! The pools' counters. A pool keeps them through reloads for as long as a configuration names it. A pool that changes its user
+//! gets new memory, because processes of the former user can still write to the old one; its numbers go on.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -8,23 +8,23 @@ use crate::ipc::Trust;
 use crate::scoreboard::Totals;
 use crate::sys::{clock, inherited};
 
-/// All of them.
+/// The counters of all pools.
 #[derive(Debug, Default)]
-pub struct Book {
-    /// Of one name, the latest is the last.
+pub struct PoolTotals {
+    /// The latest of a name is the last one.
     entries: Vec<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
     pool: String,
-    /// `None`: no pool has them any more.
+    /// `None`: no pool uses them any more.
     trust: Option<Trust>,
     fd: OwnedFd,
     totals: Totals,
 }
 
-impl Book {
+impl PoolTotals {
     /// The counters of that pool, new ones if it has none yet.
     ///
     /// # Errors
@@ -53,11 +53,11 @@ impl Book {
     /// # Errors
     /// A descriptor that isn't there or isn't what it should be.
     pub fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
-        let mut book = Self::default();
+        let mut totals = Self::default();
         for (pool, raw) in list {
-            book.insert(pool, trust_of(*raw), inherited::adopt(*raw)?)?;
+            totals.insert(pool, trust_of(*raw), inherited::adopt(*raw)?)?;
         }
-        Ok(book)
+        Ok(totals)
     }
 
     /// Names and descriptors, for the next image.
@@ -101,21 +101,21 @@ mod tests {
 
     #[test]
     fn another_user_gets_the_numbers_and_not_the_memory() {
-        let mut book = Book::default();
-        let first = book.open("www", &user(1)).unwrap();
-        book.get(first).unwrap().add(Counter::Requests, 5);
-        book.get(first).unwrap().set(Counter::Active, 2);
-        assert_eq!(book.open("www", &user(1)).unwrap(), first);
-        let second = book.open("www", &user(2)).unwrap();
+        let mut totals = PoolTotals::default();
+        let first = totals.open("www", &user(1)).unwrap();
+        totals.get(first).unwrap().add(Counter::Requests, 5);
+        totals.get(first).unwrap().set(Counter::Active, 2);
+        assert_eq!(totals.open("www", &user(1)).unwrap(), first);
+        let second = totals.open("www", &user(2)).unwrap();
         assert_ne!(first, second);
-        book.get(first).unwrap().add(Counter::Requests, 100);
-        let next = book.latest("www").unwrap();
+        totals.get(first).unwrap().add(Counter::Requests, 100);
+        let next = totals.latest("www").unwrap();
         assert_eq!((next.get(Counter::Requests), next.get(Counter::Active)), (5, 0));
         // The former one is there for as long as it is used. A user who comes back goes on with the latest numbers.
-        let third = book.open("www", &user(1)).unwrap();
-        assert_eq!(book.get(third).unwrap().get(Counter::Requests), 5);
-        assert!(third != first && book.get(first).is_some());
-        book.retain(|fd| fd == third);
-        assert!(book.get(first).is_none());
+        let third = totals.open("www", &user(1)).unwrap();
+        assert_eq!(totals.get(third).unwrap().get(Counter::Requests), 5);
+        assert!(third != first && totals.get(first).is_some());
+        totals.retain(|fd| fd == third);
+        assert!(totals.get(first).is_none());
     }
 }

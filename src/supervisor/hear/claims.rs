@@ -6,8 +6,7 @@ use nix::unistd::{Pid, getpid, getuid};
 
 use crate::log::Level;
 use crate::plan::fleet::{Worker, WorkerKey, ZygoteKey};
-use crate::supervisor::Supervisor;
-use crate::supervisor::generation::runtime;
+use crate::supervisor::core::Supervisor;
 use crate::sys::proc_stat::{self, Origin};
 
 /// What is to be thought of a pid that a zygote names as that of a worker.
@@ -25,7 +24,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn examine(&self, key: WorkerKey, pid: i32) -> Claim {
         let Some(origin) = proc_stat::origin(Pid::from_raw(pid)) else { return Claim::Gone };
         let known = |w: &Worker| (w.pid, w.born) == (Some(pid), Some(origin.born));
-        let zygote = runtime::group(&self.runtimes, key.zygote()).and_then(|g| g.zygote.as_ref());
+        let zygote = self.runtimes.zygote(key.zygote());
         let own = zygote.is_some_and(|zygote| zygote.pid == origin.parent);
         if (own || self.is_left_to_us(key, Pid::from_raw(pid), origin)) && !self.fleet.workers().any(|(_, w)| known(w))
         {
@@ -37,10 +36,10 @@ impl Supervisor {
 
     /// A worker of a zygote that has just died, by its user: all that dies under us leaves its children to us.
     fn is_left_to_us(&self, key: WorkerKey, pid: Pid, origin: Origin) -> bool {
-        if origin.parent != getpid() || self.zygote_of(pid).is_some() || self.reload.is_check(pid) {
+        if origin.parent != getpid() || self.runtimes.zygote_of(pid).is_some() || self.reload.is_check(pid) {
             return false;
         }
-        let Some(group) = runtime::group(&self.runtimes, key.zygote()) else { return false };
+        let Some(group) = self.runtimes.group(key.zygote()) else { return false };
         let of_zygote = group.spec.identity.as_ref().map_or(getuid().as_raw(), |identity| identity.uid);
         let of_pool = group.spec.pools.get(key.pool).and_then(|pool| Some(pool.identity.as_ref()?.uid));
         proc_stat::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)
@@ -54,7 +53,7 @@ impl Supervisor {
         };
         let line = format!(
             "[pool {}] its zygote names process {pid} as a new worker, {why}: the zygote is killed and started again",
-            self.pool_name(key)
+            self.runtimes.pool_name(key.of_pool())
         );
         self.distrust(key.zygote(), &line);
     }
@@ -63,21 +62,21 @@ impl Supervisor {
     pub(in crate::supervisor) fn refuse_end(&mut self, key: WorkerKey, pid: i32) {
         let line = format!(
             "[pool {}] its zygote reports the end of process {pid}, which lives: the zygote is killed and started again",
-            self.pool_name(key)
+            self.runtimes.pool_name(key.of_pool())
         );
         self.distrust(key.zygote(), &line);
     }
 
     fn distrust(&mut self, key: ZygoteKey, line: &str) {
-        self.say_of(key, Level::Error, line);
-        if let Some(zygote) = runtime::group_mut(&mut self.runtimes, key).and_then(|g| g.zygote.as_mut()) {
-            zygote.distrusted = true;
+        self.log_of(key, Level::Error, line);
+        if let Some(zygote) = self.runtimes.zygote_mut(key) {
+            zygote.untrusted = true;
         }
         self.kill_zygote(key);
     }
 
     /// A worker without a zygote, if it is still the process that it was proved to be, and our child.
-    pub(in crate::supervisor) fn orphan(&self, worker: &Worker) -> Option<Pid> {
+    pub(in crate::supervisor) fn proved_orphan(&self, worker: &Worker) -> Option<Pid> {
         let pid = Pid::from_raw(worker.pid?);
         let origin = Origin { parent: getpid(), born: worker.born? };
         (worker.orphan && proc_stat::origin(pid) == Some(origin)).then_some(pid)

@@ -3,22 +3,20 @@
 use crate::ipc::{PROTOCOL, Received, ToSupervisor};
 use crate::log::{self, Level};
 use crate::plan::fleet::{Zygote, ZygoteKey};
-use crate::supervisor::Supervisor;
-use crate::supervisor::generation::runtime;
+use crate::supervisor::core::Supervisor;
 use crate::sys::{clock, process};
 
 /// Messages of a zygote before others have their turn.
 const TURN: usize = 64;
 /// Messages that a zygote can have left behind: more than its pipe holds are somebody else's, who has it still.
-const LAST_WORDS: usize = 1024;
+const REST: usize = 1024;
 
 impl Supervisor {
     pub(in crate::supervisor) fn hear_zygote(&mut self, key: ZygoteKey) {
         for _ in 0..TURN {
-            let group = runtime::group_mut(&mut self.runtimes, key);
-            let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) else { return };
+            let Some(zygote) = self.runtimes.zygote_mut(key) else { return };
             if !zygote.budget.take(clock::now()) {
-                return self.rest(key);
+                return self.pause(key);
             }
             match zygote.reports.receive() {
                 Received::Message(message) => self.zygote_says(key, message),
@@ -29,10 +27,9 @@ impl Supervisor {
     }
 
     /// A zygote that has ended: what it said before.
-    pub(in crate::supervisor) fn hear_last_words(&mut self, key: ZygoteKey) {
-        for _ in 0..LAST_WORDS {
-            let group = runtime::group(&self.runtimes, key);
-            let Some(Received::Message(message)) = group.and_then(|g| g.zygote.as_ref()).map(|z| z.reports.receive())
+    pub(in crate::supervisor) fn hear_rest(&mut self, key: ZygoteKey) {
+        for _ in 0..REST {
+            let Some(Received::Message(message)) = self.runtimes.zygote(key).map(|zygote| zygote.reports.receive())
             else {
                 return;
             };
@@ -41,26 +38,28 @@ impl Supervisor {
     }
 
     /// It has said too much: what it says from now on waits on its side, until it may speak again.
-    fn rest(&mut self, key: ZygoteKey) {
-        let group = runtime::group(&self.runtimes, key);
-        let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { return };
+    fn pause(&mut self, key: ZygoteKey) {
+        let Some(zygote) = self.runtimes.zygote(key) else { return };
         self.poller.remove_zygote(&zygote.reports, key);
-        if self.resting.insert(key, zygote.budget.again()).is_none() {
-            log::debug(format!("[group {}] its zygote says too much: it is heard more slowly", self.group_name(key)));
+        if self.paused_zygotes.insert(key, zygote.budget.again()).is_none() {
+            log::debug(format!(
+                "[group {}] its zygote says too much: it is heard more slowly",
+                self.runtimes.group_name(key)
+            ));
         }
     }
 
     /// Those that may speak again.
-    pub(in crate::supervisor) fn wake_resting(&mut self) {
+    pub(in crate::supervisor) fn resume_zygotes(&mut self) {
         let now = clock::now();
-        let due: Vec<ZygoteKey> = self.resting.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
+        let due: Vec<ZygoteKey> =
+            self.paused_zygotes.iter().filter(|(_, at)| **at <= now).map(|(key, _)| *key).collect();
         for key in due {
-            self.resting.remove(&key);
-            let group = runtime::group(&self.runtimes, key);
-            let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { continue };
+            self.paused_zygotes.remove(&key);
+            let Some(zygote) = self.runtimes.zygote(key) else { continue };
             if let Err(e) = self.poller.add_zygote(&zygote.reports, key) {
                 log::error(format!("unable to watch a zygote: {e}"));
-                self.condemn(key);
+                self.give_up_on(key);
             }
         }
     }
@@ -68,29 +67,27 @@ impl Supervisor {
     /// Its pipe has ended, or what came of it was no message.
     fn zygote_is_silent(&mut self, key: ZygoteKey) {
         let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-        let group = runtime::group(&self.runtimes, key);
-        let Some(zygote) = group.and_then(|g| g.zygote.as_ref()) else { return };
+        let Some(zygote) = self.runtimes.zygote(key) else { return };
         self.poller.remove_zygote(&zygote.reports, key);
         // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
         if !matches!(state, Some(Zygote::Dismissed(_))) {
-            self.condemn(key);
+            self.give_up_on(key);
         }
     }
 
     /// Ends a zygote that can't be worked with; its workers finish what they have.
-    pub(in crate::supervisor) fn condemn(&mut self, key: ZygoteKey) {
-        let group = runtime::group_mut(&mut self.runtimes, key);
-        if let Some(zygote) = group.and_then(|g| g.zygote.as_mut()) {
-            zygote.condemned = true;
+    pub(in crate::supervisor) fn give_up_on(&mut self, key: ZygoteKey) {
+        if let Some(zygote) = self.runtimes.zygote_mut(key) {
+            zygote.killed = true;
             process::kill(zygote.pid, nix::sys::signal::Signal::SIGKILL);
         }
     }
 
     /// The first words of a zygote are what it speaks. One that another program was started as can't be understood.
     pub(in crate::supervisor) fn is_agreed(&mut self, key: ZygoteKey, message: &ToSupervisor) -> bool {
-        let Some(group) = runtime::group_mut(&mut self.runtimes, key) else { return false };
+        let Some(group) = self.runtimes.group_mut(key) else { return false };
         let Some(zygote) = group.zygote.as_mut() else { return false };
-        if zygote.distrusted {
+        if zygote.untrusted {
             return false;
         }
         let place = message.place();
@@ -111,9 +108,13 @@ impl Supervisor {
             (None, _) => "does not say what it speaks".to_owned(),
         };
         let pid = zygote.pid;
-        zygote.distrusted = true;
-        self.say_of(key, Level::Error, &format!("[group {}] zygote {pid} {wrong}: it is killed", self.group_name(key)));
-        self.condemn(key);
+        zygote.untrusted = true;
+        self.log_of(
+            key,
+            Level::Error,
+            &format!("[group {}] zygote {pid} {wrong}: it is killed", self.runtimes.group_name(key)),
+        );
+        self.give_up_on(key);
         false
     }
 
@@ -121,23 +122,23 @@ impl Supervisor {
     pub(in crate::supervisor) fn flush_orders(&mut self) {
         let now = clock::now();
         let mut unheard = Vec::new();
-        for (key, zygote) in runtime::zygotes(&mut self.runtimes).filter(|(_, zygote)| !zygote.condemned) {
+        for (key, zygote) in self.runtimes.zygotes_mut().filter(|(_, zygote)| !zygote.killed) {
             zygote.orders.flush(now);
             if zygote.orders.is_stalled(now) {
                 unheard.push((key, zygote.pid));
             }
         }
         for (key, pid) in unheard {
-            let line =
-                format!("[group {}] zygote {pid} takes no messages any more: it is killed", self.group_name(key));
-            self.say_of(key, Level::Error, &line);
-            self.condemn(key);
+            let line = format!(
+                "[group {}] zygote {pid} takes no messages any more: it is killed",
+                self.runtimes.group_name(key)
+            );
+            self.log_of(key, Level::Error, &line);
+            self.give_up_on(key);
         }
     }
 
-    pub(in crate::supervisor) fn orders_are_backed_up(&self) -> bool {
-        let groups = self.runtimes.values().flat_map(|r| &r.groups);
-        let mut zygotes = groups.filter_map(|g| g.zygote.as_ref());
-        zygotes.any(|z| !z.condemned && z.orders.is_backed_up())
+    pub(in crate::supervisor) fn orders_wait(&self) -> bool {
+        self.runtimes.zygotes().any(|z| !z.killed && z.orders.is_backed_up())
     }
 }

@@ -3,8 +3,7 @@
 use crate::escape;
 use crate::log::{self, About, Level, Message};
 use crate::plan::fleet::{GenerationId, WorkerKey, ZygoteKey};
-use crate::supervisor::Supervisor;
-use crate::supervisor::generation::runtime;
+use crate::supervisor::core::Supervisor;
 use crate::sys::clock;
 
 impl Supervisor {
@@ -15,26 +14,26 @@ impl Supervisor {
 
     fn may_log(&mut self, key: ZygoteKey, level: Level, bytes: usize) -> bool {
         let length = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let group = runtime::group_mut(&mut self.runtimes, key);
+        let group = self.runtimes.group_mut(key);
         log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
     }
 
     /// A line that the group's processes have caused.
-    pub(in crate::supervisor) fn say_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
+    pub(in crate::supervisor) fn log_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
         if self.may_say(key, level, line.as_bytes()) {
             log::message(level, line);
         }
     }
 
     /// A message of the catalogue that the group's processes have caused.
-    pub(in crate::supervisor) fn say_message_of(&mut self, key: ZygoteKey, message: &Message) {
+    pub(in crate::supervisor) fn log_message_of(&mut self, key: ZygoteKey, message: &Message) {
         if self.may_log(key, message.level(), log::length_of(message)) {
             log::say(message);
         }
     }
 
     /// The same, of bytes that may stand in a line.
-    pub(in crate::supervisor) fn say_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
+    pub(in crate::supervisor) fn log_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
         if self.may_say(key, level, line) {
             log::bytes(level, line);
         }
@@ -42,8 +41,8 @@ impl Supervisor {
 
     /// A line of a zygote's own.
     pub(in crate::supervisor) fn zygote_said(&mut self, key: ZygoteKey, level: Level, text: &str) {
-        let group = self.group_name(key);
-        let pid = runtime::group(&self.runtimes, key).and_then(|g| g.zygote.as_ref()).map(|z| z.pid.as_raw());
+        let group = self.runtimes.group_name(key);
+        let pid = self.runtimes.zygote(key).map(|z| z.pid.as_raw());
         let who = format!("[group {group}] zygote {}", pid.unwrap_or(0));
         if !self.may_say(key, level, format!("{who}: {text}").as_bytes()) {
             return;
@@ -53,27 +52,25 @@ impl Supervisor {
 
     /// Why its PHP doesn't start.
     pub(in crate::supervisor) fn php_failed(&mut self, key: ZygoteKey, reason: &str) {
-        let line = format!("[group {}] PHP could not be started: {reason}", self.group_name(key));
-        self.say_of(key, Level::Error, &line);
+        let line = format!("[group {}] PHP could not be started: {reason}", self.runtimes.group_name(key));
+        self.log_of(key, Level::Error, &line);
         self.results.reason(&escape::line(line.as_bytes()));
     }
 
     /// Why a worker can't serve.
     pub(in crate::supervisor) fn worker_failed(&mut self, key: WorkerKey, reason: &str) {
-        let line = of_pool(&self.pool_name(key), reason);
-        self.say_of(key.zygote(), Level::Error, &line);
+        let line = of_pool(&self.runtimes.pool_name(key.of_pool()), reason);
+        self.log_of(key.zygote(), Level::Error, &line);
         self.results.reason(&escape::line(line.as_bytes()));
     }
 
     /// Tells how many lines were too many, once their second is over; of a generation that goes at once.
-    pub(in crate::supervisor) fn settle_lines(&mut self, of: Option<GenerationId>) {
+    pub(in crate::supervisor) fn report_dropped_lines(&mut self, of: Option<GenerationId>) {
         let now = clock::now();
-        for (id, runtime) in &mut self.runtimes {
-            for group in runtime.groups.iter_mut().filter(|_| of.is_none_or(|of| of == *id)) {
-                if let Some(count) = group.lines.settle(now, of.is_some()) {
-                    let name = &group.spec.group;
-                    log::warning(format!("[group {name}] too many lines of its processes: {count} dropped"));
-                }
+        for (_, group) in self.runtimes.groups_mut().filter(|(key, _)| of.is_none_or(|of| of == key.generation)) {
+            if let Some(count) = group.lines.settle(now, of.is_some()) {
+                let name = &group.spec.group;
+                log::warning(format!("[group {name}] too many lines of its processes: {count} dropped"));
             }
         }
     }

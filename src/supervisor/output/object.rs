@@ -1,11 +1,11 @@
 //! Lines of workers and zygotes as JSON objects.
 
-use super::Source;
-use super::message::{End, Form, Message};
 use crate::json;
 use crate::log::{self, About, Level};
 use crate::plan::fleet::{GenerationId, ZygoteKey};
+use crate::supervisor::output::message::{End, Form, Message};
 use crate::supervisor::output::splitter::{Piece, Splitter};
+use crate::supervisor::output::writer::Writer;
 
 /// What is done with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,18 +19,18 @@ enum Way {
 }
 
 /// The object, and its level, if it has one that may be too low: as without JSON, what isn't decorated hasn't.
-pub(super) fn render(source: &Source, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
-    let about = about(source, end);
-    let decorated = !matches!(source, Source::Worker { decorate: false, .. });
-    match way(source, line, end) {
+pub(super) fn render(writer: &Writer, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
+    let about = about(writer, end);
+    let decorated = !matches!(writer, Writer::Worker { decorate: false, .. });
+    match way(writer, line, end) {
         Way::Told(told) => (Some(told.level), log::told_line(&told, &about)),
         Way::AsItIs => (None, line.to_vec()),
         Way::Wrapped => (decorated.then_some(Level::Warning), log::object_line(Level::Warning, line, &about)),
     }
 }
 
-fn way(source: &Source, line: &[u8], end: End) -> Way {
-    let Source::Worker { decorate, .. } = source else { return Way::Wrapped };
+fn way(writer: &Writer, line: &[u8], end: End) -> Way {
+    let Writer::Worker { decorate, .. } = writer else { return Way::Wrapped };
     match log::told_by_worker(line) {
         _ if end == End::Full => Way::Wrapped,
         Some(told) => Way::Told(told),
@@ -39,11 +39,11 @@ fn way(source: &Source, line: &[u8], end: End) -> Way {
     }
 }
 
-fn about(source: &Source, end: End) -> About<'_> {
+fn about(writer: &Writer, end: End) -> About<'_> {
     let about = About { continues: end == End::Full, closed: end == End::Stream, ..About::default() };
-    match source {
-        Source::Zygote(group) | Source::Group { group, .. } => About { group: Some(group), ..about },
-        Source::Worker { pool, pid, stream, .. } => {
+    match writer {
+        Writer::Zygote(group) | Writer::Group { group, .. } => About { group: Some(group), ..about },
+        Writer::Worker { pool, pid, stream, .. } => {
             About { pool: Some(pool), pid: Some(*pid).filter(|pid| *pid > 0), stream: Some(stream), ..about }
         }
     }
@@ -58,10 +58,10 @@ pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
     super::message::check(chunks)?;
     [true, false].into_iter().try_for_each(|decorate| {
         let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
-        let source = Source::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };
+        let writer = Writer::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };
         let (mut splitter, mut message, mut wrong) = (Splitter::default(), Message::default(), Ok(()));
         let form = Form { limit: 40, ..Form::whole() };
-        let mut write = |line: &[u8], end| wrong = wrong.clone().and_then(|()| check_line(&source, line, end));
+        let mut write = |line: &[u8], end| wrong = wrong.clone().and_then(|()| check_line(&writer, line, end));
         let mut take = |piece: Piece<'_>| match piece {
             Piece::Text(text) => message.add(text, &form, &mut write),
             Piece::Line | Piece::Mark => message.end(&form, false, &mut write),
@@ -73,13 +73,13 @@ pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
     })
 }
 
-fn check_line(source: &Source, line: &[u8], end: End) -> Result<(), String> {
-    let (_, object) = render(source, line, end);
+fn check_line(writer: &Writer, line: &[u8], end: End) -> Result<(), String> {
+    let (_, object) = render(writer, line, end);
     let text = std::str::from_utf8(&object).map_err(|e| e.to_string())?;
     let read: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let message = read.get("message").and_then(|message| message.as_str()).unwrap_or_default();
     let back = json::bytes_of(message, read.contains_key("escaped"));
-    let kept = way(source, line, end) != Way::Wrapped || back == line;
+    let kept = way(writer, line, end) != Way::Wrapped || back == line;
     if kept && !object.contains(&b'\n') { Ok(()) } else { Err(format!("{line:?} has become {text}")) }
 }
 
@@ -87,9 +87,9 @@ fn check_line(source: &Source, line: &[u8], end: End) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn worker(decorate: bool) -> Source {
+    fn worker(decorate: bool) -> Writer {
         let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
-        Source::Worker { key, pool: "www".into(), pid: 7, stream: "stderr".into(), decorate }
+        Writer::Worker { key, pool: "www".into(), pid: 7, stream: "stderr".into(), decorate }
     }
 
     #[test]
@@ -97,7 +97,7 @@ mod tests {
         let told = br#"{"level":"notice","message":"PHP message: a\nb"}"#;
         assert!(matches!(way(&worker(true), told, End::Message), Way::Told(_)));
         assert!(matches!(way(&worker(false), told, End::Message), Way::Told(_)));
-        assert_eq!(way(&Source::Zygote("g".into()), told, End::Message), Way::Wrapped);
+        assert_eq!(way(&Writer::Zygote("g".into()), told, End::Message), Way::Wrapped);
         assert_eq!(way(&worker(true), told, End::Full), Way::Wrapped);
         let own = br#"{"level":"notice","message":"m","channel":"app"}"#;
         assert_eq!(way(&worker(false), own, End::Message), Way::AsItIs);

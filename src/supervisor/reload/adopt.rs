@@ -2,20 +2,16 @@
 //! anything is changed.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
 use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, ResultsWriter, Trust};
 use crate::log;
-use crate::plan::budget::{Allowance, Intake};
 use crate::plan::fleet::WorkerKey;
-use crate::scoreboard::Scoreboard;
-use crate::supervisor::generation::drain::DrainState;
-use crate::supervisor::generation::runtime::{GroupRuntime, LINES, Runtime, Runtimes};
-use crate::supervisor::generation::totals::Book;
+use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
-use crate::supervisor::output::Source;
+use crate::supervisor::output::Writer;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
 use crate::supervisor::sockets::{Listener, Sockets};
 use crate::sys::{inherited, listen};
@@ -26,7 +22,7 @@ pub struct Adopted {
     /// Listening sockets.
     pub sockets: Sockets,
     /// The pools' counters.
-    pub totals: Book,
+    pub totals: PoolTotals,
     /// Generations.
     pub runtimes: Runtimes,
     /// Ways to tracers: questions, answers.
@@ -34,8 +30,8 @@ pub struct Adopted {
     /// Sockets of tracers of a former version, to be closed with care.
     pub former_tracers: Vec<OwnedFd>,
     /// Pipes.
-    pub outputs: Vec<(OwnedFd, Source)>,
-    /// The bulletin; a former image without one is succeeded by one that begins anew.
+    pub outputs: Vec<(OwnedFd, Writer)>,
+    /// The results; a former image without one is succeeded by one that begins anew.
     pub results: ResultsWriter,
 }
 
@@ -45,7 +41,7 @@ pub struct Adopted {
 /// A descriptor that isn't there or isn't what it should be.
 pub fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(&state.sockets, &state.passed)?;
-    let totals = Book::adopt(&state.totals, |raw| trust_of(state, raw))?;
+    let totals = PoolTotals::adopt(&state.totals, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((inherited::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;
@@ -76,7 +72,7 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
         let name =
             Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
-        sockets.all.push(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
+        sockets.add(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
     }
     Ok(sockets)
 }
@@ -89,23 +85,18 @@ fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {
 
 fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Result<GroupRuntime> {
     let drain = DrainState::adopt(state.drain, of_generation)?;
-    let boards = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
-        let fd = inherited::adopt(*raw)?;
-        let board = Scoreboard::map(fd.as_fd(), pool.slots)?;
-        Ok((fd, board))
+    let pools = state.boards.iter().zip(&state.spec.pools).map(|(raw, pool)| {
+        let access_log = pool.access_log_fd.map(inherited::adopt).transpose()?;
+        PoolRuntime::new(inherited::adopt(*raw)?, pool.slots, access_log)
     });
-    let boards = boards.collect::<io::Result<_>>()?;
-    let access_logs = state.spec.pools.iter().map(|pool| pool.access_log_fd.map(inherited::adopt).transpose());
-    let access_logs = access_logs.collect::<io::Result<_>>()?;
-    let (spec, lines, intake) = (state.spec.clone(), Allowance::new(LINES), Intake::default());
-    let mut group = GroupRuntime { spec, drain, zygote: None, boards, access_logs, lines, intake };
+    let mut group = GroupRuntime::new(state.spec.clone(), drain, pools.collect::<io::Result<_>>()?);
     if let Some((pid, raw)) = state.zygote {
         let orders = inherited::adopt(raw)?;
         let (reports, protocol) = match state.voice {
             Some((reports, protocol)) => (ReportReceiver::new(inherited::adopt(reports)?), protocol),
             None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
         };
-        group.take_zygote(Pid::from_raw(pid), OrderSender::new(orders, group.places()), reports, protocol);
+        group.set_zygote(Pid::from_raw(pid), OrderSender::new(orders, group.slots()), reports, protocol);
     }
     Ok(group)
 }

@@ -9,11 +9,11 @@ use crate::configured::{load_options, open_log, say};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log::{self, messages::lifecycle};
-use crate::supervisor::Supervisor;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon;
-use crate::supervisor::generation::{StartError, runtime};
+use crate::supervisor::generation::StartError;
 use crate::supervisor::hear::former;
-use crate::supervisor::output::Source;
+use crate::supervisor::output::Writer;
 use crate::supervisor::reload::adopt::{self, Adopted};
 use crate::supervisor::reload::state::State;
 use crate::supervisor::systemd::Systemd;
@@ -37,8 +37,8 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     // An image of an older program may not have done so.
     let _ = daemon::leave_caller();
     let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results } = adopted;
-    let systemd = Systemd::carried_on(&state.systemd, clock::now());
-    let bare = match Supervisor::bare(host, options, state.config, state.nofile, (systemd, results)) {
+    let systemd = Systemd::from_state(&state.systemd, clock::now());
+    let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, results) {
         Ok(bare) => bare,
         Err(e) => {
             log::say(&lifecycle::cannot_wait_for_events(e));
@@ -47,7 +47,12 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     };
     let (fleet, reopened) = (state.fleet, state.reopened);
     let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, ..bare };
-    tracers.into_iter().for_each(|(key, question, answer)| supervisor.add_tracer(key, question, answer));
+    for (id, runtime) in supervisor.runtimes.iter() {
+        supervisor.outputs.add_generation(id, runtime.group_names());
+    }
+    for (key, questions, answers) in tracers {
+        supervisor.tracers.add(&mut supervisor.poller, key, questions, answers);
+    }
     former::close_aside(former_tracers);
     supervisor.carry_on(outputs);
     supervisor.run()
@@ -68,14 +73,13 @@ fn adopted(state: &mut State) -> Result<Adopted, String> {
 }
 
 impl Supervisor {
-    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Source)>) {
+    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Writer)>) {
         fd::close_on_exec_from(3);
         for (pipe, source) in outputs {
             self.add_output(pipe, source);
         }
-        for key in self.zygote_keys() {
-            let group = runtime::group(&self.runtimes, key);
-            if let Some(zygote) = group.and_then(|g| g.zygote.as_ref())
+        for key in self.runtimes.keys() {
+            if let Some(zygote) = self.runtimes.zygote(key)
                 && let Err(e) = self.poller.add_zygote(&zygote.reports, key)
             {
                 log::error(format!("unable to watch a zygote: {e}"));
@@ -84,7 +88,7 @@ impl Supervisor {
         self.fleet.watches_were_lost();
         self.prove_workers();
         self.catch_up();
-        self.expect_last_words_of_the_dead();
+        self.close_outputs_of_ended();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(e) = self.next_generation() {
             self.refuse_reload(&format!("reload failed: {e}; the present generation serves on"), None);
@@ -115,6 +119,7 @@ impl Supervisor {
         self.change_log(before)?;
         self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
         self.begin_generation(load)?;
+        self.outputs.set_limit(self.config.global.log_limit);
         self.keep_pid_file(before.pid.as_deref());
         Ok(())
     }

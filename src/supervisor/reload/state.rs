@@ -9,9 +9,8 @@ use crate::config::Config;
 use crate::ipc::ZygoteSpec;
 use crate::log::Backlog;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
-use crate::supervisor::Supervisor;
-use crate::supervisor::generation::drain::DrainState;
-use crate::supervisor::output::Source;
+use crate::supervisor::generation::DrainState;
+use crate::supervisor::output::Writer;
 use crate::supervisor::systemd::SystemdState;
 
 /// Counts up when an older image could no longer make sense of it.
@@ -49,7 +48,7 @@ pub struct State {
     pub reopened: u64,
     /// Pipes.
     #[serde(default)]
-    pub outputs: Vec<(RawFd, Source)>,
+    pub outputs: Vec<(RawFd, Writer)>,
     /// Ways to tracers of a former version, which are closed: sockets.
     #[serde(default)]
     pub tracers: Vec<(WorkerKey, RawFd)>,
@@ -62,7 +61,7 @@ pub struct State {
     /// Lines that the log hasn't taken yet.
     #[serde(default)]
     pub unwritten: Backlog,
-    /// The bulletin.
+    /// The results.
     #[serde(default)]
     pub board: Option<RawFd>,
 }
@@ -140,47 +139,6 @@ impl State {
     }
 }
 
-impl Supervisor {
-    /// The present state, by descriptor numbers of this process.
-    pub(in crate::supervisor) fn state(&self) -> State {
-        use std::os::fd::{AsFd, AsRawFd};
-        let runtimes = self.runtimes.iter().map(|(id, runtime)| RuntimeState {
-            id: *id,
-            drain: None,
-            groups: runtime
-                .groups
-                .iter()
-                .map(|g| GroupState {
-                    spec: g.spec.clone(),
-                    drain: Some(g.drain.state()),
-                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
-                    voice: g.zygote.as_ref().map(|z| (z.reports.as_fd().as_raw_fd(), z.protocol)),
-                    boards: g.boards.iter().map(|(fd, _)| fd.as_raw_fd()).collect(),
-                })
-                .collect(),
-        });
-        State {
-            version: VERSION,
-            program: self.host.program.clone(),
-            nofile: self.nofile,
-            sockets: self.sockets.all.iter().map(|l| (l.name.clone(), l.fd.as_raw_fd())).collect(),
-            passed: self.sockets.all.iter().filter(|l| l.passed).map(|l| l.fd.as_raw_fd()).collect(),
-            systemd: self.systemd.state(),
-            config: self.config.clone(),
-            totals: self.totals.descriptors(),
-            reopened: self.reopened,
-            fleet: self.fleet.clone(),
-            runtimes: runtimes.collect(),
-            outputs: self.outputs.values().map(|o| (o.fd.as_raw_fd(), o.source.clone())).collect(),
-            tracers: Vec::new(),
-            traces: self.tracer_descriptors(),
-            log: None,
-            unwritten: Backlog::default(),
-            board: Some(self.results.number()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +153,7 @@ mod tests {
         let group = format!(r#"{{"spec":{},"zygote":[7,8],"boards":[]}}"#, spec.replace("ENGINE", &engine));
         let group: GroupState = serde_json::from_str(&group).unwrap();
         assert_eq!((group.drain, group.spec.graceful), (None, false));
-        let source: Source = serde_json::from_str(r#"{"Zygote":"www"}"#).unwrap();
-        assert_eq!(source, Source::Zygote("www".to_owned()));
+        let writer: Writer = serde_json::from_str(r#"{"Zygote":"www"}"#).unwrap();
+        assert_eq!(writer, Writer::Zygote("www".to_owned()));
     }
 }

@@ -1,8 +1,8 @@
-//! Slow requests: who is asked where a script is, and the file that the answers go to.
+//! Slow requests: asks workers' tracers where a script is, and writes the answers to slow logs.
 #![forbid(unsafe_code)]
 
-pub mod slowlog;
-pub mod tracers;
+mod slow_logs;
+mod tracers;
 
-pub use slowlog::Unwritten;
-pub use tracers::Tracer;
+pub use slow_logs::{SlowLogs, in_one_line};
+pub use tracers::{Answer, Question, Tracers};

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log::{self, messages::sockets as messages};
-use crate::plan::systemd::passed_names;
+use crate::plan::systemd::{passed_names, socket_name};
 use crate::supervisor::sockets::error::Unused;
-use crate::supervisor::sockets::{Listener, Sockets};
-use crate::supervisor::systemd::stored_name;
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::named_file::{self, Answer, Rules};
 use crate::sys::{inherited, listen, single_threaded};
 
@@ -36,7 +35,7 @@ impl Passed {
     }
 }
 
-/// Takes what was passed to this process, and the variables out of its environment: nobody else is to take them for his.
+/// Takes what was passed to this process, and the variables out of its environment: no other process is to take them for its own.
 #[must_use]
 pub fn take() -> Vec<Passed> {
     let [whose, _, count, names] = VARIABLES.map(|name| env::var(name).ok());
@@ -52,6 +51,12 @@ pub fn take() -> Vec<Passed> {
     passed
 }
 
+/// The name under which systemd stores a socket of ours.
+#[must_use]
+pub fn stored_name(socket: &OwnedFd) -> Option<String> {
+    socket_name(&listen::address(socket)?)
+}
+
 /// An address of a pool: as it is written, and as sockets are bound.
 struct Wanted {
     written: String,
@@ -60,9 +65,9 @@ struct Wanted {
 }
 
 impl Sockets {
-    /// Puts those in that a pool names; the others are closed, with a line for each. Gives back the names and inodes of all that
-    /// came from the store.
-    pub fn take_over(&mut self, passed: Vec<Passed>, pools: &[PoolConfig]) -> BTreeMap<String, u64> {
+    /// Adds those that a pool names; the others are closed, with a line for each. Returns the names and inodes of all that came
+    /// from systemd's store.
+    pub fn adopt_passed(&mut self, passed: Vec<Passed>, pools: &[PoolConfig]) -> BTreeMap<String, u64> {
         let wanted: Vec<Wanted> = if passed.is_empty() {
             Vec::new()
         } else {
@@ -124,7 +129,7 @@ impl Wanted {
     }
 }
 
-/// One name for each directory: /var/run is /run. It may be a user's, and not answer.
+/// The path with the real name of its directory: /var/run is /run. The directory may be a user's and not answer.
 fn real(path: &Path) -> PathBuf {
     let held = named_file::run(path, Rules::default(), |spot| {
         let directory = spot.directory()?;
@@ -139,10 +144,4 @@ fn real(path: &Path) -> PathBuf {
 fn say_unused(fd: &OwnedFd, name: &str, why: &Unused) {
     let what = listen::address(fd).unwrap_or_else(|| format!("descriptor {}", fd.as_raw_fd()));
     log::say(&messages::passed_socket_closed(what, name, why));
-}
-
-/// The same at a reload, for one that was in use.
-pub(in crate::supervisor) fn say_no_longer_used(listener: &Listener) {
-    let what = listen::address(&listener.fd).unwrap_or_else(|| listener.name.clone());
-    log::say(&messages::passed_socket_no_longer_used(what));
 }

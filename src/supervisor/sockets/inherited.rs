@@ -1,5 +1,5 @@
-//! Sockets that a php-fpm leaves us: on SIGUSR2 it executes whatever stands at its program's place, with `FPM_SOCKETS` in
-//! the environment: `/run/www.sock=7,127.0.0.1:9000=8`; from the 129th socket on `FPM_SOCKETS_1`, and so on.
+//! Sockets that a stock php-fpm hands over: on SIGUSR2 it executes the program at its own path, with `FPM_SOCKETS` in the
+//! environment: `/run/www.sock=7,127.0.0.1:9000=8`; from the 129th socket on `FPM_SOCKETS_1`, and so on.
 
 use std::collections::HashSet;
 use std::os::fd::RawFd;
@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use crate::log::{self, messages::sockets as messages};
 use crate::supervisor::sockets::activation::Passed;
 use crate::supervisor::sockets::error::Ignored;
-use crate::supervisor::sockets::{Listener, Sockets};
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::{inherited, listen, single_threaded};
 
 /// php-fpm reads no more variables than these.
@@ -15,9 +15,9 @@ const MOST_VARIABLES: usize = 256;
 /// Below are standard streams.
 const FIRST: RawFd = 3;
 
-/// What the environment says.
+/// What `FPM_SOCKETS` says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Testament {
+pub struct InheritedSockets {
     /// The values of the variables, in order.
     values: Vec<String>,
     /// Descriptors that are systemd's. Some have it start php-fpm with a `FPM_SOCKETS` that names them; they are found by their
@@ -32,8 +32,8 @@ struct Entry {
     raw: RawFd,
 }
 
-impl Testament {
-    /// Takes it out of the environment, where no script shall find it.
+impl InheritedSockets {
+    /// Takes it out of the environment, so that no script sees it.
     #[must_use]
     pub fn from_environment(passed: &[Passed]) -> Self {
         let mut values = Vec::new();
@@ -48,9 +48,9 @@ impl Testament {
         Self { values, passed: passed.iter().map(Passed::number).collect() }
     }
 
-    /// The sockets, ready to be found by their addresses. What can't be used is said and left alone.
+    /// The sockets, ready to be found by their addresses. What can't be used is logged and left open.
     #[must_use]
-    pub fn take_over(&self) -> Sockets {
+    pub fn adopt(&self) -> Sockets {
         let mut sockets = Sockets::default();
         let mut known = (HashSet::new(), HashSet::new());
         let named = self.values.iter().flat_map(|value| entries(value));
@@ -109,11 +109,11 @@ impl Entry {
         let unusable = |e| Ignored::Unusable(raw, name.clone(), e);
         let fd = inherited::adopt(raw).map_err(unusable)?;
         if !listen::is_listening(&fd) {
-            // It is somebody else's: stays open, as it was found.
+            // It is no socket of ours and stays open.
             let _ = inherited::disown(fd);
             return Err(Ignored::NotListening(raw, name));
         }
-        // php-fpm's block; none of its workers is left.
+        // php-fpm's sockets block; none of its workers is left to depend on that.
         listen::prepare(&fd).map_err(unusable)?;
         log::say(&messages::inherited_socket_used(raw, &name));
         Ok(Listener::inherited(name, fd))
@@ -163,7 +163,7 @@ mod tests {
         let passed =
             inherited::disown(std::os::unix::net::UnixListener::bind_addr(&abstract_address("passed")).unwrap());
         let values = vec![format!("/a={socket},/b={socket},/p={passed},/c={file}"), format!("/a={file}")];
-        let sockets = Testament { values, passed: vec![passed] }.take_over();
+        let sockets = InheritedSockets { values, passed: vec![passed] }.adopt();
         let names: Vec<_> = sockets.all.iter().map(|l| (l.name.as_str(), l.fd.as_raw_fd())).collect();
         assert_eq!(names, [("/a", socket)]);
     }

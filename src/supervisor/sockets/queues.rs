@@ -1,21 +1,26 @@
-//! How many connections wait at each pool's door, for status pages.
+//! How many connections wait at a pool's listening sockets.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
-use crate::supervisor::Supervisor;
+use crate::supervisor::sockets::listeners::Sockets;
 use crate::sys::backlog::Backlog;
 
-impl Supervisor {
-    /// Looks, like php-fpm's master; once a second.
-    pub(in crate::supervisor) fn look_at_queues(&mut self) {
-        let Some(runtime) = self.runtimes.values().next_back() else { return };
-        for pool in runtime.groups.iter().flat_map(|group| &group.spec.pools) {
-            let sockets = self.sockets.all.iter().filter(|l| pool.listen_fds.contains(&l.fd.as_raw_fd()));
-            let queues: Vec<Backlog> = sockets.filter_map(|l| self.inspector.backlog(&l.fd)).collect();
-            if let Some(totals) = self.totals.get(pool.totals_fd) {
-                let sum = |of: fn(&Backlog) -> u32| queues.iter().map(|q| u64::from(of(q))).sum();
-                totals.note_queue(sum(|q| q.waiting), sum(|q| q.limit));
-            }
-        }
+/// The accept queues of a pool's sockets together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Connections that wait.
+    pub waiting: u64,
+    /// Connections that may wait.
+    pub limit: u64,
+}
+
+impl Sockets {
+    /// The queues of those sockets together.
+    pub fn queue(&mut self, fds: &[RawFd]) -> Queue {
+        let Self { all, inspector } = self;
+        let sockets = all.iter().filter(|l| fds.contains(&l.fd.as_raw_fd()));
+        let queues: Vec<Backlog> = sockets.filter_map(|l| inspector.backlog(&l.fd)).collect();
+        let sum = |of: fn(&Backlog) -> u32| queues.iter().map(|queue| u64::from(of(queue))).sum();
+        Queue { waiting: sum(|queue| queue.waiting), limit: sum(|queue| queue.limit) }
     }
 }

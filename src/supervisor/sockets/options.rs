@@ -1,4 +1,4 @@
-//! What a listening socket is to be like: who may connect, how many may wait.
+//! What a pool sets for its listening sockets: which users may connect, how many connections may wait.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -6,17 +6,17 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-use super::error::SocketError;
-use super::{Listener, open};
 use crate::config::{self, ListenAddr, PoolConfig, SocketAccess};
 use crate::log::{self, messages::sockets as messages};
+use crate::supervisor::sockets::error::SocketError;
+use crate::supervisor::sockets::paths;
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::socket_file::{self, Access, Failure, Proof, SocketFile};
 
-/// What a pool says of its sockets.
+/// `listen.owner` and so on of one pool.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct SocketOptions {
     pub(super) pool: String,
     pub(super) backlog: i32,
     /// Ports on which the pool names all IPv4 addresses: its `[::]` of that port leaves them to that one.
@@ -25,8 +25,8 @@ pub(super) struct Wish {
     access: SocketAccess,
 }
 
-impl Wish {
-    /// Users and groups are looked up.
+impl SocketOptions {
+    /// The options of that pool. Looks up its users and groups.
     ///
     /// # Errors
     /// What cannot be done.
@@ -48,24 +48,24 @@ impl Wish {
         })
     }
 
-    /// On a socket that listens already. What is no longer that socket's file is left alone.
+    /// Sets them on a socket that listens already. A file at its path that is not its own is left alone.
     ///
     /// # Errors
     /// What cannot be done.
-    pub(super) fn apply(&self, listener: &Listener) -> Result<(), SocketError> {
-        if open::is_path(&listener.name) {
-            let path = Path::new(&listener.name);
+    pub(super) fn apply(&self, name: &str, fd: &OwnedFd) -> Result<(), SocketError> {
+        if paths::is_path(name) {
+            let path = Path::new(name);
             match socket_file::find(path) {
-                Ok(file) if file.is_of(&listener.fd) == Proof::Foreign => {
-                    log::say(&messages::socket_was_replaced(&self.pool, &listener.name));
+                Ok(file) if file.is_of(fd) == Proof::Foreign => {
+                    log::say(&messages::socket_was_replaced(&self.pool, name));
                 }
-                Ok(file) => self.give_access(path, &listener.fd, &file)?,
-                Err(e) => log::say(&messages::socket_cannot_be_examined(&self.pool, &listener.name, reason(&e))),
+                Ok(file) => self.give_access(path, fd, &file)?,
+                Err(e) => log::say(&messages::socket_cannot_be_examined(&self.pool, name, reason(&e))),
             }
         }
-        listen::listen(&listener.fd, self.backlog).map_err(|source| SocketError::Backlog {
+        listen::listen(fd, self.backlog).map_err(|source| SocketError::Backlog {
             pool: self.pool.clone(),
-            address: listener.name.clone(),
+            address: name.to_owned(),
             source,
         })
     }

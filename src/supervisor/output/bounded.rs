@@ -1,25 +1,25 @@
-//! The first bytes of what a pipe brings; the rest is read and counted, so that its writer is not held up while others start.
+//! Keeps the first bytes that a pipe brings. The rest is read and counted, so that the writer never waits for a reader.
 
 use std::io;
 use std::os::fd::AsFd;
 
-/// Most bytes that are kept of one pipe.
-pub(in crate::supervisor) const MOST: usize = 64 * 1024;
+/// Most bytes of one pipe that are kept.
+pub(super) const MOST: usize = 64 * 1024;
 
-/// Most that is read at once, and how often, before others get their turn. Together as much as a pipe holds.
+/// Most bytes of one read, and most reads before other sources get their turn. Together as much as a pipe holds.
 pub(super) const TURN: usize = 16 * 1024;
 pub(super) const TURNS: usize = 4;
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-pub(in crate::supervisor) struct Kept {
+pub struct Bounded {
     /// The beginning.
     pub bytes: Vec<u8>,
     /// How many bytes came after it.
     pub more: u64,
 }
 
-impl Kept {
+impl Bounded {
     /// Adds what has been read.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let free = MOST.saturating_sub(self.bytes.len()).min(bytes.len());
@@ -33,8 +33,8 @@ impl Kept {
         self.bytes.len() as u64 + self.more
     }
 
-    /// Reads what a non-blocking pipe holds. Whether its writers have closed it.
-    pub(in crate::supervisor) fn read(&mut self, pipe: impl AsFd) -> bool {
+    /// Reads what a non-blocking pipe holds. Returns whether all its writers have closed it.
+    pub fn read(&mut self, pipe: impl AsFd) -> bool {
         let mut buffer = [0; TURN];
         for _ in 0..TURNS {
             match look(&pipe, &mut buffer) {
@@ -47,7 +47,7 @@ impl Kept {
     }
 }
 
-/// What a look at a pipe has brought.
+/// What one read from a pipe has brought.
 #[derive(Debug)]
 pub(super) enum Look<'a> {
     Bytes(&'a [u8]),
@@ -78,12 +78,12 @@ mod tests {
 
     #[test]
     fn the_beginning_is_kept_and_the_rest_counted() {
-        let mut kept = Kept::default();
-        kept.take(&vec![b'a'; MOST - 1]);
-        kept.take(b"bcd");
-        assert_eq!((kept.bytes.len(), kept.bytes.last(), kept.more), (MOST, Some(&b'b'), 2));
-        kept.take(b"e");
-        assert_eq!((kept.bytes.len(), kept.more), (MOST, 3));
+        let mut bounded = Bounded::default();
+        bounded.take(&vec![b'a'; MOST - 1]);
+        bounded.take(b"bcd");
+        assert_eq!((bounded.bytes.len(), bounded.bytes.last(), bounded.more), (MOST, Some(&b'b'), 2));
+        bounded.take(b"e");
+        assert_eq!((bounded.bytes.len(), bounded.more), (MOST, 3));
     }
 
     #[test]
@@ -94,10 +94,10 @@ mod tests {
         while let Ok(count) = write.write(&[b'x'; 1000]) {
             written += count;
         }
-        let mut kept = Kept::default();
-        assert!(!kept.read(&read));
-        assert_eq!(kept.bytes.len(), written);
+        let mut bounded = Bounded::default();
+        assert!(!bounded.read(&read));
+        assert_eq!(bounded.bytes.len(), written);
         drop(write);
-        assert!(kept.read(&read));
+        assert!(bounded.read(&read));
     }
 }

@@ -1,0 +1,105 @@
+//! The struct that owns everything the supervisor has.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+
+use crate::cli::Options;
+use crate::config::Config;
+use crate::host::Host;
+use crate::ipc::ResultsWriter;
+use crate::plan::fleet::{Event, Fleet, ZygoteKey};
+use crate::supervisor::generation::{PoolTotals, Runtimes};
+use crate::supervisor::output::Outputs;
+use crate::supervisor::poller::Poller;
+use crate::supervisor::reload::progress::Reload;
+use crate::supervisor::slow::{SlowLogs, Tracers};
+use crate::supervisor::sockets::Sockets;
+use crate::supervisor::systemd::Systemd;
+use crate::sys::clock::{self, Millis};
+
+/// The supervisor.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    /// The program and its library.
+    pub(super) host: Host,
+    /// The command line.
+    pub(super) options: Options,
+    /// The configuration in force.
+    pub(super) config: Config,
+    /// Which zygotes and workers there are and are to be.
+    pub(super) fleet: Fleet,
+    /// What they use.
+    pub(super) runtimes: Runtimes,
+    /// Listening sockets.
+    pub(super) sockets: Sockets,
+    /// The pools' counters.
+    pub(super) totals: PoolTotals,
+    /// The epoll set.
+    pub(super) poller: Poller,
+    /// Pipes with what zygotes and workers write.
+    pub(super) outputs: Outputs,
+    /// Zygotes that have sent too many messages, and when they are heard again.
+    pub(super) paused_zygotes: BTreeMap<ZygoteKey, Millis>,
+    /// Tracers of workers whose pool limits requests.
+    pub(super) tracers: Tracers,
+    /// Entries of slow logs.
+    pub(super) slow_logs: SlowLogs,
+    /// How many times access logs have been opened again.
+    pub(super) reopened: u64,
+    /// When `every_second` is due.
+    pub(super) next_second: Millis,
+    /// A reload that is asked for or under way.
+    pub(super) reload: Reload,
+    /// The connection to systemd.
+    pub(super) systemd: Systemd,
+    /// Where the control commands read how a reload went.
+    pub(super) results: ResultsWriter,
+    /// The process that has started the daemon and waits for the result.
+    pub(super) starter: Option<OwnedFd>,
+    /// RLIMIT_NOFILE (soft, hard) as it was at the first start, for processes that run PHP.
+    pub(super) nofile: (u64, u64),
+    /// Events that actions have caused.
+    pub(super) pending: VecDeque<Event>,
+    /// The event loop ends with this exit status.
+    pub(super) exit: Option<i32>,
+}
+
+impl Supervisor {
+    /// Without processes and sockets.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub(super) fn bare(
+        host: Host,
+        options: Options,
+        config: Config,
+        nofile: (u64, u64),
+        systemd: Systemd,
+        results: ResultsWriter,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            host,
+            options,
+            fleet: Fleet::new(clock::millis(config.global.process_control_timeout)),
+            runtimes: Runtimes::default(),
+            sockets: Sockets::default(),
+            totals: PoolTotals::default(),
+            poller: Poller::new()?,
+            outputs: Outputs::new(config.global.log_limit),
+            config,
+            paused_zygotes: BTreeMap::new(),
+            tracers: Tracers::default(),
+            slow_logs: SlowLogs::default(),
+            reopened: 0,
+            next_second: clock::now(),
+            reload: Reload::default(),
+            systemd,
+            results,
+            starter: None,
+            nofile,
+            pending: VecDeque::new(),
+            exit: None,
+        })
+    }
+}

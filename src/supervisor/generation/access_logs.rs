@@ -1,0 +1,120 @@
+//! The pools' access logs. The supervisor opens them; zygotes and workers get descriptors.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use crate::config::PoolConfig;
+use crate::ipc::Trust;
+use crate::supervisor::generation::error::StartError;
+use crate::supervisor::generation::runtime::{GroupRuntime, Runtime};
+use crate::supervisor::generation::runtimes::Runtimes;
+use crate::supervisor::log_files::{self, FIRST_FD};
+use crate::sys::fd;
+use crate::sys::log_file::{self, Opening};
+
+/// Files that are opened together. Pools share the open file description of a log only if they trust each other (same user):
+/// each of them could change its flags for all.
+#[derive(Debug, Default)]
+pub struct Opened {
+    streams: HashMap<PathBuf, OwnedFd>,
+    files: Vec<Entry<OwnedFd>>,
+    /// Those whose opening has begun.
+    begun: Vec<Entry<Opening>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    path: PathBuf,
+    trust: Trust,
+    file: T,
+}
+
+impl<T> Entry<T> {
+    fn is(&self, path: &Path, trust: &Trust) -> bool {
+        self.path == path && self.trust == *trust
+    }
+}
+
+impl Opened {
+    /// Standard streams that present generations log to: after a start into the background they can't be opened again.
+    #[must_use]
+    pub fn streams(runtimes: &Runtimes) -> Self {
+        let mut opened = Self::default();
+        for (pool, fd) in runtimes.iter().flat_map(|(_, runtime)| runtime.access_logs()) {
+            if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_some())
+                && let Ok(copy) = fd::dup_from(fd, FIRST_FD)
+            {
+                opened.streams.insert(path.clone(), copy);
+            }
+        }
+        opened
+    }
+
+    /// Begins to open a pool's log: several can be waited for at once.
+    pub fn begin(&mut self, pool: &PoolConfig, trust: &Trust) {
+        let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_none()) else { return };
+        let known = self.files.iter().any(|entry| entry.is(path, trust));
+        if !known && !self.begun.iter().any(|entry| entry.is(path, trust)) {
+            let file = log_file::start(path, trust.owner_of_logs());
+            self.begun.push(Entry { path: path.clone(), trust: trust.clone(), file });
+        }
+    }
+
+    /// A pool's log, if it has one.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, StartError> {
+        let Some(path) = &pool.access_log else { return Ok(None) };
+        let failed = |source| StartError::AccessLog { path: path.clone(), source };
+        let known = self.files.iter().find(|entry| entry.is(path, trust));
+        if let Some(file) = self.streams.get(path).or(known.map(|entry| &entry.file)) {
+            return fd::dup_from(file, FIRST_FD).map(Some).map_err(failed);
+        }
+        let begun = self.begun.iter().position(|entry| entry.is(path, trust));
+        let opening = match begun {
+            Some(at) => self.begun.swap_remove(at).file,
+            None => log_files::begin(path, trust.owner_of_logs()),
+        };
+        let file = opening.wait().map_err(failed)?.file;
+        let copy = fd::dup_from(&file, FIRST_FD).map_err(failed)?;
+        self.files.push(Entry { path: path.clone(), trust: trust.clone(), file });
+        Ok(Some(copy))
+    }
+}
+
+impl Runtime {
+    /// Opens the access logs of a new generation.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
+        for group in &mut self.groups {
+            for pool in 0..group.spec.pools.len() {
+                let spec = group.spec.pools.get(pool);
+                let config = spec.map(|pool| opened.open(&pool.config, &group.spec.trust(pool)));
+                if let Some(file) = config.transpose()?.flatten() {
+                    group.set_access_log(pool, file);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Pools that have an access log, and its descriptor.
+    fn access_logs(&self) -> impl Iterator<Item = (&PoolConfig, impl AsFd)> {
+        let pools = self.groups.iter().flat_map(GroupRuntime::pools);
+        pools.filter_map(|(spec, pool)| Some((&spec.config, pool.access_log.as_ref()?)))
+    }
+}
+
+impl GroupRuntime {
+    /// The access log of that pool, instead of a former one.
+    pub fn set_access_log(&mut self, pool: usize, file: OwnedFd) {
+        if let (Some(spec), Some(pool)) = (self.spec.pools.get_mut(pool), self.pools.get_mut(pool)) {
+            spec.access_log_fd = Some(file.as_raw_fd());
+            pool.access_log = Some(file);
+        }
+    }
+}

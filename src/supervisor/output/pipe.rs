@@ -1,0 +1,212 @@
+//! One pipe that a zygote or a worker writes to, and the message that is not complete yet.
+
+use std::os::fd::OwnedFd;
+
+use crate::log::{self, Format, Level};
+use crate::plan::budget::Intake;
+use crate::supervisor::output::bounded::{self, Bounded, Look, TURN, TURNS};
+use crate::supervisor::output::message::{End, Form, Message};
+use crate::supervisor::output::object;
+use crate::supervisor::output::splitter::{Piece, Splitter};
+use crate::supervisor::output::writer::Writer;
+use crate::sys::clock;
+
+/// A pipe and the message that is not complete yet.
+#[derive(Debug)]
+pub struct Pipe {
+    /// The reading end, non-blocking.
+    pub fd: OwnedFd,
+    /// The process that writes to it.
+    pub writer: Writer,
+    splitter: Splitter,
+    message: Message,
+    /// Bytes that were dropped and not reported yet.
+    dropped: u64,
+    /// Something was read before.
+    read_before: bool,
+    /// What has been read, as long as none of it is to be logged.
+    held: Option<Bounded>,
+    /// Its writer has ended. Another process may still have the other end.
+    pub ended: bool,
+}
+
+/// What reading from a pipe has shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Relayed {
+    /// The other side has closed it.
+    pub closed: bool,
+    /// A request has ended: what its worker wrote to its other stream is complete, too.
+    pub request_ended: bool,
+}
+
+impl Pipe {
+    /// A new pipe. `held`: its output is read, but not logged before `release`.
+    #[must_use]
+    pub fn new(fd: OwnedFd, writer: Writer, held: bool) -> Self {
+        let (splitter, message) = (Splitter::default(), Message::default());
+        let held = held.then(Bounded::default);
+        Self { fd, writer, splitter, message, dropped: 0, read_before: false, held, ended: false }
+    }
+
+    /// Whether its output is not logged yet.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Logs what it holds, as far as the group's `intake` allows it. `limit` is `log_limit`.
+    pub fn relay(&mut self, limit: usize, intake: &mut Intake) -> Relayed {
+        if let Some(held) = &mut self.held {
+            let before = held.count();
+            let closed = held.read(&self.fd);
+            intake.read(clock::now(), held.count() - before);
+            return Relayed { closed, request_ended: false };
+        }
+        let mut relayed = Relayed::default();
+        let first = !self.read_before;
+        let mut buffer = [0; TURN];
+        for _ in 0..TURNS {
+            match bounded::look(&self.fd, &mut buffer) {
+                Look::Bytes(bytes) => relayed.request_ended |= self.feed(bytes, limit, intake),
+                Look::Nothing => break,
+                Look::Closed => {
+                    relayed.closed = true;
+                    // php-fpm mentions the end of the stream only if it comes with the first output.
+                    self.finish(limit, first, intake);
+                    self.report_dropped();
+                    break;
+                }
+            }
+        }
+        relayed
+    }
+
+    /// Logs what was held, and from now on what comes.
+    pub fn release(&mut self, limit: usize, intake: &mut Intake) {
+        let Some(held) = self.held.take() else { return };
+        self.feed(&held.bytes, limit, intake);
+        if held.more > 0 {
+            self.dropped += held.more;
+            self.finish(limit, false, intake);
+        }
+        // What is read next belongs to the first output.
+        self.read_before = false;
+    }
+
+    /// Returns whether a request ended in these bytes.
+    fn feed(&mut self, bytes: &[u8], limit: usize, intake: &mut Intake) -> bool {
+        self.read_before = true;
+        let now = clock::now();
+        intake.read(now, bytes.len() as u64);
+        if intake.is_full(now) {
+            // The rest of the present line is dropped, too: what follows is no part of it.
+            self.splitter.end(|_| ());
+            self.dropped += self.message.forget() + bytes.len() as u64;
+            return false;
+        }
+        let (form, stamp) = self.form(limit);
+        let mut pen = Pen { writer: &self.writer, stamp, intake, dropped: &mut self.dropped };
+        let message = &mut self.message;
+        let mut request_ended = false;
+        self.splitter.feed(bytes, |piece| match piece {
+            Piece::Text(text) => message.add(text, &form, &mut |line, end| pen.write(line, end)),
+            end => {
+                request_ended |= end == Piece::Mark;
+                message.end(&form, false, &mut |line, end| pen.write(line, end));
+            }
+        });
+        request_ended
+    }
+
+    /// Logs an incomplete message as it is. `closed`: says that the pipe is closed.
+    pub fn finish(&mut self, limit: usize, closed: bool, intake: &mut Intake) {
+        let (form, stamp) = self.form(limit);
+        let mut pen = Pen { writer: &self.writer, stamp, intake, dropped: &mut self.dropped };
+        let message = &mut self.message;
+        self.splitter.end(|piece| {
+            if let Piece::Text(text) = piece {
+                message.add(text, &form, &mut |line, end| pen.write(line, end));
+            }
+        });
+        message.end(&form, closed, &mut |line, end| pen.write(line, end));
+    }
+
+    /// Logs what is left in the pipe of a writer that has ended.
+    pub fn log_rest(&mut self, limit: usize, intake: &mut Intake) {
+        let held = self.is_held();
+        let relayed = self.relay(limit, intake);
+        self.release(limit, intake);
+        // `relay` has logged everything of a pipe that is not held and closed.
+        if held || !relayed.closed {
+            self.finish(limit, false, intake);
+            self.report_dropped();
+        }
+    }
+
+    /// Logs in one line how much was dropped.
+    pub fn report_dropped(&mut self) {
+        let bytes = std::mem::take(&mut self.dropped);
+        if bytes > 0 {
+            log::warning(format!("{} wrote too much: {bytes} bytes dropped", self.writer.name()));
+        }
+    }
+
+    /// How its lines are written, and how many bytes the log puts in front of each.
+    fn form(&self, limit: usize) -> (Form, usize) {
+        if log::format() == Format::Json {
+            return (Form::whole(), 0);
+        }
+        let prefix = self.writer.prefix();
+        let stamp = if prefix.is_some() { log::stamp_length(Level::Warning) } else { 0 };
+        (Form { prefix, limit: limit.saturating_sub(stamp), characters: false }, stamp)
+    }
+}
+
+/// Writes lines to the log, as many as the group's budget allows.
+struct Pen<'a> {
+    writer: &'a Writer,
+    /// Bytes in front of each line.
+    stamp: usize,
+    intake: &'a mut Intake,
+    dropped: &'a mut u64,
+}
+
+impl Pen<'_> {
+    fn write(&mut self, line: &[u8], end: End) {
+        let object = (log::format() == Format::Json).then(|| object::render(self.writer, line, end));
+        let length = self.stamp + object.as_ref().map_or(line, |(_, object)| object).len() + 1;
+        if !self.intake.log(clock::now(), length as u64) {
+            *self.dropped += line.len() as u64;
+            return;
+        }
+        match object {
+            Some((level, object)) => log::object(level, &object),
+            None if self.writer.is_undecorated() => log::raw(line),
+            None => log::bytes(Level::Warning, line),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use nix::fcntl::OFlag;
+
+    use super::*;
+
+    #[test]
+    fn the_rest_is_logged_whether_it_was_held_or_not_and_whether_the_pipe_is_closed_or_not() {
+        for (held, closed) in [(false, false), (false, true), (true, false), (true, true)] {
+            let (read, write) = nix::unistd::pipe2(OFlag::O_NONBLOCK).expect("pipe");
+            let mut write = File::from(write);
+            let mut pipe = Pipe::new(read, Writer::Zygote("www".to_owned()), held);
+            write.write_all(b"no newline").expect("write");
+            let writer = Some(write).filter(|_| !closed);
+            pipe.log_rest(1024, &mut Intake::default());
+            assert!(pipe.message.is_empty() && !pipe.is_held(), "held {held}, closed {closed}");
+            drop(writer);
+        }
+    }
+}

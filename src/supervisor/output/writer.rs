@@ -1,0 +1,81 @@
+//! Which process writes to a pipe.
+
+use serde::{Deserialize, Serialize};
+
+use crate::log::{self, Format};
+use crate::plan::fleet::WorkerKey;
+
+/// The process at the other end of a pipe. Variants and fields are part of the state that a reload hands over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Writer {
+    /// A zygote of that group, started by a former version that did not note its pid.
+    Zygote(String),
+    /// A zygote.
+    Group {
+        /// Its group.
+        group: String,
+        /// Its pid.
+        pid: i32,
+    },
+    /// A worker.
+    Worker {
+        /// Its slot. The slot is its own until it has ended; its pipes may be read a little longer.
+        key: WorkerKey,
+        /// Its pool.
+        pool: String,
+        /// Its pid; 0 until the zygote has reported the fork.
+        pid: i32,
+        /// Which of its streams: `stdout` or `stderr`.
+        stream: String,
+        /// `decorate_workers_output`.
+        decorate: bool,
+    },
+}
+
+impl Writer {
+    /// Whether it is the worker that has that slot, or a former one.
+    #[must_use]
+    pub fn has_slot(&self, worker: WorkerKey) -> bool {
+        matches!(self, Self::Worker { key, .. } if *key == worker)
+    }
+
+    /// Whether the other is the same worker's other stream.
+    #[must_use]
+    pub fn is_other_stream_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Worker { key, pid, stream, .. },
+                Self::Worker { key: other_key, pid: other_pid, stream: other_stream, .. },
+            ) => (key, pid) == (other_key, other_pid) && stream != other_stream,
+            _ => false,
+        }
+    }
+
+    /// How lines name it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}] zygote"),
+            Self::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
+        }
+    }
+
+    /// What stands in front of each of its lines; `None`: lines are logged as they came.
+    #[must_use]
+    pub fn prefix(&self) -> Option<String> {
+        match self {
+            Self::Zygote(_) | Self::Group { .. } => Some(format!("{} said: ", self.name())),
+            Self::Worker { pool, pid, stream, decorate: true, .. } if log::format() == Format::Classic => {
+                Some(format!("child {pid} (pool {pool}) said into {stream}: "))
+            }
+            Self::Worker { stream, decorate: true, .. } => Some(format!("{} said into {stream}: ", self.name())),
+            Self::Worker { decorate: false, .. } => None,
+        }
+    }
+
+    /// Whether its lines are logged as they came.
+    #[must_use]
+    pub fn is_undecorated(&self) -> bool {
+        matches!(self, Self::Worker { decorate: false, .. })
+    }
+}

@@ -1,0 +1,99 @@
+//! Pools and groups by their keys: counters, sockets, and lines about them.
+
+use crate::config::ProcessManager;
+use crate::ipc::ToZygote;
+use crate::log;
+use crate::plan::crashes;
+use crate::plan::fleet::{PoolKey, Remark, WorkerKey, ZygoteKey};
+use crate::scoreboard::{Counter, Totals};
+use crate::supervisor::core::Supervisor;
+
+impl Supervisor {
+    /// The pool's counters.
+    pub(super) fn totals_of(&self, key: PoolKey) -> Option<&Totals> {
+        let pool = self.runtimes.group(key.zygote)?.spec.pools.get(key.pool)?;
+        self.totals.get(pool.totals_fd)
+    }
+
+    /// Drops counters that no generation's pool uses.
+    pub(super) fn forget_totals(&mut self) {
+        let pools = || self.runtimes.groups().flat_map(|group| &group.spec.pools);
+        self.totals.retain(|fd| pools().any(|pool| pool.totals_fd == fd));
+    }
+
+    /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does.
+    pub(super) fn note_queues(&mut self) {
+        let Some(runtime) = self.runtimes.newest() else { return };
+        for pool in runtime.groups.iter().flat_map(|group| &group.spec.pools) {
+            let queue = self.sockets.queue(&pool.listen_fds);
+            if let Some(totals) = self.totals.get(pool.totals_fd) {
+                totals.note_queue(queue.waiting, queue.limit);
+            }
+        }
+    }
+
+    /// Clears the slot of a worker that has ended.
+    pub(super) fn clear_slot(&self, key: WorkerKey) {
+        let Some(scoreboard) = self.runtimes.scoreboard(key) else { return };
+        if let Some(totals) = self.totals_of(key.of_pool()).filter(|_| scoreboard.is_busy(key.slot)) {
+            totals.leave();
+        }
+        scoreboard.reset(key.slot);
+    }
+
+    /// Tells one worker to take no further request.
+    pub(super) fn retire(&mut self, key: WorkerKey) {
+        if let Some(scoreboard) = self.runtimes.scoreboard(key) {
+            scoreboard.ask_to_drain(key.slot);
+        }
+        self.send(key.zygote(), &ToZygote::Retire { pool: key.pool, slot: key.slot }, Vec::new());
+    }
+
+    /// Waits for connections to a group without a zygote.
+    pub(super) fn watch_sockets(&mut self, key: ZygoteKey) {
+        for listener in self.sockets.of(&self.listen_fds(key)) {
+            if let Err(e) = self.poller.add_listener(&listener.fd, key) {
+                log::error(format!("unable to watch {}: {e}", listener.name));
+            }
+        }
+    }
+
+    /// Ends that.
+    pub(super) fn unwatch_sockets(&mut self, key: ZygoteKey) {
+        let fds = self.listen_fds(key);
+        self.poller.remove_listeners(self.sockets.of(&fds).map(|listener| &listener.fd), key);
+    }
+
+    fn listen_fds(&self, key: ZygoteKey) -> Vec<i32> {
+        let group = self.runtimes.group(key);
+        group.map(|g| g.spec.pools.iter().flat_map(|p| p.listen_fds.clone()).collect()).unwrap_or_default()
+    }
+
+    /// Logs php-fpm's lines about a pool. The hidden pool behind `pm.status_listen` is small on purpose, so it gets none.
+    pub(super) fn remark(&self, key: PoolKey, remark: Remark) {
+        let Some(pool) = self.runtimes.pool(key) else { return };
+        if pool.status_of.is_some() {
+            return;
+        }
+        let name = &pool.name;
+        match remark {
+            Remark::Full => {
+                if let Some(totals) = self.totals_of(key) {
+                    totals.add(Counter::LimitReached, 1);
+                }
+                let directive = if pool.pm == ProcessManager::Ondemand { "max_children" } else { "pm.max_children" };
+                let most = pool.pm_max_children;
+                log::warning(format!("[pool {name}] server reached {directive} setting ({most}), consider raising it"));
+            }
+            Remark::CrashLoop => log::warning(format!(
+                "[pool {name}] its workers crash at their first request, one after the other: \
+                 they are replaced after a pause from now on, {} ms at most, until one outlives its first request",
+                crashes::LONGEST_PAUSE
+            )),
+            Remark::Busy { rate, idle, total } => log::warning(format!(
+                "[pool {name}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), \
+                 spawning {rate} children, there are {idle} idle, and {total} total children"
+            )),
+        }
+    }
+}

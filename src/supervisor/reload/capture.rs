@@ -1,0 +1,47 @@
+//! From the running supervisor to the state that the next image reads.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use crate::log::Backlog;
+use crate::supervisor::core::Supervisor;
+use crate::supervisor::reload::state::{GroupState, RuntimeState, State, VERSION};
+
+impl Supervisor {
+    /// The present state, by descriptor numbers of this process.
+    pub(in crate::supervisor) fn state(&self) -> State {
+        let runtimes = self.runtimes.iter().map(|(id, runtime)| RuntimeState {
+            id,
+            drain: None,
+            groups: runtime
+                .groups
+                .iter()
+                .map(|g| GroupState {
+                    spec: g.spec.clone(),
+                    drain: Some(g.drain.state()),
+                    zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
+                    voice: g.zygote.as_ref().map(|z| (z.reports.as_fd().as_raw_fd(), z.protocol)),
+                    boards: g.pools.iter().map(|pool| pool.scoreboard_fd.as_raw_fd()).collect(),
+                })
+                .collect(),
+        });
+        State {
+            version: VERSION,
+            program: self.host.program.clone(),
+            nofile: self.nofile,
+            sockets: self.sockets.state(),
+            passed: self.sockets.passed(),
+            systemd: self.systemd.state(),
+            config: self.config.clone(),
+            totals: self.totals.descriptors(),
+            reopened: self.reopened,
+            fleet: self.fleet.clone(),
+            runtimes: runtimes.collect(),
+            outputs: self.outputs.state(),
+            tracers: Vec::new(),
+            traces: self.tracers.state(),
+            log: None,
+            unwritten: Backlog::default(),
+            board: Some(self.results.number()),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What systemd is told, and when: that pools serve, that a reload begins, ends or was refused, that the supervisor stops, how many
+//! requests there are; and which listening sockets it stores for us.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use crate::log::{self, messages::lifecycle as messages};
+use crate::plan::systemd::{self, Load};
+use crate::scoreboard::Counter;
+use crate::supervisor::core::Supervisor;
+use crate::supervisor::generation::GroupRuntime;
+use crate::supervisor::sockets::{Sockets, stored_name};
+use crate::sys::clock::{self, millis};
+use crate::sys::listen;
+
+/// The sockets that systemd is to store: those that we have opened. Its own ones it has anyway.
+fn stored_sockets(sockets: &Sockets) -> BTreeMap<String, (u64, &OwnedFd)> {
+    sockets.own().filter_map(|l| Some((stored_name(&l.fd)?, (listen::inode(&l.fd)?, &l.fd)))).collect()
+}
+
+impl Supervisor {
+    /// The newest generation serves requests.
+    pub(super) fn tell_ready(&mut self) {
+        if !self.systemd.is_there() {
+            return;
+        }
+        self.systemd.refused = false;
+        self.tell_serving("Ready to handle connections");
+        match millis(self.config.global.systemd_interval) {
+            0 => log::say(&messages::systemd_monitor_disabled()),
+            interval => log::say(&messages::systemd_monitor_interval(interval)),
+        }
+        self.systemd.store(&stored_sockets(&self.sockets));
+    }
+
+    /// A reload has failed; the present generation goes on.
+    pub(super) fn tell_refused(&mut self, why: &str) {
+        self.systemd.refused = true;
+        self.tell_serving(why);
+    }
+
+    fn tell_serving(&mut self, status: &str) {
+        if !self.systemd.is_there() || self.systemd.stopping {
+            return;
+        }
+        let interval = millis(self.config.global.systemd_interval);
+        let requests = self.load().requests;
+        self.systemd.heartbeat.tell_status(interval, clock::now(), requests);
+        let status = systemd::one_line(status);
+        self.systemd.tell(format!("READY=1\nMAINPID={}\nSTATUS={status}", std::process::id()), None);
+    }
+
+    /// A reload begins. systemd takes the next READY for its end, if this message is younger than its own request to reload.
+    pub(super) fn tell_reloading(&mut self) {
+        if self.systemd.stopping {
+            return;
+        }
+        let now = clock::micros();
+        self.systemd.tell(format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=Reloading in progress ..."), None);
+    }
+
+    /// No request is accepted any more, or soon none.
+    pub(super) fn tell_stopping(&mut self, line: &str) {
+        self.systemd.stopping = true;
+        self.systemd.tell(format!("STOPPING=1\nSTATUS={line}"), None);
+    }
+
+    /// Sends what is due: the watchdog's message, the status, and what could not be sent before.
+    pub(super) fn attend_to_systemd(&mut self) {
+        self.systemd.flush();
+        let now = clock::now();
+        let mut lines = Vec::new();
+        if self.systemd.heartbeat.feed(now) {
+            lines.push("WATCHDOG=1".to_owned());
+        }
+        if self.systemd.heartbeat.is_status_due(now) && !self.systemd.stopping {
+            let status = self.systemd.heartbeat.status(self.load(), now);
+            let refused = if self.systemd.refused { " (the last reload was refused, see the log)" } else { "" };
+            lines.push(format!("STATUS={status}{refused}"));
+        }
+        // These are repeated anyway, so they are not queued after others that systemd hasn't taken.
+        if !lines.is_empty() && !self.systemd.is_busy() {
+            self.systemd.tell(lines.join("\n"), None);
+        }
+    }
+
+    /// The supervisor ends: systemd's store forgets our sockets. One message each, without a second try.
+    pub(super) fn empty_store(&mut self) {
+        self.systemd.store(&BTreeMap::new());
+    }
+
+    /// The numbers of php-fpm's status line.
+    fn load(&self) -> Load {
+        let mut load = Load::default();
+        let pools = self.runtimes.groups().flat_map(GroupRuntime::pools);
+        for (_, pool) in pools.filter(|(spec, _)| spec.config.status_of.is_none()) {
+            let board = &pool.scoreboard;
+            load.active += (0..board.slots()).filter(|slot| board.is_busy(*slot)).count() as u64;
+            load.idle += (0..board.slots()).filter(|slot| board.is_idle(*slot)).count() as u64;
+        }
+        for pool in self.config.pools.iter().filter(|pool| pool.status_of.is_none()) {
+            if let Some(totals) = self.totals.latest(&pool.name) {
+                load.requests += totals.get(Counter::Requests);
+                load.slow += totals.get(Counter::Slow);
+            }
+        }
+        load
+    }
+}

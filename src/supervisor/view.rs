@@ -1,0 +1,32 @@
+//! What the fleet can see of workers and of the machine.
+
+use crate::plan::fleet::{View, WorkerKey};
+use crate::plan::watch::Seen;
+use crate::supervisor::generation::Runtimes;
+use crate::sys::clock::Millis;
+use crate::sys::pressure;
+
+/// Reads scoreboards, and the memory pressure of the machine.
+pub(super) struct FleetView<'a>(pub(super) &'a Runtimes);
+
+impl View for FleetView<'_> {
+    fn is_busy(&self, worker: WorkerKey) -> bool {
+        self.0.scoreboard(worker).is_some_and(|board| board.is_busy(worker.slot))
+    }
+
+    fn idle_since(&self, worker: WorkerKey) -> Millis {
+        self.0.scoreboard(worker).map_or(Millis(0), |board| board.since(worker.slot))
+    }
+
+    fn requests(&self, worker: WorkerKey) -> u64 {
+        self.0.scoreboard(worker).map_or(0, |board| board.requests(worker.slot))
+    }
+
+    fn request(&self, worker: WorkerKey) -> Option<Seen> {
+        self.0.scoreboard(worker)?.request(worker.slot)
+    }
+
+    fn memory_is_short(&self) -> bool {
+        pressure::memory_is_short()
+    }
+}
