@@ -1,7 +1,7 @@
 //! Bytes as an `access.format` and, behind the first NUL, what a client sends.
 #![no_main]
 
-#[path = "../../tests/access_format/properties.rs"]
+#[path = "../../tests/library/access_format/properties.rs"]
 mod properties;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! Bytes as the parameters of a request; the first byte says how they are cut.
 #![no_main]
 
-#[path = "../../tests/wire/mod.rs"]
+#[path = "../../tests/shared/wire/mod.rs"]
 mod wire;
 
 use libfuzzer_sys::fuzz_target;

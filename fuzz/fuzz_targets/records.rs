@@ -1,7 +1,7 @@
 //! Bytes as a client's stream, raw and as records: the first byte says which, the second how they are cut.
 #![no_main]
 
-#[path = "../../tests/wire/mod.rs"]
+#[path = "../../tests/shared/wire/mod.rs"]
 mod wire;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! Bytes as a plan of what a script writes: three bytes a write (its stream and whether it is flushed, its length).
 #![no_main]
 
-#[path = "../../tests/wire/mod.rs"]
+#[path = "../../tests/shared/wire/mod.rs"]
 mod wire;
 
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! Bytes as what a web server says of a script.
 #![no_main]
 
-#[path = "../../tests/script/mod.rs"]
+#[path = "../../tests/shared/script/mod.rs"]
 mod script;
 
 use libfuzzer_sys::fuzz_target;

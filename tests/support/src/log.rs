@@ -101,3 +101,23 @@ fn in_order(text: &str, wanted: &[&str]) -> bool {
         None => false,
     })
 }
+
+/// The text of a line in the form that the original patch writes, `Sep 21 16:22:19.399162 [WARNING] fpm(), line 1: text`. None
+/// for a line of another form.
+#[must_use]
+pub fn classic(line: &str) -> Option<&str> {
+    const MONTHS: &str = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
+    let (date, rest) = line.split_at_checked("Sep 21 16:22:19.399162".len())?;
+    let digits = date.get(3..)?.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
+    let dated = MONTHS.contains(date.get(..3)?) && digits.eq(" 00 00:00:00.000000".chars());
+    let (level, text) = rest.strip_prefix(" [")?.split_once("] fpm(), line 1: ")?;
+    (dated && ["DEBUG", "NOTICE", "WARNING", "ERROR", "ALERT"].contains(&level)).then_some(text)
+}
+
+/// The configuration in the output of `-tt`, a line each, in either form of the log.
+#[must_use]
+pub fn words_of_dump(text: &str) -> Vec<&str> {
+    let lines = text.lines().filter_map(|line| classic(line).or_else(|| line.split_once("] NOTICE: ").map(|(_, l)| l)));
+    let lines = lines.skip_while(|line| *line != "[global]");
+    lines.filter(|line| !line.contains("test is successful")).collect()
+}

@@ -89,6 +89,16 @@ impl Stage {
     }
 }
 
+/// Runs the program in a sandbox to its end, as `end_within`.
+///
+/// # Errors
+/// When it runs on; it is then killed.
+pub fn run_in(target: &Target, sandbox: &Sandbox, options: &[&str]) -> Outcome<Ran> {
+    let mut command = Command::new(target.program());
+    command.args(options).envs(target.environment()).current_dir(sandbox.path()).stdin(Stdio::null());
+    end_within(&mut command)
+}
+
 /// How a program ended.
 #[derive(Debug)]
 pub struct Ran {

@@ -1,0 +1,12 @@
+//! The library itself: parsers, writers and exchanges over socket pairs. These tests start no server and need no PHP.
+
+mod access_format;
+mod exchange;
+mod fastcgi;
+mod memory;
+mod script_rules;
+
+#[path = "../shared/script/mod.rs"]
+mod script;
+#[path = "../shared/wire/mod.rs"]
+mod wire;

@@ -1,0 +1,33 @@
+//! The lives of supervisor, zygotes and workers: start, reload, signals, death, logs, sockets, and the walls between pools.
+#![forbid(unsafe_code)]
+
+mod command_line;
+mod control;
+mod cpu_time;
+mod daemon;
+mod death;
+mod exporter;
+mod farewell;
+mod half_sent;
+mod identity;
+mod logs;
+mod opcache;
+mod output;
+mod php_ini;
+mod pipes;
+mod reload;
+mod root;
+mod signals;
+mod signals_to_all;
+mod sockets;
+mod startup;
+mod syslog;
+mod systemd;
+mod takeover;
+mod titles;
+mod unprivileged;
+mod unread_log;
+mod upgrade;
+mod walls;
+mod worker_signals;
+mod xml_config;

@@ -1,0 +1,27 @@
+//! What a script and its client get from PHP, through each door and from a PHP in debug mode. The tests in `every_door` also
+//! run where the other door is another php-cgi of ours.
+
+mod abandoned;
+mod access_log;
+mod bounds;
+mod client_gone;
+mod cut_off;
+mod doors;
+mod error_header;
+mod every_door;
+mod finish_request;
+mod forks;
+mod given_up;
+mod ini_entries;
+mod leftovers;
+mod oracle;
+mod pool_settings;
+mod records;
+mod request_ini;
+mod uploads;
+mod user_ini;
+
+#[path = "../shared/script/mod.rs"]
+mod script;
+#[path = "../shared/wire/mod.rs"]
+mod wire;
