@@ -1,6 +1,7 @@
 #!/bin/sh
 # test.sh X.Y [style|unit|process|phpt|debug|install]…: the stages of `make test` (all by default; debug and install with 8.4 only). A
-# stage that fails does not keep the next from running. Last line: the sum of all. build/test-X.Y/total keeps it for .ci/run.
+# stage that fails does not keep the next from running. The last lines say what ran, how long it took and what was skipped; the very last one
+# is the sum. build/test-X.Y/{summary,skipped,total} keep these for .ci/run.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -16,9 +17,15 @@ trap 'exit 130' INT TERM
 chmod 755 "$scratch"
 total_passed=0 total_failed=0 total_skipped=0
 
-# add STAGE PASSED FAILED SKIPPED
+# begin NAME: a part begins; `add` says how long it took.
+begin() {
+	say "$1"
+	began=$(date +%s)
+}
+
+# add NAME PASSED FAILED SKIPPED
 add() {
-	printf '%s: %s passed, %s failed, %s skipped\n' "$@" | tee -a "$scratch/summary"
+	printf '%s: %s passed, %s failed, %s skipped (%d s)\n' "$@" $(($(date +%s) - began)) | tee -a "$scratch/summary"
 	total_passed=$((total_passed + $2))
 	total_failed=$((total_failed + $3))
 	total_skipped=$((total_skipped + $4))
@@ -28,16 +35,22 @@ add() {
 checked() {
 	name=$1
 	shift
-	say "$name"
+	begin "$name"
 	if (cd "$root" && "$@"); then add "$name" 1 0 0; else add "$name" 0 1 0; fi
 }
 
-# cargo_tests NAME ARGUMENTS…: `cargo test`, its counts read from its output. A build that fails is one failure.
+# cargo_tests NAME ARGUMENTS…: `cargo test`, its counts read from its output. A build that fails is one failure. For the harness a test
+# that skips itself has passed; the testkit writes these into a file, and tests/skips.txt says which of them may.
 cargo_tests() {
 	name=$1
 	shift
-	say "$name tests"
+	begin "$name tests"
 	log=$results/$name.log
+	CGI_FPM_SKIPS=$scratch/skips-$name
+	export CGI_FPM_SKIPS
+	: >"$CGI_FPM_SKIPS"
+	# Tests of other users append to it, too.
+	chmod 666 "$CGI_FPM_SKIPS"
 	# The status goes by a file: that of a pipeline is its last command's.
 	{ (cd "$root" && CARGO_TARGET_DIR="$root/build/target-$php" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
 		echo 0 >"$scratch/status" || echo 1 >"$scratch/status"; } | tee "$log"
@@ -47,15 +60,25 @@ cargo_tests() {
 	if [ "$(cat "$scratch/status")" != 0 ] && [ "$2" = 0 ]; then
 		set -- "$1" 1 "$3"
 	fi
-	add "$name" "$@"
+	user=other
+	[ "$(id -u)" != 0 ] || user=root
+	"$root/build-aux/check-skips.sh" "$root/tests/skips.txt" "$CGI_FPM_SKIPS" "php=$php" "stage=$name" "user=$user" >"$scratch/checked"
+	unset CGI_FPM_SKIPS
+	sed '$d' "$scratch/checked"
+	sed -n "s/^skipped /$name: &/p" "$scratch/checked" >>"$scratch/skipped"
+	# shellcheck disable=SC2046  # two words are wanted
+	set -- "$@" $(tail -n 1 "$scratch/checked")
+	add "$name" $(($1 - $4)) $(($2 + $5)) $(($3 + $4))
 }
 
 # phpt NAME OPTIONS…: tests-phpt/run, its counts read from its last line.
 phpt() {
 	name=$1
 	shift
+	begin "$name"
 	log=$results/$name.log
 	"$root/tests-phpt/run" --php "$php" "$@" 2>&1 </dev/null | tee "$log"
+	sed -n "s/^skipped /$name: &/p" "$log" >>"$scratch/skipped"
 	# shellcheck disable=SC2046
 	set -- $(tail -n 1 "$log" | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
 	[ $# = 3 ] || set -- 0 1 0
@@ -81,28 +104,6 @@ fuzz_targets() {
 	CARGO_TARGET_DIR="$root/build/target-fuzz" cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
-# Process tests but for those that the door makes no difference to: what runs without a server, and what loads the machine for
-# minutes to watch workers that are long past any door.
-through_the_door() {
-	for file in "$root"/tests/*.rs "$root"/tests/*/main.rs; do
-		name=${file#"$root"/tests/} name=${name%/main.rs} name=${name%.rs}
-		case $name in
-		access_format | config_oracle | exchange | fastcgi_* | script_rules) ;;
-		backlog | crashes | limits | mass | pinning | retirement | scaling) ;;
-		*) printf ' --test %s' "$name" ;;
-		esac
-	done
-}
-
-# What serves requests, on a PHP in debug mode. The small one lacks opcache's JIT, soap, gd, intl, curl, openssl, xml and pdo: none of
-# these tests needs them. One that does goes behind `-- --skip NAME` here.
-in_debug_mode() {
-	for name in abandoned access_log bounds client_gone cut_off doors error_header finish_request forks given_up ini_entries \
-		leftovers pool_settings records request_ini request_oracle serving status transparency uploads user_ini; do
-		printf ' --test %s' "$name"
-	done
-}
-
 stage() {
 	case $1 in
 	style)
@@ -121,22 +122,18 @@ stage() {
 		;;
 	process)
 		# Real processes, on the built prefix. Root's tests drop to other users, who have to reach it.
-		if ! ls "$root"/tests/*.rs >/dev/null 2>&1; then
-			say "no process tests yet (tests/*.rs)"
-			return 0
-		fi
 		stock=
 		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm php8.2-soap"
 		# shellcheck disable=SC2086
 		need_packages nginx apache2 lighttpd caddy adminer locales $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
-		# What config_oracle compares with: php-fpm of the same build, php-src's tests, generated files.
+		# What oracle::configuration compares with: php-fpm of the same build, php-src's tests, generated files.
 		CGI_FPM_STOCK=$(readlink -f "$prefix/libexec/php-fpm-stock")
 		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
 		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1000}
 		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
-		# What upgrade.rs upgrades from.
+		# What process::upgrade upgrades from.
 		CGI_FPM_FORMER=$("$root/build-aux/former.sh" "$php" || :)
 		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER CGI_FPM_FORMER
 		cargo_tests process --no-default-features --test '*'
@@ -144,20 +141,20 @@ stage() {
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
 			CGI_FPM_EXTENSIONS=$("$root/build-aux/fetch-extensions.sh")
 			export CGI_FPM_DOOR=stock CGI_FPM_EXTENSIONS
-			# shellcheck disable=SC2046
-			cargo_tests process-stock --no-default-features $(through_the_door)
+			# The door makes no difference to the other kinds (tests/README.md).
+			cargo_tests process-stock --no-default-features --test pages --test process --test sapi
 			unset CGI_FPM_DOOR
 		else
 			# Debian has no other: our php-cgi, whose own main is never reached there. What depends on the door alone.
 			CGI_FPM_DOOR=stock CGI_FPM_HOST=$public/bin/php-cgi
 			export CGI_FPM_DOOR CGI_FPM_HOST
-			cargo_tests process-stock --no-default-features --test transparency --test serving --test status
+			cargo_tests process-stock --no-default-features --test sapi -- every_door::
 			unset CGI_FPM_DOOR CGI_FPM_HOST
 		fi
 		;;
 	debug)
 		# PHP says at the end of each request who has kept memory, and ends where its own rules are broken; the testkit looks for it.
-		say "PHP $php in debug mode"
+		begin "PHP $php in debug mode"
 		if ! { "$root/build-aux/build-php.sh" "$php-debug" && "$root/build-aux/build-cdylib.sh" "$php-debug"; }; then
 			add debug 0 1 0
 			return 0
@@ -167,8 +164,8 @@ stage() {
 		CGI_FPM_OTHER_MODE=$prefix CGI_FPM_DEBUG=1
 		CGI_FPM_PREFIX=$(public_prefix "$prefix-debug" "$scratch/debug")
 		export CGI_FPM_PREFIX CGI_FPM_DEBUG CGI_FPM_OTHER_MODE
-		# shellcheck disable=SC2046
-		cargo_tests debug --no-default-features $(in_debug_mode)
+		# The small one lacks opcache's JIT, soap, gd, intl, curl, openssl, xml and pdo: none of these tests needs them.
+		cargo_tests debug --no-default-features --test sapi
 		unset CGI_FPM_PREFIX CGI_FPM_DEBUG CGI_FPM_OTHER_MODE
 		;;
 	phpt)
@@ -189,7 +186,11 @@ fi
 for each in "$@"; do
 	stage "$each"
 done
+touch "$scratch/skipped" "$scratch/summary"
+say "PHP $php: skipped, as listed"
+cat "$scratch/skipped"
 say "PHP $php:"
-cat "$scratch/summary" 2>/dev/null || :
+cat "$scratch/summary"
+cp "$scratch/skipped" "$scratch/summary" "$results/"
 echo "$total_passed passed, $total_failed failed, $total_skipped skipped" | tee "$results/total"
 [ "$total_failed" = 0 ]
