@@ -1,5 +1,5 @@
 #!/bin/sh
-# former.sh X.Y: prints the path of the library of a former version, which tests/upgrade.rs starts and then upgrades. It is built
+# former.sh X.Y: prints the path of the library of a former version, which tests/process/upgrade.rs starts and then upgrades. It is built
 # from this checkout's history, with little optimisation, and cached beside PHP.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
