@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| cgi_fpm::config::check_xml(data));
+fuzz_target!(|data: &[u8]| cgi_fpm::config::oracle::check_xml(data));

@@ -15,6 +15,8 @@ mod listen;
 mod message;
 mod model;
 mod options;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod origins;
 mod paths;
 mod raw;
@@ -161,18 +163,6 @@ pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages),
         Ok(ini) => Ok((ini, messages)),
         Err(Refused) => Err(ConfigError { messages, global: None }),
     }
-}
-
-/// For the fuzz target: whatever the lines are, reading them comes to an end. Includes are left out.
-#[doc(hidden)]
-pub fn read_lines(text: &[u8]) {
-    reader::lines(text, &PhpNames(&LoadOptions::default()));
-}
-
-/// The same for the original's XML, also there and back.
-#[doc(hidden)]
-pub fn check_xml(text: &[u8]) {
-    xml::check(text);
 }
 
 impl Loaded {

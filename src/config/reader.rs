@@ -9,7 +9,6 @@ use super::hint;
 use super::ini::{Names, Statement, parse_line};
 use super::late::{LateValue, Recorder};
 use super::message::{Messages, Refused, shown};
-use super::options::LoadOptions;
 use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::Raw;
@@ -102,7 +101,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn apply(
+    pub(super) fn apply(
         &mut self,
         statement: Statement,
         include: &mut Option<String>,
@@ -167,7 +166,7 @@ impl<'a> Reader<'a> {
 }
 
 /// What is wrong with a statement, without file and line.
-struct Complaint {
+pub(super) struct Complaint {
     texts: Vec<String>,
     hint: Option<String>,
 }
@@ -194,24 +193,6 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
         file.read_to_end(&mut text)?;
     }
     Ok(text)
-}
-
-/// Reads all lines of a text, for fuzzing.
-pub(super) fn lines(text: &[u8], names: &dyn Names) {
-    lines_into(text, names, &mut Raw::new());
-}
-
-/// The same, into sections that are looked at.
-pub(super) fn lines_into(text: &[u8], names: &dyn Names, raw: &mut Raw) {
-    let mut messages = Messages::new();
-    let prefixes = Prefixes::new(&LoadOptions::default());
-    let mut origins = Origins::default();
-    let mut reader = Reader::new(raw, &mut messages, &mut origins, names, &prefixes);
-    for line in text.split(|byte| *byte == b'\n') {
-        for statement in parse_line(&[line, b"\n"].concat(), names).statements {
-            let _ = reader.apply(statement, &mut None, None, line);
-        }
-    }
 }
 
 fn utf8(text: Vec<u8>, what: &str) -> Result<String, String> {

@@ -5,6 +5,8 @@ mod convert;
 mod element;
 mod fault;
 mod mapping;
+#[cfg(any(test, feature = "oracles"))]
+mod oracle;
 mod pool;
 mod reader;
 mod schema;
@@ -24,6 +26,8 @@ use super::raw::Raw;
 use crate::log;
 use fault::Fault;
 use mapping::Mapped;
+#[cfg(any(test, feature = "oracles"))]
+pub use oracle::check;
 use statement::{Line, Statement};
 
 /// Whether a file is one of the original's: its first byte that isn't blank is a `<`, which no ini file begins with.
@@ -98,23 +102,5 @@ fn say(path: &Path, fault: &Fault, level: log::Level, messages: &mut Messages) {
     messages.log(level, format!("{place} {}", fault.text));
     if let Some(hint) = &fault.hint {
         messages.log(log::Level::Notice, format!("{place} hint: {hint}"));
-    }
-}
-
-/// For the fuzz target and the property test: whatever the bytes are, reading comes to an end, and what is read without a
-/// complaint becomes an ini file that is read the same.
-#[doc(hidden)]
-pub(super) fn check(text: &[u8]) {
-    let options = LoadOptions { php_prefix: "/usr".into(), ..LoadOptions::default() };
-    let Ok(mapped) = mapped(text, &options) else { return };
-    let mut raw = Raw::new();
-    if mapped.lines.iter().try_for_each(|line| apply(line, &mut raw)).is_ok() {
-        let ini = convert::ini(&mapped.lines, "x");
-        let mut back = Raw::new();
-        super::reader::lines_into(ini.as_bytes(), &super::options::PhpNames(&options), &mut back);
-        // Where the directives go to is not part of what was said.
-        raw.enter("global");
-        back.enter("global");
-        assert!(raw == back, "{ini}");
     }
 }

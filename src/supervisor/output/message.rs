@@ -3,7 +3,6 @@
 
 use crate::escape::{self, Place};
 use crate::log::BOUND;
-use crate::supervisor::output::splitter::{Piece, Splitter};
 
 /// How the messages of a process are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,44 +114,6 @@ impl Message {
     }
 }
 
-/// What decorated lines say in these pieces is one with what they say at once: the messages, escaped, in lines of UTF-8 that are
-/// no longer than they may be. For the property test and the fuzz target.
-pub(super) fn check(chunks: &[&[u8]]) -> Result<(), String> {
-    const LIMIT: usize = 24;
-    let form = Form { prefix: Some("p: ".to_owned()), limit: LIMIT, characters: false };
-    let said = |chunks: &[&[u8]]| {
-        let (mut splitter, mut message) = (Splitter::default(), Message::default());
-        let (mut lines, mut texts) = (Vec::new(), vec![Vec::new()]);
-        let mut write = |line: &[u8], end: End| lines.push((line.to_vec(), end));
-        let mut take = |piece: Piece<'_>| match piece {
-            Piece::Text(text) => {
-                texts.last_mut().into_iter().for_each(|last| last.extend_from_slice(text));
-                message.add(text, &form, &mut write);
-            }
-            Piece::Line | Piece::Mark => {
-                texts.push(Vec::new());
-                message.end(&form, false, &mut write);
-            }
-        };
-        chunks.iter().for_each(|chunk| splitter.feed(chunk, &mut take));
-        splitter.end(&mut take);
-        message.end(&form, false, &mut write);
-        (lines, texts)
-    };
-    let (lines, texts) = said(chunks);
-    let mut shown = String::new();
-    for (line, end) in &lines {
-        let text = std::str::from_utf8(line).map_err(|e| format!("{line:?}: {e}"))?;
-        let text = text.strip_prefix("p: \"").and_then(|rest| rest.strip_suffix('"'));
-        let text = text.filter(|_| line.len() < LIMIT).ok_or_else(|| format!("{line:?} isn't a line"))?;
-        shown.push_str(text);
-        shown.push_str(if *end == End::Full { "" } else { "\n" });
-    }
-    let wanted = texts.iter().filter(|text| !text.is_empty()).map(|text| escape::line(text) + "\n").collect::<String>();
-    let once = said(&[&chunks.concat()]).0;
-    if shown == wanted && lines == once { Ok(()) } else { Err(format!("{wanted:?} has become {shown:?}")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,17 +175,5 @@ mod tests {
         assert_eq!(said(&[b"\xc5", b"\x9b \xc2\x9b2J \x9b \xc5"], 100), ["\"\u{15b} \\xC2\\x9B2J \\x9B \\xC5\""]);
         // The second byte alone would be a control character.
         assert_eq!(said(&["abc\u{15b}".as_bytes()], 7), ["\"abc\"", "\"\u{15b}\""]);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_is_said_in_whatever_pieces(
-            chunks in proptest::collection::vec(proptest::collection::vec(
-                proptest::sample::select("a\"\\\t\n\0\x1b\u{9b}\u{15b}\u{20ac}\u{2028}fsc".bytes().chain([0x9b, 0xff]).collect::<Vec<_>>()),
-                0..40), 0..6),
-        ) {
-            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
-            proptest::prop_assert_eq!(check(&chunks), Ok(()));
-        }
     }
 }

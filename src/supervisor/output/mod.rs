@@ -5,12 +5,13 @@ mod closing;
 mod intakes;
 mod message;
 mod object;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod outputs;
 mod pipe;
 pub mod splitter;
 mod writer;
 
 pub use bounded::Bounded;
-pub use object::check;
 pub use outputs::Outputs;
 pub use writer::Writer;

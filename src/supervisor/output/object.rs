@@ -2,14 +2,12 @@
 
 use crate::json;
 use crate::log::{self, About, Level};
-use crate::plan::fleet::{GenerationId, ZygoteKey};
-use crate::supervisor::output::message::{End, Form, Message};
-use crate::supervisor::output::splitter::{Piece, Splitter};
+use crate::supervisor::output::message::End;
 use crate::supervisor::output::writer::Writer;
 
 /// What is done with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// A worker's own message: its level and text count.
     Told(log::Told),
     /// An object already, of a pool that doesn't want its lines decorated.
@@ -29,7 +27,8 @@ pub(super) fn render(writer: &Writer, line: &[u8], end: End) -> (Option<Level>, 
     }
 }
 
-fn way(writer: &Writer, line: &[u8], end: End) -> Way {
+/// What is done with a line of this writer.
+pub(super) fn way(writer: &Writer, line: &[u8], end: End) -> Way {
     let Writer::Worker { decorate, .. } = writer else { return Way::Wrapped };
     match log::told_by_worker(line) {
         _ if end == End::Full => Way::Wrapped,
@@ -49,43 +48,10 @@ fn about(writer: &Writer, end: End) -> About<'_> {
     }
 }
 
-/// Makes lines of what a worker says in these pieces and looks at them as a reader of the log does: without JSON as
-/// `message::check` says; with it objects, one a line, and no byte of a wrapped one lost. For the property test and the fuzz target.
-///
-/// # Errors
-/// What is wrong.
-pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
-    super::message::check(chunks)?;
-    [true, false].into_iter().try_for_each(|decorate| {
-        let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
-        let writer = Writer::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };
-        let (mut splitter, mut message, mut wrong) = (Splitter::default(), Message::default(), Ok(()));
-        let form = Form { limit: 40, ..Form::whole() };
-        let mut write = |line: &[u8], end| wrong = wrong.clone().and_then(|()| check_line(&writer, line, end));
-        let mut take = |piece: Piece<'_>| match piece {
-            Piece::Text(text) => message.add(text, &form, &mut write),
-            Piece::Line | Piece::Mark => message.end(&form, false, &mut write),
-        };
-        chunks.iter().for_each(|chunk| splitter.feed(chunk, &mut take));
-        splitter.end(&mut take);
-        message.end(&form, true, &mut write);
-        wrong
-    })
-}
-
-fn check_line(writer: &Writer, line: &[u8], end: End) -> Result<(), String> {
-    let (_, object) = render(writer, line, end);
-    let text = std::str::from_utf8(&object).map_err(|e| e.to_string())?;
-    let read: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let message = read.get("message").and_then(|message| message.as_str()).unwrap_or_default();
-    let back = json::bytes_of(message, read.contains_key("escaped"));
-    let kept = way(writer, line, end) != Way::Wrapped || back == line;
-    if kept && !object.contains(&b'\n') { Ok(()) } else { Err(format!("{line:?} has become {text}")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::fleet::{GenerationId, ZygoteKey};
 
     fn worker(decorate: bool) -> Writer {
         let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
@@ -116,21 +82,5 @@ mod tests {
         assert_eq!(level, Some(Level::Error));
         assert_eq!((&read["message"], &read["level"]), (&"PHP message: a\nb".into(), &"error".into()));
         assert_eq!((&read["pool"], &read["pid"], &read["continues"]), (&"www".into(), &7.into(), &true.into()));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_a_worker_writes_is_a_line_of_json(
-            chunks in proptest::collection::vec(proptest::collection::vec(
-                proptest::sample::select(b"{}[]\":,\\ux0e\n\0fsc\xff\xc3\xa4level message".to_vec()), 0..60), 0..6),
-        ) {
-            let chunks: Vec<&[u8]> = chunks.iter().map(Vec::as_slice).collect();
-            proptest::prop_assert_eq!(check(&chunks), Ok(()));
-        }
-
-        #[test]
-        fn whatever_it_writes_at_all(bytes in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200)) {
-            proptest::prop_assert_eq!(check(&[&bytes]), Ok(()));
-        }
     }
 }

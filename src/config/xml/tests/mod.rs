@@ -8,7 +8,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
-use crate::config::{AllowedClients, CoreLimit, ListenAddr, ProcessManager, check_xml, convert};
+use crate::config::{AllowedClients, CoreLimit, ListenAddr, ProcessManager, convert};
 use crate::log;
 use place::{POOL, Place, file, pool, value};
 

@@ -1,6 +1,7 @@
 //! What is left out, asked for or refused.
 
 use super::*;
+use crate::config::oracle::check_xml;
 use crate::config::xml::is_xml;
 
 #[test]
