@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::load::{Job, Plan, Tally};
+use testkit::load::{Job, Plan, Tally, asker};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
@@ -39,12 +39,6 @@ fn page(server: &Server, name: &str, query: &str) -> Request {
     Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query)
 }
 
-fn hello(address: &Address, page: &Path) -> Outcome {
-    let body = ask_once(address, &Request::get(page), ms(10_000))?;
-    ensure!(body == "hello", "{body:?}");
-    Ok(())
-}
-
 /// Has the pool's worker die by that signal.
 fn crash(server: &Server, signal: i32) {
     // No answer but the end of the connection.
@@ -72,7 +66,7 @@ fn emergency() -> Outcome {
     sleep(ms(1100));
     for signal in [11, 7, 4] {
         crash(&server, signal);
-        hello(&server.address, &server.sandbox.page("hello.php"))?;
+        server.says_hello(&server.address)?;
     }
     // Not the program's fault.
     crash(&server, 9);
@@ -92,7 +86,7 @@ fn emergency() -> Outcome {
 
 fn quick(address: &Address, page: &Path) -> Job {
     let (address, page) = (address.clone(), page.to_owned());
-    Box::new(move || hello(&address, &page))
+    asker(&address, &Request::get(&page), "hello", ms(10_000))
 }
 
 fn neighbours_load(address: &Address, server: &Server) -> Tally {
@@ -141,8 +135,7 @@ fn crash_loop() -> Outcome {
     turn.expect_within("the neighbour's p99", meanwhile, before + before / 10 + ms(2))?;
     ensure!(server.log.count("its workers crash at their first request") == 1, "{}", server.log.tail(8));
     // One that outlives its request ends it all.
-    let answered =
-        wait_until("an answer", ms(20_000), || hello(&server.address, &server.sandbox.page("hello.php")).is_ok())?;
+    let answered = wait_until("an answer", ms(20_000), || server.says_hello(&server.address).is_ok())?;
     say(&format!("{answered:.1?} to the first answer behind what had been given up"));
     server.await_workers(6, ms(8000))?;
     server.stop()
@@ -155,10 +148,10 @@ fn crashes_among_others() -> Outcome {
     let turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(1))?;
     for _ in 0..20 {
-        hello(&server.address, &server.sandbox.page("hello.php"))?;
+        server.says_hello(&server.address)?;
         crash(&server, 11);
         let start = Instant::now();
-        hello(&server.address, &server.sandbox.page("hello.php"))?;
+        server.says_hello(&server.address)?;
         turn.expect_within("the answer behind a crash", start.elapsed(), ms(90))?;
     }
     ensure!(server.log.count("crash at their first request") == 0, "{}", server.log.tail(5));

@@ -35,12 +35,6 @@ fn slow_log(server: &Server) -> Log {
     Log::new(&server.sandbox.file("slow.log"))
 }
 
-fn hello(server: &Server) -> Outcome {
-    let body = ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-    ensure!(body == "hello", "{body:?}");
-    Ok(())
-}
-
 /// Time, pid and addresses differ from run to run, but not their widths.
 fn comparable(entry: &str, server: &Server) -> Vec<String> {
     let line = |line: &str| match (line.find(']'), line.split_once(" pid ")) {
@@ -135,8 +129,7 @@ fn once_a_request() -> Outcome {
     ensure!(server.log.count("too slow") == 1, "{}", server.log.tail(5));
     let entries = slow_log(&server).text().matches("[pool www]").count();
     ensure!(entries == 1, "{entries} entries");
-    let status =
-        ask_once(&server.address, &Request::get(Path::new("/status")).param("SCRIPT_NAME", "/status"), ms(5000))?;
+    let status = ask_once(&server.address, &Request::of_pool("/status", ""), ms(5000))?;
     ensure!(status.lines().any(|l| l.starts_with("slow requests:") && l.ends_with(" 1")), "{status}");
     server.stop()
 }
@@ -186,7 +179,7 @@ fn terminated() -> Outcome {
         ensure!(answer.status == 502, "{how}: {}", answer.status);
         turn.expect_within(how, took, ms(4000))?;
         ensure!(took >= ms(1990), "{how}: ended after {took:?}");
-        hello(&server)?;
+        server.says_hello(&server.address)?;
         let log = server.log.text();
         let line = log.lines().find(|l| l.contains("execution timed out")).unwrap_or_default();
         ensure!(
@@ -216,7 +209,7 @@ fn track_finished() -> Outcome {
         let before = server.workers();
         let body = ask_once(&server.address, &slow(&server, "finished", 3), ms(10_000))?;
         ensure!(body == "whole", "{body:?}");
-        hello(&server)?;
+        server.says_hello(&server.address)?;
         ensure!((server.workers() == before) != tracked, "tracked: {tracked}; {}", server.log.tail(5));
         ensure!(server.log.count("execution timed out") == usize::from(tracked), "{}", server.log.tail(5));
         server.stop()?;
@@ -237,7 +230,7 @@ fn while_it_is_read() -> Outcome {
     let answer = client.answer();
     turn.expect_within("its end", start.elapsed(), ms(3000))?;
     ensure!(answer.is_err(), "answered");
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 

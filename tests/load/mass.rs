@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::load::{Job, Plan};
+use testkit::load::{Plan, asker};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
@@ -108,15 +108,6 @@ fn large_pools_are_accepted() -> Outcome {
     Ok(())
 }
 
-fn asker(to: &Address, page: &std::path::Path) -> Job {
-    let (address, request) = (to.clone(), Request::get(page));
-    Box::new(move || {
-        let body = ask_once(&address, &request, LIMIT)?;
-        ensure!(body == "hello", "{body}");
-        Ok(())
-    })
-}
-
 /// Reloads of four pools, under load of all kinds: nothing fails and nothing grows.
 #[test]
 fn a_thousand_reloads() -> Outcome {
@@ -138,7 +129,8 @@ fn a_thousand_reloads() -> Outcome {
         })
     });
     let sockets: Vec<Address> = pools.sockets[1..].iter().cloned().map(Address::Unix).collect();
-    let asks = Plan::clients(3).pause(ms(5)).start(|number| asker(&sockets[number], &page));
+    let asks =
+        Plan::clients(3).pause(ms(5)).start(|number| asker(&sockets[number], &Request::get(&page), "hello", LIMIT));
     let start = Instant::now();
     (0..early).try_for_each(|_| server.reload())?;
     let first = Footprint::of(&server)?;

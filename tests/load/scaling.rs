@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
-use testkit::load::{Job, Plan, Tally};
+use testkit::load::{Job, Plan, Tally, poster};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -22,12 +22,6 @@ fn dynamic(most: u32, start: u32, spare: (u32, u32)) -> Setup {
 
 fn ondemand(most: u32, idle: u32) -> Setup {
     Setup::new(most).pool("pm = ondemand").pool(&format!("pm.process_idle_timeout = {idle}s"))
-}
-
-fn hello(server: &Server) -> Outcome {
-    let body = ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-    ensure!(body == "hello", "{body:?}");
-    Ok(())
 }
 
 /// Clients that each ask for 50 ms, over a connection for each request.
@@ -83,10 +77,10 @@ fn shrinking_loses_no_post() -> Outcome {
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(32))?;
     let (mut most, mut least, mut answered) = (0, usize::MAX, 0);
     for _ in 0..4 {
-        let many = Plan::clients(24).start(|_| poster(nginx.client(ms(15_000)), 20));
+        let many = Plan::clients(24).start(|_| poster(nginx.client(ms(15_000)), 20, &["done"]));
         sleep(ms(1500));
         most = most.max(server.workers().len());
-        let few = Plan::clients(2).start(|_| poster(nginx.client(ms(15_000)), 1));
+        let few = Plan::clients(2).start(|_| poster(nginx.client(ms(15_000)), 1, &["done"]));
         answered += expect_all(&many.stop(), &nginx)?;
         wait_until("few workers", ms(10_000), || server.workers().len() <= 4)?;
         least = least.min(server.workers().len());
@@ -96,14 +90,6 @@ fn shrinking_loses_no_post() -> Outcome {
     ensure!(most >= 16, "{most} workers at most: it didn't grow");
     ensure!(server.log.count("SIGKILL") == 0, "a worker was killed: {}", server.log.tail(5));
     server.stop()
-}
-
-fn poster(mut web: testkit::http::Client, time: u32) -> Job {
-    Box::new(move || {
-        let text = web.post(&format!("/work.php?ms={time}"), b"some=thing")?.expect(200)?.text();
-        ensure!(text == "done", "{text}");
-        Ok(())
-    })
 }
 
 fn expect_all(tally: &Tally, nginx: &Nginx) -> Outcome<usize> {
@@ -120,7 +106,7 @@ fn ondemand_comes_and_goes() -> Outcome {
     // The kit has connected once, to see that it can.
     server.await_workers(1, ms(2000))?;
     server.await_workers(0, ms(6000))?;
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     ensure!(server.workers().len() == 1, "{} workers for one request", server.workers().len());
     let tally = sleepers(&server, 4, 40);
     tally.expect_no_failure()?;
@@ -129,7 +115,7 @@ fn ondemand_comes_and_goes() -> Outcome {
     ensure!((3..=5).contains(&workers), "{workers} workers for four clients");
     server.await_workers(0, ms(6000))?;
     ensure!(server.zygotes().len() == 1, "the cache is gone with the workers");
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 
@@ -155,7 +141,7 @@ fn kept_connection_without_workers() -> Outcome {
     }
     drop(kept);
     wait_until("the zygote leaves", ms(8000), || server.supervisor.children().is_empty())?;
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 
@@ -172,13 +158,13 @@ fn reload_asleep() -> Outcome {
         ensure!(server.supervisor.children().is_empty(), "a reload woke the group");
     }
     let start = Instant::now();
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     say(&format!("first answer after {:.1?}", start.elapsed()));
     turn.expect_within("the first answer", start.elapsed(), ms(1000))?;
     let title = server.zygotes().first().map(|z| z.title()).unwrap_or_default();
     ensure!(title.contains("generation 4"), "{title}");
     server.reload()?;
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 
@@ -190,7 +176,7 @@ fn reloads_under_load() -> Outcome {
     for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
         let server = Server::start(&target, &setup)?;
         let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
-        let load = Plan::clients(8).start(|_| poster(nginx.client(ms(15_000)), 10));
+        let load = Plan::clients(8).start(|_| poster(nginx.client(ms(15_000)), 10, &["done"]));
         for _ in 0..10 {
             server.reload()?;
             sleep(ms(200));
@@ -211,7 +197,7 @@ fn retirement() -> Outcome {
     for setup in [dynamic(12, 2, (1, 3)), ondemand(12, 1)] {
         let server = Server::start(&target, &setup.pool("pm.max_requests = 10"))?;
         let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
-        let tally = Plan::clients(16).requests(8000).start(|_| poster(nginx.client(ms(15_000)), 0)).finish();
+        let tally = Plan::clients(16).requests(8000).start(|_| poster(nginx.client(ms(15_000)), 0, &["done"])).finish();
         say(&tally.summary());
         expect_all(&tally, &nginx)?;
         server.stop()?;
@@ -227,11 +213,11 @@ fn death() -> Outcome {
     for setup in [dynamic(4, 1, (1, 1)), ondemand(4, 10)] {
         let server = Server::start(&target, &setup)?;
         for round in 0..10 {
-            hello(&server)?;
+            server.says_hello(&server.address)?;
             let victims = if round % 2 == 0 { server.workers() } else { server.zygotes() };
             ensure!(!victims.is_empty(), "nobody there to be killed in round {round}");
             victims.iter().for_each(|victim| victim.signal(Signal::SIGKILL));
-            hello(&server)?;
+            server.says_hello(&server.address)?;
             wait_until("their end", ms(3000), || victims.iter().all(|victim| !victim.lives()))?;
             wait_until("a worker", ms(5000), || !server.workers().is_empty() && !server.zygotes().is_empty())?;
         }
@@ -253,7 +239,7 @@ fn limits_are_said() -> Outcome {
     let server = Server::start(&target, &Setup::new(4).global("process.max = 3"))?;
     server.await_workers(3, ms(5000))?;
     ensure!(server.log.count("consider raising 'process.max'") == 1, "not said: {}", server.log.tail(5));
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 
@@ -263,7 +249,7 @@ fn twelve_thousand_eight_hundred() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &dynamic(12_800, 1, (1, 1)))?;
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     let before = server.supervisor.cpu();
     sleep(Duration::from_secs(3));
     let spent = server.supervisor.cpu() - before;
@@ -278,15 +264,15 @@ fn max_memory() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(1).pool("pm.max_memory = 1G"))?;
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     let first = server.workers();
-    hello(&server)?;
+    server.says_hello(&server.address)?;
     ensure!(server.workers() == first, "a worker was replaced without need");
     server.stop()?;
     let server = Server::start(&target, &Setup::new(1).pool("pm.max_memory = 1M"))?;
     for _ in 0..3 {
         let before = server.workers();
-        hello(&server)?;
+        server.says_hello(&server.address)?;
         wait_until("another worker", ms(3000), || server.workers().iter().any(|w| !before.contains(w)))?;
         server.await_workers(1, ms(3000))?;
     }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use testkit::clock::{ms, wait_until};
-use testkit::fastcgi::{Client, Request};
+use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
@@ -46,22 +46,17 @@ fn start(target: &Target, format: &str) -> Outcome<Server> {
     Ok(server)
 }
 
-fn ask(to: &Address, request: &Request) -> Outcome<String> {
-    Ok(Client::connect(to, ms(20_000))?.ask(request)?.body())
-}
-
 /// Per cent, and microseconds of them.
 type Share = (f64, f64);
 
 /// What the status page says once the worker is idle again behind that script.
 fn shown(server: &Server, script: &str) -> Outcome<Share> {
     let at = Address::Unix(server.sandbox.file("status.sock"));
-    let page = Request::get(std::path::Path::new("/nonexistent/status"));
-    let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json&full");
+    let page = Request::of_pool("/status", "json&full");
     let mut share = None;
     wait_until("the worker is idle", ms(20_000), || {
         let status: serde_json::Value =
-            ask(&at, &page).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+            ask_once(&at, &page, ms(20_000)).ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let row = &status["processes"][0];
         let is_it = row["state"] == "Idle" && row["script"].as_str().is_some_and(|path| path.ends_with(script));
         share = row["last request cpu"].as_f64().zip(row["request duration"].as_f64()).filter(|_| is_it);
@@ -96,7 +91,7 @@ fn each_request_has_its_own() -> Outcome {
         let server = start(&target, format)?;
         for place in BEFORE {
             let burns = Request::get(&server.sandbox.page("burns.php"));
-            let body = ask(&server.address, &burns.param("QUERY_STRING", &format!("where={place}")))?;
+            let body = ask_once(&server.address, &burns.param("QUERY_STRING", &format!("where={place}")), ms(20_000))?;
             ensure!(body == "done", "{place}: {body}");
             let own = [logged(&server)?, shown(&server, "burns.php")?];
             // The machine may have other work, so that the share says little.
@@ -108,7 +103,7 @@ fn each_request_has_its_own() -> Outcome {
             let fits = |(cpu, micros): &Share| cpu * micros / 100.0 >= least && (*cpu <= most || place == "child");
             ensure!(own.iter().all(fits), "{place}, {format}: {own:?}");
             for turn in 0..5 {
-                ask(&server.address, &Request::get(&server.sandbox.page("hello.php")))?;
+                server.says_hello(&server.address)?;
                 let others = [logged(&server)?, shown(&server, "hello.php")?];
                 ensure!(
                     others.iter().all(|(cpu, _)| *cpu <= most),
@@ -128,10 +123,14 @@ fn a_busy_script_uses_all_of_its_time_and_no_more() -> Outcome {
     let _turn = turn::shared()?;
     let server = start(&target, "%C %{user}C %{system}C %{micro}d")?;
     for _ in 0..3 {
-        ask(&server.address, &Request::get(&server.sandbox.page("burns.php")).param("QUERY_STRING", "where=script"))?;
+        ask_once(
+            &server.address,
+            &Request::get(&server.sandbox.page("burns.php")).param("QUERY_STRING", "where=script"),
+            ms(20_000),
+        )?;
     }
     for _ in 0..200 {
-        ask(&server.address, &Request::get(&server.sandbox.page("hello.php")))?;
+        server.says_hello(&server.address)?;
     }
     for line in Log::new(&server.sandbox.file("access.log")).text().lines() {
         let numbers: Result<Vec<f64>, _> = line.split(' ').map(str::parse).collect();

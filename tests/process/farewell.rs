@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::Instant;
@@ -27,7 +26,7 @@ fn asked(server: &Server, milliseconds: u32) -> JoinHandle<String> {
 }
 
 fn ping(server: &Server) -> Outcome<(String, String)> {
-    let request = Request::get(Path::new("/ping")).param("SCRIPT_NAME", "/ping");
+    let request = Request::of_pool("/ping", "");
     let answer = Client::connect(&server.address, ms(5000))?.ask(&request)?;
     Ok((answer.headers(), answer.body()))
 }

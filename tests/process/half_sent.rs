@@ -15,16 +15,12 @@ use testkit::stream::Stream;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, say, turn};
 
-fn hello(server: &Server) -> Request {
-    Request::get(&server.sandbox.page("hello.php"))
-}
-
 /// How long a request of somebody else takes, at worst of so many.
 fn worst(server: &Server, count: usize) -> Outcome<Duration> {
     let mut worst = Duration::ZERO;
     for _ in 0..count {
         let start = Instant::now();
-        let body = ask_once(&server.address, &hello(server), ms(60_000))?;
+        let body = ask_once(&server.address, &server.hello(), ms(60_000))?;
         ensure!(body == "hello", "{body}");
         worst = worst.max(start.elapsed());
     }
@@ -47,8 +43,8 @@ fn they_stall_nobody() -> Outcome {
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = Server::start(&target, &Setup::new(4).listen(listen))?;
-        let whole = hello(&server).keep().encode(1);
-        let large = hello(&server).param("HTTP_LARGE", &"l".repeat(200_000)).encode(1);
+        let whole = server.hello().keep().encode(1);
+        let large = server.hello().param("HTTP_LARGE", &"l".repeat(200_000)).encode(1);
         let cuts = [&whole[..1], &whole[..12], &whole[..60], &whole[..whole.len() - 9], &large[..150_000]];
         let mut clients = Vec::new();
         for bytes in cuts {
@@ -77,7 +73,7 @@ fn who_trickles_stalls_nobody() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = Server::start(&target, &Setup::new(2))?;
-    let bytes = hello(&server).encode(1);
+    let bytes = server.hello().encode(1);
     let stop = Arc::new(AtomicBool::new(false));
     let trickles: Vec<_> = half(&server, 16, &bytes[..40])?
         .into_iter()
@@ -139,8 +135,7 @@ fn a_slow_client_is_served() -> Outcome {
     served(&mut slow)?;
     busy.answer()?;
     // A request is counted once, however many pieces it comes in.
-    let page = Request::get(std::path::Path::new("/nonexistent/status"));
-    let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json");
+    let page = Request::of_pool("/status", "json");
     let status: serde_json::Value = serde_json::from_str(&ask_once(&server.address, &page, ms(20_000))?)?;
     ensure!(status["accepted conn"] == 13, "8 others, 3 slow ones, a busy one and this: {status}");
     let mut slow = begin(&server)?;
@@ -160,7 +155,7 @@ fn who_reads_no_answers_is_closed() -> Outcome {
         let server = Server::start(&target, &Setup::new(1).listen(listen))?;
         let asked = [("FCGI_MPXS_CONNS".to_owned(), String::new())];
         let values = record(kind::GET_VALUES, 0, &pairs(&asked)).repeat(200);
-        let head = hello(&server).encode(1)[..16].to_vec();
+        let head = server.hello().encode(1)[..16].to_vec();
         for before in [Vec::new(), head] {
             let mut stream = server.address.connect(ms(60_000))?;
             stream.write_all(&before)?;

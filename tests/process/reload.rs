@@ -10,8 +10,7 @@ use nix::sys::signal::Signal;
 use testkit::broken::{self, Fault};
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::http::Client;
-use testkit::load::{Job, Plan};
+use testkit::load::{Plan, asker, poster};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -35,7 +34,7 @@ fn storm(upstream: Upstream) -> Outcome {
     let server = Server::start(&target, &Setup::new(8).own_prefix())?;
     let faults = Faults::new(&target, &server)?;
     let nginx = Nginx::start(&server.sandbox, &server.address, upstream)?;
-    let load = Plan::clients(16).start(|_| poster(nginx.client(ms(15_000))));
+    let load = Plan::clients(16).start(|_| poster(nginx.client(ms(15_000)), 20, &["done"]));
     let start = Instant::now();
     for turn in 0..TURNS {
         settle(&server, turn);
@@ -62,14 +61,6 @@ const REFUSED: &str = "reload refused";
 fn settle(server: &Server, turns: u32) {
     let ended = || server.log.count(READY) + server.log.count(REFUSED) > turns as usize;
     let _ = wait_until("the end of a reload", ms(5000), || ended() || !server.supervisor.lives());
-}
-
-fn poster(mut web: Client) -> Job {
-    Box::new(move || {
-        let text = web.post("/work.php?ms=20", b"some=thing")?.expect(200)?.text();
-        ensure!(text == "done", "{text}");
-        Ok(())
-    })
 }
 
 /// What the reloads of a storm find.
@@ -121,7 +112,7 @@ fn quiet() -> Outcome {
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(4))?;
-    let load = Plan::clients(2).pause(ms(20)).start(|_| poster(nginx.client(ms(15_000))));
+    let load = Plan::clients(2).pause(ms(20)).start(|_| poster(nginx.client(ms(15_000)), 20, &["done"]));
     let start = Instant::now();
     (0..20).try_for_each(|_| server.reload())?;
     let early = Footprint::of(&server)?;
@@ -168,7 +159,7 @@ fn beside_a_long_request() -> Outcome {
     let address = server.address.clone();
     let in_flight = std::thread::spawn(move || ask_once(&address, &long, ms(15_000)));
     sleep(ms(300));
-    let load = Plan::clients(1).pause(ms(5)).start(|_| asker(&server, &short, "hello"));
+    let load = Plan::clients(1).pause(ms(5)).start(|_| asker(&server.address, &short, "hello", ms(15_000)));
     sleep(ms(300));
     let reloads: Outcome<Vec<Duration>> = (0..2).map(|_| timed(|| server.reload())).collect();
     let ended = in_flight.join().map_err(|_| "the client panicked")?;
@@ -188,16 +179,6 @@ fn timed(act: impl FnOnce() -> Outcome) -> Outcome<Duration> {
     Ok(start.elapsed())
 }
 
-/// A client that asks over a connection of its own each time.
-fn asker(server: &Server, request: &Request, wanted: &'static str) -> Job {
-    let (address, request) = (server.address.clone(), request.clone());
-    Box::new(move || {
-        let body = ask_once(&address, &request, ms(15_000))?;
-        ensure!(body == wanted, "{body} in place of {wanted}");
-        Ok(())
-    })
-}
-
 /// Once a reload is done nobody meets old code, also on connections that are older than the reload.
 #[test]
 fn new_code_at_once() -> Outcome {
@@ -205,7 +186,7 @@ fn new_code_at_once() -> Outcome {
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(4).ini("opcache.validate_timestamps = 0"))?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(8))?;
-    let busy = Plan::clients(3).start(|_| poster(nginx.client(ms(15_000))));
+    let busy = Plan::clients(3).start(|_| poster(nginx.client(ms(15_000)), 20, &["done"]));
     for version in 1..=5 {
         let mut web = nginx.client(ms(10_000));
         let wanted = format!("v{version}");

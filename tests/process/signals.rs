@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
-use testkit::load::{Job, Plan};
+use testkit::load::{Plan, asker};
 use testkit::log::Log;
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -29,15 +29,6 @@ fn stubborn(server: &Server, number: u32) -> Outcome<Client> {
     client.send(&request.param("QUERY_STRING", &format!("mark={}", mark.display())).encode(1))?;
     wait_until("the script has begun (is pcntl missing?)", bar(LIMIT), || mark.exists())?;
     Ok(client)
-}
-
-fn asker(server: &Server) -> Job {
-    let (address, request) = (server.address.clone(), Request::get(&server.sandbox.page("hello.php")));
-    Box::new(move || {
-        let body = ask_once(&address, &request, LIMIT)?;
-        ensure!(body == "hello", "{body}");
-        Ok(())
-    })
 }
 
 /// It has ended as it should, within the limit: status 0, a last word, and nothing left.
@@ -75,7 +66,7 @@ fn reloads_during_the_start() -> Outcome {
         server.await_ready()?;
         quiet(&server)?;
         server.reload()?;
-        asker(&server)()?;
+        server.says_hello(&server.address)?;
         server.stop()?;
     }
     Ok(())
@@ -104,7 +95,7 @@ fn reloads_during_a_drain() -> Outcome {
     let _turn = turn::alone()?;
     let server = Server::start(&target, &Setup::new(3))?;
     let mut long = server.in_hand(ms(4000))?;
-    let load = Plan::clients(2).pause(ms(5)).start(|_| asker(&server));
+    let load = Plan::clients(2).pause(ms(5)).start(|_| asker(&server.address, &server.hello(), "hello", LIMIT));
     let end = Instant::now() + ms(3000);
     let mut sent = 0;
     while Instant::now() < end {
@@ -242,7 +233,7 @@ fn logs_opened_anew_during_a_reload() -> Outcome {
     let sandbox = testkit::sandbox::Sandbox::new()?;
     let access = access.replace("$dir", &sandbox.path().display().to_string());
     let server = Server::start_in(sandbox, &target, &Setup::new(2).pool(&access).global("log_level = debug"))?;
-    let load = Plan::clients(2).pause(ms(3)).start(|_| asker(&server));
+    let load = Plan::clients(2).pause(ms(3)).start(|_| asker(&server.address, &server.hello(), "hello", LIMIT));
     for step in 0..16_u32 {
         let away = |name: &str| server.sandbox.file(&format!("{name}.{step}"));
         server.supervisor.signal(Signal::SIGUSR2);

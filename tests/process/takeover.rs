@@ -11,8 +11,7 @@ use nix::sys::signal::Signal;
 use testkit::around::Around;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::http::Client;
-use testkit::load::{Job, Plan};
+use testkit::load::{Plan, asker, poster};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::sandbox::free_port;
 use testkit::server::Server;
@@ -21,6 +20,9 @@ use testkit::stage::Stage;
 use testkit::stream::Address;
 use testkit::target::{Door, Target, web_user};
 use testkit::{Outcome, ensure, say, skip, turn};
+
+/// What `work.php` says. php-fpm's workers are told to leave by a signal.
+const WORKED: &[&str] = &["done", "its sleep was cut short"];
 
 /// The stock php-fpm of our build, from a private prefix, and ours to follow it.
 fn both() -> Option<(Target, Target)> {
@@ -47,24 +49,6 @@ fn replace(server: &Server, stock: &Target, ours: &Target) -> Outcome {
     Ok(())
 }
 
-fn poster(mut web: Client) -> Job {
-    Box::new(move || {
-        let text = web.post("/work.php?ms=20", b"some=thing")?.expect(200)?.text();
-        // php-fpm's workers are told to leave by a signal.
-        ensure!(text == "done" || text == "its sleep was cut short", "{text}");
-        Ok(())
-    })
-}
-
-fn asker(to: &Address, page: &Path) -> Job {
-    let (address, request) = (to.clone(), Request::get(page));
-    Box::new(move || {
-        let body = ask_once(&address, &request, ms(15_000))?;
-        ensure!(body == "hello", "{body}");
-        Ok(())
-    })
-}
-
 /// Under load over a unix and two TCP sockets, once to ours and twice on to ours.
 #[test]
 fn of_a_running_php_fpm() -> Outcome {
@@ -81,10 +65,12 @@ fn of_a_running_php_fpm() -> Outcome {
     let path = server.sandbox.file("fpm.sock");
     let inode = fs::symlink_metadata(&path)?;
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::PerRequest)?;
-    let posts = Plan::clients(8).start(|_| poster(nginx.client(ms(30_000))));
+    let posts = Plan::clients(8).start(|_| poster(nginx.client(ms(30_000)), 20, WORKED));
     let tcp = [Address::Tcp(([127, 0, 0, 1], four).into()), Address::Tcp((std::net::Ipv6Addr::LOCALHOST, six).into())];
     let hello = server.sandbox.page("hello.php");
-    let asks = Plan::clients(4).pause(ms(2)).start(|number| asker(&tcp[number % 2], &hello));
+    let asks = Plan::clients(4)
+        .pause(ms(2))
+        .start(|number| asker(&tcp[number % 2], &Request::get(&hello), "hello", ms(15_000)));
     std::thread::sleep(ms(500));
     replace(&server, &stock, &ours)?;
     ensure!(server.log.count("using inherited socket fd=") == 3, "{}", server.log.text());
@@ -160,7 +146,7 @@ fn of_what_systemd_passes() -> Outcome {
         ..Around::default()
     };
     let server = Server::start_amid(around, Address::Unix(path.clone()), sandbox, &target, &Setup::new(1))?;
-    asker(&server.address, &server.sandbox.page("hello.php"))()?;
+    server.says_hello(&server.address)?;
     ensure!(server.log.count("using socket fd=3 from systemd") == 1, "{}", server.log.text());
     ensure!(!server.log.text().contains("FPM_SOCKETS"), "{}", server.log.text());
     let mut server = server;

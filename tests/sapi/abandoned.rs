@@ -83,8 +83,7 @@ fn served(server: &Server) -> Outcome<String> {
 }
 
 fn status(at: &Address, query: &str) -> Outcome<String> {
-    let page = Request::get(std::path::Path::new("/nonexistent/status"));
-    ask_once(at, &page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", query), ms(10_000))
+    ask_once(at, &Request::of_pool("/status", query), ms(10_000))
 }
 
 #[test]

@@ -78,10 +78,6 @@ fn ask(server: &Server, request: &Request) -> Outcome {
     ask_once(&server.address, request, ms(10_000)).map(drop)
 }
 
-fn hello(server: &Server) -> Request {
-    Request::get(&server.sandbox.page("hello.php"))
-}
-
 fn reopen(server: &Server) -> Outcome {
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR1);
@@ -180,9 +176,9 @@ fn lines_are_neither_cut_nor_forged() -> Outcome {
     let _turn = turn::shared()?;
     let server = start(&target, Setup::new(1), "%m %r%Q%q \"%{HTTP_USER_AGENT}e\" %R %s")?;
     let long = format!("/hello.php/{}", "l".repeat(8192));
-    ask(&server, &hello(&server).param("SCRIPT_NAME", &long).param("QUERY_STRING", ""))?;
+    ask(&server, &server.hello().param("SCRIPT_NAME", &long).param("QUERY_STRING", ""))?;
     let agent = "x\" 200\n- GET /admin \"\u{1b}[31m\\";
-    ask(&server, &hello(&server).param("HTTP_USER_AGENT", agent).param("QUERY_STRING", "a\r\nb"))?;
+    ask(&server, &server.hello().param("HTTP_USER_AGENT", agent).param("QUERY_STRING", "a\r\nb"))?;
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
     let expected = [
         format!("GET {long} \"{agent}\" - 200"),
@@ -266,10 +262,10 @@ fn a_reload_opens_by_name() -> Outcome {
     let server = start(&target, Setup::new(1), "%q")?;
     fs::remove_file(access(&server))?;
     server.reload()?;
-    ask(&server, &hello(&server).param("QUERY_STRING", "one"))?;
+    ask(&server, &server.hello().param("QUERY_STRING", "one"))?;
     fs::remove_file(access(&server))?;
     reopen(&server)?;
-    ask(&server, &hello(&server).param("QUERY_STRING", "two"))?;
+    ask(&server, &server.hello().param("QUERY_STRING", "two"))?;
     ensure!(lines(&server) == ["two"], "{:?}", lines(&server));
     server.stop()
 }
@@ -286,7 +282,7 @@ fn a_file_that_can_not_be_opened_leaves_the_former() -> Outcome {
     server.supervisor.signal(Signal::SIGUSR1);
     let said = format!("ERROR: failed to open access log ({}): Is a directory (21)", file.display());
     server.log.wait_for(mark, &[&said, "ERROR: unable to re-opened access log file"], ms(10_000))?;
-    ask(&server, &hello(&server))?;
+    ask(&server, &server.hello())?;
     ensure!(Log::new(&old).text() == "a=1&b=two\n", "{:?}", Log::new(&old).text());
     server.stop()
 }
@@ -306,7 +302,7 @@ fn two_pools_share_a_file() -> Outcome {
     let query = "q".repeat(3000);
     let addresses = [server.address.clone(), Address::Unix(second)];
     let load = Plan::clients(4).requests(400).start(|number| {
-        let (address, request) = (addresses[number % 2].clone(), hello(&server).param("QUERY_STRING", &query));
+        let (address, request) = (addresses[number % 2].clone(), server.hello().param("QUERY_STRING", &query));
         Box::new(move || ask_once(&address, &request, ms(10_000)).map(drop)) as Job
     });
     load.finish().expect_no_failure()?;
@@ -324,7 +320,7 @@ fn stderr() -> Outcome {
     let setup = Setup::new(1).pool("access.log = /proc/self/fd/2").pool("access.format = 'line %q'");
     let server = Server::start(&target, &setup)?;
     let told = |text: &str| {
-        ask(&server, &hello(&server).param("QUERY_STRING", text))?;
+        ask(&server, &server.hello().param("QUERY_STRING", text))?;
         wait_until(text, ms(5000), || server.stdio().contains(&format!("line {text}\n"))).map(drop)
     };
     told("start")?;

@@ -8,6 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
+use testkit::bytes::crc32;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Answer, Client, Request, ask_once, kind, pairs, record, stream};
 use testkit::front::{Front, Kind};
@@ -83,8 +84,7 @@ impl Place {
     }
 
     fn incomplete(&self) -> Outcome<u64> {
-        let page = Request::get(std::path::Path::new("/nonexistent/status"));
-        let page = page.param("SCRIPT_NAME", "/status").param("QUERY_STRING", "json");
+        let page = Request::of_pool("/status", "json");
         let body = ask_once(&self.server.address, &page, ms(20_000))?;
         Ok(serde_json::from_str::<Value>(&body)?["incomplete forms"].as_u64().unwrap_or(0))
     }
@@ -120,13 +120,6 @@ impl Place {
 
 fn bytes(count: usize) -> Vec<u8> {
     (0..count).map(|at| b"abcdefghijklmnopqrstuvwxyz"[at * 7 % 26]).collect()
-}
-
-fn crc32(bytes: &[u8]) -> String {
-    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    });
-    format!("{:08x}", !crc)
 }
 
 /// A text field, a whole file, and a file that never ends.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use testkit::clock::ms;
-use testkit::fastcgi::{Client, Request};
+use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -87,8 +87,9 @@ fn what_is_not_trusted_runs_no_code() -> Outcome {
         let request = Request::post(&server.sandbox.page("ini.php"), body)
             .param("QUERY_STRING", &format!("n={}", names.join(",")));
         for variable in ["PHP_VALUE", "PHP_ADMIN_VALUE"] {
-            let wanted = if variable == "PHP_VALUE" { wanted.clone() } else { ask(&server, &request)? };
-            let seen = ask(&server, &request.clone().param(variable, &sent))?;
+            let wanted =
+                if variable == "PHP_VALUE" { wanted.clone() } else { ask_once(&server.address, &request, ms(10_000))? };
+            let seen = ask_once(&server.address, &request.clone().param(variable, &sent), ms(10_000))?;
             let same = seen == wanted || (names == ["include_path"] && seen.starts_with(&wanted));
             ensure!(same, "{variable}={sent}: {seen} in place of {wanted}");
         }
@@ -100,11 +101,7 @@ fn what_is_not_trusted_runs_no_code() -> Outcome {
     server.stop()
 }
 
-fn ask(server: &Server, request: &Request) -> Outcome<String> {
-    Ok(Client::connect(&server.address, ms(10_000))?.ask(request)?.body())
-}
-
 fn server_is_84(server: &Server) -> Outcome<bool> {
     server.sandbox.put("www/is84.php", "<?php echo PHP_VERSION_ID >= 80400 ? 'yes' : 'no';")?;
-    Ok(ask(server, &Request::get(&server.sandbox.page("is84.php")))? == "yes")
+    Ok(ask_once(&server.address, &Request::get(&server.sandbox.page("is84.php")), ms(10_000))? == "yes")
 }

@@ -33,18 +33,12 @@ fn whole_life(target: &Target, setup: impl FnOnce(&Sandbox) -> Setup) -> Outcome
 }
 
 fn live(server: &Server) -> Outcome {
-    let hello = |address| -> Outcome {
-        let body = ask_once(address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
-        ensure!(body == "hello", "{body}");
-        Ok(())
-    };
     let demand = testkit::stream::Address::Unix(server.sandbox.file("demand.sock"));
     let mut kept = Client::connect(&server.address, ms(5000))?;
     kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?;
-    hello(&server.address)?;
-    hello(&demand)?;
-    let status =
-        Request::get(std::path::Path::new("/status")).param("SCRIPT_NAME", "/status").param("REQUEST_URI", "/status");
+    server.says_hello(&server.address)?;
+    server.says_hello(&demand)?;
+    let status = Request::of_pool("/status", "");
     let status = ask_once(&server.address, &status, ms(5000))?;
     ensure!(status.contains("total processes:      2"), "{status}");
 
@@ -57,7 +51,7 @@ fn live(server: &Server) -> Outcome {
     std::fs::rename(server.sandbox.file("access.log"), server.sandbox.file("access.log.1"))?;
     server.supervisor.signal(Signal::SIGUSR1);
     server.log.wait_for(mark, &["access log file re-opened"], ms(5000))?;
-    hello(&server.address)?;
+    server.says_hello(&server.address)?;
     let lines = std::fs::read_to_string(server.sandbox.file("access.log"))?;
     ensure!(lines.contains("hello.php"), "the new access log: {lines:?}");
 
@@ -65,13 +59,13 @@ fn live(server: &Server) -> Outcome {
     server.reload()?;
     wait_until("the former generation's end", ms(5000), || !former.iter().any(|zygote| zygote.lives()))?;
     kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?;
-    hello(&server.address)?;
-    hello(&demand)?;
+    server.says_hello(&server.address)?;
+    server.says_hello(&demand)?;
     let victim = server.workers().into_iter().find(|one| one.title().ends_with("pool www")).ok_or("no worker")?;
     let mark = server.log.mark();
     victim.signal(Signal::SIGKILL);
     server.log.wait_for(mark, &["exited on signal 9", "started"], ms(5000))?;
-    hello(&server.address)?;
+    server.says_hello(&server.address)?;
     for process in [server.zygotes(), server.workers()].concat() {
         let inherited = process.fds().into_values().any(|to| to == INHERITED);
         ensure!(!inherited, "{} has what the supervisor was started with", process.title());

@@ -12,10 +12,7 @@ use testkit::Outcome;
 use testkit::clock::ms;
 use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
-use testkit::server::Server;
-use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::Target;
 
 /// The section of a pool of one worker, with a socket of its name in the sandbox, open to all.
 fn section(sandbox: &Sandbox, name: &str, lines: &str) -> String {
@@ -29,9 +26,4 @@ fn facts(sandbox: &Sandbox, pool: &str, page: &Path) -> Outcome<String> {
     let address = Address::Unix(sandbox.file(&format!("{pool}.sock")));
     let text = ask_once(&address, &Request::get(page), ms(5000)).map_err(|e| format!("pool {pool}: {e}"))?;
     Ok(text.replace(&sandbox.path().display().to_string(), "{sandbox}"))
-}
-
-/// A server in this sandbox; its log where it didn't come up.
-fn start(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Server> {
-    Server::start_in(sandbox, target, setup)
 }

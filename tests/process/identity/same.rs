@@ -11,7 +11,7 @@ use testkit::setup::Setup;
 use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, netns, turn};
 
-use super::{facts, section, start};
+use super::{facts, section};
 
 const WEB: &str = "user = www-data\ngroup = www-data";
 
@@ -30,7 +30,7 @@ fn told(target: &Target, pools: Pools<'_>, setup: impl Fn(&Sandbox) -> Setup) ->
         let lines = lines.lines().filter(known).collect::<Vec<_>>().join("\n");
         setup = setup.pool(&section(&sandbox, name, &lines));
     }
-    let server = start(sandbox, target, &setup)?;
+    let server = Server::start_in(sandbox, target, &setup)?;
     let mut told = vec![own(&server)];
     for (name, lines) in pools {
         let page =
@@ -159,7 +159,7 @@ fn global() -> Outcome {
     let sandbox = Sandbox::new()?;
     prepare(&sandbox)?;
     let section = section(&sandbox, "inherits", WEB);
-    let server = start(sandbox, &target, &setup(&Sandbox::new()?).pool(&section))?;
+    let server = Server::start_in(sandbox, &target, &setup(&Sandbox::new()?).pool(&section))?;
     server.sandbox.put("fpm.conf", &server.conf.replace("= 700", "= 600").replace("process.priority = 3", ""))?;
     server.reload()?;
     let page = server.sandbox.page("self.php");
@@ -240,7 +240,7 @@ fn kept_for_workers() -> Outcome {
         .pool(&own("jail", &format!("chroot = {dir}/closed/jail")))
         .pool(&own("open_jail", &format!("chroot = {dir}/www")))
         .pool(&own("urgent", "process.priority = -4"));
-    let server = start(sandbox, &target, &setup)?;
+    let server = Server::start_in(sandbox, &target, &setup)?;
     const SEARCH: u64 = 1 << 2;
     const CHROOT: u64 = 1 << 18;
     const NICE: u64 = 1 << 23;

@@ -14,7 +14,7 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{reload_with, says_hello, section};
+use super::{reload_with, section};
 
 /// Owner, group, mode and list as php-fpm gives them.
 #[test]
@@ -100,7 +100,7 @@ fn reload_changes_access() -> Outcome {
         let seen = access_of(&path)?;
         ensure!(seen == wanted, "after {lines:?}: {seen}");
         ensure!(may_connect(NOBODY, &path)? == admitted, "after {lines:?} for nobody");
-        says_hello(&server, &Address::Unix(path.clone()))?;
+        server.says_hello(&Address::Unix(path.clone()))?;
     }
     ensure!(fs::metadata(&path)?.ino() == inode, "the socket was made anew");
     server.stop()
@@ -123,7 +123,7 @@ fn failed_reload_changes_no_socket() -> Outcome {
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
     server.log.wait_for(mark, &["/no/such/directory/r.sock", "serves on"], ms(20_000))?;
-    says_hello(&server, &Address::Unix(path.clone()))?;
+    server.says_hello(&Address::Unix(path.clone()))?;
     ensure!(access_of(&path)? == before, "its access changed");
     ensure!(!second.exists(), "{} stays", second.display());
     server.stop()
@@ -147,7 +147,7 @@ fn links_are_not_followed() -> Outcome {
     let told = server.log.since(mark);
     ensure!(told.contains("cannot examine the socket '") && told.contains("The pool serves"), "{told}");
     ensure!(access_of(&victim)? == before, "the other file's access changed: {}", access_of(&victim)?);
-    says_hello(&server, &server.address)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }
 
@@ -161,9 +161,9 @@ fn a_socket_that_was_removed_comes_back() -> Outcome {
     let server = Server::start(&target, &Setup::new(2))?;
     fs::remove_file(server.sandbox.file("fpm.sock"))?;
     server.reload()?;
-    says_hello(&server, &server.address)?;
+    server.says_hello(&server.address)?;
     ensure!(server.log.count("was removed; a new one is made") == 1, "{}", server.log.text());
     server.reload()?;
-    says_hello(&server, &server.address)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }

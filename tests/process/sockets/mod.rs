@@ -9,7 +9,7 @@ mod refused;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use testkit::fastcgi::{Request, ask_once};
+use testkit::fastcgi::Request;
 use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -24,12 +24,6 @@ const LIMIT: Duration = Duration::from_secs(5);
 fn section(name: &str, lines: &str) -> String {
     let user = web_user().map(|user| format!("user = {user}\n")).unwrap_or_default();
     format!("[{name}]\n{user}pm = static\npm.max_children = 1\n{lines}")
-}
-
-fn says_hello(server: &Server, to: &Address) -> Outcome {
-    let body = ask_once(to, &Request::get(&server.sandbox.page("hello.php")), LIMIT);
-    ensure!(matches!(body.as_deref(), Ok("hello")), "{to:?}: {body:?}");
-    Ok(())
 }
 
 fn v4(last: u8, port: u16) -> Address {
@@ -52,8 +46,8 @@ fn addresses_of_all_kinds() -> Outcome {
         .pool(&section("any", &format!("listen = {any}")));
     let server = Server::start(&target, &setup)?;
     let all = [server.address.clone(), v4(1, four), v6(six), v4(1, any), v6(any)];
-    all.iter().try_for_each(|address| says_hello(&server, address))?;
-    says_hello(&server, &v4(1, host)).or_else(|_| says_hello(&server, &v6(host)))?;
+    all.iter().try_for_each(|address| server.says_hello(address))?;
+    server.says_hello(&v4(1, host)).or_else(|_| server.says_hello(&v6(host)))?;
     server.stop()
 }
 
@@ -67,7 +61,7 @@ fn several_addresses_of_a_pool() -> Outcome {
     let server = Server::start_in(sandbox, &target, &Setup::new(1).pool(&section("many", &lines)))?;
     let all = [v4(1, four), v6(six), Address::Unix(path.clone())];
     for _ in 0..5 {
-        all.iter().try_for_each(|address| says_hello(&server, address))?;
+        all.iter().try_for_each(|address| server.says_hello(address))?;
     }
     server.stop()?;
     ensure!(!path.exists(), "its socket stays behind");
@@ -84,9 +78,9 @@ fn all_addresses_of_both_families() -> Outcome {
     let setup = setup.pool(&section("six_first", &format!("listen = [::]:{other}, 0.0.0.0:{other}")));
     let server = Server::start(&target, &setup)?;
     let all = [v4(1, one), v6(one), v4(1, other), v6(other)];
-    all.iter().try_for_each(|address| says_hello(&server, address))?;
+    all.iter().try_for_each(|address| server.says_hello(address))?;
     server.reload()?;
-    all.iter().try_for_each(|address| says_hello(&server, address))?;
+    all.iter().try_for_each(|address| server.says_hello(address))?;
     server.stop()
 }
 
@@ -120,7 +114,7 @@ fn another_name_keeps_the_socket() -> Outcome {
     let server = Server::start(&target, &Setup::new(1).pool(&pool))?;
     let mut kept = std::net::TcpStream::connect(("127.0.0.1", port))?;
     reload_with(&server, &format!("listen = 127.0.0.1:{port}"))?;
-    says_hello(&server, &v4(1, port))?;
+    server.says_hello(&v4(1, port))?;
     std::io::Write::write_all(&mut kept, &Request::get(&server.sandbox.page("hello.php")).encode(1))?;
     let mut answer = Vec::new();
     std::io::Read::read_to_end(&mut kept, &mut answer)?;
@@ -146,7 +140,7 @@ fn names_with_several_addresses() -> Outcome {
     let log = server.log.text() + &server.stdio();
     ensure!(log.contains("WARNING: Found multiple addresses for both.test, 127.0.0.6 ignored"), "{log}");
     // The order of addresses is the resolver's: whichever is tried first, the one that is here is found.
-    says_hello(&server, &v4(5, both))?;
-    says_hello(&server, &v4(7, away))?;
+    server.says_hello(&v4(5, both))?;
+    server.says_hello(&v4(7, away))?;
     server.stop()
 }

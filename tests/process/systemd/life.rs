@@ -8,7 +8,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{LIMIT, Manager, READY, at_path, line, monotonic, says_hello, served_by};
+use super::{LIMIT, Manager, READY, at_path, line, monotonic, served_by};
 
 /// Start, a reload, one that is refused, one that fails behind its check, and the end.
 #[test]
@@ -58,7 +58,7 @@ fn refused(manager: &mut Manager, server: &Server) -> Outcome {
     ensure!(ended.starts_with("READY=1\n") && status.starts_with("reload refused: "), "{ended:?}");
     ensure!(status.contains("no.such.directive") && status.contains("fpm.conf:"), "{status:?}");
     server.sandbox.put("fpm.conf", &server.conf)?;
-    says_hello(server, &server.address)
+    server.says_hello(&server.address)
 }
 
 /// PHP doesn't start in the new generation: the same, from the next image of the supervisor.
@@ -69,5 +69,5 @@ fn fails_late(manager: &mut Manager, server: &Server) -> Outcome {
     let ended = manager.next(LIMIT)?;
     let status = line(&ended, "STATUS").unwrap_or_default();
     ensure!(ended.starts_with("READY=1\n") && status.starts_with("reload failed: "), "{ended:?}");
-    says_hello(server, &server.address)
+    server.says_hello(&server.address)
 }

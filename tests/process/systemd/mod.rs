@@ -37,16 +37,6 @@ fn at_path(sandbox: &Sandbox) -> Address {
     Address::Unix(sandbox.file("fpm.sock"))
 }
 
-fn hello(server: &Server) -> Request {
-    Request::get(&server.sandbox.page("hello.php"))
-}
-
-fn says_hello(server: &Server, to: &Address) -> Outcome {
-    let body = ask_once(to, &hello(server), LIMIT)?;
-    ensure!(body == "hello", "{to:?}: {body:?}");
-    Ok(())
-}
-
 fn monotonic() -> Outcome<u64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)?;
     Ok(u64::try_from(now.tv_sec())? * 1_000_000 + u64::try_from(now.tv_nsec())? / 1000)
@@ -67,7 +57,7 @@ fn status() -> Outcome {
     })?;
     manager.wait_for("READY=1", LIMIT)?;
     for _ in 0..3 {
-        says_hello(&server, &server.address)?;
+        server.says_hello(&server.address)?;
     }
     let first = next_status(&mut manager)?;
     let wanted = "Processes active: 0, idle: 2, Requests: 3, slow: 0, Traffic: ";
@@ -169,7 +159,7 @@ fn nobody_listens() -> Outcome {
     let mut around = served_by(&manager);
     around.environment.extend([("WATCHDOG_USEC", "200000"), ("WATCHDOG_PID", "1")].map(|(n, v)| (n.into(), v.into())));
     let server = Server::start_amid(around, at_path(&sandbox), sandbox, &target, &Setup::new(1))?;
-    says_hello(&server, &server.address)?;
+    server.says_hello(&server.address)?;
     server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf))?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);

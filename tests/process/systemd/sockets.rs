@@ -18,7 +18,7 @@ use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
-use super::{LIMIT, Manager, at_path, hello, says_hello, served_by};
+use super::{LIMIT, Manager, at_path, served_by};
 
 fn with_sockets(manager: &Manager, sockets: Vec<(String, OwnedFd)>) -> Around {
     Around { sockets, ..served_by(manager) }
@@ -58,7 +58,7 @@ fn passed_sockets() -> Outcome {
     ensure!(server.log.count(&closed) == 1 && server.log.count("from systemd (") == 1, "{}", server.log.text());
     ensure!(Address::Unix(stray).connect(ms(500)).is_err(), "the stray socket is open");
     server.reload()?;
-    addresses.iter().try_for_each(|to| says_hello(&server, to))?;
+    addresses.iter().try_for_each(|to| server.says_hello(to))?;
     let mode = || fs::metadata(&path).map(|data| data.mode() & 0o777);
     ensure!(mode()? == 0o601, "its mode is {:o}", mode()?);
     manager.rest()?;
@@ -103,7 +103,7 @@ fn stored_sockets() -> Outcome {
     first.supervisor.signal(Signal::SIGKILL);
     first.await_end(LIMIT)?;
     let mut waiting = [Client::connect(&address, LIMIT)?, Client::connect(&by_port, LIMIT)?];
-    waiting.iter_mut().try_for_each(|client| client.send(&hello(&first).encode(1)))?;
+    waiting.iter_mut().try_for_each(|client| client.send(&first.hello().encode(1)))?;
     let sockets = std::mem::take(&mut manager.store);
     let copies = sockets.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
     let around = with_sockets(&manager, copies.collect::<Outcome<_>>()?);
@@ -143,6 +143,6 @@ fn others_descriptors() -> Outcome {
     let around = with_sockets(&manager, vec![("x".into(), datagrams.into())]);
     let server = Server::start_amid(around, at_path(&sandbox), sandbox, &target, &Setup::new(1))?;
     ensure!(server.log.count("from systemd (x): it is no listening stream socket") == 1, "{}", server.log.text());
-    says_hello(&server, &server.address)?;
+    server.says_hello(&server.address)?;
     server.stop()
 }

@@ -94,7 +94,7 @@ fn counters_are_copied_once() -> Outcome {
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, &conf(ALICE.1))?;
     let accepted = || -> Outcome<u64> {
-        let request = Request::get(std::path::Path::new("/status")).param("SCRIPT_NAME", "/status");
+        let request = Request::of_pool("/status", "");
         let page = ask_once(&server.address, &request, ms(5000))?;
         let line = page.lines().find_map(|line| line.strip_prefix("accepted conn:"));
         Ok(line.ok_or_else(|| format!("no such line: {page}"))?.trim().parse()?)

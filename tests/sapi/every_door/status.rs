@@ -26,20 +26,12 @@ const QUERIES: [&str; 13] = [
     "json&f%75ll[]=1",
 ];
 
-fn page(path: &str, query: &str) -> Request {
-    let nowhere = format!("/nonexistent{path}");
-    Request::get(std::path::Path::new(&nowhere))
-        .param("SCRIPT_NAME", path)
-        .param("REQUEST_URI", path)
-        .param("QUERY_STRING", query)
-}
-
 fn ask(to: &Address, request: &Request) -> Outcome<Answer> {
     Client::connect(to, ms(10_000))?.ask(request)
 }
 
 fn json(to: &Address) -> Outcome<serde_json::Value> {
-    Ok(serde_json::from_str(&ask(to, &page("/status", "json&full"))?.body())?)
+    Ok(serde_json::from_str(&ask(to, &Request::of_pool("/status", "json&full"))?.body())?)
 }
 
 fn setup(listen: Listen) -> Setup {
@@ -78,7 +70,7 @@ fn the_pages_are_php_fpms() -> Outcome {
     for method in ["GET", "HEAD"] {
         for path in ["/ping", "/status"] {
             for query in QUERIES {
-                let request = page(path, query).param("REQUEST_METHOD", method);
+                let request = Request::of_pool(path, query).param("REQUEST_METHOD", method);
                 let answers = [&ours, &stock].map(|server| ask(&server.address, &request).map(|a| masked(&a, server)));
                 let [ours, stock] = answers;
                 let (mut ours, mut stock) = (ours?, stock?);

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::bytes::crc32;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::nginx::Nginx;
 use testkit::sandbox::Sandbox;
@@ -77,13 +78,6 @@ fn in_memory() -> Outcome<TempDir> {
 
 fn bytes(count: u32) -> Vec<u8> {
     (0..count).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
-}
-
-fn crc32(bytes: &[u8]) -> String {
-    let crc = bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    });
-    format!("{:08x}", !crc)
 }
 
 /// nginx reads a chunked body first. And HEAD has no file.

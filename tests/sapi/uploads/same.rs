@@ -3,13 +3,14 @@
 use std::fs;
 
 use serde_json::{Value, json};
+use testkit::bytes::crc32;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{FORM, MULTIPART, RAW, TELLS, bytes, crc32, documented, in_memory};
+use super::{FORM, MULTIPART, RAW, TELLS, bytes, documented, in_memory};
 
 fn multipart(file: &[u8]) -> Vec<u8> {
     let head = "--edge\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nfive!\r\n--edge\r\n\

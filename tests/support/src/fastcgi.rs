@@ -53,6 +53,13 @@ impl Request {
         Self { params, body: Vec::new(), keep: false }
     }
 
+    /// For a page that the pool answers itself, as the one of `pm.status_path`. There is no such script.
+    #[must_use]
+    pub fn of_pool(path: &str, query: &str) -> Self {
+        let request = Self::get(Path::new(&format!("/nonexistent{path}")));
+        request.param("SCRIPT_NAME", path).param("REQUEST_URI", path).param("QUERY_STRING", query)
+    }
+
     /// A POST of a form.
     #[must_use]
     pub fn post(page: &Path, body: &[u8]) -> Self {

@@ -3,6 +3,7 @@
 pub mod apache;
 pub mod around;
 pub mod broken;
+pub mod bytes;
 pub mod clock;
 pub mod extension;
 pub mod fastcgi;

@@ -5,10 +5,33 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::Outcome;
+use crate::fastcgi::{Request, ask_once};
+use crate::stream::Address;
+use crate::{Outcome, ensure, http};
 
 /// One client: each call is one request, Ok when it was answered as it should be.
 pub type Job = Box<dyn FnMut() -> Outcome + Send>;
+
+/// A client that asks over a connection of its own each time.
+#[must_use]
+pub fn asker(to: &Address, request: &Request, wanted: &'static str, limit: Duration) -> Job {
+    let (address, request) = (to.clone(), request.clone());
+    Box::new(move || {
+        let body = ask_once(&address, &request, limit)?;
+        ensure!(body == wanted, "{body} in place of {wanted}");
+        Ok(())
+    })
+}
+
+/// A client of a web server that has `work.php` take that many milliseconds. `wanted`: what it may say.
+#[must_use]
+pub fn poster(mut web: http::Client, time: u32, wanted: &'static [&'static str]) -> Job {
+    Box::new(move || {
+        let text = web.post(&format!("/work.php?ms={time}"), b"some=thing")?.expect(200)?.text();
+        ensure!(wanted.contains(&text.as_str()), "{text}");
+        Ok(())
+    })
+}
 
 /// How much load.
 #[derive(Debug, Clone, Copy)]

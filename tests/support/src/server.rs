@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::around::Around;
 use crate::clock::{bar, ms, wait_until};
-use crate::fastcgi::{Client, Request};
+use crate::fastcgi::{Client, Request, ask_once};
 use crate::guard::Guard;
 use crate::log::Log;
 use crate::process::{self, Process};
@@ -152,6 +152,22 @@ impl Server {
         let mark = self.log.mark();
         self.supervisor.signal(Signal::SIGUSR2);
         self.log.wait_for(mark, &["Reloading in progress", READY], ms(20_000))
+    }
+
+    /// The request for `hello.php`.
+    #[must_use]
+    pub fn hello(&self) -> Request {
+        Request::get(&self.sandbox.page("hello.php"))
+    }
+
+    /// Asks for `hello.php` at one of its addresses.
+    ///
+    /// # Errors
+    /// When the answer is another one, or takes over 10 s.
+    pub fn says_hello(&self, at: &Address) -> Outcome {
+        let body = ask_once(at, &self.hello(), ms(10_000))?;
+        ensure!(body == "hello", "{at:?}: {body:?}");
+        Ok(())
     }
 
     /// A request that takes that long, whose script runs: it says `done`, or how its sleep was cut short.
