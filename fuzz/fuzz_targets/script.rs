@@ -6,4 +6,4 @@ mod script;
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| script::rules_hold(data));
+fuzz_target!(|data: &[u8]| script::rules::rules_hold(data));

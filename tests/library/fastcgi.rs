@@ -1,12 +1,13 @@
 //! The FastCGI reader and writer hold what `wire::properties` says, for inputs made at random.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 use crate::wire::properties::{
     LIMITS, cuts_change_nothing, params_are_decoded, read, requests_survive, wild_records, writes_survive,
 };
 use crate::wire::{Pairs, Request};
-use proptest::collection::vec;
-use proptest::prelude::*;
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![4 => vec(any::<u8>(), 0..most.min(40)), 1 => vec(any::<u8>(), 0..most)]

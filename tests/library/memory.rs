@@ -7,14 +7,15 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use crate::wire::properties::{LIMITS, read, wild_records};
-use crate::wire::{Request, begin, push_record};
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::exchange::{Arrival, Exchange, Limits};
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::request::Description;
 use cgi_fpm::sys::local_time;
+
+use crate::wire::properties::{LIMITS, read, wild_records};
+use crate::wire::{Request, begin, push_record};
 
 /// The system's allocator, watched.
 struct Watched;

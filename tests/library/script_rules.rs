@@ -1,4 +1,4 @@
-//! The path rules hold what `script::rules_hold` says, for cases made at random.
+//! The path rules hold what `script::rules::rules_hold` says, for cases made at random.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 use proptest::collection::vec;
@@ -9,6 +9,6 @@ proptest! {
 
     #[test]
     fn whatever_the_server_says(bytes in vec(any::<u8>(), 0..48)) {
-        crate::script::rules_hold(&bytes);
+        crate::script::rules::rules_hold(&bytes);
     }
 }

@@ -10,14 +10,14 @@ mod side;
 
 use std::env;
 
+use mixed::Mixed;
+use side::{ONCE, Side, difference};
 use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
 use crate::script::{Case, FILES, Rules};
 use crate::wire::Pairs;
-use mixed::Mixed;
-use side::{ONCE, Side, difference};
 
 #[test]
 fn script_paths() -> Outcome {

@@ -5,7 +5,6 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,7 +15,7 @@ use testkit::sandbox::Sandbox;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, skip, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, find, give, hello_of, put_conf, roots_dir, section, stage, start, swap};
+use super::{ALICE, BOB, GLOBAL, dir_of, dirs_of_bobs, find, give, hello_of, put_conf, section, stage, start, swap};
 
 /// A FUSE mount of bob's: its server says that it is there, and then nothing. Whoever waits for it can't be killed, so it has to go
 /// before the server, and before the directory that it is in.
@@ -124,14 +123,6 @@ fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
     Ok(mounted)
 }
 
-fn dirs_of_bobs() -> Outcome<Sandbox> {
-    let sandbox = Sandbox::new()?;
-    dir_of(&sandbox, "bob", BOB.1)?;
-    dir_of(&sandbox, "bob/logs", BOB.1)?;
-    roots_dir(&sandbox, "roots", 0o755)?;
-    Ok(sandbox)
-}
-
 /// On a file that is such a mount itself nothing is opened either, wherever it lies: the program may answer the opening, and not
 /// what is written.
 #[test]
@@ -190,77 +181,6 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     server.log.wait_for(mark, &["unable to open slowlog", refused], ms(5000))?;
     hello_of(server, ALICE)?;
     ensure!(begun.elapsed() < bar(ms(8000)), "it took {:?}", begun.elapsed());
-    server.supervisor.signal(Signal::SIGTERM);
-    server.await_end(bar(ms(5000)))?;
-    Ok(())
-}
-
-/// Stops each child of that process that is not known, until it is told to end; how many.
-fn stop_children(pid: i32, known: &[i32], over: &AtomicBool) -> u32 {
-    let mut stopped = known.to_vec();
-    while !over.load(Ordering::Relaxed) {
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
-            if !stopped.contains(&child) {
-                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child), Signal::SIGSTOP);
-                stopped.push(child);
-            }
-        }
-    }
-    u32::try_from(stopped.len() - known.len()).unwrap_or(u32::MAX)
-}
-
-/// A user may signal the process that acts as that user. One that is stopped is not waited for.
-#[test]
-fn a_stopped_helper_keeps_nobody() -> Outcome {
-    let Some(target) = find() else { return Ok(()) };
-    let _turn = turn::shared()?;
-    let sandbox = dirs_of_bobs()?;
-    // It is on its way for some time.
-    let mut deep = "bob/logs".to_owned();
-    for _ in 0..250 {
-        deep.push_str("/d");
-        dir_of(&sandbox, &deep, BOB.1)?;
-    }
-    let conf = format!(
-        "{GLOBAL}{}{}",
-        section(ALICE, 1, ""),
-        section(BOB, 1, &format!("access.log = {{{{DIR}}}}/{deep}/a.log"))
-    );
-    let mut server = start(&target, sandbox, &conf)?;
-    let pid = server.supervisor.pid;
-    let known: Vec<i32> = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?
-        .split_whitespace()
-        .filter_map(|child| child.parse().ok())
-        .collect();
-    let said = "a.log): user 2002 has stopped the helper process";
-    let over = AtomicBool::new(false);
-    let reopened = || -> Outcome {
-        // A helper may be done before it is stopped.
-        let limit = Instant::now() + ms(20_000);
-        while Instant::now() < limit {
-            let (mark, begun) = (server.log.mark(), Instant::now());
-            server.supervisor.signal(Signal::SIGUSR1);
-            testkit::clock::wait_until("the log is opened again, or not", ms(9000), || {
-                let text = server.log.since(mark);
-                text.contains("access log file re-opened") || text.contains("unable to re-opened access log file")
-            })?;
-            ensure!(begun.elapsed() < bar(ms(2000)), "it took {:?}: {}", begun.elapsed(), server.log.since(mark));
-            if server.log.since(mark).contains(said) {
-                return Ok(());
-            }
-        }
-        Err(format!("none was stopped: {}", server.log.tail(5)).into())
-    };
-    std::thread::scope(|scope| {
-        let stopper = scope.spawn(|| stop_children(pid, &known, &over));
-        let outcome = reopened();
-        over.store(true, Ordering::Relaxed);
-        let count = stopper.join().map_err(|_| "the stopper")?;
-        outcome.map_err(|e| format!("{count} stopped: {e}"))
-    })?;
-    hello_of(&server, ALICE)?;
-    hello_of(&server, BOB)?;
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(bar(ms(5000)))?;
     Ok(())

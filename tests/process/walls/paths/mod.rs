@@ -4,6 +4,7 @@ mod hanging;
 mod logs;
 mod returns;
 mod sockets;
+mod stopped;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
@@ -102,4 +103,13 @@ fn end(server: &mut Server) -> Outcome {
 /// The server's configuration with one more line at its end, which is bob's.
 fn put_conf(server: &Server, conf: &str) -> Outcome {
     server.sandbox.put("fpm.conf", &conf.replace("{{DIR}}", &server.sandbox.path().display().to_string()))
+}
+
+/// A directory of bob's, one in it, and one of root's.
+fn dirs_of_bobs() -> Outcome<Sandbox> {
+    let sandbox = Sandbox::new()?;
+    dir_of(&sandbox, "bob", BOB.1)?;
+    dir_of(&sandbox, "bob/logs", BOB.1)?;
+    roots_dir(&sandbox, "roots", 0o755)?;
+    Ok(sandbox)
 }
