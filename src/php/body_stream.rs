@@ -24,23 +24,24 @@ static PHP_READER: OnceLock<PostReader> = OnceLock::new();
 
 /// Makes PHP ask us to read a body. No request runs.
 pub(super) fn take_over() {
-    // SAFETY: PHP's variable; no request runs.
+    // SAFETY: the address of PHP's variable (`ffi::host`), which points to our description of the SAPI. No request runs, so PHP
+    // does not read it now.
     let reader = unsafe { &mut (*sapi_module()).default_post_reader };
     if let Some(original) = reader.replace(read_other) {
         let _ = PHP_READER.set(original);
     }
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(known_post_content_types) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
     let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
-    // SAFETY: a table, and a key with its length.
+    // SAFETY: `kinds` is PHP's table; the key is given with its length.
     let found: *mut zval = unsafe { zend_hash_str_find(kinds, FORM.as_ptr().cast(), FORM.len()) };
     if found.is_null() {
         return;
     }
-    // SAFETY: found in the table, which nothing changes meanwhile.
+    // SAFETY: `found` is in PHP's table, which nothing changes meanwhile.
     let value = unsafe { (*found).value };
-    // SAFETY: the table's values are pointers to its own copies of entries.
+    // SAFETY: the values of this table are pointers, to PHP's own copies of the entries.
     let entry = unsafe { value.ptr }.cast::<sapi_post_entry>();
-    // SAFETY: as above.
+    // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
     let form_reader = unsafe { &mut (*entry).post_reader };
     let original: PostReader = super::ffi::host().sapi_read_standard_form_data;
     // Another's, mbstring's for one, isn't replaced: it reads the file by way of `read_post`.
@@ -57,7 +58,7 @@ unsafe extern "C" fn read_form() {
     }
     let started_over = by_script && start_over();
     if by_script || !(fits() && put_in_place()) {
-        // SAFETY: PHP asks for a form's body.
+        // SAFETY: PHP asks for a form's body, which is what this function reads. It may bail out; this frame owns nothing.
         unsafe { sapi_read_standard_form_data() };
     }
     if started_over {
@@ -67,7 +68,7 @@ unsafe extern "C" fn read_form() {
 
 /// PHP has read nothing, since the body is above the script's limit: it must not parse the file all the same.
 fn leave_unread() {
-    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     if globals.read_post_bytes == 0 {
         // The stream ends with the request; php://input makes another one, by way of `read_post`.
@@ -79,18 +80,18 @@ fn leave_unread() {
 /// Whether PHP is to read the body before the script, by what the script's directory says as well. May bail out.
 fn is_wanted() -> bool {
     user_ini::settle();
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: PG(enable_post_data_reading) is PHP's, at a valid address (`ffi::host`). The value is copied.
     unsafe { (*core_globals()).enable_post_data_reading }
 }
 
 /// What PHP leaves where it isn't to read the body.
 fn leave_to_script() {
-    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    // SAFETY: SG(request_info) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let info = unsafe { &mut (*sapi_globals()).request_info };
     let kind = std::mem::replace(&mut info.content_type_dup, null_mut());
     info.post_entry = null_mut();
     if !kind.is_null() {
-        // SAFETY: allocated by PHP for this request; nothing else points there.
+        // SAFETY: PHP allocated it for this request, and the only pointer to it was just replaced by null.
         unsafe { memory::free(kind.cast()) };
     }
 }
@@ -99,11 +100,11 @@ unsafe extern "C" fn read_other() {
     if !asked_by_script() && !is_wanted() {
         return leave_to_script();
     }
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let info = unsafe { &(*sapi_globals()).request_info };
-    // SAFETY: null or a C string of the request.
+    // SAFETY: null or a C string in the request's variables, which stay until the next request.
     let method = unsafe { c_bytes(info.request_method) };
-    // SAFETY: null or PHP's entry for the body's type.
+    // SAFETY: null, or PHP's entry for the type of the body, which lives as long as the process.
     let entry = unsafe { info.post_entry.as_ref() };
     match entry {
         Some(form) if form.post_reader.is_none() => drop(start_over()),
@@ -111,14 +112,14 @@ unsafe extern "C" fn read_other() {
         _ => {}
     }
     if let Some(original) = PHP_READER.get() {
-        // SAFETY: PHP's own reader, when PHP asks for a body.
+        // SAFETY: this is PHP's own reader, called when PHP asks for a body. It may bail out; this frame owns nothing.
         unsafe { original() };
     }
 }
 
 /// Bodies that PHP doesn't read before the script: those of PUT, for one.
 pub(super) fn activate() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let info = unsafe { &(*sapi_globals()).request_info };
     if info.content_type_dup.is_null() && info.request_body.is_null() {
         put_in_place();
@@ -128,7 +129,7 @@ pub(super) fn activate() {
 /// Whether `request_parse_body()` reads the form.
 fn asked_by_script() -> bool {
     #[cfg(php84)]
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_parse_body_context.throw_exceptions) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let asked = unsafe { (*sapi_globals()).request_parse_body_context.throw_exceptions };
     #[cfg(not(php84))]
     let asked = false;
@@ -137,7 +138,7 @@ fn asked_by_script() -> bool {
 
 /// Whether `post_max_size` allows the body. If not, PHP complains.
 fn fits() -> bool {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &*sapi_globals() };
     globals.post_max_size <= 0 || globals.request_info.content_length <= globals.post_max_size
 }
@@ -152,14 +153,15 @@ fn put_in_place() -> bool {
     });
     let Some((descriptor, size)) = descriptor.flatten() else { return false };
     let descriptor: c_int = descriptor;
-    // SAFETY: an open descriptor, which the stream then owns, and a C string. The stream ends with the request.
+    // SAFETY: `into_raw_fd` gave the number up above, so nothing owns it, and the stream takes it over. The mode is a C string, and
+    // a request runs.
     let stream = unsafe { memory::stream_of(descriptor, c"rb".as_ptr()) };
     if stream.is_null() {
-        // SAFETY: ours still.
+        // SAFETY: `into_raw_fd` gave the number up above, and PHP has not taken it, so nothing owns it.
         drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
         return false;
     }
-    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     globals.request_info.request_body = stream;
     globals.read_post_bytes = i64::try_from(size).unwrap_or(i64::MAX);
@@ -172,7 +174,7 @@ fn put_in_place() -> bool {
 fn start_over() -> bool {
     let in_file = with(|context| matches!(context.body, Body::File(_))) == Some(true);
     if in_file {
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
         let globals = unsafe { &mut *sapi_globals() };
         // `post_read` stays: php://input has the file and must not ask for more.
         globals.read_post_bytes = 0;

@@ -22,10 +22,10 @@ static PHP_CALLBACK: OnceLock<ErrorCallback> = OnceLock::new();
 /// Makes PHP tell us of errors first: display_errors would send the headers before the script is over. While PHP starts, before
 /// its extensions do: what an extension makes an exception of isn't told.
 pub(super) fn take_over() {
-    // SAFETY: a function pointer of PHP's.
+    // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let original = unsafe { *zend_error_cb() };
     if PHP_CALLBACK.set(original).is_ok() {
-        // SAFETY: PHP's variable; no request runs.
+        // SAFETY: the address of PHP's variable (`ffi::host`). PHP is starting, on this thread.
         unsafe { *zend_error_cb() = on_error };
     }
 }
@@ -35,14 +35,14 @@ unsafe extern "C" fn on_error(kind: c_int, file: *mut zend_string, line: u32, me
         set();
     }
     if let Some(original) = PHP_CALLBACK.get() {
-        // SAFETY: PHP's own callback with its own arguments; may bail out, nothing is owned here.
+        // SAFETY: this is PHP's own callback, with the arguments that PHP passed. It may bail out; this frame owns nothing.
         unsafe { original(kind, file, line, message) };
     }
 }
 
 /// For ways to fail that aren't errors, such as `exit(255)`.
 pub(super) fn after_script() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(exit_status) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if unsafe { (*executor_globals()).exit_status } == FATAL_STATUS {
         set();
     }
@@ -50,13 +50,14 @@ pub(super) fn after_script() {
 
 fn set() {
     let line = settings().error_header;
-    // SAFETY: null or a C string of the ini entry.
+    // SAFETY: null or a C string that the ini entry keeps until the setting changes, which no code here causes meanwhile.
     let length = unsafe { c_bytes(line) }.map_or(0, <[u8]>::len);
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(headers_sent) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if length == 0 || unsafe { (*sapi_globals()).headers_sent } != 0 {
         return;
     }
     let mut header = sapi_header_line { line, line_len: length, response_code: 0 };
-    // SAFETY: a header line, which PHP copies.
+    // SAFETY: a request runs. The header line is a C string with its length, which PHP copies. The call may bail out; this frame
+    // owns nothing.
     unsafe { sapi_header_op(REPLACE, (&raw mut header).cast()) };
 }

@@ -25,7 +25,7 @@ static FUNCTIONS: [(&CStr, Handler, u32); 4] = [
 pub(super) fn table() -> *const zend_function_entry {
     let mut entries: Vec<zend_function_entry> =
         FUNCTIONS.iter().map(|&(name, handler, result)| entry(name, handler, result)).collect();
-    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero: the end of the list.
     entries.push(unsafe { std::mem::zeroed() });
     Vec::leak(entries).as_ptr()
 }
@@ -36,7 +36,7 @@ fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_en
     let mut info: zend_internal_arg_info = unsafe { std::mem::zeroed() };
     // The first entry describes the result; its name is the number of required parameters: none.
     info.type_.type_mask = result;
-    // SAFETY: as above.
+    // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero.
     let mut entry: zend_function_entry = unsafe { std::mem::zeroed() };
     entry.fname = name.as_ptr();
     entry.handler = Some(handler);
@@ -46,7 +46,7 @@ fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_en
 
 /// Whether the call has no arguments; otherwise throws.
 unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
-    // SAFETY: Zend passes the call's frame.
+    // SAFETY: PHP passes the frame of the call.
     let count = unsafe { (*call).This.u2 };
     // SAFETY: a frame keeps the number of arguments there.
     let none = unsafe { count.num_args } == 0;
@@ -59,7 +59,7 @@ unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
 
 /// Ends the answer; the script goes on without a client. False if it was ended before.
 unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: Zend passes the call's frame.
+    // SAFETY: PHP passes the frame of the call.
     if !unsafe { no_arguments(call) } {
         return;
     }
@@ -67,35 +67,35 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
     if open {
         // SAFETY: a script runs, so output is active; may run the script's output callbacks, nothing is owned here.
         unsafe { php_output_end_all() };
-        // SAFETY: as above.
+        // SAFETY: a script runs. The call may bail out or run callbacks of the script; this frame owns nothing.
         unsafe { php_header() };
         with(Context::finish_early);
     }
-    // SAFETY: Zend passes a place for the result.
+    // SAFETY: PHP passes a place for the result, which may be written.
     unsafe { value::set_bool(result, open) };
 }
 
 /// The request's headers by name.
 unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: Zend passes the call's frame.
+    // SAFETY: PHP passes the frame of the call.
     if !unsafe { no_arguments(call) } {
         return;
     }
     // SAFETY: PHP's allocator.
     let array = unsafe { _zend_new_array_0() };
-    // SAFETY: Zend passes a place for the result.
+    // SAFETY: PHP passes a place for the result, which may be written. The new array's reference goes over.
     unsafe { value::set_array(result, array) };
     variables::each(|variable| {
         let name_length = c_uint::try_from(variable.name_length()).unwrap_or(0);
         let length = c_uint::try_from(variable.whole_length).unwrap_or(0);
-        // SAFETY: two texts with their lengths, a NUL behind each; the result is an array.
+        // SAFETY: name and value are C strings with their lengths, which PHP copies. `result` holds an array.
         unsafe { sapi_add_request_header(variable.name, name_length, variable.value, length, result.cast()) };
     });
 }
 
 /// The pool's status; false where there is none to be had.
 unsafe extern "C" fn get_status(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: Zend passes the call's frame.
+    // SAFETY: PHP passes the frame of the call.
     if unsafe { no_arguments(call) } {
         // SAFETY: a script runs; Zend passes a place for the result.
         unsafe { status::into_value(result) };

@@ -17,7 +17,7 @@ pub(super) fn attempt<F: FnMut()>(mut call: F) -> bool {
         let call = unsafe { &mut *call.cast::<F>() };
         call();
     }
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(bailout) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
     let bailout = unsafe { &raw mut (*executor_globals()).bailout };
     // SAFETY: `bailout` is EG(bailout); the frames between here and the jump own nothing.
     unsafe { cgi_fpm_try(bailout.cast(), run::<F>, (&raw mut call).cast()) == 0 }
@@ -25,6 +25,6 @@ pub(super) fn attempt<F: FnMut()>(mut call: F) -> bool {
 
 /// Whether PHP has a place to jump to. Without one, a bailout ends the process.
 pub(super) fn inside() -> bool {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(bailout) is PHP's, at a valid address (`ffi::host`). The value is copied.
     !unsafe { (*executor_globals()).bailout }.is_null()
 }

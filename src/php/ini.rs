@@ -33,11 +33,11 @@ pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
 
 /// An entry's value, if there is such an entry and it has one.
 pub(super) fn text(name: &CStr) -> Option<String> {
-    // SAFETY: an entry of PHP's table.
+    // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. Its value is copied.
     let value = unsafe { (*find(name)?).value };
     // SAFETY: null or a live string.
     let value = unsafe { value.as_ref() }?;
-    // SAFETY: Zend's strings end in a NUL byte.
+    // SAFETY: Zend ends the bytes of each string with a NUL, and the entry keeps the string meanwhile.
     Some(unsafe { CStr::from_ptr(value.val.as_ptr()) }.to_string_lossy().into_owned())
 }
 
@@ -52,7 +52,8 @@ pub(super) struct Before {
 /// What an entry is now, so that it can be so again; `None`: there is no such entry.
 pub(super) fn remember(name: &CStr) -> Option<Before> {
     let entry = find(name)?;
-    // SAFETY: an entry of PHP's table.
+    // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. It is a plain C structure,
+    // which may be copied.
     let known = unsafe { entry.read() };
     Some(Before { entry, value: known.value, modifiable: known.modifiable })
 }
@@ -74,9 +75,9 @@ impl Before {
         let unwanted = unsafe { (*self.entry).value };
         // An owner that bails out keeps neither this entry nor those before it from what they were.
         attempt(|| _ = notify(self.entry, self.value, Stage::Deactivate));
-        // SAFETY: as above; the old value was kept.
+        // SAFETY: the entry lives as long as its module, which is never unloaded. The former value was kept alive for this.
         unsafe { (*self.entry).value = self.value };
-        // SAFETY: as above.
+        // SAFETY: the entry lives as long as its module, which is never unloaded, and this is PHP's thread.
         unsafe { (*self.entry).modifiable = self.modifiable };
         if unwanted != self.value {
             release(unwanted);
@@ -85,11 +86,11 @@ impl Before {
 }
 
 fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(ini_directives) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let table = unsafe { (*executor_globals()).ini_directives };
-    // SAFETY: PHP's table, a name and its length.
+    // SAFETY: `table` is PHP's; the key is given with its length.
     let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
-    // SAFETY: the table holds pointers to entries.
+    // SAFETY: the values of this table are pointers to entries.
     (!found.is_null()).then(|| unsafe { value::pointer(found) })
 }
 
@@ -100,10 +101,11 @@ fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
         release(value);
         return false;
     }
-    // SAFETY: an entry of PHP's table.
+    // SAFETY: the entry is in PHP's table and lives as long as its module. The former value was kept by the caller.
     unsafe { (*entry).value = value };
     if admin {
-        // SAFETY: as above. Otherwise .user.ini and scripts may change it still.
+        // SAFETY: the entry is in PHP's table and lives as long as its module. A setting that is not `admin` may still be changed
+        // by .user.ini and scripts.
         unsafe { (*entry).modifiable = ZEND_INI_SYSTEM };
     }
     true
@@ -111,7 +113,8 @@ fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
 
 /// Tells the entry's owner, who may refuse.
 fn notify(entry: *mut zend_ini_entry, value: *mut zend_string, stage: Stage) -> bool {
-    // SAFETY: an entry of PHP's table.
+    // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. It is a plain C structure,
+    // which may be copied.
     let known = unsafe { entry.read() };
     known.on_modify.is_none_or(|tell| {
         // SAFETY: the owner's function with the owner's arguments.

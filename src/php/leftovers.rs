@@ -63,21 +63,21 @@ const INTERNAL_FUNCTION: u8 = 1;
 /// Stands before PHP's functions. Once their extensions are registered, and before anything compiles a call of them; again after
 /// another extension was loaded.
 pub(super) fn take_over() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: CG(function_table) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let table = unsafe { (*compiler_globals()).function_table };
     for ((name, _), original) in WATCHED.iter().zip(&ORIGINALS) {
-        // SAFETY: PHP's table, a name and its length.
+        // SAFETY: `table` is PHP's; the key is given with its length.
         let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
         if found.is_null() || original.get().is_some() {
             continue;
         }
-        // SAFETY: the table's values are pointers to functions.
+        // SAFETY: the values of PHP's table of functions are pointers to them.
         let function: *mut zend_internal_function = unsafe { value::pointer(found) };
-        // SAFETY: functions of every kind begin with a byte that tells it.
+        // SAFETY: all kinds of functions begin with a byte that tells the kind.
         if unsafe { function.cast::<u8>().read() } != INTERNAL_FUNCTION {
             continue;
         }
-        // SAFETY: it is an internal one; nobody else looks at it meanwhile.
+        // SAFETY: it is an internal function, which lives as long as its module. No script runs, so PHP does not use it now.
         let function = unsafe { &mut *function };
         if let Some(known) = function.handler.replace(note) {
             let _ = original.set(known);
@@ -87,22 +87,23 @@ pub(super) fn take_over() {
 
 /// In place of each of them. Owns nothing: PHP's function may leave by a jump.
 unsafe extern "C" fn note(call: *mut zend_execute_data, result: *mut zval) {
-    // SAFETY: PHP calls a function, which has a name.
+    // SAFETY: PHP passes the frame of a call, whose function it has set.
     let function = unsafe { (*call).func };
-    // SAFETY: as above; all kinds share their beginning.
+    // SAFETY: PHP keeps the function while it runs. All kinds of functions begin with the same members.
     let common = unsafe { &raw const (*function).common };
-    // SAFETY: as above.
+    // SAFETY: PHP keeps the function while it runs. Those that `take_over` has replaced have a name.
     let name = unsafe { (*common).function_name };
-    // SAFETY: as above.
+    // SAFETY: the function's name lives as long as the function. Only the address of its bytes is taken.
     let text = unsafe { (*name).val.as_ptr() };
-    // SAFETY: Zend's strings end in a NUL byte.
+    // SAFETY: Zend ends the bytes of each string with a NUL.
     let name = unsafe { CStr::from_ptr(text) };
     let at = WATCHED.iter().position(|(watched, _)| *watched == name);
     let Some(((_, what), Some(original))) = at.and_then(|at| Some((WATCHED.get(at)?, ORIGINALS.get(at)?.get()))) else {
         return;
     };
     LEFT.fetch_or(*what, Ordering::Relaxed);
-    // SAFETY: what PHP would have called, with what it would have passed.
+    // SAFETY: this is the function that PHP would have called, with the arguments that PHP passed. It may bail out; this frame owns
+    // nothing.
     unsafe { original(call, result) };
 }
 
@@ -122,7 +123,7 @@ pub(super) fn unblock() {
     if let Some(beginning) = BEGINNING.get() {
         beginning.restore_actions();
         beginning.restore_mask();
-        // SAFETY: no request runs: PHP reads the actions again, and installs its handlers at the next request.
+        // SAFETY: no request runs. PHP reads the signal actions again, and installs its handlers at the next request.
         unsafe { super::ffi::zend_signal_startup() };
     }
 }
@@ -147,14 +148,14 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
         process::cancel_alarm();
     }
     if let Some(directory) = directory.filter(|_| left & DIRECTORY != 0) {
-        // SAFETY: a C string. A directory that has vanished isn't gone back to, as in PHP.
+        // SAFETY: a C string. If the directory has vanished the call fails, and the worker stays where it is, as in PHP.
         unsafe { libc::chdir(directory.as_ptr()) };
     }
     if left & ACTIONS != 0
         && let Some(beginning) = BEGINNING.get()
     {
         beginning.restore_actions();
-        // SAFETY: no request runs: PHP reads the actions again, and installs its handlers at the next request.
+        // SAFETY: no request runs. PHP reads the signal actions again, and installs its handlers at the next request.
         unsafe { super::ffi::zend_signal_startup() };
     }
     if left & LASTING == 0 { Served::Ready } else { Served::Changed }

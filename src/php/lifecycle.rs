@@ -16,12 +16,12 @@ const EXTENDED_INFO: u32 = 3;
 
 /// Starts PHP: php.ini, extensions, opcode cache, preloading.
 pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'_>) -> Result<(), EngineError> {
-    // SAFETY: ignoring a signal; sockets that scripts open must not end the worker.
+    // SAFETY: ignoring a signal runs no code. Sockets that scripts open must not end the worker.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: the host's main hasn't started PHP yet.
     unsafe { zend_signal_startup() };
     let sapi: &'static mut sapi_module_struct = Box::leak(Box::new(sapi::description()));
-    // SAFETY: lives as long as the process.
+    // SAFETY: the description is leaked, so it lives as long as the process. PHP has not started.
     unsafe { sapi_startup(sapi) };
     // Behind sapi_startup, which forgets them.
     sapi.php_ini_path_override = options.ini_path.as_deref().map_or(Ok(std::ptr::null_mut()), path)?;
@@ -39,7 +39,7 @@ pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'
         return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
     }
     if options.extended_info {
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: CG(compiler_options) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
         unsafe { (*compiler_globals()).compiler_options |= EXTENDED_INFO };
     }
     Ok(())
@@ -47,9 +47,9 @@ pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'
 
 /// Ends PHP.
 pub(super) fn stop() {
-    // SAFETY: PHP is started, no request runs.
+    // SAFETY: `start` has started PHP, and no request runs.
     unsafe { php_module_shutdown() };
-    // SAFETY: as above.
+    // SAFETY: `start` called `sapi_startup`, and PHP's modules have ended.
     unsafe { sapi_shutdown() };
 }
 
@@ -61,14 +61,14 @@ pub(super) fn enter_worker(own_chdir: bool) {
     // SAFETY: no request runs. Reads the dispositions again, as php-fpm's workers do.
     unsafe { zend_signal_startup() };
     if own_chdir {
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: SG(options) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
         unsafe { (*sapi_globals()).options |= NO_CHDIR };
     }
 }
 
 /// After a first request PHP's signal handlers stand: seven system calls per request less. Scripts' own are still forgotten.
 pub(super) fn keep_signal_handlers() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SIGG(reset) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*zend_signal_globals()).reset = false };
 }
 
@@ -111,25 +111,26 @@ const SCAN_DIR: &std::ffi::CStr = c"PHP_INI_SCAN_DIR";
 
 impl ScanDir {
     fn set(directory: &Path) -> Result<Self, EngineError> {
-        // SAFETY: single-threaded.
+        // SAFETY: a C string. PHP has not started, so the process has one thread.
         let before = unsafe { libc::getenv(SCAN_DIR.as_ptr()) };
-        // SAFETY: null or a C string of the environment.
+        // SAFETY: null or a C string of the environment, which nothing changes meanwhile.
         let before = unsafe { super::text::c_bytes(before) }.map(|value| CString::new(value).unwrap_or_default());
         let mut assignment = SCAN_DIR.to_bytes().to_vec();
         assignment.push(b'=');
         assignment.extend(directory.as_os_str().as_encoded_bytes());
         // PHP keeps a pointer to the value: it must stay when the variable goes.
         let assignment = text(assignment)?;
-        // SAFETY: single-threaded; the string is never freed.
+        // SAFETY: a C string that is never freed, since the environment keeps it. PHP has not started, so the process has one
+        // thread.
         unsafe { libc::putenv(assignment) };
         Ok(Self { before })
     }
 
     fn restore(self) {
-        // SAFETY: single-threaded.
+        // SAFETY: a C string. A zygote has one thread while it starts PHP.
         unsafe { libc::unsetenv(SCAN_DIR.as_ptr()) };
         if let Some(before) = self.before {
-            // SAFETY: single-threaded, C strings, which are copied.
+            // SAFETY: C strings, which are copied. A zygote has one thread while it starts PHP.
             unsafe { libc::setenv(SCAN_DIR.as_ptr(), before.as_ptr(), 1) };
         }
     }
@@ -144,7 +145,7 @@ pub(super) fn exposes_itself() -> bool {
 
 /// The version of the PHP that runs: Zend's own, whose major number is PHP's less four, as it has been since PHP 7.
 pub(super) fn running_version() -> String {
-    // SAFETY: PHP is started.
+    // SAFETY: PHP has started and has made this text.
     let zend = unsafe { super::ffi::get_zend_version() };
     // SAFETY: a C string of PHP's that lives as long as the process.
     let zend = unsafe { std::ffi::CStr::from_ptr(zend) }.to_string_lossy();

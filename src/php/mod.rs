@@ -3,6 +3,7 @@
 mod body;
 mod body_reader;
 mod body_stream;
+mod borrow;
 mod context;
 mod error_header;
 mod ffi;

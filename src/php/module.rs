@@ -31,7 +31,7 @@ static ENTRIES: [(&CStr, Option<&CStr>, u8, usize); 9] = [
 
 /// The table for Zend, which ends in an empty entry.
 fn ini_entries() -> [zend_ini_entry_def; 10] {
-    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero: the end of the list.
     let mut entries: [zend_ini_entry_def; 10] = unsafe { std::mem::zeroed() };
     for (entry, &(name, value, who, offset)) in entries.iter_mut().zip(&ENTRIES) {
         entry.name = name.as_ptr();
@@ -88,12 +88,12 @@ unsafe extern "C" fn shutdown(_kind: c_int, module: c_int) -> c_int {
 }
 
 unsafe extern "C" fn info(module: *mut zend_module_entry) {
-    // SAFETY: PHP prints a module's information.
+    // SAFETY: PHP prints the information about modules, so output is active.
     unsafe { php_info_print_table_start() };
-    // SAFETY: two columns, two C strings.
+    // SAFETY: the row has two columns, given as two C strings.
     unsafe { php_info_print_table_row()(2, c"php-fpm".as_ptr(), c"active".as_ptr()) };
-    // SAFETY: as above.
+    // SAFETY: PHP prints the information about modules, and a table was begun above.
     unsafe { php_info_print_table_end() };
-    // SAFETY: PHP passes our module.
+    // SAFETY: PHP passes the module that it asks about, which is ours.
     unsafe { display_ini_entries(module) };
 }

@@ -9,13 +9,13 @@ pub(super) struct OfPhp;
 
 impl Names for OfPhp {
     fn variable(&self, name: &str) -> Option<Vec<u8>> {
-        // SAFETY: a name and its length.
+        // SAFETY: PHP has read php.ini. The name is given with its length.
         let setting = unsafe { cfg_get_entry(name.as_ptr().cast(), name.len()) };
         text(setting).map(String::into_bytes)
     }
 
     fn constant(&self, name: &str) -> Option<String> {
-        // SAFETY: a name and its length.
+        // SAFETY: PHP has started. The name is given with its length.
         text(unsafe { zend_get_constant_str(name.as_ptr().cast(), name.len()) })
     }
 }
@@ -24,6 +24,6 @@ fn text(found: *const zval) -> Option<String> {
     if found.is_null() {
         return None;
     }
-    // SAFETY: it lives as long as PHP.
+    // SAFETY: the value is in one of PHP's tables, which nothing changes meanwhile.
     unsafe { value::plain(found) }
 }

@@ -32,7 +32,7 @@ pub(super) fn apply(pool: &str, settings: &[PhpSetting]) {
         if !ini::set(&name, value.to_bytes(), setting.admin) {
             refuse(setting);
         } else if setting.name == "disable_functions" && !value.is_empty() {
-            // SAFETY: a C string.
+            // SAFETY: a C string. No request runs.
             unsafe { zend_disable_functions(value.as_ptr()) };
         } else if setting.name == "disable_classes" && !value.is_empty() {
             disable_classes(&value);
@@ -55,7 +55,7 @@ fn load_extension(file: &CStr) -> bool {
     let mut result = MaybeUninit::<zval>::zeroed();
     // SAFETY: outside of requests: what the extension interns must outlive them.
     unsafe { zend_interned_strings_switch_storage(false) };
-    // SAFETY: a C string, a place for the result.
+    // SAFETY: a C string and a place for the result. PHP is started and no request runs.
     unsafe { php_dl(file.as_ptr(), MODULE_PERSISTENT, result.as_mut_ptr(), 0) };
     // SAFETY: `php_dl` has set it to true or false.
     let started = unsafe { value::is_true(result.as_ptr()) } && start_last();
@@ -66,12 +66,12 @@ fn load_extension(file: &CStr) -> bool {
 
 /// Starts the extension that was registered last; if it doesn't start, it is unloaded.
 fn start_last() -> bool {
-    // SAFETY: PHP's table, which doesn't change while its last entry is looked for.
+    // SAFETY: the address of PHP's table (`ffi::host`). PHP is not called while it is borrowed.
     let table = unsafe { &*module_registry() };
-    // SAFETY: names are its keys.
+    // SAFETY: the keys of PHP's table of modules are their names.
     let Some(last) = unsafe { value::buckets(table) }.last() else { return false };
     let name = last.key;
-    // SAFETY: the table holds pointers to modules.
+    // SAFETY: the values of PHP's table of modules are pointers to them.
     let module: *mut zend_module_entry = unsafe { value::pointer(&raw const last.val) };
     // SAFETY: a module that is registered and not started.
     let started = unsafe { zend_startup_module_ex(module) } == SUCCESS;
@@ -92,7 +92,7 @@ fn remove(module: *mut zend_module_entry, name: *const zend_string) {
     }
     // SAFETY: the module's key in the table.
     let name = unsafe { &*name };
-    // SAFETY: PHP's table, a name and its length; nobody else holds the module.
+    // SAFETY: PHP's table of modules; the key is given with its length. Nothing else refers to the module, which was not started.
     unsafe { zend_hash_str_del(module_registry(), name.val.as_ptr(), name.len) };
 }
 
@@ -104,7 +104,7 @@ fn disable_classes(list: &CStr) {
 
 #[cfg(not(php85))]
 fn disable_class(name: &[u8]) {
-    // SAFETY: a name and its length.
+    // SAFETY: a text with its length. No request runs.
     unsafe { super::ffi::zend_disable_class(name.as_ptr().cast(), name.len()) };
 }
 

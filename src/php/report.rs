@@ -46,13 +46,13 @@ pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineErr
 /// PHP doesn't start.
 pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, false, &mut |_| Ok(()))?;
-    // SAFETY: PHP is started.
+    // SAFETY: `lifecycle::start` has started PHP.
     unsafe { php_output_activate() };
     without_headers();
     print(format!("[PHP Modules]\n{}\n[Zend Modules]\n{}\n", lines(modules()), lines(extensions())).as_bytes());
-    // SAFETY: output is active.
+    // SAFETY: `php_output_activate` was called above.
     unsafe { php_output_end_all() };
-    // SAFETY: as above.
+    // SAFETY: `php_output_activate` was called above.
     unsafe { php_output_deactivate() };
     lifecycle::stop();
     Ok(())
@@ -60,7 +60,7 @@ pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> 
 
 /// Prints in a request without a web server.
 fn in_request(work: impl FnOnce()) -> Result<(), EngineError> {
-    // SAFETY: PHP is started.
+    // SAFETY: `lifecycle::start` has started PHP, and no request runs.
     if unsafe { php_request_startup() } != SUCCESS {
         return Err(EngineError("PHP could not start a request".to_owned()));
     }
@@ -72,7 +72,7 @@ fn in_request(work: impl FnOnce()) -> Result<(), EngineError> {
 }
 
 fn without_headers() {
-    // SAFETY: PHP's globals live as long as the process; PHP isn't called while they are borrowed.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     globals.headers_sent = 1;
     globals.request_info.no_headers = true;
@@ -85,16 +85,16 @@ fn print(text: &[u8]) {
 
 #[cfg(php84)]
 fn version() {
-    // SAFETY: PHP is started.
+    // SAFETY: `lifecycle::start` has started PHP, and the argument is the address of our description of the SAPI.
     unsafe { super::ffi::php_print_version(super::ffi::sapi_module()) };
 }
 
 #[cfg(not(php84))]
 fn version() {
     let php = super::host::host_version();
-    // SAFETY: PHP is started.
+    // SAFETY: `lifecycle::start` has started PHP, which has made this text.
     let zend = unsafe { super::ffi::get_zend_version() };
-    // SAFETY: a C string.
+    // SAFETY: a C string that lives as long as the process.
     let zend = String::from_utf8_lossy(unsafe { c_bytes(zend) }.unwrap_or_default());
     let built = env!("CGI_FPM_BUILT");
     print(format!("PHP {php} (fpm-fcgi) (built: {built})\nCopyright (c) The PHP Group\n{zend}").as_bytes());
@@ -107,14 +107,14 @@ fn lines(mut names: Vec<String>) -> String {
 
 /// The loaded modules by name, whatever its case.
 fn modules() -> Vec<String> {
-    // SAFETY: PHP's table, which doesn't change while no request runs.
+    // SAFETY: the address of PHP's table (`ffi::host`). PHP is not called while it is borrowed.
     let table = unsafe { &*super::ffi::module_registry() };
-    // SAFETY: names are its keys.
+    // SAFETY: the keys of PHP's table of modules are their names.
     let mut names: Vec<String> = unsafe { value::buckets(table) }
         .filter_map(|bucket| {
-            // SAFETY: a live value.
+            // SAFETY: PHP has filled the bucket, so it holds a live value.
             let module: *mut zend_module_entry = unsafe { value::pointer(&raw const bucket.val) };
-            // SAFETY: the table holds pointers to modules.
+            // SAFETY: the values of PHP's table of modules are pointers to them.
             name(unsafe { (*module).name })
         })
         .collect();

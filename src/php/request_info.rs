@@ -20,23 +20,25 @@ pub(super) fn describe() {
     with(|context| fill(context, script));
     let Some(script) = script else { return };
     let path = with(|context| context.c_string(script.path)).unwrap_or(null_mut());
-    // SAFETY: null or a C string of the request.
+    // SAFETY: null or a C string in the request's variables, which stay until the next request.
     if let Some(bytes) = unsafe { c_bytes(path) } {
-        // SAFETY: a text and its length. PHP wants the path in its own memory: it may free it.
+        // SAFETY: a text with its length, and the request is about to start. PHP may free the path, so it has to be in PHP's
+        // memory. The call may bail out; this frame owns nothing.
         let copy = unsafe { memory::copy(path, bytes.len()) };
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
         unsafe { (*sapi_globals()).request_info.path_translated = copy };
     }
     let auth = with(|context| context.variable(b"HTTP_AUTHORIZATION")).unwrap_or(null_mut());
-    // SAFETY: null or a C string of the request.
+    // SAFETY: null or a C string in the request's variables, which stay until the next request. PHP copies it; the call may bail
+    // out, and this frame owns nothing.
     unsafe { php_handle_auth_data(auth) };
 }
 
 fn find(context: &mut Context) -> Option<Script> {
     let settings = settings();
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: PG(doc_root) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let doc_root = unsafe { (*core_globals()).doc_root };
-    // SAFETY: null or a C string of the ini entry.
+    // SAFETY: null or a C string that the ini entry keeps until the setting changes, which no code here causes meanwhile.
     let doc_root = unsafe { c_bytes(doc_root) };
     let (fix_pathinfo, discard_path) = (settings.fix_pathinfo, settings.discard_path);
     let rules = Settings { fix_pathinfo, discard_path, doc_root, decode: cfg!(php84) };
@@ -46,7 +48,7 @@ fn find(context: &mut Context) -> Option<Script> {
 }
 
 fn fill(context: &Context, script: Option<Script>) {
-    // SAFETY: PHP's globals live as long as the process, and PHP isn't called while they are borrowed.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     globals.sapi_headers.http_response_code = if script.is_some_and(|script| script.missing) { 404 } else { 200 };
     let info = &mut globals.request_info;
@@ -78,7 +80,7 @@ impl Files for Disk {
     fn exists(&self, path: &[u8]) -> bool {
         let mut resolved = [MaybeUninit::<u8>::uninit(); PATH_MAX];
         with_path(path, |path| {
-            // SAFETY: a C string and a buffer of MAXPATHLEN; PHP allocates nothing that stays.
+            // SAFETY: `with_path` gives a C string, and the buffer has MAXPATHLEN bytes. PHP allocates nothing that stays.
             !unsafe { tsrm_realpath(path, resolved.as_mut_ptr().cast()) }.is_null()
         })
         .unwrap_or(false)
@@ -87,11 +89,11 @@ impl Files for Disk {
     fn is_file(&self, path: &[u8]) -> bool {
         with_path(path, |path| {
             let mut status = MaybeUninit::<libc::stat>::uninit();
-            // SAFETY: a C string and a place for the answer.
+            // SAFETY: `with_path` gives a C string, and the other argument is a place for the result.
             if unsafe { libc::stat(path, status.as_mut_ptr()) } != 0 {
                 return false;
             }
-            // SAFETY: stat has filled it in.
+            // SAFETY: stat has succeeded, so it has filled the structure.
             let status = unsafe { status.assume_init() };
             status.st_mode & libc::S_IFMT == libc::S_IFREG
         })

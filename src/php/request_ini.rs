@@ -41,7 +41,7 @@ enum Word {
 pub(super) fn apply(trust: PhpValuePolicy) {
     for (name, admin) in [(c"PHP_VALUE", false), (c"PHP_ADMIN_VALUE", true)] {
         let lines = with(|context| context.variable(name.to_bytes())).unwrap_or(std::ptr::null_mut());
-        // SAFETY: null or a C string of the request.
+        // SAFETY: null or a C string in the request's variables, which stay until the next request.
         let Some(lines) = (unsafe { c_bytes(lines) }).filter(|lines| !lines.is_empty()) else { continue };
         match (trust, admin) {
             (PhpValuePolicy::All, false) => parse(lines, Word::Value),
@@ -84,11 +84,11 @@ pub(super) fn undo() {
 fn parse(lines: &[u8], word: Word) {
     // PHP says so until the next request begins. An owner that believes it ends the request that is none yet: session does so for a
     // handler that doesn't exist, but not in a worker's first request.
-    // SAFETY: PHP's globals live as long as the process; no request runs.
+    // SAFETY: PG(modules_activated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*core_globals()).modules_activated = false };
     // SAFETY: PHP's allocator; nothing is owned here.
     let text = unsafe { memory::allocate(lines.len() + 2) }.cast::<u8>();
-    // SAFETY: fresh memory of that size.
+    // SAFETY: `text` is new memory of that size, which nothing else uses. Every byte is written before it is read.
     let bytes = unsafe { std::slice::from_raw_parts_mut(text, lines.len() + 2) };
     for (to, from) in bytes.iter_mut().zip(lines.iter().chain(b"\n\0")) {
         *to = *from;
@@ -96,7 +96,7 @@ fn parse(lines: &[u8], word: Word) {
     let word = (&raw const word).cast_mut().cast::<c_void>();
     // SAFETY: a C string that the parser may change, our callback and what it expects.
     unsafe { zend_parse_ini_string(text.cast(), true, SCANNER_NORMAL, entry, word) };
-    // SAFETY: allocated above.
+    // SAFETY: allocated above, and the parser keeps no pointer into it.
     unsafe { memory::free(text.cast()) };
 }
 
@@ -109,7 +109,7 @@ unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, 
     let word = unsafe { *word.cast::<Word>() };
     // SAFETY: the parser passes strings.
     let key = unsafe { value::text(key) };
-    // SAFETY: as above, or null.
+    // SAFETY: the parser passes a value with a string, or null.
     let value = unsafe { value::text(value) };
     match (kind, key, value) {
         (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), word),

@@ -25,7 +25,7 @@ const CONNECTION_ABORTED: c_short = 1;
 /// The module as PHP copies it; the ini fields are filled in at start.
 pub(super) fn description() -> sapi_module_struct {
     let host = super::ffi::host();
-    // SAFETY: a C structure of numbers, pointers and functions, all of which may be null.
+    // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero.
     let empty: sapi_module_struct = unsafe { std::mem::zeroed() };
     sapi_module_struct {
         name: c"fpm-fcgi".as_ptr().cast_mut(),
@@ -58,13 +58,13 @@ unsafe extern "C" fn before_extensions(configuration: *mut HashTable) {
 /// The client has gone: ends the script unless it ignores that. May not return.
 pub(super) fn aborted() {
     if guard::inside() {
-        // SAFETY: there is a place to jump to, and callers own nothing with a destructor.
+        // SAFETY: EG(bailout) is set, so there is a place to jump to. The callbacks that call this own nothing with a destructor.
         unsafe { php_handle_aborted_connection() };
     }
 }
 
 unsafe extern "C" fn ub_write(text: *const c_char, length: usize) -> usize {
-    // SAFETY: PHP passes a text and its length.
+    // SAFETY: PHP passes a text and its length, which it does not change during the call.
     let bytes = unsafe { bytes_at(text, length) };
     match with(|context| context.exchange().map_or(Ok(()), |exchange| exchange.write(bytes))) {
         Some(Ok(())) => length,
@@ -86,7 +86,7 @@ unsafe extern "C" fn flush(_context: *mut c_void) {
     // Since 8.4, flush() sends the headers also where there is no output yet (GH-12385).
     #[cfg(php84)]
     if with(|_| ()).is_some() {
-        // SAFETY: a request runs; may bail out, nothing is owned here.
+        // SAFETY: a request runs. The call may bail out; this frame owns nothing.
         unsafe { super::ffi::sapi_send_headers() };
     }
     let flushed = with(|context| context.exchange().map_or(Ok(()), |exchange| exchange.flush()));
@@ -96,25 +96,25 @@ unsafe extern "C" fn flush(_context: *mut c_void) {
 }
 
 unsafe extern "C" fn getenv(name: *const c_char, length: usize) -> *mut c_char {
-    // SAFETY: PHP passes a name and its length.
+    // SAFETY: PHP passes a name and its length, which it does not change during the call.
     let bytes = unsafe { bytes_at(name, length) };
     with(|context| context.variable(bytes)).unwrap_or_else(|| {
-        // SAFETY: PHP's names are C strings; PHP isn't running threads that could change the environment.
+        // SAFETY: PHP passes a C string. A worker's environment is changed by PHP alone, on this thread.
         unsafe { libc::getenv(name) }
     })
 }
 
 unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
     let globals = sapi_globals();
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.no_headers) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if unsafe { (*globals).request_info.no_headers } {
         return SENT;
     }
-    // SAFETY: PHP passes its headers.
+    // SAFETY: PHP passes a pointer to its headers. The pointer to the first is copied.
     let first = unsafe { (*headers).headers.head };
-    // SAFETY: they don't change while they are sent.
+    // SAFETY: the list is PHP's, and PHP is not called while the headers are sent.
     let list = unsafe { Headers::new(first) };
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(sapi_headers) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let known = unsafe { (*globals).sapi_headers };
     // SAFETY: null or a C string that PHP keeps until the end of the request.
     let line = unsafe { c_bytes(known.http_status_line) };
@@ -132,19 +132,19 @@ unsafe extern "C" fn send_headers(headers: *mut sapi_headers_struct) -> c_int {
 
 unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     let globals = sapi_globals();
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.content_length) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let length = unsafe { (*globals).request_info.content_length };
-    // SAFETY: as above.
+    // SAFETY: SG(read_post_bytes) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let read = unsafe { (*globals).read_post_bytes };
     let left = usize::try_from(length.saturating_sub(read)).unwrap_or(0);
-    // SAFETY: PHP passes a buffer of `wanted` bytes, which nothing else uses meanwhile.
+    // SAFETY: PHP passes a buffer of `wanted` bytes, which it does not use during the call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };
     let before = u64::try_from(read).unwrap_or(0);
     let read = with(|context| (context.read_body(buffer, before), context.cut_off));
     let (count, cut_off) = read.unwrap_or_default();
     if cut_off {
         // Scripts learn it by connection_status(); they go on, and can still answer where the client listens.
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
         unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
     }
     count
@@ -155,13 +155,13 @@ unsafe extern "C" fn read_cookies() -> *mut c_char {
 }
 
 unsafe extern "C" fn log_message(message: *const c_char, _priority: c_int) {
-    // SAFETY: PHP passes a C string.
+    // SAFETY: PHP passes a C string, which it does not change during the call.
     let message = unsafe { c_bytes(message) }.unwrap_or_default();
     log::report(Level::Notice, &[b"PHP message: ", message]);
 }
 
 unsafe extern "C" fn activate() -> c_int {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let path = unsafe { (*sapi_globals()).request_info.path_translated };
     if path.is_null() {
         return FAILURE;
@@ -172,7 +172,7 @@ unsafe extern "C" fn activate() -> c_int {
 }
 
 unsafe extern "C" fn deactivate() -> c_int {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(sapi_started) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if unsafe { (*sapi_globals()).sapi_started } {
         // A client that has gone stops nothing any more: the script and its destructors are over.
         with(Context::finish);

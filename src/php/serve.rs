@@ -44,7 +44,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     attempt(request_info::describe);
     attempt(|| request_ini::apply(around.trust));
     with(|context| context.describe());
-    // SAFETY: PHP is started and no request runs.
+    // SAFETY: PHP has started in the zygote, and no request runs.
     if unsafe { php_request_startup() } != SUCCESS {
         return given_up();
     }
@@ -56,7 +56,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     attempt(error_header::after_script);
     report_outcome();
     free_path();
-    // SAFETY: balances the startup, also a failed one.
+    // SAFETY: `php_request_startup` was called for this request, and it is ended once.
     unsafe { php_request_shutdown(null_mut()) };
     request_ini::undo();
     with(Context::finish);
@@ -67,9 +67,9 @@ pub(super) fn serve(around: &Surroundings) -> Served {
 fn end_copy() -> ! {
     with(Context::finish);
     free_path();
-    // SAFETY: a request runs; its shutdown functions belong to the copy, too.
+    // SAFETY: `php_request_startup` was called for this request, and it is ended once.
     unsafe { php_request_shutdown(null_mut()) };
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(exit_status) is PHP's, at a valid address (`ffi::host`). The value is copied.
     process::exit_now(unsafe { (*executor_globals()).exit_status })
 }
 
@@ -78,9 +78,9 @@ fn end_copy() -> ! {
 fn given_up() -> Served {
     stage(Stage::Ending);
     attempt(|| {
-        // SAFETY: output is active from the beginning of a start on; may bail out, nothing is owned here.
+        // SAFETY: output has been active since the request began to start. The call may bail out; this frame owns nothing.
         unsafe { php_output_end_all() };
-        // SAFETY: as above.
+        // SAFETY: output has been active since the request began to start. The call may bail out; this frame owns nothing.
         unsafe { php_header() };
     });
     report_outcome();
@@ -90,9 +90,9 @@ fn given_up() -> Served {
 
 /// Runs the script or says why not. May bail out.
 fn answer(around: &Surroundings) {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let path = unsafe { (*sapi_globals()).request_info.path_translated };
-    // SAFETY: as above.
+    // SAFETY: SG(request_info.request_method) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let method = unsafe { (*sapi_globals()).request_info.request_method };
     if method.is_null() {
         return;
@@ -103,7 +103,7 @@ fn answer(around: &Surroundings) {
     if form_cut_off() {
         return refuse(400, "The request's body is incomplete.\n");
     }
-    // SAFETY: null or a C string of PHP's, used before PHP can free it.
+    // SAFETY: null or a C string that PHP keeps until `free_path`.
     let Some(script) = (unsafe { c_bytes(path) }) else {
         log::report(Level::Debug, &[b"Primary script unknown"]);
         return refuse(404, "File not found.\n");
@@ -113,16 +113,16 @@ fn answer(around: &Surroundings) {
         log::report(Level::Notice, &parts);
         return refuse(403, "Access denied.\n");
     }
-    // SAFETY: a C structure of numbers and pointers, filled in below.
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero. PHP fills it in.
     let mut file: zend_file_handle = unsafe { std::mem::zeroed() };
-    // SAFETY: a request runs, its path is set.
+    // SAFETY: a request runs, and SG(request_info.path_translated) is set. PHP fills in the handle.
     if unsafe { php_fopen_primary_script(&raw mut file) } == SUCCESS {
         run(around, &mut file);
     } else {
         not_opened(Errno::last_raw());
     }
     if !file.in_list {
-        // SAFETY: opened or zeroed; opcache doesn't list a file that it had.
+        // SAFETY: the handle was filled in by PHP, or is zero. Opcache has not taken it (`in_list`).
         unsafe { zend_destroy_file_handle(&raw mut file) };
     }
 }
@@ -144,9 +144,9 @@ fn form_cut_off() -> bool {
     if with(|context| context.cut_off) != Some(true) || !parses_form() {
         return false;
     }
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &*sapi_globals() };
-    // SAFETY: null or a C string of PHP's, used before PHP can free it.
+    // SAFETY: null or a C string that PHP keeps until `free_path`.
     let script = unsafe { c_bytes(globals.request_info.path_translated) }.unwrap_or_default();
     let came =
         format!("' was cut off after {} of {} bytes", globals.read_post_bytes, globals.request_info.content_length);
@@ -159,11 +159,11 @@ fn form_cut_off() -> bool {
 /// Whether PHP parses the body before the script: it knows the type, `enable_post_data_reading` lets it read the body, and
 /// `variables_order` wants `$_POST`.
 fn parses_form() -> bool {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.post_entry) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let entry = unsafe { (*sapi_globals()).request_info.post_entry };
-    // SAFETY: as above.
+    // SAFETY: PG(variables_order) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let order = unsafe { (*core_globals()).variables_order };
-    // SAFETY: null or a C string of the ini entry.
+    // SAFETY: null or a C string that the ini entry keeps until the setting changes, which no code here causes meanwhile.
     let order = unsafe { c_bytes(order) }.unwrap_or_default();
     !entry.is_null() && order.iter().any(|letter| matches!(letter, b'P' | b'p'))
 }
@@ -183,16 +183,16 @@ fn not_opened(error: i32) {
 
 /// C's own text, `Success` for 0 among them.
 fn reason(error: i32) -> &'static [u8] {
-    // SAFETY: any number will do; the text is libc's, and this thread asks for no other before it is used.
+    // SAFETY: strerror accepts any number. Only this thread of the worker calls it.
     let text = unsafe { libc::strerror(error) };
-    // SAFETY: a C string.
+    // SAFETY: strerror gives a C string that stays until its next call, which is not made while the text is used.
     unsafe { c_bytes(text) }.unwrap_or_default()
 }
 
 fn refuse(code: i32, text: &str) {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(sapi_headers.http_response_code) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*sapi_globals()).sapi_headers.http_response_code = code };
-    // SAFETY: a text and its length; a request runs.
+    // SAFETY: a text with its length. A request runs, so output is active; the call may bail out, and this frame owns nothing.
     unsafe { php_output_write(text.as_ptr().cast(), text.len()) };
 }
 
@@ -202,22 +202,22 @@ fn stage(stage: Stage) {
 
 /// Before the shutdown functions, as php-fpm does.
 fn report_outcome() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(sapi_headers) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let headers = unsafe { &(*sapi_globals()).sapi_headers };
     let status = u16::try_from(headers.http_response_code).unwrap_or(0);
-    // SAFETY: PHP's list of headers, which nothing changes while they are told.
+    // SAFETY: the list of headers is PHP's, and PHP is not called while `list` is used.
     let list = unsafe { Headers::new(headers.headers.head) };
-    // SAFETY: a number of PHP's allocator.
+    // SAFETY: PHP's allocator runs; it gives a number.
     let memory_peak = unsafe { zend_memory_peak_usage(true) };
     with(|context| context.report_outcome(status, memory_peak as u64, list));
 }
 
 /// Before the shutdown functions, as php-fpm does.
 fn free_path() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     let path = unsafe { std::mem::replace(&mut (*sapi_globals()).request_info.path_translated, null_mut()) };
     if !path.is_null() {
-        // SAFETY: allocated by `request_info::describe`; PHP sets the pointer to null where it frees it.
+        // SAFETY: `request_info::describe` allocated it for this request. Where PHP has freed it, the pointer was null.
         unsafe { memory::free(path.cast()) };
     }
 }
@@ -225,18 +225,18 @@ fn free_path() {
 /// Runs an opened script in its directory. PHP changes back before shutdown functions, so we do.
 fn run(around: &Surroundings, file: &mut zend_file_handle) {
     stage(Stage::Running);
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: EG(exit_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*executor_globals()).exit_status = 0 };
-    // SAFETY: an opened file has a name.
+    // SAFETY: null or the name of the opened file, which the file handle keeps.
     let name = unsafe { file.filename.as_ref() }.map_or(null_mut(), |name| name.val.as_ptr().cast_mut());
     if around.directory.is_some() {
-        // SAFETY: null or a C string.
+        // SAFETY: null, or the bytes of a Zend string, which end in a NUL. The file handle keeps it.
         change_to_directory_of(unsafe { c_bytes(name) }.unwrap_or_default());
     }
-    // SAFETY: catches what the script does; nothing is owned here.
+    // SAFETY: a request runs, and the file was opened for it. PHP catches bailouts of the script.
     unsafe { php_execute_script(file) };
     if let Some(directory) = &around.directory {
-        // SAFETY: a C string. A directory that has vanished isn't gone back to, as in PHP.
+        // SAFETY: a C string. If the directory has vanished the call fails, and the worker stays where it is, as in PHP.
         unsafe { libc::chdir(directory.as_ptr()) };
     }
 }
@@ -246,7 +246,7 @@ fn change_to_directory_of(script: &[u8]) {
     let Some(slash) = script.iter().rposition(|&byte| byte == b'/') else { return };
     let directory = script.get(..slash.max(1)).unwrap_or_default();
     with_path(directory, |path| {
-        // SAFETY: a C string. If it fails, the script runs where it is, as in PHP.
+        // SAFETY: `with_path` gives a C string. If the call fails, the script runs where the worker is, as in PHP.
         unsafe { libc::chdir(path) }
     });
 }

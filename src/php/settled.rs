@@ -38,15 +38,15 @@ pub(super) fn remember(configuration: *mut HashTable) {
 /// Those of `then`; a PHP that has not come there.
 pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, String> {
     let place = php_register_internal_extensions_func();
-    // SAFETY: PHP's variable holds a function; PHP hasn't started, so nothing else uses it.
+    // SAFETY: the address of PHP's variable (`ffi::host`), which holds a function. PHP has not started, so it does not use it now.
     let original = unsafe { place.replace(moment) };
     let then: *mut Settled<'_> = then;
     // SAFETY: only the lifetime changes; the pointer is used by `moment` alone, which PHP calls before `start_module` returns.
     let then = unsafe { std::mem::transmute::<*mut Settled<'_>, *mut Settled<'static>>(then) };
     WAITING.set(Some(Waiting { then, original }));
-    // SAFETY: the module lives as long as the process.
+    // SAFETY: `sapi` points to the leaked description of `lifecycle::start`, which lives as long as the process.
     let started = unsafe { module::start_module(sapi) };
-    // SAFETY: as above.
+    // SAFETY: `place` is the address of PHP's variable (`ffi::host`), and PHP has finished its start, which reads it.
     unsafe { place.write(original) };
     CONFIGURATION.set(std::ptr::null_mut());
     let missed = WAITING.take().is_some();
@@ -67,14 +67,15 @@ pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>
 unsafe extern "C" fn moment() -> c_int {
     let Some(waiting) = WAITING.take() else { return FAILURE };
     let look = || start_files::look(CONFIGURATION.get());
-    // SAFETY: `start_module` has put it there and doesn't use it before PHP returns.
+    // SAFETY: `start_module` put it there from a live `&mut`, which it does not use before PHP returns. `WAITING` was taken, so
+    // this happens once.
     let then = unsafe { &mut *waiting.then };
     if let Err(reason) = then(&look) {
         flush_stdout();
         REFUSED.set(Some((reason, hush().ok())));
         return FAILURE;
     }
-    // SAFETY: PHP's own function, called where PHP would.
+    // SAFETY: this is PHP's own function, called where PHP would call it.
     unsafe { (waiting.original)() }
 }
 

@@ -62,7 +62,7 @@ fn matching(name: &str) -> Vec<PathBuf> {
 }
 
 fn configured(setting: &str) -> Option<String> {
-    // SAFETY: a name and its length.
+    // SAFETY: PHP has read php.ini. The name is given with its length.
     let entry = unsafe { cfg_get_entry(setting.as_ptr().cast(), setting.len()) };
     // SAFETY: null or a value of PHP's table.
     (!entry.is_null()).then(|| unsafe { value::plain(entry) }).flatten()
@@ -75,7 +75,7 @@ fn enabled(setting: &str) -> bool {
 
 /// Whatever else names a file, of an extension that isn't known here.
 fn others(table: &HashTable, found: &mut Vec<StartFile>) {
-    // SAFETY: PHP's table with names as keys.
+    // SAFETY: PHP's table of php.ini has names as keys, and PHP does not change it while this callback runs.
     for bucket in unsafe { value::buckets(table) } {
         // SAFETY: the key of a live bucket.
         let Some(setting) = (unsafe { value::key(bucket) }).and_then(|name| name.to_str().ok()) else { continue };
@@ -99,13 +99,13 @@ fn extensions(found: &mut Vec<StartFile>) {
         let there = candidates(setting, name, &directory).into_iter().find(|path| path.is_file());
         found.extend(there.map(|path| StartFile { setting: setting.to_owned(), path, needed: true }));
     };
-    // SAFETY: PHP's variable, which it has set by now.
+    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
     let opened = unsafe { php_ini_opened_path().read() };
-    // SAFETY: null or a C string.
+    // SAFETY: null or a C string that PHP keeps until it ends.
     let opened = unsafe { c_bytes(opened) };
-    // SAFETY: as above.
+    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
     let scanned = unsafe { php_ini_scanned_files().read() };
-    // SAFETY: as above.
+    // SAFETY: null or a C string that PHP keeps until it ends.
     let scanned = unsafe { c_bytes(scanned) }.unwrap_or_default();
     let scanned = scanned.split(|&byte| byte == b'\n').map(|name| name.strip_suffix(b",").unwrap_or(name));
     for path in opened.into_iter().chain(scanned).filter(|path| !path.is_empty()) {
@@ -116,7 +116,7 @@ fn extensions(found: &mut Vec<StartFile>) {
     }
     // SAFETY: PHP's copy of the module's description.
     let defines: *const c_char = unsafe { (*sapi_module()).ini_entries };
-    // SAFETY: null or a C string.
+    // SAFETY: null or the C string that `lifecycle::start` leaked for PHP.
     named_in(unsafe { c_bytes(defines) }.unwrap_or_default(), &OfIni, &mut add);
 }
 

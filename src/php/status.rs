@@ -17,22 +17,22 @@ use super::value;
 /// A script runs; `result` is writable.
 pub(super) unsafe fn into_value(result: *mut zval) {
     if with(|context| context.take_status()) != Some(true) {
-        // SAFETY: the caller's word.
+        // SAFETY: the caller vouches that `result` is writable.
         return unsafe { value::set_bool(result, false) };
     }
     let entry = |at: usize| with(|context| context.status_entry(at)).flatten();
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches that `result` is writable.
     unsafe { new_array(result) };
     let mut at = 0;
     while let Some(plain) = entry(at).filter(|plain| plain.row.is_none()) {
-        // SAFETY: a live array; the context keeps the texts.
+        // SAFETY: `result` holds an array, and the context keeps the texts of its entries.
         unsafe { add(result, plain) };
         at += 1;
     }
     let (mut rows, mut row) = (MaybeUninit::<zval>::uninit(), MaybeUninit::<zval>::uninit());
     // SAFETY: a place for a value.
     unsafe { new_array(rows.as_mut_ptr()) };
-    // SAFETY: two live arrays; the reference to the second goes over.
+    // SAFETY: both values hold arrays. The reference to the second one goes over.
     unsafe { add_assoc_zval_ex(result, c"procs".as_ptr(), 5, rows.as_mut_ptr()) };
     // SAFETY: an array was put there.
     let rows: *mut HashTable = unsafe { value::pointer(rows.as_ptr()) };
@@ -42,10 +42,11 @@ pub(super) unsafe fn into_value(result: *mut zval) {
             present = plain.row;
             // SAFETY: a place for a value; what was there has gone over.
             unsafe { new_array(row.as_mut_ptr()) };
-            // SAFETY: two live arrays; the reference goes over, and the array stays where it is.
+            // SAFETY: `rows` is the table of an array and `row` holds one. Its reference goes over; the table of `row` stays at its
+            // address.
             unsafe { zend_hash_next_index_insert(rows, row.as_mut_ptr()) };
         }
-        // SAFETY: a live array, which `rows` holds; the context keeps the texts.
+        // SAFETY: `row` still points to the array, which `rows` holds, and the context keeps the texts.
         unsafe { add(row.as_mut_ptr(), plain) };
         at += 1;
     }
@@ -55,9 +56,9 @@ pub(super) unsafe fn into_value(result: *mut zval) {
 /// # Safety
 /// `place` must be writable.
 unsafe fn new_array(place: *mut zval) {
-    // SAFETY: PHP's allocator.
+    // SAFETY: a script runs, so PHP can allocate. The call may bail out; this frame owns nothing.
     let array = unsafe { _zend_new_array_0() };
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches that `place` is writable, and the new array's reference goes over.
     unsafe { value::set_array(place, array) };
 }
 
@@ -66,11 +67,11 @@ unsafe fn new_array(place: *mut zval) {
 unsafe fn add(array: *mut zval, entry: Plain) {
     let (key, length) = entry.key;
     match entry.content {
-        // SAFETY: the caller's word; PHP copies the text.
+        // SAFETY: the caller vouches for the array and for the texts, which PHP copies.
         Content::Text(text, size) => unsafe { add_assoc_stringl_ex(array, key, length, text, size) },
-        // SAFETY: the caller's word.
+        // SAFETY: the caller vouches for the array and for the key, which PHP copies.
         Content::Number(number) => unsafe { add_assoc_long_ex(array, key, length, number) },
-        // SAFETY: the caller's word.
+        // SAFETY: the caller vouches for the array and for the key, which PHP copies.
         Content::Decimal(number) => unsafe { add_assoc_double_ex(array, key, length, number) },
     }
 }

@@ -33,7 +33,7 @@ macro_rules! host_table {
                     $(
                         $vname: {
                             let address = required(concat!(stringify!($vname), "\0"))?;
-                            // SAFETY: as above.
+                            // SAFETY: the host's variadic function of that name has this type, as its headers declare it.
                             unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($vty),*, ...)>(address) }
                         },
                     )*

@@ -12,7 +12,7 @@ pub(super) unsafe fn bytes_at<'a>(text: *const c_char, length: usize) -> &'a [u8
     if text.is_null() {
         return &[];
     }
-    // SAFETY: the caller's word.
+    // SAFETY: the pointer is not null, and the caller vouches for `length` bytes that live and do not change.
     unsafe { std::slice::from_raw_parts(text.cast(), length) }
 }
 
@@ -22,7 +22,7 @@ pub(super) unsafe fn c_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     if text.is_null() {
         return None;
     }
-    // SAFETY: the caller's word.
+    // SAFETY: the pointer is not null, and the caller vouches for a C string that lives and does not change.
     Some(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 

@@ -35,7 +35,7 @@ pub(super) fn forget() {
 /// Puts into force what the files say of the script's directory: before PHP reads a body, otherwise in the SAPI's `activate`, so that
 /// `post_max_size` and `enable_post_data_reading` count. Once a request.
 pub(super) fn settle() {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let script = unsafe { (*sapi_globals()).request_info.path_translated };
     if !script.is_null() && with(|context| std::mem::replace(&mut context.settled, true)) == Some(false) {
         activate(script);
@@ -44,15 +44,15 @@ pub(super) fn settle() {
 
 /// For a script at `script`. Calls into PHP may bail out: nothing is owned across them.
 fn activate(script: *const c_char) {
-    // SAFETY: PHP's own state.
+    // SAFETY: PHP has read php.ini; this asks whether it has such sections.
     if unsafe { php_ini_has_per_host_config() } {
         activate_host();
     }
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: PG(user_ini_filename) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let name = unsafe { (*core_globals()).user_ini_filename };
-    // SAFETY: null or a C string of the ini entry.
+    // SAFETY: null or a C string that the ini entry keeps until the setting changes, which no code here causes meanwhile.
     let scan = unsafe { c_bytes(name) }.is_some_and(|name| !name.is_empty());
-    // SAFETY: PHP's own state.
+    // SAFETY: PHP has read php.ini; this asks whether it has such sections.
     if !scan && !unsafe { php_ini_has_per_dir_config() } {
         return;
     }
@@ -66,7 +66,7 @@ fn activate_directory(mut path: Path, name: Option<*const c_char>) {
     unsafe { php_ini_activate_per_dir_config(path.text, path.length) };
     let Some(name) = name else { return };
     let root = with(|context| context.variable(b"DOCUMENT_ROOT")).unwrap_or(null_mut());
-    // SAFETY: null or a C string of the request.
+    // SAFETY: null or a C string in the request's variables, which stay until the next request.
     if let Some(root) = unsafe { c_bytes(root) } {
         activate_files(&mut path, name, root);
     }
@@ -82,7 +82,7 @@ fn activate_host() {
         Some(host.len())
     });
     if let Some(length) = length.flatten() {
-        // SAFETY: a name and its length.
+        // SAFETY: a text with its length, which is only read.
         unsafe { php_ini_activate_per_host_config(name.as_ptr().cast(), length) };
     }
 }
@@ -92,9 +92,9 @@ fn activate_files(path: &mut Path, name: *const c_char, root: &[u8]) {
     let now = unsafe { sapi_get_request_time() }.floor();
     let (table, expires) = table_for(path.bytes());
     if now > expires {
-        // SAFETY: a table of `table_for`.
+        // SAFETY: `table_for` made the table and keeps it for the life of the process.
         unsafe { zend_hash_clean(table) };
-        // SAFETY: PHP's globals live as long as the process.
+        // SAFETY: PG(user_ini_cache_ttl) is PHP's, at a valid address (`ffi::host`). The value is copied.
         let lifetime = unsafe { (*core_globals()).user_ini_cache_ttl };
         set_expiry(path.bytes(), now + f64::from(i32::try_from(lifetime).unwrap_or(i32::MAX)));
         if !path.make_absolute() {
@@ -102,7 +102,7 @@ fn activate_files(path: &mut Path, name: *const c_char, root: &[u8]) {
         }
         scan(path, name, root.strip_suffix(b"/").unwrap_or(root).len(), root, table);
     }
-    // SAFETY: a table of `table_for`.
+    // SAFETY: `table_for` made the table and keeps it for the life of the process.
     unsafe { php_ini_activate_config(table, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS) };
 }
 
@@ -114,13 +114,13 @@ fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], t
         while let Some(slash) = path.bytes().iter().skip(at).position(|&byte| byte == b'/') {
             at += slash;
             path.set(at, 0);
-            // SAFETY: C strings, a table of `table_for`.
+            // SAFETY: `path` and `name` are C strings, and `table` was made by `table_for`, which PHP fills.
             unsafe { php_parse_user_ini_file(path.text, name, table) };
             path.set(at, b'/');
             at += 1;
         }
     } else if path.length > root_length || !root.starts_with(path.bytes()) || root_length < root.len() {
-        // SAFETY: as above.
+        // SAFETY: `path` and `name` are C strings, and `table` was made by `table_for`, which PHP fills.
         unsafe { php_parse_user_ini_file(path.text, name, table) };
     }
 }
@@ -178,9 +178,9 @@ impl Path {
 
     /// `at` is at most the length.
     fn set(&self, at: usize, byte: u8) {
-        // SAFETY: the buffer has room for the longest path, a slash and a NUL.
+        // SAFETY: `at` is at most the length, and the buffer has room for the longest path, a slash and a NUL.
         let place = unsafe { self.text.cast::<u8>().add(at) };
-        // SAFETY: as above.
+        // SAFETY: `at` is at most the length, and the buffer has room for the longest path, a slash and a NUL.
         unsafe { place.write(byte) };
     }
 

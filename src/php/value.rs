@@ -22,9 +22,9 @@ const ARRAY: u32 = IS_ARRAY | 1 << 8 | 2 << 8;
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn kind(value: *const zval) -> u32 {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value; its type word is copied.
     let word = unsafe { (*value).u1 };
-    // SAFETY: plain numbers share the word.
+    // SAFETY: every member of this union is a plain number.
     let word = unsafe { word.type_info };
     word & 0xff
 }
@@ -32,14 +32,14 @@ pub(super) unsafe fn kind(value: *const zval) -> u32 {
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn is_true(value: *const zval) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value.
     unsafe { kind(value) == IS_TRUE }
 }
 
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn is_array(value: *const zval) -> bool {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value.
     unsafe { kind(value) == IS_ARRAY }
 }
 
@@ -48,9 +48,9 @@ pub(super) unsafe fn is_array(value: *const zval) -> bool {
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value; its content is copied.
     let content = unsafe { (*value).value };
-    // SAFETY: all pointers share the word, and a number is as good as one.
+    // SAFETY: every member of this union has one word, so the word can be read as a pointer. It is not followed here.
     unsafe { content.ptr }.cast()
 }
 
@@ -59,17 +59,17 @@ pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn plain(value: *const zval) -> Option<String> {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value; its content is copied.
     let content = unsafe { (*value).value };
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a live value.
     match unsafe { kind(value) } {
         IS_NULL | IS_FALSE => Some(String::new()),
         IS_TRUE => Some("1".to_owned()),
-        // SAFETY: it holds an integer.
+        // SAFETY: the type says that the value holds an integer.
         IS_LONG => Some(unsafe { content.lval }.to_string()),
-        // SAFETY: it holds a floating-point number.
+        // SAFETY: the type says that the value holds a floating-point number.
         IS_DOUBLE => Some(float(unsafe { content.dval })),
-        // SAFETY: it holds a string.
+        // SAFETY: the caller vouches for a live value, and its type says that it holds a string.
         IS_STRING => unsafe { text(value) }?.to_str().ok().map(str::to_owned),
         _ => None,
     }
@@ -94,12 +94,12 @@ fn float(number: f64) -> String {
 /// # Safety
 /// `table` must be a live table with strings as keys, which stays as it is while the result is used.
 pub(super) unsafe fn buckets(table: &HashTable) -> impl Iterator<Item = &Bucket> {
-    // SAFETY: a table with strings as keys holds buckets.
+    // SAFETY: the caller vouches for string keys, so this union holds buckets.
     let first = unsafe { table.__bindgen_anon_1.arData };
     let used = if first.is_null() { 0 } else { table.nNumUsed as usize };
     // SAFETY: that many have been filled; with none there may be no memory, and any pointer will do.
     let all = unsafe { std::slice::from_raw_parts(if used == 0 { NonNull::dangling().as_ptr() } else { first }, used) };
-    // SAFETY: a live value.
+    // SAFETY: the bucket is one that PHP has filled, so it holds a live value.
     all.iter().filter(|bucket| unsafe { kind(&raw const bucket.val) } != 0)
 }
 
@@ -108,9 +108,9 @@ pub(super) unsafe fn buckets(table: &HashTable) -> impl Iterator<Item = &Bucket>
 /// # Safety
 /// The bucket must be one of `buckets`.
 pub(super) unsafe fn key(bucket: &Bucket) -> Option<&CStr> {
-    // SAFETY: null or a live string.
+    // SAFETY: a key is null or a string that lives as long as its bucket.
     let key = unsafe { bucket.key.as_ref() }?;
-    // SAFETY: Zend's strings end in a NUL byte.
+    // SAFETY: Zend ends the bytes of each string with a NUL.
     Some(unsafe { CStr::from_ptr(key.val.as_ptr()) })
 }
 
@@ -120,11 +120,11 @@ pub(super) unsafe fn text<'a>(value: *const zval) -> Option<&'a CStr> {
     if value.is_null() {
         return None;
     }
-    // SAFETY: the caller's word.
+    // SAFETY: the value is not null, and the caller vouches that it lives.
     let string: *const zend_string = unsafe { pointer(value) };
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches that the value holds a string, which lives as long as the value.
     let string = unsafe { string.as_ref() }?;
-    // SAFETY: Zend's strings end in a NUL byte.
+    // SAFETY: Zend ends the bytes of each string with a NUL.
     Some(unsafe { CStr::from_ptr(string.val.as_ptr()) })
 }
 
@@ -132,21 +132,21 @@ pub(super) unsafe fn text<'a>(value: *const zval) -> Option<&'a CStr> {
 /// `value` must be writable.
 pub(super) unsafe fn set_bool(value: *mut zval, to: bool) {
     let type_info = if to { IS_TRUE } else { IS_FALSE };
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a writable value. Booleans have no content beside the type.
     unsafe { (*value).u1 = TypeWord { type_info } };
 }
 
 /// # Safety
 /// `value` must be writable, `array` a live array whose reference it takes over.
 pub(super) unsafe fn set_array(value: *mut zval, array: *mut HashTable) {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a writable value and gives the reference to the array.
     unsafe { (*value).value = zend_value { arr: array } };
-    // SAFETY: the caller's word.
+    // SAFETY: the caller vouches for a writable value, whose content is an array now.
     unsafe { (*value).u1 = TypeWord { type_info: ARRAY } };
 }
 
 /// The flags and the type of a counted thing.
 pub(super) fn counted_info(head: &zend_refcounted_h) -> u32 {
-    // SAFETY: a plain number.
+    // SAFETY: every member of this union is a plain number.
     unsafe { head.u.type_info }
 }

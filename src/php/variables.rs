@@ -23,27 +23,27 @@ static PHP_IMPORT: OnceLock<EnvironmentImport> = OnceLock::new();
 
 /// Makes PHP ask us for the environment. In a worker: the zygote's own code sees the process environment only.
 pub(super) fn take_over() {
-    // SAFETY: a function pointer of PHP's.
+    // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let original = unsafe { *ffi::php_import_environment_variables() };
     if PHP_IMPORT.set(original).is_err() {
         return;
     }
-    // SAFETY: PHP's variable; no request runs.
+    // SAFETY: the address of PHP's variable (`ffi::host`). No request runs, so PHP does not call it now.
     unsafe { *ffi::php_import_environment_variables() = import };
-    // SAFETY: as above.
+    // SAFETY: the address of PHP's variable (`ffi::host`). No request runs, so PHP does not call it now.
     unsafe { *ffi::php_load_environment_variables() = load };
 }
 
 /// The process environment, by PHP's own function.
 unsafe fn import_process(array: *mut zval) {
     let Some(import) = PHP_IMPORT.get() else { return };
-    // SAFETY: `array` is an array (contract).
+    // SAFETY: PHP passes an array, and this is PHP's function to fill it.
     unsafe { import(array) };
 }
 
 /// `getenv()` without a name: everything, unfiltered.
 unsafe extern "C" fn load(array: *mut zval) {
-    // SAFETY: PHP passes an array.
+    // SAFETY: PHP passes an array that its own function may fill.
     unsafe { import_process(array) };
     each(|variable| {
         // SAFETY: the name is a C string of the request, the value that long; `array` is an array.
@@ -54,14 +54,14 @@ unsafe extern "C" fn load(array: *mut zval) {
 /// `$_ENV`, and the base of `$_SERVER`. Whichever comes second is a copy of the first.
 unsafe extern "C" fn import(array: *mut zval) {
     for other in [TRACK_VARS_ENV, TRACK_VARS_SERVER] {
-        // SAFETY: PHP passes one of its arrays.
+        // SAFETY: PHP passes an array, which is one of its global ones or a new one.
         if unsafe { copy_from(other, array) } {
             return;
         }
     }
-    // SAFETY: PHP passes an array.
+    // SAFETY: PHP passes an array that its own function may fill.
     unsafe { import_process(array) };
-    // SAFETY: as above; the other one may be undefined, its pointer is compared only.
+    // SAFETY: PHP passes an array. The other one may be undefined, so only its pointer is compared.
     let kind = if unsafe { same_array(TRACK_VARS_ENV, array) } { PARSE_ENV } else { PARSE_SERVER };
     each(|variable| {
         // SAFETY: name and value are C strings of the request, `array` is an array.
@@ -70,7 +70,7 @@ unsafe extern "C" fn import(array: *mut zval) {
 }
 
 fn tracked(which: usize) -> *mut zval {
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: PG(http_globals) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
     let first = unsafe { &raw mut (*core_globals()).http_globals };
     // SAFETY: `which` is one of the two constants, there are six such arrays.
     unsafe { first.cast::<zval>().add(which) }
@@ -78,36 +78,36 @@ fn tracked(which: usize) -> *mut zval {
 
 /// Whether `array` is one of the global arrays.
 unsafe fn same_array(which: usize, array: *mut zval) -> bool {
-    // SAFETY: PHP passes a value.
+    // SAFETY: `array` is a value that PHP passes; its pointer is copied.
     let this: *mut HashTable = unsafe { value::pointer(array) };
-    // SAFETY: a value of PHP's, maybe undefined: compared only.
+    // SAFETY: one of PHP's global values, which may be undefined: its pointer is only compared.
     this == unsafe { value::pointer(tracked(which)) }
 }
 
 /// Replaces `array` by a copy of a global one that is filled already.
 unsafe fn copy_from(which: usize, array: *mut zval) -> bool {
     let other = tracked(which);
-    // SAFETY: a value of PHP's, and the one that PHP passes.
+    // SAFETY: `tracked` gives one of PHP's global values, and `array` is a value that PHP passes.
     if unsafe { same_array(which, array) } {
         return false;
     }
-    // SAFETY: a value of PHP's.
+    // SAFETY: `other` is one of PHP's global values; its type is read.
     if !unsafe { value::is_array(other) } {
         return false;
     }
-    // SAFETY: as above.
+    // SAFETY: `other` is one of PHP's global values, and an array, as was just checked.
     let source: *mut HashTable = unsafe { value::pointer(other) };
-    // SAFETY: its type says that it is an array.
+    // SAFETY: `source` is the table of an array; its number of elements is copied.
     if unsafe { (*source).nNumOfElements } == 0 {
         return false;
     }
-    // SAFETY: PHP passes an array.
+    // SAFETY: `array` is a value that PHP passes; its pointer is copied.
     let old = unsafe { value::pointer(array) };
-    // SAFETY: nobody else holds it yet.
+    // SAFETY: `array` has just been made, so this is the only reference to its table.
     unsafe { zend_array_destroy(old) };
-    // SAFETY: `source` is an array.
+    // SAFETY: `source` is the table of an array that PHP has filled.
     let copy = unsafe { zend_array_dup(source) };
-    // SAFETY: PHP passes a value that may be set.
+    // SAFETY: PHP passes a value that may be set. Its former table is gone, and the copy's reference goes over.
     unsafe { value::set_array(array, copy) };
     true
 }
@@ -126,42 +126,43 @@ pub(super) fn each(mut work: impl FnMut(Variable)) {
 unsafe fn register_filtered(kind: c_int, name: *const c_char, value: *mut c_char, length: usize, array: *mut zval) {
     let mut value = value;
     let mut new_length = length;
-    // SAFETY: PHP's variable.
+    // SAFETY: the address of PHP's variable (`ffi::host`), which points to our description of the SAPI. The function pointer is
+    // copied.
     let Some(filter) = (unsafe { (*sapi_module()).input_filter }) else { return };
     // SAFETY: the filter's contract: C strings, lengths, and places for the results.
     if unsafe { filter(kind, name, &raw mut value, length, &raw mut new_length) } != 0 {
-        // SAFETY: what the filter left.
+        // SAFETY: the filter has left a C string of that length in `value`; `array` is an array.
         unsafe { php_register_variable_safe(name, value, new_length, array) };
     }
 }
 
 /// The SAPI's callback for `$_SERVER`.
 pub(super) unsafe extern "C" fn register(array: *mut zval) {
-    // SAFETY: PHP's variable.
+    // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let import = unsafe { *ffi::php_import_environment_variables() };
-    // SAFETY: PHP passes an array.
+    // SAFETY: PHP passes an array, and this is PHP's function to fill it.
     unsafe { import(array) };
-    // SAFETY: PHP's globals live as long as the process.
+    // SAFETY: SG(request_info.request_uri) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let uri = unsafe { (*sapi_globals()).request_info.request_uri };
-    // SAFETY: null or a C string of the request.
+    // SAFETY: null or a C string in the request's variables, which stay until the next request.
     let name = unsafe { c_bytes(uri) }.unwrap_or_default();
     let info = if settings().fix_pathinfo {
         let info = with(|context| context.variable(b"PATH_INFO")).unwrap_or(std::ptr::null_mut());
-        // SAFETY: null or a C string of the request.
+        // SAFETY: null or a C string in the request's variables, which stay until the next request.
         unsafe { c_bytes(info) }.unwrap_or_default()
     } else {
         &[]
     };
     let total = name.len() + info.len();
-    // SAFETY: PHP's allocator; may bail out, nothing is owned here.
+    // SAFETY: a request runs. The call may bail out; this frame owns nothing.
     let php_self = unsafe { memory::allocate(total + 1) }.cast::<u8>();
-    // SAFETY: fresh memory of that size.
+    // SAFETY: `php_self` is new memory of that size, which nothing else uses. Every byte is written before it is read.
     let bytes = unsafe { std::slice::from_raw_parts_mut(php_self, total + 1) };
     for (to, from) in bytes.iter_mut().zip(name.iter().chain(info).chain(&[0])) {
         *to = *from;
     }
-    // SAFETY: a C string of that length; PHP copies it.
+    // SAFETY: `php_self` is a C string of that length, which PHP copies, and `array` is an array.
     unsafe { register_filtered(PARSE_SERVER, c"PHP_SELF".as_ptr(), php_self.cast(), total, array) };
-    // SAFETY: allocated above.
+    // SAFETY: allocated above; PHP has copied the text.
     unsafe { memory::free(php_self.cast()) };
 }

@@ -13,38 +13,38 @@ const INTERNED: u32 = 1 << 6;
 /// A copy of `bytes` that isn't part of a request's memory; null if there is no memory.
 pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
     let header = offset_of!(zend_string, val);
-    // SAFETY: any size may be asked for.
+    // SAFETY: malloc accepts any size.
     let string = unsafe { libc::malloc((header + bytes.len() + 1).next_multiple_of(8)) }.cast::<zend_string>();
     if string.is_null() {
         return null_mut();
     }
-    // SAFETY: fresh memory, large enough for the header.
+    // SAFETY: new memory, not null and large enough for the header.
     unsafe { string.cast::<u8>().write_bytes(0, header) };
-    // SAFETY: as above, its bytes are set.
+    // SAFETY: new memory that nothing else uses. The header's bytes are all set, and zero is valid for each member.
     let known = unsafe { &mut *string };
     known.gc.refcount = 1;
     known.gc.u.type_info = PERSISTENT_STRING;
     known.len = bytes.len();
     let text = known.val.as_mut_ptr().cast::<u8>();
-    // SAFETY: the memory behind the header is that long, and a NUL longer.
+    // SAFETY: `malloc` gave room for the header, these bytes and a NUL. The texts are separate memory.
     unsafe { text.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    // SAFETY: as above.
+    // SAFETY: `malloc` gave room for the header, these bytes and a NUL, so the NUL's place is inside.
     let end = unsafe { text.add(bytes.len()) };
-    // SAFETY: as above.
+    // SAFETY: `malloc` gave room for the header, these bytes and a NUL.
     unsafe { end.write(0) };
     string
 }
 
 /// Gives up one reference to a string of [`persistent`].
 pub(super) fn release(string: *mut zend_string) {
-    // SAFETY: null or a live string.
+    // SAFETY: null, or a string of `persistent` that the caller holds a reference to. Only this thread uses it.
     let Some(known) = (unsafe { string.as_mut() }) else { return };
     if counted_info(&known.gc) & INTERNED != 0 {
         return;
     }
     known.gc.refcount -= 1;
     if known.gc.refcount == 0 {
-        // SAFETY: made by malloc; nobody holds it any more.
+        // SAFETY: `persistent` got it from malloc, and that was the last reference.
         unsafe { libc::free(string.cast()) };
     }
 }
@@ -56,9 +56,9 @@ mod tests {
     #[test]
     fn a_string_has_its_bytes_and_a_nul() {
         let string = persistent(b"value");
-        // SAFETY: a live string.
+        // SAFETY: `persistent` has just made it.
         let text = unsafe { (*string).val.as_ptr() };
-        // SAFETY: Zend's strings end in a NUL byte.
+        // SAFETY: `persistent` writes a NUL after the bytes.
         assert_eq!(unsafe { std::ffi::CStr::from_ptr(text) }, c"value");
         release(string);
     }

@@ -1,4 +1,4 @@
-//! AppArmor by its files in /proc, as libapparmor does it: the confinement of this process, and a change of it.
+//! AppArmor through its files in `/proc`, as libapparmor does it: the profile that confines this process, and a change of it.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -13,15 +13,15 @@ use nix::sys::stat::Mode;
 /// The longest label that is read; the kernel's are at most a page.
 const LONGEST: u64 = 64 * 1024;
 
-/// The attributes of this process. To be opened before a chroot, where /proc may be missing.
+/// The directory of this process in `/proc`. Open it before a chroot, in which `/proc` may be missing.
 #[derive(Debug)]
 pub struct Attributes(OwnedFd);
 
 impl Attributes {
-    /// This process's own.
+    /// Opens it.
     ///
     /// # Errors
-    /// There is no /proc.
+    /// `/proc` is not mounted.
     pub fn open() -> io::Result<Self> {
         Self::in_directory(Path::new("/proc/self"))
     }
@@ -30,25 +30,25 @@ impl Attributes {
         Ok(Self(open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?))
     }
 
-    /// What confines this process: `unconfined`, or the name of a profile.
+    /// The name of the profile that confines this process, or `unconfined`.
     ///
     /// # Errors
-    /// `EINVAL` where AppArmor isn't active.
+    /// `EINVAL`: AppArmor is not active.
     pub fn confinement(&self) -> io::Result<String> {
         let mut text = String::new();
         self.current(OFlag::O_RDONLY)?.take(LONGEST).read_to_string(&mut text)?;
         Ok(profile(&text).to_owned())
     }
 
-    /// Changes to that profile, for good.
+    /// Changes to another profile, with no way back (aa_change_profile(2)).
     ///
     /// # Errors
-    /// `EACCES` where the present one doesn't allow it, `ENOENT` where there is no such profile.
+    /// `EACCES`: the current profile does not allow it. `ENOENT`: there is no such profile.
     pub fn change_profile(&self, name: &str) -> io::Result<()> {
         self.current(OFlag::O_WRONLY)?.write_all(format!("changeprofile {name}").as_bytes())
     }
 
-    /// Where several security modules share `current`, AppArmor has its own beside it.
+    /// Where several security modules are active, AppArmor has a file of its own beside the shared `attr/current`.
     fn current(&self, access: OFlag) -> io::Result<File> {
         let at = |path| openat(self.0.as_fd(), path, access | OFlag::O_CLOEXEC, Mode::empty());
         let opened = match at("attr/apparmor/current") {
@@ -59,7 +59,7 @@ impl Attributes {
     }
 }
 
-/// The label without the mode behind it: `/usr/sbin/php-fpm (enforce)`.
+/// A label without its mode: `/usr/sbin/php-fpm` of `/usr/sbin/php-fpm (enforce)`.
 fn profile(text: &str) -> &str {
     let text = text.trim_end_matches(['\n', '\0']);
     match text.rsplit_once(" (") {
@@ -84,7 +84,7 @@ mod tests {
         }
     }
 
-    /// The kernel takes a change as one write; a file in its place shows what is written, and where.
+    /// The kernel takes a change as one write. A plain file in its place shows what is written, and to which file.
     #[test]
     fn a_change_goes_to_its_own_file_where_there_is_one() -> Result<(), Box<dyn std::error::Error>> {
         let sandbox = tempfile::tempdir()?;

@@ -1,4 +1,5 @@
-//! How many connections wait on a listening socket: TCP_INFO, and for unix sockets NETLINK_SOCK_DIAG (sock_diag(7)).
+//! How many connections wait in the accept queue of a listening socket: by `TCP_INFO` (tcp(7)), and for unix sockets by
+//! `NETLINK_SOCK_DIAG` (sock_diag(7)).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -7,23 +8,23 @@ use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname
 
 use super::sock_diag::{Diag, Question};
 
-/// A listening socket's queue.
+/// The accept queue of a listening socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Connections in it.
     pub waiting: u32,
-    /// How many it can hold.
+    /// Connections that it can hold.
     pub limit: u32,
 }
 
-/// Asks the kernel.
+/// Asks the kernel for accept queues. It keeps its netlink socket open.
 #[derive(Debug, Default)]
 pub struct Inspector {
     diag: Option<Diag>,
 }
 
 impl Inspector {
-    /// The socket's queue; `None` where the kernel doesn't tell.
+    /// The accept queue of a socket. `None`: the kernel does not tell.
     pub fn backlog(&mut self, listener: &OwnedFd) -> Option<Backlog> {
         let address = getsockname::<SockaddrStorage>(listener.as_raw_fd()).ok()?;
         match address.family()? {
@@ -42,7 +43,8 @@ impl Inspector {
     }
 }
 
-/// The queue of a TCP socket: the kernel has it where a connection's unacknowledged segments are counted.
+/// The accept queue of a TCP socket, by `TCP_INFO`. For a listening socket the kernel puts its length into `tcpi_unacked` and its limit
+/// into `tcpi_sacked`.
 ///
 /// # Errors
 /// `EOPNOTSUPP` for other sockets.
@@ -51,28 +53,28 @@ pub fn tcp(listener: &OwnedFd) -> io::Result<Backlog> {
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
     let raw = listener.as_fd().as_raw_fd();
     let place = info.as_mut_ptr().cast();
-    // SAFETY: an open descriptor, and a place of `length` bytes.
+    // SAFETY: an open descriptor and a place of `length` bytes, which lives during the call.
     let result = unsafe { libc::getsockopt(raw, libc::IPPROTO_TCP, libc::TCP_INFO, place, &raw mut length) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: numbers, zeroed before the kernel wrote as many of them as it knows.
+    // SAFETY: every member is a number, zeroed before the kernel wrote those that it knows.
     let info = unsafe { info.assume_init() };
     Ok(Backlog { waiting: info.tcpi_unacked, limit: info.tcpi_sacked })
 }
 
 nix::ioctl_read_bad!(
-    /// FIONREAD, which for a socket is SIOCINQ: unix(7).
+    /// `FIONREAD`, which for a unix socket is `SIOCINQ` (unix(7)).
     bytes_to_read,
     libc::FIONREAD,
     libc::c_int
 );
 
-/// Bytes of all messages that wait in a SOCK_SEQPACKET queue; 0 where that can't be told.
+/// Bytes of all messages that wait in a `SOCK_SEQPACKET` socket (`SIOCINQ`); 0 if the kernel does not tell.
 #[must_use]
 pub fn unread(queue: &OwnedFd) -> u64 {
     let mut bytes = 0;
-    // SAFETY: an open descriptor and a place for the answer.
+    // SAFETY: FIONREAD writes one `int`, to a place that lives during the call.
     let asked = unsafe { bytes_to_read(queue.as_raw_fd(), &raw mut bytes) };
     asked.ok().and_then(|_| u64::try_from(bytes).ok()).unwrap_or(0)
 }

@@ -1,11 +1,11 @@
-//! Clocks: monotonic milliseconds, which mean the same in every process of the machine, and wall time.
+//! Clocks: monotonic time, which is the same in every process of the machine, and wall time.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds of CLOCK_MONOTONIC. Survives exec, unlike `Instant`.
+/// A moment, in milliseconds of `CLOCK_MONOTONIC`. Unlike `Instant`, it can be passed to another process and through an exec.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Millis(pub u64);
 
@@ -16,7 +16,7 @@ impl Millis {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`, 0 if that is in the future.
+    /// Milliseconds since `earlier`; 0 if that is later than this moment.
     #[must_use]
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -38,13 +38,13 @@ pub fn now() -> Millis {
     Millis(seconds * 1000 + nanos / 1_000_000)
 }
 
-/// Microseconds within the second of wall time.
+/// Wall time: microseconds of the current second.
 #[must_use]
 pub fn wall_micros() -> u32 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.subsec_micros())
 }
 
-/// Microseconds of CLOCK_MONOTONIC.
+/// Microseconds of `CLOCK_MONOTONIC`.
 #[must_use]
 pub fn micros() -> u64 {
     let Ok(t) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return 0 };
@@ -52,20 +52,21 @@ pub fn micros() -> u64 {
     seconds * 1_000_000 + nanos / 1000
 }
 
-/// Seconds since 1970.
+/// Wall time: seconds since 1970.
 #[must_use]
 pub fn wall_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }
 
-/// Microseconds since 1970.
+/// Wall time: microseconds since 1970.
 #[must_use]
 pub fn wall() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// CPU time of this process and of its children that have ended, user and system, in microseconds.
+/// CPU time of this process and of its children that have ended, in microseconds: user and system (getrusage(2), `RUSAGE_SELF` and
+/// `RUSAGE_CHILDREN`).
 #[must_use]
 pub fn cpu_times() -> (u64, u64) {
     let of = |who| {

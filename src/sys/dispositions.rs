@@ -1,17 +1,17 @@
-//! What a process does on signals, remembered so that it can be had again after a script has changed it.
+//! The signal actions and the signal mask of a process, saved so that they can be restored after a script has changed them.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
-/// Highest number of a signal on Linux.
+/// The highest signal number on Linux (`SIGRTMAX`).
 const LAST: c_int = 64;
 
-/// Those that end a worker or ask it to leave: one that has come while it was blocked still counts.
-const ASKED: [Signal; 3] = [Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGINT];
+/// The signals that end a worker or ask it to leave. One that arrived while it was blocked stays pending.
+const KEPT: [Signal; 3] = [Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGINT];
 
-/// Actions and mask.
+/// Saved actions and mask.
 pub struct Dispositions {
     actions: Vec<(c_int, libc::sigaction)>,
     mask: SigSet,
@@ -24,7 +24,7 @@ impl std::fmt::Debug for Dispositions {
 }
 
 impl Dispositions {
-    /// Those of this moment.
+    /// Saves the current ones.
     #[must_use]
     pub fn now() -> Self {
         let mut mask = SigSet::empty();
@@ -32,16 +32,16 @@ impl Dispositions {
         Self { actions: (1..=LAST).filter_map(|signal| Some((signal, action(signal)?))).collect(), mask }
     }
 
-    /// Restores what happens on signals.
+    /// Restores the actions.
     pub fn restore_actions(&self) {
         self.actions.iter().for_each(|(signal, action)| set_action(*signal, action));
     }
 
-    /// Restores which signals are blocked. What has come meanwhile for the script alone, an alarm for one, is dropped.
+    /// Restores the mask. A pending signal that only the script expected, such as SIGALRM, is discarded.
     pub fn restore_mask(&self) {
         let waiting = pending();
         for (signal, action) in &self.actions {
-            if waiting.is_some_and(|set| has(&set, *signal)) && !ASKED.iter().any(|asked| *asked as c_int == *signal) {
+            if waiting.is_some_and(|set| has(&set, *signal)) && !KEPT.iter().any(|kept| *kept as c_int == *signal) {
                 let mut ignored = *action;
                 ignored.sa_sigaction = libc::SIG_IGN;
                 set_action(*signal, &ignored);
@@ -54,27 +54,27 @@ impl Dispositions {
 
 fn action(signal: c_int) -> Option<libc::sigaction> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: asks only; the place is written where the call succeeds.
+    // SAFETY: with a null action the call changes nothing. It writes to a place that lives during the call.
     let done = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: a structure of numbers, zeroed and then written.
+    // SAFETY: every member is a number or a nullable pointer, zeroed and then written by the kernel.
     (done == 0).then(|| unsafe { action.assume_init() })
 }
 
 fn set_action(signal: c_int, action: &libc::sigaction) {
-    // SAFETY: an action that this process had before, or that runs no code.
+    // SAFETY: the action is one that this process had before (`action`), so its handler is still loaded, or `SIG_IGN`.
     unsafe { libc::sigaction(signal, std::ptr::from_ref(action), std::ptr::null_mut()) };
 }
 
 fn pending() -> Option<libc::sigset_t> {
     let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
-    // SAFETY: writes the set.
+    // SAFETY: the call writes to a set that lives during the call.
     let done = unsafe { libc::sigpending(set.as_mut_ptr()) };
-    // SAFETY: a structure of numbers, zeroed and then written.
+    // SAFETY: every member is a number, zeroed and then written by the kernel.
     (done == 0).then(|| unsafe { set.assume_init() })
 }
 
 fn has(set: &libc::sigset_t, signal: c_int) -> bool {
-    // SAFETY: a set and a number.
+    // SAFETY: the set is initialized and only read. A number that is no signal gives an error.
     unsafe { libc::sigismember(std::ptr::from_ref(set), signal) == 1 }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use crate::sys::signal::is_blocked;
 
     #[test]
-    fn what_came_for_a_script_is_dropped() {
+    fn a_pending_signal_of_a_script_is_discarded() {
         let before = Dispositions::now();
         let usr: SigSet = [Signal::SIGUSR1].into_iter().collect();
         pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&usr), None).unwrap();

@@ -1,9 +1,9 @@
-//! What the system says about a call that failed.
+//! The text for a system call that failed.
 #![forbid(unsafe_code)]
 
 use std::io;
 
-/// The reason as php-fpm words it: libc's text and the number, `No such file or directory (2)`.
+/// The reason as php-fpm writes it: libc's text and the error number, such as `No such file or directory (2)`.
 #[must_use]
 pub fn reason(e: &io::Error) -> String {
     let text = e.to_string();
@@ -18,7 +18,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_are_libcs() {
+    fn the_text_is_libcs() {
         assert_eq!(reason(&io::Error::from_raw_os_error(libc::EBADF)), "Bad file descriptor (9)");
         assert_eq!(reason(&io::Error::other("not of the system")), "not of the system");
     }

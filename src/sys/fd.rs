@@ -8,7 +8,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout};
 
-/// Close-on-exec on or off.
+/// Close-on-exec on or off (`FD_CLOEXEC`).
 ///
 /// # Errors
 /// That of fcntl.
@@ -18,7 +18,7 @@ pub fn set_cloexec(fd: impl AsFd, on: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// O_NONBLOCK on or off. It belongs to the open file description: all processes that share it see the change.
+/// `O_NONBLOCK` on or off. The flag belongs to the open file description, so it changes for all processes that share that.
 ///
 /// # Errors
 /// That of fcntl.
@@ -31,25 +31,25 @@ pub fn set_nonblocking(fd: impl AsFd, on: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// A duplicate at the lowest free number that is at least `least`, close-on-exec.
+/// A duplicate with the lowest free number from `least` on, close-on-exec (`F_DUPFD_CLOEXEC`).
 ///
 /// # Errors
-/// `EMFILE`, `EINVAL` where the descriptor limit is below `least`.
+/// `EMFILE`; `EINVAL`: the limit of descriptors is below `least`.
 pub fn dup_from(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     let raw = fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(least))?;
-    // SAFETY: fcntl has just made this descriptor for us.
+    // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, so nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Moves a descriptor out of the low numbers, which belong to what comes and goes (php-src's test reads lsof by order).
-/// Stays where it is when the limit leaves no room above.
+/// Moves a descriptor to a number of at least 64. The low numbers stay free for files that are opened for a short time, which a test
+/// of php-src expects there. The descriptor keeps its number where the limit of descriptors leaves no room.
 #[must_use]
 pub fn lift(fd: OwnedFd) -> OwnedFd {
-    const SHELF: RawFd = 64;
-    if fd.as_raw_fd() >= SHELF { fd } else { dup_from(&fd, SHELF).unwrap_or(fd) }
+    const LOWEST: RawFd = 64;
+    if fd.as_raw_fd() >= LOWEST { fd } else { dup_from(&fd, LOWEST).unwrap_or(fd) }
 }
 
-/// Which regular file stands behind a descriptor: device and inode. `None`: none does.
+/// Device and inode of the file behind a descriptor. `None`: it is no regular file.
 #[must_use]
 pub fn file_mark(fd: impl AsFd) -> Option<(u64, u64)> {
     let stat = fstat(fd).ok()?;
@@ -147,7 +147,8 @@ pub(super) fn open_numbers() -> Vec<RawFd> {
 /// How many descriptors are looked for one by one.
 const MOST_NUMBERS: RawFd = 65_536;
 
-/// The path without links and dots. libc's own way to it takes a call that filters of old containers refuse.
+/// The path without symbolic links and dots. The second way works where the seccomp filter of an old container refuses a call that
+/// libc's realpath makes.
 ///
 /// # Errors
 /// Those of open.
@@ -158,8 +159,8 @@ pub fn real_path(path: &Path) -> io::Result<PathBuf> {
     })
 }
 
-/// Which of this process's standard streams a path names, if it names one. Opening these by name fails where they are
-/// sockets or belong to another user; where they are files, it would lose the place in them that others have.
+/// The number of the standard stream that a path names, if it names one. Such a path is not opened: that fails where the stream
+/// is a socket or another user's, and for a file it gives a position of its own.
 #[must_use]
 pub fn standard_stream(path: &Path) -> Option<RawFd> {
     match path.to_str()? {

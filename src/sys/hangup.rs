@@ -1,16 +1,16 @@
-//! Whether the other end of a connection has gone: nix's poll doesn't know POLLRDHUP.
+//! Whether the peer of a connection has closed it (`POLLRDHUP`, which nix's poll does not have).
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::sys::socket::{AddressFamily, SockaddrLike as _, SockaddrStorage, getsockname};
 
-/// Whether the peer has closed the connection, so that nobody will read what is sent. A TCP peer that has ended its sending side looks
-/// the same; of a unix socket's peer it is known that it still reads.
+/// Whether the peer has closed the connection and will read nothing more. A TCP peer that has only ended its sending side looks the
+/// same and counts as closed. For a unix socket the two can be told apart.
 #[must_use]
 pub fn is_abandoned(connection: impl AsFd) -> bool {
     let fd = connection.as_fd().as_raw_fd();
     let mut polled = libc::pollfd { fd, events: libc::POLLRDHUP, revents: 0 };
-    // SAFETY: one pollfd, which outlives the call; the descriptor is open. Nothing is waited for.
+    // SAFETY: one pollfd, which lives during the call, and an open descriptor. A timeout of 0 waits for nothing.
     let found = unsafe { libc::poll(&raw mut polled, 1, 0) };
     if found <= 0 {
         return false;
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_has_closed_has_gone_and_who_reads_on_a_unix_socket_has_not() {
+    fn a_unix_peer_that_only_ended_sending_is_not_gone() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         assert!(!is_abandoned(&ours));
         theirs.write_all(b"a request").unwrap();

@@ -1,4 +1,5 @@
-//! Who a process is: users, groups, capabilities. Names are resolved before any chroot; what was dropped is looked at again.
+//! The identity of a process: users, groups, capabilities (credentials(7), capabilities(7)). Names are resolved before any chroot. After a
+//! change of identity the result is checked.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,28 +22,28 @@ pub struct Identity {
     pub groups: Vec<u32>,
 }
 
-/// Why an identity could not be taken on. The process must not go on.
+/// Why a change of identity failed. The process must not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// php-fpm's words, and the system's reason.
+    /// A call failed: php-fpm's text, and the system's reason.
     #[error("failed to {call}: {}", reason(source))]
     Call {
-        /// The call and what it was given, as in `setuid(33)`.
+        /// The call with its arguments, as in `setuid(33)`.
         call: String,
         /// Why not.
         source: io::Error,
     },
-    /// Every call has succeeded, and still.
-    #[error("the change to user {uid} has not come about: {fault}")]
+    /// Every call succeeded, but the process has not become that user.
+    #[error("the process did not become user {uid}: {fault}")]
     Fault {
-        /// Who was to be become.
+        /// The user that it was to become.
         uid: u32,
-        /// What is left of the former user.
+        /// What it still has of the former user.
         fault: String,
     },
 }
 
-/// The groups that a user of that name is in, with `gid` among them.
+/// The groups of the user of that name, including `gid` (getgrouplist(3)).
 #[must_use]
 pub fn supplementary(name: &str, gid: u32) -> Vec<u32> {
     let list = std::ffi::CString::new(name).ok().filter(|n| !n.is_empty());
@@ -58,11 +59,11 @@ pub fn own_groups() -> io::Result<Vec<u32>> {
     Ok(getgroups()?.into_iter().map(Gid::as_raw).collect())
 }
 
-/// Becomes that identity for good: group, groups, user; then looks whether it has come about and leaves no way back.
-/// Of root's rights `keep` can be taken up later (`take_up_kept`), as far as they were there. `name`: the user's, for messages.
+/// Changes to that identity with no way back: setgid, setgroups, setuid. Then it checks the result. The capabilities of `keep`, as far as the
+/// process has them, stay permitted (`PR_SET_KEEPCAPS`), and `take_up_kept` puts them into effect later. `name` is the user's, for messages.
 ///
 /// # Errors
-/// Those of the calls; something of the former user that is left.
+/// Those of the calls; the process still has something of the former user.
 pub fn become_identity(identity: &Identity, name: &str, keep: &[Capability]) -> Result<(), IdentityError> {
     let Identity { uid, gid, groups } = identity;
     let unprivileged = *uid != 0;
@@ -91,7 +92,7 @@ fn step<T>(call: &str, done: io::Result<T>) -> Result<T, IdentityError> {
     done.map_err(|source| IdentityError::Call { call: call.to_owned(), source })
 }
 
-/// Which of these this process has: a container's root often lacks some.
+/// Those of these capabilities that the process has. Root in a container often lacks some.
 fn held(wanted: &[Capability]) -> io::Result<CapsHashSet> {
     let held = read(CapSet::Permitted)?;
     Ok(wanted.iter().copied().filter(|one| held.contains(one)).collect())
@@ -101,8 +102,8 @@ fn read(set: CapSet) -> io::Result<CapsHashSet> {
     caps::read(None, set).map_err(io::Error::other)
 }
 
-/// Gives up all other capabilities; these, where it has them, are not in effect, either. The ambient set goes with the inheritable one.
-/// The bounding set stays: without it, programs such as sudo would be no use to scripts, which they are under php-fpm.
+/// Drops all capabilities but these, which stay permitted but not effective. Clearing the inheritable set clears the ambient one. The bounding set
+/// stays, as under php-fpm: without it, scripts could not run programs such as sudo.
 ///
 /// # Errors
 /// Those of capset.
@@ -111,7 +112,7 @@ pub fn give_up_all_but(kept: &CapsHashSet) -> io::Result<()> {
     let permitted = read(CapSet::Permitted)?;
     let kept = permitted.intersection(kept).copied().collect();
     for (set, wanted) in [(CapSet::Effective, &none), (CapSet::Permitted, &kept), (CapSet::Inheritable, &none)] {
-        // A filter may refuse the call to who has nothing to give up.
+        // A seccomp filter may refuse capset, so it is not called where there is nothing to drop.
         if read(set)? != *wanted {
             caps::set(None, set, wanted).map_err(io::Error::other)?;
         }
@@ -119,7 +120,7 @@ pub fn give_up_all_but(kept: &CapsHashSet) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts into effect what was kept, in a worker that is about to use it.
+/// Makes the kept capabilities effective, in a worker that is about to use them.
 ///
 /// # Errors
 /// Those of capset.
@@ -131,7 +132,7 @@ pub fn take_up_kept() -> io::Result<()> {
     caps::set(None, CapSet::Effective, &kept).map_err(io::Error::other)
 }
 
-/// Gives up all capabilities, and looks that they are gone. Root stays root: its pools were allowed with `-R`.
+/// Drops all capabilities and checks that they are gone. A process of root keeps them: its pool was allowed with `-R`.
 ///
 /// # Errors
 /// Those of capset; a capability that is still there.
@@ -144,7 +145,7 @@ pub fn give_up_capabilities() -> io::Result<()> {
     Now::look()?.capability_beside(&none).map_or(Ok(()), |left| Err(io::Error::other(left)))
 }
 
-/// What the kernel says that this process is.
+/// The identity of this process as the kernel has it.
 #[derive(Debug)]
 struct Now {
     /// Real, effective and saved.
@@ -181,7 +182,7 @@ impl Now {
     }
 }
 
-/// What of a change of identity has not come about.
+/// How the identity differs from the wanted one.
 fn fault(wanted: &Identity, kept: &CapsHashSet, now: &Now) -> Option<String> {
     let set = |ids: &[u32]| ids.iter().copied().collect::<BTreeSet<u32>>();
     if now.uids != [wanted.uid; 3] {
@@ -196,15 +197,15 @@ fn fault(wanted: &Identity, kept: &CapsHashSet, now: &Now) -> Option<String> {
     if wanted.uid == 0 { None } else { now.capability_beside(kept) }
 }
 
-/// Whether root can be taken again.
+/// Whether the process can become root again.
 fn way_back(identity: &Identity) -> Option<String> {
     if identity.uid == 0 {
         return None;
     }
     if setuid(Uid::from_raw(0)).is_ok() {
-        return Some("user root can be taken again".to_owned());
+        return Some("it can become user root again".to_owned());
     }
-    (identity.gid != 0 && setgid(Gid::from_raw(0)).is_ok()).then(|| "group root can be taken again".to_owned())
+    (identity.gid != 0 && setgid(Gid::from_raw(0)).is_ok()).then(|| "it can take group root again".to_owned())
 }
 
 #[cfg(test)]
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_left_of_a_change_that_has_come_about() {
+    fn a_complete_change_has_no_fault() {
         assert_eq!(found(|_| (), &[]), None);
         assert_eq!(found(|_| (), &[Capability::CAP_SYS_CHROOT]), None);
     }

@@ -1,4 +1,4 @@
-//! Resource limits, with php-fpm's words for those that can't be set.
+//! Resource limits (setrlimit(2)), with php-fpm's text for one that cannot be set.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -21,25 +21,25 @@ pub struct LimitError {
     source: io::Error,
 }
 
-/// RLIMIT_NOFILE, soft and hard.
+/// Sets `RLIMIT_NOFILE`, soft and hard.
 ///
 /// # Errors
-/// What the system said, in php-fpm's words (`fpm_unix_init_child`).
+/// That of setrlimit, in php-fpm's text (`fpm_unix_init_child`).
 pub fn set_files(soft: u64, hard: u64) -> Result<(), LimitError> {
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(|e| refusal("rlimit_files", "RLIMIT_NOFILE", soft, e))
 }
 
-/// RLIMIT_CORE; `None`: unlimited.
+/// Sets `RLIMIT_CORE`, in bytes. `None`: unlimited.
 ///
 /// # Errors
-/// What the system said, in php-fpm's words (`fpm_unix_init_child`).
+/// That of setrlimit, in php-fpm's text (`fpm_unix_init_child`).
 pub fn set_core(bytes: Option<u64>) -> Result<(), LimitError> {
     let limit = bytes.unwrap_or(RLIM_INFINITY);
     let shown = bytes.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
     setrlimit(Resource::RLIMIT_CORE, limit, limit).map_err(|e| refusal("rlimit_core", "RLIMIT_CORE", shown, e))
 }
 
-/// The hard limits of descriptors and core files.
+/// The hard limits: `RLIMIT_NOFILE` and `RLIMIT_CORE`.
 ///
 /// # Errors
 /// None in practice.

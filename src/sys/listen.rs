@@ -1,4 +1,4 @@
-//! Listening sockets: their backlog, accept, and who is at the other end.
+//! Listening sockets: listen(2), accept4(2), addresses, and the peer of a connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -14,18 +14,18 @@ use nix::sys::stat::fstat;
 
 use super::fd::set_nonblocking;
 
-/// Accepts one connection, blocking and close-on-exec, from a socket that doesn't block. `None`: none waits.
+/// Accepts one connection from a non-blocking socket (accept4(2)). The connection is blocking and close-on-exec. `None`: none waits.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`.
 pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     loop {
         match accept4(listener.as_fd().as_raw_fd(), SockFlag::SOCK_CLOEXEC) {
-            // SAFETY: accept4 has just made this descriptor for us.
+            // SAFETY: accept4 has just made this descriptor, so nothing else owns it.
             Ok(raw) => return Ok(Some(unsafe { OwnedFd::from_raw_fd(raw) })),
-            // EINVAL: `refuse`d, and empty.
+            // EINVAL: `refuse` was called, and the accept queue is empty.
             Err(Errno::EAGAIN | Errno::EINVAL) => return Ok(None),
-            // The peer left, or an error of its network is reported here (accept(2)): look at the next one.
+            // The peer has gone, or accept reports an error of its network (accept(2)). Try the next connection.
             Err(
                 Errno::EINTR
                 | Errno::ECONNABORTED
@@ -42,18 +42,18 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Listens, or changes the backlog of a socket that does. The kernel cuts it to `net.core.somaxconn`; -1 is as much as
-/// that allows. (nix's `listen` takes less than the kernel may.)
+/// Makes a socket listen, or changes the backlog of a listening one (listen(2)). The kernel limits the backlog to `net.core.somaxconn`; -1
+/// stands for that limit. nix's `listen` does not accept values as high as the kernel does.
 ///
 /// # Errors
 /// `EADDRINUSE`, `EOPNOTSUPP`.
 pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
-    // SAFETY: an open descriptor and a number.
+    // SAFETY: the call takes an open descriptor and a number, and touches no memory of ours.
     let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Readies one that somebody else has opened: it doesn't block, and connections that are accepted from it send at once.
+/// Prepares a listening socket that another program has opened: `O_NONBLOCK`, and for TCP `TCP_NODELAY`, which accepted connections inherit.
 ///
 /// # Errors
 /// None in practice.
@@ -65,50 +65,50 @@ pub fn prepare(socket: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// From now on nobody can connect, whoever else has the socket open. Who waits already can still be accepted where it is a
-/// unix socket; on a TCP socket they are reset.
+/// Refuses new connections from now on, in all processes that have the socket open (shutdown(2), `SHUT_RD`). Connections in the accept queue of a
+/// unix socket can still be accepted; those of a TCP socket are reset.
 pub fn refuse(socket: impl AsFd) {
     let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Read);
 }
 
-/// Whether it is a stream socket that listens: nothing else can be accepted from.
+/// Whether it is a listening stream socket (`SO_ACCEPTCONN`, `SO_TYPE`).
 #[must_use]
 pub fn is_listening(socket: &OwnedFd) -> bool {
     getsockopt(socket, sockopt::AcceptConn) == Ok(true) && getsockopt(socket, sockopt::SockType) == Ok(SockType::Stream)
 }
 
-/// The address that a TCP socket is bound to; none for a unix socket.
+/// The address that a TCP socket is bound to (getsockname(2)). `None`: it is a unix socket.
 #[must_use]
 pub fn local(socket: &OwnedFd) -> Option<SocketAddr> {
     inet(&getsockname::<SockaddrStorage>(socket.as_raw_fd()).ok()?)
 }
 
-/// The path that a unix socket is bound to; none for others.
+/// The path that a unix socket is bound to (getsockname(2)). `None`: it has none, or is another kind of socket.
 #[must_use]
 pub fn local_path(socket: &OwnedFd) -> Option<PathBuf> {
     getsockname::<UnixAddr>(socket.as_raw_fd()).ok()?.path().map(PathBuf::from)
 }
 
-/// The path or address that a socket is bound to, to be shown and compared.
+/// The path or address that a socket is bound to, as a text to show and compare.
 #[must_use]
 pub fn address(socket: &OwnedFd) -> Option<String> {
     let path = || local_path(socket).map(|path| path.to_string_lossy().into_owned());
     local(socket).map(|address| address.to_string()).or_else(path)
 }
 
-/// A number that no other socket has while this one is open.
+/// The inode number. No other socket has it while this one is open.
 #[must_use]
 pub fn inode(socket: impl AsFd) -> Option<u64> {
     fstat(socket).ok().map(|stat| stat.st_ino)
 }
 
-/// The address at the other end of a TCP connection; none for a unix socket.
+/// The address of a TCP connection's peer (getpeername(2)). `None`: it is a unix socket.
 ///
 /// # Errors
-/// `ENOTCONN`: it has gone.
+/// `ENOTCONN`: the peer has gone.
 pub fn peer(connection: impl AsFd) -> io::Result<Option<IpAddr>> {
     let address = getpeername::<SockaddrStorage>(connection.as_fd().as_raw_fd())?;
-    // An IPv4 address is one, also on a socket of both families.
+    // An IPv4 peer of an IPv6 socket has a mapped address.
     Ok(inet(&address).map(|address| address.ip().to_canonical()))
 }
 

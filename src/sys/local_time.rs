@@ -1,5 +1,5 @@
-//! Local time as text. A worker's script may change `TZ` and the locale while it runs, and a line of the access log is written before
-//! PHP takes that back: so the zone is read once, before scripts, with all its changes to summer time; and the words are C's.
+//! Local time as text. A script may change `TZ` and the locale while it runs, and a line of the access log is written before PHP
+//! restores them. So the rules of the time zone are read once, before any script runs, and names are in the locale `C`.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsString};
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use parking_lot::RwLock;
 use tz::{LocalTimeType, TimeZone};
 
-/// The zone, and the `TZ` that it was read for.
+/// A time zone, and the value of `TZ` that it was read for.
 struct Zone {
     name: Option<OsString>,
     rules: TimeZone,
@@ -16,16 +16,16 @@ struct Zone {
 
 static ZONE: RwLock<Option<Zone>> = RwLock::new(None);
 
-/// What holds at a moment.
+/// What the rules say for one moment.
 struct Offset {
     /// East of Greenwich, in seconds.
     seconds: i32,
     summer: bool,
-    /// `CET`, up to a NUL.
+    /// The abbreviation, such as `CET`, with NUL bytes after it.
     name: [u8; 8],
 }
 
-/// Takes the time zone from the environment as it is now, `TZ`. A zone whose file is out of reach is UTC.
+/// Reads the time zone that `TZ` names now. If its file cannot be read, UTC.
 pub fn renew_zone() {
     let name = std::env::var_os("TZ");
     let mut zone = ZONE.write();
@@ -39,7 +39,7 @@ pub fn renew_zone() {
     *zone = Some(Zone { name, rules: read.unwrap_or_else(TimeZone::utc) });
 }
 
-/// A moment in local time by a strftime format, at most 128 bytes long. `seconds` since 1970.
+/// A moment in local time in a format of strftime(3). The text has at most 128 bytes. `seconds` since 1970.
 #[must_use]
 pub fn local_time(seconds: u64, format: &CStr) -> String {
     let mut text = Vec::new();
@@ -47,7 +47,7 @@ pub fn local_time(seconds: u64, format: &CStr) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The same, added to a text.
+/// Appends that text.
 pub fn push_local_time(seconds: u64, format: &CStr, to: &mut Vec<u8>) {
     let seconds = i64::try_from(seconds).unwrap_or(0);
     push(seconds, &offset_at(seconds), format, to);
@@ -65,7 +65,7 @@ fn offset_at(seconds: i64) -> Offset {
 impl Offset {
     fn of(kind: &LocalTimeType) -> Self {
         let mut name = [0; 8];
-        // The last byte stays.
+        // The last byte stays NUL.
         for (to, from) in name.iter_mut().take(7).zip(kind.time_zone_designation().bytes()) {
             *to = from;
         }
@@ -76,9 +76,9 @@ impl Offset {
 fn push(seconds: i64, offset: &Offset, format: &CStr, to: &mut Vec<u8>) {
     let mut tm = std::mem::MaybeUninit::<libc::tm>::zeroed();
     let shifted = seconds.saturating_add(i64::from(offset.seconds));
-    // SAFETY: both pointers are valid for the call; gmtime_r writes the second.
+    // SAFETY: it reads one `time_t` and writes one `tm`, both of which live during the call.
     unsafe { libc::gmtime_r(&raw const shifted, tm.as_mut_ptr()) };
-    // SAFETY: zeroed, of numbers and a pointer that may be null, and then filled.
+    // SAFETY: every member is a number or a nullable pointer, zeroed and then filled by gmtime_r.
     let mut tm = unsafe { tm.assume_init() };
     tm.tm_gmtoff = i64::from(offset.seconds);
     tm.tm_isdst = i32::from(offset.summer);
@@ -86,12 +86,13 @@ fn push(seconds: i64, offset: &Offset, format: &CStr, to: &mut Vec<u8>) {
     let format = with_epoch(format, seconds);
     let mut text = [0u8; 129];
     let (start, room) = (text.as_mut_ptr().cast(), text.len());
-    // SAFETY: the buffer has that room, the format and the zone's name are C strings that live, the locale is never freed.
+    // SAFETY: the buffer has `room` bytes, and the format and `tm_zone` are C strings that live during the call. The locale is
+    // never freed.
     let length = unsafe { libc::strftime_l(start, room, format.as_ptr(), &raw const tm, locale_of_c()) };
     to.extend_from_slice(text.get(..length).unwrap_or_default());
 }
 
-/// `%s`, for which strftime would ask the zone of the process.
+/// Replaces `%s` by the seconds: strftime would compute them with the time zone of the process.
 fn with_epoch(format: &CStr, seconds: i64) -> Cow<'_, CStr> {
     let bytes = format.to_bytes();
     if !bytes.windows(2).any(|pair| pair == b"%s") {
@@ -113,16 +114,16 @@ fn with_epoch(format: &CStr, seconds: i64) -> Cow<'_, CStr> {
     CString::new(text).map_or(Cow::Borrowed(format), Cow::Owned)
 }
 
-/// The locale `C`, whatever the process has.
+/// The locale `C`, independent of the locale of the process.
 fn locale_of_c() -> libc::locale_t {
     struct Locale(libc::locale_t);
-    // SAFETY: made once and only read, by any thread.
+    // SAFETY: the locale is made once, only read and never freed, so any thread may use it.
     unsafe impl Send for Locale {}
-    // SAFETY: as above.
+    // SAFETY: the locale is made once, only read and never freed, so any thread may use it.
     unsafe impl Sync for Locale {}
     static LOCALE: OnceLock<Locale> = OnceLock::new();
     let make = || {
-        // SAFETY: a C string, and no locale to start from. `C` is there always.
+        // SAFETY: a C string, and no locale to start from. libc always has the locale `C`.
         Locale(unsafe { libc::newlocale(libc::LC_ALL_MASK, c"C".as_ptr(), std::ptr::null_mut()) })
     };
     LOCALE.get_or_init(make).0

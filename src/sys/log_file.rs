@@ -1,4 +1,4 @@
-//! Opening a log.
+//! Opening log files, which may be in directories of users (`named_file`).
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -18,25 +18,25 @@ use super::fd;
 use super::named_file::statx::statx;
 use super::named_file::{self, Answer, Controller, Entry, Finished, Rules, Task};
 
-/// Whose log it is.
+/// The owner of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {
-    /// The supervisor's: what is made in a user's directory becomes root's all the same.
+    /// The supervisor. A file that is created in a user's directory is given to root.
     Root,
-    /// A pool's, of that user if it has one.
+    /// A pool, which runs as this user if it has one.
     Pool(Option<u32>),
 }
 
 /// An open log.
 #[derive(Debug)]
 pub struct Opened {
-    /// For appending.
+    /// Open for appending.
     pub file: OwnedFd,
-    /// A user who can put something else into a place on the way to it.
+    /// A user who can replace a part of the path to it.
     pub through: Option<u32>,
 }
 
-/// A log that is being opened. It may lie in a directory that doesn't answer.
+/// A log that is being opened. Its directory may be on a file system that hangs.
 #[derive(Debug)]
 pub struct Opening(Way);
 
@@ -46,21 +46,21 @@ enum Way {
     Asked(Task, Owner),
 }
 
-/// The file was made.
+/// A note of an answer: the file was created.
 const MADE: u32 = 1;
-/// It is root's, and only held.
+/// A note of an answer: the file is root's. It is held by `O_PATH`, and root has to open it.
 const ROOTS: u32 = 2;
 
-/// Opens a log for appending, mode 0600 like php-fpm's. A FIFO that nobody reads yet is not waited for: until somebody
-/// does, what is written is lost. In a directory of a user's it is opened with that user's rights.
+/// Opens a log for appending. A new one gets mode 0600, as under php-fpm. In a directory of a user it is opened with that user's rights. A FIFO
+/// without a reader is opened at once; messages are lost until it has one.
 ///
 /// # Errors
-/// Those of open; something that can't be a log.
+/// Those of open; the file cannot be a log.
 pub fn open(path: &Path, owner: Owner) -> io::Result<Opened> {
     start(path, owner).wait()
 }
 
-/// The same for who has no time to wait.
+/// Begins to open it, for a caller that cannot wait.
 #[must_use]
 pub fn start(path: &Path, owner: Owner) -> Opening {
     let owners = match owner {
@@ -72,13 +72,13 @@ pub fn start(path: &Path, owner: Owner) -> Opening {
 }
 
 impl Opening {
-    /// One that was open already.
+    /// A log that was open already.
     #[must_use]
     pub fn given(file: io::Result<OwnedFd>) -> Self {
         Self(Way::Given(Some(file)))
     }
 
-    /// The log, if it is open by then (`None`: now). It is given once.
+    /// The log, if it is open by then (`None`: now). It is returned once.
     pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Opened>> {
         match &mut self.0 {
             Way::Given(file) => file.take().map(|file| Ok(Opened { file: file?, through: None })),
@@ -86,7 +86,7 @@ impl Opening {
         }
     }
 
-    /// The log, as soon as it is open.
+    /// Waits until the log is open.
     ///
     /// # Errors
     /// As `open`.
@@ -103,7 +103,7 @@ fn finish(outcome: Finished, owner: Owner) -> io::Result<Opened> {
     let file = file.ok_or(Errno::EBADF)?;
     let file = if note & ROOTS != 0 { open_roots(&file)? } else { file };
     if note & MADE != 0 && owner == Owner::Root && matches!(controller, Controller::User(_)) {
-        // Where it can't be given away, it is that user's who could have had it anyway.
+        // If chown fails, the file stays with the user, who controls the directory anyway.
         let _ = fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)));
     }
     Ok(Opened { file, through })
@@ -116,7 +116,7 @@ fn open_in(entry: &Entry) -> io::Result<Answer> {
         opened => opened?,
     };
     check(entry, &file)?;
-    // Who writes to it decides whether to wait.
+    // The writer decides whether to wait, not the flag of the descriptor.
     fd::set_nonblocking(&file, false)?;
     Ok(Answer { file: Some(file), note })
 }
@@ -128,7 +128,7 @@ fn open_or_make(entry: &Entry) -> io::Result<(OwnedFd, u32)> {
     let plain = || entry.open(FLAGS, mode).map(|file| (file, 0));
     match plain() {
         Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
-        // A FIFO opens as soon as there is a reader: ourselves, for a moment.
+        // A FIFO can be opened for writing only while it has a reader. This process is one for a moment.
         Err(e) if e.raw_os_error() == Some(libc::ENXIO) && is_fifo(entry) => {
             let _reader = entry.open(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, mode)?;
             return plain();
@@ -136,7 +136,7 @@ fn open_or_make(entry: &Entry) -> io::Result<(OwnedFd, u32)> {
         opened => return opened,
     }
     if entry.controller == Controller::Own {
-        // What a link leads to may be made, too.
+        // The target of a symbolic link may be created as well.
         return entry.open(FLAGS | OFlag::O_CREAT, mode).map(|file| (file, MADE));
     }
     match entry.open(FLAGS | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
@@ -152,7 +152,8 @@ fn is_fifo(entry: &Entry) -> bool {
     stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
 }
 
-/// Whether it can be a log: where others than root can have put it there, a further name of a file elsewhere can't.
+/// Whether the file can be a log. Where other users than root can create entries, a file with several hard links is refused: it may be a file of
+/// another directory.
 fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
     if entry.controller == Controller::Own || entry.magic {
         return Ok(());
@@ -163,7 +164,7 @@ fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
         return Err(hard_link(seen.links));
     }
     if matches!(entry.controller, Controller::Shared | Controller::Sticky) && seen.uid != 0 {
-        return Err(io::Error::other(format!("it has just become a file of user {}", seen.uid)));
+        return Err(io::Error::other(format!("its owner has just changed to user {}", seen.uid)));
     }
     let kinds = [SFlag::S_IFREG, SFlag::S_IFIFO, SFlag::S_IFCHR];
     if kinds.into_iter().any(|kind| seen.is(kind)) {
@@ -173,15 +174,19 @@ fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
 }
 
 fn hard_link(names: u64) -> io::Error {
-    io::Error::other(format!("the file has {names} names, and others than root can give it one here: remove it"))
+    io::Error::other(format!(
+        "the file has {names} hard links, and other users than root can create them here: remove it"
+    ))
 }
 
 fn link_of_a_users() -> io::Error {
-    io::Error::other("it is a symbolic link in a place that is not root's: name the file itself")
+    io::Error::other(
+        "it is a symbolic link in a directory that not only root controls: configure the path of the file itself",
+    )
 }
 
-/// A log of root's in a directory of a user's, as older versions made them. It is a file with this name alone, so none
-/// that the user could have brought here from a directory of root's.
+/// Holds a log of root's in a directory of a user, as older versions created it. It has one hard link, so the user cannot have linked a
+/// file of another directory here.
 fn hold_roots(entry: &Entry) -> Option<Answer> {
     let Controller::User(user) = entry.controller else { return None };
     let dir = statx(entry.dir(), OsStr::new(".")).ok()?;

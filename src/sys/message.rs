@@ -1,4 +1,4 @@
-//! Whole messages with descriptors over SOCK_SEQPACKET pairs.
+//! Messages with descriptors (`SCM_RIGHTS`) over pairs of `SOCK_SEQPACKET` sockets (unix(7)).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -10,10 +10,10 @@ use nix::sys::socket::{
     setsockopt, shutdown, socketpair, sockopt,
 };
 
-/// The most descriptors that the kernel takes in one message.
+/// The kernel accepts at most this many descriptors in one message (`SCM_MAX_FD`).
 pub const MAX_FDS: usize = 253;
 
-/// A connected pair that keeps message boundaries, close-on-exec and non-blocking.
+/// A connected pair that keeps message boundaries (socketpair(2)), close-on-exec and non-blocking.
 ///
 /// # Errors
 /// `EMFILE`.
@@ -22,15 +22,15 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-/// Lets more messages wait in a pair's end (kernel default: 278 small ones).
+/// Sets the size of a socket's send buffer, in bytes (`SO_SNDBUF`). With the kernel's default, 278 small messages can wait.
 pub fn widen(fd: impl AsFd, bytes: usize) {
     let _ = setsockopt(&fd, sockopt::SndBuf, &bytes);
 }
 
-/// Sends one message without waiting.
+/// Sends one message with duplicates of these descriptors, without waiting.
 ///
 /// # Errors
-/// `EAGAIN` when the queue is full, `EPIPE` when the other side has gone, `ETOOMANYREFS` when too many descriptors are under way.
+/// `EAGAIN`: the queue is full. `EPIPE`: the peer has gone. `ETOOMANYREFS`: too many descriptors of this user are in queues.
 pub fn send(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&fds)];
@@ -45,13 +45,13 @@ pub fn send(fd: impl AsFd, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<(
     }
 }
 
-/// Whether a message that could not be sent can be sent later.
+/// Whether the message can be sent later.
 #[must_use]
 pub fn is_for_later(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS))
 }
 
-/// From now on the other end of a pair can send nothing to this one, neither bytes nor descriptors: it gets `EPIPE`.
+/// Refuses all messages of the peer from now on (`SHUT_RD`): it gets `EPIPE`.
 ///
 /// # Errors
 /// None in practice.
@@ -60,12 +60,13 @@ pub fn refuse_all(fd: impl AsFd) -> io::Result<()> {
     Ok(shutdown(fd.as_fd().as_raw_fd(), Shutdown::Read)?)
 }
 
-/// No descriptor can be sent to this socket any more, where the kernel knows of that (6.16 and newer). What is under way comes.
+/// Refuses descriptors of the peer from now on (`SO_PASSRIGHTS` off, Linux 6.16; older kernels ignore it). Messages in the queue still
+/// bring theirs.
 pub fn refuse_descriptors(fd: impl AsFd) {
     const SO_PASSRIGHTS: libc::c_int = 83;
     let off: libc::c_int = 0;
     let length = libc::socklen_t::try_from(size_of_val(&off)).unwrap_or(0);
-    // SAFETY: the kernel reads `length` bytes of `off`, which lives through the call; an unknown option is an error.
+    // SAFETY: the kernel reads `length` bytes of `off`, which lives during the call. An unknown option is an error.
     unsafe {
         libc::setsockopt(fd.as_fd().as_raw_fd(), libc::SOL_SOCKET, SO_PASSRIGHTS, (&raw const off).cast(), length);
     }
@@ -74,19 +75,19 @@ pub fn refuse_descriptors(fd: impl AsFd) {
 /// What `receive` found.
 #[derive(Debug)]
 pub enum Received {
-    /// A message of that many bytes, with its descriptors (close-on-exec).
+    /// A message of that many bytes, and its descriptors (`MSG_CMSG_CLOEXEC`).
     Message(usize, Vec<OwnedFd>),
-    /// Nothing waits.
+    /// No message waits.
     Nothing,
-    /// The other side has gone.
+    /// The peer has gone.
     Gone,
 }
 
-/// Takes one message without waiting. A message longer than `buffer` or with descriptors that found no place is an error,
-/// never half a message.
+/// Receives one message without waiting. A message that is longer than `buffer`, or whose descriptors could not all be installed, is an error:
+/// a part of a message is never given.
 ///
 /// # Errors
-/// `InvalidData` for a message that was cut.
+/// `InvalidData`: the message was truncated (`MSG_TRUNC`, `MSG_CTRUNC`).
 pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     let mut space = cmsg_space!([RawFd; MAX_FDS]);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
@@ -110,10 +111,10 @@ pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
     }
 }
 
-/// Takes one message without waiting, of which no more than one descriptor is taken. `None`: the other side has gone.
+/// Receives one message with at most one descriptor, without waiting. `None`: the peer has gone.
 ///
 /// # Errors
-/// `InvalidData` for a message that was cut, or that brings more.
+/// `InvalidData`: the message was truncated or brought more descriptors.
 pub fn receive_one(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<OwnedFd>)>> {
     let mut space = cmsg_space!([RawFd; 1]);
     let mut parts = [IoSliceMut::new(buffer)];
@@ -135,7 +136,7 @@ fn own(messages: impl Iterator<Item = ControlMessageOwned>) -> Vec<OwnedFd> {
     let mut fds = Vec::new();
     for message in messages {
         if let ControlMessageOwned::ScmRights(raw) = message {
-            // SAFETY: the kernel has just installed these descriptors for this message; nobody else owns them.
+            // SAFETY: the kernel has just installed these descriptors for this message, so nothing else owns them.
             fds.extend(raw.into_iter().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }));
         }
     }

@@ -1,4 +1,4 @@
-//! One datagram to the service manager's socket (sd_notify(3)), without waiting for it.
+//! Sends one datagram to the socket of the service manager, without waiting (sd_notify(3)).
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, socket};
 
-/// Sends a text and, beside it, a descriptor of which the receiver gets a duplicate. `to` is a path, or the name of an
-/// abstract socket behind an `@`.
+/// Sends a text, and a duplicate of a descriptor if one is given (`SCM_RIGHTS`). `to` is a path, or `@` and the name of an abstract
+/// socket.
 ///
 /// # Errors
-/// `EAGAIN` while the receiver's queue is full; that the address is none, or nobody is there.
+/// `EAGAIN`: the receiver's queue is full. The address is invalid; no process receives there.
 pub fn send(to: &OsStr, text: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
     let address = match to.as_bytes() {
         [b'@', name @ ..] => UnixAddr::new_abstract(name)?,
@@ -35,7 +35,7 @@ pub fn send(to: &OsStr, text: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<(
     }
 }
 
-/// Whether a message that couldn't be sent may be taken later: queues are full, no more descriptors can be under way.
+/// Whether the message can be sent later: a queue is full, or too many descriptors are in queues.
 #[must_use]
 pub fn is_worth_another_try(error: &io::Error) -> bool {
     let later = [libc::EAGAIN, libc::ENOBUFS, libc::ENOMEM, libc::ETOOMANYREFS, libc::EMFILE, libc::ENFILE];
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_is_no_reason_to_wait_and_nobody_there_none_to_try_again() {
+    fn a_full_queue_is_tried_again_and_a_missing_receiver_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let _receiver = UnixDatagram::bind(&path).unwrap();

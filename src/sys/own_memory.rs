@@ -1,4 +1,4 @@
-//! Reading this process's own memory at addresses that may be stale: one that leads nowhere is an error, not a fault.
+//! Reads memory of this process at addresses that may be stale. An address that is not mapped gives an error, not a fault.
 
 use std::io::{self, IoSliceMut, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -8,22 +8,22 @@ use nix::fcntl::OFlag;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::{getpid, pipe2};
 
-/// A reader of the own memory.
+/// A reader of this process's memory.
 #[derive(Debug)]
 pub struct OwnMemory {
-    /// Where `process_vm_readv` is refused (seccomp filters of containers, gVisor): what is written to a pipe is copied by the
-    /// kernel, which says EFAULT for an address that leads nowhere.
+    /// Used where `process_vm_readv` is refused, by the seccomp filter of a container or by gVisor. A write to a pipe makes the kernel copy the
+    /// memory, and it answers `EFAULT` for an address that is not mapped.
     pipe: Option<(std::fs::File, OwnedFd)>,
 }
 
-/// What goes through the pipe at once: it must never fill.
+/// Bytes that go through the pipe at once. The pipe must never be full.
 const PIECE: usize = 4096;
 
 impl OwnMemory {
-    /// Finds out which way is open.
+    /// Tries `process_vm_readv`, and makes a pipe where that is refused.
     ///
     /// # Errors
-    /// `EMFILE` where none is.
+    /// `EMFILE`.
     pub fn new() -> io::Result<Self> {
         let probe = [1u8];
         let direct = Self { pipe: None };
@@ -38,7 +38,7 @@ impl OwnMemory {
         Ok(Self { pipe: Some((read.into(), write)) })
     }
 
-    /// Fills `into` from that address on.
+    /// Copies memory from that address on into `into`.
     ///
     /// # Errors
     /// `EFAULT`: not all of it is mapped.
@@ -67,7 +67,8 @@ fn read_directly(address: usize, into: &mut [u8]) -> io::Result<()> {
 }
 
 fn write_from(pipe: &OwnedFd, address: usize, length: usize) -> io::Result<usize> {
-    // SAFETY: the address is only given to the kernel, which copies what is mapped there and answers EFAULT where nothing is.
+    // SAFETY: the address goes to the kernel alone, which copies what is mapped there and answers EFAULT for the rest. No reference
+    // to the memory is made.
     let count = unsafe { libc::write(pipe.as_raw_fd(), address as *const libc::c_void, length) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_addresses_are_errors_and_the_next_read_is_well() {
+    fn wrong_addresses_are_errors_and_the_next_read_succeeds() {
         let word = 7u64;
         for memory in ways() {
             for address in [0, 8, usize::MAX - 7, 0xffff_8000_0000_0000] {
@@ -104,8 +105,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_mapped_in_part_is_an_error() {
-        // The last page of the address space that a program has is never mapped.
+    fn a_range_that_is_mapped_in_part_is_an_error() {
+        // The last page of a program's address space is never mapped.
         let [direct, piped] = ways();
         let edge = 0x7fff_ffff_f000 - 4;
         assert!(direct.read(edge, &mut [0; 16]).is_err());

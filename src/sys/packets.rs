@@ -1,5 +1,5 @@
-//! One-way pipes that keep the boundaries of messages (`O_DIRECT`). No descriptor can travel through a pipe, so that a reader
-//! never has to close what somebody else chose; and each end is a description of its own, whose flags the other can't change.
+//! Pipes in packet mode (`O_DIRECT`, pipe(2)): one direction, with message boundaries. No descriptor can be sent through a pipe, so the reader never
+//! has to close one that its peer chose. Each end is an open file description of its own, so neither side can change the flags of the other's.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -8,10 +8,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{pipe2, read, write};
 
-/// Most bytes of a packet: what the kernel keeps together.
+/// The longest packet, in bytes: the kernel does not split one of up to `PIPE_BUF`.
 pub const LONGEST: usize = 4096;
 
-/// What the pipe holds at most: each packet takes a page of it, however short it is.
+/// The capacity of a pipe, in bytes. Each packet takes a page of it, however short it is.
 const ROOM: i32 = 256 * 1024;
 
 /// The reading and the writing end, close-on-exec and non-blocking.
@@ -20,7 +20,7 @@ const ROOM: i32 = 256 * 1024;
 /// `EMFILE`.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_DIRECT)?;
-    // A user that has many pipes is refused, and its pipes hold fewer packets, down to one. Writers wait sooner then.
+    // F_SETPIPE_SZ is refused for a user with many pipes, whose pipes then hold fewer packets, down to one. Writers wait earlier then.
     let _ = fcntl(&reading, FcntlArg::F_SETPIPE_SZ(ROOM));
     Ok((reading, writing))
 }
@@ -30,13 +30,13 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub enum Received {
     /// A packet of that many bytes.
     Packet(usize),
-    /// Nothing waits.
+    /// No packet waits.
     Nothing,
-    /// No writer is left.
+    /// All writers have closed the pipe.
     Gone,
 }
 
-/// Takes one packet without waiting. A writer that has taken `O_DIRECT` off its end gets its bytes read in other pieces.
+/// Receives one packet without waiting. If the writer has removed `O_DIRECT` from its end, the pieces may be other than it wrote.
 ///
 /// # Errors
 /// Those of read.
@@ -52,10 +52,10 @@ pub fn receive(fd: impl AsFd, buffer: &mut [u8; LONGEST]) -> io::Result<Received
     }
 }
 
-/// Sends one packet, whole or not at all; SIGPIPE has to be ignored or blocked.
+/// Sends one packet, whole or not at all. `SIGPIPE` has to be ignored or blocked.
 ///
 /// # Errors
-/// `EAGAIN` when the pipe is full, `EPIPE` when no reader is left, `EMSGSIZE` for a packet that would be cut in two.
+/// `EAGAIN`: the pipe is full. `EPIPE`: no reader is left. `EMSGSIZE`: the kernel would split the packet.
 pub fn send(fd: impl AsFd, packet: &[u8]) -> io::Result<()> {
     if packet.len() > LONGEST {
         return Err(Errno::EMSGSIZE.into());
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_stay_what_they_are() {
+    fn packets_keep_their_boundaries() {
         let (reading, writing) = pair().unwrap();
         assert_eq!(take(&reading), Err(Received::Nothing));
         for packet in [&b"a"[..], &[b'x'; LONGEST], b"bc"] {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pipe_takes_no_part_of_a_packet() {
+    fn a_full_pipe_refuses_the_whole_packet() {
         let (reading, writing) = pair().unwrap();
         let mut count = 0;
         let refused = loop {
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_writer_does_to_its_end_is_not_seen_at_the_other() {
+    fn flags_of_one_end_do_not_change_the_other() {
         let (reading, writing) = pair().unwrap();
         fcntl(&writing, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
         assert_eq!(take(&reading), Err(Received::Nothing), "it would have waited");

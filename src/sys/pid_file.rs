@@ -1,4 +1,4 @@
-//! The pid file. It is root's, and may lie in a user's directory all the same: Debian's /run/php is www-data's.
+//! The pid file. It belongs to root, but may be in a directory of a user: Debian's /run/php belongs to www-data.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -11,12 +11,12 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::named_file::{self, Answer, Controller, Entry, Rules};
 
-/// In a directory that all can write to it is root's or none.
+/// In a directory where everybody can create files, only a file of root is accepted.
 fn rules() -> Rules {
     Rules { follow: false, owners: Some(vec![0]) }
 }
 
-/// Replaces it by one with that number.
+/// Replaces the file by a new one with this pid.
 ///
 /// # Errors
 /// Those of unlink, open and write.
@@ -37,7 +37,7 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
     write!(File::from(file), "{pid}")
 }
 
-/// Whether it holds that number.
+/// Whether the file holds this pid.
 #[must_use]
 pub fn holds(path: &Path, pid: u32) -> bool {
     let found =
@@ -45,11 +45,11 @@ pub fn holds(path: &Path, pid: u32) -> bool {
     found.is_ok_and(|found| found.answer.note == 1)
 }
 
-/// Removes it, unless it is another supervisor's by now.
+/// Removes the file if it still holds this pid.
 pub fn remove(path: &Path, pid: u32) {
     let _ = named_file::run(path, rules(), move |entry| {
         let ours = match is_of(entry, pid) {
-            // Root's, in a directory of a user's who can't read it.
+            // The file is root's, in a directory of a user who cannot read it.
             Err(e) if e.raw_os_error() == Some(libc::EACCES) => true,
             ours => ours?,
         };
@@ -61,7 +61,7 @@ pub fn remove(path: &Path, pid: u32) {
 }
 
 fn is_of(entry: &Entry, pid: u32) -> io::Result<bool> {
-    // A FIFO would keep us waiting.
+    // O_NONBLOCK: a FIFO in its place must not block the supervisor.
     let file = entry.open(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
     let mut text = Vec::new();
     File::from(file).take(16).read_to_end(&mut text)?;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_is_removed() {
+    fn only_a_file_with_its_own_pid_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let [path, other] = ["pid", "other"].map(|name| dir.path().join(name));
         std::fs::write(&other, "42").unwrap();

@@ -1,4 +1,4 @@
-//! Another process by a descriptor: no other one can take its place while it is signalled and waited for.
+//! Another process, held by a descriptor (pidfd_open(2)). The descriptor stays that process's, even if its pid is used again.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-/// A process that was alive when this was made.
+/// A process that existed when it was opened.
 #[derive(Debug)]
 pub struct Process {
     /// Its pid.
@@ -18,44 +18,44 @@ pub struct Process {
 }
 
 impl Process {
-    /// The process of that number.
+    /// Opens the process of that pid.
     ///
     /// # Errors
-    /// `ESRCH` when there is none.
+    /// `ESRCH`: there is none.
     pub fn open(pid: Pid) -> io::Result<Self> {
-        // SAFETY: two integers go in, a number comes back; no memory is touched.
+        // SAFETY: pidfd_open takes two integers and gives a number. No memory is touched.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
         let fd = RawFd::try_from(fd).unwrap_or(-1);
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call has just made this descriptor for us, close-on-exec.
+        // SAFETY: pidfd_open has just made this descriptor, close-on-exec, so nothing else owns it.
         Ok(Self { pid, fd: unsafe { OwnedFd::from_raw_fd(fd) } })
     }
 
-    /// Sends a signal.
+    /// Sends a signal (pidfd_send_signal(2)).
     ///
     /// # Errors
     /// `EPERM`; `ESRCH` once it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         let none = std::ptr::null::<libc::siginfo_t>();
-        // SAFETY: the descriptor is open, and without siginfo the kernel reads no memory of ours.
+        // SAFETY: the descriptor is open, and with a null siginfo the kernel reads no memory of ours.
         let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), signal as i32, none, 0) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Takes notice of the end of a child of this process, so that nothing is left of it.
+    /// Reaps this child if it has ended (waitid(2), `P_PIDFD`).
     pub fn reap(&self) {
         let _ = waitid(Id::PIDFd(self.fd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG);
     }
 
-    /// Whether somebody has stopped this child of this process, though it may go on by now.
+    /// Whether this child has been stopped, even if it runs again.
     #[must_use]
     pub fn was_stopped(&self) -> bool {
         super::process::has_been_stopped(Id::PIDFd(self.fd.as_fd()))
     }
 
-    /// Waits that long for its end; true: it has ended.
+    /// Waits at most that long for its end. True: it has ended.
     #[must_use]
     pub fn ends_within(&self, limit: Duration) -> bool {
         let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_is_seen_as_often_as_it_is_looked_for_and_after_it_as_well() {
+    fn a_stop_is_seen_each_time_and_after_the_process_runs_again() {
         let mut child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
         let process = Process::open(Pid::from_raw(i32::try_from(child.id()).unwrap())).unwrap();
         assert!(!process.was_stopped());
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_nobody_has_is_refused() {
+    fn an_unused_pid_is_refused() {
         assert_eq!(Process::open(Pid::from_raw(i32::MAX)).unwrap_err().raw_os_error(), Some(libc::ESRCH));
     }
 }

@@ -1,9 +1,9 @@
-//! Pressure stall information: whether programs wait for memory (`/proc/pressure/memory`, Linux 4.20).
+//! Whether memory is short, by the kernel's pressure stall information (PSI, `/proc/pressure/memory`, Linux 4.20).
 
-/// Share of the last ten seconds in which some program waited for memory, in percent, from which on memory is short.
+/// Memory is short if some program waited for it during this share of the last ten seconds, in percent.
 const SHORT: f32 = 10.0;
 
-/// Whether memory is short. Where the kernel doesn't tell, it isn't.
+/// Whether memory is short. False where the kernel does not tell.
 #[must_use]
 pub fn memory_is_short() -> bool {
     std::fs::read_to_string("/proc/pressure/memory")

@@ -4,16 +4,16 @@
 
 use nix::unistd::Pid;
 
-/// Where a process comes from. Parent and time of birth tell it from a later one of the same pid.
+/// The origin of a process. Parent and time of birth distinguish it from a later process with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
     /// Its parent.
     pub parent: Pid,
-    /// When it was started, in ticks since boot.
+    /// When it was started, in clock ticks since boot (`starttime`).
     pub born: u64,
 }
 
-/// The origin of a process that is there, also when it has ended and wasn't reaped yet.
+/// The origin of a process, also of one that has ended and was not reaped yet. `None`: there is no such process.
 #[must_use]
 pub fn origin(pid: Pid) -> Option<Origin> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -21,7 +21,7 @@ pub fn origin(pid: Pid) -> Option<Origin> {
 }
 
 fn parse_stat(stat: &[u8]) -> Option<Origin> {
-    // The name may hold anything, also blanks and parentheses.
+    // The second field, the name in parentheses, may contain spaces and parentheses.
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(stat.get(end + 2..)?).ok()?.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
@@ -29,7 +29,7 @@ fn parse_stat(stat: &[u8]) -> Option<Origin> {
     Some(Origin { parent: Pid::from_raw(parent), born })
 }
 
-/// Whether the process of that pid that was born then has not ended yet.
+/// Whether the process with this pid and this time of birth runs: it is no zombie.
 #[must_use]
 pub fn lives(pid: Pid, born: u64) -> bool {
     std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_alive(&stat, born))
@@ -41,7 +41,7 @@ fn is_alive(stat: &[u8], born: u64) -> bool {
     parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state, Some(b'Z' | b'X'))
 }
 
-/// The real uid of a process that is there.
+/// The real uid of a process. `None`: there is no such process.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

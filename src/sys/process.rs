@@ -1,4 +1,4 @@
-//! Processes: fork, exec, wait, and what ties a child to its parent.
+//! Processes: fork, exec, wait, signals, priority, and the prctl(2) options that tie a child to its parent.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -38,19 +38,19 @@ pub unsafe fn fork() -> io::Result<Forked> {
     }
 }
 
-/// Whether this process is a copy that was made behind `watch_forks`.
+/// Whether this process was forked after `watch_forks`.
 static FORKED_BY_SCRIPT: AtomicBool = AtomicBool::new(false);
 
 extern "C" fn note_fork() {
     FORKED_BY_SCRIPT.store(true, Ordering::Relaxed);
 }
 
-/// In a worker, once: from now on a process that somebody else's code forks knows what it is (`was_forked_by_script`).
+/// In a worker, once: lets a process that a script forks know that it is not the worker (pthread_atfork(3), `was_forked_by_script`).
 ///
 /// # Errors
 /// `ENOMEM`.
 pub fn watch_forks() -> io::Result<()> {
-    // SAFETY: the handler does nothing but set a flag, and this library is never unloaded.
+    // SAFETY: the handler only sets an atomic flag, and this library is never unloaded.
     match unsafe { libc::pthread_atfork(None, None, Some(note_fork)) } {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
@@ -63,7 +63,7 @@ pub fn was_forked_by_script() -> bool {
     FORKED_BY_SCRIPT.load(Ordering::Relaxed)
 }
 
-/// Replaces this program. Returns only on failure.
+/// Replaces this program (execve(2)). Returns only on failure.
 #[must_use]
 pub fn exec(program: &Path, args: &[impl AsRef<OsStr>]) -> io::Error {
     let c = |s: &OsStr| CString::new(s.as_bytes());
@@ -80,23 +80,23 @@ pub fn exec(program: &Path, args: &[impl AsRef<OsStr>]) -> io::Error {
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exit {
-    /// By exit(code).
+    /// By exit, with this status.
     Code(i32),
-    /// By a signal; true: with a core dump.
+    /// By a signal. True: with a core dump.
     Signal(i32, bool),
-    /// Its parent was lost before it could say.
+    /// Not known: its parent ended before it reported it.
     Unknown,
 }
 
 impl Exit {
-    /// A fault in the program itself.
+    /// Whether the program has crashed: SIGSEGV, SIGBUS, SIGILL or SIGABRT.
     #[must_use]
     pub fn is_crash(self) -> bool {
         matches!(self, Self::Signal(libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGABRT, _))
     }
 }
 
-/// One child that has ended, without waiting.
+/// Reaps one child that has ended, without waiting (waitpid(2), `WNOHANG`).
 #[must_use]
 pub fn reap() -> Option<(Pid, Exit)> {
     loop {
@@ -110,16 +110,16 @@ pub fn reap() -> Option<(Pid, Exit)> {
     }
 }
 
-/// Orphans of this process's descendants become its children.
+/// Makes orphaned descendants of this process its children (`PR_SET_CHILD_SUBREAPER`).
 ///
 /// # Errors
-/// None on Linux ≥ 3.4.
+/// None since Linux 3.4.
 pub fn become_subreaper() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// This process gets `signal` when its parent dies. Cleared by credential changes: call it after the last one,
-/// then compare getppid() with the parent that was meant.
+/// Sends this process a signal when its parent ends (`PR_SET_PDEATHSIG`). A change of credentials clears it, so call it after the last one. Then
+/// compare getppid() with the expected parent, which may have ended before.
 ///
 /// # Errors
 /// None in practice.
@@ -127,7 +127,7 @@ pub fn die_with_parent(signal: Signal) -> io::Result<()> {
     Ok(prctl::set_pdeathsig(Some(signal))?)
 }
 
-/// Whether others of the same user may read this process's memory and /proc files.
+/// Whether other processes of the same user may read this process's memory and its files in `/proc` (`PR_SET_DUMPABLE`).
 ///
 /// # Errors
 /// None in practice.
@@ -135,45 +135,45 @@ pub fn set_dumpable(on: bool) -> io::Result<()> {
     Ok(prctl::set_dumpable(on)?)
 }
 
-/// Sends a signal; a process that is gone is no error.
+/// Sends a signal (kill(2)). A missing process is no error. Pids below 2, which stand for groups of processes or for init, are left out.
 pub fn kill(pid: Pid, signal: Signal) {
     if pid.as_raw() > 1 {
         let _ = nix::sys::signal::kill(pid, signal);
     }
 }
 
-/// Ends this process at once: no destructors, no exit handlers of the host. For forked children that share them with their parent.
+/// Ends this process at once (_exit(2)), without destructors and exit handlers: those of a forked child belong to its parent.
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// `setpriority` of this process.
+/// Sets the nice value of this process (setpriority(2), `PRIO_PROCESS`).
 ///
 /// # Errors
-/// `EACCES` without the right to raise it.
+/// `EACCES`: the process may not raise its priority.
 pub fn set_priority(nice: i32) -> io::Result<()> {
-    // SAFETY: plain integers; 0 means this process.
+    // SAFETY: the call takes integers, of which 0 stands for this process. No memory is touched.
     let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// The nice value of this process.
+/// The nice value of this process (getpriority(2)).
 #[must_use]
 pub fn priority() -> i32 {
-    // SAFETY: plain integers; 0 means this process, which has one.
+    // SAFETY: the call takes integers, of which 0 stands for this process. No memory is touched.
     unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
 }
 
-/// Ends the timer of `alarm`.
+/// Cancels the timer of alarm(2).
 pub fn cancel_alarm() {
     nix::unistd::alarm::cancel();
 }
 
-/// Takes the ends of children that nobody waits for any more; whether some still run.
+/// Reaps children that a script has left behind and that have ended. True: some may still run.
 #[must_use]
 pub fn reap_all() -> bool {
-    /// At a time: a script may have made many.
+    /// How many are reaped in one call: a script may have made many.
     const MOST: usize = 256;
     for _ in 0..MOST {
         match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
@@ -185,7 +185,7 @@ pub fn reap_all() -> bool {
     true
 }
 
-/// Whether somebody has stopped this child, though it may go on by now. Nothing of that is consumed.
+/// Whether this child has been stopped, even if it runs again (waitid(2), `WSTOPPED`). `WNOWAIT` leaves the state for later calls.
 #[must_use]
 pub fn has_been_stopped(child: Id<'_>) -> bool {
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WCONTINUED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;

@@ -1,4 +1,5 @@
-//! Memory shared between processes: a sealed memfd seen as 64-bit atomic words, so that no reader can be torn or crashed.
+//! Memory files (memfd_create(2)), and memory shared between processes: a sealed memfd that is mapped as 64-bit atomic words. No process sees
+//! half a word, and no process can shrink the file under the others, who would get `SIGBUS`.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -22,10 +23,10 @@ pub struct Words {
     count: usize,
 }
 
-// SAFETY: the words are atomics, and the mapping stays until drop, which needs ownership.
+// SAFETY: the words are atomics, which any thread may use. The mapping stays until drop, which takes ownership.
 unsafe impl Send for Words {}
 
-/// A memfd of `count` zero words that can be neither shrunk nor grown: truncating it would kill its readers by SIGBUS.
+/// Makes a memfd of `count` words, all zero, that can neither shrink nor grow (`F_SEAL_SHRINK`, `F_SEAL_GROW`).
 ///
 /// # Errors
 /// `EMFILE`, `ENOMEM`.
@@ -37,15 +38,15 @@ pub fn create(name: &str, count: usize) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// A file in memory. There is nothing to take in its place: a file that somebody can truncate would kill its readers.
+/// Makes a memfd, close-on-exec (`MFD_CLOEXEC`). A file on disk cannot replace it: another process could truncate that.
 ///
 /// # Errors
-/// `EMFILE`, `ENOMEM`; `EPERM` or `ENOSYS` under a filter, with advice.
+/// `EMFILE`, `ENOMEM`; with advice, `EPERM` or `ENOSYS` of a seccomp filter.
 pub fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
     memfd_create(name, MFdFlags::MFD_CLOEXEC | flags).map_err(|e| {
         let e = io::Error::from(e);
         let advice = match e.raw_os_error() {
-            Some(libc::EPERM | libc::ENOSYS) => "; the kernel or a seccomp filter doesn't allow it, and it is needed",
+            Some(libc::EPERM | libc::ENOSYS) => "; the kernel or a seccomp filter refuses it, but php-fpm needs it",
             _ => "",
         };
         io::Error::new(e.kind(), format!("memfd_create: {}{advice}", reason(&e)))
@@ -53,10 +54,10 @@ pub fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
 }
 
 impl Words {
-    /// Maps a descriptor of `create`. The size and the seals are looked at, not believed.
+    /// Maps a memfd of `create` (mmap(2), `MAP_SHARED`). Another process may have passed the descriptor, so size and seals are checked.
     ///
     /// # Errors
-    /// `InvalidData` when the file isn't sealed or smaller than `count` words.
+    /// `InvalidData`: the file is not sealed or has fewer than `count` words.
     pub fn map(fd: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
         let seals = SealFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GET_SEALS)?);
         let size = usize::try_from(nix::sys::stat::fstat(fd)?.st_size).unwrap_or(0);
@@ -65,30 +66,32 @@ impl Words {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a sealed scoreboard of the expected size"));
         };
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing; the seal keeps it backed for its life.
+        // SAFETY: the kernel chooses the address, so the mapping overlaps no other memory. F_SEAL_SHRINK, checked above, keeps its
+        // pages backed.
         let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd.as_fd(), 0) }?;
         Ok(Self { base: base.cast(), count })
     }
 
-    /// The word at `index`; the last one when there is none such, so that a wrong index harms nobody else's memory.
+    /// The word at `index`, or the last one if there are fewer: a wrong index stays inside the mapping.
     #[must_use]
     pub fn word(&self, index: usize) -> &AtomicU64 {
         let index = index.min(self.count - 1);
-        // SAFETY: index < count, and `count` words are mapped.
+        // SAFETY: `index` is below `count`, and `map` has mapped `count` words from `base` on.
         let word = unsafe { self.base.add(index) };
-        // SAFETY: page-aligned base plus a multiple of 8; an AtomicU64 is valid for every bit pattern and for concurrent access.
+        // SAFETY: a page-aligned base plus a multiple of 8 is aligned. AtomicU64 is valid for each bit pattern, and other processes
+        // change the words only while they are atomics here too.
         unsafe { word.as_ref() }
     }
 }
 
 impl Drop for Words {
     fn drop(&mut self) {
-        // SAFETY: the mapping was made by `map` with this length, and `&mut self` proves that no word is borrowed.
+        // SAFETY: `map` made the mapping with this length. `&mut self` proves that no word is borrowed.
         let _ = unsafe { munmap(self.base.cast(), self.count * WORD) };
     }
 }
 
-/// A memfd with these bytes, read from its beginning by whoever adopts it.
+/// Makes a memfd with these bytes. Its offset is at the beginning.
 ///
 /// # Errors
 /// `EMFILE`, `ENOMEM`.
@@ -100,7 +103,7 @@ pub fn file_of(name: &str, bytes: &[u8]) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The whole content of such a memfd, wherever its offset stands; at most 64 MiB.
+/// The whole content of a memfd, at most 64 MiB, wherever its offset is.
 ///
 /// # Errors
 /// Those of read.

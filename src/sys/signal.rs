@@ -1,4 +1,5 @@
-//! Signals: blocked and read from a descriptor where we manage, default or one flag where scripts run.
+//! Signals. The supervisor and the zygotes block them and read them from a descriptor (signalfd(2)). In a worker they have their default action or a
+//! handler that sets a flag.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
@@ -9,14 +10,14 @@ use nix::unistd::getpid;
 
 static QUIT: AtomicBool = AtomicBool::new(false);
 
-/// The worker's own pid: a process that a script has forked has these handlers, too, and nothing else may have run in it yet.
+/// The worker's pid. A process that a script forks inherits the handlers, and they may run before anything else does in it.
 static WORKER: AtomicI32 = AtomicI32::new(0);
 
-/// The word in its scoreboard slot by which the supervisor says that its next SIGTERM ends the worker. What a handler is told of a
-/// sender says nothing: PHP may call the handler later, when that has gone, and of two signals the kernel keeps the first.
+/// The word in the worker's scoreboard slot that the supervisor sets before a SIGTERM that is to end the worker. The sender of a signal does not tell
+/// that: PHP may call the handler later, and of two pending signals the kernel keeps the first.
 static END: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Blocks every signal and returns the mask there was.
+/// Blocks all signals and returns the former mask (pthread_sigmask(3)).
 ///
 /// # Errors
 /// None in practice.
@@ -26,7 +27,7 @@ pub fn block_all() -> io::Result<SigSet> {
     Ok(old)
 }
 
-/// Blocks every signal but one.
+/// Blocks all signals but one.
 ///
 /// # Errors
 /// None in practice.
@@ -36,14 +37,14 @@ pub fn block_all_but(one: Signal) -> io::Result<()> {
     set_mask(&mask)
 }
 
-/// Whether this thread has that signal blocked.
+/// Whether this thread blocks that signal.
 #[must_use]
 pub fn is_blocked(signal: Signal) -> bool {
     let mut mask = SigSet::empty();
     pthread_sigmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask)).is_ok() && mask.contains(signal)
 }
 
-/// Sets the mask.
+/// Sets the signal mask of this thread.
 ///
 /// # Errors
 /// None in practice.
@@ -52,7 +53,7 @@ pub fn set_mask(mask: &SigSet) -> io::Result<()> {
     Ok(())
 }
 
-/// Blocks these and gives a non-blocking descriptor to read them from.
+/// Blocks these signals and gives a non-blocking descriptor to read them from (signalfd(2), `SFD_CLOEXEC`, `SFD_NONBLOCK`).
 ///
 /// # Errors
 /// `EMFILE`.
@@ -62,11 +63,11 @@ pub fn descriptor(signals: &[Signal]) -> io::Result<SignalFd> {
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
-/// Everything to its default action, as a program that starts expects it; SIGPIPE stays ignored as in php-fpm's workers.
+/// Sets all signals to their default action, as a program expects them at its start. SIGPIPE is ignored, as in php-fpm's workers.
 pub fn reset_actions() {
     let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     for signal in Signal::iterator().filter(|s| !matches!(s, Signal::SIGKILL | Signal::SIGSTOP)) {
-        // SAFETY: the default action runs no code of ours.
+        // SAFETY: the default action runs no code of this process.
         let _ = unsafe { sigaction(signal, &default) };
     }
     ignore(Signal::SIGPIPE);
@@ -75,13 +76,13 @@ pub fn reset_actions() {
 /// Ignores one signal.
 pub fn ignore(signal: Signal) {
     let action = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
-    // SAFETY: an ignored signal runs no code.
+    // SAFETY: SIG_IGN runs no code of this process.
     let _ = unsafe { sigaction(signal, &action) };
 }
 
 extern "C" fn do_nothing(_signal: libc::c_int) {}
 
-/// Has one signal do nothing. Unlike an ignored one, a program that is started has its default action.
+/// Gives one signal a handler that does nothing. Unlike `SIG_IGN`, an exec resets it to the default action.
 pub fn handle_by_nothing(signal: Signal) {
     handle(signal, SigHandler::Handler(do_nothing));
 }
@@ -90,8 +91,8 @@ extern "C" fn note_quit(_signal: libc::c_int) {
     QUIT.store(true, Ordering::Relaxed);
 }
 
-/// SIGTERM and SIGINT where they ask to finish. Where the supervisor wants the worker's end they end, and processes that scripts have
-/// forked end by them as any program does.
+/// The handler of SIGTERM and SIGINT in a graceful worker: it asks the worker to finish its request. If the supervisor has set `END`, or if this
+/// is a process that a script has forked, the signal ends the process.
 extern "C" fn finish(signal: libc::c_int) {
     if is_other_process() || is_end_wanted() {
         end_by(signal);
@@ -100,7 +101,7 @@ extern "C" fn finish(signal: libc::c_int) {
     }
 }
 
-/// Signals that mean something to the supervisor and nothing to its workers.
+/// The handler of signals that are for the supervisor: a worker ignores them, and a process that a script has forked ends by them.
 extern "C" fn overhear(signal: libc::c_int) {
     if is_other_process() {
         end_by(signal);
@@ -112,22 +113,23 @@ fn is_other_process() -> bool {
 }
 
 fn is_end_wanted() -> bool {
-    // SAFETY: null, or a word that `in_worker` got for the rest of the process's life.
+    // SAFETY: null, or the address of a `&'static` word that `in_worker` got.
     let word = unsafe { END.load(Ordering::Relaxed).as_ref() };
     word.is_some_and(|word| word.load(Ordering::SeqCst) != 0)
 }
 
-/// Has the signal act as without a handler, once the handler that calls this returns.
+/// Ends the process by this signal's default action, once the handler that calls this returns.
 fn end_by(signal: libc::c_int) {
-    // SAFETY: signal() is async-signal-safe, and the default action runs no code of ours.
+    // SAFETY: signal() is async-signal-safe, and the default action runs no code of this process.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
-    // SAFETY: async-signal-safe. It acts at once or, where the signal is blocked until the handler returns, then.
+    // SAFETY: raise() is async-signal-safe. The signal takes effect at once, or, where it is blocked in its handler, when that
+    // returns.
     unsafe { libc::raise(signal) };
 }
 
-/// What signals mean to a worker from now on. SIGQUIT only asks: see `quit_asked`; with `graceful`, SIGTERM and SIGINT do
-/// so too, unless `end` isn't 0. What means something to the supervisor alone is harmless, since signals may be
-/// sent to all processes at once. System calls are restarted, but epoll_wait returns EINTR.
+/// Installs a worker's handlers. SIGQUIT asks the worker to leave (`quit_asked`). With `graceful`, SIGTERM and SIGINT do so too, unless `end` is not
+/// 0. SIGHUP, SIGUSR1 and SIGUSR2 are for the supervisor and do nothing here, since signals may be sent to all processes at once.
+/// System calls are restarted (`SA_RESTART`), but epoll_wait returns `EINTR`.
 pub fn in_worker(end: &'static AtomicU64, graceful: bool) {
     WORKER.store(getpid().as_raw(), Ordering::Relaxed);
     END.store(std::ptr::from_ref(end).cast_mut(), Ordering::Relaxed);
@@ -144,7 +146,7 @@ pub fn in_worker(end: &'static AtomicU64, graceful: bool) {
 
 fn handle(signal: Signal, handler: SigHandler) {
     let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handlers of this file store to and load from atomics and make async-signal-safe calls, nothing else.
+    // SAFETY: only this file's handlers are passed. They use atomics and async-signal-safe calls, nothing else.
     let _ = unsafe { sigaction(signal, &action) };
 }
 

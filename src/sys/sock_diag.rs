@@ -1,4 +1,5 @@
-//! What the kernel tells of one unix socket of ours, by NETLINK_SOCK_DIAG (sock_diag(7)): its queue, and the file that it is bound to.
+//! What the kernel tells about a unix socket of this process, by `NETLINK_SOCK_DIAG` (sock_diag(7)): its accept queue, and the file that it is
+//! bound to.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -11,18 +12,18 @@ use nix::sys::stat::fstat;
 use super::named_file::mounts;
 use super::named_file::statx::statx;
 
-/// A way to ask.
+/// A netlink socket for questions.
 #[derive(Debug)]
 pub struct Diag {
     netlink: OwnedFd,
 }
 
-/// What can be asked. The answer is two words.
+/// A question. Its answer is two words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
-    /// `UNIX_DIAG_VFS`: inode and device of the file that it is bound to.
+    /// `UNIX_DIAG_VFS`: inode and device of the file that the socket is bound to.
     File,
-    /// `UNIX_DIAG_RQLEN`: connections in the queue, and how many it can hold.
+    /// `UNIX_DIAG_RQLEN`: connections in the accept queue, and its limit.
     Queue,
 }
 
@@ -44,25 +45,25 @@ impl Question {
 }
 
 impl Diag {
-    /// Opens it.
+    /// Opens the netlink socket.
     ///
     /// # Errors
-    /// The kernel, or a container's filter, has no such way.
+    /// The kernel or a seccomp filter does not support it.
     pub fn open() -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let netlink = socket(AddressFamily::Netlink, SockType::Datagram, flags, SockProtocol::NetlinkSockDiag)?;
         Ok(Self { netlink })
     }
 
-    /// The answer; `None`: there is nothing to say.
+    /// Asks about a socket. `None`: the kernel answered without this attribute.
     ///
     /// # Errors
-    /// The kernel doesn't know of unix sockets, or not of this one.
+    /// The kernel has no module for unix sockets, or it does not know this socket.
     pub fn ask(&self, unix_socket: &OwnedFd, question: Question) -> io::Result<Option<[u32; 2]>> {
         let inode = u32::try_from(fstat(unix_socket)?.st_ino).map_err(io::Error::other)?;
         send(self.netlink.as_raw_fd(), &request(inode, question), MsgFlags::empty())?;
         let mut answer = [0u8; 512];
-        // The kernel has answered by the time that send returns.
+        // The kernel has put its answer into the queue before send returns.
         let length = recv(self.netlink.as_raw_fd(), &mut answer, MsgFlags::empty())?;
         let attributes = attributes(answer.get(..length).unwrap_or_default());
         let attributes = attributes.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))?;
@@ -78,18 +79,17 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// That of a socket of ours; `None`: it is bound to none.
+    /// The file of a socket of this process. `None`: it is bound to none.
     ///
     /// # Errors
-    /// The kernel doesn't tell.
+    /// The kernel does not tell.
     pub fn of(unix_socket: &OwnedFd) -> io::Result<Option<Self>> {
         let answer = Diag::open()?.ask(unix_socket, Question::File)?;
-        // `dev_t` of the kernel, which isn't that of stat.
+        // The kernel's own `dev_t`, which differs from stat's.
         Ok(answer.map(|[inode, device]| Self { device: (device >> 20, device & 0xf_ffff), inode }))
     }
 
-    /// Whether that is this file; `None`: that can't be told. On an overlay of several file systems the kernel and stat number
-    /// a file in different ways.
+    /// Whether it is this file. `None`: unknown. On an overlay file system, the kernel and stat give a file different numbers.
     #[must_use]
     pub fn is(self, file: impl AsFd) -> Option<bool> {
         let seen = statx(&file, OsStr::new("")).ok()?;
@@ -99,21 +99,21 @@ impl FileId {
     }
 }
 
-/// `struct nlmsghdr`, in bytes.
+/// Size of `struct nlmsghdr`, in bytes.
 const HEADER: usize = 16;
-/// `struct unix_diag_msg`, in bytes.
+/// Size of `struct unix_diag_msg`, in bytes.
 const MESSAGE: usize = 16;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 
-/// A header and `struct unix_diag_req` for one socket, by inode.
+/// A netlink header and a `struct unix_diag_req` for one socket, by its inode.
 fn request(inode: u32, question: Question) -> Vec<u8> {
     const LENGTH: u32 = 16 + 24;
     let mut bytes = Vec::new();
     bytes.extend(LENGTH.to_ne_bytes());
     bytes.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     bytes.extend(NLM_F_REQUEST.to_ne_bytes());
-    // Sequence number and port: one question at a time, from this socket.
+    // Sequence number and port are 0: there is one question at a time.
     bytes.extend([0; 8]);
     bytes.extend([u8::try_from(libc::AF_UNIX).unwrap_or(1), 0, 0, 0]);
     let [any_state, no_cookie] = [u32::MAX, u32::MAX];
@@ -123,7 +123,7 @@ fn request(inode: u32, question: Question) -> Vec<u8> {
     bytes
 }
 
-/// What stands behind the headers of an answer. `None`: it is an error.
+/// The attributes after the headers of an answer. `None`: the answer is an error.
 fn attributes(answer: &[u8]) -> Option<&[u8]> {
     if half(answer, 4)? != SOCK_DIAG_BY_FAMILY {
         return None;
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_socket_is_known_by_its_file() {
+    fn a_socket_is_identified_by_its_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         let [ours, other] = ["ours", "other"].map(|name| OwnedFd::from(UnixListener::bind(path(name)).unwrap()));
@@ -169,7 +169,7 @@ mod tests {
         let id = FileId::of(&ours).unwrap().unwrap();
         assert_eq!((id.is(held("ours")), id.is(held("other"))), (Some(true), Some(false)));
         assert_ne!(FileId::of(&other).unwrap().unwrap(), id);
-        // It stays that file's, whatever is done with the name.
+        // The identity stays that of the file, whatever happens to its name.
         std::fs::rename(path("ours"), path("moved")).unwrap();
         assert_eq!(id.is(held("moved")), Some(true));
         std::fs::remove_file(path("moved")).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_from_the_kernel_is_none() {
+    fn invalid_answers_are_none() {
         for length in 0..64 {
             assert_eq!(attributes(&vec![0; length]), None);
             assert_eq!(read(&vec![0; length], 1), None);

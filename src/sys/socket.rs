@@ -1,4 +1,4 @@
-//! Stream sockets: receive, send, wait with a deadline. Interrupted calls are repeated.
+//! Stream sockets: receive, send, wait with a deadline. A call that a signal interrupts (`EINTR`) is repeated.
 #![forbid(unsafe_code)]
 
 use std::io::{IoSlice, IoSliceMut};
@@ -12,15 +12,15 @@ use nix::sys::socket::{self, MsgFlags, Shutdown};
 /// What a receive call found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
-    /// So many bytes.
+    /// This number of bytes.
     Bytes(usize),
-    /// No byte yet.
+    /// No byte is there yet.
     Nothing,
     /// The peer has closed its side.
     End,
 }
 
-/// Receives what is there, without waiting. `into` must not be empty.
+/// Receives what is there, without waiting (`MSG_DONTWAIT`). `into` must not be empty.
 ///
 /// # Errors
 /// The connection is broken.
@@ -41,10 +41,10 @@ pub fn receive_two(fd: impl AsFd, first: &mut [u8], second: &mut [u8]) -> Result
     }))
 }
 
-/// Sends all of `bytes`. With a limit, gives up when the peer takes nothing for that long.
+/// Sends all of `bytes`. With a limit, gives up when the peer receives nothing for that long.
 ///
 /// # Errors
-/// The peer is gone, or ETIMEDOUT.
+/// The peer has gone, or `ETIMEDOUT`.
 pub fn send(fd: impl AsFd, mut bytes: &[u8], limit: Option<Duration>) -> Result<(), Errno> {
     let fd = fd.as_fd();
     while !bytes.is_empty() {
@@ -57,10 +57,10 @@ pub fn send(fd: impl AsFd, mut bytes: &[u8], limit: Option<Duration>) -> Result<
     Ok(())
 }
 
-/// Sends all of `bytes`, by the deadline.
+/// Sends all of `bytes` before the deadline.
 ///
 /// # Errors
-/// The peer is gone, or ETIMEDOUT.
+/// The peer has gone, or `ETIMEDOUT`.
 pub fn send_until(fd: impl AsFd, mut bytes: &[u8], deadline: Instant) -> Result<(), Errno> {
     let fd = fd.as_fd();
     while !bytes.is_empty() {
@@ -74,10 +74,10 @@ pub fn send_until(fd: impl AsFd, mut bytes: &[u8], deadline: Instant) -> Result<
     Ok(())
 }
 
-/// Sends all of several slices as `send` does.
+/// Sends all bytes of several slices (sendmsg(2)), as `send` does.
 ///
 /// # Errors
-/// The peer is gone, or ETIMEDOUT.
+/// The peer has gone, or `ETIMEDOUT`.
 pub fn send_gathered(fd: impl AsFd, mut slices: &mut [IoSlice<'_>], limit: Option<Duration>) -> Result<(), Errno> {
     let fd = fd.as_fd();
     IoSlice::advance_slices(&mut slices, 0);
@@ -91,7 +91,7 @@ pub fn send_gathered(fd: impl AsFd, mut slices: &mut [IoSlice<'_>], limit: Optio
     Ok(())
 }
 
-/// Waits until there is something to receive (the peer's close included); false when the deadline passes first.
+/// Waits until there is something to receive or the peer has closed (poll(2)). False: the deadline passed first.
 ///
 /// # Errors
 /// poll failed.
@@ -99,7 +99,8 @@ pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
     wait(fd.as_fd(), PollFlags::POLLIN, Some(deadline))
 }
 
-/// The first of several that has something to receive; none when the deadline passes first, or a signal comes.
+/// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed first, or a signal
+/// arrived.
 pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {
     let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     let patience = deadline.saturating_duration_since(Instant::now());
@@ -108,15 +109,15 @@ pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Inst
     polled.iter().position(|fd| fd.any() == Some(true))
 }
 
-/// Tells the peer that nothing more will be sent.
+/// Tells the peer that nothing more will be sent (`SHUT_WR`).
 ///
 /// # Errors
-/// The peer is gone.
+/// The peer has gone.
 pub fn end_sending(fd: impl AsFd) -> Result<(), Errno> {
     socket::shutdown(fd.as_fd().as_raw_fd(), Shutdown::Write)
 }
 
-/// A blocking socket is let to block where there is no limit: one call sends all.
+/// Without a limit, a blocking socket may block: then one call sends all.
 fn send_flags(limit: Option<Duration>) -> MsgFlags {
     if limit.is_some() { MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT } else { MsgFlags::MSG_NOSIGNAL }
 }
@@ -141,7 +142,7 @@ fn wait(fd: BorrowedFd<'_>, events: PollFlags, deadline: Option<Instant>) -> Res
     }
 }
 
-/// Rounded up, so that a wait doesn't end just before its deadline and spin.
+/// Rounded up, so that a wait does not end just before its deadline and has to be repeated.
 fn milliseconds_until(deadline: Instant) -> PollTimeout {
     let left = deadline.saturating_duration_since(Instant::now());
     PollTimeout::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(PollTimeout::MAX)

@@ -1,4 +1,4 @@
-//! The process title: the memory of the arguments, as `ps` reads it, and the short name for pgrep.
+//! The process title: the memory of the arguments, which `ps` shows, and the short name of the process (`PR_SET_NAME`), which pgrep finds.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -12,83 +12,83 @@ unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
-/// Remembers where the arguments stand, and the environment right behind them, which is copied away: a title may be
-/// longer than the command line was.
+/// Remembers the memory of the arguments. The environment follows it in memory; its strings are copied elsewhere, so that a title may be longer
+/// than the command line was.
 ///
 /// # Safety
-/// `argv` must be main's own, with `argc` strings, and stay mapped. The caller has copied what it needs of it. There is
-/// one thread.
+/// `argv` is main's, has `argc` strings and stays mapped. The caller has copied the arguments that it needs, since `set` overwrites them. The
+/// process has one thread.
 pub unsafe fn remember(argc: c_int, argv: *const *const c_char) {
     let Ok(argc) = usize::try_from(argc) else { return };
     let mut area = Area { start: std::ptr::null(), end: std::ptr::null() };
     for i in 0..argc {
-        // SAFETY: i < argc, and argv has argc pointers.
+        // SAFETY: `i` is below `argc`, and the caller vouches that argv has `argc` pointers.
         let slot = unsafe { argv.add(i) };
-        // SAFETY: as above.
+        // SAFETY: the caller vouches that argv has `argc` pointers.
         let arg = unsafe { *slot };
-        // SAFETY: each is a NUL-terminated string.
+        // SAFETY: the caller vouches that each argument ends in a NUL.
         if unsafe { area.take(arg) }.is_none() {
             break;
         }
     }
     if !area.start.is_null() {
-        // SAFETY: one thread.
+        // SAFETY: the caller vouches that there is one thread, so no other code uses the environment.
         unsafe { move_environment(&mut area) };
     }
     SIZE.store((area.end as usize) - (area.start as usize), Ordering::Relaxed);
     AREA.store(area.start.cast_mut(), Ordering::Relaxed);
 }
 
-/// Strings that stand one behind the other.
+/// A range of memory with strings that follow each other without a gap.
 struct Area {
     start: *const u8,
     end: *const u8,
 }
 
 impl Area {
-    /// Adds the string if it is the next one.
+    /// Adds a string if it begins where the range ends.
     ///
     /// # Safety
-    /// It is NUL-terminated.
+    /// It ends in a NUL.
     unsafe fn take<'a>(&mut self, string: *const c_char) -> Option<&'a CStr> {
         if !self.end.is_null() && string.cast() != self.end {
             return None;
         }
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller vouches that the string ends in a NUL.
         let text = unsafe { CStr::from_ptr(string) };
         self.start = if self.start.is_null() { string.cast() } else { self.start };
-        // SAFETY: one past this string's NUL.
+        // SAFETY: the result is one past the string's NUL, so at most one past its allocation.
         self.end = unsafe { string.cast::<u8>().add(text.to_bytes_with_nul().len()) };
         Some(text)
     }
 }
 
-/// Gives each variable that stands behind the area memory of its own, and the area its room.
+/// Copies the variables that follow the range to memory of their own, and adds their place to the range.
 ///
 /// # Safety
-/// Nobody else looks at the environment meanwhile.
+/// No other code uses the environment meanwhile.
 unsafe fn move_environment(area: &mut Area) {
-    // SAFETY: libc's list, or null.
+    // SAFETY: the caller vouches that no other code uses the environment. The list is libc's, or null.
     let list = unsafe { environ };
     if list.is_null() {
         return;
     }
     for i in 0.. {
-        // SAFETY: the list ends with a null pointer, at which this stops.
+        // SAFETY: the list ends in a null pointer, and the loop stops there.
         let slot = unsafe { list.add(i) };
-        // SAFETY: as above.
+        // SAFETY: the slot is inside the list, which ends in a null pointer.
         let variable = unsafe { *slot };
         if variable.is_null() {
             return;
         }
-        // SAFETY: a variable is a NUL-terminated string.
+        // SAFETY: each variable ends in a NUL.
         let Some(text) = (unsafe { area.take(variable) }) else { return };
-        // SAFETY: the list is libc's own and writable; the copy is never freed.
+        // SAFETY: the list is writable and, by the caller's contract, not in use. The copy is never freed.
         unsafe { *slot = text.to_owned().into_raw() };
     }
 }
 
-/// Sets the title, cut to the room there is, and the process name `php-fpm`. `ps` shows it, so it is a line.
+/// Sets the title, shortened to the memory there is, and the process name `php-fpm`. The title is escaped to one line, since `ps` shows it.
 pub fn set(title: &str) {
     let title = escape::line(title.as_bytes());
     let _ = nix::sys::prctl::set_name(c"php-fpm");
@@ -97,8 +97,9 @@ pub fn set(title: &str) {
         return;
     }
     let length = title.floor_char_boundary(size - 1);
-    // SAFETY: `size` bytes from `area` on are the argument strings of this process (and copied variables), writable, and read by nobody here any more.
+    // SAFETY: `remember` stored the range: `size` writable bytes, of arguments and of variables that were copied elsewhere. Nothing
+    // here reads them.
     unsafe { area.write_bytes(0, size) };
-    // SAFETY: length < size, and the title is memory of ours, elsewhere.
+    // SAFETY: `length` is below `size`, and the title is in other memory.
     unsafe { area.copy_from_nonoverlapping(title.as_ptr(), length) };
 }

@@ -1,5 +1,5 @@
-//! The mount that a file lies on: whose it is, and the device number that the kernel itself goes by (stat shows another one
-//! on some file systems). All from /proc, which asks no file server.
+//! The mount of a file: its type, the user whose program serves it (FUSE), and the device number that the kernel uses itself (stat shows another
+//! one on some file systems). All of it is read from `/proc/self/mountinfo` (proc(5)), which asks no file server.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -19,7 +19,7 @@ pub struct Mount {
     pub device: (u32, u32),
     /// The file system's type.
     pub kind: String,
-    /// Whose file server answers, where that is a user's process (FUSE). It may never answer.
+    /// The user whose process serves the file system (FUSE, `user_id`). Such a process may never answer.
     pub served_by: Option<u32>,
 }
 
@@ -30,29 +30,29 @@ pub fn of(file: impl AsFd, seen: &Attributes) -> Option<Mount> {
     find(&std::fs::read_to_string(TABLE).ok()?, id)
 }
 
-/// The same, and its inode.
+/// The mount of an open file, and the file's inode.
 #[must_use]
 pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
     let seen = statx(&file, "".as_ref()).ok()?;
     Some((of(file, &seen)?, seen.inode))
 }
 
-/// Whose program answers for that file. What is on no mount that is listed has been detached, and may be anybody's.
+/// The user whose program serves the file's mount. `None`: none does.
 ///
 /// # Errors
-/// Its mount is not in the list.
+/// The mount is not in the list: it has been detached, and any user's program may serve it.
 pub fn served_by(file: impl AsFd, seen: &Attributes) -> io::Result<Option<u32>> {
     let Some(id) = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd())) else { return Ok(None) };
     let Ok(table) = std::fs::read_to_string(TABLE) else { return Ok(None) };
     match find(&table, id) {
         Some(mount) => Ok(mount.served_by),
-        // In a plain chroot, that of the root directory is not listed.
+        // In a chroot that is no mount point, the mount of the root directory is not listed.
         None if statx(AT_FDCWD, "/".as_ref())?.mount.is_none_or(|root| root == id) => Ok(None),
         None => Err(io::Error::other("it is on a mount that has just been detached: try again, or use another place")),
     }
 }
 
-/// Whether there is a list of mounts at all.
+/// Whether the kernel's list of mounts can be read.
 #[must_use]
 pub fn are_known() -> bool {
     Path::new(TABLE).exists()
@@ -63,7 +63,7 @@ fn id_of(raw: i32) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
-/// proc(5): id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file system.
+/// A line has: id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file system.
 fn find(table: &str, id: u64) -> Option<Mount> {
     let line = table.lines().find(|line| line.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
     let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;

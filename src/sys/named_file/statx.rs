@@ -1,4 +1,4 @@
-//! What a file is, without asking a file server that may not answer: attributes as the kernel has them at the moment.
+//! Attributes of a file as the kernel has them now (statx(2), `AT_STATX_DONT_SYNC`). A file server, which may not answer, is not asked.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -17,29 +17,30 @@ pub struct Attributes {
     pub uid: u32,
     /// Group.
     pub gid: u32,
-    /// Names that it has.
+    /// Hard links.
     pub links: u64,
-    /// Its number in its file system.
+    /// Inode number.
     pub inode: u64,
-    /// The mount that it was reached through, where the kernel tells.
+    /// The id of the mount that it was reached through (`STATX_MNT_ID`, Linux 5.8).
     pub mount: Option<u64>,
 }
 
 impl Attributes {
-    /// Whether it is of that type.
+    /// Whether it is a file of that type.
     #[must_use]
     pub fn is(&self, kind: SFlag) -> bool {
         self.mode & SFlag::S_IFMT.bits() == kind.bits()
     }
 }
 
-/// Looks at a name in a directory, or with an empty name at what the descriptor is. A link is looked at itself.
+/// The attributes of a name in a directory; with an empty name, those of the descriptor's own file. A symbolic link is not followed, and nothing is
+/// mounted automatically (`AT_SYMLINK_NOFOLLOW`, `AT_NO_AUTOMOUNT`).
 ///
 /// # Errors
-/// Those of stat.
+/// Those of statx.
 pub fn statx(at: impl AsFd, name: &OsStr) -> io::Result<Attributes> {
     match extended(at.as_fd().as_raw_fd(), name) {
-        // An old kernel has no such call, and an old container's filter refuses it.
+        // Linux before 4.11 has no statx, and the seccomp filter of an old container refuses it.
         Err(e) if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => plain(at, name),
         seen => seen,
     }
@@ -51,12 +52,12 @@ fn extended(at: i32, name: &OsStr) -> io::Result<Attributes> {
     let name = CString::new(name.as_bytes())?;
     let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT | libc::AT_STATX_DONT_SYNC;
     let mut found = std::mem::MaybeUninit::<libc::statx>::zeroed();
-    // SAFETY: a descriptor or AT_FDCWD, a C string that lives during the call, and a place of the size that the kernel fills.
+    // SAFETY: a descriptor or AT_FDCWD, a C string and a place for the result, both of which live during the call.
     let done = unsafe { libc::statx(at, name.as_ptr(), flags, WANTED, found.as_mut_ptr()) };
     if done < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: numbers, zeroed before the kernel wrote those that it knows.
+    // SAFETY: every member is a number, zeroed before the kernel wrote those that it knows.
     let found = unsafe { found.assume_init() };
     Ok(Attributes {
         mode: u32::from(found.stx_mode),

@@ -108,9 +108,9 @@ fn pretended() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (call, fault) in [
-        (libc::SYS_setuid, "the change to user 33 has not come about: its user ids are [0, 0, 0]"),
-        (libc::SYS_setgid, "the change to user 33 has not come about: its group ids are [0, 0, 0] in place of 33"),
-        (libc::SYS_setgroups, "the change to user 33 has not come about: its supplementary groups are"),
+        (libc::SYS_setuid, "the process did not become user 33: its user ids are [0, 0, 0]"),
+        (libc::SYS_setgid, "the process did not become user 33: its group ids are [0, 0, 0] in place of 33"),
+        (libc::SYS_setgroups, "the process did not become user 33: its supplementary groups are"),
     ] {
         // Whether the zygote is the one to become the user, or each worker.
         for group in [
