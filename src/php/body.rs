@@ -1,4 +1,4 @@
-//! The request's body: from the connection, or the file that the web server has put it into (REQUEST_BODY_FILE).
+//! The body of a request: on the connection, or in a file that the web server has written (`REQUEST_BODY_FILE`).
 
 use crate::script::body_file::{BodyFile, Unusable};
 
@@ -10,6 +10,6 @@ pub(super) enum Body {
     Stream,
     /// In a file.
     File(BodyFile),
-    /// In a file that can't be used: the script doesn't run.
+    /// In a file that cannot be used. The script does not run.
     Refused(Unusable),
 }

@@ -1,4 +1,4 @@
-//! Reading the request's body, from wherever it is.
+//! Reads the body of a request, from the connection or from its file.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use crate::script::body_file::BodyFile;
 use crate::text::atol;
 
 impl Context {
-    /// Opens the body file, if the request names one. An empty name is none: nginx sends it with requests without a body.
+    /// Opens the body file, if the request names one. An empty name stands for none: nginx sends that with requests without a body.
     pub(super) fn open_body(&mut self, root: Option<&Path>) {
         let announced = self.announced();
         self.body = match self.env.value(b"REQUEST_BODY_FILE") {
             None => Body::Stream,
             Some(b"") => match announced {
-                // nginx keeps small bodies in memory, and sends them nowhere.
+                // nginx keeps a small body in memory and does not send it.
                 Some(length @ 1..) if self.exchange().is_some_and(Exchange::body_is_empty) => {
                     Body::Refused(BodyFile::unnamed(length))
                 }
@@ -25,7 +25,7 @@ impl Context {
         };
     }
 
-    /// The body's length: the announced one; without that, a body file's size.
+    /// The length of the body: the announced one for a connection, the size of a body file.
     pub(super) fn body_length(&self) -> i64 {
         match &self.body {
             Body::Stream => self.announced().unwrap_or(0),
@@ -34,9 +34,9 @@ impl Context {
         }
     }
 
-    /// Reads on after the bytes that were read before, until the buffer is full or the body ends. The buffer has room for no more
-    /// than what was announced: a body that ends before it is full was cut off. One that the web server ends without a byte was not
-    /// passed on (nginx: `fastcgi_pass_request_body off`): the script gets an empty one, and nothing is missing.
+    /// Reads from offset `before` on until the buffer is full or the body ends. The buffer is no larger than the rest of the announced length, so a body
+    /// that ends earlier was cut off. One exception: if the web server ends the body without a byte, it does not pass bodies on (nginx:
+    /// `fastcgi_pass_request_body off`), and the script gets an empty body.
     pub(super) fn read_body(&mut self, buffer: &mut [u8], before: u64) -> usize {
         let count = match &self.body {
             Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),
@@ -54,7 +54,7 @@ impl Context {
         matches!(self.body, Body::Stream) && self.exchange().is_some_and(|exchange| exchange.body_was_ended())
     }
 
-    /// CONTENT_LENGTH as C's `atol` reads it; an empty one is none.
+    /// CONTENT_LENGTH as C's `atol` reads it. `None`: it is missing or empty.
     fn announced(&self) -> Option<i64> {
         let text = self.env.value(b"CONTENT_LENGTH")?.trim_ascii_start();
         (!text.is_empty()).then(|| atol(text))

@@ -1,6 +1,7 @@
-//! A body that is in a file, for PHP: `php://input` and forms read the file itself, without PHP's copy of the body.
+//! Gives PHP a body that is in a file, without a copy.
 //!
-//! PHP keeps a stream of the body and fills it from the connection. Where there is a file, that file is the stream, and full.
+//! PHP keeps the body in a stream of its own, which it fills from the connection. `php://input` and forms are read from that stream. If the body is
+//! in a file, this module makes a stream of that file and puts it in the place of PHP's.
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
@@ -19,10 +20,10 @@ use super::user_ini;
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
-/// PHP's own reader of bodies that are no form.
+/// PHP's own reader of bodies that are not forms.
 static PHP_READER: OnceLock<PostReader> = OnceLock::new();
 
-/// Makes PHP ask us to read a body. No request runs.
+/// Installs our readers of bodies. No request runs.
 pub(super) fn take_over() {
     // SAFETY: the address of PHP's variable (`ffi::host`), which points to our description of the SAPI. No request runs, so PHP
     // does not read it now.
@@ -44,14 +45,14 @@ pub(super) fn take_over() {
     // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
     let form_reader = unsafe { &mut (*entry).post_reader };
     let original: PostReader = super::ffi::host().sapi_read_standard_form_data;
-    // Another's, mbstring's for one, isn't replaced: it reads the file by way of `read_post`.
+    // The reader of an extension, such as mbstring, is not replaced: it reads the file through `read_post`.
     if form_reader.is_some_and(|reader| std::ptr::fn_addr_eq(reader, original)) {
         *form_reader = Some(read_form);
     }
 }
 
 unsafe extern "C" fn read_form() {
-    // A script's request_parse_body() may have limits of its own, which PHP's reader knows.
+    // request_parse_body() may have limits of its own, which PHP's reader applies.
     let by_script = asked_by_script();
     if !by_script && !is_wanted() {
         return;
@@ -66,25 +67,25 @@ unsafe extern "C" fn read_form() {
     }
 }
 
-/// PHP has read nothing, since the body is above the script's limit: it must not parse the file all the same.
+/// If PHP has read nothing, because the body is larger than the script's limit, keeps PHP from parsing the file.
 fn leave_unread() {
     // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     if globals.read_post_bytes == 0 {
-        // The stream ends with the request; php://input makes another one, by way of `read_post`.
+        // The stream is freed with the request. php://input makes another one, through `read_post`.
         globals.request_info.request_body = std::ptr::null_mut();
         globals.post_read = 0;
     }
 }
 
-/// Whether PHP is to read the body before the script, by what the script's directory says as well. May bail out.
+/// Whether PHP reads the body before the script (`enable_post_data_reading`, also of the script's directory). May bail out.
 fn is_wanted() -> bool {
     user_ini::settle();
     // SAFETY: PG(enable_post_data_reading) is PHP's, at a valid address (`ffi::host`). The value is copied.
     unsafe { (*core_globals()).enable_post_data_reading }
 }
 
-/// What PHP leaves where it isn't to read the body.
+/// Leaves the body to the script: sets what PHP sets without `enable_post_data_reading`.
 fn leave_to_script() {
     // SAFETY: SG(request_info) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let info = unsafe { &mut (*sapi_globals()).request_info };
@@ -117,7 +118,7 @@ unsafe extern "C" fn read_other() {
     }
 }
 
-/// Bodies that PHP doesn't read before the script: those of PUT, for one.
+/// Puts the file in place for bodies that PHP does not read before the script, such as those of PUT.
 pub(super) fn activate() {
     // SAFETY: SG(request_info) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let info = unsafe { &(*sapi_globals()).request_info };
@@ -136,14 +137,14 @@ fn asked_by_script() -> bool {
     asked
 }
 
-/// Whether `post_max_size` allows the body. If not, PHP complains.
+/// Whether `post_max_size` allows the body. If not, PHP reports it.
 fn fits() -> bool {
     // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &*sapi_globals() };
     globals.post_max_size <= 0 || globals.request_info.content_length <= globals.post_max_size
 }
 
-/// Makes the body file PHP's stream of the body; false where there is none, or nothing in it, or PHP has to read it by itself.
+/// Puts the body file in the place of PHP's stream. False: there is no file, it is empty, or PHP cannot make a stream of it.
 fn put_in_place() -> bool {
     let descriptor = with(|context| match &context.body {
         Body::File(file) if file.size() > 0 => {
@@ -169,14 +170,14 @@ fn put_in_place() -> bool {
     true
 }
 
-/// What parses the body reads all of it by `read_post`, also where php://input was read before: `request_parse_body()`.
-/// False: the body isn't in a file.
+/// Lets PHP read the whole body again through `read_post`, also where php://input was read before: for `request_parse_body()`. False: the body is not
+/// in a file.
 fn start_over() -> bool {
     let in_file = with(|context| matches!(context.body, Body::File(_))) == Some(true);
     if in_file {
         // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
         let globals = unsafe { &mut *sapi_globals() };
-        // `post_read` stays: php://input has the file and must not ask for more.
+        // `post_read` stays set: php://input has the whole file and must not read more.
         globals.read_post_bytes = 0;
     }
     in_file

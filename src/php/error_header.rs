@@ -1,4 +1,4 @@
-//! `fastcgi.error_header`: the status of an answer whose script ended in a fatal way.
+//! `fastcgi.error_header`: a header line, such as a status, for the answer of a script that ended with a fatal error.
 
 use std::ffi::{c_int, c_uint};
 use std::sync::OnceLock;
@@ -12,15 +12,15 @@ use super::text::c_bytes;
 
 /// `SAPI_HEADER_REPLACE`
 const REPLACE: c_uint = 0;
-/// The exit status of a script that ended in a fatal way.
+/// The exit status of a script that ended with a fatal error.
 const FATAL_STATUS: c_int = 255;
-/// `E_FATAL_ERRORS`, and E_PARSE.
+/// `E_FATAL_ERRORS` and `E_PARSE`.
 const FATAL: c_int = 1 | 4 | 16 | 64 | 256 | 4096;
 
 static PHP_CALLBACK: OnceLock<ErrorCallback> = OnceLock::new();
 
-/// Makes PHP tell us of errors first: display_errors would send the headers before the script is over. While PHP starts, before
-/// its extensions do: what an extension makes an exception of isn't told.
+/// Installs a callback that sees errors before PHP's own: with `display_errors`, PHP's callback sends the headers while the script runs. It is
+/// installed while PHP starts, before the extensions: those that turn errors into exceptions keep these from it.
 pub(super) fn take_over() {
     // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let original = unsafe { *zend_error_cb() };
@@ -40,7 +40,7 @@ unsafe extern "C" fn on_error(kind: c_int, file: *mut zend_string, line: u32, me
     }
 }
 
-/// For ways to fail that aren't errors, such as `exit(255)`.
+/// After a script: sets the header for an end that is no error of PHP, such as `exit(255)`.
 pub(super) fn after_script() {
     // SAFETY: EG(exit_status) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if unsafe { (*executor_globals()).exit_status } == FATAL_STATUS {

@@ -1,4 +1,4 @@
-//! Everything that is taken from the host, by PHP's names: types from ext-php-rs, functions and variables by `dlsym`.
+//! All that this library uses of its host, by PHP's names: types from ext-php-rs, functions and variables looked up by `dlsym`.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
@@ -26,13 +26,13 @@ pub(super) type EnvironmentImport = unsafe extern "C" fn(array: *mut zval);
 pub(super) type ErrorCallback =
     unsafe extern "C" fn(kind: c_int, file: *mut zend_string, line: u32, message: *mut zend_string);
 
-/// What starts the extensions that are compiled in
+/// `php_register_internal_extensions_func`: starts the extensions that are compiled in
 pub(super) type RegisterExtensions = unsafe extern "C" fn() -> c_int;
 
-/// What reads a body before it is parsed
+/// The reader of a body, which runs before the body is parsed
 pub(super) type PostReader = unsafe extern "C" fn();
 
-/// The beginning of `zend_signal_globals_t`, as far as it is used.
+/// The first members of `zend_signal_globals_t`.
 #[repr(C)]
 pub(super) struct SignalGlobals {
     depth: c_int,
@@ -40,18 +40,27 @@ pub(super) struct SignalGlobals {
     running: c_int,
     active: c_int,
     check: bool,
-    /// Install PHP's handlers anew for each request.
+    /// PHP installs its handlers again at each request.
     pub(super) reset: bool,
 }
 
 static HOST: OnceLock<Host> = OnceLock::new();
 
-// SAFETY: addresses of code and data that live as long as the process; PHP itself is used by one thread only.
+// SAFETY: the table holds addresses of code and data of the host program, which stay valid as long as the process lives. To have an
+// address in another thread does no harm; what is there is used by PHP's thread alone (see `host`).
 unsafe impl Send for Host {}
-// SAFETY: as above; the table is never changed.
+// SAFETY: the table is not changed once it is stored.
 unsafe impl Sync for Host {}
 
-/// The host's addresses. Ends the process where `host::check_host` hasn't succeeded: nothing of PHP may be called then.
+/// The host's addresses. Ends the process if `host::check_host` has not succeeded: nothing of PHP may be called then.
+///
+/// Unsafe blocks of this folder that use PHP's variables rely on three facts. Their comments name the one that a block needs most.
+///
+/// 1. An address in this table is valid for the life of the process, and the variable has the type that PHP's headers declare.
+///    `check_host` keeps that up: it refuses a PHP with another module API.
+/// 2. One thread uses PHP: the one that started it. The tracer of a worker is another, and reads PHP's memory through the kernel
+///    only (`trace.rs`).
+/// 3. PHP's code changes the variables only while it runs. So a reference to one must not be kept across a call of PHP.
 pub(super) fn host() -> &'static Host {
     HOST.get().unwrap_or_else(|| std::process::abort())
 }

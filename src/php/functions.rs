@@ -1,4 +1,4 @@
-//! The functions that scripts get: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`, `fpm_get_status`.
+//! Functions for scripts: `fastcgi_finish_request`, `apache_request_headers`, `getallheaders`, `fpm_get_status`.
 
 use std::ffi::{CStr, c_uint};
 
@@ -21,7 +21,7 @@ static FUNCTIONS: [(&CStr, Handler, u32); 4] = [
     (c"fpm_get_status", get_status, MAY_BE_ARRAY | MAY_BE_FALSE),
 ];
 
-/// The table for Zend, which ends in an empty entry. Made once, for the life of the process.
+/// The table for PHP, which ends in an empty entry. It is made once and lives as long as the process.
 pub(super) fn table() -> *const zend_function_entry {
     let mut entries: Vec<zend_function_entry> =
         FUNCTIONS.iter().map(|&(name, handler, result)| entry(name, handler, result)).collect();
@@ -30,11 +30,11 @@ pub(super) fn table() -> *const zend_function_entry {
     Vec::leak(entries).as_ptr()
 }
 
-/// A function without parameters.
+/// The entry of a function without parameters.
 fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_entry {
     // SAFETY: a C structure of numbers and pointers, all of which may be zero.
     let mut info: zend_internal_arg_info = unsafe { std::mem::zeroed() };
-    // The first entry describes the result; its name is the number of required parameters: none.
+    // The first argument entry describes the result. In place of its name it has the number of required parameters: 0.
     info.type_.type_mask = result;
     // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero.
     let mut entry: zend_function_entry = unsafe { std::mem::zeroed() };
@@ -44,7 +44,7 @@ fn entry(name: &'static CStr, handler: Handler, result: u32) -> zend_function_en
     entry
 }
 
-/// Whether the call has no arguments; otherwise throws.
+/// Whether the call has no arguments. If it has, throws PHP's error.
 unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
     // SAFETY: PHP passes the frame of the call.
     let count = unsafe { (*call).This.u2 };
@@ -57,7 +57,7 @@ unsafe fn no_arguments(call: *mut zend_execute_data) -> bool {
     none
 }
 
-/// Ends the answer; the script goes on without a client. False if it was ended before.
+/// `fastcgi_finish_request`: ends the answer, and the script goes on without a client. False: it was ended before.
 unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: PHP passes the frame of the call.
     if !unsafe { no_arguments(call) } {
@@ -75,7 +75,7 @@ unsafe extern "C" fn finish_request(call: *mut zend_execute_data, result: *mut z
     unsafe { value::set_bool(result, open) };
 }
 
-/// The request's headers by name.
+/// `getallheaders`, `apache_request_headers`: the headers of the request by name.
 unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: PHP passes the frame of the call.
     if !unsafe { no_arguments(call) } {
@@ -93,7 +93,7 @@ unsafe extern "C" fn request_headers(call: *mut zend_execute_data, result: *mut 
     });
 }
 
-/// The pool's status; false where there is none to be had.
+/// `fpm_get_status`: the state of the pool. False: there is none.
 unsafe extern "C" fn get_status(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: PHP passes the frame of the call.
     if unsafe { no_arguments(call) } {

@@ -1,4 +1,4 @@
-//! PHP leaves by `longjmp`. Here is where it lands when no code of PHP's catches it.
+//! PHP aborts a call by `longjmp` (bailout). Where no code of PHP catches it, it lands here.
 
 use std::ffi::{c_int, c_void};
 
@@ -8,9 +8,9 @@ unsafe extern "C" {
     fn cgi_fpm_try(bailout: *mut *mut c_void, call: unsafe extern "C" fn(*mut c_void), argument: *mut c_void) -> c_int;
 }
 
-/// Runs `call`, which may leave by PHP's bailout at any call into PHP. False if it did.
+/// Runs `call`, which a bailout may abort at any call of PHP. False: it was aborted.
 ///
-/// A bailout skips destructors: when `call` calls PHP, it must own nothing that has one.
+/// A bailout skips destructors. While `call` calls PHP, it must own nothing that has one.
 pub(super) fn attempt<F: FnMut()>(mut call: F) -> bool {
     unsafe extern "C" fn run<F: FnMut()>(call: *mut c_void) {
         // SAFETY: `attempt` passes its own closure, which outlives the call, to the instance for the closure's type.
@@ -23,7 +23,7 @@ pub(super) fn attempt<F: FnMut()>(mut call: F) -> bool {
     unsafe { cgi_fpm_try(bailout.cast(), run::<F>, (&raw mut call).cast()) == 0 }
 }
 
-/// Whether PHP has a place to jump to. Without one, a bailout ends the process.
+/// Whether a bailout has a place to jump to (`EG(bailout)`). Without one, it ends the process.
 pub(super) fn inside() -> bool {
     // SAFETY: EG(bailout) is PHP's, at a valid address (`ffi::host`). The value is copied.
     !unsafe { (*executor_globals()).bailout }.is_null()

@@ -1,11 +1,11 @@
-//! The head of the answer: php-fpm's rules for the Status line, and PHP's headers in their order.
+//! The header section of an answer: a Status line by php-fpm's rules, then PHP's headers in their order.
 
 use std::io::Write;
 
 use super::ffi::{sapi_header_struct, zend_llist_element};
 use super::text::bytes_at;
 
-/// php-fpm cuts a Status line here.
+/// php-fpm truncates a Status line to this length.
 const LONGEST: usize = 1023;
 
 /// The headers that the script and PHP have set.
@@ -13,15 +13,17 @@ const LONGEST: usize = 1023;
 pub(super) struct Headers(*mut zend_llist_element);
 
 impl Headers {
+    /// The headers of PHP's list.
+    ///
     /// # Safety
-    /// `first` must be null or the first element of a list of `sapi_header_struct` that doesn't change meanwhile.
+    /// `first` must be null or the first element of a list of `sapi_header_struct` that does not change while the result is used.
     pub(super) unsafe fn new(first: *mut zend_llist_element) -> Self {
         Self(first)
     }
 }
 
 impl Headers {
-    /// The value of the first header of that name, without regard to case.
+    /// The value of the first header of that name, compared without case.
     pub(super) fn value(self, name: &[u8]) -> Option<&'static [u8]> {
         self.into_iter().find_map(|header| {
             let (head, value) = header.split_at_checked(name.len())?;
@@ -46,26 +48,26 @@ impl Iterator for Headers {
     }
 }
 
-/// What decides the head besides the headers.
+/// The status of an answer, and the settings that decide how it is written.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Status<'a> {
     /// The response code.
     pub(super) code: i32,
-    /// `HTTP/1.1 404 Gone fishing`, if the script gave such a line.
+    /// The status line of the script, such as `HTTP/1.1 404 Gone fishing`, if it gave one.
     pub(super) line: Option<&'a [u8]>,
-    /// `cgi.nph`: say the status even where it is 200.
+    /// `cgi.nph`: write the status even if it is 200.
     pub(super) always: bool,
-    /// `cgi.rfc2616_headers`: pass the script's line as it is.
+    /// `cgi.rfc2616_headers`: write the script's line unchanged.
     pub(super) as_given: bool,
 }
 
-/// Writes the head through `out`; stops at the first failure.
+/// Writes the header section through `out`, and stops at the first failure.
 pub(super) fn write_head<'h, E>(
     status: Status<'_>,
     headers: impl Iterator<Item = &'h [u8]> + Clone,
     mut out: impl FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    // The usual case needs no buffer for a line.
+    // Without a line there is no need for a buffer.
     let mut told = status.always || status.code != 200;
     let mut code = status.code;
     if told {
@@ -93,7 +95,7 @@ pub(super) fn write_head<'h, E>(
 }
 
 impl<'a> Status<'a> {
-    /// The line to begin with, if any, and the code that it means.
+    /// The first line of the section, if there is one, and the code that it stands for.
     fn line(self, buffer: &'a mut [u8; LONGEST], by_header: bool) -> (Option<&'a [u8]>, i32) {
         let space = self.line.and_then(|line| line.iter().position(|&byte| byte == b' '));
         let behind = self.line.zip(space).and_then(|(line, space)| line.get(space..));
@@ -132,7 +134,7 @@ fn decimal(buffer: &mut [u8; 16], number: i32) -> &[u8] {
 fn printed<'b>(buffer: &'b mut [u8; LONGEST], parts: &[&[u8]]) -> &'b [u8] {
     let mut rest = buffer.as_mut_slice();
     for part in parts {
-        // A full buffer cuts the line, as in php-fpm.
+        // A full buffer truncates the line, as in php-fpm.
         let _ = rest.write(part);
     }
     let left = rest.len();
@@ -148,7 +150,7 @@ fn is_named(header: &[u8], name: &[u8]) -> bool {
     header.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
 }
 
-/// The number at the start of a text, behind blanks: C's `atoi`.
+/// The number at the start of a text, after spaces, as C's `atoi` reads it.
 fn number(text: &[u8]) -> i32 {
     let digits = text.trim_ascii_start();
     digits
@@ -157,7 +159,7 @@ fn number(text: &[u8]) -> i32 {
         .fold(0, |number: i32, byte| number.saturating_mul(10).saturating_add(i32::from(byte - b'0')))
 }
 
-/// The reason phrase of a code, from PHP's table.
+/// The reason phrase of a status code, from PHP's table.
 fn reason(code: i32) -> Option<&'static str> {
     REASONS
         .binary_search_by_key(&code, |&(code, _)| code)

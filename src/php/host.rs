@@ -1,4 +1,4 @@
-//! Whether the program around us is the PHP that we were built for.
+//! Checks whether the host program is the PHP that this library was built for.
 
 use std::sync::OnceLock;
 
@@ -8,20 +8,20 @@ use crate::log::messages::terminal;
 
 static VERSION: OnceLock<String> = OnceLock::new();
 
-/// `major.minor.release` of the PHP whose headers we were built with.
+/// `major.minor.release` of the PHP whose headers this library was built with.
 pub(super) const BUILT_FOR: &str = env!("CGI_FPM_PHP_VERSION");
 
-/// PHP_PREFIX of that PHP.
+/// `PHP_PREFIX` of that PHP.
 pub const PREFIX: &str = env!("CGI_FPM_PHP_PREFIX");
-/// PHP_SYSCONFDIR.
+/// `PHP_SYSCONFDIR` of that PHP.
 pub const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
-/// PHP_LOCALSTATEDIR.
+/// `PHP_LOCALSTATEDIR` of that PHP.
 pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
 
-/// What PHP exports in debug mode only. It checks what internal functions return, which nothing else asks for.
+/// A function that PHP exports in debug mode only.
 const DEBUG_ONLY: &str = "zend_internal_call_should_throw\0";
 
-/// How extensions for a PHP have to be built.
+/// What an extension must match to be loaded by a PHP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModuleApi {
     /// ZEND_MODULE_API_NO.
@@ -72,18 +72,18 @@ pub fn version() -> &'static str {
     BUILT_FOR
 }
 
-/// Whether the program around us looks like PHP at all.
+/// Whether the host program is a PHP at all.
 #[must_use]
 pub fn is_host() -> bool {
     lookup("get_zend_version\0").is_some()
 }
 
-/// Checks that the host program is a PHP that this library can serve, and looks its symbols up.
+/// Checks that this library works with the host program, and looks up its symbols.
 ///
-/// `said` is what the door tells of it; a stock php-cgi tells nothing.
+/// `said` is what the patched php-cgi passes about itself; a stock php-cgi passes nothing.
 ///
 /// # Errors
-/// It is not one.
+/// The reason why this library does not work with it.
 pub fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
     let module_api = said.map_or(0, |api| api.number);
     if ffi::is_resolved() {
@@ -102,7 +102,7 @@ pub fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
     if module_api != 0 && module_api != ZEND_MODULE_API_NO {
         return Err(HostError::OtherApi(module_api));
     }
-    // The number says it all; without one the program file is searched for its version.
+    // The API number is enough. Without it, the version is searched for in the program file.
     if module_api == 0
         && let Some(version) = read_version()
         && minor(VERSION.get_or_init(|| version)) != minor(BUILT_FOR)
@@ -112,7 +112,7 @@ pub fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
     ffi::resolve().map_err(HostError::Lacks)
 }
 
-/// The host's version as far as it is known: the release may be another than the one we were built with.
+/// The host's version as far as it is known. Its release number may differ from that of `BUILT_FOR`.
 pub(super) fn host_version() -> &'static str {
     VERSION.get().map_or(BUILT_FOR, String::as_str)
 }
@@ -122,7 +122,7 @@ fn minor(version: &str) -> &str {
     version.match_indices('.').nth(1).map_or(version, |(at, _)| version.get(..at).unwrap_or(version))
 }
 
-/// The host's version. PHP tells it by a function only once it runs, so it is read from the header line in its program file.
+/// The host's version. PHP has a function for it only once it runs, so it is read from the text `X-Powered-By: PHP/…` in the program file.
 fn read_version() -> Option<String> {
     const MARK: &[u8] = b"X-Powered-By: PHP/";
     let program = std::fs::read("/proc/self/exe").ok()?;

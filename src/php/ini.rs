@@ -1,4 +1,4 @@
-//! Ini entries set from outside of scripts: for good in a worker, or for one request and undone after it.
+//! Sets ini entries from outside of scripts: in a worker for all its requests, or for one request, after which the former value is restored.
 
 use std::ffi::{CStr, c_int};
 
@@ -10,8 +10,8 @@ use super::zend_string::{persistent, release};
 const ZEND_INI_USER: u8 = 1;
 const ZEND_INI_PERDIR: u8 = 2;
 const ZEND_INI_SYSTEM: u8 = 4;
-/// What an entry's owner is told of the moment. Some refuse a value, warn, start a timer or expect one that is not null unless
-/// an old value comes back after the request.
+/// When an entry is set, which its owner (the extension that registered it) is told. Some owners refuse a value, warn, start a timer or require a
+/// value, unless a former value is restored after the request.
 #[derive(Debug, Clone, Copy)]
 #[repr(i32)]
 enum Stage {
@@ -21,9 +21,9 @@ enum Stage {
     Deactivate = 8,
 }
 
-/// Sets an entry as php-fpm does: whoever may change it by its own rules, `admin` fixes it. False: there is no such entry.
+/// Sets an entry as php-fpm does, whatever the entry's own rules allow. With `admin`, scripts cannot change it. False: there is no such entry.
 ///
-/// As in php-fpm, a value that the entry's owner refuses is dropped in silence, and the old value is never freed.
+/// As in php-fpm, a value that the owner refuses is dropped without a message, and the former value is never freed.
 pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
     find(name).is_some_and(|entry| {
         change(entry, value, admin);
@@ -31,7 +31,7 @@ pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
     })
 }
 
-/// An entry's value, if there is such an entry and it has one.
+/// The value of an entry. `None`: there is no such entry, or it has no value.
 pub(super) fn text(name: &CStr) -> Option<String> {
     // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. Its value is copied.
     let value = unsafe { (*find(name)?).value };
@@ -41,7 +41,7 @@ pub(super) fn text(name: &CStr) -> Option<String> {
     Some(unsafe { CStr::from_ptr(value.val.as_ptr()) }.to_string_lossy().into_owned())
 }
 
-/// What an entry was before it was set for a request.
+/// The state of an entry before it was set for a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Before {
     entry: *mut zend_ini_entry,
@@ -49,7 +49,7 @@ pub(super) struct Before {
     modifiable: u8,
 }
 
-/// What an entry is now, so that it can be so again; `None`: there is no such entry.
+/// Saves the state of an entry. `None`: there is no such entry.
 pub(super) fn remember(name: &CStr) -> Option<Before> {
     let entry = find(name)?;
     // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. It is a plain C structure,
@@ -59,21 +59,21 @@ pub(super) fn remember(name: &CStr) -> Option<Before> {
 }
 
 impl Before {
-    /// Whether a script or .user.ini may change the entry: it is neither php.ini's alone, nor fixed by a pool.
+    /// Whether a script or .user.ini may change the entry. False for entries that only php.ini may set, and for those that the pool has fixed.
     pub(super) fn is_changeable(self) -> bool {
         self.modifiable & (ZEND_INI_USER | ZEND_INI_PERDIR) != 0
     }
 
-    /// Sets the entry; false: its owner refuses the value. May bail out; `restore` is right then, too.
+    /// Sets the entry. False: its owner refuses the value. The call may bail out, after which `restore` works too.
     pub(super) fn change(self, value: &[u8], admin: bool) -> bool {
         change(self.entry, value, admin)
     }
 
-    /// Restores what was. After PHP has undone what the script changed; later changes first.
+    /// Restores the saved state. To be called after PHP has undone the script's changes, and for the latest change first.
     pub(super) fn restore(self) {
         // SAFETY: the entry lives as long as its module.
         let unwanted = unsafe { (*self.entry).value };
-        // An owner that bails out keeps neither this entry nor those before it from what they were.
+        // If the owner bails out, this entry and those before it are restored all the same.
         attempt(|| _ = notify(self.entry, self.value, Stage::Deactivate));
         // SAFETY: the entry lives as long as its module, which is never unloaded. The former value was kept alive for this.
         unsafe { (*self.entry).value = self.value };
@@ -94,7 +94,7 @@ fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
     (!found.is_null()).then(|| unsafe { value::pointer(found) })
 }
 
-/// False if the entry's owner refuses the value.
+/// Sets the value. False: the owner refuses it.
 fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
     let value = persistent(value);
     if !notify(entry, value, Stage::Activate) {
@@ -111,7 +111,7 @@ fn change(entry: *mut zend_ini_entry, value: &[u8], admin: bool) -> bool {
     true
 }
 
-/// Tells the entry's owner, who may refuse.
+/// Tells the owner of the entry, which may refuse the value.
 fn notify(entry: *mut zend_ini_entry, value: *mut zend_string, stage: Stage) -> bool {
     // SAFETY: the entry is in PHP's table and lives as long as its module, which is never unloaded. It is a plain C structure,
     // which may be copied.

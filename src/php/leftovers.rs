@@ -1,7 +1,8 @@
-//! What scripts change in the process beyond what PHP takes back: the next request finds the process as a worker begins with it.
+//! Undoes what a script changes in the process and PHP does not undo: timers, signals, the directory, children. The next request finds the process as a
+//! new worker has it.
 //!
-//! A function that changes such a thing notes that it was called, so that a request that calls none costs nothing. What can't be
-//! taken back without rights that a worker hasn't, ends the worker after the request; its zygote has another at once.
+//! Each PHP function that makes such a change is replaced by one that records the call, so a request without such calls costs nothing. A change that a
+//! worker has no right to undo ends the worker after the request, and its zygote forks another.
 
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -20,14 +21,14 @@ const MASK: u32 = 1 << 1;
 const ACTIONS: u32 = 1 << 2;
 const DIRECTORY: u32 = 1 << 3;
 const CHILDREN: u32 = 1 << 4;
-/// Identity, limits, priority, session: nothing that could be taken back.
+/// Identity, limits, priority, session: changes that cannot be undone.
 const LASTING: u32 = 1 << 5;
 
-/// Functions, and what they change.
+/// Functions, and what each changes.
 static WATCHED: [(&CStr, u32); 21] = [
     (c"pcntl_alarm", TIMER),
     (c"pcntl_sigprocmask", MASK),
-    // PHP leaves them at the default action.
+    // PHP leaves these signals at their default action.
     (c"pcntl_signal", ACTIONS),
     (c"chdir", DIRECTORY),
     (c"pcntl_fork", CHILDREN),
@@ -51,16 +52,16 @@ static WATCHED: [(&CStr, u32); 21] = [
 
 type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
-/// PHP's own, in the same order.
+/// PHP's own functions, in the same order.
 static ORIGINALS: [OnceLock<Handler>; WATCHED.len()] = [const { OnceLock::new() }; WATCHED.len()];
-/// What the request has changed.
+/// What the current request has changed.
 static LEFT: AtomicU32 = AtomicU32::new(0);
-/// Signals as a worker begins with them.
+/// The signal actions and the mask that a worker has at its start.
 static BEGINNING: OnceLock<Dispositions> = OnceLock::new();
 
 const INTERNAL_FUNCTION: u8 = 1;
 
-/// Stands before PHP's functions. Once their extensions are registered, and before anything compiles a call of them; again after
+/// Replaces PHP's functions. To be called once their extensions are registered and before any code that calls them is compiled; again after
 /// another extension was loaded.
 pub(super) fn take_over() {
     // SAFETY: CG(function_table) is PHP's, at a valid address (`ffi::host`). The value is copied.
@@ -85,7 +86,7 @@ pub(super) fn take_over() {
     }
 }
 
-/// In place of each of them. Owns nothing: PHP's function may leave by a jump.
+/// Called in place of each of them. It owns nothing, since PHP's function may bail out.
 unsafe extern "C" fn note(call: *mut zend_execute_data, result: *mut zval) {
     // SAFETY: PHP passes the frame of a call, whose function it has set.
     let function = unsafe { (*call).func };
@@ -107,14 +108,14 @@ unsafe extern "C" fn note(call: *mut zend_execute_data, result: *mut zval) {
     unsafe { original(call, result) };
 }
 
-/// A worker begins: signals are as they should be before each request. What preloading has left isn't a request's.
+/// At the start of a worker: saves the signals as they are to be before each request, and forgets calls of preloaded scripts.
 pub(super) fn begin() {
     let _ = BEGINNING.set(Dispositions::now());
     LEFT.store(0, Ordering::Relaxed);
 }
 
-/// Before a request: signals that the one before has blocked. Not earlier, because an idle worker whose script has blocked SIGQUIT is
-/// killed where workers are to go, as under php-fpm.
+/// Before a request: unblocks signals that the request before has blocked. Not earlier: as under php-fpm, an idle worker whose script has blocked
+/// SIGQUIT is killed when it is to leave.
 pub(super) fn unblock() {
     if LEFT.load(Ordering::Relaxed) & MASK == 0 {
         return;
@@ -128,20 +129,20 @@ pub(super) fn unblock() {
     }
 }
 
-/// Before extensions forget the handlers of signals: an alarm must not come when it has none.
+/// Cancels a timer before extensions remove their signal handlers: without a handler, SIGALRM would end the worker.
 pub(super) fn stop_timer() {
     if LEFT.load(Ordering::Relaxed) & TIMER != 0 {
         process::cancel_alarm();
     }
 }
 
-/// After a request: takes back what it has changed.
+/// After a request: undoes what it has changed.
 pub(super) fn take_back(directory: Option<&CStr>) -> Served {
     let left = LEFT.load(Ordering::Relaxed);
     if left == 0 {
         return Served::Ready;
     }
-    // Its children are looked after until the last one has ended.
+    // Children of scripts are reaped after each request until the last one has ended.
     let remains = if left & CHILDREN != 0 && process::reap_all() { CHILDREN } else { 0 };
     LEFT.store(remains | left & MASK, Ordering::Relaxed);
     if left & TIMER != 0 {
@@ -161,7 +162,7 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
     if left & LASTING == 0 { Served::Ready } else { Served::Changed }
 }
 
-/// The module's `request_shutdown_func`.
+/// The callback `request_shutdown_func` of the module.
 pub(super) unsafe extern "C" fn end_request(_kind: c_int, _module: c_int) -> c_int {
     stop_timer();
     super::ffi::SUCCESS

@@ -1,4 +1,4 @@
-//! PHP's start in a zygote and its end.
+//! The start of PHP in a zygote, and its end.
 
 use std::ffi::{CString, c_char};
 use std::os::unix::ffi::OsStringExt;
@@ -23,12 +23,12 @@ pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'
     let sapi: &'static mut sapi_module_struct = Box::leak(Box::new(sapi::description()));
     // SAFETY: the description is leaked, so it lives as long as the process. PHP has not started.
     unsafe { sapi_startup(sapi) };
-    // Behind sapi_startup, which forgets them.
+    // After sapi_startup, which resets these members.
     sapi.php_ini_path_override = options.ini_path.as_deref().map_or(Ok(std::ptr::null_mut()), path)?;
     sapi.php_ini_ignore = i32::from(options.no_ini);
     sapi.ini_entries = text(ini_text(&options.defines))?;
     sapi.phpinfo_as_text = i32::from(as_text);
-    // What becomes PHP_BINARY. Not argv, which holds the process title by now.
+    // PHP makes PHP_BINARY of it. It is not argv, whose memory holds the process title now.
     sapi.executable_location = path(&std::env::current_exe().unwrap_or_default())?;
     let scan_dir = options.scan_dir.as_deref().map(ScanDir::set).transpose()?;
     let started = settled::start_module(sapi, then);
@@ -56,7 +56,7 @@ pub(super) fn stop() {
 /// `SAPI_OPTION_NO_CHDIR`
 const NO_CHDIR: i32 = 1;
 
-/// In a worker: PHP is to look at the signal handlers anew, which have changed; and we may change directories in its place.
+/// In a worker: makes PHP read the signal actions again, which have changed. With `own_chdir`, this library changes the directory in PHP's place.
 pub(super) fn enter_worker(own_chdir: bool) {
     // SAFETY: no request runs. Reads the dispositions again, as php-fpm's workers do.
     unsafe { zend_signal_startup() };
@@ -66,13 +66,13 @@ pub(super) fn enter_worker(own_chdir: bool) {
     }
 }
 
-/// After a first request PHP's signal handlers stand: seven system calls per request less. Scripts' own are still forgotten.
+/// Keeps PHP's signal handlers from the first request on, which saves seven system calls per request. Handlers of scripts are still removed.
 pub(super) fn keep_signal_handlers() {
     // SAFETY: SIGG(reset) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*zend_signal_globals()).reset = false };
 }
 
-/// A C string for the life of the process.
+/// A C string that lives as long as the process.
 fn text(bytes: Vec<u8>) -> Result<*mut c_char, EngineError> {
     match CString::new(bytes) {
         Ok(text) => Ok(text.into_raw()),
@@ -84,7 +84,7 @@ fn path(path: &Path) -> Result<*mut c_char, EngineError> {
     text(path.as_os_str().to_owned().into_vec())
 }
 
-/// What `-d` options say, as lines of php.ini. A value that doesn't look like a word is quoted.
+/// The `-d` options as lines of php.ini. A value that does not begin with a letter, a digit or a quote is quoted.
 fn ini_text(defines: &[String]) -> Vec<u8> {
     let mut lines = String::new();
     for define in defines {
@@ -102,7 +102,7 @@ fn ini_text(defines: &[String]) -> Vec<u8> {
     lines.into_bytes()
 }
 
-/// PHP takes its scan directory from the environment. Set while it starts, then gone again: scripts don't see it.
+/// PHP takes its scan directory from the environment. The variable is set while PHP starts and then restored, so that scripts do not see it.
 struct ScanDir {
     before: Option<CString>,
 }
@@ -118,7 +118,7 @@ impl ScanDir {
         let mut assignment = SCAN_DIR.to_bytes().to_vec();
         assignment.push(b'=');
         assignment.extend(directory.as_os_str().as_encoded_bytes());
-        // PHP keeps a pointer to the value: it must stay when the variable goes.
+        // PHP keeps a pointer to the value, which must stay valid when the variable is removed.
         let assignment = text(assignment)?;
         // SAFETY: a C string that is never freed, since the environment keeps it. PHP has not started, so the process has one
         // thread.
@@ -136,14 +136,14 @@ impl ScanDir {
     }
 }
 
-/// `expose_php`.
+/// Whether `expose_php` is on.
 pub(super) fn exposes_itself() -> bool {
-    // SAFETY: PHP's globals stand from start-up on, and this thread alone uses them.
+    // SAFETY: PG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &*super::ffi::core_globals() };
     globals.expose_php
 }
 
-/// The version of the PHP that runs: Zend's own, whose major number is PHP's less four, as it has been since PHP 7.
+/// The version of the PHP that runs, from the Zend engine's version: since PHP 7 its major number is PHP's less four.
 pub(super) fn running_version() -> String {
     // SAFETY: PHP has started and has made this text.
     let zend = unsafe { super::ffi::get_zend_version() };

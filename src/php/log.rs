@@ -1,4 +1,4 @@
-//! Where messages go: the process manager's log, and, during a request, the web server's by FCGI_STDERR.
+//! Messages of PHP and about requests: they go to the process manager's log and, during a request, as `FCGI_STDERR` to the web server's.
 
 use crate::log::Level;
 use parking_lot::Mutex;
@@ -6,16 +6,16 @@ use parking_lot::Mutex;
 use super::context::{Context, with};
 use super::settings::settings;
 
-/// The last message outside of a request: why PHP doesn't start, if it doesn't.
+/// The last message outside of a request. If PHP does not start, it is the reason.
 static LAST: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// What PHP said last before it gave up.
+/// The last message of PHP before its start failed.
 pub(super) fn last_words() -> Option<String> {
     let last = LAST.lock();
     (!last.is_empty()).then(|| String::from_utf8_lossy(&last).into_owned())
 }
 
-/// Logs a message of ours or of PHP's, given in pieces.
+/// Logs a message, given in pieces.
 pub(super) fn report(level: Level, parts: &[&[u8]]) {
     let message = parts.concat();
     if with(|context| forward(context, &message)).is_none() {

@@ -1,6 +1,5 @@
-//! What takes the place of the call as well where PHP is built in debug mode: PHP's allocator, and streams.
-//!
-//! Such a PHP says at the end of a request who allocated what nobody has freed.
+//! PHP's allocator and streams. In debug mode these functions have further parameters, for the place of the call: such a PHP prints at the
+//! end of a request where memory was allocated that was not freed.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -35,7 +34,7 @@ mod calls {
     use super::super::ffi::{_efree, _emalloc, _estrndup, _php_stream, _php_stream_fopen_from_fd};
     use super::{c_char, c_int, c_void};
 
-    /// Our place in the list of what was not freed; there is no other behind it.
+    /// The file name that PHP prints for our calls.
     const FILE: *const c_char = c"cgi-fpm/src/php/memory.rs".as_ptr();
     const NO_FILE: *const c_char = std::ptr::null();
 
@@ -60,7 +59,7 @@ mod calls {
     }
 }
 
-/// Memory of the request. May bail out.
+/// Allocates memory of the request. May bail out.
 ///
 /// # Safety
 /// A request runs or begins; the caller owns nothing with a destructor.
@@ -69,6 +68,8 @@ pub(super) unsafe fn allocate(size: usize) -> *mut c_void {
     unsafe { calls::allocate(size) }
 }
 
+/// Frees memory of the request.
+///
 /// # Safety
 /// `memory` is the request's and not freed yet.
 pub(super) unsafe fn free(memory: *mut c_void) {
@@ -76,19 +77,19 @@ pub(super) unsafe fn free(memory: *mut c_void) {
     unsafe { calls::free(memory) };
 }
 
-/// A copy of a text in the request's memory, with a NUL at its end. May bail out.
+/// Copies a text to the request's memory and appends a NUL. May bail out.
 ///
 /// # Safety
-/// `text` has `length` bytes; else as `allocate`.
+/// `text` has `length` bytes. The rest is as for `allocate`.
 pub(super) unsafe fn copy(text: *const c_char, length: usize) -> *mut c_char {
     // SAFETY: the caller vouches for the `length` bytes and for what `allocate` demands.
     unsafe { calls::copy(text, length) }
 }
 
-/// PHP's stream over a descriptor, which it then owns; null if it can't be one.
+/// Makes a stream of PHP's from a descriptor, which the stream then owns. Null: PHP cannot make one, and the descriptor stays the caller's.
 ///
 /// # Safety
-/// `descriptor` is open and nobody else's, `mode` a C string; a request runs or begins.
+/// `descriptor` is open and no value owns it. `mode` is a C string. A request runs or begins.
 pub(super) unsafe fn stream_of(descriptor: c_int, mode: *const c_char) -> *mut super::ffi::_php_stream {
     // SAFETY: the caller vouches for the descriptor, the C string and a running request, as `stream_of` demands.
     unsafe { calls::stream_of(descriptor, mode) }

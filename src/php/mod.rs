@@ -1,4 +1,4 @@
-//! PHP behind the [`Engine`] trait. Every name of Zend's in the crate is spelled in this folder.
+//! PHP as an [`Engine`]. Names of PHP's C code are used in this folder only.
 
 mod body;
 mod body_reader;
@@ -47,7 +47,7 @@ pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host
 use crate::config::PoolConfig;
 use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, Settled, Topic, Tracer};
 
-/// PHP. One per process; [`check_host`] must have succeeded.
+/// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
 pub struct Php {
     context: Box<context::Context>,
@@ -56,10 +56,10 @@ pub struct Php {
 
 impl Engine for Php {
     fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
-        // Only here: -m shows its list first, as php-fpm does.
+        // Not in `lifecycle::start`: `-m` prints its list first, as php-fpm does.
         let started = lifecycle::start(options, false, settled);
         stdout::flush_stdout();
-        // A preloaded script's, which would end the zygote.
+        // A timer that a preloaded script has set would end the zygote.
         leftovers::stop_timer();
         started
     }
@@ -71,7 +71,7 @@ impl Engine for Php {
         self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
         self.around.root.clone_from(&pool.chroot);
         pool::apply(&pool.name, &pool.php_settings);
-        // Extensions of the pool's own.
+        // Once more, for extensions that only this pool loads.
         leftovers::take_over();
         leftovers::begin();
         lifecycle::enter_worker(self.around.directory.is_some());

@@ -1,4 +1,4 @@
-//! The PHP extension `cgi-fcgi`: ini entries, phpinfo rows, functions. php-fpm's, entry by entry.
+//! The PHP extension `cgi-fcgi`: the same ini entries, rows of phpinfo and functions as php-fpm's.
 
 use std::ffi::{CStr, CString, c_int};
 use std::mem::offset_of;
@@ -15,8 +15,8 @@ use super::{functions, settings};
 const PHP_INI_ALL: u8 = 7;
 const PHP_INI_SYSTEM: u8 = 4;
 
-/// Name, default (a text without one; the others are flags), who may change it, where it is stored. In php-fpm's order, which
-/// `ReflectionExtension` shows.
+/// Ini entries: name, default (`None` for the one that is a text; the others are flags), who may change it, where it is stored. They are in
+/// php-fpm's order, which `ReflectionExtension` shows.
 static ENTRIES: [(&CStr, Option<&CStr>, u8, usize); 9] = [
     (c"cgi.rfc2616_headers", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, rfc2616_headers)),
     (c"cgi.nph", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, nph)),
@@ -29,7 +29,7 @@ static ENTRIES: [(&CStr, Option<&CStr>, u8, usize); 9] = [
     (c"fpm.config", None, PHP_INI_SYSTEM, offset_of!(Settings, fpm_config)),
 ];
 
-/// The table for Zend, which ends in an empty entry.
+/// The table for PHP, which ends in an empty entry.
 fn ini_entries() -> [zend_ini_entry_def; 10] {
     // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero: the end of the list.
     let mut entries: [zend_ini_entry_def; 10] = unsafe { std::mem::zeroed() };
@@ -47,7 +47,7 @@ fn ini_entries() -> [zend_ini_entry_def; 10] {
     entries
 }
 
-/// The SAPI's `startup`.
+/// The callback `startup` of the SAPI.
 pub(super) unsafe extern "C" fn start_module(sapi: *mut sapi_module_struct) -> c_int {
     let entry: &'static mut zend_module_entry = Box::leak(Box::new(entry()));
     // SAFETY: both live as long as the process.
@@ -67,7 +67,7 @@ fn entry() -> zend_module_entry {
         module_shutdown_func: Some(shutdown),
         request_shutdown_func: Some(super::leftovers::end_request),
         info_func: Some(info),
-        // For the life of the process, as the entry itself.
+        // It lives as long as the process, as PHP expects of a module's functions.
         version: CString::new(host_version()).unwrap_or_default().into_raw(),
         build_id: c"".as_ptr(),
         ..empty

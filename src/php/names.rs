@@ -1,10 +1,10 @@
-//! What PHP knows by name, for the values of settings: its constants, and what php.ini says.
+//! PHP's constants and the settings of php.ini, which the value of a setting may refer to by name.
 
 use super::ffi::{cfg_get_entry, zend_get_constant_str, zval};
 use super::value;
 use crate::config::Names;
 
-/// PHP has started.
+/// The names that PHP knows once it has started.
 pub(super) struct OfPhp;
 
 impl Names for OfPhp {

@@ -1,4 +1,4 @@
-//! A pool's `php_value` and `php_admin_value`, set for good in a worker.
+//! Sets `php_value` and `php_admin_value` of a pool in its workers.
 
 use std::ffi::{CStr, CString, c_int};
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use crate::log::Level;
 
 const MODULE_PERSISTENT: c_int = 1;
 
-/// Sets them, in order. What can't be set is logged and left.
+/// Sets them in order. One that cannot be set is logged and left out.
 pub(super) fn apply(pool: &str, settings: &[PhpSetting]) {
     let mut loaded = false;
     for setting in settings {
@@ -50,7 +50,7 @@ fn refuse(setting: &PhpSetting) {
     log::report(Level::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
 }
 
-/// Loads an extension and starts it. Not as PHP does at once (`start_now`): that would begin a request in it, outside of any.
+/// Loads an extension and starts it. PHP's `start_now` is not used: it would begin a request in the extension while no request runs.
 fn load_extension(file: &CStr) -> bool {
     let mut result = MaybeUninit::<zval>::zeroed();
     // SAFETY: outside of requests: what the extension interns must outlive them.
@@ -64,7 +64,7 @@ fn load_extension(file: &CStr) -> bool {
     started
 }
 
-/// Starts the extension that was registered last; if it doesn't start, it is unloaded.
+/// Starts the extension that was registered last. If it does not start, it is unloaded.
 fn start_last() -> bool {
     // SAFETY: the address of PHP's table (`ffi::host`). PHP is not called while it is borrowed.
     let table = unsafe { &*module_registry() };
@@ -81,12 +81,12 @@ fn start_last() -> bool {
     started
 }
 
-/// Takes a module that isn't started out of PHP's tables.
+/// Removes a module that did not start from PHP's tables.
 fn remove(module: *mut zend_module_entry, name: *const zend_string) {
     // SAFETY: a registered module.
     let functions = unsafe { (*module).functions };
     if !functions.is_null() {
-        // Zend leaves those of an extension that was loaded for good.
+        // PHP does not remove the functions of a persistent extension.
         // SAFETY: the module's list, which ends in an empty entry; null stands for PHP's table.
         unsafe { zend_unregister_functions(functions, -1, std::ptr::null_mut()) };
     }
@@ -108,6 +108,6 @@ fn disable_class(name: &[u8]) {
     unsafe { super::ffi::zend_disable_class(name.as_ptr().cast(), name.len()) };
 }
 
-/// PHP 8.5 has no such thing any more.
+/// PHP 8.5 has no `disable_classes`.
 #[cfg(php85)]
 fn disable_class(_name: &[u8]) {}

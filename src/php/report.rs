@@ -1,4 +1,4 @@
-//! `-v`, `-i` and `-m`: what php-fpm prints about PHP, in its words.
+//! `-v`, `-i` and `-m`: prints about PHP the same text as php-fpm.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null_mut;
@@ -18,7 +18,7 @@ const EVERYTHING: c_int = -1;
 /// `-v`
 ///
 /// # Errors
-/// PHP doesn't start.
+/// PHP does not start.
 pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, false, &mut |_| Ok(()))?;
     in_request(version)?;
@@ -29,7 +29,7 @@ pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> 
 /// `-i`
 ///
 /// # Errors
-/// PHP doesn't start.
+/// PHP does not start.
 pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, true, &mut |_| Ok(()))?;
     in_request(|| {
@@ -43,7 +43,7 @@ pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineErr
 /// `-m`
 ///
 /// # Errors
-/// PHP doesn't start.
+/// PHP does not start.
 pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
     lifecycle::start(options, false, &mut |_| Ok(()))?;
     // SAFETY: `lifecycle::start` has started PHP.
@@ -105,7 +105,7 @@ fn lines(mut names: Vec<String>) -> String {
     names.concat()
 }
 
-/// The loaded modules by name, whatever its case.
+/// The names of the loaded modules, sorted without case.
 fn modules() -> Vec<String> {
     // SAFETY: the address of PHP's table (`ffi::host`). PHP is not called while it is borrowed.
     let table = unsafe { &*super::ffi::module_registry() };
@@ -122,7 +122,7 @@ fn modules() -> Vec<String> {
     names
 }
 
-/// The loaded engine extensions by name.
+/// The names of the loaded extensions of the engine (Zend extensions), sorted.
 fn extensions() -> Vec<String> {
     let mut names = Vec::new();
     // SAFETY: PHP's list, which doesn't change while no request runs.

@@ -1,4 +1,4 @@
-//! What PHP is told about a request before it starts it: `SG(request_info)`, filled as php-fpm fills it.
+//! Fills `SG(request_info)` before PHP starts a request, as php-fpm does.
 
 use std::mem::MaybeUninit;
 use std::ptr::{null, null_mut};
@@ -11,10 +11,10 @@ use super::settings::settings;
 use super::text::{PATH_MAX, c_bytes, with_path};
 use crate::script::resolve::{Files, Script, Settings, resolve};
 
-/// "Not known, HTTP 1.0", as php-fpm says.
+/// Stands for HTTP/1.0, as in php-fpm: the protocol is not known.
 const PROTOCOL: i32 = 1000;
 
-/// Finds the script and fills in what PHP and scripts read. May bail out.
+/// Finds the script and fills in the members. May bail out.
 pub(super) fn describe() {
     let script = with(find).flatten();
     with(|context| fill(context, script));
@@ -63,7 +63,7 @@ fn fill(context: &Context, script: Option<Script>) {
         let kind = context.variable(b"CONTENT_TYPE");
         info.request_uri = context.c_string(script.uri);
         info.query_string = context.variable(b"QUERY_STRING");
-        // Of a body that isn't there nothing is parsed.
+        // Without a type, PHP does not parse the body.
         info.content_type = match context.body {
             Body::Refused(_) => null(),
             _ if kind.is_null() => c"".as_ptr(),

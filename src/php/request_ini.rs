@@ -1,4 +1,4 @@
-//! PHP_VALUE and PHP_ADMIN_VALUE: ini settings from the web server, for one request.
+//! `PHP_VALUE` and `PHP_ADMIN_VALUE`: ini settings that the web server sends for one request.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
@@ -16,28 +16,28 @@ use crate::log::Level;
 const SCANNER_NORMAL: c_int = 0;
 const PARSER_ENTRY: c_int = 1;
 
-/// Those that would outlast the request, or load code. php-fpm lets them. opcache leaves its memory write-protected for a worker that
-/// then no longer knows of it.
+/// Settings that would outlast the request or load code. php-fpm accepts them. (With `opcache.protect_memory`, opcache leaves its memory
+/// write-protected in a worker that has the setting no longer.)
 const REFUSED: [&CStr; 5] =
     [c"extension", c"zend_extension", c"disable_functions", c"disable_classes", c"opcache.protect_memory"];
 
 thread_local! {
-    /// In the order of the changes. Borrowed only between calls into PHP, which may bail out.
+    /// The changed entries in order. Borrowed only between calls of PHP, which may bail out.
     static CHANGES: RefCell<Vec<Before>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whose word a line is.
+/// Where a line comes from, which decides what it may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
-    /// PHP_VALUE of a web server that may set what it likes.
+    /// `PHP_VALUE` of a trusted web server.
     Value,
-    /// Its PHP_ADMIN_VALUE: scripts can't change it.
+    /// `PHP_ADMIN_VALUE` of a trusted web server. Scripts cannot change these settings.
     Admin,
-    /// PHP_VALUE of one that may not.
+    /// `PHP_VALUE` of an untrusted web server.
     Untrusted,
 }
 
-/// Applies both variables, if they are there and the pool takes them. May bail out.
+/// Applies both variables, if they are sent and the pool accepts them. May bail out.
 pub(super) fn apply(trust: PhpValuePolicy) {
     for (name, admin) in [(c"PHP_VALUE", false), (c"PHP_ADMIN_VALUE", true)] {
         let lines = with(|context| context.variable(name.to_bytes())).unwrap_or(std::ptr::null_mut());
@@ -53,7 +53,7 @@ pub(super) fn apply(trust: PhpValuePolicy) {
     }
 }
 
-/// Says that the pool doesn't take it; not each time, since whoever reaches the socket could fill the log.
+/// Logs that the pool does not accept the variable. Not for each request: a client that reaches the socket could fill the log.
 fn refuse(before: &[u8], what: &CStr) {
     let told = with(|context| context.tracker().and_then(|tracker| tracker.setting_refused()));
     let Some(others) = told.flatten() else { return };
@@ -74,7 +74,7 @@ fn refuse(before: &[u8], what: &CStr) {
     log::report(Level::Error, &parts);
 }
 
-/// Restores what the request before had. After PHP's request shutdown; bails out nowhere.
+/// Restores the former values. After PHP's request shutdown. Bailouts of owners are caught.
 pub(super) fn undo() {
     while let Some(before) = CHANGES.with_borrow_mut(Vec::pop) {
         before.restore();
@@ -82,8 +82,8 @@ pub(super) fn undo() {
 }
 
 fn parse(lines: &[u8], word: Word) {
-    // PHP says so until the next request begins. An owner that believes it ends the request that is none yet: session does so for a
-    // handler that doesn't exist, but not in a worker's first request.
+    // PHP leaves this set until the next request begins. The owner of an entry that relies on it acts as if a request ran: session ends the
+    // request for a handler that does not exist, though not in a worker's first request.
     // SAFETY: PG(modules_activated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*core_globals()).modules_activated = false };
     // SAFETY: PHP's allocator; nothing is owned here.
@@ -100,7 +100,7 @@ fn parse(lines: &[u8], word: Word) {
     unsafe { memory::free(text.cast()) };
 }
 
-/// One line.
+/// The parser's callback for one line.
 unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, kind: c_int, word: *mut c_void) {
     if key.is_null() {
         return;
@@ -125,7 +125,7 @@ fn set(key: &CStr, value: &[u8], word: Word) {
     if word == Word::Untrusted && !(trusted::is_harmless(key) && before.is_changeable()) {
         return refuse(b"", key);
     }
-    // First, for the entry's owner may bail out when it has taken half of the value.
+    // Before the entry is set: its owner may bail out after it has taken a part of the value.
     CHANGES.with_borrow_mut(|changes| changes.push(before));
     if !before.change(value, word == Word::Admin) {
         CHANGES.with_borrow_mut(Vec::pop);

@@ -1,4 +1,4 @@
-//! The SAPI `fpm-fcgi`: PHP's callbacks. Each decodes its pointers, does one thing in safe code, and bails out last.
+//! The SAPI `fpm-fcgi`: the callbacks of PHP. Each converts its pointers, makes one call of safe code, and bails out last if it must.
 
 use std::ffi::{c_char, c_int, c_short, c_void};
 use std::io::Write;
@@ -22,7 +22,7 @@ const SENT: c_int = 1;
 /// `PHP_CONNECTION_ABORTED`
 const CONNECTION_ABORTED: c_short = 1;
 
-/// The module as PHP copies it; the ini fields are filled in at start.
+/// The description of the SAPI. `lifecycle::start` fills in the members for ini settings.
 pub(super) fn description() -> sapi_module_struct {
     let host = super::ffi::host();
     // SAFETY: a C structure of numbers, pointers and functions, all of which may be zero.
@@ -43,7 +43,8 @@ pub(super) fn description() -> sapi_module_struct {
         read_cookies: Some(read_cookies),
         register_server_variables: Some(variables::register),
         log_message: Some(log_message),
-        // Called between PHP's start and that of its extensions: under theirs, which turn some errors into exceptions (soap).
+        // PHP calls it before it starts its extensions. Some, such as soap, turn errors into exceptions, so their callbacks have to be
+        // in front of ours.
         ini_defaults: Some(before_extensions),
         php_ini_ignore_cwd: 1,
         ..empty
@@ -55,7 +56,7 @@ unsafe extern "C" fn before_extensions(configuration: *mut HashTable) {
     error_header::take_over();
 }
 
-/// The client has gone: ends the script unless it ignores that. May not return.
+/// The client has gone: ends the script, unless it ignores that (`ignore_user_abort`). May bail out.
 pub(super) fn aborted() {
     if guard::inside() {
         // SAFETY: EG(bailout) is set, so there is a place to jump to. The callbacks that call this own nothing with a destructor.
@@ -76,14 +77,14 @@ unsafe extern "C" fn ub_write(text: *const c_char, length: usize) -> usize {
     }
 }
 
-/// Before there are requests, output goes where the user sees it.
+/// Outside of requests, output goes to stdout.
 fn write_stdout(bytes: &[u8]) -> usize {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_or(0, |()| bytes.len())
 }
 
 unsafe extern "C" fn flush(_context: *mut c_void) {
-    // Since 8.4, flush() sends the headers also where there is no output yet (GH-12385).
+    // Since PHP 8.4, flush() sends the headers even if there is no output yet (GH-12385).
     #[cfg(php84)]
     if with(|_| ()).is_some() {
         // SAFETY: a request runs. The call may bail out; this frame owns nothing.
@@ -143,7 +144,7 @@ unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     let read = with(|context| (context.read_body(buffer, before), context.cut_off));
     let (count, cut_off) = read.unwrap_or_default();
     if cut_off {
-        // Scripts learn it by connection_status(); they go on, and can still answer where the client listens.
+        // Scripts see it by connection_status(). They go on, and can still answer if the client reads.
         // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
         unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
     }
@@ -174,7 +175,7 @@ unsafe extern "C" fn activate() -> c_int {
 unsafe extern "C" fn deactivate() -> c_int {
     // SAFETY: SG(sapi_started) is PHP's, at a valid address (`ffi::host`). The value is copied.
     if unsafe { (*sapi_globals()).sapi_started } {
-        // A client that has gone stops nothing any more: the script and its destructors are over.
+        // The script and its destructors have ended, so a client that has gone aborts nothing now.
         with(Context::finish);
     }
     SUCCESS

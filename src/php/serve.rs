@@ -1,4 +1,4 @@
-//! One request, from its variables to the end of the answer, in php-fpm's order.
+//! Serves one request, from its variables to the end of the answer, in php-fpm's order.
 
 use std::ptr::null_mut;
 
@@ -22,7 +22,7 @@ use crate::request::{NotRun, Stage};
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
 
-/// What a worker knows about its pool while it serves.
+/// The settings of the pool that serving a request needs.
 #[derive(Debug, Default)]
 pub(super) struct Surroundings {
     /// `security.fastcgi_php_value`
@@ -31,14 +31,14 @@ pub(super) struct Surroundings {
     pub(super) root: Option<std::path::PathBuf>,
     /// `security.limit_extensions`
     pub(super) extensions: Vec<Vec<u8>>,
-    /// Where the worker is between scripts; `None` where that has no name.
+    /// The worker's directory between scripts. `None`: it has no path.
     pub(super) directory: Option<std::ffi::CString>,
 }
 
-/// Serves the request of the context.
+/// Serves the request that the context holds.
 pub(super) fn serve(around: &Surroundings) -> Served {
     stage(Stage::Info);
-    // PHP tells errno where it is about to open a script that isn't a file: not what an earlier request left there.
+    // For a script that is no file, PHP reports errno without setting it. It must not be left from an earlier request.
     Errno::clear();
     with(|context| context.open_body(around.root.as_deref()));
     attempt(request_info::describe);
@@ -63,7 +63,7 @@ pub(super) fn serve(around: &Surroundings) -> Served {
     Served::Ready
 }
 
-/// The script has forked and this is the copy: it ends with its script, and is no second worker that nobody knows of.
+/// Ends a process that the script has forked: it must not go on as a second worker that the zygote does not know.
 fn end_copy() -> ! {
     with(Context::finish);
     free_path();
@@ -73,8 +73,8 @@ fn end_copy() -> ! {
     process::exit_now(unsafe { (*executor_globals()).exit_status })
 }
 
-/// PHP has died while it started the request: of a body that is larger than `memory_limit`, of a .user.ini. There is no request
-/// that could be shut down: PHP would free once more what belonged to the one before. What it has said is sent.
+/// PHP failed while it started the request, for example because the body is larger than `memory_limit`. No request can be shut down: PHP would free
+/// memory of the request before again. What PHP has printed is sent, and the worker ends.
 fn given_up() -> Served {
     stage(Stage::Ending);
     attempt(|| {
@@ -88,7 +88,7 @@ fn given_up() -> Served {
     Served::Spent
 }
 
-/// Runs the script or says why not. May bail out.
+/// Runs the script, or answers why it does not run. May bail out.
 fn answer(around: &Surroundings) {
     // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let path = unsafe { (*sapi_globals()).request_info.path_translated };
@@ -127,7 +127,7 @@ fn answer(around: &Surroundings) {
     }
 }
 
-/// Whether the body is in a file that can't be used; says why.
+/// Whether the body is in a file that cannot be used. Logs the reason.
 fn body_refused() -> bool {
     let reason = with(|context| match &context.body {
         Body::Refused(unusable) => Some(unusable.to_string()),
@@ -138,8 +138,8 @@ fn body_refused() -> bool {
     true
 }
 
-/// Whether the body is a form that PHP has read, and parsed, and that wasn't all there: a field may have half of its value, and others
-/// are missing. Says so, and counts it.
+/// Whether the body is a form that PHP has parsed though a part of it is missing: the last field may be incomplete, and others are not there. Logs
+/// and counts it.
 fn form_cut_off() -> bool {
     if with(|context| context.cut_off) != Some(true) || !parses_form() {
         return false;
@@ -156,8 +156,7 @@ fn form_cut_off() -> bool {
     true
 }
 
-/// Whether PHP parses the body before the script: it knows the type, `enable_post_data_reading` lets it read the body, and
-/// `variables_order` wants `$_POST`.
+/// Whether PHP parses the body before the script: PHP knows its type, `enable_post_data_reading` is on, and `variables_order` includes `$_POST`.
 fn parses_form() -> bool {
     // SAFETY: SG(request_info.post_entry) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let entry = unsafe { (*sapi_globals()).request_info.post_entry };
@@ -181,7 +180,7 @@ fn not_opened(error: i32) {
     }
 }
 
-/// C's own text, `Success` for 0 among them.
+/// libc's text for an error number, also `Success` for 0.
 fn reason(error: i32) -> &'static [u8] {
     // SAFETY: strerror accepts any number. Only this thread of the worker calls it.
     let text = unsafe { libc::strerror(error) };
@@ -200,7 +199,7 @@ fn stage(stage: Stage) {
     with(|context| context.tracker().map(|tracker| tracker.stage(stage)));
 }
 
-/// Before the shutdown functions, as php-fpm does.
+/// Records status and memory of the request. Before the shutdown functions, as php-fpm does.
 fn report_outcome() {
     // SAFETY: SG(sapi_headers) is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let headers = unsafe { &(*sapi_globals()).sapi_headers };
@@ -212,7 +211,7 @@ fn report_outcome() {
     with(|context| context.report_outcome(status, memory_peak as u64, list));
 }
 
-/// Before the shutdown functions, as php-fpm does.
+/// Frees SG(request_info.path_translated). Before the shutdown functions, as php-fpm does.
 fn free_path() {
     // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     let path = unsafe { std::mem::replace(&mut (*sapi_globals()).request_info.path_translated, null_mut()) };
@@ -222,7 +221,7 @@ fn free_path() {
     }
 }
 
-/// Runs an opened script in its directory. PHP changes back before shutdown functions, so we do.
+/// Runs an opened script in its directory. As PHP does, it changes back before the shutdown functions.
 fn run(around: &Surroundings, file: &mut zend_file_handle) {
     stage(Stage::Running);
     // SAFETY: EG(exit_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
@@ -241,7 +240,7 @@ fn run(around: &Surroundings, file: &mut zend_file_handle) {
     }
 }
 
-/// Never by a remembered name: the path may have become another directory.
+/// Changes to the directory of a script, by its path each time: the path may have become that of another directory.
 fn change_to_directory_of(script: &[u8]) {
     let Some(slash) = script.iter().rposition(|&byte| byte == b'/') else { return };
     let directory = script.get(..slash.max(1)).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::cell::UnsafeCell;
 use std::ffi::c_char;
 use std::ptr::null_mut;
 
-/// What the ini entries are set to; Zend writes here.
+/// The values of the ini entries. PHP writes them.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Settings {
@@ -35,13 +35,13 @@ static SETTINGS: Shared = Shared(UnsafeCell::new(Settings {
     fpm_config: null_mut(),
 }));
 
-/// The ini entries' values now.
+/// The current values.
 pub(super) fn settings() -> Settings {
     // SAFETY: Zend writes them between our calls, on this thread.
     unsafe { *SETTINGS.0.get() }
 }
 
-/// Where the values are, for the entries' definitions.
+/// The address of the values, for the definitions of the entries.
 pub(super) fn place() -> *mut Settings {
     SETTINGS.0.get()
 }

@@ -1,5 +1,5 @@
-//! The moment of PHP's start when php.ini has been read, and no extension has run or been loaded: until then PHP may read as
-//! root what only root may read, as php-fpm does; from then on it is the pools' user.
+//! The point in PHP's start after php.ini was read and before any extension is loaded or runs. Up to this point PHP reads files as root, as
+//! under php-fpm. Here the process becomes the pools' user.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -12,12 +12,12 @@ use super::{module, start_files};
 use crate::engine::Settled;
 use crate::sys::fd::{self, Stream};
 
-/// What the moment is waited for with.
+/// What `moment` needs when PHP calls it.
 #[derive(Clone, Copy)]
 struct Waiting {
     /// Lives as long as `start_module` runs.
     then: *mut Settled<'static>,
-    /// What PHP itself does at that moment.
+    /// PHP's own function, which is called after `then`.
     original: RegisterExtensions,
 }
 
@@ -27,15 +27,15 @@ thread_local! {
     static CONFIGURATION: Cell<*mut HashTable> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// PHP is about to read php.ini into this table.
+/// Remembers the table that PHP is about to read php.ini into.
 pub(super) fn remember(configuration: *mut HashTable) {
     CONFIGURATION.set(configuration);
 }
 
-/// Starts PHP, and has `then` done on the way, once.
+/// Starts PHP, and calls `then` once at that point.
 ///
 /// # Errors
-/// Those of `then`; a PHP that has not come there.
+/// Those of `then`; PHP did not come to that point.
 pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, String> {
     let place = php_register_internal_extensions_func();
     // SAFETY: the address of PHP's variable (`ffi::host`), which holds a function. PHP has not started, so it does not use it now.
@@ -58,12 +58,12 @@ pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>
         return Err(reason);
     }
     if missed && started == super::ffi::SUCCESS {
-        return Err("it has started its extensions in a way that isn't known here".to_owned());
+        return Err("it has started its extensions in a way that php-fpm does not know".to_owned());
     }
     Ok(started)
 }
 
-/// What PHP calls to start the extensions that are compiled in, the first of all.
+/// Called by PHP in place of the function that starts the compiled-in extensions, which are the first.
 unsafe extern "C" fn moment() -> c_int {
     let Some(waiting) = WAITING.take() else { return FAILURE };
     let look = || start_files::look(CONFIGURATION.get());
@@ -79,7 +79,8 @@ unsafe extern "C" fn moment() -> c_int {
     unsafe { (waiting.original)() }
 }
 
-/// PHP is going to say that its modules can't be started. The reason is told otherwise.
+/// Redirects stdout and stderr to /dev/null, and gives a duplicate of stderr. PHP is about to print that its modules cannot be started; the caller of
+/// `start_module` reports the reason instead.
 fn hush() -> std::io::Result<OwnedFd> {
     let stderr = fd::dup_from(std::io::stderr(), 3)?;
     let null = OpenOptions::new().write(true).open("/dev/null")?;

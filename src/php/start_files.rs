@@ -1,4 +1,4 @@
-//! Files besides php.ini that PHP and its extensions read at their start only. php-fpm does that as root.
+//! Finds the files, other than php.ini, that PHP and its extensions read only at their start. php-fpm reads them as root.
 
 use std::ffi::{OsStr, c_char};
 use std::os::unix::ffi::OsStrExt;
@@ -11,18 +11,18 @@ use super::{ini, value};
 use crate::config::{Names, Statement, files_matching, parse_line};
 use crate::engine::StartFile;
 
-/// Settings of files that are certain to be read then, and how their names are separated. Each may be a pattern.
+/// Settings that name files which are always read at the start, and the separator of their names. A name may be a pattern.
 const READ_AT_START: [(&str, Option<char>); 6] = [
     ("browscap", None),
     ("opcache.preload", None),
     ("opcache.blacklist_filename", None),
     ("ffi.preload", Some(':')),
     ("apc.preload_path", None),
-    // Snuffleupagus: its rules.
+    // The rules of Snuffleupagus.
     ("sp.configuration_file", Some(',')),
 ];
 
-/// Settings of files that are read or written while scripts run, in php-fpm too as the pools' user; and php.ini's own name.
+/// Settings that name files which are read or written while scripts run, as the pool's user under php-fpm too; and the name of php.ini.
 const LATER: [&str; 8] = [
     "auto_append_file",
     "auto_prepend_file",
@@ -34,7 +34,7 @@ const LATER: [&str; 8] = [
     "xdebug.output_dir",
 ];
 
-/// The files that there are and that this process may read, by the settings in `configuration`.
+/// The files that exist and that this process may read, by the settings in `configuration`.
 pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
     let mut found = Vec::new();
     extensions(&mut found);
@@ -52,7 +52,7 @@ pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
     if let Some(table) = unsafe { configuration.as_ref() } {
         others(table, &mut found);
     }
-    // Not a FIFO, whose opening could wait.
+    // A FIFO is left out, since its opening could block.
     found.retain(|file| (file.path.is_file() || file.path.is_dir()) && std::fs::File::open(&file.path).is_ok());
     found
 }
@@ -68,12 +68,12 @@ fn configured(setting: &str) -> Option<String> {
     (!entry.is_null()).then(|| unsafe { value::plain(entry) }).flatten()
 }
 
-/// A flag that is on by default.
+/// The value of a flag that is on by default.
 fn enabled(setting: &str) -> bool {
     !configured(setting).is_some_and(|value| ["", "0", "off", "no", "false"].contains(&value.to_lowercase().as_str()))
 }
 
-/// Whatever else names a file, of an extension that isn't known here.
+/// Files that other settings name: those of extensions that this module does not know.
 fn others(table: &HashTable, found: &mut Vec<StartFile>) {
     // SAFETY: PHP's table of php.ini has names as keys, and PHP does not change it while this callback runs.
     for bucket in unsafe { value::buckets(table) } {
@@ -92,7 +92,7 @@ fn others(table: &HashTable, found: &mut Vec<StartFile>) {
     }
 }
 
-/// Extensions that php.ini and `-d` load. PHP keeps their names to itself, so the files that it has read are read once more.
+/// Extensions that php.ini and `-d` load. PHP has no list of them at this point, so the files that it has read are read again.
 fn extensions(found: &mut Vec<StartFile>) {
     let directory = ini::text(c"extension_dir").unwrap_or_default();
     let mut add = |setting: &str, name: &str| {
@@ -120,10 +120,10 @@ fn extensions(found: &mut Vec<StartFile>) {
     named_in(unsafe { c_bytes(defines) }.unwrap_or_default(), &OfIni, &mut add);
 }
 
-/// Where PHP looks, in its order.
+/// The paths where PHP looks for an extension, in its order.
 fn candidates(setting: &str, name: &str, directory: &str) -> Vec<PathBuf> {
     let directory = Path::new(directory);
-    // Not `join`, which leaves the directory out where the name is absolute.
+    // Not `join`, which drops the directory if the name is absolute.
     let within = directory.join(format!("{}.so", name.trim_start_matches('/')));
     match setting {
         "zend_extension" if name.starts_with('/') => vec![name.into()],
@@ -132,7 +132,7 @@ fn candidates(setting: &str, name: &str, directory: &str) -> Vec<PathBuf> {
     }
 }
 
-/// Tells each extension that a text of php.ini's kind names.
+/// Calls `add` for each extension that a text in the form of php.ini names.
 fn named_in(text: &[u8], names: &dyn Names, tell: &mut impl FnMut(&str, &str)) {
     let mut special = false;
     for line in text.split(|&byte| byte == b'\n') {
@@ -142,7 +142,7 @@ fn named_in(text: &[u8], names: &dyn Names, tell: &mut impl FnMut(&str, &str)) {
         }
         for statement in parse_line(&[line, b"\n"].concat(), names).statements {
             match statement {
-                // Settings for a host or a directory load nothing.
+                // Sections for a host or a directory load no extensions.
                 Statement::Section(name) => {
                     let kind = name.get(..4).unwrap_or_default();
                     special = kind.eq_ignore_ascii_case(b"PATH") || kind.eq_ignore_ascii_case(b"HOST");
@@ -164,7 +164,7 @@ fn contains_ignoring_case(text: &[u8], word: &[u8]) -> bool {
     text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word))
 }
 
-/// What names mean in php.ini: its own settings, then the environment; constants of PHP.
+/// The meaning of names in php.ini: its own settings, then the environment; constants of PHP.
 struct OfIni;
 
 impl Names for OfIni {

@@ -1,5 +1,5 @@
-//! `fpm_get_status()`: the pool's state as an array, with php-fpm's keys. PHP's allocations may bail out, so what Rust
-//! owns of it stays with the context, and goes over entry by entry.
+//! `fpm_get_status()`: the state of the pool as an array with php-fpm's keys. PHP's allocations may bail out, so the context owns what Rust
+//! has allocated, and the array is filled entry by entry.
 
 use std::mem::MaybeUninit;
 
@@ -11,7 +11,7 @@ use super::ffi::{
 use super::status_entries::{Content, Plain};
 use super::value;
 
-/// Puts the array into `result`; false where nobody knows the pool's state. May bail out.
+/// Puts the array into `result`, or false if there is no state. May bail out.
 ///
 /// # Safety
 /// A script runs; `result` is writable.
@@ -53,8 +53,10 @@ pub(super) unsafe fn into_value(result: *mut zval) {
     with(|context| context.drop_status());
 }
 
+/// Puts a new array into `place`. May bail out.
+///
 /// # Safety
-/// `place` must be writable.
+/// A script runs; `place` must be writable.
 unsafe fn new_array(place: *mut zval) {
     // SAFETY: a script runs, so PHP can allocate. The call may bail out; this frame owns nothing.
     let array = unsafe { _zend_new_array_0() };
@@ -62,6 +64,8 @@ unsafe fn new_array(place: *mut zval) {
     unsafe { value::set_array(place, array) };
 }
 
+/// Adds an entry to an array. May bail out.
+///
 /// # Safety
 /// `array` must hold an array, and the entry's texts must live.
 unsafe fn add(array: *mut zval, entry: Plain) {

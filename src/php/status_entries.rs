@@ -1,4 +1,4 @@
-//! The pool's state as entries of an array, with php-fpm's keys (php-src `fpm_status_export_to_zval`).
+//! The state of a pool as entries of an array, with php-fpm's keys (php-src `fpm_status_export_to_zval`).
 
 use std::ffi::c_char;
 
@@ -7,13 +7,13 @@ use crate::status::{Field, Process, Snapshot, Value, of_pool, of_process};
 /// An entry of the array, or of one of its rows.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Which row; `None`: of the array itself.
+    /// The row that it belongs to. `None`: the array itself.
     row: Option<usize>,
     key: String,
     value: Value,
 }
 
-/// The same for C.
+/// An entry for C code.
 #[derive(Clone, Copy)]
 pub(super) struct Plain {
     pub(super) row: Option<usize>,
@@ -44,7 +44,7 @@ impl Entry {
     }
 }
 
-/// All entries: the pool's, then those of its rows.
+/// All entries: those of the pool, then those of its rows.
 pub(super) fn entries(snapshot: &Snapshot) -> Vec<Entry> {
     let entry = |row, field: Field| Entry { row, key: field.name.replace(' ', "-"), value: field.value };
     let pool = of_pool(snapshot).into_iter().map(|field| entry(None, field));
@@ -57,7 +57,7 @@ pub(super) fn entries(snapshot: &Snapshot) -> Vec<Entry> {
     pool.chain(rows).collect()
 }
 
-/// Here the query has a field of its own, and the length another name.
+/// The entries of a worker. Unlike on the status page, the query has an entry of its own, and the length another name.
 fn renamed(field: Field, process: &Process) -> Vec<Field> {
     match field.name {
         "request uri" => vec![

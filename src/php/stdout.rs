@@ -1,7 +1,6 @@
-//! C's buffers of standard output.
+//! The buffers of C's standard output.
 
-/// What PHP shows outside of requests waits in C's buffers. It belongs to the log now: each worker that is forked would have its
-/// own copy, and say it when it ends.
+/// Writes out what PHP has printed outside of requests. If it stayed in the buffer, each forked worker would have a copy and print it at its end.
 pub(super) fn flush_stdout() {
     // SAFETY: null stands for all streams.
     unsafe { libc::fflush(std::ptr::null_mut()) };

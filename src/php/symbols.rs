@@ -1,16 +1,16 @@
-//! The host's symbols, looked up at start: a wrong host gets one clear line, never a message of the dynamic linker.
+//! The host's symbols, looked up by `dlsym` at the start. A wrong host leads to one clear line, not to a message of the dynamic linker.
 
 use std::ffi::{CStr, c_void};
 
-/// Declares the table of everything that is taken from the host, and a way to each entry. Where it is used, `required` and a function
-/// `host` that returns the filled table must be in scope.
+/// Declares the table of the host's symbols, and a function for each. Where it is used, `required` and a function `host` that returns the filled table
+/// must be in scope.
 macro_rules! host_table {
     (
         functions { $( $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?; )* }
         variadic { $( $vname:ident: fn($($vty:ty),*); )* }
         variables { $( static $data:ident: $dty:ty; )* }
     ) => {
-        /// Addresses in the host program.
+        /// Addresses of functions and variables of the host program.
         #[allow(non_snake_case, reason = "PHP's names")]
         pub(super) struct Host {
             $( $(#[$meta])* pub(super) $name: unsafe extern "C" fn($($ty),*) $(-> $ret)?, )*
@@ -19,7 +19,7 @@ macro_rules! host_table {
         }
 
         impl Host {
-            /// Looks every symbol up; `Err` is the name of the first that is missing.
+            /// Looks up every symbol. `Err`: the name of the first that is missing.
             pub(super) fn resolve() -> Result<Self, &'static str> {
                 Ok(Self {
                     $(
@@ -46,7 +46,7 @@ macro_rules! host_table {
             /// PHP's function of that name.
             ///
             /// # Safety
-            /// As PHP demands it.
+            /// The contract of PHP's function, in PHP's source.
             $(#[$meta])*
             #[inline]
             #[allow(non_snake_case, reason = "PHP's name")]

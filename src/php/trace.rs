@@ -1,5 +1,5 @@
-//! Where a script is: the calls that lead there, read from another thread while it runs on. Every address may be stale, so all
-//! is copied through `OwnMemory` and nothing is followed without bound.
+//! The list of the calls that a script is in, read from another thread while the script runs. Each address may be stale, so all memory is copied
+//! through `OwnMemory`, and each list is followed for a bounded number of steps.
 #![forbid(unsafe_code)]
 
 use std::ffi::{c_char, c_void};
@@ -14,11 +14,11 @@ use crate::engine::Tracer;
 use crate::escape::{self, Place};
 use crate::sys::own_memory::OwnMemory;
 
-/// php-fpm's longest name, in bytes.
+/// The longest name, in bytes, as in php-fpm.
 const LONGEST: usize = 1023;
-/// Frames that are looked at for a line number, and frames of a trace without a depth: a torn list may be a ring.
+/// Frames that are searched for a line number, and frames of a trace without a depth. A list that is read while it changes may be a circle.
 const MOST: u32 = 4096;
-/// How often a trace is tried again because the script went on meanwhile.
+/// How often a trace is repeated because the script went on meanwhile.
 const ATTEMPTS: u32 = 8;
 
 /// `ZEND_CALL_CODE`, `ZEND_CALL_TOP`
@@ -27,7 +27,7 @@ const CALL_TOP: u32 = 1 << 17;
 /// `ZEND_INTERNAL_FUNCTION`; all other types are PHP code.
 const INTERNAL: u8 = 1;
 
-/// Walks the calls of the present script.
+/// Reads the calls of the current script.
 #[derive(Debug)]
 pub(super) struct Walker {
     memory: OwnMemory,
@@ -38,7 +38,7 @@ pub(super) struct Walker {
 }
 
 impl Walker {
-    /// For the present process.
+    /// For this process.
     pub(super) fn new() -> io::Result<Self> {
         let (engine, sapi) = (host().executor_globals as usize, host().sapi_globals as usize);
         Ok(Self {
@@ -67,7 +67,7 @@ impl Walker {
         Ok(())
     }
 
-    /// What was called; `None`: the script itself, where the list ends.
+    /// The function of a frame. `None`: the script itself, where the list ends.
     fn function_name(&self, frame: usize) -> io::Result<Option<Vec<u8>>> {
         let function = self.address(frame + offset_of!(zend_execute_data, func))?;
         if !is_pointer(function) {
@@ -82,7 +82,7 @@ impl Walker {
         Ok((!is_script).then(|| b"[INCLUDE_OR_EVAL]".to_vec()))
     }
 
-    /// File and line of the nearest call in PHP code.
+    /// File and line of the nearest frame with PHP code.
     fn place(&self, mut frame: usize) -> io::Result<(Vec<u8>, u32)> {
         for _ in 0..MOST {
             let function = if frame == 0 { 0 } else { self.address(frame + offset_of!(zend_execute_data, func))? };
@@ -115,7 +115,7 @@ impl Walker {
         Ok(u32::from_ne_bytes(word))
     }
 
-    /// A `zend_string`, cut to `LONGEST` and at its first NUL.
+    /// A `zend_string`, cut at `LONGEST` bytes and at its first NUL.
     fn string(&self, at: usize) -> io::Result<Vec<u8>> {
         let length = self.address(at + offset_of!(zend_string, len))?;
         let mut text = vec![0; length.min(LONGEST)];
@@ -124,7 +124,7 @@ impl Walker {
         Ok(text)
     }
 
-    /// A C string, read up to the end of its page: behind it there may be nothing.
+    /// A C string, read up to the end of its page: the next page may not be mapped.
     fn c_string(&self, at: usize) -> io::Result<Vec<u8>> {
         const PAGE: usize = 4096;
         let mut text = Vec::new();
@@ -160,12 +160,12 @@ impl Tracer for Walker {
     }
 }
 
-/// php-fpm's test of an address.
+/// Whether an address is valid by php-fpm's test.
 fn is_pointer(address: usize) -> bool {
     address != 0 && address.is_multiple_of(size_of::<*const c_void>())
 }
 
-/// A line; what would break it is written as an escape.
+/// A text as one line: control characters are escaped.
 fn line(out: &mut Vec<u8>, start: std::fmt::Arguments<'_>, parts: &[&[u8]]) -> io::Result<()> {
     out.write_fmt(start)?;
     parts.iter().for_each(|part| escape::push(out, part, Place::Line));

@@ -1,10 +1,10 @@
-//! `security.fastcgi_php_value = user`: what may come from a web server that isn't trusted. Whoever reaches the socket can forge a
-//! request, so nothing that names code, a function, a file or a host is in the list, nothing that turns a defence off or changes what
-//! source code means, nothing that outlasts the request, and nothing whose value can keep requests from starting (`output_buffering`).
+//! `security.fastcgi_php_value = user`: the settings that an untrusted web server may send. A client that reaches the socket can forge a request. So the
+//! list has no setting that names code, a function, a file or a host, none that disables a protection or changes the meaning of source
+//! code, none that outlasts the request, and none whose value can keep requests from starting (`output_buffering`).
 
 use std::ffi::CStr;
 
-/// Settings of PHP and of extensions that come with it. Sorted.
+/// Settings of PHP and of its bundled extensions, sorted.
 const LIMITED_TO_THE_REQUEST: [&str; 40] = [
     "date.timezone",
     "default_charset",
@@ -48,12 +48,12 @@ const LIMITED_TO_THE_REQUEST: [&str; 40] = [
     "zlib.output_compression_level",
 ];
 
-/// Whether the setting of that name is one of those.
+/// Whether the setting is on the list.
 pub(super) fn is_harmless(name: &CStr) -> bool {
     name.to_str().is_ok_and(|name| LIMITED_TO_THE_REQUEST.binary_search(&name).is_ok())
 }
 
-/// Whether these lines ask for the value of something: of a setting or of the environment, which an answer could give away.
+/// Whether these lines refer to the value of a setting or an environment variable (`${NAME}`), which an answer could reveal.
 pub(super) fn look_something_up(lines: &[u8]) -> bool {
     lines.windows(2).any(|two| two == b"${")
 }

@@ -1,7 +1,7 @@
-/* zend_try in a function, for Rust, which has no setjmp: keeps PHP's longjmp within the frames it started from. */
+/* zend_try as a function: Rust has no setjmp. A longjmp of PHP ends here, and skips only the frames of f. */
 #include <setjmp.h>
 
-/* Runs f(arg). Returns 0 when it came back, 1 when it left by PHP's bailout. `bailout` is EG(bailout). */
+/* Runs f(arg). Returns 0 if it returned, 1 if a bailout aborted it. `bailout` is EG(bailout). */
 int cgi_fpm_try(sigjmp_buf **bailout, void (*f)(void *), void *arg)
 {
 	sigjmp_buf here;

@@ -1,4 +1,4 @@
-//! php.ini's `[HOST=]` and `[PATH=]` sections and `.user.ini` files, as php-fpm applies them at each request.
+//! Applies the `[HOST=]` and `[PATH=]` sections of php.ini and `.user.ini` files to each request, as php-fpm does.
 
 use std::cell::RefCell;
 use std::ffi::{c_char, c_int};
@@ -18,22 +18,22 @@ use crate::plan::expiring::Expiring;
 const PHP_INI_PERDIR: c_int = 2;
 const PHP_INI_STAGE_HTACCESS: c_int = 32;
 
-/// Most directories that are remembered. With `cgi.fix_pathinfo = 0` a client can name any number of them, there or not.
+/// At most this many directories are cached. With `cgi.fix_pathinfo = 0` a client can name any number of them, also missing ones.
 const MOST: usize = 1024;
 
 thread_local! {
-    /// The settings of all `.user.ini` files that hold for a directory. Boxed: PHP's table must not move. Borrowed only between calls
-    /// into PHP, a bailout of which would leave it so.
+    /// By directory: the settings of all `.user.ini` files that apply to it. The tables are boxed, since PHP's table must not move. The map is borrowed
+    /// only between calls of PHP, because a bailout would leave it borrowed.
     static CACHE: RefCell<Expiring<Box<HashTable>>> = RefCell::new(Expiring::new(MOST));
 }
 
-/// Drops what is cached; PHP is going to shut down.
+/// Drops the cache before PHP shuts down.
 pub(super) fn forget() {
     CACHE.with_borrow_mut(|cache| cache.take_all().for_each(destroy));
 }
 
-/// Puts into force what the files say of the script's directory: before PHP reads a body, otherwise in the SAPI's `activate`, so that
-/// `post_max_size` and `enable_post_data_reading` count. Once a request.
+/// Applies the settings for the script's directory, once a request: before PHP reads the body, so that `post_max_size` and
+/// `enable_post_data_reading` take effect, or else in the SAPI callback `activate`.
 pub(super) fn settle() {
     // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let script = unsafe { (*sapi_globals()).request_info.path_translated };
@@ -42,7 +42,7 @@ pub(super) fn settle() {
     }
 }
 
-/// For a script at `script`. Calls into PHP may bail out: nothing is owned across them.
+/// Applies them for a script. Calls of PHP may bail out, so nothing with a destructor is owned across them.
 fn activate(script: *const c_char) {
     // SAFETY: PHP has read php.ini; this asks whether it has such sections.
     if unsafe { php_ini_has_per_host_config() } {
@@ -106,7 +106,7 @@ fn activate_files(path: &mut Path, name: *const c_char, root: &[u8]) {
     unsafe { php_ini_activate_config(table, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS) };
 }
 
-/// Reads the files from the document root down to the directory; outside of the document root, only the directory's.
+/// Reads the files of the document root and of each directory down to this one. Outside of the document root, only this directory's file.
 fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], table: *mut HashTable) {
     let (trimmed, _) = root.split_at(root_length);
     if path.length > root_length && path.bytes().starts_with(trimmed) {
@@ -125,7 +125,7 @@ fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], t
     }
 }
 
-/// The directory's table and when it expires; a new one has expired.
+/// The table of a directory, and when it expires. A new table has expired.
 fn table_for(directory: &[u8]) -> (*mut HashTable, f64) {
     CACHE.with_borrow_mut(|cache| {
         let (found, gone) = cache.get_or_make(directory, new_table);
@@ -146,7 +146,7 @@ fn new_table() -> Box<HashTable> {
 
 #[expect(clippy::boxed_local, reason = "as it was kept")]
 fn destroy(mut table: Box<HashTable>) {
-    // SAFETY: initialized by `new_table`; nobody uses it any more.
+    // SAFETY: initialized by `new_table`; no other code uses it any more.
     unsafe { zend_hash_destroy(&raw mut *table) };
 }
 
@@ -154,14 +154,14 @@ fn set_expiry(directory: &[u8], expires: f64) {
     CACHE.with_borrow_mut(|cache| cache.renew(directory, expires));
 }
 
-/// A directory's path with a slash at its end, in a buffer of `with_path`'s.
+/// The path of a directory with a slash at its end, in a buffer of `with_path`.
 struct Path {
     text: *mut c_char,
     length: usize,
 }
 
 impl Path {
-    /// Makes a script's path its directory's, in place.
+    /// Makes of a script's path the path of its directory, in place.
     fn directory_of(text: *mut c_char, length: usize) -> Self {
         // SAFETY: a C string and its length; the result isn't longer, or is `.`.
         let length = unsafe { zend_dirname(text, length) };
@@ -184,7 +184,7 @@ impl Path {
         unsafe { place.write(byte) };
     }
 
-    /// False if a relative path doesn't resolve.
+    /// Makes a relative path absolute. False: it does not resolve.
     fn make_absolute(&mut self) -> bool {
         if self.bytes().starts_with(b"/") {
             return true;

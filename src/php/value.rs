@@ -1,4 +1,4 @@
-//! PHP's values, looked at and set one word at a time.
+//! Reads and sets PHP's values (`zval`) one word at a time.
 
 use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
@@ -14,10 +14,10 @@ const IS_LONG: u32 = 4;
 const IS_DOUBLE: u32 = 5;
 const IS_STRING: u32 = 6;
 const IS_ARRAY: u32 = 7;
-/// With the flags of a value that is counted and may be part of a cycle.
+/// `IS_ARRAY_EX`: with the flags of a reference-counted value that can be part of a cycle.
 const ARRAY: u32 = IS_ARRAY | 1 << 8 | 2 << 8;
 
-/// The type: the low byte of the type word.
+/// The type of a value: the low byte of its type word.
 ///
 /// # Safety
 /// `value` must be a live value.
@@ -29,6 +29,8 @@ pub(super) unsafe fn kind(value: *const zval) -> u32 {
     word & 0xff
 }
 
+/// Whether it is `true`.
+///
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn is_true(value: *const zval) -> bool {
@@ -36,6 +38,8 @@ pub(super) unsafe fn is_true(value: *const zval) -> bool {
     unsafe { kind(value) == IS_TRUE }
 }
 
+/// Whether it is an array.
+///
 /// # Safety
 /// `value` must be a live value.
 pub(super) unsafe fn is_array(value: *const zval) -> bool {
@@ -43,7 +47,7 @@ pub(super) unsafe fn is_array(value: *const zval) -> bool {
     unsafe { kind(value) == IS_ARRAY }
 }
 
-/// What the value points to; only compared, or used where the type says what it is.
+/// The pointer in a value. The caller compares it, or knows its type.
 ///
 /// # Safety
 /// `value` must be a live value.
@@ -54,7 +58,7 @@ pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
     unsafe { content.ptr }.cast()
 }
 
-/// As a text, if it is a string or a number, yes, no or null.
+/// A string, a number, a boolean or null as a text; nothing for other types.
 ///
 /// # Safety
 /// `value` must be a live value.
@@ -75,7 +79,7 @@ pub(super) unsafe fn plain(value: *const zval) -> Option<String> {
     }
 }
 
-/// As PHP writes it with its default `precision`.
+/// A number as PHP writes it with the default of `precision`.
 fn float(number: f64) -> String {
     const PRECISION: c_int = 14;
     if !number.is_finite() {
@@ -89,10 +93,10 @@ fn float(number: f64) -> String {
     text.to_string_lossy().into_owned()
 }
 
-/// The buckets of a table that are in use.
+/// The buckets of a table that hold a value.
 ///
 /// # Safety
-/// `table` must be a live table with strings as keys, which stays as it is while the result is used.
+/// `table` must be a live table with strings as keys, which does not change while the result is used.
 pub(super) unsafe fn buckets(table: &HashTable) -> impl Iterator<Item = &Bucket> {
     // SAFETY: the caller vouches for string keys, so this union holds buckets.
     let first = unsafe { table.__bindgen_anon_1.arData };
@@ -103,7 +107,7 @@ pub(super) unsafe fn buckets(table: &HashTable) -> impl Iterator<Item = &Bucket>
     all.iter().filter(|bucket| unsafe { kind(&raw const bucket.val) } != 0)
 }
 
-/// A bucket's key.
+/// The key of a bucket.
 ///
 /// # Safety
 /// The bucket must be one of `buckets`.
@@ -114,6 +118,8 @@ pub(super) unsafe fn key(bucket: &Bucket) -> Option<&CStr> {
     Some(unsafe { CStr::from_ptr(key.val.as_ptr()) })
 }
 
+/// The string in a value.
+///
 /// # Safety
 /// `value` must be null, or a live value that holds a string.
 pub(super) unsafe fn text<'a>(value: *const zval) -> Option<&'a CStr> {
@@ -128,6 +134,8 @@ pub(super) unsafe fn text<'a>(value: *const zval) -> Option<&'a CStr> {
     Some(unsafe { CStr::from_ptr(string.val.as_ptr()) })
 }
 
+/// Sets a value to a boolean.
+///
 /// # Safety
 /// `value` must be writable.
 pub(super) unsafe fn set_bool(value: *mut zval, to: bool) {
@@ -136,8 +144,10 @@ pub(super) unsafe fn set_bool(value: *mut zval, to: bool) {
     unsafe { (*value).u1 = TypeWord { type_info } };
 }
 
+/// Sets a value to an array.
+///
 /// # Safety
-/// `value` must be writable, `array` a live array whose reference it takes over.
+/// `value` must be writable. `array` must be a live array, whose reference goes over to the value.
 pub(super) unsafe fn set_array(value: *mut zval, array: *mut HashTable) {
     // SAFETY: the caller vouches for a writable value and gives the reference to the array.
     unsafe { (*value).value = zend_value { arr: array } };
@@ -145,7 +155,7 @@ pub(super) unsafe fn set_array(value: *mut zval, array: *mut HashTable) {
     unsafe { (*value).u1 = TypeWord { type_info: ARRAY } };
 }
 
-/// The flags and the type of a counted thing.
+/// The flags and the type of a reference-counted value.
 pub(super) fn counted_info(head: &zend_refcounted_h) -> u32 {
     // SAFETY: every member of this union is a plain number.
     unsafe { head.u.type_info }

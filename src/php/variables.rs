@@ -1,4 +1,4 @@
-//! `$_SERVER`, `$_ENV` and `getenv()`: the process environment, then the request's variables, in php-fpm's order.
+//! `$_SERVER`, `$_ENV` and `getenv()`: the environment of the process, then the variables of the request, in php-fpm's order.
 
 use std::ffi::{c_char, c_int};
 use std::sync::OnceLock;
@@ -15,13 +15,13 @@ use super::value;
 
 const TRACK_VARS_SERVER: usize = 3;
 const TRACK_VARS_ENV: usize = 4;
-/// What an input filter is told: `PARSE_ENV`, `PARSE_SERVER`.
+/// Arguments of an input filter: `PARSE_ENV`, `PARSE_SERVER`.
 const PARSE_ENV: c_int = 4;
 const PARSE_SERVER: c_int = 5;
 
 static PHP_IMPORT: OnceLock<EnvironmentImport> = OnceLock::new();
 
-/// Makes PHP ask us for the environment. In a worker: the zygote's own code sees the process environment only.
+/// Installs our functions for the environment, in a worker. Code that runs in the zygote sees the environment of the process only.
 pub(super) fn take_over() {
     // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let original = unsafe { *ffi::php_import_environment_variables() };
@@ -34,14 +34,14 @@ pub(super) fn take_over() {
     unsafe { *ffi::php_load_environment_variables() = load };
 }
 
-/// The process environment, by PHP's own function.
+/// Adds the environment of the process, by PHP's own function.
 unsafe fn import_process(array: *mut zval) {
     let Some(import) = PHP_IMPORT.get() else { return };
     // SAFETY: PHP passes an array, and this is PHP's function to fill it.
     unsafe { import(array) };
 }
 
-/// `getenv()` without a name: everything, unfiltered.
+/// `getenv()` without a name: all variables, without the input filter.
 unsafe extern "C" fn load(array: *mut zval) {
     // SAFETY: PHP passes an array that its own function may fill.
     unsafe { import_process(array) };
@@ -51,7 +51,7 @@ unsafe extern "C" fn load(array: *mut zval) {
     });
 }
 
-/// `$_ENV`, and the base of `$_SERVER`. Whichever comes second is a copy of the first.
+/// `$_ENV`, and the first part of `$_SERVER`. The second of them that PHP makes is a copy of the first.
 unsafe extern "C" fn import(array: *mut zval) {
     for other in [TRACK_VARS_ENV, TRACK_VARS_SERVER] {
         // SAFETY: PHP passes an array, which is one of its global ones or a new one.
@@ -84,7 +84,7 @@ unsafe fn same_array(which: usize, array: *mut zval) -> bool {
     this == unsafe { value::pointer(tracked(which)) }
 }
 
-/// Replaces `array` by a copy of a global one that is filled already.
+/// Replaces `array` by a copy of a global array, if that is filled already.
 unsafe fn copy_from(which: usize, array: *mut zval) -> bool {
     let other = tracked(which);
     // SAFETY: `tracked` gives one of PHP's global values, and `array` is a value that PHP passes.
@@ -112,7 +112,7 @@ unsafe fn copy_from(which: usize, array: *mut zval) -> bool {
     true
 }
 
-/// Calls `each` with every variable of the request, outside of `with`, because it calls PHP.
+/// Calls `work` with each variable of the request, outside of `context::with`, because `work` calls PHP.
 pub(super) fn each(mut work: impl FnMut(Variable)) {
     let places = with(|context| context.env.places()).unwrap_or(0);
     for place in 0..places {
@@ -122,7 +122,7 @@ pub(super) fn each(mut work: impl FnMut(Variable)) {
     }
 }
 
-/// Registers a variable if the input filter lets it pass.
+/// Registers a variable if the input filter accepts it.
 unsafe fn register_filtered(kind: c_int, name: *const c_char, value: *mut c_char, length: usize, array: *mut zval) {
     let mut value = value;
     let mut new_length = length;
@@ -136,7 +136,7 @@ unsafe fn register_filtered(kind: c_int, name: *const c_char, value: *mut c_char
     }
 }
 
-/// The SAPI's callback for `$_SERVER`.
+/// The SAPI callback that fills `$_SERVER`.
 pub(super) unsafe extern "C" fn register(array: *mut zval) {
     // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let import = unsafe { *ffi::php_import_environment_variables() };

@@ -1,4 +1,4 @@
-//! Strings that outlive requests, in Zend's form.
+//! Strings of PHP (`zend_string`) that outlive a request.
 
 use std::mem::offset_of;
 use std::ptr::null_mut;
@@ -6,11 +6,11 @@ use std::ptr::null_mut;
 use super::ffi::zend_string;
 use super::value::counted_info;
 
-/// `GC_STRING`, with the flag for memory of `malloc`.
+/// `GC_STRING` with `IS_STR_PERSISTENT`: the memory is malloc's.
 const PERSISTENT_STRING: u32 = 6 | 1 << 4 | 1 << 7;
 const INTERNED: u32 = 1 << 6;
 
-/// A copy of `bytes` that isn't part of a request's memory; null if there is no memory.
+/// Copies `bytes` to memory that does not belong to a request. Null: malloc failed.
 pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
     let header = offset_of!(zend_string, val);
     // SAFETY: malloc accepts any size.
@@ -35,7 +35,7 @@ pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
     string
 }
 
-/// Gives up one reference to a string of [`persistent`].
+/// Drops one reference to a string of [`persistent`].
 pub(super) fn release(string: *mut zend_string) {
     // SAFETY: null, or a string of `persistent` that the caller holds a reference to. Only this thread uses it.
     let Some(known) = (unsafe { string.as_mut() }) else { return };

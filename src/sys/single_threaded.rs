@@ -23,7 +23,7 @@ use std::thread::Builder;
 use super::process::Forked;
 use super::{environment, process};
 
-/// `begin` was not called: a test, or a program of somebody else's.
+/// `begin` was not called: a test, or another program.
 const UNKNOWN: u8 = 0;
 /// `begin` was called, and `spawn` was not.
 const SINGLE: u8 = 1;

@@ -36,7 +36,7 @@ pub fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
     }
     let start = if path.is_absolute() { "/" } else { "." };
     let dir = directory(AT_FDCWD, OsStr::new(start))?;
-    // The start is trusted whoever owns it.
+    // The start is trusted whatever user owns it.
     Walk { mount: statx(&dir, OsStr::new(""))?.mount, dir, controller: Controller::Root, left: names(path), links: 0 }
         .go(rules)
 }
