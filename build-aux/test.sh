@@ -52,7 +52,7 @@ cargo_tests() {
 	# Tests of other users append to it, too.
 	chmod 666 "$CGI_FPM_SKIPS"
 	# The status goes by a file: that of a pipeline is its last command's.
-	{ (cd "$root" && CARGO_TARGET_DIR="$root/build/target-$php" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
+	{ (cd "$root" && CARGO_TARGET_DIR="${cargo_target:-$root/build/target-$php}" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
 		echo 0 >"$scratch/status" || echo 1 >"$scratch/status"; } | tee "$log"
 	counts=$(awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$log")
 	# shellcheck disable=SC2086  # three words are wanted
@@ -159,6 +159,11 @@ stage() {
 			add debug 0 1 0
 			return 0
 		fi
+		# The unit tests of src/php, which need PHP's headers, in the same build: with assertions.
+		cargo_target=$root/build/target-$php-debug PHP=$prefix-debug/bin/php PHP_CONFIG=$prefix-debug/bin/php-config
+		export PHP PHP_CONFIG
+		cargo_tests debug-unit --profile checked --lib -p cgi-fpm php::
+		unset cargo_target PHP PHP_CONFIG
 		need_packages nginx apache2 lighttpd caddy locales
 		mkdir -p "$scratch/debug"
 		CGI_FPM_OTHER_MODE=$prefix CGI_FPM_DEBUG=1
