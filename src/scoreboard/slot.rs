@@ -3,14 +3,15 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
-use super::{Counter, FAREWELL, Scoreboard, Totals, Word};
+use super::slots::{CLOSING_ANNOUNCED, Scoreboard, Word};
+use super::totals::{Counter, Totals};
 use crate::request::{Description, Stage};
 use crate::sys::clock;
 
 /// A worker's own slot, and its pool's totals.
 #[derive(Debug)]
 pub struct Slot {
-    board: Scoreboard,
+    scoreboard: Scoreboard,
     totals: Totals,
     index: u32,
     /// Counted among the pool's active workers.
@@ -31,8 +32,8 @@ pub struct Ended {
 impl Slot {
     /// A slot for its worker.
     #[must_use]
-    pub fn new(board: Scoreboard, totals: Totals, index: u32) -> Self {
-        Self { board, totals, index, active: Cell::new(false) }
+    pub fn new(scoreboard: Scoreboard, totals: Totals, index: u32) -> Self {
+        Self { scoreboard, totals, index, active: Cell::new(false) }
     }
 
     /// The worker is there.
@@ -42,7 +43,7 @@ impl Slot {
     }
 
     fn set(&self, word: Word, value: u64) {
-        self.board.word(self.index, word).store(value, Ordering::Relaxed);
+        self.scoreboard.word(self.index, word).store(value, Ordering::Relaxed);
     }
 
     /// Publishes what the worker does.
@@ -53,7 +54,7 @@ impl Slot {
                 self.totals.leave();
             }
         }
-        self.board.word(self.index, Word::Stage).store(stage as u64, Ordering::SeqCst);
+        self.scoreboard.word(self.index, Word::Stage).store(stage as u64, Ordering::SeqCst);
     }
 
     /// A request begins at this moment of the monotonic clock, in microseconds.
@@ -64,15 +65,15 @@ impl Slot {
         for word in [Word::Duration, Word::Cpu, Word::Memory, Word::ContentLength] {
             self.set(word, 0);
         }
-        self.board.texts(self.index).clear();
+        self.scoreboard.texts(self.index).clear();
         if !self.active.replace(true) {
-            self.totals.enter(u64::from(self.board.slots()));
+            self.totals.enter(u64::from(self.scoreboard.slots()));
         }
         self.totals.add(Counter::Requests, 1);
         self.stage(Stage::Reading);
         // Behind the stage: who sees that it has begun a request must not see it idle still.
-        let requests = self.board.read(self.index, Word::Requests).wrapping_add(1);
-        self.board.word(self.index, Word::Requests).store(requests, Ordering::Release);
+        let requests = self.scoreboard.read(self.index, Word::Requests).wrapping_add(1);
+        self.scoreboard.word(self.index, Word::Requests).store(requests, Ordering::Release);
     }
 
     /// The request that has begun is none yet, and will begin once more.
@@ -84,7 +85,7 @@ impl Slot {
     /// Publishes who asks for what.
     pub fn describe(&self, request: &Description<'_>) {
         self.set(Word::ContentLength, request.content_length);
-        self.board.texts(self.index).write(request);
+        self.scoreboard.texts(self.index).write(request);
     }
 
     /// Publishes how the request went.
@@ -98,14 +99,14 @@ impl Slot {
     /// Whether the supervisor wants this worker to take nothing new.
     #[must_use]
     pub fn drain_asked(&self) -> bool {
-        self.board.drain_asked(self.index)
+        self.scoreboard.drain_asked(self.index)
     }
 
     /// Where nobody follows: which of the pool's listening sockets are about to be closed; those above 31 share the last bit.
     #[must_use]
     pub fn closing(&self) -> Option<u32> {
-        let word = self.board.word(self.index, Word::Closing).load(Ordering::SeqCst);
-        (word & FAREWELL != 0).then(|| u32::try_from(word & !FAREWELL).unwrap_or(0))
+        let word = self.scoreboard.word(self.index, Word::Closing).load(Ordering::SeqCst);
+        (word & CLOSING_ANNOUNCED != 0).then(|| u32::try_from(word & !CLOSING_ANNOUNCED).unwrap_or(0))
     }
 
     /// One more.
@@ -116,7 +117,7 @@ impl Slot {
     /// The whole scoreboard.
     #[must_use]
     pub fn scoreboard(&self) -> &Scoreboard {
-        &self.board
+        &self.scoreboard
     }
 
     /// The pool's totals.

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Counter, Scoreboard, Totals, Word};
+use super::slots::{Scoreboard, Word};
+use super::totals::{Counter, Totals};
 use crate::plan::watch::{Phase, Seen};
 use crate::request::Stage;
 use crate::status::{Process, Snapshot};

@@ -1,8 +1,10 @@
 //! What a scoreboard promises to both sides of it.
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::request::Description;
+use crate::request::{Description, Stage};
+use crate::sys::shared;
 
 fn board(slots: u32) -> (OwnedFd, Scoreboard) {
     let fd = create(slots).unwrap();
@@ -68,9 +70,9 @@ fn a_farewell_is_asked_for_once_and_for_all() {
     let slot = slot(&fd, &counters, 3, 2);
     ours.ask_to_drain(2);
     assert_eq!(slot.closing(), None);
-    ours.ask_for_farewell(2, 0);
+    ours.announce_closing(2, 0);
     assert_eq!(slot.closing(), Some(0));
-    ours.ask_for_farewell(2, 0x8000_0005);
+    ours.announce_closing(2, 0x8000_0005);
     ours.reset(2);
     assert_eq!((slot.closing(), slot.drain_asked()), (Some(0x8000_0005), false));
 }

@@ -178,7 +178,7 @@ impl Supervisor {
             let closing = self.sockets.closing(&pool.listen_fds, next.is_none());
             let goes_on = next.is_some_and(|next| next.successor_of(spec, pool).is_some());
             if closing != 0 || !goes_on {
-                (0..pool.slots).for_each(|slot| resources.scoreboard.ask_for_farewell(slot, closing));
+                (0..pool.slots).for_each(|slot| resources.scoreboard.announce_closing(slot, closing));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::unistd::{Pid, getpid};
 
-use super::control::Control;
+use super::zygote_channel::ZygoteChannel;
 use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::{ListenAddr, PoolConfig};
 use crate::log;
@@ -24,7 +24,7 @@ const KEEP: usize = 64 * 1024;
 
 /// What lines are made with, and the way to their file.
 pub(super) struct AccessLog {
-    control: Rc<Control>,
+    control: Rc<ZygoteChannel>,
     format: Format,
     suppressed: Vec<String>,
     pool: String,
@@ -33,13 +33,13 @@ pub(super) struct AccessLog {
     /// Whether connections have addresses that lines tell.
     wants_remote: bool,
     remote: Option<IpAddr>,
-    request: Kept,
+    request: OwnedDescription,
     line: Vec<u8>,
 }
 
 /// How long the request took, and what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Took {
+pub(super) struct Timing {
     /// When it began, in seconds since 1970.
     pub(super) accepted: u64,
     /// In microseconds.
@@ -50,7 +50,7 @@ pub(super) struct Took {
 
 impl AccessLog {
     /// For a worker of that pool, if it has an access log.
-    pub(super) fn new(pool: &PoolConfig, control: Rc<Control>, supervisor: Pid) -> Option<Self> {
+    pub(super) fn new(pool: &PoolConfig, control: Rc<ZygoteChannel>, supervisor: Pid) -> Option<Self> {
         pool.access_log.as_ref()?;
         let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         let format = pool.access_format.clone()?;
@@ -64,7 +64,7 @@ impl AccessLog {
             pid: number(getpid()),
             supervisor: number(supervisor),
             remote: None,
-            request: Kept::default(),
+            request: OwnedDescription::default(),
             line: Vec::new(),
         })
     }
@@ -88,7 +88,7 @@ impl AccessLog {
     }
 
     /// Writes the line. `reopened`: how many times logs have been opened anew by now.
-    pub(super) fn ended(&mut self, outcome: &Outcome<'_>, took: Took, reopened: u64) {
+    pub(super) fn ended(&mut self, outcome: &Outcome<'_>, timing: Timing, reopened: u64) {
         if is_suppressed(&self.suppressed, &self.request.description(), outcome.status) {
             return;
         }
@@ -101,11 +101,11 @@ impl AccessLog {
             supervisor: self.supervisor,
             remote: self.remote,
             request: self.request.description(),
-            accepted: took.accepted,
+            accepted: timing.accepted,
             written: written_micros / 1_000_000,
             written_micros,
-            duration: took.duration,
-            cpu: took.cpu,
+            duration: timing.duration,
+            cpu: timing.cpu,
             memory: outcome.memory_peak,
             status: outcome.status,
             header: &|name| (outcome.header)(name),
@@ -125,13 +125,13 @@ impl AccessLog {
 
 /// A description that outlives what it was told from, in one buffer that is used again.
 #[derive(Debug, Default)]
-struct Kept {
+struct OwnedDescription {
     texts: Vec<u8>,
     ends: [usize; 5],
     content_length: u64,
 }
 
-impl Kept {
+impl OwnedDescription {
     fn fill(&mut self, request: &Description<'_>) {
         self.texts.clear();
         self.texts.shrink_to(KEEP);
@@ -170,7 +170,7 @@ mod tests {
             script: b"/srv/a.php",
             content_length: 3,
         };
-        let mut kept = Kept::default();
+        let mut kept = OwnedDescription::default();
         kept.fill(&told);
         assert_eq!(kept.description(), told);
         kept.fill(&Description::default());

@@ -3,7 +3,6 @@
 
 mod access_log;
 mod authorization;
-mod control;
 mod hat;
 mod intake;
 mod lifetime;
@@ -14,8 +13,9 @@ mod setup;
 mod sources;
 mod tracer;
 pub mod tracker;
+mod zygote_channel;
 
-pub use control::LogFile;
+pub use zygote_channel::AccessLogFile;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -37,7 +37,7 @@ use crate::sys::{clock, process};
 
 /// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
 #[derive(Debug)]
-pub struct Seed {
+pub struct WorkerSpec {
     /// The pool's directives.
     pub pool: PoolConfig,
     /// Who to become; `None`: stay.
@@ -63,7 +63,7 @@ pub struct Seed {
     /// By which its tracer is asked, and by which it answers, if it is to have one.
     pub tracer: Option<(OwnedFd, OwnedFd)>,
     /// Where its access log goes, if it has one.
-    pub access_log: Option<LogFile>,
+    pub access_log: Option<AccessLogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: (u64, u64),
     /// The zygote's pid.
@@ -78,66 +78,66 @@ pub struct Seed {
 const LONGEST_REASON: usize = 2000;
 
 /// A worker's whole life; returns its exit status.
-pub fn run(mut seed: Seed, engine: &mut impl Engine) -> i32 {
+pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     // Opened before chroot: there /proc may be missing.
-    let lifetime = lifetime::Lifetime::new(&seed.pool);
+    let lifetime = lifetime::Lifetime::new(&spec.pool);
     let setup = setup::Setup {
-        pool: &seed.pool,
-        identity: seed.identity.as_ref(),
-        environment: &seed.environment,
-        output: seed.output.take(),
-        nofile: seed.nofile,
-        parent: seed.parent,
-        end: seed.end,
-        graceful: seed.graceful,
+        pool: &spec.pool,
+        identity: spec.identity.as_ref(),
+        environment: &spec.environment,
+        output: spec.output.take(),
+        nofile: spec.nofile,
+        parent: spec.parent,
+        end: spec.end,
+        graceful: spec.graceful,
     };
     let set_up = setup.apply().map_err(|e| e.to_string());
     drop(setup);
     let set_up =
-        set_up.and_then(|()| engine.enter_pool(&seed.pool).map_err(|e| format!("[pool {}] {e}", seed.pool.name)));
+        set_up.and_then(|()| engine.enter_pool(&spec.pool).map_err(|e| format!("[pool {}] {e}", spec.pool.name)));
     if let Err(reason) = set_up {
         // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
-        seed.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
+        spec.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
         return ExitCode::Software.status();
     }
-    if let Some(ways) = seed.tracer.take() {
-        let depth = seed.pool.request_slowlog_trace_depth;
+    if let Some(ways) = spec.tracer.take() {
+        let depth = spec.pool.request_slowlog_trace_depth;
         if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
-            log::error(format!("[pool {}] slow requests can't be traced: {e}", seed.pool.name));
+            log::error(format!("[pool {}] slow requests can't be traced: {e}", spec.pool.name));
         }
     }
     if let Err(e) = process::watch_forks() {
-        log::error(format!("[pool {}] forks can't be watched: {e}", seed.pool.name));
+        log::error(format!("[pool {}] forks can't be watched: {e}", spec.pool.name));
         return ExitCode::Software.status();
     }
-    let slot = Rc::new(seed.slot);
+    let slot = Rc::new(spec.slot);
     slot.open(std::process::id(), clock::wall_seconds());
     // Before 8.4 php-fpm doesn't show it.
     let memory_peak = engine.release() >= (8, 4);
-    let control = Rc::new(control::Control::new(seed.control, seed.access_log));
-    let access_log = access_log::AccessLog::new(&seed.pool, Rc::clone(&control), seed.supervisor);
-    let queue = Rc::clone(&seed.queues.queue);
+    let control = Rc::new(zygote_channel::ZygoteChannel::new(spec.control, spec.access_log));
+    let access_log = access_log::AccessLog::new(&spec.pool, Rc::clone(&control), spec.supervisor);
+    let queue = Rc::clone(&spec.queues.queue);
     let tracker =
-        tracker::RequestTracker::new(Rc::clone(&slot), &seed.pool, queue, seed.shown, memory_peak, access_log);
+        tracker::RequestTracker::new(Rc::clone(&slot), &spec.pool, queue, spec.shown, memory_peak, access_log);
     let tracker = Rc::new(tracker);
     let begun = Rc::clone(&tracker);
-    let capacity = Capacity { max_children: seed.pool.pm_max_children };
-    let queues = Rc::new(seed.queues);
+    let capacity = Capacity { max_children: spec.pool.pm_max_children };
+    let queues = Rc::new(spec.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
         .with_first_byte(Box::new(move || begun.begin()))
         .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
-    let allowed = allowed_clients(&seed.pool);
+    let allowed = allowed_clients(&spec.pool);
     allowed.wrong().iter().for_each(|wrong| log::error(wrong.to_string()));
-    let intake = intake::Intake::new(seed.listeners, allowed, queues, Rc::clone(&slot));
-    let ways = (control, seed.drain);
-    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &seed.pool, lifetime)
+    let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
+    let ways = (control, spec.drain);
+    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {
         Ok(true) => 0,
         Ok(false) => ExitCode::Software.status(),
         Err(e) => {
-            log::error(format!("[pool {}] a worker can't wait for requests: {e}", seed.pool.name));
+            log::error(format!("[pool {}] a worker can't wait for requests: {e}", spec.pool.name));
             ExitCode::Software.status()
         }
     }

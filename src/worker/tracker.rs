@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
-use super::access_log::{AccessLog, Took};
+use super::access_log::{AccessLog, Timing};
 use crate::config::{PoolConfig, ProcessManager};
 use crate::engine::Tracker;
 use crate::ipc::handover;
@@ -166,8 +166,8 @@ impl Tracker for RequestTracker {
         let (duration, (user, system)) = self.times();
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
         if let Some(log) = &self.access_log {
-            let took = Took { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
-            log.borrow_mut().ended(outcome, took, self.slot.totals().get(Counter::Reopened));
+            let timing = Timing { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
+            log.borrow_mut().ended(outcome, timing, self.slot.totals().get(Counter::Reopened));
         }
     }
 

@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
-use super::event_loop::Zygote;
-use super::{ZygotePool, children, demand, parking};
+use super::pool::ZygotePool;
+use super::state::Zygote;
+use super::{children, demand, parking};
 use crate::escape;
 use crate::ipc::{Channel, PoolSpec, ReportSender, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
@@ -32,7 +33,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     Ok(Zygote {
-        control: Channel::new(control),
+        orders: Channel::new(control),
         reports,
         former,
         drain,
@@ -40,13 +41,13 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         epoll,
         signals: None,
         children: children::Children::default(),
-        parking: parking::Parking::new(),
+        parking: parking::ParkedConnections::new(),
         nofile: spec.nofile,
         graceful: spec.graceful,
         leaving: false,
         draining: false,
-        last_call: None,
-        wish: None,
+        closing: None,
+        leave_request: None,
         inspector: Inspector::default(),
     })
 }
@@ -59,8 +60,8 @@ fn packet(level: Level, text: &[u8]) -> Vec<u8> {
 
 fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<OwnedFd>) -> io::Result<ZygotePool> {
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
-    let scoreboard = take(spec.scoreboard_fd)?;
-    let board = Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard), spec.slots)?;
+    let scoreboard_fd = take(spec.scoreboard_fd)?;
+    let scoreboard = Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard_fd), spec.slots)?;
     let totals = take(spec.totals_fd)?;
     drop(Totals::map(std::os::fd::AsFd::as_fd(&totals))?);
     let access_log = spec.access_log_fd.map(take).transpose()?.map(|fd| (fd, reopened));
@@ -70,8 +71,8 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
     Ok(ZygotePool {
         spec,
         listeners,
+        scoreboard_fd,
         scoreboard,
-        board,
         totals,
         queue,
         park,

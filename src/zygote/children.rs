@@ -12,43 +12,43 @@ use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 pub(super) struct Child {
     pub(super) pool: usize,
     pub(super) slot: u32,
-    pub(super) said: Said,
+    pub(super) reported: Reported,
     /// None after the worker closed its end.
     pub(super) channel: Option<Channel<ToWorker, WorkerSays>>,
 }
 
-/// What a worker has said of itself so far.
+/// What a worker has reported of itself so far.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Said {
+pub(super) struct Reported {
     failed: bool,
     accepting: bool,
     left: bool,
 }
 
-impl Said {
+impl Reported {
     /// Whether this is new.
-    pub(super) fn note(&mut self, says: &WorkerSays) -> bool {
-        let said = match says {
+    pub(super) fn note(&mut self, message: &WorkerSays) -> bool {
+        let reported = match message {
             WorkerSays::Failed(_) => &mut self.failed,
             WorkerSays::Accepting => &mut self.accepting,
             WorkerSays::Left => &mut self.left,
         };
-        !std::mem::replace(said, true)
+        !std::mem::replace(reported, true)
     }
 }
 
 /// Messages of a dead worker that are read: it has three to say in its life.
-const LAST_WORDS: usize = 16;
+const MOST_FINAL: usize = 16;
 
 impl Child {
-    /// What it said last.
-    pub(super) fn last_words(&mut self) -> Vec<WorkerSays> {
+    /// What it reported last.
+    pub(super) fn final_messages(&mut self) -> Vec<WorkerSays> {
         let Some(channel) = &mut self.channel else { return Vec::new() };
         let heard = std::iter::from_fn(|| match channel.receive() {
-            Incoming::Message(says, _) => Some(says),
+            Incoming::Message(message, _) => Some(message),
             _ => None,
         });
-        heard.take(LAST_WORDS).collect()
+        heard.take(MOST_FINAL).collect()
     }
 }
 
@@ -91,9 +91,9 @@ impl Children {
         self.by_pid.values().filter_map(|child| child.channel.as_ref()).any(Channel::is_backed_up)
     }
 
-    /// The slots of a pool's living children that haven't said that they leave.
+    /// The slots of a pool's living children that haven't reported that they leave.
     pub(super) fn of_pool(&self, pool: usize) -> impl Iterator<Item = u32> {
-        self.by_pid.values().filter(move |c| c.pool == pool && !c.said.left).map(|c| c.slot)
+        self.by_pid.values().filter(move |c| c.pool == pool && !c.reported.left).map(|c| c.slot)
     }
 
     /// The child in that slot.
@@ -107,9 +107,9 @@ impl Children {
         channels.for_each(|channel| channel.send(&message, Vec::new()));
     }
 
-    /// Pool and slot of those that haven't said that they leave.
+    /// Pool and slot of those that haven't reported that they leave.
     pub(super) fn staying(&self) -> impl Iterator<Item = (usize, u32)> {
-        self.by_pid.values().filter(|c| !c.said.left).map(|c| (c.pool, c.slot))
+        self.by_pid.values().filter(|c| !c.reported.left).map(|c| (c.pool, c.slot))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -123,17 +123,17 @@ mod tests {
     use crate::sys::message;
 
     #[test]
-    fn a_dead_worker_has_so_many_last_words() {
+    fn a_dead_worker_has_so_many_final_messages() {
         let (ours, theirs) = message::pair().unwrap();
         let mut worker = Channel::<WorkerSays, ToWorker>::new(theirs);
-        let mut child = Child { pool: 0, slot: 0, said: Said::default(), channel: Some(Channel::new(ours)) };
-        assert_eq!(child.last_words(), []);
+        let mut child = Child { pool: 0, slot: 0, reported: Reported::default(), channel: Some(Channel::new(ours)) };
+        assert_eq!(child.final_messages(), []);
         worker.send(&WorkerSays::Accepting, Vec::new());
         worker.send(&WorkerSays::Left, Vec::new());
-        assert_eq!(child.last_words(), [WorkerSays::Accepting, WorkerSays::Left]);
+        assert_eq!(child.final_messages(), [WorkerSays::Accepting, WorkerSays::Left]);
         for _ in 0..100 {
             worker.send(&WorkerSays::Accepting, Vec::new());
         }
-        assert_eq!(child.last_words().len(), LAST_WORDS);
+        assert_eq!(child.final_messages().len(), MOST_FINAL);
     }
 }

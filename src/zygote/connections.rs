@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-use super::ZygotePool;
-use super::event_loop::Zygote;
+use super::event_source::EventSource;
 use super::parking::Destinations;
-use super::token::Token;
+use super::pool::ZygotePool;
+use super::state::{Closing, Zygote};
 use crate::ipc::handover::{self, Connection, Taken};
 use crate::sys::clock::{self, Millis};
 
@@ -19,16 +19,7 @@ const RESERVE: u64 = 64;
 pub(super) const TURN: usize = 64;
 
 /// After workers were told to take nothing new, those of pools that end still serve who is known to wait, for a second.
-const LAST_CALL: u64 = 1_200;
-
-/// How long connections of pools that end are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Call {
-    /// Until then.
-    Until(Millis),
-    /// No more: at their end their peers see that they have to look for somebody else.
-    Over,
-}
+const CLOSE_AFTER: u64 = 1_200;
 
 impl Destinations for [ZygotePool] {
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)> {
@@ -71,27 +62,27 @@ impl Zygote {
     fn keep(&mut self, now: Millis, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, connection, self.pools.as_slice());
-        } else if self.last_call != Some(Call::Over) {
+        } else if self.closing != Some(Closing::Closed) {
             self.parking.add(&self.epoll, now, pool, connection);
         }
     }
 
     /// Workers were told to take nothing new.
-    pub(super) fn begin_last_call(&mut self) {
-        let until = Call::Until(clock::now().plus(LAST_CALL));
-        self.last_call.get_or_insert(until);
+    pub(super) fn schedule_closing(&mut self) {
+        let until = Closing::At(clock::now().plus(CLOSE_AFTER));
+        self.closing.get_or_insert(until);
     }
 
     /// Ends it when it is time; says when that is.
-    pub(super) fn end_last_call(&mut self, now: Millis) -> Option<Millis> {
-        match self.last_call? {
-            Call::Until(end) if end > now => Some(end),
-            Call::Until(_) => {
-                self.last_call = Some(Call::Over);
+    pub(super) fn close_when_due(&mut self, now: Millis) -> Option<Millis> {
+        match self.closing? {
+            Closing::At(end) if end > now => Some(end),
+            Closing::At(_) => {
+                self.closing = Some(Closing::Closed);
                 self.parking.close_ending(&self.epoll, self.pools.as_slice());
                 None
             }
-            Call::Over => None,
+            Closing::Closed => None,
         }
     }
 
@@ -128,12 +119,12 @@ impl Zygote {
     }
 
     pub(super) fn adopt_links(&mut self, pool: usize, fds: Vec<OwnedFd>) {
-        let Ok(token) = u32::try_from(pool) else { return };
+        let Ok(number) = u32::try_from(pool) else { return };
         if pool >= self.pools.len() {
             return;
         }
         for fd in fds {
-            if self.watch(&fd, Token::Link(token)).is_ok() {
+            if self.watch(&fd, EventSource::Link(number)).is_ok() {
                 self.pools[pool].links.push(fd);
             }
         }
@@ -141,14 +132,14 @@ impl Zygote {
 
     pub(super) fn drain(&mut self, pools: &[usize], fds: Vec<OwnedFd>) {
         self.draining = true;
-        self.begin_last_call();
+        self.schedule_closing();
         self.pools.iter_mut().for_each(|p| p.unwatch(&self.epoll));
         for (pool, fd) in pools.iter().zip(fds) {
             let Some(p) = self.pools.get_mut(*pool) else { continue };
             p.successor = Some(fd);
             // What waits for this pool's workers goes on as well: they take nothing more.
-            if let Ok(token) = u32::try_from(*pool) {
-                let event = EpollEvent::new(EpollFlags::EPOLLIN, Token::Queue(token).pack());
+            if let Ok(number) = u32::try_from(*pool) {
+                let event = EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Queue(number).pack());
                 let _ = self.epoll.add(&p.queue.1, event);
             }
         }

@@ -1,82 +1,60 @@
-//! What a zygote does all day: hear the supervisor, hear its workers, keep connections, bury the dead.
+//! What a zygote does all day: hear the supervisor, hear its workers, keep connections, reap the dead.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{EpollEvent, EpollTimeout};
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
-use super::children::{Child, Children};
-use super::connections::{Call, TURN};
-use super::fork::Sprout;
-use super::parking::Parking;
-use super::token::Token;
-use super::wish::{Sender, Wish};
-use super::{Control, LAST_WORDS, Outcome, ZygotePool};
+use super::children::Child;
+use super::connections::TURN;
+use super::event_source::EventSource;
+use super::fork::ForkedWorker;
+use super::state::{Sender, Zygote};
 use crate::ipc::handover;
 use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
-use crate::sys::backlog::Inspector;
 use crate::sys::{clock, fd, process, signal};
+use crate::worker::WorkerSpec;
 
+/// How long a zygote that leaves waits for the supervisor to take what it has said.
+pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
 /// A full queue is tried again after this.
 const RETRY: u64 = 5;
 /// The same for a log that isn't read.
 const LOG_RETRY: u64 = 50;
 
-/// The state of a zygote.
+/// How the event loop ended.
 #[derive(Debug)]
-pub(super) struct Zygote {
-    pub(super) control: Control,
-    pub(super) reports: ReportSender,
-    /// Its supervisor is of a former version.
-    pub(super) former: bool,
-    pub(super) drain: OwnedFd,
-    pub(super) pools: Vec<ZygotePool>,
-    pub(super) epoll: Epoll,
-    pub(super) signals: Option<SignalFd>,
-    pub(super) children: Children,
-    pub(super) parking: Parking,
-    pub(super) nofile: (u64, u64),
-    /// SIGTERM and SIGINT ask its workers to finish.
-    pub(super) graceful: bool,
-    /// A signal has asked it to leave.
-    pub(super) wish: Option<Wish>,
-    pub(super) leaving: bool,
-    /// Its workers take nothing new.
-    pub(super) draining: bool,
-    /// Then: how long connections of pools that end are kept.
-    pub(super) last_call: Option<Call>,
-    pub(super) inspector: Inspector,
+pub(super) enum LoopEnd {
+    /// The zygote has no more to do. Its pipe to the supervisor is open until its end: a zygote without one is killed.
+    Exit(Box<ReportSender>),
+    /// The same, but workers are still inside of requests.
+    ExitBeforeWorkers(Box<ReportSender>),
+    /// This process is a forked worker; nothing of the zygote is left in it.
+    Worker(Box<WorkerSpec>),
 }
 
 impl Zygote {
-    pub(super) fn report(&mut self, message: &ToSupervisor) {
-        self.reports.send(message);
-    }
-
     /// PHP stands: from now on everything goes through the event loop.
     pub(super) fn ready(&mut self) -> io::Result<()> {
         let signals = signal::descriptor(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT])?;
-        self.watch(&signals, Token::Signals)?;
+        self.watch(&signals, EventSource::Signals)?;
         self.signals = Some(signals);
-        self.watch(&self.control, Token::Control)?;
+        self.watch(&self.orders, EventSource::Control)?;
         for (pool, p) in (0u32..).zip(&self.pools) {
-            self.watch(&p.park.1, Token::Park(pool))?;
+            self.watch(&p.park.1, EventSource::Park(pool))?;
         }
         self.report(&ToSupervisor::Ready);
         self.watch_demand();
         Ok(())
     }
 
-    pub(super) fn watch(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
-        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token.pack()))?)
-    }
-
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(mut self) -> LoopEnd {
         let mut events = [EpollEvent::empty(); 128];
         loop {
             let patience = self.patience();
@@ -85,12 +63,12 @@ impl Zygote {
                 Err(Errno::EINTR) => 0,
                 Err(e) => {
                     log::error(format!("a zygote can't wait for events: {e}"));
-                    return Outcome::Leave(Box::new(self.reports));
+                    return LoopEnd::Exit(Box::new(self.reports));
                 }
             };
             for event in &events[..count] {
-                if let Some(sprout) = Token::unpack(event.data()).and_then(|token| self.act(token)) {
-                    return Outcome::Worker(sprout.grow(self));
+                if let Some(forked) = EventSource::unpack(event.data()).and_then(|source| self.act(source)) {
+                    return LoopEnd::Worker(forked.into_spec(self));
                 }
             }
             self.reports.flush();
@@ -98,10 +76,10 @@ impl Zygote {
             self.parking.flush(self.pools.as_slice());
             if self.leaving && !self.parking.is_backed_up() {
                 let childless = self.children.is_empty();
-                if childless || self.may_desert(clock::now()) {
-                    log::drain(LAST_WORDS);
+                if childless || self.may_leave_workers(clock::now()) {
+                    log::drain(FLUSH_TIME);
                     let reports = Box::new(self.reports);
-                    return if childless { Outcome::Leave(reports) } else { Outcome::Desert(reports) };
+                    return if childless { LoopEnd::Exit(reports) } else { LoopEnd::ExitBeforeWorkers(reports) };
                 }
             }
         }
@@ -109,43 +87,43 @@ impl Zygote {
 
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
-        let wish = self.follow_wish(now);
-        let last_call = self.end_last_call(now);
+        let leave = self.follow_leave_request(now);
+        let closing = self.close_when_due(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
         let backed_up = self.parking.is_backed_up() || self.reports.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now.plus(RETRY));
         log::flush();
         let log = log::is_behind().then(|| now.plus(LOG_RETRY));
-        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(wish).chain(last_call).min();
+        let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(leave).chain(closing).min();
         due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
     }
 
-    fn act(&mut self, token: Token) -> Option<Sprout> {
-        match token {
-            Token::Control => return self.hear_supervisor(),
-            Token::Signals => self.hear_signals(),
-            Token::Park(pool) => self.take_queued(pool, |p| p.park.1.as_fd(), TURN),
-            Token::Queue(pool) => self.take_queued(pool, |p| p.queue.1.as_fd(), TURN),
-            Token::Demand(pool) => self.demanded(pool),
-            Token::Link(pool) => self.take_links(pool),
-            Token::Worker(pid) => {
+    fn act(&mut self, source: EventSource) -> Option<ForkedWorker> {
+        match source {
+            EventSource::Control => return self.hear_supervisor(),
+            EventSource::Signals => self.hear_signals(),
+            EventSource::Park(pool) => self.take_queued(pool, |p| p.park.1.as_fd(), TURN),
+            EventSource::Queue(pool) => self.take_queued(pool, |p| p.queue.1.as_fd(), TURN),
+            EventSource::Demand(pool) => self.demanded(pool),
+            EventSource::Link(pool) => self.take_links(pool),
+            EventSource::Worker(pid) => {
                 i32::try_from(pid).map(|pid| self.hear_worker(pid)).unwrap_or_default();
             }
-            Token::Parked(number) => self.parking.stirred(&self.epoll, number, self.pools.as_slice()),
+            EventSource::Parked(number) => self.parking.stirred(&self.epoll, number, self.pools.as_slice()),
         }
         None
     }
 
-    fn hear_supervisor(&mut self) -> Option<Sprout> {
-        match self.control.receive() {
+    fn hear_supervisor(&mut self) -> Option<ForkedWorker> {
+        match self.orders.receive() {
             Incoming::Message(ToZygote::Fork { pool, slot, traced }, fds) => {
                 if !self.leaves_to_the_next(pool, slot) {
                     return self.fork(pool, slot, traced, fds);
                 }
             }
             Incoming::Message(ToZygote::Drain { pools }, fds) => {
-                self.forget_wish();
+                self.forget_leave_request();
                 self.drain(&pools, fds);
             }
             Incoming::Message(ToZygote::Adopt { pool }, fds) => self.adopt_links(pool, fds),
@@ -160,16 +138,16 @@ impl Zygote {
                 self.leaving = true;
             }
             Incoming::Nothing => {}
-            Incoming::Gone | Incoming::Nonsense => self.bereft(),
+            Incoming::Gone | Incoming::Nonsense => self.lose_supervisor(),
         }
         None
     }
 
     /// The supervisor is gone: workers finish what they have, nobody accepts any more.
-    fn bereft(&mut self) {
-        let _ = self.epoll.delete(&self.control);
-        self.wish = None;
-        self.part();
+    fn lose_supervisor(&mut self) {
+        let _ = self.epoll.delete(&self.orders);
+        self.leave_request = None;
+        self.start_leaving();
     }
 
     fn signal(&self, pool: usize, slot: u32, number: i32) {
@@ -201,17 +179,17 @@ impl Zygote {
     fn hear_signals(&mut self) {
         while let Some(Ok(Some(info))) = self.signals.as_ref().map(SignalFd::read_signal) {
             match i32::try_from(info.ssi_signo).ok().and_then(|s| Signal::try_from(s).ok()) {
-                Some(Signal::SIGCHLD) => self.bury(),
+                Some(Signal::SIGCHLD) => self.reap(),
                 Some(signal) => self.asked_to_leave(Sender { signal, pid: info.ssi_pid, uid: info.ssi_uid }),
                 None => {}
             }
         }
     }
 
-    fn bury(&mut self) {
+    fn reap(&mut self) {
         while let Some((pid, exit)) = process::reap() {
             // What it said last stands before its end. No more than that: a process that its script has forked may go on talking.
-            let words = self.children.get_mut(pid.as_raw()).map(Child::last_words).unwrap_or_default();
+            let words = self.children.get_mut(pid.as_raw()).map(Child::final_messages).unwrap_or_default();
             words.into_iter().for_each(|says| self.heard(pid.as_raw(), says));
             let Some(child) = self.children.remove(pid) else { continue };
             if let Some(channel) = &child.channel {
@@ -231,7 +209,7 @@ impl Zygote {
         let Some(child) = self.children.get_mut(pid) else { return };
         let (pool, slot) = (child.pool, child.slot);
         // Once each in a life: a worker must not use up what its zygote may say.
-        if child.said.note(&says) {
+        if child.reported.note(&says) {
             self.report(&ToSupervisor::Worker { pool, slot, says });
             self.watch_again(pool);
         }

@@ -8,20 +8,20 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::ZygotePool;
-use super::children::{Child, Said};
-use super::event_loop::Zygote;
-use super::token::Token;
+use super::children::{Child, Reported};
+use super::event_source::EventSource;
+use super::pool::ZygotePool;
+use super::state::Zygote;
 use crate::ipc::handover::WorkerQueues;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::Forked;
 use crate::sys::{fd, message, signal, single_threaded};
-use crate::worker::{Seed, tracker::ShownPool};
+use crate::worker::{WorkerSpec, tracker::ShownPool};
 
 /// A child right behind the fork: which worker it is to become.
 #[derive(Debug)]
-pub(super) struct Sprout {
+pub(super) struct ForkedWorker {
     pool: usize,
     control: OwnedFd,
     output: Option<(OwnedFd, OwnedFd)>,
@@ -34,10 +34,10 @@ pub(super) struct Sprout {
 }
 
 impl Zygote {
-    pub(super) fn fork(&mut self, pool: usize, slot: u32, traced: bool, mut fds: Vec<OwnedFd>) -> Option<Sprout> {
+    pub(super) fn fork(&mut self, pool: usize, slot: u32, traced: bool, mut fds: Vec<OwnedFd>) -> Option<ForkedWorker> {
         let tracer = self.ways_of_tracer(traced, &mut fds);
         match self.try_fork(pool, slot, tracer, fds) {
-            Ok(sprout) => sprout,
+            Ok(forked) => forked,
             Err(e) => {
                 let errno = e.raw_os_error().unwrap_or(libc::EAGAIN);
                 self.report(&ToSupervisor::ForkFailed { pool, slot, errno });
@@ -58,13 +58,13 @@ impl Zygote {
         slot: u32,
         tracer: Option<(OwnedFd, OwnedFd)>,
         mut fds: Vec<OwnedFd>,
-    ) -> io::Result<Option<Sprout>> {
+    ) -> io::Result<Option<ForkedWorker>> {
         let p = self.pools.get(pool).ok_or(io::ErrorKind::InvalidInput)?;
-        let scoreboard = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
+        let scoreboard = Scoreboard::map(p.scoreboard_fd.as_fd(), p.spec.slots)?;
         scoreboard.reset(slot);
         let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
         // A handler reads it, up to the worker's last moment.
-        let kept = Scoreboard::map(p.scoreboard.as_fd(), p.spec.slots)?;
+        let kept = Scoreboard::map(p.scoreboard_fd.as_fd(), p.spec.slots)?;
         let shown = self.shown(p)?;
         let (ours, theirs) = message::pair()?;
         let (parent, supervisor) = (getpid(), getppid());
@@ -74,16 +74,16 @@ impl Zygote {
                 let output = fds.pop().and_then(|err| fds.pop().map(|out| (out, err)));
                 let (control, tracer) =
                     (fd::lift(theirs), tracer.map(|(question, answer)| (fd::lift(question), fd::lift(answer))));
-                Ok(Some(Sprout { pool, control, output, tracer, parent, supervisor, place, end, shown }))
+                Ok(Some(ForkedWorker { pool, control, output, tracer, parent, supervisor, place, end, shown }))
             }
             Forked::Parent(pid) => {
                 let channel: Channel<ToWorker, WorkerSays> = Channel::new(ours);
-                let token = Token::Worker(u32::try_from(pid.as_raw()).unwrap_or(0));
+                let source = EventSource::Worker(u32::try_from(pid.as_raw()).unwrap_or(0));
                 self.epoll.add(
                     &channel,
-                    nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, token.pack()),
+                    nix::sys::epoll::EpollEvent::new(nix::sys::epoll::EpollFlags::EPOLLIN, source.pack()),
                 )?;
-                self.children.insert(pid, Child { pool, slot, said: Said::default(), channel: Some(channel) });
+                self.children.insert(pid, Child { pool, slot, reported: Reported::default(), channel: Some(channel) });
                 self.report(&ToSupervisor::Forked { pool, slot, pid: pid.as_raw() });
                 Ok(None)
             }
@@ -108,7 +108,7 @@ impl Zygote {
         let Some(name) = &pool.spec.config.status_of else { return Ok(None) };
         let Some(shown) = self.pools.iter().find(|p| p.spec.config.name == *name) else { return Ok(None) };
         Ok(Some(ShownPool {
-            scoreboard: Scoreboard::map(shown.scoreboard.as_fd(), shown.spec.slots)?,
+            scoreboard: Scoreboard::map(shown.scoreboard_fd.as_fd(), shown.spec.slots)?,
             totals: Totals::map(shown.totals.as_fd())?,
             name: name.clone(),
             manager: shown.spec.config.pm,
@@ -117,12 +117,12 @@ impl Zygote {
     }
 }
 
-impl Sprout {
+impl ForkedWorker {
     /// Becomes a worker's seed. The zygote's state is dropped here: parked connections, other pools' sockets, channels.
-    pub(super) fn grow(self, mut zygote: Zygote) -> Box<Seed> {
+    pub(super) fn into_spec(self, mut zygote: Zygote) -> Box<WorkerSpec> {
         let pool = zygote.pools.swap_remove(self.pool);
         let (queue_in, queue) = pool.queue;
-        Box::new(Seed {
+        Box::new(WorkerSpec {
             identity: pool.spec.identity,
             environment: pool.spec.environment,
             pool: pool.spec.config,

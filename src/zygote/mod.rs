@@ -6,14 +6,14 @@ mod children;
 mod connections;
 mod demand;
 mod event_loop;
+mod event_source;
 mod fork;
+mod leaving;
 mod parking;
+mod pool;
 mod privileges;
-mod token;
-mod wish;
-
-use std::os::fd::OwnedFd;
-use std::time::Duration;
+mod scaling;
+mod state;
 
 use nix::sys::signal::{SigSet, Signal};
 
@@ -21,26 +21,12 @@ use crate::config;
 use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
 use crate::exit::ExitCode;
-use crate::ipc::{Channel, PROTOCOL, ReportSender, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::{PROTOCOL, ToSupervisor, ZygoteSpec};
 use crate::log;
-use crate::scoreboard::Scoreboard;
 use crate::sys::ids::Identity;
 use crate::sys::{local_time, process, signal, title};
 use crate::worker;
-
-/// How the event loop ended.
-#[derive(Debug)]
-enum Outcome {
-    /// The zygote has no more to do. Its pipe to the supervisor is open until its end: a zygote without one is killed.
-    Leave(Box<ReportSender>),
-    /// The same, but workers are still inside of requests.
-    Desert(Box<ReportSender>),
-    /// This process is a forked worker; nothing of the zygote is left in it.
-    Worker(Box<worker::Seed>),
-}
-
-/// How long a zygote that leaves waits for the supervisor to take what it has said.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+use event_loop::{FLUSH_TIME, LoopEnd};
 
 /// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
 pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
@@ -67,17 +53,17 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     if let Err(reason) = started {
         // Cut where it is too long; the whole text went to stderr as PHP printed it.
         zygote.report(&ToSupervisor::Failed(reason));
-        log::drain(LAST_WORDS);
+        log::drain(FLUSH_TIME);
         return ExitCode::Software.status();
     }
     match zygote.run() {
-        Outcome::Leave(_speaker) => {
+        LoopEnd::Exit(_speaker) => {
             engine.stop();
             0
         }
         // PHP's end could take away what those still use.
-        Outcome::Desert(_speaker) => process::exit_now(0),
-        Outcome::Worker(seed) => worker::run(*seed, engine),
+        LoopEnd::ExitBeforeWorkers(_speaker) => process::exit_now(0),
+        LoopEnd::Worker(spec) => worker::run(*spec, engine),
     }
 }
 
@@ -114,29 +100,3 @@ fn start(
         started => started.map_err(|e| e.to_string()),
     }
 }
-
-/// A pool's descriptors.
-#[derive(Debug)]
-struct ZygotePool {
-    spec: crate::ipc::PoolSpec,
-    listeners: Vec<OwnedFd>,
-    scoreboard: OwnedFd,
-    /// The same, mapped.
-    board: Scoreboard,
-    totals: OwnedFd,
-    /// Hand-over queue: writing end, reading end.
-    queue: (OwnedFd, OwnedFd),
-    /// Park queue: writing end (for workers), reading end.
-    park: (OwnedFd, OwnedFd),
-    /// Its access log.
-    access_log: Option<worker::LogFile>,
-    /// Where kept connections go while the generation drains.
-    successor: Option<OwnedFd>,
-    /// From predecessors that drain.
-    links: Vec<OwnedFd>,
-    /// Where the number of workers follows the load.
-    demand: Option<demand::Demand>,
-}
-
-/// Where orders come from. Nothing can be sent there.
-type Control = Channel<(), ToZygote>;

@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::token::Token;
+use super::event_source::EventSource;
 use crate::ipc::handover::{Connection, ConnectionState};
 use crate::sys::clock::Millis;
 
@@ -44,7 +44,7 @@ struct Departing {
 
 /// All of a zygote's parked connections.
 #[derive(Debug)]
-pub(super) struct Parking {
+pub(super) struct ParkedConnections {
     parked: HashMap<u32, Parked>,
     departing: VecDeque<Departing>,
     /// Those that have a moment.
@@ -63,7 +63,7 @@ pub(super) trait Destinations {
     fn moves_on(&self, pool: usize) -> bool;
 }
 
-impl Parking {
+impl ParkedConnections {
     pub(super) fn new() -> Self {
         Self { parked: HashMap::new(), departing: VecDeque::new(), due: BTreeSet::new(), serial: 0, unfinished: (0, 0) }
     }
@@ -224,7 +224,7 @@ impl Parking {
 }
 
 fn list(epoll: &Epoll, fd: &OwnedFd, number: u32) -> bool {
-    let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, Token::Parked(number).pack());
+    let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, EventSource::Parked(number).pack());
     epoll.add(fd, event).is_ok()
 }
 

@@ -40,7 +40,7 @@ pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), 
     let first = pools.first();
     let said = |e: &dyn std::fmt::Display| format!("[pool {}] {e}", first.map_or("", |pool| &pool.name));
     let given = Given::here().map_err(|e| said(&e))?;
-    let mut keep = needed(given, pools.iter().map(|pool| Wishes::from(*pool)));
+    let mut keep = needed(given, pools.iter().map(|pool| PrivilegedSettings::from(*pool)));
     let search = search(pools);
     keep.extend(search);
     let name = first.and_then(|pool| pool.user.as_deref()).unwrap_or_default();
@@ -54,14 +54,14 @@ pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), 
 
 /// Settings of a pool that may take a privilege.
 #[derive(Debug, Clone, Copy, Default)]
-struct Wishes {
+struct PrivilegedSettings {
     chroot: bool,
     nice: Option<i32>,
     files: Option<u64>,
     core: Option<CoreLimit>,
 }
 
-impl From<&PoolConfig> for Wishes {
+impl From<&PoolConfig> for PrivilegedSettings {
     fn from(pool: &PoolConfig) -> Self {
         Self {
             chroot: pool.chroot.is_some(),
@@ -72,16 +72,16 @@ impl From<&PoolConfig> for Wishes {
     }
 }
 
-fn needed(given: Given, wishes: impl Iterator<Item = Wishes> + Clone) -> Vec<Capability> {
-    let above = |wish: Wishes| {
-        let core = wish.core.map(|limit| limit.bytes().unwrap_or(RLIM_INFINITY));
-        wish.files.is_some_and(|files| files > given.most_files) || core.is_some_and(|core| core > given.largest_core)
+fn needed(given: Given, settings: impl Iterator<Item = PrivilegedSettings> + Clone) -> Vec<Capability> {
+    let above = |pool: PrivilegedSettings| {
+        let core = pool.core.map(|limit| limit.bytes().unwrap_or(RLIM_INFINITY));
+        pool.files.is_some_and(|files| files > given.most_files) || core.is_some_and(|core| core > given.largest_core)
     };
     let uses = [
-        (Capability::CAP_SYS_CHROOT, wishes.clone().any(|wish| wish.chroot)),
+        (Capability::CAP_SYS_CHROOT, settings.clone().any(|pool| pool.chroot)),
         // Lower than now: what started us may have a nice value itself.
-        (Capability::CAP_SYS_NICE, wishes.clone().any(|wish| wish.nice.is_some_and(|nice| nice < given.nice))),
-        (Capability::CAP_SYS_RESOURCE, wishes.clone().any(above)),
+        (Capability::CAP_SYS_NICE, settings.clone().any(|pool| pool.nice.is_some_and(|nice| nice < given.nice))),
+        (Capability::CAP_SYS_RESOURCE, settings.clone().any(above)),
     ];
     uses.into_iter().filter(|(_, needed)| *needed).map(|(one, _)| one).collect()
 }
@@ -118,26 +118,32 @@ mod tests {
 
     const GIVEN: Given = Given { nice: 0, most_files: 1024, largest_core: 0 };
 
-    fn kept(wish: Wishes) -> Vec<Capability> {
-        needed(GIVEN, [Wishes::default(), wish].into_iter())
+    fn kept(pool: PrivilegedSettings) -> Vec<Capability> {
+        needed(GIVEN, [PrivilegedSettings::default(), pool].into_iter())
     }
 
     #[test]
     fn nothing_is_kept_without_need() {
-        let none = Wishes::default();
+        let none = PrivilegedSettings::default();
         assert_eq!(kept(none), []);
-        assert_eq!(kept(Wishes { nice: Some(0), files: Some(1024), ..none }), []);
-        assert_eq!(kept(Wishes { core: Some(CoreLimit::Bytes(0)), ..none }), []);
+        assert_eq!(kept(PrivilegedSettings { nice: Some(0), files: Some(1024), ..none }), []);
+        assert_eq!(kept(PrivilegedSettings { core: Some(CoreLimit::Bytes(0)), ..none }), []);
     }
 
     #[test]
     fn each_setting_keeps_what_it_needs() {
-        let none = Wishes::default();
-        assert_eq!(kept(Wishes { chroot: true, ..none }), [Capability::CAP_SYS_CHROOT]);
-        assert_eq!(kept(Wishes { nice: Some(-1), ..none }), [Capability::CAP_SYS_NICE]);
-        assert_eq!(kept(Wishes { files: Some(1025), ..none }), [Capability::CAP_SYS_RESOURCE]);
-        assert_eq!(kept(Wishes { core: Some(CoreLimit::Bytes(1)), ..none }), [Capability::CAP_SYS_RESOURCE]);
-        assert_eq!(kept(Wishes { core: Some(CoreLimit::Unlimited), ..none }), [Capability::CAP_SYS_RESOURCE]);
+        let none = PrivilegedSettings::default();
+        assert_eq!(kept(PrivilegedSettings { chroot: true, ..none }), [Capability::CAP_SYS_CHROOT]);
+        assert_eq!(kept(PrivilegedSettings { nice: Some(-1), ..none }), [Capability::CAP_SYS_NICE]);
+        assert_eq!(kept(PrivilegedSettings { files: Some(1025), ..none }), [Capability::CAP_SYS_RESOURCE]);
+        assert_eq!(
+            kept(PrivilegedSettings { core: Some(CoreLimit::Bytes(1)), ..none }),
+            [Capability::CAP_SYS_RESOURCE]
+        );
+        assert_eq!(
+            kept(PrivilegedSettings { core: Some(CoreLimit::Unlimited), ..none }),
+            [Capability::CAP_SYS_RESOURCE]
+        );
     }
 
     /// A link that leads out of the directory means another place inside of it.

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::control::Control;
 use super::intake::Intake;
 use super::lifetime::Lifetime;
 use super::pages::Pages;
 use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
 use super::tracker::RequestTracker;
+use super::zygote_channel::ZygoteChannel;
 use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::exchange::Exchange;
@@ -42,7 +42,7 @@ pub struct ServeLoop<'a, E> {
     pages: Pages,
     slot: Rc<Slot>,
     intake: Intake,
-    control: Rc<Control>,
+    control: Rc<ZygoteChannel>,
     drain: OwnedFd,
     sources: Sources,
     predictor: Predictor,
@@ -69,7 +69,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         (exchange, tracker): (Exchange, Rc<RequestTracker>),
         slot: Rc<Slot>,
         intake: Intake,
-        (control, drain): (Rc<Control>, OwnedFd),
+        (control, drain): (Rc<ZygoteChannel>, OwnedFd),
         pool: &PoolConfig,
         lifetime: Lifetime,
     ) -> io::Result<Self> {
@@ -118,7 +118,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
                 self.serve();
             }
         }
-        if let Some(closing) = self.slot.closing().or_else(|| self.control.is_parting().then_some(0)) {
+        if let Some(closing) = self.slot.closing().or_else(|| self.control.is_zygote_leaving().then_some(0)) {
             self.serve_remaining(closing);
         }
         self.park_held();
@@ -131,7 +131,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
 
     fn is_leaving(&self) -> bool {
         let control = &self.control;
-        let told = control.is_gone() || control.is_retired() || control.is_parting() || self.slot.drain_asked();
+        let told =
+            control.is_zygote_gone() || control.is_retired() || control.is_zygote_leaving() || self.slot.drain_asked();
         self.leaving || told || self.stop_signal.is_due()
     }
 
@@ -189,7 +190,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         const MOMENT: Duration = Duration::from_millis(100);
         for _ in 0..100 {
             self.control.hear();
-            if self.control.is_gone() {
+            if self.control.is_zygote_gone() {
                 return;
             }
             std::thread::sleep(MOMENT);

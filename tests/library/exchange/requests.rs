@@ -127,7 +127,7 @@ fn a_body_that_comes_after_its_answer_is_skipped() {
     exchange.finish();
     assert!(exchange.keeps());
     assert!(exchange.detach().is_none(), "in the middle of a record");
-    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
+    assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NothingYet);
     client.write_all(second).unwrap();
     assert_eq!(exchange.arrive(Duration::ZERO), Arrival::NoRequest);
     client.write_all(&Request::get("/next.php", true).encode()).unwrap();

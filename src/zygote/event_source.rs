@@ -3,7 +3,7 @@
 
 /// The descriptors that a zygote waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(super) enum EventSource {
     /// The supervisor.
     Control,
     /// SIGCHLD, SIGTERM, SIGQUIT.
@@ -22,7 +22,7 @@ pub(super) enum Token {
     Parked(u32),
 }
 
-impl Token {
+impl EventSource {
     pub(super) fn pack(self) -> u64 {
         let (kind, value) = match self {
             Self::Control => (0u64, 0),
@@ -55,22 +55,22 @@ impl Token {
 
 #[cfg(test)]
 mod tests {
-    use super::Token;
+    use super::EventSource;
 
     #[test]
     fn tokens_survive_packing() {
-        for token in [
-            Token::Control,
-            Token::Signals,
-            Token::Park(7),
-            Token::Link(0),
-            Token::Worker(u32::MAX),
-            Token::Parked(64),
-            Token::Queue(1),
-            Token::Demand(3),
+        for source in [
+            EventSource::Control,
+            EventSource::Signals,
+            EventSource::Park(7),
+            EventSource::Link(0),
+            EventSource::Worker(u32::MAX),
+            EventSource::Parked(64),
+            EventSource::Queue(1),
+            EventSource::Demand(3),
         ] {
-            assert_eq!(Token::unpack(token.pack()), Some(token));
+            assert_eq!(EventSource::unpack(source.pack()), Some(source));
         }
-        assert_eq!(Token::unpack(u64::MAX), None);
+        assert_eq!(EventSource::unpack(u64::MAX), None);
     }
 }

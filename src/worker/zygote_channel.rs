@@ -10,11 +10,11 @@ use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 use crate::sys::{fd::lift, socket};
 
 /// The access log of a worker: where it goes, and how many times logs had been opened anew when this one was opened.
-pub type LogFile = (OwnedFd, u64);
+pub type AccessLogFile = (OwnedFd, u64);
 
 /// The channel to the zygote, and what has come over it.
 #[derive(Debug)]
-pub struct Control {
+pub struct ZygoteChannel {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
     retired: Cell<bool>,
@@ -24,10 +24,10 @@ pub struct Control {
     reopened: Cell<u64>,
 }
 
-impl Control {
+impl ZygoteChannel {
     /// Over that channel, with the access log that the worker has from its beginning.
     #[must_use]
-    pub fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<LogFile>) -> Self {
+    pub fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<AccessLogFile>) -> Self {
         let (file, reopened) = access_log.unzip();
         Self {
             channel: RefCell::new(channel),
@@ -88,13 +88,13 @@ impl Control {
 
     /// The zygote is about to go.
     #[must_use]
-    pub fn is_parting(&self) -> bool {
+    pub fn is_zygote_leaving(&self) -> bool {
         self.parting.get()
     }
 
     /// The zygote is gone.
     #[must_use]
-    pub fn is_gone(&self) -> bool {
+    pub fn is_zygote_gone(&self) -> bool {
         self.gone.get()
     }
 
