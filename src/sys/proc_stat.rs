@@ -44,8 +44,10 @@ fn is_alive(stat: &[u8], born: u64) -> bool {
 /// The real uid of a process. `None`: there is no such process.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    // The first line has the process's name, which need not be UTF-8.
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    let line = String::from_utf8_lossy(&status);
+    let line = line.lines().find_map(|line| line.strip_prefix("Uid:"))?;
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
