@@ -101,7 +101,8 @@ documentation() {
 
 # They are a workspace of their own. (Clippy's --all-targets has compiled the examples.)
 fuzz_targets() {
-	CARGO_TARGET_DIR="$root/build/target-fuzz" cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
+	cargo fmt --manifest-path fuzz/Cargo.toml --check &&
+		CARGO_TARGET_DIR="$root/build/target-fuzz" cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
 }
 
 stage() {

@@ -3,6 +3,8 @@
 
 mod getopt;
 mod options;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod usage;
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ mod command_results;
 pub mod handover;
 mod marks;
 mod messages;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod orders;
 mod reports;
 mod spec;

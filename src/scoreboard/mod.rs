@@ -6,6 +6,8 @@
 //! here: there are no pointers, a pid in here is only shown, and lengths are cut to their places.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod slot;
 mod slots;
 mod snapshot;

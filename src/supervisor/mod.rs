@@ -10,6 +10,8 @@ mod event_loop;
 mod generation;
 mod hear;
 mod log_files;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 pub mod output;
 mod poller;
 mod pools;

@@ -6,6 +6,8 @@ mod authorization;
 mod hat;
 mod intake;
 mod lifetime;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod pages;
 mod predictor;
 mod serve_loop;

@@ -4,6 +4,8 @@
 mod adopt;
 mod capture;
 mod check;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 pub mod progress;
 mod resume;
 mod state;

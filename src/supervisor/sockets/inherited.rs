@@ -27,9 +27,9 @@ pub struct InheritedSockets {
 
 /// One socket that is named.
 #[derive(Debug, PartialEq, Eq)]
-struct Entry {
-    name: String,
-    raw: RawFd,
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) raw: RawFd,
 }
 
 impl InheritedSockets {
@@ -76,10 +76,13 @@ fn variable(index: usize) -> String {
 }
 
 /// What a value names. A part without `=` is the beginning of a path with a comma, which php-fpm doesn't quote.
-fn entries(value: &str) -> Vec<Result<Entry, Ignored>> {
+pub(super) fn entries(value: &str) -> Vec<Result<Entry, Ignored>> {
     let mut found = Vec::new();
     let mut begun = String::new();
-    for part in value.split(',').filter(|part| !part.is_empty()) {
+    for part in value.split(',') {
+        if part.is_empty() && begun.is_empty() {
+            continue;
+        }
         begun.push_str(part);
         if part.contains('=') {
             found.push(entry(&std::mem::take(&mut begun)));
@@ -142,6 +145,7 @@ mod tests {
     #[test]
     fn paths_with_commas_and_equal_signs() {
         assert_eq!(names("/a,b=5,/c=6"), ["/a,b is 5", "/c is 6"]);
+        assert_eq!(names("/a,,b=5,,/c=6,"), ["/a,,b is 5", "/c is 6"]);
         assert_eq!(names("/a=b=5"), ["/a=b is 5"]);
     }
 

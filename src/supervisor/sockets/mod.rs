@@ -6,6 +6,8 @@ mod inherited;
 mod listeners;
 mod open;
 mod options;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 mod paths;
 mod queues;
 

@@ -7,6 +7,8 @@ mod controller;
 mod entry;
 pub mod mounts;
 mod names;
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracle;
 pub mod statx;
 mod time_limit;
 mod user_child;

@@ -1,0 +1,10 @@
+//! Bytes as a message between processes; the first byte says of which kind.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    if let Some((&kind, bytes)) = data.split_first() {
+        cgi_fpm::ipc::oracle::messages(kind, bytes);
+    }
+});

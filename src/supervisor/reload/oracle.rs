@@ -1,0 +1,27 @@
+//! What must hold for whatever state an image finds. Compiled for the property tests and the fuzz targets only.
+
+use super::state::State;
+
+/// Reads a state. One that is understood is the same after it was written again.
+///
+/// # Panics
+/// When it isn't.
+pub fn state(bytes: &[u8]) {
+    let Ok(state) = serde_json::from_slice::<State>(bytes) else { return };
+    let text = serde_json::to_vec(&state).unwrap_or_else(|e| panic!("{state:?} can't be written: {e}"));
+    let back: State = serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{state:?} can't be read: {e}"));
+    assert!(back == state, "{state:?} has become {back:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_state_is_refused() {
+        for none in [&b""[..], b"{}", b"[1]", b"{\"version\":4}", b"\xff"] {
+            state(none);
+            assert!(serde_json::from_slice::<State>(none).is_err());
+        }
+    }
+}
