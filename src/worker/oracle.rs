@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::allow::Allowed;
 use super::authorization::basic_user;
+use crate::config::AllowedClients;
 use crate::status::Wish;
 
 /// Reads bytes as a query string and as an authorization.
@@ -25,11 +25,11 @@ pub fn page_request(query: &[u8], authorization: &[u8]) {
 /// # Panics
 /// When both disagree.
 pub fn admits(list: &str, peer: IpAddr) {
-    let (allowed, wrong) = Allowed::new(&[list.to_owned()]);
+    let allowed = AllowedClients::from(vec![list.to_owned()]);
     let words: Vec<&str> = list.split([',', ' ', '\t']).filter(|word| !word.is_empty()).collect();
     let networks: Vec<_> = words.iter().filter_map(|word| network(word)).collect();
     let complaints = words.len() - networks.len() + usize::from(networks.is_empty());
-    assert_eq!(wrong.len(), complaints, "{list:?}: {wrong:?}");
+    assert_eq!(allowed.wrong().len(), complaints, "{list:?}: {allowed:?}");
     let wanted = networks.iter().any(|(address, bits)| {
         let same = (0..*bits).all(|bit| bit_of(*address, bit) == bit_of(mapped(peer), bit));
         // A network of IPv6 has no client of IPv4, whichever way it came.
