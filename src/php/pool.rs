@@ -11,7 +11,7 @@ use super::ffi::{
 use super::stdout::flush_stdout;
 use super::{ini, log, names, value};
 use crate::config::PhpSetting;
-use crate::log::Level;
+use crate::log::messages::php as messages;
 
 const MODULE_PERSISTENT: c_int = 1;
 
@@ -47,7 +47,7 @@ pub(super) fn apply(pool: &str, settings: &[PhpSetting]) {
 
 fn refuse(setting: &PhpSetting) {
     let directive = if setting.admin { "php_admin_value" } else { "php_value" };
-    log::report(Level::Error, &[format!("Unable to set {directive} '{}'", setting.name).as_bytes()]);
+    log::report(&messages::pool_setting_refused(directive.as_bytes(), setting.name.as_bytes()));
 }
 
 /// Loads an extension and starts it. PHP's `start_now` is not used: it would begin a request in the extension while no request runs.

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int, c_void};
-use std::io::Write;
 
 use super::context::with;
 use super::ffi::{core_globals, zend_parse_ini_string, zval};
@@ -10,7 +9,7 @@ use super::ini::{Before, remember};
 use super::text::c_bytes;
 use super::{log, memory, trusted, value};
 use crate::config::PhpValuePolicy;
-use crate::log::Level;
+use crate::log::messages::{ByteMessage, php as messages};
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
 const SCANNER_NORMAL: c_int = 0;
@@ -57,21 +56,9 @@ pub(super) fn apply(trust: PhpValuePolicy) {
 fn refuse(before: &[u8], what: &CStr) {
     let told = with(|context| context.tracker().and_then(|tracker| tracker.setting_refused()));
     let Some(others) = told.flatten() else { return };
-    let mut more = [0; 48];
-    let mut rest = more.as_mut_slice();
-    if others > 0 {
-        let _ = write!(rest, "; {others} more since the last one");
-    }
-    let left = rest.len();
-    let used = more.len() - left;
-    let parts = [
-        b"Passing INI directive through FastCGI: ",
-        before,
-        what.to_bytes(),
-        b" isn't taken here (see security.fastcgi_php_value)",
-        more.get(..used).unwrap_or_default(),
-    ];
-    log::report(Level::Error, &parts);
+    let more = if others > 0 { format!("; {others} more since the last one") } else { String::new() };
+    let name = [before, what.to_bytes()].concat();
+    log::report(&messages::passed_setting_not_allowed(&name, more.as_bytes()));
 }
 
 /// Restores the former values. After PHP's request shutdown. Bailouts of owners are caught.
@@ -113,15 +100,17 @@ unsafe extern "C" fn entry(key: *mut zval, value: *mut zval, _index: *mut zval, 
     let value = unsafe { value::text(value) };
     match (kind, key, value) {
         (PARSER_ENTRY, Some(key), Some(value)) if !key.is_empty() => set(key, value.to_bytes(), word),
-        (PARSER_ENTRY, Some(key), None) if !key.is_empty() => complain(word, "empty value for key '", key, "'"),
-        (PARSER_ENTRY, ..) => complain(word, "empty key", c"", ""),
-        _ => complain(word, "only classic entries are allowed", c"", ""),
+        (PARSER_ENTRY, Some(key), None) if !key.is_empty() => {
+            complain(word, key, messages::passed_setting_has_no_value(key.to_bytes()))
+        }
+        (PARSER_ENTRY, ..) => complain(word, c"", messages::passed_setting_has_no_name()),
+        _ => complain(word, c"", messages::passed_setting_is_no_entry()),
     }
 }
 
 fn set(key: &CStr, value: &[u8], word: Word) {
     let before = if REFUSED.contains(&key) { None } else { remember(key) };
-    let Some(before) = before else { return complain(word, "unable to set '", key, "'") };
+    let Some(before) = before else { return complain(word, key, messages::passed_setting_refused(key.to_bytes())) };
     if word == Word::Untrusted && !(trusted::is_harmless(key) && before.is_changeable()) {
         return refuse(b"", key);
     }
@@ -132,10 +121,10 @@ fn set(key: &CStr, value: &[u8], word: Word) {
     }
 }
 
-fn complain(word: Word, before: &str, key: &CStr, after: &str) {
+/// Logs what is wrong with a line; of a web server that isn't trusted, only that it is refused.
+fn complain(word: Word, key: &CStr, message: ByteMessage) {
     if word == Word::Untrusted {
         return refuse(b"", if key.is_empty() { c"such a line" } else { key });
     }
-    let parts = [b"Passing INI directive through FastCGI: ", before.as_bytes(), key.to_bytes(), after.as_bytes()];
-    log::report(Level::Error, &parts);
+    log::report(&message);
 }

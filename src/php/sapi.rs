@@ -14,7 +14,7 @@ use super::settings::settings;
 use super::text::{bytes_at, c_bytes};
 use super::{body_stream, error_header, guard, log, settled, user_ini, variables};
 use crate::exchange::ClientGone;
-use crate::log::Level;
+use crate::log::messages::php as messages;
 
 /// `SAPI_HEADER_SENT_SUCCESSFULLY`
 const SENT: c_int = 1;
@@ -158,7 +158,7 @@ unsafe extern "C" fn read_cookies() -> *mut c_char {
 unsafe extern "C" fn log_message(message: *const c_char, _priority: c_int) {
     // SAFETY: PHP passes a C string, which it does not change during the call.
     let message = unsafe { c_bytes(message) }.unwrap_or_default();
-    log::report(Level::Notice, &[b"PHP message: ", message]);
+    log::report(&messages::php_message(message));
 }
 
 unsafe extern "C" fn activate() -> c_int {

@@ -17,7 +17,7 @@ use super::text::{c_bytes, with_path};
 use super::{error_header, log, memory, request_info, request_ini};
 use crate::config::PhpValuePolicy;
 use crate::engine::Served;
-use crate::log::Level;
+use crate::log::messages::php as messages;
 use crate::request::{NotRun, Stage};
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
@@ -105,12 +105,11 @@ fn answer(around: &Surroundings) {
     }
     // SAFETY: null or a C string that PHP keeps until `free_path`.
     let Some(script) = (unsafe { c_bytes(path) }) else {
-        log::report(Level::Debug, &[b"Primary script unknown"]);
+        log::report(&messages::primary_script_unknown());
         return refuse(404, "File not found.\n");
     };
     if !extension_allowed(script, &around.extensions) {
-        let parts = ["Access to the script '".as_bytes(), script, b"' has been denied (see security.limit_extensions)"];
-        log::report(Level::Notice, &parts);
+        log::report(&messages::script_denied(script));
         return refuse(403, "Access denied.\n");
     }
     // SAFETY: a C structure of numbers and pointers, all of which may be zero. PHP fills it in.
@@ -134,7 +133,7 @@ fn body_refused() -> bool {
         Body::Stream | Body::File(_) => None,
     });
     let Some(reason) = reason.flatten() else { return false };
-    log::report(Level::Error, &[reason.as_bytes()]);
+    log::report(&messages::body_file_refused(reason.as_bytes()));
     true
 }
 
@@ -148,10 +147,8 @@ fn form_cut_off() -> bool {
     let globals = unsafe { &*sapi_globals() };
     // SAFETY: null or a C string that PHP keeps until `free_path`.
     let script = unsafe { c_bytes(globals.request_info.path_translated) }.unwrap_or_default();
-    let came =
-        format!("' was cut off after {} of {} bytes", globals.read_post_bytes, globals.request_info.content_length);
-    let cure = b": the script doesn't run. See the web server's log for why it, or the client, stopped sending";
-    log::report(Level::Warning, &[b"The form for '", script, came.as_bytes(), cure]);
+    let [received, expected] = [globals.read_post_bytes, globals.request_info.content_length].map(|n| n.to_string());
+    log::report(&messages::form_cut_off(script, received.as_bytes(), expected.as_bytes()));
     with(|context| context.tracker().map(|tracker| tracker.not_run(NotRun::Incomplete)));
     true
 }
@@ -170,8 +167,7 @@ fn parses_form() -> bool {
 fn not_opened(error: i32) {
     let script = with(|context| context.script.map(|script| context.env.bytes(script).to_vec())).flatten();
     if let Some(script) = script {
-        let parts = [b"Unable to open primary script: ", script.as_slice(), b" (", reason(error), b")"];
-        log::report(Level::Error, &parts);
+        log::report(&messages::script_not_opened(&script, reason(error)));
     }
     if error == libc::EACCES {
         refuse(403, "Access denied.\n");

@@ -25,7 +25,7 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
         let answer = ask(&sent)?;
         ensure!(answer.body() == wanted, "{trust}: {}", answer.body());
         // Of two that are refused, the first is said.
-        let said = String::from_utf8_lossy(&answer.stderr).matches("isn't taken here").count();
+        let said = String::from_utf8_lossy(&answer.stderr).matches("is not allowed here").count();
         ensure!(said == complaints, "{trust}: {}", String::from_utf8_lossy(&answer.stderr));
         let next = ask(&request)?.body();
         ensure!(next == "14 128M", "{trust}: the next request has {next}");
@@ -95,9 +95,9 @@ fn what_is_not_trusted_runs_no_code() -> Outcome {
         }
     }
     // One line a minute, for whatever is refused.
-    let said = server.log.count("isn't taken here");
+    let said = server.log.count("is not allowed here");
     ensure!(said == 1, "{said} lines: {}", server.log.text());
-    ensure!(server.log.count("PHP_ADMIN_VALUE isn't taken here") == 1, "{}", server.log.text());
+    ensure!(server.log.count("PHP_ADMIN_VALUE is not allowed here") == 1, "{}", server.log.text());
     server.stop()
 }
 

@@ -77,6 +77,32 @@ impl Display for Message {
     }
 }
 
+/// A line for the log whose values are any bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByteMessage {
+    /// How severe it is.
+    pub level: Level,
+    /// The text without date and level, not escaped yet.
+    pub text: Vec<u8>,
+}
+
+impl ByteMessage {
+    /// Puts the values in the place of their names in braces.
+    pub(super) fn new(level: Level, template: &str, values: &[(&str, &[u8])]) -> Self {
+        let mut text = Vec::new();
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            text.extend_from_slice(before.as_bytes());
+            let (name, after) = after.split_once('}').unwrap_or((after, ""));
+            let value = values.iter().find(|(known, _)| *known == name);
+            text.extend_from_slice(value.map_or(b"?", |(_, value)| value));
+            rest = after;
+        }
+        text.extend_from_slice(rest.as_bytes());
+        Self { level, text }
+    }
+}
+
 /// Where a text is shown.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +141,13 @@ pub(super) struct Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_stay_what_they_are() {
+        let message =
+            ByteMessage::new(Level::Error, "a {path} ({reason})", &[("path", b"\xff{reason}"), ("reason", b"no")]);
+        assert_eq!(message.text, b"a \xff{reason} (no)");
+    }
 
     #[test]
     fn the_template_says_who_a_message_is_about() {

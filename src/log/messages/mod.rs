@@ -16,7 +16,7 @@ pub mod sockets;
 pub mod terminal;
 pub mod workers;
 
-pub use entry::Message;
+pub use entry::{ByteMessage, Message};
 
 /// Defines messages: one function for each, and a table of all of them for the documentation.
 ///
@@ -68,6 +68,41 @@ macro_rules! messages {
     };
 }
 pub(crate) use messages;
+
+/// Defines messages whose values are bytes of scripts or clients, which need not be UTF-8: paths, names, texts of PHP.
+macro_rules! byte_messages {
+    ($(
+        $(#[doc = $what:literal])+
+        [$origin:ident $level:ident] $name:ident ($($arg:ident),* $(,)?) = $text:literal
+            , do $action:literal;
+    )+) => {
+        $(
+            $(#[doc = $what])+
+            #[must_use]
+            pub fn $name($($arg: &[u8]),*) -> $crate::log::messages::ByteMessage {
+                $crate::log::messages::ByteMessage::new(
+                    $crate::log::Level::$level,
+                    $text,
+                    &[$((stringify!($arg), $arg)),*],
+                )
+            }
+        )+
+
+        /// All of them, for the documentation.
+        #[cfg(test)]
+        pub(in crate::log::messages) const BYTES: &[$crate::log::messages::entry::Entry] = &[$(
+            $crate::log::messages::entry::Entry {
+                name: stringify!($name),
+                place: $crate::log::messages::entry::Place::Log(&[$crate::log::Level::$level]),
+                origin: $crate::log::messages::entry::Origin::$origin,
+                text: $text,
+                what: &[$($what),+],
+                action: $action,
+            }
+        ),+];
+    };
+}
+pub(crate) use byte_messages;
 
 /// Defines texts that don't go to the log: `[Ours Stderr] name(values) = "text", do "…";`, and the like for `Stdout`.
 macro_rules! texts {

@@ -23,6 +23,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Listening sockets", sockets::TABLE),
     ("Workers", workers::TABLE),
     ("PHP", php::TABLE),
+    ("Scripts and requests", php::BYTES),
     ("Logs", logs::TABLE),
     ("Terminal", terminal::TEXTS),
 ];
