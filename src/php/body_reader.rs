@@ -34,9 +34,9 @@ impl Context {
         }
     }
 
-    /// Reads from offset `before` on until the buffer is full or the body ends. The buffer is no larger than the rest of the announced length, so a body
-    /// that ends earlier was cut off. One exception: if the web server ends the body without a byte, it does not pass bodies on (nginx:
-    /// `fastcgi_pass_request_body off`), and the script gets an empty body.
+    /// Reads from offset `before` on until the buffer is full or the body ends. The buffer is no larger than the rest of the
+    /// announced length, so a body that ends earlier was cut off. One exception: if the web server ends the body without a byte,
+    /// it does not pass bodies on (nginx: `fastcgi_pass_request_body off`), and the script gets an empty body.
     pub(super) fn read_body(&mut self, buffer: &mut [u8], before: u64) -> usize {
         let count = match &self.body {
             Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),

@@ -1,7 +1,7 @@
 //! Gives PHP a body that is in a file, without a copy.
 //!
-//! PHP keeps the body in a stream of its own, which it fills from the connection. `php://input` and forms are read from that stream. If the body is
-//! in a file, this module makes a stream of that file and puts it in the place of PHP's.
+//! PHP keeps the body in a stream of its own, which it fills from the connection. `php://input` and forms are read from that
+//! stream. If the body is in a file, this module makes a stream of that file and puts it in the place of PHP's.
 
 use std::ffi::c_int;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
@@ -170,8 +170,8 @@ fn put_in_place() -> bool {
     true
 }
 
-/// Lets PHP read the whole body again through `read_post`, also where php://input was read before: for `request_parse_body()`. False: the body is not
-/// in a file.
+/// Lets PHP read the whole body again through `read_post`, also where php://input was read before: for `request_parse_body()`.
+/// False: the body is not in a file.
 fn start_over() -> bool {
     let in_file = with(|context| matches!(context.body, Body::File(_))) == Some(true);
     if in_file {

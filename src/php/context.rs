@@ -43,8 +43,8 @@ impl Context {
         self.logged = false;
         (self.cut_off, self.settled) = (false, false);
         (self.exchange, self.tracker) = (Some(NonNull::from(exchange)), Some(NonNull::from(tracker)));
-        // SAFETY: SG(server_context) is at a valid address (`ffi::host`). The context is boxed in `Php` and outlives the request, and
-        // `leave` clears the pointer.
+        // SAFETY: SG(server_context) is at a valid address (`ffi::host`). The context is boxed in `Php` and outlives the request,
+        // and `leave` clears the pointer.
         unsafe { (*sapi_globals()).server_context = (&raw mut *self).cast() };
     }
 
@@ -110,7 +110,8 @@ impl Context {
     pub(super) fn describe(&self) {
         // SAFETY: SG(request_info) is at a valid address (`ffi::host`), and PHP is not called while it is borrowed.
         let info = unsafe { &(*sapi_globals()).request_info };
-        // SAFETY: each member is null or a C string that PHP frees at the end of the request. The texts are used before PHP is called.
+        // SAFETY: each member is null or a C string that PHP frees at the end of the request. The texts are used before PHP is
+        // called.
         let text = |text: *const c_char| unsafe { c_bytes(text) }.unwrap_or_default();
         let description = Description {
             method: text(info.request_method),

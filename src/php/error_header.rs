@@ -19,8 +19,9 @@ const FATAL: c_int = 1 | 4 | 16 | 64 | 256 | 4096;
 
 static PHP_CALLBACK: OnceLock<ErrorCallback> = OnceLock::new();
 
-/// Installs a callback that sees errors before PHP's own: with `display_errors`, PHP's callback sends the headers while the script runs. It is
-/// installed while PHP starts, before the extensions: those that turn errors into exceptions keep these from it.
+/// Installs a callback that sees errors before PHP's own: with `display_errors`, PHP's callback sends the headers while the
+/// script runs. It is installed while PHP starts, before the extensions: those that turn errors into exceptions keep these from
+/// it.
 pub(super) fn take_over() {
     // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
     let original = unsafe { *zend_error_cb() };

@@ -122,7 +122,8 @@ fn minor(version: &str) -> &str {
     version.match_indices('.').nth(1).map_or(version, |(at, _)| version.get(..at).unwrap_or(version))
 }
 
-/// The host's version. PHP has a function for it only once it runs, so it is read from the text `X-Powered-By: PHP/…` in the program file.
+/// The host's version. PHP has a function for it only once it runs, so it is read from the text `X-Powered-By: PHP/…` in the
+/// program file.
 fn read_version() -> Option<String> {
     const MARK: &[u8] = b"X-Powered-By: PHP/";
     let program = std::fs::read("/proc/self/exe").ok()?;

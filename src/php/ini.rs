@@ -1,4 +1,5 @@
-//! Sets ini entries from outside of scripts: in a worker for all its requests, or for one request, after which the former value is restored.
+//! Sets ini entries from outside of scripts: in a worker for all its requests, or for one request, after which the former value
+//! is restored.
 
 use std::ffi::{CStr, c_int};
 
@@ -10,8 +11,8 @@ use super::zend_string::{persistent, release};
 const ZEND_INI_USER: u8 = 1;
 const ZEND_INI_PERDIR: u8 = 2;
 const ZEND_INI_SYSTEM: u8 = 4;
-/// When an entry is set, which its owner (the extension that registered it) is told. Some owners refuse a value, warn, start a timer or require a
-/// value, unless a former value is restored after the request.
+/// When an entry is set, which its owner (the extension that registered it) is told. Some owners refuse a value, warn, start a
+/// timer or require a value, unless a former value is restored after the request.
 #[derive(Debug, Clone, Copy)]
 #[repr(i32)]
 enum Stage {
@@ -21,7 +22,8 @@ enum Stage {
     Deactivate = 8,
 }
 
-/// Sets an entry as php-fpm does, whatever the entry's own rules allow. With `admin`, scripts cannot change it. False: there is no such entry.
+/// Sets an entry as php-fpm does, whatever the entry's own rules allow. With `admin`, scripts cannot change it. False: there is
+/// no such entry.
 ///
 /// As in php-fpm, a value that the owner refuses is dropped without a message, and the former value is never freed.
 pub(super) fn set(name: &CStr, value: &[u8], admin: bool) -> bool {
@@ -59,7 +61,8 @@ pub(super) fn remember(name: &CStr) -> Option<Before> {
 }
 
 impl Before {
-    /// Whether a script or .user.ini may change the entry. False for entries that only php.ini may set, and for those that the pool has fixed.
+    /// Whether a script or .user.ini may change the entry. False for entries that only php.ini may set, and for those that the
+    /// pool has fixed.
     pub(super) fn is_changeable(self) -> bool {
         self.modifiable & (ZEND_INI_USER | ZEND_INI_PERDIR) != 0
     }

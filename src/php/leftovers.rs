@@ -1,8 +1,8 @@
-//! Undoes what a script changes in the process and PHP does not undo: timers, signals, the directory, children. The next request finds the process as a
-//! new worker has it.
+//! Undoes what a script changes in the process and PHP does not undo: timers, signals, the directory, children. The next request
+//! finds the process as a new worker has it.
 //!
-//! Each PHP function that makes such a change is replaced by one that records the call, so a request without such calls costs nothing. A change that a
-//! worker has no right to undo ends the worker after the request, and its zygote forks another.
+//! Each PHP function that makes such a change is replaced by one that records the call, so a request without such calls costs
+//! nothing. A change that a worker has no right to undo ends the worker after the request, and its zygote forks another.
 
 use std::ffi::{CStr, c_int};
 use std::sync::OnceLock;
@@ -61,8 +61,8 @@ static BEGINNING: OnceLock<Dispositions> = OnceLock::new();
 
 const INTERNAL_FUNCTION: u8 = 1;
 
-/// Replaces PHP's functions. To be called once their extensions are registered and before any code that calls them is compiled; again after
-/// another extension was loaded.
+/// Replaces PHP's functions. To be called once their extensions are registered and before any code that calls them is compiled;
+/// again after another extension was loaded.
 pub(super) fn take_over() {
     // SAFETY: CG(function_table) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let table = unsafe { (*compiler_globals()).function_table };
@@ -114,8 +114,8 @@ pub(super) fn begin() {
     LEFT.store(0, Ordering::Relaxed);
 }
 
-/// Before a request: unblocks signals that the request before has blocked. Not earlier: as under php-fpm, an idle worker whose script has blocked
-/// SIGQUIT is killed when it is to leave.
+/// Before a request: unblocks signals that the request before has blocked. Not earlier: as under php-fpm, an idle worker whose
+/// script has blocked SIGQUIT is killed when it is to leave.
 pub(super) fn unblock() {
     if LEFT.load(Ordering::Relaxed) & MASK == 0 {
         return;

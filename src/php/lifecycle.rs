@@ -56,7 +56,8 @@ pub(super) fn stop() {
 /// `SAPI_OPTION_NO_CHDIR`
 const NO_CHDIR: i32 = 1;
 
-/// In a worker: makes PHP read the signal actions again, which have changed. With `own_chdir`, this library changes the directory in PHP's place.
+/// In a worker: makes PHP read the signal actions again, which have changed. With `own_chdir`, this library changes the directory
+/// in PHP's place.
 pub(super) fn enter_worker(own_chdir: bool) {
     // SAFETY: no request runs. Reads the dispositions again, as php-fpm's workers do.
     unsafe { zend_signal_startup() };
@@ -66,7 +67,8 @@ pub(super) fn enter_worker(own_chdir: bool) {
     }
 }
 
-/// Keeps PHP's signal handlers from the first request on, which saves seven system calls per request. Handlers of scripts are still removed.
+/// Keeps PHP's signal handlers from the first request on, which saves seven system calls per request. Handlers of scripts are
+/// still removed.
 pub(super) fn keep_signal_handlers() {
     // SAFETY: SIGG(reset) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*zend_signal_globals()).reset = false };
@@ -102,7 +104,8 @@ fn ini_text(defines: &[String]) -> Vec<u8> {
     lines.into_bytes()
 }
 
-/// PHP takes its scan directory from the environment. The variable is set while PHP starts and then restored, so that scripts do not see it.
+/// PHP takes its scan directory from the environment. The variable is set while PHP starts and then restored, so that scripts do
+/// not see it.
 struct ScanDir {
     before: Option<CString>,
 }

@@ -1,4 +1,5 @@
-//! Messages of PHP and about requests: they go to the process manager's log and, during a request, as `FCGI_STDERR` to the web server's.
+//! Messages of PHP and about requests: they go to the process manager's log and, during a request, as `FCGI_STDERR` to the web
+//! server's.
 
 use parking_lot::Mutex;
 

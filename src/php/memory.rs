@@ -1,5 +1,5 @@
-//! PHP's allocator and streams. In debug mode these functions have further parameters, for the place of the call: such a PHP prints at the
-//! end of a request where memory was allocated that was not freed.
+//! PHP's allocator and streams. In debug mode these functions have further parameters, for the place of the call: such a PHP
+//! prints at the end of a request where memory was allocated that was not freed.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -86,7 +86,8 @@ pub(super) unsafe fn copy(text: *const c_char, length: usize) -> *mut c_char {
     unsafe { calls::copy(text, length) }
 }
 
-/// Makes a stream of PHP's from a descriptor, which the stream then owns. Null: PHP cannot make one, and the descriptor stays the caller's.
+/// Makes a stream of PHP's from a descriptor, which the stream then owns. Null: PHP cannot make one, and the descriptor stays the
+/// caller's.
 ///
 /// # Safety
 /// `descriptor` is open and no value owns it. `mode` is a C string. A request runs or begins.

@@ -15,8 +15,8 @@ use super::{functions, settings};
 const PHP_INI_ALL: u8 = 7;
 const PHP_INI_SYSTEM: u8 = 4;
 
-/// Ini entries: name, default (`None` for the one that is a text; the others are flags), who may change it, where it is stored. They are in
-/// php-fpm's order, which `ReflectionExtension` shows.
+/// Ini entries: name, default (`None` for the one that is a text; the others are flags), who may change it, where it is stored.
+/// They are in php-fpm's order, which `ReflectionExtension` shows.
 static ENTRIES: [(&CStr, Option<&CStr>, u8, usize); 9] = [
     (c"cgi.rfc2616_headers", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, rfc2616_headers)),
     (c"cgi.nph", Some(c"0"), PHP_INI_ALL, offset_of!(Settings, nph)),

@@ -50,7 +50,8 @@ fn refuse(setting: &PhpSetting) {
     log::report(&messages::pool_setting_refused(directive.as_bytes(), setting.name.as_bytes()));
 }
 
-/// Loads an extension and starts it. PHP's `start_now` is not used: it would begin a request in the extension while no request runs.
+/// Loads an extension and starts it. PHP's `start_now` is not used: it would begin a request in the extension while no request
+/// runs.
 fn load_extension(file: &CStr) -> bool {
     let mut result = MaybeUninit::<zval>::zeroed();
     // SAFETY: outside of requests: what the extension interns must outlive them.

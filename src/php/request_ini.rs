@@ -15,8 +15,8 @@ use crate::log::messages::{ByteMessage, php as messages};
 const SCANNER_NORMAL: c_int = 0;
 const PARSER_ENTRY: c_int = 1;
 
-/// Settings that would outlast the request or load code. php-fpm accepts them. (With `opcache.protect_memory`, opcache leaves its memory
-/// write-protected in a worker that has the setting no longer.)
+/// Settings that would outlast the request or load code. php-fpm accepts them. (With `opcache.protect_memory`, opcache leaves its
+/// memory write-protected in a worker that has the setting no longer.)
 const REFUSED: [&CStr; 5] =
     [c"extension", c"zend_extension", c"disable_functions", c"disable_classes", c"opcache.protect_memory"];
 
@@ -69,9 +69,9 @@ pub(super) fn undo() {
 }
 
 fn parse(lines: &[u8], word: Word) {
-    // PHP leaves this set until the next request begins. The owner of an entry that relies on it acts as if a request ran: session ends the
-    // request for a handler that does not exist, though not in a worker's first request.
-    // SAFETY: PG(modules_activated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
+    // PHP leaves this set until the next request begins. The owner of an entry that relies on it acts as if a request ran:
+    // session ends the request for a handler that does not exist, though not in a worker's first request. SAFETY:
+    // PG(modules_activated) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*core_globals()).modules_activated = false };
     // SAFETY: PHP's allocator; nothing is owned here.
     let text = unsafe { memory::allocate(lines.len() + 2) }.cast::<u8>();

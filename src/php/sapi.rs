@@ -1,4 +1,5 @@
-//! The SAPI `fpm-fcgi`: the callbacks of PHP. Each converts its pointers, makes one call of safe code, and bails out last if it must.
+//! The SAPI `fpm-fcgi`: the callbacks of PHP. Each converts its pointers, makes one call of safe code, and bails out last if it
+//! must.
 
 use std::ffi::{c_char, c_int, c_short, c_void};
 use std::io::Write;
@@ -43,8 +44,8 @@ pub(super) fn description() -> sapi_module_struct {
         read_cookies: Some(read_cookies),
         register_server_variables: Some(variables::register),
         log_message: Some(log_message),
-        // PHP calls it before it starts its extensions. Some, such as soap, turn errors into exceptions, so their callbacks have to be
-        // in front of ours.
+        // PHP calls it before it starts its extensions. Some, such as soap, turn errors into exceptions, so their callbacks have
+        // to be in front of ours.
         ini_defaults: Some(before_extensions),
         php_ini_ignore_cwd: 1,
         ..empty

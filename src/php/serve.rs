@@ -73,8 +73,8 @@ fn end_copy() -> ! {
     process::exit_now(unsafe { (*executor_globals()).exit_status })
 }
 
-/// PHP failed while it started the request, for example because the body is larger than `memory_limit`. No request can be shut down: PHP would free
-/// memory of the request before again. What PHP has printed is sent, and the worker ends.
+/// PHP failed while it started the request, for example because the body is larger than `memory_limit`. No request can be shut
+/// down: PHP would free memory of the request before again. What PHP has printed is sent, and the worker ends.
 fn given_up() -> Served {
     stage(Stage::Ending);
     attempt(|| {
@@ -137,8 +137,8 @@ fn body_refused() -> bool {
     true
 }
 
-/// Whether the body is a form that PHP has parsed though a part of it is missing: the last field may be incomplete, and others are not there. Logs
-/// and counts it.
+/// Whether the body is a form that PHP has parsed though a part of it is missing: the last field may be incomplete, and others
+/// are not there. Logs and counts it.
 fn form_cut_off() -> bool {
     if with(|context| context.cut_off) != Some(true) || !parses_form() {
         return false;
@@ -153,7 +153,8 @@ fn form_cut_off() -> bool {
     true
 }
 
-/// Whether PHP parses the body before the script: PHP knows its type, `enable_post_data_reading` is on, and `variables_order` includes `$_POST`.
+/// Whether PHP parses the body before the script: PHP knows its type, `enable_post_data_reading` is on, and `variables_order`
+/// includes `$_POST`.
 fn parses_form() -> bool {
     // SAFETY: SG(request_info.post_entry) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let entry = unsafe { (*sapi_globals()).request_info.post_entry };

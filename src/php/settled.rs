@@ -1,5 +1,5 @@
-//! The point in PHP's start after php.ini was read and before any extension is loaded or runs. Up to this point PHP reads files as root, as
-//! under php-fpm. Here the process becomes the pools' user.
+//! The point in PHP's start after php.ini was read and before any extension is loaded or runs. Up to this point PHP reads files
+//! as root, as under php-fpm. Here the process becomes the pools' user.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -79,8 +79,8 @@ unsafe extern "C" fn moment() -> c_int {
     unsafe { (waiting.original)() }
 }
 
-/// Redirects stdout and stderr to /dev/null, and gives a duplicate of stderr. PHP is about to print that its modules cannot be started; the caller of
-/// `start_module` reports the reason instead.
+/// Redirects stdout and stderr to /dev/null, and gives a duplicate of stderr. PHP is about to print that its modules cannot be
+/// started; the caller of `start_module` reports the reason instead.
 fn hush() -> std::io::Result<OwnedFd> {
     let stderr = fd::dup_from(std::io::stderr(), 3)?;
     let null = OpenOptions::new().write(true).open("/dev/null")?;

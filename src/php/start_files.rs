@@ -22,7 +22,8 @@ const READ_AT_START: [(&str, Option<char>); 6] = [
     ("sp.configuration_file", Some(',')),
 ];
 
-/// Settings that name files which are read or written while scripts run, as the pool's user under php-fpm too; and the name of php.ini.
+/// Settings that name files which are read or written while scripts run, as the pool's user under php-fpm too; and the name of
+/// php.ini.
 const LATER: [&str; 8] = [
     "auto_append_file",
     "auto_prepend_file",

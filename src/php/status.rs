@@ -1,5 +1,5 @@
-//! `fpm_get_status()`: the state of the pool as an array with php-fpm's keys. PHP's allocations may bail out, so the context owns what Rust
-//! has allocated, and the array is filled entry by entry.
+//! `fpm_get_status()`: the state of the pool as an array with php-fpm's keys. PHP's allocations may bail out, so the context owns
+//! what Rust has allocated, and the array is filled entry by entry.
 
 use std::mem::MaybeUninit;
 

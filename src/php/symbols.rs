@@ -1,9 +1,10 @@
-//! The host's symbols, looked up by `dlsym` at the start. A wrong host leads to one clear line, not to a message of the dynamic linker.
+//! The host's symbols, looked up by `dlsym` at the start. A wrong host leads to one clear line, not to a message of the dynamic
+//! linker.
 
 use std::ffi::{CStr, c_void};
 
-/// Declares the table of the host's symbols, and a function for each. Where it is used, `required` and a function `host` that returns the filled table
-/// must be in scope.
+/// Declares the table of the host's symbols, and a function for each. Where it is used, `required` and a function `host` that
+/// returns the filled table must be in scope.
 macro_rules! host_table {
     (
         functions { $( $(#[$meta:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)?; )* }

@@ -30,7 +30,8 @@ pub(super) unsafe fn c_bytes<'a>(text: *const c_char) -> Option<&'a [u8]> {
     Some(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
-/// Calls `work` with a path as a C string on the stack, followed by at least one spare byte. `None`: the path is longer than any path can be.
+/// Calls `work` with a path as a C string on the stack, followed by at least one spare byte. `None`: the path is longer than any
+/// path can be.
 pub(super) fn with_path<R>(path: &[u8], work: impl FnOnce(*mut c_char) -> R) -> Option<R> {
     let mut buffer = [MaybeUninit::<u8>::uninit(); PATH_MAX + 2];
     let (text, end) = buffer.split_at_mut_checked(path.len()).filter(|(text, _)| text.len() < PATH_MAX)?;

@@ -1,5 +1,5 @@
-//! The list of the calls that a script is in, read from another thread while the script runs. Each address may be stale, so all memory is copied
-//! through `OwnMemory`, and each list is followed for a bounded number of steps.
+//! The list of the calls that a script is in, read from another thread while the script runs. Each address may be stale, so all
+//! memory is copied through `OwnMemory`, and each list is followed for a bounded number of steps.
 #![forbid(unsafe_code)]
 
 use std::ffi::{c_char, c_void};
@@ -16,7 +16,8 @@ use crate::sys::own_memory::OwnMemory;
 
 /// The longest name, in bytes, as in php-fpm.
 const LONGEST: usize = 1023;
-/// Frames that are searched for a line number, and frames of a trace without a depth. A list that is read while it changes may be a circle.
+/// Frames that are searched for a line number, and frames of a trace without a depth. A list that is read while it changes may be
+/// a circle.
 const MOST: u32 = 4096;
 /// How often a trace is repeated because the script went on meanwhile.
 const ATTEMPTS: u32 = 8;

@@ -1,6 +1,7 @@
-//! `security.fastcgi_php_value = user`: the settings that an untrusted web server may send. A client that reaches the socket can forge a request. So the
-//! list has no setting that names code, a function, a file or a host, none that disables a protection or changes the meaning of source
-//! code, none that outlasts the request, and none whose value can keep requests from starting (`output_buffering`).
+//! `security.fastcgi_php_value = user`: the settings that an untrusted web server may send. A client that reaches the socket can
+//! forge a request. So the list has no setting that names code, a function, a file or a host, none that disables a protection or
+//! changes the meaning of source code, none that outlasts the request, and none whose value can keep requests from starting
+//! (`output_buffering`).
 
 use std::ffi::CStr;
 

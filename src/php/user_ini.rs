@@ -22,8 +22,8 @@ const PHP_INI_STAGE_HTACCESS: c_int = 32;
 const MOST: usize = 1024;
 
 thread_local! {
-    /// By directory: the settings of all `.user.ini` files that apply to it. The tables are boxed, since PHP's table must not move. The map is borrowed
-    /// only between calls of PHP, because a bailout would leave it borrowed.
+    /// By directory: the settings of all `.user.ini` files that apply to it. The tables are boxed, since PHP's table must not
+    /// move. The map is borrowed only between calls of PHP, because a bailout would leave it borrowed.
     static CACHE: RefCell<Expiring<Box<HashTable>>> = RefCell::new(Expiring::new(MOST));
 }
 
@@ -106,7 +106,8 @@ fn activate_files(path: &mut Path, name: *const c_char, root: &[u8]) {
     unsafe { php_ini_activate_config(table, PHP_INI_PERDIR, PHP_INI_STAGE_HTACCESS) };
 }
 
-/// Reads the files of the document root and of each directory down to this one. Outside of the document root, only this directory's file.
+/// Reads the files of the document root and of each directory down to this one. Outside of the document root, only this
+/// directory's file.
 fn scan(path: &mut Path, name: *const c_char, root_length: usize, root: &[u8], table: *mut HashTable) {
     let (trimmed, _) = root.split_at(root_length);
     if path.length > root_length && path.bytes().starts_with(trimmed) {

@@ -43,8 +43,8 @@ impl Inspector {
     }
 }
 
-/// The accept queue of a TCP socket, by `TCP_INFO`. For a listening socket the kernel puts its length into `tcpi_unacked` and its limit
-/// into `tcpi_sacked`.
+/// The accept queue of a TCP socket, by `TCP_INFO`. For a listening socket the kernel puts its length into `tcpi_unacked` and its
+/// limit into `tcpi_sacked`.
 ///
 /// # Errors
 /// `EOPNOTSUPP` for other sockets.

@@ -41,8 +41,8 @@ pub fn dup_from(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Moves a descriptor to a number of at least 64. The low numbers stay free for files that are opened for a short time, which a test
-/// of php-src expects there. The descriptor keeps its number where the limit of descriptors leaves no room.
+/// Moves a descriptor to a number of at least 64. The low numbers stay free for files that are opened for a short time, which a
+/// test of php-src expects there. The descriptor keeps its number where the limit of descriptors leaves no room.
 #[must_use]
 pub fn lift(fd: OwnedFd) -> OwnedFd {
     const LOWEST: RawFd = 64;

@@ -1,5 +1,5 @@
-//! The identity of a process: users, groups, capabilities (credentials(7), capabilities(7)). Names are resolved before any chroot. After a
-//! change of identity the result is checked.
+//! The identity of a process: users, groups, capabilities (credentials(7), capabilities(7)). Names are resolved before any
+//! chroot. After a change of identity the result is checked.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -59,8 +59,9 @@ pub fn own_groups() -> io::Result<Vec<u32>> {
     Ok(getgroups()?.into_iter().map(Gid::as_raw).collect())
 }
 
-/// Changes to that identity with no way back: setgid, setgroups, setuid. Then it checks the result. The capabilities of `keep`, as far as the
-/// process has them, stay permitted (`PR_SET_KEEPCAPS`), and `take_up_kept` puts them into effect later. `name` is the user's, for messages.
+/// Changes to that identity with no way back: setgid, setgroups, setuid. Then it checks the result. The capabilities of `keep`,
+/// as far as the process has them, stay permitted (`PR_SET_KEEPCAPS`), and `take_up_kept` puts them into effect later. `name` is
+/// the user's, for messages.
 ///
 /// # Errors
 /// Those of the calls; the process still has something of the former user.
@@ -102,8 +103,8 @@ fn read(set: CapSet) -> io::Result<CapsHashSet> {
     caps::read(None, set).map_err(io::Error::other)
 }
 
-/// Drops all capabilities but these, which stay permitted but not effective. Clearing the inheritable set clears the ambient one. The bounding set
-/// stays, as under php-fpm: without it, scripts could not run programs such as sudo.
+/// Drops all capabilities but these, which stay permitted but not effective. Clearing the inheritable set clears the ambient one.
+/// The bounding set stays, as under php-fpm: without it, scripts could not run programs such as sudo.
 ///
 /// # Errors
 /// Those of capset.

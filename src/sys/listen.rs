@@ -14,7 +14,8 @@ use nix::sys::stat::fstat;
 
 use super::fd::set_nonblocking;
 
-/// Accepts one connection from a non-blocking socket (accept4(2)). The connection is blocking and close-on-exec. `None`: none waits.
+/// Accepts one connection from a non-blocking socket (accept4(2)). The connection is blocking and close-on-exec. `None`: none
+/// waits.
 ///
 /// # Errors
 /// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`.
@@ -42,8 +43,8 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Makes a socket listen, or changes the backlog of a listening one (listen(2)). The kernel limits the backlog to `net.core.somaxconn`; -1
-/// stands for that limit. nix's `listen` does not accept values as high as the kernel does.
+/// Makes a socket listen, or changes the backlog of a listening one (listen(2)). The kernel limits the backlog to
+/// `net.core.somaxconn`; -1 stands for that limit. nix's `listen` does not accept values as high as the kernel does.
 ///
 /// # Errors
 /// `EADDRINUSE`, `EOPNOTSUPP`.
@@ -53,7 +54,8 @@ pub fn listen(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Prepares a listening socket that another program has opened: `O_NONBLOCK`, and for TCP `TCP_NODELAY`, which accepted connections inherit.
+/// Prepares a listening socket that another program has opened: `O_NONBLOCK`, and for TCP `TCP_NODELAY`, which accepted
+/// connections inherit.
 ///
 /// # Errors
 /// None in practice.
@@ -65,8 +67,8 @@ pub fn prepare(socket: &OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Refuses new connections from now on, in all processes that have the socket open (shutdown(2), `SHUT_RD`). Connections in the accept queue of a
-/// unix socket can still be accepted; those of a TCP socket are reset.
+/// Refuses new connections from now on, in all processes that have the socket open (shutdown(2), `SHUT_RD`). Connections in the
+/// accept queue of a unix socket can still be accepted; those of a TCP socket are reset.
 pub fn refuse(socket: impl AsFd) {
     let _ = shutdown(socket.as_fd().as_raw_fd(), Shutdown::Read);
 }

@@ -51,8 +51,8 @@ const MADE: u32 = 1;
 /// A note of an answer: the file is root's. It is held by `O_PATH`, and root has to open it.
 const ROOTS: u32 = 2;
 
-/// Opens a log for appending. A new one gets mode 0600, as under php-fpm. In a directory of a user it is opened with that user's rights. A FIFO
-/// without a reader is opened at once; messages are lost until it has one.
+/// Opens a log for appending. A new one gets mode 0600, as under php-fpm. In a directory of a user it is opened with that user's
+/// rights. A FIFO without a reader is opened at once; messages are lost until it has one.
 ///
 /// # Errors
 /// Those of open; the file cannot be a log.
@@ -152,8 +152,8 @@ fn is_fifo(entry: &Entry) -> bool {
     stat.is_ok_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFIFO.bits())
 }
 
-/// Whether the file can be a log. Where other users than root can create entries, a file with several hard links is refused: it may be a file of
-/// another directory.
+/// Whether the file can be a log. Where other users than root can create entries, a file with several hard links is refused: it
+/// may be a file of another directory.
 fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
     if entry.controller == Controller::Own || entry.magic {
         return Ok(());
@@ -185,8 +185,8 @@ fn link_of_a_users() -> io::Error {
     )
 }
 
-/// Holds a log of root's in a directory of a user, as older versions created it. It has one hard link, so the user cannot have linked a
-/// file of another directory here.
+/// Holds a log of root's in a directory of a user, as older versions created it. It has one hard link, so the user cannot have
+/// linked a file of another directory here.
 fn hold_roots(entry: &Entry) -> Option<Answer> {
     let Controller::User(user) = entry.controller else { return None };
     let dir = statx(entry.dir(), OsStr::new(".")).ok()?;

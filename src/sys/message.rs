@@ -60,8 +60,8 @@ pub fn refuse_all(fd: impl AsFd) -> io::Result<()> {
     Ok(shutdown(fd.as_fd().as_raw_fd(), Shutdown::Read)?)
 }
 
-/// Refuses descriptors of the peer from now on (`SO_PASSRIGHTS` off, Linux 6.16; older kernels ignore it). Messages in the queue still
-/// bring theirs.
+/// Refuses descriptors of the peer from now on (`SO_PASSRIGHTS` off, Linux 6.16; older kernels ignore it). Messages in the queue
+/// still bring theirs.
 pub fn refuse_descriptors(fd: impl AsFd) {
     const SO_PASSRIGHTS: libc::c_int = 83;
     let off: libc::c_int = 0;
@@ -83,8 +83,8 @@ pub enum Received {
     Gone,
 }
 
-/// Receives one message without waiting. A message that is longer than `buffer`, or whose descriptors could not all be installed, is an error:
-/// a part of a message is never given.
+/// Receives one message without waiting. A message that is longer than `buffer`, or whose descriptors could not all be installed,
+/// is an error: a part of a message is never given.
 ///
 /// # Errors
 /// `InvalidData`: the message was truncated (`MSG_TRUNC`, `MSG_CTRUNC`).

@@ -1,5 +1,5 @@
-//! System calls: one small safe function for each, or an `unsafe` one with a stated contract. Beside `php` and the library's entry points in
-//! `door.rs`, this is the only place for `unsafe` code.
+//! System calls: one small safe function for each, or an `unsafe` one with a stated contract. Beside `php` and the library's
+//! entry points in `door.rs`, this is the only place for `unsafe` code.
 //!
 //! A doc comment gives the kernel's names (`SCM_RIGHTS`, `PR_SET_PDEATHSIG`, …), also where nix or std hide them, so that a search
 //! for a name finds its use.

@@ -11,8 +11,8 @@ use nix::unistd::{getpid, pipe2};
 /// A reader of this process's memory.
 #[derive(Debug)]
 pub struct OwnMemory {
-    /// Used where `process_vm_readv` is refused, by the seccomp filter of a container or by gVisor. A write to a pipe makes the kernel copy the
-    /// memory, and it answers `EFAULT` for an address that is not mapped.
+    /// Used where `process_vm_readv` is refused, by the seccomp filter of a container or by gVisor. A write to a pipe makes the
+    /// kernel copy the memory, and it answers `EFAULT` for an address that is not mapped.
     pipe: Option<(std::fs::File, OwnedFd)>,
 }
 

@@ -1,5 +1,6 @@
-//! Pipes in packet mode (`O_DIRECT`, pipe(2)): one direction, with message boundaries. No descriptor can be sent through a pipe, so the reader never
-//! has to close one that its peer chose. Each end is an open file description of its own, so neither side can change the flags of the other's.
+//! Pipes in packet mode (`O_DIRECT`, pipe(2)): one direction, with message boundaries. No descriptor can be sent through a pipe,
+//! so the reader never has to close one that its peer chose. Each end is an open file description of its own, so neither side can
+//! change the flags of the other's.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,7 +21,8 @@ const ROOM: i32 = 256 * 1024;
 /// `EMFILE`.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_DIRECT)?;
-    // F_SETPIPE_SZ is refused for a user with many pipes, whose pipes then hold fewer packets, down to one. Writers wait earlier then.
+    // F_SETPIPE_SZ is refused for a user with many pipes, whose pipes then hold fewer packets, down to one. Writers wait earlier
+    // then.
     let _ = fcntl(&reading, FcntlArg::F_SETPIPE_SZ(ROOM));
     Ok((reading, writing))
 }

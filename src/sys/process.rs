@@ -45,7 +45,8 @@ extern "C" fn note_fork() {
     FORKED_BY_SCRIPT.store(true, Ordering::Relaxed);
 }
 
-/// In a worker, once: lets a process that a script forks know that it is not the worker (pthread_atfork(3), `was_forked_by_script`).
+/// In a worker, once: lets a process that a script forks know that it is not the worker (pthread_atfork(3),
+/// `was_forked_by_script`).
 ///
 /// # Errors
 /// `ENOMEM`.
@@ -118,8 +119,8 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
-/// Sends this process a signal when its parent ends (`PR_SET_PDEATHSIG`). A change of credentials clears it, so call it after the last one. Then
-/// compare getppid() with the expected parent, which may have ended before.
+/// Sends this process a signal when its parent ends (`PR_SET_PDEATHSIG`). A change of credentials clears it, so call it after the
+/// last one. Then compare getppid() with the expected parent, which may have ended before.
 ///
 /// # Errors
 /// None in practice.
@@ -135,7 +136,8 @@ pub fn set_dumpable(on: bool) -> io::Result<()> {
     Ok(prctl::set_dumpable(on)?)
 }
 
-/// Sends a signal (kill(2)). A missing process is no error. Pids below 2, which stand for groups of processes or for init, are left out.
+/// Sends a signal (kill(2)). A missing process is no error. Pids below 2, which stand for groups of processes or for init, are
+/// left out.
 pub fn kill(pid: Pid, signal: Signal) {
     if pid.as_raw() > 1 {
         let _ = nix::sys::signal::kill(pid, signal);

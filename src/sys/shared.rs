@@ -1,5 +1,5 @@
-//! Memory files (memfd_create(2)), and memory shared between processes: a sealed memfd that is mapped as 64-bit atomic words. No process sees
-//! half a word, and no process can shrink the file under the others, who would get `SIGBUS`.
+//! Memory files (memfd_create(2)), and memory shared between processes: a sealed memfd that is mapped as 64-bit atomic words. No
+//! process sees half a word, and no process can shrink the file under the others, who would get `SIGBUS`.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -54,7 +54,8 @@ pub fn memory_file(name: &str, flags: MFdFlags) -> io::Result<OwnedFd> {
 }
 
 impl Words {
-    /// Maps a memfd of `create` (mmap(2), `MAP_SHARED`). Another process may have passed the descriptor, so size and seals are checked.
+    /// Maps a memfd of `create` (mmap(2), `MAP_SHARED`). Another process may have passed the descriptor, so size and seals are
+    /// checked.
     ///
     /// # Errors
     /// `InvalidData`: the file is not sealed or has fewer than `count` words.

@@ -1,5 +1,5 @@
-//! Signals. The supervisor and the zygotes block them and read them from a descriptor (signalfd(2)). In a worker they have their default action or a
-//! handler that sets a flag.
+//! Signals. The supervisor and the zygotes block them and read them from a descriptor (signalfd(2)). In a worker they have their
+//! default action or a handler that sets a flag.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
@@ -13,8 +13,8 @@ static QUIT: AtomicBool = AtomicBool::new(false);
 /// The worker's pid. A process that a script forks inherits the handlers, and they may run before anything else does in it.
 static WORKER: AtomicI32 = AtomicI32::new(0);
 
-/// The word in the worker's scoreboard slot that the supervisor sets before a SIGTERM that is to end the worker. The sender of a signal does not tell
-/// that: PHP may call the handler later, and of two pending signals the kernel keeps the first.
+/// The word in the worker's scoreboard slot that the supervisor sets before a SIGTERM that is to end the worker. The sender of a
+/// signal does not tell that: PHP may call the handler later, and of two pending signals the kernel keeps the first.
 static END: AtomicPtr<AtomicU64> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Blocks all signals and returns the former mask (pthread_sigmask(3)).
@@ -91,8 +91,8 @@ extern "C" fn note_quit(_signal: libc::c_int) {
     QUIT.store(true, Ordering::Relaxed);
 }
 
-/// The handler of SIGTERM and SIGINT in a graceful worker: it asks the worker to finish its request. If the supervisor has set `END`, or if this
-/// is a process that a script has forked, the signal ends the process.
+/// The handler of SIGTERM and SIGINT in a graceful worker: it asks the worker to finish its request. If the supervisor has set
+/// `END`, or if this is a process that a script has forked, the signal ends the process.
 extern "C" fn finish(signal: libc::c_int) {
     if is_other_process() || is_end_wanted() {
         end_by(signal);
@@ -127,7 +127,8 @@ fn end_by(signal: libc::c_int) {
     unsafe { libc::raise(signal) };
 }
 
-/// Installs a worker's handlers. SIGQUIT asks the worker to leave (`quit_asked`). With `graceful`, SIGTERM and SIGINT do so too, unless `end` is not
+/// Installs a worker's handlers. SIGQUIT asks the worker to leave (`quit_asked`). With `graceful`, SIGTERM and SIGINT do so too,
+/// unless `end` is not
 /// 0. SIGHUP, SIGUSR1 and SIGUSR2 are for the supervisor and do nothing here, since signals may be sent to all processes at once.
 /// System calls are restarted (`SA_RESTART`), but epoll_wait returns `EINTR`.
 pub fn in_worker(end: &'static AtomicU64, graceful: bool) {

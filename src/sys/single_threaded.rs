@@ -41,7 +41,8 @@ pub(super) unsafe fn begin() {
     STATE.store(SINGLE, Ordering::Relaxed);
 }
 
-/// Starts a thread with a stack of that many bytes. From now on the other functions of this module refuse, in this process and in its children.
+/// Starts a thread with a stack of that many bytes. From now on the other functions of this module refuse, in this process and in
+/// its children.
 ///
 /// # Errors
 /// `EAGAIN`: the user has too many processes.

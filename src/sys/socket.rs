@@ -99,8 +99,8 @@ pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
     wait(fd.as_fd(), PollFlags::POLLIN, Some(deadline))
 }
 
-/// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed first, or a signal
-/// arrived.
+/// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed
+/// first, or a signal arrived.
 pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {
     let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     let patience = deadline.saturating_duration_since(Instant::now());

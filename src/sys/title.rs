@@ -1,4 +1,5 @@
-//! The process title: the memory of the arguments, which `ps` shows, and the short name of the process (`PR_SET_NAME`), which pgrep finds.
+//! The process title: the memory of the arguments, which `ps` shows, and the short name of the process (`PR_SET_NAME`), which
+//! pgrep finds.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -12,12 +13,12 @@ unsafe extern "C" {
     static mut environ: *mut *mut c_char;
 }
 
-/// Remembers the memory of the arguments. The environment follows it in memory; its strings are copied elsewhere, so that a title may be longer
-/// than the command line was.
+/// Remembers the memory of the arguments. The environment follows it in memory; its strings are copied elsewhere, so that a title
+/// may be longer than the command line was.
 ///
 /// # Safety
-/// `argv` is main's, has `argc` strings and stays mapped. The caller has copied the arguments that it needs, since `set` overwrites them. The
-/// process has one thread.
+/// `argv` is main's, has `argc` strings and stays mapped. The caller has copied the arguments that it needs, since `set`
+/// overwrites them. The process has one thread.
 pub unsafe fn remember(argc: c_int, argv: *const *const c_char) {
     let Ok(argc) = usize::try_from(argc) else { return };
     let mut area = Area { start: std::ptr::null(), end: std::ptr::null() };
@@ -88,7 +89,8 @@ unsafe fn move_environment(area: &mut Area) {
     }
 }
 
-/// Sets the title, shortened to the memory there is, and the process name `php-fpm`. The title is escaped to one line, since `ps` shows it.
+/// Sets the title, shortened to the memory there is, and the process name `php-fpm`. The title is escaped to one line, since `ps`
+/// shows it.
 pub fn set(title: &str) {
     let title = escape::line(title.as_bytes());
     let _ = nix::sys::prctl::set_name(c"php-fpm");

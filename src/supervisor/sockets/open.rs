@@ -48,8 +48,8 @@ pub(super) fn first(spec: &str, addrs: &[SocketAddr], options: &SocketOptions) -
     Err(SocketError::bind(spec, refusal))
 }
 
-/// A listening TCP socket (`SO_REUSEADDR`, `TCP_NODELAY`). It is for IPv6 alone (`IPV6_V6ONLY`) where a pool listens on all IPv4 addresses of
-/// the same port.
+/// A listening TCP socket (`SO_REUSEADDR`, `TCP_NODELAY`). It is for IPv6 alone (`IPV6_V6ONLY`) where a pool listens on all IPv4
+/// addresses of the same port.
 fn bind_tcp(addr: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd> {
     let address = SockaddrStorage::from(addr);
     let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };

@@ -1,5 +1,5 @@
-//! A directory entry: a directory that is held open, and a name in it. Whatever happens to the path meanwhile, the entry stays in that
-//! directory.
+//! A directory entry: a directory that is held open, and a name in it. Whatever happens to the path meanwhile, the entry stays in
+//! that directory.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;

@@ -1,7 +1,7 @@
-//! Files that the configuration names: sockets, logs, the pid file. Their paths may lead through a directory of a pool's user, who can
-//! put a symbolic link there or a mount that hangs. So root walks only the part of a path that no other user can have made
-//! (`walk.rs`). From there on a child that becomes that user walks and carries out the operation (`user_child.rs`). A supervisor
-//! that is not root opens paths as they are.
+//! Files that the configuration names: sockets, logs, the pid file. Their paths may lead through a directory of a pool's user,
+//! who can put a symbolic link there or a mount that hangs. So root walks only the part of a path that no other user can have
+//! made (`walk.rs`). From there on a child that becomes that user walks and carries out the operation (`user_child.rs`). A
+//! supervisor that is not root opens paths as they are.
 
 mod controller;
 mod entry;

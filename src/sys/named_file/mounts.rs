@@ -1,5 +1,6 @@
-//! The mount of a file: its type, the user whose program serves it (FUSE), and the device number that the kernel uses itself (stat shows another
-//! one on some file systems). All of it is read from `/proc/self/mountinfo` (proc(5)), which asks no file server.
+//! The mount of a file: its type, the user whose program serves it (FUSE), and the device number that the kernel uses itself
+//! (stat shows another one on some file systems). All of it is read from `/proc/self/mountinfo` (proc(5)), which asks no file
+//! server.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -68,7 +69,8 @@ fn id_of(raw: i32) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
-/// A line has: id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file system.
+/// A line has: id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file
+/// system.
 pub(super) fn find(table: &str, id: u64) -> Option<Mount> {
     let line = table.lines().find(|line| line.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
     let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;

@@ -1,4 +1,5 @@
-//! Attributes of a file as the kernel has them now (statx(2), `AT_STATX_DONT_SYNC`). A file server, which may not answer, is not asked.
+//! Attributes of a file as the kernel has them now (statx(2), `AT_STATX_DONT_SYNC`). A file server, which may not answer, is not
+//! asked.
 
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -33,8 +34,8 @@ impl Attributes {
     }
 }
 
-/// The attributes of a name in a directory; with an empty name, those of the descriptor's own file. A symbolic link is not followed, and nothing is
-/// mounted automatically (`AT_SYMLINK_NOFOLLOW`, `AT_NO_AUTOMOUNT`).
+/// The attributes of a name in a directory; with an empty name, those of the descriptor's own file. A symbolic link is not
+/// followed, and nothing is mounted automatically (`AT_SYMLINK_NOFOLLOW`, `AT_NO_AUTOMOUNT`).
 ///
 /// # Errors
 /// Those of statx.

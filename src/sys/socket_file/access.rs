@@ -53,8 +53,8 @@ impl SocketFile {
         access.gid.or(self.group).unwrap_or_else(|| Gid::effective().as_raw())
     }
 
-    /// Sets owner, group, mode and access list; an empty list removes one that was there. The caller has proved that the file belongs to
-    /// its socket (`is_of`).
+    /// Sets owner, group, mode and access list; an empty list removes one that was there. The caller has proved that the file
+    /// belongs to its socket (`is_of`).
     ///
     /// # Errors
     /// Those of chown, chmod and setxattr.

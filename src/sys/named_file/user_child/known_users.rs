@@ -1,4 +1,5 @@
-//! Groups of users, as their children have looked them up. A look into the database of users takes longer than all else that a child does.
+//! Groups of users, as their children have looked them up. A look into the database of users takes longer than all else that a
+//! child does.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
-//! A short-lived child that becomes the user who controls a directory and opens or changes a file there. It can do only what that user may do. If
-//! a file system hangs, only the child hangs. It has no capabilities and no descriptors except those that it needs, other processes of
-//! the user cannot look into it, and it has a time limit.
+//! A short-lived child that becomes the user who controls a directory and opens or changes a file there. It can do only what that
+//! user may do. If a file system hangs, only the child hangs. It has no capabilities and no descriptors except those that it
+//! needs, other processes of the user cannot look into it, and it has a time limit.
 
 mod known_users;
 mod report;
@@ -108,8 +108,8 @@ impl UserChild {
 }
 
 impl Drop for UserChild {
-    /// Kills the child and waits only for a moment: a hanging mount may hold it for longer. It is then reaped together with the next
-    /// child that ends.
+    /// Kills the child and waits only for a moment: a hanging mount may hold it for longer. It is then reaped together with the
+    /// next child that ends.
     fn drop(&mut self) {
         match &self.child {
             Some(child) => {

@@ -27,8 +27,8 @@ const FAILED: u8 = 2;
 /// Bytes of a message: a path or a text, and the groups of a user.
 const MOST: usize = 8192;
 
-/// A message: the kind of the report (1 byte), a number (an errno or the answer's note), how many words follow, these words (uid, gid,
-/// supplementary groups), and the rest of the path or the text of an error. Numbers and words have 4 bytes.
+/// A message: the kind of the report (1 byte), a number (an errno or the answer's note), how many words follow, these words (uid,
+/// gid, supplementary groups), and the rest of the path or the text of an error. Numbers and words have 4 bytes.
 pub(super) fn encode(identity: Option<&Identity>, report: io::Result<Report>) -> (Vec<u8>, Option<OwnedFd>) {
     let words = identity.filter(|identity| identity.groups.len() <= MOST_GROUPS);
     let words =
