@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::io;
 
-use caps::{CapSet, Capability, CapsHashSet};
+use caps::{Capability, CapsHashSet};
 use nix::sys::prctl::set_keepcaps;
 use nix::unistd::{Gid, Uid, getgrouplist, getgroups, getresgid, getresuid, setgid, setgroups, setuid};
 use serde::{Deserialize, Serialize};
 
+use super::capabilities::{self, Sets};
 use super::failure::reason;
 
 /// The identity that a zygote or worker takes on.
@@ -60,7 +61,7 @@ pub fn own_groups() -> io::Result<Vec<u32>> {
 }
 
 /// Changes to that identity with no way back: setgid, setgroups, setuid. Then it checks the result. The capabilities of `keep`,
-/// as far as the process has them, stay permitted (`PR_SET_KEEPCAPS`), and `take_up_kept` puts them into effect later. `name` is
+/// as far as the process has them, stay permitted (`PR_SET_KEEPCAPS`), and `capabilities::raise_kept` makes them effective later. `name` is
 /// the user's, for messages.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub fn own_groups() -> io::Result<Vec<u32>> {
 pub fn become_identity(identity: &Identity, name: &str, keep: &[Capability]) -> Result<(), IdentityError> {
     let Identity { uid, gid, groups } = identity;
     let unprivileged = *uid != 0;
-    let kept = step("read its capabilities", held(keep))?;
+    let kept = step("read its capabilities", capabilities::held(keep))?;
     if unprivileged && !kept.is_empty() {
         step("keep capabilities", set_keepcaps(true).map_err(Into::into))?;
     }
@@ -77,12 +78,12 @@ pub fn become_identity(identity: &Identity, name: &str, keep: &[Capability]) -> 
     step(&format!("initgroups({name}, {gid})"), setgroups(&list).map_err(Into::into))?;
     step(&format!("setuid({uid})"), setuid(Uid::from_raw(*uid)).map_err(Into::into))?;
     if unprivileged {
-        step("give up capabilities", give_up_all_but(&kept))?;
+        step("drop capabilities", capabilities::drop_all_but(&kept))?;
     }
     if unprivileged && !kept.is_empty() {
-        step("forget capabilities", set_keepcaps(false).map_err(Into::into))?;
+        step("reset PR_SET_KEEPCAPS", set_keepcaps(false).map_err(Into::into))?;
     }
-    let now = step("look at what it is now", Now::look())?;
+    let now = step("read its new identity", Now::look())?;
     match fault(identity, &kept, &now).or_else(|| way_back(identity)) {
         Some(fault) => Err(IdentityError::Fault { uid: *uid, fault }),
         None => Ok(()),
@@ -93,59 +94,6 @@ fn step<T>(call: &str, done: io::Result<T>) -> Result<T, IdentityError> {
     done.map_err(|source| IdentityError::Call { call: call.to_owned(), source })
 }
 
-/// Those of these capabilities that the process has. Root in a container often lacks some.
-fn held(wanted: &[Capability]) -> io::Result<CapsHashSet> {
-    let held = read(CapSet::Permitted)?;
-    Ok(wanted.iter().copied().filter(|one| held.contains(one)).collect())
-}
-
-fn read(set: CapSet) -> io::Result<CapsHashSet> {
-    caps::read(None, set).map_err(io::Error::other)
-}
-
-/// Drops all capabilities but these, which stay permitted but not effective. Clearing the inheritable set clears the ambient one.
-/// The bounding set stays, as under php-fpm: without it, scripts could not run programs such as sudo.
-///
-/// # Errors
-/// Those of capset.
-pub fn give_up_all_but(kept: &CapsHashSet) -> io::Result<()> {
-    let none = CapsHashSet::new();
-    let permitted = read(CapSet::Permitted)?;
-    let kept = permitted.intersection(kept).copied().collect();
-    for (set, wanted) in [(CapSet::Effective, &none), (CapSet::Permitted, &kept), (CapSet::Inheritable, &none)] {
-        // A seccomp filter may refuse capset, so it is not called where there is nothing to drop.
-        if read(set)? != *wanted {
-            caps::set(None, set, wanted).map_err(io::Error::other)?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the kept capabilities effective, in a worker that is about to use them.
-///
-/// # Errors
-/// Those of capset.
-pub fn take_up_kept() -> io::Result<()> {
-    let kept = read(CapSet::Permitted)?;
-    if kept.is_empty() || nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    caps::set(None, CapSet::Effective, &kept).map_err(io::Error::other)
-}
-
-/// Drops all capabilities and checks that they are gone. A process of root keeps them: its pool was allowed with `-R`.
-///
-/// # Errors
-/// Those of capset; a capability that is still there.
-pub fn give_up_capabilities() -> io::Result<()> {
-    if nix::unistd::geteuid().is_root() {
-        return Ok(());
-    }
-    let none = CapsHashSet::new();
-    give_up_all_but(&none)?;
-    Now::look()?.capability_beside(&none).map_or(Ok(()), |left| Err(io::Error::other(left)))
-}
-
 /// The identity of this process as the kernel has it.
 #[derive(Debug)]
 struct Now {
@@ -153,9 +101,7 @@ struct Now {
     uids: [u32; 3],
     gids: [u32; 3],
     groups: Vec<u32>,
-    permitted: CapsHashSet,
-    effective: CapsHashSet,
-    inheritable: CapsHashSet,
+    capabilities: Sets,
 }
 
 impl Now {
@@ -165,21 +111,8 @@ impl Now {
             uids: [users.real, users.effective, users.saved].map(Uid::as_raw),
             gids: [groups.real, groups.effective, groups.saved].map(Gid::as_raw),
             groups: getgroups()?.into_iter().map(Gid::as_raw).collect(),
-            permitted: read(CapSet::Permitted)?,
-            effective: read(CapSet::Effective)?,
-            inheritable: read(CapSet::Inheritable)?,
+            capabilities: Sets::now()?,
         })
-    }
-
-    fn capability_beside(&self, kept: &CapsHashSet) -> Option<String> {
-        let beside = |set: &CapsHashSet, allowed: &CapsHashSet, name: &str| {
-            let more = set.difference(allowed).min_by_key(|one| one.index())?;
-            Some(format!("it still has {more} ({name})"))
-        };
-        let none = CapsHashSet::new();
-        beside(&self.permitted, kept, "permitted")
-            .or_else(|| beside(&self.effective, &none, "effective"))
-            .or_else(|| beside(&self.inheritable, &none, "inheritable"))
     }
 }
 
@@ -195,7 +128,7 @@ fn fault(wanted: &Identity, kept: &CapsHashSet, now: &Now) -> Option<String> {
     if set(&now.groups) != set(&wanted.groups) {
         return Some(format!("its supplementary groups are {:?} in place of {:?}", now.groups, wanted.groups));
     }
-    if wanted.uid == 0 { None } else { now.capability_beside(kept) }
+    if wanted.uid == 0 { None } else { now.capabilities.beyond(kept) }
 }
 
 /// Whether the process can become root again.
@@ -223,9 +156,7 @@ mod tests {
             uids: [33; 3],
             gids: [34; 3],
             groups: vec![50, 34],
-            permitted: none(),
-            effective: none(),
-            inheritable: none(),
+            capabilities: Sets { permitted: none(), effective: none(), inheritable: none() },
         }
     }
 
@@ -254,12 +185,12 @@ mod tests {
     #[test]
     fn only_what_is_kept_may_be_there_and_only_permitted() {
         let chroot = Capability::CAP_SYS_CHROOT;
-        let permit = |now: &mut Now| assert!(now.permitted.insert(chroot));
+        let permit = |now: &mut Now| assert!(now.capabilities.permitted.insert(chroot));
         assert_eq!(found(permit, &[chroot]), None);
         assert_eq!(found(permit, &[]).as_deref(), Some("it still has CAP_SYS_CHROOT (permitted)"));
-        let effective = |now: &mut Now| assert!(now.effective.insert(chroot));
+        let effective = |now: &mut Now| assert!(now.capabilities.effective.insert(chroot));
         assert_eq!(found(effective, &[chroot]).as_deref(), Some("it still has CAP_SYS_CHROOT (effective)"));
-        let inheritable = |now: &mut Now| assert!(now.inheritable.insert(chroot));
+        let inheritable = |now: &mut Now| assert!(now.capabilities.inheritable.insert(chroot));
         assert_eq!(found(inheritable, &[chroot]).as_deref(), Some("it still has CAP_SYS_CHROOT (inheritable)"));
     }
 
@@ -267,7 +198,7 @@ mod tests {
     fn root_keeps_its_capabilities() {
         let root = Identity { uid: 0, gid: 0, groups: vec![0] };
         let mut now = Now { uids: [0; 3], gids: [0; 3], groups: vec![0], ..now() };
-        now.permitted.insert(Capability::CAP_KILL);
+        now.capabilities.permitted.insert(Capability::CAP_KILL);
         assert_eq!(fault(&root, &CapsHashSet::new(), &now), None);
     }
 }

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod apparmor;
 pub mod backlog;
+pub mod capabilities;
 pub mod clock;
 pub mod dispositions;
 pub mod environment;

@@ -15,7 +15,7 @@ use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
-use crate::sys::{limits, local_time, process, signal, single_threaded, title};
+use crate::sys::{capabilities, limits, local_time, process, signal, single_threaded, title};
 
 /// What set-up needs beside the pool's configuration.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Setup<'_> {
 
     /// What takes root, or what the zygote has kept of it.
     fn privileged(&self) -> Result<(), SetupError> {
-        self.step("take up its zygote's capabilities", ids::take_up_kept())?;
+        self.step("take up its zygote's capabilities", capabilities::raise_kept())?;
         self.limits();
         self.enter_directories()?;
         match self.pool.process_priority.map(process::set_priority) {
@@ -117,7 +117,7 @@ impl Setup<'_> {
             let name = self.pool.user.as_deref().unwrap_or_default();
             ids::become_identity(identity, name, &[]).map_err(|e| self.failed(e))?;
         }
-        self.step("give up its capabilities", ids::give_up_capabilities())
+        self.step("give up its capabilities", capabilities::drop_all())
     }
 
     /// Limits that can't be set are said, and the worker serves without, as under php-fpm.

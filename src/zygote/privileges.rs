@@ -12,7 +12,7 @@ use nix::unistd::{AccessFlags, access, faccessat};
 
 use crate::config::{CoreLimit, PoolConfig};
 use crate::sys::ids::{self, Identity};
-use crate::sys::{limits, process};
+use crate::sys::{capabilities, limits, process};
 
 /// Either opens directories that are closed to the pool's user; containers often have but the second.
 const SEARCH: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE];
@@ -47,7 +47,7 @@ pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), 
     ids::become_identity(identity, name, &keep).map_err(|e| said(&e))?;
     if search.is_some() && pools.iter().all(|pool| within_reach(pool)) {
         keep.retain(|one| Some(*one) != search);
-        ids::give_up_all_but(&keep.into_iter().collect()).map_err(|e| said(&e))?;
+        capabilities::drop_all_but(&keep.into_iter().collect()).map_err(|e| said(&e))?;
     }
     Ok(())
 }
