@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::socket::{MsgFlags, recv};
 
 use crate::sys::backlog;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
 
 /// What is known of a connection that travels.
@@ -31,7 +31,7 @@ pub struct PartialRequest {
     /// How many.
     pub size: u32,
     /// When it has to be complete.
-    pub until: Millis,
+    pub until: Moment,
 }
 
 /// A connection and what is known of it.
@@ -58,7 +58,7 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
         }
         ConnectionState::Partial(PartialRequest { bytes, size, until }) => {
             text[0] = PARTIAL;
-            text[8..16].copy_from_slice(&until.0.to_ne_bytes());
+            text[8..16].copy_from_slice(&until.as_millis().to_ne_bytes());
             text[16..20].copy_from_slice(&size.to_ne_bytes());
             message::send(to, &text, &[fd.as_fd(), bytes.as_fd()])
         }
@@ -101,7 +101,7 @@ fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
         (BETWEEN_REQUESTS, Some(fd), None) => Taken::Connection((fd, ConnectionState::BetweenRequests)),
         (NEW, Some(fd), None) => Taken::Connection((fd, ConnectionState::New)),
         (PARTIAL, Some(fd), Some(bytes)) => {
-            let until = Millis(u64::from_ne_bytes([u0, u1, u2, u3, u4, u5, u6, u7]));
+            let until = Moment::at_millis(u64::from_ne_bytes([u0, u1, u2, u3, u4, u5, u6, u7]));
             let size = u32::from_ne_bytes([s0, s1, s2, s3]);
             Taken::Connection((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
         }
@@ -203,11 +203,11 @@ mod tests {
         let (out, inn) = message::pair().unwrap();
         let (_ours, theirs) = message::pair().unwrap();
         let bytes = shared::file_of("rest", b"half").unwrap();
-        let unfinished = PartialRequest { bytes, size: 4, until: Millis(1 << 40) };
+        let unfinished = PartialRequest { bytes, size: 4, until: Moment::at_millis(1 << 40) };
         send(&out, (theirs, ConnectionState::Partial(unfinished))).unwrap();
         assert_eq!(waiting(&inn.try_clone().unwrap()), 1);
         let Taken::Connection((_, ConnectionState::Partial(came))) = take(inn.as_fd()) else { panic!("no connection") };
-        assert_eq!((came.size, came.until), (4, Millis(1 << 40)));
+        assert_eq!((came.size, came.until), (4, Moment::at_millis(1 << 40)));
         assert_eq!(shared::content_of(came.bytes).unwrap(), b"half");
         message::send(&out, &[PARTIAL; CONNECTION], &[]).unwrap();
         assert!(matches!(take(inn.as_fd()), Taken::Rescan), "nothing without a descriptor");

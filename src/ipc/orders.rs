@@ -1,12 +1,14 @@
 //! What the supervisor tells a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this way: the
 //! supervisor's end is shut for reading before anybody gets the other one.
 
+use std::time::Duration;
+
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::messages::ToZygote;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::message;
 
 /// Messages that may wait for a zygote to read, beside those that its workers need.
@@ -14,7 +16,7 @@ const MOST: usize = 1024;
 /// Messages about one worker that may wait: made, asked to leave, signalled twice.
 const MOST_OF_WORKER: usize = 4;
 /// A zygote that takes nothing for so long while something waits for it, in milliseconds, hears nothing any more.
-const PATIENCE: u64 = 10_000;
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sending side.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct OrderSender {
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     most: usize,
     /// Since when the first of them waits.
-    since: Option<Millis>,
+    since: Option<Moment>,
     overrun: bool,
 }
 
@@ -46,7 +48,7 @@ impl OrderSender {
     }
 
     /// Sends, or queues what the kernel can't take now. Where too much waits already, it is given up.
-    pub fn send(&mut self, now: Millis, order: &ToZygote, fds: Vec<OwnedFd>) {
+    pub fn send(&mut self, now: Moment, order: &ToZygote, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(order) else { return };
         self.overrun |= self.waiting.len() >= self.most;
         if !self.overrun {
@@ -56,7 +58,7 @@ impl OrderSender {
     }
 
     /// Sends what was queued, as far as it goes.
-    pub fn flush(&mut self, now: Millis) {
+    pub fn flush(&mut self, now: Moment) {
         while let Some((bytes, fds)) = self.waiting.front() {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match message::send(&self.fd, bytes, &fds) {
@@ -78,7 +80,7 @@ impl OrderSender {
 
     /// Whether the zygote has stopped listening: it takes nothing, or too much waits for it.
     #[must_use]
-    pub fn is_stalled(&self, now: Millis) -> bool {
+    pub fn is_stalled(&self, now: Moment) -> bool {
         self.overrun || self.since.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 
@@ -108,8 +110,8 @@ mod tests {
     fn orders_keep_their_order_past_what_the_kernel_holds() {
         let (mut orders, theirs) = OrderSender::pair(300).unwrap();
         let mut zygote = Channel::<(), ToZygote>::new(theirs);
-        (0..2000).for_each(|slot| orders.send(Millis(0), &retire(slot), Vec::new()));
-        assert!(orders.is_backed_up() && !orders.is_stalled(Millis(9_999)));
+        (0..2000).for_each(|slot| orders.send(Moment::default(), &retire(slot), Vec::new()));
+        assert!(orders.is_backed_up() && !orders.is_stalled(Moment::at_millis(9_999)));
         let mut next = 0;
         while next < 2000 {
             match zygote.receive() {
@@ -117,11 +119,11 @@ mod tests {
                     assert_eq!(message, retire(next));
                     next += 1;
                 }
-                Incoming::Nothing => orders.flush(Millis(9_999)),
+                Incoming::Nothing => orders.flush(Moment::at_millis(9_999)),
                 Incoming::Gone | Incoming::Nonsense => panic!("gone"),
             }
         }
-        assert!(!orders.is_stalled(Millis(1 << 40)));
+        assert!(!orders.is_stalled(Moment::at_millis(1 << 40)));
         drop(orders);
         assert!(matches!(zygote.receive(), Incoming::Gone));
     }
@@ -130,14 +132,14 @@ mod tests {
     fn who_takes_nothing_is_given_up() {
         let (mut orders, _theirs) = OrderSender::pair(0).unwrap();
         while !orders.is_backed_up() {
-            orders.send(Millis(100), &retire(0), Vec::new());
+            orders.send(Moment::at_millis(100), &retire(0), Vec::new());
         }
-        assert!(!orders.is_stalled(Millis(10_099)) && orders.is_stalled(Millis(10_100)));
+        assert!(!orders.is_stalled(Moment::at_millis(10_099)) && orders.is_stalled(Moment::at_millis(10_100)));
         for slot in 0..5000 {
-            orders.send(Millis(100), &retire(slot), vec![std::fs::File::open("/dev/null").unwrap().into()]);
+            orders.send(Moment::at_millis(100), &retire(slot), vec![std::fs::File::open("/dev/null").unwrap().into()]);
             assert!(orders.waiting.len() <= MOST);
         }
-        assert!(orders.is_stalled(Millis(100)));
+        assert!(orders.is_stalled(Moment::at_millis(100)));
         assert_eq!(orders.into_fds().1.len(), 1023, "one before them had none");
     }
 
@@ -149,7 +151,7 @@ mod tests {
             let refused = message::send(&theirs, b"\"Stays\"", fds).unwrap_err();
             assert_eq!(refused.raw_os_error(), Some(libc::EPIPE));
         }
-        orders.send(Millis(0), &retire(7), Vec::new());
+        orders.send(Moment::default(), &retire(7), Vec::new());
         assert!(matches!(Channel::<(), ToZygote>::new(theirs).receive(), Incoming::Message(..)));
     }
 }

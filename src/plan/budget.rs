@@ -1,12 +1,14 @@
-//! How much one peer may say: messages by a bucket of tokens, text for the log by bytes a second.
+//! How much one peer may send: messages by a token bucket, text for the log by bytes a second.
 
-use crate::sys::clock::Millis;
+use std::time::Duration;
+
+use crate::sys::clock::{self, Moment};
 
 /// Tokens are counted in thousandths, so that each millisecond brings some.
 const TOKEN: u64 = 1000;
-/// A peer that has used up its tokens is heard again when so many have come together, so that a flood wakes its reader seldom.
+/// A peer that has used up its tokens is read again when it has so many, so that a flood wakes its reader seldom.
 const HANDFUL: u64 = 8;
-const SECOND: u64 = 1000;
+const SECOND: Duration = Duration::from_secs(1);
 
 /// A bucket of tokens: each message takes one, time brings new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,33 +19,33 @@ pub struct Bucket {
     /// Thousandths.
     left: u64,
     /// When `left` was right.
-    at: Millis,
+    at: Moment,
 }
 
 impl Bucket {
     /// A full one.
     #[must_use]
-    pub fn new(now: Millis, capacity: u64, rate: u64) -> Self {
+    pub fn new(now: Moment, capacity: u64, rate: u64) -> Self {
         let capacity = capacity.max(HANDFUL) * TOKEN;
         Self { capacity, rate: rate.max(1), left: capacity, at: now }
     }
 
-    /// What a zygote with so many pools and places for workers may say of its own accord.
+    /// What a zygote with so many pools and slots for workers may send without having been asked.
     #[must_use]
-    pub fn of_zygote(now: Millis, pools: u64, workers: u64) -> Self {
+    pub fn of_zygote(now: Moment, pools: u64, workers: u64) -> Self {
         const BURST: u64 = 256;
         const RATE: u64 = 64;
         Self::new(now, BURST + ANSWERS * workers, RATE * pools)
     }
 
-    fn refill(&mut self, now: Millis) {
-        let gained = now.since(self.at).saturating_mul(self.rate);
+    fn refill(&mut self, now: Moment) {
+        let gained = clock::millis(now.since(self.at)).saturating_mul(self.rate);
         self.left = self.left.saturating_add(gained).min(self.capacity);
         self.at = self.at.max(now);
     }
 
     /// Takes a token, if there is one.
-    pub fn take(&mut self, now: Millis) -> bool {
+    pub fn take(&mut self, now: Moment) -> bool {
         self.refill(now);
         let there = self.left >= TOKEN;
         if there {
@@ -52,29 +54,29 @@ impl Bucket {
         there
     }
 
-    /// Something was asked for: its answers are no chatter.
+    /// An order was sent: the answers to it are paid for.
     pub fn credit(&mut self, tokens: u64) {
         self.left = self.left.saturating_add(tokens * TOKEN).min(self.capacity);
     }
 
-    /// When a peer without tokens is to be heard again.
+    /// When a peer without tokens is to be read again.
     #[must_use]
-    pub fn again(&self) -> Millis {
+    pub fn again(&self) -> Moment {
         let missing = (HANDFUL * TOKEN).saturating_sub(self.left);
-        self.at.plus(missing.div_ceil(self.rate).max(1))
+        self.at + Duration::from_millis(missing.div_ceil(self.rate).max(1))
     }
 }
 
-/// Messages that a worker's life takes: it exists, it waits, it leaves, it has ended.
+/// Messages about one worker's life: forked, accepting, left, exited.
 pub const ANSWERS: u64 = 4;
 
-/// Bytes of lines that go into the log: what is more in a second is counted.
+/// Lines for the log, by bytes a second. Lines beyond that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Bytes a second.
     rate: u64,
     /// When the present second began.
-    since: Millis,
+    since: Moment,
     taken: u64,
     dropped: u64,
 }
@@ -83,17 +85,17 @@ impl Allowance {
     /// So many bytes a second.
     #[must_use]
     pub fn new(rate: u64) -> Self {
-        Self { rate, since: Millis::default(), taken: 0, dropped: 0 }
+        Self { rate, since: Moment::default(), taken: 0, dropped: 0 }
     }
 
-    fn begin(&mut self, now: Millis) {
+    fn begin(&mut self, now: Moment) {
         if now.since(self.since) >= SECOND {
             (self.since, self.taken) = (now, 0);
         }
     }
 
-    /// Whether a line of `count` bytes is for the log, whole; if not, it is counted as one.
-    pub fn take_line(&mut self, now: Millis, count: u64) -> bool {
+    /// Whether a line of `count` bytes is to be logged; if not, it is counted.
+    pub fn take_line(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         let fits = count <= self.rate - self.taken;
         if fits {
@@ -105,18 +107,18 @@ impl Allowance {
     }
 
     /// The number of lines that were dropped, once their second is over or `always`.
-    pub fn settle(&mut self, now: Millis, always: bool) -> Option<u64> {
+    pub fn settle(&mut self, now: Moment, always: bool) -> Option<u64> {
         let over = always || now.since(self.since) >= SECOND;
         let dropped = if over { std::mem::take(&mut self.dropped) } else { 0 };
         (dropped > 0).then_some(dropped)
     }
 }
 
-/// What the pipes of a group of pools bring in a second, all together: how much of it is read, and what the log grows by.
+/// The output of all processes of a group in a second: how much of it is read and how much is logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Intake {
     /// When the present second began.
-    since: Millis,
+    since: Moment,
     /// Bytes that were read, each look at a pipe as at least `LOOK` of them.
     read: u64,
     /// Bytes of whole lines, with date and prefix.
@@ -128,29 +130,29 @@ impl Intake {
     pub const LOGGED: u64 = 1 << 20;
     /// Bytes a second that are read, so that also what is dropped costs little time. The rest waits in its pipe.
     pub const READ: u64 = 4 << 20;
-    /// What a look at a pipe counts at least: it costs time, however little it brings.
+    /// Each read counts as this many bytes at least: it costs time, however little it brings.
     const LOOK: u64 = 512;
 
-    fn begin(&mut self, now: Millis) {
+    fn begin(&mut self, now: Moment) {
         if now.since(self.since) >= SECOND {
             *self = Self { since: now, read: 0, logged: 0 };
         }
     }
 
     /// So many bytes were read.
-    pub fn read(&mut self, now: Millis, count: u64) {
+    pub fn read(&mut self, now: Moment, count: u64) {
         self.begin(now);
         self.read = self.read.saturating_add(count.max(Self::LOOK));
     }
 
     /// When the pipes are to be read again, if there was too much in this second.
-    pub fn rests(&mut self, now: Millis) -> Option<Millis> {
+    pub fn rests(&mut self, now: Moment) -> Option<Moment> {
         self.begin(now);
-        (self.read >= Self::READ).then(|| self.since.plus(SECOND))
+        (self.read >= Self::READ).then(|| self.since + SECOND)
     }
 
-    /// Whether a line of `count` bytes is for the log. After one that is not, none is in that second.
-    pub fn log(&mut self, now: Millis, count: u64) -> bool {
+    /// Whether a line of `count` bytes is to be logged. After one that is not, none is in that second.
+    pub fn log(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         // The first one of a second is taken, however long it is.
         let fits = self.logged == 0 || self.logged.saturating_add(count) <= Self::LOGGED;
@@ -158,8 +160,8 @@ impl Intake {
         fits
     }
 
-    /// Whether no line is for the log any more in this second.
-    pub fn is_full(&mut self, now: Millis) -> bool {
+    /// Whether no line is to be logged any more in this second.
+    pub fn is_full(&mut self, now: Moment) -> bool {
         self.begin(now);
         self.logged >= Self::LOGGED
     }
@@ -169,26 +171,26 @@ impl Intake {
 mod tests {
     use super::*;
 
-    fn spend(bucket: &mut Bucket, now: Millis) -> u64 {
+    fn spend(bucket: &mut Bucket, now: Moment) -> u64 {
         (0..).take_while(|_| bucket.take(now)).count() as u64
     }
 
     #[test]
     fn a_burst_then_what_time_brings() {
-        let start = Millis(10_000);
+        let start = Moment::at_millis(10_000);
         let mut bucket = Bucket::of_zygote(start, 1, 5);
         assert_eq!(spend(&mut bucket, start), 256 + 4 * 5);
-        assert_eq!(bucket.again(), start.plus(125), "eight tokens at 64 a second");
-        assert_eq!(spend(&mut bucket, start.plus(15)), 0);
+        assert_eq!(bucket.again(), start + Duration::from_millis(125), "eight tokens at 64 a second");
+        assert_eq!(spend(&mut bucket, start + Duration::from_millis(15)), 0);
         let again = bucket.again();
         assert_eq!(spend(&mut bucket, again), 8);
-        assert_eq!(spend(&mut bucket, start.plus(1125)), 64);
-        assert_eq!(spend(&mut bucket, start.plus(1_000_000)), 276, "no more than it holds");
+        assert_eq!(spend(&mut bucket, start + Duration::from_millis(1125)), 64);
+        assert_eq!(spend(&mut bucket, start + Duration::from_millis(1_000_000)), 276, "no more than it holds");
     }
 
     #[test]
     fn what_was_asked_for_is_paid() {
-        let start = Millis(10_000);
+        let start = Moment::at_millis(10_000);
         let mut bucket = Bucket::new(start, 100, 1);
         assert_eq!(spend(&mut bucket, start), 100);
         bucket.credit(ANSWERS);
@@ -199,23 +201,23 @@ mod tests {
 
     #[test]
     fn a_clock_that_stands_or_jumps_does_no_harm() {
-        let mut bucket = Bucket::new(Millis(50), 8, 10);
-        assert_eq!(spend(&mut bucket, Millis(0)), 8);
-        assert!(!bucket.take(Millis(0)));
-        assert_eq!(spend(&mut bucket, Millis(u64::MAX)), 8);
+        let mut bucket = Bucket::new(Moment::at_millis(50), 8, 10);
+        assert_eq!(spend(&mut bucket, Moment::at_millis(0)), 8);
+        assert!(!bucket.take(Moment::at_millis(0)));
+        assert_eq!(spend(&mut bucket, Moment::at_millis(u64::MAX)), 8);
     }
 
     #[test]
     fn more_pools_have_more_to_say() {
-        let start = Millis(0);
+        let start = Moment::at_millis(0);
         let mut bucket = Bucket::of_zygote(start, 3, 0);
         assert_eq!(spend(&mut bucket, start), 256);
-        assert_eq!(spend(&mut bucket, start.plus(1000)), 3 * 64);
+        assert_eq!(spend(&mut bucket, start + Duration::from_millis(1000)), 3 * 64);
     }
 
     #[test]
     fn the_log_grows_by_so_much_in_a_second() {
-        let (mut intake, at) = (Intake::default(), |ms: u64| Millis(5000 + ms));
+        let (mut intake, at) = (Intake::default(), |ms: u64| Moment::at_millis(5000 + ms));
         assert!(intake.log(at(0), Intake::LOGGED - 10) && !intake.is_full(at(0)));
         assert!(intake.log(at(1), 10) && intake.is_full(at(1)));
         assert!(!intake.log(at(999), 1));
@@ -228,7 +230,7 @@ mod tests {
 
     #[test]
     fn so_much_is_read_in_a_second_in_so_many_looks() {
-        let (mut intake, at) = (Intake::default(), |ms: u64| Millis(5000 + ms));
+        let (mut intake, at) = (Intake::default(), |ms: u64| Moment::at_millis(5000 + ms));
         intake.read(at(10), Intake::READ - 512);
         assert_eq!(intake.rests(at(20)), None);
         intake.read(at(20), 1);
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn lines_are_whole_or_counted() {
         let mut allowance = Allowance::new(1000);
-        let at = |ms: u64| Millis(5000 + ms);
+        let at = |ms: u64| Moment::at_millis(5000 + ms);
         assert!(allowance.take_line(at(0), 600));
         assert!(!allowance.take_line(at(1), 600));
         assert!(allowance.take_line(at(2), 400));

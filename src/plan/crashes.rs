@@ -1,27 +1,30 @@
-//! Workers that crash: when a group's opcode cache is no longer to be trusted, and when a pool's workers crash in a loop.
+//! Workers that crash: when a group's shared memory may be damaged, and when a pool's workers crash in a loop.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sys::clock::Millis;
+use crate::sys::clock::{self, Moment};
 
 /// `emergency_restart_threshold` and `emergency_restart_interval`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Emergency {
     /// That many crashes; 0: never.
     pub threshold: u32,
-    /// Within so many milliseconds.
-    pub interval: u64,
+    /// Within this time.
+    #[serde(with = "clock::as_millis")]
+    pub interval: Duration,
 }
 
 /// A group's latest crashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crashes {
-    times: Vec<Millis>,
+    times: Vec<Moment>,
 }
 
 impl Crashes {
-    /// One more. True: they are too many, and counted anew from here on.
-    pub fn note(&mut self, now: Millis, rule: Emergency) -> bool {
+    /// Counts one more. True: they are too many, and the count starts again.
+    pub fn note(&mut self, now: Moment, rule: Emergency) -> bool {
         let Some(threshold) = usize::try_from(rule.threshold).ok().filter(|t| *t > 0) else { return false };
         self.times.retain(|at| now.since(*at) <= rule.interval);
         self.times.push(now);
@@ -33,24 +36,26 @@ impl Crashes {
     }
 }
 
-/// The longest pause between two workers of a crash loop, in milliseconds: a fork then costs next to nothing, and what waits at
-/// the door, often given up by its clients long ago, is through some day.
-pub const LONGEST_PAUSE: u64 = 400;
+/// The longest pause between two workers of a crash loop. It is long enough that the forks cost next to nothing, and short enough
+/// that connections which wait, often closed by their clients already, are worked off some day.
+pub const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Workers of a pool that crashed at their first request, in a row: whatever is asked for, it ends like that.
+/// Workers of a pool that crashed at their first request, in a row: a new one will most likely crash, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loop {
     crashes: u32,
 }
 
 impl Loop {
-    /// So many are taken for bad luck.
-    const LUCK: u32 = 5;
+    /// From this crash on there are pauses.
+    const TOLERATED: u32 = 5;
+    /// The first pause.
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
 
-    /// One more; true: from now on there are pauses, which is to be said.
+    /// Counts one more. True: there are pauses from now on, which is to be logged.
     pub fn note(&mut self) -> bool {
         self.crashes = self.crashes.saturating_add(1);
-        self.crashes == Self::LUCK
+        self.crashes == Self::TOLERATED
     }
 
     /// A worker has outlived its first request.
@@ -64,11 +69,11 @@ impl Loop {
         self.crashes > 0
     }
 
-    /// How long to wait between two workers, in milliseconds: 25 after the fifth crash, then doubling.
+    /// How long to wait between two workers: 25 ms after the fifth crash, then doubling.
     #[must_use]
-    pub fn pause(&self) -> Option<u64> {
-        let beyond = self.crashes.checked_sub(Self::LUCK)?;
-        Some((25u64 << beyond.min(16)).min(LONGEST_PAUSE))
+    pub fn pause(&self) -> Option<Duration> {
+        let beyond = self.crashes.checked_sub(Self::TOLERATED)?;
+        Some((Self::SHORTEST_PAUSE * (1 << beyond.min(16))).min(LONGEST_PAUSE))
     }
 }
 
@@ -78,17 +83,17 @@ mod tests {
 
     #[test]
     fn the_threshold_counts_only_what_falls_into_the_interval() {
-        let rule = Emergency { threshold: 3, interval: 10_000 };
+        let rule = Emergency { threshold: 3, interval: Duration::from_secs(10) };
         let mut crashes = Crashes::default();
-        let reached = [0, 9_000, 12_000, 18_000, 18_500, 19_000].map(|at| crashes.note(Millis(at), rule));
+        let reached = [0, 9_000, 12_000, 18_000, 18_500, 19_000].map(|at| crashes.note(Moment::at_millis(at), rule));
         assert_eq!(reached, [false, false, false, true, false, false]);
-        assert!(crashes.note(Millis(28_500), rule), "the boundary belongs to it");
+        assert!(crashes.note(Moment::at_millis(28_500), rule), "the boundary belongs to it");
     }
 
     #[test]
     fn without_a_threshold_nothing_is_an_emergency() {
         let mut crashes = Crashes::default();
-        assert!((0..1000).all(|at| !crashes.note(Millis(at), Emergency::default())));
+        assert!((0..1000).all(|at| !crashes.note(Moment::at_millis(at), Emergency::default())));
         assert!(crashes.times.is_empty());
     }
 
@@ -101,7 +106,8 @@ mod tests {
         assert_eq!(crashes.pause(), Some(LONGEST_PAUSE));
         crashes.end();
         assert_eq!((crashes.pause(), crashes.is_suspected()), (None, false));
-        let pauses: Vec<_> = (0..8).map(|_| (crashes.note(), crashes.pause()).1).collect();
+        let pauses: Vec<_> =
+            (0..8).map(|_| (crashes.note(), crashes.pause()).1.map(|pause| pause.as_millis())).collect();
         assert_eq!(pauses, [None, None, None, None, Some(25), Some(50), Some(100), Some(200)]);
     }
 }

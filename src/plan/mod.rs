@@ -1,4 +1,4 @@
-//! Decisions: events in, actions out. No clock, no fork, no descriptor; time comes as an argument.
+//! Decisions: events in, actions out. No clock, no processes, no descriptors; the time is an argument.
 #![forbid(unsafe_code)]
 
 pub mod budget;
@@ -6,6 +6,9 @@ pub mod crashes;
 pub mod expiring;
 pub mod fleet;
 pub mod groups;
+pub mod pause;
+pub mod protocol;
+pub mod reload;
 pub mod scaling;
 pub mod surge;
 pub mod systemd;

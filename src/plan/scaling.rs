@@ -1,6 +1,10 @@
 //! How many workers a pool is to have: by php-fpm's rules for `pm`, out of how many it has and how many of them are idle.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::sys::clock;
 
 /// `pm`, with the numbers that belong to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,8 +14,8 @@ pub enum Policy {
     Static,
     /// So many that some are idle.
     Dynamic(Spare),
-    /// As many as are asked for at once; a worker leaves when it has been idle for that long, in milliseconds.
-    Ondemand(u64),
+    /// As many as connections need; a worker leaves after it has been idle for this time.
+    Ondemand(#[serde(with = "clock::as_millis")] Duration),
 }
 
 /// The numbers of `pm = dynamic`.
@@ -38,7 +42,7 @@ pub struct Count {
     pub size: u32,
 }
 
-/// What a pool remembers from one look at it to the next.
+/// What is remembered of a pool from one look to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaling {
     /// Workers that may be made at the next look.
@@ -46,7 +50,7 @@ pub struct Scaling {
     /// Workers made for connections that waited, since the last look.
     #[serde(default)]
     made: u32,
-    /// It was said that `pm.max_children` is reached, and no worker was made since.
+    /// It was logged that `pm.max_children` is reached, and no worker was made since.
     said: bool,
 }
 
@@ -56,14 +60,14 @@ impl Default for Scaling {
     }
 }
 
-/// What a look comes to.
+/// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It is well as it is.
+    /// There is nothing to do.
     Stay,
-    /// More are wanted than there may be. True: this is to be said, and counted.
+    /// More are wanted than there may be. True: this is to be logged and counted.
     Full(bool),
-    /// That many more. With a rate: the pool seems busy, which is to be said.
+    /// That many more. With a rate: the pool seems busy, which is to be logged.
     Grow(u32, Option<u32>),
     /// That many fewer.
     Shrink(u32),

@@ -1,23 +1,27 @@
 //! A request that takes too long: when its trace is written, and when its worker is ended, out of what the worker's slot says.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use crate::sys::clock::Millis;
+use crate::sys::clock::{self, Moment};
 
 /// How long a trace may take before the worker is ended without it.
-const TRACE: u64 = 500;
+const TRACE: Duration = Duration::from_millis(500);
 /// Between SIGTERM and SIGKILL.
-const GRACE: u64 = 1_000;
-/// Between two looks at least: what a slot says can't keep the supervisor busy.
-pub const SOONEST: u64 = 20;
+const GRACE: Duration = Duration::from_secs(1);
+/// At least this time passes between two looks, so that a slot's content can't keep the supervisor busy.
+pub const SOONEST: Duration = Duration::from_millis(20);
 
-/// What a pool allows a request, in milliseconds; 0: any time.
+/// How long a request of a pool may take; zero: any time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// `request_slowlog_timeout`.
-    pub slow: u64,
+    #[serde(with = "clock::as_millis")]
+    pub slow: Duration,
     /// `request_terminate_timeout`.
-    pub terminate: u64,
+    #[serde(with = "clock::as_millis")]
+    pub terminate: Duration,
     /// `request_terminate_timeout_track_finished`.
     pub track_finished: bool,
 }
@@ -56,9 +60,9 @@ enum End {
     #[default]
     NotDue,
     /// SIGTERM at that time, or as soon as the trace is there.
-    Traced(Millis),
+    Traced(Moment),
     /// SIGKILL at that time.
-    Terminated(Millis),
+    Terminated(Moment),
     Killed,
 }
 
@@ -84,30 +88,30 @@ impl Limits {
 
     /// The shortest: no request that begins now is due before.
     #[must_use]
-    pub fn shortest(&self) -> Option<u64> {
-        [self.slow, self.terminate].into_iter().filter(|limit| *limit > 0).min()
+    pub fn shortest(&self) -> Option<Duration> {
+        [self.slow, self.terminate].into_iter().filter(|limit| !limit.is_zero()).min()
     }
 
-    fn slow_at(&self, seen: Seen) -> Option<Millis> {
-        (self.slow > 0 && seen.phase == Phase::Running).then(|| seen.begun().plus(self.slow))
+    fn slow_at(&self, seen: Seen) -> Option<Moment> {
+        (!self.slow.is_zero() && seen.phase == Phase::Running).then(|| seen.begun() + self.slow)
     }
 
-    fn over_at(&self, seen: Seen) -> Option<Millis> {
+    fn over_at(&self, seen: Seen) -> Option<Moment> {
         let counts = self.track_finished || seen.phase != Phase::Finished;
-        (self.terminate > 0 && counts).then(|| seen.begun().plus(self.terminate))
+        (!self.terminate.is_zero() && counts).then(|| seen.begun() + self.terminate)
     }
 }
 
 impl Seen {
-    fn begun(self) -> Millis {
+    fn begun(self) -> Moment {
         // Rounded up: php-fpm's limits are lower bounds.
-        Millis(self.accepted.div_ceil(1000))
+        Moment::at_millis(self.accepted.div_ceil(1000))
     }
 }
 
 impl Watch {
     /// What the present request needs now. The order is taken as carried out.
-    pub fn look(&mut self, now: Millis, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
+    pub fn look(&mut self, now: Moment, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
         let seen = seen?;
         if self.accepted != seen.accepted {
             *self = Self { accepted: seen.accepted, ..Self::default() };
@@ -117,8 +121,8 @@ impl Watch {
                 self.traced = true;
                 (Order::Trace, End::NotDue)
             }
-            End::NotDue if is_due(limits.over_at(seen), now) => (Order::Report, End::Traced(now.plus(TRACE))),
-            End::Traced(at) if at <= now => (Order::Terminate, End::Terminated(now.plus(GRACE))),
+            End::NotDue if is_due(limits.over_at(seen), now) => (Order::Report, End::Traced(now + TRACE)),
+            End::Traced(at) if at <= now => (Order::Terminate, End::Terminated(now + GRACE)),
             End::Terminated(at) if at <= now => (Order::Kill, End::Killed),
             _ => return None,
         };
@@ -127,7 +131,7 @@ impl Watch {
     }
 
     /// Its trace is there, or there will be none.
-    pub fn reported(&mut self, now: Millis) {
+    pub fn reported(&mut self, now: Moment) {
         if matches!(self.end, End::Traced(_)) {
             self.end = End::Traced(now);
         }
@@ -135,7 +139,7 @@ impl Watch {
 
     /// When the next look is due.
     #[must_use]
-    pub fn due(&self, limits: &Limits, seen: Option<Seen>) -> Option<Millis> {
+    pub fn due(&self, limits: &Limits, seen: Option<Seen>) -> Option<Moment> {
         let seen = seen?;
         let known = if self.accepted == seen.accepted { *self } else { Self::default() };
         match known.end {
@@ -149,7 +153,7 @@ impl Watch {
     }
 }
 
-fn is_due(at: Option<Millis>, now: Millis) -> bool {
+fn is_due(at: Option<Moment>, now: Moment) -> bool {
     at.is_some_and(|at| at <= now)
 }
 
@@ -157,7 +161,8 @@ fn is_due(at: Option<Millis>, now: Millis) -> bool {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { slow: 1_000, terminate: 3_000, track_finished: false };
+    const LIMITS: Limits =
+        Limits { slow: Duration::from_secs(1), terminate: Duration::from_secs(3), track_finished: false };
 
     fn request(began: u64, phase: Phase) -> Option<Seen> {
         Some(Seen { accepted: began * 1000, phase })
@@ -168,59 +173,63 @@ mod tests {
         let (mut watch, seen) = (Watch::default(), request(10_000, Phase::Running));
         let steps = [(10_999, None), (11_000, Some(Order::Trace)), (11_001, None), (13_000, Some(Order::Report))];
         for (now, order) in steps {
-            assert_eq!(watch.look(Millis(now), &LIMITS, seen), order, "{now}");
+            assert_eq!(watch.look(Moment::at_millis(now), &LIMITS, seen), order, "{now}");
         }
-        assert_eq!(watch.look(Millis(13_499), &LIMITS, seen), None);
-        assert_eq!(watch.look(Millis(13_500), &LIMITS, seen), Some(Order::Terminate));
-        assert_eq!(watch.look(Millis(14_499), &LIMITS, seen), None);
-        assert_eq!(watch.look(Millis(14_500), &LIMITS, seen), Some(Order::Kill));
-        assert_eq!((watch.look(Millis(99_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
+        assert_eq!(watch.look(Moment::at_millis(13_499), &LIMITS, seen), None);
+        assert_eq!(watch.look(Moment::at_millis(13_500), &LIMITS, seen), Some(Order::Terminate));
+        assert_eq!(watch.look(Moment::at_millis(14_499), &LIMITS, seen), None);
+        assert_eq!(watch.look(Moment::at_millis(14_500), &LIMITS, seen), Some(Order::Kill));
+        assert_eq!((watch.look(Moment::at_millis(99_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
     }
 
     #[test]
     fn the_trace_that_has_come_ends_the_wait_for_it() {
         let (mut watch, seen) = (Watch::default(), request(0, Phase::Running));
-        let limits = Limits { slow: 0, ..LIMITS };
-        assert_eq!(watch.look(Millis(3_000), &limits, seen), Some(Order::Report));
-        watch.reported(Millis(3_002));
-        assert_eq!(watch.look(Millis(3_002), &limits, seen), Some(Order::Terminate));
+        let limits = Limits { slow: Duration::ZERO, ..LIMITS };
+        assert_eq!(watch.look(Moment::at_millis(3_000), &limits, seen), Some(Order::Report));
+        watch.reported(Moment::at_millis(3_002));
+        assert_eq!(watch.look(Moment::at_millis(3_002), &limits, seen), Some(Order::Terminate));
     }
 
     #[test]
-    fn another_request_starts_over_even_behind_a_signal() {
+    fn another_request_starts_over_even_after_a_signal() {
         let mut watch = Watch::default();
         let first = request(0, Phase::Running);
-        let _ = watch.look(Millis(3_000), &Limits { slow: 0, ..LIMITS }, first);
-        watch.reported(Millis(3_000));
-        let _ = watch.look(Millis(3_000), &LIMITS, first);
-        assert_eq!(watch.look(Millis(9_000), &LIMITS, request(8_900, Phase::Running)), None);
-        assert_eq!(watch.look(Millis(9_900), &LIMITS, request(8_900, Phase::Running)), Some(Order::Trace));
-        assert_eq!(watch.look(Millis(9_950), &LIMITS, None), None);
+        let _ = watch.look(Moment::at_millis(3_000), &Limits { slow: Duration::ZERO, ..LIMITS }, first);
+        watch.reported(Moment::at_millis(3_000));
+        let _ = watch.look(Moment::at_millis(3_000), &LIMITS, first);
+        assert_eq!(watch.look(Moment::at_millis(9_000), &LIMITS, request(8_900, Phase::Running)), None);
+        assert_eq!(watch.look(Moment::at_millis(9_900), &LIMITS, request(8_900, Phase::Running)), Some(Order::Trace));
+        assert_eq!(watch.look(Moment::at_millis(9_950), &LIMITS, None), None);
     }
 
     #[test]
     fn what_has_finished_counts_only_where_it_is_tracked() {
         let (mut watch, seen) = (Watch::default(), request(0, Phase::Finished));
-        assert_eq!((watch.look(Millis(9_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
+        assert_eq!((watch.look(Moment::at_millis(9_000), &LIMITS, seen), watch.due(&LIMITS, seen)), (None, None));
         let tracked = Limits { track_finished: true, ..LIMITS };
-        assert_eq!(watch.due(&tracked, seen), Some(Millis(3_000)));
-        assert_eq!(watch.look(Millis(9_000), &tracked, seen), Some(Order::Report), "a finished script is not traced");
+        assert_eq!(watch.due(&tracked, seen), Some(Moment::at_millis(3_000)));
+        assert_eq!(
+            watch.look(Moment::at_millis(9_000), &tracked, seen),
+            Some(Order::Report),
+            "a finished script is not traced"
+        );
     }
 
     #[test]
     fn only_a_running_script_is_slow_and_any_request_can_last_too_long() {
         let (mut watch, seen) = (Watch::default(), request(0, Phase::Begun));
-        assert_eq!(watch.look(Millis(2_000), &LIMITS, seen), None);
-        assert_eq!(watch.look(Millis(2_100), &LIMITS, request(0, Phase::Running)), Some(Order::Trace));
-        assert_eq!(watch.look(Millis(3_000), &LIMITS, seen), Some(Order::Report));
+        assert_eq!(watch.look(Moment::at_millis(2_000), &LIMITS, seen), None);
+        assert_eq!(watch.look(Moment::at_millis(2_100), &LIMITS, request(0, Phase::Running)), Some(Order::Trace));
+        assert_eq!(watch.look(Moment::at_millis(3_000), &LIMITS, seen), Some(Order::Report));
     }
 
     #[test]
     fn it_is_due_when_the_next_limit_is_reached() {
         let (mut watch, seen) = (Watch::default(), request(5_000, Phase::Running));
-        assert_eq!(watch.due(&LIMITS, seen), Some(Millis(6_000)));
-        let _ = watch.look(Millis(6_000), &LIMITS, seen);
-        assert_eq!(watch.due(&LIMITS, seen), Some(Millis(8_000)));
+        assert_eq!(watch.due(&LIMITS, seen), Some(Moment::at_millis(6_000)));
+        let _ = watch.look(Moment::at_millis(6_000), &LIMITS, seen);
+        assert_eq!(watch.due(&LIMITS, seen), Some(Moment::at_millis(8_000)));
         assert_eq!(watch.due(&LIMITS, None), None);
         assert_eq!(Limits::default().shortest(), None);
         assert!(!Limits::default().any() && LIMITS.any());

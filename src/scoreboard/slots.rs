@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::texts;
 use crate::request::Stage;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
 
 /// Words of a slot's dense part: two cache lines of its own.
@@ -159,8 +159,8 @@ impl Scoreboard {
 
     /// When the worker's stage became what it is, as the worker says, for those that are idle.
     #[must_use]
-    pub fn since(&self, slot: u32) -> Millis {
-        Millis(self.read(slot, Word::Since) / 1000)
+    pub fn since(&self, slot: u32) -> Moment {
+        Moment::at_millis(self.read(slot, Word::Since) / 1000)
     }
 
     /// Clears a slot for its next worker, or behind its last.

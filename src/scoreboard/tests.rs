@@ -134,14 +134,14 @@ fn a_worker_that_dies_inside_a_request_is_taken_off_once() {
 
 #[test]
 fn refusals_are_told_once_a_minute_with_the_number_of_the_others() {
-    use crate::sys::clock::Millis;
+    use crate::sys::clock::Moment;
     let totals = Totals::map(Totals::create(0).unwrap().as_fd()).unwrap();
-    assert_eq!(totals.refuse(Millis(0)), Some(0));
-    assert_eq!(totals.refuse(Millis(1)), None);
-    assert_eq!(totals.refuse(Millis(59_999)), None);
-    assert_eq!(totals.refuse(Millis(60_001)), Some(2));
-    assert_eq!(totals.refuse(Millis(60_002)), None);
-    assert_eq!(totals.refuse(Millis(200_000)), Some(1));
+    assert_eq!(totals.refuse(Moment::default()), Some(0));
+    assert_eq!(totals.refuse(Moment::at_millis(1)), None);
+    assert_eq!(totals.refuse(Moment::at_millis(59_999)), None);
+    assert_eq!(totals.refuse(Moment::at_millis(60_001)), Some(2));
+    assert_eq!(totals.refuse(Moment::at_millis(60_002)), None);
+    assert_eq!(totals.refuse(Moment::at_millis(200_000)), Some(1));
 }
 
 #[test]

@@ -2,11 +2,13 @@
 //! Several write them, by atomic operations; they steer nothing but what a status page shows, and
 //! when a worker looks for a log that was opened anew.
 
+use std::time::Duration;
+
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
 
 /// The counters.
@@ -56,8 +58,8 @@ pub enum Counter {
     SettingTold = 20,
 }
 
-/// Milliseconds between two lines about clients that were kept out, or about their settings: they can't fill the log.
-const TELL_EVERY: u64 = 60_000;
+/// The time between two lines about clients that were kept out, or about their settings: they can't fill the log.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 const WORDS: usize = 24;
 
@@ -140,23 +142,23 @@ impl Totals {
 
     /// A client was kept out. If that is to be logged now: how many others were since the last time.
     #[must_use]
-    pub fn refuse(&self, now: Millis) -> Option<u64> {
+    pub fn refuse(&self, now: Moment) -> Option<u64> {
         self.tell(Counter::Refused, Counter::RefusalTold, now)
     }
 
     /// The same for a setting that came with a request.
     #[must_use]
-    pub fn refuse_setting(&self, now: Millis) -> Option<u64> {
+    pub fn refuse_setting(&self, now: Moment) -> Option<u64> {
         self.tell(Counter::SettingsRefused, Counter::SettingTold, now)
     }
 
     /// One more of what `count` counts. If that is to be logged now: how many others were since `told`.
-    fn tell(&self, count: Counter, told: Counter, now: Millis) -> Option<u64> {
+    fn tell(&self, count: Counter, told: Counter, now: Moment) -> Option<u64> {
         let told = self.words.word(told as usize);
         let last = told.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Millis(last)) >= TELL_EVERY;
+        let due = last == 0 || now.since(Moment::at_millis(last)) >= TELL_EVERY;
         // One of several workers that come here at once.
-        if due && told.compare_exchange(last, now.0.max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        if due && told.compare_exchange(last, now.as_millis().max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             return Some(self.words.word(count as usize).swap(0, Ordering::Relaxed));
         }
         self.add(count, 1);

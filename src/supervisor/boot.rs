@@ -10,13 +10,11 @@ use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ResultsWriter;
 use crate::log::{self, messages::lifecycle};
-use crate::plan::crashes::Emergency;
-use crate::supervisor::core::Supervisor;
+use crate::supervisor::core::{Supervisor, fleet_settings};
 use crate::supervisor::daemon::{self, Side};
 use crate::supervisor::generation::{Opened, Runtime, StartError, own_limits, resolve};
 use crate::supervisor::sockets::{self, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
-use crate::sys::clock::millis;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
 
 /// What the process that started this one has handed over.
@@ -135,11 +133,7 @@ impl Supervisor {
             self.forget_totals();
         })?;
         let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
-        self.fleet.process_max = self.config.global.process_max;
-        self.fleet.emergency = Emergency {
-            threshold: self.config.global.emergency_restart_threshold,
-            interval: millis(self.config.global.emergency_restart_interval),
-        };
+        self.fleet.configure(fleet_settings(&self.config.global));
         self.outputs.add_generation(id, runtime.group_names());
         self.runtimes.insert(id, runtime);
         Ok(())

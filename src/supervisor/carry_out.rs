@@ -1,6 +1,7 @@
 //! Actions to effects: the one place where the fleet's decisions become processes, signals and messages.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -10,6 +11,7 @@ use crate::log::{self, Level};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
+use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::event_loop::sigterm_is_graceful;
 use crate::supervisor::generation::{Drain, GroupRuntime, Launch, Successor};
@@ -35,12 +37,26 @@ impl Supervisor {
             Action::ProcessLimit => log::warning(
                 "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
             ),
-            Action::Emergency(key) => self.restart_group(key),
+            Action::Emergency(key, rule) => self.restart_group(key, rule),
+            Action::Refuse { key, pid, violation } => self.refuse(key, pid, violation),
+            Action::Started { key, pid, replaces } => {
+                self.outputs.set_pid(key, pid);
+                self.log_start(key, pid, replaces);
+            }
+            Action::Collect(key, exit) => self.collect(key, exit),
+            Action::WorkerEnded(key, end) => {
+                self.log_worker_end(key, &end);
+                self.close_tracer(key);
+            }
+            Action::ZygoteEnded(key, end) => self.log_zygote_end(key, &end),
             Action::Slow(key) => self.report_slow(key),
             Action::TimedOut(key) => self.report_timed_out(key),
             Action::KillZygote(key) => self.kill_zygote(key),
+            Action::GiveUpOn(key) => self.give_up_on(key),
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready(id) => self.announce_ready(id),
+            Action::StopDelayed(delay) => self.announce_delayed_stop(delay),
+            Action::Stopping(goal) => self.announce_stop(goal),
             Action::Abandoned(id) => {
                 let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
                 self.refuse_reload(&line, None);
@@ -146,7 +162,7 @@ impl Supervisor {
     fn drain(&mut self, id: GenerationId) {
         let successor = self.fleet.generation(id).and_then(|g| g.successor);
         self.end_listening(id, successor);
-        let finishing = self.fleet.goal != Goal::Terminate;
+        let finishing = self.fleet.goal() != Goal::Terminate;
         let Some(runtime) = self.runtimes.get_mut(id) else { return };
         for (spec, pool) in runtime.groups.iter().flat_map(GroupRuntime::pools) {
             (0..spec.slots).for_each(|slot| pool.scoreboard.ask_to_drain(slot));
@@ -165,7 +181,7 @@ impl Supervisor {
     /// Sockets that no later generation serves lose their paths. Before they leave, workers of this one are to serve the connections
     /// that wait there, and those that are inside a pool that ends.
     fn end_listening(&mut self, id: GenerationId, successor: Option<GenerationId>) {
-        let next = match (self.fleet.goal, successor) {
+        let next = match (self.fleet.goal(), successor) {
             (Goal::Finish, _) => None,
             (Goal::Serve, Some(successor)) if successor > id => self.runtimes.get(successor),
             // It ends at once, or it could not start: what is open for others stays.
@@ -208,11 +224,10 @@ impl Supervisor {
     }
 
     /// php-fpm reloads everything; here only the group restarts whose shared memory may be damaged.
-    fn restart_group(&mut self, key: ZygoteKey) {
-        let Emergency { threshold, interval } = self.fleet.emergency;
+    fn restart_group(&mut self, key: ZygoteKey, Emergency { threshold, interval }: Emergency) {
         log::warning(format!(
             "failed processes threshold ({threshold} in {} sec) is reached, initiating restart of group {}",
-            interval / 1000,
+            interval.as_secs(),
             self.runtimes.group_name(key)
         ));
         self.kill_zygote(key);
@@ -240,6 +255,21 @@ impl Supervisor {
         self.runtimes.remove(id);
         self.outputs.forget_generation(id);
         self.forget_totals();
+    }
+
+    fn announce_delayed_stop(&mut self, delay: Duration) {
+        let line = format!("Finishing in {} seconds; ping answers 503 from now on", delay.as_secs());
+        log::notice(&line);
+        self.tell_stopping(&line);
+        self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
+    }
+
+    fn announce_stop(&mut self, goal: Goal) {
+        // What processes have written before stands before it in the log.
+        self.outputs.drain(&mut self.poller);
+        let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
+        log::notice(line);
+        self.tell_stopping(line);
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {

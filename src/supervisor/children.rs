@@ -1,16 +1,12 @@
-//! Children that have ended: zygotes, workers whose zygote is gone, checks, and strangers.
+//! Reaping children: zygotes, workers whose zygote has ended, the check of a reload, and processes that scripts have left.
 
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::ipc::FORMER_PROTOCOL;
-use crate::log::messages::workers;
-use crate::log::{Level, Message};
-use crate::plan::fleet::{Event, Goal, Worker, WorkerKey, Zygote, ZygoteKey};
+use crate::plan::fleet::{Event, Worker, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
-use crate::sys::clock;
 use crate::sys::process::{self, Exit};
 
 impl Supervisor {
@@ -21,7 +17,7 @@ impl Supervisor {
             if let Some(key) = self.runtimes.zygote_of(pid) {
                 self.zygote_ended(key, pid, exit);
             } else if let Some(key) = self.worker_of(pid) {
-                self.worker_exited(key, exit);
+                self.worker_ended(key, exit);
             } else if self.reload.is_check(pid) {
                 self.check_ended(exit);
             }
@@ -47,12 +43,21 @@ impl Supervisor {
         }
         self.outputs.drain(&mut self.poller);
         self.close_outputs_of_ended();
-        let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-        let expected = self.fleet.goal != Goal::Serve || matches!(state, Some(Zygote::Dismissed(_) | Zygote::Gone));
-        let text = format!("[group {}] zygote {pid} {}", self.runtimes.group_name(key), describe(exit));
-        self.log_of(key, if expected { Level::Debug } else { Level::Warning }, &text);
-        self.feed(Event::ZygoteGone(key));
+        self.feed(Event::ZygoteEnded { key, pid: pid.as_raw(), exit });
         self.write_off(key);
+    }
+
+    fn worker_ended(&mut self, key: WorkerKey, exit: Exit) {
+        self.collect(key, exit);
+        self.handle_pending();
+    }
+
+    /// Frees what belonged to a worker that has ended; the fleet learns of it next.
+    pub(super) fn collect(&mut self, key: WorkerKey, exit: Exit) {
+        let first_request = self.runtimes.scoreboard(key).is_some_and(|board| board.requests(key.slot) <= 1);
+        self.clear_slot(key);
+        self.outputs.close_soon(key);
+        self.pending.push_back(Event::Exited { key, exit, first_request });
     }
 
     /// Workers of a dead zygote that did not come to us as children have died with it.
@@ -60,7 +65,7 @@ impl Supervisor {
         let lost =
             self.fleet.workers().filter(|(k, w)| k.zygote() == key && w.orphan && self.proved_orphan(w).is_none());
         let lost: Vec<WorkerKey> = lost.map(|(k, _)| k).collect();
-        lost.into_iter().for_each(|worker| self.worker_exited(worker, Exit::Unknown));
+        lost.into_iter().for_each(|worker| self.worker_ended(worker, Exit::Unknown));
     }
 
     /// Pipes of processes that have ended are closed soon.
@@ -79,65 +84,10 @@ impl Supervisor {
     pub(super) fn catch_up(&mut self) {
         self.reap();
         for key in self.runtimes.keys() {
-            let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
-            let group = self.runtimes.group(key);
-            let alive = group.is_some_and(|g| g.zygote.is_some());
-            if !alive && matches!(state, Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_))) {
-                self.feed(Event::ZygoteGone(key));
+            if self.runtimes.zygote(key).is_none() {
+                self.feed(Event::ZygoteMissing(key));
             }
             self.write_off(key);
         }
-    }
-}
-
-fn describe(exit: Exit) -> String {
-    match exit {
-        Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(number, core) => {
-            let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-            format!("exited on signal {number} ({name}{})", if core { " - core dumped" } else { "" })
-        }
-        Exit::Unknown => "exited, status unknown".to_owned(),
-    }
-}
-
-/// The same in the original patch's words: `exited on signal 11 SIGSEGV (core dumped)`.
-fn originally(exit: Exit) -> String {
-    match exit {
-        Exit::Signal(number, core) => {
-            let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-            format!("exited on signal {number} {name}{}", if core { " (core dumped)" } else { "" })
-        }
-        Exit::Code(_) | Exit::Unknown => describe(exit),
-    }
-}
-
-/// The line about a worker that ended.
-pub(super) fn exit_line(pool: &str, worker: &Worker, exit: Exit, ordered: bool) -> Message {
-    let lived = clock::now().since(worker.since);
-    let seconds = format!("{}.{:06}", lived / 1000, (lived % 1000) * 1000);
-    let pid = worker.pid.unwrap_or(0);
-    let message = match exit {
-        Exit::Code(0) if worker.retired.is_some() => workers::child_killed_by_management(pool, pid, seconds),
-        _ => workers::child_exited(pool, pid, describe(exit), originally(exit), seconds),
-    };
-    message.at(match exit {
-        _ if ordered => Level::Debug,
-        Exit::Code(0) => Level::Notice,
-        _ => Level::Warning,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_exit_by_a_signal_has_the_originals_words_as_well() {
-        let (today, original) = (describe(Exit::Signal(11, true)), originally(Exit::Signal(11, true)));
-        assert_eq!(today, "exited on signal 11 (SIGSEGV - core dumped)");
-        assert_eq!(original, "exited on signal 11 SIGSEGV (core dumped)");
-        assert_eq!(originally(Exit::Signal(15, false)), "exited on signal 15 SIGTERM");
-        assert_eq!(originally(Exit::Code(0)), "exited with code 0");
     }
 }

@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use crate::cli::Options;
-use crate::config::Config;
+use crate::config::{Config, Global};
 use crate::host::Host;
 use crate::ipc::ResultsWriter;
-use crate::plan::fleet::{Event, Fleet, ZygoteKey};
+use crate::plan::crashes::Emergency;
+use crate::plan::fleet::{Event, Fleet, Settings, ZygoteKey};
 use crate::supervisor::generation::{PoolTotals, Runtimes};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
@@ -16,7 +17,7 @@ use crate::supervisor::reload::progress::Reload;
 use crate::supervisor::slow::{SlowLogs, Tracers};
 use crate::supervisor::sockets::Sockets;
 use crate::supervisor::systemd::Systemd;
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock::{self, Moment};
 
 /// The supervisor.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ pub(super) struct Supervisor {
     /// Pipes with what zygotes and workers write.
     pub(super) outputs: Outputs,
     /// Zygotes that have sent too many messages, and when they are heard again.
-    pub(super) paused_zygotes: BTreeMap<ZygoteKey, Millis>,
+    pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
     /// Tracers of workers whose pool limits requests.
     pub(super) tracers: Tracers,
     /// Entries of slow logs.
@@ -48,7 +49,7 @@ pub(super) struct Supervisor {
     /// How many times access logs have been opened again.
     pub(super) reopened: u64,
     /// When `every_second` is due.
-    pub(super) next_second: Millis,
+    pub(super) next_second: Moment,
     /// A reload that is asked for or under way.
     pub(super) reload: Reload,
     /// The connection to systemd.
@@ -81,7 +82,7 @@ impl Supervisor {
         Ok(Self {
             host,
             options,
-            fleet: Fleet::new(clock::millis(config.global.process_control_timeout)),
+            fleet: Fleet::new(fleet_settings(&config.global)),
             runtimes: Runtimes::default(),
             sockets: Sockets::default(),
             totals: PoolTotals::default(),
@@ -101,5 +102,17 @@ impl Supervisor {
             pending: VecDeque::new(),
             exit: None,
         })
+    }
+}
+
+/// What `[global]` sets for the fleet.
+pub(super) fn fleet_settings(global: &Global) -> Settings {
+    Settings {
+        control_timeout: global.process_control_timeout,
+        process_max: global.process_max,
+        emergency: Emergency {
+            threshold: global.emergency_restart_threshold,
+            interval: global.emergency_restart_interval,
+        },
     }
 }

@@ -7,19 +7,16 @@ use nix::sys::signal::Signal;
 use crate::config::Global;
 use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::fleet::{Event, Goal};
-use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
-use crate::sys::clock::millis;
 use crate::sys::{clock, pid_file};
 
-/// Orders that could not be sent are tried again after this many milliseconds.
-const RETRY: u64 = 10;
+/// Orders that could not be sent are tried again after this time.
+const RETRY: Duration = Duration::from_millis(10);
 /// The same for lines that a log has not taken.
-const LOG_RETRY: u64 = 50;
-/// In milliseconds.
-const SECOND: u64 = 1000;
+const LOG_RETRY: Duration = Duration::from_millis(50);
+const SECOND: Duration = Duration::from_secs(1);
 
 /// `on_sigterm`.
 pub(super) fn sigterm_is_graceful(global: &Global) -> bool {
@@ -47,9 +44,8 @@ impl Supervisor {
             log::flush();
             self.outputs.close_due(&mut self.poller);
             self.every_second();
-            if self.fleet.takes_leave(clock::now()) {
-                self.pursue(Goal::Finish);
-            }
+            let actions = self.fleet.stop_if_due(clock::now());
+            self.carry_out_all(actions);
             self.attend_to_systemd();
             self.resume_zygotes();
             self.outputs.resume(&mut self.poller);
@@ -63,19 +59,19 @@ impl Supervisor {
     fn every_second(&mut self) {
         let now = clock::now();
         if self.next_second <= now {
-            self.next_second = now.plus(SECOND);
+            self.next_second = now + SECOND;
             self.outputs.report_dropped();
             self.report_dropped_lines(None);
             self.note_queues();
         }
     }
 
-    /// Milliseconds until something is due.
-    fn patience(&self) -> Option<u64> {
+    /// How long to wait for events until something is due.
+    fn patience(&self) -> Option<Duration> {
         let now = clock::now();
-        let retry = self.orders_wait().then(|| now.plus(RETRY));
+        let retry = self.orders_wait().then(|| now + RETRY);
         let unwritten = log::is_behind() || !self.slow_logs.is_empty();
-        let log = unwritten.then(|| now.plus(LOG_RETRY));
+        let log = unwritten.then(|| now + LOG_RETRY);
         let due = self
             .fleet
             .deadline(now)
@@ -99,7 +95,7 @@ impl Supervisor {
                 }
             }
             Source::Zygote(key) => self.hear_zygote(key),
-            Source::ListeningSocket(key) => self.feed(Event::Knock(key)),
+            Source::ListeningSocket(key) => self.feed(Event::Connection(key)),
             Source::Tracer(key) => self.hear_tracer(key),
             Source::Output(token) => self.outputs.relay(&mut self.poller, token),
             Source::Check(token) => self.hear_check(token),
@@ -110,7 +106,9 @@ impl Supervisor {
         log::debug(format!("received {}", signal.as_str()));
         match signal {
             Signal::SIGCHLD => self.reap(),
-            Signal::SIGINT | Signal::SIGTERM => self.stop(self.meaning_of_sigterm()),
+            Signal::SIGINT | Signal::SIGTERM => {
+                self.stop(self.fleet.goal_of_sigterm(sigterm_is_graceful(&self.config.global)))
+            }
             Signal::SIGQUIT => self.stop(Goal::Finish),
             Signal::SIGUSR1 => self.reopen_logs(),
             Signal::SIGUSR2 => self.reload_asked(),
@@ -118,41 +116,19 @@ impl Supervisor {
         }
     }
 
-    /// A second SIGTERM ends a supervisor that already finishes.
-    fn meaning_of_sigterm(&self) -> Goal {
-        if sigterm_is_graceful(&self.config.global) && self.fleet.goal == Goal::Serve {
-            Goal::Finish
-        } else {
-            Goal::Terminate
-        }
-    }
-
     fn stop(&mut self, goal: Goal) {
-        let delay = millis(self.config.global.shutdown_delay);
-        if self.fleet.put_off(clock::now(), goal, delay) {
-            let line = format!("Finishing in {} seconds; ping answers 503 from now on", delay / 1000);
-            log::notice(&line);
-            self.tell_stopping(&line);
-            self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
-        } else {
-            self.pursue(goal);
-        }
-    }
-
-    fn pursue(&mut self, goal: Goal) {
-        self.outputs.drain(&mut self.poller);
-        if goal > self.fleet.goal {
-            let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
-            log::notice(line);
-            self.tell_stopping(line);
-        }
-        let (_, actions) = self.fleet.pursue(clock::now(), goal);
+        let actions = self.fleet.stop(clock::now(), goal, self.config.global.shutdown_delay);
         self.carry_out_all(actions);
     }
 
     /// Lets the fleet decide about an event, and about the events that its decisions cause.
     pub(super) fn feed(&mut self, event: Event) {
         self.pending.push_back(event);
+        self.handle_pending();
+    }
+
+    /// The same for events that wait.
+    pub(super) fn handle_pending(&mut self) {
         while let Some(event) = self.pending.pop_front() {
             let actions = self.fleet.handle(clock::now(), event, &FleetView(&self.runtimes));
             self.carry_out_all(actions);

@@ -10,6 +10,7 @@ mod event_loop;
 mod generation;
 mod hear;
 mod log_files;
+mod log_lines;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 pub mod output;

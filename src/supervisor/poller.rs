@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -10,7 +11,7 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use crate::plan::fleet::{WorkerKey, ZygoteKey};
-use crate::sys::signal;
+use crate::sys::{clock, signal};
 
 /// The signals that mean something to the supervisor.
 const SIGNALS: [Signal; 6] =
@@ -140,13 +141,14 @@ impl Poller {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
-    /// Waits for `patience` milliseconds at most (`None`: no limit).
+    /// Waits for this time at most (`None`: no limit).
     ///
     /// # Errors
     /// None in practice.
-    pub fn wait(&self, patience: Option<u64>) -> io::Result<Vec<Source>> {
+    pub fn wait(&self, patience: Option<Duration>) -> io::Result<Vec<Source>> {
         let mut events = [EpollEvent::empty(); 64];
-        let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
+        let patience = patience
+            .map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(clock::millis(p)).unwrap_or(EpollTimeout::MAX));
         let count = match self.epoll.wait(&mut events, patience) {
             Err(Errno::EINTR) => 0,
             other => other?,

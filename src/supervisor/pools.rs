@@ -88,7 +88,7 @@ impl Supervisor {
             Remark::CrashLoop => log::warning(format!(
                 "[pool {name}] its workers crash at their first request, one after the other: \
                  they are replaced after a pause from now on, {} ms at most, until one outlives its first request",
-                crashes::LONGEST_PAUSE
+                crashes::LONGEST_PAUSE.as_millis()
             )),
             Remark::Busy { rate, idle, total } => log::warning(format!(
                 "[pool {name}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), \

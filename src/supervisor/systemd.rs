@@ -5,17 +5,18 @@ use std::collections::{BTreeMap, VecDeque};
 use std::env;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::systemd::{self, Change, Heartbeat};
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::failure::reason;
 use crate::sys::{notify, single_threaded};
 
 /// What could not be sent is tried again after this.
-const RETRY: u64 = 100;
+const RETRY: Duration = Duration::from_millis(100);
 /// So many messages may wait for systemd; it is gone, rather than busy, when they are more.
 const QUEUE: usize = 1000;
 
@@ -55,7 +56,7 @@ pub struct SystemdState {
 impl Systemd {
     /// As the environment says. The variables stay for the next image of the supervisor; processes that run PHP don't get them.
     #[must_use]
-    pub fn of_environment(now: Millis) -> Self {
+    pub fn of_environment(now: Moment) -> Self {
         let [micros, whose] = ["WATCHDOG_USEC", "WATCHDOG_PID"].map(|name| env::var(name).ok());
         let to = env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty());
         let watchdog = systemd::watchdog(micros.as_deref(), whose.as_deref(), std::process::id());
@@ -72,7 +73,7 @@ impl Systemd {
 
     /// The same in the next image, after the exec of a reload.
     #[must_use]
-    pub fn from_state(state: &SystemdState, now: Millis) -> Self {
+    pub fn from_state(state: &SystemdState, now: Moment) -> Self {
         let queue = state.unsent.iter().map(|text| Message { text: text.clone(), fd: None });
         Self {
             stored: state.stored.clone(),
@@ -95,7 +96,7 @@ impl Systemd {
 
     /// This process is the daemon, forked by the one that systemd has started: it feeds the watchdog from now on.
     pub fn follow_fork(&self) {
-        if env::var_os("WATCHDOG_PID").is_some() && self.heartbeat.deadline().is_some() {
+        if env::var_os("WATCHDOG_PID").is_some() && self.heartbeat.has_watchdog() {
             single_threaded::set_variable("WATCHDOG_PID", std::process::id().to_string().as_ref());
         }
     }
@@ -107,8 +108,8 @@ impl Systemd {
 
     /// When the next message is due, or what could not be sent is to be tried again.
     #[must_use]
-    pub fn deadline(&self, now: Millis) -> Option<Millis> {
-        let retry = (!self.queue.is_empty()).then(|| now.plus(RETRY));
+    pub fn deadline(&self, now: Moment) -> Option<Moment> {
+        let retry = (!self.queue.is_empty()).then(|| now + RETRY);
         self.heartbeat.deadline().into_iter().chain(retry).min()
     }
 

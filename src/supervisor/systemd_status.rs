@@ -43,7 +43,7 @@ impl Supervisor {
         if !self.systemd.is_there() || self.systemd.stopping {
             return;
         }
-        let interval = millis(self.config.global.systemd_interval);
+        let interval = self.config.global.systemd_interval;
         let requests = self.load().requests;
         self.systemd.heartbeat.tell_status(interval, clock::now(), requests);
         let status = systemd::one_line(status);

@@ -3,7 +3,7 @@
 use crate::plan::fleet::{View, WorkerKey};
 use crate::plan::watch::Seen;
 use crate::supervisor::generation::Runtimes;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::pressure;
 
 /// Reads scoreboards, and the memory pressure of the machine.
@@ -14,8 +14,8 @@ impl View for FleetView<'_> {
         self.0.scoreboard(worker).is_some_and(|board| board.is_busy(worker.slot))
     }
 
-    fn idle_since(&self, worker: WorkerKey) -> Millis {
-        self.0.scoreboard(worker).map_or(Millis(0), |board| board.since(worker.slot))
+    fn idle_since(&self, worker: WorkerKey) -> Moment {
+        self.0.scoreboard(worker).map_or(Moment::default(), |board| board.since(worker.slot))
     }
 
     fn requests(&self, worker: WorkerKey) -> u64 {

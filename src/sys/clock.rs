@@ -1,41 +1,83 @@
 //! Clocks: monotonic time, which is the same in every process of the machine, and wall time.
 
+use std::ops::Add;
+use std::time::Duration;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-/// A moment, in milliseconds of `CLOCK_MONOTONIC`. Unlike `Instant`, it can be passed to another process and through an exec.
+/// A moment of CLOCK_MONOTONIC, in whole milliseconds. It means the same in every process of the machine and survives an exec,
+/// unlike `std::time::Instant`. Serialized as its number of milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Millis(pub u64);
+pub struct Moment(u64);
 
-impl Millis {
-    /// This moment plus `ms` milliseconds.
+impl Moment {
+    /// That many milliseconds after the clock's start.
     #[must_use]
-    pub fn plus(self, ms: u64) -> Self {
-        Self(self.0.saturating_add(ms))
+    pub const fn at_millis(millis: u64) -> Self {
+        Self(millis)
     }
 
-    /// Milliseconds since `earlier`; 0 if that is later than this moment.
+    /// Milliseconds after the clock's start.
     #[must_use]
-    pub fn since(self, earlier: Self) -> u64 {
-        self.0.saturating_sub(earlier.0)
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The time since `earlier`; zero if that is in the future.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Self;
+
+    /// Whole milliseconds are added. The result is limited to the largest moment.
+    fn add(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(millis(time)))
+    }
+}
+
+/// Serializes a duration as its number of milliseconds.
+pub mod as_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(super::millis(*time))
+    }
+
+    /// For `#[serde(with)]`.
+    ///
+    /// # Errors
+    /// What is read is no number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
     }
 }
 
 /// Whole milliseconds of a duration.
 #[must_use]
-pub fn millis(duration: std::time::Duration) -> u64 {
+pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Now.
 #[must_use]
-pub fn now() -> Millis {
-    let Ok(t) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return Millis(0) };
+pub fn now() -> Moment {
+    let Ok(t) = clock_gettime(ClockId::CLOCK_MONOTONIC) else { return Moment(0) };
     let seconds = u64::try_from(t.tv_sec()).unwrap_or(0);
     let nanos = u64::try_from(t.tv_nsec()).unwrap_or(0);
-    Millis(seconds * 1000 + nanos / 1_000_000)
+    Moment(seconds * 1000 + nanos / 1_000_000)
 }
 
 /// Wall time: microseconds of the current second.
@@ -76,4 +118,30 @@ pub fn cpu_times() -> (u64, u64) {
     };
     let (own, children) = (of(UsageWho::RUSAGE_SELF), of(UsageWho::RUSAGE_CHILDREN));
     (own.0 + children.0, own.1 + children.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct State {
+        at: Moment,
+        #[serde(with = "as_millis")]
+        limit: Duration,
+    }
+
+    #[test]
+    fn a_state_holds_milliseconds_as_former_versions_wrote_them() {
+        let state = State { at: Moment::at_millis(17), limit: Duration::from_millis(2_500) };
+        assert_eq!(serde_json::to_string(&state).unwrap(), r#"{"at":17,"limit":2500}"#);
+        assert_eq!(serde_json::from_str::<State>(r#"{"at":17,"limit":2500}"#).unwrap(), state);
+    }
+
+    #[test]
+    fn moments_neither_overflow_nor_underflow() {
+        let last = Moment::at_millis(u64::MAX);
+        assert_eq!(last + Duration::from_secs(1), last);
+        assert_eq!((Moment::default().since(last), last.since(last)), (Duration::ZERO, Duration::ZERO));
+    }
 }

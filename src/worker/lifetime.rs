@@ -34,7 +34,7 @@ impl Lifetime {
     /// A new worker's.
     #[must_use]
     pub fn new(pool: &PoolConfig) -> Self {
-        let seed = u64::from(std::process::id()) ^ clock::now().0 << 16;
+        let seed = u64::from(std::process::id()) ^ clock::now().as_millis() << 16;
         let left = (pool.pm_max_requests > 0).then(|| requests(pool.pm_max_requests, seed));
         let memory = if pool.pm_max_memory > 0 { Memory::limit(pool.pm_max_memory) } else { None };
         Self { left, memory }

@@ -1,6 +1,8 @@
 //! The ways of connections through a zygote: from workers' queues and predecessors' links, to be kept or sent on.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,7 +13,7 @@ use super::parking::Destinations;
 use super::pool::ZygotePool;
 use super::state::{Closing, Zygote};
 use crate::ipc::handover::{self, Connection, Taken};
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock::{self, Moment};
 
 /// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
 const RESERVE: u64 = 64;
@@ -19,7 +21,7 @@ const RESERVE: u64 = 64;
 pub(super) const TURN: usize = 64;
 
 /// After workers were told to take nothing new, those of pools that end still serve who is known to wait, for a second.
-const CLOSE_AFTER: u64 = 1_200;
+const CLOSE_AFTER: Duration = Duration::from_millis(1200);
 
 impl Destinations for [ZygotePool] {
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)> {
@@ -59,7 +61,7 @@ impl Zygote {
         }
     }
 
-    fn keep(&mut self, now: Millis, pool: usize, connection: Connection) {
+    fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.closing != Some(Closing::Closed) {
@@ -69,12 +71,12 @@ impl Zygote {
 
     /// Workers were told to take nothing new.
     pub(super) fn schedule_closing(&mut self) {
-        let until = Closing::At(clock::now().plus(CLOSE_AFTER));
+        let until = Closing::At(clock::now() + CLOSE_AFTER);
         self.closing.get_or_insert(until);
     }
 
     /// Ends it when it is time; says when that is.
-    pub(super) fn close_when_due(&mut self, now: Millis) -> Option<Millis> {
+    pub(super) fn close_when_due(&mut self, now: Moment) -> Option<Moment> {
         match self.closing? {
             Closing::At(end) if end > now => Some(end),
             Closing::At(_) => {

@@ -24,9 +24,9 @@ use crate::worker::WorkerSpec;
 /// How long a zygote that leaves waits for the supervisor to take what it has said.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
 /// A full queue is tried again after this.
-const RETRY: u64 = 5;
+const RETRY: Duration = Duration::from_millis(5);
 /// The same for a log that isn't read.
-const LOG_RETRY: u64 = 50;
+const LOG_RETRY: Duration = Duration::from_millis(50);
 
 /// How the event loop ended.
 #[derive(Debug)]
@@ -92,11 +92,13 @@ impl Zygote {
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
         let backed_up = self.parking.is_backed_up() || self.reports.is_backed_up() || self.children.is_backed_up();
-        let retry = backed_up.then(|| now.plus(RETRY));
+        let retry = backed_up.then(|| now + RETRY);
         log::flush();
-        let log = log::is_behind().then(|| now.plus(LOG_RETRY));
+        let log = log::is_behind().then(|| now + LOG_RETRY);
         let due = expiry.into_iter().chain(retry).chain(log).chain(demand).chain(leave).chain(closing).min();
-        due.map_or(EpollTimeout::NONE, |at| EpollTimeout::try_from(at.since(now) + 1).unwrap_or(EpollTimeout::MAX))
+        due.map_or(EpollTimeout::NONE, |at| {
+            EpollTimeout::try_from(clock::millis(at.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
+        })
     }
 
     fn act(&mut self, source: EventSource) -> Option<ForkedWorker> {

@@ -2,15 +2,17 @@
 //! processes. It concerns this group only: workers finish what they have, and the supervisor starts another zygote.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use super::state::{LeaveRequest, Sender, Zygote};
 use crate::ipc::{ToSupervisor, ToWorker};
 use crate::log;
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock::{self, Moment};
 
 /// For so long the supervisor is waited for: where the signal went to all, it says what is to be done.
-const MOMENT: u64 = 500;
+const MOMENT: Duration = Duration::from_millis(500);
 /// Then workers without a request get so long to serve who waits in the hand-over queue.
-const FAREWELL: u64 = 1_500;
+const FAREWELL: Duration = Duration::from_millis(1500);
 
 fn log_sender(sender: Sender) {
     let Sender { signal, pid, uid } = sender;
@@ -23,17 +25,17 @@ impl Zygote {
     /// SIGTERM or SIGQUIT has come.
     pub(super) fn asked_to_leave(&mut self, sender: Sender) {
         if self.leave_request.is_none() && !self.leaving && !self.draining {
-            self.leave_request = Some(LeaveRequest::Received(clock::now().plus(MOMENT), sender));
+            self.leave_request = Some(LeaveRequest::Received(clock::now() + MOMENT, sender));
         }
     }
 
     /// Follows the request when it is time; says when there is something to do next.
-    pub(super) fn follow_leave_request(&mut self, now: Millis) -> Option<Millis> {
+    pub(super) fn follow_leave_request(&mut self, now: Moment) -> Option<Moment> {
         match *self.leave_request.as_ref()? {
             LeaveRequest::Received(at, _) if at > now => Some(at),
             LeaveRequest::Received(_, sender) => {
                 log_sender(sender);
-                let end = now.plus(FAREWELL);
+                let end = now + FAREWELL;
                 self.leave_request = Some(LeaveRequest::Accepted(end, Vec::new()));
                 self.start_leaving();
                 Some(end)
@@ -71,7 +73,7 @@ impl Zygote {
 
     /// Those of its workers that are left are inside of requests: they finish as children of the supervisor, and the next
     /// zygote need not wait for them.
-    pub(super) fn may_leave_workers(&self, now: Millis) -> bool {
+    pub(super) fn may_leave_workers(&self, now: Moment) -> bool {
         let Some(LeaveRequest::Accepted(end, _)) = self.leave_request else { return false };
         let inside = |(pool, slot): (usize, u32)| self.pools.get(pool).is_some_and(|p| p.scoreboard.is_busy(slot));
         end <= now || self.children.staying().all(inside)

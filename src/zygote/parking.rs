@@ -2,6 +2,8 @@
 //! or new, or a request has begun to arrive on them.
 #![forbid(unsafe_code)]
 
+use std::time::Duration;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,14 +13,14 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::event_source::EventSource;
 use crate::ipc::handover::{Connection, ConnectionState};
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
-const FIRST_BYTE: u64 = 5_000;
+const FIRST_BYTE: Duration = Duration::from_secs(5);
 
 /// For so long more bytes of a request that has begun aren't looked for: who sends them one by one costs a worker no more than ten looks
 /// a second.
-const PAUSE: u64 = 100;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes of requests that have begun, all together. Beyond that the oldest of them is closed.
 const MOST_UNFINISHED: u64 = 16 << 20;
@@ -30,7 +32,7 @@ struct Parked {
     pool: usize,
     serial: u64,
     /// When something is to be done about it without its doing.
-    due: Option<Millis>,
+    due: Option<Moment>,
     /// Its bytes are noticed.
     listed: bool,
 }
@@ -48,7 +50,7 @@ pub(super) struct ParkedConnections {
     parked: HashMap<u32, Parked>,
     departing: VecDeque<Departing>,
     /// Those that have a moment.
-    due: BTreeSet<(Millis, u32)>,
+    due: BTreeSet<(Moment, u32)>,
     serial: u64,
     /// How many are in the middle of a request, and the bytes of that.
     unfinished: (usize, u64),
@@ -74,12 +76,12 @@ impl ParkedConnections {
     }
 
     /// Watches a connection. One that can't be watched is closed: its peer sees the end and opens another.
-    pub(super) fn add(&mut self, epoll: &Epoll, now: Millis, pool: usize, connection: Connection) {
+    pub(super) fn add(&mut self, epoll: &Epoll, now: Moment, pool: usize, connection: Connection) {
         let Ok(number) = u32::try_from(connection.0.as_raw_fd()) else { return };
         let due = match &connection.1 {
             ConnectionState::BetweenRequests => None,
-            ConnectionState::New => Some(now.plus(FIRST_BYTE)),
-            ConnectionState::Partial(request) => Some(now.plus(PAUSE).min(request.until)),
+            ConnectionState::New => Some(now + FIRST_BYTE),
+            ConnectionState::Partial(request) => Some((now + PAUSE).min(request.until)),
         };
         let listed = !matches!(connection.1, ConnectionState::Partial(_));
         if listed && !list(epoll, &connection.0, number) {
@@ -184,7 +186,7 @@ impl ParkedConnections {
 
     /// Does what is due, and says when something is next. Fresh connections are closed. Unfinished ones are watched again; at the
     /// end of their time a worker refuses them, or serves what has come at the last moment.
-    pub(super) fn expire(&mut self, epoll: &Epoll, now: Millis, to: &(impl Destinations + ?Sized)) -> Option<Millis> {
+    pub(super) fn expire(&mut self, epoll: &Epoll, now: Moment, to: &(impl Destinations + ?Sized)) -> Option<Moment> {
         while let Some(&(due, number)) = self.due.first() {
             if due > now {
                 return Some(due);

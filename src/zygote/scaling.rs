@@ -16,7 +16,7 @@ use super::state::Zygote;
 use crate::ipc::ToSupervisor;
 use crate::ipc::handover;
 use crate::scoreboard::Readiness;
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock::{self, Moment};
 
 impl ZygotePool {
     fn connection_sources(&self) -> impl Iterator<Item = &OwnedFd> {
@@ -80,13 +80,13 @@ impl Zygote {
         }
         let Some(demand) = &mut self.pools[index].demand else { return };
         let gap = now.since(demand.last);
-        let calm = gap > 2 * LATEST;
-        if gap > 2 * SOONEST {
+        let calm = gap > LATEST * 2;
+        if gap > SOONEST * 2 {
             demand.deferred = 0;
         }
         demand.pause = if calm { SOONEST } else { (demand.pause * 2).min(LATEST) };
         demand.last = now;
-        demand.again = Some(now.plus(demand.pause));
+        demand.again = Some(now + demand.pause);
         let patient = calm && demand.patient;
         if self.has_idle(index) {
             handover::send_rescan(&self.pools[index].queue.0);
@@ -120,13 +120,13 @@ impl Zygote {
     }
 
     /// As many as can be left to workers that are about to be free, for a moment.
-    fn granted(&mut self, index: usize, wanted: u32, now: Millis) -> u32 {
+    fn granted(&mut self, index: usize, wanted: u32, now: Moment) -> u32 {
         let Some(demand) = &mut self.pools[index].demand else { return 0 };
         if wanted == 0 || demand.deferred >= DEFERRALS {
             return 0;
         }
         demand.deferred += 1;
-        demand.again = Some(now.plus(SOONEST));
+        demand.again = Some(now + SOONEST);
         wanted
     }
 
@@ -147,7 +147,7 @@ impl Zygote {
     }
 
     /// Watches again what is due; says when the next one is.
-    pub(super) fn renew_demand(&mut self, now: Millis) -> Option<Millis> {
+    pub(super) fn renew_demand(&mut self, now: Moment) -> Option<Moment> {
         let due = |p: &ZygotePool| p.demand.as_ref().and_then(|d| d.again);
         let over: Vec<usize> =
             (0..self.pools.len()).filter(|&i| due(&self.pools[i]).is_some_and(|at| at <= now)).collect();

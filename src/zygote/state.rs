@@ -14,7 +14,7 @@ use super::parking::ParkedConnections;
 use super::pool::ZygotePool;
 use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
 use crate::sys::backlog::Inspector;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 
 /// Where orders come from. Nothing can be sent there.
 pub(super) type OrderReceiver = Channel<(), ToZygote>;
@@ -49,9 +49,9 @@ pub(super) struct Zygote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LeaveRequest {
     /// Of that sender; to be followed at that time, unless the supervisor says something before.
-    Received(Millis, Sender),
+    Received(Moment, Sender),
     /// It is followed. From that time on no worker is waited for. The supervisor has asked for these meanwhile, pool and slot.
-    Accepted(Millis, Vec<(usize, u32)>),
+    Accepted(Moment, Vec<(usize, u32)>),
 }
 
 /// Who has sent a signal, as the kernel says.
@@ -69,7 +69,7 @@ pub(super) struct Sender {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
     /// Until then.
-    At(Millis),
+    At(Moment),
     /// No more: at their end their peers see that they have to look for somebody else.
     Closed,
 }

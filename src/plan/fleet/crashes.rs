@@ -1,10 +1,14 @@
-//! What crashes of workers lead to: another zygote with new shared memory for their group, pauses for their pool.
+//! What crashes of workers lead to: a new zygote with new shared memory for their group, pauses for their pool.
 
-use super::{Action, Fleet, Life, Phase, PoolKey, PoolState, Remark, View, WorkerKey, Zygote};
-use crate::sys::clock::Millis;
+use crate::plan::fleet::action::{Action, Remark};
+use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
+use crate::plan::fleet::members::{Life, Phase, PoolState, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::view::View;
+use crate::sys::clock::Moment;
 
 impl Fleet {
-    pub(super) fn note_crash(&mut self, now: Millis, key: WorkerKey, at_first: bool, out: &mut Vec<Action>) {
+    pub(super) fn note_crash(&mut self, now: Moment, key: WorkerKey, at_first: bool, out: &mut Vec<Action>) {
         let serving = self.generation(key.generation).is_some_and(|g| g.phase != Phase::Draining);
         let known = self.worker(key).is_some_and(|w| matches!(w.life, Life::Accepting | Life::Leaving));
         if !serving || !known {
@@ -19,16 +23,16 @@ impl Fleet {
         let rule = self.emergency;
         let Some(group) = self.group_mut(key.zygote()) else { return };
         if group.crashes.note(now, rule) && matches!(group.zygote, Zygote::Up(_)) {
-            out.push(Action::Emergency(key.zygote()));
+            out.push(Action::Emergency(key.zygote(), rule));
         }
     }
 
-    /// Pools whose workers outlive their first request again.
+    /// Ends the pauses of pools whose workers outlive their first request again.
     pub(super) fn end_loops(&mut self, view: &dyn View) {
         for generation in self.generations.iter_mut().filter(|g| g.phase != Phase::Draining) {
             let id = generation.id;
             for (group, g) in generation.groups.iter_mut().enumerate() {
-                let zygote = super::ZygoteKey { generation: id, group };
+                let zygote = ZygoteKey { generation: id, group };
                 let suspected = g.pools.iter_mut().enumerate().filter(|(_, p)| p.crash_loop.is_suspected());
                 suspected.for_each(|(index, pool)| pool.end_loop(zygote.of_pool(index), view));
             }
@@ -45,7 +49,7 @@ impl PoolState {
         };
         if self.workers.iter().any(|(slot, w)| w.life == Life::Accepting && outlived(*slot)) {
             self.crash_loop.end();
-            self.not_before = Millis(0);
+            self.not_before = Moment::default();
         }
     }
 }

@@ -1,29 +1,30 @@
-//! Who makes up a fleet: generations of groups, each a zygote with its pools' workers.
+//! The members of a fleet: generations of groups, each a zygote with its pools' workers.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::events::View;
-use super::keys::{GenerationId, PoolKey, WorkerKey};
-use super::stop::Escalation;
 use crate::plan::crashes::{Crashes, Loop};
+use crate::plan::fleet::escalation::Escalation;
+use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey};
+use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Count, Policy, Scaling};
 use crate::plan::surge;
 use crate::plan::watch::{Limits, Watch};
-use crate::sys::clock::Millis;
+use crate::sys::clock::{self, Moment};
 
-/// One reading of the configuration and the processes that live by it.
+/// The processes that run with the configuration as it was read once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation {
-    /// Counts up from 1 over the life of the supervisor.
+    /// Unique; counts up from 1, also through reloads.
     pub id: GenerationId,
-    /// Where it is in its life.
+    /// How far its life has come.
     pub phase: Phase,
     /// Its zygotes.
     pub groups: Vec<Group>,
     /// When the phase began.
-    pub since: Millis,
+    pub since: Moment,
     /// Where its kept connections go while it drains.
     pub successor: Option<GenerationId>,
     pub(super) steps: Option<Escalation>,
@@ -32,13 +33,13 @@ pub struct Generation {
 /// A generation's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
-    /// Zygotes start, first workers are made.
+    /// Zygotes start, first workers are forked.
     Starting,
-    /// Its workers accept; older generations were told to stop accepting.
+    /// Its workers accept requests; older generations were told to stop accepting them.
     Settling,
     /// It serves.
     Serving,
-    /// It finishes what it has.
+    /// It finishes the requests that it has.
     Draining,
 }
 
@@ -53,16 +54,16 @@ pub struct Group {
     pub pools: Vec<PoolState>,
     /// Zygotes that died in a row without having served.
     pub(super) failures: u32,
-    /// Its workers' latest ones.
+    /// The latest crashes of its workers.
     #[serde(default)]
     pub(super) crashes: Crashes,
-    /// A zygote without workers leaves after so many milliseconds, where none of its pools is to have any; 0: never.
+    /// After this time without workers its zygote leaves, where none of its pools is to have any; zero: never.
+    #[serde(default, with = "clock::as_millis")]
+    pub(super) idle_limit: Duration,
+    /// Since when it has had no workers.
     #[serde(default)]
-    pub(super) idle_limit: u64,
-    /// Since when it has had none.
-    #[serde(default)]
-    pub(super) idle_since: Option<Millis>,
-    /// Its sockets are watched in place of a zygote.
+    pub(super) idle_since: Option<Moment>,
+    /// The supervisor watches its listening sockets, since there is no zygote.
     #[serde(default)]
     pub(super) watched: bool,
 }
@@ -70,17 +71,17 @@ pub struct Group {
 /// A zygote's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Zygote {
-    /// To be started when somebody asks for it, but not before that time.
-    Asleep(Millis),
+    /// To be started when a connection comes, but not before that time.
+    Asleep(Moment),
     /// To be started at that time.
-    Due(Millis),
-    /// PHP starts in it, since then.
-    Starting(Millis),
-    /// It forks on request.
-    Up(Millis),
-    /// It was told to leave.
-    Dismissed(Millis),
-    /// It has left and isn't wanted.
+    Due(Moment),
+    /// It has been starting PHP since then.
+    Starting(Moment),
+    /// It has been ready to fork since then.
+    Up(Moment),
+    /// It was told to leave then.
+    Dismissed(Moment),
+    /// There is none, and none is wanted.
     Gone,
 }
 
@@ -91,20 +92,20 @@ pub struct PoolState {
     pub name: String,
     /// `pm.max_children`.
     pub size: u32,
-    /// How many of them there are to be.
+    /// `pm`.
     #[serde(default)]
     pub policy: Policy,
-    /// How many are wanted now; means nothing where `pm` is static.
+    /// How many workers are wanted now; means nothing where `pm` is static.
     #[serde(default)]
     pub(super) wanted: u32,
     #[serde(default)]
     pub(super) scaling: Scaling,
-    /// What it allows a request.
+    /// How long a request may take.
     #[serde(default)]
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) crash_loop: Loop,
-    /// Workers that died unasked and were not replaced yet.
+    /// Workers that have ended without having been told to, and were not replaced yet.
     #[serde(default)]
     pub(super) owed: u32,
     /// By slot.
@@ -112,7 +113,7 @@ pub struct PoolState {
     /// Workers that died in a row before they waited for a request.
     pub(super) failures: u32,
     /// No fork before this, after such deaths.
-    pub(super) not_before: Millis,
+    pub(super) not_before: Moment,
 }
 
 /// One worker.
@@ -120,22 +121,22 @@ pub struct PoolState {
 pub struct Worker {
     /// Known once it was forked.
     pub pid: Option<i32>,
-    /// When that process was started, if it was proved to be this worker. Without, the pid is only shown.
+    /// The start time of that process, if the kernel has confirmed that it is this worker. Otherwise the pid is only shown.
     #[serde(default)]
     pub born: Option<u64>,
     /// When it was asked for.
-    pub since: Millis,
-    /// Where it is in its life.
+    pub since: Moment,
+    /// How far its life has come.
     pub life: Life,
     /// Its zygote has died: the supervisor is its parent.
     pub orphan: bool,
-    /// It stands for one that died.
+    /// It replaces one that ended without having been told to.
     #[serde(default)]
     pub replaces: bool,
     /// When it was told to leave because its pool needs fewer.
     #[serde(default)]
-    pub retired: Option<Millis>,
-    /// What was done about its present request.
+    pub retired: Option<Moment>,
+    /// What was done about its present request, where requests are limited.
     #[serde(default)]
     pub(super) watch: Watch,
 }
@@ -143,13 +144,13 @@ pub struct Worker {
 /// A worker's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Life {
-    /// The zygote was asked for it.
+    /// The zygote was told to fork it.
     Asked,
     /// It exists.
     Forked,
     /// It waits for requests or serves them.
     Accepting,
-    /// It takes no new request.
+    /// It accepts no new request.
     Leaving,
 }
 
@@ -158,13 +159,13 @@ pub enum Life {
 pub struct GroupPlan {
     /// Unique name.
     pub name: String,
-    /// After how many milliseconds without workers its zygote leaves, where all its pools are ondemand; 0: never.
-    pub idle_limit: u64,
+    /// After this time without workers its zygote leaves, where all its pools are ondemand; zero: never.
+    pub idle_limit: Duration,
     /// Its pools.
     pub pools: Vec<PoolPlan>,
 }
 
-/// What a pool of it is to be.
+/// What a pool is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolPlan {
     /// The section's name.
@@ -173,7 +174,7 @@ pub struct PoolPlan {
     pub size: u32,
     /// `pm`.
     pub policy: Policy,
-    /// What it allows a request.
+    /// How long a request may take.
     pub limits: Limits,
 }
 
@@ -194,20 +195,20 @@ impl Generation {
 }
 
 impl PoolState {
-    /// Slots its scoreboard needs: one for each worker, and some while orphans of a dead zygote finish.
+    /// Slots that its scoreboard needs: one for each worker, and some for orphans of a dead zygote that still finish.
     #[must_use]
     pub fn slots(size: u32) -> u32 {
         size + surge::surge(size)
     }
 
-    /// The lowest slots that nobody has, that many at most.
+    /// The lowest free slots, `most` of them at most.
     pub(super) fn free_slots(&self, most: usize) -> Vec<u32> {
         let mut taken = self.workers.keys().copied().peekable();
         let free = (0..Self::slots(self.size)).filter(|slot| taken.next_if_eq(slot).is_none());
         free.take(most).collect()
     }
 
-    /// Workers at its start.
+    /// How many workers it starts with.
     pub(super) fn opening(&self) -> u32 {
         match self.policy {
             Policy::Static => self.size,
@@ -221,12 +222,12 @@ impl PoolState {
         if self.policy == Policy::Static { self.size } else { self.wanted.min(self.size) }
     }
 
-    /// Those that go on.
+    /// How many of its workers stay.
     pub(super) fn staying(&self) -> u32 {
         number(self.workers.values().filter(|w| w.stays()).count())
     }
 
-    /// Those of the present zygote that are about to leave.
+    /// How many workers of the present zygote are about to leave.
     pub(super) fn going(&self) -> u32 {
         number(self.workers.values().filter(|w| !w.orphan && !w.stays()).count())
     }
@@ -239,12 +240,12 @@ impl PoolState {
         self.workers.values().filter(|w| w.life == life && w.stays()).count()
     }
 
-    /// Nobody has the present zygote for a parent.
+    /// The present zygote has no children here.
     pub(super) fn is_childless(&self) -> bool {
         self.workers.values().all(|w| w.orphan)
     }
 
-    /// Those that stay and wait for a request, in the order in which they were made.
+    /// The slots of workers that stay and wait for a request, the oldest worker first.
     pub(super) fn idle(&self, key: PoolKey, view: &dyn View) -> Vec<u32> {
         let idle = self
             .workers
@@ -255,12 +256,12 @@ impl PoolState {
         idle.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// As `scaling` is to see it when the zygote has counted all but those that it has yet to fork.
+    /// The numbers for `scaling`, where the zygote has counted idle workers except those that it has yet to fork.
     pub(super) fn count_asked(&self) -> Count {
         self.count_with(self.staying_in(Life::Asked))
     }
 
-    /// As `scaling` is to see it.
+    /// The numbers for `scaling`.
     pub(super) fn count(&self, key: PoolKey, view: &dyn View) -> Count {
         self.count_with(self.idle(key, view).len() + self.staying_in(Life::Asked) + self.staying_in(Life::Forked))
     }
@@ -271,24 +272,24 @@ impl PoolState {
 }
 
 impl Worker {
-    pub(super) fn asked_for(now: Millis, replaces: bool) -> Self {
+    pub(super) fn asked_for(now: Moment, replaces: bool) -> Self {
         let (life, watch) = (Life::Asked, Watch::default());
         Self { pid: None, born: None, since: now, life, orphan: false, replaces, retired: None, watch }
     }
 
-    /// Neither told to leave nor about to.
+    /// It was not told to leave and is not about to.
     pub(super) fn stays(&self) -> bool {
         !self.orphan && self.retired.is_none() && self.life != Life::Leaving
     }
 }
 
 impl Group {
-    /// No pool of it needs a worker that nobody asks for, so it can be without a zygote.
+    /// None of its pools needs workers without connections, so it can do without a zygote.
     pub(super) fn may_sleep(&self) -> bool {
         self.pools.iter().all(|p| matches!(p.policy, Policy::Ondemand(_)))
     }
 
-    /// It has a process, or soon will.
+    /// It has a zygote, or soon will.
     pub(super) fn is_awake(&self) -> bool {
         !matches!(self.zygote, Zygote::Asleep(_) | Zygote::Gone)
     }

@@ -1,17 +1,22 @@
-//! Making workers: as many as a pool is to have, within what `pm.max_children`, a reload and `process.max` leave.
+//! Forking workers: as many as a pool is to have, as far as `pm.max_children`, a reload and `process.max` allow it.
 
-use super::events::backoff;
-use super::{Action, Fleet, Phase, PoolKey, PoolState, Worker, Zygote, ZygoteKey};
+use std::time::Duration;
+
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::keys::{PoolKey, ZygoteKey};
+use crate::plan::fleet::members::{Phase, PoolState, Worker, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::pause::pause_after;
 use crate::plan::surge;
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 
 impl Fleet {
-    pub(super) fn refill(&mut self, now: Millis, out: &mut Vec<Action>) {
+    pub(super) fn refill(&mut self, now: Moment, out: &mut Vec<Action>) {
         for index in 0..self.generations.len() {
             if self.generations[index].phase == Phase::Draining {
                 continue;
             }
-            for (key, most) in self.wanted(index) {
+            for (key, most) in self.allowances(index) {
                 let room = self.room(key, index > 0);
                 let Some(pool) = self.forkable_pool(key) else { continue };
                 let made = pool.fill(key, most, room, now, out);
@@ -25,7 +30,7 @@ impl Fleet {
     }
 
     /// For each pool of that generation: how many workers it may have.
-    fn wanted(&self, index: usize) -> Vec<(PoolKey, u32)> {
+    fn allowances(&self, index: usize) -> Vec<(PoolKey, u32)> {
         let generation = &self.generations[index];
         let mut list = Vec::new();
         for (group, g) in generation.groups.iter().enumerate() {
@@ -37,7 +42,7 @@ impl Fleet {
         list
     }
 
-    /// A generation that serves while a newer one starts keeps its full size: nothing is given up before the newer one stands.
+    /// How many workers a pool may have. A generation that serves while a newer one starts keeps its full size.
     pub(super) fn pool_allowance(&self, index: usize, pool: &PoolState) -> u32 {
         let own = pool.size.saturating_sub(pool.going());
         if self.generations[index + 1..].iter().any(|g| g.phase != Phase::Draining) {
@@ -62,7 +67,7 @@ impl Fleet {
         most.saturating_sub(all).min(own).max(u32::from(follows && none))
     }
 
-    fn is_short(&self, key: PoolKey, most: u32, now: Millis) -> bool {
+    fn is_short(&self, key: PoolKey, most: u32, now: Moment) -> bool {
         self.pool(key.worker(0)).is_some_and(|p| p.missing(most, now) > 0)
     }
 
@@ -83,17 +88,17 @@ impl Fleet {
 
 impl PoolState {
     /// How many workers are to be made of `most` that there may be.
-    fn missing(&self, most: u32, now: Millis) -> u32 {
+    fn missing(&self, most: u32, now: Moment) -> u32 {
         if now < self.not_before {
             return 0;
         }
-        // After deaths before service and in a loop of crashes, one at a time shows whether it goes again.
+        // Where workers fail early or crash in a loop, only one is made at a time.
         let at_once = if self.pause().is_some() { 1 } else { u32::MAX };
         self.target().min(most).saturating_sub(self.staying()).min(at_once)
     }
 
-    /// Has those made that are missing, as far as there is room; says how many.
-    fn fill(&mut self, key: PoolKey, most: u32, room: u32, now: Millis, out: &mut Vec<Action>) -> u32 {
+    /// Has missing workers forked, as far as there is room; returns how many.
+    fn fill(&mut self, key: PoolKey, most: u32, room: u32, now: Moment, out: &mut Vec<Action>) -> u32 {
         let missing = self.missing(most, now).min(room);
         let slots = self.free_slots(usize::try_from(missing).unwrap_or(usize::MAX));
         let mut made = 0;
@@ -105,14 +110,14 @@ impl PoolState {
             made += 1;
         }
         if let Some(pause) = self.pause().filter(|_| made > 0) {
-            self.not_before = now.plus(pause);
+            self.not_before = now + pause;
         }
         made
     }
 
-    /// Milliseconds between two workers, where they are known to be short-lived.
-    fn pause(&self) -> Option<u64> {
-        let failures = (self.failures > 0).then(|| backoff(self.failures));
+    /// How long to wait between two workers, where they are known to be short-lived.
+    fn pause(&self) -> Option<Duration> {
+        let failures = (self.failures > 0).then(|| pause_after(self.failures));
         failures.into_iter().chain(self.crash_loop.pause()).max()
     }
 }

@@ -1,20 +1,26 @@
-//! Pools that follow the load: the look at them every second, and what is asked for in between.
+//! Pools that follow the load: once a second, and when connections wait in between.
 
-use super::{Action, Fleet, Life, Phase, PoolKey, PoolState, Remark, Stop, View, WorkerKey, Zygote, ZygoteKey};
+use std::time::Duration;
+
+use crate::plan::fleet::action::{Action, Remark, Stop};
+use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
+use crate::plan::fleet::members::{Group, Life, Phase, PoolState, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Policy, Step};
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 
-/// Between two looks; php-fpm's.
-const LOOK: u64 = 1_000;
-/// A worker that was told to leave and has said that it does: PHP may take that long to stop.
-const LAST_WORDS: u64 = 10_000;
+/// Between two looks, as in php-fpm.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long PHP may take to stop in a worker that was told to leave and has said that it does.
+const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 impl Fleet {
-    pub(super) fn look(&mut self, now: Millis, view: &dyn View, out: &mut Vec<Action>) {
+    pub(super) fn look(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         if now < self.next_look {
             return;
         }
-        self.next_look = now.plus(LOOK);
+        self.next_look = now + LOOK;
         for key in self.scaling_pools() {
             self.look_at(now, key, view, out);
         }
@@ -22,8 +28,8 @@ impl Fleet {
     }
 
     /// When the next look is due, if there is anything to look at.
-    pub(super) fn look_due(&self) -> Option<Millis> {
-        let awake = |(_, g): (_, &super::Group)| {
+    pub(super) fn look_due(&self) -> Option<Moment> {
+        let awake = |(_, g): (_, &Group)| {
             let scaling = g.pools.iter().any(|p| p.policy != Policy::Static && !p.workers.is_empty());
             scaling || (g.may_sleep() && g.is_awake())
         };
@@ -43,9 +49,9 @@ impl Fleet {
         keys
     }
 
-    fn look_at(&mut self, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+    fn look_at(&mut self, now: Moment, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
         let Some(pool) = self.pool_mut(key.worker(0)) else { return };
-        pool.end_stubborn(now, key, view, out);
+        pool.kill_lingering(now, key, view, out);
         // While workers die before they serve, more of them don't help.
         if pool.failures > 0 {
             return;
@@ -68,8 +74,8 @@ impl Fleet {
         }
     }
 
-    /// The zygote has compared who waits with who is free at one moment, and said so behind its words on whom it has forked. To look
-    /// at the scoreboard here once more would count a connection that a worker has taken since as one that waits still.
+    /// Connections wait. The zygote has compared their number with that of its free workers at one moment, after it reported its
+    /// latest fork. The scoreboard is not looked at again here: a worker may have accepted one of the connections since.
     pub(super) fn demand(&mut self, key: PoolKey, short: u32, view: &dyn View, out: &mut Vec<Action>) {
         let phase = self.generation(key.zygote.generation).map(|g| g.phase);
         if !matches!(phase, Some(Phase::Settling | Phase::Serving)) {
@@ -85,12 +91,12 @@ impl Fleet {
             Policy::Dynamic(spare) => pool.scaling.dynamic_demand(spare, short, count),
             Policy::Ondemand(_) => pool.scaling.ondemand(short, count),
         };
-        pool.take(step, Millis(0), key, view, out);
+        pool.take(step, Moment::default(), key, view, out);
     }
 }
 
 impl PoolState {
-    fn take(&mut self, step: Step, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+    fn take(&mut self, step: Step, now: Moment, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
         match step {
             Step::Stay | Step::Full(false) => {}
             Step::Full(true) => out.push(Action::Remark(key, Remark::Full)),
@@ -103,26 +109,26 @@ impl PoolState {
         }
     }
 
-    /// One fewer is wanted: this one.
-    fn retire(&mut self, key: WorkerKey, now: Millis, out: &mut Vec<Action>) {
+    /// One worker fewer is wanted: this one is to leave.
+    fn retire(&mut self, key: WorkerKey, now: Moment, out: &mut Vec<Action>) {
         let Some(worker) = self.workers.get_mut(&key.slot) else { return };
         worker.retired = Some(now);
         self.wanted = self.staying();
         out.push(Action::Retire(key));
     }
 
-    /// One that was told to leave when it was idle, still is, and is still there a second later.
-    fn end_stubborn(&self, now: Millis, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+    /// Kills workers that were told to leave while they were idle, still are, and have not left a second later.
+    fn kill_lingering(&self, now: Moment, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
         for (&slot, worker) in &self.workers {
-            let patience = if worker.life == Life::Leaving { LAST_WORDS } else { LOOK };
-            let stubborn = worker.retired.is_some_and(|at| now.since(at) >= patience) && !worker.orphan;
-            if stubborn && !view.is_busy(key.worker(slot)) {
+            let patience = if worker.life == Life::Leaving { LEAVE_LIMIT } else { LOOK };
+            let lingering = worker.retired.is_some_and(|at| now.since(at) >= patience) && !worker.orphan;
+            if lingering && !view.is_busy(key.worker(slot)) {
                 out.push(Action::Signal(key.worker(slot), Stop::Kill));
             }
         }
     }
 
-    fn idle_for(&self, key: WorkerKey, now: Millis, view: &dyn View) -> u64 {
+    fn idle_for(&self, key: WorkerKey, now: Moment, view: &dyn View) -> Duration {
         let made = self.workers.get(&key.slot).map_or(now, |w| w.since);
         now.since(view.idle_since(key).max(made))
     }

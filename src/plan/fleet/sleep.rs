@@ -1,14 +1,20 @@
-//! Groups whose pools are all ondemand: no zygote until a connection comes, and none when nobody has come for long.
+//! Groups whose pools are all ondemand: they have no zygote until a connection comes, and none after a long time without any.
 
-use super::{Action, Fleet, Group, Phase, Zygote, ZygoteKey};
-use crate::sys::clock::Millis;
+use std::time::Duration;
 
-/// Where memory is short, a zygote leaves when it has been without workers for that long.
-const SHORT: u64 = 60_000;
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::keys::ZygoteKey;
+use crate::plan::fleet::members::{Generation, Group, Phase, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::view::View;
+use crate::sys::clock::Moment;
+
+/// Where memory is short, a zygote leaves after this time without workers.
+const SHORT: Duration = Duration::from_secs(60);
 
 impl Fleet {
-    /// Somebody asks for that group.
-    pub(super) fn wake(&mut self, now: Millis, key: ZygoteKey) {
+    /// A connection waits for that group.
+    pub(super) fn wake(&mut self, now: Moment, key: ZygoteKey) {
         if let Some(group) = self.group_mut(key)
             && let Zygote::Asleep(not_before) = group.zygote
         {
@@ -16,16 +22,16 @@ impl Fleet {
         }
     }
 
-    /// It keeps connections: as good as workers.
-    pub(super) fn stays_on(&mut self, now: Millis, key: ZygoteKey) {
+    /// The zygote keeps connections, so it stays as if it had workers.
+    pub(super) fn stays_on(&mut self, now: Moment, key: ZygoteKey) {
         if let Some(group) = self.group_mut(key).filter(|g| matches!(g.zygote, Zygote::Dismissed(_))) {
             group.zygote = Zygote::Up(now);
             group.idle_since = None;
         }
     }
 
-    /// Kept connections go from zygote to zygote: where the one before is there, the next has to be.
-    pub(super) fn wake_successors(&mut self, index: usize, now: Millis) {
+    /// Kept connections go from zygote to zygote: where the former generation has one, the next needs one, too.
+    pub(super) fn wake_successors(&mut self, index: usize, now: Moment) {
         let before: Vec<String> = self.generations[..index]
             .iter()
             .flat_map(|g| &g.groups)
@@ -41,15 +47,15 @@ impl Fleet {
         }
     }
 
-    pub(super) fn release_idle_zygotes(&mut self, now: Millis, view: &dyn super::View, out: &mut Vec<Action>) {
+    pub(super) fn release_idle_zygotes(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         let needed: Vec<_> = self.generations.iter().filter_map(|g| g.successor).collect();
-        let serving = |g: &&mut super::Generation| g.phase == Phase::Serving && !needed.contains(&g.id);
+        let serving = |g: &&mut Generation| g.phase == Phase::Serving && !needed.contains(&g.id);
         for generation in self.generations.iter_mut().filter(serving) {
             let id = generation.id;
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 let Some(since) = g.without_workers(now) else { continue };
                 let idle = now.since(since);
-                let limit = (g.idle_limit > 0).then_some(g.idle_limit);
+                let limit = (!g.idle_limit.is_zero()).then_some(g.idle_limit);
                 if limit.is_some_and(|l| idle >= l) || (idle >= SHORT && view.memory_is_short()) {
                     g.zygote = Zygote::Dismissed(now);
                     g.idle_since = None;
@@ -59,8 +65,8 @@ impl Fleet {
         }
     }
 
-    /// Whose zygote sleeps has its sockets watched, if it is its turn to serve.
-    pub(super) fn watch_sleepers(&mut self, now: Millis, out: &mut Vec<Action>) {
+    /// The sockets of a group whose zygote sleeps are watched, if its generation serves.
+    pub(super) fn watch_sleepers(&mut self, now: Moment, out: &mut Vec<Action>) {
         let mut watch = Vec::new();
         for generation in &mut self.generations {
             let serving = matches!(generation.phase, Phase::Settling | Phase::Serving);
@@ -78,17 +84,17 @@ impl Fleet {
                 g.watched = wanted;
             }
         }
-        // A socket can be watched once only: first nobody watches for an older generation.
+        // A socket can be watched once only, so the older generation stops first.
         out.extend(watch);
     }
 
-    /// Behind a reload: the new image watches nothing yet.
+    /// After a reload: the new image watches no sockets yet.
     pub fn watches_were_lost(&mut self) {
         self.generations.iter_mut().flat_map(|g| &mut g.groups).for_each(|g| g.watched = false);
     }
 
     /// When a zygote that failed may be asked for again.
-    pub(super) fn sleep_ends(&self, now: Millis) -> Option<Millis> {
+    pub(super) fn sleep_ends(&self, now: Moment) -> Option<Moment> {
         let groups = self.generations.iter().filter(|g| g.phase != Phase::Draining).flat_map(|g| &g.groups);
         let ends = groups.filter_map(|g| if let Zygote::Asleep(at) = g.zygote { Some(at) } else { None });
         ends.filter(|at| *at > now).min()
@@ -96,8 +102,8 @@ impl Fleet {
 }
 
 impl Group {
-    /// Since when its zygote has had no worker, where none is to be had.
-    fn without_workers(&mut self, now: Millis) -> Option<Millis> {
+    /// Since when its zygote has had no workers, where none are wanted.
+    fn without_workers(&mut self, now: Moment) -> Option<Moment> {
         let idle = self.may_sleep()
             && matches!(self.zygote, Zygote::Up(_))
             && self.pools.iter().all(|p| p.is_childless() && p.target() == 0);

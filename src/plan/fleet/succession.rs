@@ -1,23 +1,28 @@
-//! One generation follows another: start, settle, serve, drain, and giving up on one that can't start.
+//! One generation follows another: it starts, settles, serves and drains, or is given up because it can't start.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{
-    Action, Fleet, Generation, GenerationId, Goal, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, View, Zygote,
-    ZygoteKey,
-};
 use crate::plan::crashes::{Crashes, Loop};
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::escalation::Escalation;
+use crate::plan::fleet::goal::Goal;
+use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
+use crate::plan::fleet::members::{Generation, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::stop::START_LIMIT;
+use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Policy, Scaling};
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 
-/// A reload is not reported before this unless nobody of the old generation accepts any more.
-const SETTLE_LIMIT: u64 = 1_000;
-/// Workers in a row that die before they serve: the new generation is given up, or the first start.
+/// A reload is reported as complete when no worker of an older generation accepts requests any more, or after this time.
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+/// After so many workers in a row that die before they serve, the new generation is given up, or the first start has failed.
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
-    /// Adds a generation that will take over from the one that serves.
-    pub fn begin_generation(&mut self, now: Millis, plans: &[GroupPlan]) -> GenerationId {
+    /// Adds a generation that is to follow the one that serves.
+    pub fn begin_generation(&mut self, now: Moment, plans: &[GroupPlan]) -> GenerationId {
         let id = GenerationId(self.next_id);
         self.next_id += 1;
         let groups = plans.iter().map(|plan| Group::planned(plan, now)).collect();
@@ -38,7 +43,7 @@ impl Fleet {
         self.generations.iter().rev().find(|g| matches!(g.phase, Phase::Settling | Phase::Serving))
     }
 
-    pub(super) fn succeed(&mut self, now: Millis, view: &dyn View, out: &mut Vec<Action>) {
+    pub(super) fn succeed(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
         else {
             return;
@@ -48,8 +53,8 @@ impl Fleet {
         }
         match self.generations[index].phase {
             Phase::Starting if index == 0 && self.has_early_deaths(index) => out.push(Action::StartFailed),
-            Phase::Starting if self.hopeless(index, now) => self.abandon(index, now, out),
-            Phase::Starting if self.stands(index) => self.take_over(index, now, out),
+            Phase::Starting if self.has_failed(index, now) => self.abandon(index, now, out),
+            Phase::Starting if self.is_complete(index) => self.settle(index, now, out),
             _ => {}
         }
         let generation = &self.generations[index];
@@ -62,7 +67,7 @@ impl Fleet {
     }
 
     /// All zygotes that it needs are up, and each pool has the workers that it starts with, as far as it may have them by now.
-    fn stands(&self, index: usize) -> bool {
+    fn is_complete(&self, index: usize) -> bool {
         let generation = &self.generations[index];
         let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
         let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(index, p));
@@ -70,18 +75,18 @@ impl Fleet {
         up && generation.pools().all(|p| complete(p) || limited(p))
     }
 
-    fn hopeless(&self, index: usize, now: Millis) -> bool {
+    fn has_failed(&self, index: usize, now: Moment) -> bool {
         let generation = &self.generations[index];
         let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
         let failed = generation.groups.iter().any(|g| g.failures > 0) || self.has_early_deaths(index);
-        has_fallback && (failed || now.since(generation.since) >= super::stop::START_LIMIT)
+        has_fallback && (failed || now.since(generation.since) >= START_LIMIT)
     }
 
     fn has_early_deaths(&self, index: usize) -> bool {
         self.generations[index].pools().any(|p| p.failures >= EARLY_DEATHS)
     }
 
-    fn take_over(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {
+    fn settle(&mut self, index: usize, now: Moment, out: &mut Vec<Action>) {
         let id = self.generations[index].id;
         self.inherit_sizes(index);
         self.generations[index].phase = Phase::Settling;
@@ -96,7 +101,7 @@ impl Fleet {
         self.watch_sleepers(now, out);
     }
 
-    /// Dynamic pools come to the size that they have had, as their former workers leave; then the load decides.
+    /// Dynamic pools grow to the size that they had in the former generation, as its workers leave; then the load decides.
     fn inherit_sizes(&mut self, index: usize) {
         let (older, newer) = self.generations.split_at_mut(index);
         let older = older.iter().filter(|g| g.phase != Phase::Draining);
@@ -109,7 +114,7 @@ impl Fleet {
         }
     }
 
-    fn abandon(&mut self, index: usize, now: Millis, out: &mut Vec<Action>) {
+    fn abandon(&mut self, index: usize, now: Moment, out: &mut Vec<Action>) {
         let fallback = self.generations[..index].iter().rev().find(|g| g.phase == Phase::Serving).map(|g| g.id);
         let generation = &mut self.generations[index];
         generation.drain(now, fallback, self.control_timeout);
@@ -128,14 +133,14 @@ impl Fleet {
         }
     }
 
-    /// Nobody of a draining generation can take a further request: it has said so, or is inside its last one.
+    /// No worker of a draining generation accepts a further request: each has said so, or is inside its last one.
     fn older_are_quiet(&self, view: &dyn View) -> bool {
         let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining);
         draining.flat_map(Generation::workers).all(|(key, w)| w.life == Life::Leaving || w.orphan || view.is_busy(key))
     }
 
     /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.
-    pub(super) fn dismiss_idle_zygotes(&mut self, now: Millis, out: &mut Vec<Action>) {
+    pub(super) fn dismiss_idle_zygotes(&mut self, now: Moment, out: &mut Vec<Action>) {
         let needed: Vec<GenerationId> = self.generations.iter().filter_map(|g| g.successor).collect();
         let stopping = self.goal != Goal::Serve;
         for generation in &mut self.generations {
@@ -169,16 +174,16 @@ impl Fleet {
 }
 
 impl Generation {
-    pub(super) fn drain(&mut self, now: Millis, successor: Option<GenerationId>, control_timeout: u64) {
+    pub(super) fn drain(&mut self, now: Moment, successor: Option<GenerationId>, control_timeout: Duration) {
         self.phase = Phase::Draining;
         self.since = now;
         self.successor = successor;
-        self.steps = super::stop::Escalation::gentle(now, control_timeout);
+        self.steps = Escalation::gentle(now, control_timeout);
     }
 }
 
 impl Group {
-    fn planned(plan: &GroupPlan, now: Millis) -> Self {
+    fn planned(plan: &GroupPlan, now: Moment) -> Self {
         let pool = |plan: &PoolPlan| {
             let mut pool = PoolState {
                 name: plan.name.clone(),
@@ -191,7 +196,7 @@ impl Group {
                 owed: 0,
                 workers: BTreeMap::new(),
                 failures: 0,
-                not_before: Millis(0),
+                not_before: Moment::default(),
             };
             pool.wanted = pool.opening();
             pool

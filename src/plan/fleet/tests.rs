@@ -1,12 +1,16 @@
 //! Whole lives of fleets, without a process.
 
+use std::time::Duration;
+
 use super::*;
+use crate::log::Level;
+use crate::plan::reload::Readiness;
 use crate::plan::scaling::Policy;
 use crate::plan::watch::{Limits, Seen};
-use crate::sys::clock::Millis;
+use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
-/// A view of who is busy, of all idle since the beginning.
+/// Sees which workers are busy; all others are idle since the beginning.
 struct Sight<F>(F);
 
 impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
@@ -14,8 +18,8 @@ impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
         self.0(worker)
     }
 
-    fn idle_since(&self, _worker: WorkerKey) -> Millis {
-        Millis(0)
+    fn idle_since(&self, _worker: WorkerKey) -> Moment {
+        Moment::at_millis(0)
     }
 
     fn requests(&self, _worker: WorkerKey) -> u64 {
@@ -31,28 +35,47 @@ impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
     }
 }
 
+/// Without those that only log what has happened.
+pub(super) fn decisions(actions: Vec<Action>) -> Vec<Action> {
+    let logs = |a: &Action| matches!(a, Action::Started { .. } | Action::WorkerEnded(..) | Action::ZygoteEnded(..));
+    actions.into_iter().filter(|action| !logs(action)).collect()
+}
+
+pub(super) fn forked(key: WorkerKey, pid: i32) -> Event {
+    Event::Forked { key, pid, claim: Claim::Gone }
+}
+
+pub(super) fn exited(key: WorkerKey, exit: Exit) -> Event {
+    Event::Exited { key, exit, first_request: false }
+}
+
 const NOBODY_BUSY: &dyn View = &Sight(|_: WorkerKey| false);
 
-/// Carries actions out in imagination: zygotes come up, workers accept, dismissed ones leave.
+/// Pretends to carry actions out: zygotes come up, workers accept, dismissed ones leave.
 struct Stage {
     fleet: Fleet,
-    now: Millis,
+    now: Moment,
     log: Vec<Action>,
     most: usize,
 }
 
 impl Stage {
-    fn new(control_timeout: u64) -> Self {
-        Self { fleet: Fleet::new(control_timeout), now: Millis(1000), log: Vec::new(), most: 0 }
+    fn new(control_timeout: Duration) -> Self {
+        let settings = Settings { control_timeout, ..Settings::default() };
+        Self { fleet: Fleet::new(settings), now: Moment::at_millis(1000), log: Vec::new(), most: 0 }
     }
 
     fn plan(size: u32) -> Vec<GroupPlan> {
         let pool = PoolPlan { name: "www".into(), size, policy: Policy::Static, limits: Limits::default() };
-        vec![GroupPlan { name: "www".into(), idle_limit: 0, pools: vec![pool] }]
+        vec![GroupPlan { name: "www".into(), idle_limit: Duration::ZERO, pools: vec![pool] }]
+    }
+
+    fn decide(&mut self, event: Event) -> Vec<Action> {
+        decisions(self.fleet.handle(self.now, event, NOBODY_BUSY))
     }
 
     fn event(&mut self, event: Event) {
-        let actions = self.fleet.handle(self.now, event, NOBODY_BUSY);
+        let actions = self.decide(event);
         self.carry_out(actions, &|_| false);
     }
 
@@ -63,16 +86,16 @@ impl Stage {
             self.most = self.most.max(alive);
             let events = match action {
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
-                Action::Fork(key) => vec![Event::Forked(key, 100, None), Event::Accepting(key)],
+                Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
                 Action::Dismiss(key) | Action::KillZygote(key) => vec![Event::ZygoteGone(key)],
                 Action::Drain(id) => {
                     let keys: Vec<_> = self.fleet.workers().map(|(k, _)| k).filter(|k| k.generation == id).collect();
                     keys.into_iter()
                         .filter(|k| !stuck(*k))
-                        .flat_map(|k| [Event::Left(k), Event::Exited(k, Exit::Code(0))])
+                        .flat_map(|k| [Event::Left(k), exited(k, Exit::Code(0))])
                         .collect()
                 }
-                Action::Signal(key, _) => vec![Event::Exited(key, Exit::Signal(9, false))],
+                Action::Signal(key, _) => vec![exited(key, Exit::Signal(9, false))],
                 _ => vec![],
             };
             for event in events {
@@ -83,7 +106,7 @@ impl Stage {
     }
 
     fn started(size: u32) -> Self {
-        let mut stage = Self::new(0);
+        let mut stage = Self::new(Duration::ZERO);
         stage.fleet.begin_generation(stage.now, &Self::plan(size));
         stage.event(Event::Tick);
         stage
@@ -106,8 +129,8 @@ fn the_first_generation_is_ready_when_all_its_workers_accept() {
 fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation() {
     let mut stage = Stage::started(4);
     for round in 2..6 {
-        stage.now = stage.now.plus(500);
-        assert!(stage.fleet.may_reload());
+        stage.now = stage.now + Duration::from_millis(500);
+        assert!(stage.fleet.readiness() == Readiness::Ready);
         stage.fleet.begin_generation(stage.now, &Stage::plan(4));
         stage.event(Event::Tick);
         assert_eq!(stage.readies(), round);
@@ -121,24 +144,24 @@ fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation
 fn a_reload_with_everybody_busy_gets_its_surge_worker_and_is_ready() {
     let mut stage = Stage::started(4);
     stage.fleet.begin_generation(stage.now, &Stage::plan(4));
-    let actions = stage.fleet.handle(stage.now, Event::Tick, NOBODY_BUSY);
+    let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
     assert_eq!(stage.readies(), 2);
     assert_eq!(stage.fleet.workers().count(), 5);
     assert_eq!(stage.fleet.workers().filter(|(k, _)| k.generation == GenerationId(2)).count(), 1);
-    assert!(stage.fleet.may_reload());
+    assert!(stage.fleet.readiness() == Readiness::Ready);
 }
 
 #[test]
 fn at_most_three_generations_drain() {
     let mut stage = Stage::started(4);
     for _ in 0..3 {
-        assert!(stage.fleet.may_reload());
+        assert!(stage.fleet.readiness() == Readiness::Ready);
         stage.fleet.begin_generation(stage.now, &Stage::plan(4));
-        let actions = stage.fleet.handle(stage.now, Event::Tick, NOBODY_BUSY);
+        let actions = stage.decide(Event::Tick);
         stage.carry_out(actions, &|_| true);
     }
-    assert!(!stage.fleet.may_reload());
+    assert_eq!(stage.fleet.readiness(), Readiness::TooManyDrain);
 }
 
 #[test]
@@ -146,21 +169,21 @@ fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
     let mut stage = Stage::started(4);
     let id = stage.fleet.begin_generation(stage.now, &Stage::plan(4));
     let key = ZygoteKey { generation: id, group: 0 };
-    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, NOBODY_BUSY), [Action::SpawnZygote(key)]);
+    assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(key)]);
     stage.event(Event::ZygoteGone(key));
     assert!(stage.log.contains(&Action::Abandoned(id)));
     assert!(!stage.log.contains(&Action::Drain(GenerationId(1))));
     assert_eq!(stage.fleet.generations.len(), 1);
     assert_eq!(stage.fleet.serving().unwrap().id, GenerationId(1));
-    assert!(stage.fleet.may_reload());
+    assert!(stage.fleet.readiness() == Readiness::Ready);
 }
 
 #[test]
 fn a_first_generation_that_cannot_start_is_said_so() {
-    let mut stage = Stage::new(0);
+    let mut stage = Stage::new(Duration::ZERO);
     let id = stage.fleet.begin_generation(stage.now, &Stage::plan(2));
-    let _ = stage.fleet.handle(stage.now, Event::Tick, NOBODY_BUSY);
-    let actions = stage.fleet.handle(stage.now, Event::ZygoteGone(ZygoteKey { generation: id, group: 0 }), NOBODY_BUSY);
+    let _ = stage.decide(Event::Tick);
+    let actions = stage.decide(Event::ZygoteGone(ZygoteKey { generation: id, group: 0 }));
     assert!(actions.contains(&Action::StartFailed));
 }
 
@@ -168,11 +191,11 @@ fn a_first_generation_that_cannot_start_is_said_so() {
 fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
     let mut stage = Stage::started(2);
     let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
-    let again = stage.fleet.handle(stage.now, Event::Exited(key, Exit::Signal(9, false)), NOBODY_BUSY);
+    let again = stage.decide(exited(key, Exit::Signal(9, false)));
     assert_eq!(again, [Action::Fork(key)]);
     for _ in 0..2 {
-        let _ = stage.fleet.handle(stage.now, Event::Forked(key, 7, None), NOBODY_BUSY);
-        let _ = stage.fleet.handle(stage.now, Event::Exited(key, Exit::Code(1)), NOBODY_BUSY);
+        let _ = stage.decide(forked(key, 7));
+        let _ = stage.decide(exited(key, Exit::Code(1)));
     }
     let due = stage.fleet.deadline(stage.now).unwrap();
     assert!(due > stage.now);
@@ -183,24 +206,26 @@ fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
 fn a_dead_zygote_comes_back_at_once_and_its_workers_finish_as_orphans() {
     let mut stage = Stage::started(4);
     let key = ZygoteKey { generation: GenerationId(1), group: 0 };
-    let actions = stage.fleet.handle(stage.now, Event::ZygoteGone(key), NOBODY_BUSY);
+    let actions = stage.decide(Event::ZygoteGone(key));
     assert_eq!(actions, [Action::SpawnZygote(key)]);
-    let actions = stage.fleet.handle(stage.now, Event::ZygoteReady(key), NOBODY_BUSY);
+    let actions = stage.decide(Event::ZygoteReady(key));
     assert_eq!(actions, [Action::Fork(key.worker(0, 4))], "one surge worker while four orphans finish");
-    let actions = stage.fleet.handle(stage.now, Event::Exited(key.worker(0, 0), Exit::Code(0)), NOBODY_BUSY);
+    let actions = stage.decide(exited(key.worker(0, 0), Exit::Code(0)));
     assert_eq!(actions, [Action::Fork(key.worker(0, 0))]);
 }
 
 #[test]
 fn terminate_ends_with_kill_and_finish_waits() {
     let mut stage = Stage::started(2);
-    let (_, actions) = stage.fleet.pursue(stage.now, Goal::Finish);
+    let actions = stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO);
+    assert_eq!(actions[0], Action::Stopping(Goal::Finish));
     assert!(!actions.iter().any(|a| matches!(a, Action::Signal(..))));
-    let (changed, actions) = stage.fleet.pursue(stage.now, Goal::Terminate);
-    assert!(changed && actions.iter().filter(|a| matches!(a, Action::Signal(_, Stop::Term))).count() == 2);
-    assert_eq!(stage.fleet.pursue(stage.now, Goal::Finish), (false, vec![]));
+    let actions = stage.fleet.stop(stage.now, Goal::Terminate, Duration::ZERO);
+    assert_eq!(actions[0], Action::Stopping(Goal::Terminate));
+    assert!(actions.iter().filter(|a| matches!(a, Action::Signal(_, Stop::Term))).count() == 2);
+    assert_eq!(stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO), []);
     let later = stage.fleet.deadline(stage.now).unwrap();
-    assert_eq!(later, stage.now.plus(1000));
+    assert_eq!(later, stage.now + Duration::from_millis(1000));
     stage.now = later;
     stage.event(Event::Tick);
     assert_eq!(stage.log.last(), Some(&Action::AllGone));
@@ -208,14 +233,14 @@ fn terminate_ends_with_kill_and_finish_waits() {
 
 #[test]
 fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
-    let mut stage = Stage::new(3000);
+    let mut stage = Stage::new(Duration::from_secs(3));
     stage.fleet.begin_generation(stage.now, &Stage::plan(1));
     stage.event(Event::Tick);
     stage.fleet.begin_generation(stage.now, &Stage::plan(1));
-    let actions = stage.fleet.handle(stage.now, Event::Tick, NOBODY_BUSY);
+    let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
-    assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now.plus(3000)));
-    stage.now = stage.now.plus(3000);
+    assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now + Duration::from_millis(3000)));
+    stage.now = stage.now + Duration::from_millis(3000);
     stage.event(Event::Tick);
     let old = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
     assert!(stage.log.contains(&Action::Signal(old, Stop::Term)));
@@ -225,9 +250,85 @@ fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
 fn a_zygote_that_does_not_fork_in_time_is_killed() {
     let mut stage = Stage::started(1);
     let key = ZygoteKey { generation: GenerationId(1), group: 0 };
-    let _ = stage.fleet.handle(stage.now, Event::Exited(key.worker(0, 0), Exit::Code(0)), NOBODY_BUSY);
+    let _ = stage.decide(exited(key.worker(0, 0), Exit::Code(0)));
     let due = stage.fleet.deadline(stage.now).unwrap();
-    assert_eq!(due, stage.now.plus(10_000));
+    assert_eq!(due, stage.now + Duration::from_millis(10_000));
     assert_eq!(stage.fleet.handle(due, Event::Tick, NOBODY_BUSY), [Action::KillZygote(key)]);
     assert!(stage.fleet.deadline(due).unwrap() > due);
+}
+
+fn worker_end(actions: &[Action]) -> WorkerEnd {
+    let end = |action: &Action| if let Action::WorkerEnded(_, end) = action { Some(*end) } else { None };
+    actions.iter().find_map(end).unwrap()
+}
+
+#[test]
+fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
+    let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let level = |prepare: fn(&mut Stage), exit| {
+        let mut stage = Stage::started(2);
+        prepare(&mut stage);
+        worker_end(&stage.fleet.handle(stage.now, exited(key, exit), NOBODY_BUSY)).level
+    };
+    let killed = Exit::Signal(9, false);
+    assert_eq!((level(|_| (), Exit::Code(0)), level(|_| (), killed)), (Level::Notice, Level::Warning));
+    let stop = |stage: &mut Stage| drop(stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO));
+    assert_eq!((level(stop, Exit::Code(0)), level(stop, killed)), (Level::Debug, Level::Debug));
+    let orphan =
+        |stage: &mut Stage| drop(stage.decide(Event::ZygoteGone(ZygoteKey { generation: GenerationId(1), group: 0 })));
+    assert_eq!(level(orphan, killed), Level::Debug);
+    let drained = |stage: &mut Stage| {
+        stage.fleet.begin_generation(stage.now, &Stage::plan(2));
+        let actions = stage.decide(Event::Tick);
+        stage.carry_out(actions, &|worker| worker.generation == GenerationId(1));
+    };
+    assert_eq!((level(drained, Exit::Code(0)), level(drained, killed)), (Level::Debug, Level::Warning));
+}
+
+#[test]
+fn a_zygote_that_was_told_to_leave_ends_without_a_warning() {
+    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let ended = Event::ZygoteEnded { key, pid: 9, exit: Exit::Code(0) };
+    let level = |stage: &mut Stage| match stage.fleet.handle(stage.now, ended, NOBODY_BUSY)[0] {
+        Action::ZygoteEnded(_, end) => end.level,
+        action => panic!("{action:?}"),
+    };
+    let mut stage = Stage::started(2);
+    assert_eq!(level(&mut stage), Level::Warning);
+    let mut stage = Stage::started(2);
+    let _ = stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO);
+    assert_eq!(level(&mut stage), Level::Debug);
+}
+
+#[test]
+fn a_report_that_is_not_true_is_refused() {
+    let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let mut stage = Stage::started(2);
+    let refused = |pid, violation| vec![Action::Refuse { key, pid, violation }];
+    let fork = |claim| Event::Forked { key, pid: 8, claim };
+    assert_eq!(stage.decide(fork(Claim::Proved(1))), refused(8, Violation::NotAskedFor));
+    assert_eq!(stage.decide(fork(Claim::Gone)), refused(8, Violation::NotAskedFor));
+    assert_eq!(stage.decide(fork(Claim::False)), refused(8, Violation::NotItsChild));
+    let end = |pid, runs| Event::EndReported { key, pid, exit: Exit::Code(0), runs };
+    assert_eq!(stage.decide(end(100, true)), refused(100, Violation::StillRuns));
+    assert_eq!(stage.decide(end(99, true)), [], "another worker has had that slot before");
+    assert_eq!(stage.decide(end(100, false)), [Action::Collect(key, Exit::Code(0))]);
+    assert_eq!(stage.decide(exited(key, Exit::Code(0))), [Action::Fork(key)]);
+    assert_eq!(stage.decide(fork(Claim::False)), refused(8, Violation::NotItsChild));
+    let started = stage.fleet.handle(stage.now, fork(Claim::Proved(5)), NOBODY_BUSY);
+    assert_eq!(started, [Action::Started { key, pid: 8, replaces: true }]);
+    assert_eq!(stage.fleet.worker(key).map(|w| (w.pid, w.born)), Some((Some(8), Some(5))));
+}
+
+#[test]
+fn a_silent_zygote_is_given_up_unless_it_was_told_to_leave() {
+    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let mut stage = Stage::started(2);
+    assert_eq!(stage.decide(Event::ZygoteSilent(key)), [Action::GiveUpOn(key)]);
+    let _ = stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO);
+    for slot in 0..2 {
+        let _ = stage.decide(exited(key.worker(0, slot), Exit::Code(0)));
+    }
+    assert_eq!(stage.fleet.zygote(key), Some(Zygote::Dismissed(stage.now)));
+    assert_eq!(stage.decide(Event::ZygoteSilent(key)), []);
 }

@@ -1,6 +1,8 @@
-//! When systemd is to hear from us, and php-fpm's line about the load.
+//! When systemd is told that we are alive and how much load there is, and php-fpm's line about that.
 
-use crate::sys::clock::Millis;
+use std::time::Duration;
+
+use crate::sys::clock::{self, Moment};
 
 /// All pools together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,65 +17,82 @@ pub struct Load {
     pub slow: u64,
 }
 
-/// Two clocks: one for the watchdog, from the start on; one for the status, from when pools serve.
+/// Two intervals: that of the watchdog, from the start on, and that of the status, from when pools serve.
 #[derive(Debug)]
 pub struct Heartbeat {
-    /// In milliseconds, and when it is next.
-    watchdog: Option<(u64, Millis)>,
-    /// The same; 0: never.
-    status: (u64, Millis),
+    watchdog: Option<Interval>,
+    status: Option<Interval>,
     /// Requests at the last status, and when it was.
-    last: (u64, Millis),
+    last: Sample,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    every: Duration,
+    next: Moment,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    requests: u64,
+    at: Moment,
+}
+
+impl Interval {
+    /// Whether it is due; the next time then is one interval from now.
+    fn take(&mut self, now: Moment) -> bool {
+        let due = self.next <= now;
+        if due {
+            self.next = now + self.every;
+        }
+        due
+    }
 }
 
 impl Heartbeat {
-    /// The watchdog is fed every so many milliseconds, for the first time at once.
+    /// The watchdog is fed at this interval, for the first time at once.
     #[must_use]
-    pub fn new(watchdog: Option<u64>, now: Millis) -> Self {
-        Self { watchdog: watchdog.map(|every| (every, now)), status: (0, now), last: (0, now) }
+    pub fn new(watchdog: Option<Duration>, now: Moment) -> Self {
+        let watchdog = watchdog.map(|every| Interval { every, next: now });
+        Self { watchdog, status: None, last: Sample { requests: 0, at: now } }
     }
 
-    /// Pools serve, and the status is to be told every so many milliseconds.
-    pub fn tell_status(&mut self, every: u64, now: Millis, requests: u64) {
-        if self.status.0 != every {
-            self.status = (every, now.plus(every));
-            self.last = (requests, now);
+    /// Pools serve, and the status is told at this interval; zero: never.
+    pub fn tell_status(&mut self, every: Duration, now: Moment, requests: u64) {
+        if self.status.map_or(Duration::ZERO, |status| status.every) != every {
+            self.status = (!every.is_zero()).then(|| Interval { every, next: now + every });
+            self.last = Sample { requests, at: now };
         }
     }
 
-    /// When there is something to be said.
+    /// When something is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Millis> {
-        let status = (self.status.0 > 0).then_some(self.status.1);
-        self.watchdog.map(|(_, next)| next).into_iter().chain(status).min()
+    pub fn deadline(&self) -> Option<Moment> {
+        self.watchdog.into_iter().chain(self.status).map(|interval| interval.next).min()
+    }
+
+    /// Whether there is a watchdog.
+    #[must_use]
+    pub fn has_watchdog(&self) -> bool {
+        self.watchdog.is_some()
     }
 
     /// Whether the watchdog is to be fed now.
-    pub fn feed(&mut self, now: Millis) -> bool {
-        match &mut self.watchdog {
-            Some((every, next)) if *next <= now => {
-                *next = now.plus(*every);
-                true
-            }
-            _ => false,
-        }
+    pub fn feed(&mut self, now: Moment) -> bool {
+        self.watchdog.as_mut().is_some_and(|watchdog| watchdog.take(now))
     }
 
     /// Whether the status is to be told now.
-    pub fn is_status_due(&mut self, now: Millis) -> bool {
-        let (every, next) = self.status;
-        let due = every > 0 && next <= now;
-        if due {
-            self.status.1 = now.plus(every);
-        }
-        due
+    pub fn is_status_due(&mut self, now: Moment) -> bool {
+        self.status.as_mut().is_some_and(|status| status.take(now))
     }
 
     /// php-fpm's line, with the requests a second since the last one.
     #[allow(clippy::cast_precision_loss, reason = "a rate of two places")]
-    pub fn status(&mut self, load: Load, now: Millis) -> String {
-        let (requests, since) = std::mem::replace(&mut self.last, (load.requests, now));
-        let traffic = load.requests.saturating_sub(requests) as f64 * 1000.0 / now.since(since).max(1) as f64;
+    pub fn status(&mut self, load: Load, now: Moment) -> String {
+        let last = std::mem::replace(&mut self.last, Sample { requests: load.requests, at: now });
+        let millis = clock::millis(now.since(last.at)).max(1);
+        let traffic = load.requests.saturating_sub(last.requests) as f64 * 1000.0 / millis as f64;
         let Load { active, idle, requests, slow } = load;
         format!(
             "Processes active: {active}, idle: {idle}, Requests: {requests}, slow: {slow}, Traffic: {traffic:.2}req/sec"
@@ -87,35 +106,48 @@ mod tests {
 
     #[test]
     fn both_clocks_go_their_own_way() {
-        let mut beat = Heartbeat::new(Some(300), Millis(1000));
-        assert_eq!(beat.deadline(), Some(Millis(1000)));
-        assert!(beat.feed(Millis(1000)) && !beat.feed(Millis(1299)) && !beat.is_status_due(Millis(9000)));
-        beat.tell_status(1000, Millis(1100), 0);
-        assert_eq!(beat.deadline(), Some(Millis(1300)));
-        assert!(beat.feed(Millis(2050)) && !beat.is_status_due(Millis(2050)) && beat.is_status_due(Millis(2100)));
-        assert!(!beat.is_status_due(Millis(3099)) && beat.is_status_due(Millis(3200)));
+        let mut beat = Heartbeat::new(Some(Duration::from_millis(300)), Moment::at_millis(1000));
+        assert_eq!(beat.deadline(), Some(Moment::at_millis(1000)));
+        assert!(
+            beat.feed(Moment::at_millis(1000))
+                && !beat.feed(Moment::at_millis(1299))
+                && !beat.is_status_due(Moment::at_millis(9000))
+        );
+        beat.tell_status(Duration::from_millis(1000), Moment::at_millis(1100), 0);
+        assert_eq!(beat.deadline(), Some(Moment::at_millis(1300)));
+        assert!(
+            beat.feed(Moment::at_millis(2050))
+                && !beat.is_status_due(Moment::at_millis(2050))
+                && beat.is_status_due(Moment::at_millis(2100))
+        );
+        assert!(!beat.is_status_due(Moment::at_millis(3099)) && beat.is_status_due(Moment::at_millis(3200)));
     }
 
     #[test]
     fn an_interval_of_zero_is_no_status() {
-        let mut beat = Heartbeat::new(None, Millis(5));
-        beat.tell_status(0, Millis(5), 0);
-        assert!(beat.deadline().is_none() && !beat.feed(Millis(9000)) && !beat.is_status_due(Millis(9000)));
+        let mut beat = Heartbeat::new(None, Moment::at_millis(5));
+        beat.tell_status(Duration::from_millis(0), Moment::at_millis(5), 0);
+        assert!(
+            beat.deadline().is_none()
+                && !beat.feed(Moment::at_millis(9000))
+                && !beat.is_status_due(Moment::at_millis(9000))
+        );
     }
 
     #[test]
     fn to_serve_again_after_a_refused_reload_does_not_put_the_status_off() {
-        let mut beat = Heartbeat::new(None, Millis(0));
-        beat.tell_status(1000, Millis(0), 0);
-        beat.tell_status(1000, Millis(900), 5);
-        assert!(beat.is_status_due(Millis(1000)));
+        let mut beat = Heartbeat::new(None, Moment::at_millis(0));
+        beat.tell_status(Duration::from_millis(1000), Moment::at_millis(0), 0);
+        beat.tell_status(Duration::from_millis(1000), Moment::at_millis(900), 5);
+        assert!(beat.is_status_due(Moment::at_millis(1000)));
     }
 
     #[test]
     fn traffic_is_that_since_the_last_line() {
-        let mut beat = Heartbeat::new(None, Millis(0));
-        beat.tell_status(1000, Millis(0), 10);
-        let mut line = |requests, at| beat.status(Load { active: 1, idle: 2, requests, slow: 3 }, Millis(at));
+        let mut beat = Heartbeat::new(None, Moment::at_millis(0));
+        beat.tell_status(Duration::from_millis(1000), Moment::at_millis(0), 10);
+        let mut line =
+            |requests, at| beat.status(Load { active: 1, idle: 2, requests, slow: 3 }, Moment::at_millis(at));
         assert_eq!(line(15, 2000), "Processes active: 1, idle: 2, Requests: 15, slow: 3, Traffic: 2.50req/sec");
         assert!(line(16, 5000).ends_with("Traffic: 0.33req/sec"));
         // A pool has gone, and its requests with it.

@@ -1,12 +1,12 @@
 //! What systemd says in the environment, and what it is told when: sd_notify(3), sd_listen_fds(3), without their library.
 
 mod heartbeat;
-mod invitation;
 mod store;
+mod variables;
 
 pub use heartbeat::{Heartbeat, Load};
-pub use invitation::{passed_names, watchdog};
 pub use store::{Change, changes, socket_name};
+pub use variables::{passed_names, watchdog};
 
 use crate::escape;
 

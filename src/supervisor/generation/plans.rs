@@ -8,7 +8,6 @@ use crate::plan::fleet::{GroupPlan, PoolPlan};
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
 use crate::supervisor::generation::runtime::Runtime;
-use crate::sys::clock::millis;
 
 impl Runtime {
     /// The plan of each group; `idle_limit` is `group_idle_timeout` of `[global]`.
@@ -22,7 +21,7 @@ impl Runtime {
         };
         let plans = self.groups.iter().map(|g| GroupPlan {
             name: g.spec.group.clone(),
-            idle_limit: millis(longest(g.spec.pools.iter().map(|p| p.config.group_idle_timeout.unwrap_or(idle_limit)))),
+            idle_limit: longest(g.spec.pools.iter().map(|p| p.config.group_idle_timeout.unwrap_or(idle_limit))),
             pools: g.spec.pools.iter().map(plan).collect(),
         });
         plans.collect()
@@ -44,15 +43,15 @@ fn policy(pool: &PoolConfig) -> Policy {
             max: pool.pm_max_spare_servers,
             max_rate: pool.pm_max_spawn_rate,
         }),
-        ProcessManager::Ondemand => Policy::Ondemand(millis(pool.pm_process_idle_timeout)),
+        ProcessManager::Ondemand => Policy::Ondemand(pool.pm_process_idle_timeout),
     }
 }
 
 /// How long a request of the pool may take.
 fn limits(pool: &PoolConfig) -> Limits {
     Limits {
-        slow: millis(pool.request_slowlog_timeout),
-        terminate: millis(pool.request_terminate_timeout),
+        slow: pool.request_slowlog_timeout,
+        terminate: pool.request_terminate_timeout,
         track_finished: pool.request_terminate_timeout_track_finished,
     }
 }

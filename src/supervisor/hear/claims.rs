@@ -1,26 +1,16 @@
-//! Whose process a pid is. A zygote names the workers that it has forked, and code of its user may speak for it: a pid counts
-//! only if the kernel says that the process is that zygote's child, and together with its time of birth. Without that proof a
-//! pid is only shown, and gets no signal.
+//! Which process a pid is. A zygote reports the pids of its workers, and code of its user may send such reports. A pid counts only
+//! together with the start time of its process, and only if the kernel says that this process is the zygote's child. A pid without
+//! that proof is only shown and gets no signal.
 
 use nix::unistd::{Pid, getpid, getuid};
 
 use crate::log::Level;
-use crate::plan::fleet::{Worker, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Claim, Violation, Worker, WorkerKey};
 use crate::supervisor::core::Supervisor;
 use crate::sys::proc_stat::{self, Origin};
 
-/// What is to be thought of a pid that a zygote names as that of a worker.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::supervisor) enum Claim {
-    /// Its child, born then.
-    Proved(u64),
-    /// There is no such process (any more).
-    Gone,
-    /// Somebody else's.
-    False,
-}
-
 impl Supervisor {
+    /// Asks the kernel about a pid that a zygote has named as a worker's.
     pub(in crate::supervisor) fn examine(&self, key: WorkerKey, pid: i32) -> Claim {
         let Some(origin) = proc_stat::origin(Pid::from_raw(pid)) else { return Claim::Gone };
         let known = |w: &Worker| (w.pid, w.born) == (Some(pid), Some(origin.born));
@@ -34,7 +24,8 @@ impl Supervisor {
         }
     }
 
-    /// A worker of a zygote that has just died, by its user: all that dies under us leaves its children to us.
+    /// Whether it may be a worker of a zygote that has just died, judged by its user: as a subreaper we get the children of our
+    /// children that die.
     fn is_left_to_us(&self, key: WorkerKey, pid: Pid, origin: Origin) -> bool {
         if origin.parent != getpid() || self.runtimes.zygote_of(pid).is_some() || self.reload.is_check(pid) {
             return false;
@@ -45,49 +36,29 @@ impl Supervisor {
         proc_stat::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)
     }
 
-    /// A zygote that lies is ended, and nothing more that it says is believed.
-    pub(in crate::supervisor) fn refuse_claim(&mut self, key: WorkerKey, pid: i32, claim: Claim) {
-        let why = match claim {
-            Claim::False => "which is no new child of its own",
-            Claim::Proved(_) | Claim::Gone => "for which it was not asked",
-        };
-        let line = format!(
-            "[pool {}] its zygote names process {pid} as a new worker, {why}: the zygote is killed and started again",
-            self.runtimes.pool_name(key.of_pool())
-        );
-        self.distrust(key.zygote(), &line);
-    }
-
-    /// The same of one that says that a worker has ended, which is there still.
-    pub(in crate::supervisor) fn refuse_end(&mut self, key: WorkerKey, pid: i32) {
-        let line = format!(
-            "[pool {}] its zygote reports the end of process {pid}, which lives: the zygote is killed and started again",
-            self.runtimes.pool_name(key.of_pool())
-        );
-        self.distrust(key.zygote(), &line);
-    }
-
-    fn distrust(&mut self, key: ZygoteKey, line: &str) {
-        self.log_of(key, Level::Error, line);
-        if let Some(zygote) = self.runtimes.zygote_mut(key) {
+    /// A zygote has reported what is not true: it is killed, and its messages are ignored.
+    pub(in crate::supervisor) fn refuse(&mut self, key: WorkerKey, pid: i32, violation: Violation) {
+        let line = violation.line(&self.runtimes.pool_name(key.of_pool()), pid);
+        self.log_of(key.zygote(), Level::Error, &line);
+        if let Some(zygote) = self.runtimes.zygote_mut(key.zygote()) {
             zygote.untrusted = true;
         }
-        self.kill_zygote(key);
+        self.kill_zygote(key.zygote());
     }
 
-    /// A worker without a zygote, if it is still the process that it was proved to be, and our child.
+    /// The pid of a worker without a zygote, if it is our child and still the process that it was proved to be.
     pub(in crate::supervisor) fn proved_orphan(&self, worker: &Worker) -> Option<Pid> {
         let pid = Pid::from_raw(worker.pid?);
         let origin = Origin { parent: getpid(), born: worker.born? };
         (worker.orphan && proc_stat::origin(pid) == Some(origin)).then_some(pid)
     }
 
-    /// Behind a reload from a program that kept no times of birth.
+    /// After a reload from a version that kept no start times.
     pub(in crate::supervisor) fn prove_workers(&mut self) {
         let unproved = self.fleet.workers().filter_map(|(key, w)| Some((key, w.pid.filter(|_| w.born.is_none())?)));
         for (key, pid) in unproved.collect::<Vec<_>>() {
             if let Claim::Proved(born) = self.examine(key, pid) {
-                self.fleet.proved(key, born);
+                self.fleet.set_start_time(key, born);
             }
         }
     }

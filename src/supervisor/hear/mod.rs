@@ -1,20 +1,19 @@
-//! What zygotes report.
+//! What zygotes report, as events for the fleet and lines for the log.
 
 mod claims;
 pub mod former;
-mod voices;
-mod words;
+mod reports;
 
 use nix::unistd::Pid;
 
 use crate::ipc::{ToSupervisor, WorkerSays};
-use crate::log::{self, Level, messages};
-use crate::plan::fleet::{Event, Goal, Life, Phase, WorkerKey, ZygoteKey};
+use crate::log::{self, Level};
+use crate::plan::fleet::{Event, ZygoteKey};
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::hear::claims::Claim;
-use crate::sys::{proc_stat, process};
+use crate::sys::proc_stat;
 
 impl Supervisor {
+    /// Takes a message of a zygote.
     pub(in crate::supervisor) fn zygote_says(&mut self, key: ZygoteKey, message: ToSupervisor) {
         if !self.is_agreed(key, &message) {
             return;
@@ -39,7 +38,11 @@ impl Supervisor {
                 self.feed(Event::Demand(key.of_pool(pool), waiting));
             }
             ToSupervisor::Stays => self.feed(Event::Stays(key)),
-            ToSupervisor::Forked { pool, slot, pid } => self.worker_forked(key.worker(pool, slot), pid),
+            ToSupervisor::Forked { pool, slot, pid } => {
+                let key = key.worker(pool, slot);
+                let claim = self.examine(key, pid);
+                self.feed(Event::Forked { key, pid, claim });
+            }
             ToSupervisor::ForkFailed { pool, slot, errno } => {
                 let worker = key.worker(pool, slot);
                 let reason = nix::errno::Errno::from_raw(errno).desc();
@@ -58,55 +61,11 @@ impl Supervisor {
                 self.worker_failed(key.worker(pool, slot), &reason);
             }
             ToSupervisor::Exited { pool, slot, pid, exit } => {
-                self.worker_ended(key.worker(pool, slot), pid, exit);
+                let key = key.worker(pool, slot);
+                let born = self.fleet.worker(key).filter(|w| w.pid == Some(pid)).and_then(|w| w.born);
+                let runs = born.is_some_and(|born| proc_stat::lives(Pid::from_raw(pid), born));
+                self.feed(Event::EndReported { key, pid, exit, runs });
             }
         }
-    }
-
-    /// The zygote says so, after it has reaped the process.
-    fn worker_ended(&mut self, key: WorkerKey, pid: i32, exit: process::Exit) {
-        // Not one that has had the slot before.
-        let Some(worker) = self.fleet.worker(key).filter(|worker| worker.pid == Some(pid)) else { return };
-        if worker.born.is_some_and(|born| proc_stat::lives(Pid::from_raw(pid), born)) {
-            self.refuse_end(key, pid);
-        } else {
-            self.worker_exited(key, exit);
-        }
-    }
-
-    fn worker_forked(&mut self, key: WorkerKey, pid: i32) {
-        let asked = self.fleet.worker(key).is_some_and(|w| w.life == Life::Asked);
-        let born = match self.examine(key, pid) {
-            Claim::Proved(born) if asked => Some(born),
-            // It has ended already, which is said next.
-            Claim::Gone if asked => None,
-            claim => return self.refuse_claim(key, pid, claim),
-        };
-        let pool = self.runtimes.pool_name(key.of_pool());
-        self.outputs.set_pid(key, pid);
-        let replaces = self.fleet.worker(key).is_some_and(|w| w.replaces);
-        let level = if replaces { Level::Notice } else { Level::Debug };
-        self.log_message_of(key.zygote(), &messages::workers::child_started(&pool, pid).at(level));
-        self.feed(Event::Forked(key, pid, born));
-    }
-
-    pub(in crate::supervisor) fn worker_exited(&mut self, key: WorkerKey, exit: process::Exit) {
-        if let Some(worker) = self.fleet.worker(key) {
-            let draining = self.fleet.generation(key.generation).is_none_or(|g| g.phase == Phase::Draining);
-            let ordered =
-                self.fleet.goal != Goal::Serve || (draining && exit == process::Exit::Code(0)) || worker.orphan;
-            let ordered = ordered || (worker.retired.is_some() && exit == process::Exit::Code(0));
-            let line =
-                crate::supervisor::children::exit_line(&self.runtimes.pool_name(key.of_pool()), worker, exit, ordered);
-            self.log_message_of(key.zygote(), &line);
-        }
-        self.close_tracer(key);
-        if exit.is_crash() {
-            let at_first = self.runtimes.scoreboard(key).is_some_and(|board| board.requests(key.slot) <= 1);
-            self.feed(Event::Crashed(key, at_first));
-        }
-        self.clear_slot(key);
-        self.outputs.close_soon(key);
-        self.feed(Event::Exited(key, exit));
     }
 }

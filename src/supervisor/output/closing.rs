@@ -1,14 +1,16 @@
 //! Pipes of processes that have ended. What is in them is logged. A process that a script has left running may hold the other end
 //! for as long as it likes, so they are closed after a second. A group never has more of them than it has workers and slots.
 
+use std::time::Duration;
+
 use crate::plan::fleet::WorkerKey;
 use crate::supervisor::output::outputs::Outputs;
 use crate::supervisor::output::writer::Writer;
 use crate::supervisor::poller::Poller;
 use crate::sys::clock;
 
-/// What comes within this many milliseconds after the end of the process is still logged.
-const GRACE: u64 = 1_000;
+/// What comes within this time after the end of the process is still logged.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Outputs {
     /// The worker with that slot has ended: its pipes are closed soon.
@@ -18,7 +20,7 @@ impl Outputs {
 
     /// The same for each pipe whose writer has ended.
     pub fn close_soon_where(&mut self, has_ended: impl Fn(&Writer) -> bool) {
-        let end = clock::now().plus(GRACE);
+        let end = clock::now() + GRACE;
         let open = self.pipes.iter_mut().filter(|(_, pipe)| !pipe.ended && has_ended(&pipe.writer));
         self.closing.extend(open.map(|(token, pipe)| {
             pipe.ended = true;
@@ -31,7 +33,7 @@ impl Outputs {
         let now = clock::now();
         while let Some((_, token)) = self.closing.pop_front_if(|(end, _)| *end <= now) {
             if self.pipes.get(&token).is_some_and(|pipe| pipe.is_held()) {
-                self.closing.push_back((now.plus(GRACE), token));
+                self.closing.push_back((now + GRACE, token));
             } else {
                 self.close(poller, token);
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
@@ -13,11 +14,11 @@ use crate::supervisor::output::intakes::Intakes;
 use crate::supervisor::output::pipe::Pipe;
 use crate::supervisor::output::writer::Writer;
 use crate::supervisor::poller::Poller;
-use crate::sys::clock::{self, Millis};
+use crate::sys::clock::{self, Moment};
 use crate::sys::fd;
 
-/// A pipe that could not be watched is tried again after this many milliseconds.
-const RETRY: u64 = 1000;
+/// A pipe that could not be watched is tried again after this time.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The pipes that zygotes and workers write to, and what is still to be logged of them.
 #[derive(Debug)]
@@ -26,9 +27,9 @@ pub struct Outputs {
     pub(super) pipes: HashMap<u64, Pipe>,
     pub(super) intakes: Intakes,
     /// Pipes of groups that have written too much in this second, by token, and when they are read again.
-    pub(super) paused: BTreeMap<u64, Millis>,
+    pub(super) paused: BTreeMap<u64, Moment>,
     /// Pipes of processes that have ended, by token, and when they are closed; the earliest first.
-    pub(super) closing: VecDeque<(Millis, u64)>,
+    pub(super) closing: VecDeque<(Moment, u64)>,
     /// `log_limit`: most bytes of a line.
     pub(super) limit: usize,
 }
@@ -147,7 +148,7 @@ impl Outputs {
             let Some(pipe) = self.pipes.get(&token) else { continue };
             if let Err(e) = poller.resume_output(&pipe.fd, token) {
                 log::error(format!("unable to watch a process's output: {e}"));
-                self.paused.insert(token, now.plus(RETRY));
+                self.paused.insert(token, now + RETRY);
             }
         }
     }
@@ -187,7 +188,7 @@ impl Outputs {
 
     /// When the next pipe is to be closed, or to be read again.
     #[must_use]
-    pub fn deadline(&self) -> Option<Millis> {
+    pub fn deadline(&self) -> Option<Moment> {
         let closing = self.closing.front().map(|(at, _)| *at);
         self.paused.values().copied().chain(closing).min()
     }

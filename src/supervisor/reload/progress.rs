@@ -4,40 +4,52 @@ use std::os::fd::OwnedFd;
 
 use nix::unistd::Pid;
 
+use crate::plan;
 use crate::supervisor::output::Bounded;
-use crate::sys::clock::Millis;
 
-/// A check that takes longer is killed, and the reload refused.
-pub(super) const CHECK_LIMIT: u64 = 30_000;
-
-/// One reload under way, one wished for: more would only repeat these.
+/// One reload at most is under way.
 #[derive(Debug, Default)]
 pub struct Reload {
-    pub(super) wished: bool,
-    pub(super) check: Option<Check>,
-    pub(super) said_waiting: bool,
+    /// What is decided.
+    pub(super) plan: plan::reload::Reload,
+    /// The check that runs.
+    pub(super) check: Option<CheckProcess>,
 }
 
-/// Device, inode, size, time of change.
-pub(super) type FileMark = Option<(u64, u64, u64, i64, i64)>;
+/// Identifies a file and its content.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FileMark {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// Seconds since 1970.
+    pub(super) modified: i64,
+    /// Nanoseconds after that.
+    pub(super) nanos: i64,
+}
 
+/// A child that checks whether the new program can take over.
 #[derive(Debug)]
-pub(super) struct Check {
+pub(super) struct CheckProcess {
     pub(super) pid: Pid,
-    /// What the files were when it began.
-    pub(super) files: Vec<FileMark>,
+    /// Program, library and configuration as they were when it began; `None`: a file that could not be found.
+    pub(super) files: Vec<Option<FileMark>>,
+    /// Its stdout and stderr.
     pub(super) output: OwnedFd,
+    /// The poller's token of that pipe.
     pub(super) token: u64,
-    pub(super) said: Bounded,
-    pub(super) deadline: Millis,
+    /// What it has printed.
+    pub(super) printed: Bounded,
 }
 
 impl Reload {
+    /// Whether that child is the check.
     pub fn is_check(&self, pid: Pid) -> bool {
-        self.check.as_ref().is_some_and(|c| c.pid == pid)
+        self.check.as_ref().is_some_and(|check| check.pid == pid)
     }
 
-    pub fn deadline(&self) -> Option<Millis> {
-        self.check.as_ref().map(|c| c.deadline)
+    /// When the check has to have ended.
+    pub fn deadline(&self) -> Option<crate::sys::clock::Moment> {
+        self.plan.deadline()
     }
 }

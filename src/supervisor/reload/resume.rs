@@ -17,7 +17,6 @@ use crate::supervisor::output::Writer;
 use crate::supervisor::reload::adopt::{self, Adopted};
 use crate::supervisor::reload::state::State;
 use crate::supervisor::systemd::Systemd;
-use crate::sys::clock::millis;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, inherited, pid_file, shared, title};
 
@@ -98,9 +97,9 @@ impl Supervisor {
 
     fn next_generation(&mut self) -> Result<(), StartError> {
         let load = load_options(&self.host, &self.options);
-        let before = (self.config.clone(), self.fleet.control_timeout);
-        let begun = self.try_next_generation(&before.0.global, &load);
-        begun.inspect_err(|_| (self.config, self.fleet.control_timeout) = before)
+        let before = self.config.clone();
+        let begun = self.try_next_generation(&before.global, &load);
+        begun.inspect_err(|_| self.config = before)
     }
 
     fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), StartError> {
@@ -117,7 +116,6 @@ impl Supervisor {
             }
         };
         self.change_log(before)?;
-        self.fleet.control_timeout = millis(self.config.global.process_control_timeout);
         self.begin_generation(load)?;
         self.outputs.set_limit(self.config.global.log_limit);
         self.keep_pid_file(before.pid.as_deref());

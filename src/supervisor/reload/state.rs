@@ -125,7 +125,7 @@ impl State {
         if !(OLDEST..=VERSION).contains(&self.version) {
             return Err(format!("state of version {}, this program knows {OLDEST} to {VERSION}", self.version));
         }
-        let consistent = self.fleet.generations.iter().all(|g| {
+        let consistent = self.fleet.generations().iter().all(|g| {
             let runtime = self.runtimes.iter().find(|r| r.id == g.id);
             runtime.is_some_and(|r| {
                 r.groups.len() == g.groups.len()

@@ -1,71 +1,74 @@
-//! SIGUSR2: check, hand over, execute the program anew. Requests go on all the while.
+//! Carries out what `plan::reload` decides: starts the check of the new program, and executes that program.
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
+
+use nix::sys::signal::Signal;
 
 use crate::log;
-use crate::plan::fleet::{Goal, Phase};
+use crate::plan::fleet::Goal;
+use crate::plan::reload::{Outcome, Step, refusal};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::{Launch, Launched};
 use crate::supervisor::output::Bounded;
-use crate::supervisor::reload::progress::{CHECK_LIMIT, Check, FileMark};
+use crate::supervisor::reload::progress::{CheckProcess, FileMark};
 use crate::supervisor::reload::state::State;
-use crate::sys::clock::{self, Millis};
 use crate::sys::process::{self, Exit};
-use crate::sys::{fd, shared, signal, single_threaded};
+use crate::sys::{clock, fd, shared, signal, single_threaded};
 
 impl Supervisor {
+    /// SIGUSR2.
     pub(in crate::supervisor) fn reload_asked(&mut self) {
-        if self.fleet.goal == Goal::Serve {
-            self.results.reload_asked();
-            self.reload.wished = true;
-            if self.reload.check.is_some() {
-                // The one under way does for this wish, too: it is begun for whoever has it.
-                self.tell_reloading();
+        let steps = self.reload.plan.ask(self.fleet.goal() == Goal::Serve);
+        steps.into_iter().for_each(|step| self.carry_out_reload(step));
+    }
+
+    /// Begins a reload that is wanted, as soon as it may begin; ends a check that takes too long.
+    pub(in crate::supervisor) fn advance_reload(&mut self) {
+        if let Some(step) = self.reload.plan.advance(clock::now(), self.fleet.readiness()) {
+            self.carry_out_reload(step);
+        }
+    }
+
+    fn carry_out_reload(&mut self, step: Step) {
+        match step {
+            Step::Count => self.results.reload_asked(),
+            Step::Announce => self.tell_reloading(),
+            Step::LogWaiting => log::notice("reload waits: three generations still finish their requests"),
+            Step::Begin => self.begin_reload(),
+            Step::KillCheck => {
+                let line = "reload refused: the check of the new program did not end in time";
+                log::error(line);
+                self.results.reason(line);
+                if let Some(check) = &self.reload.check {
+                    process::kill(check.pid, Signal::SIGKILL);
+                }
             }
         }
     }
 
-    /// Starts what is wished for as soon as it may; ends a check that takes too long.
-    pub(in crate::supervisor) fn advance_reload(&mut self) {
-        let now = clock::now();
-        if let Some(check) = self.reload.check.as_ref().filter(|c| c.deadline <= now) {
-            let line = "reload refused: the check of the new program did not end in time";
-            log::error(line);
-            self.results.reason(line);
-            process::kill(check.pid, nix::sys::signal::Signal::SIGKILL);
-        }
-        if !self.reload.wished || self.reload.check.is_some() {
-            return;
-        }
-        if !self.fleet.may_reload() {
-            let draining = self.fleet.generations.iter().filter(|g| g.phase == Phase::Draining).count();
-            if draining >= 3 && !self.reload.said_waiting {
-                self.reload.said_waiting = true;
-                log::notice("reload waits: three generations still finish their requests");
-            }
-            return;
-        }
-        self.reload.wished = false;
-        self.reload.said_waiting = false;
+    fn begin_reload(&mut self) {
         log::notice("Reloading in progress ...");
         self.tell_reloading();
         self.results.reload_begins();
-        if let Err(e) = self.start_check(now) {
+        if let Err(e) = self.start_check() {
+            self.reload.plan.check_failed_to_start();
             self.refuse_reload(&format!("reload refused: the check could not be started: {e}"), None);
         }
     }
 
-    /// What would be executed and read: another file at the same place has another mark.
-    fn file_marks(&self) -> Vec<FileMark> {
-        use std::os::unix::fs::MetadataExt;
+    /// Identifies the files that would be executed and read: another file at the same path has another mark.
+    fn file_marks(&self) -> Vec<Option<FileMark>> {
         let mark = |path: &std::path::Path| {
-            std::fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.size(), m.mtime(), m.mtime_nsec()))
+            let m = std::fs::metadata(path).ok()?;
+            let (device, inode, size) = (m.dev(), m.ino(), m.size());
+            Some(FileMark { device, inode, size, modified: m.mtime(), nanos: m.mtime_nsec() })
         };
-        [&self.host.program, &self.host.library, &self.config.file].into_iter().map(|p| mark(p)).collect()
+        [&self.host.program, &self.host.library, &self.config.file].into_iter().map(|path| mark(path)).collect()
     }
 
-    fn start_check(&mut self, now: Millis) -> std::io::Result<()> {
+    fn start_check(&mut self) -> std::io::Result<()> {
         let content = serde_json::to_vec(&self.state())?;
         let options: Vec<OsString> = own_arguments(&self.host.args[1..]).cloned().collect();
         let launch = Launch {
@@ -80,71 +83,65 @@ impl Supervisor {
         let launched = launch.start()?;
         let Launched { pid, output } = launched;
         let token = self.poller.add_check(&output)?;
-        let said = Bounded::default();
-        self.reload.check = Some(Check { pid, files, output, token, said, deadline: now.plus(CHECK_LIMIT) });
+        let printed = Bounded::default();
+        self.reload.check = Some(CheckProcess { pid, files, output, token, printed });
         Ok(())
     }
 
-    /// Takes what the check prints while it runs: one that has more to say than its pipe holds would wait for a reader.
+    /// Reads what the check prints while it runs: its pipe may hold less than it prints.
     pub(in crate::supervisor) fn hear_check(&mut self, token: u64) {
         let Some(check) = self.reload.check.as_mut().filter(|check| check.token == token) else { return };
-        if check.said.read(&check.output) {
+        if check.printed.read(&check.output) {
             self.poller.remove(&check.output, token);
         }
     }
 
-    /// The lines of what an ended check has said, and a last one for those that were too many.
-    fn words_of(&mut self, mut check: Check) -> Vec<String> {
-        // It has ended, so this is the rest; a child that it left behind can't keep us here.
-        check.said.read(&check.output);
+    /// The lines that an ended check has printed, and one more if they were too many.
+    fn lines_of(&mut self, mut check: CheckProcess) -> Vec<String> {
+        // It has ended, so this is the rest. One read is enough: a process that it has left running may print more.
+        check.printed.read(&check.output);
         self.poller.remove(&check.output, check.token);
-        let Bounded { bytes, more } = check.said;
+        let Bounded { bytes, more } = check.printed;
         let text = String::from_utf8_lossy(&bytes);
         let lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
         lines.chain((more > 0).then(|| format!("{more} more bytes were cut"))).collect()
     }
 
+    /// The check has been reaped.
     pub(in crate::supervisor) fn check_ended(&mut self, exit: Exit) {
         let Some(check) = self.reload.check.take() else { return };
         let unchanged = check.files == self.file_marks();
-        let said = self.words_of(check);
-        if exit == Exit::Code(0) && !unchanged {
-            log::notice("the program or its configuration changed during the check: checked once more");
-            self.reload.wished = true;
-            return;
+        let lines = self.lines_of(check);
+        match self.reload.plan.check_ended(exit, unchanged) {
+            Outcome::Execute => self.execute(),
+            Outcome::CheckAgain => {
+                log::notice("the program or its configuration changed during the check: checked once more");
+            }
+            Outcome::Refuse(exit) => {
+                for line in &lines {
+                    log::error(format!("reload check: {line}"));
+                    self.results.reason(line);
+                }
+                self.refuse_reload(&refusal(exit), lines.first().map(String::as_str));
+            }
         }
-        if exit == Exit::Code(0) {
-            return self.execute();
-        }
-        for line in &said {
-            log::error(format!("reload check: {line}"));
-            self.results.reason(line);
-        }
-        let how = match exit {
-            Exit::Code(code) => format!("exited with code {code}"),
-            Exit::Signal(number, _) => format!("died on signal {number}"),
-            Exit::Unknown => "was lost".to_owned(),
-        };
-        let line = format!("reload refused: the check of the new configuration and program {how}; nothing has changed");
-        self.refuse_reload(&line, said.first().map(String::as_str));
     }
 
-    /// It comes to nothing, and what there was serves on; the reason, where it is another text than the line of the log.
+    /// A reload has failed; the present generation goes on. `reason` is told to systemd in place of the line, if there is one.
     pub(in crate::supervisor) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
         log::error(line);
         self.results.reload_failed(line);
         self.tell_refused(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
     }
 
-    /// Becomes the new program. Comes back only if that fails; then nothing has changed.
+    /// Executes the new program. Returns only if that fails; then nothing has changed.
     fn execute(&mut self) {
         self.flush_orders();
-        if self.orders_wait() || self.fleet.goal != Goal::Serve {
-            // A message can't be half sent when this image ends: once more when all are sent.
-            self.reload.wished = self.fleet.goal == Goal::Serve;
+        let orders_wait = self.orders_wait();
+        if !self.reload.plan.may_execute(orders_wait, self.fleet.goal() == Goal::Serve) {
             return;
         }
-        // The new image reads what there is then: that is for those, too, who have asked during the check.
+        // The new image reads the files as they are then, so this counts for requests during the check, too.
         self.results.reload_begins();
         let keep_log = log::descriptor();
         let mut state = self.state();

@@ -47,7 +47,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         let parked = match shared::file_of("cgi-fpm-request", &rest) {
             Ok(bytes) => {
                 let left = until.saturating_duration_since(Instant::now());
-                let until = clock::now().plus(u64::try_from(left.as_millis()).unwrap_or(0));
+                let until = clock::now() + left;
                 let size = u32::try_from(rest.len()).unwrap_or(u32::MAX);
                 self.intake.queues().park((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
             }
@@ -62,7 +62,7 @@ impl<E: Engine> ServeLoop<'_, E> {
 
 /// Goes on with such a request. One whose bytes can't be had is closed: its client sees that.
 pub(super) fn resume(exchange: &mut Exchange, connection: OwnedFd, request: PartialRequest) {
-    let left = Duration::from_millis(request.until.since(clock::now()));
+    let left = request.until.since(clock::now());
     match shared::content_of(request.bytes) {
         Ok(rest) => exchange.attach_unfinished(connection, &rest, Instant::now() + left),
         Err(_) => exchange.close(),

@@ -4,18 +4,24 @@ mod ondemand;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::time::Duration;
+
+use super::tests::{decisions, exited, forked};
 use super::*;
+use crate::plan::crashes::Emergency;
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::{self, Limits, Seen};
+use crate::sys::clock::Moment;
+use crate::sys::process::Exit;
 
-/// What there would be to see.
+/// What the fleet sees.
 #[derive(Default)]
 struct Scene {
     busy: BTreeSet<WorkerKey>,
-    idle_since: Millis,
+    idle_since: Moment,
     short: bool,
     requests: BTreeMap<WorkerKey, u64>,
-    running: BTreeMap<WorkerKey, Millis>,
+    running: BTreeMap<WorkerKey, Moment>,
 }
 
 impl View for Scene {
@@ -23,7 +29,7 @@ impl View for Scene {
         self.busy.contains(&worker)
     }
 
-    fn idle_since(&self, _worker: WorkerKey) -> Millis {
+    fn idle_since(&self, _worker: WorkerKey) -> Moment {
         self.idle_since
     }
 
@@ -32,7 +38,7 @@ impl View for Scene {
     }
 
     fn request(&self, worker: WorkerKey) -> Option<Seen> {
-        self.running.get(&worker).map(|at| Seen { accepted: at.0 * 1000, phase: watch::Phase::Running })
+        self.running.get(&worker).map(|at| Seen { accepted: at.as_millis() * 1000, phase: watch::Phase::Running })
     }
 
     fn memory_is_short(&self) -> bool {
@@ -42,20 +48,26 @@ impl View for Scene {
 
 struct Stage {
     fleet: Fleet,
-    now: Millis,
+    now: Moment,
     scene: Scene,
     log: Vec<Action>,
 }
 
 const DYNAMIC: Policy = Policy::Dynamic(Spare { start: 2, min: 1, max: 3, max_rate: 32 });
 
-const LIMITS: Limits = Limits { slow: 2_000, terminate: 5_000, track_finished: false };
+const LIMITS: Limits =
+    Limits { slow: Duration::from_secs(2), terminate: Duration::from_secs(5), track_finished: false };
 
-const ONDEMAND: Policy = Policy::Ondemand(10_000);
+const ONDEMAND: Policy = Policy::Ondemand(Duration::from_secs(10));
 
 impl Stage {
     fn new(pools: &[(&str, u32, Policy)]) -> Self {
-        let mut stage = Self { fleet: Fleet::new(0), now: Millis(1000), scene: Scene::default(), log: Vec::new() };
+        let mut stage = Self {
+            fleet: Fleet::new(Settings::default()),
+            now: Moment::at_millis(1000),
+            scene: Scene::default(),
+            log: Vec::new(),
+        };
         stage.begin(pools);
         stage
     }
@@ -67,24 +79,32 @@ impl Stage {
             policy: *policy,
             limits: LIMITS,
         };
-        let group = GroupPlan { name: "g".into(), idle_limit: 3_600_000, pools: pools.iter().map(plan).collect() };
+        let group = GroupPlan {
+            name: "g".into(),
+            idle_limit: Duration::from_secs(3600),
+            pools: pools.iter().map(plan).collect(),
+        };
         self.fleet.begin_generation(self.now, &[group]);
         self.event(Event::Tick);
     }
 
-    /// Everybody does at once what they are told, unless they are busy.
+    fn decide(&mut self, event: Event) -> Vec<Action> {
+        decisions(self.fleet.handle(self.now, event, &self.scene))
+    }
+
+    /// All processes do at once what they are told, unless they are busy.
     fn event(&mut self, event: Event) {
-        for action in self.fleet.handle(self.now, event, &self.scene) {
+        for action in self.decide(event) {
             self.log.push(action);
             let follows = match action {
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
-                Action::Fork(key) => vec![Event::Forked(key, 100, None), Event::Accepting(key)],
-                Action::Retire(key) => vec![Event::Left(key), Event::Exited(key, Exit::Code(0))],
+                Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
+                Action::Retire(key) => vec![Event::Left(key), exited(key, Exit::Code(0))],
                 Action::Dismiss(key) | Action::Release(key) => vec![Event::ZygoteGone(key)],
                 Action::Drain(id) => {
                     let of = self.fleet.workers().map(|(key, _)| key).filter(|key| key.generation == id);
                     of.filter(|key| !self.scene.busy.contains(key))
-                        .flat_map(|key| [Event::Left(key), Event::Exited(key, Exit::Code(0))])
+                        .flat_map(|key| [Event::Left(key), exited(key, Exit::Code(0))])
                         .collect()
                 }
                 _ => vec![],
@@ -95,7 +115,7 @@ impl Stage {
 
     fn seconds(&mut self, count: u32) {
         for _ in 0..count {
-            self.now = self.now.plus(1000);
+            self.now = self.now + Duration::from_millis(1000);
             self.event(Event::Tick);
         }
     }
@@ -132,7 +152,7 @@ fn a_dynamic_pool_starts_small_grows_while_busy_and_shrinks_again() {
     stage.seconds(5);
     assert_eq!(stage.workers().len(), 3);
     assert_eq!(stage.workers().iter().map(|w| w.slot).collect::<Vec<_>>(), [3, 4, 5], "the oldest went first");
-    assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now.plus(1000)));
+    assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now + Duration::from_millis(1000)));
 }
 
 #[test]
@@ -143,13 +163,13 @@ fn who_is_told_to_leave_and_does_not_is_killed_a_second_later_and_replaced() {
     stage.all_busy();
     stage.seconds(1);
     stage.scene.busy.clear();
-    stage.now = stage.now.plus(1000);
+    stage.now = stage.now + Duration::from_millis(1000);
     let retired = stage.workers()[0];
-    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, &stage.scene), [Action::Retire(retired)]);
-    stage.now = stage.now.plus(1000);
-    let kill = stage.fleet.handle(stage.now, Event::Tick, &stage.scene);
+    assert_eq!(stage.decide(Event::Tick), [Action::Retire(retired)]);
+    stage.now = stage.now + Duration::from_millis(1000);
+    let kill = stage.decide(Event::Tick);
     assert_eq!(kill, [Action::Signal(retired, Stop::Kill)]);
-    let again = stage.fleet.handle(stage.now, Event::Exited(retired, Exit::Signal(9, false)), &stage.scene);
+    let again = stage.decide(exited(retired, Exit::Signal(9, false)));
     assert_eq!(again, [Action::Fork(retired)]);
     assert!(stage.fleet.worker(retired).is_some_and(|w| w.replaces));
 }
@@ -160,7 +180,7 @@ fn one_that_took_a_request_before_it_heard_is_not_killed() {
     stage.all_busy();
     stage.seconds(2);
     stage.scene.busy.clear();
-    stage.now = stage.now.plus(1000);
+    stage.now = stage.now + Duration::from_millis(1000);
     stage.event(Event::Tick);
     let before = stage.workers();
     stage.all_busy();
@@ -172,20 +192,25 @@ fn one_that_took_a_request_before_it_heard_is_not_killed() {
 fn a_worker_that_leaves_after_its_requests_is_replaced_before_it_is_gone_where_there_is_room() {
     let mut stage = Stage::new(&[("www", 6, DYNAMIC)]);
     let [first, _] = stage.workers()[..] else { panic!() };
-    let actions = stage.fleet.handle(stage.now, Event::Left(first), &stage.scene);
+    let actions = stage.decide(Event::Left(first));
     assert_eq!(actions, [Action::Fork(stage.pool(0).worker(2))]);
-    let actions = stage.fleet.handle(stage.now, Event::Exited(first, Exit::Code(0)), &stage.scene);
+    let actions = stage.decide(exited(first, Exit::Code(0)));
     assert_eq!(actions, []);
     let mut full = Stage::new(&[("www", 2, Policy::Static)]);
     let first = full.workers()[0];
-    assert_eq!(full.fleet.handle(full.now, Event::Left(first), &full.scene), []);
-    assert_eq!(full.fleet.handle(full.now, Event::Exited(first, Exit::Code(0)), &full.scene), [Action::Fork(first)]);
+    assert_eq!(full.decide(Event::Left(first)), []);
+    assert_eq!(full.decide(exited(first, Exit::Code(0))), [Action::Fork(first)]);
 }
 
 #[test]
 fn process_max_holds_for_all_pools_together_and_is_said_once() {
-    let mut stage = Stage { fleet: Fleet::new(0), now: Millis(1000), scene: Scene::default(), log: Vec::new() };
-    stage.fleet.process_max = 3;
+    let mut stage = Stage {
+        fleet: Fleet::new(Settings::default()),
+        now: Moment::at_millis(1000),
+        scene: Scene::default(),
+        log: Vec::new(),
+    };
+    stage.fleet.configure(Settings { process_max: 3, ..Settings::default() });
     stage.begin(&[("a", 2, Policy::Static), ("b", 4, Policy::Static)]);
     assert_eq!(stage.workers().len(), 3);
     assert_eq!(stage.log.iter().filter(|a| **a == Action::ProcessLimit).count(), 1);
@@ -210,7 +235,7 @@ fn a_reload_of_a_grown_pool_starts_small_and_comes_to_its_size_as_the_old_worker
     assert_eq!(newer(&stage), 3, "ten and one of surge, less eight");
     for (gone, old) in stage.scene.busy.clone().into_iter().enumerate() {
         stage.scene.busy.remove(&old);
-        stage.event(Event::Exited(old, Exit::Code(0)));
+        stage.event(exited(old, Exit::Code(0)));
         assert!(stage.workers().len() <= 11, "{gone}");
     }
     assert_eq!(newer(&stage), 8);
@@ -224,7 +249,7 @@ fn a_request_that_takes_too_long_is_traced_reported_and_ended() {
     stage.scene.busy.insert(worker);
     let begun = stage.now;
     let mut told = Vec::new();
-    while stage.now < begun.plus(9_000) {
+    while stage.now < begun + Duration::from_millis(9_000) {
         let due = stage.fleet.deadline(stage.now).unwrap();
         assert!(due > stage.now, "the clock stands still");
         stage.now = due;
@@ -232,7 +257,7 @@ fn a_request_that_takes_too_long_is_traced_reported_and_ended() {
         stage.event(Event::Tick);
         let of_worker =
             |a: &&Action| matches!(a, Action::Slow(k) | Action::TimedOut(k) | Action::Signal(k, _) if *k == worker);
-        told.extend(stage.log[before..].iter().filter(of_worker).map(|a| (stage.now.since(begun), *a)));
+        told.extend(stage.log[before..].iter().filter(of_worker).map(|a| (stage.now.since(begun).as_millis(), *a)));
     }
     let expected = [
         (2_000, Action::Slow(worker)),
@@ -249,21 +274,19 @@ fn workers_that_crash_at_their_first_request_come_back_slower_and_slower_until_o
     let key = stage.workers()[0];
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        stage.event(Event::Crashed(key, true));
-        stage.event(Event::Exited(key, Exit::Signal(11, false)));
+        stage.event(Event::Exited { key, exit: Exit::Signal(11, false), first_request: true });
         let died = stage.now;
         while stage.workers().is_empty() {
             stage.now = stage.fleet.deadline(stage.now).unwrap();
             stage.event(Event::Tick);
         }
-        pauses.push(stage.now.since(died));
+        pauses.push(stage.now.since(died).as_millis());
     }
     assert_eq!(pauses, [0, 0, 0, 0, 0, 25, 50, 100]);
     assert_eq!(stage.said(|r| *r == Remark::CrashLoop), 1);
     stage.scene.requests.insert(key, 2);
     stage.event(Event::Tick);
-    stage.event(Event::Crashed(key, false));
-    stage.event(Event::Exited(key, Exit::Signal(11, false)));
+    stage.event(exited(key, Exit::Signal(11, false)));
     assert_eq!(stage.workers(), [key], "it is replaced at once again");
 }
 
@@ -273,15 +296,13 @@ fn too_many_crashes_are_an_emergency_of_their_group_only_where_that_is_wanted() 
     let crash = |stage: &mut Stage, signal| {
         let key = stage.workers()[0];
         let exit = Exit::Signal(signal, false);
-        if exit.is_crash() {
-            stage.event(Event::Crashed(key, false));
-        }
-        stage.event(Event::Exited(key, exit));
+        stage.event(exited(key, exit));
     };
     (0..9).for_each(|_| crash(&mut stage, 11));
-    assert!(!stage.log.iter().any(|a| matches!(a, Action::Emergency(_))));
-    stage.fleet.emergency = crate::plan::crashes::Emergency { threshold: 4, interval: 60_000 };
+    assert!(!stage.log.iter().any(|a| matches!(a, Action::Emergency(..))));
+    let emergency = Emergency { threshold: 4, interval: Duration::from_secs(60) };
+    stage.fleet.configure(Settings { emergency, ..Settings::default() });
     [11, 7, 9, 15, 4, 6].into_iter().for_each(|signal| crash(&mut stage, signal));
-    let emergencies = stage.log.iter().filter(|a| matches!(a, Action::Emergency(_))).count();
+    let emergencies = stage.log.iter().filter(|a| matches!(a, Action::Emergency(..))).count();
     assert_eq!(emergencies, 1);
 }

@@ -1,14 +1,14 @@
-//! Pools that nobody needs.
+//! Pools without connections.
 
 use super::*;
 
 #[test]
-fn an_ondemand_group_sleeps_until_somebody_knocks() {
+fn an_ondemand_group_sleeps_until_a_connection_comes() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;
     assert_eq!(stage.log, [Action::Watch(zygote), Action::Ready(GenerationId(1))]);
     assert_eq!(stage.fleet.deadline(stage.now), None);
-    stage.event(Event::Knock(zygote));
+    stage.event(Event::Connection(zygote));
     assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
     stage.event(Event::Demand(stage.pool(0), 2));
     assert_eq!(stage.workers().len(), 2);
@@ -26,22 +26,22 @@ fn whom_the_zygote_has_yet_to_fork_is_for_those_who_wait_and_whom_it_has_forked_
     let mut stage = Stage::new(&[("www", 6, ONDEMAND)]);
     let pool = stage.pool(0);
     let [first, second, third] = [0, 1, 2].map(|slot| pool.worker(slot));
-    stage.fleet.handle(stage.now, Event::Knock(pool.zygote), &stage.scene);
-    stage.fleet.handle(stage.now, Event::ZygoteReady(pool.zygote), &stage.scene);
-    let asked = stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene);
+    let _ = stage.decide(Event::Connection(pool.zygote));
+    let _ = stage.decide(Event::ZygoteReady(pool.zygote));
+    let asked = stage.decide(Event::Demand(pool, 2));
     assert_eq!(asked, [Action::Fork(first), Action::Fork(second)]);
-    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 2), &stage.scene), [], "the same two");
-    stage.fleet.handle(stage.now, Event::Forked(first, 100, None), &stage.scene);
-    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [], "the second is for it");
-    stage.fleet.handle(stage.now, Event::Forked(second, 101, None), &stage.scene);
-    assert_eq!(stage.fleet.handle(stage.now, Event::Demand(pool, 1), &stage.scene), [Action::Fork(third)]);
+    assert_eq!(stage.decide(Event::Demand(pool, 2)), [], "the same two");
+    let _ = stage.decide(forked(first, 100));
+    assert_eq!(stage.decide(Event::Demand(pool, 1)), [], "the second is for it");
+    let _ = stage.decide(forked(second, 101));
+    assert_eq!(stage.decide(Event::Demand(pool, 1)), [Action::Fork(third)]);
 }
 
 #[test]
 fn idle_workers_leave_after_their_time_and_the_zygote_after_its_own() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;
-    stage.event(Event::Knock(zygote));
+    stage.event(Event::Connection(zygote));
     stage.event(Event::Demand(stage.pool(0), 3));
     stage.scene.idle_since = stage.now;
     stage.seconds(10);
@@ -58,12 +58,12 @@ fn idle_workers_leave_after_their_time_and_the_zygote_after_its_own() {
 fn a_zygote_that_keeps_connections_stays_and_one_leaves_early_where_memory_is_short() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;
-    stage.event(Event::Knock(zygote));
+    stage.event(Event::Connection(zygote));
     stage.scene.short = true;
     stage.seconds(60);
-    stage.now = stage.now.plus(1000);
-    assert_eq!(stage.fleet.handle(stage.now, Event::Tick, &stage.scene), [Action::Release(zygote)]);
-    assert_eq!(stage.fleet.handle(stage.now, Event::Stays(zygote), &stage.scene), []);
+    stage.now = stage.now + Duration::from_millis(1000);
+    assert_eq!(stage.decide(Event::Tick), [Action::Release(zygote)]);
+    assert_eq!(stage.decide(Event::Stays(zygote)), []);
     stage.event(Event::Demand(stage.pool(0), 1));
     assert_eq!(stage.workers().len(), 1);
 }
@@ -79,7 +79,7 @@ fn a_reload_keeps_asleep_who_sleeps_and_wakes_the_successor_of_a_zygote() {
     assert_eq!(stage.fleet.generations.len(), 1);
     let unwatched = stage.log.iter().position(|a| matches!(a, Action::Unwatch(_)));
     assert!(unwatched < stage.log.iter().position(|a| *a == Action::Watch(second)));
-    stage.event(Event::Knock(second));
+    stage.event(Event::Connection(second));
     stage.begin(&[("www", 4, ONDEMAND)]);
     assert!(stage.log.contains(&Action::SpawnZygote(stage.pool(0).zygote)));
     assert_eq!(stage.fleet.generations.len(), 1);

@@ -1,46 +1,48 @@
 //! What each event changes, and what then has to be done.
 
-use super::{Action, Event, Fleet, Goal, Life, Phase, WorkerKey, Zygote, ZygoteKey};
-use crate::plan::watch::Seen;
-use crate::sys::clock::Millis;
+use std::time::Duration;
+
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::event::Event;
+use crate::plan::fleet::goal::Goal;
+use crate::plan::fleet::keys::{WorkerKey, ZygoteKey};
+use crate::plan::fleet::members::{Group, Life, Phase, Worker, Zygote};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::view::View;
+use crate::plan::pause::pause_after;
+use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
 /// A zygote that served this long before it died is replaced at once, however often that happened before.
-const SOUND_LIFE: u64 = 5_000;
-
-/// What can be seen from outside. What it tells of workers comes from their scoreboard slots: it is believed for their own pool only.
-pub trait View {
-    /// Whether a worker is inside a request.
-    fn is_busy(&self, worker: WorkerKey) -> bool;
-
-    /// When a worker that isn't became idle; at the earliest when it was made.
-    fn idle_since(&self, worker: WorkerKey) -> Millis;
-
-    /// How many requests a worker has begun.
-    fn requests(&self, worker: WorkerKey) -> u64;
-
-    /// The request that a worker is inside of.
-    fn request(&self, worker: WorkerKey) -> Option<Seen>;
-
-    /// Whether the machine is short of memory.
-    fn memory_is_short(&self) -> bool;
-}
+const SOUND_LIFE: Duration = Duration::from_secs(5);
 
 impl Fleet {
     /// Takes an event and says what is to be done.
-    pub fn handle(&mut self, now: Millis, event: Event, view: &dyn View) -> Vec<Action> {
+    pub fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::ZygoteReady(key) => self.zygote_ready(now, key),
             Event::ZygoteGone(key) => self.zygote_gone(now, key, &mut out),
-            Event::Forked(key, pid, born) => self.forked(key, pid, born),
+            Event::ZygoteEnded { key, pid, exit } => {
+                out.push(self.report_zygote_exit(key, pid, exit));
+                self.zygote_gone(now, key, &mut out);
+            }
+            Event::ZygoteMissing(key) => self.zygote_missing(now, key, &mut out),
+            Event::ZygoteSilent(key) => self.zygote_silent(key, &mut out),
+            Event::Forked { key, pid, claim } => self.forked(key, pid, claim, &mut out),
             Event::ForkFailed(key) => self.lost(now, key, true),
             Event::Accepting(key) => self.accepting(key),
-            Event::Left(key) => self.leaving(key),
-            Event::Crashed(key, at_first) => self.note_crash(now, key, at_first, &mut out),
-            Event::Exited(key, exit) => self.exited(now, key, exit),
+            Event::Left(key) => self.left(key),
+            Event::EndReported { key, pid, exit, runs } => self.end_reported(key, pid, exit, runs, &mut out),
+            Event::Exited { key, exit, first_request } => {
+                out.extend(self.report_exit(now, key, exit));
+                if exit.is_crash() {
+                    self.note_crash(now, key, first_request, &mut out);
+                }
+                self.exited(now, key, exit);
+            }
             Event::Demand(key, short) => self.demand(key, short, view, &mut out),
-            Event::Knock(key) => self.wake(now, key),
+            Event::Connection(key) => self.wake(now, key),
             Event::Stays(key) => self.stays_on(now, key),
             Event::Reported(key) => self.reported(now, key),
             Event::Tick => {}
@@ -49,7 +51,7 @@ impl Fleet {
         out
     }
 
-    fn advance(&mut self, now: Millis, view: &dyn View, out: &mut Vec<Action>) {
+    fn advance(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         if self.goal == Goal::Serve {
             self.succeed(now, view, out);
             self.look(now, view, out);
@@ -64,13 +66,13 @@ impl Fleet {
         self.forget_empty(out);
     }
 
-    fn zygote_ready(&mut self, now: Millis, key: ZygoteKey) {
+    fn zygote_ready(&mut self, now: Moment, key: ZygoteKey) {
         if let Some(group) = self.group_mut(key).filter(|g| matches!(g.zygote, Zygote::Starting(_))) {
             group.zygote = Zygote::Up(now);
         }
     }
 
-    fn zygote_gone(&mut self, now: Millis, key: ZygoteKey, out: &mut Vec<Action>) {
+    fn zygote_gone(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
         let serving = self.goal == Goal::Serve;
         let first = self.generations.len() == 1;
         let Some(generation) = self.generation_mut(key.generation) else { return };
@@ -90,24 +92,24 @@ impl Fleet {
         }
         let sound = matches!(before, Zygote::Up(since) if now.since(since) >= SOUND_LIFE);
         group.failures = if sound { 0 } else { group.failures + 1 };
-        let again = now.plus(backoff(group.failures));
+        let again = now + pause_after(group.failures);
         group.zygote = if group.is_unasked() { Zygote::Asleep(again) } else { Zygote::Due(again) };
         if first && phase == Phase::Starting && matches!(before, Zygote::Starting(_)) {
             out.push(Action::StartFailed);
         }
     }
 
-    fn forked(&mut self, key: WorkerKey, pid: i32, born: Option<u64>) {
-        if let Some(worker) = self.worker_mut(key).filter(|w| w.life == Life::Asked) {
-            worker.life = Life::Forked;
-            (worker.pid, worker.born) = (Some(pid), born);
+    /// Where it had a process, that has ended while no supervisor listened.
+    fn zygote_missing(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
+        if let Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_)) = self.zygote(key) {
+            self.zygote_gone(now, key, out);
         }
     }
 
-    /// A worker's pid is that of a process that was started then.
-    pub fn proved(&mut self, key: WorkerKey, born: u64) {
-        if let Some(worker) = self.worker_mut(key) {
-            worker.born = Some(born);
+    /// A zygote that was told to leave closes its pipe while it shuts PHP down. Any other one is dead or broken.
+    fn zygote_silent(&self, key: ZygoteKey, out: &mut Vec<Action>) {
+        if !matches!(self.zygote(key), Some(Zygote::Dismissed(_))) {
+            out.push(Action::GiveUpOn(key));
         }
     }
 
@@ -120,45 +122,45 @@ impl Fleet {
         }
     }
 
-    fn leaving(&mut self, key: WorkerKey) {
+    fn left(&mut self, key: WorkerKey) {
         let Some(worker) = self.worker_mut(key) else { return };
-        let unasked = worker.stays();
+        let untold = worker.stays();
         worker.life = Life::Leaving;
-        if let Some(pool) = self.pool_mut(key).filter(|_| unasked) {
+        if let Some(pool) = self.pool_mut(key).filter(|_| untold) {
             pool.owed += 1;
         }
     }
 
-    fn exited(&mut self, now: Millis, key: WorkerKey, exit: Exit) {
+    fn exited(&mut self, now: Moment, key: WorkerKey, exit: Exit) {
         let early = self.worker(key).is_some_and(|w| matches!(w.life, Life::Asked | Life::Forked) && !w.orphan);
         let retired = self.worker(key).is_some_and(|w| w.retired.is_some());
-        let unasked = self.worker(key).is_some_and(super::Worker::stays);
+        let untold = self.worker(key).is_some_and(Worker::stays);
         match self.pool_mut(key) {
-            // It was to go, and is not replaced. One that had to be killed is, as in php-fpm.
+            // It was told to leave and is not replaced. One that had to be killed is, as in php-fpm.
             Some(_) if retired && exit == Exit::Code(0) => {}
             Some(pool) if retired => {
                 pool.wanted += 1;
                 pool.owed += 1;
             }
-            Some(pool) => pool.owed += u32::from(unasked),
+            Some(pool) => pool.owed += u32::from(untold),
             None => {}
         }
         self.lost(now, key, early);
     }
 
-    /// Takes a worker off the list; one that never came to serve makes the next one wait.
-    fn lost(&mut self, now: Millis, key: WorkerKey, early: bool) {
+    /// Forgets a worker. One that never waited for a request makes the next one wait.
+    fn lost(&mut self, now: Moment, key: WorkerKey, early: bool) {
         let Some(pool) = self.pool_mut(key) else { return };
         let known = pool.workers.remove(&key.slot);
         if let Some(worker) = known.filter(|_| early) {
             pool.owed += u32::from(worker.replaces && worker.life == Life::Asked);
             pool.failures += 1;
-            pool.not_before = now.plus(backoff(pool.failures));
+            pool.not_before = now + pause_after(pool.failures);
         }
         pool.owed = pool.owed.min(pool.size);
     }
 
-    fn start_zygotes(&mut self, now: Millis, out: &mut Vec<Action>) {
+    fn start_zygotes(&mut self, now: Moment, out: &mut Vec<Action>) {
         for generation in self.generations.iter_mut().filter(|g| g.phase != Phase::Draining) {
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 if matches!(g.zygote, Zygote::Due(at) if at <= now) {
@@ -170,13 +172,13 @@ impl Fleet {
     }
 }
 
-impl super::Group {
+impl Group {
     /// Nobody has asked for a zygote, and no worker is to be replaced.
     fn is_unasked(&self) -> bool {
         self.may_sleep() && self.pools.iter().all(|p| p.target() == 0)
     }
 
-    /// Their parent is the supervisor now; SIGQUIT has reached them, so they take nothing new.
+    /// The supervisor is their parent now. They have got SIGQUIT, so they accept nothing new.
     fn orphan_workers(&mut self) {
         for pool in &mut self.pools {
             pool.workers.retain(|_, w| w.pid.is_some());
@@ -186,14 +188,5 @@ impl super::Group {
                 worker.life = Life::Leaving;
             }
         }
-    }
-}
-
-/// Milliseconds to wait after that many failures in a row: none after the first, then 100 ms doubling up to 30 s.
-#[must_use]
-pub(super) fn backoff(failures: u32) -> u64 {
-    match failures {
-        0 | 1 => 0,
-        n => (100u64 << (n - 2).min(9)).min(30_000),
     }
 }

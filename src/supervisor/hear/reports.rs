@@ -1,17 +1,19 @@
-//! The ways between the supervisor and its zygotes: how much is taken of each, and what ends one that can't be worked with.
+//! The pipes between the supervisor and its zygotes: how many messages are read at a time, and which zygotes are given up.
 
 use crate::ipc::{PROTOCOL, Received, ToSupervisor};
 use crate::log::{self, Level};
-use crate::plan::fleet::{Zygote, ZygoteKey};
+use crate::plan::fleet::{Event, ZygoteKey};
+use crate::plan::protocol::{self, Message};
 use crate::supervisor::core::Supervisor;
 use crate::sys::{clock, process};
 
-/// Messages of a zygote before others have their turn.
+/// Most messages of a zygote that are read before other sources get their turn.
 const TURN: usize = 64;
-/// Messages that a zygote can have left behind: more than its pipe holds are somebody else's, who has it still.
+/// Most messages that are read of a zygote that has ended. Its pipe holds fewer, so more come from a process that still has the pipe.
 const REST: usize = 1024;
 
 impl Supervisor {
+    /// Reads messages of a zygote.
     pub(in crate::supervisor) fn hear_zygote(&mut self, key: ZygoteKey) {
         for _ in 0..TURN {
             let Some(zygote) = self.runtimes.zygote_mut(key) else { return };
@@ -26,7 +28,7 @@ impl Supervisor {
         }
     }
 
-    /// A zygote that has ended: what it said before.
+    /// Reads what a zygote that has ended has sent before.
     pub(in crate::supervisor) fn hear_rest(&mut self, key: ZygoteKey) {
         for _ in 0..REST {
             let Some(Received::Message(message)) = self.runtimes.zygote(key).map(|zygote| zygote.reports.receive())
@@ -37,7 +39,7 @@ impl Supervisor {
         }
     }
 
-    /// It has said too much: what it says from now on waits on its side, until it may speak again.
+    /// It has sent too many messages: further ones wait on its side for a while.
     fn pause(&mut self, key: ZygoteKey) {
         let Some(zygote) = self.runtimes.zygote(key) else { return };
         self.poller.remove_zygote(&zygote.reports, key);
@@ -49,7 +51,7 @@ impl Supervisor {
         }
     }
 
-    /// Those that may speak again.
+    /// Reads zygotes again whose pause is over.
     pub(in crate::supervisor) fn resume_zygotes(&mut self) {
         let now = clock::now();
         let due: Vec<ZygoteKey> =
@@ -64,18 +66,14 @@ impl Supervisor {
         }
     }
 
-    /// Its pipe has ended, or what came of it was no message.
+    /// Its pipe has ended, or has brought something else than a message.
     fn zygote_is_silent(&mut self, key: ZygoteKey) {
-        let state = self.fleet.generation(key.generation).and_then(|g| g.groups.get(key.group)).map(|g| g.zygote);
         let Some(zygote) = self.runtimes.zygote(key) else { return };
         self.poller.remove_zygote(&zygote.reports, key);
-        // One that was told to leave shuts PHP down now. Any other talks nonsense or is dead already.
-        if !matches!(state, Some(Zygote::Dismissed(_))) {
-            self.give_up_on(key);
-        }
+        self.feed(Event::ZygoteSilent(key));
     }
 
-    /// Ends a zygote that can't be worked with; its workers finish what they have.
+    /// Kills a zygote that no longer talks to the supervisor; its workers finish their requests.
     pub(in crate::supervisor) fn give_up_on(&mut self, key: ZygoteKey) {
         if let Some(zygote) = self.runtimes.zygote_mut(key) {
             zygote.killed = true;
@@ -83,42 +81,33 @@ impl Supervisor {
         }
     }
 
-    /// The first words of a zygote are what it speaks. One that another program was started as can't be understood.
+    /// Whether a message is to be taken. A zygote that breaks the protocol is killed.
     pub(in crate::supervisor) fn is_agreed(&mut self, key: ZygoteKey, message: &ToSupervisor) -> bool {
         let Some(group) = self.runtimes.group_mut(key) else { return false };
-        let Some(zygote) = group.zygote.as_mut() else { return false };
-        if zygote.untrusted {
-            return false;
-        }
-        let place = message.place();
+        let Some(zygote) = group.zygote.as_mut().filter(|zygote| !zygote.untrusted) else { return false };
         let exists = |(pool, slot): (usize, u32)| group.spec.pools.get(pool).is_some_and(|pool| slot < pool.slots);
-        let wrong = match (zygote.protocol, message) {
-            (Some(_), ToSupervisor::Hello { .. }) => "has said a second time what it speaks".to_owned(),
-            (Some(_), _) if !place.is_none_or(exists) => "names a place for a worker that it does not have".to_owned(),
-            (Some(_), _) => return true,
-            (None, ToSupervisor::Hello { protocol: PROTOCOL, .. }) => {
-                zygote.protocol = Some(PROTOCOL);
-                return true;
-            }
-            (None, ToSupervisor::Hello { protocol, .. }) => {
-                format!(
-                    "speaks protocol {protocol}, this supervisor {PROTOCOL}: reload, so that both are the same program"
-                )
-            }
-            (None, _) => "does not say what it speaks".to_owned(),
+        let kind = match message {
+            ToSupervisor::Hello { protocol, .. } => Message::Hello(*protocol),
+            other => Message::Other { slot_exists: other.place().is_none_or(exists) },
         };
-        let pid = zygote.pid;
-        zygote.untrusted = true;
-        self.log_of(
-            key,
-            Level::Error,
-            &format!("[group {}] zygote {pid} {wrong}: it is killed", self.runtimes.group_name(key)),
-        );
-        self.give_up_on(key);
-        false
+        match protocol::judge(zygote.protocol, kind, PROTOCOL) {
+            Ok(version) => {
+                zygote.protocol = Some(version);
+                true
+            }
+            Err(breach) => {
+                let pid = zygote.pid;
+                zygote.untrusted = true;
+                let group = self.runtimes.group_name(key);
+                let line = format!("[group {group}] zygote {pid} {}: it is killed", breach.text());
+                self.log_of(key, Level::Error, &line);
+                self.give_up_on(key);
+                false
+            }
+        }
     }
 
-    /// Sends what zygotes couldn't take before; one that has stopped listening would make its messages pile up here.
+    /// Sends orders that zygotes have not taken yet. A zygote that takes none any more is killed, or its orders would pile up here.
     pub(in crate::supervisor) fn flush_orders(&mut self) {
         let now = clock::now();
         let mut unheard = Vec::new();
@@ -138,6 +127,7 @@ impl Supervisor {
         }
     }
 
+    /// Whether there are orders that a zygote has not taken yet.
     pub(in crate::supervisor) fn orders_wait(&self) -> bool {
         self.runtimes.zygotes().any(|z| !z.killed && z.orders.is_backed_up())
     }

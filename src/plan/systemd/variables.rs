@@ -1,13 +1,15 @@
 //! The variables that systemd sets. Those that name a process hold for that one only.
 
-/// How often systemd wants to hear from process `pid`, in milliseconds; half of the time after which it would give it up.
+use std::time::Duration;
+
+/// How often process `pid` is to feed systemd's watchdog: at half of the time after which systemd kills it.
 #[must_use]
-pub fn watchdog(micros: Option<&str>, whose: Option<&str>, pid: u32) -> Option<u64> {
+pub fn watchdog(micros: Option<&str>, whose: Option<&str>, pid: u32) -> Option<Duration> {
     if whose.is_some_and(|whose| whose.parse() != Ok(pid)) {
         return None;
     }
     let micros: u64 = micros?.parse().ok().filter(|micros| *micros > 0)?;
-    Some((micros / 2000).max(1))
+    Some(Duration::from_millis((micros / 2000).max(1)))
 }
 
 /// The names of the descriptors that process `pid` was given, the first of which is number 3. One without a name has
@@ -29,9 +31,9 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_fed_at_half_of_its_time() {
-        assert_eq!(watchdog(Some("30000000"), None, 7), Some(15_000));
-        assert_eq!(watchdog(Some("500000"), Some("7"), 7), Some(250));
-        assert_eq!(watchdog(Some("1"), Some("7"), 7), Some(1));
+        assert_eq!(watchdog(Some("30000000"), None, 7), Some(Duration::from_secs(15)));
+        assert_eq!(watchdog(Some("500000"), Some("7"), 7), Some(Duration::from_millis(250)));
+        assert_eq!(watchdog(Some("1"), Some("7"), 7), Some(Duration::from_millis(1)));
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! What a fleet can have done.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::crashes::Emergency;
+use crate::plan::fleet::claims::Violation;
+use crate::plan::fleet::ends::{WorkerEnd, ZygoteEnd};
+use crate::plan::fleet::goal::Goal;
+use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
+use crate::sys::process::Exit;
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start a zygote.
+    SpawnZygote(ZygoteKey),
+    /// Have a worker forked.
+    Fork(WorkerKey),
+    /// Tell a generation's workers to accept nothing new, and its zygotes where to send kept connections.
+    Drain(GenerationId),
+    /// A zygote has no more to do: it may leave once its links are empty.
+    Dismiss(ZygoteKey),
+    /// Its group needs no zygote now: it may leave, unless it keeps connections.
+    Release(ZygoteKey),
+    /// Tell one worker to accept nothing new.
+    Retire(WorkerKey),
+    /// Watch the listening sockets of a group that has no zygote.
+    Watch(ZygoteKey),
+    /// End that.
+    Unwatch(ZygoteKey),
+    /// Log something about a pool.
+    Remark(PoolKey, Remark),
+    /// Log that `process.max` is reached.
+    ProcessLimit,
+    /// Too many workers of a group have crashed: log it and kill its zygote, so that the group gets new shared memory.
+    Emergency(ZygoteKey, Emergency),
+    /// SIGKILL for a zygote.
+    KillZygote(ZygoteKey),
+    /// SIGKILL for a zygote that no longer talks to the supervisor. It gets no more orders.
+    GiveUpOn(ZygoteKey),
+    /// A zygote has reported what is not true: log it, kill the zygote and ignore its messages.
+    Refuse {
+        /// The worker that the report is about.
+        key: WorkerKey,
+        /// The pid that it names.
+        pid: i32,
+        /// What is wrong.
+        violation: Violation,
+    },
+    /// A worker was forked: log it. True: in place of one that died, so an operator is to see it.
+    Started {
+        /// Which.
+        key: WorkerKey,
+        /// Its pid.
+        pid: i32,
+        /// It replaces one that ended without having been told to.
+        replaces: bool,
+    },
+    /// A worker has ended: free what belongs to it, then feed `Exited`.
+    Collect(WorkerKey, Exit),
+    /// Log a worker's end.
+    WorkerEnded(WorkerKey, WorkerEnd),
+    /// Log a zygote's end.
+    ZygoteEnded(ZygoteKey, ZygoteEnd),
+    /// A signal for a worker.
+    Signal(WorkerKey, Stop),
+    /// A request is slow: log it, and write to the slow log where it is.
+    Slow(WorkerKey),
+    /// A request has reached its limit: log it, and where it is; `Reported` is awaited for a moment.
+    TimedOut(WorkerKey),
+    /// The newest generation serves, and no older one accepts requests any more.
+    Ready(GenerationId),
+    /// The newest generation could not start; the one before it goes on.
+    Abandoned(GenerationId),
+    /// A generation has no process left.
+    Forget(GenerationId),
+    /// The first generation could not start.
+    StartFailed,
+    /// A graceful stop begins after this time.
+    StopDelayed(Duration),
+    /// The stop begins.
+    Stopping(Goal),
+    /// No process is left, and none is wanted.
+    AllGone,
+}
+
+/// A line about a pool, in php-fpm's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remark {
+    /// `pm.max_children` keeps it from growing; counted as well.
+    Full,
+    /// Its workers crash at their first request, one after the other.
+    CrashLoop,
+    /// It grows fast.
+    Busy {
+        /// How many workers it gets at a time.
+        rate: u32,
+        /// Idle workers.
+        idle: u32,
+        /// All workers.
+        total: u32,
+    },
+}
+
+/// The signals that end a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stop {
+    /// SIGTERM.
+    Term,
+    /// SIGKILL.
+    Kill,
+}

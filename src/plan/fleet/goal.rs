@@ -1,0 +1,29 @@
+//! What the whole fleet is to do, and what the configuration sets for it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::crashes::Emergency;
+
+/// What the fleet is to do. A stronger goal overrides a weaker one, never the other way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Goal {
+    /// Answer requests.
+    Serve,
+    /// Finish requests that have begun, then end (SIGQUIT).
+    Finish,
+    /// End now (SIGTERM, SIGINT).
+    Terminate,
+}
+
+/// What `[global]` sets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// `process_control_timeout`; zero: no limit.
+    pub control_timeout: Duration,
+    /// `process.max`; 0: no limit.
+    pub process_max: u32,
+    /// `emergency_restart_threshold` and `emergency_restart_interval`.
+    pub emergency: Emergency,
+}

@@ -1,0 +1,140 @@
+//! All generations of zygotes and workers, and look-ups in them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::crashes::Emergency;
+use crate::plan::fleet::escalation::Escalation;
+use crate::plan::fleet::goal::{Goal, Settings};
+use crate::plan::fleet::keys::{GenerationId, WorkerKey, ZygoteKey};
+use crate::plan::fleet::members::{Generation, Group, Phase, PoolState, Worker, Zygote};
+use crate::plan::reload::Readiness;
+use crate::sys::clock::{self, Moment};
+
+/// The fleet: events and the time go in, actions come out. Its fields are part of the state that a reload hands over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fleet {
+    /// What it is to do.
+    pub(super) goal: Goal,
+    #[serde(with = "clock::as_millis")]
+    pub(super) control_timeout: Duration,
+    #[serde(default)]
+    pub(super) process_max: u32,
+    #[serde(default)]
+    pub(super) emergency: Emergency,
+    /// It was logged that `process.max` is reached, and no worker was made since.
+    #[serde(default)]
+    pub(super) limit_said: bool,
+    /// When pools that scale are looked at again.
+    #[serde(default)]
+    pub(super) next_look: Moment,
+    /// When requests of pools that limit them are looked at again.
+    #[serde(default)]
+    pub(super) next_watch: Moment,
+    /// Oldest first; the last one is the newest.
+    pub(super) generations: Vec<Generation>,
+    pub(super) next_id: u32,
+    pub(super) stop_steps: Option<Escalation>,
+    /// When a stop that was delayed begins.
+    #[serde(default)]
+    pub(super) leaving: Option<Moment>,
+}
+
+impl Fleet {
+    /// Without generations.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            goal: Goal::Serve,
+            control_timeout: settings.control_timeout,
+            process_max: settings.process_max,
+            emergency: settings.emergency,
+            limit_said: false,
+            next_look: Moment::default(),
+            next_watch: Moment::default(),
+            generations: Vec::new(),
+            next_id: 1,
+            stop_steps: None,
+            leaving: None,
+        }
+    }
+
+    /// Takes over what the configuration sets.
+    pub fn configure(&mut self, settings: Settings) {
+        let Settings { control_timeout, process_max, emergency } = settings;
+        (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
+    }
+
+    /// What it is to do.
+    #[must_use]
+    pub fn goal(&self) -> Goal {
+        self.goal
+    }
+
+    /// All generations, oldest first.
+    #[must_use]
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// The generation with that id.
+    #[must_use]
+    pub fn generation(&self, id: GenerationId) -> Option<&Generation> {
+        self.generations.iter().find(|g| g.id == id)
+    }
+
+    pub(super) fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
+        self.generations.iter_mut().find(|g| g.id == id)
+    }
+
+    pub(super) fn group_mut(&mut self, key: ZygoteKey) -> Option<&mut Group> {
+        self.generation_mut(key.generation)?.groups.get_mut(key.group)
+    }
+
+    pub(super) fn pool_mut(&mut self, key: WorkerKey) -> Option<&mut PoolState> {
+        self.group_mut(key.zygote())?.pools.get_mut(key.pool)
+    }
+
+    /// The worker under that key.
+    #[must_use]
+    pub fn worker(&self, key: WorkerKey) -> Option<&Worker> {
+        self.pool(key)?.workers.get(&key.slot)
+    }
+
+    /// The pool that a worker belongs to.
+    #[must_use]
+    pub fn pool(&self, key: WorkerKey) -> Option<&PoolState> {
+        self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)
+    }
+
+    pub(super) fn worker_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {
+        self.pool_mut(key)?.workers.get_mut(&key.slot)
+    }
+
+    /// All workers, with their keys.
+    pub fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+        self.generations.iter().flat_map(Generation::workers)
+    }
+
+    /// A zygote's state.
+    #[must_use]
+    pub fn zygote(&self, key: ZygoteKey) -> Option<Zygote> {
+        Some(self.generation(key.generation)?.groups.get(key.group)?.zygote)
+    }
+
+    /// Whether a reload may begin: none is under way, no stop is, and not too many generations drain already.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        const MOST_DRAINING: usize = 3;
+        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).count();
+        let settled = self.generations.iter().all(|g| matches!(g.phase, Phase::Draining | Phase::Serving));
+        if draining >= MOST_DRAINING {
+            Readiness::TooManyDrain
+        } else if self.goal == Goal::Serve && self.leaving.is_none() && settled {
+            Readiness::Ready
+        } else {
+            Readiness::Busy
+        }
+    }
+}

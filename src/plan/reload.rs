@@ -1,0 +1,247 @@
+//! The decisions of a reload (SIGUSR2): when the new program is checked, and what the result of the check leads to. The supervisor
+//! carries them out.
+//!
+//! ```text
+//!            SIGUSR2               fleet is ready          the check succeeds
+//! idle ─────────────────▶ wanted ─────────────────▶ check ────────────────────▶ execute the new program
+//!                           ▲                      │    │
+//!                           └──────────────────────┘    └─▶ refused: the check fails or takes too long
+//!                            a file has changed since
+//! ```
+//!
+//! While one reload is under way, one more can be wanted; further requests would only repeat that.
+
+use std::time::Duration;
+
+use crate::sys::clock::Moment;
+use crate::sys::process::Exit;
+
+/// A check that takes longer is killed, and the reload refused.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
+
+/// Whether a fleet can begin a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It can.
+    Ready,
+    /// Three older generations still finish their requests.
+    TooManyDrain,
+    /// A generation starts, or a stop is under way.
+    Busy,
+}
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Count a request for a reload, for the process that has asked.
+    Count,
+    /// Tell systemd that a reload is under way.
+    Announce,
+    /// Log that the reload waits because too many generations drain.
+    LogWaiting,
+    /// Log that the reload begins, announce it and start the check.
+    Begin,
+    /// Kill the check, which has taken too long, and log that.
+    KillCheck,
+}
+
+/// What the end of a check leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Execute the new program.
+    Execute,
+    /// The program or the configuration has changed during the check: it is repeated.
+    CheckAgain,
+    /// The reload is refused.
+    Refuse(Exit),
+}
+
+/// How far a reload has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// A reload was asked for and has not begun.
+    wanted: bool,
+    check: Check,
+    /// It was logged that the reload waits.
+    said_waiting: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Check {
+    #[default]
+    None,
+    /// It runs and has to end by then.
+    Until(Moment),
+    /// It was killed and has not been reaped yet.
+    Killed,
+}
+
+impl Reload {
+    /// SIGUSR2 has come. It is ignored unless the fleet is to serve.
+    pub fn ask(&mut self, serving: bool) -> Vec<Step> {
+        if !serving {
+            return Vec::new();
+        }
+        self.wanted = true;
+        // The check that runs does for this request, too.
+        if self.check == Check::None { vec![Step::Count] } else { vec![Step::Count, Step::Announce] }
+    }
+
+    /// Time has passed, or the fleet has changed.
+    pub fn advance(&mut self, now: Moment, fleet: Readiness) -> Option<Step> {
+        match self.check {
+            Check::Until(end) if end <= now => {
+                self.check = Check::Killed;
+                return Some(Step::KillCheck);
+            }
+            Check::Until(_) | Check::Killed => return None,
+            Check::None if !self.wanted => return None,
+            Check::None => {}
+        }
+        match fleet {
+            Readiness::Ready => {
+                *self = Self { wanted: false, check: Check::Until(now + CHECK_LIMIT), said_waiting: false };
+                Some(Step::Begin)
+            }
+            Readiness::TooManyDrain if !std::mem::replace(&mut self.said_waiting, true) => Some(Step::LogWaiting),
+            Readiness::TooManyDrain | Readiness::Busy => None,
+        }
+    }
+
+    /// The check could not be started: the reload is refused.
+    pub fn check_failed_to_start(&mut self) {
+        self.check = Check::None;
+    }
+
+    /// The check has ended. `unchanged`: the files that it has looked at are the same still.
+    pub fn check_ended(&mut self, exit: Exit, unchanged: bool) -> Outcome {
+        self.check = Check::None;
+        match exit {
+            Exit::Code(0) if unchanged => Outcome::Execute,
+            Exit::Code(0) => {
+                self.wanted = true;
+                Outcome::CheckAgain
+            }
+            _ => Outcome::Refuse(exit),
+        }
+    }
+
+    /// Whether the new program may be executed now. An order that is half sent would be lost with this image, so the reload begins
+    /// again when all are sent. `serving`: the fleet is to serve.
+    pub fn may_execute(&mut self, orders_wait: bool, serving: bool) -> bool {
+        let may = serving && !orders_wait;
+        if !may {
+            self.wanted = serving;
+        }
+        may
+    }
+
+    /// When `advance` is needed.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Moment> {
+        if let Check::Until(end) = self.check { Some(end) } else { None }
+    }
+}
+
+/// The line about a check that has failed.
+#[must_use]
+pub fn refusal(exit: Exit) -> String {
+    let how = match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(number, _) => format!("died on signal {number}"),
+        Exit::Unknown => "was lost".to_owned(),
+    };
+    format!("reload refused: the check of the new configuration and program {how}; nothing has changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Moment = Moment::at_millis(1_000);
+
+    fn begun() -> Reload {
+        let mut reload = Reload::default();
+        assert_eq!(reload.ask(true), [Step::Count]);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        reload
+    }
+
+    #[test]
+    fn a_check_that_succeeds_leads_to_the_new_program() {
+        let mut reload = begun();
+        assert_eq!(reload.advance(START, Readiness::Ready), None, "one check at a time");
+        assert_eq!(reload.check_ended(Exit::Code(0), true), Outcome::Execute);
+        assert!(reload.may_execute(false, true));
+        assert_eq!((reload.advance(START, Readiness::Ready), reload.deadline()), (None, None));
+    }
+
+    #[test]
+    fn a_check_that_fails_refuses_the_reload() {
+        for exit in [Exit::Code(78), Exit::Signal(11, false), Exit::Unknown] {
+            let mut reload = begun();
+            assert_eq!(reload.check_ended(exit, true), Outcome::Refuse(exit));
+            assert_eq!(reload.advance(START, Readiness::Ready), None);
+            assert!(refusal(exit).starts_with("reload refused: "));
+        }
+    }
+
+    #[test]
+    fn files_that_change_during_the_check_are_checked_again() {
+        let mut reload = begun();
+        assert_eq!(reload.check_ended(Exit::Code(0), false), Outcome::CheckAgain);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+    }
+
+    #[test]
+    fn a_check_that_takes_too_long_is_killed_once() {
+        let mut reload = begun();
+        let end = START + CHECK_LIMIT;
+        assert_eq!(reload.deadline(), Some(end));
+        assert_eq!(reload.advance(Moment::at_millis(30_999), Readiness::Ready), None);
+        assert_eq!(reload.advance(end, Readiness::Ready), Some(Step::KillCheck));
+        assert_eq!((reload.advance(end, Readiness::Ready), reload.deadline()), (None, None));
+        assert_eq!(reload.check_ended(Exit::Signal(9, false), true), Outcome::Refuse(Exit::Signal(9, false)));
+    }
+
+    #[test]
+    fn a_request_during_a_check_is_announced_and_leads_to_one_more_reload() {
+        let mut reload = begun();
+        assert_eq!(reload.ask(true), [Step::Count, Step::Announce]);
+        assert_eq!(reload.ask(true), [Step::Count, Step::Announce]);
+        assert_eq!(reload.check_ended(Exit::Code(78), true), Outcome::Refuse(Exit::Code(78)));
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        assert_eq!(reload.check_ended(Exit::Code(78), true), Outcome::Refuse(Exit::Code(78)));
+        assert_eq!(reload.advance(START, Readiness::Ready), None);
+    }
+
+    #[test]
+    fn it_waits_for_the_fleet_and_says_once_why() {
+        let mut reload = Reload::default();
+        assert!(reload.ask(false).is_empty(), "not during a stop");
+        let _ = reload.ask(true);
+        assert_eq!(reload.advance(START, Readiness::Busy), None);
+        assert_eq!(reload.advance(START, Readiness::TooManyDrain), Some(Step::LogWaiting));
+        assert_eq!(reload.advance(START, Readiness::TooManyDrain), None);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+    }
+
+    #[test]
+    fn orders_that_wait_put_the_execution_off_and_a_stop_ends_it() {
+        let mut reload = begun();
+        let _ = reload.check_ended(Exit::Code(0), true);
+        assert!(!reload.may_execute(true, true));
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        let _ = reload.check_ended(Exit::Code(0), true);
+        assert!(!reload.may_execute(false, false));
+        assert_eq!(reload.advance(START, Readiness::Ready), None);
+    }
+
+    #[test]
+    fn a_check_that_cannot_be_started_can_be_tried_again() {
+        let mut reload = begun();
+        reload.check_failed_to_start();
+        let _ = reload.ask(true);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+    }
+}

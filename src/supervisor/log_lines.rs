@@ -1,0 +1,114 @@
+//! Log lines that processes of a group cause. The supervisor says which group, pool and process a line is about, and counts lines
+//! beyond the group's budget instead of logging them.
+
+use crate::escape;
+use crate::log::messages::workers;
+use crate::log::{self, About, Level, Message};
+use crate::plan::fleet::{GenerationId, WorkerEnd, WorkerKey, ZygoteEnd, ZygoteKey};
+use crate::supervisor::core::Supervisor;
+use crate::sys::clock;
+
+impl Supervisor {
+    /// Whether a line that the group has caused is to be logged. It counts with the length that it has in the log.
+    fn may_log_line(&mut self, key: ZygoteKey, level: Level, line: &[u8]) -> bool {
+        self.may_log(key, level, log::length(level, line))
+    }
+
+    fn may_log(&mut self, key: ZygoteKey, level: Level, bytes: usize) -> bool {
+        let length = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let group = self.runtimes.group_mut(key);
+        log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
+    }
+
+    /// Logs a line that the group's processes have caused.
+    pub(super) fn log_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
+        if self.may_log_line(key, level, line.as_bytes()) {
+            log::message(level, line);
+        }
+    }
+
+    /// Logs a message of the catalogue that the group's processes have caused.
+    pub(super) fn log_message_of(&mut self, key: ZygoteKey, message: &Message) {
+        if self.may_log(key, message.level(), log::length_of(message)) {
+            log::say(message);
+        }
+    }
+
+    /// Logs a line of bytes that the group's processes have caused. They are escaped already.
+    pub(super) fn log_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
+        if self.may_log_line(key, level, line) {
+            log::bytes(level, line);
+        }
+    }
+
+    /// Logs a line that a zygote has sent.
+    pub(super) fn zygote_said(&mut self, key: ZygoteKey, level: Level, text: &str) {
+        let group = self.runtimes.group_name(key);
+        let pid = self.runtimes.zygote(key).map(|z| z.pid.as_raw());
+        let who = format!("[group {group}] zygote {}", pid.unwrap_or(0));
+        if !self.may_log_line(key, level, format!("{who}: {text}").as_bytes()) {
+            return;
+        }
+        log::told_by(&About { group: Some(&group), pid, ..About::default() }, &who, level, text);
+    }
+
+    /// Logs why a zygote can't start PHP.
+    pub(super) fn php_failed(&mut self, key: ZygoteKey, reason: &str) {
+        let line = format!("[group {}] PHP could not be started: {reason}", self.runtimes.group_name(key));
+        self.log_of(key, Level::Error, &line);
+        self.results.reason(&escape::line(line.as_bytes()));
+    }
+
+    /// Logs why a worker can't serve.
+    pub(super) fn worker_failed(&mut self, key: WorkerKey, reason: &str) {
+        let line = of_pool(&self.runtimes.pool_name(key.of_pool()), reason);
+        self.log_of(key.zygote(), Level::Error, &line);
+        self.results.reason(&escape::line(line.as_bytes()));
+    }
+
+    /// Logs that a worker was forked.
+    pub(super) fn log_start(&mut self, key: WorkerKey, pid: i32, replaces: bool) {
+        let level = if replaces { Level::Notice } else { Level::Debug };
+        let pool = self.runtimes.pool_name(key.of_pool());
+        self.log_message_of(key.zygote(), &workers::child_started(pool, pid).at(level));
+    }
+
+    /// Logs how a worker has ended.
+    pub(super) fn log_worker_end(&mut self, key: WorkerKey, end: &WorkerEnd) {
+        self.log_message_of(key.zygote(), &end.message(&self.runtimes.pool_name(key.of_pool())));
+    }
+
+    /// Logs how a zygote has ended.
+    pub(super) fn log_zygote_end(&mut self, key: ZygoteKey, end: &ZygoteEnd) {
+        self.log_of(key, end.level, &end.line(&self.runtimes.group_name(key)));
+    }
+
+    /// Logs how many lines were dropped, when their second is over; those of a generation that is forgotten at once.
+    pub(super) fn report_dropped_lines(&mut self, of: Option<GenerationId>) {
+        let now = clock::now();
+        for (_, group) in self.runtimes.groups_mut().filter(|(key, _)| of.is_none_or(|of| of == key.generation)) {
+            if let Some(count) = group.lines.settle(now, of.is_some()) {
+                let name = &group.spec.group;
+                log::warning(format!("[group {name}] too many lines of its processes: {count} dropped"));
+            }
+        }
+    }
+}
+
+/// A worker's line begins with its pool, whatever pool it names itself.
+fn of_pool(pool: &str, text: &str) -> String {
+    let prefix = format!("[pool {pool}] ");
+    if text.starts_with(&prefix) { text.to_owned() } else { prefix + text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_speaks_for_its_own_pool_alone() {
+        assert_eq!(of_pool("www", "[pool www] failed to chroot(/x)"), "[pool www] failed to chroot(/x)");
+        let forged = of_pool("alice", "[pool bob] child 7 exited on signal 11 (SIGSEGV)");
+        assert_eq!(forged, "[pool alice] [pool bob] child 7 exited on signal 11 (SIGSEGV)");
+    }
+}
