@@ -37,7 +37,7 @@ impl Crashes {
 }
 
 /// The longest pause between two workers of a crash loop. It is long enough that the forks cost next to nothing, and short enough
-/// that connections which wait, often closed by their clients already, are worked off some day.
+/// that the queue of waiting connections, many of which their clients have closed, becomes empty in the end.
 pub const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Workers of a pool that crashed at their first request, in a row: a new one will most likely crash, too.

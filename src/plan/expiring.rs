@@ -1,45 +1,53 @@
-//! What is remembered by name for a while, a bounded number of things: names come from clients.
+//! A cache by name, with an expiry for each entry and a bound: names come from clients.
 
 use std::collections::HashMap;
 
-/// Things by name, each with the second it expires at.
+/// Entries by name.
 #[derive(Debug)]
 pub struct Expiring<T> {
-    things: HashMap<Vec<u8>, (f64, T)>,
+    entries: HashMap<Vec<u8>, Entry<T>>,
     most: usize,
 }
 
+#[derive(Debug)]
+struct Entry<T> {
+    /// In seconds.
+    expires: f64,
+    value: T,
+}
+
 impl<T> Expiring<T> {
-    /// None yet, and never more than `most`.
+    /// Empty; it never has more than `most` entries.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { things: HashMap::new(), most }
+        Self { entries: HashMap::new(), most }
     }
 
-    /// The thing of that name, and when it expires; made where there is none, and expired then. Where they are too many, the one that
-    /// expires first goes, and is given back.
+    /// Returns the value of that name and the second at which it expires. A missing one is made, as one that has expired. If there
+    /// are too many, the one that expires first is removed and returned as well.
     pub fn get_or_make(&mut self, name: &[u8], make: impl FnOnce() -> T) -> (Option<(f64, &mut T)>, Option<T>) {
         let mut gone = None;
-        if !self.things.contains_key(name) {
-            if self.things.len() >= self.most {
-                let first = self.things.iter().min_by(|a, b| a.1.0.total_cmp(&b.1.0)).map(|(name, _)| name.clone());
-                gone = first.and_then(|name| self.things.remove(&name)).map(|(_, thing)| thing);
+        if !self.entries.contains_key(name) {
+            if self.entries.len() >= self.most {
+                let first = self.entries.iter().min_by(|(_, a), (_, b)| a.expires.total_cmp(&b.expires));
+                let first = first.map(|(name, _)| name.clone());
+                gone = first.and_then(|name| self.entries.remove(&name)).map(|entry| entry.value);
             }
-            self.things.insert(name.to_vec(), (0.0, make()));
+            self.entries.insert(name.to_vec(), Entry { expires: 0.0, value: make() });
         }
-        (self.things.get_mut(name).map(|(expires, thing)| (*expires, thing)), gone)
+        (self.entries.get_mut(name).map(|entry| (entry.expires, &mut entry.value)), gone)
     }
 
-    /// Sets when a thing expires.
+    /// Sets the second at which an entry expires.
     pub fn renew(&mut self, name: &[u8], expires: f64) {
-        if let Some((at, _)) = self.things.get_mut(name) {
-            *at = expires;
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.expires = expires;
         }
     }
 
-    /// All of them; none are left.
+    /// Removes all entries and returns their values.
     pub fn take_all(&mut self) -> impl Iterator<Item = T> {
-        std::mem::take(&mut self.things).into_values().map(|(_, thing)| thing)
+        std::mem::take(&mut self.entries).into_values().map(|entry| entry.value)
     }
 }
 

@@ -8,19 +8,19 @@ use crate::sys::ids::Identity;
 pub struct Grouping {
     /// Unique among the groups.
     pub name: String,
-    /// Who its zygote is: the one user that all its pools have; `None`: it stays what the supervisor is.
+    /// The user of its zygote, if all its pools have the same one; `None`: the zygote keeps the supervisor's user.
     pub identity: Option<Identity>,
     /// Indices of its pools.
     pub pools: Vec<usize>,
 }
 
-/// Pools with the same identity share a zygote; `process.group = NAME` joins or parts; `process.group = shared` in
-/// `[global]` puts all into one. The order of the file is kept.
+/// Sorts pools into groups that share a zygote: those with the same user, or with the same `process.group = NAME`;
+/// `process.group` in `[global]` holds for all pools without their own. The order of the file is kept.
 #[must_use]
 pub fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) -> Vec<Grouping> {
     let mut groups: Vec<(Key<'_>, Grouping)> = Vec::new();
     for (index, (pool, identity)) in pools.iter().enumerate() {
-        // A pool that shows another's status sees what only that one's group shares; it comes behind it.
+        // A pool that shows the status of another one needs the memory of that pool's group, so it joins that group.
         let shown = pool.status_of.as_ref().and_then(|name| pools.iter().position(|(other, _)| other.name == *name));
         if let Some((_, group)) = groups.iter_mut().find(|(_, g)| shown.is_some_and(|shown| g.pools.contains(&shown))) {
             group.pools.push(index);

@@ -1,4 +1,5 @@
-//! A request that takes too long: when its trace is written, and when its worker is ended, out of what the worker's slot says.
+//! A request that takes too long: when its trace is written, and when its worker is ended. Decided from the content of the worker's
+//! slot.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ pub struct Limits {
     pub track_finished: bool,
 }
 
-/// A worker's request, as its slot tells it.
+/// A worker's request, as its slot shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// When it began: microseconds of the monotonic clock. No two requests of a worker have the same.
@@ -46,7 +47,7 @@ pub enum Phase {
     Finished,
 }
 
-/// What was done about the request that began at `accepted`.
+/// What has been done about the request that began at `accepted`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     accepted: u64,
@@ -54,7 +55,7 @@ pub struct Watch {
     end: End,
 }
 
-/// How far its end has come.
+/// How far the end of its worker has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum End {
     #[default]
@@ -66,10 +67,10 @@ enum End {
     Killed,
 }
 
-/// What is to be done now.
+/// A thing to be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Say that it is slow, and write a trace.
+    /// Log that it is slow, and write a trace.
     Trace,
     /// Say that its time is over, and where it is.
     Report,

@@ -14,15 +14,15 @@ use crate::sys::fd::{self, Stream};
 use crate::sys::process::Forked;
 use crate::sys::single_threaded;
 
-/// The parent waits this long for the word that all pools accept: longer than PHP may take to start, preloading included.
+/// The parent waits this long until all pools accept connections: longer than PHP may take to start, preloading included.
 const PATIENCE_MS: u16 = 65_000;
 
-/// Which side of the daemonizing fork this is.
+/// The two processes after the fork into the background.
 #[derive(Debug)]
 pub enum Side {
-    /// The one that was started: its exit status, once it is known how the other one fares.
+    /// The process that was started, with its exit status: the supervisor has started or failed.
     Starter(i32),
-    /// The supervisor, with the pipe to tell its starter.
+    /// The supervisor, with the pipe through which it reports to the process that was started.
     Supervisor(OwnedFd),
 }
 
@@ -58,7 +58,7 @@ fn await_word(wait: OwnedFd) -> i32 {
     }
 }
 
-/// Tells the starter whether all pools accept.
+/// Reports to the starting process whether all pools accept.
 pub fn tell(starter: OwnedFd, accepts: bool) {
     let _ = fs::File::from(starter).write_all(&[u8::from(accepts)]);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::config::Global;
+use crate::exit::ExitCode;
 use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::fleet::{Event, Goal};
 use crate::supervisor::core::Supervisor;
@@ -37,7 +38,7 @@ impl Supervisor {
                 Ok(sources) => sources.into_iter().for_each(|source| self.attend(source)),
                 Err(e) => {
                     log::say(&messages::cannot_wait_for_events(e));
-                    return self.end(70);
+                    return self.end(ExitCode::Software.status());
                 }
             }
             self.slow_logs.write();

@@ -86,7 +86,7 @@ pub enum Action {
     AllGone,
 }
 
-/// A line about a pool, in php-fpm's words.
+/// A line of php-fpm's about a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remark {
     /// `pm.max_children` keeps it from growing; counted as well.

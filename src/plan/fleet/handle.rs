@@ -17,7 +17,7 @@ use crate::sys::process::Exit;
 const SOUND_LIFE: Duration = Duration::from_secs(5);
 
 impl Fleet {
-    /// Takes an event and says what is to be done.
+    /// Takes an event and returns what is to be done.
     pub fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
@@ -173,7 +173,7 @@ impl Fleet {
 }
 
 impl Group {
-    /// Nobody has asked for a zygote, and no worker is to be replaced.
+    /// No connection needs a zygote, and no worker is to be replaced.
     fn is_unasked(&self) -> bool {
         self.may_sleep() && self.pools.iter().all(|p| p.target() == 0)
     }

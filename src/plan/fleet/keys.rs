@@ -1,4 +1,4 @@
-//! How generations, zygotes and workers are told apart.
+//! Keys of generations, zygotes, pools and workers.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What systemd says in the environment, and what it is told when: sd_notify(3), sd_listen_fds(3), without their library.
+//! The protocol between systemd and its services, without its library: variables (sd_listen_fds(3)), messages (sd_notify(3)).
 
 mod heartbeat;
 mod store;

@@ -1,9 +1,9 @@
-//! Listening sockets that systemd keeps for us (its descriptor store): after `kill -9` the next supervisor is given them,
-//! and whoever waits in their queues is served.
+//! Listening sockets that systemd stores for us: after `kill -9` the next supervisor gets them and serves the connections that wait
+//! in their queues.
 
 use std::collections::BTreeMap;
 
-/// The most that systemd takes for a name.
+/// The longest name that systemd accepts.
 const NAME: usize = 255;
 
 /// The name under which a socket is stored: that of its address, by which it is taken out again. `:` and `%` would end or
@@ -20,7 +20,7 @@ pub fn socket_name(address: &str) -> Option<String> {
     (name.len() <= NAME).then_some(name)
 }
 
-/// What has to be done to the store.
+/// A change of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// Take what has that name out.
@@ -29,7 +29,7 @@ pub enum Change {
     Add(String),
 }
 
-/// From what is in the store to what is to be in it; sockets by name, with a number that tells one from another of the same address.
+/// The changes from what is in the store to what is to be in it. Sockets are given by name, with their inode.
 #[must_use]
 pub fn changes(stored: &BTreeMap<String, u64>, wanted: &BTreeMap<String, u64>) -> Vec<Change> {
     let gone = stored.iter().filter(|(name, socket)| wanted.get(*name) != Some(socket));

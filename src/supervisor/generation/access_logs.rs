@@ -19,7 +19,7 @@ use crate::sys::log_file::{self, Opening};
 pub struct Opened {
     streams: HashMap<PathBuf, OwnedFd>,
     files: Vec<Entry<OwnedFd>>,
-    /// Those whose opening has begun.
+    /// Files whose opening has begun.
     begun: Vec<Entry<Opening>>,
 }
 

@@ -1,5 +1,5 @@
-//! How the workers of a zygote hear that they are to take nothing new: a pipe of which only the supervisor has the writing
-//! end. Its end tells them, so none of them can bring that about, for itself or for others, nor undo it.
+//! The drain signal: how the workers of a zygote learn that they are to accept nothing new. It is the end of a pipe whose writing end
+//! only the supervisor has, so no worker can give the signal, or take it back.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::sys::inherited;
 
-/// The supervisor's side of it.
+/// The supervisor's end.
 #[derive(Debug, Default)]
 pub enum Drain {
-    /// They were told, or there was no zygote yet.
+    /// The signal was given, or there is no zygote yet.
     #[default]
     Closed,
-    /// To be closed.
+    /// Closing it gives the signal.
     Pipe(OwnedFd),
-    /// An eventfd, to be written to: of zygotes that a program without pipes has started.
+    /// An eventfd; writing to it gives the signal. Zygotes that a former version has started have it.
     Event(OwnedFd),
 }
 
-/// The same for the next image, by number.
+/// The same by descriptor number, for the next image. Part of the state that a reload hands over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DrainState {
     /// As there.
@@ -36,7 +36,7 @@ pub enum DrainState {
 }
 
 impl Drain {
-    /// For a new zygote, with the reading end, which goes to it.
+    /// A new one, with the reading end, which the zygote gets.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -45,8 +45,8 @@ impl Drain {
         Ok((Self::Pipe(writing), reading))
     }
 
-    /// Tells the workers. An eventfd is one description for all who have it: one of them may have made it blocking, and full. A
-    /// full one tells them already.
+    /// Gives the signal. All processes share the open file description of an eventfd, so one of them may have made it blocking and
+    /// full. A full one gives the signal already.
     pub fn begin(&mut self) {
         if let Self::Event(event) = std::mem::take(self)
             && has_room(&event)
@@ -72,7 +72,7 @@ fn has_room(event: &OwnedFd) -> bool {
 }
 
 impl DrainState {
-    /// In the next image. `None`: the former one had an eventfd for a whole generation.
+    /// Takes it over in the next image. `None`: the former version had one eventfd for a whole generation.
     ///
     /// # Errors
     /// A descriptor that isn't there.
@@ -85,7 +85,7 @@ impl DrainState {
         })
     }
 
-    /// The descriptor's number, if there is one.
+    /// The descriptor's number, if it has one.
     #[must_use]
     pub fn number(self) -> Option<RawFd> {
         match self {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_hear_it_once_and_for_all_and_cannot_bring_it_about() {
+    fn workers_see_it_once_and_for_all_and_cannot_give_it() {
         let (mut drain, workers) = Drain::new().unwrap();
         assert!(nix::unistd::write(&workers, b"x").is_err());
         assert!(!is_told(&workers));

@@ -1,4 +1,4 @@
-//! Starting our own program again, as a zygote or as a check: fork, descriptors, exec.
+//! Starting our own program again, as a zygote or as the check of a reload: fork, descriptors, exec.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,7 +17,7 @@ use crate::sys::{shared, signal, single_threaded};
 /// Room for the title of a process that has no arguments of its own to overwrite.
 const TITLE_ROOM: usize = 96;
 
-/// What systemd says to the supervisor alone. (The variables of passed sockets went at the start: `activation.rs`.)
+/// Variables that systemd sets for the supervisor alone. Those of passed sockets are removed at the start (`activation.rs`).
 const SYSTEMD: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "FDSTORE"];
 
 /// A child that was started.

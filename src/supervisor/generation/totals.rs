@@ -48,7 +48,7 @@ impl PoolTotals {
         Ok(raw)
     }
 
-    /// Those of a former image; `trust_of` says whose the counters with that descriptor are.
+    /// Takes over those of a former image; `trust_of` returns whose the counters with that descriptor are.
     ///
     /// # Errors
     /// A descriptor that isn't there or isn't what it should be.
@@ -111,7 +111,7 @@ mod tests {
         totals.get(first).unwrap().add(Counter::Requests, 100);
         let next = totals.latest("www").unwrap();
         assert_eq!((next.get(Counter::Requests), next.get(Counter::Active)), (5, 0));
-        // The former one is there for as long as it is used. A user who comes back goes on with the latest numbers.
+        // The former memory is there as long as it is used. Where the former user returns, the latest numbers go on.
         let third = totals.open("www", &user(1)).unwrap();
         assert_eq!(totals.get(third).unwrap().get(Counter::Requests), 5);
         assert!(third != first && totals.get(first).is_some());

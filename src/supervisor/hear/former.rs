@@ -1,6 +1,6 @@
-//! Zygotes of a former version of this program, which a reload has left here: they speak over the socket that they get their orders
-//! from, and can send descriptors along. Closing one can take as long as its sender likes (a TCP socket that lingers, a file of a
-//! file system in user space), so that the supervisor neither receives nor closes any: children of its own do.
+//! Zygotes of a former version of this program, left by a reload: they report over the socket of their orders and can send descriptors
+//! with a message. Closing such a descriptor can take as long as its sender likes (a TCP socket that lingers, a file of a file system
+//! in user space), so the supervisor neither receives nor closes any: children of its own do.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,7 +13,8 @@ use crate::ipc::{Channel, Incoming, ReportReceiver, ToSupervisor};
 use crate::sys::process::{self, Forked};
 use crate::sys::{fd, helper, message, packets, single_threaded, title};
 
-/// Hears a zygote by a child that reads its socket and passes on what it says, in a pipe as others have. Descriptors end there.
+/// Starts a child that reads a zygote's socket and passes its messages on through a pipe, as other zygotes have it. The child closes
+/// descriptors that come with them.
 ///
 /// # Errors
 /// `EMFILE`, `EAGAIN`, `ENOMEM`.
@@ -24,7 +25,7 @@ pub fn hear_by_child(socket: &OwnedFd) -> io::Result<ReportReceiver<ToSupervisor
     Ok(ReportReceiver::new(reading))
 }
 
-/// The child. It holds the socket open, and the zygote is to notice the end of the supervisor, so it ends with the supervisor.
+/// The child. It has the socket open, and the zygote is to notice when the supervisor ends, so it ends with the supervisor.
 fn hear([socket, writing]: [OwnedFd; 2], supervisor: Pid) {
     let tied = process::die_with_parent(Signal::SIGKILL);
     if tied.is_ok() && getppid() == supervisor {
@@ -36,7 +37,7 @@ fn hear([socket, writing]: [OwnedFd; 2], supervisor: Pid) {
 fn pass_on(mut channel: Channel<(), ToSupervisor>, writing: OwnedFd) {
     let _ = fd::set_nonblocking(&writing, false);
     let mut writing = Some(writing);
-    while await_word(&channel, writing.as_ref()) {
+    while await_message(&channel, writing.as_ref()) {
         match channel.receive() {
             Incoming::Message(message, _) => {
                 let passed = writing.as_ref().map(|writing| packets::send(writing, &message.packet()));
@@ -46,14 +47,14 @@ fn pass_on(mut channel: Channel<(), ToSupervisor>, writing: OwnedFd) {
             }
             Incoming::Nothing => {}
             Incoming::Gone => return,
-            // What is no message is told by the end of the pipe. The rest is taken, so that nothing is left in the socket.
+            // The pipe ends, since this is no message. The rest is still read, so that nothing stays in the socket.
             Incoming::Nonsense => writing = None,
         }
     }
 }
 
-/// False: the supervisor doesn't listen any more.
-fn await_word(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
+/// Waits for a message. False: the supervisor has closed the pipe.
+fn await_message(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
     let fds = [
         Some(PollFd::new(channel.as_fd(), PollFlags::POLLIN)),
         writing.map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty())),
@@ -63,8 +64,8 @@ fn await_word(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
     fds.get(1).and_then(PollFd::revents).is_none_or(|events| events.is_empty())
 }
 
-/// Closes what others may have put descriptors into, without waiting: a child has it open until it is closed here, and ends then,
-/// which nothing delays.
+/// Closes sockets that may hold descriptors of others, without waiting: a child has them open until they are closed here, then it
+/// ends. What closing takes, its exit takes.
 pub fn close_aside(fds: Vec<OwnedFd>) {
     if fds.is_empty() {
         return;
@@ -76,7 +77,7 @@ pub fn close_aside(fds: Vec<OwnedFd>) {
             let _ = read(&reading, &mut [0]);
             process::exit_now(0)
         }
-        // Where no process can be made they are closed here all the same: they must not pile up.
+        // If no process can be made, they are closed here all the same: they must not pile up.
         Ok(Forked::Parent(_)) | Err(_) => drop(fds),
     }
 }

@@ -104,7 +104,7 @@ impl Message {
         let Some(prefix) = form.prefix.as_ref().filter(|_| closed) else {
             return write(&form.line(&text, ""), if closed { End::Stream } else { End::Message });
         };
-        // The end may not fit behind the quotes either: its rest gets a line of its own.
+        // The note about the end may not fit after the quotes: what is left gets a line of its own.
         let free = form.room().saturating_sub(text.len()).min(CLOSED.len());
         let (here, rest) = CLOSED.split_at(free);
         write(&form.line(&text, here), End::Message);

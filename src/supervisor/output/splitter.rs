@@ -1,4 +1,4 @@
-//! Cuts a worker's output into messages: at newlines, and at the mark that a worker writes behind each request. The mark
+//! Cuts a worker's output into messages: at newlines, and at the mark that a worker writes after each request. The mark
 //! is a separator and nothing more (CVE-2024-9026): whatever part of it comes alone is text.
 
 use crate::ipc::MARK;

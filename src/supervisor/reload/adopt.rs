@@ -1,5 +1,5 @@
-//! A new image takes over: sockets, zygotes and scoreboards that the former one left open. All is looked at before
-//! anything is changed.
+//! A new image takes over the sockets, zygotes and scoreboards that the former one left open. Everything is examined before anything
+//! is changed.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -25,13 +25,13 @@ pub struct Adopted {
     pub totals: PoolTotals,
     /// Generations.
     pub runtimes: Runtimes,
-    /// Ways to tracers: questions, answers.
+    /// Pipes to tracers: questions, answers.
     pub tracers: Vec<(WorkerKey, OwnedFd, OwnedFd)>,
     /// Sockets of tracers of a former version, to be closed with care.
     pub former_tracers: Vec<OwnedFd>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Writer)>,
-    /// The results; a former image without one is succeeded by one that begins anew.
+    /// The results of requests; a former version may have had none, then they start empty.
     pub results: ResultsWriter,
 }
 
@@ -56,7 +56,7 @@ pub fn adopt(state: &State) -> io::Result<Adopted> {
     Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results })
 }
 
-/// Whose the counters with that descriptor are.
+/// The user of the pool whose counters have that descriptor.
 fn trust_of(state: &State, totals_fd: RawFd) -> Option<Trust> {
     let groups = state.runtimes.iter().flat_map(|r| &r.groups);
     groups
@@ -68,7 +68,7 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
     let mut sockets = Sockets::default();
     for (name, raw) in list {
         let fd = inherited::adopt(*raw)?;
-        // A former version takes the name away when a reload fails, and finds its own socket in the way of each later one.
+        // A former version drops the name when a reload fails, and then finds its own socket in the way at each later reload.
         let name =
             Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
         log::notice(format!("using inherited socket fd={raw}, \"{name}\""));

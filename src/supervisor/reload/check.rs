@@ -1,5 +1,5 @@
-//! The throw-away child before a reload: would the program that stands there now, with the configuration that stands
-//! there now, carry on from the very state that there is?
+//! The check before a reload, in a child of its own: can the program that is installed now, with the configuration as it is now, take
+//! over from the present state?
 
 use crate::cli::Options;
 use crate::configured;

@@ -1,4 +1,4 @@
-//! Behind the exec of a reload: a new image takes over from the former one, and starts the next generation.
+//! After the exec of a reload: the new image takes over from the former one and starts the next generation.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::supervisor::systemd::Systemd;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, inherited, pid_file, shared, title};
 
-/// Takes over, then starts the next generation. If that can't be, the present one serves on.
+/// Takes over, then starts the next generation. If that can't start, the present one goes on.
 #[must_use]
 pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     let read = inherited::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
@@ -33,7 +33,7 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     host.program.clone_from(&state.program);
-    // An image of an older program may not have done so.
+    // A former version may not have done so.
     let _ = daemon::leave_caller();
     let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results } = adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
@@ -122,8 +122,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The log that is configured now, in its form. An own stream that it was before stays: a daemon's descriptors 1 and
-    /// 2 lead nowhere any more.
+    /// Opens the log that is configured now. A log that was a standard stream and still is stays open: a daemon's descriptors 1 and
+    /// 2 are /dev/null by now.
     fn change_log(&mut self, before: &Global) -> Result<(), StartError> {
         let now = &self.config.global;
         let stays = now.error_log == before.error_log && now.error_log.file().and_then(fd::standard_stream).is_some();
@@ -134,7 +134,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The pid file has another name now, or somebody has removed it.
+    /// Writes the pid file, if it has another name now or has been removed.
     fn keep_pid_file(&self, former: Option<&Path>) {
         let path = self.config.global.pid.as_deref();
         if let Some(former) = former.filter(|former| Some(*former) != path) {

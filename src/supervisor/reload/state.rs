@@ -13,12 +13,12 @@ use crate::supervisor::generation::DrainState;
 use crate::supervisor::output::Writer;
 use crate::supervisor::systemd::SystemdState;
 
-/// Counts up when an older image could no longer make sense of it.
+/// Goes up when an older version could not read it any more.
 pub const VERSION: u32 = 4;
-/// The oldest that is understood: zygotes without a pipe to speak by.
+/// The oldest one that can be read: zygotes without a pipe for reports.
 const OLDEST: u32 = 3;
 
-/// The state. Fields that a reader doesn't know are ignored; those that it misses have defaults where there can be any.
+/// The state. A reader ignores fields that it doesn't know, and has defaults for missing ones where that makes sense.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// `VERSION` of the writer.
@@ -32,33 +32,33 @@ pub struct State {
     /// Those of them that systemd has opened.
     #[serde(default)]
     pub passed: Vec<RawFd>,
-    /// What systemd keeps, and what it hasn't heard yet.
+    /// The sockets that systemd stores, and messages that were not sent yet.
     #[serde(default)]
     pub systemd: SystemdState,
     /// The configuration in force.
     pub config: Config,
     /// The pools' counters.
     pub totals: Vec<(String, RawFd)>,
-    /// Who is there.
+    /// The fleet.
     pub fleet: Fleet,
-    /// What they hang on.
+    /// What their processes use.
     pub runtimes: Vec<RuntimeState>,
-    /// How many times access logs have been opened anew.
+    /// How many times access logs have been opened again.
     #[serde(default)]
     pub reopened: u64,
-    /// Pipes.
+    /// Pipes of captured output.
     #[serde(default)]
     pub outputs: Vec<(RawFd, Writer)>,
-    /// Ways to tracers of a former version, which are closed: sockets.
+    /// Sockets to tracers of a former version; they are closed.
     #[serde(default)]
     pub tracers: Vec<(WorkerKey, RawFd)>,
-    /// Ways to tracers: the pipe of questions, that of answers.
+    /// Pipes to tracers: questions, answers.
     #[serde(default)]
     pub traces: Vec<(WorkerKey, RawFd, RawFd)>,
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
-    /// Lines that the log hasn't taken yet.
+    /// Lines that the log has not taken yet.
     #[serde(default)]
     pub unwritten: Backlog,
     /// The results.
@@ -83,12 +83,12 @@ pub struct RuntimeState {
 pub struct GroupState {
     /// What its zygotes are started with.
     pub spec: ZygoteSpec,
-    /// How its workers hear that they drain.
+    /// The drain signal of its workers.
     #[serde(default)]
     pub drain: Option<DrainState>,
-    /// Pid, and where its orders go.
+    /// Its pid, and the socket of its orders.
     pub zygote: Option<(i32, RawFd)>,
-    /// The pipe that it speaks by, and what it speaks, as far as it has said so. None: one of version 3 has no pipe.
+    /// The pipe of its reports and its protocol version, once it has said `Hello`. None: one of version 3 has no pipe.
     #[serde(default)]
     pub voice: Option<(RawFd, Option<u32>)>,
     /// Scoreboards by pool.
@@ -143,7 +143,7 @@ impl State {
 mod tests {
     use super::*;
 
-    /// As programs have written it that had one drain signal for a whole generation, and told no pid of a zygote's pipe.
+    /// As former versions wrote it, which had one drain signal for a whole generation and no pid of a zygote's pipe.
     #[test]
     fn an_older_state_can_be_read() {
         let runtime: RuntimeState = serde_json::from_str(r#"{"id":3,"drain":17,"groups":[]}"#).unwrap();

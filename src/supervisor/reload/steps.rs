@@ -127,7 +127,7 @@ impl Supervisor {
         }
     }
 
-    /// A reload has failed; the present generation goes on. `reason` is told to systemd in place of the line, if there is one.
+    /// A reload has failed; the present generation goes on. systemd gets `reason` instead of the line, if there is one.
     pub(in crate::supervisor) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
         log::error(line);
         self.results.reload_failed(line);
@@ -191,7 +191,7 @@ impl Supervisor {
     }
 }
 
-/// The arguments as the operator gave them.
+/// The arguments as the operator gave them, without our hidden ones.
 pub(in crate::supervisor) fn own_arguments(args: &[OsString]) -> impl Iterator<Item = &OsString> {
     let hidden = |a: &OsString| a.to_str().is_some_and(|a| a.starts_with("--fpm-role=") || a.starts_with("--fpm-fd="));
     args.iter().filter(move |a| !hidden(a))

@@ -17,7 +17,7 @@ use crate::sys::{inherited, listen, single_threaded};
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;
-/// What systemd says of them.
+/// The variables that describe them.
 const VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
 /// A descriptor that was passed, and its name.

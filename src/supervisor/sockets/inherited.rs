@@ -15,7 +15,7 @@ const MOST_VARIABLES: usize = 256;
 /// Below are standard streams.
 const FIRST: RawFd = 3;
 
-/// What `FPM_SOCKETS` says.
+/// The sockets that `FPM_SOCKETS` names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct InheritedSockets {
     /// The values of the variables, in order.
