@@ -94,7 +94,8 @@ clippy() {
 
 # What rustdoc warns about is an error: links to what is not there, and text that it takes for markup. With PHP's bindings and without.
 documentation() {
-	export RUSTDOCFLAGS=-Dwarnings CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
+	# Private items are documented as well, so links to them work.
+	export RUSTDOCFLAGS="-Dwarnings -Arustdoc::private-intra-doc-links" CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
 	cargo doc --locked --release --no-deps --document-private-items --lib -p cgi-fpm &&
 		cargo doc --locked --no-deps --document-private-items --workspace --no-default-features
 }
