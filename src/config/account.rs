@@ -7,9 +7,11 @@ use super::listen;
 use super::message::{Messages, Refused};
 use super::model::PoolConfig;
 use super::options::LoadOptions;
-use super::raw::Raw;
+use super::raw::{Raw, RawPool};
 use super::values::is_number;
 use crate::log;
+use crate::log::messages::accounts::{AccountError, acl_overrides};
+use crate::log::messages::config::needs_root;
 
 /// Who a pool's workers are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,125 +41,119 @@ pub struct SocketAccess {
     pub acl_groups: Vec<u32>,
 }
 
-/// php-fpm appends the system's reason to some of these messages; there is none when a name is merely unknown.
-const UNKNOWN: &str = ": Success (0)";
+fn user_named(name: &str) -> Option<User> {
+    User::from_name(name).ok().flatten()
+}
 
-fn user_named(name: &str) -> Result<User, String> {
-    match User::from_name(name) {
-        Ok(Some(user)) => Ok(user),
-        _ => Err(format!("cannot get uid for user '{name}'")),
-    }
+fn group_named(name: &str) -> Option<Group> {
+    Group::from_name(name).ok().flatten()
 }
 
 /// The number of a user that is given by name or by number.
 pub(super) fn user_id(text: &str) -> Option<u32> {
-    if is_number(text) { text.parse().ok() } else { user_named(text).ok().map(|user| user.uid.as_raw()) }
+    if is_number(text) { text.parse().ok() } else { user_named(text).map(|user| user.uid.as_raw()) }
 }
 
-fn group_named(name: &str) -> Result<Group, String> {
-    match Group::from_name(name) {
-        Ok(Some(group)) => Ok(group),
-        _ => Err(format!("cannot get gid for group '{name}'")),
-    }
-}
-
-/// `-t`: do the users and groups of all pools exist?
+/// `-t`: checks that the users and groups of all pools exist, and the length of the sockets' paths.
 pub(super) fn check_names(raw: &Raw, messages: &mut Messages) -> Result<(), Refused> {
-    for pool in &raw.pools {
-        let user = |key| match pool.values.text(key) {
-            Some(name) if !is_number(name) => user_named(name).map(|_| ()),
-            _ => Ok(()),
-        };
-        let group = |key| match pool.values.text(key) {
-            Some(name) if !is_number(name) => group_named(name).map(|_| ()),
-            _ => Ok(()),
-        };
-        let outcome = user(Key::User)
-            .and_then(|()| group(Key::Group))
-            .and_then(|()| short_paths(pool.values.text(Key::Listen).unwrap_or_default()))
-            .and_then(|()| user(Key::ListenOwner).map_err(|text| text + UNKNOWN))
-            .and_then(|()| group(Key::ListenGroup).map_err(|text| text + UNKNOWN));
-        if let Err(text) = outcome {
-            messages.log(log::Level::Error, format!("[pool {}] {text}", pool.name));
-            return Err(Refused);
-        }
+    raw.pools.iter().try_for_each(|pool| {
+        check_names_of(pool).map_err(|error| {
+            messages.log(error.message());
+            Refused
+        })
+    })
+}
+
+fn check_names_of(raw: &RawPool) -> Result<(), AccountError> {
+    let named = |key| raw.values.text(key).filter(|name| !is_number(name)).map(str::to_owned);
+    let unknown_user = |key| named(key).filter(|name| user_named(name).is_none());
+    let unknown_group = |key| named(key).filter(|name| group_named(name).is_none());
+    let pool = raw.name.clone();
+    if let Some(name) = unknown_user(Key::User) {
+        return Err(AccountError::User { pool, name });
+    }
+    if let Some(name) = unknown_group(Key::Group) {
+        return Err(AccountError::Group { pool, name });
+    }
+    let addresses = listen::split(raw.values.text(Key::Listen).unwrap_or_default());
+    if let Some(path) = addresses.into_iter().filter(|address| listen::is_unix(address)).find_map(listen::too_long) {
+        return Err(AccountError::LongPath { pool, path });
+    }
+    if let Some(name) = unknown_user(Key::ListenOwner) {
+        return Err(AccountError::SocketUser { pool, name });
+    }
+    if let Some(name) = unknown_group(Key::ListenGroup) {
+        return Err(AccountError::SocketGroup { pool, name });
     }
     Ok(())
 }
 
-fn short_paths(addresses: &str) -> Result<(), String> {
-    let mut paths = listen::split(addresses).into_iter().filter(|address| listen::is_unix(address));
-    match paths.find_map(listen::too_long) {
-        Some(text) => Err(text + UNKNOWN),
-        None => Ok(()),
-    }
-}
-
-/// Looks up who a pool's workers will be.
+/// Looks up the account of a pool's workers.
 ///
 /// # Errors
-/// An unknown name, or root without `-R`: php-fpm's message, to be logged as an error.
-pub fn account(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, String> {
-    let mut identity = if options.root { as_root(pool, options) } else { as_started() }
-        .map_err(|text| format!("[pool {}] {text}", pool.name))?;
+/// A name is unknown, or the account is root's and `-R` is not given.
+pub fn account(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, AccountError> {
+    let mut account = if options.root { as_root(pool, options)? } else { as_started() };
     for (name, _) in &pool.env {
         match name.as_str() {
-            "USER" => identity.user = None,
-            "HOME" => identity.home = None,
+            "USER" => account.user = None,
+            "HOME" => account.home = None,
             _ => {}
         }
     }
-    Ok(identity)
+    Ok(account)
 }
 
-fn as_started() -> Result<Account, String> {
-    let Ok(Some(user)) = User::from_uid(Uid::current()) else { return Ok(Account::default()) };
+/// Without root, workers stay the user that started the program.
+fn as_started() -> Account {
+    let Ok(Some(user)) = User::from_uid(Uid::current()) else { return Account::default() };
     let home = user.dir.to_string_lossy().into_owned();
-    Ok(Account { user: Some(user.name), home: Some(home), ..Account::default() })
+    Account { user: Some(user.name), home: Some(home), ..Account::default() }
 }
 
-fn as_root(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, String> {
-    let mut identity = Account::default();
+fn as_root(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, AccountError> {
+    let mut account = Account::default();
+    let unknown = |name: &str| AccountError::User { pool: pool.name.clone(), name: name.to_owned() };
     match pool.user.as_deref() {
         None => {}
         Some(number) if is_number(number) => {
-            let uid = number.parse().map_err(|_| format!("cannot get uid for user '{number}'"))?;
-            identity.uid = Some(uid);
-            identity.groups_of = Some(number.to_owned());
+            let uid = number.parse().map_err(|_| unknown(number))?;
+            account.uid = Some(uid);
+            account.groups_of = Some(number.to_owned());
             if let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) {
-                identity.gid = Some(user.gid.as_raw());
-                identity.groups_of = Some(user.name);
+                account.gid = Some(user.gid.as_raw());
+                account.groups_of = Some(user.name);
             }
         }
         Some(name) => {
-            let user = user_named(name)?;
-            identity.uid = Some(user.uid.as_raw());
-            identity.gid = Some(user.gid.as_raw());
-            identity.groups_of = Some(name.to_owned());
-            identity.home = Some(user.dir.to_string_lossy().into_owned());
-            identity.user = Some(user.name);
+            let user = user_named(name).ok_or_else(|| unknown(name))?;
+            account.uid = Some(user.uid.as_raw());
+            account.gid = Some(user.gid.as_raw());
+            account.groups_of = Some(name.to_owned());
+            account.home = Some(user.dir.to_string_lossy().into_owned());
+            account.user = Some(user.name);
         }
     }
-    if let Some(group) = pool.group.as_deref() {
-        identity.gid = Some(gid(group)?);
+    if let Some(name) = pool.group.as_deref() {
+        let gid =
+            group_id(name).ok_or_else(|| AccountError::Group { pool: pool.name.clone(), name: name.to_owned() })?;
+        account.gid = Some(gid);
     }
     let root = |id: Option<u32>| id.unwrap_or(0) == 0;
-    if !options.allow_root && (root(identity.uid) || root(identity.gid)) {
-        return Err("please specify user and group other than root".to_owned());
+    if !options.allow_root && (root(account.uid) || root(account.gid)) {
+        return Err(AccountError::Root { pool: pool.name.clone() });
     }
-    Ok(identity)
+    Ok(account)
 }
 
-fn gid(name: &str) -> Result<u32, String> {
-    if is_number(name) {
-        return name.parse().map_err(|_| format!("cannot get gid for group '{name}'"));
-    }
-    Ok(group_named(name)?.gid.as_raw())
+/// The number of a group that is given by name or by number.
+fn group_id(text: &str) -> Option<u32> {
+    if is_number(text) { text.parse().ok() } else { group_named(text).map(|group| group.gid.as_raw()) }
 }
 
-/// What php-fpm remarks about settings that only root can apply.
+/// Notices about settings that only root can put into effect.
 #[must_use]
-pub fn ignored_without_root(pool: &PoolConfig) -> Vec<String> {
+pub fn ignored_without_root(pool: &PoolConfig) -> Vec<log::Message> {
     let given = [
         ("user", pool.user.is_some()),
         ("group", pool.group.is_some()),
@@ -165,48 +161,49 @@ pub fn ignored_without_root(pool: &PoolConfig) -> Vec<String> {
         ("process.priority", pool.process_priority.is_some()),
     ];
     let given = given.into_iter().filter(|(_, given)| *given);
-    given
-        .map(|(name, _)| format!("[pool {}] '{name}' directive is ignored when FPM is not running as root", pool.name))
-        .collect()
+    given.map(|(directive, _)| needs_root(&pool.name, directive)).collect()
 }
 
-/// Looks up who may use a pool's unix socket, and what is to be said about settings that don't count (warnings).
-/// All texts are to be put behind `[pool x] `.
+/// Looks up who may use a pool's unix socket. Also returns warnings about settings that have no effect.
 ///
 /// # Errors
-/// An unknown name: php-fpm's message, to be logged as an error.
-pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<String>), String> {
-    let named = |text: String| text + UNKNOWN;
+/// A name is unknown.
+pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<log::Message>), AccountError> {
+    let user = |name: &str| {
+        user_named(name).ok_or_else(|| AccountError::SocketUser { pool: pool.name.clone(), name: name.to_owned() })
+    };
+    let group = |name: &str| {
+        group_named(name).ok_or_else(|| AccountError::SocketGroup { pool: pool.name.clone(), name: name.to_owned() })
+    };
     let mut access = SocketAccess::default();
     for name in &pool.listen_acl_users {
-        access.acl_users.push(user_named(name).map_err(named)?.uid.as_raw());
+        access.acl_users.push(user(name)?.uid.as_raw());
     }
     for name in &pool.listen_acl_groups {
-        access.acl_groups.push(group_named(name).map_err(named)?.gid.as_raw());
+        access.acl_groups.push(group(name)?.gid.as_raw());
     }
-    let owners = [("owner", &pool.listen_owner), ("group", &pool.listen_group)];
     if !(access.acl_users.is_empty() && access.acl_groups.is_empty()) {
-        let ignored = owners.into_iter().filter_map(|(what, name)| {
-            let name = name.as_deref()?;
-            Some(format!("ACL set, listen.{what} = '{name}' is ignored"))
-        });
-        return Ok((access, ignored.collect()));
+        let owners = [("owner", &pool.listen_owner), ("group", &pool.listen_group)];
+        let ignored = owners.into_iter().filter_map(|(what, name)| Some((what, name.as_deref()?)));
+        return Ok((access, ignored.map(|(what, name)| acl_overrides(&pool.name, what, name)).collect()));
     }
     match pool.listen_owner.as_deref() {
         Some(number) if is_number(number) => {
-            access.uid = Some(number.parse().map_err(|_| format!("cannot get uid for user '{number}'"))?);
+            let wrong = |_| AccountError::User { pool: pool.name.clone(), name: number.to_owned() };
+            access.uid = Some(number.parse().map_err(wrong)?);
         }
         Some(name) => {
-            let user = user_named(name).map_err(named)?;
+            let user = user(name)?;
             (access.uid, access.gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
         }
         None => {}
     }
     match pool.listen_group.as_deref() {
         Some(number) if is_number(number) => {
-            access.gid = Some(number.parse().map_err(|_| format!("cannot get gid for group '{number}'"))?);
+            let wrong = |_| AccountError::Group { pool: pool.name.clone(), name: number.to_owned() };
+            access.gid = Some(number.parse().map_err(wrong)?);
         }
-        Some(name) => access.gid = Some(group_named(name).map_err(named)?.gid.as_raw()),
+        Some(name) => access.gid = Some(group(name)?.gid.as_raw()),
         None => {}
     }
     Ok((access, Vec::new()))

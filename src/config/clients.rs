@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::log::messages::accounts::WrongClient;
+
 /// The clients that a pool serves: all, or those of a list of addresses and networks.
 ///
 /// In JSON it is the list of texts, as in earlier versions.
@@ -14,17 +16,6 @@ pub struct AllowedClients {
     items: Vec<String>,
     networks: Vec<(IpAddr, u8)>,
     wrong: Vec<WrongClient>,
-}
-
-/// An item of the list that is no address. The wording is php-fpm's (`fcgi_set_allowed_clients`).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongClient {
-    /// It is neither an address nor a network.
-    #[error("Wrong IP address '{0}' in listen.allowed_clients")]
-    Address(String),
-    /// No item of the list is an address: no client is served.
-    #[error("There are no allowed addresses")]
-    None,
 }
 
 impl AllowedClients {
@@ -64,11 +55,11 @@ impl From<Vec<String>> for AllowedClients {
         for word in items.iter().flat_map(|item| item.split([',', ' ', '\t'])).filter(|word| !word.is_empty()) {
             match network(word) {
                 Some(network) => networks.push(network),
-                None => wrong.push(WrongClient::Address(word.to_owned())),
+                None => wrong.push(WrongClient::Address { item: word.to_owned() }),
             }
         }
         if networks.is_empty() && !items.is_empty() {
-            wrong.push(WrongClient::None);
+            wrong.push(WrongClient::NoAddress);
         }
         Self { items, networks, wrong }
     }

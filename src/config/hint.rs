@@ -1,59 +1,60 @@
-//! What would be right: a line after php-fpm's own, for people who made a slip.
+//! Hints: how to correct a line that is refused.
 
 use super::directives::{Directive, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
+use crate::log::messages::config_values::Hint;
 
-/// For a line that isn't understood at all.
-pub(super) fn for_syntax(line: &[u8]) -> String {
+/// A section that directives of pools belong in.
+const A_POOL: &str = "the section of a pool";
+
+/// For a line with a syntax error.
+pub(super) fn for_syntax(line: &[u8]) -> Hint {
     let odd = |quote: u8| line.iter().filter(|byte| **byte == quote).count() % 2 == 1;
-    if odd(b'"') || odd(b'\'') {
-        "a quote is not closed in this line".to_owned()
-    } else {
-        "a value with one of ;=&|^~()!\"'{} in it goes into quotes".to_owned()
-    }
+    if odd(b'"') || odd(b'\'') { Hint::OpenQuote } else { Hint::NeedsQuotes }
 }
 
 /// For a name without a value.
-pub(super) fn for_missing_value(line: &[u8]) -> String {
-    if line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { "write name = value".to_owned() }
+pub(super) fn for_missing_value(line: &[u8]) -> Hint {
+    if line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { Hint::NameAndValue }
 }
 
-/// For a directive that is refused in this kind of section.
-pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<String> {
-    let (own, other, place) = if in_pool {
+/// For a directive that is refused, in a pool's section or in `[global]`.
+pub(super) fn for_entry(name: &str, in_pool: bool) -> Option<Hint> {
+    let (own, other, section) = if in_pool {
         (POOL_DIRECTIVES, GLOBAL_DIRECTIVES, "[global]")
     } else {
-        (GLOBAL_DIRECTIVES, POOL_DIRECTIVES, "a pool's section")
+        (GLOBAL_DIRECTIVES, POOL_DIRECTIVES, A_POOL)
     };
     if let Some(directive) = named(own, name) {
-        return expected(directive.kind).map(|what| format!("{} takes {what}", directive.name));
+        return expected(directive.kind).map(|what| Hint::Takes { name: directive.name.to_owned(), what });
     }
     if LIST_DIRECTIVES.iter().any(|(list, _)| *list == name) {
-        return Some(format!("write {name}[…] = value, in a pool's section"));
+        return Some(Hint::WriteList { name: name.to_owned() });
     }
     if let Some(directive) = named(other, name) {
-        return Some(format!("{} belongs into {place}", directive.name));
+        return Some(Hint::BelongsIn { name: directive.name.to_owned(), section });
     }
     let near = nearest(&name.to_ascii_lowercase(), own.iter().map(|directive| directive.name))?;
-    Some(format!("did you mean {near}?"))
+    Some(Hint::DidYouMean { name: near.to_owned() })
 }
 
-/// For `name[key] = value` that is refused in this kind of section. With a known name php-fpm's words say enough.
-pub(super) fn for_list(name: &str, in_pool: bool) -> Option<String> {
+/// The same for `name[key] = value`. If the name is known, the message says enough without a hint.
+pub(super) fn for_list(name: &str, in_pool: bool) -> Option<Hint> {
     let lists = || LIST_DIRECTIVES.iter().map(|(known, _)| *known);
     if !in_pool {
-        return lists().find(|known| *known == name).map(|known| format!("{known}[] belongs into a pool's section"));
+        let known = lists().find(|known| *known == name);
+        return known.map(|known| Hint::BelongsIn { name: format!("{known}[]"), section: A_POOL });
     }
     if lists().any(|known| known == name) {
         return None;
     }
     let lower = name.to_ascii_lowercase();
     if let Some(directive) = named(POOL_DIRECTIVES, &lower) {
-        return Some(format!("{} takes no brackets", directive.name));
+        return Some(Hint::NoBrackets { name: directive.name.to_owned() });
     }
-    nearest(&lower, lists()).map(|near| format!("did you mean {near}[]?"))
+    nearest(&lower, lists()).map(|near| Hint::DidYouMean { name: format!("{near}[]") })
 }
 
-/// The one of these names that was probably meant.
+/// The most similar of these names, if it is similar enough.
 pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = names.map(|known| (distance(name, known), known)).min()?;
     (near.0 <= 1 + near.1.len() / 5).then_some(near.1)
@@ -79,7 +80,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
     }
 }
 
-/// How many bytes must be put in, taken out or changed to get from one to the other.
+/// The Levenshtein distance in bytes: how many must be inserted, deleted or replaced.
 fn distance(from: &str, to: &str) -> usize {
     let mut row: Vec<usize> = (0..=to.len()).collect();
     for (line, have) in from.bytes().enumerate() {
@@ -99,29 +100,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_recognised() {
-        let hint = |name, in_pool| for_entry(name, in_pool).unwrap_or_default();
+    fn mistakes_get_a_hint() {
+        let hint = |name, in_pool| for_entry(name, in_pool).map(|hint| hint.to_string()).unwrap_or_default();
         assert_eq!(hint("pm.max_childs", true), "did you mean pm.max_children?");
         assert_eq!(hint("listen_owner", true), "did you mean listen.owner?");
-        assert_eq!(hint("user", false), "user belongs into a pool's section");
-        assert_eq!(hint("Log_Level", true), "log_level belongs into [global]");
+        assert_eq!(hint("user", false), "user belongs in the section of a pool");
+        assert_eq!(hint("Log_Level", true), "log_level belongs in [global]");
         assert_eq!(
             hint("request_terminate_timeout", true),
             "request_terminate_timeout takes a time such as 30s, 5m, 1h or 1d"
         );
         assert_eq!(hint("memory_limit", true), "");
-        assert_eq!(hint("php_value", true), "write php_value[…] = value, in a pool's section");
+        assert_eq!(hint("php_value", true), "write php_value[…] = value in the section of a pool");
         assert_eq!(hint(&"x".repeat(10_000), true), "");
     }
 
     #[test]
-    fn slips_in_lists_are_recognised() {
-        let hint = |name, in_pool| for_list(name, in_pool).unwrap_or_default();
+    fn mistakes_in_lists_get_a_hint() {
+        let hint = |name, in_pool| for_list(name, in_pool).map(|hint| hint.to_string()).unwrap_or_default();
         assert_eq!(hint("php_admin_vlaue", true), "did you mean php_admin_value[]?");
         assert_eq!(hint("ENV", true), "did you mean env[]?");
         assert_eq!(hint("Listen", true), "listen takes no brackets");
         assert_eq!((hint("env", true), hint("zend", true)), (String::new(), String::new()));
-        assert_eq!(hint("env", false), "env[] belongs into a pool's section");
+        assert_eq!(hint("env", false), "env[] belongs in the section of a pool");
     }
 
     #[test]

@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 
 use super::types::ListenAddr;
 use super::values;
+use crate::log::messages::accounts::{AddressError, LongPath};
 use crate::text::atoi;
 
-/// A path, as opposed to something with a port?
+/// Whether an address is the path of a unix socket; the others have a port.
 pub(crate) fn is_unix(address: &str) -> bool {
     !address.contains(':') && !values::is_number(address)
 }
 
 /// The addresses of one `listen`.
 ///
-/// A comma before a blank always separates. A bare comma does where all parts are clearly addresses: absolute paths,
-/// ports, or hosts with a port; so a path with a comma in it stays what it is in php-fpm.
+/// A comma before a blank always separates. A comma without a blank separates if all parts are clearly addresses: absolute
+/// paths, ports, or hosts with a port. So a path with a comma in it means the same as in php-fpm.
 pub(crate) fn split(addresses: &str) -> Vec<&str> {
     let parts: Vec<&str> = addresses.split(',').map(|part| part.trim_matches([' ', '\t'])).collect();
     let blanks = addresses.contains(", ") || addresses.contains(",\t");
@@ -41,35 +42,35 @@ pub(crate) fn address(text: &str) -> ListenAddr {
 /// The longest path of a unix socket, in bytes, and the system's limit as php-fpm words it.
 const UNIX_PATH: (usize, usize) = (107, 108);
 
-/// What php-fpm says of a path that is too long for a unix socket.
-pub(crate) fn too_long(path: &str) -> Option<String> {
+/// An error if a path is too long for a unix socket.
+pub(crate) fn too_long(path: &str) -> Option<LongPath> {
     let (longest, limit) = UNIX_PATH;
-    let length = path.len();
-    (length > longest).then(|| {
-        format!(
-            "cannot bind to UNIX socket '{path}' as path is too long (found length: {length}, maximal length: {limit})"
-        )
-    })
+    (path.len() > longest).then(|| LongPath::Path { path: path.to_owned(), length: path.len(), limit })
 }
 
-/// The path that a unix socket is bound to, and a warning if it had to be cut, as php-fpm does.
+/// The path that a unix socket is bound to. One that is too long is cut, as php-fpm does, and reported.
 #[must_use]
-pub fn unix_path(path: &Path) -> (PathBuf, Option<String>) {
-    let Some(warning) = too_long(&path.to_string_lossy()) else { return (path.to_owned(), None) };
-    let cut = OsStr::from_bytes(&path.as_os_str().as_bytes()[..UNIX_PATH.0]);
-    (cut.into(), Some(format!("{warning}, trying cut socket path instead '{}'", cut.display())))
+pub fn unix_path(path: &Path) -> (PathBuf, Option<LongPath>) {
+    let shown = path.to_string_lossy().into_owned();
+    let (longest, limit) = UNIX_PATH;
+    let Some(bytes) = path.as_os_str().as_bytes().get(..longest).filter(|_| shown.len() > longest) else {
+        return (path.to_owned(), None);
+    };
+    let cut = OsStr::from_bytes(bytes);
+    let problem = LongPath::Cut { length: shown.len(), path: shown, limit, cut: cut.display().to_string() };
+    (cut.into(), Some(problem))
 }
 
-/// Finds the socket addresses of `host:port` or `port`, of which the first that can be bound is to be used.
+/// Finds the socket addresses of `host:port` or `port`. The first of them that can be bound is used.
 ///
 /// # Errors
-/// php-fpm's message, to be logged as an error.
-pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, String> {
+/// The port is not a number from 1 to 65535, or the host is unknown.
+pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, AddressError> {
     let (host, port) = match spec.rsplit_once(':') {
         Some((host, port)) => (Some(host), port),
         None => (None, spec),
     };
-    let invalid = || format!("invalid port value '{port}'");
+    let invalid = || AddressError::Port { port: port.to_owned() };
     let number = u16::try_from(atoi(port.as_bytes())).ok().filter(|number| *number > 0).ok_or_else(invalid)?;
     let Some(host) = host else {
         // php-fpm's order: `::` takes both families, 0.0.0.0 is for systems without IPv6.
@@ -81,17 +82,17 @@ pub fn resolve(spec: &str) -> Result<Vec<SocketAddr>, String> {
     // As strtoul reads it, in getaddrinfo.
     let digits = port.trim_ascii_start();
     if !values::is_number(digits.strip_prefix('+').unwrap_or(digits)) {
-        return Err("getaddrinfo: Servname not supported for ai_socktype".to_owned());
+        return Err(AddressError::Host { reason: "Servname not supported for ai_socktype".to_owned() });
     }
     if host == "*" {
-        // To getaddrinfo it is no name at all: this machine, not all of its addresses.
+        // getaddrinfo takes it for no host: the loopback addresses, not all addresses.
         return Ok(vec![(Ipv6Addr::LOCALHOST, number).into(), (Ipv4Addr::LOCALHOST, number).into()]);
     }
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let found = (host, number).to_socket_addrs().map_err(|error| {
         let text = error.to_string();
         let reason = text.rsplit(": ").next().unwrap_or(&text);
-        format!("getaddrinfo: {reason}")
+        AddressError::Host { reason: reason.to_owned() }
     })?;
     Ok(found.collect())
 }
@@ -127,11 +128,11 @@ mod tests {
             (resolved("127.0.0.1: 80"), resolved("127.0.0.1:+80")),
             (resolved("127.0.0.1:80"), resolved("127.0.0.1:80"))
         );
-        assert_eq!(resolve("127.0.0.1:69002"), Err("invalid port value '69002'".to_owned()));
-        assert_eq!(resolve("127.0.0.1:x"), Err("invalid port value 'x'".to_owned()));
-        assert_eq!(resolve("0"), Err("invalid port value '0'".to_owned()));
-        assert!(resolve("127.0.0.1:80x").unwrap_err().starts_with("getaddrinfo: "));
-        assert!(resolve("no.such.host.invalid:80").unwrap_err().starts_with("getaddrinfo: "));
+        assert_eq!(resolve("127.0.0.1:69002"), Err(AddressError::Port { port: "69002".to_owned() }));
+        assert_eq!(resolve("127.0.0.1:x"), Err(AddressError::Port { port: "x".to_owned() }));
+        assert_eq!(resolve("0"), Err(AddressError::Port { port: "0".to_owned() }));
+        assert!(resolve("127.0.0.1:80x").unwrap_err().to_string().starts_with("getaddrinfo: "));
+        assert!(resolve("no.such.host.invalid:80").unwrap_err().to_string().starts_with("getaddrinfo: "));
     }
 
     #[test]
@@ -141,7 +142,10 @@ mod tests {
         let (cut, warning) = unix_path(Path::new(&long));
         assert_eq!(cut.as_os_str().len(), 107);
         assert!(
-            warning.unwrap().contains("(found length: 108, maximal length: 108), trying cut socket path instead '/x")
+            warning
+                .unwrap()
+                .to_string()
+                .contains("(found length: 108, maximal length: 108), trying cut socket path instead '/x")
         );
     }
 }

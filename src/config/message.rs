@@ -1,23 +1,21 @@
-//! What reading a configuration has to say, in php-fpm's words and order.
+//! The lines that reading a configuration leads to, in php-fpm's order.
 
-use std::io;
+use std::fmt::Display;
 use std::path::Path;
 
 use super::model::Global;
 use crate::log;
-use crate::sys::failure::reason;
+use crate::log::messages::config as messages;
+use crate::log::messages::lifecycle::initialization_failed;
 
 /// One line for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// A log line.
-    Log {
-        /// Its level.
-        level: log::Level,
-        /// The text after `NOTICE: ` and the like.
-        text: String,
-    },
-    /// A syntax error as Zend prints it: on stderr, without time and level.
+    /// A line for the log.
+    Log(log::Message),
+    /// A line for the log that says how to correct the mistake in the line before, or where it is.
+    Hint(log::Message),
+    /// A syntax error as Zend prints it: on stderr, without date and level.
     Stderr(String),
 }
 
@@ -26,26 +24,27 @@ impl Message {
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
-            Message::Log { text, .. } | Message::Stderr(text) => text,
+            Message::Log(message) | Message::Hint(message) => message.text(),
+            Message::Stderr(text) => text,
         }
     }
 }
 
-/// Lines in order; those below the level that holds at that point are left out.
+/// Lines in order, without those below the log level in force when each was added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Messages {
     /// The lines.
     pub lines: Vec<Message>,
-    /// How many of them came before the error log was open; they can't go there.
+    /// How many of them were added before the error log was open, and cannot go there.
     pub before_log: usize,
-    /// What the log's lines look like, as far as it was known when they were made.
+    /// The form of the lines, as far as it was known when they were added.
     pub format: log::Format,
     level: log::Level,
     log_open: bool,
 }
 
 impl Messages {
-    /// Starts at php-fpm's level before it knows better: notice.
+    /// Starts at php-fpm's default level, notice.
     pub(crate) fn new() -> Self {
         Self {
             lines: Vec::new(),
@@ -56,18 +55,18 @@ impl Messages {
         }
     }
 
-    /// From here on only lines of this level or above.
+    /// From now on only lines of this level or above are added.
     pub(crate) fn set_level(&mut self, level: log::Level) {
         self.level = level;
     }
 
-    /// The error log is open.
+    /// The error log can be opened.
     pub(crate) fn set_log_open(&mut self) {
         self.before_log = self.lines.len();
         self.log_open = true;
     }
 
-    /// Could the error log be opened?
+    /// Whether the error log could be opened.
     pub(crate) fn log_is_open(&self) -> bool {
         self.log_open
     }
@@ -79,28 +78,27 @@ impl Messages {
         }
     }
 
-    /// Adds a log line.
-    pub(crate) fn log(&mut self, level: log::Level, text: impl Into<String>) {
-        if level >= self.level {
-            self.push(Message::Log { level, text: text.into() });
+    /// Adds a line for the log.
+    pub(crate) fn log(&mut self, message: log::Message) {
+        if message.level() >= self.level {
+            self.push(Message::Log(message));
         }
     }
 
-    /// Adds what would be right, or where, after a complaint of that level: it is said where the complaint is.
-    pub(crate) fn hint(&mut self, complaint: log::Level, text: String) {
-        if complaint >= self.level {
-            self.push(Message::Log { level: log::Level::Notice, text });
+    /// Adds a hint after a message of that level. It is shown whenever that message is.
+    pub(crate) fn hint(&mut self, of: log::Level, place: &str, hint: &dyn Display) {
+        if of >= self.level {
+            self.push(Message::Hint(messages::hint(place, hint)));
         }
     }
 
-    /// Without remarks that are neither a complaint nor a hint.
+    /// Only warnings, errors and their hints.
     #[must_use]
-    pub fn complaints(mut self) -> Self {
-        let counts = |line: &Message| match line {
-            Message::Log { level, text } => *level > log::Level::Notice || text.contains("] hint: "),
-            Message::Stderr(_) => true,
-        };
-        self.lines.retain(counts);
+    pub fn problems(mut self) -> Self {
+        self.lines.retain(|line| match line {
+            Message::Log(message) => message.level() > log::Level::Notice,
+            Message::Hint(_) | Message::Stderr(_) => true,
+        });
         self
     }
 
@@ -108,25 +106,20 @@ impl Messages {
     pub(crate) fn stderr(&mut self, text: String) {
         self.push(Message::Stderr(text));
     }
-
-    /// Adds an error with the system's reason.
-    pub(crate) fn system_error(&mut self, text: &str, error: &io::Error) {
-        self.log(log::Level::Error, format!("{text}: {}", reason(error)));
-    }
 }
 
-/// The configuration is refused; the messages say why and end in `FPM initialization failed`.
+/// The configuration is refused. The messages say why and end in `FPM initialization failed`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// All that was said on the way, the reason included.
+    /// All messages, with the reason among them.
     pub messages: Messages,
-    /// The global section, once the error log that it names could be opened.
+    /// `[global]`, if the error log that it names could be opened.
     pub global: Option<Box<Global>>,
 }
 
 impl ConfigError {
     pub(crate) fn new(mut messages: Messages, global: Option<Global>) -> Self {
-        messages.log(log::Level::Error, "FPM initialization failed");
+        messages.log(initialization_failed());
         Self { messages, global: global.map(Box::new) }
     }
 }
@@ -140,7 +133,7 @@ impl std::fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// The reason is in the messages already.
+/// The configuration is refused; the reason is among the messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refused;
 

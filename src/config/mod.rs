@@ -35,7 +35,8 @@ pub use account::{Account, SocketAccess, account, ignored_without_root, socket_a
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 
 use crate::log;
-pub use clients::{AllowedClients, WrongClient};
+use crate::log::messages::config as texts;
+pub use clients::AllowedClients;
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
@@ -105,15 +106,14 @@ pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, M
 fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messages) -> Result<(), Refused> {
     let prefixes = Prefixes::new(options);
     if let Some(prefix) = prefixes.given.as_deref().filter(|prefix| !prefix.is_empty() && !Path::new(prefix).is_dir()) {
-        let text = format!("the global prefix '{prefix}' does not exist or is not a directory");
-        messages.log(log::Level::Error, text);
+        messages.log(texts::prefix_missing(prefix));
         return Err(Refused);
     }
     let mut origins = Origins::default();
     sections(path, options, raw, messages, &mut origins)?;
     let mut check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
     if check.all(raw).is_err() {
-        messages.log(log::Level::Error, "failed to post process the configuration");
+        messages.log(texts::rules_broken());
         return Err(Refused);
     }
     Ok(())
@@ -138,8 +138,7 @@ fn sections(
         Reader::new(raw, messages, origins, &PhpNames(options), &Prefixes::new(options)).text(path, &text)
     });
     if read.is_err() {
-        let text = format!("failed to load configuration file '{}'", shown(path));
-        messages.log(log::Level::Error, text);
+        messages.log(texts::file_refused(shown(path)));
         return Err(Refused);
     }
     Ok(())
@@ -155,8 +154,7 @@ pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages),
         if xml::is_xml(&text) {
             return xml::convert(path, &text, options, &mut messages);
         }
-        let text = format!("{} is no XML file: it does not begin with a <", shown(path));
-        messages.log(log::Level::Error, text);
+        messages.log(texts::not_xml(shown(path)));
         Err(Refused)
     });
     match converted {
@@ -166,15 +164,13 @@ pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages),
 }
 
 impl Loaded {
-    /// With what is to be said besides.
+    /// Adds messages.
     ///
     /// # Errors
-    /// An error is among it: the messages with all of it.
-    pub fn with_remarks(mut self, remarks: Vec<(log::Level, String)>) -> Result<Self, ConfigError> {
-        let refused = remarks.iter().any(|(level, _)| *level >= log::Level::Error);
-        for (level, text) in remarks {
-            self.messages.log(level, text);
-        }
+    /// One of them is an error: the configuration is refused, with all messages.
+    pub fn with_remarks(mut self, remarks: Vec<log::Message>) -> Result<Self, ConfigError> {
+        let refused = remarks.iter().any(|remark| remark.level() >= log::Level::Error);
+        remarks.into_iter().for_each(|remark| self.messages.log(remark));
         if refused { Err(ConfigError::new(self.messages, Some(self.config.global))) } else { Ok(self) }
     }
 
@@ -182,19 +178,16 @@ impl Loaded {
     ///
     /// # Errors
     /// The messages up to the user or group that doesn't exist.
-    pub fn test(mut self, options: &LoadOptions, dump: bool) -> Result<Messages, ConfigError> {
+    pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
         if account::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));
         }
         if dump {
             for line in dump::lines(&self.raw) {
-                self.messages.log(log::Level::Notice, line);
+                self.messages.log(texts::dumped(line));
             }
         }
-        // PHP 8.3 and before have an empty line here.
-        let end = if options.php_at_least(8, 4) { "" } else { "\n" };
-        let text = format!("configuration file {} test is successful{end}", shown(&self.config.file));
-        self.messages.log(log::Level::Notice, text);
+        self.messages.log(texts::test_successful(shown(&self.config.file)));
         Ok(self.messages)
     }
 }

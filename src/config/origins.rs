@@ -1,20 +1,20 @@
-//! Where sections begin and directives are set: php-fpm's complaints about a whole section don't say it.
+//! Where sections start and directives are set, which php-fpm's messages about the rules of a section do not say.
 
-use super::directives::{Directive, GLOBAL_DIRECTIVES, POOL_DIRECTIVES};
+use crate::log::messages::config_values::Hint;
 
 /// Of all files of a configuration; places are `[FILE:LINE]`.
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
-    /// Pools, with where they begin.
+    /// The pools, in lower case, and where each starts.
     pools: Vec<(String, String)>,
-    /// Pool or `[global]`, directive, place: the last one counts.
+    /// Pool (`None`: `[global]`), directive, place. The last one counts.
     entries: Vec<(Option<String>, String, String)>,
     /// The section that is being read.
     current: Option<String>,
 }
 
 impl Origins {
-    /// `[name]`; a pool that comes again began where it came first.
+    /// `[name]`. A pool that is continued later started where it was first.
     pub(crate) fn section(&mut self, name: &str, place: &str) {
         self.current = (!name.eq_ignore_ascii_case("global")).then(|| name.to_ascii_lowercase());
         if let Some(pool) = &self.current
@@ -24,54 +24,27 @@ impl Origins {
         }
     }
 
-    /// `name = …` in the present section.
+    /// `name = …` in the current section.
     pub(crate) fn entry(&mut self, name: &str, place: &str) {
         self.entries.push((self.current.clone(), name.to_ascii_lowercase(), place.to_owned()));
     }
 
-    /// For a complaint about a pool or `[global]`: where the directives that it names are set, or else where the pool begins.
-    pub(crate) fn hints(&self, pool: Option<&str>, complaint: &str) -> Vec<String> {
+    /// Where the directives that a rule is about are set in a pool or in `[global]`. If none of them is set, where the pool
+    /// starts. Each is a place and the hint for it.
+    pub(crate) fn hints(&self, pool: Option<&str>, directives: &[&str]) -> Vec<(&str, Hint)> {
         let pool = pool.map(str::to_ascii_lowercase);
-        let table = if pool.is_some() { POOL_DIRECTIVES } else { GLOBAL_DIRECTIVES };
-        let words = words(complaint);
-        let named = table.iter().filter(|directive| is_named(directive, &words));
-        let set = named.filter_map(|directive| {
-            let (_, name, place) =
-                self.entries.iter().rev().find(|(of, name, _)| *of == pool && *name == directive.name)?;
-            Some(format!("{place} hint: {name} is set here"))
+        let set = directives.iter().filter_map(|directive| {
+            let mut entries = self.entries.iter().rev();
+            let (_, name, place) = entries.find(|(of, name, _)| *of == pool && name == directive)?;
+            Some((place.as_str(), Hint::SetHere { name: name.clone() }))
         });
-        let mut hints: Vec<String> = set.collect();
+        let mut hints: Vec<_> = set.collect();
         if hints.is_empty() {
             let pool = self.pools.iter().find(|(name, _)| Some(name) == pool.as_ref());
-            hints.extend(pool.map(|(name, place)| format!("{place} hint: [{name}] begins here")));
+            hints.extend(pool.map(|(name, place)| (place.as_str(), Hint::StartsHere { pool: name.clone() })));
         }
         hints
     }
-}
-
-/// A complaint without values: what stands in parentheses, and in quotes unless it is a name.
-fn words(complaint: &str) -> String {
-    let mut words = String::from(" ");
-    for (index, part) in complaint.split('\'').enumerate() {
-        let is_name = POOL_DIRECTIVES.iter().any(|directive| directive.name == part);
-        if index % 2 == 0 || is_name {
-            words += part
-                .split('(')
-                .map(|part| part.rsplit(')').next().unwrap_or(part))
-                .collect::<Vec<_>>()
-                .join(" ")
-                .as_str();
-        }
-        words.push(' ');
-    }
-    words.chars().map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { ' ' }).collect()
-}
-
-/// By its name, or by how php-fpm says it: `the ping path`, `the status path`, `process_max`, `access log`.
-fn is_named(directive: &Directive, words: &str) -> bool {
-    let name = directive.name;
-    let spoken = name.strip_prefix("pm.").unwrap_or(name).replace(['.', '_'], " ");
-    [name, &name.replace('.', "_"), &spoken].iter().any(|name| words.contains(&format!(" {name} ")))
 }
 
 #[cfg(test)]
@@ -93,19 +66,19 @@ mod tests {
     }
 
     #[test]
-    fn the_directives_that_are_meant_are_found() {
-        let hints = |pool, text| origins().hints(pool, text).join("; ");
+    fn hints_lead_to_the_directives_or_to_the_pool() {
+        let origins = origins();
+        let hints = |pool, directives: &[&str]| {
+            let hints = origins.hints(pool, directives).into_iter().map(|(place, hint)| format!("{place} {hint}"));
+            hints.collect::<Vec<_>>().join("; ")
+        };
         let www = Some("www");
-        assert_eq!(hints(www, "the chdir path '/user/x' does not exist"), "[f:5] hint: chdir is set here");
-        assert_eq!(hints(www, "the ping path 'x' must start with a '/'"), "[f:6] hint: ping.path is set here");
-        assert_eq!(hints(www, "pm.max_children must be a positive value"), "[f:2] hint: [www] begins here");
-        assert_eq!(hints(None, "process_max can't be negative"), "[f:1] hint: process.max is set here");
-        assert_eq!(hints(None, "log_limit must be greater than 512"), "[f:10] hint: log_limit is set here");
-        assert_eq!(
-            hints(Some("b"), "'slowlog' must be specified for 'request_slowlog_timeout'"),
-            "[f:8] hint: slowlog is set here"
-        );
-        assert_eq!(hints(Some("b"), "Unable to create or open slowlog(/user): x"), "[f:8] hint: slowlog is set here");
-        assert_eq!((hints(None, "No pool defined."), hints(Some("x"), "y")), (String::new(), String::new()));
+        assert_eq!(hints(www, &["chdir"]), "[f:5] chdir is set here");
+        assert_eq!(hints(www, &["ping.path", "user"]), "[f:6] ping.path is set here; [f:3] user is set here");
+        assert_eq!(hints(www, &["pm.max_children"]), "[f:2] [www] starts here");
+        assert_eq!(hints(None, &["process.max"]), "[f:1] process.max is set here");
+        assert_eq!(hints(None, &["log_limit"]), "[f:10] log_limit is set here");
+        assert_eq!(hints(Some("b"), &["slowlog", "request_slowlog_timeout"]), "[f:8] slowlog is set here");
+        assert_eq!((hints(None, &[]), hints(Some("x"), &[])), (String::new(), String::new()));
     }
 }

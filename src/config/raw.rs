@@ -5,6 +5,7 @@ use super::late::LateValue;
 use super::section::Section;
 use super::values;
 use crate::access_log::Format;
+use crate::log::messages::config_values::StatementError;
 
 /// One entry of `name[key] = value`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +34,9 @@ pub(crate) struct RawPool {
 }
 
 impl RawPool {
-    fn array(&mut self, name: &str, key: &str, value: &str, late: Option<LateValue>) -> Result<(), String> {
+    fn array(&mut self, name: &str, key: &str, value: &str, late: Option<LateValue>) -> Result<(), StatementError> {
         let (list, flag) = match name {
-            "env" if value.is_empty() => return Err("empty value".to_owned()),
+            "env" if value.is_empty() => return Err(StatementError::EmptyValue),
             "env" => (&mut self.env, false),
             "php_value" => (&mut self.php_values, false),
             "php_flag" => (&mut self.php_values, true),
@@ -45,11 +46,11 @@ impl RawPool {
                 self.suppressed_paths.push(value.replace("$pool", &self.name));
                 return Ok(());
             }
-            _ => return Err(format!("unknown directive '{name}'")),
+            _ => return Err(StatementError::UnknownList { name: name.to_owned() }),
         };
         let value = if flag {
-            let yes = values::boolean(value);
-            let yes = yes.map_err(|error| format!("error while parsing '{name}[{key}]' : {error}"))?;
+            let wrong = |reason| StatementError::Flag { name: name.to_owned(), key: key.to_owned(), reason };
+            let yes = values::boolean(value).map_err(wrong)?;
             String::from(if yes { "1" } else { "0" })
         } else {
             value.replace("$pool", &self.name)
@@ -118,8 +119,8 @@ impl Raw {
     /// `name = value`.
     ///
     /// # Errors
-    /// The message without file and line.
-    pub(crate) fn entry(&mut self, name: &str, value: &str) -> Result<(), String> {
+    /// The section has no such directive, or the value is refused.
+    pub(crate) fn entry(&mut self, name: &str, value: &str) -> Result<(), StatementError> {
         match self.current.and_then(|index| self.pools.get_mut(index)) {
             None => self.global.assign(name, value, None),
             Some(pool) => pool.values.assign(name, value, Some(&pool.name)),
@@ -129,30 +130,30 @@ impl Raw {
     /// `name[key] = value`; `late` is what only PHP can tell of the value.
     ///
     /// # Errors
-    /// The messages without file and line.
+    /// All that is wrong with it.
     pub(crate) fn array(
         &mut self,
         name: &str,
         key: &str,
         value: &str,
         late: Option<LateValue>,
-    ) -> Result<(), Vec<String>> {
+    ) -> Result<(), Vec<StatementError>> {
         if name == "access.suppress_path" {
             let mut wrong = Vec::new();
             if !key.is_empty() {
-                wrong.push("Keys provided to field 'access.suppress_path' are ignored".to_owned());
+                wrong.push(StatementError::SuppressKey);
             }
             if !value.starts_with('/') {
-                wrong.push("Values provided to field 'access.suppress_path' must begin with '/'".to_owned());
+                wrong.push(StatementError::SuppressPath);
             }
             if !wrong.is_empty() {
                 return Err(wrong);
             }
         } else if key.is_empty() {
-            return Err(vec![format!("You must provide a key for field '{name}'")]);
+            return Err(vec![StatementError::NoKey { name: name.to_owned() }]);
         }
         match self.current.and_then(|index| self.pools.get_mut(index)) {
-            None => Err(vec!["Array are not allowed in the global section".to_owned()]),
+            None => Err(vec![StatementError::ListInGlobal]),
             Some(pool) => pool.array(name, key, value, late).map_err(|error| vec![error]),
         }
     }

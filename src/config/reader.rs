@@ -1,4 +1,4 @@
-//! Files to statements: line by line, with includes, and with file and line in each complaint.
+//! Reads files line by line, with includes, into sections. Each message about a line names the file and the line.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,8 +13,11 @@ use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::Raw;
 use crate::log;
+use crate::log::messages::config as messages;
+use crate::log::messages::config_values::{Hint, StatementError};
+use crate::sys::failure::reason;
 
-/// Files that may be open within one another.
+/// How many levels of includes there may be.
 const MAX_NESTING: u32 = 5;
 
 /// Reads a configuration file and all that it includes.
@@ -47,7 +50,7 @@ impl<'a> Reader<'a> {
     /// Reads the text of a file.
     pub(super) fn text(&mut self, path: &Path, text: &[u8]) -> Result<(), Refused> {
         if self.nesting >= MAX_NESTING {
-            self.error("failed to include more than 5 files recursively".to_owned());
+            self.messages.log(messages::includes_too_deep());
             return Err(Refused);
         }
         self.nesting += 1;
@@ -60,10 +63,6 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn error(&mut self, text: String) {
-        self.messages.log(log::Level::Error, text);
-    }
-
     fn line(&mut self, path: &Path, number: u32, text: &[u8]) -> Result<(), Refused> {
         let names = Recorder::new(self.names);
         let whole = [text, b"\n"].concat();
@@ -74,9 +73,9 @@ impl<'a> Reader<'a> {
         let mut refused = None;
         for statement in line.statements {
             self.remember(&statement, &place);
-            if let Err(complaint) = self.apply(statement, &mut include, late.take(), text) {
-                complaint.texts.into_iter().for_each(|text| self.error(format!("{place} {text}")));
-                refused = Some(complaint.hint);
+            if let Err(mistake) = self.apply(statement, &mut include, late.take(), text) {
+                mistake.errors.iter().for_each(|error| self.messages.log(messages::line_refused(&place, error)));
+                refused = Some(mistake.hint);
                 break;
             }
         }
@@ -85,14 +84,13 @@ impl<'a> Reader<'a> {
             refused = Some(Some(hint::for_syntax(text)));
         }
         if let Some(hint) = refused {
-            let hint = hint.map(|hint| format!("{place} hint: {hint}"));
-            hint.into_iter().for_each(|hint| self.messages.hint(log::Level::Error, hint));
+            hint.iter().for_each(|hint| self.messages.hint(log::Level::Error, &place, hint));
             return Err(Refused);
         }
         include.map_or(Ok(()), |pattern| self.include(&pattern, path, number))
     }
 
-    /// Where it stands, for complaints that come later.
+    /// Keeps where it is, for messages about the rules of its section.
     fn remember(&mut self, statement: &Statement, place: &str) {
         match statement {
             Statement::Section(name) => self.origins.section(&String::from_utf8_lossy(name), place),
@@ -107,12 +105,11 @@ impl<'a> Reader<'a> {
         include: &mut Option<String>,
         late: Option<LateValue>,
         line: &[u8],
-    ) -> Result<(), Complaint> {
+    ) -> Result<(), Mistake> {
         match statement {
             Statement::Section(name) => self.raw.enter(&utf8(name, "section")?),
             Statement::Entry { value: None, .. } => {
-                let text = "value is NULL for a ZEND_INI_PARSER_ENTRY".to_owned();
-                return Err(Complaint { texts: vec![text], hint: Some(hint::for_missing_value(line)) });
+                return Err(Mistake::new(StatementError::NoValue, Some(hint::for_missing_value(line))));
             }
             Statement::Entry { name, value: Some(value) } => {
                 let name = String::from_utf8_lossy(&name);
@@ -120,11 +117,10 @@ impl<'a> Reader<'a> {
                 if name != "include" {
                     let entered = self.raw.entry(&name, &value);
                     let in_pool = self.raw.in_pool();
-                    return entered
-                        .map_err(|text| Complaint { texts: vec![text], hint: hint::for_entry(&name, in_pool) });
+                    return entered.map_err(|error| Mistake::new(error, hint::for_entry(&name, in_pool)));
                 }
                 if include.is_some() {
-                    return Err("two includes at the same time !".to_owned().into());
+                    return Err(Mistake::new(StatementError::TwoIncludes, None));
                 }
                 *include = Some(value);
             }
@@ -133,7 +129,7 @@ impl<'a> Reader<'a> {
                 let (key, value) = (utf8(key, &name)?, utf8(value, &name)?);
                 let entered = self.raw.array(&name, &key, &value, late);
                 let in_pool = self.raw.in_pool();
-                return entered.map_err(|texts| Complaint { texts, hint: hint::for_list(&name, in_pool) });
+                return entered.map_err(|errors| Mistake { errors, hint: hint::for_list(&name, in_pool) });
             }
         }
         Ok(())
@@ -141,51 +137,50 @@ impl<'a> Reader<'a> {
 
     fn include(&mut self, pattern: &str, path: &Path, number: u32) -> Result<(), Refused> {
         let pattern = self.prefixes.global_path(pattern);
-        let place = format!("from {} at line {number}", shown(path));
+        let by = shown(path);
         match glob::files(&pattern) {
             Ok(files) => {
                 for file in files {
                     if self.file(&file).is_err() {
-                        self.error(format!("Unable to include {} {place}", shown(&file)));
+                        self.messages.log(messages::file_not_included(shown(&file), &by, number));
                         return Err(Refused);
                     }
                 }
                 Ok(())
             }
             Err(GlobError::NoMatch) => {
-                let text = format!("Nothing matches the include pattern '{pattern}' {place}.");
-                self.messages.log(log::Level::Warning, text);
+                self.messages.log(messages::nothing_to_include(&pattern, &by, number));
                 Ok(())
             }
             Err(GlobError::Aborted) => {
-                self.error(format!("Unable to globalize '{pattern}' (ret=2) {place}."));
+                self.messages.log(messages::include_unreadable(&pattern, &by, number));
                 Err(Refused)
             }
         }
     }
 }
 
-/// What is wrong with a statement, without file and line.
-pub(super) struct Complaint {
-    texts: Vec<String>,
-    hint: Option<String>,
+/// What is wrong with a statement.
+pub(super) struct Mistake {
+    errors: Vec<StatementError>,
+    hint: Option<Hint>,
 }
 
-impl From<String> for Complaint {
-    fn from(text: String) -> Self {
-        Self { texts: vec![text], hint: None }
+impl Mistake {
+    fn new(error: StatementError, hint: Option<Hint>) -> Self {
+        Self { errors: vec![error], hint }
     }
 }
 
 /// The bytes of a file.
 pub(super) fn read(path: &Path, messages: &mut Messages) -> Result<Vec<u8>, Refused> {
     bytes_of(path).map_err(|error| {
-        messages.system_error(&format!("failed to open configuration file '{}'", shown(path)), &error);
+        messages.log(messages::file_not_opened(shown(path), reason(&error)));
         Refused
     })
 }
 
-/// What opens but can't be read, a directory, is empty as for php-fpm.
+/// A directory can be opened but not read; for php-fpm it is an empty file.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     let mut file = File::open(path)?;
@@ -195,6 +190,6 @@ fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn utf8(text: Vec<u8>, what: &str) -> Result<String, String> {
-    String::from_utf8(text).map_err(|_| format!("the value of '{what}' is not valid UTF-8"))
+fn utf8(text: Vec<u8>, name: &str) -> Result<String, Mistake> {
+    String::from_utf8(text).map_err(|_| Mistake::new(StatementError::NotUtf8 { name: name.to_owned() }, None))
 }

@@ -6,6 +6,7 @@ use super::directives::{Key, Kind};
 use super::types::{PhpValuePolicy, ProcessManager};
 use super::values;
 use crate::log;
+use crate::log::messages::config_values::{StatementError, ValueError};
 
 /// php-fpm's number for "no nice value".
 pub(crate) const NO_PRIORITY: i32 = 64;
@@ -70,20 +71,19 @@ impl<K: Key> Section<K> {
     /// Takes the text of the file for the directive called `name`, in the pool called `pool`.
     ///
     /// # Errors
-    /// php-fpm's message without file and line.
-    pub(crate) fn assign(&mut self, name: &str, text: &str, pool: Option<&str>) -> Result<(), String> {
+    /// The section has no such directive, or the value is refused.
+    pub(crate) fn assign(&mut self, name: &str, text: &str, pool: Option<&str>) -> Result<(), StatementError> {
         let mut known = K::TABLE.iter().enumerate();
         let Some((index, directive)) = known.find(|(_, known)| known.name.eq_ignore_ascii_case(name)) else {
-            return Err(format!("unknown entry '{name}'"));
+            return Err(StatementError::UnknownEntry { name: name.to_owned() });
         };
-        match Self::read(directive.kind, text, pool) {
-            Ok(value) => self.values[index] = value,
-            Err(error) => return Err(format!("unable to parse value for entry '{}': {error}", directive.name)),
-        }
+        let value = Self::read(directive.kind, text, pool);
+        self.values[index] =
+            value.map_err(|reason| StatementError::Value { name: directive.name.to_owned(), reason })?;
         Ok(())
     }
 
-    fn read(kind: Kind, text: &str, pool: Option<&str>) -> Result<Value, &'static str> {
+    fn read(kind: Kind, text: &str, pool: Option<&str>) -> Result<Value, ValueError> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Bytes => Value::Bytes(Given::read(text, values::bytes)?),

@@ -2,34 +2,31 @@
 
 use super::types::{PhpValuePolicy, ProcessManager};
 use crate::log;
+use crate::log::messages::config_values::ValueError;
 use crate::text::atoi;
 
 /// An integer; a leading minus is let through, as php-fpm does.
-pub(crate) fn integer(text: &str) -> Result<i32, &'static str> {
+pub(crate) fn integer(text: &str) -> Result<i32, ValueError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(atoi(text.as_bytes()))
-    } else {
-        Err("is not a valid number (greater or equal than zero)")
-    }
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) { Ok(atoi(text.as_bytes())) } else { Err(ValueError::Number) }
 }
 
 /// A time with its unit (`s`, `m`, `h`, `d`; none means seconds), in seconds.
-pub(crate) fn seconds(text: &str) -> Result<i32, &'static str> {
+pub(crate) fn seconds(text: &str) -> Result<i32, ValueError> {
     let (number, unit) = match text.as_bytes() {
-        [] => return Err("invalid time value"),
+        [] => return Err(ValueError::NoTime),
         [number @ .., b's'] => (number, 1),
         [number @ .., b'm'] => (number, 60),
         [number @ .., b'h'] => (number, 60 * 60),
         [number @ .., b'd'] => (number, 24 * 60 * 60),
         number @ [.., b'0'..=b'9'] => (number, 1),
-        _ => return Err("unknown suffix used in time value"),
+        _ => return Err(ValueError::TimeUnit),
     };
     Ok(atoi(number).wrapping_mul(unit))
 }
 
 /// A number of bytes, with `K`, `M` or `G` for 1024 of the lesser.
-pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
         Some(b'M' | b'm') => (&text[..text.len() - 1], 1 << 20),
@@ -37,87 +34,87 @@ pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
         _ => (text, 1_u64),
     };
     let number = if is_number(digits) { digits.parse::<u64>().ok() } else { None };
-    number.and_then(|n| n.checked_mul(unit)).ok_or("is not a number of bytes (digits, then K, M, G or nothing)")
+    number.and_then(|n| n.checked_mul(unit)).ok_or(ValueError::Bytes)
 }
 
 /// Yes or no. The scanner has turned bare words of any case into `1` and nothing.
-pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
+pub(crate) fn boolean(text: &str) -> Result<bool, ValueError> {
     match text {
         "1" | "yes" | "true" | "on" => Ok(true),
         "" | "0" | "no" | "none" | "false" | "off" => Ok(false),
-        _ => Err("invalid boolean value"),
+        _ => Err(ValueError::Boolean),
     }
 }
 
 /// `log_level`.
-pub(crate) fn log_level(text: &str) -> Result<log::Level, &'static str> {
+pub(crate) fn log_level(text: &str) -> Result<log::Level, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "debug" => Ok(log::Level::Debug),
         "notice" => Ok(log::Level::Notice),
         "warning" | "warn" => Ok(log::Level::Warning),
         "error" => Ok(log::Level::Error),
         "alert" => Ok(log::Level::Alert),
-        _ => Err("invalid value for 'log_level'"),
+        _ => Err(ValueError::LogLevel),
     }
 }
 
 /// `log_format`.
-pub(crate) fn log_format(text: &str) -> Result<log::Format, &'static str> {
+pub(crate) fn log_format(text: &str) -> Result<log::Format, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "default" => Ok(log::Format::Default),
         "json" => Ok(log::Format::Json),
         "classic" => Ok(log::Format::Classic),
-        _ => Err("invalid value for 'log_format'"),
+        _ => Err(ValueError::LogFormat),
     }
 }
 
 /// `syslog.facility`, as syslog's number.
-pub(crate) fn facility(text: &str) -> Result<i32, &'static str> {
+pub(crate) fn facility(text: &str) -> Result<i32, ValueError> {
     const NAMES: [&str; 12] =
         ["KERN", "USER", "MAIL", "DAEMON", "AUTH", "SYSLOG", "LPR", "NEWS", "UUCP", "CRON", "AUTHPRIV", "FTP"];
     let name = text.to_ascii_uppercase();
     let local = name.strip_prefix("LOCAL").and_then(|digit| "01234567".find(digit)).filter(|_| name.len() == 6);
     let index = local.map(|digit| digit + 16).or_else(|| NAMES.iter().position(|known| *known == name));
-    index.and_then(|index| i32::try_from(index << 3).ok()).ok_or("invalid value")
+    index.and_then(|index| i32::try_from(index << 3).ok()).ok_or(ValueError::Word)
 }
 
 /// `rlimit_core`; -1 is unlimited.
-pub(crate) fn core_limit(text: &str) -> Result<i32, &'static str> {
+pub(crate) fn core_limit(text: &str) -> Result<i32, ValueError> {
     if text.eq_ignore_ascii_case("unlimited") {
         return Ok(-1);
     }
     match integer(text)? {
-        limit if limit < 0 => Err("must be greater than zero or 'unlimited'"),
+        limit if limit < 0 => Err(ValueError::CoreLimit),
         limit => Ok(limit),
     }
 }
 
 /// `security.fastcgi_php_value`.
-pub(crate) fn fastcgi_php_value(text: &str) -> Result<PhpValuePolicy, &'static str> {
+pub(crate) fn fastcgi_php_value(text: &str) -> Result<PhpValuePolicy, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "yes" | "true" | "1" => Ok(PhpValuePolicy::All),
         "user" => Ok(PhpValuePolicy::User),
         "off" | "no" | "false" | "none" | "0" | "" => Ok(PhpValuePolicy::Nothing),
-        _ => Err("invalid value"),
+        _ => Err(ValueError::Word),
     }
 }
 
 /// `on_sigterm`; true: graceful.
-pub(crate) fn on_sigterm(text: &str) -> Result<bool, &'static str> {
+pub(crate) fn on_sigterm(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "fast" => Ok(false),
         "graceful" => Ok(true),
-        _ => Err("invalid value"),
+        _ => Err(ValueError::Word),
     }
 }
 
 /// `pm`.
-pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, &'static str> {
+pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "static" => Ok(ProcessManager::Static),
         "dynamic" => Ok(ProcessManager::Dynamic),
         "ondemand" => Ok(ProcessManager::Ondemand),
-        _ => Err("invalid process manager (static, dynamic or ondemand)"),
+        _ => Err(ValueError::ProcessManager),
     }
 }
 
@@ -136,10 +133,10 @@ pub(crate) fn is_number(text: &str) -> bool {
 }
 
 /// The text with `$pool` replaced by the pool's name.
-pub(crate) fn with_pool_name(text: &str, pool: Option<&str>) -> Result<String, &'static str> {
+pub(crate) fn with_pool_name(text: &str, pool: Option<&str>) -> Result<String, ValueError> {
     match pool {
         Some(name) => Ok(text.replace("$pool", name)),
-        None if text.contains("$pool") => Err("Can't use '$pool' when the pool is not defined"),
+        None if text.contains("$pool") => Err(ValueError::PoolName),
         None => Ok(text.to_owned()),
     }
 }
@@ -154,7 +151,7 @@ mod tests {
     fn integers_may_be_negative_or_empty_but_nothing_else() {
         assert_eq!((integer("5"), integer("-5"), integer(""), integer("-")), (Ok(5), Ok(-5), Ok(0), Ok(0)));
         for wrong in ["+5", "5x", "0x5", " 5", "--5", "1.5"] {
-            assert_eq!(integer(wrong), Err("is not a valid number (greater or equal than zero)"), "{wrong}");
+            assert_eq!(integer(wrong), Err(ValueError::Number), "{wrong}");
         }
     }
 
@@ -162,8 +159,8 @@ mod tests {
     fn times_have_one_unit() {
         assert_eq!((seconds("5"), seconds("5s"), seconds("5m")), (Ok(5), Ok(5), Ok(300)));
         assert_eq!((seconds("1h"), seconds("1d"), seconds("s"), seconds("x1")), (Ok(3600), Ok(86400), Ok(0), Ok(0)));
-        assert_eq!(seconds(""), Err("invalid time value"));
-        assert_eq!((seconds("5M"), seconds("5w")), (seconds("5x"), Err("unknown suffix used in time value")));
+        assert_eq!(seconds(""), Err(ValueError::NoTime));
+        assert_eq!((seconds("5M"), seconds("5w")), (seconds("5x"), Err(ValueError::TimeUnit)));
     }
 
     #[test]
@@ -179,15 +176,15 @@ mod tests {
 
     #[test]
     fn words_are_known_in_any_case_but_booleans_are_not() {
-        assert_eq!((boolean("yes"), boolean("Yes")), (Ok(true), Err("invalid boolean value")));
+        assert_eq!((boolean("yes"), boolean("Yes")), (Ok(true), Err(ValueError::Boolean)));
         assert_eq!(log_level("WARN"), Ok(log::Level::Warning));
         assert_eq!((facility("local7"), facility("Daemon"), facility("ftp")), (Ok(184), Ok(24), Ok(88)));
         assert_eq!(
             (facility("local8"), facility("local"), facility("local01")),
-            (Err("invalid value"), facility("x"), facility(""))
+            (Err(ValueError::Word), facility("x"), facility(""))
         );
         assert_eq!((core_limit("Unlimited"), core_limit("7")), (Ok(-1), Ok(7)));
-        assert_eq!(core_limit("-7"), Err("must be greater than zero or 'unlimited'"));
+        assert_eq!(core_limit("-7"), Err(ValueError::CoreLimit));
     }
 
     #[test]

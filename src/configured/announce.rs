@@ -32,7 +32,7 @@ pub fn say(messages: &Messages) {
 
 fn say_one(message: &Message) {
     match message {
-        Message::Log { level, text } => log::message(*level, text.trim_end_matches('\n')),
+        Message::Log(message) | Message::Hint(message) => log::say(message),
         Message::Stderr(text) => log::to_stderr(&format!("{text}\n")),
     }
 }

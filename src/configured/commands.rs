@@ -12,7 +12,7 @@ use crate::config;
 use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::log;
+use crate::log::{self, messages::config::conversion_not_written};
 
 /// `-t`, `-tt`.
 #[must_use]
@@ -20,7 +20,7 @@ pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool)
     let read_with = load_options(host, options);
     let tested = load(engine, host, options, &read_with, true).and_then(|loaded| {
         let global = loaded.config.global.clone();
-        Ok((loaded.test(&read_with, dump)?, global))
+        Ok((loaded.test(dump)?, global))
     });
     let (messages, global, code) = match tested {
         Ok((messages, global)) => (messages, Some(global), ExitCode::Ok),
@@ -40,7 +40,7 @@ pub fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
             match std::io::stdout().write_all(ini.as_bytes()) {
                 Ok(()) => ExitCode::Ok.status(),
                 Err(e) => {
-                    log::error(format!("the ini file could not be written: {e}"));
+                    log::say(&conversion_not_written(e));
                     ExitCode::Software.status()
                 }
             }

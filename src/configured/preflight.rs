@@ -45,7 +45,7 @@ pub fn load(
 ) -> Result<Loaded, ConfigError> {
     let loaded = config::load(&options.config_path(&host.config_file()), load)?;
     let mut remarks = remarks(engine, &options.engine, &loaded.config, load, aloud);
-    remarks.retain(|(level, _)| aloud || *level >= log::Level::Error);
+    remarks.retain(|remark| aloud || remark.level() >= log::Level::Error);
     loaded.with_remarks(remarks)
 }
 
@@ -56,7 +56,7 @@ fn remarks(
     config: &Config,
     load: &LoadOptions,
     aloud: bool,
-) -> Vec<(log::Level, String)> {
+) -> Vec<log::Message> {
     let users = if load.root { users(config, load) } else { Vec::new() };
     if users.is_empty() {
         return Vec::new();
@@ -79,7 +79,7 @@ fn remarks(
     users.iter().flat_map(|(identity, name)| of_user(&files, identity, name, limit())).collect()
 }
 
-fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<(log::Level, String)> {
+fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<log::Message> {
     let said = in_child(limit, |out| {
         if ids::become_identity(identity, name, &[]).is_ok() {
             let unreadable: Vec<&StartFile> = start_files::unreadable(files).collect();
@@ -88,8 +88,7 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
     });
     // Where the time is over, the user's zygote looks as well.
     let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
-    let level = |file: &StartFile| if file.needed { log::Level::Error } else { log::Level::Warning };
-    unreadable.iter().map(|file| (level(file), start_files::complaint(file, name).text().to_owned())).collect()
+    unreadable.iter().map(|file| start_files::message(file, name)).collect()
 }
 
 /// Who PHP is started as, with the names of the users. Groups of several users start it as root.

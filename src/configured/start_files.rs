@@ -1,13 +1,13 @@
-//! Files that PHP reads at its start, as root in php-fpm: can the pools' user?
+//! Files that PHP reads when it starts. php-fpm reads them as root; here the pools' user must be able to read them.
 #![forbid(unsafe_code)]
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use crate::engine::StartFile;
-use crate::log::{self, Message, messages::php as messages};
+use crate::log::{self, Level, Message, messages::php as messages};
 
-/// Those that the user that this process is can't read.
+/// The files that exist and that the user of this process cannot read.
 pub fn unreadable(files: &[StartFile]) -> impl Iterator<Item = &StartFile> {
     files.iter().filter(|file| {
         let wanted = if file.path.is_dir() { AccessFlags::R_OK | AccessFlags::X_OK } else { AccessFlags::R_OK };
@@ -15,9 +15,9 @@ pub fn unreadable(files: &[StartFile]) -> impl Iterator<Item = &StartFile> {
     })
 }
 
-/// What is wrong and what to do.
+/// The line about a file that this user cannot read: an error if PHP cannot serve without it.
 #[must_use]
-pub fn complaint(file: &StartFile, user: &str) -> Message {
+pub fn message(file: &StartFile, user: &str) -> Message {
     let StartFile { setting, path, needed } = file;
     if *needed {
         messages::start_file_unreadable(setting, path.display(), user)
@@ -26,19 +26,24 @@ pub fn complaint(file: &StartFile, user: &str) -> Message {
     }
 }
 
-/// Logs what may matter to an extension.
+/// A file that PHP cannot serve without cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub Message);
+
+/// Checks that a user can read the files, as a process of that user. Logs those that only an extension may miss.
 ///
 /// # Errors
-/// What PHP can't serve without.
-pub fn check(files: &[StartFile], user: &str) -> Result<(), String> {
+/// The first file that PHP cannot serve without.
+pub fn require_readable(files: &[StartFile], user: &str) -> Result<(), Unreadable> {
     let mut needed = None;
     for file in unreadable(files) {
-        let complaint = complaint(file, user);
+        let message = message(file, user);
         if file.needed && needed.is_none() {
-            needed = Some(complaint.text().to_owned());
+            needed = Some(message);
         } else {
-            log::say(&complaint.at(log::Level::Warning));
+            log::say(&message.at(Level::Warning));
         }
     }
-    needed.map_or(Ok(()), Err)
+    needed.map_or(Ok(()), |message| Err(Unreadable(message)))
 }

@@ -128,7 +128,7 @@ impl Script<'_> {
     fn check(&self, engine: &mut dyn Engine) -> Result<(), Messages> {
         let load = configured::load_options(self.host, self.options);
         let loaded = configured::load(engine, self.host, self.options, &load, false);
-        loaded.and_then(|loaded| loaded.test(&load, false)).map(drop).map_err(|e| e.messages)
+        loaded.and_then(|loaded| loaded.test(false)).map(drop).map_err(|e| e.messages)
     }
 
     fn reload(&self) -> Status {

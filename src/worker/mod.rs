@@ -129,7 +129,7 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         .with_first_byte(Box::new(move || begun.begin()))
         .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
     let allowed = allowed_clients(&spec.pool);
-    allowed.wrong().iter().for_each(|wrong| log::error(wrong.to_string()));
+    allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
     let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, spec.drain);
     let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, lifetime)

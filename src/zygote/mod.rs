@@ -89,7 +89,8 @@ fn start(
         if let Some(identity) = identity {
             let files = look();
             privileges::drop_to(identity, pools)?;
-            start_files::check(&files, pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default())?;
+            let user = pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
+            start_files::require_readable(&files, user).map_err(|e| e.to_string())?;
         }
         settled = true;
         // A change of user clears it.

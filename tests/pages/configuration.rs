@@ -67,7 +67,7 @@ impl Place {
         };
         let loaded = load(&file, &options).map_err(|e| texts(&e.messages).join("\n"))?;
         let config = loaded.config.clone();
-        let dumped = loaded.test(&options, true).map_err(|e| texts(&e.messages).join("\n"))?;
+        let dumped = loaded.test(true).map_err(|e| texts(&e.messages).join("\n"))?;
         Ok((config, texts(&dumped)))
     }
 

@@ -198,7 +198,7 @@ fn what_php_needs_must_be_readable() -> Outcome {
             let line = line.replace("{}", &format!("{dir}/closed/file")).replace("{DIR}", &dir);
             fs::write(stage.sandbox.file("php.ini"), &line)?;
             let (setting, _) = line.lines().last().and_then(|line| line.split_once(" = ")).ok_or("no setting")?;
-            let said = format!("{setting} = {dir}/closed/file: user www-data can't read this");
+            let said = format!("{setting} = {dir}/closed/file: user www-data cannot read this");
             for options in [&["-t"][..], &["-F"]] {
                 let ran = stage.run(options)?;
                 let ran =
@@ -234,7 +234,7 @@ fn what_may_be_needed_is_said() -> Outcome {
     let ran = stage.run(&["-t"])?;
     let ran = ran.expect(
         0,
-        &["WARNING: ", &format!("own.rules = {file}: user www-data can't read this"), "test is successful"],
+        &["WARNING: ", &format!("own.rules = {file}: user www-data cannot read this"), "test is successful"],
     )?;
     ensure!(ran.text.matches("can't read").count() == 1, "{}", ran.text);
     Ok(())
@@ -256,7 +256,7 @@ fn a_reload_is_refused() -> Outcome {
     close(&server.sandbox, "browscap.ini", 0o600)?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
-    let said = format!("browscap = {file}: user www-data can't read this");
+    let said = format!("browscap = {file}: user www-data cannot read this");
     server.log.wait_for(mark, &["Reloading in progress", &said, "reload refused"], ms(20_000))?;
     ensure!(ask()? == before, "another worker serves");
     close(&server.sandbox, "browscap.ini", 0o644)?;

@@ -215,7 +215,7 @@ fn a_refused_configuration_is_told_with_its_line() -> Outcome {
     let good = fs::read_to_string(server.sandbox.file("fpm.conf"))?;
     let line = good.lines().count() + 1;
     for (broken, hint) in [
-        ("user = (x", "hint: a value with one of"),
+        ("user = (x", "hint: a value that contains one of"),
         ("usr = x", "hint: did you mean user?"),
         ("pm.max_children = 0", "hint: pm.max_children is set here"),
     ] {

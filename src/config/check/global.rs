@@ -5,7 +5,8 @@ use crate::config::directives::GlobalDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
-use crate::log;
+use crate::log::messages::config::{GlobalError, systemd_interval_ignored, watchdog_configured};
+use crate::sys::failure::reason;
 use crate::sys::log_file::Owner;
 
 /// Shortest `log_limit`, in bytes.
@@ -27,13 +28,13 @@ impl Check<'_> {
             self.messages.set_level(level);
         }
         if global.integer(Key::LogLimit) < MIN_LOG_LIMIT {
-            return self.refuse(log::Level::Error, format!("log_limit must be greater than {MIN_LOG_LIMIT}"));
+            return self.refuse(&GlobalError::LogLimit { least: MIN_LOG_LIMIT });
         }
         if global.integer(Key::ProcessMax) < 0 {
-            return self.refuse(log::Level::Error, "process_max can't be negative");
+            return self.refuse(&GlobalError::ProcessMax);
         }
         if !nice_value(global.integer(Key::ProcessPriority)) {
-            return self.refuse(log::Level::Error, "process.priority must be included into [-19,20]");
+            return self.refuse(&GlobalError::Priority);
         }
         if global.text(Key::ErrorLog).is_none() {
             global.set_text(Key::ErrorLog, "log/php-fpm.log".to_owned());
@@ -43,7 +44,7 @@ impl Check<'_> {
         self.events(raw)
     }
 
-    /// systemd's watchdog goes before `systemd_interval`.
+    /// systemd's watchdog takes precedence over `systemd_interval`.
     fn systemd(&mut self, raw: &mut Raw) {
         let watchdog = self.options.env("WATCHDOG_USEC").and_then(|value| value.parse::<i64>().ok());
         let watchdog = watchdog.and_then(|micros| i32::try_from(micros / 2000).ok()).filter(|half| *half > 1000);
@@ -52,11 +53,10 @@ impl Check<'_> {
         let interval = match watchdog {
             Some(half) => {
                 if given > 0 {
-                    self.messages.log(log::Level::Warning, "systemd_interval option ignored");
+                    self.messages.log(systemd_interval_ignored());
                 }
                 let seconds = f64::from(half) / 1000.0;
-                let text = format!("systemd watchdog configured to {}sec", three_digits(seconds));
-                self.messages.log(log::Level::Notice, text);
+                self.messages.log(watchdog_configured(three_digits(seconds)));
                 half
             }
             None if given < 0 => SYSTEMD_INTERVAL,
@@ -81,8 +81,8 @@ impl Check<'_> {
         if !path.eq_ignore_ascii_case("syslog") {
             let path = self.prefixes.state_path(&path);
             global.set_text(Key::ErrorLog, path.clone());
-            if let Err(text) = self.appendable(&path, "failed to open error_log ", Owner::Root) {
-                return self.refuse(log::Level::Error, text);
+            if let Err(e) = self.appendable(&path, Owner::Root) {
+                return self.refuse(&GlobalError::ErrorLog { path, reason: reason(&e) });
             }
         }
         self.messages.set_log_open();
@@ -92,8 +92,7 @@ impl Check<'_> {
     fn events(&mut self, raw: &mut Raw) -> Result<(), Refused> {
         match raw.global.text(Key::EventsMechanism) {
             Some(name) if raw.events_mechanism().is_none() => {
-                let text = format!("event mechanism '{name}' is not available on this system");
-                self.refuse(log::Level::Error, text)
+                self.refuse(&GlobalError::Events { name: name.to_owned() })
             }
             _ => Ok(()),
         }

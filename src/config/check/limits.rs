@@ -4,7 +4,8 @@ use super::Check;
 use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::RawPool;
-use crate::log;
+use crate::log::messages::config_pools::{OwnPage, PoolError};
+use crate::sys::failure::reason;
 
 /// Frames of a trace if nothing is said.
 const TRACE_DEPTH: i32 = 20;
@@ -13,10 +14,7 @@ impl Check<'_> {
     pub(super) fn status_path(&mut self, pool: &RawPool) -> Result<(), Refused> {
         let Some(path) = pool.values.filled(Key::PmStatusPath) else { return Ok(()) };
         let apart = pool.status_of.is_some() || pool.values.text(Key::PmStatusListen).is_some();
-        match own_page("status", path, apart) {
-            Ok(()) => Ok(()),
-            Err(text) => self.refuse_pool(log::Level::Error, pool, &text),
-        }
+        own_page(pool, OwnPage::Status, path, apart).or_else(|error| self.refuse_page(pool, OwnPage::Status, &error))
     }
 
     pub(super) fn ping(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
@@ -24,13 +22,13 @@ impl Check<'_> {
             pool.values.set_text(Key::PingResponse, None);
             return Ok(());
         };
-        if let Err(text) = own_page("ping", path, false) {
-            return self.refuse_pool(log::Level::Error, pool, &text);
+        if let Err(error) = own_page(pool, OwnPage::Ping, path, false) {
+            return self.refuse_page(pool, OwnPage::Ping, &error);
         }
         match pool.values.text(Key::PingResponse) {
             None => pool.values.set_text(Key::PingResponse, "pong".to_owned()),
             Some("") => {
-                return self.refuse_pool(log::Level::Error, pool, "the ping response page '' is not long enough");
+                return self.refuse_pool(pool, &PoolError::PingResponse { pool: pool.name.clone() });
             }
             Some(_) => {}
         }
@@ -48,18 +46,15 @@ impl Check<'_> {
             return Ok(());
         }
         let Some(path) = path else {
-            let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
-            return self.refuse_pool(log::Level::Error, pool, text);
+            return self.refuse_pool(pool, &PoolError::NoSlowlog { pool: pool.name.clone() });
         };
         let owner = self.owner_of_logs(pool);
-        if let Err(text) = self.appendable(&path, "Unable to create or open slowlog", owner) {
-            return self.refuse_in(log::Level::Error, pool, text);
+        if let Err(e) = self.appendable(&path, owner) {
+            return self.refuse_pool(pool, &PoolError::SlowlogNotOpened { path, reason: reason(&e) });
         }
         let end = pool.values.integer(Key::RequestTerminateTimeout);
         if end != 0 && slow > end {
-            let text =
-                format!("'request_slowlog_timeout' ({slow}) can't be greater than 'request_terminate_timeout' ({end})");
-            return self.refuse_pool(log::Level::Error, pool, &text);
+            return self.refuse_pool(pool, &PoolError::SlowAfterEnd { pool: pool.name.clone(), slow, end });
         }
         Ok(())
     }
@@ -71,27 +66,26 @@ impl Check<'_> {
             return Ok(());
         }
         if pool.values.filled(Key::Slowlog).is_none() {
-            let text = "'slowlog' must be specified for use with 'request_slowlog_trace_depth'";
-            return self.refuse_pool(log::Level::Error, pool, text);
+            return self.refuse_pool(pool, &PoolError::DepthWithoutSlowlog { pool: pool.name.clone() });
         }
         if depth < 0 {
-            let text = format!("'request_slowlog_trace_depth' ({depth}) must be a positive value");
-            return self.refuse_pool(log::Level::Error, pool, &text);
+            return self.refuse_pool(pool, &PoolError::TraceDepth { pool: pool.name.clone(), depth });
         }
         Ok(())
     }
 }
 
 /// The path of a page that php-fpm answers itself; `short` allows a bare `/`.
-fn own_page(page: &str, path: &str, short: bool) -> Result<(), String> {
+fn own_page(pool: &RawPool, page: OwnPage, path: &str, short: bool) -> Result<(), PoolError> {
+    let (pool, path) = (pool.name.clone(), path.to_owned());
     if !path.starts_with('/') {
-        return Err(format!("the {page} path '{path}' must start with a '/'"));
+        return Err(PoolError::PageRelative { pool, page, path });
     }
     if path.len() < 2 && !short {
-        return Err(format!("the {page} path '{path}' is not long enough"));
+        return Err(PoolError::PageShort { pool, page, path });
     }
     if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte)) {
-        return Err(format!("the {page} path '{path}' must contain only the following characters '[alphanum]/_-.~'"));
+        return Err(PoolError::PageCharacters { pool, page, path });
     }
     Ok(())
 }

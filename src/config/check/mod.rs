@@ -17,13 +17,17 @@ use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
 use crate::access_log::Format;
-use crate::log;
+use crate::log::{
+    self,
+    messages::config::{GlobalError, access_format_wrong, access_log_opened, path_remark},
+    messages::config_pools::{OwnPage, PoolError},
+};
 use crate::sys::failure::reason;
 use crate::sys::fd;
 use crate::sys::log_file::{self, Owner};
 use crate::sys::named_file;
 
-/// What the rules work with.
+/// What the rules need.
 pub(super) struct Check<'a> {
     pub(super) options: &'a LoadOptions,
     pub(super) prefixes: &'a Prefixes,
@@ -36,8 +40,7 @@ impl Check<'_> {
     pub(super) fn all(&mut self, raw: &mut Raw) -> Result<(), Refused> {
         self.global(raw)?;
         if raw.pools.is_empty() {
-            let text = "No pool defined. at least one pool section must be specified in config file";
-            return self.refuse(log::Level::Error, text);
+            return self.refuse(&GlobalError::NoPool);
         }
         let mut index = 0;
         while index < raw.pools.len() {
@@ -51,28 +54,27 @@ impl Check<'_> {
         self.access_logs(&mut raw.pools)
     }
 
-    /// Says what is wrong in `[global]`, and that it's over.
-    fn refuse(&mut self, level: log::Level, text: impl Into<String>) -> Result<(), Refused> {
-        let text = text.into();
-        let hints = self.origins.hints(None, &text);
-        self.end(level, text, hints)
-    }
-
-    /// The same for a pool that the line doesn't name.
-    fn refuse_in(&mut self, level: log::Level, pool: &RawPool, text: String) -> Result<(), Refused> {
-        let hints = self.origins.hints(Some(&pool.name), &text);
-        self.end(level, text, hints)
+    /// Adds the line about a mistake in `[global]`, with hints.
+    fn refuse(&mut self, error: &GlobalError) -> Result<(), Refused> {
+        self.end(None, error.message(), error.directives())
     }
 
     /// The same for a pool.
-    fn refuse_pool(&mut self, level: log::Level, pool: &RawPool, text: &str) -> Result<(), Refused> {
-        let hints = self.origins.hints(Some(&pool.name), text);
-        self.end(level, format!("[pool {}] {text}", pool.name), hints)
+    fn refuse_pool(&mut self, pool: &RawPool, error: &PoolError) -> Result<(), Refused> {
+        self.end(Some(&pool.name), error.message(), error.directives())
     }
 
-    fn end(&mut self, level: log::Level, text: String, hints: Vec<String>) -> Result<(), Refused> {
-        self.messages.log(level, text);
-        hints.into_iter().for_each(|hint| self.messages.hint(level, hint));
+    /// The same for the path of a page.
+    fn refuse_page(&mut self, pool: &RawPool, page: OwnPage, error: &PoolError) -> Result<(), Refused> {
+        self.end(Some(&pool.name), error.message(), &[page.directive()])
+    }
+
+    fn end(&mut self, pool: Option<&str>, message: log::Message, directives: &[&str]) -> Result<(), Refused> {
+        let level = message.level();
+        self.messages.log(message);
+        for (place, hint) in self.origins.hints(pool, directives) {
+            self.messages.hint(level, place, &hint);
+        }
         Err(Refused)
     }
 
@@ -83,27 +85,23 @@ impl Check<'_> {
                 *other != index && address.is_some() && twin.values.filled(PoolDirective::Listen) == address
             });
             if let Some((_, twin)) = twin {
-                let text = "unable to set listen address as it's already used in another pool";
-                return self.refuse_pool(log::Level::Error, twin, &format!("{text} '{}'", pool.name));
+                let error = PoolError::AddressTwice { pool: twin.name.clone(), other: pool.name.clone() };
+                return self.refuse_pool(twin, &error);
             }
         }
         Ok(())
     }
 
-    /// Whose a pool's logs are.
+    /// The user whose directories the logs of a pool may be in.
     fn owner_of_logs(&self, pool: &RawPool) -> Owner {
         let user = pool.values.text(PoolDirective::User).filter(|_| self.options.root);
         Owner::Pool(user.and_then(user_id))
     }
 
-    /// The file can be appended to, or is made.
-    ///
-    /// # Errors
-    /// A line that begins with these words.
-    fn appendable(&mut self, path: &str, words: &str, owner: Owner) -> Result<(), String> {
-        let through = open_log(Path::new(path), owner).map_err(|e| format!("{words}({path}): {}", reason(&e)))?;
-        if let Some(user) = through {
-            self.messages.log(log::Level::Warning, named_file::leads_through(path, user));
+    /// Opens a log file for appending; it is created if it does not exist.
+    fn appendable(&mut self, path: &str, owner: Owner) -> io::Result<()> {
+        if let Some(user) = open_log(Path::new(path), owner)? {
+            self.messages.log(path_remark(named_file::leads_through(path, user)));
         }
         Ok(())
     }
@@ -112,10 +110,11 @@ impl Check<'_> {
         for pool in &*pools {
             if let Some(path) = pool.values.text(PoolDirective::AccessLog) {
                 let owner = self.owner_of_logs(pool);
-                if let Err(text) = self.appendable(path, "failed to open access log ", owner) {
-                    return self.refuse_in(log::Level::Error, pool, text);
+                if let Err(e) = self.appendable(path, owner) {
+                    let error = PoolError::AccessLog { path: path.to_owned(), reason: reason(&e) };
+                    return self.refuse_pool(pool, &error);
                 }
-                self.messages.log(log::Level::Debug, format!("open access log ({path})"));
+                self.messages.log(access_log_opened(path));
             }
         }
         for pool in pools {
@@ -126,9 +125,9 @@ impl Check<'_> {
             match Format::compile(format) {
                 Ok(format) => pool.access_format = Some(format),
                 Err(error) => {
-                    self.messages.log(log::Level::Warning, error);
-                    let text = format!("wrong format for access.format '{format}'");
-                    return self.refuse_pool(log::Level::Error, pool, &text);
+                    self.messages.log(access_format_wrong(error));
+                    let error = PoolError::AccessFormat { pool: pool.name.clone(), format: format.to_owned() };
+                    return self.refuse_pool(pool, &error);
                 }
             }
         }
@@ -136,9 +135,11 @@ impl Check<'_> {
     }
 }
 
-/// Opens a log to append, as php-fpm does. An own descriptor is there though it may not be possible to open it by name:
-/// it is a socket, or belongs to the user that we were. The standard streams are never opened by name: nobody may read
-/// the pipe that stands there, and then opening it waits.
+/// Opens a log for appending, as php-fpm does. Returns the user whose directory its path leads through, if there is one.
+///
+/// A descriptor of this process exists even if it cannot be opened by its name, because it is a socket or belongs to the
+/// user that this process was. The standard streams are never opened by name: if one is a pipe that no process reads,
+/// opening it waits.
 fn open_log(path: &Path, owner: Owner) -> io::Result<Option<u32>> {
     if fd::standard_stream(path).is_some() && path.exists() {
         return Ok(None);
@@ -149,7 +150,7 @@ fn open_log(path: &Path, owner: Owner) -> io::Result<Option<u32>> {
     }
 }
 
-/// `/dev/stderr` and the like.
+/// Whether the path names a descriptor of this process, such as `/dev/stderr`.
 fn is_own_descriptor(path: &Path) -> bool {
     let path = path.to_string_lossy();
     let numbered = ["/proc/self/fd/", "/dev/fd/"].iter().find_map(|dir| path.strip_prefix(dir));

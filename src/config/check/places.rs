@@ -6,7 +6,8 @@ use super::Check;
 use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::{Pair, RawPool};
-use crate::log;
+use crate::log::messages::config::prefix_not_at_start;
+use crate::log::messages::config_pools::PoolError;
 use crate::sys::named_file::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
@@ -35,8 +36,7 @@ impl Check<'_> {
         let chroot = match chroot.find("$prefix") {
             // php-fpm says so and then takes the value as it is.
             Some(at) if at > 0 && !chroot.starts_with('/') => {
-                let text = "'$prefix' must be use at the beginning of the value";
-                self.messages.log(log::Level::Error, text);
+                self.messages.log(prefix_not_at_start());
                 chroot.to_owned()
             }
             Some(0) => self.below_prefix(prefix, &chroot["$prefix".len()..]),
@@ -44,17 +44,15 @@ impl Check<'_> {
         };
         pool.values.set_text(Key::Chroot, chroot.clone());
         if !chroot.starts_with('/') {
-            let text = format!("the chroot path '{chroot}' must start with a '/'");
-            return self.refuse_pool(log::Level::Error, pool, &text);
+            return self.refuse_pool(pool, &PoolError::ChrootRelative { pool: pool.name.clone(), path: chroot });
         }
         if !is_directory(Path::new(&chroot)) {
-            let text = format!("the chroot path '{chroot}' does not exist or is not a directory");
-            return self.refuse_pool(log::Level::Error, pool, &text);
+            return self.refuse_pool(pool, &PoolError::ChrootMissing { pool: pool.name.clone(), path: chroot });
         }
         Ok(())
     }
 
-    /// What stands behind `$prefix`, with the prefix and a slash in front; the slash is php-fpm's habit.
+    /// What follows `$prefix`, with the prefix and a slash in front. php-fpm adds the slash, too.
     fn below_prefix(&self, prefix: Option<&str>, rest: &str) -> String {
         let given = prefix.or(self.prefixes.given.as_deref()).unwrap_or(&self.prefixes.php);
         let whole = if rest.is_empty() { given.to_owned() } else { format!("{given}/{rest}") };
@@ -65,22 +63,21 @@ impl Check<'_> {
         let Some(chdir) = pool.values.filled(Key::Chdir) else { return Ok(()) };
         let chdir = self.prefixes.pool_path(pool.values.text(Key::Prefix), chdir);
         pool.values.set_text(Key::Chdir, chdir.clone());
+        let name = pool.name.clone();
         let refusal = if !chdir.starts_with('/') {
-            format!("the chdir path '{chdir}' must start with a '/'")
+            PoolError::ChdirRelative { pool: name, path: chdir }
         } else if let Some(chroot) = pool.values.text(Key::Chroot) {
             let inside = format!("{chroot}/{chdir}");
             if is_directory(Path::new(&inside)) {
                 return Ok(());
             }
-            format!(
-                "the chdir path '{chdir}' within the chroot path '{chroot}' ('{inside}') does not exist or is not a directory"
-            )
+            PoolError::ChdirOutsideChroot { pool: name, path: chdir, chroot: chroot.to_owned(), inside }
         } else if is_directory(Path::new(&chdir)) {
             return Ok(());
         } else {
-            format!("the chdir path '{chdir}' does not exist or is not a directory")
+            PoolError::ChdirMissing { pool: name, path: chdir }
         };
-        self.refuse_pool(log::Level::Error, pool, &refusal)
+        self.refuse_pool(pool, &refusal)
     }
 
     pub(super) fn php_paths(&mut self, pool: &mut RawPool) {

@@ -9,7 +9,7 @@ use crate::config::listen;
 use crate::config::message::Refused;
 use crate::config::raw::RawPool;
 use crate::config::types::ProcessManager;
-use crate::log;
+use crate::log::messages::config_pools::PoolError;
 use crate::sys::named_file::is_directory;
 
 impl Check<'_> {
@@ -24,7 +24,7 @@ impl Check<'_> {
         self.user(pool)?;
         self.listen(pool)?;
         if !nice_value(pool.values.integer(Key::ProcessPriority)) {
-            self.refuse_pool(log::Level::Error, pool, "process.priority must be included into [-19,20]")?;
+            self.refuse_pool(pool, &PoolError::Priority { pool: pool.name.clone() })?;
         }
         self.manager(pool, events)?;
         let status = pool.values.text(Key::PmStatusListen).is_some().then(|| status_pool(pool, index));
@@ -49,20 +49,19 @@ impl Check<'_> {
         if is_directory(Path::new(&prefix)) {
             return Ok(());
         }
-        let text = format!("the prefix '{prefix}' does not exist or is not a directory");
-        self.refuse_pool(log::Level::Error, pool, &text)
+        self.refuse_pool(pool, &PoolError::Prefix { pool: pool.name.clone(), path: prefix })
     }
 
     fn user(&mut self, pool: &RawPool) -> Result<(), Refused> {
         if pool.values.text(Key::User).is_none() && self.options.root && !self.options.allow_root {
-            return self.refuse_pool(log::Level::Alert, pool, "user has not been defined");
+            return self.refuse_pool(pool, &PoolError::NoUser { pool: pool.name.clone() });
         }
         Ok(())
     }
 
     fn listen(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
         let Some(addresses) = pool.values.filled(Key::Listen) else {
-            return self.refuse_pool(log::Level::Alert, pool, "no listen address have been defined!");
+            return self.refuse_pool(pool, &PoolError::NoListen { pool: pool.name.clone() });
         };
         let prefix = pool.values.text(Key::Prefix);
         let absolute = listen::split(addresses).into_iter().map(|address| {

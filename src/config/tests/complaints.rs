@@ -20,7 +20,8 @@ fn the_pid_file_is_found_though_a_pool_is_broken() {
 fn numbers_of_owners_that_are_too_large_are_refused() {
     for (name, what) in [("owner", "uid for user"), ("group", "gid for group")] {
         let access = |number| socket_access(&pool_with(&format!("listen.{name} = {number}")).config().pools[0]);
-        assert_eq!(access("99999999999").unwrap_err(), format!("cannot get {what} '99999999999'"));
+        let error = access("99999999999").unwrap_err().to_string();
+        assert_eq!(error, format!("[pool www] cannot get {what} '99999999999'"));
         assert!(access("4294967294").is_ok());
     }
 }
@@ -111,7 +112,7 @@ fn complaints_about_a_pool_lead_to_its_file_and_line() {
     place.write("1.inc", pool);
     for (lines, complaint, hint) in [
         ("chdir = /none", "the chdir path '/none' does not exist or is not a directory", "7] hint: chdir is set here"),
-        ("pm = dynamic", "pm.min_spare_servers(0) must be a positive value", "1] hint: [b] begins here"),
+        ("pm = dynamic", "pm.min_spare_servers(0) must be a positive value", "1] hint: [b] starts here"),
         (
             "listen = 1",
             "unable to set listen address as it's already used in another pool 'a'",

@@ -48,7 +48,7 @@ impl Place {
     pub(super) fn refusal(&self) -> Vec<String> {
         let error = self.load().unwrap_err();
         let lines = error.messages.lines.iter().map(|line| match line {
-            Message::Log { level, text } => format!("{level:?}: {text}"),
+            Message::Log(line) | Message::Hint(line) => format!("{:?}: {line}", line.level()),
             Message::Stderr(text) => text.clone(),
         });
         let mut lines: Vec<String> = lines.map(|line| line.replace(self.path().to_str().unwrap(), "DIR")).collect();

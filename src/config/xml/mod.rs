@@ -24,6 +24,8 @@ use super::options::LoadOptions;
 use super::paths::Prefixes;
 use super::raw::Raw;
 use crate::log;
+use crate::log::messages::config as texts;
+use crate::log::messages::config_values::StatementError;
 use fault::Fault;
 use mapping::Mapped;
 #[cfg(any(test, feature = "oracles"))]
@@ -77,12 +79,15 @@ fn mapped(text: &[u8], options: &LoadOptions) -> Result<Mapped, Fault> {
 
 /// Puts a statement where one of an ini file goes.
 fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
-    let fault = |text: String| Fault::new(line.number, text);
+    let fault = |errors: &[StatementError]| {
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Fault::new(line.number, texts.join("; "))
+    };
     match &line.statement {
         Statement::Section(name) => raw.enter(name),
-        Statement::Entry(directive, value) => raw.entry(directive, value).map_err(fault)?,
+        Statement::Entry(directive, value) => raw.entry(directive, value).map_err(|error| fault(&[error]))?,
         Statement::Pair(directive, key, value) => {
-            raw.array(directive, key, value, None).map_err(|texts| fault(texts.join("; ")))?;
+            raw.array(directive, key, value, None).map_err(|errors| fault(&errors))?;
         }
     }
     Ok(())
@@ -99,8 +104,9 @@ fn remarks(path: &Path, remarks: &[Fault], messages: &mut Messages) {
 
 fn say(path: &Path, fault: &Fault, level: log::Level, messages: &mut Messages) {
     let place = format!("[{}:{}]", shown(path), fault.line);
-    messages.log(level, format!("{place} {}", fault.text));
+    let line = if level == log::Level::Error { texts::line_refused } else { texts::line_noted };
+    messages.log(line(&place, &fault.text));
     if let Some(hint) = &fault.hint {
-        messages.log(log::Level::Notice, format!("{place} hint: {hint}"));
+        messages.hint(level, &place, hint);
     }
 }

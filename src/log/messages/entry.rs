@@ -109,6 +109,8 @@ impl ByteMessage {
 pub(super) enum Place {
     /// The error log, at one of these levels.
     Log(&'static [Level]),
+    /// A part of another line.
+    Part,
     /// Standard error, without date and level.
     Stderr,
     /// Standard output.

@@ -5,9 +5,14 @@
 //! `CGI_FPM_WRITE_DOCS=1 cargo test --no-default-features --lib messages` to update the page.
 
 mod entry;
+mod errors;
 #[cfg(test)]
 mod page;
 
+pub mod accounts;
+pub mod config;
+pub mod config_pools;
+pub mod config_values;
 pub mod lifecycle;
 pub mod logs;
 pub mod php;

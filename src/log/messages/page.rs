@@ -19,6 +19,17 @@ This page is made from `src/log/messages`; a test keeps both equal.
 /// The topics in the order of the page.
 const TOPICS: &[(&str, &[Entry])] = &[
     ("Start and stop", lifecycle::TABLE),
+    ("Configuration", config::TABLE),
+    ("Configuration: statements", config_values::STATEMENT_ERRORS),
+    ("Configuration: values", config_values::VALUE_ERRORS),
+    ("Configuration: hints", config_values::HINTS),
+    ("Configuration: global rules", config::GLOBAL_ERRORS),
+    ("Configuration: rules of a pool", config_pools::POOL_ERRORS),
+    ("Configuration: sockets", accounts::TABLE),
+    ("Configuration: users and groups", accounts::ACCOUNT_ERRORS),
+    ("Configuration: addresses", accounts::ADDRESS_ERRORS),
+    ("Configuration: paths of sockets", accounts::LONG_PATHS),
+    ("Configuration: allowed clients", accounts::WRONG_CLIENTS),
     ("Pools", pools::TABLE),
     ("Listening sockets", sockets::TABLE),
     ("Workers", workers::TABLE),
@@ -35,7 +46,12 @@ fn page() -> String {
         for entry in *entries {
             let fpm = if entry.origin == Origin::Fpm { " *php-fpm*" } else { "" };
             let what: Vec<&str> = entry.what.iter().map(|line| line.trim()).collect();
-            let _ = write!(page, "\n### `{}`\n\n{}{fpm}\n", entry.text.replace('\n', " "), place(entry.place));
+            let _ = write!(
+                page,
+                "\n### `{}`\n\n{}{fpm}\n",
+                entry.text.replace('\n', " ").replace("{{}}", "{}"),
+                place(entry.place)
+            );
             let _ = write!(page, "\n{}\n\n**What to do:** {}\n", what.join(" "), entry.action);
         }
     }
@@ -48,6 +64,7 @@ fn place(place: Place) -> String {
             let levels: Vec<String> = levels.iter().map(|level| format!("{level:?}").to_uppercase()).collect();
             format!("Level: {}.", levels.join(", "))
         }
+        Place::Part => "Part of another message.".to_owned(),
         Place::Stderr => "Printed to standard error.".to_owned(),
         Place::Stdout => "Printed to standard output.".to_owned(),
     }

@@ -3,10 +3,6 @@
 use super::messages;
 
 messages! {
-    /// The user or group of a pool does not exist, or the pool may not run as it.
-    [Fpm Error] account_refused(text) = "{text}",
-        do "Correct `user` and `group` of the pool, or create the account.";
-
     /// The system cannot tell to which groups the user of a pool belongs.
     [Ours Error] groups_unknown(pool, reason) = "[pool {pool}] cannot look up the groups of the pool's user: {reason}",
         do "Check the account and the name service (nsswitch.conf).";

@@ -3,16 +3,16 @@
 use super::messages;
 
 messages! {
+    /// The path of a unix socket leads through a directory in which a user other than root can replace files.
+    [Ours Warning] path_of_a_users(pool, remark) = "[pool {pool}] {remark}",
+        do "Use a directory that only root can write to.";
+
     /// The address of a pool's `listen` cannot be used. At a start nothing is started; at a reload the old configuration
     /// stays.
     [Fpm Error] cannot_bind(address, reason) =
         "unable to bind listening socket for address '{address}': {reason}",
         do "Read the reason. For `Address already in use`, find the other process with `ss -lnp`; for `Permission denied`, \
             check the directory or use a port from 1024 on.";
-
-    /// The host name of an address in `listen` cannot be resolved.
-    [Fpm Error] address_unresolved(text) = "{text}",
-        do "Correct the host name, or name the address.";
 
     /// Another process accepts connections on the socket file that a pool names.
     [Fpm Error] served_by_another(path) = "Another FPM instance seems to already listen on {path}",
@@ -30,14 +30,6 @@ messages! {
     /// `listen` is a port alone, and the machine has no IPv6. The pool listens on all IPv4 addresses.
     [Fpm Notice] retrying_without_ipv6() = "Failed implicitly binding to ::, retrying with 0.0.0.0",
         do "Nothing, or write `listen = 0.0.0.0:PORT`.";
-
-    /// A path or access setting of a unix socket needs attention.
-    [Ours Warning] socket_remark(pool, remark) = "[pool {pool}] {remark}",
-        do "Follow the remark; the pool serves.";
-
-    /// An access setting of a unix socket cannot be put into effect.
-    [Ours Error] socket_access_refused(pool, reason) = "[pool {pool}] {reason}",
-        do "Correct listen.owner, listen.group, listen.mode or the access lists of the pool.";
 
     /// A unix socket of the supervisor was removed by another process. The reload makes a new one at the same path.
     [Ours Warning] socket_was_removed(pool, address) =

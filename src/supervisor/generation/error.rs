@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::configured::LogError;
 use crate::exit::ExitCode;
+use crate::log::messages::accounts::AccountError;
 use crate::log::{Message, messages::lifecycle, messages::pools};
 use crate::supervisor::sockets::SocketError;
 use crate::sys::failure::reason;
@@ -22,8 +23,9 @@ pub enum StartError {
     Log(#[from] LogError),
     /// The configuration is refused; the check has said why.
     Configuration,
-    /// A pool's user or group is unknown; the line of the configuration's check.
-    Account(String),
+    /// A pool's user or group is unknown, or root.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The groups of a pool's user cannot be looked up.
     Groups {
         /// Whose user it is.
@@ -78,7 +80,7 @@ impl StartError {
             Self::Socket(e) => e.message(),
             Self::Log(e) => e.message(),
             Self::Configuration => lifecycle::configuration_refused(),
-            Self::Account(text) => pools::account_refused(text),
+            Self::Account(error) => error.message(),
             Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
             Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
             Self::AccessLog { path, source } => pools::access_log_not_opened(path.display(), reason(source)),

@@ -39,10 +39,10 @@ pub fn resolve(
     for pool in &config.pools {
         let mut config = pool.clone();
         if !load.root {
-            config::ignored_without_root(pool).into_iter().for_each(log::notice);
+            config::ignored_without_root(pool).iter().for_each(log::say);
             (config.chroot, config.process_priority) = (None, None);
         }
-        let found = config::account(pool, load).map_err(|e| StartError::Account(e.to_string()))?;
+        let found = config::account(pool, load)?;
         let identity =
             configured::identity_of(&found).map_err(|source| StartError::Groups { pool: pool.name.clone(), source })?;
         let environment = environment(pool, &found);

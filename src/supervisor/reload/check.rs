@@ -29,7 +29,7 @@ pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os
         Err(e) => {
             // With what would be right.
             log::set_level(log::Level::Notice);
-            configured::say(&e.messages.complaints());
+            configured::say(&e.messages.problems());
             ExitCode::Config.status()
         }
     }

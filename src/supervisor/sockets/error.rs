@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use crate::log::messages::accounts::{AccountError, AddressError};
 use crate::log::{Message, messages::sockets as messages};
 use crate::sys::failure::reason;
 
@@ -18,8 +19,9 @@ pub enum SocketError {
         /// What the system said.
         source: io::Error,
     },
-    /// The host name of an address is not known; the text of the configuration's check.
-    Unresolved(String),
+    /// An address has no valid port, or its host name is unknown.
+    #[error(transparent)]
+    Unresolved(#[from] AddressError),
     /// Another process accepts connections there.
     Served(PathBuf),
     /// Another address of the configuration is the same.
@@ -29,13 +31,9 @@ pub enum SocketError {
         /// The address.
         address: String,
     },
-    /// Who may connect cannot be told: an unknown user or group.
-    Access {
-        /// Whose socket it is.
-        pool: String,
-        /// The text of the configuration's check.
-        reason: String,
-    },
+    /// The user or group that may connect is unknown.
+    #[error(transparent)]
+    Access(#[from] AccountError),
     /// The file at the socket's path is another's.
     Replaced {
         /// Whose socket it is.
@@ -84,10 +82,10 @@ impl SocketError {
     pub fn message(&self) -> Message {
         match self {
             Self::Bind { address, source } => messages::cannot_bind(address, reason(source)),
-            Self::Unresolved(text) => messages::address_unresolved(text),
+            Self::Unresolved(error) => error.message(),
             Self::Served(path) => messages::served_by_another(path.display()),
             Self::NamedTwice { pool, address } => messages::address_named_twice(pool, address),
-            Self::Access { pool, reason } => messages::socket_access_refused(pool, reason),
+            Self::Access(error) => error.message(),
             Self::Replaced { pool, path } => messages::new_socket_was_replaced(pool, path.display()),
             Self::Unproved { pool, path } => messages::socket_access_cannot_be_changed(pool, path.display()),
             Self::SetAccess { pool, path, what, source } => {

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::config::{self, ListenAddr, PoolConfig};
-use crate::log::{self, messages::sockets as messages};
+use crate::log::{
+    self,
+    messages::{accounts, sockets as messages},
+};
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::{open, paths};
@@ -128,7 +131,7 @@ impl Sockets {
         match address {
             ListenAddr::Unix(path) => {
                 let (path, warning) = config::unix_path(path);
-                warning.into_iter().for_each(|w| log::say(&messages::socket_remark(&options.pool, w)));
+                warning.into_iter().for_each(|w| log::say(&accounts::path_cut(&options.pool, w)));
                 let name = path.to_string_lossy().into_owned();
                 let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
                 if let Some(gone) = known(&self.all).and_then(|at| self.all.get_mut(at))
@@ -142,11 +145,7 @@ impl Sockets {
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
-                let addrs = if addrs.is_empty() {
-                    config::resolve(spec).map_err(|e| SocketError::Unresolved(e.to_string()))?
-                } else {
-                    addrs.clone()
-                };
+                let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
                 let bound = |addr: &SocketAddr| self.all.iter().position(|l| listen::local(&l.fd) == Some(*addr));
                 let at = addrs.iter().find_map(bound);
                 self.keep_or_open(at, spec, options, || open::first(spec, &addrs, options))

@@ -80,7 +80,7 @@ pub(super) fn unix(path: &Path, options: &SocketOptions) -> Result<OwnedFd, Sock
         NotBound::Error(e) => failed(e),
     })?;
     if let Some(user) = file.through {
-        log::say(&messages::socket_remark(&options.pool, named_file::leads_through(&path.to_string_lossy(), user)));
+        log::say(&messages::path_of_a_users(&options.pool, named_file::leads_through(&path.to_string_lossy(), user)));
     }
     if let Err(refusal) = options.give_access(path, &fd, &file) {
         if let Some(removal) = paths::unlink(&path.to_string_lossy(), &fd) {

@@ -32,13 +32,8 @@ impl SocketOptions {
     /// What cannot be done.
     pub(super) fn of(pool: &PoolConfig) -> Result<Self, SocketError> {
         let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
-        let (access, warnings) = if unix {
-            config::socket_access(pool)
-                .map_err(|e| SocketError::Access { pool: pool.name.clone(), reason: e.to_string() })?
-        } else {
-            Default::default()
-        };
-        warnings.into_iter().for_each(|w| log::say(&messages::socket_remark(&pool.name, w)));
+        let (access, warnings) = if unix { config::socket_access(pool)? } else { Default::default() };
+        warnings.iter().for_each(log::say);
         Ok(Self {
             pool: pool.name.clone(),
             backlog: pool.listen_backlog,

@@ -99,7 +99,7 @@ fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
         environment: env::vars_os().collect(),
         ..LoadOptions::default()
     };
-    match config::load(file, &options).and_then(|loaded| loaded.test(&options, true)) {
+    match config::load(file, &options).and_then(|loaded| loaded.test(true)) {
         Ok(messages) => Outcome { accepted: true, lines: lines(&messages) },
         Err(error) => Outcome { accepted: false, lines: lines(&error.messages) },
     }
@@ -107,7 +107,7 @@ fn ours(file: &Path, prefix: Option<&Path>, stock: &Stock) -> Outcome {
 
 fn lines(messages: &Messages) -> Vec<String> {
     let lines = messages.lines.iter().map(|message| match message {
-        Message::Log { level, text } => format!("{}: {text}", level_name(*level)),
+        Message::Log(line) | Message::Hint(line) => format!("{}: {line}", level_name(line.level())),
         Message::Stderr(text) => text.clone(),
     });
     lines.flat_map(|line| line.split('\n').map(str::to_owned).collect::<Vec<_>>()).collect()

@@ -35,6 +35,8 @@ impl Outcome {
     fn comparable(&self, conf: &str) -> Vec<String> {
         let lines = self.lines.iter().filter(|line| !line.starts_with("DEBUG: ") && !line.starts_with("[DEBUG] "));
         let lines = lines.filter(|line| !line.contains("] hint: "));
+        // PHP 8.3 and before print an empty line after the result of `-t`.
+        let lines = lines.filter(|line| !line.is_empty());
         // Lines for syslog come to stderr as well, in syslog's form.
         let mut lines: Vec<String> = lines.map(|line| from_syslog(line)).collect();
         // PHP 8.3 knows `${name:-fallback}`.

@@ -71,7 +71,7 @@ fn the_command_line_tests_and_converts() -> Outcome {
         stock_agrees(&target, &sandbox, &new.text)?;
     }
     sandbox.put("plain.conf", "[global]\n")?;
-    run_in(&target, &sandbox, &["--convert", "plain.conf"])?.expect(78, &["plain.conf is no XML file"])?;
+    run_in(&target, &sandbox, &["--convert", "plain.conf"])?.expect(78, &["plain.conf is not an XML file"])?;
     run_in(&target, &sandbox, &["--convert", "none.conf"])?.expect(78, &["No such file or directory"])?;
     run_in(&target, &sandbox, &["--convert"])?.expect(64, &[])?;
     Ok(())

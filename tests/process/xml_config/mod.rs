@@ -55,14 +55,14 @@ impl Place {
     /// What `-tt` says of a file, a line each.
     fn tested(&self, name: &str) -> Vec<String> {
         let loaded = load(&self.0.path().join(name), &self.options());
-        let tested = loaded.and_then(|loaded| loaded.test(&self.options(), true));
+        let tested = loaded.and_then(|loaded| loaded.test(true));
         self.lines(&tested.unwrap_or_else(|error| error.messages))
     }
 
     fn lines(&self, messages: &Messages) -> Vec<String> {
         let dir = self.0.path().to_string_lossy().into_owned();
         let line = |message: &Message| match message {
-            Message::Log { level, text } => format!("{level:?}: {text}").replace(&dir, "{{DIR}}"),
+            Message::Log(line) | Message::Hint(line) => format!("{:?}: {line}", line.level()).replace(&dir, "{{DIR}}"),
             Message::Stderr(text) => text.clone(),
         };
         messages.lines.iter().map(line).collect()

@@ -206,5 +206,5 @@ fn what_is_converted_says_the_same() {
     assert!(ini.contains("\nlog_format = classic\n") && ini.contains("\ncatch_workers_output = yes\n"), "{ini}");
     assert!(ini.contains("\nenv[HOST] = $HOSTNAME\n") && ini.contains("\nphp_admin_value[b] = \"yes\"\n"), "{ini}");
     let again = convert(&place.path().join("new.conf"), &place.options()).unwrap_err();
-    assert!(again.to_string().ends_with("new.conf is no XML file: it does not begin with a <"), "{again}");
+    assert!(again.to_string().ends_with("new.conf is not an XML file: it does not start with <"), "{again}");
 }

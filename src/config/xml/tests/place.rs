@@ -44,7 +44,7 @@ impl Place {
     pub(super) fn texts(&self, lines: &[Message]) -> Vec<String> {
         let place = self.path().to_str().unwrap();
         let lines = lines.iter().map(|line| match line {
-            Message::Log { level, text } => format!("{level:?}: {text}").replace(place, "DIR"),
+            Message::Log(line) | Message::Hint(line) => format!("{:?}: {line}", line.level()).replace(place, "DIR"),
             Message::Stderr(text) => text.clone(),
         });
         lines.collect()
@@ -64,7 +64,7 @@ impl Place {
     /// What `-tt` prints of a file.
     pub(super) fn dump(&self, name: &str) -> Vec<String> {
         let loaded = load(&self.path().join(name), &self.options()).unwrap();
-        self.texts(&loaded.test(&self.options(), true).unwrap().lines)
+        self.texts(&loaded.test(true).unwrap().lines)
     }
 
     pub(super) fn converted(&self) -> String {
