@@ -1,4 +1,5 @@
 //! Opening the log files of pools: a file, or one of the supervisor's own standard streams.
+#![forbid(unsafe_code)]
 
 use std::io;
 use std::os::fd::RawFd;

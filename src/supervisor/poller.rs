@@ -1,4 +1,5 @@
 //! What the supervisor waits for, by token.
+#![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::io;

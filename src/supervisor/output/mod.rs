@@ -1,4 +1,5 @@
 //! What zygotes and workers write to stdout and stderr: it is read from pipes, cut into messages and logged.
+#![forbid(unsafe_code)]
 
 mod bounded;
 mod closing;

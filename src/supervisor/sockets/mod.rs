@@ -1,4 +1,5 @@
 //! Listening sockets: opened once, found again by their addresses, handed from one image of the supervisor to the next.
+#![forbid(unsafe_code)]
 
 mod activation;
 mod error;
