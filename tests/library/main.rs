@@ -4,6 +4,7 @@ mod access_format;
 mod exchange;
 mod fastcgi;
 mod memory;
+mod plain_ini;
 mod script_rules;
 
 #[path = "../shared/script/mod.rs"]
