@@ -2,6 +2,9 @@
 
 use std::fs::File;
 
+use once_cell::sync::Lazy;
+use parking_lot::Mutex;
+
 use super::backlog::{Backlog, Line};
 use super::messages::logs::lines_lost;
 use super::outlet::Outlet;
@@ -9,6 +12,10 @@ use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
 use crate::sys::fd::{self, Stream};
 
+/// The log of this process. Global, because PHP's callbacks need it and cannot be given a reference.
+pub(super) static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
+
+/// Where lines go, which are logged, and what waits.
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) sink: Sink,
