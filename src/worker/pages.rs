@@ -96,7 +96,7 @@ impl Pages {
             ("X-Powered-By", self.powered_by.as_deref()),
             (type_name, page.typed_first.then_some(page.content_type)),
             ("Expires", Some(EXPIRES)),
-            ("Cache-ZygoteChannel", Some(CACHE_CONTROL)),
+            ("Cache-Control", Some(CACHE_CONTROL)),
             (type_name, (!page.typed_first).then_some(page.content_type)),
         ];
         let lines = headers.iter().filter_map(|(name, value)| Some(format!("{name}: {}\r\n", (*value)?)));
