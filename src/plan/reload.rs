@@ -13,6 +13,8 @@
 
 use std::time::Duration;
 
+use crate::log::Message;
+use crate::log::messages::reload as messages;
 use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
@@ -145,13 +147,12 @@ impl Reload {
 
 /// The line about a check that has failed.
 #[must_use]
-pub fn refusal(exit: Exit) -> String {
-    let how = match exit {
+pub fn refusal(exit: Exit) -> Message {
+    messages::check_failed(match exit {
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(number, _) => format!("died on signal {number}"),
         Exit::Unknown => "was lost".to_owned(),
-    };
-    format!("reload refused: the check of the new configuration and program {how}; nothing has changed")
+    })
 }
 
 #[cfg(test)]
@@ -182,7 +183,7 @@ mod tests {
             let mut reload = begun();
             assert_eq!(reload.check_ended(exit, true), Outcome::Refuse(exit));
             assert_eq!(reload.advance(START, Readiness::Ready), None);
-            assert!(refusal(exit).starts_with("reload refused: "));
+            assert!(refusal(exit).text().starts_with("reload refused: "));
         }
     }
 

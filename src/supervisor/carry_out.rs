@@ -7,7 +7,8 @@ use nix::sys::signal::Signal;
 
 use crate::exit::ExitCode;
 use crate::ipc::{OrderSender, ReportReceiver, ToZygote};
-use crate::log::{self, Level};
+use crate::log;
+use crate::log::messages::{lifecycle, output, pools, reload, zygotes};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
@@ -34,9 +35,7 @@ impl Supervisor {
             Action::Watch(key) => self.watch_sockets(key),
             Action::Unwatch(key) => self.unwatch_sockets(key),
             Action::Remark(key, remark) => self.remark(key, remark),
-            Action::ProcessLimit => log::warning(
-                "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
-            ),
+            Action::ProcessLimit => log::say(&pools::process_max_reached()),
             Action::Emergency(key, rule) => self.restart_group(key, rule),
             Action::Refuse { key, pid, violation } => self.refuse(key, pid, violation),
             Action::Started { key, pid, replaces } => {
@@ -58,15 +57,14 @@ impl Supervisor {
             Action::StopDelayed(delay) => self.announce_delayed_stop(delay),
             Action::Stopping(goal) => self.announce_stop(goal),
             Action::Abandoned(id) => {
-                let line = format!("reload failed: generation {} could not start, the one before it serves on", id.0);
-                self.refuse_reload(&line, None);
+                self.refuse_reload(&reload::generation_given_up(id.0), None);
                 self.outputs.release(&mut self.poller);
                 self.sockets.roll_back();
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
             Action::StartFailed => {
-                log::error("FPM initialization failed");
+                log::say(&lifecycle::initialization_failed());
                 self.exit = Some(ExitCode::Software.status());
             }
             Action::AllGone => self.exit = self.exit.or(Some(ExitCode::Ok.status())),
@@ -75,7 +73,7 @@ impl Supervisor {
 
     fn spawn_zygote(&mut self, key: ZygoteKey) {
         if let Err(e) = self.try_spawn_zygote(key) {
-            log::error(format!("unable to start a zygote: {e}"));
+            log::say(&zygotes::zygote_not_started(e));
             self.pending.push_back(Event::ZygoteGone(key));
         }
     }
@@ -110,7 +108,7 @@ impl Supervisor {
             nofile: spec.nofile,
         };
         let launched = launch.start()?;
-        log::debug(format!("[group {}] zygote {} started", spec.group, launched.pid));
+        log::say(&zygotes::zygote_started(&spec.group, launched.pid));
         self.poller.add_zygote(&reports, key)?;
         group.set_zygote(launched.pid, orders, reports, None);
         // Workers of a former zygote have seen its end; those of this one get a drain signal of their own.
@@ -138,7 +136,8 @@ impl Supervisor {
 
     fn ask_for_worker(&mut self, key: WorkerKey) {
         let mut fds = self.worker_pipes(key).unwrap_or_else(|e| {
-            self.log_of(key.zygote(), Level::Error, &format!("unable to catch a worker's output: {e}"));
+            let pool = self.runtimes.pool_name(key.of_pool());
+            self.log_of(key.zygote(), &output::output_not_caught(pool, e));
             Vec::new()
         });
         let tracer = self.open_tracer(key);
@@ -225,11 +224,7 @@ impl Supervisor {
 
     /// php-fpm reloads everything; here only the group restarts whose shared memory may be damaged.
     fn restart_group(&mut self, key: ZygoteKey, Emergency { threshold, interval }: Emergency) {
-        log::warning(format!(
-            "failed processes threshold ({threshold} in {} sec) is reached, initiating restart of group {}",
-            interval.as_secs(),
-            self.runtimes.group_name(key)
-        ));
+        log::say(&zygotes::group_restarts(threshold, interval.as_secs(), self.runtimes.group_name(key)));
         self.kill_zygote(key);
     }
 
@@ -258,23 +253,23 @@ impl Supervisor {
     }
 
     fn announce_delayed_stop(&mut self, delay: Duration) {
-        let line = format!("Finishing in {} seconds; ping answers 503 from now on", delay.as_secs());
-        log::notice(&line);
-        self.tell_stopping(&line);
+        let message = reload::stop_delayed(delay.as_secs());
+        log::say(&message);
+        self.tell_stopping(message.text());
         self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
     }
 
     fn announce_stop(&mut self, goal: Goal) {
         // What processes have written before stands before it in the log.
         self.outputs.drain(&mut self.poller);
-        let line = if goal == Goal::Terminate { "Terminating ..." } else { "Finishing ..." };
-        log::notice(line);
-        self.tell_stopping(line);
+        let message = if goal == Goal::Terminate { reload::terminating() } else { reload::finishing() };
+        log::say(&message);
+        self.tell_stopping(message.text());
     }
 
     fn announce_ready(&mut self, _id: GenerationId) {
         self.sockets.commit();
-        log::say(&log::messages::lifecycle::ready_to_handle_connections());
+        log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();
         self.outputs.release(&mut self.poller);
         log::stop_echo();

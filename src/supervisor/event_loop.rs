@@ -104,7 +104,7 @@ impl Supervisor {
     }
 
     fn hear_signal(&mut self, signal: Signal) {
-        log::debug(format!("received {}", signal.as_str()));
+        log::say(&messages::signal_received(signal.as_str()));
         match signal {
             Signal::SIGCHLD => self.reap(),
             Signal::SIGINT | Signal::SIGTERM => {

@@ -2,7 +2,7 @@
 //! beyond the group's budget instead of logging them.
 
 use crate::escape;
-use crate::log::messages::workers;
+use crate::log::messages::{workers, zygotes};
 use crate::log::{self, About, Level, Message};
 use crate::plan::fleet::{GenerationId, WorkerEnd, WorkerKey, ZygoteEnd, ZygoteKey};
 use crate::supervisor::core::Supervisor;
@@ -20,15 +20,8 @@ impl Supervisor {
         log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
     }
 
-    /// Logs a line that the group's processes have caused.
-    pub(super) fn log_of(&mut self, key: ZygoteKey, level: Level, line: &str) {
-        if self.may_log_line(key, level, line.as_bytes()) {
-            log::message(level, line);
-        }
-    }
-
     /// Logs a message of the catalogue that the group's processes have caused.
-    pub(super) fn log_message_of(&mut self, key: ZygoteKey, message: &Message) {
+    pub(super) fn log_of(&mut self, key: ZygoteKey, message: &Message) {
         if self.may_log(key, message.level(), log::length_of(message)) {
             log::say(message);
         }
@@ -54,33 +47,33 @@ impl Supervisor {
 
     /// Logs why a zygote can't start PHP.
     pub(super) fn php_failed(&mut self, key: ZygoteKey, reason: &str) {
-        let line = format!("[group {}] PHP could not be started: {reason}", self.runtimes.group_name(key));
-        self.log_of(key, Level::Error, &line);
-        self.results.reason(&escape::line(line.as_bytes()));
+        let message = zygotes::php_not_started(self.runtimes.group_name(key), reason);
+        self.log_of(key, &message);
+        self.results.reason(&escape::line(message.text().as_bytes()));
     }
 
     /// Logs why a worker can't serve.
     pub(super) fn worker_failed(&mut self, key: WorkerKey, reason: &str) {
-        let line = of_pool(&self.runtimes.pool_name(key.of_pool()), reason);
-        self.log_of(key.zygote(), Level::Error, &line);
-        self.results.reason(&escape::line(line.as_bytes()));
+        let message = of_pool(&self.runtimes.pool_name(key.of_pool()), reason);
+        self.log_of(key.zygote(), &message);
+        self.results.reason(&escape::line(message.text().as_bytes()));
     }
 
     /// Logs that a worker was forked.
     pub(super) fn log_start(&mut self, key: WorkerKey, pid: i32, replaces: bool) {
         let level = if replaces { Level::Notice } else { Level::Debug };
         let pool = self.runtimes.pool_name(key.of_pool());
-        self.log_message_of(key.zygote(), &workers::child_started(pool, pid).at(level));
+        self.log_of(key.zygote(), &workers::child_started(pool, pid).at(level));
     }
 
     /// Logs how a worker has ended.
     pub(super) fn log_worker_end(&mut self, key: WorkerKey, end: &WorkerEnd) {
-        self.log_message_of(key.zygote(), &end.message(&self.runtimes.pool_name(key.of_pool())));
+        self.log_of(key.zygote(), &end.message(&self.runtimes.pool_name(key.of_pool())));
     }
 
     /// Logs how a zygote has ended.
     pub(super) fn log_zygote_end(&mut self, key: ZygoteKey, end: &ZygoteEnd) {
-        self.log_of(key, end.level, &end.line(&self.runtimes.group_name(key)));
+        self.log_of(key, &end.message(&self.runtimes.group_name(key)));
     }
 
     /// Logs how many lines were dropped, when their second is over; those of a generation that is forgotten at once.
@@ -89,16 +82,16 @@ impl Supervisor {
         for (_, group) in self.runtimes.groups_mut().filter(|(key, _)| of.is_none_or(|of| of == key.generation)) {
             if let Some(count) = group.lines.settle(now, of.is_some()) {
                 let name = &group.spec.group;
-                log::warning(format!("[group {name}] too many lines of its processes: {count} dropped"));
+                log::say(&zygotes::lines_dropped(name, count));
             }
         }
     }
 }
 
 /// A worker's line begins with its pool, whatever pool it names itself.
-fn of_pool(pool: &str, text: &str) -> String {
-    let prefix = format!("[pool {pool}] ");
-    if text.starts_with(&prefix) { text.to_owned() } else { prefix + text }
+fn of_pool(pool: &str, text: &str) -> Message {
+    let reason = text.strip_prefix(&format!("[pool {pool}] ")).unwrap_or(text);
+    zygotes::worker_not_set_up(pool, reason)
 }
 
 #[cfg(test)]
@@ -107,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_worker_speaks_for_its_own_pool_alone() {
-        assert_eq!(of_pool("www", "[pool www] failed to chroot(/x)"), "[pool www] failed to chroot(/x)");
+        assert_eq!(of_pool("www", "[pool www] failed to chroot(/x)").text(), "[pool www] failed to chroot(/x)");
         let forged = of_pool("alice", "[pool bob] child 7 exited on signal 11 (SIGSEGV)");
-        assert_eq!(forged, "[pool alice] [pool bob] child 7 exited on signal 11 (SIGSEGV)");
+        assert_eq!(forged.text(), "[pool alice] [pool bob] child 7 exited on signal 11 (SIGSEGV)");
     }
 }

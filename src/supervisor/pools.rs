@@ -2,7 +2,7 @@
 
 use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
-use crate::log;
+use crate::log::{self, messages::pools};
 use crate::plan::crashes;
 use crate::plan::fleet::{PoolKey, Remark, WorkerKey, ZygoteKey};
 use crate::scoreboard::{Counter, Totals};
@@ -53,7 +53,7 @@ impl Supervisor {
     pub(super) fn watch_sockets(&mut self, key: ZygoteKey) {
         for listener in self.sockets.of(&self.listen_fds(key)) {
             if let Err(e) = self.poller.add_listener(&listener.fd, key) {
-                log::error(format!("unable to watch {}: {e}", listener.name));
+                log::say(&pools::socket_not_watched(&listener.name, e));
             }
         }
     }
@@ -83,17 +83,10 @@ impl Supervisor {
                 }
                 let directive = if pool.pm == ProcessManager::Ondemand { "max_children" } else { "pm.max_children" };
                 let most = pool.pm_max_children;
-                log::warning(format!("[pool {name}] server reached {directive} setting ({most}), consider raising it"));
+                log::say(&pools::max_children_reached(name, directive, most));
             }
-            Remark::CrashLoop => log::warning(format!(
-                "[pool {name}] its workers crash at their first request, one after the other: \
-                 they are replaced after a pause from now on, {} ms at most, until one outlives its first request",
-                crashes::LONGEST_PAUSE.as_millis()
-            )),
-            Remark::Busy { rate, idle, total } => log::warning(format!(
-                "[pool {name}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), \
-                 spawning {rate} children, there are {idle} idle, and {total} total children"
-            )),
+            Remark::CrashLoop => log::say(&pools::crash_loop(name, crashes::LONGEST_PAUSE.as_millis())),
+            Remark::Busy { rate, idle, total } => log::say(&pools::pool_seems_busy(name, rate, idle, total)),
         }
     }
 }

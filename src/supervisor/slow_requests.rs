@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use crate::escape;
 use crate::ipc::FORMER_PROTOCOL;
-use crate::log::messages::workers;
+use crate::log::messages::{output, workers};
 use crate::log::{self, Level, Message};
 use crate::plan::fleet::{Event, WorkerKey};
 use crate::scoreboard::Counter;
@@ -31,7 +31,7 @@ impl Supervisor {
         if self.runtimes.zygote(key.zygote()).is_some_and(|z| z.protocol == Some(FORMER_PROTOCOL)) {
             return None;
         }
-        let failed = |e| log::error(format!("[pool {}] slow requests can't be traced: {e}", pool.name));
+        let failed = |e| log::say(&output::requests_not_traced(&pool.name, e));
         self.tracers.open(&mut self.poller, key).map_err(failed).ok()
     }
 
@@ -60,7 +60,7 @@ impl Supervisor {
     fn log_late(&mut self, key: WorkerKey, late: Late) {
         let Some(process) = self.runtimes.scoreboard(key).and_then(|board| board.worker(key.slot)) else { return };
         let line = late_line(&self.runtimes.pool_name(key.of_pool()), self.pid(key), &process, late);
-        self.log_message_of(key.zygote(), &line);
+        self.log_of(key.zygote(), &line);
     }
 
     fn pid(&self, key: WorkerKey) -> i32 {

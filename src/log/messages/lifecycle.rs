@@ -15,6 +15,10 @@ messages! {
     [Fpm Notice] exiting() = "exiting, bye-bye!",
         do "Nothing.";
 
+    /// The supervisor has received a signal.
+    [Fpm Debug] signal_received(signal) = "received {signal}",
+        do "Nothing.";
+
     /// The system call that waits for events failed. The supervisor stops.
     [Ours Error] cannot_wait_for_events(reason) = "the supervisor cannot wait for events and stops: {reason}",
         do "Restart php-fpm. Report it with the reason if it happens again.";

@@ -15,11 +15,14 @@ pub mod config_pools;
 pub mod config_values;
 pub mod lifecycle;
 pub mod logs;
+pub mod output;
 pub mod php;
 pub mod pools;
+pub mod reload;
 pub mod sockets;
 pub mod terminal;
 pub mod workers;
+pub mod zygotes;
 
 pub use entry::{ByteMessage, Message};
 

@@ -19,6 +19,7 @@ This page is made from `src/log/messages`; a test keeps both equal.
 /// The topics in the order of the page.
 const TOPICS: &[(&str, &[Entry])] = &[
     ("Start and stop", lifecycle::TABLE),
+    ("Reload and graceful stop", reload::TABLE),
     ("Configuration", config::TABLE),
     ("Configuration: statements", config_values::STATEMENT_ERRORS),
     ("Configuration: values", config_values::VALUE_ERRORS),
@@ -33,6 +34,8 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Pools", pools::TABLE),
     ("Listening sockets", sockets::TABLE),
     ("Workers", workers::TABLE),
+    ("Zygotes", zygotes::TABLE),
+    ("Output of processes, slow logs", output::TABLE),
     ("PHP", php::TABLE),
     ("Scripts and requests", php::BYTES),
     ("Logs", logs::TABLE),

@@ -30,4 +30,25 @@ messages! {
     /// SIGUSR1 or `php-fpm logrotate`: an access log could not be opened again. Its pool keeps the file that it has.
     [Fpm Error] access_log_not_reopened() = "unable to re-opened access log file",
         do "The line before gives the reason. Correct it and send SIGUSR1 again.";
+
+    /// The pool has as many workers as it may have, and all are busy. Further connections wait. Counted on the status page.
+    [Fpm Warning] max_children_reached(pool, directive, most) =
+        "[pool {pool}] server reached {directive} setting ({most}), consider raising it",
+        do "Raise pm.max_children if there is memory for more workers, or make the scripts faster.";
+
+    /// The pool had to start more workers at once for some seconds.
+    [Fpm Warning] pool_seems_busy(pool, rate, idle, total) = "[pool {pool}] seems busy (you may need to increase pm.start_servers, or pm.min/max_spare_servers), spawning {rate} children, there are {idle} idle, and {total} total children",
+        do "Raise pm.start_servers and pm.min_spare_servers if it happens often.";
+
+    /// All pools together have as many workers as `process.max` allows.
+    [Fpm Warning] process_max_reached() = "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
+        do "Raise process.max if there is memory for more workers.";
+
+    /// Five workers in a row have crashed at their first request. They are replaced after a pause until one gets past it.
+    [Ours Warning] crash_loop(pool, longest) = "[pool {pool}] its workers crash at their first request, one after the other: they are replaced after a pause from now on, {longest} ms at most, until one outlives its first request",
+        do "Look for the script that crashes in the access log, and update PHP and its extensions.";
+
+    /// A group without a zygote does not learn of connections on this socket.
+    [Ours Error] socket_not_watched(address, reason) = "unable to watch {address}: {reason}",
+        do "The reason is that of the system: free memory, or raise its limits. Then reload.";
 }

@@ -1,6 +1,9 @@
 //! What is believed of a zygote's reports about its workers. Code of the pools' users may run in a zygote, so a report counts only if
 //! the kernel confirms it.
 
+use crate::log::Message;
+use crate::log::messages::zygotes;
+
 /// What the kernel says about a pid that a zygote names as a worker's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
@@ -26,12 +29,11 @@ pub enum Violation {
 impl Violation {
     /// The line for the log.
     #[must_use]
-    pub fn line(self, pool: &str, pid: i32) -> String {
-        let what = match self {
-            Self::NotItsChild => format!("names process {pid} as a new worker, which is no new child of its own"),
-            Self::NotAskedFor => format!("names process {pid} as a new worker, for which it was not asked"),
-            Self::StillRuns => format!("reports the end of process {pid}, which lives"),
-        };
-        format!("[pool {pool}] its zygote {what}: the zygote is killed and started again")
+    pub fn message(self, pool: &str, pid: i32) -> Message {
+        match self {
+            Self::NotItsChild => zygotes::worker_is_not_its_child(pool, pid),
+            Self::NotAskedFor => zygotes::worker_was_not_asked_for(pool, pid),
+            Self::StillRuns => zygotes::worker_still_runs(pool, pid),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::log::messages::workers;
+use crate::log::messages::{workers, zygotes};
 use crate::log::{Level, Message};
 use crate::sys::process::Exit;
 
@@ -48,10 +48,10 @@ impl WorkerEnd {
 }
 
 impl ZygoteEnd {
-    /// The line.
+    /// The line about it.
     #[must_use]
-    pub fn line(&self, group: &str) -> String {
-        format!("[group {group}] zygote {} {}", self.pid, describe(self.exit))
+    pub fn message(&self, group: &str) -> Message {
+        zygotes::zygote_ended(group, self.pid, describe(self.exit)).at(self.level)
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_line_about_a_zygote_says_how_it_ended() {
-        let line = |exit| ZygoteEnd { pid: 9, exit, level: Level::Warning }.line("www");
+        let line = |exit| ZygoteEnd { pid: 9, exit, level: Level::Warning }.message("www").text().to_owned();
         assert_eq!(line(Exit::Signal(9, false)), "[group www] zygote 9 exited on signal 9 (SIGKILL)");
         assert_eq!(line(Exit::Unknown), "[group www] zygote 9 exited, status unknown");
     }

@@ -4,7 +4,6 @@
 
 use nix::unistd::{Pid, getpid, getuid};
 
-use crate::log::Level;
 use crate::plan::fleet::{Claim, Violation, Worker, WorkerKey};
 use crate::supervisor::core::Supervisor;
 use crate::sys::proc_stat::{self, Origin};
@@ -38,8 +37,8 @@ impl Supervisor {
 
     /// A zygote has reported what is not true: it is killed, and its messages are ignored.
     pub(in crate::supervisor) fn refuse(&mut self, key: WorkerKey, pid: i32, violation: Violation) {
-        let line = violation.line(&self.runtimes.pool_name(key.of_pool()), pid);
-        self.log_of(key.zygote(), Level::Error, &line);
+        let message = violation.message(&self.runtimes.pool_name(key.of_pool()), pid);
+        self.log_of(key.zygote(), &message);
         if let Some(zygote) = self.runtimes.zygote_mut(key.zygote()) {
             zygote.untrusted = true;
         }

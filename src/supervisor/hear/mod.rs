@@ -7,7 +7,7 @@ mod reports;
 use nix::unistd::Pid;
 
 use crate::ipc::{ToSupervisor, WorkerSays};
-use crate::log::{self, Level};
+use crate::log::{self, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::sys::proc_stat;
@@ -20,21 +20,14 @@ impl Supervisor {
         }
         match message {
             ToSupervisor::Hello { protocol, php } => {
-                log::message(
-                    Level::Debug,
-                    &format!(
-                        "[group {}] its zygote speaks protocol {protocol}, PHP {php}",
-                        self.runtimes.group_name(key)
-                    ),
-                );
+                log::say(&messages::zygote_speaks(self.runtimes.group_name(key), protocol, php));
             }
             ToSupervisor::Said { level, text } => self.zygote_said(key, level, &text),
             ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
             ToSupervisor::Failed(reason) => self.php_failed(key, &reason),
             ToSupervisor::Demand { pool, waiting } => {
-                let line =
-                    format!("[pool {}] {waiting} waiting, no worker free", self.runtimes.pool_name(key.of_pool(pool)));
-                self.log_of(key, Level::Debug, &line);
+                let name = self.runtimes.pool_name(key.of_pool(pool));
+                self.log_of(key, &messages::connections_wait(name, waiting));
                 self.feed(Event::Demand(key.of_pool(pool), waiting));
             }
             ToSupervisor::Stays => self.feed(Event::Stays(key)),
@@ -46,9 +39,8 @@ impl Supervisor {
             ToSupervisor::ForkFailed { pool, slot, errno } => {
                 let worker = key.worker(pool, slot);
                 let reason = nix::errno::Errno::from_raw(errno).desc();
-                let line =
-                    format!("[pool {}] unable to fork: {reason} ({errno})", self.runtimes.pool_name(worker.of_pool()));
-                self.log_of(key, Level::Error, &line);
+                let name = self.runtimes.pool_name(worker.of_pool());
+                self.log_of(key, &messages::worker_not_forked(name, reason, errno));
                 self.feed(Event::ForkFailed(worker));
             }
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Accepting } => {

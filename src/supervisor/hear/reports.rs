@@ -1,7 +1,7 @@
 //! The pipes between the supervisor and its zygotes: how many messages are read at a time, and which zygotes are given up.
 
 use crate::ipc::{PROTOCOL, Received, ToSupervisor};
-use crate::log::{self, Level};
+use crate::log::{self, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
 use crate::plan::protocol::{self, Message};
 use crate::supervisor::core::Supervisor;
@@ -44,10 +44,7 @@ impl Supervisor {
         let Some(zygote) = self.runtimes.zygote(key) else { return };
         self.poller.remove_zygote(&zygote.reports, key);
         if self.paused_zygotes.insert(key, zygote.budget.again()).is_none() {
-            log::debug(format!(
-                "[group {}] its zygote says too much: it is heard more slowly",
-                self.runtimes.group_name(key)
-            ));
+            log::say(&messages::zygote_paused(self.runtimes.group_name(key)));
         }
     }
 
@@ -60,7 +57,7 @@ impl Supervisor {
             self.paused_zygotes.remove(&key);
             let Some(zygote) = self.runtimes.zygote(key) else { continue };
             if let Err(e) = self.poller.add_zygote(&zygote.reports, key) {
-                log::error(format!("unable to watch a zygote: {e}"));
+                log::say(&messages::zygote_not_watched(e));
                 self.give_up_on(key);
             }
         }
@@ -99,8 +96,7 @@ impl Supervisor {
                 let pid = zygote.pid;
                 zygote.untrusted = true;
                 let group = self.runtimes.group_name(key);
-                let line = format!("[group {group}] zygote {pid} {}: it is killed", breach.text());
-                self.log_of(key, Level::Error, &line);
+                self.log_of(key, &messages::zygote_refused(group, pid, breach.text()));
                 self.give_up_on(key);
                 false
             }
@@ -118,11 +114,8 @@ impl Supervisor {
             }
         }
         for (key, pid) in unheard {
-            let line = format!(
-                "[group {}] zygote {pid} takes no messages any more: it is killed",
-                self.runtimes.group_name(key)
-            );
-            self.log_of(key, Level::Error, &line);
+            let group = self.runtimes.group_name(key);
+            self.log_of(key, &messages::zygote_takes_no_orders(group, pid));
             self.give_up_on(key);
         }
     }

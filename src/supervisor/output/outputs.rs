@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use crate::log;
+use crate::log::{self, messages::output as messages};
 use crate::plan::fleet::{GenerationId, WorkerKey};
 use crate::supervisor::output::intakes::Intakes;
 use crate::supervisor::output::pipe::Pipe;
@@ -67,7 +67,7 @@ impl Outputs {
         let pipe = Pipe::new(fd, writer, held);
         match poller.add_output(&pipe.fd) {
             Ok(token) => drop(self.pipes.insert(token, pipe)),
-            Err(e) => log::error(format!("unable to watch a process's output: {e}")),
+            Err(e) => log::say(&messages::output_not_watched(e)),
         }
     }
 
@@ -147,7 +147,7 @@ impl Outputs {
             self.paused.remove(&token);
             let Some(pipe) = self.pipes.get(&token) else { continue };
             if let Err(e) = poller.resume_output(&pipe.fd, token) {
-                log::error(format!("unable to watch a process's output: {e}"));
+                log::say(&messages::output_not_watched(e));
                 self.paused.insert(token, now + RETRY);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::log::{self, Format, Level};
+use crate::log::{self, Format, Level, messages::output as messages};
 use crate::plan::budget::Intake;
 use crate::supervisor::output::bounded::{self, Bounded, Look, TURN, TURNS};
 use crate::supervisor::output::message::{End, Form, Message};
@@ -147,7 +147,10 @@ impl Pipe {
     pub fn report_dropped(&mut self) {
         let bytes = std::mem::take(&mut self.dropped);
         if bytes > 0 {
-            log::warning(format!("{} wrote too much: {bytes} bytes dropped", self.writer.name()));
+            log::say(&match &self.writer {
+                Writer::Zygote(group) | Writer::Group { group, .. } => messages::zygote_output_dropped(group, bytes),
+                Writer::Worker { pool, pid, .. } => messages::worker_output_dropped(pool, pid, bytes),
+            });
         }
     }
 

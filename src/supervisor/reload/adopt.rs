@@ -7,7 +7,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use nix::unistd::Pid;
 
 use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, ResultsWriter, Trust};
-use crate::log;
+use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::WorkerKey;
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
@@ -71,7 +71,7 @@ fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Socke
         // A former version drops the name when a reload fails, and then finds its own socket in the way at each later reload.
         let name =
             Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
-        log::notice(format!("using inherited socket fd={raw}, \"{name}\""));
+        log::say(&messages::inherited_socket_used(raw, &name));
         sockets.add(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
     }
     Ok(sockets)

@@ -6,21 +6,16 @@ use crate::configured;
 use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::log;
+use crate::log::{self, messages::reload as messages};
 use crate::supervisor::reload::state::State;
-use crate::sys::{inherited, shared};
 
 /// Returns `ExitCode::Ok` if it would. What is wrong goes to stderr.
 #[must_use]
 pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     log::set_level(log::Level::Warning);
-    let state = inherited::adopt(raw)
-        .and_then(shared::content_of)
-        .map_err(|e| e.to_string())
-        .and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()))
-        .and_then(|state| state.validate());
+    let state = State::read(raw).and_then(|state| state.validate());
     if let Err(e) = state {
-        log::error(format!("can't carry on from the running supervisor's state: {e}"));
+        log::say(&messages::state_refused(e));
         return ExitCode::Software.status();
     }
     let load = configured::load_options(host, options);

@@ -8,30 +8,30 @@ use crate::config::{self, Global, LoadOptions};
 use crate::configured::{load_options, open_log, say};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::log::{self, messages::lifecycle};
+use crate::log;
+use crate::log::messages::{lifecycle, reload, zygotes};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon;
 use crate::supervisor::generation::StartError;
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
 use crate::supervisor::reload::adopt::{self, Adopted};
-use crate::supervisor::reload::state::State;
+use crate::supervisor::reload::state::{State, StateError};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, inherited, pid_file, shared, title};
+use crate::sys::{clock, fd, inherited, pid_file, title};
 
 /// Takes over, then starts the next generation. If that can't start, the present one goes on.
 #[must_use]
 pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
-    let read = inherited::adopt(raw).and_then(shared::content_of).map_err(|e| e.to_string());
-    let state = read.and_then(|bytes| serde_json::from_slice::<State>(&bytes).map_err(|e| e.to_string()));
-    let (state, adopted) = match state.and_then(|mut s| adopted(&mut s).map(|a| (s, a))) {
-        Ok(both) => both,
-        Err(e) => {
-            log::error(format!("can't carry on from the former supervisor's state: {e}"));
-            return ExitCode::Software.status();
-        }
-    };
+    let (state, adopted) =
+        match State::read(raw).and_then(|mut state| adopt_state(&mut state).map(|adopted| (state, adopted))) {
+            Ok(both) => both,
+            Err(e) => {
+                log::say(&reload::state_unusable(e));
+                return ExitCode::Software.status();
+            }
+        };
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
@@ -57,8 +57,9 @@ pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     supervisor.run()
 }
 
-fn adopted(state: &mut State) -> Result<Adopted, String> {
-    let log = state.log.map(inherited::adopt).transpose().map_err(|e| e.to_string())?;
+/// Opens the log as it was and takes over what the state names.
+fn adopt_state(state: &mut State) -> Result<Adopted, StateError> {
+    let log = state.log.map(inherited::adopt).transpose()?;
     log::set_level(state.config.global.log_level);
     log::set_format(state.config.global.log_format);
     if let Some(fd) = log {
@@ -68,7 +69,7 @@ fn adopted(state: &mut State) -> Result<Adopted, String> {
     log::lead_stderr_again();
     log::take_over(std::mem::take(&mut state.unwritten));
     state.validate()?;
-    adopt::adopt(state).map_err(|e| e.to_string())
+    Ok(adopt::adopt(state)?)
 }
 
 impl Supervisor {
@@ -81,7 +82,7 @@ impl Supervisor {
             if let Some(zygote) = self.runtimes.zygote(key)
                 && let Err(e) = self.poller.add_zygote(&zygote.reports, key)
             {
-                log::error(format!("unable to watch a zygote: {e}"));
+                log::say(&zygotes::zygote_not_watched(e));
             }
         }
         self.fleet.watches_were_lost();
@@ -90,7 +91,7 @@ impl Supervisor {
         self.close_outputs_of_ended();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
         if let Err(e) = self.next_generation() {
-            self.refuse_reload(&format!("reload failed: {e}; the present generation serves on"), None);
+            self.refuse_reload(&reload::next_generation_failed(e), None);
         }
         log::say(&lifecycle::fpm_is_running(std::process::id()));
     }

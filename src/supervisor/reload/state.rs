@@ -1,5 +1,6 @@
 //! What one image of the supervisor leaves to the next: self-describing JSON in a memfd, descriptors by number.
 
+use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 use crate::supervisor::generation::DrainState;
 use crate::supervisor::output::Writer;
 use crate::supervisor::systemd::SystemdState;
+use crate::sys::{inherited, shared};
 
 /// Goes up when an older version could not read it any more.
 pub const VERSION: u32 = 4;
@@ -95,7 +97,33 @@ pub struct GroupState {
     pub boards: Vec<RawFd>,
 }
 
+/// Why a state can't be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It can't be read, or a descriptor that it names is missing.
+    #[error(transparent)]
+    System(#[from] io::Error),
+    /// It is no state.
+    #[error(transparent)]
+    Malformed(#[from] serde_json::Error),
+    /// Another version has written it.
+    #[error("state of version {0}, this program knows {OLDEST} to {VERSION}")]
+    Version(u32),
+    /// It names processes without their resources, or the other way round.
+    #[error("state whose parts don't fit together")]
+    Inconsistent,
+}
+
 impl State {
+    /// Reads the state in that descriptor, a memfd.
+    ///
+    /// # Errors
+    /// It can't be read, or is no state.
+    pub fn read(raw: RawFd) -> Result<Self, StateError> {
+        let content = shared::content_of(inherited::adopt(raw)?)?;
+        Ok(serde_json::from_slice(&content)?)
+    }
+
     /// Every descriptor that is to survive the exec.
     #[must_use]
     pub fn descriptors(&self) -> Vec<RawFd> {
@@ -121,9 +149,9 @@ impl State {
     ///
     /// # Errors
     /// Why not.
-    pub fn validate(&self) -> Result<(), String> {
+    pub fn validate(&self) -> Result<(), StateError> {
         if !(OLDEST..=VERSION).contains(&self.version) {
-            return Err(format!("state of version {}, this program knows {OLDEST} to {VERSION}", self.version));
+            return Err(StateError::Version(self.version));
         }
         let consistent = self.fleet.generations().iter().all(|g| {
             let runtime = self.runtimes.iter().find(|r| r.id == g.id);
@@ -135,7 +163,7 @@ impl State {
                         .all(|(r, g)| r.boards.len() == g.pools.len() && r.spec.pools.len() == g.pools.len())
             })
         });
-        if consistent { Ok(()) } else { Err("state whose parts don't fit together".to_owned()) }
+        if consistent { Ok(()) } else { Err(StateError::Inconsistent) }
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::Signal;
 
-use crate::log;
+use crate::log::{self, Message, messages::reload as messages};
 use crate::plan::fleet::Goal;
 use crate::plan::reload::{Outcome, Step, refusal};
 use crate::supervisor::core::Supervisor;
@@ -35,12 +35,12 @@ impl Supervisor {
         match step {
             Step::Count => self.results.reload_asked(),
             Step::Announce => self.tell_reloading(),
-            Step::LogWaiting => log::notice("reload waits: three generations still finish their requests"),
+            Step::LogWaiting => log::say(&messages::reload_waits()),
             Step::Begin => self.begin_reload(),
             Step::KillCheck => {
-                let line = "reload refused: the check of the new program did not end in time";
-                log::error(line);
-                self.results.reason(line);
+                let message = messages::check_timed_out();
+                log::say(&message);
+                self.results.reason(message.text());
                 if let Some(check) = &self.reload.check {
                     process::kill(check.pid, Signal::SIGKILL);
                 }
@@ -49,12 +49,12 @@ impl Supervisor {
     }
 
     fn begin_reload(&mut self) {
-        log::notice("Reloading in progress ...");
+        log::say(&messages::reloading());
         self.tell_reloading();
         self.results.reload_begins();
         if let Err(e) = self.start_check() {
             self.reload.plan.check_failed_to_start();
-            self.refuse_reload(&format!("reload refused: the check could not be started: {e}"), None);
+            self.refuse_reload(&messages::check_not_started(e), None);
         }
     }
 
@@ -115,11 +115,11 @@ impl Supervisor {
         match self.reload.plan.check_ended(exit, unchanged) {
             Outcome::Execute => self.execute(),
             Outcome::CheckAgain => {
-                log::notice("the program or its configuration changed during the check: checked once more");
+                log::say(&messages::checked_again());
             }
             Outcome::Refuse(exit) => {
                 for line in &lines {
-                    log::error(format!("reload check: {line}"));
+                    log::say(&messages::check_said(line));
                     self.results.reason(line);
                 }
                 self.refuse_reload(&refusal(exit), lines.first().map(String::as_str));
@@ -128,10 +128,11 @@ impl Supervisor {
     }
 
     /// A reload has failed; the present generation goes on. systemd gets `reason` instead of the line, if there is one.
-    pub(in crate::supervisor) fn refuse_reload(&mut self, line: &str, reason: Option<&str>) {
-        log::error(line);
-        self.results.reload_failed(line);
-        self.tell_refused(&reason.map_or_else(|| line.to_owned(), |reason| format!("reload refused: {reason}")));
+    pub(in crate::supervisor) fn refuse_reload(&mut self, message: &Message, reason: Option<&str>) {
+        log::say(message);
+        self.results.reload_failed(message.text());
+        let status = reason.map(|reason| format!("reload refused: {reason}"));
+        self.tell_refused(status.as_deref().unwrap_or(message.text()));
     }
 
     /// Executes the new program. Returns only if that fails; then nothing has changed.
@@ -147,13 +148,13 @@ impl Supervisor {
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
         let args: Vec<OsString> = self.arguments();
-        log::notice(format!("reloading: execvp(\"{}\", {})", self.host.program.display(), shown(&self.host.args)));
+        log::say(&messages::executing(self.host.program.display(), shown(&self.host.args)));
         self.outputs.finish();
         self.slow_logs.finish();
         state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);
         log::take_over(state.unwritten);
-        self.refuse_reload(&format!("failed to reload: execvp() failed: {error}; nothing has changed"), None);
+        self.refuse_reload(&messages::not_executed(error), None);
     }
 
     fn try_execute(&self, state: &State, mut args: Vec<OsString>) -> std::io::Error {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::escape;
-use crate::log;
+use crate::log::{self, messages::output as messages};
 use crate::supervisor::log_files;
 use crate::sys::failure::reason;
 use crate::sys::log_file::{Opening, Owner};
@@ -57,7 +57,7 @@ impl SlowLogs {
     fn write_until(&mut self, until: Option<Instant>) {
         for (path, mut file) in std::mem::take(&mut self.files) {
             if let Err(e) = file.append(&path, until) {
-                log::error(format!("unable to open slowlog ({}): {}", path.display(), reason(&e)));
+                log::say(&messages::slow_log_not_opened(path.display(), reason(&e)));
             } else if file.bytes.len() > MOST_UNWRITTEN {
                 warn_lost(&path, &file.bytes);
             } else if !file.bytes.is_empty() {
@@ -83,7 +83,7 @@ impl Unwritten {
 }
 
 fn warn_lost(path: &Path, entries: &[u8]) {
-    log::warning(format!("slowlog ({}) is not read: {} bytes lost", path.display(), entries.len()));
+    log::say(&messages::slow_log_not_read(path.display(), entries.len()));
 }
 
 fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {

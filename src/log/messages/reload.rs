@@ -1,0 +1,71 @@
+//! Reload (SIGUSR2) and graceful stop.
+
+use super::messages;
+
+messages! {
+    /// SIGUSR2 or `php-fpm reload`: the new program and configuration are being checked.
+    [Fpm Notice] reloading() = "Reloading in progress ...",
+        do "Nothing.";
+
+    /// A reload was asked for. It begins when one of the three generations that drain has ended.
+    [Ours Notice] reload_waits() = "reload waits: three generations still finish their requests",
+        do "Nothing. To end requests that take too long, set process_control_timeout.";
+
+    /// The program, its library or the configuration was replaced while it was checked.
+    [Ours Notice] checked_again() = "the program or its configuration changed during the check: checked once more",
+        do "Nothing.";
+
+    /// A line of the check that has failed. The line after the last one says so.
+    [Ours Error] check_said(text) = "reload check: {text}",
+        do "Correct what the line names, and reload again.";
+
+    /// The check of the new program has taken more than 30 seconds and is killed. The present generation goes on.
+    [Ours Error] check_timed_out() = "reload refused: the check of the new program did not end in time",
+        do "See what reading the configuration waits for, such as a file system that does not answer, and reload again.";
+
+    /// The check of the new program could not be started. The present generation goes on.
+    [Ours Error] check_not_started(reason) = "reload refused: the check could not be started: {reason}",
+        do "The reason is that of the system: free memory, or raise its limits, and reload again.";
+
+    /// The new program refuses the configuration, or cannot take over. The present generation goes on.
+    [Ours Error] check_failed(how) =
+        "reload refused: the check of the new configuration and program {how}; nothing has changed",
+        do "The lines before say why. Correct that, and reload again.";
+
+    /// The supervisor executes the new program, which takes over. Requests go on.
+    [Fpm Notice] executing(program, arguments) = "reloading: execvp(\"{program}\", {arguments})",
+        do "Nothing.";
+
+    /// The new program could not be executed. The present generation goes on.
+    [Ours Error] not_executed(reason) = "failed to reload: execvp() failed: {reason}; nothing has changed",
+        do "Correct what the reason names, and reload again.";
+
+    /// The new program has taken over, but cannot start the next generation. The present one goes on.
+    [Ours Error] next_generation_failed(reason) = "reload failed: {reason}; the present generation serves on",
+        do "Correct what the reason names, and reload again.";
+
+    /// The workers of the next generation could not start. It is given up; the present one goes on.
+    [Ours Error] generation_given_up(generation) =
+        "reload failed: generation {generation} could not start, the one before it serves on",
+        do "The lines before say why. Correct that, and reload again.";
+
+    /// The check: the new program does not understand the state of the running one.
+    [Ours Error] state_refused(reason) = "can't carry on from the running supervisor's state: {reason}",
+        do "Restart php-fpm instead of reloading it.";
+
+    /// The new program does not understand the state that the former one has handed over. It exits.
+    [Ours Error] state_unusable(reason) = "can't carry on from the former supervisor's state: {reason}",
+        do "Start php-fpm again.";
+
+    /// A graceful stop was asked for and begins after `shutdown_delay`. Until then requests are served.
+    [Ours Notice] stop_delayed(seconds) = "Finishing in {seconds} seconds; ping answers 503 from now on",
+        do "Nothing.";
+
+    /// SIGQUIT: workers finish their requests, then the supervisor exits.
+    [Fpm Notice] finishing() = "Finishing ...",
+        do "Nothing.";
+
+    /// SIGTERM or SIGINT: workers are ended, then the supervisor exits.
+    [Fpm Notice] terminating() = "Terminating ...",
+        do "Nothing.";
+}
