@@ -1,4 +1,4 @@
-//! Actions to effects: the one place where the fleet's decisions become processes, signals and messages.
+//! Carries out the fleet's actions: starts processes, sends signals and messages.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -198,7 +198,8 @@ impl Supervisor {
         }
     }
 
-    /// Ways for kept connections from each pool of a zygote to where it goes on in another generation.
+    /// Socket pairs for kept connections: from each pool of a zygote to the pool of another generation where it goes on. Returns the
+    /// indices of the pools that go on, and a socket for each.
     fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
         let (group, next) = (self.runtimes.group(from), self.runtimes.get(to));
         let of_group = group.zip(next).into_iter().flat_map(|(group, next)| {

@@ -49,7 +49,7 @@ pub enum Action {
         /// What is wrong.
         violation: Violation,
     },
-    /// A worker was forked: log it. True: in place of one that died, so an operator is to see it.
+    /// A worker was forked: log it, visibly where it replaces one.
     Started {
         /// Which.
         key: WorkerKey,

@@ -26,12 +26,12 @@ pub enum Drain {
 /// The same by descriptor number, for the next image. Part of the state that a reload hands over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DrainState {
-    /// As there.
+    /// That of `Drain::Closed`.
     #[default]
     Closed,
-    /// As there.
+    /// That of `Drain::Pipe`.
     Pipe(RawFd),
-    /// As there.
+    /// That of `Drain::Event`.
     Event(RawFd),
 }
 

@@ -6,7 +6,7 @@ use crate::log::{self, messages::lifecycle::priority_ignored};
 use crate::supervisor::generation::error::StartError;
 use crate::sys::{limits, process};
 
-/// Sets what the configuration wants, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
+/// Sets the limits that the configuration names, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
 /// `found` is that of the start. The supervisor itself isn't held to a limit that is lower than its own: sockets,
 /// pipes and counters of all pools are open in it.
 ///
@@ -16,7 +16,7 @@ pub fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64
     let (most, _) = limits::hard()?;
     let nofile = match global.rlimit_files {
         Some(files) => (files, files),
-        // What a former configuration has set is no limit any more, as far as we have the right to lift it.
+        // A limit that a former configuration has set is lifted, as far as our rights allow it.
         None => (found.0.min(most), found.1.min(most)),
     };
     if nofile.1 > most {

@@ -59,9 +59,9 @@ pub struct ZygoteProcess {
     pub pid: Pid,
     /// It has broken the protocol and is about to end: its messages are ignored.
     pub untrusted: bool,
-    /// The way to it.
+    /// Sends it orders.
     pub orders: OrderSender,
-    /// The way from it.
+    /// Receives its reports.
     pub reports: ReportReceiver<ToSupervisor>,
     /// How many messages it may send.
     pub budget: Bucket,

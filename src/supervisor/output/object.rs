@@ -8,15 +8,15 @@ use crate::supervisor::output::writer::Writer;
 /// What is done with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
-    /// A worker's own message: its level and text count.
+    /// A message that a worker has sent with a level: level and text are used.
     Told(log::Told),
-    /// An object already, of a pool that doesn't want its lines decorated.
+    /// An object already; the pool's lines are not decorated.
     AsItIs,
     /// Text.
     Wrapped,
 }
 
-/// The object, and its level, if it has one that may be too low: as without JSON, what isn't decorated hasn't.
+/// The object, and its level if it has one. As without JSON, a line that is not decorated has none and is always logged.
 pub(super) fn render(writer: &Writer, line: &[u8], end: End) -> (Option<Level>, Vec<u8>) {
     let about = about(writer, end);
     let decorated = !matches!(writer, Writer::Worker { decorate: false, .. });

@@ -1,5 +1,5 @@
 //! Cuts a worker's output into messages: at newlines, and at the mark that a worker writes after each request. The mark
-//! is a separator and nothing more (CVE-2024-9026): whatever part of it comes alone is text.
+//! is a separator and nothing more (CVE-2024-9026): an incomplete mark is text.
 
 use crate::ipc::MARK;
 
@@ -51,7 +51,7 @@ impl Splitter {
         text(bytes.get(start..).unwrap_or_default(), &mut piece);
     }
 
-    /// Nothing comes any more: what looked like the beginning of a mark was text.
+    /// The stream has ended: the beginning of a mark that is left was text.
     pub fn end(&mut self, mut piece: impl FnMut(Piece<'_>)) {
         text(&MARK[..std::mem::take(&mut self.held)], &mut piece);
     }

@@ -22,7 +22,7 @@ pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os
     match configured::load(engine, host, options, &load, false) {
         Ok(_) => ExitCode::Ok.status(),
         Err(e) => {
-            // With what would be right.
+            // The lines that say what would be correct have this level.
             log::set_level(log::Level::Notice);
             configured::say(&e.messages.problems());
             ExitCode::Config.status()
