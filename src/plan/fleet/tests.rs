@@ -332,3 +332,20 @@ fn a_silent_zygote_is_given_up_unless_it_was_told_to_leave() {
     assert_eq!(stage.fleet.zygote(key), Some(Zygote::Dismissed(stage.now)));
     assert_eq!(stage.decide(Event::ZygoteSilent(key)), []);
 }
+
+#[test]
+fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
+    let mut stage = Stage::new(Duration::from_secs(3));
+    let limits = Limits { slow: Duration::from_millis(1_500), terminate: Duration::ZERO, track_finished: false };
+    let policy = Policy::Ondemand(Duration::from_secs(10));
+    let pool = PoolPlan { name: "www".into(), size: 2, policy, limits };
+    let group = GroupPlan { name: "www".into(), idle_limit: Duration::from_secs(60), pools: vec![pool] };
+    stage.fleet.begin_generation(stage.now, &[group]);
+    let written = serde_json::to_value(&stage.fleet).unwrap();
+    let group = &written["generations"][0]["groups"][0];
+    let pool = &group["pools"][0];
+    assert_eq!((&written["control_timeout"], &written["emergency"]["interval"]), (&3_000.into(), &0.into()));
+    assert_eq!((&group["idle_limit"], &group["zygote"]["Asleep"]), (&60_000.into(), &1_000.into()));
+    assert_eq!((&pool["policy"]["Ondemand"], &pool["limits"]["slow"]), (&10_000.into(), &1_500.into()));
+    assert_eq!(serde_json::from_value::<Fleet>(written).unwrap(), stage.fleet);
+}

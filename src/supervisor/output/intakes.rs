@@ -45,3 +45,36 @@ impl Intakes {
         group.map_or(&mut self.stray, |group| &mut group.intake)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock::Moment;
+
+    const NOW: Moment = Moment::at_millis(1_000);
+
+    fn worker(generation: GenerationId, group: usize) -> Writer {
+        let key = ZygoteKey { generation, group }.worker(0, 0);
+        Writer::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stdout".to_owned(), decorate: true }
+    }
+
+    fn is_used_up(intakes: &mut Intakes, writer: &Writer) -> bool {
+        intakes.of(writer).rests(NOW).is_some()
+    }
+
+    #[test]
+    fn a_group_has_one_budget_and_pipes_of_forgotten_groups_share_another() {
+        let (first, second) = (GenerationId(1), GenerationId(2));
+        let mut intakes = Intakes::default();
+        intakes.add(first, ["www", "shop"].into_iter());
+        intakes.add(second, ["shop", "www"].into_iter());
+        let zygote = Writer::Zygote("www".to_owned());
+        intakes.of(&zygote).read(NOW, Intake::READ);
+        assert!(is_used_up(&mut intakes, &worker(second, 1)), "that of the latest group of its name");
+        assert!(!is_used_up(&mut intakes, &worker(second, 0)) && !is_used_up(&mut intakes, &worker(first, 0)));
+        intakes.forget(second);
+        assert!(!is_used_up(&mut intakes, &zygote), "now that of the first generation");
+        intakes.of(&worker(second, 1)).read(NOW, Intake::READ);
+        assert!(is_used_up(&mut intakes, &worker(second, 0)) && !is_used_up(&mut intakes, &worker(first, 0)));
+    }
+}
