@@ -17,6 +17,14 @@ pub fn state(bytes: &[u8]) {
 mod tests {
     use super::*;
 
+    /// The seed of the fuzz target is what version 0.1.0 has written.
+    #[test]
+    fn a_state_of_a_former_version_is_read() {
+        let seed = include_bytes!("../../../fuzz/corpus/state/reload");
+        assert!(serde_json::from_slice::<State>(seed).is_ok());
+        state(seed);
+    }
+
     #[test]
     fn what_is_no_state_is_refused() {
         for none in [&b""[..], b"{}", b"[1]", b"{\"version\":4}", b"\xff"] {
