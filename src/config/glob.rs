@@ -106,6 +106,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
         [] => None,
         [b'?', ..] => Some(1),
         [b'\\', escaped, ..] => (*escaped == byte).then_some(2),
+        [b'\\'] => None,
         [b'[', set @ ..] => match class(set, byte) {
             Some((true, len)) => Some(len + 1),
             Some((false, _)) => None,
@@ -122,19 +123,22 @@ fn class(set: &[u8], byte: u8) -> Option<(bool, usize)> {
     let mut at = start;
     let mut hit = false;
     loop {
-        let low = *set.get(at)?;
-        if low == b']' && at > start {
+        if set.get(at) == Some(&b']') && at > start {
             return Some((hit != negated, at + 1));
         }
-        let high = match (set.get(at + 1), set.get(at + 2)) {
-            (Some(b'-'), Some(high)) if *high != b']' => {
-                at += 2;
-                *high
-            }
-            _ => low,
-        };
+        let (low, after) = member(set, at)?;
+        let range = set.get(after) == Some(&b'-') && set.get(after + 1).is_some_and(|end| *end != b']');
+        let (high, after) = if range { member(set, after + 1)? } else { (low, after) };
         hit |= (low..=high).contains(&byte);
-        at += 1;
+        at = after;
+    }
+}
+
+/// A byte of a set, which a backslash may stand before, and where the next one is.
+fn member(set: &[u8], at: usize) -> Option<(u8, usize)> {
+    match set.get(at)? {
+        b'\\' => Some((*set.get(at + 1)?, at + 2)),
+        byte => Some((*byte, at + 1)),
     }
 }
 
@@ -147,12 +151,21 @@ mod tests {
         let yes = [("*", "a"), ("a*c", "abbc"), ("*.conf", ".conf"), ("a?c", "abc"), ("[a-c]x", "bx"), ("[!a]", "b")];
         let more =
             [("[]a]", "]"), ("[a-]", "-"), ("\\*", "*"), ("[x", "[x"), ("**", "x"), ("*a*b*", "xaxbx"), ("[^a]", "b")];
-        for (pattern, name) in yes.into_iter().chain(more) {
+        let escaped = [("[\\]]", "]"), ("[!\\]]", "a"), ("[a\\-c]", "-"), ("[\\a-c]", "b"), ("[x\\]", "[x]")];
+        for (pattern, name) in yes.into_iter().chain(more).chain(escaped) {
             assert!(matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
         }
-        for (pattern, name) in
-            [("a", "b"), ("*.conf", "a.con"), ("?", ""), ("[!a]", "a"), ("a", "ab"), ("[a]", ""), ("\\*", "x")]
-        {
+        for (pattern, name) in [
+            ("a", "b"),
+            ("*.conf", "a.con"),
+            ("?", ""),
+            ("[!a]", "a"),
+            ("a", "ab"),
+            ("[a]", ""),
+            ("\\*", "x"),
+            ("a\\", "a\\"),
+            ("[a\\-c]", "b"),
+        ] {
             assert!(!matches(pattern.as_bytes(), name.as_bytes()), "{pattern} {name}");
         }
     }
