@@ -212,9 +212,7 @@ fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    let tmp = sandbox.file("tmp");
-    fs::create_dir(&tmp)?;
-    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
+    let tmp = roots_dir(&sandbox, "tmp", 0o1777)?;
     let pool = "access.log = {{DIR}}/tmp/access.log\nslowlog = {{DIR}}/tmp/slow.log\nrequest_slowlog_timeout = 5s";
     let conf = conf(("pid = {{DIR}}/tmp/pid", pool, ""));
     fs::write(tmp.join("access.log"), "")?;

@@ -7,7 +7,7 @@ mod sockets;
 mod stopped;
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -40,10 +40,11 @@ fn give(path: &Path, uid: u32) -> Outcome {
     Ok(chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?)
 }
 
-/// A directory that only root can enter and write to.
+/// A directory of root's. `mode`: whatever the umask is.
 fn roots_dir(sandbox: &Sandbox, name: &str, mode: u32) -> Outcome<PathBuf> {
     let path = sandbox.file(name);
-    fs::DirBuilder::new().mode(mode).create(&path)?;
+    fs::create_dir(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
     Ok(path)
 }
 

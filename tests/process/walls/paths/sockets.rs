@@ -157,9 +157,7 @@ fn sockets_in_a_sticky_directory() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    let tmp = sandbox.file("tmp");
-    fs::create_dir(&tmp)?;
-    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))?;
+    let tmp = roots_dir(&sandbox, "tmp", 0o1777)?;
     let conf =
         format!("{GLOBAL}{}", section(ALICE, 1, "listen.owner = 2001").replace("/alice.sock", "/tmp/alice.sock"));
     let path = tmp.join("alice.sock");
