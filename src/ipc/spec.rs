@@ -7,6 +7,7 @@ use crate::config::PoolConfig;
 use crate::engine::EngineOptions;
 use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
+use crate::sys::limits::FileLimits;
 
 /// A zygote's life in one value. Nothing is read from the configuration file again: a generation is a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub struct ZygoteSpec {
     #[serde(default)]
     pub graceful: bool,
     /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
-    pub nofile: (u64, u64),
+    pub nofile: FileLimits,
 }
 
 /// One pool of a zygote.

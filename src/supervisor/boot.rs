@@ -1,6 +1,6 @@
 //! From the command line to a running supervisor, and from a configuration to a new generation.
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::Options;
 use crate::config::{Config, ConfigError, LoadOptions, Loaded};
@@ -15,6 +15,7 @@ use crate::supervisor::daemon::{self, Side};
 use crate::supervisor::generation::{Opened, Runtime, StartError, own_limits, resolve};
 use crate::supervisor::sockets::{self, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
+use crate::sys::limits::FileLimits;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
 
 /// What the process that started this one has handed over.
@@ -106,9 +107,9 @@ fn first_generation(
     Handed { systemd, passed, inherited }: Handed,
 ) -> Result<Supervisor, StartError> {
     process::become_subreaper()?;
-    let nofile = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let nofile = FileLimits::of_process()?;
     // Pipes of all workers and sockets of all pools are open here.
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.1, nofile.1);
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.hard, nofile.hard);
     let results = ResultsWriter::new()?;
     let bare = Supervisor::bare(host, options, config, nofile, systemd, results)?;
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
@@ -140,7 +141,7 @@ impl Supervisor {
     }
 
     /// The part of it that can fail.
-    fn prepare(&mut self, load: &LoadOptions, nofile: (u64, u64)) -> Result<Runtime, StartError> {
+    fn prepare(&mut self, load: &LoadOptions, nofile: FileLimits) -> Result<Runtime, StartError> {
         let (pools, groups) = resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
         let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile)?;
         runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;

@@ -18,6 +18,7 @@ use crate::supervisor::slow::{SlowLogs, Tracers};
 use crate::supervisor::sockets::Sockets;
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::{self, Moment};
+use crate::sys::limits::FileLimits;
 
 /// The supervisor.
 #[derive(Debug)]
@@ -58,8 +59,8 @@ pub(super) struct Supervisor {
     pub(super) results: ResultsWriter,
     /// The process that has started the daemon and waits for the result.
     pub(super) starter: Option<OwnedFd>,
-    /// RLIMIT_NOFILE (soft, hard) as it was at the first start, for processes that run PHP.
-    pub(super) nofile: (u64, u64),
+    /// RLIMIT_NOFILE as it was at the first start, for processes that run PHP.
+    pub(super) nofile: FileLimits,
     /// Events that actions have caused.
     pub(super) pending: VecDeque<Event>,
     /// The event loop ends with this exit status.
@@ -75,7 +76,7 @@ impl Supervisor {
         host: Host,
         options: Options,
         config: Config,
-        nofile: (u64, u64),
+        nofile: FileLimits,
         systemd: Systemd,
         results: ResultsWriter,
     ) -> io::Result<Self> {

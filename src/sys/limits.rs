@@ -4,6 +4,7 @@
 use std::io;
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use serde::{Deserialize, Serialize};
 
 use super::failure::reason;
 
@@ -21,11 +22,49 @@ pub struct LimitError {
     source: io::Error,
 }
 
-/// Sets `RLIMIT_NOFILE`, soft and hard.
+/// A limit of open descriptors. Serialized as a pair, soft and hard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u64, u64)", into = "(u64, u64)")]
+pub struct FileLimits {
+    /// What holds for the process.
+    pub soft: u64,
+    /// What it may raise that to.
+    pub hard: u64,
+}
+
+impl From<(u64, u64)> for FileLimits {
+    fn from((soft, hard): (u64, u64)) -> Self {
+        Self { soft, hard }
+    }
+}
+
+impl From<FileLimits> for (u64, u64) {
+    fn from(limits: FileLimits) -> Self {
+        (limits.soft, limits.hard)
+    }
+}
+
+impl FileLimits {
+    /// `RLIMIT_NOFILE` of this process.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn of_process() -> io::Result<Self> {
+        Ok(getrlimit(Resource::RLIMIT_NOFILE)?.into())
+    }
+
+    /// One number for both.
+    #[must_use]
+    pub const fn same(files: u64) -> Self {
+        Self { soft: files, hard: files }
+    }
+}
+
+/// Sets `RLIMIT_NOFILE`.
 ///
 /// # Errors
 /// That of setrlimit, in php-fpm's text (`fpm_unix_init_child`).
-pub fn set_files(soft: u64, hard: u64) -> Result<(), LimitError> {
+pub fn set_files(FileLimits { soft, hard }: FileLimits) -> Result<(), LimitError> {
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(|e| refusal("rlimit_files", "RLIMIT_NOFILE", soft, e))
 }
 

@@ -35,6 +35,7 @@ use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::ids::Identity;
+use crate::sys::limits::FileLimits;
 use crate::sys::{clock, process};
 
 /// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
@@ -67,7 +68,7 @@ pub struct WorkerSpec {
     /// Where its access log goes, if it has one.
     pub access_log: Option<AccessLogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
-    pub nofile: (u64, u64),
+    pub nofile: FileLimits,
     /// The zygote's pid.
     pub parent: Pid,
     /// The supervisor's.

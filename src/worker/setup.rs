@@ -15,6 +15,7 @@ use crate::log;
 use crate::sys::failure::reason;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
+use crate::sys::limits::FileLimits;
 use crate::sys::{capabilities, limits, local_time, process, signal, single_threaded, title};
 
 /// What set-up needs beside the pool's configuration.
@@ -29,7 +30,7 @@ pub struct Setup<'a> {
     /// stdout and stderr where the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
     /// RLIMIT_NOFILE as the supervisor found it.
-    pub nofile: (u64, u64),
+    pub nofile: FileLimits,
     /// The zygote.
     pub parent: Pid,
     /// Not 0 where the supervisor's next SIGTERM is to end the worker.
@@ -123,8 +124,8 @@ impl Setup<'_> {
     /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
     fn limits(&self) {
         // A script can't raise it again.
-        let (soft, hard) = self.pool.rlimit_files.map_or(self.nofile, |files| (files, files));
-        self.say_failure(limits::set_files(soft, hard));
+        let files = self.pool.rlimit_files.map_or(self.nofile, FileLimits::same);
+        self.say_failure(limits::set_files(files));
         if let Some(core) = self.pool.rlimit_core {
             self.say_failure(limits::set_core(core.bytes()));
         }

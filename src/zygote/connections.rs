@@ -89,7 +89,7 @@ impl Zygote {
     }
 
     fn make_room(&mut self) {
-        let most = usize::try_from(self.nofile.0.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
+        let most = usize::try_from(self.nofile.soft.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
         while self.parking.len() + 8 * self.pools.len() >= most {
             let before = self.parking.len();
             self.parking.shed(&self.epoll);

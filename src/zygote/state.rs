@@ -15,6 +15,7 @@ use super::pool::ZygotePool;
 use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
+use crate::sys::limits::FileLimits;
 
 /// Where orders come from. Nothing can be sent there.
 pub(super) type OrderReceiver = Channel<(), ToZygote>;
@@ -32,7 +33,7 @@ pub(super) struct Zygote {
     pub(super) signals: Option<SignalFd>,
     pub(super) children: Children,
     pub(super) parking: ParkedConnections,
-    pub(super) nofile: (u64, u64),
+    pub(super) nofile: FileLimits,
     /// SIGTERM and SIGINT ask its workers to finish.
     pub(super) graceful: bool,
     /// A signal has asked it to leave.

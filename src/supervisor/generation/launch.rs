@@ -11,6 +11,7 @@ use nix::unistd::{Pid, pipe2};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::sys::fd::{self, Stream};
+use crate::sys::limits::FileLimits;
 use crate::sys::process::{self, Forked};
 use crate::sys::{shared, signal, single_threaded};
 
@@ -43,7 +44,7 @@ pub struct Launch<'a> {
     /// Descriptors that stay open in it under their numbers.
     pub inherit: &'a [RawFd],
     /// RLIMIT_NOFILE for it.
-    pub nofile: (u64, u64),
+    pub nofile: FileLimits,
 }
 
 impl Launch<'_> {
@@ -84,7 +85,7 @@ impl Launch<'_> {
         fd::redirect(Stream::Stderr, output)?;
         fd::survive_exec(content.as_raw_fd())?;
         self.inherit.iter().try_for_each(|&raw| fd::survive_exec(raw))?;
-        setrlimit(Resource::RLIMIT_NOFILE, self.nofile.0, self.nofile.1)?;
+        setrlimit(Resource::RLIMIT_NOFILE, self.nofile.soft, self.nofile.hard)?;
         if let Some(list) = self.host.preload() {
             single_threaded::set_variable("LD_PRELOAD", &list);
         }

@@ -4,7 +4,8 @@
 use crate::config::Global;
 use crate::log::{self, messages::lifecycle::priority_ignored};
 use crate::supervisor::generation::error::StartError;
-use crate::sys::{limits, process};
+use crate::sys::limits::{self, FileLimits};
+use crate::sys::process;
 
 /// Sets the limits that the configuration names, at the start and at each reload. Returns RLIMIT_NOFILE for zygotes and workers;
 /// `found` is that of the start. The supervisor itself isn't held to a limit that is lower than its own: sockets,
@@ -12,15 +13,15 @@ use crate::sys::{limits, process};
 ///
 /// # Errors
 /// Nothing must be started.
-pub fn apply(global: &Global, root: bool, found: (u64, u64)) -> Result<(u64, u64), StartError> {
+pub fn apply(global: &Global, root: bool, found: FileLimits) -> Result<FileLimits, StartError> {
     let (most, _) = limits::hard()?;
     let nofile = match global.rlimit_files {
-        Some(files) => (files, files),
+        Some(files) => FileLimits::same(files),
         // A limit that a former configuration has set is lifted, as far as our rights allow it.
-        None => (found.0.min(most), found.1.min(most)),
+        None => FileLimits { soft: found.soft.min(most), hard: found.hard.min(most) },
     };
-    if nofile.1 > most {
-        limits::set_files(nofile.1, nofile.1)?;
+    if nofile.hard > most {
+        limits::set_files(FileLimits::same(nofile.hard))?;
     }
     if let Some(core) = global.rlimit_core {
         limits::set_core(core.bytes())?;

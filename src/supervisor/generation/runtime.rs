@@ -15,6 +15,7 @@ use crate::scoreboard::{self, Scoreboard};
 use crate::supervisor::generation::drain::Drain;
 use crate::supervisor::generation::resolve::ResolvedPool;
 use crate::sys::clock;
+use crate::sys::limits::FileLimits;
 
 /// Bytes of log lines that the processes of a group may cause in a second.
 const LINES: u64 = 128 * 1024;
@@ -133,7 +134,7 @@ impl Runtime {
         resolved: &[ResolvedPool],
         groups: &[Grouping],
         engine: &EngineOptions,
-        nofile: (u64, u64),
+        nofile: FileLimits,
     ) -> io::Result<Self> {
         let build = |group: &Grouping| {
             let (mut pools, mut specs) = (Vec::new(), Vec::new());

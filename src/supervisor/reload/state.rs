@@ -13,6 +13,7 @@ use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 use crate::supervisor::generation::DrainState;
 use crate::supervisor::output::Writer;
 use crate::supervisor::systemd::SystemdState;
+use crate::sys::limits::FileLimits;
 use crate::sys::{inherited, shared};
 
 /// Goes up when an older version could not read it any more.
@@ -28,7 +29,7 @@ pub struct State {
     /// Absolute path of the program.
     pub program: PathBuf,
     /// RLIMIT_NOFILE of the first start.
-    pub nofile: (u64, u64),
+    pub nofile: FileLimits,
     /// Listening sockets.
     pub sockets: Vec<(String, RawFd)>,
     /// Those of them that systemd has opened.
