@@ -11,8 +11,8 @@ pub fn environment(text: &str) {
     for Entry { name, raw } in entries(text).into_iter().flatten() {
         assert!(raw > 2 && !name.is_empty(), "{raw} of {name:?}");
         let digits = raw.to_string();
-        let is_named = text.match_indices(&name).any(|(at, _)| {
-            let rest = text.get(at + name.len()..).and_then(|rest| rest.strip_prefix('='));
+        let is_named = text.char_indices().any(|(at, _)| {
+            let rest = text.get(at..).and_then(|rest| rest.strip_prefix(&name)).and_then(|rest| rest.strip_prefix('='));
             rest.is_some_and(|rest| rest.trim_start_matches('0').starts_with(&digits))
         });
         assert!(is_named, "{raw} of {name:?} in {text:?}");
