@@ -12,7 +12,8 @@ use crate::php::{self, ModuleApi, Php};
 use crate::sys::{single_threaded, startup, title};
 use crate::{log, program};
 
-/// Beside the module API number: PHP is built with --enable-debug.
+/// Bit 1 of the patch's flags: PHP is built with --enable-debug. Bit 0, thread safety, is never set: the patch refuses such a PHP, as
+/// [`php::check_host`] does for both doors.
 const FLAG_DEBUG: c_int = 2;
 
 type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c_int;
