@@ -1,4 +1,4 @@
-//! The FastCGI reader and writer hold what `wire::properties` says, for inputs made at random.
+//! Checks the properties in `wire::properties` of the FastCGI reader and writer with random input.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 use proptest::collection::vec;
@@ -27,7 +27,7 @@ prop_compose! {
         piece in prop_oneof![1..50_usize, 50..65_536_usize],
         padding: u8,
     ) -> Request {
-        // A long body in tiny records only takes time.
+        // A long body in tiny records takes time and tests nothing more.
         let piece = piece.max(body.len() / 200);
         Request { id, keep, pairs, body, piece, padding }
     }

@@ -1,4 +1,5 @@
-//! The library itself: parsers, writers and exchanges over socket pairs. These tests start no server and need no PHP.
+//! The library itself: parsers, writers, and exchanges over socket pairs. These tests start no server and need no
+//! PHP.
 
 mod access_format;
 mod exchange;

@@ -1,4 +1,4 @@
-//! What serving costs in memory: nothing per request, and no more than the limits whatever a client sends.
+//! Memory while serving: a request allocates nothing, and no client makes a buffer grow over its limit.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -17,11 +17,11 @@ use cgi_fpm::sys::local_time;
 use crate::wire::properties::{LIMITS, read, wild_records};
 use crate::wire::{Request, begin, push_record};
 
-/// The system's allocator, watched.
+/// The system's allocator, with a count.
 struct Watched;
 
 thread_local! {
-    // Of this thread alone: other tests run meanwhile.
+    // Counts this thread only: other tests run at the same time.
     static CALLS: Cell<usize> = const { Cell::new(0) };
     static LARGEST: Cell<usize> = const { Cell::new(0) };
 }
@@ -111,7 +111,7 @@ fn a_line_of_the_access_log_allocates_nothing() {
 
 #[test]
 fn no_stream_takes_more_than_the_limits() {
-    // A buffer grows by doubling, and keeps room behind the parameters.
+    // A buffer grows by doubling, and keeps room after the parameters.
     let most = 2 * LIMITS.bytes;
     let plan: Vec<u8> = (0..60_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let mut streams = vec![wild_records(&plan), plan.clone()];
@@ -128,7 +128,7 @@ fn no_stream_takes_more_than_the_limits() {
     streams.push(endless);
     for bytes in &streams {
         LARGEST.set(0);
-        // `read` itself keeps bodies: only the reader's own buffers are that large here.
+        // `read` itself keeps bodies, so only the reader's own buffers are that large here.
         read(bytes, &[]);
         assert!(LARGEST.get() <= most, "{}", LARGEST.get());
     }

@@ -1,6 +1,6 @@
-//! The plain subset of the configuration language, read by our reader and by the crate `ini`, which knows nothing of Zend's
-//! language: sections, keys, values, comments, blanks, what is given twice. What php-fpm's reader makes of the rest
-//! (`${name}`, constants, expressions) is compared with php-fpm itself (`tests/oracle`).
+//! The plain subset of the configuration language, read by our reader and by the crate `ini`, which does not know
+//! Zend's language: sections, keys, values, comments, blanks, repeated keys. The rest of the language (`${name}`,
+//! constants, expressions) is compared with php-fpm itself (`tests/oracle`).
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 /// Values by section and key.
 type Values = BTreeMap<(String, String), String>;
 
-/// What our reader makes of a file, as `-tt` prints it; or why it is refused.
+/// The values that our reader finds in a file, as `-tt` prints them, or why it refuses the file.
 fn ours(text: &str) -> Result<Values, String> {
     let place = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(place.path().join("log")).unwrap();
@@ -33,12 +33,12 @@ fn ours(text: &str) -> Result<Values, String> {
     Ok(values)
 }
 
-/// Without the directory that relative paths begin in.
+/// Strips the directory that relative paths start from.
 fn relative(value: &str, place: &Path) -> String {
     value.strip_prefix(&format!("{}/", place.display())).unwrap_or(value).to_owned()
 }
 
-/// What the crate makes of it.
+/// The values that the crate finds.
 fn theirs(text: &str) -> Values {
     let map = ini::inistr!(safe cs text).unwrap();
     let value = |value: Option<String>| value.unwrap_or_default();
@@ -47,8 +47,8 @@ fn theirs(text: &str) -> Values {
         .collect()
 }
 
-/// A value that the crate has left as it is written, in the form that `-tt` prints: quotes are no part of it, words for yes and no are
-/// one, times are in seconds, `$pool` is the pool.
+/// Converts a value from the crate, which returns it as written, to the form that `-tt` prints: without quotes, with
+/// one word each for yes and no, times in seconds, and the name of the pool for `$pool`.
 fn printed(section: &str, key: &str, value: &str) -> String {
     let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
     let kind = directive(key).map(|known| known.kind);
@@ -80,15 +80,15 @@ fn directive(key: &str) -> Option<&Directive> {
     GLOBAL_DIRECTIVES.iter().chain(POOL_DIRECTIVES).find(|known| known.name == key)
 }
 
-/// Whether `-tt` shows the directive in another way, or not always: as the number of a facility, the name of a stream, a `php_value`;
-/// not where it has its default, or no meaning without another one.
+/// Whether `-tt` prints the directive in another form (the number of a facility, the name of a stream, a
+/// `php_value`), or only sometimes (not if it has its default, or has no meaning without another directive).
 fn is_shown_otherwise(key: &str) -> bool {
     ["error_log", "syslog.facility", "ping.response"].contains(&key)
         || ["php_flag[", "php_admin_flag["].iter().any(|list| key.starts_with(list))
         || directive(key).is_some_and(|known| known.dumped != Dumped::Always)
 }
 
-/// Compares what both have read. Returns how many values that were.
+/// Compares the results of both. Returns the number of values.
 fn compare(text: &str, ours: &Values) -> usize {
     let theirs = theirs(text);
     for ((section, key), value) in &theirs {
@@ -101,13 +101,13 @@ fn compare(text: &str, ours: &Values) -> usize {
     theirs.len()
 }
 
-/// A word that has one meaning in both: no constant of PHP, no number that is written in another way, no character that Zend's language
-/// or the crate gives a meaning to.
+/// A word that means the same in both: not a constant of PHP, not a number in another notation, without characters
+/// that are special in Zend's language or in the crate.
 fn word() -> impl Strategy<Value = String> {
     "/[a-z0-9/._-]{0,12}[a-z0-9]"
 }
 
-/// Keys of a pool, with values that are accepted for them.
+/// Keys of a pool, with valid values.
 fn entry() -> impl Strategy<Value = (String, String)> {
     let text = (word(), proptest::option::of(word()), any::<bool>()).prop_map(|(first, second, quoted)| {
         let text = second.map_or(first.clone(), |second| format!("{first} {second}"));
@@ -130,7 +130,7 @@ fn entry() -> impl Strategy<Value = (String, String)> {
     ]
 }
 
-/// A line of a file, with what may stand around an entry.
+/// A line of a file, with the blanks and comments that may surround an entry.
 fn line() -> impl Strategy<Value = (Option<String>, String)> {
     let blanks = || "[ \t]{0,3}";
     let entry = (entry(), blanks(), blanks(), blanks(), blanks(), proptest::option::of("[ ;\\[\\]=a-z]{0,9}"));
@@ -144,7 +144,7 @@ fn line() -> impl Strategy<Value = (Option<String>, String)> {
     ]
 }
 
-/// A file of two pools, in sections of which each may come twice.
+/// A file of two pools. A section may appear twice.
 fn file() -> impl Strategy<Value = String> {
     let lines = || proptest::collection::vec(line(), 0..8);
     (lines(), lines(), lines(), any::<bool>()).prop_map(|(first, second, more, dos)| {
@@ -156,7 +156,7 @@ fn file() -> impl Strategy<Value = String> {
                 text.push_str(&format!("listen = /run/{pool}.sock\npm = static\npm.max_children = 3\n"));
             }
             for (key, line) in lines {
-                // A name in brackets that comes again is a second one in ours, and -tt prints both.
+                // Our reader takes a repeated name in brackets as a second value, and -tt prints both.
                 let again =
                     key.filter(|key| key.contains('[')).is_some_and(|key| !known.insert(pool.to_owned() + &key));
                 text.push_str(if again { "" } else { &line });
@@ -177,7 +177,7 @@ proptest! {
     }
 }
 
-/// The sample as it is, and with each of its examples put into effect alone.
+/// The sample unchanged, and with one of its examples enabled at a time.
 #[test]
 fn the_sample_is_read_alike() {
     let sample = include_str!("../../build-aux/php-fpm.conf.default");
@@ -189,14 +189,14 @@ fn the_sample_is_read_alike() {
         }
         let example = line.trim_start_matches([';', ' ']);
         let Some((key, value)) = example.split_once(" = ").filter(|_| line != example) else { continue };
-        // A quote that the crate doesn't know may enclose a semicolon, and `include` is no value.
+        // The crate does not know every kind of quote, which may enclose a semicolon, and `include` is not a value.
         if key.contains(' ') || key == "include" || value.contains(';') {
             continue;
         }
         let before = sample.lines().take(at).filter(|line| !line.starts_with(';'));
         let after = sample.lines().skip(at + 1).filter(|line| !line.starts_with(';'));
         let text: String = before.chain([example]).chain(after).flat_map(|line| [line, "\n"]).collect();
-        // Some name what isn't there, or need another directive.
+        // Some examples name files that do not exist, or need another directive.
         if let Ok(ours) = ours(&text) {
             let found = ours.get(&(section.trim_matches(['[', ']']).to_owned(), key.to_owned()));
             assert!(found.is_some() || is_shown_otherwise(key), "{section} {key}");
@@ -207,7 +207,7 @@ fn the_sample_is_read_alike() {
     assert!(tried > 60 && compared > 400, "{tried} examples, {compared} values");
 }
 
-/// The examples in the documentation that are whole configurations.
+/// The examples in the documentation that are complete configurations.
 #[test]
 fn the_documentation_is_read_alike() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");

@@ -1,4 +1,4 @@
-//! The path rules hold what `script::rules::rules_hold` says, for cases made at random.
+//! Checks the property `script::rules::rules_hold` of the path rules with random cases.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 use proptest::collection::vec;

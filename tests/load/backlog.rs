@@ -1,5 +1,5 @@
-//! Who waits in the backlog of a socket that is about to be closed is served first: at a reload that no longer names it, and
-//! at SIGQUIT.
+//! Clients in the backlog of a socket that is about to be closed are served first: at a reload that no longer names
+//! the socket, and at SIGQUIT.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use testkit::{Outcome, ensure, say, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A server with a further pool, `old`, of so many workers, on a path and a port.
+/// A server with a second pool, `old`, with this number of workers, on a path and a port.
 struct Scene {
     server: Server,
     doors: [Address; 2],
@@ -27,7 +27,7 @@ struct Scene {
 struct Queue {
     busy: Vec<Client>,
     waiting: Vec<Client>,
-    /// Connected, but the request comes later.
+    /// Connected; sends the request later.
     silent: Vec<Client>,
     hello: Request,
 }
@@ -48,7 +48,7 @@ impl Scene {
         Ok(Self { server, doors })
     }
 
-    /// The workers are kept busy; behind that so many clients wait at each door.
+    /// Keeps all workers busy, then lets this number of clients wait at each address.
     fn queue(&self, workers: usize, each: usize) -> Outcome<Queue> {
         let work = Request::get(&self.server.sandbox.page("work.php")).param("QUERY_STRING", "ms=2500");
         let hello = Request::get(&self.server.sandbox.page("hello.php"));
@@ -105,14 +105,14 @@ fn of_a_pool_that_a_reload_ends() -> Outcome {
         ensure!(!scene.server.sandbox.file("old.sock").exists(), "the path stays");
         queue.expect_answers()?;
         for door in &scene.doors {
-            ensure!(door.connect(ms(500)).is_err(), "somebody still listens on {door:?}");
+            ensure!(door.connect(ms(500)).is_err(), "{door:?} still accepts connections");
         }
         scene.server.stop()?;
     }
     Ok(())
 }
 
-/// One of a pool's two addresses goes, the other stays.
+/// A reload removes one of the two addresses of a pool and keeps the other.
 #[test]
 fn of_an_address_that_a_reload_ends() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -126,7 +126,7 @@ fn of_an_address_that_a_reload_ends() -> Outcome {
         scene.server.sandbox.put("fpm.conf", &scene.server.conf.replace(both, &one))?;
         scene.server.reload()?;
         queue.expect_answers()?;
-        ensure!(scene.doors[goes].connect(ms(500)).is_err(), "somebody still listens on {}", names[goes]);
+        ensure!(scene.doors[goes].connect(ms(500)).is_err(), "{} still accepts connections", names[goes]);
         let hello = Request::get(&scene.server.sandbox.page("hello.php"));
         let body = Client::connect(&scene.doors[stays], LIMIT)?.ask(&hello)?.body();
         ensure!(body == "hello", "{body}");
@@ -151,7 +151,7 @@ fn of_all_at_sigquit() -> Outcome {
     Ok(())
 }
 
-/// Clients who come without pause, on a path: each is answered, or could not connect.
+/// Clients that connect to a path without pause: each of them gets an answer or cannot connect.
 #[test]
 fn under_load() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -169,7 +169,7 @@ fn under_load() -> Outcome {
             let without = scene.server.conf.split("[old]").next().unwrap_or_default().to_owned();
             scene.server.sandbox.put("fpm.conf", &without)?;
             scene.server.reload()?;
-            // SIGTERM would end those who still serve whoever came last.
+            // SIGTERM would end the workers that still serve the last clients.
             testkit::clock::wait_until("the end of the former", LIMIT, || scene.server.zygotes().len() == 1)?;
             scene.server.stop()?;
         }

@@ -1,4 +1,4 @@
-//! Workers that die of faults: `emergency_restart_threshold`, and crash loops that harm nobody else.
+//! Workers that crash: `emergency_restart_threshold`, and crash loops that do not affect other pools.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -39,9 +39,9 @@ fn page(server: &Server, name: &str, query: &str) -> Request {
     Request::get(&server.sandbox.page(name)).param("QUERY_STRING", query)
 }
 
-/// Has the pool's worker die by that signal.
+/// Makes a worker of the pool die by that signal.
 fn crash(server: &Server, signal: i32) {
-    // No answer but the end of the connection.
+    // The connection ends without an answer.
     let _ = ask_once(&server.address, &page(server, "crash.php", &format!("signal={signal}")), ms(10_000));
 }
 
@@ -51,7 +51,7 @@ fn cache(address: &Address, server: &Server) -> Outcome<(String, String)> {
     Ok((started.to_owned(), pid.to_owned()))
 }
 
-/// At the threshold the group's zygote and its opcode cache are new, and nobody else's.
+/// At the threshold the group gets a new zygote and a new opcode cache; other groups keep theirs.
 #[test]
 fn emergency() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -68,15 +68,15 @@ fn emergency() -> Outcome {
         crash(&server, signal);
         server.says_hello(&server.address)?;
     }
-    // Not the program's fault.
+    // The program did not cause this one.
     crash(&server, 9);
     ensure!(zygotes(&server) == before, "a zygote was replaced too early: {}", server.log.tail(8));
     crash(&server, 6);
     wait_until("another zygote", ms(5000), || {
         zygotes(&server).len() == 2 && zygotes(&server).iter().any(|z| !before.contains(z))
     })?;
-    let (anew, _) = cache(&server.address, &server)?;
-    ensure!(anew != started, "the cache has started at {started} and {anew}");
+    let (restarted, _) = cache(&server.address, &server)?;
+    ensure!(restarted != started, "the cache has started at {started} and {restarted}");
     ensure!(cache(&other, &server)?.0 == others.0, "the other pool's cache is new, too");
     let kept = zygotes(&server).iter().filter(|z| before.contains(z)).count();
     ensure!(kept == 1, "{kept} zygotes were kept");
@@ -94,8 +94,8 @@ fn neighbours_load(address: &Address, server: &Server) -> Tally {
     Plan::clients(2).requests(4000).start(|_| quick(address, &page)).finish()
 }
 
-/// A pool whose workers crash at whatever they are asked: they come back slower and slower, it is said once, and the other
-/// pool's answers take what they took before.
+/// A pool whose workers crash on every request: they restart with growing pauses, the log says so once, and the
+/// answers of the other pool take as long as before.
 #[test]
 fn crash_loop() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -134,14 +134,14 @@ fn crash_loop() -> Outcome {
     ensure!(rate < 8.0, "{rate} workers a second");
     turn.expect_within("the neighbour's p99", meanwhile, before + before / 10 + ms(2))?;
     ensure!(server.log.count("its workers crash at their first request") == 1, "{}", server.log.tail(8));
-    // One that outlives its request ends it all.
+    // A worker that survives its request ends the crash loop.
     let answered = wait_until("an answer", ms(20_000), || server.says_hello(&server.address).is_ok())?;
-    say(&format!("{answered:.1?} to the first answer behind what had been given up"));
+    say(&format!("{answered:.1?} to the first answer after the requests that were given up"));
     server.await_workers(6, ms(8000))?;
     server.stop()
 }
 
-/// Crashes among good requests: each worker is replaced at once.
+/// Some requests among good ones crash: each worker is replaced at once.
 #[test]
 fn crashes_among_others() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -152,7 +152,7 @@ fn crashes_among_others() -> Outcome {
         crash(&server, 11);
         let start = Instant::now();
         server.says_hello(&server.address)?;
-        turn.expect_within("the answer behind a crash", start.elapsed(), ms(90))?;
+        turn.expect_within("the answer after a crash", start.elapsed(), ms(90))?;
     }
     ensure!(server.log.count("crash at their first request") == 0, "{}", server.log.tail(5));
     server.stop()

@@ -23,7 +23,7 @@ fn slow(server: &Server, how: &str, seconds: u32) -> Request {
         .param("REQUEST_URI", &format!("/slow.php?{query}"))
 }
 
-/// A server that traces what takes a second.
+/// A server that traces requests that take longer than a second.
 fn start(target: &Target, workers: u32, further: &[&str]) -> Outcome<Server> {
     let sandbox = Sandbox::new()?;
     let setup = Setup::new(workers).pool("request_slowlog_timeout = 1s");
@@ -35,7 +35,7 @@ fn slow_log(server: &Server) -> Log {
     Log::new(&server.sandbox.file("slow.log"))
 }
 
-/// Time, pid and addresses differ from run to run, but not their widths.
+/// Time, pid and addresses differ between runs, but their widths do not.
 fn comparable(entry: &str, server: &Server) -> Vec<String> {
     let line = |line: &str| match (line.find(']'), line.split_once(" pid ")) {
         (Some(end), None) if line.starts_with("[0x") => format!("[{end} characters{}", &line[end..]),
@@ -59,7 +59,7 @@ fn entry_of(target: &Target, how: &str, depth: u32) -> Outcome<(Vec<String>, Str
     Ok((entry, line))
 }
 
-/// The same entries as php-fpm's, wherever the script is; and it runs to its end.
+/// The entries equal php-fpm's, wherever the script is stopped, and the script runs to its end.
 #[test]
 fn entries_are_php_fpms() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -96,7 +96,7 @@ fn entries_are_php_fpms() -> Outcome {
     Ok(())
 }
 
-/// A script that computes all the while is traced as well, and so is one that has been finished not.
+/// A script that computes without a pause is traced too, and so is one that runs after `fastcgi_finish_request()`.
 #[test]
 fn while_it_runs() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -114,7 +114,7 @@ fn while_it_runs() -> Outcome {
     server.stop()
 }
 
-/// Each request is traced once; the count is on the status page; a reload forgets neither.
+/// Each request is traced once. The status page shows the count, and a reload keeps it.
 #[test]
 fn once_a_request() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -134,7 +134,7 @@ fn once_a_request() -> Outcome {
     server.stop()
 }
 
-/// A hundred at once cost the supervisor next to nothing, and others nothing.
+/// A hundred slow requests at once cost the supervisor almost nothing, and do not delay other requests.
 #[test]
 fn a_hundred_at_once() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -161,7 +161,8 @@ fn a_hundred_at_once() -> Outcome {
     server.stop()
 }
 
-/// Who doesn't end by himself is ended: TERM, then KILL; the log says who it was and where; the slot serves again.
+/// A worker that exceeds the limit gets TERM, then KILL. The log names the request and the place in its script; the
+/// slot serves again.
 #[test]
 fn terminated() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -195,7 +196,7 @@ fn terminated() -> Outcome {
     Ok(())
 }
 
-/// What goes on behind the answer is ended only where that is wanted.
+/// A script that continues after its answer is ended only if the pool asks for it.
 #[test]
 fn track_finished() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -217,7 +218,7 @@ fn track_finished() -> Outcome {
     Ok(())
 }
 
-/// A client that doesn't send the rest of its request is waited for as long.
+/// A client that does not send the rest of its request has the same time limit.
 #[test]
 fn while_it_is_read() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -234,7 +235,7 @@ fn while_it_is_read() -> Outcome {
     server.stop()
 }
 
-/// In a chroot, without any capability and with `process_vm_readv` refused there are traces as well.
+/// Traces also work in a chroot, without any capability, and with `process_vm_readv` refused.
 #[test]
 fn in_a_chroot() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };

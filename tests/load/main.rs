@@ -1,4 +1,4 @@
-//! Load, and times under load: each of these tests has the machine for itself. The door makes no difference here.
+//! Load, and times under load. Each of these tests runs alone on the machine. They run through one door only.
 #![forbid(unsafe_code)]
 
 mod backlog;

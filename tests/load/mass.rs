@@ -20,7 +20,7 @@ use testkit::{Outcome, ensure, say, turn};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// So many pools beside `www`, by turns ondemand, dynamic and static.
+/// This number of pools beside `www`: ondemand, dynamic and static in turn.
 struct Pools {
     text: String,
     sockets: Vec<PathBuf>,
@@ -44,7 +44,7 @@ impl Pools {
     }
 }
 
-/// Memory that is used: of each process its own, and its share of what several have.
+/// Memory of the processes: private memory, and each process's share of common memory.
 fn proportional_kb(processes: &[Process]) -> u64 {
     let of = |process: &Process| {
         let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).unwrap_or_default();
@@ -92,7 +92,7 @@ fn two_hundred_pools() -> Outcome {
     limits.into_iter().try_for_each(|(what, took, limit)| turn.expect_within(what, took, limit))
 }
 
-/// As many workers as php-fpm's documentation has in its examples, and more: the configuration is taken, in either way.
+/// More workers than in the examples of php-fpm's documentation: both kinds of configuration are accepted.
 #[test]
 fn large_pools_are_accepted() -> Outcome {
     let Some(mut stage) = Stage::find(12_800)? else {
@@ -108,7 +108,7 @@ fn large_pools_are_accepted() -> Outcome {
     Ok(())
 }
 
-/// Reloads of four pools, under load of all kinds: nothing fails and nothing grows.
+/// Reloads of four pools under load of all kinds: no request fails and no process grows.
 #[test]
 fn a_thousand_reloads() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -154,7 +154,8 @@ struct Footprint {
 }
 
 impl Footprint {
-    /// Of the supervisor, once nobody of a former generation is left: one zygote, as all pools have one user.
+    /// The state of the supervisor after all processes of a former generation have gone: one zygote, as all pools
+    /// have one user.
     fn of(server: &Server) -> Outcome<Self> {
         wait_until("the former generation's end", bar(ms(5000)), || server.zygotes().len() == 1)?;
         std::thread::sleep(ms(300));

@@ -1,4 +1,4 @@
-//! Connections that stay, and far more of them than workers: nobody waits because of others that are silent.
+//! Kept connections, far more than workers: no client waits because of others that are silent.
 #![forbid(unsafe_code)]
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -39,7 +39,7 @@ fn sixty_four_on_four(listen: Listen) -> Outcome {
     server.stop()
 }
 
-/// More open files for this process. Dropped, it puts the limit back: servers of other tests inherit it.
+/// Raises the limit of open files of this process. Drop restores it, because servers of other tests inherit it.
 struct MoreFiles {
     soft: u64,
     hard: u64,
@@ -60,7 +60,7 @@ impl Drop for MoreFiles {
     }
 }
 
-/// Eight clients, each with 250 connections that it uses one after another.
+/// Eight clients, each with 250 connections that it uses in turn.
 #[test]
 fn two_thousand_on_eight() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -76,7 +76,7 @@ fn two_thousand_on_eight() -> Outcome {
     server.stop()
 }
 
-/// A client of so many kept connections, used one after another; after a failure it asks no more.
+/// A client that uses this number of kept connections in turn. It stops after a failure.
 fn keeper(server: &Server, count: usize) -> Outcome<Job> {
     let connections: Outcome<Vec<Client>> = (0..count).map(|_| Client::connect(&server.address, ms(3000))).collect();
     let mut connections = connections?;
@@ -93,7 +93,7 @@ fn keeper(server: &Server, count: usize) -> Outcome<Job> {
     }))
 }
 
-/// Clients that connect and say nothing, or stop after an answer, don't keep others waiting.
+/// Clients that connect and send nothing, or stop after an answer, do not delay others.
 #[test]
 fn silent_clients() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

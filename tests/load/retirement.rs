@@ -1,4 +1,5 @@
-//! Workers that leave after ten requests, kept connections from the web server, POSTs without a pause: none may be lost.
+//! Workers that leave after ten requests, kept connections from the web server, POSTs without a pause: no request is
+//! lost.
 #![forbid(unsafe_code)]
 
 use testkit::clock::ms;
@@ -10,7 +11,7 @@ use testkit::setup::{Listen, Setup};
 use testkit::target::{Target, full};
 use testkit::{Outcome, apache::Apache, ensure, say, turn};
 
-/// Closing a kept connection behind an answer loses 0.16 to 0.47 % of retirements: of 2,000, three and more.
+/// To close a kept connection after an answer loses 0.16 to 0.47 % of retirements: three or more of 2,000.
 const REQUESTS: u64 = 20_000;
 const ALL_REQUESTS: u64 = 200_000;
 
@@ -61,7 +62,7 @@ fn post_all(server: Server, client: impl Fn() -> Client) -> Outcome {
     let tally = load.finish();
     say(&tally.summary());
     tally.expect_no_failure()?;
-    ensure!(first.iter().all(|worker| !worker.lives()), "a worker of the start still lives: nobody retires");
+    ensure!(first.iter().all(|worker| !worker.lives()), "a worker of the start still lives: no worker retires");
     server.await_workers(4, ms(5000))?;
     server.stop()
 }

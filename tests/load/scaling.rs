@@ -1,4 +1,4 @@
-//! `pm = dynamic` and `ondemand`: workers come with the load and go with it, and no request notices.
+//! `pm = dynamic` and `ondemand`: workers start and end with the load, and no request fails.
 #![forbid(unsafe_code)]
 
 use std::thread::sleep;
@@ -24,7 +24,7 @@ fn ondemand(most: u32, idle: u32) -> Setup {
     Setup::new(most).pool("pm = ondemand").pool(&format!("pm.process_idle_timeout = {idle}s"))
 }
 
-/// Clients that each ask for 50 ms, over a connection for each request.
+/// Clients that send requests of 50 ms, each on a new connection.
 fn sleepers(server: &Server, clients: usize, requests: u64) -> Tally {
     let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=50");
     let job = |_| -> Job {
@@ -38,7 +38,7 @@ fn sleepers(server: &Server, clients: usize, requests: u64) -> Tally {
     Plan::clients(clients).requests(requests).start(job).finish()
 }
 
-/// From 20 clients to 200 at once: all are served, p99 is not above php-fpm's, and the workers go again.
+/// From 20 clients to 200 at once: every request is served, p99 is not above php-fpm's, and the workers end again.
 #[test]
 fn burst() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -68,7 +68,7 @@ fn burst_on(server: &Server) -> Outcome<Tally> {
     Ok(tally)
 }
 
-/// The number of workers goes up and down while POSTs come over kept connections: none fails.
+/// The number of workers goes up and down while POSTs arrive on kept connections: none fails.
 #[test]
 fn shrinking_loses_no_post() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -97,13 +97,13 @@ fn expect_all(tally: &Tally, nginx: &Nginx) -> Outcome<usize> {
     Ok(tally.times.len())
 }
 
-/// No process until somebody comes; then as many workers as are asked for; none when they have been idle.
+/// No process until a client connects; then as many workers as the requests need; none after the idle timeout.
 #[test]
 fn ondemand_comes_and_goes() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(32, 1))?;
-    // The kit has connected once, to see that it can.
+    // The testkit has connected once, to check that it can.
     server.await_workers(1, ms(2000))?;
     server.await_workers(0, ms(6000))?;
     server.says_hello(&server.address)?;
@@ -111,7 +111,7 @@ fn ondemand_comes_and_goes() -> Outcome {
     let tally = sleepers(&server, 4, 40);
     tally.expect_no_failure()?;
     let workers = server.workers().len();
-    // A machine that stands still for longer than workers get to look again may have made one more.
+    // If the machine stalls for longer than workers take to look again, there may be one worker more.
     ensure!((3..=5).contains(&workers), "{workers} workers for four clients");
     server.await_workers(0, ms(6000))?;
     ensure!(server.zygotes().len() == 1, "the cache is gone with the workers");
@@ -119,7 +119,7 @@ fn ondemand_comes_and_goes() -> Outcome {
     server.stop()
 }
 
-/// A kept connection outlives all workers, and brings one back.
+/// A kept connection outlives all workers, and its next request starts one.
 #[test]
 fn kept_connection_without_workers() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -145,7 +145,7 @@ fn kept_connection_without_workers() -> Outcome {
     server.stop()
 }
 
-/// A reload of a group that sleeps starts nothing; the next request is served by the new generation.
+/// A reload of a group without workers starts no process; the new generation serves the next request.
 #[test]
 fn reload_asleep() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -168,7 +168,7 @@ fn reload_asleep() -> Outcome {
     server.stop()
 }
 
-/// 20 reloads under load of pools that scale: nothing fails.
+/// 20 reloads under load of pools that scale: no request fails.
 #[test]
 fn reloads_under_load() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -205,7 +205,7 @@ fn retirement() -> Outcome {
     Ok(())
 }
 
-/// Whatever is killed, the next request is answered.
+/// Whichever process is killed, the next request is answered.
 #[test]
 fn death() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -215,7 +215,7 @@ fn death() -> Outcome {
         for round in 0..10 {
             server.says_hello(&server.address)?;
             let victims = if round % 2 == 0 { server.workers() } else { server.zygotes() };
-            ensure!(!victims.is_empty(), "nobody there to be killed in round {round}");
+            ensure!(!victims.is_empty(), "no process to kill in round {round}");
             victims.iter().for_each(|victim| victim.signal(Signal::SIGKILL));
             server.says_hello(&server.address)?;
             wait_until("their end", ms(3000), || victims.iter().all(|victim| !victim.lives()))?;
@@ -226,7 +226,7 @@ fn death() -> Outcome {
     Ok(())
 }
 
-/// What php-fpm says when the limits are reached.
+/// The lines that php-fpm logs when the limits are reached.
 #[test]
 fn limits_are_said() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -243,7 +243,7 @@ fn limits_are_said() -> Outcome {
     server.stop()
 }
 
-/// A pool of 12,800 starts, and costs what its few workers cost.
+/// A pool with a limit of 12,800 workers starts, and costs only what its few workers cost.
 #[test]
 fn twelve_thousand_eight_hundred() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -258,7 +258,7 @@ fn twelve_thousand_eight_hundred() -> Outcome {
     server.stop()
 }
 
-/// A worker whose memory has grown too large is replaced behind its request.
+/// A worker whose memory has grown too large is replaced after its request.
 #[test]
 fn max_memory() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

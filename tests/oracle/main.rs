@@ -1,3 +1,3 @@
-//! The library beside stock php-fpm, which is run for its answer alone: these tests start no server.
+//! Compares the library with stock php-fpm, which runs only to print its result: these tests start no server.
 
 mod configuration;

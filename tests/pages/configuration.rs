@@ -1,5 +1,5 @@
-//! docs/configuration.md and build-aux/php-fpm.conf.default beside the program's table of directives: each has all of them,
-//! and no other, and the defaults that they tell are those that hold.
+//! Compares docs/configuration.md and build-aux/php-fpm.conf.default with the program's table of directives: both
+//! contain every directive and no other, with its real default.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -16,12 +16,12 @@ use testkit::stage::end_within;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// A configuration that leaves out what it can, but for files that other directives need.
+/// A configuration with as few directives as possible, except for files that other directives need.
 const GLOBAL: &str = "[global]\n";
 const POOL: &str = "[www]\nuser = nobody\nlisten = 127.0.0.1:9000\npm = static\npm.max_children = 3\n\
                     access.log = log/a\nslowlog = log/s\nping.path = /ping\n";
 
-/// Defaults that depend on something else, so that no value says them.
+/// Defaults that depend on another value, so that no fixed value describes them.
 const IN_WORDS: [&str; 9] = [
     "on_sigterm",
     "user",
@@ -41,7 +41,7 @@ fn source(path: &str) -> Outcome<String> {
 /// A directory that is PHP's prefix.
 struct Place(tempfile::TempDir);
 
-/// What a configuration becomes, and what `-tt` prints.
+/// The result of reading a configuration, and the output of `-tt`.
 type Read = (Config, Vec<String>);
 
 impl Place {
@@ -53,7 +53,7 @@ impl Place {
         Ok(place)
     }
 
-    /// As root would read it; otherwise the messages.
+    /// Reads it as root would, or returns the messages.
     fn read(&self, conf: &str) -> Result<Read, String> {
         let dir = self.0.path();
         let file = dir.join("php-fpm.conf");
@@ -81,13 +81,13 @@ fn texts(messages: &Messages) -> Vec<String> {
     messages.lines.iter().map(Message::text).map(str::to_owned).collect()
 }
 
-/// A row of the page: the section that it stands in, name, value, default and text.
+/// A row of the page: its section, name, value, default and text.
 struct Row {
     global: bool,
     cells: Vec<String>,
 }
 
-/// The rows below `## [global]` and `## Pools`; a `\|` would be no end of a cell, but there is none.
+/// The rows below `## [global]` and `## Pools`. No cell contains a `\|`.
 fn rows(page: &str) -> Vec<Row> {
     let (_, directives) = page.split_once("\n## [global]\n").unwrap_or_default();
     let (global, rest) = directives.split_once("\n## Pools\n").unwrap_or_default();
@@ -177,7 +177,7 @@ fn default_holds(place: &Place, global: bool, directive: &Directive, default: &s
     let name = directive.name;
     let (config, dumped) = place.with(global, "")?;
     if let Some(value) = plain(default) {
-        // Said or not said, it is the same.
+        // Setting it explicitly changes nothing.
         let (said, said_dumped) = place.with(global, &format!("{name} = {value}"))?;
         ensure!(said == config || said_dumped == dumped, "{value} is not the default");
         return Ok(());
@@ -228,7 +228,7 @@ pm.max_childs = 1
     Ok(())
 }
 
-/// A paragraph of the sample file: its comment, and the lines that may be put into effect.
+/// A paragraph of the sample file: its comment, and the lines that an operator may enable.
 struct Sample {
     global: bool,
     example: bool,

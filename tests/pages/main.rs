@@ -1,4 +1,4 @@
-//! What the documentation says is true: its samples, tables and commands, as they stand there.
+//! The documentation is true: these tests run its samples, tables and commands unchanged.
 #![forbid(unsafe_code)]
 
 mod configuration;

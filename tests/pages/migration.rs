@@ -11,7 +11,7 @@ use testkit::stage::{end_within, run_in};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// The blocks of a language in the page about migration.
+/// The code blocks of one language in the page about migration.
 fn blocks(language: &str) -> Outcome<Vec<String>> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/migration-from-xml.md"))?;
     let fence = format!("\n```{language}\n");

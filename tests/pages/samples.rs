@@ -31,7 +31,7 @@ fn samples_of_the_documentation() -> Outcome {
     Ok(())
 }
 
-/// A configuration of the documentation and the lines that follow it.
+/// A configuration of the documentation and the sample lines after it.
 #[derive(Debug, Default)]
 struct Sample {
     conf: Vec<String>,
@@ -59,7 +59,7 @@ fn samples(text: &str) -> Vec<Sample> {
     samples
 }
 
-/// Starts it, asks what the samples tell of, and finds their lines.
+/// Starts a server with it, sends the requests that the samples show, and finds their lines.
 fn shown(target: &Target, sample: &Sample) -> Outcome {
     let sandbox = Sandbox::new()?;
     let dir = sandbox.path().to_string_lossy().into_owned();
@@ -109,14 +109,14 @@ fn ask_for(server: &Server, target: &str) -> Outcome<String> {
     ask_once(&server.address, &request, ms(5000))
 }
 
-/// All that went to any log.
+/// All text in all logs.
 fn written(server: &Server) -> String {
     let logs = fs::read_dir(server.sandbox.file("log")).into_iter().flatten().flatten();
     let texts = logs.map(|log| Log::new(&log.path()).text());
     texts.chain([server.stdio(), server.log.text()]).collect::<Vec<_>>().join("\n")
 }
 
-/// A line without what differs from run to run.
+/// A line without the parts that differ between runs.
 fn masked(line: &str, dir: &str) -> String {
     match serde_json::from_str::<Map<String, Value>>(line) {
         Ok(object) => object.iter().map(|(name, value)| format!("{name}={};", masked_value(value, dir))).collect(),

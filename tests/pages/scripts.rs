@@ -1,4 +1,4 @@
-//! The samples of docs/scripts.md, as they stand there.
+//! The samples of docs/scripts.md, unchanged.
 #![forbid(unsafe_code)]
 
 use std::fs;

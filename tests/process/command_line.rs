@@ -1,5 +1,5 @@
-//! The command line beside stock php-fpm's, as seen from outside: status, both streams, log, pid file, and who serves.
-//! What needs no program to be run is compared in `config_oracle`.
+//! Compares the command line with stock php-fpm's from outside: status, both streams, log, pid file, and which
+//! processes serve. Cases that need no running program are in `tests/oracle/configuration`.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use testkit::stage::{Stage, end_within};
 use testkit::target::{Door, Target, as_root};
 use testkit::{Outcome, ensure, skip, turn};
 
-/// Both programs on one stage, one after the other.
+/// Runs both programs on one stage, one after the other.
 struct Pair {
     stage: Stage,
     stock: PathBuf,
@@ -32,7 +32,7 @@ impl Pair {
         Ok(Some(Self { stage: Stage::new(target, 1)?, stock: fs::canonicalize(stock)? }))
     }
 
-    /// What both do with these options; each begins without log, pid file and socket.
+    /// The results of both with these options; each starts without log, pid file and socket.
     fn both(&self, options: &str) -> Outcome<[String; 2]> {
         let stock = self.one(&self.stock, options)?;
         Ok([stock, self.one(&self.stage.target.program(), options)?])
@@ -70,7 +70,7 @@ impl Pair {
         Process::find(text.trim().parse().ok()?)
     }
 
-    /// Without what differs from run to run, without our hints, and without what systemd's library makes php-fpm say.
+    /// Removes text that differs between runs, our hints, and the messages of systemd's library in php-fpm.
     fn plain(&self, program: &Path, text: &str) -> String {
         let ours = self.stage.target.prefix.to_string_lossy().into_owned();
         let stock = self.stock.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_string_lossy().into_owned();
@@ -99,7 +99,7 @@ fn is_time(text: &str) -> bool {
     text.starts_with('[') && text.get(3..4) == Some("-") && text.len() >= 21
 }
 
-/// Options that print something and go.
+/// Options that print something and exit.
 #[test]
 fn what_is_printed() -> Outcome {
     let Some(pair) = Pair::new()? else { return Ok(()) };
@@ -125,14 +125,14 @@ fn what_is_printed() -> Outcome {
     Ok(())
 }
 
-/// The whole of `-i`, but for the environment and what the time is.
+/// The whole of `-i`, except the environment and the current time.
 #[test]
 fn information() -> Outcome {
     let Some(pair) = Pair::new()? else { return Ok(()) };
     let _turn = turn::shared()?;
     for options in ["-n -i", "-c php.ini --info", "-n -d precision=5 -d date.timezone=UTC -d flag -i"] {
         let [stock, ours] = pair.both(options)?;
-        // The wrapper is a shell script: the shell sets some variables, and hands all on in an order of its own.
+        // The wrapper is a shell script: the shell sets some variables, and passes all on in another order.
         let (stock, ours) = (what_stays(&stock), what_stays(&ours));
         let differs = stock.iter().zip(&ours).find(|(stock, ours)| stock != ours);
         ensure!(differs.is_none() && stock.len() == ours.len(), "{options}: {differs:?}");
@@ -145,7 +145,7 @@ fn what_stays(text: &str) -> Vec<&str> {
     let varies = |line: &&str| {
         ["Interned Strings", "PATH =>", "_ =>", "OLDPWD =>", "$_ENV[", "$_SERVER["].iter().any(|s| line.starts_with(s))
     };
-    // opcache's: the second program may be started in another second.
+    // The start time of opcache: the second program may start in another second.
     let undated = |line| if str::starts_with(line, START_TIME) { START_TIME } else { line };
     text.lines().filter(|line| !varies(line)).map(undated).collect()
 }
@@ -190,7 +190,7 @@ fn tests_of_the_configuration() -> Outcome {
     Ok(())
 }
 
-/// Starting, and not: the parent's status, its words, and what stands in the log.
+/// Starts that succeed and starts that fail: the parent's status, its output, and the log.
 #[test]
 fn starts() -> Outcome {
     let Some(pair) = Pair::new()? else { return Ok(()) };
@@ -233,7 +233,7 @@ fn starts() -> Outcome {
     Ok(())
 }
 
-/// `-g` names the pid file where the configuration has none.
+/// `-g` names the pid file if the configuration has none.
 #[test]
 fn pid_file_of_the_command_line() -> Outcome {
     let Some(pair) = Pair::new()? else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! The control script: what each word does, says and returns, and that it says it when it is true.
+//! The control script: what each command does, prints and returns, and that it returns only when the result is in
+//! effect.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -71,7 +72,7 @@ fn a_life() -> Outcome {
     let _turn = turn::shared()?;
     place.run(&["status"])?.expect(3, &["php-fpm is stopped\n"])?;
     place.run(&["stop"])?.expect(0, &["php-fpm is not running\n"])?;
-    // It comes back though the configuration wants the foreground, and then all pools accept.
+    // It returns although the configuration asks for the foreground, and by then all pools accept.
     place.put_conf(&[("[global]", "[global]\ndaemonize = no")])?;
     place.run(&["start"])?.expect(0, &["Starting php-fpm ", " done\n"])?;
     ensure!(place.ask("hello.php", "")? == "hello", "another page");
@@ -87,7 +88,7 @@ fn a_life() -> Outcome {
     Ok(())
 }
 
-/// `quit` ends nobody's request and comes back behind the last; `stop` doesn't wait for requests.
+/// `quit` ends no running request and returns after the last one; `stop` does not wait for requests.
 #[test]
 fn quit_and_stop_wait_for_the_end() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
@@ -108,7 +109,7 @@ fn quit_and_stop_wait_for_the_end() -> Outcome {
     Ok(())
 }
 
-/// When `reload` has come back, no request meets old code; several at once are all told.
+/// After `reload` has returned, no request runs old code; each of several concurrent calls gets its result.
 #[test]
 fn reload_comes_back_when_it_is_done() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
@@ -123,7 +124,7 @@ fn reload_comes_back_when_it_is_done() -> Outcome {
         place.run(&["reload"])?.expect(0, &["Reload service php-fpm ", " done\n"])?;
         for _ in 0..4 {
             let seen = place.ask("setting.php", "")?;
-            ensure!(seen == format!("turn{turn}"), "behind reload {turn}: {seen}");
+            ensure!(seen == format!("turn{turn}"), "after reload {turn}: {seen}");
         }
     }
     let done = place.log().count("ready to handle connections");
@@ -139,7 +140,8 @@ fn reload_comes_back_when_it_is_done() -> Outcome {
     Ok(())
 }
 
-/// What is refused, or fails late, is told with its reason, and what runs goes on; by `restart`, too.
+/// A command that is refused, or fails late, prints the reason, and the running server continues; the same for
+/// `restart`.
 #[test]
 fn reload_tells_why_not() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else {
@@ -166,7 +168,7 @@ fn reload_tells_why_not() -> Outcome {
     Ok(())
 }
 
-/// When `logrotate` has come back, all logs are the new files; where one can't be made, it says so.
+/// After `logrotate` has returned, all logs are new files; if one cannot be created, it says so.
 #[test]
 fn logrotate_comes_back_with_new_files() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
@@ -190,7 +192,7 @@ fn logrotate_comes_back_with_new_files() -> Outcome {
     Ok(())
 }
 
-/// A pid file that leads to nobody, or to somebody else, is told from a running one; nobody else is signalled.
+/// A pid file of no process, or of another program, is recognised as such; the other program gets no signal.
 #[test]
 fn other_processes_are_left_alone() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
@@ -208,7 +210,7 @@ fn other_processes_are_left_alone() -> Outcome {
     let lives = stands.lives();
     other.kill()?;
     other.wait()?;
-    ensure!(lives, "somebody else's process was ended");
+    ensure!(lives, "the process of another program was ended");
     place.run(&["start"])?.expect(0, &[" done\n"])?;
     let supervisor = place.supervisor().ok_or("no pid file")?;
     supervisor.signal(Signal::SIGKILL);
@@ -217,7 +219,7 @@ fn other_processes_are_left_alone() -> Outcome {
     Ok(())
 }
 
-/// What can't be done has a status of its own; options go on as before.
+/// An impossible command has a status of its own; options work as before.
 #[test]
 fn what_can_not_be_done() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else {
@@ -246,14 +248,14 @@ fn what_can_not_be_done() -> Outcome {
         command.envs(place.0.target.environment()).current_dir("/");
         command.arg("stop").arg("-y").arg(place.0.sandbox.file("fpm.conf"));
         end_within(&mut command)?.expect(4, &[" failed\n"])?;
-        ensure!(place.supervisor().is_some(), "nobody has stopped it");
+        ensure!(place.supervisor().is_some(), "it does not run any more");
     } else {
         skip("the part with another user's server needs root");
     }
     Ok(())
 }
 
-/// How long it takes to hear that a reload is done: no waiting beyond the reload itself.
+/// How long `reload` takes: no longer than the reload itself.
 #[test]
 fn reload_is_quick() -> Outcome {
     let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };

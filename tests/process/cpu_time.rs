@@ -11,8 +11,8 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Uses the processor for that long: while it runs, behind its end in a shutdown function, in a destructor, or in a child that is
-/// waited for then.
+/// Uses the processor for that long: during the script, in a shutdown function after its end, in a destructor, or in
+/// a child that the script waits for.
 const BURNS: &str = r#"<?php
 function burn(int $ms): void {
     $used = fn() => array_sum(array_map(fn($name) => getrusage()[$name], ['ru_utime.tv_usec', 'ru_stime.tv_usec']))
@@ -32,10 +32,10 @@ switch ($_GET['where']) {
 echo 'done';
 "#;
 
-/// Behind each of these a page that does nothing.
+/// After each of these comes a page that does nothing.
 const BEFORE: [&str; 5] = ["script", "shutdown", "destructor", "child", "late child"];
 
-/// One worker, whose requests are in `access.log`, and a status page elsewhere.
+/// One worker that logs its requests in `access.log`, and a separate status page.
 fn start(target: &Target, format: &str) -> Outcome<Server> {
     let sandbox = Sandbox::new()?;
     let log = format!("access.log = {}", sandbox.file("access.log").display());
@@ -49,7 +49,7 @@ fn start(target: &Target, format: &str) -> Outcome<Server> {
 /// Per cent, and microseconds of them.
 type Share = (f64, f64);
 
-/// What the status page says once the worker is idle again behind that script.
+/// The CPU time on the status page once the worker is idle after that script.
 fn shown(server: &Server, script: &str) -> Outcome<Share> {
     let at = Address::Unix(server.sandbox.file("status.sock"));
     let page = Request::of_pool("/status", "json&full");
@@ -65,7 +65,7 @@ fn shown(server: &Server, script: &str) -> Outcome<Share> {
     share.ok_or_else(|| "no CPU time".into())
 }
 
-/// What the last line of the log says, of either form.
+/// The CPU times in the last line of the log, in either format.
 fn logged(server: &Server) -> Outcome<Share> {
     let text = Log::new(&server.sandbox.file("access.log")).text();
     let line = text.lines().last().ok_or("no line")?;
@@ -85,7 +85,7 @@ fn logged(server: &Server) -> Outcome<Share> {
 fn each_request_has_its_own() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
-    // Ticks of 10 ms, of which one may fall into any request.
+    // A tick is 10 ms, and any request may contain one.
     let most = if target.is_ours() { 100.0 } else { 20_000.0 };
     for format in ["%C %{micro}d", "json"].into_iter().filter(|format| target.is_ours() || *format != "json") {
         let server = start(&target, format)?;
@@ -94,7 +94,7 @@ fn each_request_has_its_own() -> Outcome {
             let body = ask_once(&server.address, &burns.param("QUERY_STRING", &format!("where={place}")), ms(20_000))?;
             ensure!(body == "done", "{place}: {body}");
             let own = [logged(&server)?, shown(&server, "burns.php")?];
-            // The machine may have other work, so that the share says little.
+            // Other load on the machine makes the share imprecise.
             let least = match place {
                 "script" => 140_000.0,
                 "child" => 10_000.0,
@@ -105,10 +105,7 @@ fn each_request_has_its_own() -> Outcome {
             for turn in 0..5 {
                 server.says_hello(&server.address)?;
                 let others = [logged(&server)?, shown(&server, "hello.php")?];
-                ensure!(
-                    others.iter().all(|(cpu, _)| *cpu <= most),
-                    "hello {turn} behind {place}, {format}: {others:?}"
-                );
+                ensure!(others.iter().all(|(cpu, _)| *cpu <= most), "hello {turn} after {place}, {format}: {others:?}");
             }
         }
         server.stop()?;
@@ -116,7 +113,7 @@ fn each_request_has_its_own() -> Outcome {
     Ok(())
 }
 
-/// By its microseconds and by its share, and by what the worker has really used.
+/// Checks the microseconds, the share, and the worker's real CPU time.
 #[test]
 fn a_busy_script_uses_all_of_its_time_and_no_more() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -30,12 +30,13 @@ fn ends_by_quit() -> Outcome {
     daemon(Signal::SIGQUIT)
 }
 
-/// The parent returns 0 when the daemon accepts; it has its own session, a pid file, and ends by the signal.
+/// The parent returns 0 when the daemon accepts. The daemon has its own session and a pid file, and the signal ends
+/// it.
 fn daemon(signal: Signal) -> Outcome {
     let Some(stage) = Stage::find(2)? else { return Ok(()) };
     let _turn = turn::shared()?;
     let pid_file = stage.sandbox.file("fpm.pid");
-    // A stale one is replaced; this pid can't be.
+    // A stale pid file is replaced; no process can have this pid.
     fs::write(&pid_file, "4194304")?;
     let status = daemonize(&stage)?;
     let result = life(&stage, status, signal);
@@ -50,7 +51,7 @@ fn life(stage: &Stage, status: Option<i32>, signal: Signal) -> Outcome {
     let page = |name: &str| Request::get(&stage.sandbox.page(name)).param("QUERY_STRING", "ms=700");
     let body = ask_once(&stage.address, &page("hello.php"), ms(5000))?;
     ensure!(body == "hello", "{body}");
-    let daemon = stage.daemon().ok_or("the pid file names nobody")?;
+    let daemon = stage.daemon().ok_or("the pid file names no process")?;
     look_at(daemon)?;
     let (address, work) = (stage.address.clone(), page("work.php"));
     let in_flight = std::thread::spawn(move || ask_once(&address, &work, ms(5000)));
@@ -85,11 +86,11 @@ fn end(stage: &Stage, daemon: Process, signal: Signal) -> Outcome {
     ensure!(tree.len() >= 2, "no workers: {}", tree.len());
     daemon.signal(signal);
     wait_until("the daemon's end", ms(5000), || !daemon.lives() && tree.iter().all(|process| !process.lives()))?;
-    ensure!(stage.address.connect(ms(500)).is_err(), "somebody still listens");
+    ensure!(stage.address.connect(ms(500)).is_err(), "the socket still accepts connections");
     Ok(())
 }
 
-/// What can't be started is told by the parent: a status, and the reason on stderr.
+/// If the start fails, the parent says so: with its status, and the reason on stderr.
 #[test]
 fn parent_tells_a_failure() -> Outcome {
     let Some(stage) = Stage::find(2)? else { return Ok(()) };
@@ -104,7 +105,7 @@ fn parent_tells_a_failure() -> Outcome {
     Ok(())
 }
 
-/// What goes wrong only when PHP starts, or a worker is set up, is told as well, and nothing stays behind.
+/// Failures when PHP starts, or when a worker is set up, are reported too, and leave no process or file.
 #[test]
 fn parent_tells_what_fails_late() -> Outcome {
     let Some(stage) = Stage::find_ours(2)? else { return Ok(()) };
@@ -117,7 +118,7 @@ fn parent_tells_what_fails_late() -> Outcome {
         skip("the part with a chroot needs root");
         return Ok(());
     }
-    // Below the chroot the link leads to where nothing is.
+    // In the chroot the target of the link does not exist.
     std::os::unix::fs::symlink("/usr", stage.sandbox.file("www/elsewhere"))?;
     let root = stage.sandbox.file("www");
     let lines = format!("chroot = {}\nchdir = /elsewhere\n", root.display());
@@ -132,14 +133,14 @@ fn fails_with(stage: &Stage, reason: &str) -> Outcome {
         let ran = ran?.expect(70, &[reason, "FPM initialization failed"])?;
         ensure!(!ran.text.contains("fpm is running"), "it says more than what is wrong: {}", ran.text);
         ensure!(!stage.sandbox.file("fpm.pid").exists(), "there is a pid file");
-        ensure!(stage.address.connect(ms(500)).is_err(), "somebody listens");
+        ensure!(stage.address.connect(ms(500)).is_err(), "the socket accepts connections");
         let log = fs::read_to_string(stage.sandbox.file("fpm.log"))?;
         ensure!(log.contains(reason), "the log lacks the reason: {log}");
     }
     Ok(())
 }
 
-/// Started on a terminal, the daemon has none, and outlives it.
+/// A daemon that was started on a terminal detaches from it, and outlives it.
 #[test]
 fn no_terminal() -> Outcome {
     let Some(stage) = Stage::find(2)? else { return Ok(()) };
@@ -171,7 +172,7 @@ fn life_without_terminal(stage: &Stage, daemon: Process) -> Outcome {
     Ok(())
 }
 
-/// A reload makes a pid file that was removed anew, and moves one that has another name now.
+/// A reload recreates a pid file that was removed, and renames one whose name has changed.
 #[test]
 fn pid_file_after_a_reload() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -195,7 +196,7 @@ fn output(stage: &Stage) -> String {
     read("stdio") + &read("fpm.log")
 }
 
-/// The title is whole, however short the command line was and whatever the environment holds.
+/// The title is complete, however short the command line is and whatever the environment contains.
 #[test]
 fn title() -> Outcome {
     let Some(mut stage) = Stage::find(1)? else { return Ok(()) };

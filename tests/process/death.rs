@@ -1,4 +1,5 @@
-//! `kill -9` of anything, under load: what is lost is what the killed worker had in hand, and nothing stays behind.
+//! `kill -9` of any process, under load: only the request that the killed worker had in hand is lost, and no process
+//! or file remains.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -22,7 +23,7 @@ fn work(server: &Server, milliseconds: u32) -> Request {
     Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", &format!("ms={milliseconds}"))
 }
 
-/// A client with a connection for each request; a sleep that a signal cut short is an answer, too.
+/// A client that connects for each request. A sleep that a signal interrupted is a valid answer, too.
 fn worker_client(server: &Server, milliseconds: u32) -> Job {
     let (address, request) = (server.address.clone(), work(server, milliseconds));
     Box::new(move || {
@@ -32,7 +33,7 @@ fn worker_client(server: &Server, milliseconds: u32) -> Job {
     })
 }
 
-/// Kills, and asks at once: the time to the answer.
+/// Kills a process and sends a request at once: the time to the answer.
 fn time_to_answer(server: &Server, kill: impl FnOnce()) -> Outcome<Duration> {
     let start = Instant::now();
     kill();
@@ -88,10 +89,10 @@ fn workers_behind_nginx() -> Outcome {
     server.stop()
 }
 
-/// From before the signal until behind it.
+/// From before the signal until after it.
 type Kill = RangeInclusive<Instant>;
 
-/// Kills a worker every 50 ms for 3 s; gives back when.
+/// Kills a worker every 50 ms for 3 s; returns the times.
 fn kill_workers(server: &Server) -> Outcome<Vec<Kill>> {
     let mut kills = Vec::new();
     for turn in 0..60 {
@@ -108,8 +109,8 @@ fn kill_workers(server: &Server) -> Outcome<Vec<Kill>> {
     Ok(kills)
 }
 
-/// Each failure was in flight at a kill, or sent at most `grace` behind it. A worker has one request in hand and, for
-/// microseconds, a second that it passes on.
+/// Each failed request was in flight at a kill, or was sent at most `grace` after it. A worker has one request in
+/// hand and, for microseconds, a second one that it passes on.
 fn check(turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcome {
     say(&format!("{} kills; {}", kills.len(), tally.summary()));
     ensure!(tally.times.len() > 500, "hardly anything was answered: {}", tally.summary());
@@ -125,7 +126,7 @@ fn check(turn: &Alone, tally: &Tally, kills: &[Kill], grace: Duration) -> Outcom
     Ok(())
 }
 
-/// Without the zygote its workers finish what they have in hand; nobody waits over 300 ms for those of another.
+/// After the death of the zygote its workers finish their requests; no request to another pool waits over 300 ms.
 #[test]
 fn zygote() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -149,8 +150,8 @@ fn zygote() -> Outcome {
     server.stop()
 }
 
-/// Zygotes killed every 500 ms under load: no request is lost. How long they wait isn't asked: a zygote that dies
-/// early again and again is restarted with growing pauses.
+/// Zygotes are killed every 500 ms under load: no request is lost. The time that requests wait is not checked: a
+/// zygote that keeps dying early is restarted with growing pauses.
 #[test]
 fn zygotes_under_load() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -168,7 +169,7 @@ fn zygotes_under_load() -> Outcome {
     server.stop()
 }
 
-/// Without the supervisor everything ends: requests in flight are answered, and the port is free.
+/// After the death of the supervisor all processes end: requests in flight are answered, and the port is free.
 #[test]
 fn supervisor() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

@@ -10,7 +10,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, skip, turn};
 
-/// Asks twice, with five requests between: the rate of connections needs a former value.
+/// Reads the page twice, with five requests between: the rate of connections needs an earlier value.
 const SCRIPT: &str = "
 import configparser, json, sys, time, urllib.request
 sys.path.insert(0, sys.argv[1] + '/agent360/plugins')

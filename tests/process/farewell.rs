@@ -1,4 +1,4 @@
-//! The end: what SIGTERM means, requests that are still accepted before it, and being process 1.
+//! Stopping: the meaning of SIGTERM, requests that are still accepted before the end, and running as process 1.
 #![forbid(unsafe_code)]
 
 use std::os::unix::process::CommandExt as _;
@@ -31,7 +31,7 @@ fn ping(server: &Server) -> Outcome<(String, String)> {
     Ok((answer.headers(), answer.body()))
 }
 
-/// `on_sigterm = graceful`: the request is finished; a second SIGTERM ends it.
+/// `on_sigterm = graceful`: the request is finished; a second SIGTERM terminates it.
 #[test]
 fn graceful() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -55,7 +55,7 @@ fn graceful() -> Outcome {
     Ok(())
 }
 
-/// Without it SIGTERM ends requests, as php-fpm does.
+/// Without it SIGTERM terminates requests, as in php-fpm.
 #[test]
 fn fast() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -69,7 +69,7 @@ fn fast() -> Outcome {
     Ok(())
 }
 
-/// `shutdown_delay`: ping answers 503, requests are accepted and answered, then it drains.
+/// `shutdown_delay`: ping answers 503, requests are accepted and answered, then the pools drain.
 #[test]
 fn delay() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -82,7 +82,7 @@ fn delay() -> Outcome {
         let start = Instant::now();
         server.supervisor.signal(signal);
         wait_until("503", ms(1000), || ping(&server).is_ok_and(|(headers, _)| headers.contains("Status: 503")))?;
-        // A reload now would only be in the way.
+        // A reload at this point could only disturb.
         server.supervisor.signal(Signal::SIGUSR2);
         while start.elapsed() < ms(1700) {
             let body = ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(5000))?;
@@ -100,7 +100,7 @@ fn delay() -> Outcome {
     Ok(())
 }
 
-/// Who asks twice doesn't want to wait.
+/// A second signal means that the operator does not want to wait.
 #[test]
 fn delay_cut_short() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -117,7 +117,7 @@ fn delay_cut_short() -> Outcome {
     Ok(())
 }
 
-/// The server as process 1 of a container of its own, and the program that made that.
+/// The server as process 1 of its own container, and the program that created the container.
 struct Container {
     sandbox: Sandbox,
     address: Address,
@@ -161,7 +161,7 @@ impl Drop for Container {
     }
 }
 
-/// As process 1 it buries strangers, and SIGTERM is graceful.
+/// As process 1 it reaps orphaned processes, and SIGTERM is graceful.
 #[test]
 fn as_process_1() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! Requests that don't come in one go, and clients that read no answers: they hold no worker, and a slow client is served all the same.
+//! Requests that arrive in pieces, and clients that do not read answers: they occupy no worker, and a slow client is
+//! served.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
@@ -15,7 +16,7 @@ use testkit::stream::Stream;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, say, turn};
 
-/// How long a request of somebody else takes, at worst of so many.
+/// The longest time of a complete request beside so many incomplete ones.
 fn worst(server: &Server, count: usize) -> Outcome<Duration> {
     let mut worst = Duration::ZERO;
     for _ in 0..count {
@@ -27,7 +28,7 @@ fn worst(server: &Server, count: usize) -> Outcome<Duration> {
     Ok(worst)
 }
 
-/// Clients that have sent so much of a request.
+/// Clients that have sent a part of a request.
 fn half(server: &Server, count: usize, bytes: &[u8]) -> Outcome<Vec<Client>> {
     let one = || -> Outcome<Client> {
         let mut client = Client::connect(&server.address, ms(20_000))?;
@@ -53,13 +54,13 @@ fn they_stall_nobody() -> Outcome {
             say(&format!("{listen:?}, {} bytes: {took:?}", bytes.len()));
             ensure!(took < bar(ms(1000)), "{listen:?}, {} bytes: {took:?}", bytes.len());
         }
-        // Those who go on at last are served, whoever has served others meanwhile.
+        // Clients that send the rest are served, even if their worker has served others meanwhile.
         for (sent, clients) in clients {
             let rest = if sent == 150_000 { &large[sent..] } else { &whole[sent..] };
             for mut client in clients {
                 client.send(rest)?;
                 let body = client.answer()?.body();
-                ensure!(body == "hello", "{listen:?}, behind {sent} bytes: {body}");
+                ensure!(body == "hello", "{listen:?}, after {sent} bytes: {body}");
             }
         }
         server.stop()?;
@@ -67,7 +68,7 @@ fn they_stall_nobody() -> Outcome {
     Ok(())
 }
 
-/// Byte after byte: each is looked at, and others are served as well.
+/// One byte at a time: each byte is read, and other clients are served too.
 #[test]
 fn who_trickles_stalls_nobody() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -97,7 +98,8 @@ fn who_trickles_stalls_nobody() -> Outcome {
     server.stop()
 }
 
-/// A client that is slow for good reasons, while its worker leaves, the server reloads, all workers are busy, and the server stops.
+/// A client that is slow for a good reason is served although its worker leaves, the server reloads, all workers are
+/// busy, and the server stops.
 #[test]
 fn a_slow_client_is_served() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -123,7 +125,7 @@ fn a_slow_client_is_served() -> Outcome {
         Ok(client)
     };
     let mut slow = begin(&server)?;
-    // Its worker is replaced, twice.
+    // Its worker is replaced twice.
     worst(&server, 8)?;
     served(&mut slow)?;
     let mut slow = begin(&server)?;
@@ -134,7 +136,7 @@ fn a_slow_client_is_served() -> Outcome {
     busy.send(&Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=500").encode(1))?;
     served(&mut slow)?;
     busy.answer()?;
-    // A request is counted once, however many pieces it comes in.
+    // A request is counted once, in however many pieces it arrives.
     let page = Request::of_pool("/status", "json");
     let status: serde_json::Value = serde_json::from_str(&ask_once(&server.address, &page, ms(20_000))?)?;
     ensure!(status["accepted conn"] == 13, "8 others, 3 slow ones, a busy one and this: {status}");
@@ -146,7 +148,7 @@ fn a_slow_client_is_served() -> Outcome {
     Ok(())
 }
 
-/// It floods its worker with questions and reads nothing.
+/// The client floods its worker with management records and reads nothing.
 #[test]
 fn who_reads_no_answers_is_closed() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -165,7 +167,7 @@ fn who_reads_no_answers_is_closed() -> Outcome {
             let took = worst(&server, 3)?;
             wait_until("the flood is over", bar(ms(10_000)), || flood.is_finished())?;
             say(&format!("{listen:?}: {took:?}, closed after {:?}", start.elapsed()));
-            ensure!(took < bar(ms(2000)), "{listen:?}, behind {} bytes: {took:?}", before.len());
+            ensure!(took < bar(ms(2000)), "{listen:?}, after {} bytes: {took:?}", before.len());
             let _ = flood.join();
         }
         server.stop()?;

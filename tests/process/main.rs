@@ -1,4 +1,5 @@
-//! The lives of supervisor, zygotes and workers: start, reload, signals, death, logs, sockets, and the walls between pools.
+//! The lifecycle of supervisor, zygotes and workers: start, reload, signals, death, logs, sockets, and the isolation
+//! of pools.
 #![forbid(unsafe_code)]
 
 mod command_line;

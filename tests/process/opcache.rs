@@ -1,5 +1,5 @@
-//! PHP's shared memory under a zygote: one opcode cache for all workers of a group, preloading, the JIT; and extensions that
-//! keep memory or state of their own.
+//! PHP's shared memory under a zygote: one opcode cache for all workers of a group, preloading, the JIT; and
+//! extensions with memory or state of their own.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use testkit::stream::Address;
 use testkit::target::{Door, Target, web_user};
 use testkit::{Outcome, ensure, say, skip, turn};
 
-/// What a worker sees of the cache, and who it is. `counted.php` runs in it first.
+/// A worker's view of the cache, and its identity. It runs `counted.php` first.
 const STATUS: &str = "<?php include __DIR__ . '/counted.php'; usleep(200000); $s = opcache_get_status();
     $counted = $s['scripts'][realpath(__DIR__ . '/counted.php')] ?? ['hits' => -1];
     echo json_encode(['pid' => getmypid(), 'started' => $s['opcache_statistics']['start_time'],
@@ -28,7 +28,7 @@ fn read(text: &str) -> Outcome<Value> {
     serde_json::from_str(text).map_err(|e| format!("{e}: {text:.500}").into())
 }
 
-/// So many at once that each worker gets one.
+/// Enough concurrent requests that each worker gets one.
 fn from_all_workers(address: &Address, page: &Path, workers: usize) -> Outcome<Vec<Value>> {
     let mut clients = Vec::new();
     for _ in 0..workers {
@@ -50,8 +50,8 @@ fn prepared() -> Outcome<Sandbox> {
     Ok(sandbox)
 }
 
-/// A script that one worker has compiled is there for all of its group, in both pools, and hits of all are counted in one
-/// place; a pool of another group has a cache of its own.
+/// A script that one worker has compiled is available to all workers of its group, in both pools, which also share
+/// the count of hits. A pool of another group has its own cache.
 #[test]
 fn one_cache_for_a_group() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -76,7 +76,7 @@ fn one_cache_for_a_group() -> Outcome {
     let all = [again, others].concat();
     ensure!(all.iter().all(|one| one["started"] == first["started"]), "several caches: {first} {all:?}");
     ensure!(all.iter().all(|one| one["misses"] == first["misses"]), "compiled more than once: {first} {all:?}");
-    // Each has included it before it looked: the last to look has seen the hits of all.
+    // Each worker has included it before it looks, so the last one to look sees all hits.
     let hits = |of: &Value| of["hits"].as_i64().unwrap_or(-1);
     let most = all.iter().map(hits).max().unwrap_or(-1);
     ensure!(hits(&first) >= 0 && most == hits(&first) + 6, "first {first}, then {all:?}");
@@ -86,7 +86,8 @@ fn one_cache_for_a_group() -> Outcome {
     server.stop()
 }
 
-/// What `opcache.preload` has loaded is there in each worker, and belongs to the pool's user, with `preload_user` or without.
+/// Each worker has the code that `opcache.preload` loads, and it belongs to the pool's user, with or without
+/// `preload_user`.
 #[test]
 fn preloading() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -115,17 +116,17 @@ fn preloading() -> Outcome {
         ensure!(classes.is_some_and(|classes| classes.contains(&"Early".into())), "{status}");
         let loader = std::fs::read_to_string(&who)?;
         ensure!(loader.trim().parse().ok() == status["user"].as_u64(), "preloaded by {loader}, {status}");
-        // A change is seen behind a reload.
+        // A change becomes visible after a reload.
         server.sandbox.put("www/classes.php", "<?php class Early { static function by() { return 'next'; } }")?;
         server.reload()?;
         let seen = from_all_workers(&server.address, &server.sandbox.page("early.php"), 3)?;
-        ensure!(seen.iter().all(|one| one["by"] == "next"), "behind a reload: {seen:?}");
+        ensure!(seen.iter().all(|one| one["by"] == "next"), "after a reload: {seen:?}");
         server.stop()?;
     }
     Ok(())
 }
 
-/// Enough rounds to be compiled by the JIT, in each worker.
+/// Runs enough rounds in each worker for the JIT to compile.
 const ROUNDS: &str = "<?php function f($n) { $s = 0; for ($i = 0; $i < $n; $i++) { $s = ($s * 31 + $i) % 1000003; } return $s; }
     $r = 0; for ($k = 0; $k < 200; $k++) { $r = f(2000 + $k); } usleep(100000); $s = opcache_get_status()['jit'];
     echo json_encode(['pid' => getmypid(), 'on' => $s['on'], 'used' => $s['buffer_size'] - $s['buffer_free'], 'result' => $r]);";
@@ -139,7 +140,7 @@ fn just_in_time() -> Outcome {
         let sandbox = prepared()?;
         sandbox.put("www/rounds.php", ROUNDS)?;
         let setup = Setup::new(3).ini("opcache.jit_buffer_size = 16M");
-        // Debian's conf.d turns it off behind every php.ini.
+        // Debian's conf.d disables it after every php.ini.
         let setup = if target.opcache_by_hand() {
             setup.ini(&format!("opcache.jit = {mode}"))
         } else {
@@ -160,13 +161,14 @@ fn just_in_time() -> Outcome {
         ensure!(pids(&seen).len() == 3 && seen.iter().all(|one| one["used"].as_i64() > Some(0)), "{mode}: {seen:?}");
         server.reload()?;
         let seen = from_all_workers(&server.address, &page, 3)?;
-        ensure!(seen.iter().all(|one| one["result"] == expected), "{mode} behind a reload: {seen:?}");
+        ensure!(seen.iter().all(|one| one["result"] == expected), "{mode} after a reload: {seen:?}");
         server.stop()?;
     }
     Ok(())
 }
 
-/// Debian's extensions over the stock door: each is loaded, works in several workers, and 20 reloads under load lose nothing.
+/// Debian's extensions through the stock door: each one is loaded and works in several workers, and 20 reloads under
+/// load lose no request.
 #[test]
 fn debians_extensions() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -186,9 +188,9 @@ fn debians_extensions() -> Outcome {
     Ok(())
 }
 
-/// Name, what it needs before it, and an expression that is true where it works.
+/// Name, its prerequisites, and an expression that is true if it works.
 const EXTENSIONS: [(&str, &[&str], &str); 4] = [
-    // Shared memory of its own: what one worker has stored, another one finds.
+    // Its own shared memory: one worker stores a value, and another one finds it.
     ("apcu", &[], "apcu_enabled() && apcu_inc('n') !== false && (apcu_add('v', 7) || apcu_fetch('v') === 7)"),
     ("xdebug", &[], "xdebug_info('mode') === ['develop'] && is_int(xdebug_memory_usage())"),
     ("redis", &["igbinary"], "class_exists('Redis') && (new Redis())->isConnected() === false"),

@@ -1,4 +1,4 @@
-//! What workers write to stdout and stderr: a flood of it, and messages around a reload.
+//! Output of workers on stdout and stderr: a flood, and messages around a reload.
 #![forbid(unsafe_code)]
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, say, skip, turn};
 
-/// Writes lines of a hundred bytes to stderr for two seconds, with their number at both ends, and says how many.
+/// Writes lines of a hundred bytes to stderr for two seconds, with their number at both ends, and prints how many.
 const FLOOD: &str = "<?php $out = fopen('php://stderr', 'w'); $end = microtime(true) + 2; $fill = str_repeat('x', 83);
     for ($n = 0; microtime(true) < $end; $n += 50) {
         for ($lines = '', $i = 0; $i < 50; $i++) { $lines .= sprintf(\"%08d%s%08d\\n\", $n + $i, $fill, $n + $i); }
@@ -50,7 +50,7 @@ fn a_flood_stalls_nobody() -> Outcome {
     let lines: usize = flood.answer()?.body().trim().parse()?;
     ensure!(worst < testkit::clock::bar(ms(250)), "another pool's request took {worst:?}");
     wait_until("what was dropped is told", ms(3000), || server.log.count("bytes dropped") > 0)?;
-    // The flood lasts two seconds, so it falls into three at the most.
+    // The flood lasts two seconds, so it is in three seconds of the log at most.
     let logged = server.log.count("said into stderr");
     let most = 3 * (1 << 20) / 100 + 1000;
     ensure!(logged <= most && lines > 2 * logged, "{lines} lines written, {logged} logged");
@@ -61,7 +61,7 @@ fn a_flood_stalls_nobody() -> Outcome {
     );
     let text = server.log.text();
     for line in text.lines().filter_map(|line| line.split(" said into stderr: \"").nth(1)?.strip_suffix('"')) {
-        // Around what was dropped there are parts of lines; never two in one.
+        // Before and after dropped output there may be parts of lines, but never two in one line.
         let ends = (line.get(..8), line.len().checked_sub(8).and_then(|at| line.get(at..)));
         ensure!(line.len() < 99 || (line.len() == 99 && ends.0 == ends.1), "{line}");
     }
@@ -88,13 +88,13 @@ fn each_worker_speaks_for_itself() -> Outcome {
     wait_until("all have spoken", ms(3000), || server.log.count("I am ") == 6)?;
     let text = server.log.text();
     for line in text.lines().filter(|line| line.contains("I am ")) {
-        let number = |behind: &str| line.split(behind).nth(1).and_then(|rest| rest.split([' ', '"']).next());
+        let number = |before: &str| line.split(before).nth(1).and_then(|rest| rest.split([' ', '"']).next());
         ensure!(number("child ") == number("I am "), "{line}");
     }
     server.stop()
 }
 
-/// Words of all lengths around the limits, and separators in them.
+/// Words of all lengths around the limits, with separators.
 const WORDS: &str = "<?php $out = fopen('php://stderr', 'w'); function say($text) { fwrite($GLOBALS['out'], $text); usleep(2000); }
     foreach ([1, 10, ...range(425, 440), ...range(935, 955), ...range(1018, 1026), 2000, 2047, 5000] as $n) { say(str_repeat('a', $n) . \"\\n\"); }
     say(\"x\\n\\ny\\n\"); say('no newline'); say(\" goes on\\n\"); say(\"mark\\0fscf\\0behind\\n\"); say(\"tab\\t\\\"quoted\\\"\\n\");
@@ -144,7 +144,7 @@ fn said(target: &Target, setup: &Setup) -> Outcome<(usize, Vec<String>)> {
             None => undated.to_owned(),
         }
     };
-    // Ours escapes bytes that are no text, which php-fpm leaves as they are.
+    // Ours escapes bytes that are not text; php-fpm writes them unchanged.
     let stray = |line: String| if line.contains('"') { line.replace('\u{fffd}', "\\xFF") } else { line };
     let lines = text.lines().filter(own).map(masked).map(stray).collect();
     server.stop()?;
@@ -164,7 +164,7 @@ fn a_message_is_whole_across_a_reload() -> Outcome {
     std::thread::sleep(ms(300));
     server.reload()?;
     client.answer()?;
-    // The image that read the beginning has logged it; what came later is the next one's.
+    // The supervisor image that read the beginning has logged it; the next image logs the rest.
     wait_until("both halves are logged", ms(3000), || {
         let text = server.log.text();
         text.contains("said into stderr: \"begun\"") && text.contains("said into stderr: \"ended\"")
@@ -172,7 +172,7 @@ fn a_message_is_whole_across_a_reload() -> Outcome {
     server.stop()
 }
 
-/// What PHP shows while it starts is told then, once, and not by each worker that ends.
+/// Output of PHP at its start appears once, at that time, and not again for each worker that ends.
 #[test]
 fn startup_errors_are_told_once() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -185,7 +185,7 @@ fn startup_errors_are_told_once() -> Outcome {
     for _ in 0..3 {
         ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
     }
-    // Each worker has a mistake of its own to tell; there were three, and there is one.
+    // Each worker has its own mistake to report: before there were three, now there is one.
     wait_until("the workers' words", ms(5000), || told("Invalid date.timezone value 'Mars'") == 4)?;
     ensure!(told("Unable to load dynamic library 'nope'") == 1, "{}", server.log.text());
     server.stop()

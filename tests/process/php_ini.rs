@@ -1,5 +1,5 @@
-//! php.ini and its like that only root may read: read as php-fpm reads them, and shown to nobody. What PHP can't read as the
-//! pools' user is said before anything is started.
+//! php.ini and similar files that only root may read: they are read as php-fpm reads them, and no script can see
+//! them. An error before the start names files that PHP cannot read as the pools' user.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ use testkit::stage::Stage;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// What a script sees of php.ini, and whether it comes by its text: by name, or by a descriptor that was left open.
+/// Whether a script can read php.ini: by its name, or by a descriptor that was left open.
 const FACTS: &str = r#"<?php
 $files = array_filter(array_merge([php_ini_loaded_file()], array_map('trim', explode(',', (string) php_ini_scanned_files()))));
 $open = array_map(fn($fd) => @file_get_contents("/proc/self/fd/$fd", false, null, 0, 4096), range(3, 255));
@@ -39,7 +39,8 @@ fn put(sandbox: &Sandbox, name: &str, text: &str, mode: u32) -> Outcome {
     close(sandbox, name, mode)
 }
 
-/// Where php.ini is, what else is scanned, how both are closed, and what a script then sees of own.name and of the names.
+/// Where php.ini is, which directory is scanned, how both are protected, and what a script then sees of own.name and
+/// of the names.
 type Case = (&'static str, &'static str, fn(&Sandbox) -> Outcome, &'static str);
 
 const CASES: [Case; 4] = [
@@ -54,7 +55,7 @@ const CASES: [Case; 4] = [
         },
         r#"["99M","7","b",false,["/php-own.ini","/conf.d/a.ini","/conf.d/b.ini"],0]"#,
     ),
-    // Directories, and links into one as Debian has them; the SAPI's own file comes before php.ini.
+    // Directories, and links into one as Debian has them; the SAPI's own file precedes php.ini.
     (
         "ini",
         "conf.d",
@@ -70,7 +71,7 @@ const CASES: [Case; 4] = [
         },
         r#"["99M","7",false,false,["/ini/php-fpm-fcgi.ini","/conf.d/10-a.ini"],0]"#,
     ),
-    // Below a directory, and several to scan.
+    // Below a directory, and with several directories to scan.
     (
         "top/etc/php.ini",
         "top/one:two:nowhere",
@@ -82,7 +83,7 @@ const CASES: [Case; 4] = [
         },
         r#"["99M","7","7x",false,["/top/etc/php.ini","/top/one/a.ini","/two/a.ini"],0]"#,
     ),
-    // Open to all.
+    // Readable by every user.
     (
         "php-own.ini",
         "conf.d",
@@ -123,7 +124,7 @@ fn only_root_may_read_it() -> Outcome {
     Ok(())
 }
 
-/// `-n` and `-d` mean what they mean.
+/// `-n` and `-d` keep their meaning.
 #[test]
 fn options_hold() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -135,12 +136,13 @@ fn options_hold() -> Outcome {
     let server = Server::start_in(sandbox, &target, &setup)?;
     server.sandbox.put("www/facts.php", FACTS)?;
     let seen = ask_once(&server.address, &Request::get(&server.sandbox.page("facts.php")), ms(10_000))?;
-    // A file that is named is read with -n, too; nothing is scanned.
+    // With -n, a named file is still read, and no directory is scanned.
     ensure!(seen == r#"["77M","14",false,false,["/php-own.ini"],0]"#, "{seen}");
     server.stop()
 }
 
-/// A root that may not pass over modes still owns its files: in containers, under systemd, by a security module.
+/// A root without the capability to override modes still owns its files: in containers, under systemd, with a
+/// security module.
 #[test]
 fn a_root_without_capabilities_reads_its_own() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -157,7 +159,7 @@ fn a_root_without_capabilities_reads_its_own() -> Outcome {
     server.stop()
 }
 
-/// Whoever shows php.ini to root shows all of it.
+/// The commands that print php.ini to root print all of it.
 #[test]
 fn root_is_shown_all_of_it() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -181,7 +183,8 @@ const NEEDED: [&str; 7] = [
     "ffi.preload = /nowhere:{}",
 ];
 
-/// php-fpm's PHP is root when it reads them. Here nobody serves without: not at a start, not after a reload, and `-t` says so.
+/// PHP under php-fpm reads them as root. Here no worker serves if they cannot be read, at a start and after a reload,
+/// and `-t` says so.
 #[test]
 fn what_php_needs_must_be_readable() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {
@@ -208,7 +211,7 @@ fn what_php_needs_must_be_readable() -> Outcome {
         }
     }
     ensure!(!stage.sandbox.file("fpm.sock").exists(), "something was started");
-    // Where several users share one PHP, it starts as root.
+    // If several users share one PHP, it starts as root.
     let other = format!(
         "[other]\nlisten = {}\nuser = nobody\npm = static\npm.max_children = 1\n",
         stage.sandbox.file("o").display()
@@ -219,7 +222,8 @@ fn what_php_needs_must_be_readable() -> Outcome {
     Ok(())
 }
 
-/// What may be read at the start by an extension that isn't known is said, and no obstacle; what scripts read is their business.
+/// A file that an unknown extension may read at its start causes a warning, not an error; files that scripts read are
+/// not checked.
 #[test]
 fn what_may_be_needed_is_said() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {
@@ -240,7 +244,8 @@ fn what_may_be_needed_is_said() -> Outcome {
     Ok(())
 }
 
-/// A file that is closed while all serves: the reload is refused, and who serves goes on. Opened again, all is well.
+/// A file becomes unreadable while the server runs: the reload is refused, and the workers continue. When it is
+/// readable again, the reload succeeds.
 #[test]
 fn a_reload_is_refused() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {

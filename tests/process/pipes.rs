@@ -1,4 +1,4 @@
-//! Pipes that bring more than they hold are read while their writers live.
+//! Pipes that carry more than their buffer holds are read while the writers run.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -19,8 +19,8 @@ use testkit::{Outcome, ensure, skip, turn};
 const COMPLAINTS: &str = "#!/bin/sh\ni=0\nwhile [ $i -lt 6500 ]; do i=$((i + 1)); \
     printf 'complaint %05d %084d\\n' $i 0 >&2; done\nexit 3\n";
 
-/// A check that complains at length ends when it has done so, not at its limit of 30 s; its first words are in the log,
-/// and how much more there was.
+/// A check with a long output ends when the output is complete, not at its limit of 30 s. The log contains the
+/// beginning, and the size of the rest.
 #[test]
 fn a_check_may_complain_at_length() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -49,7 +49,7 @@ fn a_check_may_complain_at_length() -> Outcome {
     server.stop()
 }
 
-/// Keeps the start of PHP in one group until a file is there.
+/// Delays the start of PHP in one group until a file exists.
 const PRELOAD: &str = "<?php if (str_contains(file_get_contents('/proc/self/cmdline'), 'zygote slow')) {
     for ($i = 0; $i < 1500 && !file_exists('{{FILE}}'); $i++) { usleep(10000); }
 }";
@@ -58,8 +58,8 @@ const PRELOAD: &str = "<?php if (str_contains(file_get_contents('/proc/self/cmdl
 const TALK: &str = "<?php $err = fopen('php://stderr', 'w');
     for ($i = 0; $i < 3300; $i++) { fwrite($err, sprintf(\"word %05d %088d\\n\", $i, 0)); } echo 'said';";
 
-/// Before all pools are ready, nothing that workers print is in the log; but it is taken from them, and those that are
-/// ready serve.
+/// Until all pools are ready, the log has no output of workers; but the output is read, and pools that are ready
+/// serve.
 #[test]
 fn workers_may_talk_while_others_start() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! SIGUSR2 under load: good reloads, broken ones, and what a client notices of them: nothing.
+//! SIGUSR2 under load: successful and failing reloads. No client notices any of them.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -27,7 +27,7 @@ fn storm_kept() -> Outcome {
     storm(Upstream::Kept(8))
 }
 
-/// 40 reloads in 20 s, two thirds of them to something broken, while 16 clients POST to a script of 20 ms.
+/// 40 reloads in 20 s, two thirds of them to a broken state, while 16 clients POST to a script of 20 ms.
 fn storm(upstream: Upstream) -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
@@ -57,15 +57,15 @@ const TURNS: u32 = 40;
 const READY: &str = "ready to handle connections";
 const REFUSED: &str = "reload refused";
 
-/// Waits until that many reloads have ended: files that change while one is under way would be another test.
+/// Waits until that many reloads have ended: a file that changes during a reload would be another test.
 fn settle(server: &Server, turns: u32) {
     let ended = || server.log.count(READY) + server.log.count(REFUSED) > turns as usize;
     let _ = wait_until("the end of a reload", ms(5000), || ended() || !server.supervisor.lives());
 }
 
-/// What the reloads of a storm find.
+/// The files that the reloads of a storm find.
 struct Faults {
-    /// Files of the prefix, a good copy of each, and what stands in its place in a broken turn.
+    /// Files of the prefix, a good copy of each, and its replacement in a broken turn.
     swaps: Vec<(PathBuf, PathBuf, PathBuf)>,
 }
 
@@ -105,7 +105,7 @@ impl Faults {
     }
 }
 
-/// Nothing is left behind by 200 reloads: memory, fds and processes are those of the first twenty.
+/// 200 reloads leave nothing: memory, fds and processes are the same as after the first twenty.
 #[test]
 fn quiet() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -135,7 +135,7 @@ struct Footprint {
 }
 
 impl Footprint {
-    /// Of the supervisor, once the last generation has gone.
+    /// The supervisor after the last generation has gone.
     fn of(server: &Server) -> Outcome<Self> {
         sleep(ms(300));
         server.await_workers(4, ms(5000))?;
@@ -148,7 +148,7 @@ impl Footprint {
     }
 }
 
-/// One request of 6 s in flight: it ends as it would have, and others don't wait for it.
+/// One request of 6 s is in flight: it ends normally, and other requests do not wait for it.
 #[test]
 fn beside_a_long_request() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -179,7 +179,7 @@ fn timed(act: impl FnOnce() -> Outcome) -> Outcome<Duration> {
     Ok(start.elapsed())
 }
 
-/// Once a reload is done nobody meets old code, also on connections that are older than the reload.
+/// After a reload no client gets old code, also on connections that are older than the reload.
 #[test]
 fn new_code_at_once() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -204,7 +204,7 @@ fn new_code_at_once() -> Outcome {
     server.stop()
 }
 
-/// A refused reload says in the log which line is to blame, and what would be right.
+/// A refused reload logs the line that is wrong, and a correction.
 #[test]
 fn a_refused_configuration_is_told_with_its_line() -> Outcome {
     let Some(target) = Target::find_ours() else {

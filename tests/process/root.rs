@@ -1,4 +1,4 @@
-//! What root keeps to itself: PHP never runs as root in a one-user group, workers have no privilege and no foreign fd.
+//! PHP never runs as root in a one-user group, and workers have no privilege and no descriptor of other pools.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -14,7 +14,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// A script that adds a line with its effective user to out/euids, a file that anybody may write.
+/// A script that appends its effective user to out/euids, a file that every user may write.
 fn witness(sandbox: &Sandbox, name: &str, kind: &str) -> Outcome {
     let text = format!(
         "<?php file_put_contents(__DIR__ . '/../out/euids', '{kind} ' . posix_geteuid() . \"\\n\", FILE_APPEND);\n"
@@ -32,7 +32,7 @@ fn php_never_runs_as_root() -> Outcome {
     let sandbox = Sandbox::new()?;
     witness(&sandbox, "preload.php", "preload")?;
     witness(&sandbox, "prepend.php", "prepend")?;
-    // php-fpm wouldn't start as root without preload_user, and would preload as root with this one.
+    // php-fpm would not start as root without preload_user, and would preload as root with this one.
     let setup = Setup::new(2)
         .ini(&format!("opcache.preload = {}", sandbox.page("preload.php").display()))
         .ini("opcache.preload_user = root")
@@ -83,7 +83,8 @@ fn unprivileged(worker: Process) -> Outcome {
     Ok(())
 }
 
-/// A worker has its standard fds, its epoll set, drain signal and sockets, opcache's lock: nothing of other pools, no log, no memfd.
+/// A worker has its standard fds, its epoll set, drain signal and sockets, opcache's lock: no descriptor of other
+/// pools, of a log or of a memfd.
 #[test]
 fn workers_hold_nothing_foreign() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -120,7 +121,7 @@ const SOCKETS: usize = 6;
 fn allowed(worker: Process, fd: i32, to: &str) -> bool {
     let standard = matches!(fd, 0..=2) && (to == "/dev/null" || to.starts_with("pipe:"));
     let waiting = to.starts_with("socket:") || to == "anon_inode:[eventpoll]";
-    // The drain signal, which it can only wait for.
+    // The drain signal, on which it can only wait.
     let signal = to.starts_with("pipe:") && worker.access(fd) == Some(0);
     standard || waiting || signal || to.contains("/.ZendSem.") || to.contains("opcache")
 }

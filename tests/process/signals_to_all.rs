@@ -1,5 +1,5 @@
-//! Signals to every process at once, as systemd, a terminal or `kill -PGID` send them: what the supervisor makes of one holds for
-//! all, and no request is lost by it.
+//! Signals to every process at once, as systemd, a terminal or `kill -PGID` send them: the supervisor decides for all
+//! processes, and no request is lost.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use testkit::{Outcome, ensure, say, skip, turn};
 const LIMIT: Duration = Duration::from_secs(10);
 const GRACEFUL: &str = "on_sigterm = graceful";
 
-/// Who hears a signal first.
+/// The process that gets a signal first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Supervisor,
@@ -36,7 +36,7 @@ fn signal_all(server: &Server, signal: Signal, order: Order) {
     all(server, order).into_iter().for_each(|process| process.signal(signal));
 }
 
-/// A client that asks as long as somebody listens; whoever has connected is to be answered.
+/// A client that sends requests as long as the socket accepts; every accepted connection must get an answer.
 fn asker(server: &Server) -> Job {
     let (address, request) = (server.address.clone(), Request::get(&server.sandbox.page("hello.php")));
     Box::new(move || {
@@ -50,7 +50,7 @@ fn asker(server: &Server) -> Job {
     })
 }
 
-/// `on_sigterm = graceful`: SIGTERM and SIGINT to all processes finish what was begun, as SIGQUIT does.
+/// `on_sigterm = graceful`: after SIGTERM and SIGINT to all processes they finish running requests, as after SIGQUIT.
 #[test]
 fn a_graceful_end() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -74,7 +74,8 @@ fn a_graceful_end() -> Outcome {
     Ok(())
 }
 
-/// In a graceful end a kept connection is closed soon, however long the last request takes: nobody would answer on it.
+/// In a graceful end a kept connection is closed soon, however long the last request takes: no worker would answer on
+/// it.
 #[test]
 fn kept_connections_in_a_graceful_end() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -94,7 +95,8 @@ fn kept_connections_in_a_graceful_end() -> Outcome {
     Ok(())
 }
 
-/// Where SIGTERM asks to finish, the supervisor's own still ends a worker: after a time limit, and when it is asked again.
+/// With a graceful SIGTERM, the supervisor's own SIGTERM still ends a worker: after a time limit, and at a second
+/// signal.
 #[test]
 fn what_still_ends_a_worker() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -128,7 +130,7 @@ fn end_within(mut server: Server, limit: Duration) -> Outcome {
     Ok(())
 }
 
-/// What means something to the supervisor alone: the logs are opened anew, a reload is made, and no request is lost.
+/// Signals that only the supervisor acts on: the logs are reopened, a reload happens, and no request is lost.
 #[test]
 fn what_workers_overhear() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -160,7 +162,7 @@ fn what_workers_overhear() -> Outcome {
     server.stop()
 }
 
-/// A worker that holds a connection on which no byte has come yet overhears a signal: the connection stays.
+/// A worker with a connection on which no byte has arrived yet ignores a signal: the connection stays open.
 #[test]
 fn a_silent_client_is_kept() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -183,7 +185,7 @@ fn a_silent_client_is_kept() -> Outcome {
     server.stop()
 }
 
-/// A process that a script has forked ends by signals as any program does.
+/// Signals end a process that a script has forked as they end any program.
 #[test]
 fn a_forked_process_ends_by_them() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! `error_log = syslog`: what a syslog daemon gets. It stands in a `/dev` of the server's own.
+//! `error_log = syslog`: the messages that a syslog daemon gets. It runs in a `/dev` of the server's own.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -17,16 +17,17 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, skip, turn};
 
-/// Gives the program that follows a `/dev` with the daemon's socket in it. `$0` is the directory that it is made in.
+/// Gives the following program a `/dev` with the daemon's socket. `$0` is the directory in which it is created.
 const OWN_DEV: &str =
     "set -e; for name in null zero full random urandom; do : > $0/$name; mount --bind /dev/$name $0/$name; done
     mount --rbind $0 /dev; exec \"$@\"";
 
-/// Words that a script writes: a line, one with what no terminal should see, one that is too long, PHP's own.
+/// Texts that a script writes: a normal line, one with characters that no terminal should get, one that is too long,
+/// PHP's own.
 const WORDS: &str = r#"<?php $out = fopen('php://stderr', 'w'); fwrite($out, "plain\nesc \x1b[31m nul \0 end\n");
     fwrite($out, str_repeat('L', 2000) . "\n"); error_log("PHP says\ntwice");"#;
 
-/// A server whose log is what the daemon hears, a line a message; and the daemon's directory.
+/// A server that logs to the daemon, with the received messages as lines; and the daemon's directory.
 fn start(target: &Target, global: &str) -> Outcome<Server> {
     let sandbox = Sandbox::new()?;
     sandbox.put("www/words.php", WORDS)?;
@@ -44,7 +45,7 @@ fn start(target: &Target, global: &str) -> Outcome<Server> {
     Server::start_in(sandbox, target, &setup.under(&["unshare", "-m", "sh", "-c", OWN_DEV, &dev]))
 }
 
-/// Until the sandbox has gone, or the test.
+/// Until the sandbox is removed, or the test ends.
 fn write_down(daemon: &UnixDatagram, log: PathBuf) -> Option<()> {
     let mut buffer = vec![0; 65_536];
     loop {
@@ -112,7 +113,7 @@ fn each_message_has_its_priority() -> Outcome {
             let found = heard.iter().find(|(_, _, said)| said.starts_with(text)).map(|(priority, ..)| priority);
             ensure!(found == Some(priority), "{text}: {found:?}, not {priority}; {heard:#?}");
         }
-        // `log_limit` holds: 2,000 letters are three messages.
+        // `log_limit` applies: 2,000 letters are three messages.
         let long: Vec<usize> = heard.iter().map(|(.., text)| text.len()).filter(|length| *length > 900).collect();
         ensure!(long.len() == 2 && long.iter().all(|length| *length < 1024), "{long:?}");
         server.stop()?;

@@ -1,4 +1,4 @@
-//! FPM_SOCKETS: ours takes the place of a running php-fpm, which is told to reload; no request is lost.
+//! FPM_SOCKETS: cgi-fpm replaces a running php-fpm that gets a reload signal; no request is lost.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -21,10 +21,10 @@ use testkit::stream::Address;
 use testkit::target::{Door, Target, web_user};
 use testkit::{Outcome, ensure, say, skip, turn};
 
-/// What `work.php` says. php-fpm's workers are told to leave by a signal.
+/// The output of `work.php`. A signal tells php-fpm's workers to leave.
 const WORKED: &[&str] = &["done", "its sleep was cut short"];
 
-/// The stock php-fpm of our build, from a private prefix, and ours to follow it.
+/// The stock php-fpm of our build, in a private prefix, and cgi-fpm to replace it.
 fn both() -> Option<(Target, Target)> {
     let ours = Target::find_ours()?;
     if ours.door == Door::Stock {
@@ -34,7 +34,7 @@ fn both() -> Option<(Target, Target)> {
     Some((Target { door: Door::PhpFpm, ..ours.clone() }, ours))
 }
 
-/// Puts ours where the running php-fpm has its program, and has it reload.
+/// Replaces the program of the running php-fpm by ours, and makes it reload.
 fn replace(server: &Server, stock: &Target, ours: &Target) -> Outcome {
     let program = stock.program_in(&server.prefix);
     let next = program.with_extension("new");
@@ -49,7 +49,7 @@ fn replace(server: &Server, stock: &Target, ours: &Target) -> Outcome {
     Ok(())
 }
 
-/// Under load over a unix and two TCP sockets, once to ours and twice on to ours.
+/// Under load on a unix and two TCP sockets: once to ours, and twice from ours to ours.
 #[test]
 fn of_a_running_php_fpm() -> Outcome {
     let Some((stock, ours)) = both() else { return Ok(()) };
@@ -81,13 +81,13 @@ fn of_a_running_php_fpm() -> Outcome {
     posts.expect_no_failure().map_err(|error| format!("{error}; nginx: {}", nginx.errors()))?;
     asks.expect_no_failure()?;
     use std::os::unix::fs::MetadataExt as _;
-    ensure!(fs::symlink_metadata(&path)?.ino() == inode.ino(), "the socket was made anew");
+    ensure!(fs::symlink_metadata(&path)?.ino() == inode.ino(), "the socket was created again");
     no_trace_of_it(&server)?;
     server.stop()?;
     Ok(())
 }
 
-/// Scripts don't see the variable, although they are given the environment.
+/// Scripts do not see the variable, although they get the environment.
 fn no_trace_of_it(server: &Server) -> Outcome {
     let page = server.sandbox.page("environment.php");
     fs::write(&page, "<?php echo implode(' ', array_keys(getenv()));")?;
@@ -96,7 +96,8 @@ fn no_trace_of_it(server: &Server) -> Outcome {
     Ok(())
 }
 
-/// More sockets than one variable holds (php-src's bug 80024 was one of these): each is taken over once and still served.
+/// More sockets than one variable holds (php-src's bug 80024 is one such case): each is adopted once and still
+/// served.
 #[test]
 fn of_130_pools() -> Outcome {
     let Some((stock, ours)) = both() else { return Ok(()) };
@@ -121,7 +122,7 @@ fn of_130_pools() -> Outcome {
         let body = ask_once(&Address::Unix(path.clone()), &request, ms(10_000))?;
         ensure!(body == "hello", "{}: {body}", path.display());
     }
-    // Those that a pool no longer names go.
+    // Sockets that no pool names any more are closed.
     server.sandbox.put("fpm.conf", server.conf.split("[p127]").next().unwrap_or_default())?;
     server.reload()?;
     let gone = |path: &Path| !path.exists();
@@ -132,7 +133,8 @@ fn of_130_pools() -> Outcome {
     Ok(())
 }
 
-/// Some have systemd pass a socket to php-fpm, and name it in FPM_SOCKETS: it is taken once, and stays systemd's.
+/// Some installations have systemd pass a socket to php-fpm and also name it in FPM_SOCKETS: it is adopted once, and
+/// stays systemd's.
 #[test]
 fn of_what_systemd_passes() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -157,7 +159,7 @@ fn of_what_systemd_passes() -> Outcome {
     Ok(())
 }
 
-/// What the variable says wrongly is told in a line each, and nothing comes of it.
+/// Each invalid part of the variable causes one line in the log and has no other effect.
 #[test]
 fn nonsense_is_ignored() -> Outcome {
     let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What `ps`, `pgrep` and monit find: titles and names as php-fpm's.
+//! Titles and names as `ps`, `pgrep` and monit find them, equal to php-fpm's.
 #![forbid(unsafe_code)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A container's view: a plain user, no capability and none to be had, all read-only but one directory.
+//! As in a container: a plain user without any capability, with everything read-only but one directory.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -19,7 +19,7 @@ use testkit::{Outcome, ensure, skip, turn};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Makes everything read-only but the directory, which is looked at before anything else is executed.
+/// Makes everything read-only except the directory, and checks this before it executes anything else.
 const CONFINE: &str = r#"set -e
 mount --make-rprivate /
 mount --bind "$RUN" "$RUN"
@@ -31,7 +31,7 @@ for place in / /tmp /var /usr /etc; do
 done
 exec setpriv --reuid="$ID" --regid="$ID" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@""#;
 
-/// The words in front of the server's; none where such a place can't be made.
+/// The words before the server's; none if such a place cannot be made.
 fn confined(sandbox: &Sandbox, user: &User) -> Outcome<Option<Around>> {
     if !as_root() {
         skip("it takes root to make a place without");
@@ -49,7 +49,7 @@ fn confined(sandbox: &Sandbox, user: &User) -> Outcome<Option<Around>> {
     Ok(Some(Around { before, environment, ..Around::default() }))
 }
 
-/// Start, requests, a reload, log re-opening, a refused reload, and an end with nothing left behind.
+/// Start, requests, a reload, log re-opening, a refused reload, and an end that leaves nothing.
 #[test]
 fn life_without_privileges() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -64,7 +64,7 @@ fn life_without_privileges() -> Outcome {
     fs::write(sandbox.page("writes.php"), WRITES)?;
     let address = Address::Unix(sandbox.file("fpm.sock"));
     let setup = Setup::new(2).pool("catch_workers_output = yes\nlisten.owner = nobody\nlisten.group = nogroup");
-    // opcache makes its lock in /tmp otherwise.
+    // Otherwise opcache creates its lock in /tmp.
     let setup = setup.ini(&format!("opcache.lockfile_path = {}", sandbox.file("out").display()));
     let server = Server::start_amid(around, address, sandbox, &target, &setup)?;
     for process in [vec![server.supervisor], server.supervisor.descendants()].concat() {
@@ -81,7 +81,7 @@ fn life_without_privileges() -> Outcome {
     server.supervisor.signal(Signal::SIGQUIT);
     wait_until("the end", LIMIT, || !server.supervisor.lives())?;
     let left = ["fpm.sock", "fpm.pid"].into_iter().find(|file| place.join(file).exists());
-    ensure!(left.is_none(), "{left:?} stays behind");
+    ensure!(left.is_none(), "{left:?} still exists");
     server.stop()
 }
 

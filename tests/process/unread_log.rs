@@ -1,4 +1,4 @@
-//! Logs that nobody reads: pipes whose reader has stopped, or isn't there yet. Nobody waits for them.
+//! Logs without a reader: pipes whose reader has stopped, or does not exist yet. No process waits for it.
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File, OpenOptions};
@@ -35,7 +35,7 @@ fn who_stops_reading_stalls_nobody() -> Outcome {
     fs::rename(&path, server.sandbox.file("before.log"))?;
     let mut reader = fifo(&path)?;
     let told = jam(&server, &noisy, &mut reader);
-    // Whatever came of it, the log is a file again: the server's end is looked for there.
+    // The log is a file again, whatever the result: the end of the server is looked for there.
     fs::rename(&path, server.sandbox.file("fifo"))?;
     server.supervisor.signal(Signal::SIGUSR1);
     wait_until("a file is the log again", ms(5000), || server.log.count("re-opened") > 0)?;
@@ -43,12 +43,12 @@ fn who_stops_reading_stalls_nobody() -> Outcome {
     server.stop()
 }
 
-/// Fills the log's pipe, and looks who minds.
+/// Fills the log's pipe, and checks which processes wait.
 fn jam(server: &Server, noisy: &Address, reader: &mut File) -> Outcome<String> {
     server.supervisor.signal(Signal::SIGUSR1);
     let mut log = String::new();
     wait_until("the pipe is the log", ms(5000), || read_on(reader, &mut log).contains("error log file re-opened"))?;
-    // From here on nobody reads.
+    // From here on the pipe is not read.
     let mut flood = Client::connect(noisy, ms(10_000))?;
     flood.send(&Request::get(&server.sandbox.page("much.php")).encode(1))?;
     let mut worst = ms(0);
@@ -66,7 +66,7 @@ fn jam(server: &Server, noisy: &Address, reader: &mut File) -> Outcome<String> {
         _ => false,
     })?;
     ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
-    // Reading again, all that was kept comes, and how much wasn't.
+    // When the pipe is read again, the kept lines arrive, and a count of the dropped ones.
     const LOST: &str = " lines lost: the log was not read";
     wait_until("what was lost is told", ms(5000), || read_on(reader, &mut log).contains(LOST))?;
     let whole = |line: &str| line.starts_with('[') && (line.ends_with('"') || !line.contains(" said into "));
@@ -101,7 +101,7 @@ fn who_does_not_read_yet_is_not_waited_for() -> Outcome {
     let ask = || ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000));
     ask()?;
     server.supervisor.signal(Signal::SIGUSR1);
-    wait_until("logs are opened anew", ms(5000), || server.log.count("access log file re-opened") > 0)?;
+    wait_until("logs are reopened", ms(5000), || server.log.count("access log file re-opened") > 0)?;
     let (mut reader, mut log) = (open(&path)?, String::new());
     ask()?;
     wait_until("a line", ms(5000), || read_on(&mut reader, &mut log).contains("GET /hello.php\n"))?;
@@ -129,7 +129,7 @@ fn a_slow_log_waits_for_its_reader() -> Outcome {
     slow(&server, 1)?;
     ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), ms(10_000))?;
     wait_until("the entry", ms(5000), || read_on(&mut reader, &mut log).contains("usleep() "))?;
-    // What nobody has read by the end is told.
+    // Lines that are unread at the end are counted in a message.
     slow(&server, 2)?;
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(ms(10_000))?;
@@ -137,7 +137,7 @@ fn a_slow_log_waits_for_its_reader() -> Outcome {
     Ok(())
 }
 
-/// Leaves no room in a FIFO.
+/// Fills a FIFO completely.
 fn fill(path: &Path) -> Outcome {
     let mut writer = OpenOptions::new().write(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     for size in [4096, 1] {
@@ -151,12 +151,12 @@ fn fifo(path: &PathBuf) -> Outcome<File> {
     open(path)
 }
 
-/// For reading, and not waiting.
+/// For reading, without waiting.
 fn open(path: &Path) -> Outcome<File> {
     Ok(OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?)
 }
 
-/// Adds what has come to `text`.
+/// Appends the data that has arrived to `text`.
 fn read_on<'a>(reader: &mut File, text: &'a mut String) -> &'a str {
     let mut some = [0; 64 * 1024];
     while let Ok(count @ 1..) = reader.read(&mut some) {

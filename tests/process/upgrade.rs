@@ -1,5 +1,6 @@
-//! From a former version to this one by SIGUSR2: what of it is there still is heard until it has gone, and nothing is lost.
-//! `CGI_FPM_FORMER` names the library of that version; without it these tests are skipped, and fail in CI.
+//! SIGUSR2 from a former version to this one: the supervisor handles messages of the former version's processes until
+//! they have gone, and no request is lost. `CGI_FPM_FORMER` names the library of that version; without it these tests
+//! are skipped, which fails in CI.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -63,7 +64,7 @@ impl Former {
         Server::start_in(sandbox, &self.target, &setup.pool(&access_log))
     }
 
-    /// Puts this version in the former one's place.
+    /// Replaces the former version by this one.
     fn install(&self, server: &Server) -> Outcome {
         replace(&server.prefix.join("lib/cgi-fpm.so"), &self.present.prefix.join("lib/cgi-fpm.so"))
     }
@@ -75,12 +76,12 @@ fn helpers(server: &Server) -> usize {
     server.zygotes().iter().filter(|process| process.title() == HELPER).count()
 }
 
-/// A request that lasts so long, which is under way when this returns.
+/// A request that lasts this long; it is running when this returns.
 fn long_request(server: &Server, time: u64) -> Outcome<Client> {
     let mut client = Client::connect(&server.address, ms(60_000))?;
     let work = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", &format!("ms={time}"));
     client.send(&work.encode(1))?;
-    // Its worker has taken it long before the reload is checked.
+    // Its worker has accepted it long before the reload is checked.
     std::thread::sleep(ms(200));
     Ok(client)
 }
@@ -112,7 +113,7 @@ fn nothing_is_lost() -> Outcome {
     let began = Instant::now();
     server.reload()?;
     let took = began.elapsed();
-    ensure!(helpers(&server) == 1, "nobody hears the former zygote: {}", server.log.tail(5));
+    ensure!(helpers(&server) == 1, "no helper reads the former zygote's messages: {}", server.log.tail(5));
     is_answered(long)?;
     wait_until("the end of the former zygote", ms(10_000), || zygote.iter().all(|process| !process.lives()))?;
     wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
@@ -124,7 +125,8 @@ fn nothing_is_lost() -> Outcome {
     server.stop()
 }
 
-/// PHP doesn't start any more: the former zygote serves on, its dead workers are replaced, until a reload succeeds.
+/// PHP does not start any more: the former zygote continues to serve, and its dead workers are replaced, until a
+/// reload succeeds.
 #[test]
 fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
     let _turn = turn::shared()?;
@@ -151,7 +153,7 @@ fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
     server.stop()
 }
 
-/// What a former zygote sends along stalls its own helper at most.
+/// A message of a former zygote can delay at most its own helper.
 #[test]
 fn a_former_zygote_stalls_nobody() -> Outcome {
     let _turn = turn::shared()?;
@@ -178,14 +180,15 @@ fn a_former_zygote_stalls_nobody() -> Outcome {
     server.supervisor.signal(Signal::SIGUSR1);
     server.log.wait_for(mark, &["error log file re-opened"], ms(30_000))?;
     ensure!(asked.elapsed() < bar(ms(500)), "SIGUSR1 was heard after {:?}", asked.elapsed());
-    // The end of its zygote is told to its worker by a signal.
+    // A signal tells the worker that its zygote has ended.
     drop(ways);
     ensure!(!long.answer()?.body().is_empty(), "no answer");
     wait_until("the end of who heard it", ms(5000), || helpers(&server) == 0)?;
     server.stop()
 }
 
-/// Files are replaced and the reload comes later: a zygote that is started in between is of this version, its supervisor isn't.
+/// Files are replaced some time before the reload: a zygote that starts in between is of this version, its supervisor
+/// is not.
 #[test]
 fn a_zygote_may_be_newer_than_its_supervisor() -> Outcome {
     let _turn = turn::shared()?;
@@ -207,7 +210,7 @@ fn a_zygote_may_be_newer_than_its_supervisor() -> Outcome {
     server.stop()
 }
 
-/// The former version can't carry on from this one: it refuses, and says why.
+/// The former version cannot continue from this one: it refuses, and gives the reason.
 #[test]
 fn the_way_back_is_refused() -> Outcome {
     let _turn = turn::shared()?;

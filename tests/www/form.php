@@ -1,3 +1,3 @@
-<?php // The posted fields, sorted by nobody.
+<?php // The posted fields, unsorted.
 header('Content-Type: application/json');
 echo json_encode($_POST);

@@ -1,5 +1,5 @@
 <?php
-// The request as PHP understood it, byte for byte, on few lines: for comparisons by the thousand.
+// The request as PHP understood it, byte for byte, on few lines: for thousands of comparisons.
 function show(array $values): void
 {
     foreach ($values as $name => $value) {

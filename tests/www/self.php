@@ -1,5 +1,5 @@
 <?php
-// What this worker is, a fact a line. Below a chroot there is no /proc, and only the directories are told.
+// Facts about this worker, one per line. In a chroot there is no /proc, and only the directories are printed.
 foreach (@file('/proc/self/status') ?: [] as $line) {
     if (preg_match('/^(Uid|Gid|Groups|Umask|Cap\w+|NoNewPrivs|CoreDumping|Threads):/', $line)) {
         echo preg_replace('/\s+/', ' ', trim($line)), "\n";
@@ -12,7 +12,7 @@ foreach (@file('/proc/self/limits') ?: [] as $line) {
 }
 if ($stat = @file_get_contents('/proc/self/stat')) {
     echo 'nice ', explode(' ', substr($stat, strrpos($stat, ')') + 2))[16], "\n";
-    // The files in it belong to root where the process isn't dumpable.
+    // Its files belong to root if the process is not dumpable.
     echo 'environ of ', fileowner('/proc/self/environ'), "\n";
     echo 'root ', readlink('/proc/self/root'), "\n";
 }
@@ -24,7 +24,7 @@ if (is_file($file)) {
     printf("made %o by %d, %d\n", fileperms($file), fileowner($file), filegroup($file));
     unlink($file);
 }
-// The worker's own directory is that of the pool again, once the script has ended.
+// After the script has ended, the worker's working directory is that of the pool again.
 register_shutdown_function(function () {
     echo 'directory ', var_export(getcwd(), true), "\n";
     echo 'in the root ', implode(' ', array_diff(@scandir('/') ?: [], ['.', '..'])), "\n";

@@ -4,7 +4,7 @@ function nap() {
     echo $left === 0 ? 'whole' : "cut short by $left";
 }
 
-// Takes no signal that can be blocked.
+// Blocks every signal that can be blocked.
 function stubborn() {
     pcntl_sigprocmask(SIG_BLOCK, range(1, 31));
     nap();

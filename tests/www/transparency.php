@@ -1,7 +1,7 @@
 <?php
-// Everything that PHP can see, a fact a line, for tests/transparency. `?part=static` adds what no request changes,
-// `?part=info` phpinfo(). What no two requests share (times, process ids, names of temporary files) is replaced by
-// what it is; nothing else is.
+// Everything that PHP can see, one fact per line, for tests/sapi/every_door/transparency. `?part=static` adds facts
+// that no request changes, `?part=info` phpinfo(). Only values that always differ between requests (times, process
+// ids, names of temporary files) are replaced, each by a word for its kind.
 
 /** A value on one line, every byte of it. */
 function text(mixed $value): string
@@ -62,7 +62,7 @@ function show_state(string $where): void
     show("$where: headers_sent", headers_sent());
     show("$where: headers_list", headers_list());
     show("$where: http_response_code", http_response_code());
-    // How much is in them tells the length of PHP_BINARY, where that is shown.
+    // Their size depends on the length of PHP_BINARY where that is shown.
     show("$where: ob_get_status", array_map(fn(array $one): array => array_diff_key($one, ['buffer_used' => 0, 'buffer_size' => 0]), ob_get_status(true)));
     show("$where: error_get_last", error_get_last());
     show("$where: relative file", file_exists('transparency.php'));
@@ -200,7 +200,7 @@ function end_badly(string $how): void
     };
 }
 
-// First of all: ini_get_all() sorts the entries for the rest of the worker's life.
+// This comes first: ini_get_all() sorts the entries for the rest of the worker's life.
 $extension = (string) new ReflectionExtension('cgi-fcgi');
 $at_exit = new Leaver('destructor');
 register_shutdown_function(function (): void {

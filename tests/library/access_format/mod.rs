@@ -1,4 +1,4 @@
-//! `access.format` holds what `properties` says, for formats and clients made at random.
+//! Checks the properties in `properties` with random formats and clients.
 #![forbid(unsafe_code)]
 
 mod properties;
@@ -7,7 +7,7 @@ use properties::nobody_forges_a_line;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-/// Formats that are mostly right.
+/// Random formats, most of them valid.
 fn formats() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => "%[CdflmMnpPqQrRstTu%]",

@@ -1,11 +1,11 @@
-//! What must hold for any `access.format` and any client: shared by the property test and the fuzz target.
+//! Properties of every `access.format` with every client. The property test and the fuzz target share them.
 
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::json;
 use cgi_fpm::request::Description;
 
-/// A format is refused or makes lines; and whatever a client sends, a line has the control characters and quotation marks
-/// that it has for a harmless client, and stays UTF-8. A JSON line is an object without control characters.
+/// A format is either refused or produces lines. Whatever a client sends, a line has the same control characters and
+/// quotation marks as for a harmless client, and is UTF-8. A JSON line is an object without control characters.
 pub fn nobody_forges_a_line(format: &str, text: &[u8]) {
     let Ok(format) = Format::compile(format) else { return };
     if format.is_json() {
@@ -23,7 +23,7 @@ fn marks(line: &[u8]) -> Vec<char> {
     String::from_utf8_lossy(line).chars().filter(marks).collect()
 }
 
-/// A line of a request all of whose texts are that one.
+/// The line of a request in which every text is `text`.
 fn rendered(format: &Format, text: &[u8]) -> Vec<u8> {
     let value = |_: &[u8]| Some(text);
     let facts = Facts {

@@ -1,4 +1,4 @@
-//! Clients that abort, mix requests up, or go.
+//! Clients that abort, mix up requests, or close the connection.
 
 use std::io::Write;
 use std::net::Shutdown;

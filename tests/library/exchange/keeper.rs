@@ -1,4 +1,4 @@
-//! Connections that are released to a keeper, or serve request after request.
+//! Connections that are given to a keeper, or serve one request after another.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -13,7 +13,7 @@ use cgi_fpm::fastcgi::record::RecordType;
 use super::{CAPACITY, PATIENCE, all_body, connected, in_socket, serve_all, to_end};
 use crate::wire::{Request, ends, record, records};
 
-/// What a keeper was given.
+/// What the keeper was given.
 type Kept = Rc<RefCell<Vec<OwnedFd>>>;
 
 fn connected_with_keeper() -> (Exchange, UnixStream, Kept) {
@@ -30,7 +30,7 @@ fn connected_with_keeper() -> (Exchange, UnixStream, Kept) {
 #[test]
 fn a_released_connection_goes_to_the_keeper_once_its_request_was_read() {
     let (mut exchange, mut client, kept) = connected_with_keeper();
-    // The record that ends the body is late: it is in the socket when the answer ends.
+    // The record that ends the body is late: it is in the socket by the time the answer ends.
     let request = Request::post(b"body", true);
     let (most, end) =
         request.encode().split_at_checked(request.encode().len() - 8).map(|(a, b)| (a.to_vec(), b.to_vec())).unwrap();
@@ -45,7 +45,7 @@ fn a_released_connection_goes_to_the_keeper_once_its_request_was_read() {
     assert!(exchange.param_c(b"SCRIPT_FILENAME").is_some());
     assert_eq!(exchange.write(b"dropped").and(exchange.flush()), Ok(()));
     assert_eq!(ends(&records(&in_socket(&mut client))), 1);
-    // It serves on, here as anywhere.
+    // The connection continues to serve, here as elsewhere.
     let connection = kept.borrow_mut().pop().unwrap();
     exchange.attach(connection);
     assert!(!exchange.gave_away());

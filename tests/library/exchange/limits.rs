@@ -1,4 +1,4 @@
-//! What is refused, and how long a client is waited for.
+//! Which requests are refused, and how long the exchange waits for a client.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -60,7 +60,7 @@ fn a_client_that_trickles_is_refused_in_time() {
     trickle.join().unwrap();
 }
 
-/// Without a request, in the middle of its parameters, and in its body.
+/// The client stops before a request, inside its parameters, and inside its body.
 #[test]
 fn who_reads_no_answers_to_its_management_records_is_given_up() {
     for head in [Vec::new(), begin(1, 1, true), Request::post(b"", true).head()] {

@@ -1,4 +1,4 @@
-//! An exchange over a socket pair, against clients of all manners.
+//! An exchange over a socket pair, with clients of all kinds.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod gone;
@@ -67,7 +67,7 @@ fn serve_all(exchange: &mut Exchange) -> (usize, Arrival) {
     }
 }
 
-/// What is there to read without waiting.
+/// The bytes that can be read without waiting.
 fn in_socket(client: &mut UnixStream) -> Vec<u8> {
     client.set_nonblocking(true).unwrap();
     let mut bytes = vec![0; 1024 * 1024];

@@ -1,4 +1,4 @@
-//! Requests that come and answers that go: alone, pipelined, in small and in large pieces.
+//! Requests and their answers: single, pipelined, in small and in large pieces.
 
 use std::io::Write;
 use std::net::Shutdown;

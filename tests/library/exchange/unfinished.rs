@@ -1,4 +1,5 @@
-//! Requests that don't come in one go: given away with what was received, and taken up by another.
+//! Requests that arrive in pieces: one exchange gives the connection away with the bytes it has received, and another
+//! continues.
 
 use std::io::Write;
 use std::os::fd::OwnedFd;
@@ -19,7 +20,7 @@ fn exchange(limits: Limits) -> Exchange {
     Exchange::new(limits, CAPACITY)
 }
 
-/// Takes what one exchange has of a request to another.
+/// Moves a partly received request from one exchange to another.
 fn hand_over(from: &mut Exchange, to: &mut Exchange) {
     let (rest, until) = from.rest().unwrap();
     let connection = from.detach_unfinished().unwrap();
@@ -27,7 +28,7 @@ fn hand_over(from: &mut Exchange, to: &mut Exchange) {
     to.attach_unfinished(connection, &rest, until);
 }
 
-/// What can stand before a request and in it.
+/// The kinds of bytes that can precede a request or be part of it.
 fn streams() -> Vec<Vec<u8>> {
     let plain = Request { id: 1, ..Request::post(b"some body", true) };
     let padded = Request { id: 7, padding: 5, piece: 11, ..Request::post(b"some body", false) };
@@ -154,7 +155,7 @@ fn the_time_for_a_request_goes_on_elsewhere() {
     assert!(start.elapsed() < Duration::from_secs(3) && at < bytes.len());
 }
 
-/// Its worker is late, not the client.
+/// The worker of the request is late, not the client.
 #[test]
 fn what_has_come_in_time_is_served_late() {
     let limits = Limits { header: Duration::from_millis(20), ..at_once() };

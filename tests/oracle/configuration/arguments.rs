@@ -1,4 +1,4 @@
-//! Command lines: does stock php-fpm do with them what we make of them?
+//! Command lines: stock php-fpm and cgi-fpm treat them the same.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use cgi_fpm::cli::{self, Command, Usage};
 
 use super::stock::Stock;
 
-/// `CONF` stands for a configuration that is accepted; none of these starts a server.
+/// `CONF` stands for a valid configuration; none of these command lines starts a server.
 const LINES: &[&str] = &[
     "-t -y CONF",
     "-tt -yCONF",
@@ -65,7 +65,7 @@ const LINES: &[&str] = &[
     "--info -n",
 ];
 
-/// The command lines that are read differently.
+/// The command lines that the two read differently.
 pub(crate) fn differences(stock: &Stock, conf: &Path) -> Vec<String> {
     let wrong = LINES.iter().filter_map(|line| {
         let arguments = line.split(' ').map(|part| part.replace("CONF", conf.to_str().unwrap()));
@@ -77,7 +77,7 @@ pub(crate) fn differences(stock: &Stock, conf: &Path) -> Vec<String> {
     wrong.collect()
 }
 
-/// What should be seen from outside.
+/// The result that should be visible from outside.
 fn meaning(command: Result<Command, Usage>) -> String {
     match command {
         Ok(Command::Run(_)) => "run",

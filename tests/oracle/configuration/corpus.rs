@@ -1,11 +1,11 @@
-//! Configurations written by hand, and those of php-src's tests and samples.
+//! Hand-written configurations, and those of php-src's tests and samples.
 
 use std::fs;
 use std::path::Path;
 
 use super::Case;
 
-/// What a case's directory holds beside the configuration.
+/// The files in a case's directory beside the configuration.
 pub(crate) fn furnish(place: &Path) {
     for dir in ["log", "run", "sub", "root/inside", "var", "etc"] {
         fs::create_dir_all(place.join(dir)).unwrap();
@@ -21,7 +21,7 @@ pub(crate) fn furnish(place: &Path) {
     fs::write(place.join("self.inc"), format!("include = {}/self.inc\n", place.display())).unwrap();
 }
 
-/// What is said in the files of Debian's package, and beside them in those of Docker's official image.
+/// The lines in the files of Debian's package, and in those of Docker's official image.
 const DEBIAN_POOL: &str = "; Start a new pool named 'www'.\n[www]\nuser = www-data\ngroup = www-data\n\
     listen = {{DIR}}/run/php8.2-fpm.sock\nlisten.owner = www-data\nlisten.group = www-data\n;listen.mode = 0660\n\
     pm = dynamic\npm.max_children = 5\npm.start_servers = 2\npm.min_spare_servers = 1\npm.max_spare_servers = 3\n\
@@ -33,10 +33,10 @@ const ZZ_DOCKER: &str = "[global]\ndaemonize = no\n\n[www]\nlisten = 9000\n";
 
 const POOL: &str = "[www]\nuser = nobody\nlisten = 127.0.0.1:9000\npm = static\npm.max_children = 1\n";
 
-/// Text that is put into a pool that works.
+/// Text that is inserted into a valid pool.
 const IN_POOL: &[&str] = include!("in_pool.in");
 
-/// Text that stands before such a pool.
+/// Text that is inserted before a valid pool.
 const IN_GLOBAL: &[&str] = include!("in_global.in");
 
 /// Whole files.

@@ -1,4 +1,4 @@
-//! Configurations made at random: every directive with every kind of value, and noise in the syntax.
+//! Random configurations: every directive with every kind of value, and noise in the syntax.
 
 use cgi_fpm::config::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
 
@@ -110,7 +110,7 @@ const INCLUDES: &[&str] = &[
     "${NOPE}sub/b.conf",
 ];
 
-/// So many cases, the same for the same seed.
+/// This number of cases, the same for the same seed.
 pub(crate) fn cases(number: usize, seed: u64) -> Vec<Case> {
     let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     let case = |index| Case { name: format!("generated {index}"), conf: conf(&mut random), prefixed: true };
@@ -151,7 +151,7 @@ fn directive(random: &mut Random, table: &'static [Directive]) -> &'static Direc
     common[random.below(common.len())]
 }
 
-/// Mostly a value that the directive takes.
+/// A value, usually a valid one for the directive.
 fn value(random: &mut Random, directive: &Directive) -> &'static str {
     if random.below(5) == 0 {
         return random.of(VALUES);
@@ -191,7 +191,7 @@ fn text(name: &str) -> &'static [&'static str] {
     }
 }
 
-/// Of `access.format`: good ones, ones that want or refuse what stands in braces, and pieces.
+/// Values of `access.format`: valid ones, ones that need or refuse text in braces, and pieces.
 const FORMAT_PARTS: &[&str] = &[
     "%R",
     "%t",

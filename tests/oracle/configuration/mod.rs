@@ -1,4 +1,4 @@
-//! Our reading of configurations against stock php-fpm's: same refusals, same messages, same `-tt`.
+//! Compares how cgi-fpm and stock php-fpm read configurations: the same refusals, the same messages, the same `-tt`.
 //!
 //! Runs only if CGI_FPM_STOCK names a stock php-fpm; CGI_FPM_PHP_SRC may name php-src, whose tests then join the corpus,
 //! CGI_FPM_GENERATED a number of generated configurations, and CGI_FPM_SEED another series of them.
@@ -22,7 +22,7 @@ use stock::{Outcome, Stock};
 /// One configuration to compare.
 struct Case {
     name: String,
-    /// `{{DIR}}` stands for a directory of the case's own.
+    /// `{{DIR}}` stands for a directory that only this case uses.
     conf: String,
     /// With `-p`, so that relative paths stay in the case's directory.
     prefixed: bool,
@@ -64,7 +64,7 @@ fn agrees_with_stock_php_fpm() {
     assert_eq!(different, 0);
 }
 
-/// What stock makes of a configuration, and what we do.
+/// The results of stock php-fpm and of cgi-fpm for a configuration.
 fn both(case: &Case, stock: &Stock) -> (Outcome, Outcome) {
     let place = tempfile::tempdir().unwrap();
     corpus::furnish(place.path());

@@ -1,4 +1,4 @@
-//! Runs stock php-fpm and takes from its output what can be compared.
+//! Runs stock php-fpm and extracts from its output the parts that can be compared.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What came of one configuration.
+/// The result of one configuration.
 pub(crate) struct Outcome {
     pub(crate) accepted: bool,
     /// Without time, and in debug mode without process, function and line.
@@ -14,11 +14,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Is this the same as what the other one made of the configuration, but for what is meant to be different?
+    /// Whether both results for the configuration are equal, except for intended differences.
     pub(crate) fn same(&self, ours: &Outcome, conf: &str) -> bool {
-        // Stock reads on behind the end of a line with an open single quote, into memory that isn't the line's.
+        // Stock reads past the end of a line with an open single quote, into memory that is not part of the line.
         let open = conf.lines().any(|line| line.matches('\'').count() % 2 == 1);
-        // Of an access.format with an open brace, too, and so may accept or refuse it.
+        // The same for an access.format with an open brace, so it may accept or refuse it.
         let brace = ours.lines.iter().any(|line| line.contains("missing closing embrace"));
         if (open || brace) && !ours.accepted {
             return true;
@@ -26,8 +26,8 @@ impl Outcome {
         if self.accepted != ours.accepted {
             return false;
         }
-        // Before PHP 8.3 a `]` outside of brackets is part of a name, which is then unknown or without value; behind
-        // `${`, too.
+        // Before PHP 8.3 a `]` outside of brackets is part of a name, which is then unknown or without a value; also
+        // after `${`.
         let bracket = ours.lines.iter().any(|line| line.contains("unexpected ']'")) || conf.contains("${]");
         (bracket && !ours.accepted) || self.comparable(conf) == ours.comparable(conf)
     }
@@ -37,16 +37,16 @@ impl Outcome {
         let lines = lines.filter(|line| !line.contains("] hint: "));
         // PHP 8.3 and before print an empty line after the result of `-t`.
         let lines = lines.filter(|line| !line.is_empty());
-        // Lines for syslog come to stderr as well, in syslog's form.
+        // Lines for syslog also appear on stderr, in syslog's form.
         let mut lines: Vec<String> = lines.map(|line| from_syslog(line)).collect();
         // PHP 8.3 knows `${name:-fallback}`.
         lines.iter_mut().for_each(|line| *line = line.replace("expecting TC_FALLBACK or '}'", "expecting '}'"));
         if conf.contains("include") {
-            // Stock counts on in the file that was included last.
+            // Stock continues to count lines in the last included file.
             lines = lines.iter().map(|line| without_numbers(line)).collect();
         }
         if ["/dev/std", "/proc/self", "pool.d/*"].iter().any(|log| conf.contains(log)) {
-            // Stock before 8.3 writes twice what goes to stderr as the error log; docker.conf in pool.d has it there.
+            // Before 8.3 stock writes a line twice if stderr is the error log; docker.conf in pool.d sets that.
             let mut seen = HashSet::new();
             lines.retain(|line| seen.insert(line.clone()));
         }
@@ -108,7 +108,7 @@ impl Stock {
 }
 
 impl Stock {
-    /// What it does with a command line, as seen from outside.
+    /// The result of a command line, as visible from outside.
     pub(crate) fn run(&self, arguments: &[OsString]) -> String {
         let output = Command::new(&self.program).args(arguments).output().expect("stock php-fpm runs");
         let (out, log) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

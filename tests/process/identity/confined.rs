@@ -1,4 +1,4 @@
-//! Without privileges, and under the filters of containers: all that can be done without is done.
+//! Without privileges, and under the filters of containers: everything that needs no privilege works.
 
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
@@ -13,7 +13,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::same::as_nobody;
 
-/// Open in the supervisor when it is started, and nobody's business.
+/// A file that the supervisor inherits and that no other process may see.
 const INHERITED: &str = "/etc/passwd";
 
 /// Start, requests on kept and other connections, status, log re-opening, reload, ondemand, replacement, stop.
@@ -70,7 +70,7 @@ fn live(server: &Server) -> Outcome {
         let inherited = process.fds().into_values().any(|to| to == INHERITED);
         ensure!(!inherited, "{} has what the supervisor was started with", process.title());
     }
-    // The ondemand pool's worker has had its second.
+    // The worker of the ondemand pool has exceeded its idle timeout of a second.
     server.await_workers(2, ms(8000))?;
     let log = server.log.text();
     ensure!(!log.contains("ERROR"), "an error in the log: {log}");
@@ -93,7 +93,7 @@ fn under_an_old_containers_filter() -> Outcome {
     whole_life(&target, |sandbox| as_nobody(sandbox, Setup::new(2).refused(&of_old_containers())))
 }
 
-/// What nothing can stand in for is named.
+/// An error names each call that has no substitute.
 #[test]
 fn no_memory_files() -> Outcome {
     let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Who workers are, where, and within which limits: beside stock php-fpm, with root's rights and without; and what happens
-//! when it can't be brought about.
+//! The user, directory and limits of workers: compared with stock php-fpm, with root's rights and without; and what
+//! happens if they cannot be set.
 #![forbid(unsafe_code)]
 
 mod confined;
@@ -14,14 +14,14 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::stream::Address;
 
-/// The section of a pool of one worker, with a socket of its name in the sandbox, open to all.
+/// The section of a pool of one worker, with a socket of its name in the sandbox that every user may use.
 fn section(sandbox: &Sandbox, name: &str, lines: &str) -> String {
     let socket = sandbox.file(&format!("{name}.sock"));
     let common = "listen.mode = 0666\npm = static\npm.max_children = 1";
     format!("[{name}]\nlisten = {}\n{common}\n{lines}\n", socket.display())
 }
 
-/// What a script says of the pool's worker.
+/// The output of a script about the pool's worker.
 fn facts(sandbox: &Sandbox, pool: &str, page: &Path) -> Outcome<String> {
     let address = Address::Unix(sandbox.file(&format!("{pool}.sock")));
     let text = ask_once(&address, &Request::get(page), ms(5000)).map_err(|e| format!("pool {pool}: {e}"))?;

@@ -1,4 +1,4 @@
-//! What can't be brought about is said, and nobody serves.
+//! If a step cannot be done, an error says so, and no worker serves.
 
 use std::os::unix::fs::symlink;
 
@@ -12,12 +12,12 @@ use testkit::{Outcome, ensure, skip, turn};
 
 use super::section;
 
-/// Status of php-fpm where the configuration is wrong.
+/// php-fpm's status for a wrong configuration.
 const CONFIG: i32 = 78;
-/// Ours where no worker can be set up; php-fpm starts and forks without end.
+/// Our status if no worker can be set up; php-fpm starts and forks without end.
 const SOFTWARE: i32 = 70;
 
-/// How a server ends that can't start. The log is in its output.
+/// The end of a server that cannot start. Its output contains the log.
 fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
     let conf = setup.conf(sandbox.path(), &Address::Unix(sandbox.file("fpm.sock")));
     sandbox.put("fpm.conf", &conf)?;
@@ -29,7 +29,7 @@ fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
     end_within(&mut command)
 }
 
-/// Root, however it is called, isn't taken without `-R`; the same line and status as php-fpm's.
+/// Root, under any name, is refused without `-R`; line and status equal php-fpm's.
 #[test]
 fn root() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -89,7 +89,7 @@ fn steps() -> Outcome {
     Ok(())
 }
 
-/// A chdir that leads nowhere below the chroot, though it does outside.
+/// A chdir to a directory that exists outside of the chroot, but not in it.
 #[test]
 fn directory_below_the_root() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -102,7 +102,7 @@ fn directory_below_the_root() -> Outcome {
     Ok(())
 }
 
-/// Calls that say that they have changed the user, and haven't: nobody serves. php-fpm's workers would be root.
+/// Calls that claim to have changed the user, but have not: no worker serves. php-fpm's workers would be root.
 #[test]
 fn pretended() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -112,7 +112,7 @@ fn pretended() -> Outcome {
         (libc::SYS_setgid, "the process did not become user 33: its group ids are [0, 0, 0] in place of 33"),
         (libc::SYS_setgroups, "the process did not become user 33: its supplementary groups are"),
     ] {
-        // Whether the zygote is the one to become the user, or each worker.
+        // Either the zygote or each worker changes to the user.
         for group in [
             "",
             "process.group = mixed\n[other]\nuser = nobody\nprocess.group = mixed\npm = ondemand\npm.max_children = 1",
@@ -130,7 +130,7 @@ fn pretended() -> Outcome {
     Ok(())
 }
 
-/// Without AppArmor a hat can't be put on, and nobody serves without.
+/// Without AppArmor a worker cannot change its hat, and no worker serves without it.
 #[test]
 fn hat_without_apparmor() -> Outcome {
     let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };

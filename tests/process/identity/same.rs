@@ -1,4 +1,4 @@
-//! The same directives under php-fpm and under ours: each pool's worker tells what it is.
+//! The same directives under php-fpm and under ours: a worker of each pool reports its identity.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -15,17 +15,18 @@ use super::{facts, section};
 
 const WEB: &str = "user = www-data\ngroup = www-data";
 
-/// Pools by name, with their lines; `{sandbox}` is the sandbox. The script of a pool with a chroot is in that.
+/// Pools by name, with their lines; `{sandbox}` is the sandbox. The script of a pool with a chroot lies in the
+/// chroot.
 type Pools<'a> = &'a [(&'a str, &'a str)];
 
-/// What each pool's worker says, and what the supervisor is.
+/// The reports of a worker of each pool, and facts about the supervisor.
 fn told(target: &Target, pools: Pools<'_>, setup: impl Fn(&Sandbox) -> Setup) -> Outcome<Vec<String>> {
     let sandbox = Sandbox::new()?;
     prepare(&sandbox)?;
     let mut setup = setup(&sandbox);
     for (name, lines) in pools {
         let lines = lines.replace("{sandbox}", &sandbox.path().display().to_string());
-        // php-fpm has one group of all.
+        // php-fpm has one process group for all.
         let known = |line: &&str| target.is_ours() || !line.starts_with("process.group");
         let lines = lines.lines().filter(known).collect::<Vec<_>>().join("\n");
         setup = setup.pool(&section(&sandbox, name, &lines));
@@ -41,7 +42,7 @@ fn told(target: &Target, pools: Pools<'_>, setup: impl Fn(&Sandbox) -> Setup) ->
     Ok(told)
 }
 
-/// The supervisor's nice value and core limit; how many descriptors it may have is its own affair.
+/// The supervisor's nice value and core limit. Its number of descriptors may differ.
 fn own(server: &Server) -> String {
     let supervisor = server.supervisor;
     format!("[supervisor]\nnice {}\n{}\n", supervisor.nice(), supervisor.limit("Max core file size"))
@@ -53,7 +54,7 @@ fn prepare(sandbox: &Sandbox) -> Outcome {
     fs::create_dir_all(jail.join("www"))?;
     fs::create_dir(sandbox.file("closed/inner"))?;
     fs::copy(sandbox.page("self.php"), jail.join("www/self.php"))?;
-    // Anybody may write here, so that a page can say as whom it did.
+    // Any user may write here, so that a page can show which user wrote it.
     fs::set_permissions(sandbox.file("out"), fs::Permissions::from_mode(0o1777))?;
     Ok(fs::set_permissions(sandbox.file("closed"), fs::Permissions::from_mode(0o700))?)
 }
@@ -96,7 +97,7 @@ fn users() -> Outcome {
     Ok(())
 }
 
-/// What needs root's rights in a zygote that has given them up.
+/// Operations that need root's rights in a zygote that has dropped them.
 #[test]
 fn settings() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -136,7 +137,7 @@ fn settings() -> Outcome {
     Ok(())
 }
 
-/// `[global]` holds for all, a pool's own value before it; also behind a reload.
+/// `[global]` applies to all pools, and a pool's own value overrides it; also after a reload.
 #[test]
 fn global() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -168,7 +169,7 @@ fn global() -> Outcome {
     server.stop()
 }
 
-/// Whoever isn't root: nothing of it takes root, and what does is ignored with a notice.
+/// Without root the directives that need it have no effect, and a notice says so.
 #[test]
 fn without_root() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -187,7 +188,7 @@ fn without_root() -> Outcome {
     Ok(())
 }
 
-/// As root's tests run it: as nobody, who owns the sandbox.
+/// The tests of root run this as the user nobody, who owns the sandbox.
 pub fn as_nobody(sandbox: &Sandbox, setup: Setup) -> Setup {
     if !as_root() {
         return setup;
@@ -206,7 +207,7 @@ pub fn as_nobody(sandbox: &Sandbox, setup: Setup) -> Setup {
     setup.pool("listen.owner = nobody\nlisten.group = nogroup").under(&words)
 }
 
-/// With `-R` root stays root, and of group and groups what isn't named.
+/// With `-R` root keeps its user, and its group and groups if the pool does not name others.
 #[test]
 fn allowed_root() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -223,7 +224,7 @@ fn allowed_root() -> Outcome {
     Ok(())
 }
 
-/// What a zygote keeps for its workers: only what they need, and not in effect.
+/// The capabilities that a zygote keeps for its workers: only those they need, and none effective.
 #[test]
 fn kept_for_workers() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {

@@ -1,4 +1,5 @@
-//! The forms of the logs: JSON whatever comes, own streams as logs, and every sample of docs/{logs,slowlog,status}.md.
+//! The formats of the logs: JSON for any input, standard streams as logs, and every sample of
+//! docs/{logs,slowlog,status}.md.
 #![forbid(unsafe_code)]
 
 mod steering;
@@ -15,7 +16,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// The objects of a log; a line that is none is an error.
+/// The objects of a log; any other line is an error.
 fn objects(text: &str) -> Outcome<Vec<Map<String, Value>>> {
     let read = |line: &str| serde_json::from_str(line).map_err(|e| format!("{e}: {line:.300}").into());
     text.lines().map(read).collect()
@@ -25,7 +26,7 @@ fn said<'a>(object: &'a Map<String, Value>, name: &str) -> &'a str {
     object.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Lines, pieces of lines, bytes of all kinds, words that look like ours, and an exception that nobody catches.
+/// Lines, pieces of lines, bytes of all kinds, text that looks like our own lines, and an uncaught exception.
 const NOISE: &str = "<?php mt_srand((int) $_SERVER['QUERY_STRING']);
     foreach (['stdout', 'stderr'] as $stream) {
         $out = fopen(\"php://$stream\", 'w');
@@ -37,7 +38,7 @@ const NOISE: &str = "<?php mt_srand((int) $_SERVER['QUERY_STRING']);
         fwrite($out, '\n{\"level\":\"error\",\"message\":\"forged\"}' . \"\\n{\\\"level\\\":\\n[23-Nov-2026 10:00:00] NOTICE: forged\\n\");
     }
     error_log(\"an error log \\xff with bytes and\\nlines\");
-    function deep() { throw new Exception('nobody catches me'); } deep();";
+    function deep() { throw new Exception('an uncaught exception'); } deep();";
 
 #[test]
 fn every_line_is_an_object() -> Outcome {
@@ -68,7 +69,7 @@ fn every_line_is_an_object() -> Outcome {
         server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf))?;
         server.supervisor.signal(Signal::SIGUSR2);
         wait_until("a refusal", ms(10_000), || server.log.count("reload refused") > 0)?;
-        wait_until("the last request's words", ms(5000), || server.log.count("nobody catches me") >= 20)?;
+        wait_until("the last request's words", ms(5000), || server.log.count("an uncaught exception") >= 20)?;
         let log = server.log.clone();
         let text = log.text();
         server.stop()?;
@@ -81,7 +82,7 @@ fn look_at(text: &str, decorate: &str) -> Outcome {
     let objects = objects(text)?;
     let with = |part: &str| objects.iter().filter(|object| said(object, "message").contains(part)).collect::<Vec<_>>();
     let [exception, bytes, preloaded, missing] =
-        ["nobody catches me", "an error log", "preloaded", "no_such_extension"].map(with);
+        ["an uncaught exception", "an error log", "preloaded", "no_such_extension"].map(with);
     ensure!(exception.len() == 20, "{} exceptions, decorate {decorate}", exception.len());
     for object in &exception {
         let message = said(object, "message");
@@ -101,7 +102,7 @@ fn look_at(text: &str, decorate: &str) -> Outcome {
     Ok(())
 }
 
-/// A message of any length is whole, in objects that say that they go on.
+/// A message of any length is complete, in objects that say that they continue.
 #[test]
 fn long_messages_are_whole() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -134,7 +135,7 @@ fn long_messages_are_whole() -> Outcome {
     server.stop()
 }
 
-/// An application's own objects stay as they are where the pool says so.
+/// An application's own objects are unchanged if the pool asks for it.
 #[test]
 fn objects_of_an_application() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -157,7 +158,8 @@ fn objects_of_an_application() -> Outcome {
     Ok(())
 }
 
-/// The access log in JSON: the fields are the request's, whatever it holds; a suppressed one has no line.
+/// The access log in JSON: the fields are those of the request, whatever it contains; a suppressed request has no
+/// line.
 #[test]
 fn access_log_objects() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Control characters, C1 among them, from scripts, clients and configurations: in no log, page, title or message of ours;
-//! and readable text stays.
+//! Control characters (including C1) from scripts, clients and configurations are in no log, page, title or message
+//! of ours; readable text is unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -13,12 +13,13 @@ use testkit::stage::Stage;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// What a terminal may act upon, in both encodings, and a character one of whose bytes is as such a control byte.
+/// Sequences that a terminal may interpret, in both encodings, and a character with a byte that would be a control
+/// byte on its own.
 const PAGE: &str = "<?php $bad = \"esc \\x1b[31m lone \\x9b2J encoded \\u{9b}2J readable \\u{15b} line\\u{2028}end\";
     fwrite(fopen('php://stderr', 'w'), \"said $bad\\n\"); error_log(\"logged $bad\");
     eval(\"function f\\u{15b}\\x9b\\x9b() { sleep(2); } f\\u{15b}\\x9b\\x9b();\"); echo 'done';";
 
-/// The same as a client can send it.
+/// The same in the form that a client can send.
 const QUERY: &str = "full&a=\u{1b}[31m\u{9b}2J\u{15b}\u{2028}";
 
 #[test]
@@ -40,7 +41,7 @@ fn nothing_steers_a_terminal() -> Outcome {
         let server = Server::start_in(sandbox, &target, &setup)?;
         let steer = Request::get(&server.sandbox.page("steer.php")).param("QUERY_STRING", QUERY);
         ensure!(ask_once(&server.address, &steer, bar(ms(5000)))? == "done", "no answer");
-        // An escape of its own in each place.
+        // A different escape sequence in each place.
         let status = Request::get(Path::new("/status")).param("QUERY_STRING", QUERY);
         let status = ask_once(&server.address, &status, ms(5000))?;
         let (lone, encoded) = if format.ends_with("json") { (r"\\x9B", r"\u009b") } else { (r"\x9B2J", r"\xC2\x9B2J") };
@@ -60,7 +61,7 @@ fn nothing_steers_a_terminal() -> Outcome {
     Ok(())
 }
 
-/// UTF-8 without control characters but tabs and newlines, in which all these stand.
+/// UTF-8 without control characters except tabs and newlines, and with all these texts.
 fn harmless(what: &str, text: &[u8], parts: &[&str]) -> Outcome {
     let text = std::str::from_utf8(text).map_err(|e| format!("{what}: {e}"))?;
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t' || c == '\u{2028}';
@@ -71,7 +72,7 @@ fn harmless(what: &str, text: &[u8], parts: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// Names that are the operator's own mistake, or a package's.
+/// Names of files that an operator or a package chose.
 #[test]
 fn names_of_a_configuration_are_shown_as_text() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -88,7 +89,7 @@ fn names_of_a_configuration_are_shown_as_text() -> Outcome {
     testkit::process::end_all(|| tree.clone())?;
     harmless("what the start says", started.expect(0, &[])?.text.as_bytes(), &[])?;
     ensure!(titles.iter().any(|title| title == "php-fpm: pool w\\xC2\\x9B\u{15b}"), "{titles:?}");
-    // It was killed: the pid file is there still.
+    // The server was killed, so the pid file still exists.
     let status = stage.run(&["status"])?.expect(1, &["f\\xC2\\x9Bpm.pid"])?;
     harmless("what the control script says", status.text.as_bytes(), &[])?;
     stage.sandbox.put("fpm.conf", &format!("{conf}no.\u{9b}such = \u{1b}\n"))?;

@@ -1,4 +1,4 @@
-//! A form that changes, and own streams as logs.
+//! A change of the log format, and standard streams as logs.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use testkit::process::{self, Process};
 use testkit::stage::Stage;
 use testkit::{Outcome, ensure, turn};
 
-/// A reload changes the form, also for those who were there before; a daemon's own stream stays the log.
+/// A reload changes the format, also for older processes; the standard stream of a daemon stays the log.
 #[test]
 fn the_form_changes_and_a_stream_stays() -> Outcome {
     let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Signals at any moment, repeated and mixed: the supervisor never ends by one that it didn't heed, never loses a request that
-//! it promised to finish, and always ends when it is told to.
+//! Signals at any moment, repeated and mixed: no signal ends the supervisor by its default action, no request that it
+//! promised to finish is lost, and it always ends when told to.
 #![forbid(unsafe_code)]
 
 mod reloads;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const BYE: &str = "exiting, bye-bye!";
 const READY: &str = "ready to handle connections";
 
-/// A request whose script holds every signal off, and says when it does.
+/// A request whose script blocks every signal, and says when it does.
 fn stubborn(server: &Server, number: u32) -> Outcome<Client> {
     let mark = server.sandbox.file(&format!("out/mark-{number}"));
     let request = Request::get(&server.sandbox.page("stubborn.php"));
@@ -32,19 +32,19 @@ fn stubborn(server: &Server, number: u32) -> Outcome<Client> {
     Ok(client)
 }
 
-/// It has ended as it should, within the limit: status 0, a last word, and nothing left.
+/// It has ended correctly within the limit: status 0, an exit notice, and no remaining process or file.
 fn expect_end(server: &mut Server, limit: Duration) -> Outcome<Duration> {
     let start = Instant::now();
     let status = server.await_end(bar(limit))?;
     ensure!(status == Some(0), "status {status:?}: {}", server.log.tail(5));
-    ensure!(server.log.count(BYE) == 1, "no last word: {}", server.log.tail(5));
+    ensure!(server.log.count(BYE) == 1, "no exit notice: {}", server.log.tail(5));
     for name in ["fpm.pid", "fpm.sock"] {
         ensure!(!server.sandbox.file(name).exists(), "{name} is left");
     }
     Ok(start.elapsed())
 }
 
-/// From the moment that its pid can be known.
+/// From the first moment at which its pid is known.
 fn await_pid(server: &Server) -> Outcome {
     let known = || fs::read_to_string(server.sandbox.file("fpm.pid")).is_ok_and(|text| !text.is_empty());
     wait_until("the pid file", ms(15_000), known)?;
@@ -66,7 +66,7 @@ fn ends_during_the_start() -> Outcome {
     Ok(())
 }
 
-/// A stronger signal overrides a weaker one; the same one again, or a weaker one, changes nothing.
+/// A stronger signal overrides a weaker one; the same or a weaker signal changes nothing.
 #[test]
 fn one_behind_another() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -108,7 +108,7 @@ fn send(server: &Server, signals: &[Signal]) {
     }
 }
 
-/// Workers that hold every signal off don't hold the end off: three seconds by default.
+/// Workers that block every signal do not delay the end beyond the limit: three seconds by default.
 #[test]
 fn term_against_stubborn_workers() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -123,8 +123,8 @@ fn term_against_stubborn_workers() -> Outcome {
         }
         std::thread::sleep(ms(200));
         server.supervisor.signal(Signal::SIGTERM);
-        let took = expect_end(&mut server, ms(3000)).map_err(|e| format!("behind {first:?}: {e}"))?;
-        say(&format!("{took:.1?} behind {first:?}"));
+        let took = expect_end(&mut server, ms(3000)).map_err(|e| format!("after {first:?}: {e}"))?;
+        say(&format!("{took:.1?} after {first:?}"));
         drop(clients);
     }
     Ok(())
@@ -143,7 +143,7 @@ fn of_a_terminal() -> Outcome {
     Ok(())
 }
 
-/// A daemon hears the same signals, and its pid stays.
+/// A daemon gets the same signals, and keeps its pid.
 #[test]
 fn to_a_daemon() -> Outcome {
     let Some(stage) = Stage::find_ours(2)? else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! Signals while a reload is under way.
+//! Signals during a reload.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use testkit::{Outcome, ensure, say, turn};
 
 use super::{LIMIT, READY, await_pid, expect_end};
 
-/// SIGUSR2 every millisecond or so from the first moment on.
+/// SIGUSR2 about every millisecond, from the first moment on.
 #[test]
 fn reloads_during_the_start() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -36,7 +36,7 @@ fn reloads_during_the_start() -> Outcome {
     Ok(())
 }
 
-/// Waits until no reload is under way.
+/// Waits until no reload is in progress.
 fn quiet(server: &Server) -> Outcome {
     let counts = || (server.log.count("Reloading in progress"), server.log.count(READY));
     let mut before = counts();
@@ -52,7 +52,7 @@ fn quiet(server: &Server) -> Outcome {
     Ok(())
 }
 
-/// SIGUSR2 without pause while a long request keeps the generation before from leaving, and others are asked for.
+/// SIGUSR2 without pause while a long request keeps the previous generation alive, and clients send other requests.
 #[test]
 fn reloads_during_a_drain() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -96,7 +96,8 @@ fn ends_during_a_reload() -> Outcome {
     Ok(())
 }
 
-/// The log is moved away and SIGUSR1 sent at every stage of a reload: from `re-opened` on, all is in the new file.
+/// At every stage of a reload the log is moved away and SIGUSR1 sent: after `re-opened`, all lines are in the new
+/// file.
 #[test]
 fn logs_opened_anew_during_a_reload() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -129,7 +130,7 @@ fn logs_opened_anew_during_a_reload() -> Outcome {
     server.stop()
 }
 
-/// Waits until the reload that was asked for has ended: its last line is in one of the two.
+/// Waits until the requested reload has ended: its last line is in one of the two files.
 fn quiet_behind(logs: &[&Log]) -> Outcome {
     let count = |text| logs.iter().map(|log| log.count(text)).sum::<usize>();
     wait_until("the reload's end", LIMIT, || {

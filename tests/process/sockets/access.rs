@@ -1,4 +1,4 @@
-//! Owner, group, mode and list of unix sockets, and what a reload changes of them.
+//! Owner, group, mode and access list of unix sockets, and how a reload changes them.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -16,7 +16,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{reload_with, section};
 
-/// Owner, group, mode and list as php-fpm gives them.
+/// Owner, group, mode and access list as php-fpm sets them.
 #[test]
 fn access() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -49,16 +49,19 @@ fn access() -> Outcome {
         ensure!(seen == *wanted, "{name}: {seen}");
     }
     let may = |user, at: usize| may_connect(user, &paths[at]);
-    ensure!(!may(NOBODY, 0)? && may(NOBODY, 1)? && may(NOBODY, 2)? && may(NOBODY, 4)?, "who nobody may visit");
+    ensure!(
+        !may(NOBODY, 0)? && may(NOBODY, 1)? && may(NOBODY, 2)? && may(NOBODY, 4)?,
+        "which sockets the user nobody may use"
+    );
     ensure!(!may(GAMES, 1)? && may(GAMES, 2)? && !may(GAMES, 4)?, "who games may visit");
     server.stop()
 }
 
-/// Numbers of Debian's users.
+/// User ids of Debian.
 const NOBODY: u32 = 65534;
 const GAMES: u32 = 5;
 
-/// Names, mode and list of a file, on one line.
+/// Names, mode and access list of a file, on one line.
 fn access_of(path: &Path) -> Outcome<String> {
     let stat = Command::new("stat").args(["-c", "%U %G %a"]).arg(path).output()?;
     let list = Command::new("getfacl").args(["-cpE"]).arg(path).output()?;
@@ -79,7 +82,7 @@ fn may_connect(user: u32, path: &Path) -> Outcome<bool> {
     }
 }
 
-/// php-fpm changes nothing of a socket that it has.
+/// php-fpm changes nothing of an existing socket.
 #[test]
 fn reload_changes_access() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -99,14 +102,14 @@ fn reload_changes_access() -> Outcome {
         reload_with(&server, lines)?;
         let seen = access_of(&path)?;
         ensure!(seen == wanted, "after {lines:?}: {seen}");
-        ensure!(may_connect(NOBODY, &path)? == admitted, "after {lines:?} for nobody");
+        ensure!(may_connect(NOBODY, &path)? == admitted, "after {lines:?} for the user nobody");
         server.says_hello(&Address::Unix(path.clone()))?;
     }
-    ensure!(fs::metadata(&path)?.ino() == inode, "the socket was made anew");
+    ensure!(fs::metadata(&path)?.ino() == inode, "the socket was created again");
     server.stop()
 }
 
-/// A reload that fails leaves the sockets as they are, and none of its own behind.
+/// A reload that fails leaves the sockets unchanged, and creates none.
 #[test]
 fn failed_reload_changes_no_socket() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -117,7 +120,7 @@ fn failed_reload_changes_no_socket() -> Outcome {
     let server = Server::start_in(sandbox, &target, &Setup::new(1).pool(&pool))?;
     let before = access_of(&path)?;
     let other = section("q", &format!("listen = {}", second.display()));
-    // The check reads the configuration only: that this can't be bound shows when the generation begins.
+    // The check only reads the configuration; that this address cannot be bound is found when the generation starts.
     let lost = section("r", "listen = /no/such/directory/r.sock");
     server.sandbox.put("fpm.conf", &format!("{}\nlisten.mode = 0666\n{other}\n{lost}\n", server.conf))?;
     let mark = server.log.mark();
@@ -129,7 +132,7 @@ fn failed_reload_changes_no_socket() -> Outcome {
     server.stop()
 }
 
-/// Whoever may write to the directory can't have root change another file's owner.
+/// A user with write access to the directory cannot make root change another file's owner.
 #[test]
 fn links_are_not_followed() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -151,7 +154,7 @@ fn links_are_not_followed() -> Outcome {
     server.stop()
 }
 
-/// A socket whose path somebody has removed is reachable again after a reload.
+/// A socket whose path was removed is reachable again after a reload.
 #[test]
 fn a_socket_that_was_removed_comes_back() -> Outcome {
     let Some(target) = Target::find_ours() else {

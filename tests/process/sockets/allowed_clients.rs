@@ -1,4 +1,4 @@
-//! Who may come.
+//! `listen.allowed_clients`.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{LIMIT, section};
 
-/// Asks from an address of this machine's. None: it was not let in.
+/// Sends a request from an address of this machine. None: the connection was refused.
 fn ask_from(server: &Server, from: IpAddr, to: SocketAddr) -> Outcome<Option<String>> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
     use std::io::{Read as _, Write as _};
@@ -23,7 +23,7 @@ fn ask_from(server: &Server, from: IpAddr, to: SocketAddr) -> Outcome<Option<Str
     connect(client.as_raw_fd(), &SockaddrStorage::from(to))?;
     let mut client = std::net::TcpStream::from(client);
     client.set_read_timeout(Some(LIMIT))?;
-    // Both may fail when the other side has closed: that is an answer, too.
+    // Both may fail if the peer has closed the connection: that is a valid result, too.
     let _ = client.write_all(&Request::get(&server.sandbox.page("hello.php")).encode(1));
     let mut answer = Vec::new();
     match client.read_to_end(&mut answer) {
@@ -33,7 +33,7 @@ fn ask_from(server: &Server, from: IpAddr, to: SocketAddr) -> Outcome<Option<Str
     Ok((!answer.is_empty()).then(|| String::from_utf8_lossy(&answer).into_owned()))
 }
 
-/// Lists with blanks, networks, mapped addresses; addresses that differ in the last byte only; one line a minute.
+/// Lists with blanks, networks, mapped addresses; addresses that differ in the last byte only; one line per minute.
 #[test]
 fn allowed_clients() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

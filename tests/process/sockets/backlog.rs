@@ -1,4 +1,4 @@
-//! How many may wait.
+//! `listen.backlog`.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{reload_with, section};
 
-/// How many connections wait where nobody accepts, at a unix and a TCP socket; a reload changes it.
+/// The number of connections that wait in the backlog of a unix and a TCP socket; a reload changes it.
 #[test]
 fn backlog() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -21,7 +21,7 @@ fn backlog() -> Outcome {
     let pool = section("p", &format!("listen = {}\nlisten.backlog = 3", path.display()));
     let server = Server::start_in(sandbox, &target, &Setup::new(1).pool(&pool))?;
     let first = room(&server, &path)?;
-    // One more than it says: the kernel's count begins with none.
+    // One more than the value: the kernel counts from zero.
     ensure!(first == 4, "{first} found room");
     if server.zygotes().is_empty() {
         return server.stop();

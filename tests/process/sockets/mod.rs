@@ -1,4 +1,4 @@
-//! Where pools listen and who may come: addresses of all kinds, access to unix sockets, what a reload changes of them.
+//! Listening sockets of pools: addresses of all kinds, access to unix sockets, and how a reload changes them.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -64,7 +64,7 @@ fn several_addresses_of_a_pool() -> Outcome {
         all.iter().try_for_each(|address| server.says_hello(address))?;
     }
     server.stop()?;
-    ensure!(!path.exists(), "its socket stays behind");
+    ensure!(!path.exists(), "its socket still exists");
     Ok(())
 }
 
@@ -84,13 +84,13 @@ fn all_addresses_of_both_families() -> Outcome {
     server.stop()
 }
 
-/// A reload with this in place of the pool's line.
+/// Reloads with this line instead of the pool's.
 fn reload_with(server: &Server, line: &str) -> Outcome {
     server.sandbox.put("fpm.conf", &format!("{}\n{line}\n", server.conf))?;
     server.reload()
 }
 
-/// Two pools can't share an address by giving it two names; php-fpm would let them share the socket.
+/// Two pools cannot share an address under two names; php-fpm would let them share the socket.
 #[test]
 fn one_address_by_two_names() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -104,7 +104,7 @@ fn one_address_by_two_names() -> Outcome {
     Ok(())
 }
 
-/// The same address under another name keeps its socket at a reload.
+/// The same address under another name keeps its socket in a reload.
 #[test]
 fn another_name_keeps_the_socket() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -122,7 +122,7 @@ fn another_name_keeps_the_socket() -> Outcome {
     server.stop()
 }
 
-/// The first address of a name is listened on, and the others are named in a warning.
+/// The pool listens on the first address of a name, and a warning lists the others.
 #[test]
 fn names_with_several_addresses() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -139,7 +139,7 @@ fn names_with_several_addresses() -> Outcome {
     let server = Server::start(&target, &setup)?;
     let log = server.log.text() + &server.stdio();
     ensure!(log.contains("WARNING: Found multiple addresses for both.test, 127.0.0.6 ignored"), "{log}");
-    // The order of addresses is the resolver's: whichever is tried first, the one that is here is found.
+    // The resolver decides the order of addresses; the address of this machine is found in either order.
     server.says_hello(&v4(5, both))?;
     server.says_hello(&v4(7, away))?;
     server.stop()

@@ -1,4 +1,4 @@
-//! What can't be listened on.
+//! Addresses that cannot be listened on.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use testkit::stage::Stage;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// What can't be listened on is refused, with php-fpm's line.
+/// An address that cannot be listened on is refused, with php-fpm's line.
 #[test]
 fn refusals() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -46,7 +46,8 @@ fn refusals() -> Outcome {
     Ok(())
 }
 
-/// What stands in a socket's place and is none stays there, whatever it is: it may be somebody's, and root would delete it.
+/// A file in the place of a socket stays if it is not a socket: it may belong to another user, and root would delete
+/// it.
 #[test]
 fn what_is_no_socket_stays() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

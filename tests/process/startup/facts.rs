@@ -1,4 +1,4 @@
-//! What a process is, fact by fact, so that two can be compared.
+//! The state of a process, fact by fact, so that two processes can be compared.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +8,7 @@ use testkit::process::Process;
 /// A fact's name and value.
 pub type Facts = Vec<(String, String)>;
 
-/// What the kernel says of a process. `sandbox` is where its server lives, `master` its supervisor.
+/// The kernel's view of a process. `sandbox` is the directory of its server, `master` its supervisor.
 pub fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     let mut facts = Facts::new();
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value.replace(sandbox, "{sandbox}")));
@@ -27,7 +27,7 @@ pub fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     fact("comm is php-fpm", read("comm").starts_with(b"php-fpm").to_string());
     fact("shows the caller's variables", contains(&read("environ"), b"CGI_FPM_SECRET").to_string());
     fact("in the title", contains(&read("cmdline"), b"CGI_FPM_SECRET").to_string());
-    // Files in it belong to root where the process isn't dumpable.
+    // Its files belong to root if the process is not dumpable.
     let owner = fs::metadata(format!("/proc/{}/environ", process.pid)).map(|m| m.uid());
     let user = process.status("Uid").get(1).cloned();
     fact("dumpable", owner.is_ok_and(|owner| Some(owner.to_string()) == user).to_string());
@@ -48,7 +48,7 @@ pub fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     facts
 }
 
-/// Signals that it acts on: by handlers, or, blocked, through a descriptor.
+/// Signals that it acts on: by handlers, or, if blocked, through a descriptor.
 fn heard(process: Process) -> String {
     let caught = process.status("SigCgt").concat();
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);

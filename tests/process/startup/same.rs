@@ -1,4 +1,4 @@
-//! Supervisor and workers beside stock's.
+//! Supervisor and workers, compared with stock php-fpm's.
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
@@ -23,7 +23,7 @@ fn told(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome<[Facts
     let worker = started.worker()?;
     let [master, mut of_worker] = [started.master, worker].map(|one| facts::of(one, started.master, &sandbox));
     of_worker.push(("variables".to_owned(), variables));
-    // Those between them, too.
+    // Including the descriptors between them.
     for process in started.tree() {
         let (terminal, session) = (process.terminal(), process.session());
         let of_master = (started.master.terminal(), started.master.session());
@@ -35,16 +35,16 @@ fn told(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome<[Facts
     Ok([master, of_worker])
 }
 
-/// What differs on purpose, and is in docs/differences.md.
+/// Intended differences, listed in docs/differences.md.
 fn may_differ(target: &Target, who: &str, way: Way, fact: &str) -> bool {
     match fact {
-        // Debian's own php-fpm reloads at SIGHUP, too.
+        // Debian's own php-fpm also reloads at SIGHUP.
         "heard" => who == "master" && target.door == Door::Stock,
         // It reads its signals from a descriptor, and has the descriptors of all pools.
         "SigBlk" | "Max open files" => who == "master",
         // In the foreground they stay those of the caller: logs may go there.
         "fd 1" | "fd 2" => who == "master" && way != Way::Daemon,
-        // What the caller has left open is not handed on.
+        // Descriptors that the caller has left open are closed.
         "inherits the caller's fd 7" => true,
         _ => false,
     }
@@ -96,7 +96,8 @@ fn job() -> Outcome {
     all(Way::Job)
 }
 
-/// What a daemon prints without its log, a panic say, is in its log, also after that was opened anew and after a reload.
+/// Output of a daemon outside of its log, such as a panic, is in the log, also after the log was reopened and after a
+/// reload.
 #[test]
 fn stderr_of_a_daemon() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

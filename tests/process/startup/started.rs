@@ -1,4 +1,4 @@
-//! Ways to start a server.
+//! The ways to start a server.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -50,7 +50,8 @@ impl Started {
         stage.sandbox.put("fpm.conf", &conf)?;
         stage.sandbox.put("start.sh", &script(&stage, way))?;
         let output = File::create(stage.sandbox.file("stdio"))?;
-        // A shell can't trap what was ignored when it began, as SIGINT is for tests that run in the background of another shell.
+        // A shell cannot trap a signal that was ignored at its start, as SIGINT is for tests that run in the
+        // background of another shell.
         let mut command = Command::new("env");
         command.arg("--default-signal=HUP,INT,QUIT,TERM,TSTP");
         if terminal {
@@ -82,7 +83,7 @@ impl Started {
         ask_once(&self.stage.address, &Request::get(&self.stage.sandbox.page(page)), ms(5000))
     }
 
-    /// Sends a request, and comes back once its script has begun, which goes on for a while.
+    /// Sends a request and returns when its script has started; the script runs for a while.
     pub fn begin(&self) -> Outcome<JoinHandle<Outcome<String>>> {
         let sandbox = &self.stage.sandbox;
         sandbox.put("www/begun.php", BEGUN)?;
@@ -101,7 +102,7 @@ impl Started {
         Ok(self.master.descendants().into_iter().find(|one| is_worker(*one)).ok_or("no worker")?)
     }
 
-    /// Sends a signal to the process group of the shell that has started it.
+    /// Sends a signal to the process group of the shell that started the server.
     pub fn signal_callers_group(&self, signal: Signal) -> Outcome {
         Ok(killpg(Pid::from_raw(i32::try_from(self.shell.id())?), signal)?)
     }
@@ -111,14 +112,14 @@ impl Started {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 
-    /// Presses a key.
+    /// Presses a key on the terminal.
     pub fn press(&mut self, key: &[u8]) -> Outcome {
         let keyboard = self.keyboard.as_mut().ok_or("no keyboard")?;
         keyboard.write_all(key)?;
         Ok(keyboard.flush()?)
     }
 
-    /// What the terminal shows, or what was written to the shell's streams.
+    /// The text on the terminal, or the output on the shell's streams.
     pub fn shown(&self) -> String {
         Log::new(&self.stage.sandbox.file("stdio")).text()
     }
@@ -143,13 +144,13 @@ impl Drop for Started {
     }
 }
 
-/// Says that it has begun, goes on for a while, and says whether something cut that short.
+/// Prints that it has started, runs for a while, and prints whether anything interrupted it.
 const BEGUN: &str = "<?php touch(ini_get('upload_tmp_dir') . '/begun'); $end = hrtime(true) + 700e6; usleep(700000);
     echo hrtime(true) < $end ? 'cut short' : 'done';";
 
 const READY: &str = "ready to handle connections";
 
-/// Limits, priority and mask that are neither the system's nor a shell's usual ones; a descriptor that is left open.
+/// Limits, priority and mask that differ from the system's and a shell's defaults; a descriptor that is left open.
 const AROUND: &str = "umask 027\nulimit -S -n 300\nulimit -H -n 700\nulimit -c 0\nrenice -n 3 -p $$ >/dev/null\nexec 7</dev/zero\nexport LC_ALL=C.UTF-8\n";
 
 fn script(stage: &Stage, way: Way) -> String {
@@ -165,7 +166,7 @@ fn script(stage: &Stage, way: Way) -> String {
     format!("{AROUND}{last}\n")
 }
 
-/// The address and page exist before anything is started.
+/// Address and page exist before the server is started.
 pub fn have_tools() -> Outcome {
     for tool in ["/usr/bin/script", "/bin/bash"] {
         ensure!(fs::exists(tool)?, "{tool} is missing");

@@ -1,4 +1,4 @@
-//! Keys of a terminal, and signals to the group of the script that has started the server.
+//! Keys of a terminal, and signals to the process group of the script that started the server.
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
@@ -10,7 +10,7 @@ use super::started::{Started, Way, have_tools};
 const CTRL_C: &[u8] = b"\x03";
 const CTRL_Z: &[u8] = b"\x1a";
 
-/// A script that ends by a signal to all of its group takes no request with it, and the service goes on.
+/// A script that is ended by a signal to its whole group loses no request, and the service continues.
 #[test]
 fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -32,7 +32,8 @@ fn a_script_that_ends_takes_nothing_with_it() -> Outcome {
     Ok(())
 }
 
-/// Ctrl-C reaches what a shell runs in its foreground, and what leads the terminal's session; not what a script has started.
+/// Ctrl-C reaches the foreground job of a shell and the leader of the terminal's session, but not a server that a
+/// script has started.
 #[test]
 fn ctrl_c() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -53,7 +54,7 @@ fn ctrl_c() -> Outcome {
     started.stop()
 }
 
-/// With `on_sigterm = graceful` it takes no request with it, although workers get it, too.
+/// With `on_sigterm = graceful` no request is lost, although workers also get the signal.
 #[test]
 fn ctrl_c_is_graceful_where_sigterm_is() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -64,14 +65,14 @@ fn ctrl_c_is_graceful_where_sigterm_is() -> Outcome {
     let in_flight = started.begin()?;
     started.press(CTRL_C)?;
     let answer = in_flight.join().map_err(|_| "the client panicked")?;
-    // The signal may wake it.
+    // The signal may wake the script.
     let whole = answer.as_ref().is_ok_and(|body| body == "done" || body == "cut short");
     ensure!(whole, "the request in flight: {answer:?}");
     wait_until("its end", bar(ms(5000)), || tree.iter().all(|one| !one.lives()))?;
     Ok(())
 }
 
-/// Ctrl-Z stops a job, all of it, so that the shell is back; `fg` has it go on.
+/// Ctrl-Z stops all processes of a job, so that the shell returns; `fg` continues it.
 #[test]
 fn ctrl_z() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

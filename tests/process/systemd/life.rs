@@ -1,4 +1,4 @@
-//! Start, reload and end.
+//! Messages to systemd at start, reload and end.
 
 use nix::sys::signal::Signal;
 use testkit::clock::wait_until;
@@ -10,7 +10,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{LIMIT, Manager, READY, at_path, line, monotonic, served_by};
 
-/// Start, a reload, one that is refused, one that fails behind its check, and the end.
+/// Start, a reload, a reload that is refused, one that fails after its check, and the end.
 #[test]
 fn life() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -31,11 +31,11 @@ fn life() -> Outcome {
     ensure!(last == "STOPPING=1\nSTATUS=Finishing ...", "at the end: {last:?}");
     wait_until("the end", LIMIT, || !server.supervisor.lives())?;
     let rest = manager.rest()?;
-    ensure!(rest.is_empty() && manager.store.is_empty(), "behind the end: {rest:?}, stored {:?}", manager.stored());
+    ensure!(rest.is_empty() && manager.store.is_empty(), "after the end: {rest:?}, stored {:?}", manager.stored());
     server.stop()
 }
 
-/// RELOADING as young as the wish, then READY; the same process.
+/// RELOADING with the time of the request, then READY; the process stays the same.
 fn reload(manager: &mut Manager, server: &Server, pid: &str) -> Outcome {
     let before = monotonic()?;
     server.reload()?;
@@ -48,7 +48,7 @@ fn reload(manager: &mut Manager, server: &Server, pid: &str) -> Outcome {
     Ok(())
 }
 
-/// The check finds a broken configuration: READY all the same, and the status names the place.
+/// The check finds a broken configuration: READY follows nevertheless, and the status names the line.
 fn refused(manager: &mut Manager, server: &Server) -> Outcome {
     server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf))?;
     server.supervisor.signal(Signal::SIGUSR2);
@@ -61,7 +61,7 @@ fn refused(manager: &mut Manager, server: &Server) -> Outcome {
     server.says_hello(&server.address)
 }
 
-/// PHP doesn't start in the new generation: the same, from the next image of the supervisor.
+/// PHP does not start in the new generation: the same result, from the next image of the supervisor.
 fn fails_late(manager: &mut Manager, server: &Server) -> Outcome {
     server.sandbox.put("php.ini", "opcache.preload = /no/such/preload.php\nzend_extension = opcache\n")?;
     server.supervisor.signal(Signal::SIGUSR2);

@@ -1,4 +1,4 @@
-//! A stand-in for systemd: the socket that it hears on, and the store of descriptors that it keeps.
+//! A substitute for systemd: the socket on which it receives messages, and its store of descriptors.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
@@ -15,7 +15,7 @@ use testkit::{Outcome, ensure};
 /// The receiving end of NOTIFY_SOCKET.
 pub struct Manager {
     socket: UnixDatagram,
-    /// What NOTIFY_SOCKET has to be.
+    /// The value of NOTIFY_SOCKET.
     pub address: String,
     /// Stored sockets with their names.
     pub store: Vec<(String, OwnedFd)>,
@@ -35,7 +35,7 @@ impl Manager {
         Ok(Self { socket, address: format!("@{name}"), store: Vec::new() })
     }
 
-    /// The next message that isn't about the store, which is kept as systemd keeps it.
+    /// The next message that is not about the store; messages about the store are applied to it as systemd does.
     pub fn next(&mut self, limit: Duration) -> Outcome<String> {
         let start = Instant::now();
         loop {
@@ -76,7 +76,7 @@ impl Manager {
         Ok(true)
     }
 
-    /// Waits for a message with that line; messages before it are passed over.
+    /// Waits for a message with that line, and skips messages before it.
     pub fn wait_for(&mut self, wanted: &str, limit: Duration) -> Outcome<String> {
         let mut seen = Vec::new();
         let start = Instant::now();
@@ -89,7 +89,7 @@ impl Manager {
         }
     }
 
-    /// Takes what has come by now, up to the moment when nothing comes for a while.
+    /// Reads the messages that have arrived, until none arrives for a while.
     pub fn rest(&mut self) -> Outcome<Vec<String>> {
         let mut texts = Vec::new();
         while let Some((text, fds)) = self.receive(ms(300))? {

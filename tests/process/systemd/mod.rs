@@ -1,4 +1,4 @@
-//! systemd's side: what it hears at start, reload and end, the watchdog, sockets that it passes or keeps.
+//! systemd's side: messages at start, reload and end, the watchdog, sockets that it passes or stores.
 #![forbid(unsafe_code)]
 
 mod life;
@@ -51,7 +51,7 @@ fn status() -> Outcome {
     let mut manager = Manager::at_path(&sandbox)?;
     let setup = Setup::new(2).global("systemd_interval = 1");
     let server = Server::start_amid(served_by(&manager), at_path(&sandbox), sandbox, &target, &setup)?;
-    // It stands behind `ready`.
+    // It follows `ready`.
     wait_until("the line about the interval", LIMIT, || {
         server.log.count("systemd monitor interval set to 1000ms") == 1
     })?;
@@ -74,7 +74,7 @@ fn status() -> Outcome {
     server.sandbox.put("fpm.conf", &server.conf.replace("systemd_interval = 1", "systemd_interval = 0"))?;
     server.reload()?;
     ensure!(server.log.count("not in effect yet") == 0, "{}", server.log.text());
-    // It stands behind `ready`.
+    // It follows `ready`.
     wait_until("the line about no interval", LIMIT, || server.log.count("systemd monitor disabled") == 1)?;
     manager.wait_for(READY, LIMIT)?;
     std::thread::sleep(ms(1200));
@@ -89,8 +89,8 @@ fn next_status(manager: &mut Manager) -> Outcome<String> {
     Ok(line(&text, "STATUS").ok_or_else(|| format!("no status: {text:?}"))?.to_owned())
 }
 
-/// Fed at half of its time and through reloads, also where php-fpm's limit of two seconds isn't reached; scripts learn
-/// nothing of all that, even with the supervisor's environment.
+/// The watchdog is fed at half of its time and through reloads, also if that is less than php-fpm's minimum of two
+/// seconds. Scripts see none of this, even with the supervisor's environment.
 #[test]
 fn watchdog() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -119,8 +119,8 @@ fn watchdog() -> Outcome {
     server.stop()
 }
 
-/// A daemon is another process than the one that systemd has started: READY names it, and the watchdog is its, also
-/// behind a reload.
+/// A daemon is not the process that systemd has started: READY names it, and the watchdog applies to it, also after a
+/// reload.
 #[test]
 fn daemon() -> Outcome {
     let Some(stage) = Stage::find_ours(1)? else { return Ok(()) };
@@ -148,7 +148,7 @@ fn daemon() -> Outcome {
     result
 }
 
-/// The watchdog of another process isn't ours; a manager that isn't there is said once, and nothing else happens.
+/// The watchdog of another process is ignored; a missing manager causes one log line and nothing else.
 #[test]
 fn nobody_listens() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

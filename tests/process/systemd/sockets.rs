@@ -1,4 +1,4 @@
-//! Sockets that are passed, kept, or somebody else's.
+//! Sockets that systemd passes, stores, or means for another process.
 
 use std::fs;
 use std::net::TcpListener;
@@ -24,8 +24,9 @@ fn with_sockets(manager: &Manager, sockets: Vec<(String, OwnedFd)>) -> Around {
     Around { sockets, ..served_by(manager) }
 }
 
-/// Sockets of a .socket unit: a path and a port that pools name, though by other names, and one that none names. What
-/// waited in their queues is answered; mode and path are systemd's, also through a reload and behind the end.
+/// Sockets of a .socket unit: a path and a port that pools name in another form, and one that no pool names. Clients
+/// that waited in their queues are answered. Mode and path stay those of systemd, also through a reload and after the
+/// end.
 #[test]
 fn passed_sockets() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -36,7 +37,7 @@ fn passed_sockets() -> Outcome {
     fs::create_dir(place.file("run"))?;
     symlink(place.file("run"), place.file("var-run"))?;
     let (path, stray) = (place.file("run/unit.sock"), place.file("run/stray.sock"));
-    let (unix, nobody, tcp) = (UnixListener::bind(&path)?, UnixListener::bind(&stray)?, TcpListener::bind("[::1]:0")?);
+    let (unix, unnamed, tcp) = (UnixListener::bind(&path)?, UnixListener::bind(&stray)?, TcpListener::bind("[::1]:0")?);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o601))?;
     let by_port = Address::Tcp(tcp.local_addr()?);
     let addresses = [Address::Unix(path.clone()), by_port.clone()];
@@ -48,7 +49,7 @@ fn passed_sockets() -> Outcome {
     let user = web_user().map(|user| format!("user = {user}\n")).unwrap_or_default();
     let pool = format!("[unit]\n{user}pm = static\npm.max_children = 1\n{listen}\n");
     let names = ["php-fpm.socket", "php-fpm.socket", "stray.socket"].map(str::to_owned);
-    let sockets = names.into_iter().zip([unix.into(), tcp.into(), nobody.into()]).collect();
+    let sockets = names.into_iter().zip([unix.into(), tcp.into(), unnamed.into()]).collect();
     let around = with_sockets(&manager, sockets);
     let server = Server::start_amid(around, at_path(&sandbox), sandbox, &target, &Setup::new(1).pool(&pool))?;
     for client in &mut waiting {
@@ -76,15 +77,15 @@ fn no_longer_named(server: &Server, path: &Path, by_port: &Address) -> Outcome {
     server.sandbox.put("fpm.conf", conf)?;
     server.reload()?;
     ensure!(server.log.count("from systemd: no pool listens there any more") == 2, "{}", server.log.text());
-    // The former generation's zygote has them open until it leaves.
+    // The zygote of the former generation has them open until it leaves.
     let by_path = Address::Unix(path.to_owned());
     wait_until("the end of both", LIMIT, || [by_port, &by_path].iter().all(|to| to.connect(ms(500)).is_err()))?;
     ensure!(path.exists(), "the path is gone");
     Ok(())
 }
 
-/// `kill -9` of the supervisor; systemd starts it anew with the sockets that it has kept. Who waited is answered, and they
-/// are as if it had opened them itself.
+/// `kill -9` of the supervisor; systemd starts it again with the stored sockets. Clients that waited are answered,
+/// and the sockets behave as if the supervisor had opened them.
 #[test]
 fn stored_sockets() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -121,11 +122,11 @@ fn stored_sockets() -> Outcome {
     ensure!(manager.stored() == [format!("listen={}", path.display())], "no longer named: {:?}", manager.stored());
     second.stop()?;
     manager.rest()?;
-    ensure!(manager.store.is_empty() && !path.exists(), "behind the end: {:?}, {}", manager.stored(), path.exists());
+    ensure!(manager.store.is_empty() && !path.exists(), "after the end: {:?}, {}", manager.stored(), path.exists());
     Ok(())
 }
 
-/// What is passed to another process, and what is no listening socket, isn't used.
+/// A socket for another process, or a descriptor that is not a listening socket, is not used.
 #[test]
 fn others_descriptors() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! A zygote names the pids of its workers: one that isn't its own gets no signal, and the lie is the zygote's end.
+//! A zygote reports the pids of its workers: a process that is not its worker gets no signal, and the false report
+//! ends the zygote.
 
 use std::os::fd::AsRawFd as _;
 
@@ -13,12 +14,13 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, Neighbours, address, lines_within};
 
-/// The zygote is held, its worker killed, and code in the zygote says so; the supervisor asks for another, in that slot.
+/// The zygote is stopped, its worker is killed, and code in the zygote reports it; the supervisor orders another
+/// worker in that slot.
 fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u64> {
     let worker = *pools.workers(ALICE).first().ok_or("no worker")?;
     zygote.signal(Signal::SIGSTOP);
     wait_until("the zygote stands still", bar(ms(5000)), || zygote.state() == 'T')?;
-    // What it reports would not be believed of one that lives.
+    // The report would not be believed about a worker that lives.
     worker.signal(Signal::SIGKILL);
     wait_until("the worker's end", bar(ms(5000)), || worker.state() == 'Z')?;
     for slot in 0..2 {
@@ -26,7 +28,7 @@ fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u
             format!("{{\"Exited\":{{\"pool\":0,\"slot\":{slot},\"pid\":{},\"exit\":{{\"Code\":0}}}}}}", worker.pid);
         pools.say_as(zygote, &ended)?;
     }
-    // The zygote doesn't read: the order waits in its socket.
+    // The zygote does not read: the order waits in its socket.
     let ways = packet_sockets(zygote, pools.server.supervisor)?;
     let mut slot = None;
     wait_until("another worker is asked for", bar(ms(5000)), || {
@@ -41,8 +43,8 @@ fn until_a_worker_is_asked_for(pools: &Neighbours, zygote: Process) -> Outcome<u
     Ok(slot.ok_or("no slot")?)
 }
 
-/// It names another pool's zygote, writes into its scoreboard that it is inside of a request for ever, and dies: the supervisor's
-/// time limit must not end the one that was named.
+/// A zygote names another pool's zygote as its worker, writes into its scoreboard that this process has been in a
+/// request for ever, and dies. The supervisor's time limit must not end the named process.
 #[test]
 fn another_pools_process_is_claimed() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -58,21 +60,21 @@ fn another_pools_process_is_claimed() -> Outcome {
         format!("{{\"Forked\":{{{at},\"pid\":{victim}}}}}"),
         format!("{{\"Worker\":{{{at},\"says\":\"Accepting\"}}}}"),
     ];
-    // The first may be the last: the zygote is killed for it.
+    // The first report may be the last: the zygote is killed for it.
     let told = lies.iter().filter(|lie| pools.say_as(zygote, lie).is_ok()).count();
     for board in &boards {
-        // Stage, beginning of the request, pid.
+        // Stage, start of the request, pid.
         for (word, value) in [(4, 1000_u64), (9, victim.unsigned_abs().into()), (0, 4)] {
             nix::sys::uio::pwrite(&board.fd, &value.to_ne_bytes(), 8 * (16 * i64::try_from(slot)? + word))?;
         }
     }
     ensure!(told > 0, "nothing could be said");
-    // It was asked for a worker: it is the kernel's word that makes this a lie.
+    // The supervisor had ordered a worker, so only the kernel's information shows that the report is false.
     let refused = format!("its zygote names process {victim} as a new worker, which is no new child of its own");
     pools.server.log.wait_for(mark, &[&refused], bar(ms(5000)))?;
     zygote.signal(Signal::SIGKILL);
     pools.expect_only_alice_changed(zygote, &bob)?;
-    // A request that begins now comes to its time limit, and to its end, after the one that was claimed.
+    // A request that starts now reaches its time limit, and ends, after the claimed one.
     let long = Request::get(&pools.server.sandbox.page("work.php")).param("QUERY_STRING", "ms=60000");
     let mut client = Client::connect(&address(&pools.server, ALICE), bar(ms(10_000)))?;
     ensure!(client.ask(&long).is_err(), "the time limit ends nothing");
@@ -82,7 +84,8 @@ fn another_pools_process_is_claimed() -> Outcome {
     pools.server.stop()
 }
 
-/// Messages about workers that come and go, without end: the zygote is ended, and the supervisor keeps no more descriptors.
+/// An endless stream of reports about new and ended workers: the zygote is killed, and the supervisor keeps no
+/// further descriptors.
 #[test]
 fn a_flood_of_claims() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -121,7 +124,7 @@ fn a_flood_of_claims() -> Outcome {
     pools.server.stop()
 }
 
-/// A worker that lives is said to have ended, so that another one is asked for, again and again.
+/// Reports that a living worker has ended, again and again, so that the supervisor orders new ones.
 #[test]
 fn an_end_that_is_none() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -142,7 +145,7 @@ fn an_end_that_is_none() -> Outcome {
     pools.server.stop()
 }
 
-/// Messages about pools and slots that the zygote does not have are the end of it.
+/// Messages about pools and slots that the zygote does not have end it.
 #[test]
 fn places_that_do_not_exist() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! A zygote or worker that says more than anybody can take in: the supervisor stays at hand, and bounded in all that it has.
+//! A zygote or worker that sends more than the supervisor can process: the supervisor stays responsive, and its
+//! resources stay bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,12 +18,12 @@ use super::{ALICE, BOB, GLOBAL, Neighbours, section, start};
 
 /// How long each flood lasts.
 const FLOOD: Duration = Duration::from_secs(3);
-/// What the supervisor may grow by, in kB.
+/// The growth that the supervisor may have, in kB.
 const MEMORY: u64 = 8 * 1024;
-/// What a group's lines may make of the log: 128 KiB a second, and what was allowed in the second that had begun.
+/// The log volume that a group's lines may reach: 128 KiB per second, plus the rest of the second that had begun.
 const LOG: u64 = 5 * 128 * 1024;
 
-/// Says these messages in turn, by all ways that there are, until it is told to stop or has no way any more.
+/// Sends these messages in turn, through all channels, until it is told to stop or has no channel left.
 fn flood(ways: Vec<Borrowed>, messages: Vec<String>, stop: Arc<AtomicBool>) -> u64 {
     let mut said = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -42,7 +43,7 @@ fn flood(ways: Vec<Borrowed>, messages: Vec<String>, stop: Arc<AtomicBool>) -> u
     said
 }
 
-/// What is looked at before, during and after a flood.
+/// The state that is checked before, during and after a flood.
 struct Watch<'a> {
     pools: &'a Neighbours,
     log: u64,
@@ -57,7 +58,7 @@ impl<'a> Watch<'a> {
         Ok(Self { pools, log: log_size(pools)?, memory, descriptors })
     }
 
-    /// Signals are heard, and bob is served.
+    /// Signals are handled, and bob's pool is served.
     fn during(&self, time: Duration) -> Outcome {
         let (log, end) = (&self.pools.server.log, Instant::now() + time);
         let mut answered = 0;
@@ -93,7 +94,7 @@ fn log_size(pools: &Neighbours) -> Outcome<u64> {
     Ok(std::fs::metadata(pools.server.sandbox.file("fpm.log"))?.len())
 }
 
-/// Floods from that process of alice's, and looks how the others fare.
+/// Floods the supervisor from that process of alice's, and checks the other processes.
 fn endure(pools: &Neighbours, ways: Vec<Borrowed>, messages: Vec<String>) -> Outcome<u64> {
     ensure!(!ways.is_empty(), "no way to say anything");
     let bob = pools.all_of(BOB)?;
@@ -113,7 +114,7 @@ fn endure(pools: &Neighbours, ways: Vec<Borrowed>, messages: Vec<String>) -> Out
     Ok(said)
 }
 
-/// Pipes for what workers print, so that each one costs the supervisor descriptors.
+/// Pipes for the output of workers, so that each worker costs the supervisor descriptors.
 const CAUGHT: &str = "catch_workers_output = yes";
 
 fn neighbours() -> Outcome<Option<Neighbours>> {
@@ -122,7 +123,7 @@ fn neighbours() -> Outcome<Option<Neighbours>> {
     Ok(Some(Neighbours { server: start(&target, Sandbox::new()?, &conf)? }))
 }
 
-/// A line of bob's, as long as it may be.
+/// A line of bob's, as long as allowed.
 fn forged() -> String {
     format!("[pool bob] child 4242 exited on signal 11 (SIGSEGV) {}", "A".repeat(3000))
 }
@@ -132,7 +133,7 @@ fn by_zygote(pools: &Neighbours, messages: Vec<String>) -> Outcome<u64> {
     endure(pools, ways, messages)
 }
 
-/// Reasons of workers that can't serve.
+/// Reasons why a worker cannot serve.
 #[test]
 fn a_zygote_that_floods_the_log() -> Outcome {
     let _turn = turn::alone()?;
@@ -161,7 +162,8 @@ fn a_zygote_that_floods_the_supervisor() -> Outcome {
     pools.server.stop()
 }
 
-/// Workers that come and go, so that others are asked for, with new pipes. The first lie is the end of that zygote.
+/// Reports of workers that start and end, so that the supervisor orders others, with new pipes. The first false
+/// report ends the zygote.
 #[test]
 fn a_zygote_that_reports_lives_that_are_none() -> Outcome {
     let _turn = turn::alone()?;
@@ -177,7 +179,7 @@ fn a_zygote_that_reports_lives_that_are_none() -> Outcome {
     pools.server.stop()
 }
 
-/// A worker has its zygote in between, which tells each thing once.
+/// A worker's messages go through its zygote, which forwards each one once.
 #[test]
 fn a_worker_that_floods_the_log() -> Outcome {
     let _turn = turn::alone()?;
@@ -190,8 +192,8 @@ fn a_worker_that_floods_the_log() -> Outcome {
     pools.server.stop()
 }
 
-/// Short lines, which the date and prefix make many times as long, and empty ones, by processes that a script has left behind. They
-/// write for the pipes of both workers.
+/// Short lines, which date and prefix make many times as long, and empty ones, by processes that outlive their
+/// script. They write into the pipes of both workers.
 #[test]
 fn workers_whose_output_floods_the_log() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -218,7 +220,7 @@ fn workers_whose_output_floods_the_log() -> Outcome {
         }
         let (cpu, time, grown) = (supervisor.cpu() - cpu, begun.elapsed(), log_size(&pools)? - log);
         say(&format!("{page}: {cpu:?} of {time:?}, log +{grown}"));
-        // A second that had begun, and each after it.
+        // The rest of the second that had begun, and each second after it.
         let most = (time.as_secs() + 2) * (1 << 20);
         ensure!(grown < most + 64 * 1024, "{page}: the log has grown by {grown} bytes in {time:?}");
         ensure!(cpu < time * 3 / 10, "{page}: the supervisor has used {cpu:?} of {time:?}");
@@ -232,7 +234,8 @@ fn workers_whose_output_floods_the_log() -> Outcome {
     pools.server.stop()
 }
 
-/// Orders pile up for a zygote that stands still, up to a bound in number and time; then it is ended, and others go on.
+/// Orders queue up for a zygote that is stopped, up to a limit in number and time; then it is killed, and the other
+/// pools continue.
 #[test]
 fn a_zygote_that_takes_nothing_is_ended() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! A pool becomes another user's at a reload: nothing of the former user is served as the next one.
+//! A reload gives a pool another user: no connection of the former user reaches the new user's workers.
 
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -19,7 +19,7 @@ fn conf(uid: u32) -> String {
     format!("{GLOBAL}{}", section((ALICE.0, uid), 2, "pm.status_path = /status"))
 }
 
-/// A worker in a long request, and its ways to its zygote.
+/// A worker in a long request, and its channels to its zygote.
 struct Former {
     _client: Client,
     worker: Process,
@@ -39,7 +39,7 @@ fn keep_one_busy(server: &Server) -> Outcome<Former> {
     Ok(Former { _client: client, worker, ways })
 }
 
-/// The worker gives connections of its own making away, each with a request in it; what the answers say.
+/// The worker hands over connections that it made itself, each with a request; the answers.
 fn give_away(former: &Former, request: &Request) -> Outcome<Vec<String>> {
     let mut answers = Vec::new();
     for way in &former.ways {
@@ -73,8 +73,8 @@ fn after_a_reload_to(target: &Target, uid: u32) -> Outcome<Vec<String>> {
     Ok(answers)
 }
 
-/// What a worker of the former user passes on isn't served as the next one. Without a change of user it is served by the
-/// next generation, which shows that the way is the right one.
+/// A worker of the former user hands a connection over: the new user's workers do not serve it. Without a change of
+/// user the next generation serves it, which shows that the channel is the right one.
 #[test]
 fn nothing_of_the_former_user_is_served() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -82,12 +82,12 @@ fn nothing_of_the_former_user_is_served() -> Outcome {
     let same = after_a_reload_to(&target, ALICE.1)?;
     ensure!(same.contains(&ALICE.1.to_string()), "kept connections don't go on: {same:?}");
     let other = after_a_reload_to(&target, 2002)?;
-    say(&format!("served to the same user {same:?}, behind a change of user {other:?}"));
+    say(&format!("served to the same user {same:?}, after a change of user {other:?}"));
     ensure!(!other.contains(&"2002".to_owned()), "served as the next user: {other:?}");
     Ok(())
 }
 
-/// The numbers go on, and what the former user's worker still writes to isn't where they are kept now.
+/// The counters continue, and the memory that the former user's worker still writes to is no longer used for them.
 #[test]
 fn counters_are_copied_once() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -118,8 +118,8 @@ fn counters_are_copied_once() -> Outcome {
     server.stop()
 }
 
-/// A kept connection of the former user's generation ends soon, however long a worker of that is inside of a request: what is sent
-/// on it later would wait for nobody.
+/// A kept connection of the former user's generation is closed soon, however long a request of that generation runs:
+/// no worker would serve later requests on it.
 #[test]
 fn kept_connections_end_soon() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };

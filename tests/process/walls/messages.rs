@@ -1,4 +1,4 @@
-//! What a zygote can say to the supervisor.
+//! Messages that a zygote can send to the supervisor.
 
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -6,7 +6,7 @@ use testkit::{Outcome, ensure, turn};
 use super::{ALICE, BOB, Neighbours, lines_within};
 use testkit::clock::ms;
 
-/// Nonsense is the end of the zygote that says it, and of no other.
+/// An invalid message ends the zygote that sends it, and no other.
 #[test]
 fn nonsense_ends_the_zygote_that_says_it() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };

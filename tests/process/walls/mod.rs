@@ -1,4 +1,5 @@
-//! What one pool's user can do to the others: two pools of two users, and code of the one in its workers or its zygote.
+//! Attacks by one pool's user on the other pools: two pools of two users, and code of one of them in its workers or
+//! its zygote.
 #![forbid(unsafe_code)]
 
 mod claims;
@@ -24,9 +25,9 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure};
 
-/// The attacker's pool, and uid.
+/// The attacker's pool, and its uid.
 const ALICE: (&str, u32) = ("alice", 2001);
-/// The other one's.
+/// The victim's pool, and its uid.
 const BOB: (&str, u32) = ("bob", 2002);
 
 /// The two pools on one server.
@@ -43,7 +44,7 @@ fn section((name, uid): (&str, u32), workers: u32, lines: &str) -> String {
 /// `[global]` of all servers here.
 const GLOBAL: &str = "[global]\npid = {{DIR}}/fpm.pid\nerror_log = {{DIR}}/fpm.log\n";
 
-/// A server, whoever its pools are of; it is ready when this returns.
+/// A server with pools of any users; it is ready when this returns.
 fn start(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
     let address = Address::Unix(sandbox.file("alice.sock"));
     Server::start_at(address, sandbox, target, &Setup::new(1).whole(conf))
@@ -74,7 +75,7 @@ impl Neighbours {
         ask_once(&address(&self.server, pool), &request, ms(5000))
     }
 
-    /// Tells the supervisor something as code in that zygote could.
+    /// Sends a message to the supervisor, as code in that zygote could.
     fn say_as(&self, zygote: Process, message: &str) -> Outcome {
         let ways = ways_to(zygote, self.server.supervisor)?;
         let said = ways.iter().filter(|way| way.say(message.as_bytes()).is_ok()).count();
@@ -82,7 +83,8 @@ impl Neighbours {
         Ok(())
     }
 
-    /// Both serve, the pool's zygote is another, and the other pool's processes are the same as before.
+    /// Both pools serve, the attacker's zygote is a new one, and the processes of the other pool are the same as
+    /// before.
     fn expect_only_alice_changed(&self, former: Process, bob: &[Process]) -> Outcome {
         wait_until("alice's next zygote", bar(ms(5000)), || self.zygote(ALICE).is_ok_and(|zygote| zygote != former))?;
         wait_until("alice's workers", bar(ms(5000)), || self.workers(ALICE).len() == 2)?;
@@ -94,7 +96,8 @@ impl Neighbours {
         Ok(())
     }
 
-    /// The log tells of the pool's workers that came after a death: they are to be seen before the supervisor has heard of them.
+    /// The log names the workers that started after a death; they must be visible before the supervisor knows of
+    /// them.
     fn await_told(&self, pool: (&str, u32)) -> Outcome {
         let told = |worker: &Process| self.server.log.count(&format!("child {} started", worker.pid)) > 0;
         wait_until("the log tells of new workers", bar(ms(5000)), || self.workers(pool).iter().all(told)).map(drop)
@@ -128,7 +131,7 @@ fn asker(server: &Server, pool: (&str, u32)) -> Job {
     Box::new(hello(&address(server, pool), &server.sandbox))
 }
 
-/// How many lines the log grows by in that time.
+/// The number of lines that the log gets in that time.
 fn lines_within(server: &Server, time: Duration) -> usize {
     let (mark, end) = (server.log.mark(), Instant::now() + time);
     std::thread::sleep(end.saturating_duration_since(Instant::now()));

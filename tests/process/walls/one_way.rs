@@ -1,4 +1,4 @@
-//! What can't be sent to the supervisor, and what zygotes don't have.
+//! Messages that cannot be sent to the supervisor, and descriptors that zygotes do not have.
 
 use std::os::fd::AsRawFd as _;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, GLOBAL, Neighbours, section, start};
 
-/// With a tracer in each worker, and pipes for what it prints.
+/// With a tracer in each worker, and pipes for its output.
 const WATCHED: &str = "catch_workers_output = yes\nrequest_terminate_timeout = 60s";
 
 /// The sockets that the supervisor has given to alice's processes.
@@ -45,14 +45,14 @@ fn neither_words_nor_descriptors_come_back_by_a_socket() -> Outcome {
     pools.server.stop()
 }
 
-/// What a peer sends can't hold the supervisor up when it closes it.
+/// Data from a peer cannot delay the supervisor when it closes the socket.
 #[test]
 fn a_socket_that_lingers_stalls_nobody() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let pools = Neighbours::start(&target, WATCHED)?;
     let ways = sockets_of_alice(&pools)?;
-    // It is to be the last that has what is sent.
+    // It must hold the last reference to the data.
     pools.server.supervisor.signal(Signal::SIGSTOP);
     let mut readers = Vec::new();
     for way in ways {
@@ -65,7 +65,7 @@ fn a_socket_that_lingers_stalls_nobody() -> Outcome {
     let mark = pools.server.log.mark();
     let asked = Instant::now();
     pools.server.supervisor.signal(Signal::SIGCONT);
-    // What has come is read before that.
+    // Data that has arrived is read before that.
     std::thread::sleep(ms(100));
     pools.server.supervisor.signal(Signal::SIGUSR1);
     pools.server.log.wait_for(mark, &["error log file re-opened"], ms(90_000))?;
@@ -75,7 +75,7 @@ fn a_socket_that_lingers_stalls_nobody() -> Outcome {
     pools.server.stop()
 }
 
-/// The error log is nobody's but the supervisor's: who has its descriptor can empty it and write any line.
+/// Only the supervisor has the error log: a process with its descriptor could empty it and write any line.
 #[test]
 fn no_zygote_holds_the_error_log() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -90,7 +90,7 @@ fn no_zygote_holds_the_error_log() -> Outcome {
     pools.server.stop()
 }
 
-/// Whatever a zygote says, its lines are its own group's.
+/// Whatever a zygote sends, its log lines belong to its own group.
 #[test]
 fn a_zygote_can_not_forge_lines_of_others() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };

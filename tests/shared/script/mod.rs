@@ -1,5 +1,5 @@
-//! What web servers and attackers say of a script, made out of bytes, and what the path rules must hold for any of it:
-//! shared by the property test, the fuzz target and the comparison with stock php-fpm.
+//! Statements of web servers and attackers about a script, made out of bytes, and the properties that the path rules
+//! must have for each: shared by the property test, the fuzz target and the comparison with stock php-fpm.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -18,7 +18,7 @@ use rules::ROOT;
 pub const FILES: [&str; 7] =
     ["info.php", "a%20b.php", "a b.php", "dir/index.php", "dir.php/inner.php", "text.txt", "link.php"];
 
-/// The ini entries that the rules ask, as the pools of the comparison have them.
+/// The ini entries that the rules read, as the pools of the comparison set them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
     Fix,
@@ -47,7 +47,7 @@ pub struct Case {
     pub pairs: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// Choices, a byte each; all the first when the bytes are used up.
+/// Choices, one byte each; the first choice when no bytes are left.
 pub struct Choices<'a>(pub &'a [u8]);
 
 impl Choices<'_> {
@@ -121,7 +121,7 @@ const PROXIES: [&str; 8] = [
     "proxy:fcgi://h/proxy:balancer://b",
 ];
 
-/// A script as a URL path, and what stands behind it.
+/// A script as a URL path, and the text after it.
 struct Named {
     script: &'static str,
     info: String,
@@ -163,7 +163,7 @@ impl Case {
     }
 }
 
-/// Another order, a name twice, a byte that isn't text.
+/// Changes the order, repeats a name, or adds a byte that is not text.
 fn disturb(pairs: &mut Vec<(&'static str, Vec<u8>)>, choices: &mut Choices<'_>) {
     let count = pairs.len().max(1);
     if choices.one_in(3) {
@@ -189,7 +189,7 @@ fn text(choices: &mut Choices<'_>, most: usize) -> String {
     (0..count).map(|_| choices.of(&PIECES)).collect()
 }
 
-/// What servers send as that variable, more often than not.
+/// The usual values of that variable from web servers.
 fn value(name: &str, named: &Named, root: &str, choices: &mut Choices<'_>) -> Option<String> {
     let Named { script, info } = named;
     let wild = text(choices, 5);
@@ -215,7 +215,7 @@ fn value(name: &str, named: &Named, root: &str, choices: &mut Choices<'_>) -> Op
         1 => None,
         2 => Some(wild),
         3 => Some(format!("{root}{wild}")),
-        // Apache's Action: the program in place of the script.
+        // Apache's Action: the program instead of the script.
         4 if often => Some(format!("/cgi-bin/php-cgi{}", info)),
         way => Some(usual[way % usual.len()].clone()),
     }

@@ -1,4 +1,4 @@
-//! What must hold of the rules that find a script.
+//! Properties of the rules that find a script.
 
 use cgi_fpm::script::env::Env;
 use cgi_fpm::script::guard::stays_below;
@@ -6,7 +6,7 @@ use cgi_fpm::script::resolve::{Files, Script, resolve};
 
 use super::{Case, FILES, Rules};
 
-/// Where the site stands for the property.
+/// The root of the site in the property test.
 pub const ROOT: &str = "/docroot";
 
 /// The site's files in memory.
@@ -35,7 +35,7 @@ fn below_root(path: &[u8]) -> Option<&[u8]> {
 /// Variables that the rules may set.
 const CORRECTED: [&str; 5] = ["SCRIPT_FILENAME", "SCRIPT_NAME", "PATH_INFO", "PATH_TRANSLATED", "DOCUMENT_ROOT"];
 
-/// Whatever the server says: a script exists, paths never climb, and nothing is changed but what may be.
+/// Whatever the server says: a script exists, no path leaves the root, and only permitted variables change.
 pub fn rules_hold(bytes: &[u8]) {
     let case = Case::read(bytes, ROOT);
     for decode in [false, true] {
@@ -64,7 +64,7 @@ fn check(case: &Case, env: &Env, script: Option<Script>) {
             None => assert_eq!(case.given(name), Some(*value), "{case:?}: {name}"),
         }
     }
-    // What isn't corrected stays in its order: the last to arrive comes first.
+    // Variables that are not corrected keep their order: the last to arrive comes first.
     let others = |name: &&str| !CORRECTED.contains(name);
     let mut expected: Vec<&str> = Vec::new();
     for (name, _) in &case.pairs {
@@ -87,7 +87,8 @@ fn check_script(case: &Case, env: &Env, script: Script) {
     assert!(stays_below(path), "{case:?}: {path:?}");
     let given = ["SCRIPT_FILENAME", "PATH_TRANSLATED"].iter().filter_map(|name| case.given(name));
     assert!(given.into_iter().any(|given| contains(given, path)), "{case:?}: {path:?} comes from nowhere");
-    // As in php-fpm: the script that Apache's Action names is found below it, but not taken, if SCRIPT_FILENAME has it already.
+    // As in php-fpm: the script that Apache's Action names is found below it, but not used if SCRIPT_FILENAME already
+    // contains it.
     let not_taken = case.given("PATH_TRANSLATED") == Some(path) && case.given("REDIRECT_URL").is_some();
     if fixed && !not_taken {
         assert!(path.is_empty() || Site.exists(path), "{case:?}: {path:?} doesn't exist");

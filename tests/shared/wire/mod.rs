@@ -1,4 +1,4 @@
-//! The client's side of FastCGI, for tests: requests built record by record, answers taken apart.
+//! The client's side of FastCGI, for tests: builds requests record by record, and parses answers.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -41,7 +41,7 @@ impl Request {
         Self { body: body.to_vec(), ..Self::get("/post.php", keep) }
     }
 
-    /// All of it as a client sends it.
+    /// The complete request as a client sends it.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = self.head();
         self.stream(&mut out, RecordType::Stdin, &self.body);

@@ -1,4 +1,4 @@
-//! What must hold for any input: shared by the property tests and the fuzz targets.
+//! Properties of every input: shared by the property tests and the fuzz targets.
 
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
@@ -7,7 +7,7 @@ use cgi_fpm::fastcgi::request::{ParamsLimits, Reader, Refusal, Step};
 
 use super::{Pairs, Request, begin, ends, push_record, record, records, stream};
 
-/// Small, so that the limits are met.
+/// Small, so that the tests reach the limits.
 pub const LIMITS: ParamsLimits = ParamsLimits { bytes: 100_000, pairs: 50 };
 
 /// A request as the reader understood it.
@@ -19,7 +19,7 @@ pub struct Read {
     pub complete: bool,
 }
 
-/// Everything that a stream amounts to.
+/// Everything that a stream contains.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub requests: Vec<Read>,
@@ -27,7 +27,8 @@ pub struct Outcome {
     pub refusal: Option<Refusal>,
 }
 
-/// Reads a stream that arrives in pieces: their sizes come from `cuts`, over and over (none: as much as there is room).
+/// Reads a stream that arrives in pieces. `cuts` has their sizes and repeats; if it is empty, each piece is as large
+/// as the buffer allows.
 pub fn read(bytes: &[u8], cuts: &[u8]) -> Outcome {
     let mut reader = Reader::new(LIMITS, Capacity { max_children: 3 });
     let mut outcome = Outcome::default();
@@ -97,14 +98,14 @@ fn understood(reader: &Reader) -> Read {
     Read { pairs, body: Vec::new(), keep: reader.keep(), complete: false }
 }
 
-/// Whatever the bytes are, they mean the same however they are cut, and nothing panics.
+/// Bytes mean the same however they are cut, and nothing panics.
 pub fn cuts_change_nothing(bytes: &[u8], cuts: &[u8]) {
     let whole = read(bytes, &[]);
     assert_eq!(read(bytes, cuts), whole);
     records(&whole.answers);
 }
 
-/// Parameters of any content are decoded as a plain decoder does it, or refused when it does.
+/// Parameters with any content are decoded, or refused, exactly as a plain decoder does.
 pub fn params_are_decoded(content: &[u8], cuts: &[u8]) {
     let mut bytes = begin(1, 1, false);
     let piece = cuts.first().map_or(1000, |&cut| usize::from(cut) + 1);
@@ -117,7 +118,7 @@ pub fn params_are_decoded(content: &[u8], cuts: &[u8]) {
     }
 }
 
-/// Name-value pairs decoded the slow way, as the reader has them: the role first, a repeated name with its last value.
+/// Decodes name-value pairs the slow way, in the reader's order: the role first, a repeated name with its last value.
 fn plain(mut content: &[u8]) -> Option<Pairs> {
     let mut pairs: Pairs = vec![(b"FCGI_ROLE".to_vec(), b"RESPONDER".to_vec())];
     let mut count = 0;
@@ -147,7 +148,7 @@ fn plain_length(content: &mut &[u8]) -> Option<usize> {
     Some(if size == 4 { number & 0x7fff_ffff } else { number })
 }
 
-/// What was sent is what is read: pairs, body, and all requests of a connection.
+/// The reader returns what was sent: pairs, body, and all requests of a connection.
 pub fn requests_survive(requests: &[Request], cuts: &[u8]) {
     let bytes: Vec<u8> = requests.iter().flat_map(Request::encode).collect();
     let outcome = read(&bytes, cuts);
@@ -163,7 +164,8 @@ pub fn requests_survive(requests: &[Request], cuts: &[u8]) {
     }
 }
 
-/// Writes on two streams come out whole and in order, in records that are aligned and not empty, whenever they are sent.
+/// Writes on two streams arrive complete and in order, in records that are aligned and not empty, however often they
+/// are flushed.
 pub fn writes_survive(writes: &[(bool, Vec<u8>, bool)]) {
     let mut reply = Reply::default();
     reply.begin(1);
@@ -199,7 +201,7 @@ pub fn writes_survive(writes: &[(bool, Vec<u8>, bool)]) {
     assert_eq!(stream(&records, RecordType::EndRequest), [0; 8]);
 }
 
-/// Adds bytes to the last stretch of their stream.
+/// Appends bytes to the last section of their stream.
 fn push_stretch(stretches: &mut Vec<(RecordType, Vec<u8>)>, kind: RecordType, bytes: &[u8]) {
     match stretches.last_mut() {
         _ if bytes.is_empty() => {}
@@ -208,7 +210,7 @@ fn push_stretch(stretches: &mut Vec<(RecordType, Vec<u8>)>, kind: RecordType, by
     }
 }
 
-/// A stream of records that are well formed and make little sense otherwise, from bytes.
+/// Makes a stream of well-formed records out of bytes; their order and content are arbitrary.
 pub fn wild_records(mut plan: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some((&[kind, id, size, padding], rest)) = plan.split_first_chunk() {

@@ -1,4 +1,4 @@
-//! What stands around a server that is started: variables, sockets that it is passed, programs that become it.
+//! The surroundings of a server at its start: variables, sockets that it inherits, programs that execute it.
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -7,18 +7,19 @@ use std::process::{Command, Stdio};
 use crate::sandbox::Sandbox;
 use crate::{Outcome, ensure};
 
-/// Nothing, by default.
+/// Empty by default.
 #[derive(Debug, Default)]
 pub struct Around {
-    /// Variables, beside those of the test.
+    /// Variables, in addition to those of the test.
     pub environment: Vec<(String, String)>,
-    /// A program and its arguments, which executes those behind them.
+    /// A program and its arguments. It executes the words after them.
     pub before: Vec<String>,
-    /// Sockets with their names, three at most, passed as systemd does: from descriptor 3 on, with LISTEN_PID and kin.
+    /// At most three sockets with their names, passed as systemd does: from descriptor 3 on, with LISTEN_PID and
+    /// LISTEN_FDS.
     pub sockets: Vec<(String, OwnedFd)>,
 }
 
-/// The sockets come as standard streams, which a program can be given without unsafe code, and are put where they belong.
+/// A program can be given standard streams without unsafe code, so the sockets arrive there; a shell then moves them.
 const PASS: &str = r#"
 for fd in 0 1 2; do [ "$fd" -ge "$LISTEN_FDS" ] || eval "exec $((fd + 3))<&$fd"; done
 exec </dev/null >>"$STDIO" 2>&1
@@ -27,10 +28,10 @@ export LISTEN_PID=$$
 exec "$@""#;
 
 impl Around {
-    /// The command with all that around it.
+    /// The command with all of these surroundings.
     ///
     /// # Errors
-    /// When the file for its output can't be made.
+    /// If the file for its output cannot be created.
     pub(crate) fn apply(self, command: &Command, sandbox: &Sandbox) -> Outcome<Command> {
         let mut words: Vec<_> = self.before.iter().map(Into::into).collect();
         if !self.sockets.is_empty() {

@@ -1,4 +1,4 @@
-//! Binaries and libraries that don't start, to be put in the place of good ones.
+//! Binaries and libraries that do not start, as replacements for good ones.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,28 +8,28 @@ use std::process::Command;
 use crate::sandbox::Sandbox;
 use crate::{Outcome, ensure};
 
-/// What is wrong with a library.
+/// The fault of a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It hasn't our entry.
+    /// It lacks our entry point.
     NoEntry,
-    /// It needs a symbol that nobody has.
+    /// It needs a symbol that does not exist.
     MissingSymbol,
-    /// It says that it was built for another PHP, and ends.
+    /// It prints that it was built for another PHP, and exits.
     WrongApi,
-    /// It calls abort() while being loaded.
+    /// It calls abort() while it is loaded.
     Abort,
     /// It isn't a library.
     Garbage,
-    /// It was copied only in part.
+    /// Only a part of it was copied.
     Truncated,
 }
 
-/// Enough to be taken for a library, too little for its code; what stands at the end is only for debuggers.
+/// Large enough to look like a library, too small to contain its code: the end of the file is only for debuggers.
 const TRUNCATED: usize = 64 * 1024;
 
 impl Fault {
-    /// All of them.
+    /// All faults.
     pub const ALL: [Self; 6] =
         [Self::NoEntry, Self::MissingSymbol, Self::WrongApi, Self::Abort, Self::Garbage, Self::Truncated];
 }

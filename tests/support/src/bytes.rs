@@ -1,4 +1,4 @@
-//! Bytes that are compared by their sum.
+//! Checksums to compare bytes.
 
 /// The CRC-32 of zlib, as PHP's `hash('crc32b', …)` writes it.
 #[must_use]

@@ -1,4 +1,4 @@
-//! A FastCGI 1.0 client: records as bytes, so that tests can also send them cut, mixed and wrong.
+//! A FastCGI 1.0 client. Records are bytes, so that tests can also send them cut, mixed up and invalid.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -53,7 +53,7 @@ impl Request {
         Self { params, body: Vec::new(), keep: false }
     }
 
-    /// For a page that the pool answers itself, as the one of `pm.status_path`. There is no such script.
+    /// A request for a page that the pool answers itself, such as `pm.status_path`. It has no script.
     #[must_use]
     pub fn of_pool(path: &str, query: &str) -> Self {
         let request = Self::get(Path::new(&format!("/nonexistent{path}")));
@@ -77,7 +77,7 @@ impl Request {
         self
     }
 
-    /// On a connection that stays.
+    /// On a kept connection.
     #[must_use]
     pub fn keep(mut self) -> Self {
         self.keep = true;
@@ -154,7 +154,7 @@ pub fn pairs(of: &[(String, String)]) -> Vec<u8> {
     bytes
 }
 
-/// A record as it came.
+/// A record as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its type.
@@ -213,7 +213,7 @@ impl Client {
         Ok(Self { stream: BufReader::with_capacity(65536, to.connect(limit)?) })
     }
 
-    /// Over a connection that there is already.
+    /// Uses an existing connection.
     ///
     /// # Errors
     /// When the limit can't be set.
@@ -231,7 +231,7 @@ impl Client {
         Ok(self.stream.get_mut().write_all(bytes)?)
     }
 
-    /// Sends no more; answers can still be read.
+    /// Ends the sending side; answers can still be read.
     ///
     /// # Errors
     /// As shutdown(2).

@@ -1,4 +1,4 @@
-//! Four web servers, each configured the ways its users do it, before a pool.
+//! Four web servers in front of a pool, each configured in the ways its users do it.
 
 mod conf;
 
@@ -14,12 +14,12 @@ use crate::stream::Address;
 use crate::web_server::WebServer;
 use crate::{Outcome, apache, nginx};
 
-/// Which one, and how it hands requests on. `/valued/` always comes with settings for PHP.
+/// Which web server, and how it passes requests on. `/valued/` always has settings for PHP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `fastcgi_pass` with Debian's snippet for path infos.
     Nginx,
-    /// `fastcgi_pass` of everything, without a word on path infos.
+    /// `fastcgi_pass` of everything, with no rule for path infos.
     NginxBare,
     /// `fastcgi_pass` to a pool whose root is the document root.
     NginxChroot,

@@ -1,12 +1,12 @@
-//! What a test has started ends with it, even when the test itself is killed or interrupted.
+//! Everything that a test has started ends with it, even if the test itself is killed or interrupted.
 
 use std::io::Write as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::Outcome;
 
-/// A shell that waits for the end of this process and then kills a process group. When the value is dropped it only
-/// leaves: who holds it has ended the group by then, and its id may be another's.
+/// A shell that waits for the end of this process and then kills a process group. Drop only ends the shell: by then
+/// the owner has ended the group, and its id may belong to another one.
 #[derive(Debug)]
 pub struct Guard {
     shell: Child,

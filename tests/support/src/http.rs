@@ -27,7 +27,7 @@ pub struct Reply {
 }
 
 impl Client {
-    /// A client that waits for any read and write at most that long.
+    /// A client whose reads and writes take at most that long.
     #[must_use]
     pub fn new(server: SocketAddr, limit: Duration) -> Self {
         Self { server, limit, open: None }
@@ -67,7 +67,7 @@ impl Client {
         Ok(reply)
     }
 
-    /// Sends a request and goes away after that time, without reading.
+    /// Sends a request, and closes the connection after that time without reading.
     ///
     /// # Errors
     /// When it can't be sent.
@@ -99,7 +99,7 @@ impl Reply {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body, when the status is the wanted one.
+    /// The body, if the status is `status`.
     ///
     /// # Errors
     /// When it is another.

@@ -1,5 +1,5 @@
-//! A process as code inside of it could use it: its descriptors, borrowed by `pidfd_getfd`. For tests of what a zygote or a
-//! worker can do to others when its user's own code runs in it. Needs root.
+//! A process as code inside of it can use it: borrows its descriptors by `pidfd_getfd`. For tests of what a zygote or
+//! a worker can do to others while code of its user runs in it. Needs root.
 
 use std::io::{IoSlice, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -46,8 +46,8 @@ pub fn packet_sockets(process: Process, made_by: Process) -> Outcome<Vec<Borrowe
     Ok(all)
 }
 
-/// The ways by which a process can say something to the one that made them: sockets that keep message boundaries, and pipes that
-/// do. Each once, however many descriptors of it there are.
+/// The channels by which a process can send something to the process that made them: sockets and pipes that keep
+/// message boundaries. Each one once, however many descriptors it has.
 ///
 /// # Errors
 /// As `borrow_all`.
@@ -63,7 +63,7 @@ pub fn ways_to(process: Process, made_by: Process) -> Outcome<Vec<Borrowed>> {
 }
 
 impl Borrowed {
-    /// Says something by this way, without waiting.
+    /// Sends bytes through this channel, without waiting.
     ///
     /// # Errors
     /// When it isn't taken.
@@ -95,8 +95,8 @@ pub fn stream_pair() -> Outcome<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?)
 }
 
-/// A TCP socket whose close takes 20 s, unless its process ends by it: it has unsent data and lingers. The other is its reader,
-/// which doesn't read.
+/// A TCP socket whose close takes 20 s unless the end of its process closes it: it has unsent data and SO_LINGER. The
+/// other socket is its reader, which does not read.
 ///
 /// # Errors
 /// When it can't be made.

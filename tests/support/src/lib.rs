@@ -1,4 +1,5 @@
-//! What the process tests and the bench share: private servers, clients, `/proc`. Knows PHP only from outside.
+//! The shared part of the process tests and the bench: private servers, clients, `/proc`. It knows PHP only from
+//! outside.
 
 pub mod apache;
 pub mod around;
@@ -30,7 +31,7 @@ mod web_server;
 
 pub use this_test::{say, skip};
 
-/// What a test or helper gives back; any failure is told in words.
+/// The result of a test or helper; a failure is a text.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Fails the test with a text unless the condition holds: `assert!` for code that returns `Outcome`.

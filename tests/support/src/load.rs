@@ -1,4 +1,4 @@
-//! Load: clients that ask again and again, each in a thread, and a tally of what they saw.
+//! Load: clients that send requests in a loop, each in a thread, and a tally of their results.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::fastcgi::{Request, ask_once};
 use crate::stream::Address;
 use crate::{Outcome, ensure, http};
 
-/// One client: each call is one request, Ok when it was answered as it should be.
+/// One client: each call is one request, and Ok means the expected answer.
 pub type Job = Box<dyn FnMut() -> Outcome + Send>;
 
 /// A client that asks over a connection of its own each time.
@@ -23,7 +23,8 @@ pub fn asker(to: &Address, request: &Request, wanted: &'static str, limit: Durat
     })
 }
 
-/// A client of a web server that has `work.php` take that many milliseconds. `wanted`: what it may say.
+/// A client of a web server that asks for `work.php` with that many milliseconds. `wanted`: the bodies that are
+/// allowed.
 #[must_use]
 pub fn poster(mut web: http::Client, time: u32, wanted: &'static [&'static str]) -> Job {
     Box::new(move || {
@@ -40,7 +41,7 @@ pub struct Plan {
     pub clients: usize,
     /// Requests of all clients together; None: until it is stopped.
     pub requests: Option<u64>,
-    /// What a client waits between two requests.
+    /// The pause of a client between two requests.
     pub pause: Duration,
 }
 
@@ -132,7 +133,7 @@ impl Load {
         all
     }
 
-    /// Lets each client end its request.
+    /// Lets each client finish its request.
     #[must_use]
     pub fn stop(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
@@ -147,7 +148,7 @@ impl Tally {
         self.times.last().copied().unwrap_or_default()
     }
 
-    /// The wait that this share of the answers (0 to 100) didn't exceed.
+    /// The time within which this share of the answers (0 to 100) arrived.
     #[must_use]
     pub fn percentile(&self, share: usize) -> Duration {
         self.times.get(self.times.len().saturating_sub(1) * share / 100).copied().unwrap_or_default()
@@ -173,7 +174,7 @@ impl Tally {
         counts.into_iter().take(5).collect()
     }
 
-    /// Nothing failed, and something was answered.
+    /// No request failed, and at least one was answered.
     ///
     /// # Errors
     /// Otherwise, with the summary.

@@ -23,7 +23,7 @@ pub struct Log {
     path: PathBuf,
 }
 
-/// A place in a log: what comes later is new.
+/// A position in a log: later lines are new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(usize);
 
@@ -46,17 +46,17 @@ impl Log {
         Mark(fs::metadata(&self.path).map_or(0, |data| usize::try_from(data.len()).unwrap_or(usize::MAX)))
     }
 
-    /// What was written behind the mark.
+    /// The text written after the mark.
     #[must_use]
     pub fn since(&self, mark: Mark) -> String {
         let bytes = fs::read(&self.path).unwrap_or_default();
         String::from_utf8_lossy(bytes.get(mark.0..).unwrap_or_default()).into_owned()
     }
 
-    /// Waits until these texts stand behind the mark, in this order.
+    /// Waits until these texts appear after the mark, in this order.
     ///
     /// # Errors
-    /// When they don't within the limit; says what stands there.
+    /// If they do not appear within the limit; the text shows the log.
     pub fn wait_for(&self, mark: Mark, texts: &[&str], limit: Duration) -> Outcome {
         let start = Instant::now();
         loop {
@@ -75,7 +75,8 @@ impl Log {
         self.text().lines().filter(|line| line.contains(text)).count()
     }
 
-    /// The first line that no server may have: PHP in debug mode found a leak or a broken promise, or our library panicked.
+    /// The first line that no server may log: PHP in debug mode found a leak or a broken invariant, or our library
+    /// panicked.
     #[must_use]
     pub fn accusation(&self) -> Option<String> {
         let accuses = |line: &&str| ACCUSATIONS.iter().any(|mark| line.contains(mark));

@@ -1,4 +1,4 @@
-//! A network of a test's own: the test runs itself once more inside a fresh network and mount namespace.
+//! A private network for a test: the test runs itself once more inside a new network and mount namespace.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -16,8 +16,8 @@ for address in $ADDRESSES; do ip address add "$address" dev lo nodad 2>/dev/null
 mount --bind "$FILE" "$PLACE"
 exec "$@""#;
 
-/// Whether this is the run inside. Otherwise this test is run inside, with these addresses on its loopback
-/// device (`127.0.0.0/8` and `::1` are there) and these lines in `/etc/hosts`; its failure is the error.
+/// Whether this is the run inside. If not, runs this test inside, with these addresses on its loopback device
+/// (`127.0.0.0/8` and `::1` exist already) and these lines in `/etc/hosts`; a failure there is the error.
 ///
 /// # Errors
 /// The run inside has failed.

@@ -38,7 +38,7 @@ impl Nginx {
         WebServer::start(PROGRAM, conf, arguments).map(Self)
     }
 
-    /// Starts one with servers of a test's own: what stands in `http`, given the address to listen at.
+    /// Starts one with servers of the test: `http` returns their configuration for the address to listen at.
     ///
     /// # Errors
     /// When it doesn't come up within 10 s, or isn't installed.

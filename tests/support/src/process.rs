@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use crate::Outcome;
 use crate::clock::{ms, wait_until};
 
-/// A process: its id and when it started, so that a later one of the same id isn't taken for it.
+/// A process: its id and its start time, so that a later process with the same id is not mistaken for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Process {
     /// The id.
@@ -18,7 +18,7 @@ pub struct Process {
     started: u64,
 }
 
-/// What `/proc/PID/stat` says, as far as it is used here.
+/// The fields of `/proc/PID/stat` that are used here.
 #[derive(Debug, Clone, Copy)]
 struct Stat {
     state: char,
@@ -135,7 +135,7 @@ impl Process {
         self.status("RssAnon").first().and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 
-    /// The lines of one of its files in `/proc` that begin with a text; none where it can't be read.
+    /// The lines of one of its files in `/proc` that start with a text; empty if the file cannot be read.
     #[must_use]
     pub fn lines(self, file: &str, start: &str) -> Vec<String> {
         let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
@@ -171,13 +171,13 @@ impl Process {
     }
 }
 
-/// The living processes of a process group: whoever was started by a server, also when its parent has gone.
+/// The living processes of a process group: every process that a server has started, even if its parent has gone.
 #[must_use]
 pub fn of_group(group: i32) -> Vec<Process> {
     all().into_iter().filter(|(_, stat)| stat.group == group).map(|(process, _)| process).collect()
 }
 
-/// Kills whatever still lives and waits until it has gone.
+/// Kills the living ones and waits until they have gone.
 ///
 /// # Errors
 /// When something outlives SIGKILL by 5 s.

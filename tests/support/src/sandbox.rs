@@ -99,7 +99,7 @@ pub fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
 
-/// Lets every user read and enter.
+/// Lets every user read and enter the directory.
 fn open_to_all(path: &Path) -> Outcome {
     Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }

@@ -1,18 +1,18 @@
-//! System calls refused to a program that is about to be started, as the filters of containers do.
+//! Refuses system calls to a program that is about to start, as the filters of containers do.
 
 use std::io;
 use std::process::Command;
 
 use crate::sys;
 
-/// One call that doesn't come to the kernel.
+/// One call that does not reach the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused {
     /// `libc::SYS_…`.
     pub call: i64,
     /// Only with this third argument (the protocol of a socket).
     pub third: Option<u32>,
-    /// The error that the caller gets; 0: it is told that all went well.
+    /// The error that the caller gets; 0: the call appears to succeed.
     pub error: i32,
 }
 
@@ -30,7 +30,7 @@ impl Refused {
         self
     }
 
-    /// The caller is told that it was done.
+    /// The call appears to succeed.
     #[must_use]
     pub fn pretended(mut self) -> Self {
         self.error = 0;
@@ -38,7 +38,8 @@ impl Refused {
     }
 }
 
-/// What a container runtime of old refuses: what came later than its list, and what looks into other processes.
+/// The calls that an old container runtime refuses: those newer than its list, and those that inspect other
+/// processes.
 #[must_use]
 pub fn of_old_containers() -> Vec<Refused> {
     const LATER: [i64; 5] =
@@ -55,10 +56,11 @@ pub fn of_old_containers() -> Vec<Refused> {
     [LATER.as_slice(), &OTHERS].concat().into_iter().map(Refused::call).chain([diag]).collect()
 }
 
-/// Has these calls refused to the program and all that it starts. Without root, set-user-ID programs lose their effect in it, too.
+/// Refuses these calls to the program and to every process that it starts. Without root, set-user-ID programs lose
+/// their effect in it, too.
 ///
 /// # Errors
-/// On a machine whose calls have other numbers than this was built for.
+/// On a machine whose calls have other numbers than those this was built for.
 pub fn refuse(command: &mut Command, calls: &[Refused]) -> io::Result<()> {
     let filter = program(calls)?;
     sys::filtered(command, filter);
@@ -70,7 +72,7 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const THIRD: u32 = 32;
 
-/// The filter: for each call a few comparisons, and at the end leave for all others.
+/// The filter: a few comparisons for each call; other calls pass.
 fn program(calls: &[Refused]) -> io::Result<Vec<libc::sock_filter>> {
     let allow = give(libc::SECCOMP_RET_ALLOW);
     let mut steps = vec![load(ARCHITECTURE), skip_if(architecture()?, 1, 0), allow];

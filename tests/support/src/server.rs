@@ -1,4 +1,4 @@
-//! A private server in the foreground: started, signalled, looked at, and ended with all that it started.
+//! A private server in the foreground: starts it, signals it, inspects it, and ends it with all its processes.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -65,7 +65,7 @@ impl Server {
         Self::start_at(address, sandbox, target, setup)
     }
 
-    /// As `start_in`, at an address that others know already.
+    /// As `start_in`, at an address that others already know.
     ///
     /// # Errors
     /// When it doesn't come up within 15 s.
@@ -73,7 +73,7 @@ impl Server {
         Self::start_amid(Around::default(), address, sandbox, target, setup)
     }
 
-    /// As `start_at`, with something around it.
+    /// As `start_at`, with these surroundings.
     ///
     /// # Errors
     /// When it doesn't come up within 15 s.
@@ -170,7 +170,8 @@ impl Server {
         Ok(())
     }
 
-    /// A request that takes that long, whose script runs: it says `done`, or how its sleep was cut short.
+    /// Sends a request that takes that long and whose script runs: it prints `done`, or how its sleep was
+    /// interrupted.
     ///
     /// # Errors
     /// When the script doesn't begin in time.
@@ -208,13 +209,13 @@ impl Server {
         wait_until(&format!("{count} workers"), limit, || self.workers().len() == count)
     }
 
-    /// What it wrote to stdout and stderr.
+    /// Its output on stdout and stderr.
     #[must_use]
     pub fn stdio(&self) -> String {
         Log::new(&self.sandbox.file("stdio")).text()
     }
 
-    /// Ends it by SIGTERM; nothing may survive, nobody may hold its socket.
+    /// Ends it by SIGTERM; no process may survive, and none may hold its socket.
     ///
     /// # Errors
     /// When it takes more than 10 s or leaves something.
@@ -227,7 +228,7 @@ impl Server {
     /// Waits until the supervisor and all that it started have ended; gives its exit status, unless a signal has ended it.
     ///
     /// # Errors
-    /// When something lives longer.
+    /// If a process lives longer.
     pub fn await_end(&mut self, limit: Duration) -> Outcome<Option<i32>> {
         let mut status = None;
         let ended = wait_until("the end of the server", limit, || {
@@ -240,10 +241,11 @@ impl Server {
         Ok(status.and_then(|status| status.code()))
     }
 
-    /// Its processes that live, with or without parents: they share the process group.
+    /// Its living processes, with or without parents: they share the process group.
     #[must_use]
     pub fn remaining(&self) -> Vec<Process> {
-        // Once the supervisor has gone, its id may have become another's, who then leads another group of that number.
+        // After the supervisor has gone, its id may belong to another process, which leads another group of that
+        // number.
         let other = Process::find(self.supervisor.pid).is_some_and(|leader| leader != self.supervisor);
         let mut found = if other { Vec::new() } else { process::of_group(self.supervisor.pid) };
         found.extend(self.supervisor.descendants());
@@ -284,7 +286,7 @@ fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &S
     command
 }
 
-/// What a server runs from, without PHP's sources, headers and libraries.
+/// The files that a server runs from, without PHP's sources, headers and libraries.
 fn copy_prefix(target: &Target, sandbox: &Sandbox) -> Outcome<PathBuf> {
     let copy = sandbox.file("prefix");
     for name in ["bin/php-cgi", "sbin/php-fpm", "libexec/php-fpm-preload", "libexec/php-fpm-stock", "lib/cgi-fpm.so"] {

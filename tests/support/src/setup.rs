@@ -1,4 +1,4 @@
-//! What a test wants of a server: its php-fpm.conf and php.ini.
+//! The server that a test needs: its php-fpm.conf and php.ini.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,13 +32,13 @@ pub struct Setup {
     pub pool: Vec<String>,
     /// Further lines of php.ini.
     pub ini: Vec<String>,
-    /// The whole php-fpm.conf in place of all that, `{{DIR}}`, `{{LISTEN}}` and `{{USER}}` put in.
+    /// A whole php-fpm.conf instead of all that, with `{{DIR}}`, `{{LISTEN}}` and `{{USER}}` replaced.
     pub whole: Option<String>,
-    /// Whether it runs from a copy of the prefix, whose files the test replaces.
+    /// Whether it runs from a copy of the prefix, because the test replaces its files.
     pub own_prefix: bool,
     /// Further options of the command line.
     pub options: Vec<String>,
-    /// What it is run by: a program and its arguments, which execute what comes behind them.
+    /// A program and its arguments that run the server: it executes the words after them.
     pub under: Vec<String>,
     /// System calls that it is refused.
     pub refused: Vec<Refused>,
@@ -62,7 +62,7 @@ impl Setup {
         }
     }
 
-    /// On a port in place of a path.
+    /// On a port instead of a path.
     #[must_use]
     pub fn listen(mut self, listen: Listen) -> Self {
         self.listen = listen;
@@ -125,7 +125,7 @@ impl Setup {
         self
     }
 
-    /// The program, behind whatever it is to run under.
+    /// The program, after the words that run it.
     #[must_use]
     pub fn command(&self, program: &Path) -> Command {
         match self.under.split_first() {
@@ -138,7 +138,7 @@ impl Setup {
         }
     }
 
-    /// Has a command that is about to be started refused what is to be refused.
+    /// Refuses the refused system calls to a command that is about to start.
     ///
     /// # Errors
     /// When the filter can't be made.
@@ -171,7 +171,7 @@ impl Setup {
             let _ = writeln!(text, "user = {user}\ngroup = {user}\nlisten.owner = {user}\nlisten.group = {user}");
         }
         append(&mut text, &self.pool);
-        // What a PHP in debug mode finds at the end of a request stands in the log then.
+        // The log then shows what a PHP in debug mode finds at the end of a request.
         if debug_build() && !self.pool.iter().any(|line| line.starts_with("catch_workers_output")) {
             text.push_str("catch_workers_output = yes\n");
         }
@@ -185,7 +185,7 @@ impl Setup {
         if target.opcache_by_hand() {
             text.push_str("zend_extension = opcache\n");
         }
-        // Otherwise what was written in the last two seconds isn't cached.
+        // Otherwise files of the last two seconds are not cached.
         text.push_str("opcache.file_update_protection = 0\n");
         let dir = dir.display();
         let _ = writeln!(text, "session.save_path = {dir}/sessions\nupload_tmp_dir = {dir}/out");

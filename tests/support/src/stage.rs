@@ -1,4 +1,4 @@
-//! A program that is run to its end: options, refusals, the parent of a daemon.
+//! A program that runs to its end: options, refusals, the parent of a daemon.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
@@ -11,16 +11,16 @@ use crate::stream::Address;
 use crate::target::Target;
 use crate::{Outcome, ensure};
 
-/// A configuration in a directory, and the program to run on it.
+/// A configuration in a directory, and the program that uses it.
 #[derive(Debug)]
 pub struct Stage {
-    /// What is run; its prefix may be replaced by a copy.
+    /// The program; a copy may replace its prefix.
     pub target: Target,
     /// Its directory.
     pub sandbox: Sandbox,
     /// Where the pool is to listen.
     pub address: Address,
-    /// The configuration that is there at first.
+    /// The initial configuration.
     pub conf: String,
 }
 
@@ -39,7 +39,7 @@ impl Stage {
         Ok(Self { target, sandbox, address, conf })
     }
 
-    /// As `new`, on the target of this run. None, and a skipped test, where there is none.
+    /// As `new`, on the target of this run. None, and a skipped test, if there is no target.
     ///
     /// # Errors
     /// When the directory can't be made.
@@ -47,7 +47,7 @@ impl Stage {
         Target::find().map(|target| Self::new(target, workers)).transpose()
     }
 
-    /// As `find`, for tests of what php-fpm hasn't.
+    /// As `find`, for tests of features that php-fpm lacks.
     ///
     /// # Errors
     /// When the directory can't be made.
@@ -64,7 +64,7 @@ impl Stage {
         command
     }
 
-    /// Runs it to its end, which must come within 10 s.
+    /// Runs it to its end, at most 10 s.
     ///
     /// # Errors
     /// When it runs on; it is then killed.
@@ -78,7 +78,7 @@ impl Stage {
         Process::find(std::fs::read_to_string(self.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
     }
 
-    /// Ends a daemon that the test has left.
+    /// Ends a daemon that the test has left running.
     ///
     /// # Errors
     /// When it outlives SIGKILL.
@@ -108,7 +108,7 @@ pub struct Ran {
     pub text: String,
 }
 
-/// Runs a program to its end, which must come within 10 s.
+/// Runs a program to its end, at most 10 s.
 ///
 /// # Errors
 /// When it runs on; it is then killed.
@@ -124,7 +124,7 @@ pub fn end_within(command: &mut Command) -> Outcome<Ran> {
 }
 
 impl Ran {
-    /// It ended with that status and said these things.
+    /// It ended with that status, and its output contains these texts.
     ///
     /// # Errors
     /// Otherwise.
@@ -136,10 +136,10 @@ impl Ran {
         Ok(self)
     }
 
-    /// It refused to start and gave the reason in a line.
+    /// It refused to start and gave the reason in one line.
     ///
     /// # Errors
-    /// When it didn't, or talked more.
+    /// If it did not, or printed more.
     pub fn expect_refusal(self, reason: &str) -> Outcome {
         ensure!(self.status.is_none_or(|status| status != 0), "it ended with status 0: {}", self.text);
         let lines = self.text.lines().filter(|line| !line.trim().is_empty()).count();

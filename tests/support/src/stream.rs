@@ -49,7 +49,7 @@ impl Address {
 }
 
 impl Stream {
-    /// Sends no more.
+    /// Ends the sending side.
     ///
     /// # Errors
     /// As shutdown(2).

@@ -1,5 +1,5 @@
-//! The only place of the testkit with `unsafe`: what happens in a child between fork and exec, and system calls that have no
-//! safe wrapper.
+//! The only module of the testkit with `unsafe`: code that runs in a child between fork and exec, and system calls
+//! without a safe wrapper.
 #![allow(unsafe_code, reason = "a filter can only be installed by the process that it is for; libc has no pidfd calls")]
 
 use std::io;
@@ -40,6 +40,6 @@ fn own(returned: libc::c_long) -> io::Result<OwnedFd> {
     if number < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just installed this descriptor; nobody else owns it.
+    // SAFETY: the kernel has just installed this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -1,7 +1,8 @@
 //! The server under test, chosen by the environment.
 //!
-//! `CGI_FPM_PREFIX` names a built prefix; `CGI_FPM_DOOR` is `patched` (the default), `stock` (Debian's php-cgi by
-//! LD_PRELOAD; another one with `CGI_FPM_HOST`) or `php-fpm`: the stock php-fpm of the same build in place of ours, to see what it does in a test.
+//! `CGI_FPM_PREFIX` names a built prefix. `CGI_FPM_DOOR` is `patched` (the default), `stock` (Debian's php-cgi by
+//! LD_PRELOAD; another one with `CGI_FPM_HOST`) or `php-fpm` (the stock php-fpm of the same build instead of ours, to
+//! see how it behaves in a test).
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ pub enum Door {
     Patched,
     /// Debian's php-cgi with our library preloaded.
     Stock,
-    /// Not ours at all: php-fpm, for comparison.
+    /// php-fpm instead of ours, for comparison.
     PhpFpm,
 }
 
@@ -31,10 +32,10 @@ pub struct Target {
 }
 
 impl Target {
-    /// The target of this run. None, and a skipped test, where nothing was built; with `CI=true` that is an error.
+    /// The target of this run. None, and a skipped test, if nothing was built; with `CI=true` that is an error.
     ///
     /// # Panics
-    /// With `CI=true` and no target, and when the environment names something that isn't there.
+    /// With `CI=true` and no target, and if the environment names something that does not exist.
     #[must_use]
     pub fn find() -> Option<Self> {
         let Some(prefix) = env::var_os("CGI_FPM_PREFIX") else {
@@ -53,7 +54,7 @@ impl Target {
         Some(target)
     }
 
-    /// As `find`, for tests of what php-fpm hasn't.
+    /// As `find`, for tests of features that php-fpm lacks.
     #[must_use]
     pub fn find_ours() -> Option<Self> {
         let target = Self::find()?;
@@ -117,7 +118,7 @@ impl Target {
         if self.door == Door::Stock { vec![("PHP_CGI", stock_cgi())] } else { Vec::new() }
     }
 
-    /// The php-fpm to compare with: that of the same build, for Debian's php-cgi Debian's.
+    /// The php-fpm to compare with: that of the same build, or Debian's for Debian's php-cgi.
     #[must_use]
     pub fn partner(&self) -> Self {
         let debian = self.door == Door::Stock && stock_cgi() == Path::new(DEBIAN_CGI);

@@ -1,4 +1,4 @@
-//! The test that runs: its name, what it says, and why it did not run.
+//! The running test: its name, its messages, and why it did not run.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ pub fn name() -> Option<String> {
     std::thread::current().name().filter(|name| *name != "main").map(str::to_owned)
 }
 
-/// One line past the capture of the test harness, which begins with the test's name.
+/// Prints one line that starts with the test's name, past the capture of the test harness.
 pub fn say(line: &str) {
     let line = match name() {
         Some(name) => format!("{name}: {line}\n"),

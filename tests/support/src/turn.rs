@@ -1,5 +1,5 @@
-//! Taking turns: tests that measure time or put load on the machine have it to themselves, also between processes.
-//! What else runs on the machine can't be kept out; how long it kept a thread waiting is measured, and allowed for.
+//! Takes turns: tests that measure time or load the machine run alone, also across processes. Other programs on the
+//! machine cannot be excluded; the time that they keep a thread waiting is measured, and added to the limits.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ pub struct Turn {
     _lock: File,
 }
 
-/// A turn alone, and what the machine did meanwhile.
+/// A turn alone, and how busy the machine was with other work.
 #[derive(Debug)]
 pub struct Alone {
     _turn: Turn,
     stop: Arc<AtomicBool>,
-    /// The longest time that a thread with nothing to do but sleep was kept waiting, in microseconds.
+    /// The longest delay of a thread that only sleeps, in microseconds.
     worst: Arc<AtomicU64>,
     watch: Option<JoinHandle<()>>,
 }
 
-/// A turn beside others that don't measure.
+/// A turn together with others that do not measure.
 ///
 /// # Errors
 /// When the lock file can't be opened.
@@ -55,10 +55,10 @@ pub fn alone() -> Outcome<Alone> {
 }
 
 impl Alone {
-    /// Whether what took that long kept to the limit.
+    /// Whether something that took that long kept the limit.
     ///
     /// # Errors
-    /// When it took longer, by more than the machine itself kept others waiting.
+    /// If it took longer, by more than the delay that the machine itself caused.
     pub fn expect_within(&self, what: &str, took: Duration, limit: Duration) -> Outcome {
         let machine = Duration::from_micros(self.worst.load(Ordering::Relaxed));
         let allowed = bar(limit) + machine * HOPS;

@@ -7,7 +7,7 @@ use super::Kind;
 use crate::stream::Address;
 use crate::target::web_user;
 
-/// What a configuration is made of.
+/// The facts that a configuration needs.
 pub(super) struct Places<'a> {
     /// The web server's own directory.
     pub(super) own: &'a Path,
