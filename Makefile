@@ -21,7 +21,7 @@ FUZZ    =
 build  := $(CURDIR)/build
 prefix := $(build)/php-$(PHP)
 
-# What a script gets: only what is set, so that its own defaults hold.
+# Passes only variables that are set, so that a script keeps its own defaults.
 given = $(if $(PHP_SRC),PHP_SRC='$(PHP_SRC)') $(if $(CACHE),CACHE='$(CACHE)')
 
 .PHONY: all php test style unit process phpt bench fuzz run install clean help
@@ -54,7 +54,7 @@ phpt: all
 bench: all
 	@build-aux/bench.sh $(PHP)
 
-# Each target for T seconds; FUZZ='records conf': these only.
+# Runs each target for T seconds; FUZZ='records conf' runs these only.
 fuzz:
 	@build-aux/fuzz.sh $(T) $(FUZZ)
 
@@ -64,20 +64,20 @@ run:
 install: all
 	@PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' build-aux/install.sh $(PHP)
 
-# The cache with the built PHPs stays.
+# Keeps the cache of built PHPs.
 clean:
 	rm -rf build target
 
 help:
 	@echo "make                PHP $(PHP), patched, and cgi-fpm.so, in build/php-$(PHP)"
-	@echo "make run            nginx on 127.0.0.1:$(PORT) before php-cgi --fpm; Ctrl-C stops both"
-	@echo "make run DOOR=stock the same with Debian's php-cgi8.2, no PHP is built"
-	@echo "make test           style, unit and process tests, php-src's fpm suite as root and as a user"
+	@echo "make run            nginx on 127.0.0.1:$(PORT) in front of php-cgi --fpm; Ctrl-C stops both"
+	@echo "make run DOOR=stock the same with Debian's php-cgi8.2; builds no PHP"
+	@echo "make test           style, unit and process tests, and php-src's fpm tests as root and as a user"
 	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
-	@echo "make bench          side by side with the php-fpm of the same build"
-	@echo "make fuzz T=60      every fuzz target for so many seconds (FUZZ='conf xml': these only)"
-	@echo "make install        into PREFIX=$(PREFIX) (DESTDIR is respected)"
-	@echo "make clean          removes build/; the cache of built PHPs stays"
+	@echo "make bench          compares the cost of requests with the php-fpm of the same build"
+	@echo "make fuzz T=60      runs each fuzz target for T seconds (FUZZ='conf xml': these only)"
+	@echo "make install        installs into PREFIX=$(PREFIX) (with DESTDIR in front, if set)"
+	@echo "make clean          removes build/ and target/; keeps the cache of built PHPs"
 	@echo "Settings: PHP=8.2|8.4, PHP_SRC=DIR|TARBALL, CACHE=DIR, PORT=8080, DOOR=patched|stock"
 
 endif

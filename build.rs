@@ -1,4 +1,5 @@
-//! Tells the PHP version that the bindings are made for, and compiles the one thing that can't be written in Rust: setjmp.
+//! Passes the PHP version of the bindings to the compiler, and compiles the only part that cannot be written in Rust:
+//! setjmp.
 use std::process::Command;
 
 fn main() {
@@ -17,7 +18,7 @@ fn main() {
         _ => panic!("{} doesn't run: set PHP_CONFIG, or build with --no-default-features", program.display()),
     };
     println!("cargo:rustc-env=CGI_FPM_PHP_VERSION={version}");
-    // php-fpm's `-v` names the time it was compiled at; SOURCE_DATE_EPOCH makes builds repeatable.
+    // php-fpm's `-v` prints its compile time; SOURCE_DATE_EPOCH makes builds reproducible.
     let epoch = std::env::var("SOURCE_DATE_EPOCH").map_or("now".to_owned(), |seconds| format!("@{seconds}"));
     let built = Command::new("date").args(["-u", "-d", &epoch, "+%b %e %Y %H:%M:%S"]).env("LC_ALL", "C").output();
     let built = built.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();

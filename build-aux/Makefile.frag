@@ -1,4 +1,4 @@
-# Goes into the makefile of `phpize && ./configure` (see config.m4). cargo knows best what has changed: always ask it.
+# Part of the makefile of `phpize && ./configure` (see config.m4). It always runs cargo, which knows what has changed.
 
 all build-modules: $(phplibdir)/cgi-fpm.so
 
@@ -11,7 +11,7 @@ $(phplibdir)/cgi-fpm.so: cgi-fpm-always
 .PHONY: cgi-fpm-always
 cgi-fpm-always:
 
-# The configuration to start from, and the directories that it names. php-fpm's own, where PHP was built with it, stays.
+# The default configuration, and the directories that it names. A php-fpm.conf.default of php-fpm itself stays.
 install: install-cgi-fpm-conf
 
 cgi_fpm_place = $(INSTALL_ROOT)$(shell $(PHP_EXECUTABLE) -n -r 'echo PHP_$(1);')

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bench.sh X.Y [options]: `make bench`, ours beside the php-fpm of the same build (see bench/). strace counts calls.
+# bench.sh X.Y [options]: `make bench`, compares with the php-fpm of the same build (see bench/). strace counts the calls.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build-cdylib.sh X.Y: builds the library by cargo against build/php-X.Y and puts it there as lib/cgi-fpm.so.
+# build-cdylib.sh X.Y: builds the library with cargo against build/php-X.Y, into lib/cgi-fpm.so there.
 # build-cdylib.sh X.Y-debug: the same for build/php-X.Y-debug, with assertions and overflow checks.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,7 +12,7 @@ case $1 in
 *) profile=release ;;
 esac
 command -v cargo >/dev/null || die "cargo is missing: install Rust 1.95 or newer"
-# bindgen, which reads PHP's headers for ext-php-rs, loads libclang; it asks for clang's own headers, too.
+# bindgen reads PHP's headers for ext-php-rs. It needs libclang and clang's own headers.
 [ -e "$prefix/lib/cgi-fpm.so" ] || need_packages clang libclang-dev
 
 cd "$root"

@@ -1,12 +1,12 @@
 #!/bin/sh
-# build-php.sh X.Y: leaves build/php-X.Y, a prefix with our patched PHP in it (all but lib/cgi-fpm.so).
-# build-php.sh X.Y-debug: the same in build/php-X.Y-debug with a small PHP that is built with --enable-debug.
+# build-php.sh X.Y: makes build/php-X.Y, a prefix with our patched PHP (everything except lib/cgi-fpm.so).
+# build-php.sh X.Y-debug: the same in build/php-X.Y-debug, with a small PHP that is built with --enable-debug.
 #
-# The build itself is cached in $CACHE/php-VERSION-KEY, shared by all checkouts; the key is made of source and
-# configure flags. It is built where it will stay, for PHP compiles its prefix in; the file `finished` comes last,
-# and a directory without it is built anew. The patched php-cgi lies in there once for each patch, php-cgi-HASH:
-# another patch costs seconds, not a build of PHP.
-# From the environment: PHP_SRC (source directory or tarball, in place of Debian's), CACHE.
+# The build itself is cached in $CACHE/php-VERSION-KEY, which all checkouts share; the key is a hash of source and
+# configure flags. PHP compiles its prefix in, so it is built in its final directory. The file `finished` is written
+# last; a directory without it is built again. The patched php-cgi is stored there once for each patch, as
+# php-cgi-HASH: another patch costs seconds, not a build of PHP.
+# Environment: PHP_SRC (source directory or tarball, instead of Debian's), CACHE.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -56,7 +56,7 @@ if [ -n "${PHP_SRC:-}" ]; then
 		contents=$(sha256sum <"$source")
 	fi
 else
-	# The link remembers what was found, so that a later run asks nobody. Remove it to look for a newer one.
+	# The link stores the result, so that a later run needs no network. Remove it to look for a newer version.
 	found=$cache/download/php-$php.tarball
 	if [ ! -e "$found" ]; then
 		tarball=$("$root/build-aux/fetch-php.sh" "$php" "$cache/download")
@@ -108,7 +108,7 @@ build() {
 	long_step "$log" "PHP $actual: installing into the cache" make install
 	"$built/prefix/bin/php" -n -v >/dev/null || die "the new PHP does not run: $built/prefix/bin/php -n -v"
 	put_file sapi/cgi/php-cgi "$php_cgi"
-	# Other users read this, and write nothing in it.
+	# Other users read this directory and write nothing in it.
 	chmod -R go+rX,go-w "$built"
 	: >"$built/finished"
 	say "PHP $actual is in $built"
@@ -123,8 +123,8 @@ build_php_cgi() {
 [ -f "$built/finished" ] || (build)
 [ -f "$php_cgi" ] || (build_php_cgi)
 
-# 3. The prefix of this checkout. php-cgi is a copy: it looks for lib/cgi-fpm.so beside itself, and tests
-# replace it. The rest is linked.
+# 3. The prefix of this checkout. php-cgi is a copy, because it looks for lib/cgi-fpm.so beside itself, and tests
+# replace it. The rest are links.
 if [ "$(cat "$prefix/.built" 2>/dev/null)" != "$php_cgi" ]; then
 	say "making $prefix"
 	mkdir -p "$prefix/bin" "$prefix/sbin" "$prefix/libexec" "$prefix/lib"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# build-stock.sh X.Y: the fast path. Builds the library against the PHP that Debian's packages hold, no PHP is
-# built. Leaves build/stock-X.Y: lib/cgi-fpm.so and sbin/php-fpm, to be used with PHP_CGI=/usr/bin/php-cgiX.Y.
+# build-stock.sh X.Y: the fast way. Builds the library against the PHP of Debian's packages, without building PHP.
+# Makes build/stock-X.Y with lib/cgi-fpm.so and sbin/php-fpm, for use with PHP_CGI=/usr/bin/php-cgiX.Y.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"

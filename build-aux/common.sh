@@ -1,15 +1,15 @@
-# Sourced by the other scripts: messages, system packages, long steps. Not run by itself.
+# Sourced by the other scripts: messages, system packages, long steps. Not run directly.
 # shellcheck shell=sh
 # The caller has said `set -eu` and has set $root (the checkout).
 
-# Variables given to our make are for us alone: php-src's make and configure would take them, too.
+# Variables for our make must not reach php-src's make and configure, which would use them too.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 say() { printf '%s\n' "== $*" >&2; }
 die() { printf '%s\n' "error: $*" >&2; exit 1; }
 
-# default_cache: where built PHPs live. As root not in a home directory that others cannot enter:
-# pool users have to read PHP's extensions there.
+# default_cache: the directory of built PHPs. As root not in a home directory that other users cannot enter: pool
+# users must be able to read PHP's extensions there.
 default_cache() {
 	if [ "$(id -u)" = 0 ] && [ -z "${XDG_CACHE_HOME:-}" ]; then
 		echo /var/cache/cgi-fpm
@@ -52,14 +52,14 @@ need_packages() {
 	rm -f "$log"
 }
 
-# long_step LOG WHAT COMMAND...: runs it with its output in LOG, a sign of life now and then,
-# and the end of LOG when it fails.
+# long_step LOG WHAT COMMAND...: runs the command with its output in LOG, prints progress now and then, and prints the
+# end of LOG if it fails.
 long_step() {
 	step_log=$1 step_what=$2
 	shift 2
 	say "$step_what (log: $step_log)"
 	step_start=$(date +%s)
-	# The ticker closes the lock's descriptor and writes to stderr only, so that nobody waits for its sleep.
+	# The ticker closes the lock's descriptor and writes only to stderr, so that no process waits for its sleep.
 	(
 		exec 9>&-
 		while sleep 20 >/dev/null 2>&1; do
@@ -79,14 +79,14 @@ long_step() {
 	fi
 }
 
-# put_file FROM TO: replaces TO in one step, so that whoever runs or maps the old one keeps it whole.
+# put_file FROM TO: replaces TO in one step, so that a process that runs or maps the old file keeps it unchanged.
 put_file() {
 	cp -f --reflink=auto "$1" "$2.new.$$"
 	mv -f "$2.new.$$" "$2"
 }
 
-# public_prefix PREFIX SCRATCH: prints a prefix that every user can reach: PREFIX itself or, where its checkout
-# lies in somebody's closed home directory, a copy in SCRATCH (a directory in /tmp).
+# public_prefix PREFIX SCRATCH: prints a prefix that every user can reach: PREFIX itself or, if its checkout is in a
+# home directory that other users cannot enter, a copy in SCRATCH (a directory in /tmp).
 public_prefix() {
 	if [ "$(id -u)" != 0 ] || setpriv --reuid 65534 --regid 65534 --clear-groups test -r "$1/lib/cgi-fpm.so"; then
 		echo "$1"

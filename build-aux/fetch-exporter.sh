@@ -1,6 +1,6 @@
 #!/bin/sh
-# fetch-exporter.sh: prints the directory of a monitoring agent that reads php-fpm's status page (agent360, from PyPI), or
-# nothing where it can't be had. The version and what is in it are fixed; it is unpacked, not installed.
+# fetch-exporter.sh: prints the directory of a monitoring agent that reads php-fpm's status page (agent360, from
+# PyPI), or nothing if it cannot be fetched. Its version and checksum are fixed; it is unpacked, not installed.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"

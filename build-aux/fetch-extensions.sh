@@ -1,6 +1,7 @@
 #!/bin/sh
-# fetch-extensions.sh: prints the directory of Debian's apcu, xdebug, redis and memcached for PHP 8.2, with what they
-# need, or nothing where they can't be had. They are unpacked, not installed: no other test's php.ini loads them.
+# fetch-extensions.sh: prints the directory of Debian's apcu, xdebug, redis and memcached for PHP 8.2 and their
+# dependencies, or nothing if they cannot be fetched. They are unpacked, not installed: no other test's php.ini loads
+# them.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -13,7 +14,7 @@ if [ ! -e "$place/memcached.so" ]; then
 	trap 'rm -rf "$scratch"' EXIT
 	chmod 755 "$scratch"
 	[ "$(id -u)" != 0 ] || apt-get -q update >/dev/null 2>&1 || :
-	# igbinary and msgpack are what redis and memcached can serialise with, the libraries what memcached is over.
+	# redis and memcached can serialise with igbinary and msgpack; memcached needs the libraries.
 	# shellcheck disable=SC2015  # whatever fails leads to the same end
 	(cd "$scratch" && apt-get -q download php8.2-apcu php8.2-xdebug php8.2-redis php8.2-memcached php8.2-igbinary \
 		php8.2-msgpack libmemcached11 libhashkit2 libsasl2-2 >&2 2>/dev/null &&

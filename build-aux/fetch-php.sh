@@ -1,10 +1,10 @@
 #!/bin/sh
-# fetch-php.sh X.Y DIR: leaves PHP's upstream tarball from Debian's source package in DIR, prints its path.
+# fetch-php.sh X.Y DIR: downloads PHP's upstream tarball of Debian's source package into DIR and prints its path.
 #
-# First the version that the tests' lists were made with, by its SHA-256 (upstream's own): an archive keeps files that
-# its list no longer names, and may name files that its pool has not yet. Else the newest that the list names.
-# apt does the work, with the machine's own sources, turned into deb-src entries of the release that carries
-# this PHP, in a private place: the system's configuration and package lists stay as they are.
+# It first tries the version that the lists of tests were made with, by its SHA-256: an archive may keep files that
+# its index no longer names, and may lack files that the index names. If that fails, it takes the newest version in
+# the index. apt does the download, with the machine's own sources turned into deb-src entries of the release that
+# carries this PHP, in a private directory: the system's configuration and package lists do not change.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -86,7 +86,7 @@ done
 say "looking for $package's source in $release"
 private_apt apt-get update >"$log" 2>&1 || { tail -n 5 "$log" >&2; die "cannot read the source lists of $release"; }
 versions=$(private_apt apt-cache showsrc "$package" 2>>"$log" | sed -n 's/^Version: //p' | sort -u)
-# dpkg's own order, newest first. A security version may be listed although its source is not there: try the next.
+# dpkg's order, newest first. A security version may be listed although its source is missing: then try the next.
 versions=$(for v in $versions; do
 	i=0
 	for w in $versions; do dpkg --compare-versions "$v" lt "$w" && i=$((i + 1)); done

@@ -5,11 +5,12 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
 
-# The last commit with socket channels between supervisor and zygotes, whose state and zygotes have to be understood.
+# The last commit with socket channels between supervisor and zygotes. This version must understand its state and its
+# zygotes.
 commit=3dde3d16c39c33d346a411246f143cfef6d27bd9
 prefix=$root/build/php-$1
 cache=${CACHE:-$(default_cache)}
-# The library is built for that PHP: another one needs another library.
+# The library is built for one PHP: another PHP needs another library.
 key=$(readlink -f "$prefix/src" | sha256sum | cut -c 1-12)
 place=$cache/former/$commit-$key
 if [ ! -e "$place/cgi-fpm.so" ]; then

@@ -1,8 +1,8 @@
 #!/bin/sh
 # fuzz.sh SECONDS [TARGET…]: runs each fuzz target (all by default) for that many seconds, one on each core.
 #
-# The inputs to begin with are in fuzz/corpus/TARGET; what a run finds beside them is in build/fuzz/TARGET/found, for the next run.
-# An input that fails is in build/fuzz/TARGET, and so is the log. Last line: the sum of all.
+# The initial inputs are in fuzz/corpus/TARGET. A run stores new ones in build/fuzz/TARGET/found, for the next run. An
+# input that fails is in build/fuzz/TARGET, and so is the log. The last line is the sum of all targets.
 #
 # Neither cargo-fuzz nor a nightly compiler is needed: stable rustc passes LLVM's coverage instrumentation to libFuzzer.
 # cargo-fuzz works on the same targets, and adds the address sanitizer.
@@ -10,7 +10,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
 
-# one TARGET SECONDS PROGRAM: a run of libFuzzer. Called by xargs below, once for each target.
+# one TARGET SECONDS PROGRAM: a run of libFuzzer. xargs calls this below, once for each target.
 one() {
 	place=$root/build/fuzz/$1
 	mkdir -p "$place/found" "$root/fuzz/corpus/$1"
@@ -46,7 +46,7 @@ done
 command -v c++ >/dev/null || need_packages build-essential
 host=$(rustc -vV | sed -n 's/^host: //p')
 target_dir=$root/build/target-fuzz
-# What cargo-fuzz passes, without the sanitizer. --target: build scripts are not instrumented.
+# The flags that cargo-fuzz passes, without the sanitizer. --target: build scripts are not instrumented.
 coverage='-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters'
 coverage="$coverage -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
 say "building the fuzz targets"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install.sh X.Y: php-cgi, the library, the program php-fpm and a configuration to start from, into $DESTDIR$PREFIX.
+# install.sh X.Y: installs php-cgi, the library, the program php-fpm and a default configuration into $DESTDIR$PREFIX.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -19,4 +19,4 @@ done
 put_file "$root/build-aux/php-fpm.conf.default" "$to/etc/php-fpm.conf.default"
 chmod 644 "$to/etc/php-fpm.conf.default"
 say "installed in $to: bin/php-cgi, lib/cgi-fpm.so, sbin/php-fpm, libexec/php-fpm-preload, etc/php-fpm.conf.default"
-say "php.ini and extensions of this PHP stay at $("$from/bin/php-config" --prefix): for an installation that lasts, build PHP with your own prefix and use config.m4"
+say "php.ini and extensions of this PHP stay at $("$from/bin/php-config" --prefix): for a permanent installation, build PHP with your own prefix and use config.m4"

@@ -1,17 +1,18 @@
 #!/bin/sh
-# php-fpm's command line, served by cgi-fpm: becomes `php-cgi --fpm ARGUMENTS` (exec: the process id stays).
+# php-fpm's command line on top of cgi-fpm: executes `php-cgi --fpm ARGUMENTS` (by exec, so the process id stays).
 #
 #   php-fpm …                            the patched php-cgi of the prefix that this file lies in
 #   PHP_CGI=/usr/bin/php-cgi8.2 php-fpm  a php-cgi as it comes, with our library preloaded
 #
-# It may be started with an environment without PATH, so: builtins and absolute paths only.
+# The environment may have no PATH, so this script uses only builtins and absolute paths.
 
 fail() {
 	printf '%s\n' "php-fpm: $*" >&2
 	exit 70
 }
 
-# Where an old container's filter refuses the call behind `test -x` and `test -r`, they say no to everything: then being there must do.
+# If the filter of an old container refuses the system call of `test -x` and `test -r`, these always fail: then it is
+# enough that the file exists.
 may() {
 	test "$1" "$2" || { [ -f "$2" ] && ! test "$1" /bin/sh; }
 }
@@ -33,7 +34,7 @@ prefix=${prefix%/}
 library=$prefix/lib/cgi-fpm.so
 
 if [ -z "${PHP_CGI:-}" ]; then
-	# The patch in php-cgi finds the library and says so if it cannot.
+	# The patch in php-cgi finds the library, and prints an error if it cannot.
 	may -x "$prefix/bin/php-cgi" || fail "no program $prefix/bin/php-cgi; PHP_CGI=/usr/bin/php-cgi8.2 would use an unpatched one"
 	unset PHP_CGI
 	exec "$prefix/bin/php-cgi" --fpm "$@"

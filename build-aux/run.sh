@@ -1,6 +1,6 @@
 #!/bin/sh
 # run.sh X.Y: nginx on 127.0.0.1:$PORT in front of `php-cgi --fpm`, serving examples/www; Ctrl-C stops both.
-# From the environment: PORT, DOOR (patched: our PHP; stock: Debian's php-cgi, the library preloaded).
+# Environment: PORT, DOOR (patched: our PHP; stock: Debian's php-cgi with the library preloaded).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -27,7 +27,7 @@ nginx=$(PATH=$PATH:/usr/sbin:/sbin command -v nginx) || {
 	nginx=/usr/sbin/nginx
 }
 
-# In /tmp: a socket's name has to be short, and pool users have to reach it.
+# In /tmp: the path of a socket must be short, and pool users must be able to reach it.
 run=$(mktemp -d /tmp/cgi-fpm-run.XXXXXX)
 chmod 755 "$run"
 fpm_pid='' nginx_pid=''
@@ -41,7 +41,7 @@ stop() {
 	rm -rf "$run"
 }
 trap stop EXIT
-# php-fpm has a session of its own, which neither Ctrl-C nor the end of the terminal reaches: this shell tells it.
+# php-fpm has a session of its own, which neither Ctrl-C nor the end of the terminal reaches: this shell ends it.
 trap 'say "stopping"; exit 0' INT TERM HUP
 
 pool_user='' nginx_user=''

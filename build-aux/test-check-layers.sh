@@ -1,5 +1,5 @@
 #!/bin/sh
-# test-check-layers.sh: check-layers.sh accepts a good tree and says what is wrong with each of several bad ones.
+# test-check-layers.sh: check-layers.sh accepts a good tree, and reports the error in each of several bad ones.
 set -eu
 check=$(cd "$(dirname "$0")" && pwd)/check-layers.sh
 scratch=$(mktemp -d)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# test-install.sh X.Y: does what README says under "Install", line by line, and looks at what comes of it: PHP from its
-# source, patched, into a prefix of its own; the library by phpize; the configuration edited; `$prefix/bin/php-cgi --fpm`,
-# without a wrapper and without -y; phpinfo() behind nginx; log and pid file; the signals.
+# test-install.sh X.Y: runs the commands of README's section "Install" and checks the result: PHP from source,
+# patched, in a prefix of its own; the library by phpize; the edited configuration; `$prefix/bin/php-cgi --fpm`
+# without a wrapper and without -y; phpinfo() through nginx; log and pid file; the signals.
 #
-# PHP is built as small as it can be (no extensions, -O0) and stays in $CACHE/install-X.Y-KEY; so does cargo's work. From
-# where the library is installed on, the machine is read-only but for the prefix and a scratch directory.
+# PHP is built as small as possible (no extensions, -O0) and kept in $CACHE/install-X.Y-KEY, and so is cargo's target
+# directory. After the library is installed, the machine is read-only except for the prefix and a scratch directory.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
@@ -50,7 +50,7 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT TERM
 
-# run WHAT COMMANDS: in a shell of their own, as a reader would type them.
+# run WHAT COMMANDS: runs them in a new shell, as a reader would type them.
 substitute() {
 	sed "s|^prefix=/usr/local$|prefix='$prefix'|; s|php-$php\.x|'$scratch/src'|; s|/path/to/cgi-fpm|$home/cgi-fpm|g
 		s|--enable-cgi …|--enable-cgi $flags|; s|&& make &&|\&\& make -j$(nproc) \&\&|"
@@ -66,7 +66,7 @@ run() {
 }
 
 : >"$log"
-# A copy of the checkout, for phpize and make leave files in it. cargo's directory stays, and times are kept for it.
+# A copy of the checkout, because phpize and make leave files in it. It keeps cargo's directory and all file times.
 mkdir -p "$home/cgi-fpm/target"
 find "$home/cgi-fpm" -mindepth 1 -maxdepth 1 ! -name target -exec rm -rf {} +
 (cd "$root" && git ls-files -co --exclude-standard -z | tar -c --null --ignore-failed-read -T - 2>>"$log") | tar -x -C "$home/cgi-fpm"
@@ -82,7 +82,7 @@ if [ ! -f "$home/finished" ]; then
 fi
 rm -rf "${prefix:?}/etc" "${prefix:?}/var" "$prefix"/lib/php/extensions
 
-# Later steps write nowhere else.
+# Later steps may write nowhere else.
 confined=
 if [ "$(id -u)" = 0 ]; then
 	cat >"$scratch/confined" <<'END'
@@ -127,7 +127,7 @@ case $title in
 *) die "process $pid of the pid file is: $title" ;;
 esac
 
-# 4. phpinfo() behind nginx
+# 4. phpinfo() through nginx
 mkdir "$scratch/www"
 echo '<?php phpinfo();' >"$scratch/www/index.php"
 chmod 644 "$scratch/www/index.php"
@@ -181,7 +181,7 @@ looks_right "$(page)"
 
 # 5. log, signals, end
 fpm_log=$prefix/var/log/php-fpm.log
-# logged TEXT COUNT: the log has it so often, within 10 seconds.
+# logged TEXT COUNT: waits up to 10 seconds until the log contains TEXT COUNT times.
 logged() {
 	tries=100
 	until [ "$(grep -c "$1" "$fpm_log" 2>/dev/null)" = "$2" ]; do

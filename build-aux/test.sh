@@ -39,8 +39,9 @@ checked() {
 	if (cd "$root" && "$@"); then add "$name" 1 0 0; else add "$name" 0 1 0; fi
 }
 
-# cargo_tests NAME ARGUMENTS…: `cargo test`, its counts read from its output. A build that fails is one failure. For the harness a test
-# that skips itself has passed; the testkit writes these into a file, and tests/skips.txt says which of them may.
+# cargo_tests NAME ARGUMENTS…: runs `cargo test` and reads its counts. A failing build is one failure. For the harness
+# a skipped test has passed; the testkit writes skipped tests into a file, and tests/skips.txt lists which of them are
+# allowed.
 cargo_tests() {
 	name=$1
 	shift
@@ -49,9 +50,9 @@ cargo_tests() {
 	CGI_FPM_SKIPS=$scratch/skips-$name
 	export CGI_FPM_SKIPS
 	: >"$CGI_FPM_SKIPS"
-	# Tests of other users append to it, too.
+	# Tests that run as other users append to it, too.
 	chmod 666 "$CGI_FPM_SKIPS"
-	# The status goes by a file: that of a pipeline is its last command's.
+	# The status goes through a file: the status of a pipeline is that of its last command.
 	{ (cd "$root" && CARGO_TARGET_DIR="${cargo_target:-$root/build/target-$php}" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
 		echo 0 >"$scratch/status" || echo 1 >"$scratch/status"; } | tee "$log"
 	counts=$(awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$log")
@@ -86,13 +87,13 @@ phpt() {
 }
 
 clippy() {
-	# With PHP's bindings and without, as both kinds of tests are built.
+	# With PHP's bindings and without them, because both kinds of tests are built.
 	CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" \
 		cargo clippy --locked --release --lib -p cgi-fpm -- -D warnings &&
 		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
 }
 
-# What rustdoc warns about is an error: links to what is not there, and text that it takes for markup. With PHP's bindings and without.
+# Warnings of rustdoc are errors: broken links, and text that it takes for markup. With PHP's bindings and without.
 documentation() {
 	# Private items are documented as well, so links to them work.
 	export RUSTDOCFLAGS="-Dwarnings -Arustdoc::private-intra-doc-links" CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
@@ -100,7 +101,7 @@ documentation() {
 		cargo doc --locked --no-deps --document-private-items --workspace --no-default-features
 }
 
-# They are a workspace of their own. (Clippy's --all-targets has compiled the examples.)
+# The fuzz targets are a workspace of their own. (Clippy's --all-targets has compiled the examples.)
 fuzz_targets() {
 	cargo fmt --manifest-path fuzz/Cargo.toml --check &&
 		CARGO_TARGET_DIR="$root/build/target-fuzz" cargo clippy --locked --manifest-path fuzz/Cargo.toml --all-targets -- -D warnings
@@ -119,23 +120,23 @@ stage() {
 		checked "fuzz targets" fuzz_targets
 		;;
 	unit)
-		# Parsers and decisions: no PHP needed.
+		# Parsers and decisions; no PHP needed.
 		cargo_tests unit --workspace --no-default-features --lib
 		;;
 	process)
-		# Real processes, on the built prefix. Root's tests drop to other users, who have to reach it.
+		# Real processes, on the built prefix. Tests of root drop to other users, who must be able to reach it.
 		stock=
 		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm php8.2-soap"
 		# shellcheck disable=SC2086
 		need_packages nginx apache2 lighttpd caddy adminer locales $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
-		# What oracle::configuration compares with: php-fpm of the same build, php-src's tests, generated files.
+		# oracle::configuration compares with these: php-fpm of the same build, php-src's tests, generated files.
 		CGI_FPM_STOCK=$(readlink -f "$prefix/libexec/php-fpm-stock")
 		CGI_FPM_PHP_SRC=$(readlink -f "$prefix/src")
 		CGI_FPM_GENERATED=${CGI_FPM_GENERATED:-1000}
 		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
-		# What process::upgrade upgrades from.
+		# process::upgrade starts this former version.
 		CGI_FPM_FORMER=$("$root/build-aux/former.sh" "$php" || :)
 		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER CGI_FPM_FORMER
 		cargo_tests process --no-default-features --test '*'
@@ -147,7 +148,8 @@ stage() {
 			cargo_tests process-stock --no-default-features --test pages --test process --test sapi
 			unset CGI_FPM_DOOR
 		else
-			# Debian has no other: our php-cgi, whose own main is never reached there. What depends on the door alone.
+			# Debian has no php-cgi 8.4: preload into our own, whose main is never reached then. Only tests that depend on the
+			# door.
 			CGI_FPM_DOOR=stock CGI_FPM_HOST=$public/bin/php-cgi
 			export CGI_FPM_DOOR CGI_FPM_HOST
 			cargo_tests process-stock --no-default-features --test sapi -- every_door::
@@ -155,13 +157,14 @@ stage() {
 		fi
 		;;
 	debug)
-		# PHP says at the end of each request who has kept memory, and ends where its own rules are broken; the testkit looks for it.
+		# PHP in debug mode reports memory leaks at the end of each request, and aborts on a broken invariant; the testkit
+		# looks for both.
 		begin "PHP $php in debug mode"
 		if ! { "$root/build-aux/build-php.sh" "$php-debug" && "$root/build-aux/build-cdylib.sh" "$php-debug"; }; then
 			add debug 0 1 0
 			return 0
 		fi
-		# The unit tests of src/php, which need PHP's headers, in the same build: with assertions.
+		# The unit tests of src/php need PHP's headers. They run in the same build, with assertions.
 		cargo_target=$root/build/target-$php-debug PHP=$prefix-debug/bin/php PHP_CONFIG=$prefix-debug/bin/php-config
 		export PHP PHP_CONFIG
 		cargo_tests debug-unit --profile checked --lib -p cgi-fpm php::
@@ -171,13 +174,13 @@ stage() {
 		CGI_FPM_OTHER_MODE=$prefix CGI_FPM_DEBUG=1
 		CGI_FPM_PREFIX=$(public_prefix "$prefix-debug" "$scratch/debug")
 		export CGI_FPM_PREFIX CGI_FPM_DEBUG CGI_FPM_OTHER_MODE
-		# The small one lacks opcache's JIT, soap, gd, intl, curl, openssl, xml and pdo: none of these tests needs them.
+		# The small PHP lacks opcache's JIT, soap, gd, intl, curl, openssl, xml and pdo: these tests do not need them.
 		cargo_tests debug --no-default-features --test sapi
 		unset CGI_FPM_PREFIX CGI_FPM_DEBUG CGI_FPM_OTHER_MODE
 		;;
 	phpt)
 		phpt phpt
-		# What is ours also through the other door.
+		# Our own *.phpt also through the other door.
 		phpt phpt-stock --door stock --own
 		;;
 	install) checked install build-aux/test-install.sh "$php" ;;
@@ -187,7 +190,7 @@ stage() {
 
 if [ $# = 0 ]; then
 	set -- style unit process phpt
-	# One version shows it; each builds another PHP when the cache has none (3 minutes).
+	# One version is enough; each version builds another PHP if the cache has none (3 minutes).
 	[ "$php" != 8.4 ] || set -- "$@" debug install
 fi
 for each in "$@"; do

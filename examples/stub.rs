@@ -1,5 +1,5 @@
-//! The process manager over an engine without PHP, for tests of processes alone:
-//! answers every request with its pid and generation text; `SLEEP=ms` in the query string waits.
+//! The process manager with an engine without PHP, for tests of processes:
+//! it answers every request with its pid; `SLEEP=ms` in the query string delays the answer.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `php-cgi --fpm`: a FastCGI process manager for PHP. The map of the rooms; ARCHITECTURE.md tells the story.
+//! `php-cgi --fpm`: a FastCGI process manager for PHP. This file lists the modules; ARCHITECTURE.md explains them.
 
 pub mod access_log;
 pub mod cli;

@@ -1,5 +1,5 @@
 --TEST--
-FPM: request_parse_body() reads REQUEST_BODY_FILE, also behind php://input, within its own limits
+FPM: request_parse_body() reads REQUEST_BODY_FILE, also after php://input, within its own limits
 --SKIPIF--
 <?php
 include "skipif.inc";

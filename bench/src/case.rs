@@ -1,4 +1,4 @@
-//! The cases: which page, over what kind of connection.
+//! The cases: a page and a kind of connection.
 
 use testkit::fastcgi::Request;
 use testkit::server::Server;
@@ -46,7 +46,7 @@ impl Case {
         Request { keep: self.kept(), ..request }
     }
 
-    /// How long the body of a right answer is.
+    /// The length of the expected body.
     pub fn length(self) -> usize {
         match self {
             Self::HelloKept | Self::HelloNew => 5,

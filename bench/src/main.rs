@@ -1,7 +1,7 @@
-//! `make bench`: what a request costs, ours beside the php-fpm of the same build.
+//! `make bench`: the cost of a request, compared with the php-fpm of the same build.
 //!
-//! CPU is that of all threads of the server's whole process tree, from /proc; rounds alternate between the two
-//! servers, a figure is the median of its rounds, a ratio the median of the rounds' ratios. System calls are counted
+//! CPU time is that of all threads of the server's process tree, from /proc. Rounds alternate between the two
+//! servers. A figure is the median of its rounds, a ratio the median of the rounds' ratios. System calls are counted
 //! in a round of their own, under strace. Options: `--rounds N`, `--requests N` (of one round).
 
 mod case;
@@ -48,7 +48,7 @@ fn run() -> Outcome {
             round::measure(server, case, requests / 5)?;
         }
         for turn in 0..rounds {
-            // Each begins as often as the other.
+            // Both servers go first equally often.
             for at in [turn % 2, (turn + 1) % 2] {
                 figures[at].rounds.push(round::measure(&servers[at], case, requests)?);
             }

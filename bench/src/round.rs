@@ -1,4 +1,4 @@
-//! One round: so many requests from two clients, and what they cost the server.
+//! One round: requests from two clients, and their cost in the server.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ pub struct Round {
 #[derive(Debug, Clone, Copy)]
 pub struct Counted(pub f64);
 
-/// Makes the requests and gives back what they cost.
+/// Sends the requests and returns their cost.
 pub fn measure(server: &Server, case: Case, requests: usize) -> Outcome<Round> {
     let (start, before) = (Instant::now(), cpu(server));
     drive(server, case, requests)?;
@@ -35,7 +35,7 @@ pub fn measure(server: &Server, case: Case, requests: usize) -> Outcome<Round> {
     Ok(Round { cpu: spent.as_secs_f64() * 1e6 / count, rate: count / took.as_secs_f64() })
 }
 
-/// Makes the requests under strace and counts the server's calls.
+/// Sends the requests under strace and counts the server's system calls.
 pub fn count_calls(server: &Server, case: Case, requests: usize) -> Outcome<Counted> {
     let summary = server.sandbox.file("strace");
     let mut command = Command::new("strace");

@@ -5,7 +5,7 @@ use testkit::target::Target;
 use crate::Figures;
 use crate::case::Case;
 
-/// What is measured, and the names of the columns.
+/// Prints a description of the measurement, and the names of the columns.
 pub fn head(target: &Target, rounds: usize, requests: usize) {
     println!(
         "{} beside php-fpm of the same build; {rounds} rounds of {requests} requests each,",
@@ -20,7 +20,7 @@ pub fn head(target: &Target, rounds: usize, requests: usize) {
     );
 }
 
-/// A case: ours and php-fpm's.
+/// Prints a case: our figures and php-fpm's.
 pub fn row(case: Case, [ours, stock]: &[Figures; 2]) {
     let ratios = ours.rounds.iter().zip(&stock.rounds).map(|(ours, stock)| ours.cpu / stock.cpu);
     println!(

@@ -1,5 +1,5 @@
 <?php
-// The page that `make run` serves: shows that a request came through, and leads to phpinfo().
+// The page that `make run` serves. It shows that the request arrived, and links to phpinfo().
 if (isset($_GET['phpinfo'])) {
     phpinfo();
     return;

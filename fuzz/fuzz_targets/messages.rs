@@ -1,4 +1,4 @@
-//! Bytes as a message between processes; the first byte says of which kind.
+//! Bytes as a message between processes; the first byte selects the kind.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Bytes as lines of /proc/self/mountinfo, which have names of users' choice in them.
+//! Bytes as lines of /proc/self/mountinfo, which contain names that users choose.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

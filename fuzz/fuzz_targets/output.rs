@@ -1,5 +1,5 @@
-//! A worker's output, cut anywhere, gives the same messages: as text without a character that steers a terminal, and in the JSON
-//! form objects only.
+//! A worker's output gives the same messages however it is cut. As text it has no character that steers a terminal,
+//! and in the JSON format every line is an object.
 #![no_main]
 
 use cgi_fpm::escape;

@@ -1,4 +1,4 @@
-//! Bytes as the parameters of a request; the first byte says how they are cut.
+//! Bytes as the parameters of a request; the first byte determines how they are cut.
 #![no_main]
 
 #[path = "../../tests/shared/wire/mod.rs"]

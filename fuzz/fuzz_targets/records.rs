@@ -1,4 +1,5 @@
-//! Bytes as a client's stream, raw and as records: the first byte says which, the second how they are cut.
+//! Bytes as a client's stream, raw or as records: the first byte selects which, the second determines how they are
+//! cut.
 #![no_main]
 
 #[path = "../../tests/shared/wire/mod.rs"]

@@ -1,4 +1,4 @@
-//! Bytes as a plan of what a script writes: three bytes a write (its stream and whether it is flushed, its length).
+//! Bytes as the writes of a script, three bytes per write: its stream, whether it is flushed, and its length.
 #![no_main]
 
 #[path = "../../tests/shared/wire/mod.rs"]

@@ -1,4 +1,4 @@
-//! Bytes as what a web server says of a script.
+//! Bytes as a web server's variables about a script.
 #![no_main]
 
 #[path = "../../tests/shared/script/mod.rs"]

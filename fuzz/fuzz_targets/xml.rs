@@ -1,4 +1,4 @@
-//! Bytes as an XML php-fpm.conf of the original patch; what is read must come out of its ini file the same.
+//! Bytes as an XML php-fpm.conf of the original patch; the ini file made from it must give the same configuration.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! What a signal does to a worker while it is made, and when the supervisor and others send the same one; and what programs that
-//! preloading starts inherit.
+//! Signals to a worker during its creation, and equal signals from the supervisor and from others; the signal
+//! settings that programs inherit from preloading.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -25,18 +25,18 @@ fn bit(signal: Signal) -> u64 {
     1 << (signal as i32 - 1)
 }
 
-/// From the fork until its handlers are there, a worker has all signals blocked: those that come meanwhile wait.
+/// From the fork until its handlers are installed, a worker blocks all signals: those that arrive stay pending.
 #[test]
 fn a_worker_that_is_being_made() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    // It reads its time zone just before it takes up its handlers.
+    // PHP reads its time zone just before the worker installs its handlers.
     let zone = sandbox.file("zone");
     nix::unistd::mkfifo(&zone, Mode::from_bits_truncate(0o644))?;
     let setup = Setup::new(1).pool(&format!("env[TZ] = :{}", zone.display()));
     let mut server = Server::spawn_in(sandbox, &target, &setup)?;
-    // Only once it reads can the other end be opened.
+    // The other end can only be opened once the worker reads.
     let (mut open, mut writer) = (fs::OpenOptions::new(), None);
     open.write(true).custom_flags(nix::libc::O_NONBLOCK);
     wait_until("a worker reads its time zone", bar(ms(15_000)), || {
@@ -64,8 +64,8 @@ fn a_worker_that_is_being_made() -> Outcome {
     server.stop()
 }
 
-/// Where SIGTERM asks to finish, one of a stranger may wait at the worker when the supervisor sends its own, which the kernel then
-/// drops: it ends the worker all the same.
+/// With a graceful SIGTERM, one from another process may be pending in the worker when the supervisor sends its own,
+/// which the kernel then drops: it ends the worker nevertheless.
 #[test]
 fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -93,8 +93,8 @@ fn a_time_limit_beside_a_strangers_sigterm() -> Outcome {
     Ok(())
 }
 
-/// Where SIGTERM asks to finish, `process_control_timeout` still ends a worker by it, in a stop and in a reload, and so does a stop
-/// that can't wait.
+/// With a graceful SIGTERM, `process_control_timeout` still ends a worker by SIGTERM, in a stop and in a reload, and
+/// so does a stop that cannot wait.
 #[test]
 fn what_ends_a_worker_at_once() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -124,7 +124,7 @@ fn what_ends_a_worker_at_once() -> Outcome {
     Ok(())
 }
 
-/// A worker in a request to which a stranger sends SIGTERM finishes it.
+/// A worker that gets SIGTERM from another process during a request finishes the request.
 #[test]
 fn a_strangers_sigterm_asks() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -146,7 +146,7 @@ fn a_strangers_sigterm_asks() -> Outcome {
     server.stop()
 }
 
-/// Programs that preloading starts have no signal ignored but SIGPIPE, and none blocked.
+/// Programs that preloading starts ignore only SIGPIPE, and have no signal blocked.
 #[test]
 fn what_preloading_starts() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -163,10 +163,10 @@ fn what_preloading_starts() -> Outcome {
         let value = text.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
         mask(value.as_ref())
     };
-    // Above 31 are those that the C library lets no process change.
+    // The C library lets no process change signals above 31.
     ensure!(field("SigIgn:")? & (bit(Signal::SIGSYS) - 1) & !bit(Signal::SIGPIPE) == 0, "{text}");
     ensure!(field("SigBlk:")? == 0, "{text}");
-    // The zygote itself isn't ended by them.
+    // These signals do not end the zygote itself.
     let zygote: Process = *server.zygotes().first().ok_or("no zygote")?;
     [SIGHUP, SIGINT, SIGUSR1, SIGUSR2].into_iter().for_each(|signal| zygote.signal(signal));
     let worker = *server.workers().first().ok_or("no worker")?;

@@ -16,7 +16,7 @@ use testkit::{Outcome, ensure, turn};
 
 const LEAVES_A_NOTE: &str = "<?php file_put_contents('OUT/ran', $_GET['who'] . ' ', FILE_APPEND); echo 'done';";
 
-/// How long the one worker is busy.
+/// How long the only worker is busy.
 const BUSY: &str = "ms=700";
 
 fn start(target: &Target, listen: Listen, directive: Option<&str>) -> Outcome<Server> {
@@ -40,8 +40,8 @@ fn connect(server: &Server) -> Outcome<Client> {
     Client::connect(&server.address, ms(20_000))
 }
 
-/// Who is served behind a request that keeps the worker busy: clients that have closed, one that has ended its sending side, one that waits,
-/// and one that closes a kept connection. In alphabetical order.
+/// The results of clients that wait while a request keeps the worker busy: clients that have closed, one that has
+/// ended its sending side, one that waits, and one that closes a kept connection. In alphabetical order.
 fn served(server: &Server) -> Outcome<String> {
     let mut kept = connect(server)?;
     ensure!(kept.ask(&Request::get(&server.sandbox.page("hello.php")).keep())?.body() == "hello", "not served");
@@ -72,7 +72,7 @@ fn served(server: &Server) -> Outcome<String> {
     let waits = connect(server)?.ask(&note(server, "waits"))?;
     ensure!(waits.body() == "done", "{}", waits.body());
     ensure!(busy.answer()?.body() == "done", "the busy one");
-    // Two more, one behind the other: all that waited has been looked at.
+    // Two more requests in sequence: the worker has then looked at all that waited.
     for who in ["x", "y"] {
         connect(server)?.ask(&note(server, who))?;
     }
@@ -92,7 +92,7 @@ fn they_are_dropped_where_that_is_wanted() -> Outcome {
     let _turn = turn::shared()?;
     for listen in [Listen::Unix, Listen::Tcp] {
         let server = start(&target, listen, Some("request_drop_abandoned = yes"))?;
-        // On TCP nobody can tell a client that still reads.
+        // On TCP such a client cannot be told from one that still reads.
         let (wanted, dropped) = if listen == Listen::Unix { ("half waits x y", 6) } else { ("waits x y", 7) };
         let ran = served(&server)?;
         ensure!(ran == wanted, "{listen:?}: {ran}");

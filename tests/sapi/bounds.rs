@@ -1,4 +1,4 @@
-//! What clients and scripts can make grow or keep busy has an end.
+//! Resources that clients and scripts can use up are limited.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,8 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// With `cgi.fix_pathinfo = 0` nothing looks whether a directory exists: each name is one more whose .user.ini is remembered.
+/// With `cgi.fix_pathinfo = 0` no check tells whether a directory exists: each name is another one whose .user.ini is
+/// remembered.
 #[test]
 fn directories_that_clients_make_up() -> Outcome {
     const NAMES: usize = 6_000;
@@ -36,12 +37,13 @@ fn directories_that_clients_make_up() -> Outcome {
         ask(name)?;
     }
     let grown = worker.anonymous_kb().saturating_sub(before);
-    // A thousand of them are remembered, 4 MB; all would be 23.
+    // The worker remembers a thousand of them, 4 MB; all would be 23.
     ensure!(grown < 10_000, "{NAMES} directories: {grown} kB");
     server.stop()
 }
 
-/// What a script has forked may hold the dead worker's way to the zygote, and never stop to talk.
+/// A process that a script has forked may hold the channel of the dead worker to the zygote, and write to it without
+/// end.
 #[test]
 fn the_word_of_a_dead_worker() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {

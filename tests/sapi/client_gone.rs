@@ -1,4 +1,4 @@
-//! What a script notices of a client that goes while it runs, step by step, beside php-fpm.
+//! How a script notices, step by step, that its client has closed the connection; compared with php-fpm.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -11,7 +11,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Notes each step. It begins its answer, and goes on when the client says that it has gone.
+/// Notes each step. It starts its answer, and continues when the client reports that it has closed the connection.
 const STEPS: &str = r"<?php
 function note(string $step): void {
     $state = [connection_status(), connection_aborted(), headers_sent(), ob_get_level()];
@@ -24,7 +24,7 @@ register_shutdown_function(function () {
     register_shutdown_function(fn() => note('last shutdown function'));
     echo 'more';
     flush();
-    note('behind its output');
+    note('after its output');
 });
 ignore_user_abort((bool) $_GET['ignore']);
 echo 'begun';
@@ -45,12 +45,12 @@ try { note('in try'); flush(); } finally { note('finally'); }
 note('end');
 ";
 
-/// How the client goes.
+/// How the client leaves.
 #[derive(Debug, Clone, Copy)]
 enum Going {
     /// It closes.
     Closes,
-    /// It sends no more, and reads on: for the script it is there.
+    /// It ends its sending side and continues to read: for the script it is still there.
     SendsNoMore,
 }
 
@@ -76,7 +76,7 @@ fn report(server: &Server, going: Going, query: &str) -> Outcome<String> {
     if let Some(mut client) = stays {
         client.answer()?;
     }
-    // The only worker is free again: nothing more is noted.
+    // The only worker is idle again: no further step follows.
     ask_once(&server.address, &Request::get(&server.sandbox.page("hello.php")), bar(ms(10_000)))?;
     Ok(fs::read_to_string(out.join("notes"))?)
 }

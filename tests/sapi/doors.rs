@@ -1,4 +1,4 @@
-//! Starting and not starting: options, and refusals in one clear line.
+//! Starts that succeed and starts that are refused: options, and refusals in one clear line.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -36,7 +36,7 @@ fn options() -> Outcome {
 fn broken_configurations() -> Outcome {
     let Some(stage) = stage()? else { return Ok(()) };
     let _turn = turn::shared()?;
-    // `user` is ignored where root isn't asked.
+    // Without root `user` is ignored.
     let nobody = as_root().then_some(("user = nobody-has-this-name-x", "nobody-has-this-name-x"));
     let broken = [
         ("no.such.directive = 1", "unknown entry 'no.such.directive'"),
@@ -57,12 +57,12 @@ fn broken_configurations() -> Outcome {
     Ok(())
 }
 
-/// php-cgi --fpm started by a web server as a CGI program is an attack, not a start.
+/// A web server that starts php-cgi --fpm as a CGI program is an attack, not a start.
 #[test]
 fn cgi_environment() -> Outcome {
     let Some(stage) = stage_of_ours()? else { return Ok(()) };
     let _turn = turn::shared()?;
-    // Alone, REQUEST_METHOD is what php-src's run-tests.php sets for whatever it starts.
+    // php-src's run-tests.php sets only REQUEST_METHOD for every program that it starts.
     for name in ["GATEWAY_INTERFACE", "SERVER_SOFTWARE", "SERVER_NAME"] {
         end_within(stage.command(&["-F"]).env("REQUEST_METHOD", "GET").env(name, "x"))?.expect_refusal("CGI")?;
         let mut bare = Command::new(stage.target.host_in(&stage.target.prefix));
@@ -77,7 +77,7 @@ fn cgi_environment() -> Outcome {
     Ok(())
 }
 
-/// A library that is missing or doesn't start: a reason, a status, and nothing left running.
+/// A library that is missing or does not start: a reason, a status, and no process left.
 #[test]
 fn broken_libraries() -> Outcome {
     let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
@@ -96,7 +96,7 @@ fn broken_libraries() -> Outcome {
     ran.expect_refusal("cgi-fpm.so")
 }
 
-/// Makes the stage's prefix a copy: the host of one prefix, the rest of another.
+/// Turns the prefix of the stage into a copy: the host of one prefix, the rest of another.
 fn assemble(stage: &mut Stage, host: &Path, rest: &Path) -> Outcome {
     let copy = stage.sandbox.file("prefix");
     let others = ["sbin/php-fpm", "libexec/php-fpm-preload", "lib/cgi-fpm.so"].map(|name| (rest, name));
@@ -116,7 +116,7 @@ fn refuses(stage: &Stage) -> Outcome {
     Ok(())
 }
 
-/// The library of one PHP in the php-cgi of another, where both are built.
+/// The library of one PHP in the php-cgi of another, if both are built.
 #[test]
 fn other_api() -> Outcome {
     let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
@@ -134,7 +134,7 @@ fn other_api() -> Outcome {
     ran.expect_refusal("cgi-fpm")
 }
 
-/// The library of a PHP in debug mode in a php-cgi that isn't, and the other way round, through both doors.
+/// The library of a PHP in debug mode in a php-cgi without it, and the reverse, through both doors.
 #[test]
 fn other_mode() -> Outcome {
     let Some(mut stage) = stage_of_ours()? else { return Ok(()) };
@@ -158,7 +158,7 @@ fn other_mode() -> Outcome {
     Ok(())
 }
 
-/// Over the stock door php.ini and conf.d are php-fpm's, where Debian's php-fpm is installed.
+/// Through the stock door php.ini and conf.d are php-fpm's, if Debian's php-fpm is installed.
 #[test]
 fn stock_door_reads_the_ini_of_php_fpm() -> Outcome {
     let Some(stage) = stage_of_ours()? else { return Ok(()) };

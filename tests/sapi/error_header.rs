@@ -1,4 +1,5 @@
-//! `fastcgi.error_header`: every way in which a script can fail, beside php-fpm, through nginx and spoken directly.
+//! `fastcgi.error_header`: every way in which a script can fail, compared with php-fpm, through nginx and sent
+//! directly.
 #![forbid(unsafe_code)]
 
 use testkit::clock::ms;
@@ -11,7 +12,7 @@ use testkit::{Outcome, ensure, turn};
 
 const BOO: &str = "HTTP/1.0 550 Server Made Big Boo";
 
-/// Scripts that fail before anything was sent.
+/// Scripts that fail before any output.
 const FAILING: [(&str, &str); 11] = [
     ("fatal", "<?php interface I { function f(); } eval('class C implements I {}');"),
     ("undefined", "<?php no_such_function();"),
@@ -26,7 +27,7 @@ const FAILING: [(&str, &str); 11] = [
     ("exit", "<?php exit(255);"),
 ];
 
-/// Scripts that come to a good end, whatever happened on the way.
+/// Scripts that end successfully, whatever happened before.
 const GOOD: [(&str, &str); 8] = [
     ("hello", "<?php echo 'hello';"),
     ("caught", "<?php try { no_such_function(); } catch (Error) { echo 'caught'; }"),
@@ -34,7 +35,7 @@ const GOOD: [(&str, &str); 8] = [
     ("handled", "<?php set_error_handler(fn () => true); trigger_error('x', E_USER_ERROR); echo 'handled';"),
     ("warning", "<?php trigger_error('x', E_USER_WARNING); echo 'on';"),
     ("status", "<?php exit(254);"),
-    // soap makes an exception of a fatal error.
+    // soap turns a fatal error into an exception.
     (
         "soap",
         "<?php if (class_exists('SoapClient')) { try { new SoapClient('/no/such.wsdl'); } catch (SoapFault) { echo 'fault'; } }",
@@ -50,7 +51,7 @@ fn setup(display: u8, buffer: u32) -> Setup {
     Setup::new(1).ini(&format!("display_errors = {display}")).ini(&format!("output_buffering = {buffer}"))
 }
 
-/// The statuses of all failing pages; a good page behind each shows that the header has gone.
+/// The statuses of all failing pages; a good page after each shows that the header is gone.
 fn statuses(target: &Target, setup: &Setup) -> Outcome<Vec<(&'static str, u16)>> {
     let server = Server::start(target, setup)?;
     pages(&server)?;
@@ -61,7 +62,7 @@ fn statuses(target: &Target, setup: &Setup) -> Outcome<Vec<(&'static str, u16)>>
         let reply = web.get(&format!("/{name}.php"))?;
         ensure!(name != "own" || reply.header("x-own") == Some("1"), "the script's header has gone");
         seen.push((name, reply.status));
-        ensure!(web.get("/hello.php")?.expect(200)?.text() == "hello", "behind {name}");
+        ensure!(web.get("/hello.php")?.expect(200)?.text() == "hello", "after {name}");
     }
     for (name, _) in GOOD {
         let reply = web.get(&format!("/{name}.php"))?.expect(200).map_err(|error| format!("{name}: {error}"))?;
@@ -86,8 +87,8 @@ fn whatever_fails_before_headers_are_sent() -> Outcome {
     Ok(())
 }
 
-/// What php-fpm does: the same, but for errors that are shown at once, whose headers have gone out by then. And without the
-/// setting both leave it at PHP's 500.
+/// php-fpm's results: the same, except for errors that are shown at once, whose headers have already been sent.
+/// Without the setting both keep PHP's 500.
 #[test]
 fn as_php_fpm_where_errors_are_not_shown() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -106,7 +107,7 @@ fn as_php_fpm_where_errors_are_not_shown() -> Outcome {
     Ok(())
 }
 
-/// From the pool's configuration, with its own words; no effect behind output; soap's fault and a later header stand.
+/// The pool's configuration sets a text of its own; no effect after output; soap's fault and a later header are kept.
 #[test]
 fn words_and_places() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

@@ -1,4 +1,5 @@
-//! `fastcgi_finish_request()`: what a script can still do behind its answer, beside php-fpm; who else has the connection then.
+//! `fastcgi_finish_request()`: what a script can still do after its answer, compared with php-fpm; which worker gets
+//! its connection.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -13,7 +14,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Reports what it finds behind its answer. The report is complete when the file is there.
+/// Reports its state after the answer. The report is complete when the file exists.
 const REPORTS: &str = r"<?php
 $report = ['order' => []];
 session_start();
@@ -29,7 +30,7 @@ ob_start();
 echo 'count ', $_SESSION['count'];
 $report['first'] = fastcgi_finish_request();
 $report['buffers'] = ob_get_level();
-$report['order'][] = 'behind the call';
+$report['order'][] = 'after the call';
 echo 'lost';
 error_clear_last();
 header('X-After: 1');
@@ -48,7 +49,7 @@ $report['limit'] = ini_get('max_execution_time');
 $report['order'][] = 'end of the script';
 ";
 
-/// Ends its answer, then waits until the file that is named is there.
+/// Ends its answer, then waits until the named file exists.
 const WAITS: &str = r"<?php
 echo getmypid();
 fastcgi_finish_request();
@@ -60,7 +61,7 @@ fn put(server: &Server, page: &str, text: &str) -> Outcome {
     server.sandbox.put(&format!("www/{page}"), &text.replace("OUT", &out))
 }
 
-/// Two requests in one session through nginx; the second's report.
+/// Two requests in one session through nginx; returns the report of the second.
 fn reported(target: &Target, upstream: Upstream, flush: u8) -> Outcome<Value> {
     let server = Server::start(target, &Setup::new(1))?;
     put(&server, "reports.php", REPORTS)?;
@@ -82,7 +83,7 @@ fn reported(target: &Target, upstream: Upstream, flush: u8) -> Outcome<Value> {
 
 fn wanted() -> Value {
     json!({
-        "order": ["behind the call", "end of the script", "shutdown function"],
+        "order": ["after the call", "end of the script", "shutdown function"],
         "first": true,
         "buffers": 0,
         "header": "Cannot modify header information - headers already sent",
@@ -108,7 +109,7 @@ fn the_script_goes_on_as_under_php_fpm() -> Outcome {
     Ok(())
 }
 
-/// Both differ from php-fpm on purpose (docs/differences.md).
+/// Both differ from php-fpm intentionally (docs/differences.md).
 #[test]
 fn neither_a_flush_nor_a_kept_connection_makes_a_difference() -> Outcome {
     let Some(target) = Target::find_ours() else {
@@ -120,14 +121,14 @@ fn neither_a_flush_nor_a_kept_connection_makes_a_difference() -> Outcome {
         ensure!(ours == wanted(), "{upstream:?}: {ours}");
     }
     let theirs = reported(&target.partner(), Upstream::PerRequest, 1)?;
-    let order = json!(["behind the call", "shutdown function"]);
+    let order = json!(["after the call", "shutdown function"]);
     ensure!(theirs["order"] == order, "php-fpm's script survives flush() now: {theirs}");
     let theirs = reported(&target.partner(), Upstream::Kept(1), 0)?;
     ensure!(theirs["second"] == true, "php-fpm ends an answer once only now: {theirs}");
     Ok(())
 }
 
-/// The next request on a kept connection doesn't wait for the script that has answered on it.
+/// The next request on a kept connection does not wait for the script that has answered on it.
 #[test]
 fn a_kept_connection_is_free_for_other_workers() -> Outcome {
     let Some(target) = Target::find_ours() else {
@@ -142,7 +143,7 @@ fn a_kept_connection_is_free_for_other_workers() -> Outcome {
     };
     let mut client = Client::connect(&server.address, ms(20_000))?;
     let mut pids = Vec::new();
-    // Twice in a row: the second worker gives the connection away, too.
+    // Twice in a row: the second worker hands the connection over, too.
     for name in ["end", "end"] {
         pids.push(client.ask(&request(name))?.body());
     }
@@ -151,12 +152,12 @@ fn a_kept_connection_is_free_for_other_workers() -> Outcome {
     others.sort();
     others.dedup();
     ensure!(others.len() == 3, "three requests on one connection at once were served by {pids:?}");
-    // nginx has one connection to the pool, and one worker is left.
+    // nginx has one connection to the pool, and one worker is idle.
     let nginx = Nginx::start(&server.sandbox, &server.address, Upstream::Kept(1))?;
     let pid = nginx.client(ms(10_000)).get("/pid.php")?.expect(200)?.text();
     ensure!(Some(&pid) == pids.last(), "{pid} isn't the worker that is left of {pids:?}");
     fs::write(server.sandbox.file("out/end"), "")?;
-    // The workers are back, and the connection serves on.
+    // The workers are idle again, and the connection continues to serve.
     for _ in 0..20 {
         let pid = client.ask(&Request::get(&server.sandbox.page("pid.php")).keep())?.body();
         ensure!(pids.contains(&pid), "a new worker {pid}");
@@ -164,7 +165,7 @@ fn a_kept_connection_is_free_for_other_workers() -> Outcome {
     server.stop()
 }
 
-/// Without another worker the request waits, and is served.
+/// Without another worker the request waits, and is then served.
 #[test]
 fn where_no_worker_is_idle_the_next_request_waits() -> Outcome {
     let Some(target) = Target::find_ours() else {
@@ -197,7 +198,7 @@ fn the_status_page_says_finishing() -> Outcome {
         page.keep = keep;
         let mut client = Client::connect(&server.address, ms(20_000))?;
         let pid = client.ask(&page)?.body();
-        // php-fpm's worker goes on when the web server has closed.
+        // php-fpm's worker continues when the web server has closed the connection.
         let _client = Some(client).filter(|_| keep);
         let status = Request::get(&server.sandbox.page("pid.php"))
             .param("SCRIPT_NAME", "/status")
@@ -209,7 +210,7 @@ fn the_status_page_says_finishing() -> Outcome {
             let worker = workers.iter().find(|worker| worker["pid"].as_u64() == pid.parse().ok());
             Ok(worker.map_or(Value::Null, |worker| worker["state"].clone()))
         };
-        // php-fpm says it a moment after the answer.
+        // php-fpm logs it a moment after the answer.
         let mut seen = state()?;
         let start = Instant::now();
         while !target.is_ours() && seen != "Finishing" && start.elapsed() < bar(ms(2000)) {
@@ -227,7 +228,7 @@ fn the_status_page_says_finishing() -> Outcome {
     Ok(())
 }
 
-/// `max_execution_time` counts on; the fatal error ends the script, not the worker.
+/// `max_execution_time` continues to count; the fatal error ends the script, not the worker.
 #[test]
 fn the_time_limit_stays() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };

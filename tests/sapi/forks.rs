@@ -23,7 +23,8 @@ pcntl_waitpid($child, $status);
 echo ' ', pcntl_wexitstatus($status);
 ";
 
-/// The child ends with its script, says nothing on its parent's connection, and runs its shutdown functions; the worker serves on.
+/// The child ends with its script, sends nothing on its parent's connection, and runs its shutdown functions; the
+/// worker continues to serve.
 #[test]
 fn a_forked_process_ends_with_its_script() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

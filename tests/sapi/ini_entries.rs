@@ -1,4 +1,4 @@
-//! Every ini entry of every extension, set by the web server for one request: the next request has what was there before.
+//! Every ini entry of every extension, set by the web server for one request: the next request has the former value.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// The table of entries, and what extensions keep for themselves of their entries.
+/// The table of entries, and the state that extensions derive from their entries.
 const SEEN: &str = r"<?php
 foreach (ini_get_all() as $name => $entry) {
     echo $name, ' = ', json_encode($entry, JSON_INVALID_UTF8_SUBSTITUTE), PHP_EOL;
@@ -53,16 +53,16 @@ fn each_is_undone() -> Outcome {
     for variable in ["PHP_VALUE", "PHP_ADMIN_VALUE"] {
         let server = Server::start(&target, &Setup::new(1).pool("security.fastcgi_php_value = on"))?;
         server.sandbox.put("www/seen.php", SEEN)?;
-        // A connection each: PHP can't start a request with a few of these values, and that worker leaves.
+        // A connection each: PHP cannot start a request with a few of these values, and the worker leaves.
         let hello = Request::get(&server.sandbox.page("hello.php"));
-        // The second time what the first one has made, a compiled script for one, is there.
+        // In the second round the results of the first one exist, such as a compiled script.
         seen(&server)?;
         let before = seen(&server)?;
         let mut differences = Vec::new();
         for name in before.keys().filter(|name| !name.starts_with("* ")) {
             for value in VALUES {
                 let request = hello.clone().param(variable, &format!("{name}={value}"));
-                // Debian's PHP ends the process where a buffer of that size is asked for; a crash stands in the log.
+                // Debian's PHP ends the process if a buffer of that size is requested; the log shows a crash.
                 let _ = ask_once(&server.address, &request, ms(10_000));
             }
             ensure!(server.log.count("exited on signal") == 0, "{variable}: {name}: {}", server.log.tail(5));

@@ -1,4 +1,4 @@
-//! What a script changes in the process: the next request, and our own log, know nothing of it.
+//! Changes that a script makes to its process affect neither the next request nor our log.
 #![forbid(unsafe_code)]
 
 use std::process::Command;
@@ -12,7 +12,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, skip, turn};
 
-/// All that a request finds. An alarm is asked for and ended by one call.
+/// The state that a request finds. One call reads and cancels an alarm.
 const FOUND: &str = r"<?php
 $status = preg_grep('/^Sig(Blk|Ign|Cgt)/', file('/proc/self/status'));
 $children = file_get_contents('/proc/self/task/' . getmypid() . '/children');
@@ -24,7 +24,7 @@ echo json_encode([
 register_shutdown_function(function () { echo getcwd(), PHP_EOL, getmypid(); });
 ";
 
-/// A script, and whether another worker is to serve after it.
+/// A script, and whether another worker serves after it.
 const CHANGES: [(&str, bool); 17] = [
     ("pcntl_alarm(1);", false),
     ("pcntl_alarm(1000); pcntl_sigprocmask(SIG_BLOCK, [SIGALRM, SIGTERM, SIGUSR1]);", false),
@@ -52,7 +52,7 @@ const CHANGES: [(&str, bool); 17] = [
 ];
 
 struct Found {
-    /// All but the worker's pid.
+    /// All fields except the worker's pid.
     state: String,
     worker: String,
 }
@@ -91,7 +91,7 @@ fn the_next_request_finds_what_the_first_one_found() -> Outcome {
         let body = ask_once(&server.address, &Request::get(&server.sandbox.page(&page)), ms(10_000))?;
         ensure!(body == "done", "{change} {body}");
         if change.contains("fork") {
-            // They have ended before the worker is asked again.
+            // The child processes have ended before the next request.
             let of_worker = |process: &testkit::process::Process| process.pid.to_string() == worker;
             let parent = server.workers().into_iter().find(of_worker).ok_or("no worker")?;
             let ended =
@@ -100,7 +100,7 @@ fn the_next_request_finds_what_the_first_one_found() -> Outcome {
             found(&server)?;
         }
         if *replaced {
-            // Its successor's first request is one without PHP's handlers.
+            // The first request of the next worker is one without PHP's handlers.
             wait_until("another worker", ms(5_000), || found(&server).is_ok_and(|now| now.worker != worker))?;
         }
         let now = found(&server)?;
@@ -112,7 +112,8 @@ fn the_next_request_finds_what_the_first_one_found() -> Outcome {
     server.stop()
 }
 
-/// Between requests, too: what asks a worker to leave doesn't end it as it ends a program that has no handler.
+/// Between requests, too: a signal that asks a worker to leave does not end it as it ends a program without a
+/// handler.
 #[test]
 fn an_idle_worker_still_leaves_when_asked() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -126,7 +127,7 @@ fn an_idle_worker_still_leaves_when_asked() -> Outcome {
     server.sandbox.put("www/handlers.php", handlers)?;
     let worker: i32 =
         ask_once(&server.address, &Request::get(&server.sandbox.page("handlers.php")), ms(10_000))?.parse()?;
-    // Answered without PHP, once the worker is through with the script's end.
+    // Answered without PHP, after the worker has finished the script's end.
     let ping = Request::get(&server.sandbox.page("ping")).param("SCRIPT_NAME", "/ping");
     ensure!(ask_once(&server.address, &ping, ms(10_000))? == "pong", "no ping");
     let mark = server.log.mark();
@@ -137,7 +138,7 @@ fn an_idle_worker_still_leaves_when_asked() -> Outcome {
     server.stop()
 }
 
-/// The access log is written while the script's zone and locale hold.
+/// The access log is written while the script's zone and locale are in effect.
 #[test]
 fn our_log_speaks_as_before() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -183,7 +184,7 @@ fn our_log_speaks_as_before() -> Outcome {
         ensure!(before[0].contains("+0900 JST") && after[0].contains("+0900 JST"), "{text}");
         let seconds = |line: &[String]| line[2].parse::<u64>();
         ensure!(seconds(&after)?.abs_diff(seconds(&before)?) < 60, "{text}");
-        // Unless the hour has changed in between.
+        // Unless the hour has changed meanwhile.
         ensure!(before[0] == after[0] || seconds(&after)? / 3600 != seconds(&before)? / 3600, "{text}");
         ensure!(after[3].contains('.'), "{text}");
     }

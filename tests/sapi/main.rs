@@ -1,5 +1,5 @@
-//! What a script and its client get from PHP, through each door and from a PHP in debug mode. The tests in `every_door` also
-//! run where the other door is another php-cgi of ours.
+//! The PHP that a script and its client get, through each door and from a PHP in debug mode. The tests in
+//! `every_door` also run if the other door is another php-cgi of ours.
 
 mod abandoned;
 mod access_log;

@@ -1,5 +1,5 @@
-//! `php_value` and `php_admin_value` of a pool: what Zend makes of their text, with constants of extensions and settings of php.ini.
-//! Holds for stock php-fpm, too (`CGI_FPM_DOOR=php-fpm`).
+//! `php_value` and `php_admin_value` of a pool: how Zend reads their text, with constants of extensions and settings
+//! of php.ini. It also holds for stock php-fpm (`CGI_FPM_DOOR=php-fpm`).
 #![forbid(unsafe_code)]
 
 use testkit::clock::ms;
@@ -11,7 +11,7 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Settings, and the script that says what they should be.
+/// Settings, and the script that prints their expected values.
 const SETTINGS: [(&str, &str, &str); 7] = [
     ("php_value[user_agent]", "\"a; \" M_PI PREG_SPLIT_NO_EMPTY x", "'a; 3.1415926535898 1 x'"),
     ("php_value[precision]", "PHP_MAJOR_VERSION | PREG_SPLIT_DELIM_CAPTURE", "PHP_MAJOR_VERSION | 2"),
@@ -35,7 +35,7 @@ fn names_have_the_values_of_php() -> Outcome {
     });
     let script =
         format!("<?php $p = ini_get('precision'); ini_set('precision', 14); {} echo 'done';", checks.join("\n"));
-    // `precision` is looked at by what it was.
+    // `precision` is interpreted with its former value.
     let script = script.replace("$n = 'precision'; if (ini_get($n)", "$n = 'precision'; if ($p");
     server.sandbox.put("www/settings.php", &script)?;
     let answer = ask_once(&server.address, &Request::get(&server.sandbox.page("settings.php")), ms(10_000))?;
@@ -43,7 +43,7 @@ fn names_have_the_values_of_php() -> Outcome {
     server.stop()
 }
 
-/// Counts how often it and its requests begin and end. `{NAME}` is its name, `{NEEDS}` what it needs.
+/// Counts how often it and its requests begin and end. `{NAME}` is its name, `{NEEDS}` its prerequisite.
 const COUNTER: &str = r#"
 #include "php.h"
 static int begun, first, last;
@@ -62,8 +62,8 @@ static zend_module_entry entry = {
 ZEND_DLEXPORT zend_module_entry *get_module(void) { return &entry; }
 "#;
 
-/// A pool's extension hears of requests, each with its end, and of nothing before the first: php-fpm begins one in it when it is
-/// loaded, outside of any. One that can't be started is gone, and the others serve.
+/// An extension of a pool sees requests, each with its end, and nothing before the first one: php-fpm begins a
+/// request in it when it is loaded. An extension that cannot be started is removed, and the others serve.
 #[test]
 fn a_pools_extension_hears_of_requests_only() -> Outcome {
     let Some(target) = Target::find_ours() else {
@@ -73,7 +73,7 @@ fn a_pools_extension_hears_of_requests_only() -> Outcome {
     let sandbox = Sandbox::new()?;
     let mut setup = Setup::new(1).pool("catch_workers_output = yes");
     let lacking = r#"ZEND_MOD_REQUIRED("no_such_module")"#;
-    // Read from the last on, as by php-fpm.
+    // Read from the last one to the first, as by php-fpm.
     for (name, needs) in [("late", r#"ZEND_MOD_REQUIRED("counted")"#), ("lacking", lacking), ("counted", "")] {
         let source = COUNTER.replace("{NAME}", name).replace("{NEEDS}", needs);
         let file = extension::build(&target, &sandbox, name, &source)?;

@@ -1,4 +1,5 @@
-//! FastCGI 1.0 spoken directly: cut, pipelined, aborted, unknown and wrong. One worker, so that it must survive all.
+//! FastCGI 1.0 records sent directly: cut, pipelined, aborted, unknown and invalid. One worker, which must survive
+//! all of them.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
@@ -10,7 +11,7 @@ use testkit::setup::{Listen, Setup};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Starts a server with one worker, runs the check, and asks that the same worker still serves.
+/// Starts a server with one worker, runs the check, and verifies that the same worker still serves.
 fn with_one_worker(listen: Listen, check: fn(&Server) -> Outcome) -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
@@ -138,7 +139,7 @@ fn unknown_type_is_answered() -> Outcome {
         let wanted = Record { kind: kind::UNKNOWN_TYPE, id: 0, content: vec![77, 0, 0, 0, 0, 0, 0, 0] };
         ensure!(answer == Some(wanted), "{answer:?}");
         let body = client.ask(&echo(server, b"abc"))?.body();
-        ensure!(body == "3 352441c2 yes", "behind it: {body}");
+        ensure!(body == "3 352441c2 yes", "after it: {body}");
         Ok(())
     })
 }
@@ -157,7 +158,7 @@ fn unknown_role_is_refused() -> Outcome {
     })
 }
 
-/// A client that has sent all of a request but its body.
+/// A client that has sent a whole request except its body.
 fn begun(server: &Server, request: &Request) -> Outcome<Client> {
     let mut client = connect(server)?;
     client.send(&record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]))?;
@@ -165,7 +166,7 @@ fn begun(server: &Server, request: &Request) -> Outcome<Client> {
     Ok(client)
 }
 
-/// The script waits for a body that the client then takes back.
+/// The script waits for a body that the client then aborts.
 #[test]
 fn abort() -> Outcome {
     with_one_worker(Listen::Unix, |server| {
@@ -178,7 +179,7 @@ fn abort() -> Outcome {
     })
 }
 
-/// Whatever comes, the connection is closed and the worker stays.
+/// Whatever bytes arrive, the connection is closed and the worker stays.
 #[test]
 fn garbage() -> Outcome {
     with_one_worker(Listen::Unix, |server| {
@@ -205,7 +206,7 @@ fn garbage() -> Outcome {
             let closed = ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset);
             ensure!(closed, "{name}: the connection stays open");
             let body = connect(server)?.ask(&echo(server, b"abc"))?.body();
-            ensure!(body == "3 352441c2 yes", "behind {name}: {body}");
+            ensure!(body == "3 352441c2 yes", "after {name}: {body}");
         }
         Ok(())
     })

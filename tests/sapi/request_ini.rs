@@ -1,4 +1,5 @@
-//! Settings that the web server sends with a request: for that request, as far as the pool trusts it.
+//! Settings that the web server sends with a request: they apply to that request, as far as the pool trusts the web
+//! server.
 #![forbid(unsafe_code)]
 
 use testkit::clock::ms;
@@ -20,11 +21,12 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
         let request = Request::get(&server.sandbox.page("ini.php"));
         let sent = request.clone().param("PHP_VALUE", "precision=5").param("PHP_ADMIN_VALUE", "memory_limit=77M");
         let ask = |request: &Request| Client::connect(&server.address, ms(10_000))?.ask(request);
-        // Compiled first without: opcache puts the value of an admin setting into the code of `ini_get('its name')`.
+        // Compiled without the setting first: opcache puts the value of an admin setting into the code of
+        // `ini_get('its name')`.
         ensure!(ask(&request)?.body() == "14 128M", "{trust}: other defaults than expected");
         let answer = ask(&sent)?;
         ensure!(answer.body() == wanted, "{trust}: {}", answer.body());
-        // Of two that are refused, the first is said.
+        // Of two refused settings, the log names the first.
         let said = String::from_utf8_lossy(&answer.stderr).matches("is not allowed here").count();
         ensure!(said == complaints, "{trust}: {}", String::from_utf8_lossy(&answer.stderr));
         let next = ask(&request)?.body();
@@ -34,7 +36,7 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
     Ok(())
 }
 
-/// What a web server that isn't trusted sends, and what `ini.php` says then.
+/// The settings of an untrusted web server, and the resulting output of `ini.php`.
 const UNTRUSTED: [(&str, &str); 22] = [
     ("memory_limit=64M", "memory_limit 64M"),
     ("upload_max_filesize=3M\npost_max_size=4M", "upload_max_filesize 3M post_max_size 4M"),
@@ -44,7 +46,7 @@ const UNTRUSTED: [(&str, &str); 22] = [
     ("precision=5", "precision 9"),
     ("open_basedir=/", "open_basedir {DIR}"),
     ("open_basedir=", "open_basedir {DIR}"),
-    // php.ini's alone.
+    // Only allowed in php.ini.
     ("allow_url_include=1", "allow_url_include 0"),
     ("cgi.fix_pathinfo=0", "cgi.fix_pathinfo 1"),
     ("user_ini.filename=x", "user_ini.filename .user.ini"),
@@ -58,13 +60,14 @@ const UNTRUSTED: [(&str, &str); 22] = [
     ("mail.force_extra_parameters=-X/tmp/x", "mail.force_extra_parameters "),
     ("session.save_path={DIR}/out", "session.save_path {DIR}/sessions"),
     ("session.save_handler=user", "session.save_handler files"),
-    // What source code means, and what is said of the inside.
+    // Settings that change how source code is read, and settings that reveal internals.
     ("short_open_tag=0", "short_open_tag 1"),
     ("zend.script_encoding=UTF-16", "zend.script_encoding "),
     ("default_mimetype=\"${own.secret}\"", "default_mimetype text/html"),
 ];
 
-/// Whoever reaches the socket can forge a request. `user` lets it set what ends with it, and nothing else.
+/// Any process that can connect to the socket can forge a request. With `user` it can change only settings that end
+/// with the request.
 #[test]
 fn what_is_not_trusted_runs_no_code() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -94,7 +97,7 @@ fn what_is_not_trusted_runs_no_code() -> Outcome {
             ensure!(same, "{variable}={sent}: {seen} in place of {wanted}");
         }
     }
-    // One line a minute, for whatever is refused.
+    // One line per minute, however many settings are refused.
     let said = server.log.count("is not allowed here");
     ensure!(said == 1, "{said} lines: {}", server.log.text());
     ensure!(server.log.count("PHP_ADMIN_VALUE is not allowed here") == 1, "{}", server.log.text());

@@ -1,4 +1,4 @@
-//! What `.user.ini`, and php.ini's `[PATH=]`, say about bodies holds for the body of the request itself.
+//! Settings about request bodies in `.user.ini`, and in php.ini's `[PATH=]`, apply to the body of the same request.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -43,7 +43,7 @@ fn start(target: &Target) -> Outcome<Server> {
         sandbox.put(&format!("www/{name}/tells.php"), TELLS)?;
         sandbox.put(&format!("www/{name}/.user.ini"), settings)?;
     }
-    // Below the section, nothing else may follow.
+    // Nothing may follow this section.
     let setup =
         Setup::new(1).ini("post_max_size = 1000").ini(&format!("[PATH={www}/by-path]")).ini("post_max_size = 1M");
     Server::start_in(sandbox, target, &setup)
@@ -74,7 +74,7 @@ fn multipart(count: usize) -> Vec<u8> {
     format!("{text}{}{}--edge--\r\n", part("one"), part("two")).into_bytes()
 }
 
-/// What a script of that site sees of a form, of a raw body, and of uploads.
+/// A script's view of a form, of a raw body, and of uploads on that site.
 fn expected(site: &str, type_: &str, size: usize) -> Value {
     let limit = match site {
         "plain" => 1000,
@@ -89,7 +89,7 @@ fn expected(site: &str, type_: &str, size: usize) -> Value {
         MULTIPART => multipart(size).len(),
         _ => size,
     };
-    // What PHP doesn't parse is left to php://input, also what is too much.
+    // Data that PHP does not parse stays for php://input, also if it is too much.
     if site == "raw" || type_ == RAW || body > limit {
         return raw(body);
     }
@@ -125,13 +125,13 @@ fn limits_hold_for_the_body_at_hand() -> Outcome {
         }
     }
     let fields = |site: &str| ask(&server, &request(&server, site, FORM, b"a=1&b=2&c=3&d[e][f]=4"));
-    // PHP notices the one too many once it has it.
+    // PHP notices the upload above the limit only after receiving it.
     ensure!(fields("few")?["post"] == json!({"a": 1, "b": 1, "c": 1}), "max_input_vars: {}", fields("few")?);
     ensure!(fields("plain")?["post"]["d"] == json!({"e": {"f": "4"}}), "{}", fields("plain")?);
     server.stop()
 }
 
-/// A body in a file is taken by the same rules.
+/// The same rules apply to a body in a file.
 #[test]
 fn limits_hold_for_a_body_in_a_file() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

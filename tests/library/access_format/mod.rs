@@ -3,7 +3,7 @@
 
 mod properties;
 
-use properties::nobody_forges_a_line;
+use properties::no_client_forges_a_line;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -22,11 +22,11 @@ fn formats() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn json_lines(names in vec("%\\{[A-Za-z-]{1,8}\\}[eo]", 0..3), text in vec(any::<u8>(), 0..60)) {
-        nobody_forges_a_line(&format!("json {}", names.join(" ")), &text);
+        no_client_forges_a_line(&format!("json {}", names.join(" ")), &text);
     }
 
     #[test]
     fn lines(format in formats(), text in prop_oneof![vec(any::<u8>(), 0..60), ".{0,40}".prop_map(String::into_bytes)]) {
-        nobody_forges_a_line(&format, &text);
+        no_client_forges_a_line(&format, &text);
     }
 }

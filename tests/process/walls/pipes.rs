@@ -1,4 +1,4 @@
-//! Pipes of workers and zygotes that have ended are closed, whoever still holds the other ends.
+//! The pipes of ended workers and zygotes are closed, even if other processes hold the other ends.
 
 use std::collections::BTreeSet;
 
@@ -12,22 +12,22 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Starts a program that keeps the streams of its parent, says something, and kills its worker.
+/// Starts a program that keeps the streams of its parent, prints something, and kills its worker.
 const LEAVER: &str = r"<?php
 $p = proc_open(['sleep', '60'], [], $pipes);
-fwrite(fopen('php://stderr', 'w'), 'last words ' . $_GET['n']);
+fwrite(fopen('php://stderr', 'w'), 'final words ' . $_GET['n']);
 posix_kill(getmypid(), 9);
 ";
 
-/// What the supervisor itself opens meanwhile: the socket by which it looks at queues once a second.
+/// A descriptor that the supervisor opens meanwhile: the socket with which it inspects queues once per second.
 const OWN: usize = 1;
 
-/// What scripts have left behind.
+/// Programs that scripts have started and that still run.
 fn left(server: &Server) -> BTreeSet<Process> {
     server.remaining().into_iter().filter(|process| process.title().starts_with("sleep 60")).collect()
 }
 
-/// Each request leaves a program with both ends of its worker's streams, and the worker dies.
+/// Each request starts a program that holds both ends of its worker's streams, and the worker dies.
 #[test]
 fn of_workers_whose_children_keep_them() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -52,13 +52,13 @@ fn of_workers_whose_children_keep_them() -> Outcome {
     server.await_workers(2, ms(5000))?;
     wait_until("as many descriptors as before", bar(ms(5000)), || server.supervisor.fds().len() <= before + OWN)
         .map_err(|e| format!("{e}: at first {at_first:?}, now {:?}", server.supervisor.fds()))?;
-    let words: usize = server.log.count("last words ");
-    ensure!(words == count, "the last words of {words} of {count} workers are in the log");
+    let words: usize = server.log.count("final words ");
+    ensure!(words == count, "the final words of {words} of {count} workers are in the log");
     left(&server).iter().for_each(|process| process.signal(Signal::SIGKILL));
     server.stop()
 }
 
-/// The same for zygotes: what preloading has started keeps their streams.
+/// The same for zygotes: programs that preloading has started keep their streams.
 #[test]
 fn of_zygotes_whose_children_keep_them() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! What a signal to a pool's own zygote brings about, and a write to what its workers wait for.
+//! Signals to a pool's own zygote, and writes to the descriptors that its workers wait on.
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
@@ -12,7 +12,7 @@ use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, BOB, Neighbours, asker, lines_within};
 
-/// More than this a second is a loop.
+/// More than this per second is a busy loop.
 const CALM: usize = 20;
 
 /// A page that sends a signal to its worker's parent.
@@ -21,7 +21,8 @@ fn sender(sandbox: &Sandbox) -> Outcome {
         .put("www/signal.php", "<?php echo posix_kill(posix_getppid(), (int) $_GET['signal']) ? 'sent' : 'refused';\n")
 }
 
-/// Whatever a script sends to its parent: its pool loses no request, the other one's processes stay, and nothing loops.
+/// Whatever signal a script sends to its parent: its pool loses no request, the processes of the other pool stay, and
+/// nothing loops.
 #[test]
 fn a_script_that_signals_its_zygote() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -45,7 +46,7 @@ fn a_script_that_signals_its_zygote() -> Outcome {
             })?;
             pools.expect_only_alice_changed(zygote, &bob).map_err(|e| format!("{signal}: {e}"))?;
         } else {
-            // Longer than it would wait for the supervisor's word.
+            // Longer than the zygote waits for the supervisor's decision.
             std::thread::sleep(ms(700));
             ensure!(pools.zygote(ALICE)? == zygote, "{signal} has ended the zygote");
         }
@@ -61,7 +62,8 @@ fn a_script_that_signals_its_zygote() -> Outcome {
     pools.server.stop()
 }
 
-/// The administrator ends the only zygote: requests in hand are finished, its successor's workers stay.
+/// The administrator ends the only zygote: its workers finish their requests, and the workers of the next zygote
+/// stay.
 #[test]
 fn the_only_zygote_is_ended() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -73,7 +75,7 @@ fn the_only_zygote_is_ended() -> Outcome {
         let zygote = *server.zygotes().first().ok_or("no zygote")?;
         zygote.signal(signal);
         let next = || server.zygotes().first().is_some_and(|next| *next != zygote);
-        // It doesn't wait for who is inside of a long request.
+        // The zygote does not wait for a worker in a long request.
         let took = wait_until("the next zygote", bar(ms(2900)), || next() && server.workers().len() >= 3)?;
         let end = format!("zygote {} exited with code 0", zygote.pid);
         ensure!(server.log.count(&end) == 1, "{signal}: {}", server.log.tail(5));
@@ -99,7 +101,7 @@ fn the_only_zygote_is_ended() -> Outcome {
     server.stop()
 }
 
-/// Code in a worker writes to whatever it has that others might wait for: the other pool's workers stay, and its own as well.
+/// Code in a worker writes to every descriptor that other processes might wait on: the workers of both pools stay.
 #[test]
 fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
@@ -110,7 +112,7 @@ fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
     let (mark, mut found) = (pools.server.log.mark(), 0);
     for process in [worker, pools.zygote(ALICE)?] {
         let waited_for = |to: &str| to.starts_with("pipe:") || to.contains("eventfd");
-        // Not what it says to the supervisor, of which nonsense is the zygote's end.
+        // Except the channel to the supervisor, where an invalid message ends the zygote.
         let ways: Vec<String> =
             ways_to(process, pools.server.supervisor)?.into_iter().map(|way| way.points_to).collect();
         let is_own = |to: &String| waited_for(to) && !ways.contains(to);

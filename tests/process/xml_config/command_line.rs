@@ -42,7 +42,7 @@ fn the_command_line_tests_and_converts() -> Outcome {
     for path in old_files()? {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path)?.replace("{{DIR}}", &dir);
-        // The file where the original looked for it, below the prefix; and one that is named.
+        // The file at the default path of the original, below the prefix; and one that is named.
         sandbox.put("etc/php-fpm.conf", &text)?;
         sandbox.put("old.conf", &text)?;
         let broken = fs::read_to_string(path.with_extension("expected"))?.starts_with("Error");
@@ -62,7 +62,7 @@ fn the_command_line_tests_and_converts() -> Outcome {
             ensure!(converted.text.contains("[old.conf:"), "{name}: {}", converted.text);
             continue;
         }
-        // What is odd in the old file stands behind it, from stderr.
+        // Notes about the old file follow on stderr.
         let ini: Vec<&str> = converted.text.lines().filter(|line| !of_today(line)).collect();
         sandbox.put("new.conf", &(ini.join("\n") + "\n"))?;
         run_in(&target, &sandbox, &["-p", &dir, "-y", "new.conf", "-t"])?.expect(0, &["test is successful"])?;
@@ -77,7 +77,7 @@ fn the_command_line_tests_and_converts() -> Outcome {
     Ok(())
 }
 
-/// Stock php-fpm reads the ini file as we do, but for what it hasn't.
+/// Stock php-fpm reads the ini file as we do, except for directives that it lacks.
 fn stock_agrees(target: &Target, sandbox: &Sandbox, ours: &str) -> Outcome {
     let stock = target.prefix.join("libexec/php-fpm-stock");
     if !stock.exists() {

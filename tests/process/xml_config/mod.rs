@@ -1,4 +1,4 @@
-//! The original patch's XML php-fpm.conf: old files with what is expected of each, and a server that runs on one.
+//! The original patch's XML php-fpm.conf: old files with their expected results, and a server that runs on one.
 #![forbid(unsafe_code)]
 
 mod command_line;
@@ -52,7 +52,7 @@ impl Place {
         }
     }
 
-    /// What `-tt` says of a file, a line each.
+    /// The lines of `-tt` for a file.
     fn tested(&self, name: &str) -> Vec<String> {
         let loaded = load(&self.0.path().join(name), &self.options());
         let tested = loaded.and_then(|loaded| loaded.test(true));
@@ -88,7 +88,7 @@ fn what_is_converted_is_the_same_configuration() -> Outcome {
         let Ok((ini, _)) = convert(&place.0.path().join("php-fpm.conf"), &place.options()) else { continue };
         place.put("new.conf", &ini)?;
         let dump = |name: &str| {
-            // What is odd in the old file, and the file's name, are no part of the configuration.
+            // Notes about the old file, and the file's name, are not part of the configuration.
             let lines = place.tested(name);
             let start = lines.iter().position(|line| line == "Notice: [global]").unwrap_or(lines.len());
             lines[start..lines.len() - 1].to_vec()
@@ -107,7 +107,7 @@ fn of_today(line: &str) -> bool {
     line.starts_with('[') && line.find("] ") == Some(21)
 }
 
-/// Ends a server; its log to the last line.
+/// Ends a server; returns its complete log.
 fn whole_log(mut server: Server) -> Outcome<String> {
     server.supervisor.signal(Signal::SIGTERM);
     server.await_end(ms(10_000))?;

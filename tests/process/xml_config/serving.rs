@@ -93,7 +93,7 @@ fn an_old_file_serves_and_logs_in_the_originals_form() -> Outcome {
     let said = " (pool default) said into stderr: \"a word\"";
     wait_until("a word is told", ms(5000), || server.log.count(said) > 0)?;
     server.supervisor.signal(Signal::SIGUSR1);
-    wait_until("the log is opened anew", ms(5000), || server.log.count("line 1: log file re-opened") == 1)?;
+    wait_until("the log is reopened", ms(5000), || server.log.count("line 1: log file re-opened") == 1)?;
     server.reload()?;
     served(&server)?;
     server.await_workers(2, ms(10_000))?;
@@ -125,7 +125,7 @@ fn a_reload_goes_from_xml_to_ini_and_back() -> Outcome {
     let (form, last) = (new.lines().next().and_then(classic), new.lines().last().unwrap_or_default());
     ensure!(form == Some("Reloading in progress ...") && of_today(last), "{new}");
     let xml = server.conf.clone();
-    // A broken one, refused with its place; the present one serves on.
+    // A broken configuration is refused with the line of the error; the present one continues to serve.
     server.sandbox.put("fpm.conf", &xml.replace(">5s<", ">5<"))?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);

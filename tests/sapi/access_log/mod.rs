@@ -1,4 +1,4 @@
-//! `access.log`: every placeholder beside stock php-fpm, lines that nobody cuts or forges, and SIGUSR1.
+//! `access.log`: every placeholder compared with stock php-fpm, lines that are never cut or forged, and SIGUSR1.
 #![forbid(unsafe_code)]
 
 mod placeholders;
@@ -64,8 +64,8 @@ fn lines_are_neither_cut_nor_forged() -> Outcome {
     server.stop()
 }
 
-/// While requests are under way the log is rotated 20 times. What begins behind the line of the error log is in the new
-/// file, nothing is lost, and the workers stay.
+/// The log is rotated 20 times while requests run. Requests that start after the line in the error log are in the new
+/// file, no line is lost, and the workers stay.
 #[test]
 fn rotation_under_load() -> Outcome {
     const CLIENTS: usize = 8;
@@ -99,7 +99,7 @@ fn rotation_under_load() -> Outcome {
         for line in Log::new(old).text().lines() {
             let (number, turn) = line.split_once('.').ok_or("no number")?;
             let (number, turn): (usize, usize) = (number.parse()?, turn.parse()?);
-            ensure!(turn < limits[number], "{line} began behind the rotation and is in {}", old.display());
+            ensure!(turn < limits[number], "{line} began after the rotation and is in {}", old.display());
             all.push(line.to_owned());
         }
     }
@@ -188,7 +188,7 @@ fn two_pools_share_a_file() -> Outcome {
     server.stop()
 }
 
-/// The descriptor itself, whatever it is: the lines go on through SIGUSR1 and reloads.
+/// The descriptor itself, whatever it is: lines continue through SIGUSR1 and reloads.
 #[test]
 fn stderr() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

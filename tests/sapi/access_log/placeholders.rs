@@ -1,4 +1,4 @@
-//! Every placeholder of `access.format`, beside stock php-fpm.
+//! Every placeholder of `access.format`, compared with stock php-fpm.
 
 use testkit::fastcgi::Request;
 use testkit::server::Server;
@@ -8,7 +8,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ask, lines, start};
 
-/// Equal to the byte.
+/// Equal byte for byte.
 const EXACT: &[&str] = &[
     "%%",
     "%{X_TEST}e",
@@ -30,7 +30,7 @@ const EXACT: &[&str] = &[
     "%{%Y}t",
 ];
 
-/// Equal but for their digits.
+/// Equal except for their digits.
 const SHAPE: &[&str] = &[
     "%C",
     "%{user}C",
@@ -71,7 +71,7 @@ fn requests(server: &Server) -> Vec<Request> {
         Request::post(&server.sandbox.page("pid.php"), b"a=1").param("QUERY_STRING", ""),
         pages("/ping").param("QUERY_STRING", ""),
         pages("/status").param("HTTP_AUTHORIZATION", "basic bWU6c2VjcmV0").param("CONTENT_LENGTH", " 12 x"),
-        // No page, and no script either.
+        // Neither a page nor a script.
         without(pages("/status"), "SCRIPT_FILENAME"),
         without(pages("/ping"), "REQUEST_METHOD"),
     ]
@@ -82,7 +82,7 @@ fn without(mut request: Request, name: &str) -> Request {
     request
 }
 
-/// The fields of each line, with what differs from run to run masked, and its `%p` and `%P`.
+/// The fields of each line, with the parts masked that differ between runs, and its `%p` and `%P`.
 fn masked(server: &Server) -> (Vec<Vec<String>>, Vec<(String, String)>) {
     let dir = server.sandbox.path().to_string_lossy().into_owned();
     let (mut all, mut pids) = (Vec::new(), Vec::new());

@@ -17,7 +17,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{FORM, MULTIPART, Place, bytes, uploads};
 
-/// Subrequests have the method, the type and the length of the request that they belong to, and not its body.
+/// Subrequests have the method, the type and the length of their main request, but not its body.
 #[test]
 fn subrequests_of_nginx_run() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -57,7 +57,7 @@ fn subrequests_of_nginx_run() -> Outcome {
     place.server.stop()
 }
 
-/// A client of a web server that goes in the middle of its body.
+/// A client of a web server that closes the connection in the middle of its body.
 fn goes(to: SocketAddr, method: &str, type_: &str, came: &[u8]) -> Outcome {
     let mut client = TcpStream::connect_timeout(&to, ms(5000))?;
     client.set_write_timeout(Some(ms(10_000)))?;

@@ -1,5 +1,5 @@
-//! Bodies that aren't all there: a form is answered with 400 and its script doesn't run; a script reads all that came of any
-//! other body, and `connection_status()` tells it. Spoken directly, and through nginx and Apache.
+//! Incomplete bodies: a form is answered with 400 and its script does not run; a script can read all bytes that
+//! arrived of any other body, and `connection_status()` reports it. Sent directly, and through nginx and Apache.
 #![forbid(unsafe_code)]
 
 mod fronts;
@@ -17,7 +17,7 @@ use testkit::setup::{Listen, Setup};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Notes what it got. Nothing is printed before: the client may have gone.
+/// Notes what it received. It prints nothing before: the client may have closed the connection.
 const NOTES: &str = r"<?php
 $before = connection_status();
 $raw = file_get_contents('php://input');
@@ -31,12 +31,12 @@ echo json_encode($seen);
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data; boundary=edge";
 
-/// How a body ends before its time.
+/// How a body ends early.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// The client closes.
     Closed,
-    /// It sends no more, and reads on.
+    /// It ends its sending side, and continues to read.
     HalfClosed,
     /// FCGI_ABORT_REQUEST.
     Aborted,
@@ -62,7 +62,7 @@ impl Place {
         Ok(Self { server })
     }
 
-    /// The one worker is free again.
+    /// The only worker is idle again.
     fn settle(&self) -> Outcome {
         ask_once(&self.server.address, &Request::get(&self.server.sandbox.page("hello.php")), ms(20_000)).map(drop)
     }
@@ -74,7 +74,7 @@ impl Place {
         Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
     }
 
-    /// Files in the directory of uploads.
+    /// The files in the upload directory.
     fn left(&self) -> usize {
         fs::read_dir(self.server.sandbox.file("out")).map_or(0, Iterator::count)
     }
@@ -90,7 +90,7 @@ impl Place {
         page.param("CONTENT_TYPE", type_).param("CONTENT_LENGTH", &announced.to_string())
     }
 
-    /// Sends so much of a body and ends it; what was answered, where somebody listens.
+    /// Sends this part of a body and ends it; returns the answer, if the client still reads.
     fn send(&self, request: &Request, came: &[u8], end: End) -> Outcome<Option<Answer>> {
         let mut client = Client::connect(&self.server.address, ms(20_000))?;
         let mut bytes = record(kind::BEGIN_REQUEST, 1, &[0, 1, 0, 0, 0, 0, 0, 0]);
@@ -170,7 +170,7 @@ fn a_form_does_not_run() -> Outcome {
     Ok(())
 }
 
-/// Of these PHP parses nothing before the script.
+/// PHP parses none of these before the script runs.
 #[test]
 fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -188,7 +188,7 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
                 let answer = place.send(&request, &came, end)?;
                 place.settle()?;
                 let seen = place.notes()?.ok_or_else(|| format!("{what}: the script hasn't run"))?;
-                // One that is ended without a byte wasn't passed on.
+                // A web server does not pass on a body that ended without a byte.
                 let cut = u8::from(end != End::Short || count > 0);
                 let wanted = json!({"length": count, "sum": crc32(&came), "fields": 0, "before": seen["before"], "status": cut, "aborted": cut});
                 ensure!(seen == wanted, "{what}: {seen}");
@@ -202,7 +202,7 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
             }
         }
     }
-    // A whole one, and the same worker: nothing is left of all that.
+    // A complete body with the same worker: no earlier request has an effect.
     let request = Request { body: bytes(70_001), ..place.post("PUT", octets, 70_001) };
     ask_once(&place.server.address, &request, ms(20_000))?;
     let seen = place.notes()?.ok_or("the script hasn't run")?;
@@ -211,7 +211,7 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
     place.server.stop()
 }
 
-/// What comes whole runs, also with more bytes than announced, and with none.
+/// Scripts with complete bodies run, also with more bytes than announced, and with none.
 #[test]
 fn a_whole_form_runs() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -234,7 +234,7 @@ fn a_whole_form_runs() -> Outcome {
     place.server.stop()
 }
 
-/// An end of STDIN before the first byte: the web server keeps the body to itself, and the script runs without.
+/// STDIN ends before the first byte: the web server keeps the body, and the script runs without it.
 #[test]
 fn a_body_that_is_not_passed_on_is_empty() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -250,7 +250,7 @@ fn a_body_that_is_not_passed_on_is_empty() -> Outcome {
     place.server.stop()
 }
 
-/// Without a byte a body is cut off as well where it isn't ended.
+/// A body without a byte counts as cut off also if STDIN is not ended.
 #[test]
 fn a_form_of_which_nothing_came_does_not_run() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };

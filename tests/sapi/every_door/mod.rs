@@ -1,4 +1,4 @@
-//! What depends on the door alone: served through each one, also where only our own php-cgi is there to be preloaded into.
+//! Behaviour that depends on the door: served through each one, also if only our own php-cgi exists to preload into.
 
 mod serving;
 mod status;

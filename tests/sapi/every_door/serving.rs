@@ -1,4 +1,4 @@
-//! Real pages through a real nginx: unix and TCP, a connection per request and kept ones.
+//! Real pages through a real nginx: unix and TCP sockets, one connection per request and kept connections.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -35,7 +35,7 @@ fn tcp_kept() -> Outcome {
 /// A check of a page.
 type Page = fn(&mut Client) -> Outcome;
 
-/// One worker serves all pages one after another, so that each also shows what the one before left behind.
+/// One worker serves all pages in sequence, so that each one also shows the effects of the previous page.
 fn serve(listen: Listen, upstream: Upstream) -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::shared()?;
@@ -165,11 +165,11 @@ fn ends(reply: Reply, status: u16, text: &str) -> Outcome {
     Ok(())
 }
 
-/// A client that leaves: the script is ended at its next output, with connection_status() 1.
+/// A client that closes the connection: the script is ended at its next output, with connection_status() 1.
 fn abort(server: &Server, web: &mut Client) -> Outcome {
     web.send_and_leave("/abort.php", ms(100))?;
     let note = server.sandbox.file("out/aborted");
-    // The file is there before it is written.
+    // The file exists before it is written.
     wait_until("the aborted script's end", ms(1500), || fs::read(&note).is_ok_and(|text| !text.is_empty()))?;
     let status = fs::read_to_string(note)?;
     ensure!(status == "1", "connection_status() was {status}");

@@ -1,4 +1,4 @@
-//! The status page and ping beside php-fpm's of the same build, and what they count.
+//! The status page and ping, compared with php-fpm's of the same build, and their counters.
 #![forbid(unsafe_code)]
 
 use nix::sys::signal::Signal;
@@ -38,7 +38,7 @@ fn setup(listen: Listen) -> Setup {
     Setup::new(2).listen(listen).pool("pm.status_path = /status").pool("ping.path = /ping").pool("ping.response = here")
 }
 
-/// Times, pids, memory and queue lengths differ from server to server, as do the directories.
+/// Times, pids, memory and queue lengths differ between servers, and so do the directories.
 fn masked(answer: &Answer, server: &Server) -> String {
     let directory = server.sandbox.path().to_string_lossy().into_owned();
     let text = String::from_utf8_lossy(&answer.stdout).replace(&directory, "DIR");
@@ -51,7 +51,7 @@ fn masked(answer: &Answer, server: &Server) -> String {
             }
             number = true;
         } else {
-            // A date has the same shape on both sides; a zone's sign too.
+            // A date has the same form on both sides, and so has the sign of a zone.
             number = false;
             out.push(c);
         }
@@ -63,7 +63,7 @@ fn masked(answer: &Answer, server: &Server) -> String {
 fn the_pages_are_php_fpms() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
-    // One worker: which of several answers is nobody's promise.
+    // One worker: with several, either could answer.
     let setup = Setup { workers: 1, ..setup(Listen::Tcp) };
     let ours = Server::start(&target, &setup)?;
     let stock = Server::start(&Target { door: Door::PhpFpm, ..target }, &setup)?;
@@ -75,7 +75,7 @@ fn the_pages_are_php_fpms() -> Outcome {
                 let [ours, stock] = answers;
                 let (mut ours, mut stock) = (ours?, stock?);
                 if method == "HEAD" && path == "/status" {
-                    // php-fpm says text/html here, ours what GET says.
+                    // php-fpm always says text/html here; ours says the same as for GET.
                     (ours, stock) = (without_type(&ours), without_type(&stock));
                 }
                 ensure!(ours == stock, "{method} {path}?{query}:\n{ours}\nphp-fpm:\n{stock}");
@@ -146,7 +146,7 @@ fn counters_outlive_reloads_and_deaths() -> Outcome {
     let after = json(&server.address)?;
     ensure!(after["accepted conn"] == 7 && after["start time"] == before["start time"], "{after}");
     ensure!(after["max active processes"].as_u64() <= Some(2), "{after}");
-    // The new generation grows as the old one leaves.
+    // The new generation grows as the old one ends.
     server.await_workers(2, ms(5000))?;
     for _ in 0..3 {
         let worker = pid()?.trim().parse()?;
@@ -156,7 +156,7 @@ fn counters_outlive_reloads_and_deaths() -> Outcome {
         let _ = testkit::process::Process::find(worker).map(|worker| worker.signal(Signal::SIGKILL));
         server.await_workers(2, ms(5000))?;
     }
-    wait_until("nobody is active but who answers", ms(8000), || {
+    wait_until("only the worker that answers is active", ms(8000), || {
         json(&server.address).is_ok_and(|s| s["active processes"] == 1 && s["total processes"] == 2)
     })?;
     ensure!(json(&server.address)?["max active processes"].as_u64() <= Some(2), "{}", json(&server.address)?);
@@ -171,7 +171,7 @@ fn the_queue_of_a_unix_socket_is_seen() -> Outcome {
         let server = apart(&target, listen)?;
         let at = Address::Unix(server.sandbox.file("status.sock"));
         let mut waiting = Vec::new();
-        // Some of them are accepted before their request is there, and then wait between the workers.
+        // Some of them are accepted before their request arrives, and are then parked.
         for _ in 0..5 {
             let mut client = Client::connect(&server.address, ms(10_000))?;
             client.send(&Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=2500").encode(1))?;
@@ -191,7 +191,7 @@ fn the_queue_of_a_unix_socket_is_seen() -> Outcome {
     Ok(())
 }
 
-/// With a status page of its own, which answers while all workers are busy.
+/// With a separate status page, which answers while all workers are busy.
 fn apart(target: &Target, listen: Listen) -> Outcome<Server> {
     let sandbox = testkit::sandbox::Sandbox::new()?;
     let line = format!("pm.status_listen = {}", sandbox.file("status.sock").display());

@@ -1,4 +1,4 @@
-//! Requests with several oddities at once, and names that come twice.
+//! Requests with several unusual properties at once, and names that occur twice.
 
 use super::side::ONCE;
 use crate::script::Choices;
@@ -113,10 +113,10 @@ const BODIES: [&[u8]; 7] = [
     b"--B\r\nContent-Disposition: form-data; name=\"f[]\"; filename=\"../b\"\r\n\r\ncut",
     b"--B\r\nnonsense",
 ];
-/// Types with bodies that they fit.
+/// Content types with matching bodies.
 const FITTING: [(&str, &[u8]); 5] =
     [(TYPES[0], BODIES[1]), (TYPES[3], BODIES[4]), (TYPES[4], BODIES[4]), (TYPES[3], BODIES[5]), (TYPES[6], BODIES[2])];
-/// None of three bytes: php-fpm doesn't see that such a one comes twice (docs/differences.md).
+/// No name has three bytes: php-fpm does not notice that such a name occurs twice (docs/differences.md).
 const NAMES: [&[u8]; 22] = [
     b"PHP_AUTH_USER",
     b"AUTH_TYPE",
@@ -162,7 +162,8 @@ const SETTINGS: [&str; 17] = [
     "default_mimetype=text/plain",
 ];
 
-/// CONTENT_LENGTH for a body: never more than it has, nor negative; php-fpm would wait without end (docs/differences.md).
+/// CONTENT_LENGTH for a body: never more than its length, nor negative; php-fpm would wait without end
+/// (docs/differences.md).
 fn length(choices: &mut Choices<'_>, body: usize) -> String {
     let some = body.min(5);
     let odd = [

@@ -1,7 +1,7 @@
-//! The same FastCGI requests to ours and to stock php-fpm: everything that the script then sees is equal, and what is said
-//! where no script runs. One test goes through thousands of generated script paths: `CGI_FPM_GENERATED` is their number,
-//! `CGI_FPM_SEED` chooses another series. The other has requests that are odd in other ways.
-//! A third one mixes oddities: several in a request, every second case of the series.
+//! Sends the same FastCGI requests to cgi-fpm and to stock php-fpm. Everything that the script sees is equal, and so
+//! are the answers if no script runs. One test uses thousands of generated script paths: `CGI_FPM_GENERATED` is their
+//! number, `CGI_FPM_SEED` chooses another series. The second one has requests with other unusual properties. The
+//! third one mixes several of them in one request, for every second case of the series.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod mixed;
@@ -107,7 +107,7 @@ fn series() -> impl Iterator<Item = Vec<u8>> {
     (0..number("CGI_FPM_GENERATED", 5000)).map(move |_| (0..6).flat_map(|_| next().to_le_bytes()).collect())
 }
 
-/// The site that `script::FILES` describes; each script says what it sees.
+/// The site that `script::FILES` describes; each script prints what it sees.
 fn furnish(site: &Sandbox) -> Outcome<String> {
     let root = site.file("site");
     std::fs::create_dir_all(&root)?;
@@ -155,7 +155,7 @@ impl Sides {
         self.ask(pool, &pairs, b"")
     }
 
-    /// The case without what isn't needed for the difference.
+    /// Reduces a case to the parts that cause the difference.
     fn explain(&mut self, case: Case) -> Outcome<String> {
         let mut least = case;
         let mut at = 0;

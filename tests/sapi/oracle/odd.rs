@@ -1,4 +1,4 @@
-//! Requests that a web server hardly sends, one oddity each.
+//! Requests that web servers rarely send, with one unusual property each.
 
 use crate::wire::Pairs;
 
@@ -64,7 +64,7 @@ pub fn requests(root: &str) -> Vec<(Pairs, Vec<u8>)> {
     all
 }
 
-/// A plain request with some variables changed, or left out.
+/// A plain request with some variables changed or removed.
 fn pairs(root: &str, changes: &[(&str, Option<&str>)]) -> Pairs {
     let script = format!("{root}/info.php");
     let mut pairs = vec![

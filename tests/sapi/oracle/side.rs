@@ -12,7 +12,8 @@ use testkit::target::{Target, web_user};
 use crate::script::Rules;
 use crate::wire::{Pairs, Request};
 
-/// The pool whose workers serve one request each: what php-fpm leaves behind shows in no other.
+/// The pool whose workers serve one request each, so that no request sees state that php-fpm keeps of the previous
+/// one.
 pub const ONCE: usize = Rules::ALL.len();
 
 /// A server and a connection to each of its pools, those of `Rules::ALL` first.
@@ -40,7 +41,8 @@ impl Side {
         Ok(Self { server, sockets, clients })
     }
 
-    /// Asks a pool; the answer as text. With a body on a connection of its own: php-fpm loses its place where it doesn't read all.
+    /// Asks a pool and returns the answer as text. A request with a body has its own connection: php-fpm loses its
+    /// position if it does not read the whole body.
     pub fn ask(&mut self, pool: usize, pairs: &Pairs, body: &[u8]) -> Outcome<String> {
         let keep = pool != ONCE && body.is_empty();
         let request =
@@ -48,7 +50,7 @@ impl Side {
         let mut client = match self.clients[pool].take_if(|_| keep) {
             Some(client) => client,
             None => {
-                // The pool's worker may wait for the connection that stays.
+                // The pool's worker may wait on the kept connection.
                 self.clients[pool] = None;
                 Client::connect(&self.sockets[pool], ms(10_000))?
             }
@@ -62,7 +64,7 @@ impl Side {
     }
 }
 
-/// What makes the pools behind the first one different.
+/// The settings in which the other pools differ from the first one.
 fn pools(root: &str) -> [String; ONCE] {
     [
         "[believe]\nphp_admin_value[cgi.fix_pathinfo] = 0".to_owned(),
@@ -72,13 +74,14 @@ fn pools(root: &str) -> [String; ONCE] {
     ]
 }
 
-/// The last three bytes of END_REQUEST are reserved; php-fpm sends what happens to be there.
+/// The last three bytes of END_REQUEST are reserved; php-fpm sends uninitialised bytes.
 fn text(answer: &Answer) -> String {
     let latin = |bytes: &[u8]| bytes.iter().map(|&byte| char::from(byte)).collect::<String>();
     format!("{}\n-- stderr\n{}\n-- {:?}", latin(&answer.stdout), latin(&answer.stderr), answer.end.get(..5))
 }
 
-/// php-fpm cuts Apache's SCRIPT_FILENAME in place and lets `getenv()` have what stands behind (docs/differences.md).
+/// php-fpm cuts Apache's SCRIPT_FILENAME in place, and `getenv()` returns the text after the cut
+/// (docs/differences.md).
 fn comparable(text: &str) -> String {
     let cut = |line: &str| match line.split_once("\\000") {
         Some((head, _)) if line.starts_with("SCRIPT_FILENAME=") => format!("{head}'"),

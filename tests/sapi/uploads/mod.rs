@@ -1,4 +1,4 @@
-//! REQUEST_BODY_FILE: bodies in files, behind nginx as docs/uploads.md configures it, and files that can't be a body.
+//! REQUEST_BODY_FILE: bodies in files, with nginx as docs/uploads.md configures it, and files that cannot be a body.
 #![forbid(unsafe_code)]
 
 mod refused;
@@ -20,7 +20,7 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// Tells what it got, and which files of PHP's own are open meanwhile.
+/// Reports what it received, and which files PHP itself has open meanwhile.
 const TELLS: &str = r#"<?php
 $input = fopen('php://input', 'rb');
 $raw = hash('crc32b', stream_get_contents($input));
@@ -48,7 +48,7 @@ const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const RAW: &str = "Content-Type: application/octet-stream\r\n";
 const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=edge\r\n";
 
-/// The nginx configuration of docs/uploads.md, with this test's places.
+/// The nginx configuration of docs/uploads.md, with the paths of this test.
 fn documented(pages: &Sandbox, pool: &Address, bodies: &Path) -> Outcome<Nginx> {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/uploads.md"))?;
     let sample = text.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -69,7 +69,7 @@ fn documented(pages: &Sandbox, pool: &Address, bodies: &Path) -> Outcome<Nginx> 
     Nginx::start_with(|listen| sample.replace("listen 80;", &format!("listen {listen};")))
 }
 
-/// A directory on tmpfs, where nginx's and the pool's user may go.
+/// A directory on tmpfs that nginx's and the pool's user may enter.
 fn in_memory() -> Outcome<TempDir> {
     let directory = tempfile::Builder::new().prefix("cgi-fpm-test.").tempdir_in("/dev/shm")?;
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
@@ -80,7 +80,7 @@ fn bytes(count: u32) -> Vec<u8> {
     (0..count).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
 
-/// nginx reads a chunked body first. And HEAD has no file.
+/// nginx reads a chunked body completely first. HEAD has no file.
 #[test]
 fn head_and_chunked_bodies() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -108,7 +108,7 @@ fn head_and_chunked_bodies() -> Outcome {
     server.stop()
 }
 
-/// nginx names files from outside of the pool's root.
+/// nginx names files outside of the pool's root.
 #[test]
 fn a_chrooted_pool() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };

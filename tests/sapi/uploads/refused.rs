@@ -1,4 +1,4 @@
-//! Files that can't be a body.
+//! Files that cannot be a body.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -16,7 +16,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{FORM, MULTIPART, RAW, documented, in_memory};
 
-/// Where nginx isn't told to write every body to a file, small ones would be lost without a word.
+/// If nginx is not told to write every body to a file, small ones would be lost silently.
 #[test]
 fn a_body_that_is_nowhere() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
@@ -40,14 +40,14 @@ fn a_body_that_is_nowhere() -> Outcome {
     ensure!(nginx.log().text().contains(line), "{}", nginx.log().text());
     web.send("POST", "/hello.php", FORM, b"")?.expect(200)?;
     web.get("/hello.php")?.expect(200)?;
-    // A body that came on the connection is one.
+    // A body that arrived on the connection is a body.
     let sent = Request::post(&server.sandbox.page("form.php"), b"name=x").param("REQUEST_BODY_FILE", "");
     let body = Client::connect(&server.address, ms(5000))?.ask(&sent)?.body();
     ensure!(body == r#"{"name":"x"}"#, "{body}");
     server.stop()
 }
 
-/// nginx's files are its user's alone: a pool of another user says so, in one line, here and there.
+/// Only nginx's user can read nginx's files: a pool of another user says so, in one line in each log.
 #[test]
 fn a_pool_of_another_user() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {
@@ -74,7 +74,7 @@ fn a_pool_of_another_user() -> Outcome {
     server.stop()
 }
 
-/// A page that would tell that it ran, and a request for it with that body file.
+/// A page that reports that it ran, and a request for it with that body file.
 fn with_file(server: &Server, file: &str, length: &str) -> Request {
     let page =
         Request::get(&server.sandbox.page("ran.php")).param("REQUEST_METHOD", "POST").param("REQUEST_BODY_FILE", file);
@@ -110,7 +110,7 @@ fn files_that_cannot_be_a_body() -> Outcome {
         ("body", "0", "has 10 bytes where CONTENT_LENGTH says 0"),
         ("body", "-1", "has 10 bytes where CONTENT_LENGTH says -1"),
     ];
-    // Root may read what others may not.
+    // Root may read files that other users may not.
     let forbidden = ("forbidden", "10", "can't be read by the pool's user");
     for (name, length, reason) in bad.into_iter().chain([forbidden]) {
         let (mark, start) = (server.log.mark(), Instant::now());
@@ -123,7 +123,8 @@ fn files_that_cannot_be_a_body() -> Outcome {
         server.log.wait_for(mark, &[&line], bar(ms(5000)))?;
         ensure!(server.log.since(mark).lines().count() == 1, "{name}: {}", server.log.since(mark));
     }
-    // Good ones, served by the same worker: the size counts where no length is given, and an empty name is none.
+    // Valid files, served by the same worker: without CONTENT_LENGTH the file size counts, and an empty name means no
+    // file.
     for (file, length) in [(path("body"), ""), (path("body"), "10")] {
         let body = ask(&with_file(&server, &file, length))?.body();
         ensure!(body == format!("{pid}0123456789"), "{length}: {body}");

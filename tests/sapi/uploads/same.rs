@@ -1,4 +1,4 @@
-//! Bodies of all kinds, beside php-fpm.
+//! Bodies of all kinds, compared with php-fpm.
 
 use std::fs;
 
@@ -81,7 +81,7 @@ fn what_scripts_see_through_nginx() -> Outcome {
             _ => json!([[], []]),
         };
         ensure!(json!([seen["post"], seen["files"]]) == parsed, "{name}: {seen}");
-        // The parser has read a multipart form that was posted: there is no php://input.
+        // PHP has parsed a multipart form of a POST: there is no php://input.
         let raw: &[u8] = if name.ends_with("multipart") && case.method == "POST" { b"" } else { &case.body };
         ensure!(seen["raw"] == json!([raw.len(), crc32(raw)]), "{name}: {seen}");
         ensure!(seen["copies"] == 0, "{name}: PHP has a copy of the body: {seen}");
@@ -94,7 +94,7 @@ fn what_scripts_see_through_nginx() -> Outcome {
     Ok(())
 }
 
-/// php-fpm reads the file, too. The only difference is its copy of it.
+/// php-fpm reads the file, too. The only difference is its copy of the file.
 #[test]
 fn the_same_under_php_fpm_but_for_the_copy() -> Outcome {
     let Some(target) = Target::find_ours() else {

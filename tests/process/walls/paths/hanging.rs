@@ -1,4 +1,4 @@
-//! A mount of a user's that never answers, and a process that its user stops: they keep what waits for them, and nothing else.
+//! A user's mount that never answers, and a process that its user stops: they delay only the work that needs them.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -17,21 +17,21 @@ use testkit::{Outcome, ensure, skip, turn};
 
 use super::{ALICE, BOB, GLOBAL, dir_of, dirs_of_bobs, find, give, hello_of, put_conf, section, stage, start, swap};
 
-/// A FUSE mount of bob's: its server says that it is there, and then nothing. Whoever waits for it can't be killed, so it has to go
-/// before the server, and before the directory that it is in.
+/// A FUSE mount of bob's: its server completes the handshake and then answers nothing. A process that waits for it
+/// cannot be killed, so the mount is removed before the server, and before its directory.
 struct Silent {
     path: PathBuf,
     _device: File,
 }
 
-/// In this order they go.
+/// They are removed in this order.
 struct Hung<T> {
     _silent: Vec<Silent>,
     server: T,
 }
 
 impl Silent {
-    /// On a directory or a file; `None` where nothing can be mounted.
+    /// On a directory or a file; `None` if mounting is not possible.
     fn mount(path: &Path) -> Outcome<Option<Self>> {
         let rootmode = if path.is_dir() { 40_000 } else { 100_000 };
         let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
@@ -65,8 +65,8 @@ impl Drop for Silent {
     }
 }
 
-/// A link into the mount keeps SIGUSR1 and a reload no longer than the time that a place has to answer; the second time much
-/// shorter; the end not much longer. Slow requests keep the supervisor not at all.
+/// A link into the mount delays SIGUSR1 and a reload by at most the time limit of a directory; the second time much
+/// less; the end only a little more. Slow requests do not delay the supervisor at all.
 #[test]
 fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -89,7 +89,7 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
 
     let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
     ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
-    // The slow log's place hasn't answered yet, and the supervisor hears this.
+    // The directory of the slow log has not answered yet, and the supervisor handles this signal.
     let (mark, begun) = (server.log.mark(), Instant::now());
     put_conf(server, "[global]\n")?;
     server.supervisor.signal(Signal::SIGUSR2);
@@ -123,8 +123,8 @@ fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
     Ok(mounted)
 }
 
-/// On a file that is such a mount itself nothing is opened either, wherever it lies: the program may answer the opening, and not
-/// what is written.
+/// A file that is itself such a mount is not opened either, wherever it lies: the program may answer the open, and
+/// then not the write.
 #[test]
 fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -156,7 +156,7 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
     Ok(())
 }
 
-/// The same while it runs, at SIGUSR1, at an entry of a slow log, and at the end.
+/// The same at run time: at SIGUSR1, at an entry of a slow log, and at the end.
 #[test]
 fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -186,7 +186,7 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     Ok(())
 }
 
-/// On the mount itself nothing is opened at all.
+/// No file on the mount itself is opened.
 #[test]
 fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
     let Some(target) = find() else { return Ok(()) };

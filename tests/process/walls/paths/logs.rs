@@ -1,4 +1,4 @@
-//! Logs and the pid file: root appends to no file, and makes none, that a user's link or further name leads to.
+//! Logs and the pid file: root neither appends to nor creates a file through a user's symbolic or hard link.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -15,7 +15,8 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, hello_of, marks, roots_dir, section, stage, start, swap};
 
-/// The places that a configuration can name in bob's directory: lines of `[global]`, of his pool, and the file's name.
+/// The files in bob's directory that a configuration can name: lines of `[global]`, lines of his pool, and the file's
+/// name.
 const KINDS: [(&str, &str, &str); 4] = [
     ("error_log = {{DIR}}/bob/logs/a.log", "", "failed to open error_log"),
     ("", "access.log = {{DIR}}/bob/logs/a.log", "failed to open access log"),
@@ -34,8 +35,8 @@ fn bobs_logs() -> Outcome<Sandbox> {
     Ok(sandbox)
 }
 
-/// A link in a log's place, a link in its directory's place, a further name of a file of root's: each is refused at the
-/// start, and the file stays as it was. The pid file replaces what has its name, and nothing else.
+/// A symbolic link instead of a log or of its directory, or a hard link to a file of root's: each is refused at the
+/// start, and the file is unchanged. The pid file replaces the file of its name, and no other.
 #[test]
 fn a_start_follows_no_link_of_a_users() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -62,7 +63,7 @@ fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outc
     let before = marks(&victim)?;
     let stage = stage(target, sandbox, &conf(kind))?;
     if kind.2.contains("PID") && way != "directory" {
-        // The link or name in its place is replaced.
+        // The link with that name is replaced.
         let mut child = stage.command(&["-F"]).spawn()?;
         let written = testkit::clock::wait_until("the pid file", ms(10_000), || {
             fs::symlink_metadata(&log).is_ok_and(|m| m.is_file() && m.uid() == 0 && m.len() > 0 && m.nlink() == 1)
@@ -85,7 +86,8 @@ fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outc
     Ok(())
 }
 
-/// The same at SIGUSR1, at an entry of the slow log, at a reload and at the end: what is put there while it runs.
+/// The same with a link that appears at run time: at SIGUSR1, at an entry of the slow log, at a reload and at the
+/// end.
 #[test]
 fn a_running_server_follows_no_link_of_a_users() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -100,7 +102,7 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
         "access.log = {{DIR}}/bob/logs/access.log\nslowlog = {{DIR}}/bob/logs/slow.log\nrequest_slowlog_timeout = 1s";
     let conf = conf((global, pool, ""));
     let conf = conf.replace("error_log = {{DIR}}/fpm.log\n", "");
-    // Where a server's log is looked for.
+    // The place where the tests look for a server's log.
     std::os::unix::fs::symlink("bob/logs/error.log", sandbox.file("fpm.log"))?;
     let mut server = start(&target, sandbox, &conf)?;
     let logs = server.sandbox.file("bob/logs");
@@ -129,8 +131,8 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
     Ok(())
 }
 
-/// Logs in a user's directory are that user's; one that root made there once goes on to be written to and stays root's.
-/// A FIFO that nobody reads keeps nobody.
+/// Logs in a user's directory belong to that user; a log that root once made there is still written to and stays
+/// root's. A FIFO without a reader delays no process.
 #[test]
 fn logs_in_a_users_directory_work() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -164,7 +166,8 @@ fn logs_in_a_users_directory_work() -> Outcome {
     server.stop()
 }
 
-/// A directory of root's in a user's is written to as before, and a warning says that the user could replace it.
+/// A directory of root's inside a user's directory is written to as before, and a warning says that the user could
+/// replace it.
 #[test]
 fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -181,7 +184,8 @@ fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
     server.stop()
 }
 
-/// Debian's /run/php is www-data's: the pid file in it is root's all the same, and goes at the end; a reload makes it anew.
+/// Debian's /run/php belongs to www-data. The pid file in it belongs to root nevertheless, and is removed at the end;
+/// a reload creates it again.
 #[test]
 fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -196,17 +200,18 @@ fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
         fs::remove_file(&pid)?;
         server.reload()?;
     }
-    // What isn't ours stays, whoever put it there.
+    // Files that are not ours stay, whoever created them.
     fs::write(&pid, "1")?;
     give(&pid, BOB.1)?;
     server.reload()?;
-    ensure!(fs::read_to_string(&pid)? == server.supervisor.pid.to_string(), "it isn't made anew");
+    ensure!(fs::read_to_string(&pid)? == server.supervisor.pid.to_string(), "it was not created again");
     end(&mut server)?;
     ensure!(!pid.exists(), "it stays");
     Ok(())
 }
 
-/// Where all can write, as in /tmp, a file of root's or of the pool's user is fine, and a stranger's isn't.
+/// In a directory that every user may write to, such as /tmp, files of root and of the pool's user are accepted, and
+/// files of other users are not.
 #[test]
 fn strangers_files_in_a_sticky_directory_are_refused() -> Outcome {
     let Some(target) = find() else { return Ok(()) };

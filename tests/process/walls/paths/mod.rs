@@ -1,4 +1,4 @@
-//! What a user can do with the directories that sockets, logs and the pid file lie in.
+//! Attacks by users on the directories that contain sockets, logs and the pid file.
 
 mod hanging;
 mod logs;
@@ -23,7 +23,7 @@ use testkit::{Outcome, ensure};
 
 use super::{ALICE, BOB, GLOBAL, section, start};
 
-/// As all tests here: as root, with our own program.
+/// The conditions of all tests here: root, and our own program.
 fn find() -> Option<Target> {
     Target::find_ours_as_root()
 }
@@ -40,7 +40,7 @@ fn give(path: &Path, uid: u32) -> Outcome {
     Ok(chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?)
 }
 
-/// A directory of root's. `mode`: whatever the umask is.
+/// A directory of root's with exactly this mode, whatever the umask is.
 fn roots_dir(sandbox: &Sandbox, name: &str, mode: u32) -> Outcome<PathBuf> {
     let path = sandbox.file(name);
     fs::create_dir(&path)?;
@@ -48,7 +48,7 @@ fn roots_dir(sandbox: &Sandbox, name: &str, mode: u32) -> Outcome<PathBuf> {
     Ok(path)
 }
 
-/// Puts a link of that user's in place of what is there, which stays beside it under another name.
+/// Replaces a file by a link of that user's; the file stays beside it under another name.
 fn swap(path: &Path, target: &Path, uid: u32) -> Outcome {
     if path.symlink_metadata().is_ok() {
         fs::rename(path, path.with_extension("away"))?;
@@ -71,7 +71,7 @@ fn marks(path: &Path) -> Outcome<String> {
     Ok(format!("{} {} {} {:o} {} {list}", m.ino(), m.uid(), m.gid(), m.mode(), m.len()))
 }
 
-/// A configuration that is to be refused at the start.
+/// Expects that the configuration is refused at the start.
 fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
     let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
     sandbox.put("fpm.conf", &conf)?;

@@ -1,4 +1,4 @@
-//! What a user takes away from a reload and gives back: the reloads after it are as those before.
+//! A user takes something away during a reload and gives it back: later reloads work as before.
 
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsRawFd as _;
@@ -15,14 +15,14 @@ use testkit::{Outcome, ensure, turn};
 use super::sockets::{in_own_dir, neighbourhood};
 use super::{ALICE, BOB, GLOBAL, dir_of, end, find, hello, marks, put_conf, roots_dir, section, start, swap};
 
-/// A reload that comes to nothing.
+/// A reload that fails.
 fn failed_reload(server: &Server) -> Outcome<String> {
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
     await_failure(server, mark)
 }
 
-/// One that comes to nothing because of a change that is made once its check has succeeded.
+/// A reload that fails because of a change after its check has succeeded.
 fn failed_by(server: &Server, change: impl FnOnce() -> Outcome) -> Outcome<String> {
     let (mark, known) = (server.log.mark(), server.supervisor.children());
     let check = || server.supervisor.children().into_iter().find(|child| !known.contains(child));
@@ -45,7 +45,7 @@ fn await_failure(server: &Server, mark: Mark) -> Outcome<String> {
     Ok(server.log.since(mark))
 }
 
-/// The log since then has these lines, and no socket was made.
+/// The log has these lines since then, and no socket was created.
 fn expect_kept(server: &Server, mark: Mark, lines: &[&str]) -> Outcome {
     let told = server.log.since(mark);
     ensure!(lines.iter().all(|line| told.contains(line)) && !told.contains("was gone"), "{told}");
@@ -53,8 +53,9 @@ fn expect_kept(server: &Server, mark: Mark, lines: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// Bob's directory of sockets is away for a reload, closed, or a link to where he may not go. When it is back, or
-/// meanwhile, reloads succeed, with the same socket; its clients, who know another way to it, notice nothing.
+/// During a reload bob's directory of sockets is missing, inaccessible, or a link to a directory that he may not
+/// enter. When it is back, or meanwhile, reloads succeed with the same socket; clients that reach it by another path
+/// notice nothing.
 #[test]
 fn a_directory_that_was_away_for_a_reload() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -109,8 +110,8 @@ fn a_directory_that_was_away_for_a_reload() -> Outcome {
     Ok(())
 }
 
-/// A reload that fails for want of a directory, of logs or of sockets, leaves no socket of its own; the next one succeeds, and
-/// what served before does so with the same socket.
+/// A reload that fails because a directory of logs or of sockets is missing leaves no socket of its own. The next
+/// reload succeeds, and existing sockets stay the same.
 #[test]
 fn a_reload_that_failed_leaves_no_socket() -> Outcome {
     let Some(target) = find() else { return Ok(()) };

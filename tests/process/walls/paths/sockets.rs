@@ -1,4 +1,4 @@
-//! Owner, mode, access list and removal of sockets: root changes no file but that of its own socket.
+//! Owner, mode, access list and removal of sockets: root changes no file except its own socket.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -25,7 +25,7 @@ pub(super) fn in_own_dir(pool: (&str, u32), lines: &str) -> String {
     section.replace(&format!("/{name}.sock"), &format!("/{name}/s/php.sock")).replace("0666", "0600")
 }
 
-/// Directories of alice's and bob's, and a service of root's that has nothing to do with them.
+/// Directories of alice's and bob's, and an unrelated service of root's.
 pub(super) fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
     let sandbox = Sandbox::new()?;
     for (name, uid) in [ALICE, BOB] {
@@ -38,8 +38,8 @@ pub(super) fn neighbourhood() -> Outcome<(Sandbox, PathBuf, UnixListener)> {
     Ok((sandbox, service, listener))
 }
 
-/// Bob's directory becomes a link to alice's, and to that of a service of root's. Reloads change neither's socket, with an access list
-/// or without, nor does the end remove it; nor a reload that no longer names bob's socket.
+/// Bob's directory becomes a link to alice's, and to that of a service of root's. Reloads do not change the socket of
+/// either, with an access list or without; neither the end nor a reload that no longer names bob's socket removes it.
 #[test]
 fn a_link_gives_nobody_elses_socket_away() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -81,7 +81,7 @@ fn a_link_gives_nobody_elses_socket_away() -> Outcome {
     Ok(())
 }
 
-/// The same before the end, by each of the signals.
+/// The same link, made before the end, for each of the signals.
 #[test]
 fn the_end_removes_nobody_elses_socket() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -96,13 +96,13 @@ fn the_end_removes_nobody_elses_socket() -> Outcome {
         server.await_end(ms(15_000))?;
         ensure!(marks(&service)? == before, "{signal}: {}", marks(&service)?);
         let own = server.sandbox.file("bob/s.away/php.sock");
-        ensure!(own.symlink_metadata().is_ok(), "where it was moved to nobody looks for it");
+        ensure!(own.symlink_metadata().is_ok(), "the socket at its new path was removed");
         ensure!(server.log.count("another file has taken the place of the socket") == 1, "{}", server.log.text());
     }
     Ok(())
 }
 
-/// At a start the link leads nowhere either: neither is a dead socket of root's removed there, nor one made.
+/// At a start the link has no effect either: no dead socket of root's is removed there, and none is created.
 #[test]
 fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -121,8 +121,8 @@ fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
     Ok(())
 }
 
-/// A dead socket in a user's directory is replaced, and one that was removed comes back; owner, group and mode are those
-/// that the configuration names, whoever owns the directory.
+/// A dead socket in a user's directory is replaced, and a removed one is created again. Owner, group and mode are
+/// those of the configuration, whoever owns the directory.
 #[test]
 fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -151,7 +151,7 @@ fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     Ok(())
 }
 
-/// In a directory that all can write to, as /tmp, sockets work as anywhere.
+/// In a directory that every user may write to, such as /tmp, sockets work as elsewhere.
 #[test]
 fn sockets_in_a_sticky_directory() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -174,7 +174,8 @@ fn sockets_in_a_sticky_directory() -> Outcome {
     Ok(())
 }
 
-/// Where the kernel doesn't tell which file is ours, it stays as its directory's owner has made it, or the start is refused.
+/// If the kernel cannot identify our file, its owner and mode stay those that it was created with, or the start is
+/// refused.
 #[test]
 fn without_sock_diag_owners_are_changed_in_roots_directories_only() -> Outcome {
     let Some(target) = find() else {
@@ -206,7 +207,7 @@ fn without_sock_diag_owners_are_changed_in_roots_directories_only() -> Outcome {
     Ok(())
 }
 
-/// What has no socket's type stays where it is, in a user's directory as well.
+/// A file that is not a socket stays, also in a user's directory.
 #[test]
 fn what_is_no_socket_stays_in_a_users_directory() -> Outcome {
     let Some(target) = find() else { return Ok(()) };

@@ -10,7 +10,7 @@ use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, GLOBAL, dir_of, dirs_of_bobs, find, hello_of, section, start};
 
-/// Stops each child of that process that is not known, until it is told to end; how many.
+/// Stops each new child of that process until it is told to end; returns how many.
 fn stop_children(pid: i32, known: &[i32], over: &AtomicBool) -> u32 {
     let mut stopped = known.to_vec();
     while !over.load(Ordering::Relaxed) {
@@ -25,13 +25,13 @@ fn stop_children(pid: i32, known: &[i32], over: &AtomicBool) -> u32 {
     u32::try_from(stopped.len() - known.len()).unwrap_or(u32::MAX)
 }
 
-/// A user may signal the process that acts as that user. One that is stopped is not waited for.
+/// A user may signal a process that runs with that user's id. The supervisor does not wait for one that is stopped.
 #[test]
 fn a_stopped_helper_keeps_nobody() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = dirs_of_bobs()?;
-    // It is on its way for some time.
+    // The request takes some time.
     let mut deep = "bob/logs".to_owned();
     for _ in 0..250 {
         deep.push_str("/d");
@@ -51,7 +51,7 @@ fn a_stopped_helper_keeps_nobody() -> Outcome {
     let said = "a.log): user 2002 has stopped the helper process";
     let over = AtomicBool::new(false);
     let reopened = || -> Outcome {
-        // A helper may be done before it is stopped.
+        // A helper may end before it can be stopped.
         let limit = Instant::now() + ms(20_000);
         while Instant::now() < limit {
             let (mark, begun) = (server.log.mark(), Instant::now());

@@ -1,4 +1,4 @@
-//! What two answers may differ in: what docs/differences.md names, and what neither side decides.
+//! Permitted differences between two answers: those in docs/differences.md, and those that neither side decides.
 
 use std::path::Path;
 
@@ -6,23 +6,24 @@ use testkit::front::Kind;
 use testkit::setup::Setup;
 use testkit::target::{Door, Target};
 
-/// What may differ in a comparison.
+/// The kinds of differences that a comparison permits.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Caddy sends its variables in no order; so does dash, over the stock door, hand on the environment, PWD changed.
+    /// Caddy sends its variables in random order; dash passes on the environment in random order through the stock
+    /// door, with another PWD.
     order: bool,
     /// Debian builds php-cgi with pcntl and other options than php-fpm.
     build: bool,
 }
 
 impl Allowance {
-    /// For a target behind that web server.
+    /// For a target with that web server in front.
     pub fn new(target: &Target, kind: Kind, setup: &Setup) -> Self {
         let dash = target.door == Door::Stock && setup.pool.iter().any(|line| line == "clear_env = no");
         Self { order: kind.is_caddy() || dash, build: target.partner().prefix == Path::new("/usr") }
     }
 
-    /// An answer's lines without what may differ; where the order may, neighbours of a kind are sorted.
+    /// An answer's lines without the permitted differences; if the order may differ, neighbours of a kind are sorted.
     pub fn comparable(self, text: &str) -> Vec<String> {
         let mut section = "";
         let lines = text.lines().filter(|line| {
@@ -42,7 +43,7 @@ impl Allowance {
 
 const CELL: &str = "<tr><td class=\"e\">";
 
-/// What lines of a list begin with.
+/// The prefixes of lines of a list.
 fn kind(line: &str) -> &str {
     if line.starts_with(CELL) { CELL } else { line.split_once('[').map_or(line, |(kind, _)| kind) }
 }
@@ -79,7 +80,7 @@ fn without_binary(line: String) -> String {
     if line.starts_with("constant Core[\"PHP_BINARY\"]") { "PHP_BINARY".to_owned() } else { line }
 }
 
-/// Behind Apache php-fpm's getenv() goes on behind the end of a value that it has cut.
+/// With Apache, php-fpm's getenv() continues after the end of a value that php-fpm has cut.
 fn without_tail(line: &str) -> String {
     match line.split_once("\\000") {
         Some((head, _)) if line.starts_with("getenv[\"SCRIPT_FILENAME\"]") => format!("{head}\""),

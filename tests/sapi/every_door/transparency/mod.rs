@@ -1,5 +1,5 @@
-//! The transparency page: all that a script can see equals what it sees under php-fpm, behind four web servers. Ours and
-//! php-fpm serve one after the other at the same address, so that all names are the same.
+//! The transparency page: a script sees the same as under php-fpm, with four web servers. cgi-fpm and php-fpm serve
+//! one after the other at the same address, so that all names are equal.
 #![forbid(unsafe_code)]
 
 mod allowed;
@@ -78,7 +78,7 @@ fn with_other_settings() -> Outcome {
         "php_admin_flag[fastcgi.logging] = off",
         "php_admin_value[variables_order] = GPS",
         "php_admin_value[user_ini.filename] = .other.ini",
-        "env[USER] = somebody",
+        "env[USER] = anyone",
         "env[FROM_POOL] = once more",
         "php_value[precision] = 11",
         "php_flag[precision] = on",
@@ -93,7 +93,7 @@ fn with_other_settings() -> Outcome {
         "process.priority = 3",
     ];
     let setup = pool.into_iter().fold(common(), |setup, line| setup.pool(line));
-    // Others than root get it ignored, and the process.priority above.
+    // Without root it is ignored, and so is the process.priority above.
     let setup = if as_root() { setup } else { setup.pool("chroot = WWW/sub") };
     let setup = setup.ini("[PATH=WWW]").ini("auto_detect_line_endings = 0").ini("max_input_vars = 55");
     same(Kind::Nginx, &setup)?;
@@ -111,7 +111,7 @@ fn in_a_chroot() -> Outcome {
     same(Kind::NginxChrootOutside, &setup.pool("chdir = /sub"))
 }
 
-/// A pool with something of everything.
+/// A pool with a directive of every kind.
 fn common() -> Setup {
     let pool = [
         "php_value[precision] = 10",
@@ -132,7 +132,7 @@ fn common() -> Setup {
     setup.ini("[PATH=WWW/sub]").ini("max_input_nesting_level = 44")
 }
 
-/// Both serve the same requests; everything is equal but what `allowed` names.
+/// Both serve the same requests; all answers are equal except for what `allowed` names.
 fn same(kind: Kind, setup: &Setup) -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
@@ -199,14 +199,14 @@ fn ask_all(front: &Front, server: &Server, kind: Kind) -> Outcome<Vec<(String, S
         let what = format!("{method} {path} {headers:?}");
         let reply = reply.map_err(|e| format!("{kind:?}, {what}: {e}; {}", front.errors()))?;
         ensure!(reply.status != 502 && reply.status != 503, "{kind:?}, {what}: {}; {}", reply.status, front.errors());
-        // The names in these parts aren't equally long: PHP_BINARY, and what Debian builds otherwise.
+        // The names in these parts differ in length: PHP_BINARY, and options of Debian's build.
         let ignored = if path.contains("part=") { ["date", "content-length"] } else { ["date", ""] };
         told.push((what, text(&reply, &ignored, server.sandbox.path())));
     }
     Ok(told)
 }
 
-/// The answer as text, the server's own directory by one name.
+/// The answer as text, with the server's own directory replaced by one name.
 fn text(reply: &Reply, ignored: &[&str], dir: &Path) -> String {
     let mut text = format!("{}\n", reply.status);
     for (name, value) in reply.headers.iter().filter(|(name, _)| !ignored.contains(&&**name)) {
@@ -217,7 +217,7 @@ fn text(reply: &Reply, ignored: &[&str], dir: &Path) -> String {
     text.replace(&dir.display().to_string(), "DIR")
 }
 
-/// The first place where they differ.
+/// The first line that differs.
 fn difference(ours: &[String], stock: &[String]) -> Option<String> {
     let at = (0..ours.len().max(stock.len())).find(|at| ours.get(*at) != stock.get(*at))?;
     let near = |lines: &[String]| {

@@ -1,4 +1,4 @@
-//! The requests that both sides serve.
+//! The requests that both servers get.
 
 /// Method, path, header lines, body.
 pub type Asked = (&'static str, &'static str, &'static str, &'static [u8]);
@@ -9,14 +9,15 @@ const UPLOAD: &[u8] = b"--B\r\nContent-Disposition: form-data; name=\"f\"; filen
     --B\r\nContent-Disposition: form-data; name=\"x[y]\"\r\n\r\n1\r\n\
     --B\r\nContent-Disposition: form-data; name=\"many[]\"; filename=\"../b\\c.bin\"\r\n\r\n\0\xff\r\n\
     --B\r\nContent-Disposition: form-data; name=\"many[]\"; filename=\"\"\r\n\r\n\r\n--B--\r\n";
-/// Caddy hands a body of unknown length on without CONTENT_LENGTH; php-fpm and it then wait for each other, without end.
+/// Caddy passes a body of unknown length on without CONTENT_LENGTH; php-fpm and Caddy then wait for each other
+/// without end.
 pub const CHUNKED_PATH: &str = "/transparency.php?chunked";
 const CHUNKED: &[u8] = b"4\r\na=b&\r\n5\r\nc=d%e\r\n2\r\n4&\r\n0\r\n\r\n";
 const DIGEST: &str = "Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"/\", response=\"\"\r\n";
 
-/// In this order on one worker: each also shows what the one before left behind.
+/// In this order on one worker: each one also shows the effects of the previous request.
 pub const REQUESTS: [Asked; 99] = [
-    // What no request changes; phpinfo().
+    // Facts that no request changes; phpinfo().
     ("GET", "/transparency.php?part=static", "", b""),
     ("GET", "/transparency.php?part=info", "", b""),
     // Queries.
@@ -84,7 +85,7 @@ pub const REQUESTS: [Asked; 99] = [
         b"",
     ),
     ("GET", "/transparency.php", "Range: bytes=0-9\r\n", b""),
-    // Who asks.
+    // The client.
     ("GET", "/transparency.php", "Authorization: Basic dXNlcjpwYTpzcw==\r\n", b""),
     ("GET", "/transparency.php", "Authorization: basic dXNlcg==\r\n", b""),
     ("GET", "/transparency.php", "Authorization: Basic !\r\n", b""),
@@ -109,7 +110,7 @@ pub const REQUESTS: [Asked; 99] = [
     ("GET", "/sub/transparency.php", "", b""),
     ("GET", "/sub/deep/transparency.php", "", b""),
     ("GET", "/sub/deep/transparency.php", "", b""),
-    // Directories, and what isn't there or mustn't be run.
+    // Directories, and files that do not exist or must not run.
     ("GET", "/sub/", "", b""),
     ("GET", "/sub", "", b""),
     ("GET", "/missing.php", "", b""),
@@ -136,7 +137,7 @@ pub const REQUESTS: [Asked; 99] = [
     ("GET", "/transparency.php?code=599", "", b""),
     ("GET", "/transparency.php?flush=1", "", b""),
     ("GET", "/transparency.php?finish=1", "", b""),
-    // Ends.
+    // Ways to end.
     ("GET", "/transparency.php?end=warning", "", b""),
     ("GET", "/transparency.php?end=late+header", "", b""),
     ("GET", "/transparency.php?end=log", "", b""),
@@ -148,6 +149,6 @@ pub const REQUESTS: [Asked; 99] = [
     ("GET", "/transparency.php?end=status", "", b""),
     ("GET", "/transparency.php?end=abort", "", b""),
     ("GET", "/transparency.php?end=callback", "", b""),
-    // At last: php-fpm's settings for it stay in the worker.
+    // This is the last one: php-fpm's settings for it stay in the worker.
     ("GET", "/valued/transparency.php", "", b""),
 ];
