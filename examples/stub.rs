@@ -13,9 +13,9 @@ struct Stub;
 
 impl Engine for Stub {
     fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
-        settled(&Vec::new).map_err(EngineError)?;
+        settled(&Vec::new)?;
         match options.defines.iter().any(|d| d == "stub.broken=1") {
-            true => Err(EngineError("told to be broken".to_owned())),
+            true => Err(EngineError::Failed("told to be broken".to_owned())),
             false => Ok(()),
         }
     }

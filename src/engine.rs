@@ -40,12 +40,36 @@ pub struct StartFile {
 
 /// What is to be done when php.ini has been read and nothing that it names is loaded. The argument looks for the files that
 /// the rest of the start will read.
-pub type Settled<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), String> + 'a;
+pub type Settled<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), SettledError> + 'a;
 
-/// Why the engine could not be started or a worker not be set up; the text goes to the log.
+/// Why that failed; its caller knows the type.
+pub type SettledError = Box<dyn std::error::Error>;
+
+/// Why the engine could not be started, or not serve a pool. The text follows the words "could not be started:".
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// It says so itself: its last message.
+    #[error("{0}")]
+    Failed(String),
+    /// It has failed and said nothing.
+    #[error("PHP gave no reason; see its output in the log")]
+    NoReason,
+    /// What was to be done when php.ini was read has failed.
+    #[error(transparent)]
+    Settled(#[from] SettledError),
+    /// Its extensions were started in a way that this program does not know, before anything could be done when php.ini was read.
+    #[error("PHP started its extensions at an unexpected point, while it was still root")]
+    NotSettled,
+    /// An option for it cannot be passed on.
+    #[error("an option for PHP contains a NUL byte")]
+    NulByte,
+    /// No request could be started, for the command line.
+    #[error("PHP could not start a request")]
+    Request,
+    /// Its standard streams could not be restored.
+    #[error("cannot restore the standard streams: {0}")]
+    Streams(#[source] io::Error),
+}
 
 /// What the worker does after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,8 +35,8 @@ pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut Settled<'
     if let Some(scan_dir) = scan_dir {
         scan_dir.restore();
     }
-    if started.map_err(EngineError)? != SUCCESS {
-        return Err(EngineError(log::last_words().unwrap_or_else(|| "it gave no reason in the log".to_owned())));
+    if started? != SUCCESS {
+        return Err(log::last_words().map_or(EngineError::NoReason, EngineError::Failed));
     }
     if options.extended_info {
         // SAFETY: CG(compiler_options) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
@@ -78,7 +78,7 @@ pub(super) fn keep_signal_handlers() {
 fn text(bytes: Vec<u8>) -> Result<*mut c_char, EngineError> {
     match CString::new(bytes) {
         Ok(text) => Ok(text.into_raw()),
-        Err(_) => Err(EngineError("a NUL byte in an option for PHP".to_owned())),
+        Err(_) => Err(EngineError::NulByte),
     }
 }
 

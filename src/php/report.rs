@@ -62,7 +62,7 @@ pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> 
 fn in_request(work: impl FnOnce()) -> Result<(), EngineError> {
     // SAFETY: `lifecycle::start` has started PHP, and no request runs.
     if unsafe { php_request_startup() } != SUCCESS {
-        return Err(EngineError("PHP could not start a request".to_owned()));
+        return Err(EngineError::Request);
     }
     without_headers();
     work();

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use super::ffi::{FAILURE, HashTable, RegisterExtensions, php_register_internal_extensions_func, sapi_module_struct};
 use super::stdout::flush_stdout;
 use super::{module, start_files};
-use crate::engine::Settled;
+use crate::engine::{EngineError, Settled, SettledError};
 use crate::sys::fd::{self, Stream};
 
 /// What `moment` needs when PHP calls it.
@@ -23,7 +23,7 @@ struct Waiting {
 
 thread_local! {
     static WAITING: Cell<Option<Waiting>> = const { Cell::new(None) };
-    static REFUSED: RefCell<Option<(String, Option<OwnedFd>)>> = const { RefCell::new(None) };
+    static REFUSED: RefCell<Option<(SettledError, Option<OwnedFd>)>> = const { RefCell::new(None) };
     static CONFIGURATION: Cell<*mut HashTable> = const { Cell::new(std::ptr::null_mut()) };
 }
 
@@ -36,7 +36,7 @@ pub(super) fn remember(configuration: *mut HashTable) {
 ///
 /// # Errors
 /// Those of `then`; PHP did not come to that point.
-pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, String> {
+pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, EngineError> {
     let place = php_register_internal_extensions_func();
     // SAFETY: the address of PHP's variable (`ffi::host`), which holds a function. PHP has not started, so it does not use it now.
     let original = unsafe { place.replace(moment) };
@@ -53,12 +53,12 @@ pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>
     if let Some((reason, stderr)) = REFUSED.take() {
         flush_stdout();
         if let Some(stderr) = stderr {
-            fd::redirect(Stream::Stderr, stderr).map_err(|e| e.to_string())?;
+            fd::redirect(Stream::Stderr, stderr).map_err(EngineError::Streams)?;
         }
-        return Err(reason);
+        return Err(reason.into());
     }
     if missed && started == super::ffi::SUCCESS {
-        return Err("it has started its extensions in a way that php-fpm does not know".to_owned());
+        return Err(EngineError::NotSettled);
     }
     Ok(started)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::sources::{Woken, named};
 use crate::config::AllowedClients;
 use crate::ipc::handover::{self, Connection, ConnectionState, Taken, WorkerQueues};
-use crate::log;
+use crate::log::{self, messages::requests as messages};
 use crate::scoreboard::Slot;
 use crate::sys::{backlog, clock, listen};
 
@@ -131,7 +131,7 @@ impl Intake {
             Ok(fd) => fd?,
             Err(e) => {
                 // Out of descriptors or memory; the connection stays in the backlog and would wake us again at once.
-                log::error(format!("unable to accept a connection: {e}"));
+                log::say(&messages::connection_not_accepted(e));
                 std::thread::sleep(PAUSE);
                 return None;
             }
@@ -147,7 +147,7 @@ impl Intake {
             Ok(Some(peer)) if !self.allowed.admits(peer) => {
                 if let Some(others) = self.slot.totals().refuse(clock::now()) {
                     let more = if others == 0 { String::new() } else { format!(" {others} more since the last one.") };
-                    log::error(format!("Connection disallowed: IP address '{peer}' has been dropped.{more}"));
+                    log::say(&messages::client_disallowed(peer, more));
                 }
                 false
             }

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::config::PoolConfig;
-use crate::log;
+use crate::log::{self, messages::worker_setup::memory_not_measured};
 use crate::sys::clock;
 
 /// From this many on, workers that were made together don't leave together.
@@ -65,7 +65,7 @@ impl Memory {
         match File::open("/proc/self/statm") {
             Ok(file) => Some(Self { file, most: bytes / page.max(1) }),
             Err(e) => {
-                log::error(format!("pm.max_memory has no effect: /proc/self/statm: {e}"));
+                log::say(&memory_not_measured(e));
                 None
             }
         }

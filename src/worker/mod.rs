@@ -3,6 +3,7 @@
 
 mod access_log;
 mod authorization;
+mod failure;
 mod hat;
 mod intake;
 mod lifetime;
@@ -33,6 +34,7 @@ use crate::fastcgi::management::Capacity;
 use crate::ipc::handover;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
+use crate::log::messages::{requests, worker_setup};
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
@@ -94,23 +96,22 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         end: spec.end,
         graceful: spec.graceful,
     };
-    let set_up = setup.apply().map_err(|e| e.to_string());
+    let set_up = setup.apply();
     drop(setup);
-    let set_up =
-        set_up.and_then(|()| engine.enter_pool(&spec.pool).map_err(|e| format!("[pool {}] {e}", spec.pool.name)));
-    if let Err(reason) = set_up {
+    if let Err(failure) = set_up.and_then(|()| Ok(engine.enter_pool(&spec.pool)?)) {
+        let message = failure.message(&spec.pool.name);
         // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
-        spec.control.send(&WorkerSays::Failed(reason.chars().take(LONGEST_REASON).collect()), Vec::new());
+        spec.control.send(&WorkerSays::Failed(message.text().chars().take(LONGEST_REASON).collect()), Vec::new());
         return ExitCode::Software.status();
     }
     if let Some(ways) = spec.tracer.take() {
         let depth = spec.pool.request_slowlog_trace_depth;
         if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
-            log::error(format!("[pool {}] slow requests can't be traced: {e}", spec.pool.name));
+            log::say(&worker_setup::tracer_not_started(&spec.pool.name, e));
         }
     }
     if let Err(e) = process::watch_forks() {
-        log::error(format!("[pool {}] forks can't be watched: {e}", spec.pool.name));
+        log::say(&worker_setup::forks_not_detected(&spec.pool.name, e));
         return ExitCode::Software.status();
     }
     let slot = Rc::new(spec.slot);
@@ -140,7 +141,7 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         Ok(true) => 0,
         Ok(false) => ExitCode::Software.status(),
         Err(e) => {
-            log::error(format!("[pool {}] a worker can't wait for requests: {e}", spec.pool.name));
+            log::say(&requests::worker_cannot_wait(&spec.pool.name, e));
             ExitCode::Software.status()
         }
     }

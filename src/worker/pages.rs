@@ -9,7 +9,7 @@ use crate::config::PoolConfig;
 use crate::engine::Tracker;
 use crate::exchange::Exchange;
 use crate::fastcgi::params::Params;
-use crate::log;
+use crate::log::{self, messages::requests::status_unavailable};
 use crate::request::{Description, Outcome, Stage};
 use crate::status::{self, Wish};
 use crate::sys::local_time;
@@ -72,7 +72,7 @@ impl Pages {
         let query = exchange.params().get_c(b"QUERY_STRING").map(CStr::to_bytes);
         let wish = Wish::of(query.unwrap_or_default());
         let Some(snapshot) = tracker.pool_status() else {
-            log::error(format!("[pool {}] status: unable to find or access status shared memory", self.pool));
+            log::say(&status_unavailable(&self.pool));
             let body = b"Internal error. Please review log file for errors.".to_vec();
             return Page { status: 500, content_type: TEXT, typed_first: true, body };
         };

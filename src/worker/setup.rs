@@ -1,17 +1,18 @@
 //! From a fresh fork to a worker: the steps in the order that each needs what the earlier ones still allow.
 #![forbid(unsafe_code)]
 
-use std::fmt::Display;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, chdir, chroot, getppid};
 
+use super::failure::SetupFailure;
 use super::hat::Hat;
 use crate::config::PoolConfig;
-use crate::log;
+use crate::log::{self, messages::worker_setup as messages};
 use crate::sys::failure::reason;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
@@ -39,52 +40,37 @@ pub struct Setup<'a> {
     pub graceful: bool,
 }
 
-/// A step that failed.
-#[derive(Debug, thiserror::Error)]
-#[error("[pool {pool}] {what}")]
-pub struct SetupError {
-    pool: String,
-    what: String,
-}
-
 impl Setup<'_> {
-    fn failed(&self, what: impl Display) -> SetupError {
-        SetupError { pool: self.pool.name.clone(), what: what.to_string() }
-    }
-
-    fn step<T>(&self, step: &str, result: Result<T, impl Into<io::Error>>) -> Result<T, SetupError> {
-        result.map_err(|e| self.failed(format!("failed to {step}: {}", reason(&e.into()))))
-    }
-
     /// Carries it out.
     ///
     /// # Errors
     /// The step that failed: the worker must not serve.
-    pub fn apply(&self) -> Result<(), SetupError> {
+    pub fn apply(&self) -> Result<(), SetupFailure> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
-        self.step("redirect its standard streams", self.standard_streams())?;
+        self.standard_streams().map_err(SetupFailure::Streams)?;
         log::become_worker();
-        let hat = self.pool.apparmor_hat.as_deref().map(Hat::find).transpose().map_err(|e| self.failed(e))?;
+        let hat = self.pool.apparmor_hat.as_deref().map(Hat::find).transpose()?;
         self.privileged()?;
         self.drop_privileges()?;
         if self.pool.process_dumpable {
             // A change of user has taken it away; without one the process is as dumpable as any.
-            let set = process::set_dumpable(true);
-            self.say_failure(set.map_err(|e| format!("failed to prctl(PR_SET_DUMPABLE): {}", reason(&e))));
+            if let Err(e) = process::set_dumpable(true) {
+                log::say(&messages::not_dumpable(&self.pool.name, reason(&e)));
+            }
         }
-        self.step("tie its life to its zygote", process::die_with_parent(Signal::SIGQUIT))?;
+        process::die_with_parent(Signal::SIGQUIT).map_err(SetupFailure::ParentDeathSignal)?;
         if getppid() != self.parent {
-            return Err(self.failed("failed to find its zygote: it has gone"));
+            return Err(SetupFailure::ZygoteGone);
         }
         if let Some(hat) = hat {
-            hat.put_on().map_err(|e| self.failed(e))?;
+            hat.put_on()?;
         }
         single_threaded::replace_environment(self.pool.clear_env, self.environment);
         // `env[TZ]` counts.
         local_time::renew_zone();
         signal::reset_actions();
         signal::in_worker(self.end, self.graceful);
-        self.step("unblock signals", signal::set_mask(&SigSet::empty()))
+        signal::set_mask(&SigSet::empty()).map_err(SetupFailure::Signals)
     }
 
     fn standard_streams(&self) -> io::Result<()> {
@@ -103,47 +89,48 @@ impl Setup<'_> {
     }
 
     /// What takes root, or what the zygote has kept of it.
-    fn privileged(&self) -> Result<(), SetupError> {
-        self.step("take up its zygote's capabilities", capabilities::raise_kept())?;
+    fn privileged(&self) -> Result<(), SetupFailure> {
+        capabilities::raise_kept().map_err(SetupFailure::RaiseCapabilities)?;
         self.limits();
         self.enter_directories()?;
         match self.pool.process_priority.map(process::set_priority) {
-            Some(Err(e)) => Err(self.failed(format!("Unable to set priority for this new process: {}", reason(&e)))),
+            Some(Err(e)) => Err(SetupFailure::Priority(e)),
             _ => Ok(()),
         }
     }
 
-    fn drop_privileges(&self) -> Result<(), SetupError> {
+    fn drop_privileges(&self) -> Result<(), SetupFailure> {
         if let Some(identity) = self.identity {
             let name = self.pool.user.as_deref().unwrap_or_default();
-            ids::become_identity(identity, name, &[]).map_err(|e| self.failed(e))?;
+            ids::become_identity(identity, name, &[])?;
         }
-        self.step("give up its capabilities", capabilities::drop_all())
+        capabilities::drop_all().map_err(SetupFailure::DropCapabilities)
     }
 
     /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
     fn limits(&self) {
         // A script can't raise it again.
         let files = self.pool.rlimit_files.map_or(self.nofile, FileLimits::same);
-        self.say_failure(limits::set_files(files));
+        self.say_limit_not_set(limits::set_files(files));
         if let Some(core) = self.pool.rlimit_core {
-            self.say_failure(limits::set_core(core.bytes()));
+            self.say_limit_not_set(limits::set_core(core.bytes()));
         }
     }
 
-    fn say_failure(&self, result: Result<(), impl std::fmt::Display>) {
+    fn say_limit_not_set(&self, result: Result<(), impl std::fmt::Display>) {
         if let Err(what) = result {
-            log::error(format!("[pool {}] {what}", self.pool.name));
+            log::say(&messages::worker_limit_not_set(&self.pool.name, what));
         }
     }
 
-    fn enter_directories(&self) -> Result<(), SetupError> {
+    fn enter_directories(&self) -> Result<(), SetupFailure> {
+        let change = |dir: &Path| chdir(dir).map_err(|e| SetupFailure::Chdir(dir.to_owned(), e.into()));
         if let Some(root) = &self.pool.chroot {
-            self.step(&format!("chroot({})", root.display()), chroot(root))?;
+            chroot(root).map_err(|e| SetupFailure::Chroot(root.clone(), e.into()))?;
         }
         match (&self.pool.chdir, &self.pool.chroot) {
-            (Some(dir), _) => self.step(&format!("chdir({})", dir.display()), chdir(dir)),
-            (None, Some(_)) => self.step("chdir(/)", chdir("/")),
+            (Some(dir), _) => change(dir),
+            (None, Some(_)) => change(Path::new("/")),
             (None, None) => Ok(()),
         }
     }

@@ -18,6 +18,7 @@ use super::state::{Sender, Zygote};
 use crate::ipc::handover;
 use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
+use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
 use crate::sys::{clock, fd, process, signal};
 use crate::worker::WorkerSpec;
 
@@ -62,7 +63,7 @@ impl Zygote {
                 Ok(count) => count,
                 Err(Errno::EINTR) => 0,
                 Err(e) => {
-                    log::error(format!("a zygote can't wait for events: {e}"));
+                    log::say(&zygote_cannot_wait(e));
                     return LoopEnd::Exit(Box::new(self.reports));
                 }
             };
@@ -172,7 +173,7 @@ impl Zygote {
         for channel in self.children.channels_of(pool) {
             match file.try_clone() {
                 Ok(copy) => channel.send(&ToWorker::AccessLog { reopened }, vec![copy]),
-                Err(e) => log::error(format!("a worker keeps its former access log: {e}")),
+                Err(e) => log::say(&access_log_not_passed_on(e)),
             }
         }
         p.access_log = Some((file, reopened));

@@ -6,20 +6,13 @@ use std::time::Duration;
 
 use super::state::{LeaveRequest, Sender, Zygote};
 use crate::ipc::{ToSupervisor, ToWorker};
-use crate::log;
+use crate::log::{self, messages::zygotes::zygote_asked_to_exit};
 use crate::sys::clock::{self, Moment};
 
 /// For so long the supervisor is waited for: where the signal went to all, it says what is to be done.
 const MOMENT: Duration = Duration::from_millis(500);
 /// Then workers without a request get so long to serve who waits in the hand-over queue.
 const FAREWELL: Duration = Duration::from_millis(1500);
-
-fn log_sender(sender: Sender) {
-    let Sender { signal, pid, uid } = sender;
-    log::notice(format!(
-        "{signal} from process {pid} of user {uid} asks it to leave: its workers finish their requests, and a new zygote takes over"
-    ));
-}
 
 impl Zygote {
     /// SIGTERM or SIGQUIT has come.
@@ -34,7 +27,8 @@ impl Zygote {
         match *self.leave_request.as_ref()? {
             LeaveRequest::Received(at, _) if at > now => Some(at),
             LeaveRequest::Received(_, sender) => {
-                log_sender(sender);
+                let Sender { signal, pid, uid } = sender;
+                log::say(&zygote_asked_to_exit(signal, pid, uid));
                 let end = now + FAREWELL;
                 self.leave_request = Some(LeaveRequest::Accepted(end, Vec::new()));
                 self.start_leaving();

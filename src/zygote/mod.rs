@@ -5,6 +5,7 @@ mod adopt;
 mod children;
 mod connections;
 mod demand;
+mod error;
 mod event_loop;
 mod event_source;
 mod fork;
@@ -22,10 +23,11 @@ use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
 use crate::exit::ExitCode;
 use crate::ipc::{PROTOCOL, ToSupervisor, ZygoteSpec};
-use crate::log;
+use crate::log::{self, messages::zygotes::zygote_started_wrongly};
 use crate::sys::ids::Identity;
 use crate::sys::{local_time, process, signal, title};
 use crate::worker;
+use error::StartError;
 use event_loop::{FLUSH_TIME, LoopEnd};
 
 /// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
@@ -37,7 +39,7 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     let mut zygote = match adopt::adopt(spec) {
         Ok(zygote) => zygote,
         Err(e) => {
-            log::error(format!("[group {group}] a zygote was started wrongly: {e}"));
+            log::say(&zygote_started_wrongly(group, e));
             return ExitCode::Software.status();
         }
     };
@@ -49,10 +51,10 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
-        .and_then(|()| zygote.ready().map_err(|e| e.to_string()));
-    if let Err(reason) = started {
+        .and_then(|()| zygote.ready().map_err(StartError::EventLoop));
+    if let Err(error) = started {
         // Cut where it is too long; the whole text went to stderr as PHP printed it.
-        zygote.report(&ToSupervisor::Failed(reason));
+        zygote.report(&ToSupervisor::Failed(error.to_string()));
         log::drain(FLUSH_TIME);
         return ExitCode::Software.status();
     }
@@ -68,12 +70,12 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
 }
 
 /// Before PHP starts: signals as a program expects them.
-fn prepare() -> Result<(), String> {
+fn prepare() -> Result<(), StartError> {
     signal::reset_actions();
     for others in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
         signal::handle_by_nothing(others);
     }
-    signal::set_mask(&SigSet::empty()).map_err(|e| e.to_string())
+    signal::set_mask(&SigSet::empty()).map_err(StartError::Signals)
 }
 
 /// Starts PHP. It reads php.ini as root, as php-fpm's does; then it becomes the user that its workers will be, before any
@@ -83,21 +85,21 @@ fn start(
     options: &EngineOptions,
     identity: Option<&Identity>,
     pools: &[&config::PoolConfig],
-) -> Result<(), String> {
+) -> Result<(), StartError> {
     let mut settled = false;
     let started = engine.start(options, &mut |look| {
         if let Some(identity) = identity {
             let files = look();
             privileges::drop_to(identity, pools)?;
             let user = pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
-            start_files::require_readable(&files, user).map_err(|e| e.to_string())?;
+            start_files::require_readable(&files, user).map_err(StartError::from)?;
         }
         settled = true;
         // A change of user clears it.
-        process::die_with_parent(Signal::SIGQUIT).map_err(|e| e.to_string())
+        Ok(process::die_with_parent(Signal::SIGQUIT).map_err(StartError::ParentDeathSignal)?)
     });
     match started {
-        Ok(()) if !settled => Err("it has started and is still root".to_owned()),
-        started => started.map_err(|e| e.to_string()),
+        Ok(()) if !settled => Err(StartError::StillRoot),
+        started => Ok(started?),
     }
 }

@@ -10,6 +10,7 @@ use nix::sys::resource::RLIM_INFINITY;
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, access, faccessat};
 
+use super::error::StartError;
 use crate::config::{CoreLimit, PoolConfig};
 use crate::sys::ids::{self, Identity};
 use crate::sys::{capabilities, limits, process};
@@ -35,19 +36,20 @@ impl Given {
 /// Becomes the user of these pools, and keeps what they need.
 ///
 /// # Errors
-/// A line for the log: PHP must not be started.
-pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), String> {
+/// PHP must not be started.
+pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), StartError> {
     let first = pools.first();
-    let said = |e: &dyn std::fmt::Display| format!("[pool {}] {e}", first.map_or("", |pool| &pool.name));
-    let given = Given::here().map_err(|e| said(&e))?;
+    let pool = || first.map_or_else(String::new, |pool| pool.name.clone());
+    let given = Given::here().map_err(|source| StartError::Limits { pool: pool(), source })?;
     let mut keep = needed(given, pools.iter().map(|pool| PrivilegedSettings::from(*pool)));
     let search = search(pools);
     keep.extend(search);
     let name = first.and_then(|pool| pool.user.as_deref()).unwrap_or_default();
-    ids::become_identity(identity, name, &keep).map_err(|e| said(&e))?;
+    ids::become_identity(identity, name, &keep).map_err(|source| StartError::Identity { pool: pool(), source })?;
     if search.is_some() && pools.iter().all(|pool| within_reach(pool)) {
         keep.retain(|one| Some(*one) != search);
-        capabilities::drop_all_but(&keep.into_iter().collect()).map_err(|e| said(&e))?;
+        capabilities::drop_all_but(&keep.into_iter().collect())
+            .map_err(|source| StartError::Capabilities { pool: pool(), source })?;
     }
     Ok(())
 }

@@ -19,8 +19,10 @@ pub mod output;
 pub mod php;
 pub mod pools;
 pub mod reload;
+pub mod requests;
 pub mod sockets;
 pub mod terminal;
+pub mod worker_setup;
 pub mod workers;
 pub mod zygotes;
 

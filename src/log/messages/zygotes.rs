@@ -72,4 +72,18 @@ messages! {
     /// The processes of the group have caused more than 128 KiB of log lines in a second. The rest was dropped.
     [Ours Warning] lines_dropped(group, count) = "[group {group}] too many lines of its processes: {count} dropped",
         do "See the lines before for what the processes of the group do.";
+
+    /// A descriptor that the supervisor passed to a new zygote is missing, or is not what it should be.
+    [Ours Error] zygote_started_wrongly(group, reason) =
+        "[group {group}] the zygote cannot use what the supervisor passed to it: {reason}",
+        do "Restart php-fpm. Report it with the reason if it happens again.";
+
+    /// The system call that waits for events failed in a zygote. It exits, and the supervisor starts a new one.
+    [Ours Error] zygote_cannot_wait(reason) = "the zygote exits: it cannot wait for events: {reason}",
+        do "Report it with the reason if it happens again.";
+
+    /// A process has sent SIGTERM or SIGQUIT to the zygote. Requests are served to their end; no client notices.
+    [Ours Notice] zygote_asked_to_exit(signal, pid, uid) =
+        "{signal} from process {pid} of user {uid} asks the zygote to exit: its workers finish their requests, and a new zygote starts",
+        do "If this was not intended, find out which process sends the signal. To reload, send SIGUSR2 to the supervisor.";
 }

@@ -6,7 +6,7 @@ use super::ServeLoop;
 use crate::engine::{Engine, Request, Served, Tracker};
 use crate::exchange::Arrival;
 use crate::ipc::MARK;
-use crate::log;
+use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
 
 impl<E: Engine> ServeLoop<'_, E> {
@@ -18,7 +18,7 @@ impl<E: Engine> ServeLoop<'_, E> {
                 Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished => return,
                 Arrival::Closed => return self.close_held(),
                 Arrival::Refused(reason) => {
-                    log::warning(format!("request refused: {reason}"));
+                    log::say(&request_refused(reason));
                     return self.close_held();
                 }
             }

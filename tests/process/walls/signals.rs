@@ -82,7 +82,7 @@ fn the_only_zygote_is_ended() -> Outcome {
         let body = long.answer()?.body();
         ensure!(body == "done" || body.ends_with("short"), "{signal}: the request in hand: {body}");
         let asked = format!(
-            "[group www] zygote {}: {signal} from process {} of user {} asks it to leave",
+            "[group www] zygote {}: {signal} from process {} of user {} asks the zygote to exit",
             zygote.pid,
             std::process::id(),
             nix::unistd::getuid()

@@ -1,0 +1,55 @@
+//! Why a zygote could not start.
+#![forbid(unsafe_code)]
+
+use std::io;
+
+use crate::configured::start_files::Unreadable;
+use crate::engine::EngineError;
+use crate::sys::ids::IdentityError;
+
+/// Why a zygote could not start. The supervisor logs the text after "PHP could not be started:".
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// The signals of a zygote could not be set up.
+    #[error("cannot set up the signals of the zygote: {0}")]
+    Signals(#[source] io::Error),
+    /// The kernel does not promise to tell that the supervisor has ended.
+    #[error("cannot tie the zygote to the supervisor by PR_SET_PDEATHSIG: {0}")]
+    ParentDeathSignal(#[source] io::Error),
+    /// The limits of resources are not known.
+    #[error("[pool {pool}] cannot read the limits of the process: {source}")]
+    Limits {
+        /// The first pool of the group.
+        pool: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It could not become the user of its pools.
+    #[error("[pool {pool}] {source}")]
+    Identity {
+        /// The first pool of the group.
+        pool: String,
+        /// Which call failed, and why.
+        source: IdentityError,
+    },
+    /// Capabilities that are not needed could not be given up.
+    #[error("[pool {pool}] cannot give up capabilities: {source}")]
+    Capabilities {
+        /// The first pool of the group.
+        pool: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The user of its pools cannot read a file that PHP reads when it starts.
+    #[error(transparent)]
+    StartFile(#[from] Unreadable),
+    /// PHP has started and never called what makes the zygote the user of its pools.
+    #[error("PHP started, and the zygote is still root")]
+    StillRoot,
+    /// PHP did not start.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What the zygote waits for could not be set up.
+    #[error("cannot set up the event loop of the zygote: {0}")]
+    EventLoop(#[source] io::Error),
+}
