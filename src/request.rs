@@ -1,4 +1,4 @@
-//! What a request is and how it went, as every part that reports about requests sees it.
+//! What a request is and how it went, for every part that reports about requests.
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
@@ -10,7 +10,7 @@ use crate::text::atol;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stage {
-    /// The worker is being made.
+    /// The worker is being set up.
     #[default]
     Creating = 0,
     /// Waiting for a request.
@@ -25,11 +25,12 @@ pub enum Stage {
     Ending = 5,
     /// After `fastcgi_finish_request()`.
     Finishing = 6,
-    /// The end of the answer is being sent: its client may come back at any moment, its worker is free in the next.
+    /// The end of the answer is being sent: the worker will be free in a moment, and the client may send its next
+    /// request before.
     Answered = 7,
 }
 
-/// What is known of a request before its script runs. Texts are the web server's, of any bytes.
+/// What is known of a request before its script runs. The texts come from the web server and may hold any bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Description<'a> {
     /// `REQUEST_METHOD`.
@@ -38,7 +39,7 @@ pub struct Description<'a> {
     pub uri: &'a [u8],
     /// `QUERY_STRING`.
     pub query: &'a [u8],
-    /// Whom HTTP's authorization names; not verified.
+    /// The user that HTTP's authorization names; not verified.
     pub user: &'a [u8],
     /// The script's path; empty where none was found.
     pub script: &'a [u8],
@@ -47,13 +48,13 @@ pub struct Description<'a> {
 }
 
 impl<'a> Description<'a> {
-    /// Method, URI, query, user, script: for whoever keeps a copy.
+    /// Method, URI, query, user, script: to make a copy.
     #[must_use]
     pub fn texts(&self) -> [&'a [u8]; 5] {
         [self.method, self.uri, self.query, self.user, self.script]
     }
 
-    /// What the parameters alone tell, for an answer without PHP.
+    /// A description from the parameters alone, for an answer without PHP.
     #[must_use]
     pub fn of(params: &'a Params) -> Self {
         let text = |name: &[u8]| params.get_c(name).map(CStr::to_bytes).unwrap_or_default();
@@ -76,13 +77,13 @@ pub enum NotRun {
     Abandoned,
 }
 
-/// How a request went, told when its script has ended and before its shutdown functions run, like php-fpm.
+/// How a request went. Reported after its script has ended and before its shutdown functions run, as in php-fpm.
 pub struct Outcome<'a> {
     /// HTTP status.
     pub status: u16,
     /// The most memory that PHP took from the system, in bytes.
     pub memory_peak: u64,
-    /// The value of a response header; names are compared without regard to case.
+    /// The value of a response header. Upper and lower case are the same.
     pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
     /// The value of a variable of the request, as the script has it.
     pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,

@@ -6,7 +6,7 @@ use super::connection::{Client, Exchange};
 use crate::fastcgi::request::{Refusal, Step};
 use crate::sys::socket::{self, Received};
 
-/// What came of waiting.
+/// The result of waiting for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
     /// A request's parameters are complete.
@@ -15,51 +15,54 @@ pub enum Arrival {
     NothingYet,
     /// Bytes came, and none of them begins a request: a management record, or the rest of an earlier body. The connection stays.
     NoRequest,
-    /// A request has begun to arrive, and not all of its parameters came in a moment (`arrive_briefly`).
+    /// A request has begun to arrive, but its parameters were not complete within `Limits::moment`
+    /// (`arrive_briefly`).
     Unfinished,
-    /// The client has closed the connection; so has the exchange.
+    /// The client has closed the connection, and the exchange has closed its end.
     Closed,
-    /// What the client sent can't be served; the connection was closed.
+    /// The exchange can't serve what the client sent, and has closed the connection.
     Refused(Reason),
 }
 
-/// Why a connection was closed on a client.
+/// Why the exchange closed a connection that the client still held open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// It doesn't keep to FastCGI, or to the limits.
+    /// The client broke the protocol or exceeded a limit.
     #[error(transparent)]
     Protocol(#[from] Refusal),
-    /// A request began and didn't go on.
+    /// A request began to arrive, but its parameters did not arrive in time.
     #[error("the parameters of a request were not complete in time")]
     HeaderTimeout,
 }
 
-/// How far the wait for one request has come.
+/// The state of the wait for one request.
 struct Wait {
-    /// For the first byte.
+    /// How long to wait for the first byte.
     patience: Duration,
-    /// For the parameters, once some have come; none: as long as they may take.
+    /// How long to wait for the rest of the parameters once some have arrived; `None`: up to `Limits::header`.
     moment: Option<Duration>,
-    /// The end of that.
+    /// When `moment` ends.
     moment_ends: Option<Instant>,
-    /// Something has arrived.
+    /// Bytes have arrived.
     reading: bool,
-    /// For answers to management records.
+    /// Deadline for sending answers to management records.
     answers: Option<Instant>,
-    /// What waits in the socket was looked at: it may have been complete in time, and its worker late.
+    /// The socket was read once more after the deadline: the request may have been complete in time, and only its
+    /// worker late.
     looked: bool,
 }
 
 impl Exchange {
-    /// The next request. Waits up to `patience` for its first byte (zero: only looks), then as long as the limits allow.
+    /// Receives the next request. Waits up to `patience` for its first byte (zero: does not wait), then as long as
+    /// the limits allow.
     pub fn arrive(&mut self, patience: Duration) -> Arrival {
         self.await_request(patience, None)
     }
 
-    /// The next request, if its first byte is here and the rest follows at once. Otherwise the connection is to be kept elsewhere
-    /// until more has come: a client that sends slowly must not hold the worker.
+    /// Receives the next request if its first byte is here and the rest follows within `Limits::moment`. Otherwise
+    /// the caller parks the connection until more has arrived: a client that sends slowly must not occupy the worker.
     pub fn arrive_briefly(&mut self) -> Arrival {
-        // What was set aside before has had its moment.
+        // A request that was set aside before has already had its moment.
         let moment = if self.until.is_some() { Duration::ZERO } else { self.limits.moment };
         self.await_request(Duration::ZERO, Some(moment))
     }
@@ -122,11 +125,11 @@ impl Exchange {
         }
     }
 
-    /// Receives more of a request; or says how the wait ends.
+    /// Receives more of a request, or returns how the wait ends.
     fn receive_head(&mut self, wait: &mut Wait) -> Result<(), Arrival> {
         let Some(connection) = &self.connection else { return Err(Arrival::Closed) };
         if self.reader.has_begun() {
-            // Not before: no clock is read for a request that comes at once.
+            // Only here, so that no clock is read for a request that arrives in one piece.
             let now = Instant::now();
             let until = *self.until.get_or_insert(now + self.limits.header);
             if now > until && std::mem::replace(&mut wait.looked, true) {
@@ -138,7 +141,7 @@ impl Exchange {
                 return Err(Arrival::Unfinished);
             }
         } else if wait.reading && wait.patience.is_zero() {
-            // What came was no request: the rest of an earlier body, however long, must not hold the worker here.
+            // The bytes belong to an earlier body. However long that is, it must not occupy the worker here.
             return Err(Arrival::NothingYet);
         }
         match socket::receive(connection, self.reader.room()) {

@@ -1,4 +1,4 @@
-//! The request's body, from what is in hand and from the connection.
+//! The request's body: bytes that are already buffered, then bytes from the connection.
 
 use std::time::Instant;
 
@@ -7,7 +7,8 @@ use crate::fastcgi::request::Step;
 use crate::sys::socket::{self, Received};
 
 impl Exchange {
-    /// Body bytes into `buf`, which is filled unless the body ends before; 0 = no more (end, abort, or a client that stalled: see `aborted`).
+    /// Reads body bytes into `buf` until it is full or the body ends. 0: there are no more (the body ended, the
+    /// client aborted or stalled: see `aborted`).
     pub fn read_body(&mut self, buf: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < buf.len() {
@@ -20,7 +21,7 @@ impl Exchange {
         filled
     }
 
-    /// Whether the body has ended without a byte. Waits for the first.
+    /// Whether the body is empty. Waits for its first byte or its end.
     pub fn body_is_empty(&mut self) -> bool {
         while !self.client.cut {
             match self.reader.advance() {
@@ -28,14 +29,14 @@ impl Exchange {
                 Ok(Step::End) => return true,
                 Ok(Step::More | Step::Request) if self.receive_body(&mut []).is_some() => {}
                 Ok(Step::Answer { .. }) if self.send_answers(&mut None).is_ok() => {}
-                // Whoever reads the body finds out the rest.
+                // The caller learns the reason when it reads the body.
                 _ => return false,
             }
         }
         false
     }
 
-    /// Takes one step; none: there is no more.
+    /// Reads some bytes; `None`: the body has ended or broken off.
     fn read_some(&mut self, into: &mut [u8]) -> Option<usize> {
         if self.client.cut {
             return None;
@@ -56,7 +57,7 @@ impl Exchange {
         }
     }
 
-    /// Receives the current record's content straight into `into`, and what follows behind the parameters.
+    /// Receives the content of the current record directly into `into`, and what follows it into the input buffer.
     fn receive_body(&mut self, into: &mut [u8]) -> Option<usize> {
         let Some(connection) = &self.connection else { return None };
         let most = into.len().min(self.reader.body_left());
@@ -90,7 +91,7 @@ impl Exchange {
         None
     }
 
-    /// Reads away what is in hand of the body; whether its end was.
+    /// Drops the part of the body that has been received; returns whether the end of the body was part of it.
     pub(super) fn drop_body(&mut self) -> bool {
         let mut until = None;
         while !self.client.cut {

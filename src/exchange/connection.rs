@@ -1,4 +1,4 @@
-//! The exchange itself: which connection it holds, and what may be done with it.
+//! The exchange itself: the connection that it holds, and what the worker may do with it.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -16,25 +16,26 @@ use crate::sys::hangup;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGone;
 
-/// Takes a connection between two requests, to be served by whoever is idle; gives it back where it can't.
+/// Takes a connection between two requests, so that another worker can serve the next one. Returns the connection if
+/// it can't.
 pub type Keeper = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 
 /// Called when the first byte of a request arrives.
 pub type FirstByte = Box<dyn Fn()>;
 
-/// How the client stands to the request.
+/// What the client has done to the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Client {
-    /// FCGI_ABORT_REQUEST: no answer is wanted but END_REQUEST.
+    /// It has sent FCGI_ABORT_REQUEST: it wants no answer but END_REQUEST.
     pub(super) aborted: bool,
-    /// The body broke off: the connection can't carry another request.
+    /// It stopped sending before the end of the body: the connection can't carry another request.
     pub(super) cut: bool,
-    /// Nothing can be sent.
+    /// It has closed the connection: nothing can be sent.
     pub(super) gone: bool,
 }
 
-/// A connection, the request whose parameters have arrived on it, and the way to its answer.
-/// The buffers serve one connection after another.
+/// A connection, the request whose parameters have arrived on it, and the buffer of its answer. The buffers serve one
+/// connection after another.
 pub struct Exchange {
     pub(super) connection: Option<OwnedFd>,
     pub(super) reader: Reader,
@@ -44,15 +45,15 @@ pub struct Exchange {
     pub(super) keeper: Option<Keeper>,
     pub(super) gave_away: bool,
     pub(super) client: Client,
-    /// By when the request has to be complete that has begun to arrive, where that was set.
+    /// Deadline for the parameters of the request that has begun to arrive.
     pub(super) until: Option<Instant>,
     pub(super) finished: bool,
-    /// When the request began, or something of its answer was sent last.
+    /// When the request began, or a part of its answer was last sent.
     pub(super) sent: Instant,
 }
 
 impl Exchange {
-    /// Buffers without a connection.
+    /// An exchange without a connection.
     #[must_use]
     pub fn new(limits: Limits, capacity: Capacity) -> Self {
         Self {
@@ -70,19 +71,19 @@ impl Exchange {
         }
     }
 
-    /// With a function that is called when the first byte of a request arrives.
+    /// Sets a function that is called when the first byte of a request arrives.
     #[must_use]
     pub fn with_first_byte(self, first_byte: FirstByte) -> Self {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// With a keeper, which takes the connection where a script goes on after its answer.
+    /// Sets a keeper, which takes the connection if a script continues after its answer.
     #[must_use]
     pub fn with_keeper(self, keeper: Keeper) -> Self {
         Self { keeper: Some(keeper), ..self }
     }
 
-    /// Takes a connection, new or handed over, in place of one that may be held.
+    /// Takes a connection, new or handed over. An earlier one is closed.
     pub fn attach(&mut self, connection: OwnedFd) {
         self.finish();
         self.reader.reset();
@@ -91,39 +92,41 @@ impl Exchange {
         self.until = None;
     }
 
-    /// Takes a connection and what was received before of a request on it, which has to be complete by then.
+    /// Takes a connection on which a part of a request, `rest`, was received before. The request has to be complete
+    /// at `until`.
     pub fn attach_unfinished(&mut self, connection: OwnedFd, rest: &[u8], until: Instant) {
         self.attach(connection);
         self.reader.take_up(rest);
         self.until = Some(until);
     }
 
-    /// What was received of the request for which `arrive_briefly` didn't wait, and by when it has to be complete.
+    /// The received part of a request that `arrive_briefly` returned as unfinished, and the deadline of the request.
     #[must_use]
     pub fn rest(&self) -> Option<(Vec<u8>, Instant)> {
         Some((self.reader.rest(), self.until?))
     }
 
-    /// Gives the connection away with such a request on it.
+    /// Gives the connection away while a request on it is unfinished.
     pub fn detach_unfinished(&mut self) -> Option<OwnedFd> {
         self.reader.reset();
         self.until = None;
         self.connection.take()
     }
 
-    /// Gives the connection away, if it is between two requests with no byte in hand. Otherwise `arrive` has more to do, or it is to be closed.
+    /// Gives the connection away if it is between two requests and no byte of the next one is buffered. `None`: call
+    /// `arrive` again, or close the connection.
     pub fn detach(&mut self) -> Option<OwnedFd> {
         if self.keeps() && self.reader.at_rest() { self.connection.take() } else { None }
     }
 
-    /// Ends the answer of a script that goes on. A connection that stays goes to the keeper, so that the next request on it
-    /// need not wait for the script; not where more of this request's body, or bytes of the next request, are in hand.
-    /// False if the answer was ended before.
+    /// Finishes the answer of a script that continues. A kept connection goes to the keeper, so that the next request
+    /// on it need not wait for the script, unless the body of this request is incomplete or bytes of the next request
+    /// are buffered. Returns false if the answer was finished before.
     pub fn release(&mut self) -> bool {
         if !self.finish() {
             return false;
         }
-        // Most often the record that ends the body has come meanwhile.
+        // In most cases the record that ends the body has arrived in the meantime.
         if self.keeps() && !self.reader.ended() && self.receive_more() {
             self.drop_body();
         }
@@ -139,24 +142,25 @@ impl Exchange {
         true
     }
 
-    /// Whether the keeper has the connection that was attached last: it lives on elsewhere.
+    /// Whether the keeper has taken the connection that was attached last: another process holds it now.
     #[must_use]
     pub fn gave_away(&self) -> bool {
         self.gave_away
     }
 
-    /// Closes the connection, if one is held. The parameters stay.
+    /// Closes the connection, if there is one. The parameters stay valid.
     pub fn close(&mut self) {
         self.connection = None;
     }
 
-    /// The connection, if one is held.
+    /// The connection, if there is one.
     #[must_use]
     pub fn connection(&self) -> Option<BorrowedFd<'_>> {
         self.connection.as_ref().map(AsFd::as_fd)
     }
 
-    /// Whether bytes of a next request are in hand: `arrive` is to be called before the connection is waited for or given away.
+    /// Whether bytes of the next request are buffered: then call `arrive` before you wait for the connection or give
+    /// it away.
     #[must_use]
     pub fn has_bytes(&self) -> bool {
         self.connection.is_some() && self.reader.has_bytes()
@@ -168,7 +172,7 @@ impl Exchange {
         self.finished && !(self.client.cut || self.client.gone) && self.connection.is_some()
     }
 
-    /// The parameters. Their bytes neither move nor change until the next request is read on this connection.
+    /// The parameters. Their bytes don't move or change until the next request is read.
     #[must_use]
     pub fn params(&self) -> &Params {
         self.reader.params()
@@ -180,7 +184,7 @@ impl Exchange {
         self.params().get_c(name)
     }
 
-    /// Whether the answer has been ended.
+    /// Whether the answer is finished.
     #[must_use]
     pub fn finished(&self) -> bool {
         self.finished
@@ -198,13 +202,13 @@ impl Exchange {
         self.client.aborted || self.client.cut
     }
 
-    /// Whether the client has ended the body as one ends it, after however many bytes.
+    /// Whether the client has ended the body properly, after any number of bytes.
     #[must_use]
     pub fn body_was_ended(&self) -> bool {
         self.reader.stdin_ended() && !self.body_broke_off()
     }
 
-    /// Whether the client has closed the connection. Asks the system.
+    /// Whether the client has closed the connection. Makes a system call.
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         self.connection.as_ref().is_some_and(hangup::is_abandoned)

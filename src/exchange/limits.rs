@@ -1,4 +1,4 @@
-//! How much and how long a client may take.
+//! Limits for what a client sends and how long it takes.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use crate::fastcgi::request::ParamsLimits;
 pub struct Limits {
     /// Size of the parameters.
     pub params: ParamsLimits,
-    /// From the first byte of a request to its last parameter, all that is sent meanwhile included.
+    /// From the first byte of a request to its last parameter, including everything else that is sent in between.
     pub header: Duration,
-    /// For the rest of a request's parameters, before the connection is kept elsewhere until more has come.
+    /// For the rest of a request's parameters, before the connection is parked until more has arrived.
     pub moment: Duration,
-    /// For a client to make room for the answers to its management records, which are a few bytes each.
+    /// For a client to receive the answers to its management records, which are a few bytes each.
     pub answers: Duration,
-    /// Without any byte of the body that is waited for. Longer than nginx's client_body_timeout (60 s), which should strike first.
+    /// Between two receives of the body. Longer than nginx's client_body_timeout (60 s), which should expire first.
     pub body: Duration,
-    /// Without the client taking any byte of the answer; none: as long as it likes, as in php-fpm.
+    /// Between two receives of the answer by the client; `None`: no limit, as in php-fpm.
     pub send: Option<Duration>,
-    /// For a client that still sends after its answer: closing at once would destroy what it hasn't read.
+    /// For a client that still sends after its answer. An immediate close would destroy what the client hasn't read.
     pub linger: Duration,
 }
 

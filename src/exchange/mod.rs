@@ -1,5 +1,5 @@
-//! One connection and the request on it: the I/O around `fastcgi`. An exchange knows connections and bytes alone; what a request is
-//! and how it went is reported to an `engine::Tracker`.
+//! One connection and the request on it: the I/O around `fastcgi`. An exchange knows only connections and bytes;
+//! engines report what a request is and how it went to an `engine::Tracker`.
 #![forbid(unsafe_code)]
 
 mod arrival;

@@ -1,4 +1,4 @@
-//! The answer: buffered, sent in large pieces, ended once.
+//! The answer: buffered, sent in large pieces, finished once.
 
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use crate::fastcgi::record::{HEADER_LEN, MAX_ALIGNED_CONTENT, RecordType};
 use crate::sys::process;
 use crate::sys::socket::{self, Received};
 
-/// From this size on bytes are sent from where they are, not copied.
+/// Pieces of at least this size are sent without a copy.
 const LARGE: usize = 32 * 1024;
 
-/// So much is enough for a call where the script is slow: php-fpm sends whenever it has that much.
+/// The least that is sent in one call while the script is slow: php-fpm sends whenever it has that much.
 const PIECE: usize = 8 * 1024;
 
-/// A script is slow where its answer has waited that long.
+/// A script counts as slow if buffered bytes have waited this long.
 const SLOW: Duration = Duration::from_millis(5);
 
-/// Records in one call.
+/// The most records in one call.
 const BATCH: usize = 8;
 
 impl Exchange {
-    /// Appends to the answer; sends when the buffer is full, or a piece of it where the script takes its time. After the end of
-    /// the answer bytes are dropped.
+    /// Appends to the answer. Sends if the buffer is full, or if the script is slow and the buffer holds a piece.
+    /// After the end of the answer, bytes are dropped.
     ///
     /// # Errors
     /// The client has gone.
@@ -45,13 +45,13 @@ impl Exchange {
 
     /// A line for the web server's error log (FCGI_STDERR), in its place between the bytes of the answer.
     pub fn write_stderr(&mut self, bytes: &[u8]) {
-        // A client that has gone is found out by the next write.
+        // The next write reports a client that has gone.
         let _ = self.put(RecordType::Stderr, bytes);
     }
 
-    /// Ends the answer: END_REQUEST after what is buffered, in one write; on a connection that isn't kept, also closes it.
-    /// Later writes are dropped. False if it was ended before. In a process that a script has forked it only lets go of the
-    /// connection: the answer is its parent's.
+    /// Finishes the answer: sends what is buffered and END_REQUEST in one write, and closes a connection that isn't
+    /// kept. Later writes are dropped. Returns false if the answer was finished before. In a process that a script
+    /// has forked, it only closes the descriptor: the answer belongs to the parent.
     pub fn finish(&mut self) -> bool {
         if self.finished {
             return false;
@@ -77,8 +77,9 @@ impl Exchange {
         true
     }
 
-    /// Replies to management records go out at once, between two records of the answer. Who sends such records and doesn't read what
-    /// they are answered must not hold the worker: `until` is the limit of all of them, set by the first.
+    /// Sends replies to management records at once, between two records of the answer. A client that sends such
+    /// records and doesn't read the replies must not occupy the worker: `until` is the deadline for all of them, set
+    /// by the first.
     pub(super) fn send_answers(&mut self, until: &mut Option<Instant>) -> Result<(), ClientGone> {
         let Some(connection) = &self.connection else { return Err(ClientGone) };
         let until = *until.get_or_insert_with(|| Instant::now() + self.limits.answers);
@@ -106,12 +107,13 @@ impl Exchange {
         }
     }
 
-    /// Whether what is buffered should wait no longer, `before` of which was buffered before. The clock is read once a piece.
+    /// Whether the buffer, which held `before` bytes before, should be sent now. Reads the clock once for each piece.
     fn is_due(&self, before: usize) -> bool {
         self.reply.pending().len() / PIECE > before / PIECE && self.sent.elapsed() >= SLOW
     }
 
-    /// Sends what is buffered and `bytes` in records around them; up to seven bytes stay in the buffer, so that no record needs padding.
+    /// Sends what is buffered, then `bytes` as records. Up to seven bytes stay in the buffer, so that no record needs
+    /// padding.
     fn send_large(&mut self, stream: RecordType, bytes: &[u8]) -> Result<(), ClientGone> {
         let (aligned, tail) = bytes.split_at(bytes.len() & !7);
         self.reply.close_record();
@@ -159,9 +161,10 @@ impl Exchange {
         if self.client.gone || self.client.aborted { Err(ClientGone) } else { Ok(()) }
     }
 
-    /// Closes without destroying the answer on its way: a socket that is closed with unread bytes in it resets the connection.
+    /// Closes the connection without destroying the answer on its way: the close of a socket that holds unread bytes
+    /// resets the connection.
     fn close_gently(&mut self, mut ended: bool) {
-        // Most often the record that ends the body has come meanwhile.
+        // In most cases the record that ends the body has arrived in the meantime.
         if !ended && self.receive_more() {
             ended = self.drop_body();
         }
@@ -174,7 +177,7 @@ impl Exchange {
         self.close();
     }
 
-    /// One receive without waiting; whether bytes came.
+    /// Receives once without waiting; returns whether bytes came.
     pub(super) fn receive_more(&mut self) -> bool {
         let Some(connection) = self.connection.as_ref().filter(|_| !self.client.cut) else { return false };
         match socket::receive(connection, self.reader.room()) {
@@ -186,7 +189,7 @@ impl Exchange {
         }
     }
 
-    /// Receives and drops until the client closes, or for as long as the limit says.
+    /// Receives and drops bytes until the client closes, up to `Limits::linger`.
     fn drain(&mut self) {
         let Some(connection) = &self.connection else { return };
         let deadline = Instant::now() + self.limits.linger;

@@ -1,28 +1,28 @@
-//! The one input buffer of a connection: the parameters in front, behind them the bytes that wait to be read.
+//! The input buffer of a connection: first the parameters, then the bytes that wait to be read.
 
 use std::ops::Range;
 
 use super::params::{BadPairs, Params};
 use super::record::HEADER_LEN;
 
-/// The buffer of an idle connection, and of nearly every request.
+/// The size of the buffer, which is enough for nearly every request.
 const BASE: usize = 64 * 1024;
 
-/// A buffer that one unusual request made larger than this is given back.
+/// A buffer that an unusual request has made larger than this shrinks after the request.
 const KEPT: usize = 4 * BASE;
 
-/// Room behind the parameters for what follows them.
+/// Room after the parameters for the bytes that follow them.
 const WINDOW: usize = 16 * 1024;
 
 /// The least room to receive into.
 const LEAST_ROOM: usize = 4 * 1024;
 
-/// Place for `FCGI_ROLE\0AUTHORIZER\0`, the pair that isn't on the wire.
+/// Room for `FCGI_ROLE\0AUTHORIZER\0`, a pair that isn't on the wire.
 const FRONT: usize = 24;
 
 const ROLE: &[u8] = b"FCGI_ROLE";
 
-/// The buffer. Once `seal`ed it doesn't move: PHP keeps pointers to parameters until the next request is read.
+/// The buffer. It doesn't move after `seal`: PHP keeps pointers to parameters until the next request is read.
 #[derive(Debug)]
 pub(super) struct Input {
     params: Params,
@@ -68,7 +68,7 @@ impl Input {
         self.unread.start = (self.unread.start + count).min(self.unread.end);
     }
 
-    /// Moves unread bytes out; how many.
+    /// Moves unread bytes out; returns how many.
     pub(super) fn take(&mut self, into: &mut [u8]) -> usize {
         let count = into.len().min(self.unread.len());
         into[..count].copy_from_slice(&self.unread()[..count]);
@@ -112,7 +112,7 @@ impl Input {
         }
     }
 
-    /// No parameters: nothing needs to stay where it is.
+    /// Drops the parameters, so that bytes may move again.
     pub(super) fn forget_params(&mut self) {
         self.params.clear();
         (self.params_start, self.floor, self.sealed) = (FRONT, FRONT, false);
@@ -138,7 +138,8 @@ impl Input {
         self.params.bytes.get(self.params_start..self.floor).unwrap_or_default()
     }
 
-    /// The next `count` unread bytes are parameters: the first stay where they were received, others join them.
+    /// The next `count` unread bytes are parameters. The first ones stay where they were received; later ones are
+    /// moved to follow them.
     pub(super) fn append_params(&mut self, count: usize) {
         let from = self.unread.start;
         let count = count.min(self.unread.len());
@@ -151,14 +152,14 @@ impl Input {
         self.consume(count);
     }
 
-    /// All parameters are here: decodes them. From now on they stay.
+    /// All parameters have arrived: decodes them. From now on they don't move.
     pub(super) fn seal(&mut self, most_pairs: usize) -> Result<(), BadPairs> {
         let needed = self.floor + WINDOW;
         if self.params.bytes.len() < needed {
             self.params.bytes.resize(needed, 0);
         }
         self.sealed = true;
-        // The byte behind the parameters was the header of the empty record that ended them.
+        // The byte after the parameters belonged to the header of the empty record that ended them.
         self.floor += 1;
         self.params.decode(self.params_start..self.floor - 1, most_pairs)
     }

@@ -3,14 +3,14 @@
 use super::params::{Lengths, push_pair};
 use super::record::{Header, RecordType};
 
-/// What FCGI_GET_VALUES is answered with. Connections aren't multiplexed, so one connection is one request.
+/// The values in the answer to FCGI_GET_VALUES. Connections aren't multiplexed, so one connection is one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// The pool's pm.max_children.
     pub max_children: u32,
 }
 
-/// Appends FCGI_GET_VALUES_RESULT for the known names among those asked for, each once. False if the query is malformed.
+/// Appends FCGI_GET_VALUES_RESULT with each known name that was asked for. Returns false if the query is malformed.
 pub(super) fn answer_get_values(query: &[u8], capacity: Capacity, out: &mut Vec<u8>) -> bool {
     let count = capacity.max_children.to_string();
     let known: [(&[u8], &[u8]); 3] =

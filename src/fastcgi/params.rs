@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Why name-value pairs were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPairs {
-    /// A length points behind the end.
+    /// A length exceeds the bytes that there are.
     #[error("a name-value pair is longer than what was sent")]
     Cut,
     /// More pairs than the limit.
@@ -25,13 +25,14 @@ struct Pair {
 
 /// The parameters of one request, in the buffer that they were received in.
 ///
-/// A name sent twice keeps its first place and its last value, as in php-fpm. `FCGI_ROLE` comes first, as php-fpm has it.
+/// A name that was sent twice keeps its first place and its last value, as in php-fpm. `FCGI_ROLE` comes first, as in
+/// php-fpm.
 #[derive(Debug, Default)]
 pub struct Params {
     /// The input buffer; parameters lie before the bytes of the body.
     pub(super) bytes: Vec<u8>,
     pairs: Vec<Pair>,
-    /// One bit for each name seen: what isn't here needs no search.
+    /// One bit for each name: a name without its bit needs no search.
     seen: [u64; 4],
 }
 
@@ -54,7 +55,7 @@ impl Params {
         self.pairs.iter().map(|pair| (self.name_c(pair), self.value(pair)))
     }
 
-    /// For who keeps a copy: all bytes up to the last value's NUL, and where in them each name and each value lies.
+    /// To make a copy: all bytes up to the last value's NUL, and the place of each name and value in them.
     pub fn layout(&self) -> (&[u8], impl ExactSizeIterator<Item = (Range<usize>, Range<usize>)>) {
         let end = self.pairs.iter().map(|pair| pair.value_at + pair.value_len + 1).max().unwrap_or(0);
         let places = self
@@ -76,7 +77,7 @@ impl Params {
         self.pairs.is_empty()
     }
 
-    /// Forgets the pairs; the buffer stays.
+    /// Drops the pairs; the buffer stays.
     pub(super) fn clear(&mut self) {
         self.pairs.clear();
         self.seen = [0; 4];
@@ -87,8 +88,9 @@ impl Params {
         self.add(Pair { name_at: at, name_len, value_at: at + name_len + 1, value_len });
     }
 
-    /// Decodes the pairs in a range of the buffer; the byte behind it is taken too. A name moves by one byte, onto its lengths, and leaves
-    /// room for its NUL; a value stays, and its NUL takes the place of the next pair's first length byte, which has been read by then.
+    /// Decodes the pairs in a range of the buffer; the byte after the range is overwritten. A name moves by one byte,
+    /// over its lengths, which leaves room for its NUL. A value stays; its NUL overwrites the first length byte of
+    /// the next pair, which has been read before.
     pub(super) fn decode(&mut self, range: Range<usize>, most: usize) -> Result<(), BadPairs> {
         let Range { start: mut at, end } = range;
         let mut left = most;
@@ -147,7 +149,7 @@ impl Params {
     }
 }
 
-/// Where a name is noted as seen: a hash of its last eight bytes, where names differ most.
+/// The bit of a name: a hash of its last eight bytes, where names differ most.
 fn seen_bit(name: &[u8]) -> (usize, u64) {
     let tail = match name.last_chunk() {
         Some(tail) => u64::from_le_bytes(*tail),
@@ -167,7 +169,7 @@ pub(super) struct Lengths {
 }
 
 impl Lengths {
-    /// The lengths at the start of `bytes`; none if they or what they announce don't fit.
+    /// Reads the lengths at the start of `bytes`; `None` if they, or the name and value, aren't complete.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (name, first) = length(bytes)?;
         let (value, second) = length(bytes.get(first..)?)?;

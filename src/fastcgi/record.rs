@@ -11,7 +11,7 @@ pub const MAX_ALIGNED_CONTENT: u16 = 0xfff8;
 
 const VERSION: u8 = 1;
 
-/// What a record is for.
+/// The type of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the specification")]
 pub enum RecordType {
@@ -71,13 +71,13 @@ impl From<RecordType> for u8 {
 /// A record's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// What the record is for.
+    /// The record's type.
     pub kind: RecordType,
     /// The request that it belongs to; 0 for management records.
     pub id: u16,
     /// Bytes of content.
     pub content: u16,
-    /// Bytes to skip behind the content.
+    /// Bytes of padding after the content.
     pub padding: u8,
 }
 

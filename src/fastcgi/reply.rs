@@ -1,4 +1,4 @@
-//! An answer on its way: STDOUT and STDERR records built in one buffer, END_REQUEST behind them.
+//! The answer to a request: STDOUT and STDERR records in one buffer, and END_REQUEST after them.
 
 use super::record::{HEADER_LEN, Header, MAX_ALIGNED_CONTENT, RecordType};
 
@@ -8,7 +8,7 @@ pub const END_LEN: usize = 16;
 /// Buffered bytes before they are sent: one full record.
 const CAPACITY: usize = HEADER_LEN + MAX_ALIGNED_CONTENT as usize;
 
-/// The protocol's word in END_REQUEST.
+/// The protocol status in END_REQUEST.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are those of the specification")]
 pub enum ProtocolStatus {
@@ -26,7 +26,8 @@ pub fn end_request(id: u16, status: ProtocolStatus) -> [u8; END_LEN] {
     record
 }
 
-/// The output buffer. Bytes go into one open record, which is closed in place when it is sent or another stream writes.
+/// The output buffer. Bytes go into one open record, whose header is completed when it is sent or when another stream
+/// writes.
 #[derive(Debug)]
 pub struct Reply {
     bytes: Vec<u8>,
@@ -48,7 +49,7 @@ impl Reply {
         self.id = id;
     }
 
-    /// Forgets what is buffered: it was sent, or nobody will take it.
+    /// Drops what is buffered: it was sent, or the client has gone.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.open = None;
@@ -65,7 +66,7 @@ impl Reply {
         CAPACITY.saturating_sub(self.bytes.len() + padding + header)
     }
 
-    /// Appends as much of `bytes` as fits; how much that was.
+    /// Appends as much of `bytes` as fits; returns how much.
     pub fn push(&mut self, stream: RecordType, bytes: &[u8]) -> usize {
         let fits = self.room(stream).min(bytes.len());
         if fits == 0 {
@@ -80,7 +81,7 @@ impl Reply {
         fits
     }
 
-    /// Completes the open record: its length and padding become known.
+    /// Completes the open record: writes its length and padding.
     pub fn close_record(&mut self) {
         let Some((at, stream)) = self.open.take() else { return };
         let content = self.bytes.len() - at - HEADER_LEN;

@@ -1,4 +1,5 @@
-//! A channel between a zygote and one of its workers, both ways: JSON in SOCK_SEQPACKET messages, never blocking, in order, however slow the other side is.
+//! A channel between a zygote and one of its workers, in both directions: JSON in SOCK_SEQPACKET messages. It never
+//! blocks and keeps the order, however slow the other side is.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -9,11 +10,11 @@ use serde::de::DeserializeOwned;
 
 use crate::sys::message::{self, Received};
 
-/// Longest message; more is refused by the kernel's flags, not cut.
+/// The longest message in bytes. A longer one is an error, it is not cut.
 const LONGEST: usize = 16 * 1024;
 
-/// Messages that wait for a side that doesn't read, with their descriptors: a worker's request may run for weeks. The oldest goes, which
-/// a later one replaces or the worker's slot says as well.
+/// The most messages that wait for a side that doesn't read, since a worker's request may run for weeks. Beyond that
+/// the oldest is dropped: either a later message replaces it, or the worker's slot says the same.
 const MOST_WAITING: usize = 64;
 
 /// One side of a channel: sends `S`, receives `R`.
@@ -24,27 +25,27 @@ pub struct Channel<S, R> {
     kinds: PhantomData<fn(S) -> R>,
 }
 
-/// What `Channel::receive` found.
+/// What `Channel::receive` returns.
 #[derive(Debug)]
 pub enum Incoming<R> {
     /// A message and its descriptors.
     Message(R, Vec<OwnedFd>),
-    /// None at the moment.
+    /// There is no message at the moment.
     Nothing,
-    /// The other side has gone.
+    /// The other side has closed its end.
     Gone,
-    /// The other side speaks nonsense.
+    /// The other side has sent something that is no message.
     Nonsense,
 }
 
 impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
-    /// Over one end of a `message::pair`.
+    /// A channel over one end of a `message::pair`.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
         Self { fd, waiting: VecDeque::new(), kinds: PhantomData }
     }
 
-    /// Sends, or queues what the kernel can't take now. A lost peer is noticed by `receive`.
+    /// Sends a message, or queues it if the kernel can't take it now. `receive` notices that the peer has gone.
     pub fn send(&mut self, message: &S, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(message) else { return };
         self.waiting.push_back((bytes, fds));
@@ -54,7 +55,7 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
         }
     }
 
-    /// Sends what was queued, as far as it goes; call it when the descriptor is writable.
+    /// Sends queued messages as far as the kernel takes them. Call it when the descriptor is writable.
     pub fn flush(&mut self) {
         while let Some((bytes, fds)) = self.waiting.front() {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
@@ -114,7 +115,7 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        // What the kernel held, and the last of those that waited.
+        // The messages that the kernel held, and the last of those that waited.
         assert!(heard.is_sorted() && heard.first() == Some(&0), "{heard:?}");
         assert!(heard.len() < 2000 && heard.ends_with(&(2000 - 64..2000).collect::<Vec<_>>()), "{heard:?}");
         drop(zygote);

@@ -1,5 +1,5 @@
-//! What a supervisor tells whoever may look into its descriptors, which is who may signal it: how reloads and the opening
-//! of logs that it was asked for went. A memfd that no other process is given; `php-fpm reload` finds it in `/proc`.
+//! How the reloads and log openings that the supervisor was asked for went: a memfd of the supervisor, which `php-fpm
+//! reload` finds in `/proc`. Every process that may signal the supervisor may read it there; no process inherits it.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -14,40 +14,41 @@ use crate::sys::{fd, shared};
 
 const NAME: &str = "cgi-fpm-bulletin";
 
-/// Most bytes of it that are read.
+/// The most bytes of it that are read.
 const MOST: u64 = 64 * 1024;
-/// Most bytes of a text in it. There are two, and each byte may take six as JSON: all of it is always read.
+/// The most bytes of a text in it. There are two texts, and each byte may take six as JSON, so everything is always
+/// read.
 const LONGEST: usize = 4096;
 
-/// The results.
+/// The results of commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CommandResults {
-    /// How many reloads were asked for.
+    /// The number of reloads that were requested.
     pub reloads_asked: u64,
-    /// How many of them the one that was begun last is for.
+    /// The number of requests that the last reload to begin answers.
     pub reloads_begun: u64,
-    /// How many of them are over.
+    /// The number of requests that are answered.
     pub reloads_settled: u64,
-    /// Why the last one had no effect, if it hadn't.
+    /// Why the last reload had no effect; `None` if it had.
     pub refusal: Option<String>,
-    /// How many times logs were to be opened anew, and have been.
+    /// How many times the logs were opened again.
     pub reopened: u64,
-    /// Why they couldn't be, if they couldn't.
+    /// Why a log could not be opened; `None` if all were.
     pub not_reopened: Option<String>,
 }
 
-/// Where the supervisor puts it up.
+/// The supervisor's side.
 #[derive(Debug)]
 pub struct ResultsWriter {
     file: File,
     results: CommandResults,
-    /// What was said of the reload under way, and may become the reason why it had no effect.
+    /// Log lines of the present reload, which become the reason if it has no effect.
     reasons: Vec<String>,
 }
 
 impl ResultsWriter {
-    /// An empty one.
+    /// Creates it, without results.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
@@ -58,7 +59,7 @@ impl ResultsWriter {
         Ok(writer)
     }
 
-    /// That of a former image.
+    /// Takes it over from the supervisor's former image.
     #[must_use]
     pub fn adopt(fd: OwnedFd) -> Self {
         let file = File::from(fd);
@@ -72,20 +73,20 @@ impl ResultsWriter {
         self.file.as_raw_fd()
     }
 
-    /// A reload was asked for.
+    /// A reload was requested.
     pub fn reload_asked(&mut self) {
         self.results.reloads_asked += 1;
         self.update();
     }
 
-    /// From here on a reload reads what there is: it is for all who have asked.
+    /// A reload begins to read the configuration: it answers all requests so far.
     pub fn reload_begins(&mut self) {
         self.results.reloads_begun = self.results.reloads_asked;
         self.reasons.clear();
         self.update();
     }
 
-    /// Something that may be the reason why the reload under way fails.
+    /// Adds a line that may be the reason why the present reload fails.
     pub fn reason(&mut self, line: &str) {
         const ENOUGH: usize = 20;
         if self.reasons.len() < ENOUGH {
@@ -113,19 +114,19 @@ impl ResultsWriter {
         }
     }
 
-    /// Logs were to be opened anew; `wrong`: why that failed.
+    /// The logs were opened again; `wrong` says what failed.
     pub fn reopened(&mut self, wrong: &[String]) {
         self.results.reopened += 1;
         self.results.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
         self.update();
     }
 
-    /// Who can't be told will ask the log.
+    /// If this fails, the log still has the result.
     fn update(&self) {
         let _ = self.publish();
     }
 
-    /// A reader in between sees less than a whole one, never a mixture.
+    /// A concurrent reader sees an incomplete text, never a mixture of two.
     fn publish(&self) -> io::Result<()> {
         let text = serde_json::to_vec(&self.results)?;
         ftruncate(self.file.as_fd(), 0)?;
@@ -133,7 +134,7 @@ impl ResultsWriter {
     }
 }
 
-/// Lines as one text. Of what doesn't fit, the last line stays.
+/// Joins lines into one text. If they don't fit, the last line stays.
 fn text(lines: &[String]) -> String {
     const CUT: &str = "... (the log has more)";
     let text = lines.join("\n");
@@ -152,12 +153,12 @@ fn read(file: &File) -> Option<CommandResults> {
     serde_json::from_slice(&text).ok()
 }
 
-/// The bulletin of another process: its file, to be read again and again.
+/// The reader's side: the path of the file of another process.
 #[derive(Debug)]
 pub struct ResultsReader(String);
 
 impl ResultsReader {
-    /// `None`: it has none, or we may not look.
+    /// Finds the file of a process. `None`: it has none, or this process may not look.
     #[must_use]
     pub fn find(pid: Pid) -> Option<Self> {
         let is_bulletin = |path: &std::path::Path| {
@@ -167,7 +168,7 @@ impl ResultsReader {
         descriptors.find(|path| is_bulletin(path)).map(|path| Self(path.to_string_lossy().into_owned()))
     }
 
-    /// What it says now; `None` while it is being written.
+    /// The present results; `None` while they are being written.
     #[must_use]
     pub fn read(&self) -> Option<CommandResults> {
         let mut text = Vec::new();

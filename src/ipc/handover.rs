@@ -1,4 +1,5 @@
-//! The ways a connection travels: into the pool's hand-over queue, to be served by any worker, or to the zygote, to be kept.
+//! How a connection passes between processes: into the pool's hand-over queue, where any worker takes it, or to the
+//! zygote, which parks it.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -12,42 +13,43 @@ use crate::sys::backlog;
 use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
 
-/// What is known of a connection that travels.
+/// The state of a connection that is handed over.
 #[derive(Debug)]
 pub enum ConnectionState {
-    /// It has been served before.
+    /// It has been served before and is between two requests.
     BetweenRequests,
-    /// It was accepted and no byte of it has been seen yet.
+    /// It was accepted, and no byte has arrived yet.
     New,
-    /// A request on it has begun to arrive.
+    /// A part of a request has been received from it.
     Partial(PartialRequest),
 }
 
-/// What was received of a request that isn't complete.
+/// The received part of a request.
 #[derive(Debug)]
 pub struct PartialRequest {
-    /// Its bytes, in a file in memory.
+    /// The bytes, in a memfd.
     pub bytes: OwnedFd,
-    /// How many.
+    /// The number of bytes.
     pub size: u32,
-    /// When it has to be complete.
+    /// When the request has to be complete.
     pub until: Moment,
 }
 
-/// A connection and what is known of it.
+/// A connection and its state.
 pub type Connection = (OwnedFd, ConnectionState);
 
 const BETWEEN_REQUESTS: u8 = b'k';
 const NEW: u8 = b'f';
 const PARTIAL: u8 = b'u';
 const RESCAN: &[u8] = b"l";
-/// A connection's message is that long, so that the bytes in a queue tell how many connections wait in it: a "look" is short.
+/// The length of a message with a connection. The bytes in a queue tell how many connections wait in it, since a
+/// rescan message is short.
 const CONNECTION: usize = 64;
 
-/// Sends a connection on; on failure it comes back with the reason.
+/// Sends a connection. On failure returns it with the reason.
 ///
 /// # Errors
-/// `EAGAIN`/`ETOOMANYREFS`: try again later; `EPIPE`: nobody reads there any more.
+/// `EAGAIN`/`ETOOMANYREFS`: try again later; `EPIPE`: the reader has gone.
 pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io::Error)> {
     let (fd, kind) = &connection;
     let mut text = [0; CONNECTION];
@@ -66,25 +68,25 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
     sent.map_err(|e| (connection, e))
 }
 
-/// Sends a "look"; when the queue is full its readers are awake anyway.
+/// Asks a worker to look at the listening sockets. If the queue is full, its readers are awake anyway.
 pub fn send_rescan(to: impl AsFd) {
     let _ = message::send(to, RESCAN, &[]);
 }
 
-/// What came out of a queue.
+/// A message of a queue.
 #[derive(Debug)]
 pub enum Taken {
     /// A connection.
     Connection(Connection),
-    /// A request to look at the listening sockets: a worker that died may have been woken for one of them.
+    /// Look at the listening sockets: a worker that has ended may have been woken for a connection there.
     Rescan,
-    /// Nothing is in it.
+    /// The queue is empty.
     Nothing,
-    /// Nothing is in it, and nobody can put anything in any more.
+    /// The queue is empty, and its writers have gone.
     Gone,
 }
 
-/// Takes one message of a queue.
+/// Takes one message from a queue.
 pub fn take(from: BorrowedFd<'_>) -> Taken {
     let mut text = [0u8; CONNECTION];
     match message::receive(from, &mut text) {
@@ -109,7 +111,7 @@ fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
     }
 }
 
-/// Whether the next message of a queue is a connection. Looks without taking.
+/// Whether the next message of a queue is a connection. Does not take it.
 #[must_use]
 pub fn holds_connection(queue: &OwnedFd) -> bool {
     let mut tag = [0u8; 1];
@@ -130,15 +132,15 @@ pub struct WorkerQueues {
     pub queue: Rc<OwnedFd>,
     /// Hand-over queue, writing end.
     pub queue_in: OwnedFd,
-    /// To the zygote.
+    /// The channel to the zygote.
     pub park: OwnedFd,
 }
 
 impl WorkerQueues {
-    /// Gives a connection to the zygote to keep. Waits a moment when the zygote is behind.
+    /// Parks a connection with the zygote. Waits for up to a second if the zygote is slow.
     ///
     /// # Errors
-    /// The connection, when the zygote is gone or stays behind.
+    /// Returns the connection if the zygote has gone or stays slow.
     pub fn park(&self, connection: Connection) -> Result<(), Connection> {
         let mut connection = connection;
         for _ in 0..200 {
@@ -154,10 +156,10 @@ impl WorkerQueues {
         Err(connection)
     }
 
-    /// Gives a connection to whoever of the pool is idle; to the zygote when the queue is full.
+    /// Hands a connection to an idle worker of the pool, or parks it if the queue is full.
     ///
     /// # Errors
-    /// The connection, when neither takes it.
+    /// Returns the connection if neither takes it.
     pub fn pass(&self, connection: Connection) -> Result<(), Connection> {
         send(&self.queue_in, connection).or_else(|(connection, _)| self.park(connection))
     }

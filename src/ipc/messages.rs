@@ -1,4 +1,4 @@
-//! The messages.
+//! The messages between supervisor, zygotes and workers.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,69 +6,70 @@ use crate::log::Level;
 use crate::sys::packets::LONGEST;
 use crate::sys::process::Exit;
 
-/// What this program speaks. It counts up when a message or the layout of shared memory changes its meaning; new messages and
-/// fields alone are no reason. 1: zygotes of before, which spoke over the socket that they got their orders from.
+/// The version of the protocol. It increases when a message or the layout of shared memory changes its meaning, not
+/// for new messages and fields. Version 1: older zygotes, which send their messages over the socket of their orders.
 pub const PROTOCOL: u32 = 2;
-/// That of zygotes which don't say what they speak.
+/// The version of zygotes that don't send `Hello`.
 pub const FORMER_PROTOCOL: u32 = 1;
 
 /// Supervisor to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToZygote {
-    /// Fork a worker into that slot. Descriptors: its stdout and stderr, or none; then those by which its tracer is asked and answers.
+    /// Fork a worker for that slot. Descriptors: its stdout and stderr, or none; then those for the questions and
+    /// answers of its tracer.
     Fork {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
-        /// It is to have a tracer.
+        /// The worker gets a tracer.
         #[serde(default)]
         traced: bool,
     },
-    /// Workers take nothing new (the generation's eventfd tells them); parked connections go to the successor:
-    /// one descriptor per pool named here, the sending end of a link into the successor's zygote.
+    /// The workers drain (the drain signal tells them), and parked connections move to the successor. One descriptor
+    /// for each pool in `pools`: the sending end of a link to the successor's zygote.
     Drain {
         /// Indices of pools, in the order of the descriptors.
         pools: Vec<usize>,
     },
-    /// One descriptor: the receiving end of a link from a predecessor's pool.
+    /// Take connections from a predecessor. One descriptor: the receiving end of a link from its pool.
     Adopt {
         /// Index of the pool here.
         pool: usize,
     },
-    /// A signal for the worker in that slot.
+    /// Send a signal to the worker in that slot.
     Signal {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
         /// The signal's number.
         signal: i32,
     },
-    /// The worker in that slot is to take nothing new; the word in its slot says so already.
+    /// Tell the worker in that slot to drain; its slot says so already.
     Retire {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
     },
-    /// One descriptor: that pool's access log, opened anew.
+    /// Pass the pool's new access log to its workers. One descriptor: the log.
     AccessLog {
         /// Index of the pool.
         pool: usize,
-        /// How many times logs have been opened anew.
+        /// How many times the logs have been opened again.
         reopened: u64,
     },
-    /// Nobody needs it at the moment: it leaves, or says `Stays`.
+    /// The zygote isn't needed at the moment: it exits, or sends `Stays`.
     Release,
-    /// Nothing more is wanted: pass on what the links still hold and leave.
+    /// Pass on the connections that the links still hold, and exit.
     Leave,
 }
 
 /// Zygote to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToSupervisor {
-    /// Its first words.
+    /// The first message of a zygote.
     Hello {
         /// `PROTOCOL` of its program.
         protocol: u32,
@@ -77,29 +78,29 @@ pub enum ToSupervisor {
     },
     /// A line for the log.
     Said {
-        /// How severe.
+        /// Its level.
         level: Level,
-        /// What.
+        /// Its text.
         text: String,
     },
     /// PHP has started.
     Ready,
-    /// PHP can't be started; the reason.
+    /// PHP could not be started, for this reason.
     Failed(String),
-    /// Connections wait at a pool that scales, and none of the workers that exist at this moment is free for them.
+    /// Connections wait at a pool whose number of workers changes, and no worker is free.
     Demand {
         /// Index of the pool.
         pool: usize,
-        /// How many.
+        /// The number of bytes.
         waiting: u32,
     },
-    /// It keeps connections, so it doesn't leave.
+    /// The answer to `Release`: the zygote holds connections, so it doesn't exit.
     Stays,
-    /// A worker exists.
+    /// A worker was forked.
     Forked {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
         /// Its pid.
         pid: i32,
@@ -110,33 +111,33 @@ pub enum ToSupervisor {
         pool: usize,
         /// The slot.
         slot: u32,
-        /// Why.
+        /// The error number.
         errno: i32,
     },
-    /// What a worker said.
+    /// A worker has sent a message.
     Worker {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
-        /// What.
+        /// Its text.
         says: WorkerSays,
     },
     /// A worker has ended.
     Exited {
         /// Index of the pool.
         pool: usize,
-        /// Its slot.
+        /// The slot.
         slot: u32,
         /// Its pid.
         pid: i32,
-        /// How.
+        /// How it ended.
         exit: Exit,
     },
 }
 
 impl ToSupervisor {
-    /// The message as a packet; a text that doesn't fit is cut.
+    /// Encodes the message as a packet. A text that doesn't fit is cut.
     #[must_use]
     pub fn packet(&self) -> Vec<u8> {
         const CUT: &str = " ...";
@@ -144,7 +145,7 @@ impl ToSupervisor {
         let mut packet = serde_json::to_vec(&shorter).unwrap_or_default();
         while packet.len() > LONGEST {
             let Some(text) = shorter.text_mut().filter(|text| text.len() > CUT.len()) else { break };
-            // What is escaped takes more of the packet than of the text.
+            // Escaped characters take more bytes in the packet than in the text.
             let kept = (text.len() * LONGEST / packet.len()).saturating_sub(2 * CUT.len());
             text.truncate(text.floor_char_boundary(kept));
             text.push_str(CUT);
@@ -153,7 +154,7 @@ impl ToSupervisor {
         packet
     }
 
-    /// The pool and slot that it is about; for what is about a whole pool its first slot.
+    /// The pool and slot of the message; for messages about a whole pool, its first slot.
     #[must_use]
     pub fn place(&self) -> Option<(usize, u32)> {
         match *self {
@@ -178,24 +179,24 @@ impl ToSupervisor {
 /// Worker to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WorkerSays {
-    /// It can't serve; the reason.
+    /// The worker can't serve, for this reason.
     Failed(String),
-    /// It waits for requests.
+    /// The worker waits for requests.
     Accepting,
-    /// It takes nothing new and is about to exit.
+    /// The worker takes no more requests and is about to exit.
     Left,
 }
 
-/// Zygote to worker. The end of the channel is the end of the zygote.
+/// Zygote to worker. When the channel ends, the zygote has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Take nothing new, and leave.
+    /// Take no more requests, and exit.
     Retire,
-    /// The zygote leaves: take nothing new, serve what waits in the hand-over queue, and leave.
+    /// The zygote exits: accept no more connections, serve those in the hand-over queue, and exit.
     Part,
-    /// One descriptor: the access log, opened anew.
+    /// Use a new access log. One descriptor: the log.
     AccessLog {
-        /// How many times logs have been opened anew.
+        /// How many times the logs have been opened again.
         reopened: u64,
     },
 }
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(serde_json::from_slice::<ToSupervisor>(&short.packet()).unwrap(), short);
     }
 
-    /// Behind a reload the supervisor hears zygotes of the program before it.
+    /// After a reload the supervisor reads messages of zygotes of the former program.
     #[test]
     fn the_word_of_an_older_zygote_is_understood() {
         let said = serde_json::from_str(r#"{"Demand":{"pool":1,"waiting":2}}"#).unwrap();

@@ -1,4 +1,5 @@
-//! What supervisor, zygotes and workers say to each other: one enum per direction, whole messages, descriptors beside them.
+//! What supervisor, zygotes and workers send to each other. Each direction has one enum of messages; descriptors
+//! travel beside a message.
 #![forbid(unsafe_code)]
 
 mod channel;

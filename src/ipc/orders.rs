@@ -1,5 +1,5 @@
-//! What the supervisor tells a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this way: the
-//! supervisor's end is shut for reading before anybody gets the other one.
+//! Orders of the supervisor to a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this
+//! way: the supervisor's end is shut for reading before a zygote gets the other end.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use super::messages::ToZygote;
 use crate::sys::clock::Moment;
 use crate::sys::message;
 
-/// Messages that may wait for a zygote to read, beside those that its workers need.
+/// The most orders that may wait for a zygote, in addition to those about its workers.
 const MOST: usize = 1024;
-/// Messages about one worker that may wait: made, asked to leave, signalled twice.
+/// The most orders about one worker that may wait: fork, retire, two signals.
 const MOST_OF_WORKER: usize = 4;
-/// A zygote that takes nothing for so long while something waits for it, in milliseconds, hears nothing any more.
+/// A zygote that takes no order for so long while some wait, in milliseconds, counts as stalled.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The sending side.
+/// The sending side, in the supervisor.
 #[derive(Debug)]
 pub struct OrderSender {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     most: usize,
-    /// Since when the first of them waits.
+    /// Since when the first of the waiting orders waits.
     since: Option<Moment>,
     overrun: bool,
 }
 
 impl OrderSender {
-    /// A pair: this side of it, and the descriptor of the other, which can only receive.
+    /// Makes a pair: the sending side, and the descriptor of the other side, which can only receive.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -40,14 +40,15 @@ impl OrderSender {
         Ok((Self::new(ours, workers), theirs))
     }
 
-    /// Over one end of a pair, to a zygote with places for so many workers.
+    /// A sender over one end of a pair, to a zygote with places for so many workers.
     #[must_use]
     pub fn new(fd: OwnedFd, workers: usize) -> Self {
         let most = MOST.saturating_add(workers.saturating_mul(MOST_OF_WORKER));
         Self { fd, waiting: VecDeque::new(), most, since: None, overrun: false }
     }
 
-    /// Sends, or queues what the kernel can't take now. Where too much waits already, it is given up.
+    /// Sends an order, or queues it if the kernel can't take it now. If too many wait already, the zygote counts as
+    /// stalled.
     pub fn send(&mut self, now: Moment, order: &ToZygote, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(order) else { return };
         self.overrun |= self.waiting.len() >= self.most;
@@ -57,7 +58,7 @@ impl OrderSender {
         }
     }
 
-    /// Sends what was queued, as far as it goes.
+    /// Sends queued orders as far as the kernel takes them.
     pub fn flush(&mut self, now: Moment) {
         while let Some((bytes, fds)) = self.waiting.front() {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
@@ -78,13 +79,13 @@ impl OrderSender {
         !self.waiting.is_empty()
     }
 
-    /// Whether the zygote has stopped listening: it takes nothing, or too much waits for it.
+    /// Whether the zygote has stopped reading: it takes no orders, or too many wait for it.
     #[must_use]
     pub fn is_stalled(&self, now: Moment) -> bool {
         self.overrun || self.since.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 
-    /// The descriptor, and those that were not sent: others may have put something into their other ends already.
+    /// The descriptor, and those of orders that were not sent, whose other ends may hold data already.
     #[must_use]
     pub fn into_fds(self) -> (OwnedFd, Vec<OwnedFd>) {
         (self.fd, self.waiting.into_iter().flat_map(|(_, fds)| fds).collect())

@@ -1,4 +1,4 @@
-//! What a zygote tells the supervisor: JSON in the packets of a one-way pipe, never blocking, in order.
+//! Reports of a zygote to the supervisor: JSON in the packets of a one-way pipe, without blocking, in order.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,26 +10,26 @@ use serde::de::DeserializeOwned;
 use super::messages::ToSupervisor;
 use crate::sys::packets::{self, LONGEST};
 
-/// The hearing side.
+/// The receiving side, in the supervisor.
 #[derive(Debug)]
 pub struct ReportReceiver<R> {
     fd: OwnedFd,
     kinds: PhantomData<fn() -> R>,
 }
 
-/// What `ReportReceiver::receive` found.
+/// What `ReportReceiver::receive` returns.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received<R> {
     /// A message.
     Message(R),
-    /// None at the moment.
+    /// There is no message at the moment.
     Nothing,
-    /// The other side has gone or speaks nonsense.
+    /// The other side has closed its end, or has sent something that is no message.
     Gone,
 }
 
 impl<R: DeserializeOwned> ReportReceiver<R> {
-    /// A pipe: this side of it, and the descriptor of the other.
+    /// Makes a pipe: the receiving side, and the descriptor of the other side.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -38,7 +38,7 @@ impl<R: DeserializeOwned> ReportReceiver<R> {
         Ok((Self::new(reading), writing))
     }
 
-    /// Over the reading end of a pipe.
+    /// A receiver over the reading end of a pipe.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
         Self { fd, kinds: PhantomData }
@@ -64,7 +64,7 @@ impl<R> AsFd for ReportReceiver<R> {
     }
 }
 
-/// The speaking side, in a zygote.
+/// The sending side, in a zygote.
 #[derive(Debug)]
 pub struct ReportSender {
     fd: OwnedFd,
@@ -72,19 +72,20 @@ pub struct ReportSender {
 }
 
 impl ReportSender {
-    /// Over the writing end of a pipe.
+    /// A sender over the writing end of a pipe.
     #[must_use]
     pub fn new(fd: OwnedFd) -> Self {
         Self { fd, waiting: VecDeque::new() }
     }
 
-    /// Says something, or queues what the kernel can't take now. A lost supervisor is noticed elsewhere.
+    /// Sends a message, or queues it if the kernel can't take it now. That the supervisor has gone is noticed by the
+    /// end of the orders.
     pub fn send(&mut self, message: &ToSupervisor) {
         self.waiting.push_back(message.packet());
         self.flush();
     }
 
-    /// Says what was queued, as far as it goes.
+    /// Sends queued messages as far as the kernel takes them.
     pub fn flush(&mut self) {
         while let Some(packet) = self.waiting.front() {
             match packets::send(&self.fd, packet) {
@@ -94,7 +95,7 @@ impl ReportSender {
         }
     }
 
-    /// Whether something waits for the supervisor to hear.
+    /// Whether messages wait for the supervisor to read.
     #[must_use]
     pub fn is_backed_up(&self) -> bool {
         !self.waiting.is_empty()

@@ -1,4 +1,4 @@
-//! What a zygote is given when it is started, in a memfd: its pools and the numbers of its descriptors.
+//! The specification that a new zygote gets in a memfd: its pools and the numbers of its descriptors.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,10 @@ use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
 
-/// A zygote's life in one value. Nothing is read from the configuration file again: a generation is a snapshot.
+/// Everything that a zygote needs. It doesn't read the configuration file: a generation is a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ZygoteSpec {
-    /// Unique in its generation, for messages.
+    /// The name of the group, unique in its generation.
     pub group: String,
     /// The generation's number, for messages and the title.
     pub generation: u32,
@@ -20,13 +20,13 @@ pub struct ZygoteSpec {
     pub identity: Option<Identity>,
     /// How to start PHP.
     pub engine: EngineOptions,
-    /// Where its orders come from.
+    /// The receiving end of its orders.
     pub control_fd: i32,
-    /// The pipe that it speaks to the supervisor by. None: the supervisor is of a former version and listens where the orders
-    /// come from.
+    /// The pipe for its reports. `None`: the supervisor is of an older version and reads reports from the socket of
+    /// the orders.
     #[serde(default, rename = "voice_fd")]
     pub reports_fd: Option<i32>,
-    /// At its end from the moment that its workers are to take nothing new.
+    /// The drain signal: a pipe that ends when the workers have to drain.
     pub drain_fd: i32,
     /// `log_level`.
     pub log_level: Level,
@@ -35,7 +35,7 @@ pub struct ZygoteSpec {
     pub log_format: Format,
     /// Its pools.
     pub pools: Vec<PoolSpec>,
-    /// How many times logs have been opened anew.
+    /// How many times the logs have been opened again.
     #[serde(default)]
     pub reopened: u64,
     /// SIGTERM and SIGINT ask its workers to finish (`on_sigterm`).
@@ -48,13 +48,13 @@ pub struct ZygoteSpec {
 /// One pool of a zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PoolSpec {
-    /// The section.
+    /// The section of the configuration file.
     pub config: PoolConfig,
     /// Its listening sockets.
     pub listen_fds: Vec<i32>,
-    /// How many workers it is to have.
+    /// How many workers it starts with.
     pub size: u32,
-    /// Its scoreboard and the number of slots in it.
+    /// Its scoreboard.
     pub scoreboard_fd: i32,
     /// The pool's counters, which it shares with its other generations.
     pub totals_fd: i32,
@@ -70,7 +70,7 @@ pub struct PoolSpec {
 }
 
 impl ZygoteSpec {
-    /// Whose code runs in that pool's workers.
+    /// The trust of that pool's workers.
     #[must_use]
     pub fn trust(&self, pool: &PoolSpec) -> Trust {
         Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()))

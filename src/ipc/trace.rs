@@ -1,12 +1,13 @@
-//! Between the supervisor and a worker's tracer: a question by one pipe, and an answer in packets by another.
+//! Messages between the supervisor and a worker's tracer: a question over one pipe, an answer in packets over
+//! another.
 
 use crate::sys::packets;
 
 /// The question.
 pub const ASK: &[u8] = b"?";
-/// Text of a packet, in bytes.
+/// The most text of a packet, in bytes.
 pub const LONGEST: usize = packets::LONGEST - 1;
-/// Text of a whole answer.
+/// The most text of a whole answer, in bytes.
 pub const MOST: usize = 256 * 1024;
 
 /// What a packet is.
@@ -20,7 +21,7 @@ pub enum Packet {
     Failed = b'!' as isize,
 }
 
-/// The packets of an answer; what is too long is cut.
+/// The packets of an answer. A text that is too long is cut.
 pub fn packets(text: &[u8], complete: bool) -> impl Iterator<Item = Vec<u8>> {
     let text = text.get(..MOST).unwrap_or(text);
     let last = if complete { Packet::Last } else { Packet::Failed };
@@ -29,7 +30,7 @@ pub fn packets(text: &[u8], complete: bool) -> impl Iterator<Item = Vec<u8>> {
     head.chunks(LONGEST).map(move |piece| packet(Packet::More, piece)).chain([packet(last, tail)])
 }
 
-/// A packet's kind and text. Nothing: it is none.
+/// The kind and text of a packet; `None` if it is no packet.
 #[must_use]
 pub fn open(packet: &[u8]) -> Option<(Packet, &[u8])> {
     let (kind, text) = packet.split_first()?;

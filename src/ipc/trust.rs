@@ -1,5 +1,6 @@
-//! Whose code may run in a pool's workers. Connections, counters and files pass from one generation of a pool to the next only
-//! where that is the same: a process of the former user could otherwise have the next one serve what it makes up.
+//! Whose code may run in a pool's workers. Connections, counters and files pass from one generation of a pool to the
+//! next only if that is the same. Otherwise a process of the former user could pass forged connections to workers of
+//! the new one.
 
 use std::path::PathBuf;
 
@@ -7,7 +8,7 @@ use crate::config::PoolConfig;
 use crate::sys::ids::Identity;
 use crate::sys::log_file::Owner;
 
-/// Who a pool's workers are, and where.
+/// The user, root directory and AppArmor hat of a pool's workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trust {
     identity: Option<Identity>,
@@ -16,19 +17,19 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Of a pool whose workers are that; `None`: what the supervisor is.
+    /// The trust of a pool whose workers have that identity; `None`: the supervisor's.
     #[must_use]
     pub fn of(pool: &PoolConfig, identity: Option<&Identity>) -> Self {
         Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
     }
 
-    /// Whose logs the pool's are.
+    /// Who owns the pool's logs.
     #[must_use]
     pub fn owner_of_logs(&self) -> Owner {
         Owner::Pool(self.identity.as_ref().map(|identity| identity.uid))
     }
 
-    /// The same by its parts.
+    /// The trust with these parts.
     #[must_use]
     pub fn in_place(identity: Option<&Identity>, chroot: Option<PathBuf>, hat: Option<String>) -> Self {
         let identity = identity.cloned().map(|mut identity| {

@@ -1,9 +1,10 @@
-//! What workers tell about themselves: one sealed memory per generation of a pool, atomic words, no lock. Beside it
-//! the pool's totals (`totals.rs`), which outlive generations.
+//! What workers publish about themselves: one sealed shared memory per generation of a pool, made of atomic words
+//! without a lock. The pool's totals (`totals.rs`) are in a second memory, which outlives generations.
 //!
-//! A slot has a dense part, for whoever counts, and behind all slots a wide one with texts (`texts.rs`). Each word has one
-//! writer: the worker of the slot, but for `DRAIN`, `CLOSING` and `END`, which only the supervisor writes. The supervisor trusts nothing in
-//! here: there are no pointers, a pid in here is only shown, and lengths are cut to their places.
+//! Each slot has a dense part with numbers, and a wide part with texts (`texts.rs`) after the dense parts of all
+//! slots. Each word has one writer: the worker of the slot, except `DRAIN`, `CLOSING` and `END`, which only the
+//! supervisor writes. The supervisor trusts no value in here: there are no pointers, a pid is only shown, and lengths
+//! are cut to the size of their fields.
 #![forbid(unsafe_code)]
 
 #[cfg(any(test, feature = "oracles"))]

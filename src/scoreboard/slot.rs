@@ -1,4 +1,4 @@
-//! A worker's own place in the scoreboard.
+//! A worker's own slot in the scoreboard.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -8,17 +8,17 @@ use super::totals::{Counter, Totals};
 use crate::request::{Description, Stage};
 use crate::sys::clock;
 
-/// A worker's own slot, and its pool's totals.
+/// A worker's own slot and its pool's totals.
 #[derive(Debug)]
 pub struct Slot {
     scoreboard: Scoreboard,
     totals: Totals,
     index: u32,
-    /// Counted among the pool's active workers.
+    /// Whether this worker is counted as active in the totals.
     active: Cell<bool>,
 }
 
-/// What is known of a request when it has ended.
+/// The measurements of a request that has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ended {
     /// In microseconds.
@@ -36,7 +36,7 @@ impl Slot {
         Self { scoreboard, totals, index, active: Cell::new(false) }
     }
 
-    /// The worker is there.
+    /// Publishes that the worker exists.
     pub fn open(&self, pid: u32, started: u64) {
         self.set(Word::Started, started);
         self.set(Word::Pid, u64::from(pid));
@@ -61,7 +61,7 @@ impl Slot {
     pub fn begin(&self, now: u64) {
         self.set(Word::Accepted, now);
         self.set(Word::Since, now);
-        // A request that comes to no end shows nothing of the one before.
+        // A request that never ends must not show values of the one before.
         for word in [Word::Duration, Word::Cpu, Word::Memory, Word::ContentLength] {
             self.set(word, 0);
         }
@@ -71,12 +71,12 @@ impl Slot {
         }
         self.totals.add(Counter::Requests, 1);
         self.stage(Stage::Reading);
-        // Behind the stage: who sees that it has begun a request must not see it idle still.
+        // After the stage: a reader that sees the new number must not see the worker idle.
         let requests = self.scoreboard.read(self.index, Word::Requests).wrapping_add(1);
         self.scoreboard.word(self.index, Word::Requests).store(requests, Ordering::Release);
     }
 
-    /// The request that has begun is none yet, and will begin once more.
+    /// Takes back `begin`: the request is set aside, and will begin again when it is complete.
     pub fn put_aside(&self) {
         self.totals.take_back(Counter::Requests);
         self.stage(Stage::Idle);
@@ -102,14 +102,15 @@ impl Slot {
         self.scoreboard.drain_asked(self.index)
     }
 
-    /// Where nobody follows: which of the pool's listening sockets are about to be closed; those above 31 share the last bit.
+    /// If the pool, or some of its sockets, will not exist in the next generation: a bit for each listening socket
+    /// that is about to be closed. Sockets above number 31 share the last bit.
     #[must_use]
     pub fn closing(&self) -> Option<u32> {
         let word = self.scoreboard.word(self.index, Word::Closing).load(Ordering::SeqCst);
         (word & CLOSING_ANNOUNCED != 0).then(|| u32::try_from(word & !CLOSING_ANNOUNCED).unwrap_or(0))
     }
 
-    /// One more.
+    /// Adds one to a counter.
     pub fn count(&self, counter: Counter) {
         self.totals.add(counter, 1);
     }

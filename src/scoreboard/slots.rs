@@ -1,4 +1,4 @@
-//! The slots of a generation's workers, in one sealed memory.
+//! The slots of the workers of one generation, in one sealed shared memory.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -9,19 +9,21 @@ use crate::request::Stage;
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
 
-/// Words of a slot's dense part: two cache lines of its own.
+/// Words in the dense part of a slot: two cache lines.
 const SLOT: usize = 16;
 
-/// Stands above the bits of listening sockets.
+/// The bit of the word `Closing` that says that the supervisor has written it; above the bits of the listening
+/// sockets.
 pub(super) const CLOSING_ANNOUNCED: u64 = 1 << 32;
 
-/// Words of the dense part.
+/// The words of the dense part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Word {
     Stage = 0,
     Drain = 1,
     Requests = 2,
-    /// When the stage became what it is; only for `Idle` and `Reading`. Microseconds of the monotonic clock, as all moments here but `Started`.
+    /// When the present stage began; only for `Idle` and `Reading`. In microseconds of the monotonic clock, as all
+    /// times here except `Started`.
     Since = 3,
     /// When the present or last request began.
     Accepted = 4,
@@ -32,36 +34,36 @@ pub(super) enum Word {
     /// Its memory peak in bytes.
     Memory = 7,
     ContentLength = 8,
-    /// 0: nobody has this slot.
+    /// The worker's process id; 0: the slot is free.
     Pid = 9,
     /// Seconds since 1970.
     Started = 10,
-    /// 0, or `CLOSING_ANNOUNCED` with a bit for each of the pool's listening sockets that are about to be closed. Written by the supervisor,
-    /// once: who gets the slot later drains as well, so `reset` leaves it.
+    /// 0, or `CLOSING_ANNOUNCED` with a bit for each of the pool's listening sockets that are about to be closed. The
+    /// supervisor writes it once. `reset` leaves it, because a later worker of the slot drains as well.
     Closing = 11,
-    /// Not 0: the supervisor's next SIGTERM is to end the worker, whatever SIGTERM means from others.
+    /// Not 0: the supervisor's next SIGTERM ends the worker, even if SIGTERM is graceful.
     End = 12,
 }
 
-/// A pool's scoreboard: as the supervisor sees it, and whoever shows a status page.
+/// A pool's scoreboard, as the supervisor and status pages read it.
 #[derive(Debug)]
 pub struct Scoreboard {
     pub(super) words: Words,
     pub(super) slots: u32,
 }
 
-/// How near a worker is to taking a connection.
+/// Whether a worker can take a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Readiness {
-    /// It serves, or was told to take nothing new.
+    /// No: it serves a request, or drains.
     Busy,
-    /// It sends the end of an answer, or has.
+    /// In a moment: it sends the end of an answer.
     Soon,
-    /// It waits for a connection, or is being made.
+    /// Yes: it waits for a connection, or is being set up.
     Free,
 }
 
-/// Memory for that many slots. What isn't written to takes none.
+/// Creates the memory for that many slots. Pages that are never written take no memory.
 ///
 /// # Errors
 /// `EMFILE`, `ENOMEM`.
@@ -74,10 +76,10 @@ fn words_for(slots: u32) -> usize {
 }
 
 impl Scoreboard {
-    /// Maps it.
+    /// Maps the memory.
     ///
     /// # Errors
-    /// When the memory isn't a sealed scoreboard of that many slots.
+    /// The file isn't a sealed scoreboard of that many slots.
     pub fn map(fd: BorrowedFd<'_>, slots: u32) -> io::Result<Self> {
         Ok(Self { words: Words::map(fd, words_for(slots))?, slots })
     }
@@ -101,7 +103,7 @@ impl Scoreboard {
         self.slots
     }
 
-    /// Asks the worker of that slot to take nothing new. SeqCst on both sides: see `is_busy`.
+    /// Asks the worker of that slot to drain. Both sides use SeqCst: see `is_busy`.
     pub fn ask_to_drain(&self, slot: u32) {
         self.word(slot, Word::Drain).store(1, Ordering::SeqCst);
     }
@@ -110,25 +112,25 @@ impl Scoreboard {
         self.word(slot, Word::Drain).load(Ordering::SeqCst) != 0
     }
 
-    /// Has SIGTERM end the worker of that slot: called before it is sent.
+    /// Makes the next SIGTERM end the worker of that slot. Called before the signal is sent.
     pub fn ask_to_end(&self, slot: u32) {
         self.end(slot).store(1, Ordering::SeqCst);
     }
 
-    /// The word that says so.
+    /// The word that `ask_to_end` sets.
     #[must_use]
     pub fn end(&self, slot: u32) -> &AtomicU64 {
         self.word(slot, Word::End)
     }
 
-    /// Has the worker of that slot, once it drains, first serve all that are connected already: nobody follows it. These
-    /// listening sockets, a bit for each, are about to be closed.
+    /// Tells the worker of that slot that these listening sockets, a bit for each, are about to be closed. When it
+    /// drains, it first serves the clients that have already connected, because no later worker will.
     pub fn announce_closing(&self, slot: u32, closing: u32) {
         self.word(slot, Word::Closing).store(CLOSING_ANNOUNCED | u64::from(closing), Ordering::SeqCst);
     }
 
-    /// Whether the worker of that slot is inside a request. If this says yes after `ask_to_drain`, the worker will see
-    /// the wish before it takes another: it publishes `Idle` first and looks for the wish then.
+    /// Whether the worker of that slot is inside a request. If this returns true after `ask_to_drain`, the worker
+    /// sees that order before it takes another request: it publishes `Idle` first and reads the order after that.
     #[must_use]
     pub fn is_busy(&self, slot: u32) -> bool {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) > Stage::Idle as u64
@@ -140,7 +142,7 @@ impl Scoreboard {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) == Stage::Idle as u64
     }
 
-    /// Whether the worker of that slot will take a connection.
+    /// Whether the worker of that slot can take a connection.
     #[must_use]
     pub fn readiness(&self, slot: u32) -> Readiness {
         match self.word(slot, Word::Stage).load(Ordering::SeqCst) {
@@ -151,19 +153,20 @@ impl Scoreboard {
         }
     }
 
-    /// When the worker's last request began, in microseconds. If `readiness` says that it is busy, it is that request's.
+    /// When the worker's last request began, in microseconds. If `readiness` returns `Busy`, this is the present
+    /// request.
     #[must_use]
     pub fn begun(&self, slot: u32) -> u64 {
         self.read(slot, Word::Accepted)
     }
 
-    /// When the worker's stage became what it is, as the worker says, for those that are idle.
+    /// Since when an idle worker has been idle, as the worker says.
     #[must_use]
     pub fn since(&self, slot: u32) -> Moment {
         Moment::at_millis(self.read(slot, Word::Since) / 1000)
     }
 
-    /// Clears a slot for its next worker, or behind its last.
+    /// Clears a slot, before its next worker or after its last.
     pub fn reset(&self, slot: u32) {
         for word in (0..SLOT).filter(|word| *word != Word::Closing as usize) {
             self.words.word(SLOT * usize::try_from(slot).unwrap_or(0) + word).store(0, Ordering::SeqCst);

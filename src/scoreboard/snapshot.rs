@@ -1,4 +1,4 @@
-//! From shared memory to the plain values of a status page.
+//! Reads the shared memory into the plain values of a status page.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ use crate::status::{Process, Snapshot};
 use crate::sys::clock;
 
 impl Scoreboard {
-    /// The pool at this moment. Its name, `pm` and the memory peak are for the caller to fill in.
+    /// The present state of the pool. The caller fills in its name, `pm` and the memory peak.
     #[must_use]
     pub fn snapshot(&self, totals: &Totals) -> Snapshot {
         let now = clock::micros();

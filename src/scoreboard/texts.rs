@@ -1,5 +1,5 @@
-//! The wide part of a slot: method, URI, query, user and script of a request, cut to fixed widths. A number that is
-//! odd while they are written tells a reader that what it took may be of two requests.
+//! The wide part of a slot: method, URI, query, user and script of a request, cut to fixed widths. A sequence number
+//! is odd while the texts are written, so that a reader notices that its copy may mix two requests.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
@@ -29,7 +29,7 @@ impl<'a> Place<'a> {
         self.words.word(self.base + index)
     }
 
-    /// For one writer at a time.
+    /// There must be one writer at a time.
     pub(super) fn write(&self, request: &Description<'_>) {
         let odd = self.word(0).load(Ordering::Relaxed).wrapping_add(1) | 1;
         self.word(0).store(odd, Ordering::Relaxed);
@@ -52,7 +52,8 @@ impl<'a> Place<'a> {
         (0..WIDTHS.len()).for_each(|index| self.word(LENGTHS + index).store(0, Ordering::Relaxed));
     }
 
-    /// Method, URI, query, user, script. After some vain attempts at a quiet moment, as they are: they are only shown.
+    /// Method, URI, query, user, script. If they change during several attempts to read them, the last copy is
+    /// returned: the texts are only shown.
     pub(super) fn read(&self) -> [Vec<u8>; 5] {
         const ATTEMPTS: usize = 8;
         for _ in 1..ATTEMPTS {

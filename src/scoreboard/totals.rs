@@ -1,6 +1,6 @@
-//! A pool's counters: one sealed memory per pool, the same for all its generations, so that a reload loses no count.
-//! Several write them, by atomic operations; they steer nothing but what a status page shows, and
-//! when a worker looks for a log that was opened anew.
+//! A pool's counters: one sealed shared memory per pool for all its generations, so that a reload loses no count.
+//! Several processes write them by atomic operations. Only the status page depends on them, and when a worker looks
+//! for an access log that was opened again.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::sys::shared::{self, Words};
 pub enum Counter {
     /// Requests begun.
     Requests = 0,
-    /// Kept connections given to the zygote.
+    /// Connections parked with the zygote.
     Parked = 1,
     /// Times a worker was woken for another connection while it held one.
     Disrupted = 2,
@@ -24,11 +24,11 @@ pub enum Counter {
     Active = 3,
     /// The most of them at once.
     ActiveMax = 4,
-    /// Connections that wait to be accepted, at the supervisor's last look.
+    /// Connections in the backlog, when the supervisor last looked.
     Queue = 5,
-    /// The most that it ever saw.
+    /// The highest value of `Queue`.
     QueueMax = 6,
-    /// How many may wait.
+    /// The size of the backlog.
     QueueLimit = 7,
     /// Times that `pm.max_children` kept the pool from growing.
     LimitReached = 8,
@@ -38,23 +38,24 @@ pub enum Counter {
     MemoryPeak = 10,
     /// When the pool started, in seconds since 1970.
     Started = 11,
-    /// Not 0: somebody has looked at the pool's status, so CPU times are wanted.
+    /// Not 0: a status page was requested, so CPU times are measured.
     Watched = 12,
-    /// How many times the supervisor has opened access logs anew; only it writes that.
+    /// How many times the supervisor has opened the access logs again. Only the supervisor writes it.
     Reopened = 13,
-    /// Clients that `listen.allowed_clients` kept out since that was last logged.
+    /// Clients that `listen.allowed_clients` has refused since the last log line about it.
     Refused = 14,
-    /// When it was, in milliseconds of the monotonic clock; 0: never.
+    /// When that line was logged, in milliseconds of the monotonic clock; 0: never.
     RefusalTold = 15,
-    /// Not 0: the whole is about to stop, and nobody should send more requests; only the supervisor writes that.
+    /// Not 0: php-fpm is about to stop, and the ping page tells clients not to send more requests. Only the
+    /// supervisor writes it.
     Leaving = 16,
     /// Forms that were cut off.
     Incomplete = 17,
-    /// Requests whose clients had gone while they waited, dropped.
+    /// Requests that were dropped because their clients had gone.
     Abandoned = 18,
-    /// Settings that came with requests and were refused since that was last logged.
+    /// Settings of requests that were refused since the last log line about it.
     SettingsRefused = 19,
-    /// When it was, as `RefusalTold`.
+    /// When that line was logged, as in `RefusalTold`.
     SettingTold = 20,
 }
 
@@ -70,7 +71,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Memory for a pool that starts at that second since 1970.
+    /// Creates the memory for a pool that starts at that second since 1970.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
@@ -80,10 +81,10 @@ impl Totals {
         Ok(fd)
     }
 
-    /// Maps it.
+    /// Maps the memory.
     ///
     /// # Errors
-    /// When the memory isn't a sealed one of the right size.
+    /// The file isn't sealed or has another size.
     pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { words: Words::map(fd, WORDS)? })
     }
@@ -99,12 +100,12 @@ impl Totals {
         self.words.word(counter as usize).store(value, Ordering::Relaxed);
     }
 
-    /// So many more.
+    /// Adds a number to a counter.
     pub fn add(&self, counter: Counter, more: u64) {
         self.words.word(counter as usize).fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Begins with the numbers that another memory has at this moment.
+    /// Copies the values of another memory.
     pub fn carry_on(&self, from: &Self) {
         use Counter::{
             Abandoned, ActiveMax, Disrupted, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow,
@@ -116,31 +117,31 @@ impl Totals {
         }
     }
 
-    /// One less.
+    /// Takes one from a counter.
     pub fn take_back(&self, counter: Counter) {
         self.words.word(counter as usize).fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// To `value`, unless it is more already.
+    /// Raises a counter to `value`, unless it is higher already.
     pub fn raise(&self, counter: Counter, value: u64) {
         if value > self.get(counter) {
             self.words.word(counter as usize).fetch_max(value, Ordering::Relaxed);
         }
     }
 
-    /// A worker's request begins, of at most `most` at once.
+    /// Counts a worker as active. At most `most` can be.
     pub(super) fn enter(&self, most: u64) {
         let active = self.words.word(Counter::Active as usize).fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.raise(Counter::ActiveMax, active.min(most));
     }
 
-    /// It has ended; or its worker has, inside of it.
+    /// Counts a worker as no longer active: its request has ended, or the worker has.
     pub fn leave(&self) {
         let less = |active: u64| active.checked_sub(1);
         let _ = self.words.word(Counter::Active as usize).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
-    /// A client was kept out. If that is to be logged now: how many others were since the last time.
+    /// Counts a refused client. Returns the number of refusals since the last log line if a line is due.
     #[must_use]
     pub fn refuse(&self, now: Moment) -> Option<u64> {
         self.tell(Counter::Refused, Counter::RefusalTold, now)
@@ -152,12 +153,12 @@ impl Totals {
         self.tell(Counter::SettingsRefused, Counter::SettingTold, now)
     }
 
-    /// One more of what `count` counts. If that is to be logged now: how many others were since `told`.
+    /// Adds one to `count`. Returns the count since the time in `told` if a log line is due.
     fn tell(&self, count: Counter, told: Counter, now: Moment) -> Option<u64> {
         let told = self.words.word(told as usize);
         let last = told.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Moment::at_millis(last)) >= TELL_EVERY;
-        // One of several workers that come here at once.
+        // Only one of several workers that come here at the same time logs the line.
         if due && told.compare_exchange(last, now.as_millis().max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             return Some(self.words.word(count as usize).swap(0, Ordering::Relaxed));
         }
@@ -165,7 +166,7 @@ impl Totals {
         None
     }
 
-    /// The supervisor has looked at the pool's listening sockets.
+    /// Stores what the supervisor has read from the pool's listening sockets.
     pub fn note_queue(&self, waiting: u64, limit: u64) {
         self.set(Counter::Queue, waiting);
         self.set(Counter::QueueLimit, limit);

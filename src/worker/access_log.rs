@@ -1,4 +1,4 @@
-//! A worker's access log: keeps what is known of the request until its script has ended, and writes its line.
+//! A worker's access log: keeps the description of the request until its script has ended, and writes the line.
 #![forbid(unsafe_code)]
 
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ use crate::log;
 use crate::request::{Description, Outcome};
 use crate::sys::{clock, listen, local_time};
 
-/// How long a line waits for a log that was opened anew and is on its way here.
+/// How long a line waits for a log that was opened again and is on its way to this worker.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// More than this is not kept from one request to the next, in bytes.
+/// The largest buffer that is kept from one request to the next, in bytes.
 const KEEP: usize = 64 * 1024;
 
-/// What lines are made with, and the way to their file.
+/// The format of the lines and the way to their file.
 pub(super) struct AccessLog {
     control: Rc<ZygoteChannel>,
     format: Format,
@@ -30,21 +30,21 @@ pub(super) struct AccessLog {
     pool: String,
     pid: u32,
     supervisor: u32,
-    /// Whether connections have addresses that lines tell.
+    /// The format shows the client's address, and the pool listens on TCP.
     wants_remote: bool,
     remote: Option<IpAddr>,
     request: OwnedDescription,
     line: Vec<u8>,
 }
 
-/// How long the request took, and what.
+/// When the request began, and the time that it took.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timing {
     /// When it began, in seconds since 1970.
     pub(super) accepted: u64,
     /// In microseconds.
     pub(super) duration: u64,
-    /// User and system time in microseconds.
+    /// User and system time, in microseconds.
     pub(super) cpu: (u64, u64),
 }
 
@@ -69,12 +69,12 @@ impl AccessLog {
         })
     }
 
-    /// Whether lines tell CPU times.
+    /// Whether the format shows CPU times.
     pub(super) fn wants_cpu(&self) -> bool {
         self.format.wants_cpu()
     }
 
-    /// Asked at once: later the client may have gone.
+    /// Looks up the client's address. Called at once, because later the client may have gone.
     pub(super) fn attached(&mut self, connection: BorrowedFd<'_>) {
         self.remote = if self.wants_remote { listen::peer(connection).ok().flatten() } else { None };
     }
@@ -87,7 +87,7 @@ impl AccessLog {
         self.request.fill(request);
     }
 
-    /// Writes the line. `reopened`: how many times logs have been opened anew by now.
+    /// Writes the line. `reopened`: how many times the logs have been opened again so far.
     pub(super) fn ended(&mut self, outcome: &Outcome<'_>, timing: Timing, reopened: u64) {
         if is_suppressed(&self.suppressed, &self.request.description(), outcome.status) {
             return;
@@ -113,17 +113,17 @@ impl AccessLog {
             date: &local_time::push_local_time,
         };
         self.format.render(&facts, &mut self.line);
-        // As in php-fpm, a line without a character is none.
+        // As in php-fpm, an empty line is not written.
         if !self.line.is_empty() {
             self.line.push(b'\n');
-            // What can't be written has nowhere else to go.
+            // If the write fails, there is no other place for the line.
             self.control.with_access_log(|file| _ = log::write_all(file, &self.line));
         }
         self.line.shrink_to(KEEP);
     }
 }
 
-/// A description that outlives what it was told from, in one buffer that is used again.
+/// A copy of a description, in one buffer that is used for all requests.
 #[derive(Debug, Default)]
 struct OwnedDescription {
     texts: Vec<u8>,

@@ -1,7 +1,8 @@
-//! Whom HTTP's authorization names, for pages that are answered without PHP.
+//! The user that HTTP's authorization names, for pages that are answered without PHP.
 #![forbid(unsafe_code)]
 
-/// The user of a `Basic` authorization, read as PHP reads it: what isn't base64 is skipped, and without a colon there is none.
+/// The user of a `Basic` authorization, read as PHP reads it: characters that aren't base64 are skipped, and without
+/// a colon there is no user.
 pub(super) fn basic_user(value: &[u8]) -> Option<Vec<u8>> {
     let (scheme, coded) = value.split_at_checked(6)?;
     let mut text = Some(decoded(coded)).filter(|_| scheme.eq_ignore_ascii_case(b"Basic "))?;

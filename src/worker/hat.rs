@@ -1,10 +1,10 @@
-//! `apparmor_hat`: the profile below the present one that a worker changes to as the last step of its set-up.
+//! `apparmor_hat`: the subprofile of the present profile that a worker changes to in its set-up.
 #![forbid(unsafe_code)]
 
 use super::failure::SetupFailure;
 use crate::sys::apparmor::Attributes;
 
-/// A hat that is still to be put on.
+/// A hat that the worker will change to.
 #[derive(Debug)]
 pub(super) struct Hat<'a> {
     attributes: Attributes,
@@ -12,7 +12,7 @@ pub(super) struct Hat<'a> {
 }
 
 impl<'a> Hat<'a> {
-    /// Finds the way to it, before a chroot takes /proc out of sight.
+    /// Opens the files in /proc, before a chroot hides them.
     ///
     /// # Errors
     /// The present profile cannot be read, or the change is refused.
@@ -20,7 +20,7 @@ impl<'a> Hat<'a> {
         Ok(Self { attributes: Attributes::open().map_err(SetupFailure::ConfinementUnknown)?, name })
     }
 
-    /// Changes to it, for good.
+    /// Changes to the hat, permanently.
     ///
     /// # Errors
     /// The present profile cannot be read, or the change is refused.

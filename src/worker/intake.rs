@@ -1,4 +1,4 @@
-//! Where connections come from: accepted, or handed over by the zygote or another worker.
+//! Where connections come from: the listening sockets, or the hand-over queue.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -13,13 +13,13 @@ use crate::log::{self, messages::requests as messages};
 use crate::scoreboard::Slot;
 use crate::sys::{backlog, clock, listen};
 
-/// After an accept that failed for want of resources.
+/// The pause after an accept that failed for lack of resources.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Listeners to be emptied, with the number of connections to be taken from each.
+/// Listening sockets that are about to be closed, with the number of connections to take from each.
 pub type Waiting = Vec<(u32, OwnedFd)>;
 
-/// The pool's doors.
+/// The pool's sources of connections.
 #[derive(Debug)]
 pub struct Intake {
     listeners: Vec<OwnedFd>,
@@ -31,7 +31,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Over the pool's sockets and queues.
+    /// Makes it from the pool's sockets and queues.
     #[must_use]
     pub fn new(listeners: Vec<OwnedFd>, allowed: AllowedClients, queues: Rc<WorkerQueues>, slot: Rc<Slot>) -> Self {
         Self { listeners, allowed, queues, slot, turn: 0, eager: false }
@@ -49,8 +49,8 @@ impl Intake {
         &self.queues
     }
 
-    /// Looks for a connection before sleeping, but only while that finds some (and now and then): on a quiet pool
-    /// it would be two calls for nothing per request.
+    /// Looks for a connection before the worker sleeps, but only if the last look found one (and sometimes
+    /// otherwise): in a quiet pool this would be two useless system calls per request.
     pub fn look_ahead(&mut self) -> Option<Connection> {
         const PROBE: usize = 8;
         self.turn = self.turn.wrapping_add(1);
@@ -62,7 +62,7 @@ impl Intake {
         found
     }
 
-    /// One connection from anywhere; queue and listeners take turns to be first.
+    /// Takes one connection from the queue or a listening socket, which take turns to be first.
     fn look(&mut self) -> Option<Connection> {
         let queued = |this: &Self| match handover::take(this.queues.queue.as_fd()) {
             Taken::Connection(connection) => Some(connection),
@@ -76,7 +76,8 @@ impl Intake {
         }
     }
 
-    /// One connection from every source that woke us: each of those wake-ups was taken from a worker that sleeps on.
+    /// Takes one connection from every source that has woken this worker, because each wake-up was taken from another
+    /// worker that sleeps.
     pub fn take_woken(&mut self, woken: &Woken) -> VecDeque<Connection> {
         let mut taken = VecDeque::new();
         let mut woken = *woken;
@@ -91,8 +92,8 @@ impl Intake {
         taken
     }
 
-    /// How many connections wait on each of these listeners. A unix socket is shut first, and then simply emptied; on a TCP
-    /// socket others may follow without end.
+    /// How many connections wait on each of these listening sockets. A unix socket is shut down first and then
+    /// emptied. On a TCP socket more connections may follow without end, so they are counted.
     #[must_use]
     pub fn waiting(&self, closing: u32) -> Waiting {
         let woken = Woken { listeners: closing, ..Woken::default() };
@@ -107,7 +108,7 @@ impl Intake {
         chosen.map(|listener| (count(&listener), listener)).collect()
     }
 
-    /// The next one of them. A listener that has none left is shut, so that nobody waits there in vain.
+    /// Takes the next of them. A socket that has none left is shut down, so that no client waits there in vain.
     pub fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
         while let Some((left, listener)) = waiting.last_mut() {
             match listen::accept(&*listener) {
@@ -130,7 +131,8 @@ impl Intake {
         let fd = match listen::accept(listener) {
             Ok(fd) => fd?,
             Err(e) => {
-                // Out of descriptors or memory; the connection stays in the backlog and would wake us again at once.
+                // No descriptors or no memory. The connection stays in the backlog and would wake the worker again at
+                // once.
                 log::say(&messages::connection_not_accepted(e));
                 std::thread::sleep(PAUSE);
                 return None;
@@ -152,7 +154,7 @@ impl Intake {
                 false
             }
             Ok(_) => true,
-            // It has gone already.
+            // The client has gone already.
             Err(_) => false,
         }
     }

@@ -10,13 +10,13 @@ use crate::config::PoolConfig;
 use crate::log::{self, messages::worker_setup::memory_not_measured};
 use crate::sys::clock;
 
-/// From this many on, workers that were made together don't leave together.
+/// From this many requests on, workers that started together don't exit together.
 const MANY: u64 = 100;
 
-/// What remains of it.
+/// What remains of a worker's lifetime.
 #[derive(Debug)]
 pub struct Lifetime {
-    /// Requests; `None`: any number.
+    /// Requests that are left; `None`: no limit.
     left: Option<u64>,
     memory: Option<Memory>,
 }
@@ -31,7 +31,7 @@ struct Memory {
 }
 
 impl Lifetime {
-    /// A new worker's.
+    /// The lifetime of a new worker.
     #[must_use]
     pub fn new(pool: &PoolConfig) -> Self {
         let seed = u64::from(std::process::id()) ^ clock::now().as_millis() << 16;
@@ -40,7 +40,7 @@ impl Lifetime {
         Self { left, memory }
     }
 
-    /// A request has been served: was it the last one?
+    /// Counts a request; returns whether it was the last one.
     pub fn is_over(&mut self) -> bool {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
@@ -49,12 +49,12 @@ impl Lifetime {
     }
 }
 
-/// How many requests a worker serves: `most`, or up to a tenth fewer where they are many.
+/// How many requests a worker serves: `most`, or up to a tenth fewer if `most` is large.
 fn requests(most: u64, seed: u64) -> u64 {
     if most < MANY {
         return most;
     }
-    // The multiplier of splitmix64; its high bits depend on all bits of the seed.
+    // The multiplier of splitmix64. The high bits of the product depend on all bits of the seed.
     let scattered = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     most - scattered % (most / 10 + 1)
 }
@@ -78,7 +78,7 @@ impl Memory {
     }
 }
 
-/// The second number.
+/// The second number in `/proc/self/statm`: resident pages.
 fn resident(statm: &[u8]) -> Option<u64> {
     std::str::from_utf8(statm).ok()?.split(' ').nth(1)?.parse().ok()
 }

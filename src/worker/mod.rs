@@ -1,4 +1,4 @@
-//! A worker process: set up, wait, serve, wait.
+//! A worker process: its set-up, and then its serve loop.
 #![forbid(unsafe_code)]
 
 mod access_log;
@@ -40,7 +40,7 @@ use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
 use crate::sys::{clock, process};
 
-/// All that a worker takes along through the fork that makes it; everything else of its zygote is closed.
+/// Everything that a worker keeps after it was forked. All else of its zygote is closed.
 #[derive(Debug)]
 pub struct WorkerSpec {
     /// The pool's directives.
@@ -55,36 +55,36 @@ pub struct WorkerSpec {
     pub queues: handover::WorkerQueues,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
-    /// At its end when the worker is to take nothing new.
+    /// The drain signal: a pipe that ends when the worker has to drain.
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
-    /// The word of it that is not 0 where the supervisor's next SIGTERM is to end the worker.
+    /// The word of the slot that is not 0 if the supervisor's next SIGTERM ends the worker.
     pub end: &'static AtomicU64,
-    /// The pool that its status page is about, where it isn't its own.
+    /// The pool that its status page shows, if it isn't its own.
     pub shown: Option<tracker::ShownPool>,
-    /// stdout and stderr, where the supervisor catches them.
+    /// stdout and stderr, if the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
-    /// By which its tracer is asked, and by which it answers, if it is to have one.
+    /// The pipes for questions to its tracer and for the answers, if it has one.
     pub tracer: Option<(OwnedFd, OwnedFd)>,
-    /// Where its access log goes, if it has one.
+    /// Its access log, if it has one.
     pub access_log: Option<AccessLogFile>,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: FileLimits,
     /// The zygote's pid.
     pub parent: Pid,
-    /// The supervisor's.
+    /// The supervisor's pid.
     pub supervisor: Pid,
     /// SIGTERM and SIGINT ask it to finish.
     pub graceful: bool,
 }
 
-/// Characters of a reason that are told to the supervisor.
+/// The most characters of a reason that are sent to the supervisor.
 const LONGEST_REASON: usize = 2000;
 
-/// A worker's whole life; returns its exit status.
+/// Runs a worker; returns its exit status.
 pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
-    // Opened before chroot: there /proc may be missing.
+    // Opened before chroot, because /proc may be missing there.
     let lifetime = lifetime::Lifetime::new(&spec.pool);
     let setup = setup::Setup {
         pool: &spec.pool,
@@ -100,7 +100,8 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     drop(setup);
     if let Err(failure) = set_up.and_then(|()| Ok(engine.enter_pool(&spec.pool)?)) {
         let message = failure.message(&spec.pool.name);
-        // Its own stderr is heard only where the pool catches workers' output; this must be. It has to fit the channel.
+        // Sent to the supervisor, because the worker's own stderr is read only if the pool catches workers' output.
+        // It has to fit into one message.
         spec.control.send(&WorkerSays::Failed(message.text().chars().take(LONGEST_REASON).collect()), Vec::new());
         return ExitCode::Software.status();
     }
@@ -116,7 +117,7 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     }
     let slot = Rc::new(spec.slot);
     slot.open(std::process::id(), clock::wall_seconds());
-    // Before 8.4 php-fpm doesn't show it.
+    // php-fpm shows it since 8.4.
     let memory_peak = engine.release() >= (8, 4);
     let control = Rc::new(zygote_channel::ZygoteChannel::new(spec.control, spec.access_log));
     let access_log = access_log::AccessLog::new(&spec.pool, Rc::clone(&control), spec.supervisor);
@@ -147,13 +148,13 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     }
 }
 
-/// `listen.allowed_clients`. For unix sockets alone it means nothing.
+/// `listen.allowed_clients`. It has no effect if all sockets are unix sockets.
 fn allowed_clients(pool: &PoolConfig) -> AllowedClients {
     let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
     if on_tcp { pool.listen_allowed_clients.clone() } else { AllowedClients::default() }
 }
 
-/// Parks connections that a script has done with, as those between two requests are.
+/// Parks the connection of a script that continues after its answer.
 fn keeper(queues: Rc<handover::WorkerQueues>, slot: Rc<Slot>) -> exchange::Keeper {
     Box::new(move |connection| {
         queues.park((connection, handover::ConnectionState::BetweenRequests)).map_err(|(connection, _)| connection)?;

@@ -14,7 +14,7 @@ use crate::request::{Description, Outcome, Stage};
 use crate::status::{self, Wish};
 use crate::sys::local_time;
 
-/// The pool's own pages.
+/// The ping and status pages of a pool.
 #[derive(Debug)]
 pub(super) struct Pages {
     pool: String,
@@ -36,7 +36,7 @@ struct Page {
 const TEXT: &str = "text/plain;charset=UTF-8";
 
 impl Pages {
-    /// `powered_by`: the engine's word about itself, asked for only where there are pages.
+    /// `powered_by` is called only if there are pages.
     pub(super) fn new(pool: &PoolConfig, powered_by: impl FnOnce() -> Option<String>) -> Self {
         let path = |path: &Option<String>| path.clone().map(String::into_bytes);
         let ping = path(&pool.ping_path).map(|path| (path, pool.ping_response.clone()));
@@ -45,7 +45,7 @@ impl Pages {
         Self { pool: pool.name.clone(), ping, status, powered_by }
     }
 
-    /// Answers if one of them was asked for.
+    /// Answers if the request is for one of them; returns whether it was.
     pub(super) fn serve(&self, exchange: &mut Exchange, tracker: &RequestTracker) -> bool {
         let Some(asked) = asked(exchange.params()) else { return false };
         let is_ping = self.ping.as_ref().is_some_and(|(path, _)| path == asked);
@@ -89,7 +89,7 @@ impl Pages {
             503 => Some("503 Service Unavailable"),
             _ => None,
         };
-        // PHP writes its own name where it completes a text type, php-fpm's where it doesn't.
+        // As in php-fpm: PHP writes the header's name for text types, php-fpm for the others.
         let type_name = if page.content_type.starts_with("text/") { "Content-type" } else { "Content-Type" };
         let headers = [
             ("Status", failed),
@@ -114,8 +114,8 @@ impl Pages {
     }
 }
 
-/// The name of what is asked for. As in php-fpm, a request without a method, or without anything that it takes for a script's path,
-/// asks for none.
+/// The path of the page that is requested. As in php-fpm, a request without a method or without a script's path
+/// requests none.
 fn asked(params: &Params) -> Option<&[u8]> {
     let is_there = |name: &&[u8]| params.get(name).is_some();
     let is_named = [&b"SCRIPT_FILENAME"[..], b"PATH_TRANSLATED"].iter().any(is_there);

@@ -1,10 +1,11 @@
-//! Whether holding a kept connection pays: a two-bit counter, fed by what the worker was woken for (parking.md §3b).
+//! Whether it pays to hold a connection between two requests: a two-bit counter that learns what has woken the
+//! worker.
 #![forbid(unsafe_code)]
 
-/// Every so many services without holding, one tries it again.
+/// After so many requests without holding, the worker tries it again.
 const PROBE: u32 = 16;
 
-/// Starts out in favour of holding.
+/// The counter. It starts in favour of holding.
 #[derive(Debug)]
 pub struct Predictor {
     confidence: u8,
@@ -18,17 +19,17 @@ impl Default for Predictor {
 }
 
 impl Predictor {
-    /// The held connection brought the next request.
+    /// The held connection has brought the next request.
     pub fn held_paid(&mut self) {
         self.confidence = (self.confidence + 1).min(3);
     }
 
-    /// Another connection did.
+    /// Another connection has brought the next request.
     pub fn held_in_vain(&mut self) {
         self.confidence = self.confidence.saturating_sub(1);
     }
 
-    /// Whether holding is the better bet.
+    /// Whether holding is likely to pay.
     #[must_use]
     pub fn favours_holding(&self) -> bool {
         self.confidence >= 2

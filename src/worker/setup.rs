@@ -1,4 +1,5 @@
-//! From a fresh fork to a worker: the steps in the order that each needs what the earlier ones still allow.
+//! The set-up of a worker after its fork. The order of the steps matters: some need rights that a later step gives
+//! up.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -19,7 +20,7 @@ use crate::sys::ids::{self, Identity};
 use crate::sys::limits::FileLimits;
 use crate::sys::{capabilities, limits, local_time, process, signal, single_threaded, title};
 
-/// What set-up needs beside the pool's configuration.
+/// What the set-up needs.
 #[derive(Debug)]
 pub struct Setup<'a> {
     /// The pool's directives.
@@ -28,23 +29,23 @@ pub struct Setup<'a> {
     pub identity: Option<&'a Identity>,
     /// `USER`, `HOME` and `env[]`.
     pub environment: &'a [(String, String)],
-    /// stdout and stderr where the supervisor catches them.
+    /// stdout and stderr, if the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: FileLimits,
     /// The zygote.
     pub parent: Pid,
-    /// Not 0 where the supervisor's next SIGTERM is to end the worker.
+    /// Not 0 if the supervisor's next SIGTERM ends the worker.
     pub end: &'static AtomicU64,
     /// SIGTERM and SIGINT ask it to finish.
     pub graceful: bool,
 }
 
 impl Setup<'_> {
-    /// Carries it out.
+    /// Runs all steps.
     ///
     /// # Errors
-    /// The step that failed: the worker must not serve.
+    /// The step that failed. The worker must not serve.
     pub fn apply(&self) -> Result<(), SetupFailure> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
         self.standard_streams().map_err(SetupFailure::Streams)?;
@@ -53,7 +54,7 @@ impl Setup<'_> {
         self.privileged()?;
         self.drop_privileges()?;
         if self.pool.process_dumpable {
-            // A change of user has taken it away; without one the process is as dumpable as any.
+            // A change of user makes a process undumpable.
             if let Err(e) = process::set_dumpable(true) {
                 log::say(&messages::not_dumpable(&self.pool.name, reason(&e)));
             }
@@ -66,7 +67,7 @@ impl Setup<'_> {
             hat.put_on()?;
         }
         single_threaded::replace_environment(self.pool.clear_env, self.environment);
-        // `env[TZ]` counts.
+        // `env[TZ]` may have changed the time zone.
         local_time::renew_zone();
         signal::reset_actions();
         signal::in_worker(self.end, self.graceful);
@@ -88,7 +89,7 @@ impl Setup<'_> {
         }
     }
 
-    /// What takes root, or what the zygote has kept of it.
+    /// The steps that need root, or the capabilities that the zygote has kept.
     fn privileged(&self) -> Result<(), SetupFailure> {
         capabilities::raise_kept().map_err(SetupFailure::RaiseCapabilities)?;
         self.limits();
@@ -107,9 +108,9 @@ impl Setup<'_> {
         capabilities::drop_all().map_err(SetupFailure::DropCapabilities)
     }
 
-    /// Limits that can't be set are said, and the worker serves without, as under php-fpm.
+    /// Sets limits. As in php-fpm, a limit that can't be set is logged, and the worker serves without it.
     fn limits(&self) {
-        // A script can't raise it again.
+        // The hard limit, too, so that a script can't raise it.
         let files = self.pool.rlimit_files.map_or(self.nofile, FileLimits::same);
         self.say_limit_not_set(limits::set_files(files));
         if let Some(core) = self.pool.rlimit_core {

@@ -1,5 +1,5 @@
-//! All that can wake a worker, in one epoll set: listening sockets, the hand-over queue, the drain signal, its zygote,
-//! and the connection that it holds.
+//! The epoll set of a worker: listening sockets, the hand-over queue, the drain signal, its zygote's channel, and the
+//! connection that it holds.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -9,20 +9,21 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-/// What woke the worker.
+/// What has woken the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Woken {
-    /// Bits of listening sockets with a connection in their backlog, by index (those above 31 share the last bit).
+    /// A bit for each listening socket with a connection in its backlog, by index. Sockets above number 31 share the
+    /// last bit.
     pub listeners: u32,
     /// The hand-over queue has a message.
     pub queue: bool,
     /// The generation drains.
     pub drain: bool,
-    /// The zygote said something, or is gone.
+    /// The zygote has sent a message, or has gone.
     pub control: bool,
-    /// The held connection has a request, or was closed.
+    /// The held connection has bytes, or was closed.
     pub held: bool,
-    /// A signal came.
+    /// A signal has interrupted the wait.
     pub signal: bool,
 }
 
@@ -41,7 +42,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Listeners and queue wake one of the workers that sleep, the rest wakes whom it concerns.
+    /// Makes the set. A connection on a socket or in the queue wakes only one of the sleeping workers
+    /// (EPOLLEXCLUSIVE).
     ///
     /// # Errors
     /// `EMFILE`.
@@ -69,7 +71,7 @@ impl Sources {
         self.listed
     }
 
-    /// Puts the held connection into the set.
+    /// Adds the held connection to the set.
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
@@ -81,7 +83,8 @@ impl Sources {
         Ok(())
     }
 
-    /// Takes the held connection out: before it is closed or given away, since the description may live on elsewhere.
+    /// Removes the held connection from the set. Called before it is closed or given away, because its file
+    /// description may stay open in another process.
     pub fn unlist(&mut self, held: Option<BorrowedFd<'_>>) {
         if let Some(held) = held.filter(|_| self.listed) {
             let _ = self.epoll.delete(held);
@@ -89,7 +92,8 @@ impl Sources {
         self.listed = false;
     }
 
-    /// Moves to the end of the wake-up order, which is that of registration: workers with empty hands come first.
+    /// Moves this worker to the end of the wake-up order, which is the order of registration, so that workers without
+    /// a connection are woken first.
     ///
     /// # Errors
     /// `ENOMEM`.
@@ -104,12 +108,12 @@ impl Sources {
         self.add_shared(listeners, queue)
     }
 
-    /// Its place in the order may be another one: `go_last` will move it again.
+    /// The worker's place in the order may have changed: the next `go_last` moves it again.
     pub fn forget_place(&mut self) {
         self.last_in_line = false;
     }
 
-    /// Waits. Nothing woke it: `patience` ran out.
+    /// Waits for up to `patience`. If nothing is set in the result, that time has passed.
     ///
     /// # Errors
     /// None in practice.
@@ -137,7 +141,7 @@ impl Sources {
     }
 }
 
-/// The listeners that a `Woken` names.
+/// The listening sockets that a `Woken` names.
 pub fn named<'a>(listeners: &'a [OwnedFd], woken: &Woken) -> impl Iterator<Item = BorrowedFd<'a>> + use<'a> {
     let bits = woken.listeners;
     listeners.iter().enumerate().filter(move |(i, _)| bits & (1 << (*i).min(31)) != 0).map(|(_, l)| l.as_fd())

@@ -1,4 +1,5 @@
-//! A second thread of a worker, which tells where the script is while it runs: it reads, and interrupts nobody.
+//! The tracer: a second thread of a worker, which reads the list of calls of the script while it runs, without
+//! interrupting it.
 #![forbid(unsafe_code)]
 
 use std::fs::File;
@@ -12,8 +13,8 @@ use crate::sys::{fd, signal, single_threaded};
 /// Bytes of the thread's stack.
 const STACK: usize = 128 * 1024;
 
-/// Starts the thread. It takes no signal, so that none that is meant for the script goes astray. To be called behind every
-/// change of identity and root, which it then shares.
+/// Starts the thread. All signals are blocked in it, so that signals reach the thread of the script. Call this after
+/// all changes of identity and root directory.
 ///
 /// # Errors
 /// `EAGAIN`: the user has too many processes.
@@ -22,7 +23,7 @@ pub fn start((question, answer): (OwnedFd, OwnedFd), tracer: Box<dyn Tracer>, de
     fd::set_nonblocking(&answer, false)?;
     let mask = signal::block_all()?;
     let started = single_threaded::spawn("tracer", STACK, move || {
-        // Its end is the supervisor's.
+        // It ends when the supervisor closes the pipes.
         let _ = serve(File::from(question), File::from(answer), &*tracer, depth);
     });
     signal::set_mask(&mask)?;
@@ -35,7 +36,7 @@ fn serve(mut questions: File, mut answers: File, tracer: &dyn Tracer, depth: u32
         let mut text = Vec::new();
         let complete = tracer.trace(depth, &mut text).is_ok();
         for packet in trace::packets(&text, complete) {
-            // Whole: it is no longer than what a pipe keeps together.
+            // Written in one piece: a packet is no longer than a pipe's atomic write.
             answers.write_all(&packet)?;
         }
     }

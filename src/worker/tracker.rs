@@ -1,4 +1,4 @@
-//! Tracks the request in hand: in the scoreboard for status pages, and for the access log.
+//! Tracks the worker's present request, for the scoreboard and the access log.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,7 @@ use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::Snapshot;
 use crate::sys::clock;
 
-/// The pool that a status page is about, where it isn't the worker's own.
+/// The pool that a status page shows, if it isn't the worker's own.
 #[derive(Debug)]
 pub struct ShownPool {
     /// Its scoreboard.
@@ -25,11 +25,11 @@ pub struct ShownPool {
     pub name: String,
     /// Its `pm`.
     pub manager: ProcessManager,
-    /// Its hand-over queue, to be looked at, not read.
+    /// Its hand-over queue, only to count what waits in it.
     pub queue: OwnedFd,
 }
 
-/// What a status page says of the pool that isn't in shared memory.
+/// What a status page shows of the pool that isn't in shared memory.
 #[derive(Debug)]
 struct Caption {
     name: String,
@@ -37,17 +37,18 @@ struct Caption {
     memory_peak: bool,
 }
 
-/// What clocks that are cut to microseconds can be wrong by: a duration, and the user and system times of a process and of its children.
+/// The largest sum of rounding errors of clocks in microseconds: a duration, and the user and system times of a
+/// process and of its children.
 const ROUNDING: u64 = 5;
 
-/// Over the worker's own slot.
+/// The tracker of a worker, which writes to its slot.
 pub(super) struct RequestTracker {
     slot: Rc<Slot>,
     shown: Option<ShownPool>,
     caption: Caption,
-    /// The worker's own pool's hand-over queue, to be looked at.
+    /// The hand-over queue of the worker's own pool, only to count what waits in it.
     queue: Rc<OwnedFd>,
-    /// CPU times are wanted, whoever looks.
+    /// CPU times are always measured.
     measured: bool,
     request: Cell<Request>,
     access_log: Option<RefCell<AccessLog>>,
@@ -56,16 +57,16 @@ pub(super) struct RequestTracker {
 /// Times of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Request {
-    /// Its beginning, in microseconds of the monotonic clock.
+    /// When it began, in microseconds of the monotonic clock.
     accepted: u64,
     /// The same in seconds since 1970; only for the access log.
     accepted_at: u64,
-    /// CPU times of the process then; none where nobody wants to know.
+    /// The CPU times of the process at that time; `None` if they aren't measured.
     cpu: Option<(u64, u64)>,
 }
 
 impl RequestTracker {
-    /// For a worker of that pool. `memory_peak`: this PHP's php-fpm shows it.
+    /// The tracker for a worker of that pool. `memory_peak`: php-fpm of this PHP version shows the memory peak.
     pub(super) fn new(
         slot: Rc<Slot>,
         pool: &PoolConfig,
@@ -90,7 +91,7 @@ impl RequestTracker {
         }
     }
 
-    /// The requests that follow come on this connection.
+    /// The following requests come on this connection.
     pub(super) fn attached(&self, connection: BorrowedFd<'_>) {
         if let Some(log) = &self.access_log {
             log.borrow_mut().attached(connection);
@@ -107,17 +108,18 @@ impl RequestTracker {
         } else {
             0
         };
-        // Last, and asked first at the end: what a single thread uses meanwhile is never more than the duration.
+        // Read last here, and first at the end of the request, so that the CPU time of a single thread is never more
+        // than the duration.
         let cpu = self.wants_cpu().then(clock::cpu_times);
         self.request.set(Request { accepted, accepted_at, cpu });
     }
 
-    /// What has begun to arrive is no request, or the request has ended: the worker waits.
+    /// The worker waits: the request has ended, or the bytes that came began none.
     pub(super) fn idle(&self) {
         self.slot.stage(Stage::Idle);
     }
 
-    /// The request that has begun to arrive waits elsewhere for its rest: it will begin once more.
+    /// The request that has begun to arrive is set aside, and will begin again.
     pub(super) fn put_aside(&self) {
         self.slot.put_aside();
     }
@@ -131,8 +133,8 @@ impl RequestTracker {
         self.measured || self.slot.totals().get(Counter::Watched) != 0
     }
 
-    /// Duration, and user and system time, of the request so far, in microseconds. Measured from its own beginning: shutdown
-    /// functions of the request before have run since that one's end was told.
+    /// Duration, and user and system time, of the request so far, in microseconds. Measured from the beginning of
+    /// this request, because the shutdown functions of the request before have run after its outcome was reported.
     fn times(&self) -> (u64, (u64, u64)) {
         let Request { accepted, cpu, .. } = self.request.get();
         let now = cpu.map(|_| clock::cpu_times());
@@ -142,7 +144,8 @@ impl RequestTracker {
     }
 }
 
-/// A single thread doesn't use more than the duration; what looks like a little more is rounding. Children and threads may.
+/// Removes rounding errors: a single thread doesn't use more CPU time than the duration. Children and further threads
+/// may.
 fn without_rounding(duration: u64, (user, system): (u64, u64)) -> (u64, u64) {
     match (user + system).saturating_sub(duration) {
         excess @ 1..=ROUNDING => (user - excess.min(user), system - (excess - excess.min(user)).min(system)),
@@ -189,7 +192,8 @@ impl Tracker for RequestTracker {
         };
         totals.set(Counter::Watched, 1);
         let mut snapshot = scoreboard.snapshot(totals);
-        // A request may also wait between workers: its connection was accepted and set aside before it came.
+        // A request may also wait in the hand-over queue: its connection was accepted and parked before the request
+        // came.
         snapshot.queue += handover::waiting(queue);
         totals.raise(Counter::QueueMax, snapshot.queue);
         snapshot.queue_max = snapshot.queue_max.max(snapshot.queue);

@@ -1,5 +1,5 @@
-//! What its zygote tells a worker. It may be heard in the middle of a request, for the access log's sake; what else came
-//! then waits until the worker looks.
+//! A worker's channel to its zygote. The access log reads it in the middle of a request; other messages are then kept
+//! until the worker asks for them.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 use crate::sys::{fd::lift, socket};
 
-/// The access log of a worker: where it goes, and how many times logs had been opened anew when this one was opened.
+/// An access log, and how many times the logs had been opened again when this one was opened.
 pub type AccessLogFile = (OwnedFd, u64);
 
-/// The channel to the zygote, and what has come over it.
+/// The channel to the zygote, and the messages that have come over it.
 #[derive(Debug)]
 pub struct ZygoteChannel {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
     retired: Cell<bool>,
     parting: Cell<bool>,
-    /// The former one is closed as soon as another has come: nobody needs to keep a file that was rotated away.
+    /// The former file is closed as soon as a new one has come, so that a rotated log isn't kept open.
     access_log: RefCell<Option<OwnedFd>>,
     reopened: Cell<u64>,
 }
 
 impl ZygoteChannel {
-    /// Over that channel, with the access log that the worker has from its beginning.
+    /// Makes it over that channel, with the access log that the worker has inherited.
     #[must_use]
     pub fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<AccessLogFile>) -> Self {
         let (file, reopened) = access_log.unzip();
@@ -39,17 +39,17 @@ impl ZygoteChannel {
         }
     }
 
-    /// Tells the zygote.
+    /// Sends a message to the zygote.
     pub fn say(&self, says: WorkerSays) {
         self.channel.borrow_mut().send(&says, Vec::new());
     }
 
-    /// Lends the descriptor that is readable when something has come.
+    /// Lends the descriptor that is readable when a message has come.
     pub fn with_descriptor<T>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         work(self.channel.borrow().as_fd())
     }
 
-    /// Takes one message in. False: there was none.
+    /// Receives one message. Returns false if there was none.
     pub fn hear(&self) -> bool {
         match self.channel.borrow_mut().receive() {
             Incoming::Message(ToWorker::AccessLog { reopened }, mut fds) => {
@@ -75,32 +75,32 @@ impl ZygoteChannel {
         }
     }
 
-    /// Waits until a message has come, for so long at most.
+    /// Waits for a message, up to `limit`.
     fn await_message(&self, limit: Duration) -> bool {
         !self.gone.get() && socket::await_input(self.channel.borrow().as_fd(), Instant::now() + limit) == Ok(true)
     }
 
-    /// The pool needs fewer workers: this one is to leave.
+    /// Whether this worker has to exit because the pool needs fewer.
     #[must_use]
     pub fn is_retired(&self) -> bool {
         self.retired.get()
     }
 
-    /// The zygote is about to go.
+    /// Whether the zygote is about to exit.
     #[must_use]
     pub fn is_zygote_leaving(&self) -> bool {
         self.parting.get()
     }
 
-    /// The zygote is gone.
+    /// Whether the zygote has gone.
     #[must_use]
     pub fn is_zygote_gone(&self) -> bool {
         self.gone.get()
     }
 
-    /// Takes in messages until the access log is the one that was opened anew for that time. It is here or on its way, because
-    /// it is sent before it is counted; where it doesn't come, the present one stays. The count is in memory that others can
-    /// write, so each is waited for once only.
+    /// Receives messages until the access log is the one that was opened for the `reopened`th time. It has come or is
+    /// on its way, because it is sent before it is counted. If it doesn't come, the present one stays. The count is
+    /// in memory that other processes can write, so each value is waited for only once.
     pub fn follow_access_log(&self, reopened: u64, limit: Duration) {
         while reopened > self.reopened.get() {
             if !self.await_message(limit) {
@@ -111,7 +111,7 @@ impl ZygoteChannel {
         }
     }
 
-    /// Works on the access log, if there is one.
+    /// Calls `work` with the access log, if there is one.
     pub fn with_access_log(&self, work: impl FnOnce(BorrowedFd<'_>)) {
         if let Some(file) = &*self.access_log.borrow() {
             work(file.as_fd());

@@ -1,4 +1,4 @@
-//! From the descriptors that a zygote was started with to its state.
+//! Makes the state of a zygote from its specification and the descriptors that it has inherited.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -16,10 +16,10 @@ use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
 use crate::sys::{fd, inherited, message};
 
-/// Takes over what the specification names. Everything is moved to high numbers, close-on-exec.
+/// Takes over the descriptors that the specification names. Moves them to high numbers and sets close-on-exec.
 ///
 /// # Errors
-/// A descriptor that isn't there, or a scoreboard that isn't one.
+/// A descriptor is missing, or a memory isn't a scoreboard.
 pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     let take = |raw: i32| inherited::adopt(raw).map(fd::lift);
     let control = take(spec.control_fd)?;
@@ -52,7 +52,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     })
 }
 
-/// A line of this process on its way into the supervisor's log.
+/// A line of this process as a message for the supervisor's log.
 fn packet(level: Level, text: &[u8]) -> Vec<u8> {
     let text = std::str::from_utf8(text).map_or_else(|_| escape::line(text), str::to_owned);
     ToSupervisor::Said { level, text }.packet()

@@ -1,4 +1,4 @@
-//! The workers of a zygote: who they are, and the channels to them.
+//! The workers of a zygote and the channels to them.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
@@ -13,11 +13,11 @@ pub(super) struct Child {
     pub(super) pool: usize,
     pub(super) slot: u32,
     pub(super) reported: Reported,
-    /// None after the worker closed its end.
+    /// `None` after the worker has closed its end.
     pub(super) channel: Option<Channel<ToWorker, WorkerSays>>,
 }
 
-/// What a worker has reported of itself so far.
+/// The messages that a worker has sent so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Reported {
     failed: bool,
@@ -26,7 +26,7 @@ pub(super) struct Reported {
 }
 
 impl Reported {
-    /// Whether this is new.
+    /// Notes a message; returns whether it is the first of its kind.
     pub(super) fn note(&mut self, message: &WorkerSays) -> bool {
         let reported = match message {
             WorkerSays::Failed(_) => &mut self.failed,
@@ -37,11 +37,11 @@ impl Reported {
     }
 }
 
-/// Messages of a dead worker that are read: it has three to say in its life.
+/// The most messages that are read from the channel of a dead worker, which sends at most three in its life.
 const MOST_FINAL: usize = 16;
 
 impl Child {
-    /// What it reported last.
+    /// The messages that a dead worker has left in its channel.
     pub(super) fn final_messages(&mut self) -> Vec<WorkerSays> {
         let Some(channel) = &mut self.channel else { return Vec::new() };
         let heard = std::iter::from_fn(|| match channel.receive() {
@@ -52,7 +52,7 @@ impl Child {
     }
 }
 
-/// By pid.
+/// All workers of a zygote, by process id.
 #[derive(Debug, Default)]
 pub(super) struct Children {
     by_pid: HashMap<i32, Child>,
@@ -71,18 +71,18 @@ impl Children {
         self.by_pid.remove(&pid.as_raw())
     }
 
-    /// The living child in that slot: signals are only ever sent to own children that weren't reaped.
+    /// The process id of the child in that slot. Signals are only sent to children that weren't reaped.
     pub(super) fn find(&self, pool: usize, slot: u32) -> Option<Pid> {
         let found = self.by_pid.iter().find(|(_, c)| c.pool == pool && c.slot == slot);
         found.map(|(pid, _)| Pid::from_raw(*pid))
     }
 
-    /// The ways to a pool's workers.
+    /// The channels to a pool's workers.
     pub(super) fn channels_of(&mut self, pool: usize) -> impl Iterator<Item = &mut Channel<ToWorker, WorkerSays>> {
         self.by_pid.values_mut().filter(move |child| child.pool == pool).filter_map(|child| child.channel.as_mut())
     }
 
-    /// Sends what the kernel couldn't take before.
+    /// Sends queued messages.
     pub(super) fn flush(&mut self) {
         self.by_pid.values_mut().filter_map(|child| child.channel.as_mut()).for_each(Channel::flush);
     }
@@ -91,7 +91,7 @@ impl Children {
         self.by_pid.values().filter_map(|child| child.channel.as_ref()).any(Channel::is_backed_up)
     }
 
-    /// The slots of a pool's living children that haven't reported that they leave.
+    /// The slots of a pool's children that haven't reported that they exit.
     pub(super) fn of_pool(&self, pool: usize) -> impl Iterator<Item = u32> {
         self.by_pid.values().filter(move |c| c.pool == pool && !c.reported.left).map(|c| c.slot)
     }
@@ -101,13 +101,13 @@ impl Children {
         self.by_pid.values_mut().find(|c| c.pool == pool && c.slot == slot)
     }
 
-    /// Sends a message to all.
+    /// Sends a message to all workers.
     pub(super) fn tell_all(&mut self, message: ToWorker) {
         let channels = self.by_pid.values_mut().filter_map(|child| child.channel.as_mut());
         channels.for_each(|channel| channel.send(&message, Vec::new()));
     }
 
-    /// Pool and slot of those that haven't reported that they leave.
+    /// Pool and slot of the children that haven't reported that they exit.
     pub(super) fn staying(&self) -> impl Iterator<Item = (usize, u32)> {
         self.by_pid.values().filter(|c| !c.reported.left).map(|c| (c.pool, c.slot))
     }

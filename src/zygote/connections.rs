@@ -1,4 +1,5 @@
-//! The ways of connections through a zygote: from workers' queues and predecessors' links, to be kept or sent on.
+//! How connections pass through a zygote: from its workers' queues and its predecessor's links into its parked
+//! connections, or on to its successor.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -15,12 +16,13 @@ use super::state::{Closing, Zygote};
 use crate::ipc::handover::{self, Connection, Taken};
 use crate::sys::clock::{self, Moment};
 
-/// Descriptors that stay free for everything but parked connections: beyond the limit the kernel eats what is sent.
+/// Descriptors that are kept free. Beyond the limit the kernel drops descriptors that arrive in messages.
 const RESERVE: u64 = 64;
-/// Connections taken from one queue before others get their turn.
+/// The most connections that are taken from one queue in one turn of the event loop.
 pub(super) const TURN: usize = 64;
 
-/// After workers were told to take nothing new, those of pools that end still serve who is known to wait, for a second.
+/// When parked connections of pools that end are closed, in milliseconds after the workers were told to drain. For a
+/// second the workers serve the clients that are known to wait.
 const CLOSE_AFTER: Duration = Duration::from_millis(1200);
 
 impl Destinations for [ZygotePool] {
@@ -38,7 +40,7 @@ impl Destinations for [ZygotePool] {
 }
 
 impl Zygote {
-    /// Everything that is still under way to this zygote, or to workers that it no longer has.
+    /// Takes all connections out of the queues to this zygote and to its workers.
     pub(super) fn sweep(&mut self) {
         for pool in (0..self.pools.len()).filter_map(|pool| u32::try_from(pool).ok()) {
             self.take_links(pool);
@@ -47,7 +49,7 @@ impl Zygote {
         }
     }
 
-    /// Takes up to `most` connections out of one of the pool's queues.
+    /// Takes up to `most` connections from one of the pool's queues.
     pub(super) fn take_queued(&mut self, pool: u32, queue: fn(&ZygotePool) -> BorrowedFd<'_>, most: usize) {
         let Some(index) = usize::try_from(pool).ok().filter(|i| *i < self.pools.len()) else { return };
         let now = clock::now();
@@ -69,13 +71,14 @@ impl Zygote {
         }
     }
 
-    /// Workers were told to take nothing new.
+    /// Sets the time when parked connections of pools that end are closed. Called when the workers were told to
+    /// drain.
     pub(super) fn schedule_closing(&mut self) {
         let until = Closing::At(clock::now() + CLOSE_AFTER);
         self.closing.get_or_insert(until);
     }
 
-    /// Ends it when it is time; says when that is.
+    /// Closes them when that time has come; until then, returns the time.
     pub(super) fn close_when_due(&mut self, now: Moment) -> Option<Moment> {
         match self.closing? {
             Closing::At(end) if end > now => Some(end),
@@ -139,7 +142,7 @@ impl Zygote {
         for (pool, fd) in pools.iter().zip(fds) {
             let Some(p) = self.pools.get_mut(*pool) else { continue };
             p.successor = Some(fd);
-            // What waits for this pool's workers goes on as well: they take nothing more.
+            // Connections in the hand-over queue move to the successor as well, since the workers of this pool drain.
             if let Ok(number) = u32::try_from(*pool) {
                 let event = EpollEvent::new(EpollFlags::EPOLLIN, EventSource::Queue(number).pack());
                 let _ = self.epoll.add(&p.queue.1, event);

@@ -1,4 +1,4 @@
-//! How a zygote watches the demand for workers of a pool that scales.
+//! The state with which a zygote watches for demand in a pool whose number of workers changes.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -10,20 +10,22 @@ use crate::sys::clock::Moment;
 /// From one look to the next, while connections wait: doubling.
 pub(super) const SOONEST: Duration = Duration::from_millis(5);
 pub(super) const LATEST: Duration = Duration::from_millis(100);
-/// That many looks, 50 ms, are granted to workers that send the end of an answer: on a busy machine the client that has it is sooner
-/// back than its worker, but one that reads slowly may hold its worker up.
+/// The most checks in a row, 50 ms, that leave waiting connections to workers which send the end of an answer. On a
+/// busy machine such a worker is free in a moment, and its client may have come back before. But a client that reads
+/// slowly may delay its worker.
 pub(super) const DEFERRALS: u32 = 10;
 
-/// The watch of a pool that scales.
+/// The state of one pool.
 #[derive(Debug)]
 pub(super) struct Demand {
-    /// In the epoll set.
+    /// The pool's sockets are in the epoll set.
     pub(super) watched: bool,
-    /// What waits for a moment only is no reason for a worker that stays.
+    /// A first check is not reported: with `pm = dynamic`, a connection that waits for a moment is no reason to add a
+    /// worker that stays.
     pub(super) patient: bool,
-    /// Looks in a row that have left connections to workers about to be free.
+    /// How many checks in a row have left connections to workers that will be free in a moment.
     pub(super) deferred: u32,
-    /// When to watch again.
+    /// When the pool is watched again.
     pub(super) again: Option<Moment>,
     pub(super) pause: Duration,
     pub(super) last: Moment,
@@ -37,7 +39,8 @@ impl Demand {
     }
 }
 
-/// A worker between two looks, each with its last request: if that is another one, it was free in between.
+/// The best readiness of a worker in two checks, each with the start of its last request. If the request is another
+/// one, the worker was free in between.
 pub(super) fn nearest((before, request): (Readiness, u64), (after, later): (Readiness, u64)) -> Readiness {
     if request == later { before.max(after) } else { Readiness::Free }
 }

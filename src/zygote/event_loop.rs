@@ -1,4 +1,5 @@
-//! What a zygote does all day: hear the supervisor, hear its workers, keep connections, reap the dead.
+//! The event loop of a zygote: orders of the supervisor, messages of workers, parked connections, workers that have
+//! ended.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -22,26 +23,27 @@ use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cann
 use crate::sys::{clock, fd, process, signal};
 use crate::worker::WorkerSpec;
 
-/// How long a zygote that leaves waits for the supervisor to take what it has said.
+/// How long a zygote that exits waits until the supervisor has read its messages.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
-/// A full queue is tried again after this.
+/// Milliseconds until a full queue is tried again.
 const RETRY: Duration = Duration::from_millis(5);
-/// The same for a log that isn't read.
+/// Milliseconds until the log is tried again, if the supervisor doesn't read it.
 const LOG_RETRY: Duration = Duration::from_millis(50);
 
 /// How the event loop ended.
 #[derive(Debug)]
 pub(super) enum LoopEnd {
-    /// The zygote has no more to do. Its pipe to the supervisor is open until its end: a zygote without one is killed.
+    /// The zygote exits. Its pipe to the supervisor stays open until then, because the supervisor kills a zygote
+    /// without one.
     Exit(Box<ReportSender>),
-    /// The same, but workers are still inside of requests.
+    /// The zygote exits while workers are still inside requests.
     ExitBeforeWorkers(Box<ReportSender>),
-    /// This process is a forked worker; nothing of the zygote is left in it.
+    /// This process is a forked worker. It has dropped the zygote's state.
     Worker(Box<WorkerSpec>),
 }
 
 impl Zygote {
-    /// PHP stands: from now on everything goes through the event loop.
+    /// PHP has started: reports `Ready` and registers everything that the event loop waits for.
     pub(super) fn ready(&mut self) -> io::Result<()> {
         let signals = signal::descriptor(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT])?;
         self.watch(&signals, EventSource::Signals)?;
@@ -146,7 +148,7 @@ impl Zygote {
         None
     }
 
-    /// The supervisor is gone: workers finish what they have, nobody accepts any more.
+    /// The supervisor has gone: workers finish their requests and accept no more.
     fn lose_supervisor(&mut self) {
         let _ = self.epoll.delete(&self.orders);
         self.leave_request = None;
@@ -166,7 +168,7 @@ impl Zygote {
         }
     }
 
-    /// For workers that are there and those to come.
+    /// Passes a new access log to the pool's workers, and keeps it for later ones.
     fn change_access_log(&mut self, pool: usize, fd: Option<OwnedFd>, reopened: u64) {
         let (Some(p), Some(fd)) = (self.pools.get_mut(pool), fd) else { return };
         let file = fd::lift(fd);
@@ -191,7 +193,8 @@ impl Zygote {
 
     fn reap(&mut self) {
         while let Some((pid, exit)) = process::reap() {
-            // What it said last stands before its end. No more than that: a process that its script has forked may go on talking.
+            // The last messages of a worker come before its end. Only a bounded number is read: a process that its
+            // script has forked may go on sending.
             let words = self.children.get_mut(pid.as_raw()).map(Child::final_messages).unwrap_or_default();
             words.into_iter().for_each(|says| self.heard(pid.as_raw(), says));
             let Some(child) = self.children.remove(pid) else { continue };
@@ -199,7 +202,8 @@ impl Zygote {
                 let _ = self.epoll.delete(channel);
             }
             let Child { pool, slot, .. } = child;
-            // It may have been woken for a connection that nobody then looks for. Where this zygote watches, it looks itself.
+            // The worker may have been woken for a connection that no other worker then accepts. If this zygote
+            // watches the sockets, it checks them itself.
             if self.pools[pool].demand.is_none() || self.draining {
                 handover::send_rescan(&self.pools[pool].queue.0);
             }
@@ -211,14 +215,14 @@ impl Zygote {
     fn heard(&mut self, pid: i32, says: WorkerSays) {
         let Some(child) = self.children.get_mut(pid) else { return };
         let (pool, slot) = (child.pool, child.slot);
-        // Once each in a life: a worker must not use up what its zygote may say.
+        // Each kind of message is passed on once: a worker must not use up the message budget of its zygote.
         if child.reported.note(&says) {
             self.report(&ToSupervisor::Worker { pool, slot, says });
             self.watch_again(pool);
         }
     }
 
-    /// Passes one message of a worker on. False: there was none.
+    /// Passes on one message of a worker. Returns false if there was none.
     fn hear_worker(&mut self, pid: i32) -> bool {
         let Some(child) = self.children.get_mut(pid) else { return false };
         let Some(channel) = &mut child.channel else { return false };

@@ -1,4 +1,4 @@
-//! What an epoll event is about, packed into its 64 bits.
+//! What an epoll event is about, packed into the event's 64 bits of data.
 #![forbid(unsafe_code)]
 
 /// The descriptors that a zygote waits for.
@@ -8,13 +8,13 @@ pub(super) enum EventSource {
     Control,
     /// SIGCHLD, SIGTERM, SIGQUIT.
     Signals,
-    /// The park queue of that pool.
+    /// The queue by which workers of that pool park connections.
     Park(u32),
-    /// The hand-over queue of that pool, once its workers take nothing more.
+    /// The hand-over queue of that pool, while its workers drain.
     Queue(u32),
-    /// What tells that a pool needs another worker.
+    /// The listening sockets and the hand-over queue of that pool, to notice that it needs another worker.
     Demand(u32),
-    /// WorkerQueues from predecessors of that pool.
+    /// The links from predecessors of that pool.
     Link(u32),
     /// The control channel of the worker with that pid.
     Worker(u32),

@@ -1,4 +1,4 @@
-//! Forking a worker: the parent registers it, the child keeps what a worker needs and drops the rest.
+//! Forks a worker. The parent registers it; the child keeps what a worker needs and drops the rest.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -19,7 +19,7 @@ use crate::sys::process::Forked;
 use crate::sys::{fd, message, signal, single_threaded};
 use crate::worker::{WorkerSpec, tracker::ShownPool};
 
-/// A child right behind the fork: which worker it is to become.
+/// A child directly after the fork: which worker it will be.
 #[derive(Debug)]
 pub(super) struct ForkedWorker {
     pool: usize,
@@ -46,7 +46,8 @@ impl Zygote {
         }
     }
 
-    /// Those by which a tracer is asked and answers. A former supervisor has one socket for both, which is closed: it is told so.
+    /// The descriptors for the questions and answers of a tracer. A supervisor of an older version passes one socket
+    /// for both; it is closed, which tells the supervisor that there is no tracer.
     fn ways_of_tracer(&self, traced: bool, fds: &mut Vec<OwnedFd>) -> Option<(OwnedFd, OwnedFd)> {
         let answer = if traced { fds.pop() } else { None }?;
         if self.former { None } else { fds.pop().map(|question| (question, answer)) }
@@ -63,7 +64,7 @@ impl Zygote {
         let scoreboard = Scoreboard::map(p.scoreboard_fd.as_fd(), p.spec.slots)?;
         scoreboard.reset(slot);
         let place = Slot::new(scoreboard, Totals::map(p.totals.as_fd())?, slot);
-        // A handler reads it, up to the worker's last moment.
+        // A signal handler reads this mapping until the worker's end, so it is never unmapped.
         let kept = Scoreboard::map(p.scoreboard_fd.as_fd(), p.spec.slots)?;
         let shown = self.shown(p)?;
         let (ours, theirs) = message::pair()?;
@@ -91,8 +92,8 @@ impl Zygote {
     }
 }
 
-/// Forks with every signal blocked. The child's stay so until its set-up has given them their handlers: none of those that mean
-/// something to the supervisor alone may end a worker that is being made.
+/// Forks with all signals blocked. They stay blocked in the child until its set-up has installed handlers: a signal
+/// that is meant for the supervisor must not end a worker that is being set up.
 fn fork_blocked() -> io::Result<Forked> {
     let mask = signal::block_all()?;
     let forked = single_threaded::fork();
@@ -103,7 +104,8 @@ fn fork_blocked() -> io::Result<Forked> {
 }
 
 impl Zygote {
-    /// The pool that a status pool shows. They are of one group.
+    /// The pool that the status page of `pool` shows, if it isn't its own (`pm.status_listen`). Both are in one
+    /// group.
     fn shown(&self, pool: &ZygotePool) -> io::Result<Option<ShownPool>> {
         let Some(name) = &pool.spec.config.status_of else { return Ok(None) };
         let Some(shown) = self.pools.iter().find(|p| p.spec.config.name == *name) else { return Ok(None) };
@@ -118,7 +120,8 @@ impl Zygote {
 }
 
 impl ForkedWorker {
-    /// Becomes a worker's seed. The zygote's state is dropped here: parked connections, other pools' sockets, channels.
+    /// Makes the worker's specification and drops the zygote's state: parked connections, sockets of other pools,
+    /// channels.
     pub(super) fn into_spec(self, mut zygote: Zygote) -> Box<WorkerSpec> {
         let pool = zygote.pools.swap_remove(self.pool);
         let (queue_in, queue) = pool.queue;

@@ -1,5 +1,6 @@
-//! A signal asks a zygote to leave: its own user or the administrator may send one, and systemd or a terminal sends one to all
-//! processes. It concerns this group only: workers finish what they have, and the supervisor starts another zygote.
+//! SIGTERM or SIGQUIT asks a zygote to exit. The pool's user or the administrator may send it, and systemd or a
+//! terminal sends it to all processes. Only this group is affected: its workers finish their requests, and the
+//! supervisor starts another zygote.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -9,20 +10,21 @@ use crate::ipc::{ToSupervisor, ToWorker};
 use crate::log::{self, messages::zygotes::zygote_asked_to_exit};
 use crate::sys::clock::{self, Moment};
 
-/// For so long the supervisor is waited for: where the signal went to all, it says what is to be done.
+/// How long the zygote waits for an order of the supervisor, in milliseconds: if the signal went to all processes,
+/// the supervisor decides.
 const MOMENT: Duration = Duration::from_millis(500);
-/// Then workers without a request get so long to serve who waits in the hand-over queue.
+/// How long workers then have to serve the connections in the hand-over queue, in milliseconds.
 const FAREWELL: Duration = Duration::from_millis(1500);
 
 impl Zygote {
-    /// SIGTERM or SIGQUIT has come.
+    /// SIGTERM or SIGQUIT has arrived.
     pub(super) fn asked_to_leave(&mut self, sender: Sender) {
         if self.leave_request.is_none() && !self.leaving && !self.draining {
             self.leave_request = Some(LeaveRequest::Received(clock::now() + MOMENT, sender));
         }
     }
 
-    /// Follows the request when it is time; says when there is something to do next.
+    /// Follows the request when its time has come; returns the next time at which something is due.
     pub(super) fn follow_leave_request(&mut self, now: Moment) -> Option<Moment> {
         match *self.leave_request.as_ref()? {
             LeaveRequest::Received(at, _) if at > now => Some(at),
@@ -38,7 +40,8 @@ impl Zygote {
         }
     }
 
-    /// Workers take nothing new, serve what is on its way inside the pool, and leave; so does the zygote.
+    /// Makes the workers drain, serve the connections that are already in the pool, and exit. The zygote exits after
+    /// them.
     pub(super) fn start_leaving(&mut self) {
         self.draining = true;
         self.schedule_closing();
@@ -48,7 +51,7 @@ impl Zygote {
         self.parking.hand_back(&self.epoll, self.pools.as_slice());
     }
 
-    /// The supervisor has said what is to be done.
+    /// Drops the request, because the supervisor has given an order.
     pub(super) fn forget_leave_request(&mut self) {
         if let Some(LeaveRequest::Accepted(_, asked)) = self.leave_request.take() {
             self.leaving = false;
@@ -58,14 +61,14 @@ impl Zygote {
         }
     }
 
-    /// Whether a worker that is asked for is left to the next zygote.
+    /// Whether the order to fork a worker is left to the next zygote.
     pub(super) fn leaves_to_the_next(&mut self, pool: usize, slot: u32) -> bool {
         let Some(LeaveRequest::Accepted(_, asked)) = &mut self.leave_request else { return false };
         asked.push((pool, slot));
         true
     }
 
-    /// Those of its workers that are left are inside of requests: they finish as children of the supervisor, and the next
+    /// Whether all workers that are left are inside requests. They finish as children of the supervisor, so the next
     /// zygote need not wait for them.
     pub(super) fn may_leave_workers(&self, now: Moment) -> bool {
         let Some(LeaveRequest::Accepted(end, _)) = self.leave_request else { return false };

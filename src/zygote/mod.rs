@@ -1,4 +1,4 @@
-//! A zygote: PHP started once, for all pools of a group; forks workers on request and keeps their idle connections.
+//! A zygote: starts PHP once for all pools of a group, forks workers on order and holds their parked connections.
 #![forbid(unsafe_code)]
 
 mod adopt;
@@ -30,7 +30,8 @@ use crate::worker;
 use error::StartError;
 use event_loop::{FLUSH_TIME, LoopEnd};
 
-/// The life of a zygote, and of every worker forked from it; returns the exit status of whichever this process became.
+/// Runs a zygote, and every worker that is forked from it. Returns the exit status of the zygote or worker that this
+/// process has become.
 pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
@@ -46,14 +47,14 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     if !zygote.former {
         zygote.report(&ToSupervisor::Hello { protocol: PROTOCOL, php: php.to_owned() });
     }
-    // A worker may find no zone files: its pool's chroot has none.
+    // Read now: in the chroot of a pool there may be no time zone files.
     local_time::renew_zone();
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
         .and_then(|()| zygote.ready().map_err(StartError::EventLoop));
     if let Err(error) = started {
-        // Cut where it is too long; the whole text went to stderr as PHP printed it.
+        // A long text is cut. PHP has printed the whole text to stderr.
         zygote.report(&ToSupervisor::Failed(error.to_string()));
         log::drain(FLUSH_TIME);
         return ExitCode::Software.status();
@@ -63,13 +64,13 @@ pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
             engine.stop();
             0
         }
-        // PHP's end could take away what those still use.
+        // The regular end of PHP could remove things that the workers still use.
         LoopEnd::ExitBeforeWorkers(_speaker) => process::exit_now(0),
         LoopEnd::Worker(spec) => worker::run(*spec, engine),
     }
 }
 
-/// Before PHP starts: signals as a program expects them.
+/// Before PHP starts: sets signals to what a program expects.
 fn prepare() -> Result<(), StartError> {
     signal::reset_actions();
     for others in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGUSR2] {
@@ -78,8 +79,8 @@ fn prepare() -> Result<(), StartError> {
     signal::set_mask(&SigSet::empty()).map_err(StartError::Signals)
 }
 
-/// Starts PHP. It reads php.ini as root, as php-fpm's does; then it becomes the user that its workers will be, before any
-/// extension has run.
+/// Starts PHP. PHP reads php.ini as root, as in php-fpm. Then the zygote becomes the user of its workers, before any
+/// extension runs.
 fn start(
     engine: &mut impl Engine,
     options: &EngineOptions,
@@ -95,7 +96,7 @@ fn start(
             start_files::require_readable(&files, user).map_err(StartError::from)?;
         }
         settled = true;
-        // A change of user clears it.
+        // A change of user clears PR_SET_PDEATHSIG.
         Ok(process::die_with_parent(Signal::SIGQUIT).map_err(StartError::ParentDeathSignal)?)
     });
     match started {

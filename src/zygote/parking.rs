@@ -1,5 +1,6 @@
-//! Connections that no worker holds: watched, never read; on their way again when a request comes. They are kept between two requests,
-//! or new, or a request has begun to arrive on them.
+//! Parked connections: connections that no worker holds. The zygote watches but never reads them, and sends them to a
+//! worker when bytes arrive. A connection is parked between two requests, before its first byte, or with a part of a
+//! request.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -15,14 +16,14 @@ use super::event_source::EventSource;
 use crate::ipc::handover::{Connection, ConnectionState};
 use crate::sys::clock::Moment;
 
-/// A connection that brings no first byte is closed after this (php-fpm's five seconds).
+/// How long a new connection may wait for its first byte, as in php-fpm. Then it is closed.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 
-/// For so long more bytes of a request that has begun aren't looked for: who sends them one by one costs a worker no more than ten looks
-/// a second.
+/// How long the zygote ignores further bytes of a partial request, in milliseconds: a client that sends byte by byte
+/// wakes a worker at most ten times a second.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Bytes of requests that have begun, all together. Beyond that the oldest of them is closed.
+/// The most bytes of all partial requests together. Beyond that the oldest one is closed.
 const MOST_UNFINISHED: u64 = 16 << 20;
 
 /// One parked connection.
@@ -31,37 +32,37 @@ struct Parked {
     connection: Connection,
     pool: usize,
     serial: u64,
-    /// When something is to be done about it without its doing.
+    /// When something is due even if no bytes arrive.
     due: Option<Moment>,
-    /// Its bytes are noticed.
+    /// It is in the epoll set.
     listed: bool,
 }
 
-/// A connection on its way, to a queue that was full.
+/// A connection that is to be sent to a queue.
 #[derive(Debug)]
 struct Departing {
     connection: Connection,
     pool: usize,
 }
 
-/// All of a zygote's parked connections.
+/// All parked connections of a zygote.
 #[derive(Debug)]
 pub(super) struct ParkedConnections {
     parked: HashMap<u32, Parked>,
     departing: VecDeque<Departing>,
-    /// Those that have a moment.
+    /// The connections that have a due time, by that time.
     due: BTreeSet<(Moment, u32)>,
     serial: u64,
-    /// How many are in the middle of a request, and the bytes of that.
+    /// The number of partial requests, and their bytes.
     unfinished: (usize, u64),
 }
 
-/// Where a connection of a pool goes.
+/// Where the connections of a pool are sent.
 pub(super) trait Destinations {
-    /// Sends it to the pool's successor or, without one, to its workers.
+    /// Sends a connection to the pool's successor or, without one, to its workers.
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)>;
 
-    /// Whether the pool's connections go to a successor, with or without a request.
+    /// Whether the pool's connections move to a successor, even without bytes.
     fn moves_on(&self, pool: usize) -> bool;
 }
 
@@ -70,12 +71,12 @@ impl ParkedConnections {
         Self { parked: HashMap::new(), departing: VecDeque::new(), due: BTreeSet::new(), serial: 0, unfinished: (0, 0) }
     }
 
-    /// Descriptors. An unfinished request has two.
+    /// The number of descriptors. A partial request has two.
     pub(super) fn len(&self) -> usize {
         self.parked.len() + self.unfinished.0 + self.departing.len()
     }
 
-    /// Watches a connection. One that can't be watched is closed: its peer sees the end and opens another.
+    /// Parks a connection. One that can't be watched is closed; its peer sees that and opens another.
     pub(super) fn add(&mut self, epoll: &Epoll, now: Moment, pool: usize, connection: Connection) {
         let Ok(number) = u32::try_from(connection.0.as_raw_fd()) else { return };
         let due = match &connection.1 {
@@ -105,7 +106,7 @@ impl ParkedConnections {
         }
     }
 
-    /// Takes one out of all lists.
+    /// Removes a connection from all lists.
     fn remove(&mut self, epoll: &Epoll, number: u32) -> Option<Parked> {
         let parked = self.parked.remove(&number)?;
         if parked.listed {
@@ -118,7 +119,7 @@ impl ParkedConnections {
         Some(parked)
     }
 
-    /// A parked connection has a request, or more of it, or its peer has gone.
+    /// A parked connection has bytes, or its peer has gone.
     pub(super) fn stirred(&mut self, epoll: &Epoll, number: u32, to: &(impl Destinations + ?Sized)) {
         let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) else { return };
         if has_input(&connection.0) {
@@ -126,19 +127,20 @@ impl ParkedConnections {
         }
     }
 
-    /// Everything of the pools that move on goes to their successors.
+    /// Sends all connections of pools with a successor there.
     pub(super) fn move_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
         self.send_on(epoll, to, |parked| to.moves_on(parked.pool));
     }
 
-    /// Of pools that end, whoever has just connected, or begun a request, goes to the last workers: the rest may come any moment.
+    /// Sends new connections and partial requests of pools that end to their last workers, because the rest may
+    /// arrive at any moment.
     pub(super) fn hand_back(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
         self.send_on(epoll, to, |parked| {
             !to.moves_on(parked.pool) && !matches!(parked.connection.1, ConnectionState::BetweenRequests)
         });
     }
 
-    /// Closes connections of pools that end: what comes on them is served by nobody any more.
+    /// Closes the connections of pools that end: no worker will serve them.
     pub(super) fn close_ending(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
         let all = self.parked.iter().filter(|(_, parked)| !to.moves_on(parked.pool));
         let ending: Vec<u32> = all.map(|(number, _)| *number).collect();
@@ -154,7 +156,7 @@ impl ParkedConnections {
         }
     }
 
-    /// Takes a connection that goes on at once.
+    /// Sends a connection on without parking it.
     pub(super) fn forward(&mut self, pool: usize, connection: Connection, to: &(impl Destinations + ?Sized)) {
         self.depart(Departing { connection, pool }, to);
     }
@@ -164,7 +166,7 @@ impl ParkedConnections {
         self.flush(to);
     }
 
-    /// Sends what waits, first come first served; what nobody can take any more is closed.
+    /// Sends waiting connections in order. A connection that has no receiver any more is closed.
     pub(super) fn flush(&mut self, to: &(impl Destinations + ?Sized)) {
         for _ in 0..self.departing.len() {
             let Some(Departing { connection, pool }) = self.departing.pop_front() else { return };
@@ -184,8 +186,8 @@ impl ParkedConnections {
         !self.departing.is_empty()
     }
 
-    /// Does what is due, and says when something is next. Fresh connections are closed. Unfinished ones are watched again; at the
-    /// end of their time a worker refuses them, or serves what has come at the last moment.
+    /// Does what is due, and returns the next due time. New connections are closed. Partial requests are watched
+    /// again; after their deadline a worker refuses them, or serves what has arrived in the last moment.
     pub(super) fn expire(&mut self, epoll: &Epoll, now: Moment, to: &(impl Destinations + ?Sized)) -> Option<Moment> {
         while let Some(&(due, number)) = self.due.first() {
             if due > now {
@@ -212,12 +214,12 @@ impl ParkedConnections {
         None
     }
 
-    /// Closes the connection that has been idle longest, to make room.
+    /// Closes the connection that was parked first, to free a descriptor.
     pub(super) fn shed(&mut self, epoll: &Epoll) {
         self.close_oldest(epoll, |_| true);
     }
 
-    /// Whether there was one.
+    /// Closes the oldest connection of that state. Returns false if there is none.
     fn close_oldest(&mut self, epoll: &Epoll, which: fn(&ConnectionState) -> bool) -> bool {
         let all = self.parked.iter().filter(|(_, parked)| which(&parked.connection.1));
         let oldest = all.min_by_key(|(_, parked)| parked.serial).map(|(number, _)| *number);
@@ -230,7 +232,7 @@ fn list(epoll: &Epoll, fd: &OwnedFd, number: u32) -> bool {
     epoll.add(fd, event).is_ok()
 }
 
-/// Bytes wait to be read, whether or not the peer has closed behind them. Looks without taking.
+/// Whether bytes can be read, even if the peer has closed after them. Does not consume them.
 fn has_input(fd: &OwnedFd) -> bool {
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     recv(fd.as_raw_fd(), &mut [0u8; 1], flags).is_ok_and(|n| n > 0)

@@ -1,4 +1,4 @@
-//! A pool as its zygote has it.
+//! A pool in its zygote.
 #![forbid(unsafe_code)]
 
 use std::os::fd::OwnedFd;
@@ -8,13 +8,13 @@ use crate::ipc::PoolSpec;
 use crate::scoreboard::Scoreboard;
 use crate::worker::AccessLogFile;
 
-/// A pool's descriptors.
+/// The descriptors and the state of a pool.
 #[derive(Debug)]
 pub(super) struct ZygotePool {
     pub(super) spec: PoolSpec,
     pub(super) listeners: Vec<OwnedFd>,
     pub(super) scoreboard_fd: OwnedFd,
-    /// The same, mapped.
+    /// The scoreboard, mapped.
     pub(super) scoreboard: Scoreboard,
     pub(super) totals: OwnedFd,
     /// Hand-over queue: writing end, reading end.
@@ -23,10 +23,10 @@ pub(super) struct ZygotePool {
     pub(super) park: (OwnedFd, OwnedFd),
     /// Its access log.
     pub(super) access_log: Option<AccessLogFile>,
-    /// Where kept connections go while the generation drains.
+    /// While the generation drains: the link to the pool's zygote in the next generation.
     pub(super) successor: Option<OwnedFd>,
-    /// From predecessors that drain.
+    /// Links from zygotes of earlier generations that drain.
     pub(super) links: Vec<OwnedFd>,
-    /// Where the number of workers follows the load.
+    /// `None` with `pm = static`.
     pub(super) demand: Option<Demand>,
 }

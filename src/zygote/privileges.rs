@@ -1,5 +1,5 @@
-//! What a zygote that has given up root keeps of its rights, for its workers' set-up alone: not in effect here, gone in a worker
-//! before its first request.
+//! The capabilities that a zygote keeps when it gives up root. They are for the set-up of its workers: not effective
+//! in the zygote, and given up in a worker before its first request.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::config::{CoreLimit, PoolConfig};
 use crate::sys::ids::{self, Identity};
 use crate::sys::{capabilities, limits, process};
 
-/// Either opens directories that are closed to the pool's user; containers often have but the second.
+/// Either allows to enter directories that are closed to the pool's user. Containers often have only the second.
 const SEARCH: [Capability; 2] = [Capability::CAP_DAC_READ_SEARCH, Capability::CAP_DAC_OVERRIDE];
 
-/// What the process has without any privilege.
+/// The limits that apply without any capability.
 #[derive(Debug, Clone, Copy)]
 struct Given {
     nice: i32,
@@ -33,7 +33,7 @@ impl Given {
     }
 }
 
-/// Becomes the user of these pools, and keeps what they need.
+/// Becomes the user of these pools, and keeps the capabilities that they need.
 ///
 /// # Errors
 /// PHP must not be started.
@@ -54,7 +54,7 @@ pub(super) fn drop_to(identity: &Identity, pools: &[&PoolConfig]) -> Result<(), 
     Ok(())
 }
 
-/// Settings of a pool that may take a privilege.
+/// The settings of a pool that may need a capability.
 #[derive(Debug, Clone, Copy, Default)]
 struct PrivilegedSettings {
     chroot: bool,
@@ -81,21 +81,21 @@ fn needed(given: Given, settings: impl Iterator<Item = PrivilegedSettings> + Clo
     };
     let uses = [
         (Capability::CAP_SYS_CHROOT, settings.clone().any(|pool| pool.chroot)),
-        // Lower than now: what started us may have a nice value itself.
+        // Compared with the present nice value: php-fpm may have been started with one.
         (Capability::CAP_SYS_NICE, settings.clone().any(|pool| pool.nice.is_some_and(|nice| nice < given.nice))),
         (Capability::CAP_SYS_RESOURCE, settings.clone().any(above)),
     ];
     uses.into_iter().filter(|(_, needed)| *needed).map(|(one, _)| one).collect()
 }
 
-/// The one of `SEARCH` that this process has, where a pool has a directory to enter.
+/// The capability of `SEARCH` that this process has, if a pool has a directory to enter.
 fn search(pools: &[&PoolConfig]) -> Option<Capability> {
     let enters = pools.iter().any(|pool| pool.chroot.is_some() || pool.chdir.is_some());
     let held = |one: &Capability| caps::has_cap(None, caps::CapSet::Permitted, *one).unwrap_or(false);
     if enters { SEARCH.into_iter().find(held) } else { None }
 }
 
-/// Whether the user that this process is by now can enter a pool's directories by itself.
+/// Whether the present user of this process can enter a pool's directories without a capability.
 fn within_reach(pool: &PoolConfig) -> bool {
     match (&pool.chroot, &pool.chdir) {
         (Some(root), chdir) => may_enter(root, chdir.as_deref().unwrap_or(Path::new("/"))).is_ok(),
@@ -104,7 +104,7 @@ fn within_reach(pool: &PoolConfig) -> bool {
     }
 }
 
-/// As if `root` were the root directory, whose links lead elsewhere.
+/// Whether `directory` can be entered when `root` is the root directory, so that absolute links start there.
 fn may_enter(root: &Path, directory: &Path) -> nix::Result<()> {
     access(root, AccessFlags::X_OK)?;
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -148,7 +148,7 @@ mod tests {
         );
     }
 
-    /// A link that leads out of the directory means another place inside of it.
+    /// An absolute link in the root means a place inside the root.
     #[test]
     fn a_directory_is_looked_for_inside_of_the_root() -> Result<(), Box<dyn std::error::Error>> {
         let sandbox = tempfile::tempdir()?;

@@ -1,7 +1,8 @@
-//! Pools that scale: noticing that a connection waits and that none of the pool's workers sleeps.
+//! Pools whose number of workers changes: notices that a connection waits while no worker of the pool sleeps.
 //!
-//! The zygote waits for the pool's listening sockets and its hand-over queue as the last in line (EPOLLEXCLUSIVE wakes in the
-//! order of registration), so it is woken only for what no sleeping worker takes. It says so, and looks again a moment later.
+//! The zygote waits for the pool's listening sockets and its hand-over queue, as the last in line: EPOLLEXCLUSIVE
+//! wakes in the order of registration, so the zygote is woken only if no sleeping worker takes the connection. It
+//! reports that to the supervisor, and checks again a moment later.
 #![forbid(unsafe_code)]
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,7 +24,7 @@ impl ZygotePool {
         self.listeners.iter().chain([&self.queue.1])
     }
 
-    /// To the end of the line. If something waits already, the next `epoll_wait` tells.
+    /// Registers at the end of the wake-up order. If something waits already, the next `epoll_wait` returns it.
     fn watch(&mut self, epoll: &Epoll, source: EventSource) {
         self.unwatch(epoll);
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE, source.pack());
@@ -49,7 +50,7 @@ impl ZygotePool {
     }
 }
 
-/// A connection waits there.
+/// Whether a connection waits in the backlog.
 fn has_waiting_connection(listener: &OwnedFd) -> bool {
     let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
@@ -62,7 +63,8 @@ impl Zygote {
         }
     }
 
-    /// A worker of that pool has come or gone: behind it in the line, or for what it didn't take.
+    /// A worker of that pool has started or ended: registers after it in the wake-up order, and notices what it
+    /// didn't take.
     pub(super) fn watch_again(&mut self, index: usize) {
         let Ok(source) = u32::try_from(index).map(EventSource::Demand) else { return };
         if let Some(pool) = self.pools.get_mut(index).filter(|p| p.demand.is_some() && !self.draining) {
@@ -70,7 +72,7 @@ impl Zygote {
         }
     }
 
-    /// Nobody sleeps, or the one who does was passed over.
+    /// The zygote was woken: no worker sleeps, or a sleeping one was not woken.
     pub(super) fn demanded(&mut self, pool: u32) {
         let Some(index) = usize::try_from(pool).ok().filter(|i| *i < self.pools.len()) else { return };
         let now = clock::now();
@@ -96,14 +98,15 @@ impl Zygote {
         }
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
-        // A supervisor that is behind with hearing is not told more: it is looked at again soon.
+        // If the supervisor is behind with reading, nothing is added: the next check comes soon.
         if short > 0 && !self.reports.is_backed_up() {
             self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }
     }
 
-    /// How many wait for whom no worker is free, and how many workers are about to be. Looked at before and behind the count of those who
-    /// wait: a worker may have taken one of them meanwhile, or may have answered the one who is back, or both.
+    /// How many connections wait without a free worker, and how many workers will be free in a moment. Workers are
+    /// checked before and after the connections are counted: in between a worker may have taken a connection, or
+    /// answered the client that has just come back, or both.
     fn short(&mut self, index: usize) -> (u32, u32) {
         let before = self.readiness(index);
         let waiting = self.waiting(index);
@@ -113,13 +116,13 @@ impl Zygote {
         (waiting.saturating_sub(count(Readiness::Free)), count(Readiness::Soon))
     }
 
-    /// Of each worker, with its last request.
+    /// The readiness of each worker, and when its last request began.
     fn readiness(&self, index: usize) -> Vec<(Readiness, u64)> {
         let scoreboard = &self.pools[index].scoreboard;
         self.children.of_pool(index).map(|slot| (scoreboard.readiness(slot), scoreboard.begun(slot))).collect()
     }
 
-    /// As many as can be left to workers that are about to be free, for a moment.
+    /// How many of the `wanted` connections are left for a moment to workers that will soon be free.
     fn granted(&mut self, index: usize, wanted: u32, now: Moment) -> u32 {
         let Some(demand) = &mut self.pools[index].demand else { return 0 };
         if wanted == 0 || demand.deferred >= DEFERRALS {
@@ -130,7 +133,7 @@ impl Zygote {
         wanted
     }
 
-    /// How many connections wait. Of those that were handed over, one tells of all.
+    /// How many connections wait. Those in the hand-over queue count as one.
     fn waiting(&mut self, index: usize) -> u32 {
         let pool = &self.pools[index];
         let mut waiting = u32::from(handover::holds_connection(&pool.queue.1));
@@ -146,7 +149,7 @@ impl Zygote {
         self.pools.get(index).is_some_and(|p| self.children.of_pool(index).any(|slot| p.scoreboard.is_idle(slot)))
     }
 
-    /// Watches again what is due; says when the next one is.
+    /// Watches the pools again whose time has come; returns the next time.
     pub(super) fn renew_demand(&mut self, now: Moment) -> Option<Moment> {
         let due = |p: &ZygotePool| p.demand.as_ref().and_then(|d| d.again);
         let over: Vec<usize> =
@@ -155,7 +158,7 @@ impl Zygote {
         self.pools.iter().filter_map(due).min()
     }
 
-    /// Nobody needs this zygote: it goes, unless it keeps connections or some may still come to it.
+    /// The supervisor doesn't need this zygote: it exits, unless it holds connections or may still get some.
     pub(super) fn release(&mut self) {
         self.sweep();
         let linked = self.pools.iter().any(|p| !p.links.is_empty());

@@ -17,7 +17,7 @@ use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
 use crate::sys::limits::FileLimits;
 
-/// Where orders come from. Nothing can be sent there.
+/// The receiving end of the supervisor's orders. Nothing can be sent there.
 pub(super) type OrderReceiver = Channel<(), ToZygote>;
 
 /// The state of a zygote.
@@ -25,7 +25,7 @@ pub(super) type OrderReceiver = Channel<(), ToZygote>;
 pub(super) struct Zygote {
     pub(super) orders: OrderReceiver,
     pub(super) reports: ReportSender,
-    /// Its supervisor is of a former version.
+    /// Its supervisor is of an older version, which has no pipe for reports.
     pub(super) former: bool,
     pub(super) drain: OwnedFd,
     pub(super) pools: Vec<ZygotePool>,
@@ -36,42 +36,44 @@ pub(super) struct Zygote {
     pub(super) nofile: FileLimits,
     /// SIGTERM and SIGINT ask its workers to finish.
     pub(super) graceful: bool,
-    /// A signal has asked it to leave.
+    /// A signal has asked it to exit.
     pub(super) leave_request: Option<LeaveRequest>,
     pub(super) leaving: bool,
-    /// Its workers take nothing new.
+    /// Its workers drain.
     pub(super) draining: bool,
-    /// Then: how long connections of pools that end are kept.
+    /// While draining: when parked connections of pools that end are closed.
     pub(super) closing: Option<Closing>,
     pub(super) inspector: Inspector,
 }
 
-/// How far a zygote is with leaving after a signal.
+/// The state of a zygote that a signal has asked to exit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LeaveRequest {
-    /// Of that sender; to be followed at that time, unless the supervisor says something before.
+    /// A signal has come from that sender. The zygote follows it at that time, unless the supervisor sends an order
+    /// before.
     Received(Moment, Sender),
-    /// It is followed. From that time on no worker is waited for. The supervisor has asked for these meanwhile, pool and slot.
+    /// The zygote follows it. From that time on it waits for no worker. The supervisor has ordered these workers in
+    /// the meantime, by pool and slot.
     Accepted(Moment, Vec<(usize, u32)>),
 }
 
-/// Who has sent a signal, as the kernel says.
+/// Who has sent a signal, as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Sender {
     /// SIGTERM or SIGQUIT.
     pub(super) signal: Signal,
-    /// 0: a process that can't be seen from here.
+    /// Its process id; 0: a process of another PID namespace.
     pub(super) pid: u32,
-    /// Its real user.
+    /// Its real user id.
     pub(super) uid: u32,
 }
 
-/// How long connections of pools that end are kept.
+/// When parked connections of pools that end are closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Closing {
-    /// Until then.
+    /// At that time.
     At(Moment),
-    /// No more: at their end their peers see that they have to look for somebody else.
+    /// They were closed, and so is every later one.
     Closed,
 }
 

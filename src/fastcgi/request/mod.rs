@@ -1,4 +1,4 @@
-//! Requests out of a stream of bytes: a state machine that is given what was received and says what it means.
+//! Reads requests from a stream of bytes: a state machine that gets the received bytes and returns what they mean.
 
 mod records;
 mod rest;
@@ -45,22 +45,22 @@ pub enum Refusal {
 
 const FILTER: &[u8] = b"FILTER";
 
-/// What the bytes so far amount to.
+/// What the bytes so far mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
     /// Nothing yet: receive more.
     More,
     /// The parameters of a request are complete.
     Request,
-    /// Body bytes are to be taken, from here or from where more is received.
+    /// Body bytes come next: take them from the buffer, or receive them.
     Body,
     /// The body is complete.
     End,
     /// The client no longer wants an answer.
     Abort,
-    /// `answers` are to be sent; if it is the last thing on this connection, it is then closed.
+    /// Send `answers`. If they are the last thing on this connection, close it then.
     Answer {
-        /// Whether it is.
+        /// Whether they are.
         last: bool,
     },
 }
@@ -89,9 +89,9 @@ pub struct Reader {
     input: Input,
     phase: Phase,
     content: Content,
-    /// Content of the current record that wasn't consumed.
+    /// Bytes of the current record's content that weren't consumed.
     left: usize,
-    /// Padding that follows it.
+    /// Bytes of padding after it.
     padding: usize,
     id: u16,
     keep: bool,
@@ -121,13 +121,13 @@ impl Reader {
         }
     }
 
-    /// Forgets everything: the bytes to come are those of another connection.
+    /// Drops everything: the next bytes come from another connection.
     pub fn reset(&mut self) {
         self.input.clear();
         (self.phase, self.left, self.padding, self.keep) = (Phase::Idle, 0, 0, false);
     }
 
-    /// Ends the request: its parameters go, what still comes of its body is skipped.
+    /// Ends the request: drops its parameters, and skips the rest of its body.
     pub fn next_request(&mut self) {
         (self.phase, self.content, self.keep) = (Phase::Idle, Content::Skipped, false);
         self.input.rewind();
@@ -163,13 +163,13 @@ impl Reader {
         self.phase == Phase::Over
     }
 
-    /// Whether the stream is between two records, with no byte in hand.
+    /// Whether the stream is between two records and no byte is buffered.
     #[must_use]
     pub fn at_rest(&self) -> bool {
         self.left == 0 && self.padding == 0 && !self.has_bytes()
     }
 
-    /// Whether received bytes wait.
+    /// Whether received bytes wait in the buffer.
     #[must_use]
     pub fn has_bytes(&self) -> bool {
         !self.input.unread().is_empty()
@@ -203,7 +203,7 @@ impl Reader {
         if self.content == Content::Body { self.left } else { 0 }
     }
 
-    /// Takes body bytes in hand; how many (0: receive more).
+    /// Takes body bytes from the buffer; returns how many (0: receive more).
     pub fn take_body(&mut self, into: &mut [u8]) -> usize {
         let most = into.len().min(self.body_left());
         let count = self.input.take(&mut into[..most]);
@@ -211,7 +211,7 @@ impl Reader {
         count
     }
 
-    /// Drops body bytes in hand; how many.
+    /// Drops body bytes in the buffer; returns how many.
     pub fn drop_body(&mut self) -> usize {
         let count = self.body_left().min(self.input.unread().len());
         self.input.consume(count);
@@ -219,15 +219,15 @@ impl Reader {
         count
     }
 
-    /// Notes that the next body bytes, at most `body_left` with none in hand, were received elsewhere.
+    /// Notes that the next body bytes, at most `body_left` and with none buffered, were received elsewhere.
     pub fn body_received(&mut self, count: usize) {
         self.left -= count.min(self.body_left());
     }
 
-    /// Reads on in what was received.
+    /// Reads on in the received bytes.
     ///
     /// # Errors
-    /// The stream makes no sense or is too much; the connection is to be closed.
+    /// The stream breaks the protocol or a limit. Close the connection.
     pub fn advance(&mut self) -> Result<Step, Refusal> {
         self.answers.clear();
         loop {
@@ -248,7 +248,7 @@ impl Reader {
         }
     }
 
-    /// Consumes the rest of a record that isn't the body's; whether all of it was here.
+    /// Consumes the rest of a record that isn't body; returns whether it was complete.
     fn finish_record(&mut self) -> bool {
         let count = self.left.min(self.input.unread().len());
         match self.content {

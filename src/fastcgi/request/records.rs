@@ -1,4 +1,4 @@
-//! What each kind of record does to the request that is being read.
+//! What each type of record does to the request that is being read.
 
 use super::{Content, FILTER, Phase, Reader, Refusal, Step};
 use crate::fastcgi::management::{answer_get_values, answer_unknown_type};
@@ -132,7 +132,7 @@ impl Reader {
     }
 }
 
-/// The roles that php-fpm serves, and serves alike.
+/// The roles that php-fpm serves, all in the same way.
 fn role_name(role: u16) -> Option<&'static [u8]> {
     match role {
         1 => Some(b"RESPONDER"),
@@ -142,7 +142,7 @@ fn role_name(role: u16) -> Option<&'static [u8]> {
     }
 }
 
-/// The content of the record at the head of `unread`, if all of it is there.
+/// The content of the record at the start of `unread`, if it is complete.
 fn whole(unread: &[u8], header: Header) -> Option<&[u8]> {
     unread.get(HEADER_LEN..HEADER_LEN + usize::from(header.content))
 }

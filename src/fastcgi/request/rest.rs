@@ -1,12 +1,12 @@
-//! A request that isn't all there, as bytes that bring another reader to where this one is.
+//! A partial request as bytes that bring another reader to the same state.
 
 use super::{Content, FILTER, Phase, Reader};
 use crate::fastcgi::params::Params;
 use crate::fastcgi::record::{Header, MAX_CONTENT, RecordType};
 
 impl Reader {
-    /// Bytes that mean the same as those received since the request before: new records with the parameters, a header for what is
-    /// missing of the present record, and what wasn't read. Before the parameters are complete.
+    /// Bytes that mean the same as those received since the request before: new records with the parameters, a header
+    /// for the missing part of the present record, and the unread bytes. Only before the parameters are complete.
     #[must_use]
     pub fn rest(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -36,7 +36,7 @@ impl Reader {
         bytes
     }
 
-    /// Takes such bytes, on a connection of which nothing else was read.
+    /// Takes such bytes, on a connection from which nothing else was read.
     pub fn take_up(&mut self, mut rest: &[u8]) {
         while !rest.is_empty() {
             let room = self.room();

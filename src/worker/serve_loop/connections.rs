@@ -1,4 +1,4 @@
-//! The connection that a worker holds: taken, closed, or given to the zygote or to another worker.
+//! The connection that a worker holds: how it is taken, closed, parked or handed over.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -28,7 +28,8 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.tracker.idle();
     }
 
-    /// Gives the held connection to the zygote. Where that is gone, the peer may still send: it is served until it closes.
+    /// Parks the held connection. If the zygote has gone, the client may still send a request, so the connection is
+    /// served until it closes.
     pub(super) fn park_held(&mut self) {
         self.sources.unlist(self.exchange.connection());
         let state = if self.fresh { ConnectionState::New } else { ConnectionState::BetweenRequests };
@@ -45,7 +46,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         }
     }
 
-    /// Nobody else takes it: one second for a last request.
+    /// Serves a connection that no other process takes: one second for a last request.
     fn see_off(&mut self, connection: Connection) {
         if self.exchange.connection().is_some() {
             return;

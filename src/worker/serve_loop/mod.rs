@@ -1,4 +1,4 @@
-//! A worker's life between set-up and exit: wait, take, serve, and pass on what is not for it.
+//! The main loop of a worker: waits for connections, serves one and hands the others over.
 #![forbid(unsafe_code)]
 
 mod connections;
@@ -34,7 +34,7 @@ use stop_signal::StopSignal;
 /// A connection that brings no first byte is closed after this (php-fpm's five seconds).
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 
-/// What a worker works with.
+/// The state of a worker.
 pub struct ServeLoop<'a, E> {
     engine: &'a mut E,
     exchange: Exchange,
@@ -46,11 +46,11 @@ pub struct ServeLoop<'a, E> {
     drain: OwnedFd,
     sources: Sources,
     predictor: Predictor,
-    /// The supervisor reads stdout and stderr.
+    /// The supervisor catches stdout and stderr.
     caught: bool,
     /// `request_drop_abandoned`
     drops_abandoned: bool,
-    /// Nothing was received on the held connection yet.
+    /// Nothing was received yet on the held connection.
     fresh: bool,
     lifetime: Lifetime,
     stop_signal: StopSignal,
@@ -60,10 +60,10 @@ pub struct ServeLoop<'a, E> {
 }
 
 impl<'a, E: Engine> ServeLoop<'a, E> {
-    /// Ready to run.
+    /// Makes the loop.
     ///
     /// # Errors
-    /// Those of epoll.
+    /// The epoll set can't be made.
     pub fn new(
         engine: &'a mut E,
         (exchange, tracker): (Exchange, Rc<RequestTracker>),
@@ -98,11 +98,11 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         })
     }
 
-    /// Serves until the worker is to leave; then nothing is in hand and the zygote has been told. False if it leaves because its
-    /// engine is spent.
+    /// Serves until the worker has to exit; then it holds no connection, and the zygote knows. Returns false if it
+    /// exits because its engine can't serve any more.
     ///
     /// # Errors
-    /// Those of epoll: the worker can't go on.
+    /// The wait failed: the worker can't go on.
     pub fn run(&mut self) -> io::Result<bool> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
@@ -136,7 +136,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.leaving || told || self.stop_signal.is_due()
     }
 
-    /// Sleeps until something comes. Serves the held connection itself; gives any other back to be served.
+    /// Sleeps until something comes. Serves the held connection itself; returns any other one, to be served.
     fn wait(&mut self) -> io::Result<Option<Connection>> {
         let holding = self.exchange.connection().is_some();
         if let Some(held) = self.exchange.connection() {
@@ -174,8 +174,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         Ok(next)
     }
 
-    /// A connection that isn't ours any more lives on elsewhere and would still wake us: with the zygote, where a script
-    /// has gone on after its answer, or in a process that a script forked.
+    /// Makes a new epoll set. A connection that this worker no longer holds may stay open elsewhere and would still
+    /// wake it: in the zygote, if a script has continued after its answer, or in a process that a script has forked.
     fn renew_sources(&mut self) -> io::Result<()> {
         let intake = &self.intake;
         self.sources = self
@@ -184,8 +184,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         Ok(())
     }
 
-    /// A script that has blocked SIGQUIT in its process doesn't want it to leave by itself. As under php-fpm the
-    /// process is then killed a second later, and another takes its place.
+    /// Waits to be killed. A script that has blocked SIGQUIT keeps its process from exiting by itself. As in php-fpm,
+    /// the process is then killed a second later, and a new one takes its place.
     fn await_kill(&self) {
         const MOMENT: Duration = Duration::from_millis(100);
         for _ in 0..100 {

@@ -1,4 +1,5 @@
-//! Requests that don't come in one go: they wait with the zygote, not in a worker, until more of them is there.
+//! Requests that don't arrive at once: the zygote holds them until more has arrived, so that they don't occupy a
+//! worker.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ use crate::ipc::handover::{ConnectionState, PartialRequest};
 use crate::sys::{clock, shared};
 
 impl<E: Engine> ServeLoop<'_, E> {
-    /// The next request on the held connection, as far as it comes at once. One that doesn't is put aside. Where nobody could take it
-    /// up again, it is waited for.
+    /// Receives the next request on the held connection. A request that doesn't arrive at once is set aside. If no
+    /// worker could resume it, this one waits for it.
     pub(super) fn next_request(&mut self) -> Arrival {
         if self.is_leaving() {
             return self.arrive();
@@ -26,7 +27,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         }
     }
 
-    /// The same, however long the rest of a request that has begun takes.
+    /// The same, but waits for the rest of a request that has begun.
     fn arrive(&mut self) -> Arrival {
         match self.exchange.arrive(Duration::ZERO) {
             Arrival::NoRequest => self.no_request(),
@@ -39,7 +40,8 @@ impl<E: Engine> ServeLoop<'_, E> {
         Arrival::NoRequest
     }
 
-    /// Whether the zygote has it. Otherwise it is in hand again.
+    /// Parks the connection with the part of its request. Returns false if that failed; then the worker holds it
+    /// again.
     fn put_aside(&mut self) -> bool {
         let Some((rest, until)) = self.exchange.rest() else { return false };
         self.sources.unlist(self.exchange.connection());
@@ -60,7 +62,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     }
 }
 
-/// Goes on with such a request. One whose bytes can't be had is closed: its client sees that.
+/// Resumes such a request. If its bytes can't be read, the connection is closed.
 pub(super) fn resume(exchange: &mut Exchange, connection: OwnedFd, request: PartialRequest) {
     let left = request.until.since(clock::now());
     match shared::content_of(request.bytes) {

@@ -1,5 +1,5 @@
-//! Leaving where nobody follows: the pool, or a socket of it, has no place in the next generation, or there is none. Who has
-//! connected already is served; otherwise the end of the socket would be a reset for them.
+//! Exit without a successor: there is no next generation, or the pool or one of its sockets isn't part of it. Clients
+//! that have already connected are served first, because the close of a socket resets the connections in its backlog.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::ipc::handover::{self, Connection, ConnectionState, Taken};
 use crate::sys::socket;
 
-/// In that time the zygote hands back what it keeps and no byte has come on yet.
+/// How long the worker waits for the zygote to hand back parked connections on which no byte has arrived yet.
 const HAND_BACK: Duration = Duration::from_millis(200);
 
 impl<E: Engine> ServeLoop<'_, E> {
@@ -40,7 +40,7 @@ impl<E: Engine> ServeLoop<'_, E> {
                 _ => {}
             }
         }
-        // Those who have still said nothing.
+        // These clients have still sent nothing.
         for connection in silent {
             self.hold((connection, ConnectionState::New));
             self.park_held();
@@ -64,7 +64,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.park_held();
     }
 
-    /// A connection in hand of which no byte has come yet.
+    /// Moves the held connection to `silent` if no byte has arrived on it yet.
     fn set_aside(&mut self, silent: &mut Vec<OwnedFd>) {
         if self.fresh && self.exchange.connection().is_some() {
             self.sources.unlist(self.exchange.connection());

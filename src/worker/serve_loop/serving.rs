@@ -1,4 +1,4 @@
-//! One request after another on the held connection, each to its end.
+//! Serves one request after another on the held connection.
 
 use std::ffi::CStr;
 
@@ -10,7 +10,7 @@ use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
 
 impl<E: Engine> ServeLoop<'_, E> {
-    /// Serves what the held connection brings, until it brings no more at once.
+    /// Serves the requests of the held connection, as long as the next one arrives at once.
     pub(super) fn serve(&mut self) {
         loop {
             match self.next_request() {
@@ -56,7 +56,8 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.leaving |= self.lifetime.is_over();
     }
 
-    /// `request_drop_abandoned`: whether nobody waits for the answer any more. Then it is noted, and no script runs.
+    /// `request_drop_abandoned`: whether the client has closed the connection. Then the request is counted, and no
+    /// script runs.
     fn drop_abandoned(&self) -> bool {
         /// nginx's status for a client that has closed the connection.
         const CLIENT_CLOSED: u16 = 499;
@@ -72,7 +73,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         true
     }
 
-    /// Where the supervisor reads what is written to stderr: the request's part of it ends here.
+    /// Marks the end of the request's output on stderr, if the supervisor catches it.
     fn mark_output(&self) {
         if self.caught {
             let _ = nix::unistd::write(std::io::stderr(), MARK);

@@ -1,5 +1,6 @@
-//! A signal asks the worker to leave. It may be one of many: systemd, a terminal or `kill -PGID` signals all processes at once, and
-//! the supervisor, which has heard it as well, says in a moment who is to be served before. Until then the worker serves on.
+//! A signal that asks the worker to exit. It may have been sent to all processes, by systemd, a terminal or `kill
+//! -PGID`. Then the supervisor, which has got it as well, decides which clients are served first. Until its order
+//! comes, the worker serves on.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
@@ -7,22 +8,22 @@ use std::time::{Duration, Instant};
 
 use crate::sys::signal;
 
-/// For so long the supervisor is waited for.
+/// How long the worker waits for an order of the supervisor.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// Since when the worker knows of it.
+/// When the worker noticed the signal.
 #[derive(Debug, Default)]
 pub(super) struct StopSignal {
     heard: Cell<Option<Instant>>,
 }
 
 impl StopSignal {
-    /// A signal has asked, and the supervisor has said nothing.
+    /// Whether a signal has come and the supervisor has sent no order in time.
     pub(super) fn is_due(&self) -> bool {
         self.time_left().is_some_and(|left| left.is_zero())
     }
 
-    /// How long the worker may wait for something to do, if a signal has asked it to leave.
+    /// How long the worker may still wait, if a signal has come.
     pub(super) fn time_left(&self) -> Option<Duration> {
         if !signal::quit_asked() {
             return None;
