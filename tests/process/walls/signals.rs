@@ -39,8 +39,9 @@ fn a_script_that_signals_its_zygote() -> Outcome {
         ensure!(body == "sent", "{signal}: {body}");
         if [SIGTERM, SIGQUIT].contains(&signal) {
             let asked = format!("[group alice] zygote {}: {signal} from process ", zygote.pid);
-            let by_script =
-                |line: &&str| line.contains(&asked) && line.contains(&format!(" of user {} asks it", ALICE.1));
+            let by_script = |line: &&str| {
+                line.contains(&asked) && line.contains(&format!(" of user {} asks the zygote to exit", ALICE.1))
+            };
             wait_until("the log tells who has sent it", bar(ms(5000)), || {
                 pools.server.log.text().lines().filter(by_script).count() == 1
             })?;
