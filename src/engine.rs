@@ -43,10 +43,10 @@ pub struct StartFile {
 
 /// Called when php.ini has been read and nothing that it names is loaded yet. The argument finds the files that the
 /// rest of the start will read.
-pub type Settled<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), SettledError> + 'a;
+pub type AfterIni<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), AfterIniError> + 'a;
 
 /// Why the callback failed. The function that passes the callback knows the type.
-pub type SettledError = Box<dyn std::error::Error>;
+pub type AfterIniError = Box<dyn std::error::Error>;
 
 /// Why the engine could not be started, or not serve a pool. The text follows the words "could not be started:".
 #[derive(Debug, thiserror::Error)]
@@ -59,11 +59,11 @@ pub enum EngineError {
     NoReason,
     /// The callback that runs after php.ini was read has failed.
     #[error(transparent)]
-    Settled(#[from] SettledError),
+    AfterIni(#[from] AfterIniError),
     /// PHP has started its extensions in an unknown way, so the callback that runs after php.ini was read was not
     /// called.
     #[error("PHP started its extensions at an unexpected point, while it was still root")]
-    NotSettled,
+    AfterIniMissed,
     /// An option cannot be passed on to PHP.
     #[error("an option for PHP contains a NUL byte")]
     NulByte,
@@ -161,12 +161,12 @@ impl Request<'_> {
 
 /// A language that answers FastCGI requests. The functions are in the order in which they are called.
 pub trait Engine {
-    /// In the zygote, once. Reads php.ini as the present user, calls `settled`, which may change the user of the
+    /// In the zygote, once. Reads php.ini as the present user, calls `after_ini`, which may change the user of the
     /// process, and then starts extensions, opcode cache and preloading. The process is single-threaded afterwards.
     ///
     /// # Errors
-    /// The engine can't serve, or `settled` fails. The zygote reports it and exits.
-    fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError>;
+    /// The engine can't serve, or `after_ini` fails. The zygote reports it and exits.
+    fn start(&mut self, options: &EngineOptions, after_ini: &mut AfterIni<'_>) -> Result<(), EngineError>;
 
     /// In a worker, once, with its final identity and environment. Applies the pool's php_value settings.
     ///

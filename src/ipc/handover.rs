@@ -13,6 +13,9 @@ use crate::sys::backlog;
 use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
 
+/// How long a new connection may wait for its first byte, in a worker or in the zygote, as in php-fpm. Then it is closed.
+pub const FIRST_BYTE: Duration = Duration::from_secs(5);
+
 /// The state of a connection that is handed over.
 #[derive(Debug)]
 pub enum ConnectionState {

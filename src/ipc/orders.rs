@@ -1,11 +1,10 @@
 //! Orders of the supervisor to a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this
 //! way: the supervisor's end is shut for reading before a zygote gets the other end.
 
-use std::time::Duration;
-
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use super::messages::ToZygote;
 use crate::sys::clock::Moment;
@@ -15,7 +14,7 @@ use crate::sys::message;
 const MOST: usize = 1024;
 /// The most orders about one worker that may wait: fork, retire, two signals.
 const MOST_OF_WORKER: usize = 4;
-/// A zygote that takes no order for so long while some wait, in milliseconds, counts as stalled.
+/// A zygote that takes no order for so long while some wait counts as stalled.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sending side, in the supervisor.

@@ -80,7 +80,7 @@ fn leave_unread() {
 
 /// Whether PHP reads the body before the script (`enable_post_data_reading`, also of the script's directory). May bail out.
 fn is_wanted() -> bool {
-    user_ini::settle();
+    user_ini::apply_once();
     // SAFETY: PG(enable_post_data_reading) is PHP's, at a valid address (`ffi::host`). The value is copied.
     unsafe { (*core_globals()).enable_post_data_reading }
 }

@@ -27,7 +27,7 @@ pub(super) struct Context {
     /// The client sent less of the body than CONTENT_LENGTH announced.
     pub(super) cut_off: bool,
     /// The settings of php.ini and .user.ini for the script's directory were applied.
-    pub(super) settled: bool,
+    pub(super) ini_applied: bool,
     /// The script's path.
     pub(super) script: Option<Text>,
     /// The pool's state, while `fpm_get_status` passes it to PHP.
@@ -41,7 +41,7 @@ impl Context {
         let (bytes, places) = exchange.params().layout();
         self.env.fill(bytes, places);
         self.logged = false;
-        (self.cut_off, self.settled) = (false, false);
+        (self.cut_off, self.ini_applied) = (false, false);
         (self.exchange, self.tracker) = (Some(NonNull::from(exchange)), Some(NonNull::from(tracker)));
         // SAFETY: SG(server_context) is at a valid address (`ffi::host`). The context is boxed in `Php` and outlives the request,
         // and `leave` clears the pointer.

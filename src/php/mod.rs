@@ -1,5 +1,6 @@
 //! PHP as an [`Engine`]. Names of PHP's C code are used in this folder only.
 
+mod after_ini;
 mod body;
 mod body_reader;
 mod body_stream;
@@ -25,7 +26,6 @@ mod request_ini;
 mod sapi;
 mod serve;
 mod settings;
-mod settled;
 mod start_files;
 mod status;
 mod status_entries;
@@ -45,7 +45,7 @@ use std::os::unix::ffi::OsStringExt;
 pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::PoolConfig;
-use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, Settled, Topic, Tracer};
+use crate::engine::{AfterIni, Engine, EngineError, EngineOptions, Request, Served, Topic, Tracer};
 
 /// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
@@ -55,9 +55,9 @@ pub struct Php {
 }
 
 impl Engine for Php {
-    fn start(&mut self, options: &EngineOptions, settled: &mut Settled<'_>) -> Result<(), EngineError> {
+    fn start(&mut self, options: &EngineOptions, after_ini: &mut AfterIni<'_>) -> Result<(), EngineError> {
         // Not in `lifecycle::start`: `-m` prints its list first, as php-fpm does.
-        let started = lifecycle::start(options, false, settled);
+        let started = lifecycle::start(options, false, after_ini);
         stdout::flush_stdout();
         // A timer that a preloaded script has set would end the zygote.
         leftovers::stop_timer();

@@ -34,10 +34,10 @@ pub(super) fn forget() {
 
 /// Applies the settings for the script's directory, once a request: before PHP reads the body, so that `post_max_size` and
 /// `enable_post_data_reading` take effect, or else in the SAPI callback `activate`.
-pub(super) fn settle() {
+pub(super) fn apply_once() {
     // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let script = unsafe { (*sapi_globals()).request_info.path_translated };
-    if !script.is_null() && with(|context| std::mem::replace(&mut context.settled, true)) == Some(false) {
+    if !script.is_null() && with(|context| std::mem::replace(&mut context.ini_applied, true)) == Some(false) {
         activate(script);
     }
 }

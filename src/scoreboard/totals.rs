@@ -59,8 +59,8 @@ pub enum Counter {
     SettingTold = 20,
 }
 
-/// The time between two lines about clients that were kept out, or about their settings: they can't fill the log.
-const TELL_EVERY: Duration = Duration::from_secs(60);
+/// The time between two log lines about refused clients or settings, so that clients cannot fill the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 const WORDS: usize = 24;
 
@@ -157,7 +157,7 @@ impl Totals {
     fn tell(&self, count: Counter, told: Counter, now: Moment) -> Option<u64> {
         let told = self.words.word(told as usize);
         let last = told.load(Ordering::Relaxed);
-        let due = last == 0 || now.since(Moment::at_millis(last)) >= TELL_EVERY;
+        let due = last == 0 || now.since(Moment::at_millis(last)) >= LOG_INTERVAL;
         // Only one of several workers that come here at the same time logs the line.
         if due && told.compare_exchange(last, now.as_millis().max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             return Some(self.words.word(count as usize).swap(0, Ordering::Relaxed));

@@ -25,14 +25,14 @@ pub enum Format {
 
 /// What a query string asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wish {
+pub struct PageOptions {
     /// The first of html, xml, json, openmetrics that is named, in this order; else text.
     pub format: Format,
     /// With a row for each worker. OpenMetrics has none.
     pub full: bool,
 }
 
-impl Wish {
+impl PageOptions {
     /// By the names in a query string; their values play no part.
     #[must_use]
     pub fn of(query: &[u8]) -> Self {
@@ -76,12 +76,12 @@ impl Format {
 
 /// The page's body. `date` writes seconds since 1970 as `24/Nov/2026:10:00:00 +0000`.
 #[must_use]
-pub fn render(snapshot: &Snapshot, wish: Wish, date: &dyn Fn(u64) -> String) -> Vec<u8> {
-    match wish.format {
-        Format::Text => render::text(snapshot, wish.full, date),
-        Format::Html => render::html(snapshot, wish.full, date),
-        Format::Xml => render::xml(snapshot, wish.full),
-        Format::Json => render::json(snapshot, wish.full),
+pub fn render(snapshot: &Snapshot, options: PageOptions, date: &dyn Fn(u64) -> String) -> Vec<u8> {
+    match options.format {
+        Format::Text => render::text(snapshot, options.full, date),
+        Format::Html => render::html(snapshot, options.full, date),
+        Format::Xml => render::xml(snapshot, options.full),
+        Format::Json => render::json(snapshot, options.full),
         Format::OpenMetrics => openmetrics::render(snapshot),
     }
 }

@@ -34,21 +34,21 @@ fn pool() -> Snapshot {
 
 fn shown(query: &str) -> String {
     let date = |at: u64| format!("<{at}>");
-    String::from_utf8(render(&pool(), Wish::of(query.as_bytes()), &date)).unwrap()
+    String::from_utf8(render(&pool(), PageOptions::of(query.as_bytes()), &date)).unwrap()
 }
 
 #[test]
 fn the_query_names_format_and_length() {
-    let wish = |query: &str| Wish::of(query.as_bytes());
-    assert_eq!(wish(""), Wish { format: Format::Text, full: false });
-    assert_eq!(wish("json&full"), Wish { format: Format::Json, full: true });
-    assert_eq!(wish("full=1&openmetrics="), Wish { format: Format::OpenMetrics, full: true });
-    assert_eq!(wish("js%6Fn&+%20full[]=1"), Wish { format: Format::Json, full: true });
+    let options = |query: &str| PageOptions::of(query.as_bytes());
+    assert_eq!(options(""), PageOptions { format: Format::Text, full: false });
+    assert_eq!(options("json&full"), PageOptions { format: Format::Json, full: true });
+    assert_eq!(options("full=1&openmetrics="), PageOptions { format: Format::OpenMetrics, full: true });
+    assert_eq!(options("js%6Fn&+%20full[]=1"), PageOptions { format: Format::Json, full: true });
     for plain in ["js%6gn", "json%", "json%2", "%+6json", "json ", "[json", "JSON", "a=json&x[full]"] {
-        assert_eq!(wish(plain), Wish { format: Format::Text, full: false }, "{plain}");
+        assert_eq!(options(plain), PageOptions { format: Format::Text, full: false }, "{plain}");
     }
-    assert_eq!(wish("json&html").format, Format::Html);
-    assert_eq!(wish("jsonp").format, Format::Text);
+    assert_eq!(options("json&html").format, Format::Html);
+    assert_eq!(options("jsonp").format, Format::Text);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn openmetrics_ends_as_it_should() {
 #[test]
 fn what_is_ours_is_told_where_there_is_any() {
     for query in ["", "html", "xml", "json", "openmetrics"] {
-        let page = |pool: &Snapshot| render(pool, Wish::of(query.as_bytes()), &|at| at.to_string());
+        let page = |pool: &Snapshot| render(pool, PageOptions::of(query.as_bytes()), &|at| at.to_string());
         let text = |pool: &Snapshot| String::from_utf8(page(pool)).unwrap().replace(['-', '_'], " ");
         assert!(!text(&pool()).contains("incomplete") && !text(&pool()).contains("abandoned"));
         let seen = text(&Snapshot { incomplete: 77, abandoned: 88, ..pool() });
@@ -111,7 +111,7 @@ fn what_is_ours_is_told_where_there_is_any() {
 fn memory_peak_is_told_where_php_fpm_does() {
     let pool = Snapshot { memory_peak: Some(9), ..pool() };
     for query in ["", "html", "xml", "json", "openmetrics"] {
-        let page = String::from_utf8(render(&pool, Wish::of(query.as_bytes()), &|at| at.to_string())).unwrap();
+        let page = String::from_utf8(render(&pool, PageOptions::of(query.as_bytes()), &|at| at.to_string())).unwrap();
         assert!(page.contains("memory") && page.contains('9'), "{page}");
     }
 }

@@ -11,7 +11,7 @@ use crate::exchange::Exchange;
 use crate::fastcgi::params::Params;
 use crate::log::{self, messages::requests::status_unavailable};
 use crate::request::{Description, Outcome, Stage};
-use crate::status::{self, Wish};
+use crate::status::{self, PageOptions};
 use crate::sys::local_time;
 
 /// The ping and status pages of a pool.
@@ -70,15 +70,15 @@ impl Pages {
 
     fn status(&self, exchange: &Exchange, tracker: &RequestTracker) -> Page {
         let query = exchange.params().get_c(b"QUERY_STRING").map(CStr::to_bytes);
-        let wish = Wish::of(query.unwrap_or_default());
+        let options = PageOptions::of(query.unwrap_or_default());
         let Some(snapshot) = tracker.pool_status() else {
             log::say(&status_unavailable(&self.pool));
             let body = b"Internal error. Please review log file for errors.".to_vec();
             return Page { status: 500, content_type: TEXT, typed_first: true, body };
         };
         let date = |at| local_time::local_time(at, c"%d/%b/%Y:%H:%M:%S %z");
-        let body = status::render(&snapshot, wish, &date);
-        Page { status: 200, content_type: wish.format.content_type(), typed_first: false, body }
+        let body = status::render(&snapshot, options, &date);
+        Page { status: 200, content_type: options.format.content_type(), typed_first: false, body }
     }
 
     fn send(&self, exchange: &mut Exchange, tracker: &RequestTracker, page: &Page) {

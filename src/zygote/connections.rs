@@ -21,7 +21,7 @@ const RESERVE: u64 = 64;
 /// The most connections that are taken from one queue in one turn of the event loop.
 pub(super) const TURN: usize = 64;
 
-/// When parked connections of pools that end are closed, in milliseconds after the workers were told to drain. For a
+/// When parked connections of pools that end are closed, after the workers were told to drain. For a
 /// second the workers serve the clients that are known to wait.
 const CLOSE_AFTER: Duration = Duration::from_millis(1200);
 

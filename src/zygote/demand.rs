@@ -7,7 +7,7 @@ use crate::config::ProcessManager;
 use crate::scoreboard::Readiness;
 use crate::sys::clock::Moment;
 
-/// From one look to the next, while connections wait: doubling.
+/// The time between two checks while connections wait. It doubles from `SOONEST` to `LATEST`.
 pub(super) const SOONEST: Duration = Duration::from_millis(5);
 pub(super) const LATEST: Duration = Duration::from_millis(100);
 /// The most checks in a row, 50 ms, that leave waiting connections to workers which send the end of an answer. On a

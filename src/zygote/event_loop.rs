@@ -25,9 +25,9 @@ use crate::worker::WorkerSpec;
 
 /// How long a zygote that exits waits until the supervisor has read its messages.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
-/// Milliseconds until a full queue is tried again.
+/// The time until a full queue is tried again.
 const RETRY: Duration = Duration::from_millis(5);
-/// Milliseconds until the log is tried again, if the supervisor doesn't read it.
+/// The time until the log is tried again, if the supervisor doesn't read it.
 const LOG_RETRY: Duration = Duration::from_millis(50);
 
 /// How the event loop ended.

@@ -10,11 +10,11 @@ use crate::ipc::{ToSupervisor, ToWorker};
 use crate::log::{self, messages::zygotes::zygote_asked_to_exit};
 use crate::sys::clock::{self, Moment};
 
-/// How long the zygote waits for an order of the supervisor, in milliseconds: if the signal went to all processes,
+/// How long the zygote waits for an order of the supervisor: if the signal went to all processes,
 /// the supervisor decides.
 const MOMENT: Duration = Duration::from_millis(500);
-/// How long workers then have to serve the connections in the hand-over queue, in milliseconds.
-const FAREWELL: Duration = Duration::from_millis(1500);
+/// How long workers then have to serve the connections in the hand-over queue.
+const DRAIN_TIME: Duration = Duration::from_millis(1500);
 
 impl Zygote {
     /// SIGTERM or SIGQUIT has arrived.
@@ -31,7 +31,7 @@ impl Zygote {
             LeaveRequest::Received(_, sender) => {
                 let Sender { signal, pid, uid } = sender;
                 log::say(&zygote_asked_to_exit(signal, pid, uid));
-                let end = now + FAREWELL;
+                let end = now + DRAIN_TIME;
                 self.leave_request = Some(LeaveRequest::Accepted(end, Vec::new()));
                 self.start_leaving();
                 Some(end)

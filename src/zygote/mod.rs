@@ -87,7 +87,7 @@ fn start(
     identity: Option<&Identity>,
     pools: &[&config::PoolConfig],
 ) -> Result<(), StartError> {
-    let mut settled = false;
+    let mut was_called = false;
     let started = engine.start(options, &mut |look| {
         if let Some(identity) = identity {
             let files = look();
@@ -95,12 +95,12 @@ fn start(
             let user = pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
             start_files::require_readable(&files, user).map_err(StartError::from)?;
         }
-        settled = true;
+        was_called = true;
         // A change of user clears PR_SET_PDEATHSIG.
         Ok(process::die_with_parent(Signal::SIGQUIT).map_err(StartError::ParentDeathSignal)?)
     });
     match started {
-        Ok(()) if !settled => Err(StartError::StillRoot),
+        Ok(()) if !was_called => Err(StartError::StillRoot),
         started => Ok(started?),
     }
 }

@@ -13,13 +13,10 @@ use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{MsgFlags, recv};
 
 use super::event_source::EventSource;
-use crate::ipc::handover::{Connection, ConnectionState};
+use crate::ipc::handover::{Connection, ConnectionState, FIRST_BYTE};
 use crate::sys::clock::Moment;
 
-/// How long a new connection may wait for its first byte, as in php-fpm. Then it is closed.
-const FIRST_BYTE: Duration = Duration::from_secs(5);
-
-/// How long the zygote ignores further bytes of a partial request, in milliseconds: a client that sends byte by byte
+/// How long the zygote ignores further bytes of a partial request: a client that sends byte by byte
 /// wakes a worker at most ten times a second.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -25,14 +25,11 @@ use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::ipc::WorkerSays;
-use crate::ipc::handover::Connection;
+use crate::ipc::handover::{Connection, FIRST_BYTE};
 use crate::request::Stage;
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::signal;
 use stop_signal::StopSignal;
-
-/// A connection that brings no first byte is closed after this (php-fpm's five seconds).
-const FIRST_BYTE: Duration = Duration::from_secs(5);
 
 /// The state of a worker.
 pub struct ServeLoop<'a, E> {

@@ -9,21 +9,21 @@ use std::os::fd::OwnedFd;
 use super::ffi::{FAILURE, HashTable, RegisterExtensions, php_register_internal_extensions_func, sapi_module_struct};
 use super::stdout::flush_stdout;
 use super::{module, start_files};
-use crate::engine::{EngineError, Settled, SettledError};
+use crate::engine::{AfterIni, AfterIniError, EngineError};
 use crate::sys::fd::{self, Stream};
 
 /// What `moment` needs when PHP calls it.
 #[derive(Clone, Copy)]
 struct Waiting {
     /// Lives as long as `start_module` runs.
-    then: *mut Settled<'static>,
+    then: *mut AfterIni<'static>,
     /// PHP's own function, which is called after `then`.
     original: RegisterExtensions,
 }
 
 thread_local! {
     static WAITING: Cell<Option<Waiting>> = const { Cell::new(None) };
-    static REFUSED: RefCell<Option<(SettledError, Option<OwnedFd>)>> = const { RefCell::new(None) };
+    static REFUSED: RefCell<Option<(AfterIniError, Option<OwnedFd>)>> = const { RefCell::new(None) };
     static CONFIGURATION: Cell<*mut HashTable> = const { Cell::new(std::ptr::null_mut()) };
 }
 
@@ -36,13 +36,13 @@ pub(super) fn remember(configuration: *mut HashTable) {
 ///
 /// # Errors
 /// Those of `then`; PHP did not come to that point.
-pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>) -> Result<c_int, EngineError> {
+pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut AfterIni<'_>) -> Result<c_int, EngineError> {
     let place = php_register_internal_extensions_func();
     // SAFETY: the address of PHP's variable (`ffi::host`), which holds a function. PHP has not started, so it does not use it now.
     let original = unsafe { place.replace(moment) };
-    let then: *mut Settled<'_> = then;
+    let then: *mut AfterIni<'_> = then;
     // SAFETY: only the lifetime changes; the pointer is used by `moment` alone, which PHP calls before `start_module` returns.
-    let then = unsafe { std::mem::transmute::<*mut Settled<'_>, *mut Settled<'static>>(then) };
+    let then = unsafe { std::mem::transmute::<*mut AfterIni<'_>, *mut AfterIni<'static>>(then) };
     WAITING.set(Some(Waiting { then, original }));
     // SAFETY: `sapi` points to the leaked description of `lifecycle::start`, which lives as long as the process.
     let started = unsafe { module::start_module(sapi) };
@@ -58,7 +58,7 @@ pub(super) fn start_module(sapi: *mut sapi_module_struct, then: &mut Settled<'_>
         return Err(reason.into());
     }
     if missed && started == super::ffi::SUCCESS {
-        return Err(EngineError::NotSettled);
+        return Err(EngineError::AfterIniMissed);
     }
     Ok(started)
 }
