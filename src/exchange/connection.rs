@@ -16,9 +16,9 @@ use crate::sys::hangup;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientGone;
 
-/// Takes a connection between two requests, so that another worker can serve the next one. Returns the connection if
+/// Parks a connection between two requests, so that another worker can serve the next one. Returns the connection if
 /// it can't.
-pub type Keeper = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
+pub type ParkConnection = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 
 /// Called when the first byte of a request arrives.
 pub type FirstByte = Box<dyn Fn()>;
@@ -42,8 +42,8 @@ pub struct Exchange {
     pub(super) reply: Reply,
     pub(super) limits: Limits,
     pub(super) first_byte: Option<FirstByte>,
-    pub(super) keeper: Option<Keeper>,
-    pub(super) gave_away: bool,
+    pub(super) park: Option<ParkConnection>,
+    pub(super) parked: bool,
     pub(super) client: Client,
     /// Deadline for the parameters of the request that has begun to arrive.
     pub(super) until: Option<Instant>,
@@ -62,8 +62,8 @@ impl Exchange {
             reply: Reply::default(),
             limits,
             first_byte: None,
-            keeper: None,
-            gave_away: false,
+            park: None,
+            parked: false,
             client: Client::default(),
             until: None,
             finished: true,
@@ -77,10 +77,10 @@ impl Exchange {
         Self { first_byte: Some(first_byte), ..self }
     }
 
-    /// Sets a keeper, which takes the connection if a script continues after its answer.
+    /// Sets the function that parks the connection if a script continues after its answer.
     #[must_use]
-    pub fn with_keeper(self, keeper: Keeper) -> Self {
-        Self { keeper: Some(keeper), ..self }
+    pub fn with_parking(self, park: ParkConnection) -> Self {
+        Self { park: Some(park), ..self }
     }
 
     /// Takes a connection, new or handed over. An earlier one is closed.
@@ -88,7 +88,7 @@ impl Exchange {
         self.finish();
         self.reader.reset();
         self.connection = Some(connection);
-        self.gave_away = false;
+        self.parked = false;
         self.until = None;
     }
 
@@ -119,7 +119,7 @@ impl Exchange {
         if self.keeps() && self.reader.at_rest() { self.connection.take() } else { None }
     }
 
-    /// Finishes the answer of a script that continues. A kept connection goes to the keeper, so that the next request
+    /// Finishes the answer of a script that continues. A kept connection is parked, so that the next request
     /// on it need not wait for the script, unless the body of this request is incomplete or bytes of the next request
     /// are buffered. Returns false if the answer was finished before.
     pub fn release(&mut self) -> bool {
@@ -131,21 +131,21 @@ impl Exchange {
             self.drop_body();
         }
         if self.reader.ended()
-            && let Some(keeper) = &self.keeper
+            && let Some(park) = &self.park
             && self.keeps()
             && self.reader.at_rest()
             && let Some(connection) = self.connection.take()
         {
-            self.connection = keeper(connection).err();
-            self.gave_away = self.connection.is_none();
+            self.connection = park(connection).err();
+            self.parked = self.connection.is_none();
         }
         true
     }
 
-    /// Whether the keeper has taken the connection that was attached last: another process holds it now.
+    /// Whether the connection that was attached last was parked: another process holds it now.
     #[must_use]
-    pub fn gave_away(&self) -> bool {
-        self.gave_away
+    pub fn parked(&self) -> bool {
+        self.parked
     }
 
     /// Closes the connection, if there is one. The parameters stay valid.

@@ -51,19 +51,19 @@ impl Intake {
 
     /// Looks for a connection before the worker sleeps, but only if the last look found one (and sometimes
     /// otherwise): in a quiet pool this would be two useless system calls per request.
-    pub fn look_ahead(&mut self) -> Option<Connection> {
+    pub fn take_before_sleep(&mut self) -> Option<Connection> {
         const PROBE: usize = 8;
         self.turn = self.turn.wrapping_add(1);
         if !self.eager && !self.turn.is_multiple_of(PROBE) {
             return None;
         }
-        let found = self.look();
+        let found = self.take_one();
         self.eager = found.is_some();
         found
     }
 
     /// Takes one connection from the queue or a listening socket, which take turns to be first.
-    fn look(&mut self) -> Option<Connection> {
+    fn take_one(&mut self) -> Option<Connection> {
         let queued = |this: &Self| match handover::take(this.queues.queue.as_fd()) {
             Taken::Connection(connection) => Some(connection),
             _ => None,

@@ -130,7 +130,7 @@ pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     let queues = Rc::new(spec.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
         .with_first_byte(Box::new(move || begun.begin()))
-        .with_keeper(keeper(Rc::clone(&queues), Rc::clone(&slot)));
+        .with_parking(park_connection(Rc::clone(&queues), Rc::clone(&slot)));
     let allowed = allowed_clients(&spec.pool);
     allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
     let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
@@ -155,7 +155,7 @@ fn allowed_clients(pool: &PoolConfig) -> AllowedClients {
 }
 
 /// Parks the connection of a script that continues after its answer.
-fn keeper(queues: Rc<handover::WorkerQueues>, slot: Rc<Slot>) -> exchange::Keeper {
+fn park_connection(queues: Rc<handover::WorkerQueues>, slot: Rc<Slot>) -> exchange::ParkConnection {
     Box::new(move |connection| {
         queues.park((connection, handover::ConnectionState::BetweenRequests)).map_err(|(connection, _)| connection)?;
         slot.count(Counter::Parked);

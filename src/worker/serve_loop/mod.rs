@@ -104,7 +104,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
         while !self.is_leaving() {
-            let ahead = if self.sources.is_listed() { None } else { self.intake.look_ahead() };
+            let ahead = if self.sources.is_listed() { None } else { self.intake.take_before_sleep() };
             let next = match ahead {
                 Some(next) => Some(next),
                 None => self.wait()?,

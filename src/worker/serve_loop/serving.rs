@@ -48,7 +48,7 @@ impl<E: Engine> ServeLoop<'_, E> {
             Served::Changed => self.leaving = true,
             Served::Spent => (self.spent, self.leaving) = (true, true),
         }
-        if self.exchange.gave_away() && self.sources.is_listed() && self.renew_sources().is_err() {
+        if self.exchange.parked() && self.sources.is_listed() && self.renew_sources().is_err() {
             self.leaving = true;
         }
         self.mark_output();

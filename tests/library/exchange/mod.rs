@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
 mod gone;
-mod keeper;
 mod limits;
+mod parking;
 mod requests;
 mod unfinished;
 

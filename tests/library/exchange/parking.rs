@@ -1,4 +1,4 @@
-//! Connections that are given to a keeper, or serve one request after another.
+//! Connections that are parked after their answer, or serve request after request.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -13,14 +13,14 @@ use cgi_fpm::fastcgi::record::RecordType;
 use super::{CAPACITY, PATIENCE, all_body, connected, in_socket, serve_all, to_end};
 use crate::wire::{Request, ends, record, records};
 
-/// What the keeper was given.
-type Kept = Rc<RefCell<Vec<OwnedFd>>>;
+/// The parked connections.
+type Parked = Rc<RefCell<Vec<OwnedFd>>>;
 
-fn connected_with_keeper() -> (Exchange, UnixStream, Kept) {
-    let kept = Kept::default();
+fn connected_with_parking() -> (Exchange, UnixStream, Parked) {
+    let kept = Parked::default();
     let (exchange, client) = connected();
     let mine = Rc::clone(&kept);
-    let exchange = exchange.with_keeper(Box::new(move |connection| {
+    let exchange = exchange.with_parking(Box::new(move |connection| {
         mine.borrow_mut().push(connection);
         Ok(())
     }));
@@ -28,9 +28,9 @@ fn connected_with_keeper() -> (Exchange, UnixStream, Kept) {
 }
 
 #[test]
-fn a_released_connection_goes_to_the_keeper_once_its_request_was_read() {
-    let (mut exchange, mut client, kept) = connected_with_keeper();
-    // The record that ends the body is late: it is in the socket by the time the answer ends.
+fn a_released_connection_is_parked_once_its_request_was_read() {
+    let (mut exchange, mut client, kept) = connected_with_parking();
+    // The record that ends the body is late: it is in the socket when the answer ends.
     let request = Request::post(b"body", true);
     let (most, end) =
         request.encode().split_at_checked(request.encode().len() - 8).map(|(a, b)| (a.to_vec(), b.to_vec())).unwrap();
@@ -41,14 +41,14 @@ fn a_released_connection_goes_to_the_keeper_once_its_request_was_read() {
     assert!(exchange.release());
     assert!(!exchange.release());
     assert_eq!(kept.borrow().len(), 1);
-    assert!(exchange.gave_away() && exchange.connection().is_none() && !exchange.keeps() && !exchange.aborted());
+    assert!(exchange.parked() && exchange.connection().is_none() && !exchange.keeps() && !exchange.aborted());
     assert!(exchange.param_c(b"SCRIPT_FILENAME").is_some());
     assert_eq!(exchange.write(b"dropped").and(exchange.flush()), Ok(()));
     assert_eq!(ends(&records(&in_socket(&mut client))), 1);
     // The connection continues to serve, here as elsewhere.
     let connection = kept.borrow_mut().pop().unwrap();
     exchange.attach(connection);
-    assert!(!exchange.gave_away());
+    assert!(!exchange.parked());
     client.write_all(&Request::get("/next.php", false).encode()).unwrap();
     assert_eq!(serve_all(&mut exchange), (1, Arrival::Closed));
 }
@@ -58,7 +58,7 @@ fn a_released_connection_with_more_to_read_stays() {
     let request = Request::post(b"late", true);
     let behind = [request.encode(), Request::get("/pipelined.php", true).encode()].concat();
     for (sent, left) in [(request.head(), Some(request.encode()[request.head().len()..].to_vec())), (behind, None)] {
-        let (mut exchange, mut client, kept) = connected_with_keeper();
+        let (mut exchange, mut client, kept) = connected_with_parking();
         client.write_all(&sent).unwrap();
         assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
         assert!(exchange.release());
@@ -74,16 +74,16 @@ fn a_released_connection_with_more_to_read_stays() {
 
 #[test]
 fn a_released_connection_that_ends_or_that_nobody_takes() {
-    let (mut exchange, mut client, kept) = connected_with_keeper();
+    let (mut exchange, mut client, kept) = connected_with_parking();
     client.write_all(&Request::get("/x.php", false).encode()).unwrap();
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
     assert!(exchange.release() && kept.borrow().is_empty() && exchange.connection().is_none());
     to_end(&mut client);
     let (exchange, mut client) = connected();
-    let mut exchange = exchange.with_keeper(Box::new(Err));
+    let mut exchange = exchange.with_parking(Box::new(Err));
     client.write_all(&Request::get("/x.php", true).encode()).unwrap();
     assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
-    assert!(exchange.release() && !exchange.gave_away() && exchange.keeps());
+    assert!(exchange.release() && !exchange.parked() && exchange.keeps());
 }
 
 #[test]
