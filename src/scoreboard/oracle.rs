@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{Scoreboard, Totals};
 use crate::escape;
-use crate::status::{self, Format, Snapshot, Wish};
+use crate::status::{self, Format, PageOptions, Snapshot};
 use crate::sys::local_time;
 
 const SLOTS: u32 = 2;
@@ -39,7 +39,7 @@ pub fn pages(board: &[u8], totals: &[u8]) -> io::Result<()> {
     }
     for format in [Format::Text, Format::Html, Format::Xml, Format::Json, Format::OpenMetrics] {
         for full in [false, true] {
-            page(Wish { format, full }, &snapshot, &plain);
+            page(PageOptions { format, full }, &snapshot, &plain);
         }
     }
     Ok(())
@@ -51,25 +51,25 @@ fn fill(fd: impl AsFd, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes.get(..size).unwrap_or(bytes), 0)
 }
 
-fn page(wish: Wish, snapshot: &Snapshot, plain: &Snapshot) {
+fn page(options: PageOptions, snapshot: &Snapshot, plain: &Snapshot) {
     let date = |seconds| local_time::local_time(seconds, c"%d/%b/%Y:%H:%M:%S %z");
     let [body, without] = [snapshot, plain].map(|snapshot| {
-        let body = status::render(snapshot, wish, &date);
-        String::from_utf8(body).unwrap_or_else(|e| panic!("{wish:?}: {e}"))
+        let body = status::render(snapshot, options, &date);
+        String::from_utf8(body).unwrap_or_else(|e| panic!("{options:?}: {e}"))
     });
     // Characters that a text must not bring in, and those of which it must not add one.
-    let (steers, own): (fn(char) -> bool, &[char]) = match wish.format {
+    let (steers, own): (fn(char) -> bool, &[char]) = match options.format {
         Format::Text | Format::OpenMetrics => (|c| escape::steers(c) && c != '\n' && c != '\t', &['\n']),
         Format::Html | Format::Xml => (|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'), &['<', '>', '"']),
         // DEL as PHP's encoder writes it.
         Format::Json => (|c| escape::steers(c) && c != '\u{7f}', &['\n']),
     };
-    assert_eq!(body.chars().find(|c| steers(*c)), None, "{wish:?}: {body:?}");
+    assert_eq!(body.chars().find(|c| steers(*c)), None, "{options:?}: {body:?}");
     for character in own {
         let counts = [&body, &without].map(|text| text.chars().filter(|c| c == character).count());
-        assert!(counts[0] == counts[1], "{wish:?}: {character:?} in {body}");
+        assert!(counts[0] == counts[1], "{options:?}: {character:?} in {body}");
     }
-    match wish.format {
+    match options.format {
         Format::Json => {
             let read = serde_json::from_str::<serde_json::Value>(&body);
             assert!(read.is_ok_and(|value| value.is_object()), "{body}");

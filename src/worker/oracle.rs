@@ -5,16 +5,16 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use super::authorization::basic_user;
 use crate::config::AllowedClients;
-use crate::status::Wish;
+use crate::status::PageOptions;
 
 /// Reads bytes as a query string and as an authorization.
 ///
 /// # Panics
 /// When a name has a colon or a NUL in it, or another form of the query asks for something else.
 pub fn page_request(query: &[u8], authorization: &[u8]) {
-    let wish = Wish::of(query);
+    let options = PageOptions::of(query);
     let again = [query, b"&unknown=1&"].concat();
-    assert_eq!(Wish::of(&again), wish);
+    assert_eq!(PageOptions::of(&again), options);
     if let Some(user) = basic_user(authorization) {
         assert!(!user.contains(&b':') && !user.contains(&0), "{user:?}");
     }
