@@ -1,6 +1,6 @@
 #!/bin/sh
 # check-sources.sh: each Rust file opens by saying what it is (//!) and has at most 500 lines outside its tests; and only
-# src/sys/single_threaded.rs starts threads, since its proof counts on that.
+# src/sys/single_threaded.rs starts threads, since its proof counts on that. What ARCHITECTURE.md names of src/ is there.
 set -eu
 cd "$(dirname "$0")/.."
 bad=0
@@ -32,5 +32,12 @@ for file in $(git ls-files -co --exclude-standard '*.rs'); do
 		fi
 		;;
 	esac
+done
+# The files and folders that ARCHITECTURE.md names, in Markdown's backticks.
+for path in $(tr '\140' '\n' <ARCHITECTURE.md | grep -x 'src/[a-z_/.]*' | sort -u); do
+	if [ ! -e "$path" ]; then
+		echo "ARCHITECTURE.md: there is no $path" >&2
+		bad=1
+	fi
 done
 exit $bad
