@@ -1,5 +1,5 @@
-//! The two ways in: the entry that the patched php-cgi calls, and the start-up function of libc that LD_PRELOAD lets
-//! us stand in for. Both end in [`crate::program::run`].
+//! The two entry points: the function that the patched php-cgi calls, and libc's start-up function, which a library
+//! in LD_PRELOAD can replace. Both end in [`crate::program::run`].
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,7 +20,8 @@ type Main = unsafe extern "C" fn(c_int, *mut *mut c_char, *mut *mut c_char) -> c
 type Hook = Option<unsafe extern "C" fn()>;
 type StartMain = unsafe extern "C" fn(Main, c_int, *mut *mut c_char, Hook, Hook, Hook, *mut c_void) -> c_int;
 
-/// What the patched php-cgi calls for `--fpm`, with its module API number and the flags of its build. Returns the exit status.
+/// The entry point for `--fpm` in the patched php-cgi, which passes its module API number and the flags of its build.
+/// Returns the exit status.
 ///
 /// # Safety
 /// `argc` and `argv` are those of main.
@@ -33,8 +34,8 @@ pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, numbe
     enter(args, Some(ModuleApi { number, debug: flags & FLAG_DEBUG != 0 }), Door::Patched)
 }
 
-/// glibc's start-up function. A preloaded library is asked first: with `--fpm` the real one gets our entry in place of
-/// main, before PHP has done anything; otherwise nothing changes.
+/// glibc's start-up function. The linker finds the one of a preloaded library first. With `--fpm` it calls the real
+/// one with our entry point instead of main, before PHP has run any code; otherwise nothing changes.
 ///
 /// # Safety
 /// Called by the program's start-up code only.
@@ -48,7 +49,7 @@ pub unsafe extern "C" fn __libc_start_main(
     rtld_fini: Hook,
     stack_end: *mut c_void,
 ) -> c_int {
-    // SAFETY: looks a name up; RTLD_NEXT is the libc behind us.
+    // SAFETY: looks a name up; RTLD_NEXT finds the libc after this library.
     let real = unsafe { libc::dlsym(libc::RTLD_NEXT, c"__libc_start_main".as_ptr()) };
     if real.is_null() {
         return ExitCode::Software.status();
@@ -87,7 +88,8 @@ fn enter(args: Vec<OsString>, module_api: Option<ModuleApi>, door: Door) -> c_in
 }
 
 /// Web servers pass a CGI request's query string as arguments: never start anything for one (CVE-2012-1823).
-/// php-src's run-tests.php sets REQUEST_METHOD for whatever it starts, so that one counts in company only.
+/// php-src's run-tests.php sets REQUEST_METHOD for every program, so this variable counts only together with another
+/// one.
 fn is_cgi_request(has: impl Fn(&str) -> bool) -> bool {
     let company = ["SERVER_NAME", "SERVER_PROTOCOL", "REMOTE_ADDR", "SCRIPT_NAME"];
     has("GATEWAY_INTERFACE") || has("SERVER_SOFTWARE") || (has("REQUEST_METHOD") && company.into_iter().any(has))
@@ -101,8 +103,8 @@ fn leave_preload_list(library: &Path) {
     }
 }
 
-/// Where things are: in a prefix of any place when the library lies beside the program as `../lib`, as Debian's php-fpm
-/// has them over a stock php-cgi, else as PHP was configured.
+/// Finds the directories. If the library lies in `../lib` beside the program, they are in that prefix, wherever it
+/// is. Over a stock php-cgi they are those of Debian's php-fpm, otherwise those that PHP was configured with.
 fn describe_host(args: Vec<OsString>, door: Door, library: &Path) -> Host {
     let program = Host::find_program(Path::new(args.first().map_or("php-cgi".as_ref(), OsString::as_os_str)));
     let program = if program.is_file() { program } else { std::fs::read_link("/proc/self/exe").unwrap_or(program) };
@@ -173,7 +175,7 @@ unsafe fn strings<'a>(argc: c_int, argv: *mut *mut c_char) -> impl Iterator<Item
     (0..usize::try_from(argc).unwrap_or(0)).map(move |i| {
         // SAFETY: i < argc.
         let slot = unsafe { argv.add(i) };
-        // SAFETY: as above.
+        // SAFETY: i < argc, so the slot is inside argv.
         let arg = unsafe { *slot };
         // SAFETY: a C string.
         unsafe { CStr::from_ptr(arg) }

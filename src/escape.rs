@@ -16,7 +16,7 @@ pub enum Place {
     Field,
 }
 
-/// Whether a character begins a line for somebody or steers a terminal.
+/// Whether some reader takes the character for a line break, or a terminal interprets it.
 #[must_use]
 pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')

@@ -17,7 +17,7 @@ pub enum Door {
     Preload,
 }
 
-/// What is known of the host before PHP starts.
+/// Facts about the host before PHP starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Absolute path, as it was found at the first start: an upgrade replaces what stands there.

@@ -51,7 +51,7 @@ pub fn bytes_of(text: &str, escaped: bool) -> Vec<u8> {
     bytes
 }
 
-/// Whether a line is an object, read as whoever reads the log would.
+/// Whether a line is a JSON object for any reader of the log.
 #[must_use]
 pub fn is_object(line: &[u8]) -> bool {
     let parsed = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
@@ -68,7 +68,7 @@ pub fn utc(micros: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", micros % 1_000_000)
 }
 
-/// serde_json's compact form, with all that could steer a terminal or end a line for somebody escaped as well.
+/// serde_json's compact form, which also escapes all characters that a terminal interprets or that some reader takes for a line break.
 struct Plain;
 
 impl Formatter for Plain {

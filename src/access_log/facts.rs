@@ -1,4 +1,4 @@
-//! What the access log can say of a request.
+//! The facts about a request that the access log can contain.
 
 use std::ffi::CStr;
 use std::net::IpAddr;
@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::format::Cpu;
 use crate::request::Description;
 
-/// What a line can tell. Moments are in seconds since 1970, times in microseconds.
+/// The facts for a line. Moments are in seconds since 1970, times in microseconds.
 pub struct Facts<'a> {
     /// The pool's name.
     pub pool: &'a str,

@@ -86,7 +86,7 @@ impl Format {
     /// Reads a format.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The error in it.
     pub fn compile(format: &str) -> Result<Self, String> {
         let (parts, json) = match format.strip_prefix("json") {
             Some("") => (Vec::new(), true),

@@ -91,7 +91,7 @@ impl<'a> Getopt<'a> {
         Some((self.at, self.arguments.get(self.at)?))
     }
 
-    /// Goes on behind that argument.
+    /// Continues after that argument.
     pub(super) fn pass(&mut self) {
         self.at += 1;
     }
@@ -137,7 +137,7 @@ impl<'a> Getopt<'a> {
         self.with_value(known, rest)
     }
 
-    /// The value behind the option, in the same argument (`=` may stand between) or in the next one.
+    /// The value after the option, in the same argument (after an optional `=`) or in the next one.
     fn with_value(&mut self, known: &Known, rest: &[u8]) -> Result<Found, Usage> {
         if !known.takes_value {
             return Ok((known.opt, OsString::new()));

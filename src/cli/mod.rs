@@ -65,7 +65,7 @@ pub enum Command {
     },
 }
 
-/// What the control script is to do.
+/// The command of the control script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words are the operator's")]
 pub enum Verb {

@@ -45,7 +45,7 @@ impl Options {
         }
     }
 
-    /// What `config::load` gets to know from the command line; paths and version of PHP are still to be filled in.
+    /// The part of the options for `config::load` that the command line sets. The caller adds paths and version of PHP.
     #[must_use]
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {

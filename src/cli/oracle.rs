@@ -1,4 +1,4 @@
-//! What must hold for whatever a command line has. Compiled for the property tests and the fuzz targets only.
+//! Properties of every command line. Compiled for the property tests and the fuzz targets only.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -12,7 +12,7 @@ use crate::log::messages::accounts::WrongClient;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<String>", into = "Vec<String>")]
 pub struct AllowedClients {
-    /// What the directive says; empty if it is not set.
+    /// The value of the directive; empty if it is not set.
     items: Vec<String>,
     networks: Vec<(IpAddr, u8)>,
     wrong: Vec<WrongClient>,
@@ -29,7 +29,7 @@ impl AllowedClients {
         Self::from(if items.is_empty() { vec![String::new()] } else { items })
     }
 
-    /// What a worker logs about the list, as php-fpm's workers do.
+    /// The messages that a worker logs about the list, as php-fpm's workers do.
     #[must_use]
     pub fn wrong(&self) -> &[WrongClient] {
         &self.wrong

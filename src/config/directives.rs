@@ -1,7 +1,7 @@
 //! Every directive, once: its name, what kind of value it takes, its default and its meaning.
 //! `docs/configuration.md` and `build-aux/php-fpm.conf.default` have each of them; a test looks.
 
-/// What a directive's value is, and its default.
+/// The kind of a directive's value, and its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Text, a name or a path.
@@ -56,7 +56,7 @@ pub struct Directive {
     pub kind: Kind,
     /// Whether `-tt` prints it.
     pub dumped: Dumped,
-    /// What it does.
+    /// Its effect.
     pub doc: &'static str,
 }
 
@@ -97,7 +97,7 @@ directives! {
     LogFormat "log_format" Kind::LogFormat, WhenSet, "Form of the log's lines: default (php-fpm's), classic (the original patch's) or json (an object a line). Default: default.";
     LogLimit "log_limit" Kind::Integer(1024), Always, "Longest log line in bytes, at least 512; longer output of workers is wrapped.";
     EmergencyRestartInterval "emergency_restart_interval" Kind::Seconds(0), Always, "Time in which emergency_restart_threshold workers must crash.";
-    EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Make a group's zygote and its shared memory anew when that many of its workers crash in the interval; 0: never.";
+    EmergencyRestartThreshold "emergency_restart_threshold" Kind::Integer(0), Always, "Replace a group's zygote and its shared memory when that many of its workers crash in the interval; 0: never.";
     ProcessControlTimeout "process_control_timeout" Kind::Seconds(0), Always, "How long a worker may take to leave before it is made to.";
     ProcessMax "process.max" Kind::Integer(0), Always, "Most workers of all pools together; 0: no limit.";
     ProcessPriority "process.priority" Kind::Priority, Always, "Nice value of the main process, -19 to 20.";
@@ -107,7 +107,7 @@ directives! {
     EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
     SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
     OnSigterm "on_sigterm" Kind::OnSigterm, WhenSet, "What SIGTERM and SIGINT ask for: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
-    ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that nobody sends more.";
+    ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that clients stop sending requests.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
 }
@@ -121,7 +121,7 @@ directives! {
     ProcessGroup "process.group" Kind::Text, WhenSet, "Pools with the same name here share a zygote and its opcode cache.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(-1), WhenSet, "The same for this pool's zygote; the longest of its pools counts.";
     Listen "listen" Kind::Text, Always, "Address to listen on: `ip:port`, `[ip6]:port`, `host:port`, `port`, `/unix/socket`; several with commas.";
-    ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system lets it be.";
+    ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system allows.";
     ListenAclUsers "listen.acl_users" Kind::Text, Always, "Users who may connect to the unix socket, by ACL; with commas.";
     ListenAclGroups "listen.acl_groups" Kind::Text, Always, "Groups that may connect to the unix socket, by ACL; with commas.";
     ListenOwner "listen.owner" Kind::Text, Always, "Owner of the unix socket.";
@@ -138,7 +138,7 @@ directives! {
     PmMaxSpawnRate "pm.max_spawn_rate" Kind::Integer(32), Always, "Most workers started at once (dynamic).";
     PmProcessIdleTimeout "pm.process_idle_timeout" Kind::PlainSeconds(10), Always, "How long a worker may be idle (ondemand).";
     PmMaxRequests "pm.max_requests" Kind::Integer(0), Always, "Requests after which a worker is replaced; 0: never.";
-    PmMaxMemory "pm.max_memory" Kind::Bytes, WhenSet, "Resident memory above which a worker is replaced behind its request, with K, M or G. Default: no limit.";
+    PmMaxMemory "pm.max_memory" Kind::Bytes, WhenSet, "Resident memory above which a worker is replaced after its request, with K, M or G. Default: no limit.";
     PmStatusPath "pm.status_path" Kind::Text, Always, "URI of the status page.";
     PmStatusListen "pm.status_listen" Kind::Text, Always, "Address on which the status page is served apart from the requests.";
     PingPath "ping.path" Kind::Text, Always, "URI that is answered with ping.response.";

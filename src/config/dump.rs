@@ -47,7 +47,7 @@ fn pairs(name: &str, pairs: &[Pair], lines: &mut Vec<String>) {
     lines.extend(pairs.iter().rev().map(|pair| format!("\t{name}[{}] = {}", pair.key, pair.value)));
 }
 
-/// What is printed for a directive, if it is printed.
+/// The text that `-tt` prints for a directive, if it prints it.
 fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> Option<String> {
     let text = section.text_at(index);
     match directive.dumped {

@@ -116,7 +116,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// Whether the byte is in the set behind a `[`, and where the set ends; `None` if it never does.
+/// Whether the byte is in the set after a `[`, and where the set ends; `None` if it never does.
 fn class(set: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(set.first(), Some(b'!' | b'^'));
     let start = usize::from(negated);

@@ -25,7 +25,7 @@ impl LateValue {
                 _ => None,
             })
         };
-        let before = read(&Nobody);
+        let before = read(&NoNames);
         read(php).filter(|now| before.as_ref() != Some(now))
     }
 }
@@ -35,9 +35,9 @@ struct Known<'a> {
     php: &'a dyn Names,
 }
 
-struct Nobody;
+struct NoNames;
 
-impl Names for Nobody {
+impl Names for NoNames {
     fn variable(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }
@@ -74,7 +74,7 @@ impl<'a> Recorder<'a> {
         Self { names, variables: RefCell::default(), constants: RefCell::default(), unknown: Cell::new(false) }
     }
 
-    /// What is left for later of this line: nothing, if all its names are known.
+    /// The part of this line that must wait for PHP; None if all its names are known.
     pub(super) fn late(self, line: &[u8]) -> Option<LateValue> {
         let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
         self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })

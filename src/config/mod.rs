@@ -55,7 +55,7 @@ use paths::Prefixes;
 use raw::Raw;
 use reader::Reader;
 
-/// The files that match a pattern of glob(3); none where it can't be looked.
+/// The files that match a pattern of glob(3); none if a directory cannot be read.
 #[cfg(feature = "php")]
 pub(crate) fn files_matching(pattern: &str) -> Vec<PathBuf> {
     glob::files(pattern).unwrap_or_default()
@@ -66,7 +66,7 @@ pub(crate) fn files_matching(pattern: &str) -> Vec<PathBuf> {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is to be logged on the way, in order.
+    /// Messages to log, in order.
     pub messages: Messages,
     raw: Raw,
 }
@@ -88,7 +88,7 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, messages, raw })
 }
 
-/// The pid file that a configuration names, even if something behind that is wrong; no file is made.
+/// The pid file that a configuration names, even if a later line is wrong. It creates no file.
 ///
 /// # Errors
 /// The messages of a configuration that can't be read that far.
@@ -144,7 +144,7 @@ fn sections(
     Ok(())
 }
 
-/// `--convert`: the ini file that says the same as an XML file of the original php-fpm, and what there is to be said.
+/// `--convert`: the ini file that is equivalent to an XML file of the original php-fpm, and the messages about it.
 ///
 /// # Errors
 /// The file can't be read, isn't XML, or is refused.

@@ -125,7 +125,7 @@ pub struct PoolConfig {
     /// Lower-case as given; empty = all.
     pub security_limit_extensions: Vec<String>,
     pub apparmor_hat: Option<String>,
-    /// `env[]` in the order in which it is to be set, already with `$NAME` taken from the environment.
+    /// `env[]` in the order of assignment, already with `$NAME` taken from the environment.
     pub env: Vec<(String, String)>,
     pub php_settings: Vec<PhpSetting>,
 }

@@ -1,4 +1,4 @@
-//! What the command line and the system say to the reading of a configuration.
+//! The inputs from the command line and the system for reading a configuration.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ fn unquoted(value: &str) -> &str {
     inner.unwrap_or(value)
 }
 
-/// What `${name}` and constants mean to this PHP.
+/// The values of `${name}` and of constants in this PHP.
 pub(super) struct PhpNames<'a>(pub(super) &'a LoadOptions);
 
 impl Names for PhpNames<'_> {

@@ -1,4 +1,4 @@
-//! What must hold for whatever a configuration file has. Compiled for the property tests and the fuzz targets only.
+//! Properties of every configuration file. Compiled for the property tests and the fuzz targets only.
 
 use super::ini::{Names, parse_line};
 use super::message::Messages;

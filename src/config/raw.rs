@@ -14,7 +14,7 @@ pub(crate) struct Pair {
     pub(crate) value: String,
     /// From `php_flag` or `php_admin_flag`.
     pub(crate) flag: bool,
-    /// What only PHP can tell of the value.
+    /// The part of the value that only PHP can compute.
     pub(crate) late: Option<LateValue>,
 }
 

@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is wrong with a statement.
+/// The error in a statement.
 pub(super) struct Mistake {
     errors: Vec<StatementError>,
     hint: Option<Hint>,

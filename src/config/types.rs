@@ -89,7 +89,7 @@ pub enum PhpValuePolicy {
     /// PHP_VALUE and PHP_ADMIN_VALUE.
     #[default]
     All,
-    /// Of PHP_VALUE, what somebody may set who isn't trusted.
+    /// The settings that an untrusted web server may set by PHP_VALUE.
     User,
     /// None.
     Nothing,

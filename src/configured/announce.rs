@@ -43,7 +43,7 @@ fn say_one(message: &Message) {
 /// The log cannot be opened.
 pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), LogError> {
     log::set_format(messages.format);
-    let (before, behind) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
+    let (before, after) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
     let format = global.map_or(messages.format, |global| global.log_format);
     if matches!(opened, Ok(None | Some(log::Sink::Stderr))) {
@@ -53,10 +53,10 @@ pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options)
     if let Ok(Some(sink)) = opened {
         log::set_format(format);
         log::set_sink(sink, true);
-        behind.iter().for_each(say_one);
+        after.iter().for_each(say_one);
         return Ok(());
     }
-    behind.iter().for_each(say_one);
+    after.iter().for_each(say_one);
     opened.map(drop)
 }
 

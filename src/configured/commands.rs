@@ -1,4 +1,4 @@
-//! `-t`, `-tt` and `--convert`: read the configuration, say what is to be said, and exit.
+//! `-t`, `-tt` and `--convert`: read the configuration, print the messages, and exit.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -31,7 +31,7 @@ pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool)
     code.status()
 }
 
-/// `--convert`: the ini file goes to stdout, what there is to be said to stderr.
+/// `--convert`: the ini file goes to stdout, messages go to stderr.
 #[must_use]
 pub fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
     match config::convert(file, &load_options(host, options)) {

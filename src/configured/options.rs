@@ -1,11 +1,11 @@
-//! What the configuration is read with: the command line, the environment and the paths of this PHP.
+//! The inputs for reading the configuration: the command line, the environment and the paths of this PHP.
 #![forbid(unsafe_code)]
 
 use crate::cli::Options;
 use crate::config::LoadOptions;
 use crate::host::Host;
 
-/// What the configuration is read with.
+/// The inputs for reading the configuration.
 #[must_use]
 pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
     let mut load = options.load_options();

@@ -49,7 +49,7 @@ pub fn load(
     loaded.with_remarks(remarks)
 }
 
-/// What is to be said of files that users can't read. An error among it: nothing must be started.
+/// Messages about files that users cannot read. If one of them is an error, nothing may be started.
 fn remarks(
     engine: &mut dyn Engine,
     options: &EngineOptions,
@@ -95,7 +95,7 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
 fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
     let mut view = Vec::new();
     for pool in &config.pools {
-        // An unknown name is somebody else's complaint.
+        // Another check reports unknown names.
         let Ok(Ok(identity)) = config::account(pool, load).map(|found| identity_of(&found)) else {
             return Vec::new();
         };
@@ -135,7 +135,7 @@ fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
     };
     drop(write);
     let said = read_until_end(File::from(read), Instant::now() + limit);
-    // It is our own and not yet waited for: nobody else has this number.
+    // It is our own and not yet waited for: no other process has this number.
     let _ = kill(pid, Signal::SIGKILL);
     while waitpid(pid, None) == Err(nix::errno::Errno::EINTR) {}
     said.unwrap_or_default()

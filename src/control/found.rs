@@ -10,14 +10,14 @@ use nix::unistd::Pid;
 use crate::config::{self, LoadOptions, Messages};
 use crate::sys::pidfd::Process;
 
-/// What the pid file leads to.
+/// The result of the search for the running server.
 #[derive(Debug)]
 pub(super) enum Found {
     /// A supervisor.
     Running(Process),
     /// There is no pid file.
     Stopped,
-    /// There is one, but its process has ended or is somebody else's.
+    /// There is one, but its process has ended, or is another program.
     Dead(PathBuf),
 }
 
@@ -32,7 +32,7 @@ pub(super) enum Unknown {
     PidFile(String),
 }
 
-/// Looks. Only as much of the configuration is read as that needs, so that a broken pool stops nobody from stopping.
+/// Looks for the running server. It reads only the parts of the configuration that it needs: `stop` works with a broken pool.
 pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Unknown> {
     let file = config::pid_file(config, load).map_err(Unknown::Configuration)?.ok_or(Unknown::NoPidFile)?;
     let text = match fs::read_to_string(&file) {

@@ -112,7 +112,7 @@ impl Script<'_> {
         progress.done()
     }
 
-    /// What can't be started again is left running.
+    /// If the new start would fail, the server continues to run.
     fn restart(&self, engine: &mut dyn Engine) -> i32 {
         if let Err(messages) = self.check(engine) {
             configured::say(&messages);
@@ -183,7 +183,7 @@ impl Script<'_> {
                 return progress.fail(&format!("pid {} has ended", process.pid), Status::Failed);
             }
             if begun.elapsed() > limit {
-                return progress.fail("nothing has come of it by now; the log may tell why", Status::Failed);
+                return progress.fail("timed out waiting for php-fpm to confirm; see its log", Status::Failed);
             }
             progress.go_on();
         }

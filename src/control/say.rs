@@ -1,4 +1,4 @@
-//! What the control script prints: `Shutting down php-fpm ... done`, with a point a second; reasons on stderr.
+//! The output of the control script: `Shutting down php-fpm ... done`, with one dot per second; reasons on stderr.
 
 use std::io::{Write, stderr, stdout};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What must hold for whatever another process sends. Compiled for the property tests and the fuzz targets only.
+//! Properties of every message from another process. Compiled for the property tests and the fuzz targets only.
 
 use std::fmt::Debug;
 
@@ -25,7 +25,7 @@ pub fn messages(kind: u8, bytes: &[u8]) {
     }
 }
 
-/// What a zygote says: encoded as it would be sent, it is the same, or its text is cut.
+/// A zygote's message is the same after encoding and decoding, or its text is cut.
 fn to_supervisor(bytes: &[u8]) {
     let Some(message) = again::<ToSupervisor>(bytes) else { return };
     let packet = message.packet();

@@ -10,7 +10,7 @@ pub const LONGEST: usize = packets::LONGEST - 1;
 /// The most text of a whole answer, in bytes.
 pub const MOST: usize = 256 * 1024;
 
-/// What a packet is.
+/// The type of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packet {
     /// More will follow.

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Level;
 
-/// A line as it is to be written, with its newline.
+/// A line in its written form, with its newline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Line {
-    /// What syslog files it under.
+    /// Its syslog priority.
     pub(super) level: Level,
     pub(super) text: Vec<u8>,
 }

@@ -90,7 +90,7 @@ impl Sink {
         whole(level, &json::line(level, text, about))
     }
 
-    /// What precedes the text of a message here.
+    /// The text before a message.
     pub(super) fn stamp(&self, level: Level, debug: bool) -> String {
         match self {
             Self::Stderr | Self::File(_) => line::stamp(level, debug),

@@ -170,7 +170,7 @@ fn put_in_place() -> bool {
     true
 }
 
-/// Lets PHP read the whole body again through `read_post`, also where php://input was read before: for `request_parse_body()`.
+/// Makes PHP read the whole body again through `read_post`, also where php://input was read before: for `request_parse_body()`.
 /// False: the body is not in a file.
 fn start_over() -> bool {
     let in_file = with(|context| matches!(context.body, Body::File(_))) == Some(true);

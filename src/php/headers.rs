@@ -98,18 +98,18 @@ impl<'a> Status<'a> {
     /// The first line of the section, if there is one, and the code that it stands for.
     fn line(self, buffer: &'a mut [u8; LONGEST], by_header: bool) -> (Option<&'a [u8]>, i32) {
         let space = self.line.and_then(|line| line.iter().position(|&byte| byte == b' '));
-        let behind = self.line.zip(space).and_then(|(line, space)| line.get(space..));
+        let rest = self.line.zip(space).and_then(|(line, space)| line.get(space..));
         if self.as_given
             && let Some(line) = self.line
         {
-            return (Some(line.get(..LONGEST).unwrap_or(line)), behind.map_or(self.code, number));
+            return (Some(line.get(..LONGEST).unwrap_or(line)), rest.map_or(self.code, number));
         }
         let is_http = self.line.is_some_and(|line| is_named(line, b"HTTP/"));
-        if let Some(behind) = behind
+        if let Some(rest) = rest
             && is_http
             && space >= Some(5)
         {
-            return (Some(printed(buffer, &[b"Status:", behind])), number(behind));
+            return (Some(printed(buffer, &[b"Status:", rest])), number(rest));
         }
         if by_header {
             return (None, self.code);

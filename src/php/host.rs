@@ -21,7 +21,7 @@ pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
 /// A function that PHP exports in debug mode only.
 const DEBUG_ONLY: &str = "zend_internal_call_should_throw\0";
 
-/// What an extension must match to be loaded by a PHP.
+/// The properties that an extension and its PHP must share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModuleApi {
     /// ZEND_MODULE_API_NO.

@@ -108,7 +108,7 @@ unsafe extern "C" fn note(call: *mut zend_execute_data, result: *mut zval) {
     unsafe { original(call, result) };
 }
 
-/// At the start of a worker: saves the signals as they are to be before each request, and forgets calls of preloaded scripts.
+/// At the start of a worker: saves the signal settings that each request must start with, and forgets calls of preloaded scripts.
 pub(super) fn begin() {
     let _ = BEGINNING.set(Dispositions::now());
     LEFT.store(0, Ordering::Relaxed);

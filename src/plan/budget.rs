@@ -30,7 +30,7 @@ impl Bucket {
         Self { capacity, rate: rate.max(1), left: capacity, at: now }
     }
 
-    /// What a zygote with so many pools and slots for workers may send without having been asked.
+    /// The number of unrequested messages that a zygote with this number of pools and slots may send.
     #[must_use]
     pub fn of_zygote(now: Moment, pools: u64, workers: u64) -> Self {
         const BURST: u64 = 256;
@@ -59,7 +59,7 @@ impl Bucket {
         self.left = self.left.saturating_add(tokens * TOKEN).min(self.capacity);
     }
 
-    /// When a peer without tokens is to be read again.
+    /// When to read a peer without tokens again.
     #[must_use]
     pub fn again(&self) -> Moment {
         let missing = (HANDFUL * TOKEN).saturating_sub(self.left);
@@ -94,7 +94,7 @@ impl Allowance {
         }
     }
 
-    /// Whether a line of `count` bytes is to be logged; if not, it is counted.
+    /// Whether to log a line of `count` bytes; if not, it is counted.
     pub fn take_line(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         let fits = count <= self.rate - self.taken;
@@ -145,13 +145,13 @@ impl Intake {
         self.read = self.read.saturating_add(count.max(Self::LOOK));
     }
 
-    /// When the pipes are to be read again, if there was too much in this second.
+    /// When to read the pipes again, if there was too much in this second.
     pub fn rests(&mut self, now: Moment) -> Option<Moment> {
         self.begin(now);
         (self.read >= Self::READ).then(|| self.since + SECOND)
     }
 
-    /// Whether a line of `count` bytes is to be logged. After one that is not, none is in that second.
+    /// Whether to log a line of `count` bytes. After the first dropped line, the rest of that second is dropped too.
     pub fn log(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         // The first one of a second is taken, however long it is.
@@ -160,7 +160,7 @@ impl Intake {
         fits
     }
 
-    /// Whether no line is to be logged any more in this second.
+    /// Whether all further lines of this second are dropped.
     pub fn is_full(&mut self, now: Moment) -> bool {
         self.begin(now);
         self.logged >= Self::LOGGED

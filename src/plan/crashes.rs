@@ -52,7 +52,7 @@ impl Loop {
     /// The first pause.
     const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
 
-    /// Counts one more. True: there are pauses from now on, which is to be logged.
+    /// Counts one more. True: restarts have pauses from now on, and the caller logs this.
     pub fn note(&mut self) -> bool {
         self.crashes = self.crashes.saturating_add(1);
         self.crashes == Self::TOLERATED

@@ -1,7 +1,7 @@
 //! The rules of the conversation between supervisor and zygote: the zygote first says which version of the protocol it speaks, once,
 //! and names only slots that it has. One that breaks them is killed.
 
-/// What a message is, as far as the rules depend on it.
+/// The kind of a message, as far as the rules distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message {
     /// `Hello` with a version.
@@ -32,7 +32,7 @@ pub enum Breach {
 }
 
 impl Breach {
-    /// What is wrong, after `zygote PID`.
+    /// The error, as the text after `zygote PID`.
     #[must_use]
     pub fn text(self) -> String {
         match self {

@@ -47,7 +47,7 @@ pub enum Step {
     KillCheck,
 }
 
-/// What the end of a check leads to.
+/// The consequence of the end of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Execute the new program.

@@ -42,7 +42,7 @@ pub struct Count {
     pub size: u32,
 }
 
-/// What is remembered of a pool from one look to the next.
+/// The state of a pool between two looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scaling {
     /// Workers that may be made at the next look.
@@ -65,9 +65,9 @@ impl Default for Scaling {
 pub enum Step {
     /// There is nothing to do.
     Stay,
-    /// More are wanted than there may be. True: this is to be logged and counted.
+    /// The pool needs more workers than its limit. True: log and count this.
     Full(bool),
-    /// That many more. With a rate: the pool seems busy, which is to be logged.
+    /// Start that many more. With a rate: log that the pool seems busy.
     Grow(u32, Option<u32>),
     /// That many fewer.
     Shrink(u32),

@@ -47,7 +47,7 @@ pub enum Phase {
     Finished,
 }
 
-/// What has been done about the request that began at `accepted`.
+/// The measures against the request that began at `accepted`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     accepted: u64,
@@ -111,7 +111,7 @@ impl Seen {
 }
 
 impl Watch {
-    /// What the present request needs now. The order is taken as carried out.
+    /// The measure that the present request needs now. It then counts as done.
     pub fn look(&mut self, now: Moment, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
         let seen = seen?;
         if self.accepted != seen.accepted {

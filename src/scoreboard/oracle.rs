@@ -1,4 +1,4 @@
-//! What must hold for whatever workers have written into shared memory. Compiled for the property tests and the fuzz targets only.
+//! Properties of everything that workers may write into shared memory. Compiled for the property tests and the fuzz targets only.
 
 use std::fs::File;
 use std::io;

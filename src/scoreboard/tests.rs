@@ -1,4 +1,4 @@
-//! What a scoreboard promises to both sides of it.
+//! The guarantees of a scoreboard to its writers and readers.
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -65,7 +65,7 @@ fn who_has_answered_is_free_soon_and_who_is_to_leave_never() {
 }
 
 #[test]
-fn a_farewell_is_asked_for_once_and_for_all() {
+fn announced_closing_survives_a_reset_of_the_slot() {
     let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
     let slot = slot(&fd, &counters, 3, 2);
     ours.ask_to_drain(2);

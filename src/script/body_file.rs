@@ -53,7 +53,7 @@ impl BodyFile {
         })
     }
 
-    /// What is wrong with a request that has a length, but neither a file nor a body.
+    /// The error of a request that has a length, but neither a file nor a body.
     #[must_use]
     pub fn unnamed(announced: i64) -> Unusable {
         Unusable { name: PathBuf::new(), fault: Fault::Unnamed { announced } }
@@ -65,7 +65,7 @@ impl BodyFile {
         self.size
     }
 
-    /// Reads behind that many bytes, until the buffer is full or the file ends.
+    /// Reads from that offset on, until the buffer is full or the file ends.
     pub fn read_at(&self, buffer: &mut [u8], at: u64) -> usize {
         let mut read = 0;
         while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
@@ -79,7 +79,7 @@ impl BodyFile {
         read
     }
 
-    /// A descriptor of its own for somebody else who reads it.
+    /// A separate descriptor for another reader.
     ///
     /// # Errors
     /// `EMFILE`.

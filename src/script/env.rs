@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::ops::Range;
 
-/// A value in an [`Env`], or a part of one. Behind a whole value stands a NUL byte.
+/// A value in an [`Env`], or a part of one. A NUL byte follows a whole value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text {
     at: u32,

@@ -5,7 +5,7 @@ use super::guard::stays_below;
 use super::server::Given;
 use crate::text::url_decoded;
 
-/// What the rules ask about the file system.
+/// The questions of the rules about the file system.
 pub trait Files {
     /// Whether the path resolves to anything; PHP asks its realpath cache.
     fn exists(&self, path: &[u8]) -> bool;
@@ -31,7 +31,7 @@ pub struct Settings<'a> {
 pub struct Script {
     /// The file to run; `None`: there is none (404).
     pub path: Option<Text>,
-    /// What PHP calls `request_uri`: the script's URL path, the start of PHP_SELF.
+    /// PHP's `request_uri`: the script's URL path, the start of PHP_SELF.
     pub uri: Option<Text>,
     /// No prefix of the path was a file.
     pub missing: bool,

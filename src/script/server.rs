@@ -1,4 +1,4 @@
-//! What the web server said, but for the known mistakes of IIS and Apache.
+//! The web server's variables, corrected for the known mistakes of IIS and Apache.
 
 use super::env::{Env, Text};
 

@@ -2,7 +2,7 @@
 
 use super::snapshot::{Process, Snapshot, state};
 
-/// A value, by how it is to be written.
+/// A value, by its output form.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Of this program's own making: nothing in it to be escaped.
@@ -13,7 +13,7 @@ pub enum Value {
     Uri(Vec<u8>),
     /// A whole number.
     Number(u64),
-    /// With two places behind the point.
+    /// With two decimal places.
     Decimal(f64),
     /// Seconds since 1970; a date for people, a number for programs.
     Moment(u64),

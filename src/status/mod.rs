@@ -23,7 +23,7 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// What a query string asks for.
+/// The output that a query string asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageOptions {
     /// The first of html, xml, json, openmetrics that is named, in this order; else text.

@@ -3,7 +3,7 @@
 use super::snapshot::Snapshot;
 use crate::escape;
 
-/// Name behind `phpfpm_`, type, help.
+/// Name after `phpfpm_`, type, help.
 const METRICS: [(&str, &str, &str); 14] = [
     ("start_since", "counter", "The number of seconds since FPM has started."),
     ("accepted_connections", "counter", "The number of requests accepted by the pool."),

@@ -33,7 +33,7 @@ pub struct Snapshot {
     pub slow: u64,
     /// Forms that were cut off, so that their scripts didn't run. Ours: told only once there has been one.
     pub incomplete: u64,
-    /// Requests that `request_drop_abandoned` has dropped. Ours, as above.
+    /// Requests that `request_drop_abandoned` has dropped. Not in php-fpm.
     pub abandoned: u64,
     /// The most memory that a request ever took, in bytes; only told where this PHP's php-fpm does (8.4).
     pub memory_peak: Option<u64>,
@@ -46,7 +46,7 @@ pub struct Snapshot {
 pub struct Process {
     /// Its pid, as it says itself.
     pub pid: u64,
-    /// What it does.
+    /// Its stage.
     pub stage: Stage,
     /// When it started, in seconds since 1970.
     pub started: u64,

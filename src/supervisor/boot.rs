@@ -18,7 +18,7 @@ use crate::supervisor::systemd::Systemd;
 use crate::sys::limits::FileLimits;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
 
-/// What the process that started this one has handed over.
+/// The state that the process which started this one has handed over.
 struct Handed {
     systemd: Systemd,
     passed: Vec<Passed>,

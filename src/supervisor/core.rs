@@ -29,9 +29,9 @@ pub(super) struct Supervisor {
     pub(super) options: Options,
     /// The configuration in force.
     pub(super) config: Config,
-    /// Which zygotes and workers there are and are to be.
+    /// The present and the wanted zygotes and workers.
     pub(super) fleet: Fleet,
-    /// What they use.
+    /// Their resources.
     pub(super) runtimes: Runtimes,
     /// Listening sockets.
     pub(super) sockets: Sockets,
@@ -106,7 +106,7 @@ impl Supervisor {
     }
 }
 
-/// What `[global]` sets for the fleet.
+/// The settings of `[global]` for the fleet.
 pub(super) fn fleet_settings(global: &Global) -> Settings {
     Settings {
         control_timeout: global.process_control_timeout,

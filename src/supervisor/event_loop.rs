@@ -56,7 +56,7 @@ impl Supervisor {
         }
     }
 
-    /// What is done once a second.
+    /// The work of every second.
     fn every_second(&mut self) {
         let now = clock::now();
         if self.next_second <= now {

@@ -9,7 +9,7 @@ use crate::supervisor::core::Supervisor;
 use crate::sys::clock;
 
 impl Supervisor {
-    /// Whether a line that the group has caused is to be logged. It counts with the length that it has in the log.
+    /// Whether to log a line that the group has caused. It counts with the length that it has in the log.
     fn may_log_line(&mut self, key: ZygoteKey, level: Level, line: &[u8]) -> bool {
         self.may_log(key, level, log::length(level, line))
     }

@@ -1,4 +1,4 @@
-//! What the supervisor waits for, by token.
+//! The events that the supervisor waits for, by token.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

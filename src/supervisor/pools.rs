@@ -69,7 +69,7 @@ impl Supervisor {
         group.map(|g| g.spec.pools.iter().flat_map(|p| p.listen_fds.clone()).collect()).unwrap_or_default()
     }
 
-    /// Logs php-fpm's lines about a pool. The hidden pool behind `pm.status_listen` is small on purpose, so it gets none.
+    /// Logs php-fpm's lines about a pool. The hidden pool of `pm.status_listen` is small on purpose, so it gets none.
     pub(super) fn remark(&self, key: PoolKey, remark: Remark) {
         let Some(pool) = self.runtimes.pool(key) else { return };
         if pool.status_of.is_some() {

@@ -1,4 +1,4 @@
-//! Requests that take too long: what is logged about them, and what becomes of their tracers' answers.
+//! Requests that take too long: the log lines about them, and the handling of their tracers' answers.
 
 use std::os::fd::OwnedFd;
 

@@ -15,7 +15,7 @@ use crate::sys::clock::Moment;
 use crate::sys::failure::reason;
 use crate::sys::{notify, single_threaded};
 
-/// What could not be sent is tried again after this.
+/// The delay before a message that could not be sent is tried again.
 const RETRY: Duration = Duration::from_millis(100);
 /// So many messages may wait for systemd; it is gone, rather than busy, when they are more.
 const QUEUE: usize = 1000;
@@ -26,7 +26,7 @@ pub struct Systemd {
     /// NOTIFY_SOCKET.
     to: Option<OsString>,
     pub(super) heartbeat: Heartbeat,
-    /// What could not be sent yet, oldest first.
+    /// Messages that could not be sent yet, oldest first.
     queue: VecDeque<Message>,
     /// Sockets in systemd's store: name and inode.
     stored: BTreeMap<String, u64>,
@@ -44,7 +44,7 @@ struct Message {
     fd: Option<OwnedFd>,
 }
 
-/// What the next image has to know of it. Part of the state that a reload hands over.
+/// The state for the next image. Part of the state that a reload hands over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SystemdState {
     stored: BTreeMap<String, u64>,
@@ -106,7 +106,7 @@ impl Systemd {
         self.stored = sockets;
     }
 
-    /// When the next message is due, or what could not be sent is to be tried again.
+    /// When the next message is due, or when to retry what could not be sent.
     #[must_use]
     pub fn deadline(&self, now: Moment) -> Option<Moment> {
         let retry = (!self.queue.is_empty()).then(|| now + RETRY);
@@ -121,7 +121,7 @@ impl Systemd {
         }
     }
 
-    /// Sends what waits. What systemd doesn't take yet stays; if it isn't there, everything is dropped, with one line in the log.
+    /// Sends the waiting messages. Those that systemd does not accept yet stay; if systemd is not there, all are dropped, with one line in the log.
     pub fn flush(&mut self) {
         let Some(to) = &self.to else { return };
         while let Some(message) = self.queue.front() {

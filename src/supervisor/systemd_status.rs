@@ -1,4 +1,4 @@
-//! What systemd is told, and when: that pools serve, that a reload begins, ends or was refused, that the supervisor stops, how many
+//! The messages to systemd, and their times: that pools serve, that a reload begins, ends or was refused, that the supervisor stops, how many
 //! requests there are; and which listening sockets it stores for us.
 
 use std::collections::BTreeMap;

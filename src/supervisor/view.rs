@@ -1,4 +1,4 @@
-//! What the fleet can see of workers and of the machine.
+//! The fleet's view of workers and of the machine.
 
 use crate::plan::fleet::{View, WorkerKey};
 use crate::plan::watch::Seen;

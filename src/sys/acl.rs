@@ -18,7 +18,7 @@ const OTHER: u16 = 0x20;
 /// `ACL_UNDEFINED_ID`: an entry without a user or group.
 const UNDEFINED_ID: u32 = u32::MAX;
 
-/// Sets the mode of a file, and lets these users and groups read and write as well (setxattr(2)).
+/// Sets the mode of a file, and gives these users and groups read and write access (setxattr(2)).
 ///
 /// # Errors
 /// `EOPNOTSUPP` where the file system has no access lists.

@@ -59,7 +59,7 @@ pub mod as_millis {
     /// For `#[serde(with)]`.
     ///
     /// # Errors
-    /// What is read is no number.
+    /// The value is not a number.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         u64::deserialize(deserializer).map(Duration::from_millis)
     }

@@ -49,7 +49,7 @@ pub fn lift(fd: OwnedFd) -> OwnedFd {
     if fd.as_raw_fd() >= LOWEST { fd } else { dup_from(&fd, LOWEST).unwrap_or(fd) }
 }
 
-/// Device and inode of the file behind a descriptor. `None`: it is no regular file.
+/// Device and inode of a descriptor's file. `None`: it is no regular file.
 #[must_use]
 pub fn file_mark(fd: impl AsFd) -> Option<(u64, u64)> {
     let stat = fstat(fd).ok()?;

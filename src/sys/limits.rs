@@ -26,9 +26,9 @@ pub struct LimitError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(u64, u64)", into = "(u64, u64)")]
 pub struct FileLimits {
-    /// What holds for the process.
+    /// The limit in effect.
     pub soft: u64,
-    /// What it may raise that to.
+    /// The highest value to which the process may raise it.
     pub hard: u64,
 }
 

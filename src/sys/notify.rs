@@ -71,8 +71,8 @@ mod tests {
         let _receiver = UnixDatagram::bind(&path).unwrap();
         let refusal = (0..100_000).find_map(|_| send(path.as_os_str(), b"x", None).err()).unwrap();
         assert!(is_worth_another_try(&refusal), "{refusal}");
-        for nobody in [dir.path().join("none").as_os_str(), OsStr::new("vsock:2:1"), OsStr::new("")] {
-            assert!(!is_worth_another_try(&send(nobody, b"x", None).unwrap_err()));
+        for unheard in [dir.path().join("none").as_os_str(), OsStr::new("vsock:2:1"), OsStr::new("")] {
+            assert!(!is_worth_another_try(&send(unheard, b"x", None).unwrap_err()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What `/proc/PID` tells of another process: its parent, its time of birth, its user (proc(5)). A pid alone names whichever
+//! Facts about another process from `/proc/PID`: its parent, its time of birth, its user (proc(5)). A pid alone names whichever
 //! process has it now, so parent and time of birth are compared before a process is believed to be the one that is meant.
 #![forbid(unsafe_code)]
 

@@ -45,7 +45,7 @@ extern "C" fn note_fork() {
     FORKED_BY_SCRIPT.store(true, Ordering::Relaxed);
 }
 
-/// In a worker, once: lets a process that a script forks know that it is not the worker (pthread_atfork(3),
+/// In a worker, once: tells a process that a script forks that it is not the worker (pthread_atfork(3),
 /// `was_forked_by_script`).
 ///
 /// # Errors
@@ -172,7 +172,7 @@ pub fn cancel_alarm() {
     nix::unistd::alarm::cancel();
 }
 
-/// Reaps children that a script has left behind and that have ended. True: some may still run.
+/// Reaps children that a script has started and that have ended. True: some may still run.
 #[must_use]
 pub fn reap_all() -> bool {
     /// How many are reaped in one call: a script may have made many.

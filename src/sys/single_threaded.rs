@@ -11,7 +11,7 @@
 //!    or a PHP extension in a zygote. Such a thread runs no code of this crate and holds none of its locks, and php-fpm's master
 //!    forks in the same situation. A build with debug assertions counts the threads here as well, and panics.
 //!
-//! The second way is what lets a zygote fork without a look at `/proc`, which a container may hide. There is no token to
+//! With the second way a zygote can fork without a look at `/proc`, which a container may hide. There is no token to
 //! pass from `main` to the callers: a value could not prove more than these two checks at the moment of the call.
 
 use std::ffi::OsStr;

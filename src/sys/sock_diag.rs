@@ -1,4 +1,4 @@
-//! What the kernel tells about a unix socket of this process, by `NETLINK_SOCK_DIAG` (sock_diag(7)): its accept queue, and the
+//! The kernel's information about a unix socket of this process, by `NETLINK_SOCK_DIAG` (sock_diag(7)): its accept queue, and the
 //! file that it is bound to.
 #![forbid(unsafe_code)]
 

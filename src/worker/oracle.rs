@@ -1,4 +1,4 @@
-//! What must hold for whatever a client sends to the pages of a pool, and for whom a pool admits. Compiled for the property tests
+//! Properties of every request to the pages of a pool, and of the list of clients that a pool admits. Compiled for the property tests
 //! and the fuzz targets only.
 
 use std::net::{IpAddr, Ipv6Addr};

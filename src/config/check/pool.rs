@@ -13,7 +13,7 @@ use crate::log::messages::config_pools::PoolError;
 use crate::sys::named_file::is_directory;
 
 impl Check<'_> {
-    /// Checks one pool; the pool for its `pm.status_listen`, if any, is to be checked after all others.
+    /// Checks one pool; the pool for its `pm.status_listen`, if any, must be checked after all others.
     pub(super) fn pool(
         &mut self,
         pool: &mut RawPool,

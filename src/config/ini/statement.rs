@@ -1,4 +1,4 @@
-//! What a line of an ini file says.
+//! The statement in a line of an ini file.
 
 /// Where `${NAME}` and bare constants get their values from.
 pub(crate) trait Names {
@@ -8,7 +8,7 @@ pub(crate) trait Names {
     fn constant(&self, name: &str) -> Option<String>;
 }
 
-/// What a line says. Text ends at its first NUL byte, as it does for php-fpm.
+/// A statement. Text ends at its first NUL byte, as it does for php-fpm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Statement {
     /// `[name]`

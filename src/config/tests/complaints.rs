@@ -1,4 +1,4 @@
-//! What is said of what is wrong, and where.
+//! Messages about errors, and the lines that they name.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is wrong with a file, where, and what would be right.
+//! An error in a file, its line, and a correction.
 
 /// The file is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ impl Fault {
         Self { line, text: text.into(), hint: None }
     }
 
-    /// What would be right.
+    /// A correction.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

@@ -14,7 +14,7 @@ use crate::config::directives::GLOBAL_DIRECTIVES;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Mapped {
     pub(super) lines: Vec<Line>,
-    /// What is odd, without being wrong.
+    /// Notes about unusual settings that are not errors.
     pub(super) remarks: Vec<Fault>,
 }
 
@@ -102,7 +102,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// What belongs nowhere: lost settings are an error, the rest is named.
+    /// Settings without a directive: an error if they would be lost, otherwise a note.
     fn other(&mut self, element: &Element) -> Result<(), Fault> {
         let settings = |node: &Node| matches!(node, Node::Element(inner) if inner.tag == "value");
         match element.tag.as_str() {

@@ -1,4 +1,4 @@
-//! What must hold for whatever an XML file has. Compiled for the property tests and the fuzz targets only.
+//! Properties of every XML file. Compiled for the property tests and the fuzz targets only.
 
 use super::{LoadOptions, Raw, apply, convert, mapped};
 use crate::config::options::PhpNames;

@@ -21,7 +21,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The name, or one made from it that nobody has.
+    /// The name, or a unique one made from it.
     fn own(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number: u32| format!("{name}-{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
@@ -88,7 +88,7 @@ fn name(line: u32, section: &mut Section, names: &mut Names) -> Result<String, F
     Ok(own)
 }
 
-/// What the original could not do without.
+/// The settings that the original requires.
 fn required(line: u32, name: &str, section: &Section, options: &LoadOptions) -> Result<(), Fault> {
     let children = section.number("pm.max_children");
     if children.is_none_or(|children| children < 1) {

@@ -9,7 +9,7 @@ pub(super) struct Setting {
     pub(super) shape: Shape,
 }
 
-/// What a setting holds.
+/// The content of a setting.
 #[derive(Debug)]
 pub(super) enum Shape {
     /// A text, and the directive of an ini file that it becomes.

@@ -27,14 +27,14 @@ pub(super) struct Pair {
     pub(super) line: u32,
 }
 
-/// What a section says. Of a value that stands twice the last one counts.
+/// The content of a section. If a value occurs twice, the last one counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Section {
     /// By the names of today's directives.
     pub(super) values: BTreeMap<&'static str, Given>,
     /// In the order of the file.
     pub(super) pairs: Vec<Pair>,
-    /// What is odd: a line each for the log.
+    /// Notes for the log, one line each.
     pub(super) remarks: Vec<Fault>,
 }
 

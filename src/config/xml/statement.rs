@@ -10,7 +10,7 @@ pub(super) struct Line {
     pub(super) statement: Statement,
 }
 
-/// What an ini file says in a line.
+/// A line of an ini file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Statement {
     /// `[name]`

@@ -4,7 +4,7 @@ use super::super::listen;
 use super::super::paths::Prefixes;
 use crate::text::atoi;
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// Text as it stands.
@@ -38,11 +38,11 @@ pub(super) struct Value {
     pub(super) text: String,
     /// The number, where it is an integer or a time (in seconds).
     pub(super) number: Option<i32>,
-    /// What is odd about it.
+    /// A note about it.
     pub(super) remark: Option<String>,
 }
 
-/// What is wrong with a value, and what would be right.
+/// The error in a value, and a correction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub(super) text: String,

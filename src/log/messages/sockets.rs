@@ -71,7 +71,7 @@ messages! {
         "[pool {pool}] failed to change the backlog of '{address}': {reason}",
         do "Read the reason, then reload.";
 
-    /// A socket file that is to be removed has been replaced by another file, which stays.
+    /// Another file has replaced a socket file that should be removed. That file stays.
     [Ours Warning] socket_file_replaced(address) =
         "another file has taken the place of the socket '{address}' and stays there; remove it if nothing uses it",
         do "Remove the file if nothing uses it.";

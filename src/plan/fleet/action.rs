@@ -1,4 +1,4 @@
-//! What a fleet can have done.
+//! The actions that a fleet can ask for.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub enum Action {
         key: WorkerKey,
         /// The pid that it names.
         pid: i32,
-        /// What is wrong.
+        /// The error.
         violation: Violation,
     },
     /// A worker was forked: log it, visibly where it replaces one.

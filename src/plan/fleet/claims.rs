@@ -1,10 +1,10 @@
-//! What is believed of a zygote's reports about its workers. Code of the pools' users may run in a zygote, so a report counts only if
+//! Checks a zygote's reports about its workers. Code of the pools' users may run in a zygote, so a report counts only if
 //! the kernel confirms it.
 
 use crate::log::Message;
 use crate::log::messages::zygotes;
 
-/// What the kernel says about a pid that a zygote names as a worker's.
+/// The kernel's information about a pid that a zygote reports as a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Claim {
     /// It is a child of the zygote, known as no other worker; with its start time.
@@ -15,7 +15,7 @@ pub enum Claim {
     False,
 }
 
-/// What is wrong with a report.
+/// The error in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Violation {
     /// The process is no new child of the zygote.

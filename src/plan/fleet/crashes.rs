@@ -1,4 +1,4 @@
-//! What crashes of workers lead to: a new zygote with new shared memory for their group, pauses for their pool.
+//! The consequences of crashes of workers: a new zygote with new shared memory for their group, pauses for their pool.
 
 use crate::plan::fleet::action::{Action, Remark};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};

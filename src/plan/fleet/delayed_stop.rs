@@ -8,7 +8,7 @@ use crate::plan::fleet::state::Fleet;
 use crate::sys::clock::Moment;
 
 impl Fleet {
-    /// What SIGTERM and SIGINT mean. `graceful`: `on_sigterm`. A second one ends a fleet that finishes already.
+    /// The meaning of SIGTERM and SIGINT. `graceful`: `on_sigterm`. A second one ends a fleet that finishes already.
     #[must_use]
     pub fn goal_of_sigterm(&self, graceful: bool) -> Goal {
         if graceful && self.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }

@@ -1,4 +1,4 @@
-//! What can happen to a fleet.
+//! The events of a fleet.
 
 use crate::plan::fleet::claims::Claim;
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
@@ -30,7 +30,7 @@ pub enum Event {
         key: WorkerKey,
         /// Its pid, as the zygote says.
         pid: i32,
-        /// What the kernel says about that.
+        /// The kernel's information about it.
         claim: Claim,
     },
     /// A worker could not be forked.

@@ -1,4 +1,4 @@
-//! What the whole fleet is to do, and what the configuration sets for it.
+//! The goal of the whole fleet, and the settings for it.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::crashes::Emergency;
 
-/// What the fleet is to do. A stronger goal overrides a weaker one, never the other way.
+/// The goal of the fleet. A stronger goal overrides a weaker one, never the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Goal {
     /// Answer requests.
@@ -17,7 +17,7 @@ pub enum Goal {
     Terminate,
 }
 
-/// What `[global]` sets.
+/// The settings of `[global]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Settings {
     /// `process_control_timeout`; zero: no limit.

@@ -1,4 +1,4 @@
-//! What each event changes, and what then has to be done.
+//! The state changes and actions of each event.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::sys::process::Exit;
 const SOUND_LIFE: Duration = Duration::from_secs(5);
 
 impl Fleet {
-    /// Takes an event and returns what is to be done.
+    /// Handles an event and returns the actions to take.
     pub fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
@@ -173,7 +173,7 @@ impl Fleet {
 }
 
 impl Group {
-    /// No connection needs a zygote, and no worker is to be replaced.
+    /// No connection needs a zygote, and no worker must be replaced.
     fn is_unasked(&self) -> bool {
         self.may_sleep() && self.pools.iter().all(|p| p.target() == 0)
     }

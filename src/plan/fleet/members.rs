@@ -136,7 +136,7 @@ pub struct Worker {
     /// When it was told to leave because its pool needs fewer.
     #[serde(default)]
     pub retired: Option<Moment>,
-    /// What was done about its present request, where requests are limited.
+    /// The measures against its present request, if requests have a time limit.
     #[serde(default)]
     pub(super) watch: Watch,
 }
@@ -154,7 +154,7 @@ pub enum Life {
     Leaving,
 }
 
-/// What a generation is to consist of.
+/// The target state of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupPlan {
     /// Unique name.
@@ -165,7 +165,7 @@ pub struct GroupPlan {
     pub pools: Vec<PoolPlan>,
 }
 
-/// What a pool is to be.
+/// The target state of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolPlan {
     /// The section's name.

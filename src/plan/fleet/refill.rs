@@ -87,7 +87,7 @@ impl Fleet {
 }
 
 impl PoolState {
-    /// How many workers are to be made of `most` that there may be.
+    /// How many workers to start, at most `most`.
     fn missing(&self, most: u32, now: Moment) -> u32 {
         if now < self.not_before {
             return 0;

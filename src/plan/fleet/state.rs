@@ -15,7 +15,7 @@ use crate::sys::clock::{self, Moment};
 /// The fleet: events and the time go in, actions come out. Its fields are part of the state that a reload hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fleet {
-    /// What it is to do.
+    /// Its goal.
     pub(super) goal: Goal,
     #[serde(with = "clock::as_millis")]
     pub(super) control_timeout: Duration,
@@ -66,7 +66,7 @@ impl Fleet {
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 
-    /// What it is to do.
+    /// Its goal.
     #[must_use]
     pub fn goal(&self) -> Goal {
         self.goal

@@ -1,4 +1,4 @@
-//! What a fleet can see of workers and of the machine.
+//! A fleet's view of workers and of the machine.
 
 use crate::plan::fleet::keys::WorkerKey;
 use crate::plan::watch::Seen;

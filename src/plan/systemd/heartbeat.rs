@@ -77,12 +77,12 @@ impl Heartbeat {
         self.watchdog.is_some()
     }
 
-    /// Whether the watchdog is to be fed now.
+    /// Whether to feed the watchdog now.
     pub fn feed(&mut self, now: Moment) -> bool {
         self.watchdog.as_mut().is_some_and(|watchdog| watchdog.take(now))
     }
 
-    /// Whether the status is to be told now.
+    /// Whether to send the status now.
     pub fn is_status_due(&mut self, now: Moment) -> bool {
         self.status.as_mut().is_some_and(|status| status.take(now))
     }

@@ -29,7 +29,7 @@ pub enum Change {
     Add(String),
 }
 
-/// The changes from what is in the store to what is to be in it. Sockets are given by name, with their inode.
+/// The changes from the present to the wanted content of the store. Sockets are given by name, with their inode.
 #[must_use]
 pub fn changes(stored: &BTreeMap<String, u64>, wanted: &BTreeMap<String, u64>) -> Vec<Change> {
     let gone = stored.iter().filter(|(name, socket)| wanted.get(*name) != Some(socket));

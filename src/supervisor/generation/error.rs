@@ -30,21 +30,21 @@ pub enum StartError {
     Groups {
         /// Whose user it is.
         pool: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A pool's counters cannot be made.
     Counters {
         /// Whose counters they are.
         pool: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A pool's access log cannot be opened.
     AccessLog {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A resource limit of `[global]` cannot be set.
@@ -59,7 +59,7 @@ pub enum StartError {
     PidFile {
         /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another system call failed.
@@ -93,7 +93,7 @@ impl StartError {
         }
     }
 
-    /// What the process ends with. php-fpm has the same for all of these.
+    /// The exit status. php-fpm has the same for all of these.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::Config

@@ -30,7 +30,7 @@ pub struct Launched {
     pub output: OwnedFd,
 }
 
-/// What is started, and with which descriptors.
+/// The process to start, and its descriptors.
 #[derive(Debug)]
 pub struct Launch<'a> {
     /// The program.

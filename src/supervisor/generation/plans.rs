@@ -1,4 +1,4 @@
-//! What the fleet is told about a generation: groups, pools, how many workers, which limits.
+//! The description of a generation for the fleet: groups, pools, how many workers, which limits.
 
 use std::time::Duration;
 

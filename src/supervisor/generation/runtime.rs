@@ -1,4 +1,4 @@
-//! What the processes of one generation use: drain signals, scoreboards, access logs, zygotes.
+//! The resources of the processes of one generation: drain signals, scoreboards, access logs, zygotes.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -30,7 +30,7 @@ pub struct Runtime {
 /// One group's resources.
 #[derive(Debug)]
 pub struct GroupRuntime {
-    /// What its zygotes are started with. Descriptor numbers are those of this process.
+    /// The specifications of its zygotes. Descriptor numbers are those of this process.
     pub spec: ZygoteSpec,
     /// The drain signal of the latest zygote's workers.
     pub drain: Drain,

@@ -1,4 +1,4 @@
-//! What zygotes report, as events for the fleet and lines for the log.
+//! Converts the reports of zygotes to events for the fleet and lines for the log.
 
 mod claims;
 pub mod former;

@@ -78,7 +78,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether a message is to be taken. A zygote that breaks the protocol is killed.
+    /// Whether to accept a message. A zygote that breaks the protocol is killed.
     pub(in crate::supervisor) fn is_agreed(&mut self, key: ZygoteKey, message: &ToSupervisor) -> bool {
         let Some(group) = self.runtimes.group_mut(key) else { return false };
         let Some(zygote) = group.zygote.as_mut().filter(|zygote| !zygote.untrusted) else { return false };

@@ -10,7 +10,7 @@ pub(super) const MOST: usize = 64 * 1024;
 pub(super) const TURN: usize = 16 * 1024;
 pub(super) const TURNS: usize = 4;
 
-/// What has been read so far.
+/// The bytes so far.
 #[derive(Debug, Default)]
 pub struct Bounded {
     /// The beginning.
@@ -47,7 +47,7 @@ impl Bounded {
     }
 }
 
-/// What one read from a pipe has brought.
+/// The result of one read from a pipe.
 #[derive(Debug)]
 pub(super) enum Look<'a> {
     Bytes(&'a [u8]),

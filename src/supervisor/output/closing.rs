@@ -9,7 +9,7 @@ use crate::supervisor::output::writer::Writer;
 use crate::supervisor::poller::Poller;
 use crate::sys::clock;
 
-/// What comes within this time after the end of the process is still logged.
+/// Output within this time after the end of the process is still logged.
 const GRACE: Duration = Duration::from_secs(1);
 
 impl Outputs {

@@ -15,7 +15,7 @@ pub(super) struct Form {
     pub(super) characters: bool,
 }
 
-/// What a line that is written ends with.
+/// The end of a written line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// Its own fullness: the message goes on.
@@ -30,7 +30,7 @@ pub(super) enum End {
 #[derive(Debug, Default)]
 pub(super) struct Message {
     text: Vec<u8>,
-    /// The first bytes of a character that is to be escaped as a whole, or not at all.
+    /// The first bytes of a character that must be escaped as a whole, or not at all.
     begun: Vec<u8>,
 }
 
@@ -61,7 +61,7 @@ impl Message {
         self.text.is_empty() && self.begun.is_empty()
     }
 
-    /// Nothing of it is to be written; how many bytes that are.
+    /// The message is dropped; its number of bytes.
     pub(super) fn forget(&mut self) -> u64 {
         let Self { text, begun } = std::mem::take(self);
         (text.len() + begun.len()) as u64

@@ -1,4 +1,4 @@
-//! What zygotes and workers write to stdout and stderr: it is read from pipes, cut into messages and logged.
+//! The output of zygotes and workers on stdout and stderr. The supervisor reads it from pipes, cuts it into messages and logs them.
 #![forbid(unsafe_code)]
 
 mod bounded;

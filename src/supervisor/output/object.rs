@@ -5,7 +5,7 @@ use crate::log::{self, About, Level};
 use crate::supervisor::output::message::End;
 use crate::supervisor::output::writer::Writer;
 
-/// What is done with a line.
+/// How to log a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Way {
     /// A message that a worker has sent with a level: level and text are used.
@@ -27,7 +27,7 @@ pub(super) fn render(writer: &Writer, line: &[u8], end: End) -> (Option<Level>, 
     }
 }
 
-/// What is done with a line of this writer.
+/// How to log a line of this writer.
 pub(super) fn way(writer: &Writer, line: &[u8], end: End) -> Way {
     let Writer::Worker { decorate, .. } = writer else { return Way::Wrapped };
     match log::told_by_worker(line) {

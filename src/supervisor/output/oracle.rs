@@ -1,4 +1,4 @@
-//! What must hold for whatever a worker writes, and however it is cut. Compiled for the property tests and the fuzz targets only.
+//! Properties of everything that a worker may write, however it is cut. Compiled for the property tests and the fuzz targets only.
 
 use crate::escape;
 use crate::ipc::MARK;
@@ -12,7 +12,7 @@ use crate::supervisor::output::splitter::{Piece, Splitter};
 /// Looks at the output that comes in these pieces: cut into messages, written as text, written as objects.
 ///
 /// # Errors
-/// What is wrong.
+/// The error.
 pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
     pieces(chunks)?;
     lines(chunks)?;
@@ -46,7 +46,8 @@ fn pieces(chunks: &[&[u8]]) -> Result<(), String> {
     if kept + lines + marks * MARK.len() == whole.len() { Ok(()) } else { Err("bytes were lost or made up".to_owned()) }
 }
 
-/// What decorated lines say in these pieces is one with what they say at once: the messages, escaped, in lines of UTF-8 that are
+/// Decorated lines give the same result in these pieces as in one piece: the messages, escaped, in lines of UTF-8
+/// that are
 /// no longer than they may be.
 fn lines(chunks: &[&[u8]]) -> Result<(), String> {
     const LIMIT: usize = 24;
@@ -84,7 +85,7 @@ fn lines(chunks: &[&[u8]]) -> Result<(), String> {
     if shown == wanted && lines == once { Ok(()) } else { Err(format!("{wanted:?} has become {shown:?}")) }
 }
 
-/// What a worker writes in these pieces becomes objects of the JSON form, one in each line, and no byte of a wrapped line gets lost.
+/// Output in these pieces becomes objects of the JSON form, one in each line, and no byte of a wrapped line gets lost.
 fn objects(chunks: &[&[u8]]) -> Result<(), String> {
     [true, false].into_iter().try_for_each(|decorate| {
         let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);

@@ -186,7 +186,7 @@ impl Outputs {
         self.pipes.values_mut().for_each(Pipe::report_dropped);
     }
 
-    /// When the next pipe is to be closed, or to be read again.
+    /// When to close the next pipe, or to read it again.
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         let closing = self.closing.front().map(|(at, _)| *at);

@@ -24,13 +24,13 @@ pub struct Pipe {
     dropped: u64,
     /// Something was read before.
     read_before: bool,
-    /// What has been read, as long as none of it is to be logged.
+    /// The output so far, while logging is held back.
     held: Option<Bounded>,
     /// Its writer has ended. Another process may still have the other end.
     pub ended: bool,
 }
 
-/// What reading from a pipe has shown.
+/// The result of reading from a pipe.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Relayed {
     /// The other side has closed it.

@@ -60,7 +60,7 @@ impl Writer {
         }
     }
 
-    /// What stands in front of each of its lines; `None`: lines are logged as they came.
+    /// The prefix of each of its lines; `None`: lines are logged unchanged.
     #[must_use]
     pub fn prefix(&self) -> Option<String> {
         match self {

@@ -16,7 +16,7 @@ use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
 use crate::supervisor::sockets::{Listener, Sockets};
 use crate::sys::{inherited, listen};
 
-/// What was taken over.
+/// The adopted state.
 #[derive(Debug)]
 pub struct Adopted {
     /// Listening sockets.

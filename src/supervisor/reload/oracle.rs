@@ -1,4 +1,4 @@
-//! What must hold for whatever state an image finds. Compiled for the property tests and the fuzz targets only.
+//! Properties of every state that an image may find. Compiled for the property tests and the fuzz targets only.
 
 use super::state::State;
 

@@ -10,7 +10,7 @@ use crate::supervisor::output::Bounded;
 /// One reload at most is under way.
 #[derive(Debug, Default)]
 pub struct Reload {
-    /// What is decided.
+    /// The decision.
     pub(super) plan: plan::reload::Reload,
     /// The check that runs.
     pub(super) check: Option<CheckProcess>,
@@ -38,7 +38,7 @@ pub(super) struct CheckProcess {
     pub(super) output: OwnedFd,
     /// The poller's token of that pipe.
     pub(super) token: u64,
-    /// What it has printed.
+    /// Its output.
     pub(super) printed: Bounded,
 }
 

@@ -1,4 +1,4 @@
-//! What one image of the supervisor leaves to the next: self-describing JSON in a memfd, descriptors by number.
+//! The state that one image of the supervisor hands to the next: self-describing JSON in a memfd, descriptors by number.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -44,7 +44,7 @@ pub struct State {
     pub totals: Vec<(String, RawFd)>,
     /// The fleet.
     pub fleet: Fleet,
-    /// What their processes use.
+    /// The resources of their processes.
     pub runtimes: Vec<RuntimeState>,
     /// How many times access logs have been opened again.
     #[serde(default)]
@@ -84,7 +84,7 @@ pub struct RuntimeState {
 /// A group's descriptors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroupState {
-    /// What its zygotes are started with.
+    /// The specifications of its zygotes.
     pub spec: ZygoteSpec,
     /// The drain signal of its workers.
     #[serde(default)]

@@ -12,7 +12,7 @@ use crate::sys::packets::{self, Received};
 /// Most packets of a tracer that are read before other sources get their turn.
 const TURN: usize = 32;
 
-/// What an answer is for.
+/// The purpose of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// The slow log.

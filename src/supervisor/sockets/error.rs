@@ -16,7 +16,7 @@ pub enum SocketError {
     Bind {
         /// As the configuration names it.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// An address has no valid port, or its host name is unknown.
@@ -54,9 +54,9 @@ pub enum SocketError {
         pool: String,
         /// Its path.
         path: PathBuf,
-        /// What was to be done: `chown` and the like.
+        /// The operation, such as `chown`.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The backlog of a socket that listens cannot be changed.
@@ -65,7 +65,7 @@ pub enum SocketError {
         pool: String,
         /// The address.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }

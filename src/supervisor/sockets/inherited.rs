@@ -48,7 +48,7 @@ impl InheritedSockets {
         Self { values, passed: passed.iter().map(Passed::number).collect() }
     }
 
-    /// The sockets, ready to be found by their addresses. What can't be used is logged and left open.
+    /// The sockets, ready to be found by their addresses. Sockets that cannot be used are logged and left open.
     #[must_use]
     pub fn adopt(&self) -> Sockets {
         let mut sockets = Sockets::default();
@@ -75,7 +75,7 @@ fn variable(index: usize) -> String {
     if index == 0 { "FPM_SOCKETS".to_owned() } else { format!("FPM_SOCKETS_{index}") }
 }
 
-/// What a value names. A part without `=` is the beginning of a path with a comma, which php-fpm doesn't quote.
+/// The addresses in a value. A part without `=` is the beginning of a path with a comma, which php-fpm doesn't quote.
 pub(super) fn entries(value: &str) -> Vec<Result<Entry, Ignored>> {
     let mut found = Vec::new();
     let mut begun = String::new();

@@ -208,7 +208,7 @@ impl Sockets {
         self.begin_generation();
     }
 
-    /// Removes the paths of unix sockets that are to be closed, so that no new client connects: of those that the generation
+    /// Removes the paths of unix sockets that are about to close, so that no new client connects: of those that the generation
     /// which takes over doesn't name, or of all.
     pub fn unlink(&mut self, all: bool) {
         for some in self.all.chunks_mut(AT_ONCE) {
@@ -218,7 +218,7 @@ impl Sockets {
         }
     }
 
-    /// Which of a pool's sockets are to be closed, a bit for each. Those from the 32nd on share the last bit, which is set if all of
+    /// Which of a pool's sockets will be closed, a bit for each. Those from the 32nd on share the last bit, which is set if all of
     /// them close.
     #[must_use]
     pub fn closing(&self, pool: &[RawFd], all: bool) -> u32 {

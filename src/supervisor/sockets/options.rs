@@ -1,4 +1,4 @@
-//! What a pool sets for its listening sockets: which users may connect, how many connections may wait.
+//! A pool's settings of its listening sockets: which users may connect, how many connections may wait.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -29,7 +29,7 @@ impl SocketOptions {
     /// The options of that pool. Looks up its users and groups.
     ///
     /// # Errors
-    /// What cannot be done.
+    /// The error.
     pub(super) fn of(pool: &PoolConfig) -> Result<Self, SocketError> {
         let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
         let (access, warnings) = if unix { config::socket_access(pool)? } else { Default::default() };
@@ -46,7 +46,7 @@ impl SocketOptions {
     /// Sets them on a socket that listens already. A file at its path that is not its own is left alone.
     ///
     /// # Errors
-    /// What cannot be done.
+    /// The error.
     pub(super) fn apply(&self, name: &str, fd: &OwnedFd) -> Result<(), SocketError> {
         if paths::is_path(name) {
             let path = Path::new(name);
@@ -68,7 +68,7 @@ impl SocketOptions {
     /// Owner, group, mode and access list of a unix socket that is bound to this file.
     ///
     /// # Errors
-    /// What cannot be done.
+    /// The error.
     pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), SocketError> {
         let access = Access {
             uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),

@@ -1,4 +1,4 @@
-//! What must hold for whatever the environment says of sockets. Compiled for the property tests and the fuzz targets only.
+//! Properties of every description of sockets in the environment. Compiled for the property tests and the fuzz targets only.
 
 use super::inherited::{Entry, entries};
 use crate::plan::systemd::passed_names;

@@ -32,7 +32,7 @@ use walk::{walk, walk_on};
 /// An operation on an entry. It may run in a child: changes of the process's memory are lost then.
 pub type Op = dyn Fn(&Entry) -> io::Result<Answer>;
 
-/// What an operation gives back.
+/// The result of an operation.
 #[derive(Debug, Default)]
 pub struct Answer {
     /// A descriptor.
@@ -44,7 +44,7 @@ pub struct Answer {
 /// A finished task.
 #[derive(Debug)]
 pub struct Finished {
-    /// What the operation gave back.
+    /// The result of the operation.
     pub answer: Answer,
     /// Who can replace the file.
     pub controller: Controller,

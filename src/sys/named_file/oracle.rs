@@ -1,4 +1,4 @@
-//! What must hold for whatever /proc says, which has names of users' choice in it. Compiled for the property tests and the fuzz
+//! Properties of everything that /proc may contain; it contains names that users choose. Compiled for the property tests and the fuzz
 //! targets only.
 
 use super::mounts;

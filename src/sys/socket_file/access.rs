@@ -29,7 +29,7 @@ pub struct Access<'a> {
     pub acl_groups: &'a [u32],
 }
 
-/// What could not be changed, and why.
+/// The attribute that could not be changed, and the reason.
 #[derive(Debug)]
 pub struct Failure {
     /// A verb, as in "failed to … the socket".

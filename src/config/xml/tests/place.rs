@@ -61,7 +61,7 @@ impl Place {
         lines
     }
 
-    /// What `-tt` prints of a file.
+    /// The output of `-tt` for a file.
     pub(super) fn dump(&self, name: &str) -> Vec<String> {
         let loaded = load(&self.path().join(name), &self.options()).unwrap();
         self.texts(&loaded.test(true).unwrap().lines)

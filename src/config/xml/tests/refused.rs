@@ -1,4 +1,4 @@
-//! What is left out, asked for or refused.
+//! Settings that are omitted, required or refused.
 
 use super::*;
 use crate::config::oracle::check_xml;
@@ -153,7 +153,7 @@ proptest! {
         check_xml(text.as_bytes());
     }
 
-    /// What is read can be written as an ini file that is read the same (`check_xml` compares).
+    /// The ini file made from an XML file gives the same configuration (`check_xml` compares).
     #[test]
     fn what_is_read_goes_there_and_back(global in prop::collection::vec(piece(), 0..4), values in prop::collection::vec(piece(), 0..6), pairs in prop::collection::vec(piece(), 0..6)) {
         let (global, values, pairs) = (global.concat(), values.concat(), pairs.concat());

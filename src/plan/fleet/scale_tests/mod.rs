@@ -14,7 +14,7 @@ use crate::plan::watch::{self, Limits, Seen};
 use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
-/// What the fleet sees.
+/// The fleet's view.
 #[derive(Default)]
 struct Scene {
     busy: BTreeSet<WorkerKey>,

@@ -1,4 +1,4 @@
-//! What a child that acts as a user sends back: one SOCK_SEQPACKET message, with a descriptor or none.
+//! The report of a child that acts as a user: one SOCK_SEQPACKET message, with a descriptor or none.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
