@@ -4,12 +4,12 @@
 
 mod claims;
 mod floods;
-mod heirs;
 mod messages;
 mod one_way;
 mod paths;
 mod pipes;
 mod signals;
+mod user_change;
 
 use std::time::{Duration, Instant};
 
