@@ -3,7 +3,7 @@ dnl builds the library by cargo for the PHP that phpize belongs to, and installs
 dnl directory. There a php-cgi with php-src-patch/ finds it. It is no extension: php.ini does not name it.
 
 PHP_ARG_ENABLE([cgi-fpm],
-  [whether to build the library behind php-cgi --fpm],
+  [whether to build the library for php-cgi --fpm],
   [AS_HELP_STRING([--enable-cgi-fpm], [Build cgi-fpm.so for php-cgi --fpm])],
   [yes])
 

@@ -1,4 +1,4 @@
-//! `access.format`, read once: the parts that a line is made of. What is taken and the complaints are php-fpm's.
+//! `access.format`, read once: the parts that a line is made of. Accepted formats and messages are php-fpm's.
 
 use std::ffi::CString;
 

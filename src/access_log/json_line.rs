@@ -10,7 +10,7 @@ use super::facts::{Facts, as_float, cpu_share};
 use super::format::{Cpu, Part};
 use crate::json;
 
-/// The object. What isn't there is null.
+/// The object. Missing values are null.
 #[derive(Serialize)]
 struct Line<'a> {
     /// When the request came.

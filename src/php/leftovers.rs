@@ -54,7 +54,7 @@ type Handler = unsafe extern "C" fn(*mut zend_execute_data, *mut zval);
 
 /// PHP's own functions, in the same order.
 static ORIGINALS: [OnceLock<Handler>; WATCHED.len()] = [const { OnceLock::new() }; WATCHED.len()];
-/// What the current request has changed.
+/// The changes of the current request.
 static LEFT: AtomicU32 = AtomicU32::new(0);
 /// The signal actions and the mask that a worker has at its start.
 static BEGINNING: OnceLock<Dispositions> = OnceLock::new();

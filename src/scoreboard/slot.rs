@@ -82,7 +82,7 @@ impl Slot {
         self.stage(Stage::Idle);
     }
 
-    /// Publishes who asks for what.
+    /// Publishes the client and the request.
     pub fn describe(&self, request: &Description<'_>) {
         self.set(Word::ContentLength, request.content_length);
         self.scoreboard.texts(self.index).write(request);

@@ -1,4 +1,4 @@
-//! The rules on the requests that web servers really send. What holds for any input is in tests/script.
+//! The rules on the requests that web servers really send. Properties for any input are in tests/shared/script.
 
 use super::env::Env;
 use super::guard::{extension_allowed, stays_below};

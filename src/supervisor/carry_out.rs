@@ -261,7 +261,7 @@ impl Supervisor {
     }
 
     fn announce_stop(&mut self, goal: Goal) {
-        // What processes have written before stands before it in the log.
+        // Earlier output of processes comes first in the log.
         self.outputs.drain(&mut self.poller);
         let message = if goal == Goal::Terminate { reload::terminating() } else { reload::finishing() };
         log::say(&message);

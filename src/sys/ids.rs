@@ -39,7 +39,7 @@ pub enum IdentityError {
     Fault {
         /// The user that it was to become.
         uid: u32,
-        /// What it still has of the former user.
+        /// The ids of the former user that it still has.
         fault: String,
     },
 }

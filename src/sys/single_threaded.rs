@@ -1,4 +1,4 @@
-//! What a process may do only while it has one thread: fork, and change its environment.
+//! Operations that are only allowed while a process has one thread: fork, and changes of its environment.
 //!
 //! A child of `fork` has a copy of the calling thread alone. A lock that another thread holds at that moment stays locked in the
 //! child for ever, and C code may read the environment at any time without a lock. So [`process::fork`] and the functions of

@@ -19,7 +19,7 @@ function text(mixed $value): string
     return is_resource($value) ? get_resource_type($value) . ' ' . get_resource_id($value) : var_export($value, true);
 }
 
-/** What a value is, where its name says that no two requests share it. */
+/** The word for the kind of a value whose name says that it always differs between requests. */
 function steady(int|string $name, mixed $value): mixed
 {
     $now = fn(int|float $time): bool => abs($time - microtime(true)) < 60;

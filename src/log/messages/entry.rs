@@ -64,7 +64,7 @@ impl Message {
         self.original.as_deref().unwrap_or(&self.text)
     }
 
-    /// What the message is about, as fields of a JSON line.
+    /// The subject of the message, as fields of a JSON line.
     #[must_use]
     pub fn fields(&self) -> About<'_> {
         About { pool: self.pool.as_deref(), group: self.group.as_deref(), pid: self.pid, ..About::default() }

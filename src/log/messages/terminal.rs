@@ -1,4 +1,4 @@
-//! What is printed to a terminal before there is a log, and by commands that don't serve.
+//! Messages on a terminal: before there is a log, and of commands that do not serve.
 
 use super::texts;
 

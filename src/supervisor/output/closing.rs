@@ -1,4 +1,4 @@
-//! Pipes of processes that have ended. What is in them is logged. A process that a script has left running may hold the other end
+//! Pipes of processes that have ended. The rest of their content is logged. A process that a script has left running may hold the other end
 //! for as long as it likes, so they are closed after a second. A group never has more of them than it has workers and slots.
 
 use std::time::Duration;

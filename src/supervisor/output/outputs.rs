@@ -62,7 +62,7 @@ impl Outputs {
         self.intakes.forget(generation);
     }
 
-    /// Reads from that pipe from now on. What it brings is logged at once, or, where `held`, not before `release`.
+    /// Reads from that pipe from now on. Its output is logged at once, or, if `held`, after `release`.
     pub fn add(&mut self, poller: &mut Poller, fd: OwnedFd, writer: Writer, held: bool) {
         let pipe = Pipe::new(fd, writer, held);
         match poller.add_output(&pipe.fd) {

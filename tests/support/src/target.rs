@@ -112,7 +112,7 @@ impl Target {
         if self.door == Door::Stock { stock_cgi() } else { prefix.join("bin/php-cgi") }
     }
 
-    /// What the environment must have for this door.
+    /// The environment variables for this door.
     #[must_use]
     pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         if self.door == Door::Stock { vec![("PHP_CGI", stock_cgi())] } else { Vec::new() }
