@@ -35,7 +35,7 @@ struct Parked {
     listed: bool,
 }
 
-/// A connection that is to be sent to a queue.
+/// A connection that waits to be sent to a queue.
 #[derive(Debug)]
 struct Departing {
     connection: Connection,

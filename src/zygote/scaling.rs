@@ -98,7 +98,7 @@ impl Zygote {
         }
         let (short, coming) = self.short(index);
         let short = short - self.granted(index, short.min(coming), now);
-        // If the supervisor is behind with reading, nothing is added: the next check comes soon.
+        // If the supervisor reads too slowly, no message is added: the next check comes soon.
         if short > 0 && !self.reports.is_backed_up() {
             self.report(&ToSupervisor::Demand { pool: index, waiting: short });
         }

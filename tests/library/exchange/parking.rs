@@ -56,8 +56,8 @@ fn a_released_connection_is_parked_once_its_request_was_read() {
 #[test]
 fn a_released_connection_with_more_to_read_stays() {
     let request = Request::post(b"late", true);
-    let behind = [request.encode(), Request::get("/pipelined.php", true).encode()].concat();
-    for (sent, left) in [(request.head(), Some(request.encode()[request.head().len()..].to_vec())), (behind, None)] {
+    let pipelined = [request.encode(), Request::get("/pipelined.php", true).encode()].concat();
+    for (sent, left) in [(request.head(), Some(request.encode()[request.head().len()..].to_vec())), (pipelined, None)] {
         let (mut exchange, mut client, kept) = connected_with_parking();
         client.write_all(&sent).unwrap();
         assert_eq!(exchange.arrive(PATIENCE), Arrival::Request);
