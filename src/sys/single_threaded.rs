@@ -6,7 +6,7 @@
 //! safe functions of this module, which prove the condition at run time in one of two ways:
 //!
 //! 1. The process has exactly one thread, which `/proc/self/task` shows. Then no other thread exists that could start a third.
-//! 2. The program called [`begin`] at its start, when it had one thread, and [`spawn`] has not been called. Threads of Rust code are
+//! 2. The program called `begin` at its start, when it had one thread, and [`spawn`] has not been called. Threads of Rust code are
 //!    started by [`spawn`] alone (`build-aux/check-sources.sh` looks for others), so any other thread belongs to a C library
 //!    or a PHP extension in a zygote. Such a thread runs no code of this crate and holds none of its locks, and php-fpm's master
 //!    forks in the same situation. A build with debug assertions counts the threads here as well, and panics.
