@@ -1,4 +1,4 @@
-//! `php-cgi --fpm` from its arguments to its exit status, over whatever engine it is given.
+//! `php-cgi --fpm`: from the arguments to the exit status. The engine is PHP, or a stub in tests.
 #![forbid(unsafe_code)]
 
 use std::io::Write;
@@ -9,10 +9,11 @@ use crate::engine::{Engine, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
+use crate::log::messages::terminal::{php_not_started, zygote_by_hand};
 use crate::sys::{inherited, shared};
 use crate::{configured, control, log, supervisor, zygote};
 
-/// Runs; returns the exit status.
+/// Runs the command that the arguments ask for; returns the exit status.
 #[must_use]
 pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let arguments = host.args.get(1..).unwrap_or_default();
@@ -59,7 +60,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     match engine.describe(topic, &options.engine) {
         Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
-            log::error(format!("PHP could not be started: {e}"));
+            log::say(&php_not_started(e));
             ExitCode::Software.status()
         }
     }
@@ -72,7 +73,7 @@ fn start_zygote(raw: RawFd, php: &str, engine: &mut impl Engine) -> i32 {
     match spec {
         Ok(spec) => zygote::run(spec, php, engine),
         Err(e) => {
-            log::error(format!("a zygote is started by the supervisor only: {e}"));
+            log::say(&zygote_by_hand(e));
             ExitCode::Usage.status()
         }
     }

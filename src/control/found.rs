@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::config::{self, LoadOptions, Messages};
+use super::error::Failure;
+use crate::config::{self, LoadOptions};
 use crate::sys::pidfd::Process;
 
 /// The result of the search for the running server.
@@ -17,39 +18,29 @@ pub(super) enum Found {
     Running(Process),
     /// There is no pid file.
     Stopped,
-    /// There is one, but its process has ended, or is another program.
+    /// There is a pid file, but its process has ended or is another program.
     Dead(PathBuf),
 }
 
-/// Why it can't be said.
-#[derive(Debug)]
-pub(super) enum Unknown {
-    /// The configuration can't be read.
-    Configuration(Messages),
-    /// It names no pid file.
-    NoPidFile,
-    /// The pid file can't be read.
-    PidFile(String),
-}
-
-/// Looks for the running server. It reads only the parts of the configuration that it needs: `stop` works with a broken pool.
-pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Unknown> {
-    let file = config::pid_file(config, load).map_err(Unknown::Configuration)?.ok_or(Unknown::NoPidFile)?;
+/// Finds the supervisor. The configuration is read only as far as the pid file, so that a mistake in a pool does not keep
+/// php-fpm from being stopped.
+pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Failure> {
+    let file = config::pid_file(config, load).map_err(Failure::Configuration)?.ok_or(Failure::NoPidFile)?;
     let text = match fs::read_to_string(&file) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Stopped),
-        Err(e) => return Err(Unknown::PidFile(format!("unable to read the pid file {}: {e}", file.display()))),
+        Err(source) => return Err(Failure::PidFile { path: file, source }),
     };
     let process = number(&text).and_then(|pid| Process::open(pid).ok());
-    // Looked at when it can't become another's any more.
+    // Examined after it is opened: from then on the number cannot become another process's.
     match process.filter(|process| is_known(process.pid)) {
         Some(process) => Ok(Found::Running(process)),
         None => Ok(Found::Dead(file)),
     }
 }
 
-/// Whether that process is a supervisor. In the moment of a reload's exec, and while the title is written, it doesn't look like
-/// one: it is looked at more than once.
+/// Whether that process is a supervisor. During the exec of a reload, and while it writes its title, it does not look like
+/// one for a moment, so it is examined several times.
 fn is_known(pid: Pid) -> bool {
     const LOOKS: u32 = 10;
     const PAUSE: Duration = Duration::from_millis(10);
@@ -65,8 +56,8 @@ fn number(text: &str) -> Option<Pid> {
     text.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
-/// Whether a command line is that of a supervisor, which has a title, or no title for a moment during a reload. One that
-/// is hidden from us may be.
+/// Whether a command line is a supervisor's: it has a title, except for a moment during a reload. If the command line cannot
+/// be read, the process may be one.
 fn is_supervisor(command_line: &Option<Vec<u8>>) -> bool {
     const TITLE: &[u8] = b"php-fpm: master process";
     let Some(line) = command_line else { return true };

@@ -1,7 +1,8 @@
 //! The control script of the original php-fpm: `php-fpm {start|stop|quit|restart|reload|logrotate|status|configtest}`.
-//! It finds the running supervisor by the pid file of the configuration, and says how what it asked for went.
+//! It finds the running supervisor by the pid file of the configuration, and prints the result of what it asked for.
 #![forbid(unsafe_code)]
 
+mod error;
 mod found;
 mod say;
 mod start;
@@ -16,34 +17,42 @@ use crate::cli::{Options, Verb};
 use crate::config::Messages;
 use crate::configured;
 use crate::engine::Engine;
-use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{CommandResults, ResultsReader};
+use crate::log::messages::terminal as texts;
 use crate::sys::pidfd::Process;
-use found::{Found, Unknown};
-use say::{Progress, complain, say};
+use error::Failure;
+use found::Found;
+use say::{Progress, say};
 use status::Status;
 
-/// SIGTERM ends requests; what takes longer than this is stuck.
+/// SIGTERM cuts requests short; a process that takes longer than this hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// The check may take 30 s, PHP a minute to start; then there may be three generations to wait for.
+/// The check may take 30 s and the start of PHP a minute; after that there may be three generations to wait for.
 const RELOAD_LIMIT: Duration = Duration::from_secs(180);
 const REOPEN_LIMIT: Duration = Duration::from_secs(30);
-/// How often is looked at what the supervisor tells.
+/// How often the results of the supervisor are read.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Carries it out; returns the exit status. `arguments`: those of a start, without the program's name and the verb.
+/// Carries out a command; returns the exit status. `arguments`: those of a start, without the program's name and the command.
 pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], engine: &mut dyn Engine) -> i32 {
     let script = Script { host, options, arguments };
-    match verb {
+    let ended = match verb {
         Verb::Start => script.start(),
-        Verb::Stop => script.end(Signal::SIGTERM) as i32,
-        Verb::Quit => script.end(Signal::SIGQUIT) as i32,
+        Verb::Stop => script.end(Signal::SIGTERM),
+        Verb::Quit => script.end(Signal::SIGQUIT),
         Verb::Restart => script.restart(engine),
-        Verb::Reload => script.reload() as i32,
-        Verb::Logrotate => script.logrotate() as i32,
-        Verb::Status => script.status() as i32,
-        Verb::Configtest => configured::test(host, engine, options, false),
+        Verb::Reload => script.reload(),
+        Verb::Logrotate => script.logrotate(),
+        Verb::Status => script.status(),
+        Verb::Configtest => return configured::test(host, engine, options, false),
+    };
+    match ended {
+        Ok(status) => status as i32,
+        Err(failure) => {
+            failure.print();
+            failure.exit_status()
+        }
     }
 }
 
@@ -54,166 +63,130 @@ struct Script<'a> {
 }
 
 impl Script<'_> {
-    fn find(&self) -> Result<Found, Status> {
+    fn find(&self) -> Result<Found, Failure> {
         let load = configured::load_options(self.host, self.options);
-        match found::find(&self.options.config_path(&self.host.config_file()), &load) {
-            Ok(found) => Ok(found),
-            Err(Unknown::Configuration(messages)) => {
-                configured::say(&messages);
-                Err(Status::Forbidden)
-            }
-            Err(Unknown::NoPidFile) => {
-                complain("no pid file is configured: set pid in [global], or name one with -g");
-                Err(Status::NotConfigured)
-            }
-            Err(Unknown::PidFile(reason)) => {
-                complain(&reason);
-                Err(Status::Forbidden)
-            }
+        found::find(&self.options.config_path(&self.host.config_file()), &load)
+    }
+
+    /// The supervisor, for a command that needs one.
+    fn running(&self) -> Result<Process, Failure> {
+        match self.find()? {
+            Found::Running(process) => Ok(process),
+            Found::Stopped | Found::Dead(_) => Err(Failure::NotRunning),
         }
     }
 
-    fn start(&self) -> i32 {
-        match self.find() {
-            Err(status) => return status as i32,
-            Ok(Found::Running(process)) => {
-                say(&format!("php-fpm is running already, pid {}\n", process.pid));
-                return Status::Done as i32;
-            }
-            Ok(Found::Stopped | Found::Dead(_)) => {}
+    fn start(&self) -> Result<Status, Failure> {
+        if let Found::Running(process) = self.find()? {
+            say(&texts::already_running(process.pid));
+            return Ok(Status::Done);
         }
         start::start(self.host, self.arguments)
     }
 
-    fn end(&self, signal: Signal) -> Status {
-        let process = match self.find() {
-            Ok(Found::Running(process)) => process,
-            Ok(Found::Stopped | Found::Dead(_)) => {
-                say("php-fpm is not running\n");
-                return Status::Done;
-            }
-            Err(status) => return status,
+    fn end(&self, signal: Signal) -> Result<Status, Failure> {
+        let Found::Running(process) = self.find()? else {
+            say(&texts::not_running());
+            return Ok(Status::Done);
         };
         let (text, limit) = match signal {
-            Signal::SIGQUIT => ("Gracefully shutting down php-fpm", None),
-            _ => ("Shutting down php-fpm", Some(STOP_LIMIT)),
+            Signal::SIGQUIT => (texts::quitting(), None),
+            _ => (texts::stopping(), Some(STOP_LIMIT)),
         };
-        let mut progress = Progress::begin(text);
-        if let Err(e) = process.signal(signal) {
-            return progress.fail(&format!("pid {}: {e}", process.pid), Status::Forbidden);
+        let mut progress = Progress::begin(&text);
+        if let Err(source) = process.signal(signal) {
+            return progress.fail(Failure::Signal { pid: process.pid, source });
         }
         let begun = Instant::now();
         while !process.ends_within(LOOK) {
             if limit.is_some_and(|limit| begun.elapsed() > limit) {
-                return progress.fail(&format!("pid {} has not ended by now", process.pid), Status::Failed);
+                return progress.fail(Failure::StillRunning(process.pid));
             }
             progress.go_on();
         }
         progress.done()
     }
 
-    /// If the new start would fail, the server continues to run.
-    fn restart(&self, engine: &mut dyn Engine) -> i32 {
-        if let Err(messages) = self.check(engine) {
-            configured::say(&messages);
-            complain("not restarted: the configuration is refused, and what runs goes on");
-            return ExitCode::Config.status();
-        }
-        match self.end(Signal::SIGTERM) {
-            Status::Done => self.start(),
-            status => status as i32,
-        }
+    /// Stops nothing if the configuration could not be started with.
+    fn restart(&self, engine: &mut dyn Engine) -> Result<Status, Failure> {
+        self.test(engine).map_err(Failure::NotRestarted)?;
+        self.end(Signal::SIGTERM)?;
+        self.start()
     }
 
-    fn check(&self, engine: &mut dyn Engine) -> Result<(), Messages> {
+    fn test(&self, engine: &mut dyn Engine) -> Result<(), Messages> {
         let load = configured::load_options(self.host, self.options);
         let loaded = configured::load(engine, self.host, self.options, &load, false);
         loaded.and_then(|loaded| loaded.test(false)).map(drop).map_err(|e| e.messages)
     }
 
-    fn reload(&self) -> Status {
+    fn reload(&self) -> Result<Status, Failure> {
         let settled = |before: &CommandResults, now: &CommandResults| {
             (now.reloads_settled > before.reloads_asked).then(|| now.refusal.clone())
         };
-        self.ask("Reload service php-fpm", Signal::SIGUSR2, RELOAD_LIMIT, &settled)
+        self.ask(&texts::reloading(), Signal::SIGUSR2, RELOAD_LIMIT, &settled)
     }
 
-    fn logrotate(&self) -> Status {
+    fn logrotate(&self) -> Result<Status, Failure> {
         let settled = |before: &CommandResults, now: &CommandResults| {
             (now.reopened > before.reopened).then(|| now.not_reopened.clone())
         };
-        self.ask("Re-opening php-fpm log file", Signal::SIGUSR1, REOPEN_LIMIT, &settled)
+        self.ask(&texts::reopening(), Signal::SIGUSR1, REOPEN_LIMIT, &settled)
     }
 
-    /// Sends a signal and waits until the supervisor tells that what it asks for was done, or why not. What was there
-    /// before the first look is read by whatever is done after it.
+    /// Sends a signal and waits until the supervisor confirms that the work is done, or says why it failed. `settled`
+    /// compares the results from before the signal with the current ones.
     fn ask(
         &self,
         text: &str,
         signal: Signal,
         limit: Duration,
         settled: &dyn Fn(&CommandResults, &CommandResults) -> Option<Option<String>>,
-    ) -> Status {
-        let process = match self.find() {
-            Ok(Found::Running(process)) => process,
-            Ok(Found::Stopped | Found::Dead(_)) => {
-                complain("no process of the pid file: php-fpm is not running");
-                return Status::NotRunning;
-            }
-            Err(status) => return status,
-        };
+    ) -> Result<Status, Failure> {
+        let process = self.running()?;
         let mut progress = Progress::begin(text);
-        let posted = ResultsReader::find(process.pid);
-        let before = posted.as_ref().and_then(|posted| patient(posted, &process));
-        if let Err(e) = process.signal(signal) {
-            return progress.fail(&format!("pid {}: {e}", process.pid), Status::Forbidden);
+        let results = ResultsReader::find(process.pid);
+        let before = results.as_ref().and_then(|results| first_results(results, &process));
+        if let Err(source) = process.signal(signal) {
+            return progress.fail(Failure::Signal { pid: process.pid, source });
         }
-        let (Some(posted), Some(before)) = (posted, before) else {
-            progress.fail("asked for; this php-fpm doesn't tell how it goes: see its log", Status::Done);
-            return Status::Done;
+        let (Some(results), Some(before)) = (results, before) else {
+            return progress.sent();
         };
         let begun = Instant::now();
         loop {
-            match posted.read().and_then(|now| settled(&before, &now)) {
+            match results.read().and_then(|now| settled(&before, &now)) {
                 Some(None) => return progress.done(),
-                Some(Some(reason)) => return progress.fail(&reason, Status::Failed),
+                Some(Some(reason)) => return progress.fail(Failure::Refused(reason)),
                 None => {}
             }
             if process.ends_within(LOOK) {
-                return progress.fail(&format!("pid {} has ended", process.pid), Status::Failed);
+                return progress.fail(Failure::Ended(process.pid));
             }
             if begun.elapsed() > limit {
-                return progress.fail("timed out waiting for php-fpm to confirm; see its log", Status::Failed);
+                return progress.fail(Failure::TimedOut);
             }
             progress.go_on();
         }
     }
 
-    fn status(&self) -> Status {
-        match self.find() {
-            Ok(Found::Running(process)) => {
-                say(&format!("php-fpm is running, pid {}\n", process.pid));
-                Status::Done
-            }
-            Ok(Found::Dead(file)) => {
-                say(&format!("php-fpm is stopped, although there is a pid file {}\n", file.display()));
-                Status::Failed
-            }
-            Ok(Found::Stopped) => {
-                say("php-fpm is stopped\n");
-                Status::Stopped
-            }
-            Err(status) => status,
-        }
+    fn status(&self) -> Result<Status, Failure> {
+        let (text, status) = match self.find()? {
+            Found::Running(process) => (texts::running(process.pid), Status::Done),
+            Found::Dead(file) => (texts::stopped_with_pid_file(file.display()), Status::Failed),
+            Found::Stopped => (texts::stopped(), Status::Stopped),
+        };
+        say(&text);
+        Ok(status)
     }
 }
 
-/// A bulletin is being written for a moment only.
-fn patient(posted: &ResultsReader, process: &Process) -> Option<CommandResults> {
+/// Reads the results. While the supervisor writes them, for a moment, they cannot be read.
+fn first_results(results: &ResultsReader, process: &Process) -> Option<CommandResults> {
     (0..20).find_map(|_| {
-        let read = posted.read();
+        let read = results.read();
         if read.is_none() {
-            // The end of the process shows later, too.
+            // If the process has ended, the caller notices it later.
             let _ = process.ends_within(LOOK);
         }
         read

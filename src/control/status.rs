@@ -4,14 +4,14 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Done = 0,
-    /// It wasn't done; for `status`: dead, and the pid file is there.
+    /// The work failed. For `status`: not running, but the pid file exists.
     Failed = 1,
     /// `status`: not running.
     Stopped = 3,
-    /// Not allowed; for `status`: unknown.
+    /// Not permitted. For `status`: unknown.
     Forbidden = 4,
     /// No pid file is configured.
     NotConfigured = 6,
-    /// `reload` and `logrotate` need one that runs.
+    /// `reload` and `logrotate` need a supervisor that runs.
     NotRunning = 7,
 }

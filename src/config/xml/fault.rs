@@ -1,19 +1,21 @@
-//! An error in a file, its line, and a correction.
+//! A mistake in an XML file: its line, what it is, and how to correct it.
 
-/// The file is refused.
+use crate::log::messages::config_xml::XmlError;
+
+/// A mistake, or a remark, about a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) line: u32,
-    pub(super) text: String,
+    pub(super) error: XmlError,
     pub(super) hint: Option<String>,
 }
 
 impl Fault {
-    pub(super) fn new(line: u32, text: impl Into<String>) -> Self {
-        Self { line, text: text.into(), hint: None }
+    pub(super) fn new(line: u32, error: XmlError) -> Self {
+        Self { line, error, hint: None }
     }
 
-    /// A correction.
+    /// Adds how to correct it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

@@ -9,12 +9,13 @@ use super::schema::{GLOBAL, POOL};
 use super::section::Section;
 use super::statement::{Line, entries};
 use crate::config::directives::GLOBAL_DIRECTIVES;
+use crate::log::messages::config_xml::XmlError;
 
 /// A whole file.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Mapped {
     pub(super) lines: Vec<Line>,
-    /// Notes about unusual settings that are not errors.
+    /// What is odd but not wrong.
     pub(super) remarks: Vec<Fault>,
 }
 
@@ -27,8 +28,8 @@ const ERROR_LOG: &str = "logs/php-fpm.log";
 /// The first thing that is wrong.
 pub(super) fn map(root: &Element, options: &LoadOptions, prefixes: &Prefixes) -> Result<Mapped, Fault> {
     if root.tag != "configuration" {
-        let text = format!("the outermost element is <{}>", root.tag);
-        return Err(Fault::new(root.line, text).hint("it must be <configuration>"));
+        let error = XmlError::OutermostElement { tag: root.tag.clone() };
+        return Err(Fault::new(root.line, error).hint("it must be <configuration>"));
     }
     let mut walk = Walk { prefixes, global: Section::default(), pools: Vec::new() };
     walk.configuration(root)?;
@@ -36,8 +37,9 @@ pub(super) fn map(root: &Element, options: &LoadOptions, prefixes: &Prefixes) ->
     let mut mapped = Mapped { lines: global_lines(&global, root.line, prefixes), remarks: Vec::new() };
     mapped.remarks.append(&mut global.remarks);
     if pools.is_empty() {
-        let text = "at least one pool section must be specified in config file";
-        return Err(Fault::new(root.line, text).hint("write <workers><section name=\"pool\">…</section></workers>"));
+        return Err(
+            Fault::new(root.line, XmlError::NoPool).hint("write <workers><section name=\"pool\">…</section></workers>")
+        );
     }
     let mut names = Names::default();
     let mut listens = false;
@@ -50,7 +52,7 @@ pub(super) fn map(root: &Element, options: &LoadOptions, prefixes: &Prefixes) ->
         }
     }
     if !listens {
-        return Err(Fault::new(root.line, "no pool has a listen_address")
+        return Err(Fault::new(root.line, XmlError::NoAddress)
             .hint("write <value name=\"listen_address\">127.0.0.1:9000</value> into a pool"));
     }
     mapped.remarks.sort_by_key(|remark| remark.line);
@@ -60,7 +62,7 @@ pub(super) fn map(root: &Element, options: &LoadOptions, prefixes: &Prefixes) ->
 struct Walk<'a> {
     prefixes: &'a Prefixes,
     global: Section,
-    /// Each with the line where it begins.
+    /// Each with the line where it starts.
     pools: Vec<(u32, Section)>,
 }
 
@@ -70,7 +72,7 @@ impl Walk<'_> {
             match (child.tag.as_str(), child.name.as_deref()) {
                 ("section", Some("global_options")) => self.global.read(child, GLOBAL, self.prefixes)?,
                 ("section", Some("pool")) => {
-                    return Err(Fault::new(child.line, "a pool stands outside of <workers>")
+                    return Err(Fault::new(child.line, XmlError::PoolOutside)
                         .hint("put <workers> and </workers> around the pools"));
                 }
                 ("workers", _) => self.workers(child)?,
@@ -89,12 +91,15 @@ impl Walk<'_> {
                     self.pools.push((child.line, pool));
                 }
                 ("section", Some("global_options")) => {
-                    return Err(Fault::new(child.line, "global_options stand within <workers>")
+                    return Err(Fault::new(child.line, XmlError::GlobalInside)
                         .hint("put them between <configuration> and <workers>"));
                 }
                 ("workers", _) => {
-                    return Err(Fault::new(child.line, "<workers> must not stand within <workers>")
-                        .hint(format!("close <workers> of line {} before it", workers.line)));
+                    return Err(Fault::new(
+                        child.line,
+                        XmlError::Nested { inner: child.shown(), outer: workers.shown() },
+                    )
+                    .hint(format!("close <workers> of line {} before it", workers.line)));
                 }
                 _ => self.other(child)?,
             }
@@ -102,23 +107,23 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Settings without a directive: an error if they would be lost, otherwise a note.
+    /// An element in the wrong place. If settings would be lost, it is an error, else a remark.
     fn other(&mut self, element: &Element) -> Result<(), Fault> {
         let settings = |node: &Node| matches!(node, Node::Element(inner) if inner.tag == "value");
         match element.tag.as_str() {
-            "value" => Err(Fault::new(element.line, format!("{} stands in no section", element.shown()))
-                .hint("settings belong into <section name=\"global_options\"> or <section name=\"pool\">")),
+            "value" => Err(Fault::new(element.line, XmlError::NoSection { element: element.shown() })
+                .hint("settings belong in <section name=\"global_options\"> or <section name=\"pool\">")),
             "section" => {
-                let text = format!("unknown section {} is left out", element.shown());
-                self.global.remarks.push(Fault::new(element.line, text));
+                let error = XmlError::UnknownSection { element: element.shown() };
+                self.global.remarks.push(Fault::new(element.line, error));
                 Ok(())
             }
             tag if element.nodes.iter().any(settings) => {
-                let text = format!("the settings in <{tag}> are in no section");
-                Err(Fault::new(element.line, text).hint("write <section name=\"…\">"))
+                let error = XmlError::SettingsNowhere { tag: tag.to_owned() };
+                Err(Fault::new(element.line, error).hint("write <section name=\"…\">"))
             }
             tag => {
-                self.global.remarks.push(Fault::new(element.line, format!("unknown element <{tag}> is left out")));
+                self.global.remarks.push(Fault::new(element.line, XmlError::UnknownElement { tag: tag.to_owned() }));
                 Ok(())
             }
         }

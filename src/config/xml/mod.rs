@@ -26,6 +26,7 @@ use super::raw::Raw;
 use crate::log;
 use crate::log::messages::config as texts;
 use crate::log::messages::config_values::StatementError;
+use crate::log::messages::config_xml::XmlError;
 use fault::Fault;
 use mapping::Mapped;
 #[cfg(any(test, feature = "oracles"))]
@@ -81,7 +82,7 @@ fn mapped(text: &[u8], options: &LoadOptions) -> Result<Mapped, Fault> {
 fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
     let fault = |errors: &[StatementError]| {
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        Fault::new(line.number, texts.join("; "))
+        Fault::new(line.number, XmlError::Statement { reasons: texts.join("; ") })
     };
     match &line.statement {
         Statement::Section(name) => raw.enter(name),
@@ -105,7 +106,7 @@ fn remarks(path: &Path, remarks: &[Fault], messages: &mut Messages) {
 fn say(path: &Path, fault: &Fault, level: log::Level, messages: &mut Messages) {
     let place = format!("[{}:{}]", shown(path), fault.line);
     let line = if level == log::Level::Error { texts::line_refused } else { texts::line_noted };
-    messages.log(line(&place, &fault.text));
+    messages.log(line(&place, &fault.error));
     if let Some(hint) = &fault.hint {
         messages.hint(level, &place, hint);
     }

@@ -1,4 +1,4 @@
-//! A pool's section to statements: what must be there, and what the original had where nothing is said.
+//! A pool's section to statements: the settings that are required, and the original's defaults.
 
 use std::collections::HashSet;
 
@@ -9,8 +9,9 @@ use super::schema::NAME;
 use super::section::{Given, Section};
 use super::statement::{Line, Statement, entries};
 use crate::config::directives::POOL_DIRECTIVES;
+use crate::log::messages::config_xml::XmlError;
 
-/// The names that pools have, in lower case, for sections of one name would be one pool.
+/// The names of the pools so far, in lower case: sections with one name would be one pool.
 #[derive(Debug)]
 pub(super) struct Names(HashSet<String>);
 
@@ -21,7 +22,7 @@ impl Default for Names {
 }
 
 impl Names {
-    /// The name, or a unique one made from it.
+    /// The name, or one made from it that no other pool has.
     fn own(&mut self, name: &str) -> String {
         let numbered = (2..).map(|number: u32| format!("{name}-{number}"));
         let mut names = std::iter::once(name.to_owned()).chain(numbered);
@@ -30,7 +31,7 @@ impl Names {
     }
 }
 
-/// The statements of the pool that begins in this line; `None`: it is a template.
+/// The statements of the pool that starts on this line. `None`: it is a template.
 pub(super) fn lines(
     line: u32,
     section: &mut Section,
@@ -39,16 +40,15 @@ pub(super) fn lines(
 ) -> Result<Option<Vec<Line>>, Fault> {
     let name = name(line, section, names)?;
     let Some(address) = section.text("listen").map(str::to_owned) else {
-        let text = format!("pool '{name}' has no listen_address: it is a template, and has no processes");
-        section.remarks.push(Fault::new(line, text).hint(LISTEN));
+        section.remarks.push(Fault::new(line, XmlError::Template { pool: name }).hint(LISTEN));
         return Ok(None);
     };
     if listen::is_unix(&address) && section.text("listen.mode").is_none() {
         let place = section.line("listen", line);
         section.values.insert("listen.mode", Given { text: "0666".to_owned(), number: None, line: place });
-        let text = format!("pool '{name}': everybody may connect to {address}, as the original had it");
+        let error = XmlError::OpenSocket { pool: name.clone(), address };
         section.remarks.push(
-            Fault::new(place, text)
+            Fault::new(place, error)
                 .hint("<value name=\"listen_options\"><value name=\"mode\">0660</value></value> keeps others out"),
         );
     }
@@ -70,64 +70,60 @@ pub(super) fn lines(
     Ok(Some(lines))
 }
 
-const LISTEN: &str = "one that serves has <value name=\"listen_address\">127.0.0.1:9000</value>";
+const LISTEN: &str = "a pool that serves has <value name=\"listen_address\">127.0.0.1:9000</value>";
 
 fn name(line: u32, section: &mut Section, names: &mut Names) -> Result<String, Fault> {
     let line = section.line(NAME, line);
     let given = section.text(NAME).unwrap_or("default").to_owned();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if !given.bytes().all(plain) {
-        let text = format!("'{given}' can't be a pool's name");
-        return Err(Fault::new(line, text).hint("names have letters, digits, _, - and dots"));
+        return Err(
+            Fault::new(line, XmlError::PoolName { name: given }).hint("names have letters, digits, _, - and dots")
+        );
     }
     let own = names.own(&given);
     if own != given {
-        let text = format!("the name '{given}' is taken: this pool is called '{own}'");
-        section.remarks.push(Fault::new(line, text));
+        section.remarks.push(Fault::new(line, XmlError::NameTaken { name: given, own: own.clone() }));
     }
     Ok(own)
 }
 
-/// The settings that the original requires.
+/// Checks the settings that the original required.
 fn required(line: u32, name: &str, section: &Section, options: &LoadOptions) -> Result<(), Fault> {
     let children = section.number("pm.max_children");
     if children.is_none_or(|children| children < 1) {
-        let text = match children {
-            None => format!("pool '{name}' has no max_children"),
-            Some(number) => format!("pool '{name}' has a max_children of {number}"),
+        let error = match children {
+            None => XmlError::NoMaxChildren { pool: name.to_owned() },
+            Some(number) => XmlError::MaxChildren { pool: name.to_owned(), number },
         };
-        return Err(Fault::new(section.line("pm.max_children", line), text)
+        return Err(Fault::new(section.line("pm.max_children", line), error)
             .hint("write <value name=\"pm\"><value name=\"max_children\">5</value></value>"));
     }
     if options.root && !options.allow_root && section.text("user").is_none() {
-        let text = format!("pool '{name}' has no user; please specify user and group other than root");
-        return Err(Fault::new(line, text).hint("write <value name=\"user\">nobody</value>"));
+        let error = XmlError::NoUser { pool: name.to_owned() };
+        return Err(Fault::new(line, error).hint("write <value name=\"user\">nobody</value>"));
     }
     let slow = section.number("request_slowlog_timeout").is_some_and(|seconds| seconds != 0);
     if slow && section.text("slowlog").is_none() {
-        let text = "'slowlog' must be specified for use with 'request_slowlog_timeout'";
-        return Err(Fault::new(section.line("request_slowlog_timeout", line), text)
+        return Err(Fault::new(section.line("request_slowlog_timeout", line), XmlError::NoSlowlog)
             .hint("write <value name=\"slowlog\">logs/slow.log</value>"));
     }
     Ok(())
 }
 
-/// A request that is ended before it is slow is never traced; today's rules refuse such a pair.
+/// A request that is ended before it is slow is never traced. The rules of the ini file refuse such a pair.
 fn timeouts(line: u32, section: &mut Section) {
     let seconds = |directive: &str| section.number(directive).unwrap_or(0);
     let (slow, end) = (seconds("request_slowlog_timeout"), seconds("request_terminate_timeout"));
     if end != 0 && slow > end {
         let line = section.line("request_slowlog_timeout", line);
-        let text = format!(
-            "request_slowlog_timeout ({slow}s) has no effect: request_terminate_timeout ({end}s) ends a request before"
-        );
-        section.remarks.push(Fault::new(line, text));
+        section.remarks.push(Fault::new(line, XmlError::NeverSlow { slow, end }));
         section.values.remove("request_slowlog_timeout");
     }
 }
 
-/// The number of processes. `apache-like` becomes dynamic, which needs numbers that fit to one another; what doesn't
-/// fit, as in the file that the original came with, is lowered and told, for the original never looked.
+/// The number of processes. `apache-like` becomes dynamic, which needs numbers that fit together. The original did not check
+/// them, and its own sample does not fit: such numbers are changed, with a remark.
 fn manager(line: u32, name: &str, section: &mut Section) {
     const SPARE: [(&str, &str, i32); 3] = [
         ("pm.max_spare_servers", "MaxSpareServers", 35),
@@ -147,8 +143,9 @@ fn manager(line: u32, name: &str, section: &mut Section) {
         let number = given.unwrap_or(default).clamp(least, highest);
         let place = section.line(directive, section.line("pm", line));
         if given.is_some_and(|given| given != number) {
-            let text = format!("pool '{name}': {setting} is taken as {number}, between {least} and {highest}");
-            section.remarks.push(Fault::new(place, text));
+            let pool = name.to_owned();
+            let error = XmlError::SpareChanged { pool, setting, number, least, most: highest };
+            section.remarks.push(Fault::new(place, error));
         }
         match directive {
             "pm.max_spare_servers" => highest = number,

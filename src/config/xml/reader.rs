@@ -1,4 +1,5 @@
-//! Text to a tree of elements, with the line of each. Strict about what encloses what; no DTD, no entities, no inclusion.
+//! Text to a tree of elements, with the line of each. Elements must be closed in order; a DTD, entities and inclusion are
+//! refused.
 
 use quick_xml::errors::{Error, IllFormedError, SyntaxError};
 use quick_xml::escape::resolve_predefined_entity;
@@ -7,29 +8,30 @@ use quick_xml::{Reader, XmlVersion};
 
 use super::element::{Element, Node};
 use super::fault::Fault;
+use crate::log::messages::config_xml::XmlError;
 
-/// Elements that may be open within one another; the format needs six.
+/// How deep elements may be nested; the format needs six levels.
 const MAX_DEPTH: usize = 16;
 
 const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
 
-/// The outermost element of a text.
+/// Returns the outermost element of a text.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// The first mistake.
 pub(super) fn read(bytes: &[u8]) -> Result<Element, Fault> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let lines = Lines::of(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Fault::new(lines.at(error.valid_up_to()), "a byte that isn't UTF-8")
-            .hint("the file must be UTF-8; iconv -f ISO-8859-1 -t UTF-8 makes it so")
+        Fault::new(lines.at(error.valid_up_to()), XmlError::NotUtf8)
+            .hint("the file must be UTF-8; convert it with iconv -f ISO-8859-1 -t UTF-8")
     })?;
     if let Some(at) = text.find(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        return Err(Fault::new(lines.at(at), "a control character"));
+        return Err(Fault::new(lines.at(at), XmlError::ControlCharacter));
     }
     let mut reader = Reader::from_str(text);
     let config = reader.config_mut();
-    // Which element isn't closed is told better here.
+    // Our own message about an element that is not closed says more.
     (config.check_end_names, config.allow_unmatched_ends, config.check_comments) = (false, true, true);
     let mut tree = Tree { open: Vec::new(), root: None };
     loop {
@@ -50,7 +52,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Element, Fault> {
     }
 }
 
-/// Where the lines of a text begin.
+/// The ends of the lines of a text.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -76,7 +78,7 @@ impl Tree {
         match event {
             Event::Start(start) => {
                 if self.open.len() >= MAX_DEPTH {
-                    return Err(Fault::new(line, format!("more than {MAX_DEPTH} elements within one another")));
+                    return Err(Fault::new(line, XmlError::TooDeep { limit: MAX_DEPTH }));
                 }
                 self.begins(&start, line).map(|element| self.open.push(element))
             }
@@ -103,12 +105,14 @@ impl Tree {
         let tag = start.name().as_ref().to_owned();
         let mut name = None;
         for attribute in start.attributes() {
-            let attribute =
-                attribute.map_err(|error| Fault::new(line, format!("<{tag}> is not well-formed: {error}")))?;
+            let attribute = attribute.map_err(|error| {
+                Fault::new(line, XmlError::BadElement { tag: tag.clone(), reason: error.to_string() })
+            })?;
             let key = attribute.key.as_ref();
-            let value = attribute
-                .normalized_value(XmlVersion::Implicit1_0)
-                .map_err(|error| Fault::new(line, format!("the attribute {key} of <{tag}>: {error}")).hint(ENTITIES))?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|error| {
+                let (key, tag, reason) = (key.to_owned(), tag.clone(), error.to_string());
+                Fault::new(line, XmlError::BadAttribute { key, tag, reason }).hint(ENTITIES)
+            })?;
             if value == XINCLUDE {
                 return Err(inclusion(line));
             }
@@ -120,21 +124,21 @@ impl Tree {
             return Err(inclusion(line));
         }
         if tag.is_empty() {
-            return Err(Fault::new(line, "an element without a name"));
+            return Err(Fault::new(line, XmlError::NoTag));
         }
         if self.open.is_empty() && self.root.is_some() {
-            return Err(Fault::new(line, format!("<{tag}> stands behind the end of the outermost element")));
+            return Err(Fault::new(line, XmlError::AfterEnd { tag }));
         }
         Ok(Element { tag, name, line, nodes: Vec::new() })
     }
 
     fn close(&mut self, tag: &str, line: u32) -> Result<(), Fault> {
         let Some(element) = self.open.pop() else {
-            return Err(Fault::new(line, format!("</{tag}> closes nothing")));
+            return Err(Fault::new(line, XmlError::ClosesNothing { tag: tag.to_owned() }));
         };
         if element.tag != tag {
-            let text = format!("</{tag}> does not close {} of line {}", element.shown(), element.line);
-            return Err(Fault::new(line, text).hint(format!("write </{}> before it", element.tag)));
+            let error = XmlError::WrongEnd { tag: tag.to_owned(), open: element.shown(), at: element.line };
+            return Err(Fault::new(line, error).hint(format!("write </{}> before it", element.tag)));
         }
         self.add(Node::Element(element));
         Ok(())
@@ -163,14 +167,15 @@ impl Tree {
 
     fn end(mut self, line: u32) -> Result<Element, Fault> {
         if let Some(element) = self.open.pop() {
-            let text = format!("{} of line {} is not closed", element.shown(), element.line);
-            return Err(Fault::new(line, text).hint(format!("</{}> is missing", element.tag)));
+            let error = XmlError::NotClosed { open: element.shown(), at: element.line };
+            return Err(Fault::new(line, error).hint(format!("</{}> is missing", element.tag)));
         }
-        self.root.ok_or_else(|| Fault::new(line, "there is no element in the file"))
+        self.root.ok_or_else(|| Fault::new(line, XmlError::NoElement))
     }
 }
 
-const ENTITIES: &str = "references are &lt; &gt; &amp; &quot; &apos; and numbers such as &#228;; an & that is meant as such is written &amp;";
+const ENTITIES: &str =
+    "references are &lt; &gt; &amp; &quot; &apos; and numbers such as &#228;; write &amp; for an & that is text";
 
 fn referred(reference: &BytesRef<'_>, line: u32) -> Result<String, Fault> {
     let name: &str = reference;
@@ -179,7 +184,7 @@ fn referred(reference: &BytesRef<'_>, line: u32) -> Result<String, Fault> {
     }
     match reference.resolve_char_ref() {
         Ok(Some(c)) if !c.is_control() || matches!(c, '\n' | '\r' | '\t') => Ok(c.to_string()),
-        _ => Err(Fault::new(line, format!("the entity &{name}; is not known")).hint(ENTITIES)),
+        _ => Err(Fault::new(line, XmlError::UnknownEntity { name: name.to_owned() }).hint(ENTITIES)),
     }
 }
 
@@ -188,37 +193,36 @@ fn declared(declaration: &BytesDecl<'_>, line: u32) -> Result<(), Fault> {
     if ["utf-8", "utf8", "us-ascii", "ascii"].iter().any(|known| encoding.eq_ignore_ascii_case(known)) {
         return Ok(());
     }
-    let text = format!("the encoding {encoding} is not read");
-    Err(Fault::new(line, text).hint(format!("iconv -f {encoding} -t UTF-8, and encoding=\"UTF-8\" in this line")))
+    let hint = format!("convert with iconv -f {encoding} -t UTF-8, and write encoding=\"UTF-8\" on this line");
+    Err(Fault::new(line, XmlError::Encoding { name: encoding.into() }).hint(hint))
 }
 
 fn doctype(line: u32) -> Fault {
-    Fault::new(line, "a DOCTYPE is refused: no DTD is read, and no entities of its own")
-        .hint("take the DOCTYPE out, and write texts where entities stand")
+    Fault::new(line, XmlError::Doctype).hint("remove the DOCTYPE, and write the texts that its entities stand for")
 }
 
 fn inclusion(line: u32) -> Fault {
-    Fault::new(line, "XInclude is refused: all of the configuration is in this file")
-        .hint("put the content of the other file here, or convert to ini (--convert) and use include")
+    Fault::new(line, XmlError::Inclusion)
+        .hint("insert the content of the other file here, or convert to ini (--convert) and use include")
 }
 
 fn outside(line: u32) -> Fault {
-    Fault::new(line, "text outside of the outermost element")
-        .hint("free text may stand anywhere between <configuration> and </configuration>")
+    Fault::new(line, XmlError::TextOutside)
+        .hint("free text may be anywhere between <configuration> and </configuration>")
 }
 
 fn not_well_formed(line: u32, error: &Error) -> Fault {
-    let fault = Fault::new(line, format!("not well-formed: {}", sentence(&error.to_string())));
+    let fault = Fault::new(line, XmlError::NotWellFormed { reason: sentence(&error.to_string()).to_owned() });
     match error {
         Error::IllFormed(IllFormedError::UnclosedReference) => fault.hint(ENTITIES),
-        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => fault.hint("a comment must not have -- in it"),
-        Error::Syntax(SyntaxError::UnclosedTag) => fault.hint("a < that is meant as such is written &lt;"),
+        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => fault.hint("a comment must not contain --"),
+        Error::Syntax(SyntaxError::UnclosedTag) => fault.hint("write &lt; for a < that is text"),
         Error::Syntax(SyntaxError::UnclosedComment) => fault.hint("--> is missing"),
         _ => fault,
     }
 }
 
-/// The crate's words without the heading that says what kind of error it is.
+/// The message of quick-xml without the prefix that names the kind of error.
 fn sentence(text: &str) -> &str {
     ["syntax error: ", "ill-formed document: "].iter().find_map(|heading| text.strip_prefix(heading)).unwrap_or(text)
 }

@@ -8,6 +8,7 @@ use super::element::{Element, Node};
 use super::fault::Fault;
 use super::schema::{Setting, Shape};
 use super::values::{self, Kind};
+use crate::log::messages::config_xml::XmlError;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,14 +28,14 @@ pub(super) struct Pair {
     pub(super) line: u32,
 }
 
-/// The content of a section. If a value occurs twice, the last one counts.
+/// The settings of a section. If one is set twice, the last one counts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Section {
     /// By the names of today's directives.
     pub(super) values: BTreeMap<&'static str, Given>,
     /// In the order of the file.
     pub(super) pairs: Vec<Pair>,
-    /// Notes for the log, one line each.
+    /// What is odd but not wrong.
     pub(super) remarks: Vec<Fault>,
 }
 
@@ -81,27 +82,29 @@ impl Section {
         self.remarks.push(fault);
     }
 
-    /// The `<value>`s that are right in an element.
+    /// The `<value>`s in an element. Other elements in it are remarked, or an error.
     fn values_in<'a>(&mut self, element: &'a Element) -> Result<Vec<&'a Element>, Fault> {
         let mut values = Vec::new();
         for child in element.elements() {
             match (child.tag.as_str(), &child.name) {
                 ("value", Some(_)) => values.push(child),
-                ("value", None) => self.remark(
-                    Fault::new(child.line, "a <value> without a name is left out").hint("write <value name=\"…\">"),
-                ),
-                ("section" | "workers" | "configuration", _) => {
-                    let text = format!("{} must not stand within {}", child.shown(), element.shown());
-                    let hint = format!("close {} of line {} before it", element.shown(), element.line);
-                    return Err(Fault::new(child.line, text).hint(hint));
+                ("value", None) => {
+                    self.remark(Fault::new(child.line, XmlError::NamelessValue).hint("write <value name=\"…\">"))
                 }
-                _ => self.remark(Fault::new(child.line, format!("unknown element <{}> is left out", child.tag))),
+                ("section" | "workers" | "configuration", _) => {
+                    let error = XmlError::Nested { inner: child.shown(), outer: element.shown() };
+                    let hint = format!("close {} of line {} before it", element.shown(), element.line);
+                    return Err(Fault::new(child.line, error).hint(hint));
+                }
+                _ => self.remark(Fault::new(child.line, XmlError::UnknownElement { tag: child.tag.clone() })),
             }
         }
         let worded = |node: &Node| matches!(node, Node::Text(text) if !text.trim().is_empty());
         if element.tag == "value" && values.is_empty() && element.nodes.iter().any(worded) {
-            let text = format!("the text in {} has no effect", element.shown());
-            self.remark(Fault::new(element.line, text).hint("it holds values of its own: <value name=\"…\">…</value>"));
+            let error = XmlError::TextIgnored { element: element.shown() };
+            self.remark(
+                Fault::new(element.line, error).hint("it takes values of its own: <value name=\"…\">…</value>"),
+            );
         }
         Ok(values)
     }
@@ -109,7 +112,8 @@ impl Section {
     fn unknown(&mut self, value: &Element, within: &Element, settings: &'static [Setting]) {
         let name = value.name.as_deref().unwrap_or_default();
         let place = within.name.as_deref().unwrap_or(&within.tag);
-        let mut fault = Fault::new(value.line, format!("unknown setting '{name}' in section '{place}'"));
+        let mut fault =
+            Fault::new(value.line, XmlError::UnknownSetting { name: name.to_owned(), section: place.to_owned() });
         fault.hint = hint::nearest(name, settings.iter().map(|setting| setting.name))
             .map(|known| format!("did you mean {known}?"));
         self.remark(fault);
@@ -124,13 +128,12 @@ impl Section {
     ) -> Result<(), Fault> {
         let Some(text) = text_of(value)? else { return Ok(()) };
         let read = values::read(kind, text, prefixes);
+        let setting = value.name.clone().unwrap_or_default();
         let read = read.map_err(|wrong| {
-            let setting = value.name.as_deref().unwrap_or_default();
-            Fault::new(value.line, format!("{setting}: {}", wrong.text)).hint(wrong.hint)
+            Fault::new(value.line, XmlError::Value { setting: setting.clone(), reason: wrong.error }).hint(wrong.hint)
         })?;
-        if let Some(remark) = read.remark {
-            let setting = value.name.as_deref().unwrap_or_default();
-            self.remark(Fault::new(value.line, format!("{setting}: {remark}")));
+        if let (Some(text), Some(number)) = (read.odd, read.number) {
+            self.remark(Fault::new(value.line, XmlError::ReadAs { setting, text, number }));
         }
         self.values.insert(directive, Given { text: read.text, number: read.number, line: value.line });
         Ok(())
@@ -141,18 +144,20 @@ impl Section {
             let Some(text) = text_of(value)? else { continue };
             let key = value.name.clone().unwrap_or_default();
             if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
-                let text = format!("'{key}' can't be the name of a variable");
-                return Err(Fault::new(value.line, text).hint("names have letters, digits, _, - and dots"));
+                return Err(
+                    Fault::new(value.line, XmlError::KeyName { key }).hint("names have letters, digits, _, - and dots")
+                );
             }
-            let read = values::read(Kind::Text, text, prefixes)
-                .map_err(|wrong| Fault::new(value.line, format!("{key}: {}", wrong.text)).hint(wrong.hint))?;
+            let read = values::read(Kind::Text, text, prefixes).map_err(|wrong| {
+                Fault::new(value.line, XmlError::Value { setting: key.clone(), reason: wrong.error }).hint(wrong.hint)
+            })?;
             self.pairs.push(Pair { directive, key, value: read.text, line: value.line });
         }
         Ok(())
     }
 }
 
-/// The text of a value; none, or nothing but blanks, is "not set".
+/// The text of a value. No text, or blanks alone, mean that it is not set.
 fn text_of(value: &Element) -> Result<Option<&str>, Fault> {
     match value.nodes.as_slice() {
         [] => Ok(None),
@@ -164,14 +169,11 @@ fn text_of(value: &Element) -> Result<Option<&str>, Fault> {
             });
             Err(match inner {
                 Some(inner) => {
-                    let text = format!("{} must not stand within {}", inner.shown(), value.shown());
-                    Fault::new(inner.line, text).hint(format!("</value> is missing in line {}", value.line))
+                    let error = XmlError::Nested { inner: inner.shown(), outer: value.shown() };
+                    Fault::new(inner.line, error).hint(format!("</value> is missing on line {}", value.line))
                 }
-                None => Fault::new(
-                    value.line,
-                    format!("XML_TEXT_NODE is expected in {}, something different is given", value.shown()),
-                )
-                .hint("a value is text, without comments and CDATA sections; < and & are written &lt; and &amp;"),
+                None => Fault::new(value.line, XmlError::NotText { element: value.shown() })
+                    .hint("a value is text, without comments and CDATA sections; < and & are written &lt; and &amp;"),
             })
         }
     }

@@ -1,7 +1,8 @@
-//! Text of a value to the text that the same setting has in an ini file. The complaints begin with the original's words.
+//! Values of an XML file to the text of the same value in an ini file.
 
 use super::super::listen;
 use super::super::paths::Prefixes;
+use crate::log::messages::config_xml::XmlValueError;
 use crate::text::atoi;
 
 /// The kind of a value.
@@ -38,31 +39,31 @@ pub(super) struct Value {
     pub(super) text: String,
     /// The number, where it is an integer or a time (in seconds).
     pub(super) number: Option<i32>,
-    /// A note about it.
-    pub(super) remark: Option<String>,
+    /// The text that was given, if it is not quite a number.
+    pub(super) odd: Option<String>,
 }
 
-/// The error in a value, and a correction.
+/// What is wrong with a value, and how to correct it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wrong {
-    pub(super) text: String,
+    pub(super) error: XmlValueError,
     pub(super) hint: &'static str,
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self { text, number: None, remark: None }
+        Self { text, number: None, odd: None }
     }
 }
 
-fn wrong(text: impl Into<String>, hint: &'static str) -> Wrong {
-    Wrong { text: text.into(), hint }
+fn wrong(error: XmlValueError, hint: &'static str) -> Wrong {
+    Wrong { error, hint }
 }
 
 /// Reads a value that isn't empty.
 ///
 /// # Errors
-/// It can't be meant so.
+/// The value is not of that kind.
 pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value, Wrong> {
     match kind {
         Kind::Integer => return Ok(integer(text)),
@@ -70,22 +71,20 @@ pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value,
         _ => {}
     }
     if text.contains(char::is_control) {
-        return Err(wrong("a line break or another control character in a value", "a value is written in one line"));
+        return Err(wrong(XmlValueError::ControlCharacter, "write the value on one line"));
     }
     match kind {
         Kind::Path => Ok(prefixes.global_path(text).into()),
         Kind::Address if listen::is_unix(text) => Ok(prefixes.global_path(text).into()),
         Kind::Directory if !text.starts_with('/') => {
-            Err(wrong(format!("the path '{text}' must start with a '/'"), "write an absolute path"))
+            Err(wrong(XmlValueError::Relative { path: text.to_owned() }, "write an absolute path"))
         }
-        Kind::Time => {
-            time(text).map(|seconds| Value { text: format!("{seconds}s"), number: Some(seconds), remark: None })
-        }
+        Kind::Time => time(text).map(|seconds| Value { text: format!("{seconds}s"), number: Some(seconds), odd: None }),
         Kind::Flag => flag(text).map(|yes| if yes { "yes" } else { "no" }.to_owned().into()),
         Kind::LogLevel => log_level(text).map(|name| name.to_owned().into()),
         Kind::Style => style(text).map(|name| name.to_owned().into()),
         Kind::Mode if !text.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) => {
-            Err(wrong(format!("invalid permissions '{text}'"), "permissions are octal digits such as 0660"))
+            Err(wrong(XmlValueError::Mode { text: text.to_owned() }, "permissions are octal digits such as 0660"))
         }
         _ => Ok(text.to_owned().into()),
     }
@@ -95,14 +94,11 @@ pub(super) fn read(kind: Kind, text: &str, prefixes: &Prefixes) -> Result<Value,
 fn integer(text: &str) -> Value {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let (number, remark) = match text.parse::<i32>() {
+    let (number, odd) = match text.parse::<i32>() {
         Ok(number) if plain => (number, None),
-        _ => {
-            let number = atoi(text.as_bytes());
-            (number, Some(format!("'{}' is read as {number}", text.trim())))
-        }
+        _ => (atoi(text.as_bytes()), Some(text.trim().to_owned())),
     };
-    Value { text: number.to_string(), number: Some(number), remark }
+    Value { text: number.to_string(), number: Some(number), odd }
 }
 
 fn core_limit(text: &str) -> Result<Value, Wrong> {
@@ -112,7 +108,7 @@ fn core_limit(text: &str) -> Result<Value, Wrong> {
     let value = integer(text);
     if value.number.is_some_and(|number| number < 0) {
         return Err(wrong(
-            format!("invalid value for 'rlimit_core': '{text}'"),
+            XmlValueError::CoreLimit { text: text.to_owned() },
             "rlimit_core is a number of bytes or unlimited",
         ));
     }
@@ -121,7 +117,7 @@ fn core_limit(text: &str) -> Result<Value, Wrong> {
 
 fn time(text: &str) -> Result<i32, Wrong> {
     const HINT: &str = "a time is a number and one of s, m, h and d, such as 30s, 5m, 1h or 1d";
-    let unknown = || wrong(format!("unknown suffix used in timeval value '{text}'"), HINT);
+    let unknown = || wrong(XmlValueError::TimeUnit { text: text.to_owned() }, HINT);
     let unit = match text.as_bytes().last() {
         Some(b's') => 1,
         Some(b'm') => 60,
@@ -132,7 +128,7 @@ fn time(text: &str) -> Result<i32, Wrong> {
     let number = text[..text.len() - 1].trim();
     let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = if plain { number.parse::<i32>().ok().and_then(|number| number.checked_mul(unit)) } else { None };
-    seconds.ok_or_else(|| wrong(format!("invalid timeval value '{text}'"), HINT))
+    seconds.ok_or_else(|| wrong(XmlValueError::Time { text: text.to_owned() }, HINT))
 }
 
 fn flag(text: &str) -> Result<bool, Wrong> {
@@ -140,7 +136,7 @@ fn flag(text: &str) -> Result<bool, Wrong> {
     match text {
         _ if is(["yes", "on", "1"]) => Ok(true),
         _ if is(["no", "off", "0"]) => Ok(false),
-        _ => Err(wrong(format!("invalid boolean value '{text}'"), "write yes or no")),
+        _ => Err(wrong(XmlValueError::Boolean { text: text.to_owned() }, "write yes or no")),
     }
 }
 
@@ -150,7 +146,7 @@ fn log_level(text: &str) -> Result<&'static str, Wrong> {
     let known = LEVELS.iter().find(|(name, _)| *name == text).map(|(_, today)| *today);
     known.ok_or_else(|| {
         wrong(
-            format!("invalid value for 'log_level': '{text}'"),
+            XmlValueError::LogLevel { text: text.to_owned() },
             "a log level is one of debug, notice, warn, error and alert, in lower case",
         )
     })
@@ -161,7 +157,7 @@ fn style(text: &str) -> Result<&'static str, Wrong> {
     match text {
         "static" => Ok("static"),
         "apache-like" => Ok("dynamic"),
-        _ => Err(wrong(format!("invalid value for 'style': '{text}'"), "a style is static or apache-like")),
+        _ => Err(wrong(XmlValueError::Style { text: text.to_owned() }, "a style is static or apache-like")),
     }
 }
 
@@ -172,7 +168,7 @@ mod tests {
 
     fn value(kind: Kind, text: &str) -> Result<String, String> {
         let prefixes = Prefixes::new(&LoadOptions { php_prefix: "/usr/local".into(), ..LoadOptions::default() });
-        read(kind, text, &prefixes).map(|value| value.text).map_err(|wrong| wrong.text)
+        read(kind, text, &prefixes).map(|value| value.text).map_err(|wrong| wrong.error.to_string())
     }
 
     fn ok(text: &str) -> Result<String, String> {
@@ -209,11 +205,11 @@ mod tests {
     fn integers_are_what_c_finds_and_odd_ones_are_told() {
         let read = |text| {
             let value = read(Kind::Integer, text, &Prefixes::new(&LoadOptions::default())).unwrap();
-            (value.text, value.remark)
+            (value.text, value.odd)
         };
         assert_eq!((read("5"), read("-1"), read("007")), (("5".into(), None), ("-1".into(), None), ("7".into(), None)));
-        assert_eq!(read(" 5 workers"), ("5".into(), Some("'5 workers' is read as 5".into())));
-        assert_eq!(read("many\n"), ("0".into(), Some("'many' is read as 0".into())));
+        assert_eq!(read(" 5 workers"), ("5".into(), Some("5 workers".into())));
+        assert_eq!(read("many\n"), ("0".into(), Some("many".into())));
         assert_eq!(value(Kind::CoreLimit, "unlimited"), ok("unlimited"));
         assert_eq!(value(Kind::CoreLimit, "0"), ok("0"));
         assert!(value(Kind::CoreLimit, "-1").unwrap_err().starts_with("invalid value for 'rlimit_core'"));

@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod config;
 pub mod config_pools;
 pub mod config_values;
+pub mod config_xml;
 pub mod lifecycle;
 pub mod logs;
 pub mod output;

@@ -31,6 +31,8 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Configuration: addresses", accounts::ADDRESS_ERRORS),
     ("Configuration: paths of sockets", accounts::LONG_PATHS),
     ("Configuration: allowed clients", accounts::WRONG_CLIENTS),
+    ("XML configuration", config_xml::XML_ERRORS),
+    ("XML configuration: values", config_xml::XML_VALUE_ERRORS),
     ("Pools", pools::TABLE),
     ("Listening sockets", sockets::TABLE),
     ("Zygotes", zygotes::TABLE),
@@ -42,6 +44,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Scripts and requests", php::BYTES),
     ("Logs", logs::TABLE),
     ("Terminal", terminal::TEXTS),
+    ("Terminal: errors", terminal::TABLE),
 ];
 
 fn page() -> String {

@@ -1,6 +1,16 @@
 //! Messages on a terminal: before there is a log, and of commands that do not serve.
 
-use super::texts;
+use super::{messages, texts};
+
+messages! {
+    /// `-v`, `-i` or `-m`: PHP cannot be started.
+    [Ours Error] php_not_started(reason) = "cannot start PHP: {reason}",
+        do "Correct php.ini, or run with `-n`.";
+
+    /// The option `--fpm-role=zygote` was given by hand.
+    [Ours Error] zygote_by_hand(reason) = "only the supervisor starts zygotes: {reason}",
+        do "Remove the option.";
+}
 
 texts! {
     /// The environment is that of a CGI request: a web server has started php-cgi for a request whose query string became
@@ -41,4 +51,101 @@ texts! {
     /// PHP does not export a symbol that cgi-fpm needs.
     [Ours Stderr] host_lacks_a_symbol(name) = "php-cgi --fpm: this PHP lacks the symbol '{name}', which cgi-fpm needs",
         do "Use a php-cgi that is linked with -export-dynamic and not stripped of its dynamic symbols.";
+
+    /// `php-fpm start`: the program is being started.
+    [Fpm Stdout] starting() = "Starting php-fpm",
+        do "Wait.";
+
+    /// `php-fpm stop`: requests are cut short, and the supervisor ends.
+    [Ours Stdout] stopping() = "Shutting down php-fpm",
+        do "Wait.";
+
+    /// `php-fpm quit`: requests are finished, then the supervisor ends.
+    [Fpm Stdout] quitting() = "Gracefully shutting down php-fpm",
+        do "Wait.";
+
+    /// `php-fpm reload`: the supervisor checks the new configuration and starts a new generation.
+    [Fpm Stdout] reloading() = "Reload service php-fpm",
+        do "Wait.";
+
+    /// `php-fpm logrotate`: the supervisor opens its logs again.
+    [Ours Stdout] reopening() = "Re-opening php-fpm log file",
+        do "Wait.";
+
+    /// The command has done its work.
+    [Fpm Stdout] done() = " done",
+        do "Nothing.";
+
+    /// The command has failed. The reason follows on standard error.
+    [Fpm Stdout] failed() = " failed",
+        do "Read the reason.";
+
+    /// The signal is sent, but its result is unknown.
+    [Ours Stdout] sent() = " sent",
+        do "See the error log.";
+
+    /// `php-fpm start`: there is nothing to do.
+    [Ours Stdout] already_running(pid) = "php-fpm is running already, pid {pid}",
+        do "Nothing.";
+
+    /// `php-fpm stop` and `quit`: there is nothing to do.
+    [Ours Stdout] not_running() = "php-fpm is not running",
+        do "Nothing.";
+
+    /// `php-fpm status`.
+    [Ours Stdout] running(pid) = "php-fpm is running, pid {pid}",
+        do "Nothing.";
+
+    /// `php-fpm status`.
+    [Fpm Stdout] stopped() = "php-fpm is stopped",
+        do "Start it if it should run.";
+
+    /// `php-fpm status`: the process of the pid file has ended, or is another program.
+    [Ours Stdout] stopped_with_pid_file(path) = "php-fpm is stopped, although there is a pid file {path}",
+        do "See the error log for why it ended. The next start replaces the file.";
+
+    /// The control script finds php-fpm by its pid file only.
+    [Ours Stderr] no_pid_file() = "no pid file is configured: set pid in [global], or name one with -g",
+        do "Set `pid`.";
+
+    /// The pid file cannot be read.
+    [Ours Stderr] pid_file_not_read(path, reason) = "cannot read the pid file {path}: {reason}",
+        do "Run the command as root, or correct the mode of the file.";
+
+    /// `php-fpm reload` and `logrotate` need a php-fpm that runs.
+    [Ours Stderr] no_process() = "the process of the pid file does not exist: php-fpm is not running",
+        do "Start php-fpm.";
+
+    /// The supervisor cannot be signalled.
+    [Ours Stderr] not_signalled(pid, reason) = "cannot signal process {pid}: {reason}",
+        do "Run the command as root, or as the user that started php-fpm.";
+
+    /// `php-fpm stop`: the supervisor has not ended after 60 seconds.
+    [Ours Stderr] still_running(pid) = "process {pid} has not ended in time",
+        do "See the error log; `kill -9` ends it as a last resort.";
+
+    /// The supervisor ended while the control script waited for it to confirm.
+    [Ours Stderr] ended_early(pid) = "process {pid} has ended",
+        do "See the error log.";
+
+    /// The supervisor has neither confirmed nor refused: after 180 seconds for a reload, after 30 for `logrotate`.
+    [Ours Stderr] timed_out() = "timed out waiting for php-fpm to confirm; see its log",
+        do "See the error log.";
+
+    /// The php-fpm that runs is an earlier version, which does not report results.
+    [Ours Stderr] not_reported() = "this php-fpm does not report the result; see its log",
+        do "See the error log.";
+
+    /// `php-fpm start`: the program has ended, or not all pools accept connections.
+    [Ours Stderr] not_started() = "php-fpm did not start; see its log",
+        do "Read the lines before, and the error log.";
+
+    /// `php-fpm start`: php-cgi cannot be executed.
+    [Ours Stderr] program_not_executed(path, reason) = "cannot execute {path}: {reason}",
+        do "Check that php-cgi is installed.";
+
+    /// `php-fpm restart`: the configuration is refused. The lines before say why.
+    [Ours Stderr] not_restarted() =
+        "not restarted: the configuration is refused, and php-fpm continues to run with the old one",
+        do "Correct the configuration.";
 }

@@ -117,7 +117,7 @@ fn an_empty_value_is_not_set_and_the_last_of_two_counts() {
 #[test]
 fn text_comments_and_references_may_stand_between() {
     let place = pool("free text <!-- a comment --> more\n<value name=\"name\">a&#45;b&amp;</value>");
-    assert_eq!(place.refusal()[0], "Error: [DIR/php-fpm.conf:7] 'a-b&' can't be a pool's name");
+    assert_eq!(place.refusal()[0], "Error: [DIR/php-fpm.conf:7] 'a-b&' cannot be the name of a pool");
     let place = pool("free text <!-- a comment --> more <?pi?> <value name=\"name\">a&#x2d;b</value> &amp; so on");
     assert_eq!(place.config().pools[0].name, "a-b");
     let place = pool(&value("user", "a<!-- -->b"));
@@ -132,7 +132,7 @@ fn relative_paths_start_from_phps_prefix() {
     let ListenAddr::Unix(path) = &place.config().pools[0].listen[0] else { panic!("no unix socket") };
     assert_eq!(*path, place.path().join("logs/fpm.sock"));
     assert_eq!(place.config().pools[0].listen_mode, 0o666);
-    assert!(place.remarks()[0].contains("everybody may connect to DIR/logs/fpm.sock"), "{:?}", place.remarks());
+    assert!(place.remarks()[0].contains("every user may connect to DIR/logs/fpm.sock"), "{:?}", place.remarks());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn apache_like_is_dynamic_with_numbers_that_fit() {
     assert_eq!(numbers(&tight), (5, 5, 5, 5));
     assert_eq!(
         tight.remarks()[1],
-        "Warning: [DIR/php-fpm.conf:6] pool 'default': StartServers is taken as 5, between 5 and 5"
+        "Warning: [DIR/php-fpm.conf:6] pool 'default': StartServers is set to 5, between 5 and 5"
     );
     let none = style("", "10");
     assert_eq!((numbers(&none), none.remarks().len()), ((10, 10, 5, 10), 0));

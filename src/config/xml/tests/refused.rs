@@ -1,4 +1,4 @@
-//! Settings that are omitted, required or refused.
+//! What is ignored, asked for or refused.
 
 use super::*;
 use crate::config::oracle::check_xml;
@@ -16,9 +16,9 @@ fn unknown_things_are_named_and_left_out() {
             "Warning: [DIR/php-fpm.conf:4] unknown setting 'daemonise' in section 'global_options'",
             "Notice: [DIR/php-fpm.conf:4] hint: did you mean daemonize?",
             "Warning: [DIR/php-fpm.conf:4] unknown setting 'include' in section 'global_options'",
-            "Warning: [DIR/php-fpm.conf:7] a <value> without a name is left out",
+            "Warning: [DIR/php-fpm.conf:7] a <value> without a name is ignored",
             "Notice: [DIR/php-fpm.conf:7] hint: write <value name=\"…\">",
-            "Warning: [DIR/php-fpm.conf:7] unknown element <b> is left out",
+            "Warning: [DIR/php-fpm.conf:7] unknown element <b> is ignored",
             "Warning: [DIR/php-fpm.conf:7] unknown setting 'max_request' in section 'pool'",
             "Notice: [DIR/php-fpm.conf:7] hint: did you mean max_requests?",
         ]
@@ -63,41 +63,38 @@ fn what_is_no_xml_is_told_with_its_line() {
         ("<configuration>", "1] <configuration> of line 1 is not closed"),
         ("\n<a>\n<b></a>", "3] </a> does not close <b> of line 3"),
         ("<configuration/></x>", "1] </x> closes nothing"),
-        ("<configuration/>\n<x/>", "2] <x> stands behind the end of the outermost element"),
+        ("<configuration/>\n<x/>", "2] <x> comes after the end of the outermost element"),
         ("<configuration/>\nwords", "2] text outside of the outermost element"),
-        ("<?xml version=\"1.0\"?>\n", "2] there is no element in the file"),
+        ("<?xml version=\"1.0\"?>\n", "2] the file contains no element"),
         ("<config/>", "1] the outermost element is <config>"),
         (
             "<!DOCTYPE x [\n<!ENTITY a \"b\">]>\n<x/>",
-            "1] a DOCTYPE is refused: no DTD is read, and no entities of its own",
+            "1] a DOCTYPE is refused: neither a DTD nor its entities are read",
         ),
-        ("<!DOCTYPE x [", "1] a DOCTYPE is refused: no DTD is read, and no entities of its own"),
+        ("<!DOCTYPE x [", "1] a DOCTYPE is refused: neither a DTD nor its entities are read"),
         ("<configuration>\n&foo;</configuration>", "2] the entity &foo; is not known"),
         ("<configuration>\n\na & b</configuration>", "3] not well-formed: "),
         ("<configuration>\n<!-- a -- b --></configuration>", "2] not well-formed: "),
         ("<configuration>\n<value", "2] not well-formed: "),
         ("<configuration>&#0;</configuration>", "1] the entity &#0; is not known"),
         ("<configuration>\x07</configuration>", "1] a control character"),
-        ("<?xml version=\"1.0\" encoding=\"KOI8-R\"?>\n<a/>", "1] the encoding KOI8-R is not read"),
+        ("<?xml version=\"1.0\" encoding=\"KOI8-R\"?>\n<a/>", "1] the encoding KOI8-R is not supported"),
         ("<configuration><xi:include href=\"x\"/></configuration>", "1] XInclude is refused"),
         ("<configuration xmlns:i=\"http://www.w3.org/2001/XInclude\">", "1] XInclude is refused"),
         ("<a b=\"1\" b=\"2\"/>", "1] <a> is not well-formed: "),
-        ("<configuration><section name=\"pool\"/></configuration>", "1] a pool stands outside of <workers>"),
-        ("<configuration><value name=\"a\">b</value></configuration>", "1] <value name=\"a\"> stands in no section"),
+        ("<configuration><section name=\"pool\"/></configuration>", "1] a pool is outside of <workers>"),
+        ("<configuration><value name=\"a\">b</value></configuration>", "1] <value name=\"a\"> is in no section"),
         (
             "<configuration><x><value name=\"a\">b</value></x></configuration>",
             "1] the settings in <x> are in no section",
         ),
-        (
-            "<configuration><workers><workers/></workers></configuration>",
-            "1] <workers> must not stand within <workers>",
-        ),
+        ("<configuration><workers><workers/></workers></configuration>", "1] <workers> must not be inside <workers>"),
     ] {
         let told = told(text);
         assert!(told.starts_with(expected), "{text}: {told}");
     }
     let deep = "<a>".repeat(1_000_000);
-    assert_eq!(told(&deep), "1] more than 16 elements within one another");
+    assert_eq!(told(&deep), "1] more than 16 elements inside one another");
 }
 
 #[test]
@@ -106,7 +103,7 @@ fn a_file_is_xml_if_it_begins_so() {
     assert!(!is_xml(b"") && !is_xml(b"[global]") && !is_xml(b"; <") && !is_xml(b"\xef\xbb"));
     let bytes = Place::new("x");
     fs::write(bytes.path().join("php-fpm.conf"), b"<a>\n\xff</a>").unwrap();
-    assert_eq!(bytes.refusal()[0], "Error: [DIR/php-fpm.conf:2] a byte that isn't UTF-8");
+    assert_eq!(bytes.refusal()[0], "Error: [DIR/php-fpm.conf:2] a byte that is not UTF-8");
 }
 
 /// Pieces of files, well-formed more often than not.
