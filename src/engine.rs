@@ -99,7 +99,7 @@ pub enum Topic {
 
 /// Reads the list of calls of a script while the script runs.
 pub trait Tracer: Send {
-    /// Appends the script's file and its innermost calls, `depth` at most (0: all), as lines of php-fpm's slow log.
+    /// Appends the script's file and its innermost calls, at most `depth` (0: all), as lines of php-fpm's slow log.
     ///
     /// # Errors
     /// A part could not be read. What could be read stays in `out`.

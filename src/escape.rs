@@ -1,22 +1,22 @@
-//! The one rule for texts that others have a say in (clients, scripts, workers, configurations), wherever people read
-//! them as lines: logs, status page, titles, what the control script prints. None of them can begin another line, steer
-//! a terminal or be taken for what it isn't; and what is readable stays so.
+//! The one rule for untrusted text (from clients, scripts, workers, configurations) wherever people read it in lines: logs,
+//! status page, process titles, output of the control script. The text cannot start another line or control a terminal;
+//! readable characters are unchanged.
 //!
-//! Control characters (C0, DEL and C1, which is U+0080 to U+009F), line separators, and bytes that aren't UTF-8, among
-//! them lone ones from 0x80 to 0x9f, which some terminals take for C1, become `\x` and two digits, byte by byte, as in
-//! nginx's log. So what comes out is UTF-8.
+//! Control characters (C0, DEL and C1, which is U+0080 to U+009F), line separators, and bytes that are not UTF-8 become `\x`
+//! and two digits, byte by byte, as in nginx's log. Single bytes from 0x80 to 0x9f are among them, because some terminals
+//! take them for C1. The result is UTF-8.
 #![forbid(unsafe_code)]
 
-/// Where a text is put.
+/// Where a text is inserted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// Into a line for people. Tabs stay.
+    /// In a line for people. Tabs are unchanged.
     Line,
-    /// Into a field, maybe between quotes, of a line that programs take apart: `"`, `\` and tabs are escaped, too.
+    /// In a field, maybe between quotes, of a line that programs parse: `"`, `\` and tabs are escaped, too.
     Field,
 }
 
-/// Whether some reader takes the character for a line break, or a terminal interprets it.
+/// Whether a character starts a new line for some reader or controls a terminal.
 #[must_use]
 pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
@@ -58,7 +58,7 @@ fn hex(byte: u8) -> [u8; 4] {
     [b'\\', b'x', high, low]
 }
 
-/// Adds a text.
+/// Appends a text.
 pub fn push(out: &mut Vec<u8>, text: &[u8], place: Place) {
     parts(text, place, |part| match part {
         Part::Plain(plain) => out.extend_from_slice(plain.as_bytes()),
@@ -66,7 +66,7 @@ pub fn push(out: &mut Vec<u8>, text: &[u8], place: Place) {
     });
 }
 
-/// Gives a text piece by piece: characters and escapes, none of which must be cut.
+/// Passes a text on in units that must not be cut: characters and escapes.
 pub fn units(text: &[u8], place: Place, mut take: impl FnMut(&[u8])) {
     parts(text, place, |part| match part {
         Part::Plain(plain) => plain.chars().for_each(|c| take(c.encode_utf8(&mut [0; 4]).as_bytes())),
@@ -74,7 +74,7 @@ pub fn units(text: &[u8], place: Place, mut take: impl FnMut(&[u8])) {
     });
 }
 
-/// A text as it may stand in a line.
+/// A text, escaped for a line.
 #[must_use]
 pub fn line(text: &[u8]) -> String {
     let mut out = String::with_capacity(text.len());
@@ -85,13 +85,13 @@ pub fn line(text: &[u8]) -> String {
     out
 }
 
-/// A text of several lines, which stay lines.
+/// A text of several lines, escaped line by line.
 #[must_use]
 pub fn lines(text: &[u8]) -> String {
     text.split(|byte| *byte == b'\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// How many bytes at the end of a text are the beginning of a character, of which more may come.
+/// How many bytes at the end of a text are the start of an incomplete character, of which more may follow.
 #[must_use]
 pub fn begun(text: &[u8]) -> usize {
     let begins = |at: &usize| {

@@ -8,21 +8,21 @@ use std::path::{Path, PathBuf};
 use crate::engine::EngineOptions;
 use crate::sys::fd;
 
-/// How the library came in.
+/// How the library was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// The patched php-cgi loaded it.
     Patched,
-    /// LD_PRELOAD put it into a stock php-cgi.
+    /// LD_PRELOAD loaded it into a stock php-cgi.
     Preload,
 }
 
-/// Facts about the host before PHP starts.
+/// What is known about the host program before PHP starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
-    /// Absolute path, as it was found at the first start: an upgrade replaces what stands there.
+    /// Absolute path, as found at the first start: an upgrade replaces the file there.
     pub program: PathBuf,
-    /// The way in.
+    /// How the library was loaded.
     pub door: Door,
     /// The file that this library was loaded from.
     pub library: PathBuf,
@@ -32,11 +32,11 @@ pub struct Host {
     pub php_version: String,
     /// PHP_PREFIX.
     pub php_prefix: PathBuf,
-    /// Where php-fpm.conf is by default.
+    /// The default directory of php-fpm.conf.
     pub sysconf_dir: PathBuf,
     /// In front of a relative pid file or error log.
     pub local_state_dir: PathBuf,
-    /// php.ini's directory and the one to scan, where they aren't those that are compiled in.
+    /// The directory of php.ini and the one to scan, if they differ from the compiled-in ones.
     pub default_ini: Option<(PathBuf, PathBuf)>,
 }
 
@@ -53,7 +53,7 @@ impl Host {
         found.or_else(|| std::fs::read_link("/proc/self/exe").ok()).unwrap_or_else(|| name.to_owned())
     }
 
-    /// Takes the places of a distribution's php-fpm, if it is installed there: Debian's `/etc/php/8.2/fpm`.
+    /// Uses the paths of a distribution's php-fpm, if its directory exists: Debian's `/etc/php/8.2/fpm`.
     pub fn adopt_distribution(&mut self, dir: &Path) {
         if dir.is_dir() {
             self.default_ini = Some((dir.to_owned(), dir.join("conf.d")));
@@ -63,7 +63,7 @@ impl Host {
         }
     }
 
-    /// The php.ini options of the command line, completed by what the door says.
+    /// Completes the php.ini options of the command line with the defaults of the host program.
     pub fn complete(&self, engine: &mut EngineOptions) {
         let Some((dir, scan)) = &self.default_ini else { return };
         if !engine.no_ini {
@@ -81,7 +81,7 @@ impl Host {
         self.sysconf_dir.join("php-fpm.conf")
     }
 
-    /// `LD_PRELOAD` for starting the program again, with what else was in there; nothing for the patched door.
+    /// `LD_PRELOAD` for executing the program again, with its other entries. `None` for a patched php-cgi.
     #[must_use]
     pub fn preload(&self) -> Option<OsString> {
         if self.door == Door::Patched {
@@ -96,7 +96,8 @@ impl Host {
     }
 }
 
-/// The directories of `PHP_INI_SCAN_DIR`, an empty one among them meaning the usual one; without, that one alone.
+/// The directories of `PHP_INI_SCAN_DIR`, in which an empty entry means the default one; without the variable, the default
+/// one alone.
 fn scan_path(given: Option<&OsStr>, usual: &Path) -> PathBuf {
     let Some(given) = given else { return usual.to_owned() };
     let mut path = OsString::new();

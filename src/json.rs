@@ -1,4 +1,4 @@
-//! One JSON object a line, whatever bytes are in it: for the error log and the access log.
+//! JSON lines for the error log and the access log: one object a line, with any bytes in its texts.
 #![forbid(unsafe_code)]
 
 use std::borrow::Cow;
@@ -11,17 +11,18 @@ use time::OffsetDateTime;
 
 use crate::escape;
 
-/// Adds the object to a line, in one line of printable characters.
+/// Appends an object to a line; no character in it ends the line or controls a terminal.
 pub fn push(line: &mut Vec<u8>, object: &impl Serialize) {
     let start = line.len();
-    // Memory can always be written to; a map with keys that aren't texts would be a mistake here, and no line.
+    // Writing to memory cannot fail. An object that cannot be serialized, such as a map with keys that are no texts, would be a
+    // bug; it is left out.
     if object.serialize(&mut Serializer::with_formatter(&mut *line, Plain)).is_err() {
         line.truncate(start);
     }
 }
 
-/// Bytes as text. What isn't UTF-8 becomes `\x` and two digits, and then each `\` that was there is doubled, so that no
-/// byte is lost; true says that this was done.
+/// Bytes as text. If they are not all UTF-8, each invalid byte becomes `\x` and two digits and each `\` is doubled, so that no
+/// information is lost; the flag is then true.
 #[must_use]
 pub fn text(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -37,7 +38,7 @@ pub fn text(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     (escaped.into(), true)
 }
 
-/// The bytes that `text` made such a text of; what it can't have made is taken as it stands.
+/// The reverse of `text`. Text that `text` cannot have made is taken literally.
 #[must_use]
 pub fn bytes_of(text: &str, escaped: bool) -> Vec<u8> {
     let (mut bytes, mut rest) = (Vec::new(), text);
@@ -51,14 +52,14 @@ pub fn bytes_of(text: &str, escaped: bool) -> Vec<u8> {
     bytes
 }
 
-/// Whether a line is a JSON object for any reader of the log.
+/// Whether a line is a JSON object for a reader of the log.
 #[must_use]
 pub fn is_object(line: &[u8]) -> bool {
     let parsed = |text| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).ok();
     line.starts_with(b"{") && std::str::from_utf8(line).ok().and_then(parsed).is_some()
 }
 
-/// A moment as RFC 3339 has it, in UTC with microseconds: `2026-11-23T10:00:00.000001Z`. `micros` since 1970.
+/// A point in time (microseconds since 1970) by RFC 3339, in UTC with microseconds: `2026-11-23T10:00:00.000001Z`.
 #[must_use]
 pub fn utc(micros: u64) -> String {
     let seconds = i64::try_from(micros / 1_000_000).unwrap_or(0);
@@ -68,7 +69,7 @@ pub fn utc(micros: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:06}Z", micros % 1_000_000)
 }
 
-/// serde_json's compact form, which also escapes all characters that a terminal interprets or that some reader takes for a line break.
+/// serde_json's compact form, with all characters escaped that control a terminal or end a line for some reader.
 struct Plain;
 
 impl Formatter for Plain {
@@ -84,7 +85,7 @@ impl Formatter for Plain {
     }
 }
 
-/// serde_json itself escapes those below the blank.
+/// serde_json itself escapes the characters below the space.
 fn is_escaped(c: char) -> bool {
     escape::steers(c)
 }

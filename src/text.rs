@@ -1,7 +1,7 @@
-//! Texts as C and PHP read them.
+//! Numbers and codes in text, as C and PHP read them.
 #![forbid(unsafe_code)]
 
-/// C's `atol`: blanks, a sign, digits; 0 for nothing, the nearest there is for what doesn't fit.
+/// C's `atol`: blanks, a sign, digits. No digits are 0; a number that does not fit becomes the nearest that does.
 #[must_use]
 pub fn atol(text: &[u8]) -> i64 {
     let blank = |byte: &u8| b" \t\n\r\x0b\x0c".contains(byte);
@@ -16,7 +16,7 @@ pub fn atol(text: &[u8]) -> i64 {
     })
 }
 
-/// C's atoi: blanks, a sign, digits; 0 for nothing, and the low 32 bits of what doesn't fit.
+/// C's `atoi`: blanks, a sign, digits. No digits are 0; of a number that does not fit, the low 32 bits count.
 #[must_use]
 pub fn atoi(text: &[u8]) -> i32 {
     low_bits(atol(text))
@@ -27,7 +27,7 @@ fn low_bits(value: i64) -> i32 {
     low.cast_signed()
 }
 
-/// With `%XX` decoded.
+/// Decodes `%XX`.
 #[must_use]
 pub fn url_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));

@@ -26,20 +26,20 @@ chmod($fifo, 0666);
 $link = "$body.link";
 symlink('/etc/passwd', $link);
 $cases = [
-    ["$body.missing", 10, "doesn't exist here: the web server must run on this machine"],
+    ["$body.missing", 10, "does not exist here: the web server must run on this machine"],
     [dirname($body), 10, 'is not a regular file: name the file'],
     [$fifo, 10, 'is not a regular file'],
     [$fifo, '', 'is not a regular file'],
     [$link, '', 'is a symbolic link: name the file itself'],
-    [$body, 11, 'has 10 bytes where CONTENT_LENGTH says 11'],
-    [$body, 9, 'has 10 bytes where CONTENT_LENGTH says 9'],
-    [$body, -1, 'has 10 bytes where CONTENT_LENGTH says -1'],
+    [$body, 11, 'has 10 bytes, but CONTENT_LENGTH is 11'],
+    [$body, 9, 'has 10 bytes, but CONTENT_LENGTH is 9'],
+    [$body, -1, 'has 10 bytes, but CONTENT_LENGTH is -1'],
 ];
 if (!getenv('TEST_FPM_RUN_AS_ROOT')) {
     $hidden = "$body.hidden";
     file_put_contents($hidden, '0123456789');
     chmod($hidden, 0);
-    $cases[] = [$hidden, 10, "can't be read by the pool's user: nginx lets its own user alone read bodies"];
+    $cases[] = [$hidden, 10, "cannot be read by the pool's user: only nginx's user can read the bodies"];
 }
 
 $tester = new FPM\Tester($cfg, '<?php echo "ran";');

@@ -1,4 +1,4 @@
-//! The facts about a request that the access log can contain.
+//! The facts of a request that a line of the access log can contain.
 
 use std::ffi::CStr;
 use std::net::IpAddr;
@@ -6,29 +6,29 @@ use std::net::IpAddr;
 use super::format::Cpu;
 use crate::request::Description;
 
-/// The facts for a line. Moments are in seconds since 1970, times in microseconds.
+/// The facts that a line can contain. Points in time are in seconds since 1970, durations in microseconds.
 pub struct Facts<'a> {
     /// The pool's name.
     pub pool: &'a str,
     /// The worker's pid.
     pub pid: u32,
-    /// The supervisor's.
+    /// The supervisor's pid.
     pub supervisor: u32,
     /// The client's address; none on a unix socket.
     pub remote: Option<IpAddr>,
-    /// Who asked for what.
+    /// Method, URI, user and so on.
     pub request: Description<'a>,
-    /// When it began.
+    /// When the request started.
     pub accepted: u64,
-    /// When its line is written.
+    /// When the line is written.
     pub written: u64,
     /// The same in microseconds since 1970.
     pub written_micros: u64,
-    /// How long it took.
+    /// How long the request took.
     pub duration: u64,
     /// User and system time.
     pub cpu: (u64, u64),
-    /// Peak, in bytes.
+    /// Peak of PHP's memory, in bytes.
     pub memory: u64,
     /// HTTP status.
     pub status: u16,
@@ -36,7 +36,7 @@ pub struct Facts<'a> {
     pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
     /// A variable of the request by its name.
     pub variable: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
-    /// Adds a moment in a strftime format.
+    /// Appends a point in time in a strftime format.
     pub date: &'a dyn Fn(u64, &CStr, &mut Vec<u8>),
 }
 

@@ -1,24 +1,57 @@
-//! `access.format`, read once: the parts that a line is made of. Accepted formats and messages are php-fpm's.
+//! `access.format`, parsed into the parts of a line. Placeholders and error texts are php-fpm's.
 
 use std::ffi::CString;
 
 use serde::Serialize;
 
-/// Longest text between braces that is looked at, in bytes.
+/// Longest text between braces, in bytes; the rest is ignored, as in php-fpm.
 const MAX_MODIFIER: usize = 128;
 
-/// The form of `%t` and `%T` without braces.
+/// The date format of `%t` and `%T` without braces.
 const USUAL_DATE: &[u8] = b"%d/%b/%Y:%H:%M:%S %z";
 
-/// A format that lines can be written in. In JSON it is its text.
+/// A valid format. In JSON it is its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(into = "String")]
 pub struct Format {
-    /// As the configuration has it.
+    /// The text of the configuration.
     text: String,
     pub(super) parts: Vec<Part>,
-    /// A line is a JSON object; `parts` are what it holds beyond the usual.
+    /// A line is a JSON object; `parts` are its additional fields.
     pub(super) json: bool,
+}
+
+/// What is wrong with a format. The texts are php-fpm's, except for the one about JSON.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// A `{` without a `}`, or nothing after the `}`.
+    #[error("missing closing embrace in the access.format")]
+    OpenBrace,
+    /// After `json`, something other than names of variables and headers.
+    #[error("only %{{NAME}}e and %{{NAME}}o may follow json in the access.format")]
+    AfterJson,
+    /// `%e` without a name.
+    #[error("the name of the environment variable must be set between embraces for %e")]
+    NoVariable,
+    /// `%o` without a name.
+    #[error("the name of the header must be set between embraces for %o")]
+    NoHeader,
+    /// A character that means nothing after `%`.
+    #[error("Invalid token in the access.format (%{0})")]
+    Token(char),
+    /// Braces before a character that takes none.
+    #[error("embrace is not allowed for modifier %{0}")]
+    NoModifier(char),
+    /// Unknown text in the braces.
+    #[error("only {allowed} are allowed as a modifier for %{token} ('{modifier}')")]
+    Modifier {
+        /// The character after `%` and the braces.
+        token: char,
+        /// The text in the braces.
+        modifier: String,
+        /// What may be there.
+        allowed: &'static str,
+    },
 }
 
 /// A piece of a line.
@@ -86,8 +119,8 @@ impl Format {
     /// Reads a format.
     ///
     /// # Errors
-    /// The error in it.
-    pub fn compile(format: &str) -> Result<Self, String> {
+    /// What is wrong with it.
+    pub fn compile(format: &str) -> Result<Self, FormatError> {
         let (parts, json) = match format.strip_prefix("json") {
             Some("") => (Vec::new(), true),
             Some(extra) if extra.starts_with(' ') => (json_parts(extra)?, true),
@@ -102,13 +135,13 @@ impl Format {
         self.json
     }
 
-    /// Whether lines tell CPU times.
+    /// Whether lines contain CPU times.
     #[must_use]
     pub fn wants_cpu(&self) -> bool {
         self.json || self.parts.iter().any(|part| matches!(part, Part::Cpu(_)))
     }
 
-    /// Whether lines tell the client's address.
+    /// Whether lines contain the client's address.
     #[must_use]
     pub fn wants_remote(&self) -> bool {
         self.json || self.parts.contains(&Part::Remote)
@@ -121,19 +154,19 @@ impl From<Format> for String {
     }
 }
 
-/// `json %{HTTP_HOST}e %{X-Id}o`: variables and headers that lines are to hold as well.
-fn json_parts(extra: &str) -> Result<Vec<Part>, String> {
+/// `json %{HTTP_HOST}e %{X-Id}o`: lines contain these variables and headers, too.
+fn json_parts(extra: &str) -> Result<Vec<Part>, FormatError> {
     let blank = |part: &Part| matches!(part, Part::Literal(text) if text.iter().all(|byte| *byte == b' '));
     let mut parts = text_parts(extra)?;
     parts.retain(|part| !blank(part));
     if parts.iter().all(|part| matches!(part, Part::Variable(_) | Part::Header(_))) {
         Ok(parts)
     } else {
-        Err("only %{NAME}e and %{NAME}o may follow json in the access.format".to_owned())
+        Err(FormatError::AfterJson)
     }
 }
 
-fn text_parts(format: &str) -> Result<Vec<Part>, String> {
+fn text_parts(format: &str) -> Result<Vec<Part>, FormatError> {
     let mut parts = Vec::new();
     let mut rest = format.as_bytes();
     while let Some(percent) = rest.iter().position(|byte| *byte == b'%') {
@@ -163,15 +196,15 @@ fn push_literal(parts: &mut Vec<Part>, text: &[u8]) {
     }
 }
 
-/// The text up to `}` and what follows, of which there must be something.
-fn braces(rest: &[u8]) -> Result<(&[u8], &[u8]), String> {
+/// The text up to `}`, and the text after it, which must not be empty.
+fn braces(rest: &[u8]) -> Result<(&[u8], &[u8]), FormatError> {
     match rest.iter().position(|byte| *byte == b'}') {
         Some(end) if end + 1 < rest.len() => Ok((&rest[..end.min(MAX_MODIFIER)], &rest[end + 1..])),
-        _ => Err("missing closing embrace in the access.format".to_owned()),
+        _ => Err(FormatError::OpenBrace),
     }
 }
 
-fn placeholder(token: char, modifier: &[u8]) -> Result<Part, String> {
+fn placeholder(token: char, modifier: &[u8]) -> Result<Part, FormatError> {
     let part = match token {
         'C' => return Ok(Part::Cpu(one_of(token, modifier, CPU, "'total', 'user' or 'system'")?)),
         'd' => {
@@ -183,10 +216,10 @@ fn placeholder(token: char, modifier: &[u8]) -> Result<Part, String> {
             return Ok(Part::Memory(one_of(token, modifier, SIZES, allowed)?));
         }
         'e' if modifier.is_empty() => {
-            return Err("the name of the environment variable must be set between embraces for %e".to_owned());
+            return Err(FormatError::NoVariable);
         }
         'o' if modifier.is_empty() => {
-            return Err("the name of the header must be set between embraces for %o".to_owned());
+            return Err(FormatError::NoHeader);
         }
         'e' => return Ok(Part::Variable(modifier.to_vec())),
         'o' => return Ok(Part::Header(modifier.to_vec())),
@@ -204,19 +237,15 @@ fn placeholder(token: char, modifier: &[u8]) -> Result<Part, String> {
         'R' => Part::Remote,
         's' => Part::Status,
         'u' => Part::User,
-        '%' => return Err(no_embrace(token)),
-        _ => return Err(format!("Invalid token in the access.format (%{token})")),
+        '%' => return Err(FormatError::NoModifier(token)),
+        _ => return Err(FormatError::Token(token)),
     };
-    if modifier.is_empty() { Ok(part) } else { Err(no_embrace(token)) }
-}
-
-fn no_embrace(token: char) -> String {
-    format!("embrace is not allowed for modifier %{token}")
+    if modifier.is_empty() { Ok(part) } else { Err(FormatError::NoModifier(token)) }
 }
 
 const CPU: &[(&str, Cpu)] = &[("total", Cpu::Total), ("user", Cpu::User), ("system", Cpu::System)];
 
-/// php-fpm goes on taking the names that it once had misspelt.
+/// Two of these names are misspelt; php-fpm accepts them for compatibility.
 const UNITS: &[(&str, Unit)] = &[
     ("seconds", Unit::Seconds),
     ("milliseconds", Unit::Milliseconds),
@@ -230,12 +259,13 @@ const UNITS: &[(&str, Unit)] = &[
 const SIZES: &[(&str, u64)] =
     &[("bytes", 1), ("kilobytes", 1 << 10), ("kilo", 1 << 10), ("megabytes", 1 << 20), ("mega", 1 << 20)];
 
-/// The modifier's meaning, by name; the first one without a name.
-fn one_of<T: Copy>(token: char, modifier: &[u8], names: &[(&str, T)], allowed: &str) -> Result<T, String> {
+/// The meaning of the modifier; without a modifier, the first one.
+fn one_of<T: Copy>(token: char, modifier: &[u8], names: &[(&str, T)], allowed: &'static str) -> Result<T, FormatError> {
     let known = |name: &str| modifier.is_empty() || name.as_bytes().eq_ignore_ascii_case(modifier);
-    names.iter().find(|(name, _)| known(name)).map(|(_, meaning)| *meaning).ok_or_else(|| {
-        let modifier = String::from_utf8_lossy(modifier);
-        format!("only {allowed} are allowed as a modifier for %{token} ('{modifier}')")
+    names.iter().find(|(name, _)| known(name)).map(|(_, meaning)| *meaning).ok_or_else(|| FormatError::Modifier {
+        token,
+        modifier: String::from_utf8_lossy(modifier).into_owned(),
+        allowed,
     })
 }
 

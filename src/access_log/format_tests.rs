@@ -12,7 +12,7 @@ fn what_php_fpm_takes() {
 
 #[test]
 fn what_it_refuses() {
-    let refusal = |format| Format::compile(format).unwrap_err();
+    let refusal = |format| Format::compile(format).unwrap_err().to_string();
     assert_eq!(refusal("%x"), "Invalid token in the access.format (%x)");
     assert_eq!(refusal("%{x}"), "missing closing embrace in the access.format");
     assert_eq!(refusal("%{x"), "missing closing embrace in the access.format");
@@ -30,7 +30,7 @@ fn json_takes_variables_and_headers() {
     let parts = vec![Part::Variable(b"HTTP_HOST".to_vec()), Part::Header(b"X-Id".to_vec())];
     assert_eq!(read("json %{HTTP_HOST}e  %{X-Id}o "), (parts, true));
     for wrong in ["json %m", "json x", "json %{a}e,%{b}e"] {
-        let refusal = Format::compile(wrong).unwrap_err();
+        let refusal = Format::compile(wrong).unwrap_err().to_string();
         assert_eq!(refusal, "only %{NAME}e and %{NAME}o may follow json in the access.format", "{wrong}");
     }
     assert!(!Format::compile("jsonish %m").unwrap().json);

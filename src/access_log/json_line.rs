@@ -1,4 +1,4 @@
-//! `access.format = json`: all that a line can tell, as a JSON object.
+//! `access.format = json`: all facts of a request as a JSON object.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use super::facts::{Facts, as_float, cpu_share};
 use super::format::{Cpu, Part};
 use crate::json;
 
-/// The object. Missing values are null.
+/// The object. A fact that does not exist is null.
 #[derive(Serialize)]
 struct Line<'a> {
-    /// When the request came.
+    /// When the request started.
     time: String,
     pool: &'a str,
     pid: u32,
@@ -26,7 +26,7 @@ struct Line<'a> {
     query: Cow<'a, str>,
     script: Option<Cow<'a, str>>,
     status: u16,
-    /// Of the body that came.
+    /// Of the request body, in bytes.
     length: u64,
     /// In seconds.
     duration: f64,
@@ -38,12 +38,12 @@ struct Line<'a> {
     variables: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     headers: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
-    /// Names of the fields whose bytes weren't UTF-8.
+    /// Names of the fields whose bytes were not UTF-8.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     escaped: Vec<Cow<'static, str>>,
 }
 
-/// Adds the object, without a newline. `extra`: variables and headers.
+/// Appends the object, without a newline. `extra`: variables and headers.
 pub(super) fn push(extra: &[Part], facts: &Facts<'_>, line: &mut Vec<u8>) {
     let request = &facts.request;
     let mut texts = Texts::default();
@@ -82,7 +82,7 @@ pub(super) fn push(extra: &[Part], facts: &Facts<'_>, line: &mut Vec<u8>) {
     json::push(line, &object);
 }
 
-/// Turns bytes into texts and remembers which weren't.
+/// Turns bytes into text, and keeps the names of those that were not UTF-8.
 #[derive(Default)]
 struct Texts {
     escaped: Vec<Cow<'static, str>>,

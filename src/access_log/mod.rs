@@ -1,4 +1,4 @@
-//! The access log: what a line says and which requests have none. No I/O: the worker gives the facts and writes.
+//! The access log: the text of a line, and which requests get no line. No I/O: the worker supplies the facts and writes.
 #![forbid(unsafe_code)]
 
 mod facts;
@@ -9,12 +9,12 @@ mod json_line;
 mod render;
 
 pub use facts::Facts;
-pub use format::Format;
+pub use format::{Format, FormatError};
 
 use crate::request::Description;
 
-/// `access.suppress_path`: whether a request has no line. A query, a body, a method that may change something and an answer
-/// that isn't a success are always told, as in php-fpm.
+/// `access.suppress_path`: whether a request gets no line. As in php-fpm, requests with a query, a body or a method other
+/// than GET and HEAD are always logged, and so are answers that are no success.
 #[must_use]
 pub fn is_suppressed(paths: &[String], request: &Description<'_>, status: u16) -> bool {
     request.query.is_empty()

@@ -8,7 +8,7 @@ use super::json_line;
 use crate::escape::{self, Place};
 
 impl Format {
-    /// Adds the line, without a newline. It is empty where the parts are.
+    /// Appends the line, without a newline.
     pub fn render(&self, facts: &Facts<'_>, line: &mut Vec<u8>) {
         if self.json {
             json_line::push(&self.parts, facts, line);
@@ -50,7 +50,7 @@ impl Part {
     }
 }
 
-/// Writing to memory doesn't fail.
+/// Appends formatted text; writing to memory cannot fail.
 fn write(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     let _ = line.write_fmt(text);
 }

@@ -1,11 +1,11 @@
-//! Options one after the other, by the rules of PHP's own getopt.
+//! Reads options one by one, by the rules of PHP's own getopt (`main/getopt.c`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::usage::Usage;
 
-/// An option, whichever way it is written.
+/// An option, in its short or long form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opt {
     PhpIni,
@@ -72,7 +72,7 @@ type Found = (Opt, OsString);
 pub(super) struct Getopt<'a> {
     arguments: &'a [OsString],
     at: usize,
-    /// The place of the next letter in a cluster such as `-nF`.
+    /// The index of the next letter in a cluster such as `-nF`.
     letter: Option<usize>,
 }
 
@@ -81,12 +81,12 @@ impl<'a> Getopt<'a> {
         Self { arguments, at: 0, letter: None }
     }
 
-    /// Nothing is left over.
+    /// Whether all arguments are read.
     pub(super) fn is_at_end(&self) -> bool {
         self.at >= self.arguments.len()
     }
 
-    /// The argument at which the options stopped, and its place.
+    /// The argument at which the options end, and its index.
     pub(super) fn word(&self) -> Option<(usize, &'a OsString)> {
         Some((self.at, self.arguments.get(self.at)?))
     }
@@ -96,7 +96,7 @@ impl<'a> Getopt<'a> {
         self.at += 1;
     }
 
-    /// The next option, up to the first argument that is none.
+    /// The next option; `None` at the first argument that is not an option.
     pub(super) fn next(&mut self) -> Option<Result<Found, Usage>> {
         let argument = self.arguments.get(self.at)?.as_bytes();
         if let Some(letter) = self.letter {
@@ -115,7 +115,7 @@ impl<'a> Getopt<'a> {
 
     fn long(&mut self, argument: &[u8]) -> Result<Found, Usage> {
         self.at += 1;
-        // An equals sign at the very end doesn't separate: `--pid=` is unknown.
+        // An equals sign at the very end does not separate: `--pid=` is unknown.
         let end = argument.len().saturating_sub(1);
         let equals = argument[..end].iter().position(|byte| *byte == b'=');
         let name = &argument[..equals.unwrap_or(argument.len())];
@@ -137,7 +137,7 @@ impl<'a> Getopt<'a> {
         self.with_value(known, rest)
     }
 
-    /// The value after the option, in the same argument (after an optional `=`) or in the next one.
+    /// The value of an option, in the same argument (maybe after `=`) or in the next one.
     fn with_value(&mut self, known: &Known, rest: &[u8]) -> Result<Found, Usage> {
         if !known.takes_value {
             return Ok((known.opt, OsString::new()));

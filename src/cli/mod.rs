@@ -34,7 +34,7 @@ pub enum Command {
     Control {
         /// Which.
         verb: Verb,
-        /// Where it stands among the arguments.
+        /// Its index among the arguments.
         at: usize,
         /// The rest.
         options: Options,
@@ -54,18 +54,18 @@ pub enum Command {
     Modules(Options),
     /// `-h`: usage on stdout.
     Help,
-    /// The program started by itself.
+    /// The program, executed by the supervisor.
     Role {
-        /// As what.
+        /// Its role.
         role: Role,
-        /// The descriptor to talk over.
+        /// The descriptor to communicate over.
         fd: RawFd,
-        /// The options it was started with itself.
+        /// The options that the supervisor was started with.
         options: Options,
     },
 }
 
-/// The command of the control script.
+/// A command of the control script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the words are the operator's")]
 pub enum Verb {
@@ -79,12 +79,12 @@ pub enum Verb {
     Configtest,
 }
 
-/// As what the program starts itself.
+/// The roles in which the supervisor executes the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// PHP, started once, from which workers are forked.
+    /// Starts PHP once and forks workers.
     Zygote,
-    /// Checks whether a new configuration and program would start.
+    /// Checks whether the new configuration and program would start.
     Check,
     /// The supervisor again, after a reload.
     Resume,
@@ -130,7 +130,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         return Err(Usage);
     }
     if let Some((verb, at)) = control {
-        // A start that stays in the foreground would never come back.
+        // A start in the foreground would not return.
         let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
         let alone = tests == 0 && convert.is_none() && role.is_none() && fd.is_none() && !stays;
         return if alone { Ok(Command::Control { verb, at, options }) } else { Err(Usage) };

@@ -7,7 +7,7 @@ use super::getopt::Opt;
 use crate::config::LoadOptions;
 use crate::engine::EngineOptions;
 
-/// The options that don't decide what is done, but how.
+/// The options that decide how a command is carried out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     /// `-c`, `-n`, `-d`, `-e`.
@@ -45,7 +45,7 @@ impl Options {
         }
     }
 
-    /// The part of the options for `config::load` that the command line sets. The caller adds paths and version of PHP.
+    /// The options of `config::load` that the command line gives. The caller fills in the paths and the version of PHP.
     #[must_use]
     pub fn load_options(&self) -> LoadOptions {
         LoadOptions {
@@ -60,7 +60,7 @@ impl Options {
         }
     }
 
-    /// Takes an option of the command line; one that is not about this is ignored.
+    /// Sets an option of the command line; options that belong elsewhere are ignored.
     pub(super) fn set(&mut self, option: Opt, value: OsString) {
         match option {
             Opt::PhpIni => self.engine.ini_path = Some(value.into()),

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-/// Not a command line that makes sense: print the usage (php-fpm does so on stdout) and exit with `ExitCode::Usage`.
+/// The command line is wrong. The program prints its usage, to stdout as php-fpm does, and exits with `ExitCode::Usage`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage;
 
-/// php-fpm's usage for a program called so, with PHP's prefix.
+/// php-fpm's usage, for a program of that name and with PHP's prefix.
 #[must_use]
 pub fn usage(program: &str, php_prefix: &Path) -> String {
     format!(

@@ -1,4 +1,4 @@
-//! Users and groups that a configuration names, looked up in the system's databases.
+//! Looks up the users and groups of a configuration in the system's databases.
 
 use nix::unistd::{Group, Uid, User};
 
@@ -13,14 +13,14 @@ use crate::log;
 use crate::log::messages::accounts::{AccountError, acl_overrides};
 use crate::log::messages::config::needs_root;
 
-/// Who a pool's workers are.
+/// The account of a pool's workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Account {
-    /// The user to change to; `None`: stay.
+    /// The user to change to; `None`: no change.
     pub uid: Option<u32>,
-    /// The group to change to; `None`: stay.
+    /// The group to change to; `None`: no change.
     pub gid: Option<u32>,
-    /// The name that the supplementary groups are taken from.
+    /// The name of the user whose supplementary groups are used.
     pub groups_of: Option<String>,
     /// `USER` of the workers' environment, unless `env[USER]` is given.
     pub user: Option<String>,
@@ -31,11 +31,11 @@ pub struct Account {
 /// Who may use a pool's unix socket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SocketAccess {
-    /// Owner; `None`: as made.
+    /// Owner; `None`: as created.
     pub uid: Option<u32>,
-    /// Group; `None`: as made.
+    /// Group; `None`: as created.
     pub gid: Option<u32>,
-    /// Users for the ACL. With an ACL owner and group stay as made.
+    /// Users for the ACL. With an ACL, owner and group stay as created.
     pub acl_users: Vec<u32>,
     /// Groups for the ACL.
     pub acl_groups: Vec<u32>,

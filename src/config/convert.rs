@@ -1,4 +1,4 @@
-//! From php-fpm's texts and 32-bit integers to the values that the rest of the program works with.
+//! Converts php-fpm's texts and 32-bit integers to the types that the rest of the program uses.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -145,7 +145,7 @@ fn words(text: Option<&str>) -> Vec<String> {
     words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
-/// A number that can't be negative; php-fpm takes such a one for "off" at best.
+/// A number that cannot be negative. php-fpm takes a negative one for 0, if it accepts it.
 fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
 }
@@ -154,7 +154,7 @@ fn seconds(value: i32) -> Duration {
     Duration::from_secs(count(value).into())
 }
 
-/// Negative: not given.
+/// `None` if negative, which means that it is not set.
 fn optional_seconds(value: i32) -> Option<Duration> {
     u64::try_from(value).ok().map(Duration::from_secs)
 }

@@ -1,5 +1,5 @@
-//! Every directive, once: its name, what kind of value it takes, its default and its meaning.
-//! `docs/configuration.md` and `build-aux/php-fpm.conf.default` have each of them; a test looks.
+//! The table of directives: name, kind of value, default and meaning. A test checks that `docs/configuration.md` and
+//! `build-aux/php-fpm.conf.default` contain each of them.
 
 /// The kind of a directive's value, and its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,17 +20,17 @@ pub enum Kind {
     Flag(bool),
     /// A log level.
     LogLevel,
-    /// `default`, `classic` or `json`; kept as text, unset by default.
+    /// `default`, `classic` or `json`; unset by default.
     LogFormat,
     /// A syslog facility.
     Facility,
     /// A number of bytes or `unlimited`.
     CoreLimit,
-    /// A number of bytes with K, M or G; kept as text, unset by default.
+    /// A number of bytes with K, M or G; unset by default.
     Bytes,
-    /// `on`, `user` or `off`; kept as text, unset by default.
+    /// `on`, `user` or `off`; unset by default.
     FastcgiPhpValue,
-    /// `fast` or `graceful`; kept as text, unset by default.
+    /// `fast` or `graceful`; unset by default.
     OnSigterm,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
@@ -39,11 +39,11 @@ pub enum Kind {
 /// Whether `-tt` prints the directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dumped {
-    /// Like php-fpm.
+    /// As in php-fpm.
     Always,
-    /// Ours: only if it is used, so that the output stays php-fpm's.
+    /// A directive that php-fpm does not have: only if it is set, so that the output is otherwise php-fpm's.
     WhenSet,
-    /// php-fpm doesn't.
+    /// Not printed, as in php-fpm.
     Never,
 }
 
@@ -64,7 +64,7 @@ pub struct Directive {
 pub(crate) trait Key: Copy {
     /// The directives of the section in the order of `-tt`.
     const TABLE: &'static [Directive];
-    /// The place in the table.
+    /// The index in the table.
     fn index(self) -> usize;
 }
 
@@ -90,8 +90,8 @@ directives! {
     GlobalDirective, GLOBAL_DIRECTIVES;
     Pid "pid" Kind::Text, Always, "File that the process id is written to.";
     ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`, `stderr`, `stdout`. Default: log/php-fpm.log.";
-    SyslogIdent "syslog.ident" Kind::Text, Always, "Name in front of each message in syslog. Default: php-fpm.";
-    SyslogFacility "syslog.facility" Kind::Facility, Always, "What syslog files the messages under. Default: daemon.";
+    SyslogIdent "syslog.ident" Kind::Text, Always, "Name before each message in syslog. Default: php-fpm.";
+    SyslogFacility "syslog.facility" Kind::Facility, Always, "Facility of the messages in syslog. Default: daemon.";
     LogBuffering "log_buffering" Kind::Flag(true), Always, "Collect a line of a worker's output before it is logged.";
     LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";
     LogFormat "log_format" Kind::LogFormat, WhenSet, "Form of the log's lines: default (php-fpm's), classic (the original patch's) or json (an object a line). Default: default.";
@@ -106,8 +106,8 @@ directives! {
     RlimitCore "rlimit_core" Kind::CoreLimit, Always, "Core file limit of the main process.";
     EventsMechanism "events.mechanism" Kind::Text, Always, "epoll, poll or select; only php-fpm's event loop has the choice.";
     SystemdInterval "systemd_interval" Kind::Milliseconds(-1), Always, "Time between two reports to systemd; 0: none. Default: 10s.";
-    OnSigterm "on_sigterm" Kind::OnSigterm, WhenSet, "What SIGTERM and SIGINT ask for: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
-    ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that clients stop sending requests.";
+    OnSigterm "on_sigterm" Kind::OnSigterm, WhenSet, "What SIGTERM and SIGINT do: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
+    ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that web servers send no more.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
 }

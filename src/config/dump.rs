@@ -72,7 +72,7 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
     })
 }
 
-/// Whether a value that isn't a text is the one that stands when nothing is said.
+/// Whether a value that is not a text is the default.
 fn is_default(kind: Kind, number: i32) -> bool {
     match kind {
         Kind::Integer(default) | Kind::Seconds(default) | Kind::PlainSeconds(default) | Kind::Milliseconds(default) => {

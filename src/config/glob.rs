@@ -4,10 +4,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a pattern gave nothing.
+/// Why a pattern has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GlobError {
-    /// A directory can't be read.
+    /// A directory cannot be read.
     Aborted,
     /// Nothing matches.
     NoMatch,
@@ -41,12 +41,12 @@ fn has_wildcard(part: &str) -> bool {
     part.contains(['*', '?', '['])
 }
 
-/// One more component, the same for each path found so far.
+/// Appends a component without wildcards to each path.
 fn named(bases: &[PathBuf], part: &str) -> Vec<PathBuf> {
     bases.iter().map(|base| base.join(part.replace('\\', ""))).collect()
 }
 
-/// One more component for each path found so far: what is in the directory and matches.
+/// Appends to each path the names in its directory that match.
 fn listed(bases: &[PathBuf], part: &str) -> Result<Vec<PathBuf>, GlobError> {
     let pattern = part.as_bytes();
     let hidden = pattern.first() == Some(&b'.');
@@ -70,10 +70,10 @@ fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-/// Does the whole name match the pattern of one component?
+/// Whether the whole name matches the pattern of one component.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at, mut byte) = (0, 0);
-    // Where to take up again when what follows the last star doesn't fit.
+    // Where to resume if the text after the last star does not match.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if pattern.get(at) == Some(&b'*') {
@@ -100,7 +100,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// How many bytes of the pattern stand for this byte of the name.
+/// The number of bytes of the pattern that match this byte of the name.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern {
         [] => None,
@@ -116,7 +116,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// Whether the byte is in the set after a `[`, and where the set ends; `None` if it never does.
+/// Whether the byte is in the set after a `[`, and the length of the set; `None` if the set is not closed.
 fn class(set: &[u8], byte: u8) -> Option<(bool, usize)> {
     let negated = matches!(set.first(), Some(b'!' | b'^'));
     let start = usize::from(negated);

@@ -1,5 +1,6 @@
-//! Values with names that only a started PHP knows: constants of its extensions and most of its own, settings of php.ini.
-#![cfg_attr(not(feature = "php"), allow(dead_code, reason = "what is kept is read by a worker that has PHP"))]
+//! Values with names that only PHP knows once it has started: constants of extensions, most of its own constants, and settings
+//! of php.ini.
+#![cfg_attr(not(feature = "php"), allow(dead_code, reason = "only a worker with PHP reads it"))]
 
 use std::cell::{Cell, RefCell};
 
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ini::{Names, Statement, parse_line};
 
-/// The line of a setting, to be read once more in a worker; with all that was known of its names before.
+/// The line of a setting that a worker reads again, with the names that were known when the file was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateValue {
     line: Vec<u8>,
@@ -16,7 +17,7 @@ pub struct LateValue {
 }
 
 impl LateValue {
-    /// The value, with what PHP knows; `None`: it is what was read at first.
+    /// The value with PHP's names; `None`: it is the same as without them.
     pub(crate) fn value(&self, php: &dyn Names) -> Option<String> {
         let read = |php| {
             let line = parse_line(&self.line, &Known { late: self, php });
@@ -61,7 +62,7 @@ fn known<T: Clone>(list: &[(String, T)], name: &str) -> Option<T> {
     list.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
-/// Hands names on to those who know them, and remembers what they said.
+/// Looks names up and records the results.
 pub(super) struct Recorder<'a> {
     names: &'a dyn Names,
     variables: RefCell<Vec<(String, Vec<u8>)>>,
@@ -74,7 +75,7 @@ impl<'a> Recorder<'a> {
         Self { names, variables: RefCell::default(), constants: RefCell::default(), unknown: Cell::new(false) }
     }
 
-    /// The part of this line that must wait for PHP; None if all its names are known.
+    /// The line for the worker; `None` if all its names are known.
     pub(super) fn late(self, line: &[u8]) -> Option<LateValue> {
         let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
         self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })

@@ -1,4 +1,4 @@
-//! php-fpm.conf: text to checked values.
+//! php-fpm.conf: from the text to checked values.
 #![forbid(unsafe_code)]
 
 mod account;
@@ -61,20 +61,21 @@ pub(crate) fn files_matching(pattern: &str) -> Vec<PathBuf> {
     glob::files(pattern).unwrap_or_default()
 }
 
-/// A configuration that can be started with.
+/// A configuration that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// Messages to log, in order.
+    /// The messages, in order.
     pub messages: Messages,
     raw: Raw,
 }
 
-/// Reads and checks a configuration file and all that it includes. Log files that it names are made, as php-fpm does.
+/// Reads and checks a configuration file and all files that it includes. It creates log files that do not exist, as php-fpm
+/// does.
 ///
 /// # Errors
-/// The configuration is refused as a whole; the error holds all messages.
+/// The configuration is refused. The error contains all messages.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     let mut raw = Raw::new();
     let mut messages = Messages::new();
@@ -88,10 +89,10 @@ pub fn load(path: &Path, options: &LoadOptions) -> Result<Loaded, ConfigError> {
     Ok(Loaded { config, messages, raw })
 }
 
-/// The pid file that a configuration names, even if a later line is wrong. It creates no file.
+/// The pid file that a configuration names, even if there are mistakes after it. Creates no file.
 ///
 /// # Errors
-/// The messages of a configuration that can't be read that far.
+/// The messages of a configuration that cannot be read that far.
 pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, Messages> {
     let (mut raw, mut messages) = (Raw::new(), Messages::new());
     let prefixes = Prefixes::new(options);
@@ -119,7 +120,7 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     Ok(())
 }
 
-/// Puts what the files say into sections.
+/// Reads the files into sections.
 fn sections(
     path: &Path,
     options: &LoadOptions,
@@ -130,7 +131,7 @@ fn sections(
     if let Some(pid) = options.pid_file.as_deref().filter(|pid| !pid.as_os_str().is_empty()) {
         raw.global.set_text(GlobalDirective::Pid, shown(pid));
     }
-    // In whichever of the two languages it is written.
+    // The file is XML or ini.
     let read = reader::read(path, messages).and_then(|text| {
         if xml::is_xml(&text) {
             return xml::load(path, &text, options, raw, messages);
@@ -144,10 +145,10 @@ fn sections(
     Ok(())
 }
 
-/// `--convert`: the ini file that is equivalent to an XML file of the original php-fpm, and the messages about it.
+/// `--convert`: converts an XML file of the original php-fpm to an ini file. Also returns the messages.
 ///
 /// # Errors
-/// The file can't be read, isn't XML, or is refused.
+/// The file cannot be read, is not XML, or is refused.
 pub fn convert(path: &Path, options: &LoadOptions) -> Result<(String, Messages), ConfigError> {
     let mut messages = Messages::new();
     let converted = reader::read(path, &mut messages).and_then(|text| {
@@ -174,10 +175,10 @@ impl Loaded {
         if refused { Err(ConfigError::new(self.messages, Some(self.config.global))) } else { Ok(self) }
     }
 
-    /// `-t` and `-tt`: users and groups must exist; then the lines to log, with the whole configuration if `dump`.
+    /// `-t` and `-tt`: checks that users and groups exist. Returns the messages, with the whole configuration if `dump`.
     ///
     /// # Errors
-    /// The messages up to the user or group that doesn't exist.
+    /// A user or group does not exist.
     pub fn test(mut self, dump: bool) -> Result<Messages, ConfigError> {
         if account::check_names(&self.raw, &mut self.messages).is_err() {
             return Err(ConfigError::new(self.messages, Some(self.config.global)));

@@ -1,4 +1,4 @@
-//! The configuration once read and checked: plain values that can be handed to another process.
+//! The checked configuration: plain values that can be passed to another process as JSON.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::types::{CoreLimit, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, 
 use crate::access_log::Format;
 use crate::log;
 
-/// The whole of a php-fpm.conf.
+/// A whole php-fpm.conf.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     /// The file that was read.
     pub file: PathBuf,
     /// `[global]`.
     pub global: Global,
-    /// One per pool section, in the order of the file; after them one for each `pm.status_listen`.
+    /// The pools in the order of the file, then one for each `pm.status_listen`.
     pub pools: Vec<PoolConfig>,
 }
 
-/// `[global]`. Durations of zero mean "off", as in php-fpm.
+/// `[global]`. A duration of zero means "off", as in php-fpm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct Global {
@@ -47,7 +47,7 @@ pub struct Global {
     pub systemd_interval: Duration,
     /// systemd's watchdog is on; `systemd_interval` is then half of its time.
     pub systemd_watchdog: bool,
-    /// `on_sigterm`: requests are finished. Unset: only as process 1.
+    /// `on_sigterm`: whether SIGTERM lets requests finish. `None`: only as process 1.
     #[serde(default)]
     pub sigterm_is_graceful: Option<bool>,
     #[serde(default)]
@@ -64,14 +64,14 @@ pub struct Global {
 #[allow(missing_docs, reason = "the fields are the directives; the directive table documents them")]
 pub struct PoolConfig {
     pub name: String,
-    /// This pool was not in the file: it is the one that answers on `pm.status_listen` of the pool named here.
+    /// The pool is not in the file: it serves `pm.status_listen` of the pool named here.
     pub status_of: Option<String>,
     pub prefix: Option<PathBuf>,
     pub user: Option<String>,
     pub group: Option<String>,
     /// `process.group`: pools of one name share a zygote.
     pub process_group: Option<String>,
-    /// `process.group_idle_timeout`, where the pool has its own.
+    /// `process.group_idle_timeout` of the pool, if it is set.
     #[serde(default)]
     pub group_idle_timeout: Option<Duration>,
     pub listen: Vec<ListenAddr>,
@@ -92,7 +92,7 @@ pub struct PoolConfig {
     pub pm_max_spare_servers: u32,
     pub pm_max_spawn_rate: u32,
     pub pm_process_idle_timeout: Duration,
-    /// 0: endless.
+    /// 0: no limit.
     pub pm_max_requests: u64,
     /// In bytes; 0: no limit.
     #[serde(default)]
@@ -125,7 +125,7 @@ pub struct PoolConfig {
     /// Lower-case as given; empty = all.
     pub security_limit_extensions: Vec<String>,
     pub apparmor_hat: Option<String>,
-    /// `env[]` in the order of assignment, already with `$NAME` taken from the environment.
+    /// `env[]` in the order in which php-fpm sets it, with `$NAME` replaced by the supervisor's variable.
     pub env: Vec<(String, String)>,
     pub php_settings: Vec<PhpSetting>,
 }

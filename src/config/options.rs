@@ -1,22 +1,22 @@
-//! The inputs from the command line and the system for reading a configuration.
+//! What the command line and the environment contribute to a configuration.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::ini::{Names, core_constant};
 
-/// All that `load` must know besides the file.
+/// What `load` needs besides the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// PHP_PREFIX, in front of relative paths.
+    /// PHP_PREFIX, which relative paths start from.
     pub php_prefix: PathBuf,
-    /// PHP_LOCALSTATEDIR, in front of a relative pid file or error log.
+    /// PHP_LOCALSTATEDIR, which a relative pid file or error log starts from.
     pub local_state_dir: PathBuf,
-    /// `-p`: in place of both.
+    /// `-p`: replaces both.
     pub prefix: Option<PathBuf>,
     /// `-g`: the pid file, if the configuration names none.
     pub pid_file: Option<PathBuf>,
-    /// `-D` or `-F`, before `daemonize`.
+    /// `-D` or `-F`: overrides `daemonize`.
     pub daemonize: Option<bool>,
     /// `-R`: pools may run as root.
     pub allow_root: bool,
@@ -24,7 +24,7 @@ pub struct LoadOptions {
     pub root: bool,
     /// The version of PHP (`8.4.24`), for constants such as `E_ALL`; empty: the newest values.
     pub php_version: String,
-    /// `-d name[=value]`: what `${name}` finds first.
+    /// `-d name[=value]`: where `${name}` is looked up first.
     pub defines: Vec<String>,
     /// The environment: `${name}`, `env[X] = $NAME`, systemd's watchdog.
     pub environment: Vec<(OsString, OsString)>,
@@ -52,7 +52,7 @@ impl LoadOptions {
         })
     }
 
-    /// Is PHP at least this version?
+    /// Whether PHP is at least this version.
     pub(crate) fn php_at_least(&self, major: u32, minor: u32) -> bool {
         let mut parts = self.php_version.split('.').map(str::parse::<u32>);
         match (parts.next(), parts.next()) {

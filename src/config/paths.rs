@@ -1,9 +1,9 @@
-//! Relative paths to absolute ones, from the prefix that php-fpm takes.
+//! Makes relative paths absolute, with the prefix that php-fpm uses.
 
 use super::message::shown;
 use super::options::LoadOptions;
 
-/// The prefixes that hold for everybody.
+/// The prefixes of the whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Prefixes {
     /// `-p`.
@@ -34,7 +34,7 @@ impl Prefixes {
         join(self.given.as_deref().unwrap_or(&self.local_state), path)
     }
 
-    /// For the paths of a pool, whose own prefix goes first.
+    /// For the paths of a pool, which start from its own prefix.
     pub(crate) fn pool_path(&self, pool_prefix: Option<&str>, path: &str) -> String {
         match pool_prefix {
             None => self.global_path(&self.global_path(path)),

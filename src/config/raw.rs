@@ -1,4 +1,4 @@
-//! The statements of the files put into their sections, unchecked: what php-fpm has after reading.
+//! The statements of the files, sorted into sections but not yet checked: php-fpm's state after reading.
 
 use super::directives::{GlobalDirective, PoolDirective};
 use super::late::LateValue;
@@ -14,11 +14,11 @@ pub(crate) struct Pair {
     pub(crate) value: String,
     /// From `php_flag` or `php_admin_flag`.
     pub(crate) flag: bool,
-    /// The part of the value that only PHP can compute.
+    /// The line, if only PHP knows all names in it.
     pub(crate) late: Option<LateValue>,
 }
 
-/// One pool. The lists are in the order of the file; php-fpm keeps and applies them the other way round.
+/// One pool. The lists are in the order of the file; php-fpm keeps and applies them in reverse order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawPool {
     pub(crate) name: String,
@@ -80,7 +80,7 @@ impl RawPool {
 pub(crate) struct Raw {
     pub(crate) global: Section<GlobalDirective>,
     pub(crate) pools: Vec<RawPool>,
-    /// systemd wants to hear from us, at `systemd_interval`.
+    /// systemd's watchdog is on; it expects a report each `systemd_interval`.
     pub(crate) systemd_watchdog: bool,
     /// The section that directives go to; `None` is `[global]`.
     current: Option<usize>,
@@ -92,13 +92,13 @@ impl Raw {
         Self { global: Section::new(), pools: Vec::new(), systemd_watchdog: false, current: None }
     }
 
-    /// The event mechanism php-fpm would take on Linux; `None` if it has none of that name.
+    /// The event mechanism that php-fpm would use on Linux; `None` if it has none of that name.
     pub(crate) fn events_mechanism(&self) -> Option<&'static str> {
         let name = self.global.text(GlobalDirective::EventsMechanism).unwrap_or("epoll");
         ["epoll", "poll", "select"].into_iter().find(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// `[name]`: back to a known section, or a new pool.
+    /// `[name]`: continues a known section, or adds a pool.
     pub(crate) fn enter(&mut self, name: &str) {
         if name.eq_ignore_ascii_case("global") {
             self.current = None;
@@ -127,7 +127,7 @@ impl Raw {
         }
     }
 
-    /// `name[key] = value`; `late` is what only PHP can tell of the value.
+    /// `name[key] = value`; `late` is the line, if only PHP knows all names in it.
     ///
     /// # Errors
     /// All that is wrong with it.

@@ -1,4 +1,4 @@
-//! The values of a section as php-fpm keeps them: texts that may be unset, and 32-bit integers.
+//! The values of a section, as php-fpm keeps them: texts that may be unset, and 32-bit integers.
 
 use std::marker::PhantomData;
 
@@ -68,7 +68,7 @@ impl<K: Key> Section<K> {
         Self { values, keys: PhantomData }
     }
 
-    /// Takes the text of the file for the directive called `name`, in the pool called `pool`.
+    /// Sets the directive called `name` to a text of the file, in the pool called `pool`.
     ///
     /// # Errors
     /// The section has no such directive, or the value is refused.
@@ -127,7 +127,7 @@ impl<K: Key> Section<K> {
         self.filled(key).map(str::to_owned)
     }
 
-    /// A number; 0 for what isn't one.
+    /// A number; 0 if the value is not a number.
     pub(crate) fn integer(&self, key: K) -> i32 {
         self.integer_at(key.index())
     }

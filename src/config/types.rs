@@ -67,7 +67,7 @@ impl CoreLimit {
 #[allow(missing_docs, reason = "the names say it")]
 pub enum ListenAddr {
     Unix(PathBuf),
-    /// `spec` is the text of the configuration, which log lines and inherited sockets are named by.
+    /// `spec` is the text of the configuration, which names the socket in log lines and in `FPM_SOCKETS`.
     Tcp {
         spec: String,
         addrs: Vec<SocketAddr>,
@@ -89,14 +89,14 @@ pub enum PhpValuePolicy {
     /// PHP_VALUE and PHP_ADMIN_VALUE.
     #[default]
     All,
-    /// The settings that an untrusted web server may set by PHP_VALUE.
+    /// Of PHP_VALUE, only harmless settings.
     User,
     /// None.
     Nothing,
 }
 
 impl ProcessManager {
-    /// As the configuration names it.
+    /// Its name in the configuration.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -112,13 +112,13 @@ impl ProcessManager {
 pub struct PhpSetting {
     /// The ini entry.
     pub name: String,
-    /// Raw text as php-fpm hands it to Zend.
+    /// The text that Zend parses.
     pub value: String,
-    /// Can't be changed by scripts or `.user.ini`.
+    /// Scripts and `.user.ini` cannot change it.
     pub admin: bool,
     /// From a `_flag` directive (value is `1` or `0`).
     pub flag: bool,
-    /// It may name constants that only PHP knows: the value is then another.
+    /// The line, if it contains names that only PHP knows: a worker parses it again.
     #[serde(default)]
     pub late: Option<LateValue>,
 }

@@ -1,11 +1,11 @@
-//! Text of a value to what it means. The errors are php-fpm's and follow `unable to parse value for entry 'x': `.
+//! Parses the text of a value. The errors follow php-fpm's `unable to parse value for entry 'x': `.
 
 use super::types::{PhpValuePolicy, ProcessManager};
 use crate::log;
 use crate::log::messages::config_values::ValueError;
 use crate::text::atoi;
 
-/// An integer; a leading minus is let through, as php-fpm does.
+/// An integer. A leading minus is accepted, as in php-fpm.
 pub(crate) fn integer(text: &str) -> Result<i32, ValueError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.bytes().all(|byte| byte.is_ascii_digit()) { Ok(atoi(text.as_bytes())) } else { Err(ValueError::Number) }
@@ -25,7 +25,7 @@ pub(crate) fn seconds(text: &str) -> Result<i32, ValueError> {
     Ok(atoi(number).wrapping_mul(unit))
 }
 
-/// A number of bytes, with `K`, `M` or `G` for 1024 of the lesser.
+/// A number of bytes, with `K`, `M` or `G` (powers of 1024).
 pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     let (digits, unit) = match text.as_bytes().last() {
         Some(b'K' | b'k') => (&text[..text.len() - 1], 1 << 10),
@@ -37,7 +37,7 @@ pub(crate) fn bytes(text: &str) -> Result<u64, ValueError> {
     number.and_then(|n| n.checked_mul(unit)).ok_or(ValueError::Bytes)
 }
 
-/// Yes or no. The scanner has turned bare words of any case into `1` and nothing.
+/// Yes or no. The scanner has already turned words without quotes, in any case, into `1` and an empty text.
 pub(crate) fn boolean(text: &str) -> Result<bool, ValueError> {
     match text {
         "1" | "yes" | "true" | "on" => Ok(true),
@@ -118,8 +118,8 @@ pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, ValueError> 
     }
 }
 
-/// A socket's permissions: C's strtoul with base 8, where what comes after the digits is ignored, and of that the nine bits
-/// that php-fpm gives to a socket, by its umask.
+/// The permissions of a socket: C's strtoul with base 8, which ignores text after the digits. Only the nine permission bits
+/// count, because of php-fpm's umask.
 pub(crate) fn octal(text: &str) -> u32 {
     let text = text.trim_ascii_start();
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text).bytes().take_while(|byte| (b'0'..b'8').contains(byte));
@@ -127,7 +127,7 @@ pub(crate) fn octal(text: &str) -> u32 {
     (if text.starts_with('-') { value.wrapping_neg() } else { value }) & 0o777
 }
 
-/// Only digits: a numeric user, group or port.
+/// Whether a text has only digits: a numeric user, group or port.
 pub(crate) fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }

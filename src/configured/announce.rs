@@ -1,4 +1,4 @@
-//! Says what the reading of a configuration had to say, to the caller and to the log that it names.
+//! Writes the messages of a configuration to stderr and to the log that it names.
 #![forbid(unsafe_code)]
 
 use std::io::{self, IsTerminal};
@@ -25,7 +25,7 @@ impl LogError {
     }
 }
 
-/// Logs what the reading of a configuration had to say.
+/// Logs the messages of a configuration.
 pub fn say(messages: &Messages) {
     messages.lines.iter().for_each(say_one);
 }
@@ -37,7 +37,7 @@ fn say_one(message: &Message) {
     }
 }
 
-/// The same at a start: from where the error log is known on, they go there as well as to stderr. It stays the log.
+/// The same at a start. Messages from after the error log is known go there as well as to stderr; it stays the log.
 ///
 /// # Errors
 /// The log cannot be opened.

@@ -26,7 +26,7 @@ pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool)
         Ok((messages, global)) => (messages, Some(global), ExitCode::Ok),
         Err(e) => (e.messages, e.global.map(|global| *global), ExitCode::Config),
     };
-    // That it can be opened was tried when the configuration was read.
+    // Reading the configuration has already tried to open the log.
     let _ = announce(&messages, global.as_ref(), options);
     code.status()
 }

@@ -1,4 +1,5 @@
-//! The configuration of this program: what it is read with, what of it is said, and whether PHP can start as the pools' users.
+//! The configuration together with the command line, the system and php.ini: how it is read, how its messages are printed,
+//! and whether PHP can start as the pools' users.
 #![forbid(unsafe_code)]
 
 mod announce;

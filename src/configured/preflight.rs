@@ -1,5 +1,5 @@
-//! Before anything is started, as root: will PHP find what it reads at its start when it is the pools' user? php-fpm's PHP is root
-//! then. Children look, since this process neither runs PHP nor becomes another user; they have a limit of time.
+//! Before a start as root: checks that PHP can read its files as the pools' user. php-fpm starts PHP as root. Children do the
+//! check, because this process neither runs PHP nor changes its user. They have a time limit.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -25,17 +25,17 @@ use crate::sys::{single_threaded, socket};
 
 /// For PHP to read php.ini.
 const INI_LIMIT: Duration = Duration::from_secs(15);
-/// For a user's look at the files, who could stop the child that looks; and for all users together.
+/// For the check of one user, who could stop the child that checks; and for all users together.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 const ALL_LIMIT: Duration = Duration::from_secs(6);
-/// More than this is not read of what a child says.
+/// The most that is read of a child's output, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// Reads the configuration, and looks. `aloud`: what PHP says of php.ini goes to stderr, and what may matter is said as well as what
-/// must be; otherwise the zygotes say that.
+/// Reads the configuration and checks the files. `aloud`: PHP's messages about php.ini go to stderr, and warnings are added to
+/// errors; otherwise the zygotes log these.
 ///
 /// # Errors
-/// The configuration is refused, or a file that PHP can't be started without.
+/// The configuration is refused, or a user cannot read a file that PHP cannot start without.
 pub fn load(
     engine: &mut dyn Engine,
     host: &Host,
@@ -49,7 +49,7 @@ pub fn load(
     loaded.with_remarks(remarks)
 }
 
-/// Messages about files that users cannot read. If one of them is an error, nothing may be started.
+/// Messages about files that users cannot read. If one is an error, nothing must be started.
 fn remarks(
     engine: &mut dyn Engine,
     options: &EngineOptions,
@@ -69,7 +69,7 @@ fn remarks(
             process::exit_now(0)
         });
     });
-    // Where PHP doesn't come so far, the zygotes say why.
+    // If PHP fails before that, the zygotes report it.
     let files: Vec<StartFile> = serde_json::from_slice(&files).unwrap_or_default();
     if files.is_empty() {
         return Vec::new();
@@ -86,16 +86,16 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
             let _ = out.write_all(&serde_json::to_vec(&unreadable).unwrap_or_default());
         }
     });
-    // Where the time is over, the user's zygote looks as well.
+    // After a timeout, the user's zygote still checks.
     let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
     unreadable.iter().map(|file| start_files::message(file, name)).collect()
 }
 
-/// Who PHP is started as, with the names of the users. Groups of several users start it as root.
+/// The identities that PHP is started with, and the names of their users. Groups of several users start it as root.
 fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
     let mut view = Vec::new();
     for pool in &config.pools {
-        // Another check reports unknown names.
+        // The supervisor reports an unknown name.
         let Ok(Ok(identity)) = config::account(pool, load).map(|found| identity_of(&found)) else {
             return Vec::new();
         };
@@ -121,7 +121,7 @@ fn silence(aloud: bool) -> std::io::Result<()> {
     if aloud { Ok(()) } else { fd::redirect(Stream::Stderr, &null) }
 }
 
-/// Has a child do `work`; gives what it has written, or nothing where it takes too long.
+/// Lets a child do `work`; returns its output, or nothing if it takes too long.
 fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
     let Ok((read, write)) = pipe2(OFlag::O_CLOEXEC) else { return Vec::new() };
     let pid = match single_threaded::fork() {
@@ -135,7 +135,7 @@ fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
     };
     drop(write);
     let said = read_until_end(File::from(read), Instant::now() + limit);
-    // It is our own and not yet waited for: no other process has this number.
+    // The child is not yet reaped, so no other process can have this number.
     let _ = kill(pid, Signal::SIGKILL);
     while waitpid(pid, None) == Err(nix::errno::Errno::EINTR) {}
     said.unwrap_or_default()

@@ -4,8 +4,8 @@
 use crate::config::Account;
 use crate::sys::ids::{self, Identity};
 
-/// What a pool's workers become; `None`: they stay what we are. Root that stays root, allowed with `-R`, keeps what
-/// isn't named of group and groups.
+/// The identity of a pool's workers; `None`: that of the supervisor. Workers that stay root (`-R`) keep the group and the
+/// supplementary groups that are not named.
 pub fn identity_of(found: &Account) -> std::io::Result<Option<Identity>> {
     let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
     Ok(match (uid, gid) {

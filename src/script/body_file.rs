@@ -1,4 +1,4 @@
-//! The file that a web server has put a request's body into (REQUEST_BODY_FILE): opened, and not taken on trust.
+//! The file that a web server has written a request's body to (REQUEST_BODY_FILE). It is checked before it is used.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -16,7 +16,7 @@ pub struct BodyFile {
     size: u64,
 }
 
-/// Why a file can't be the body, and what helps. For the log: one line.
+/// Why a file cannot be the body, and how to correct it. One line for the log.
 #[derive(Debug)]
 pub struct Unusable {
     name: PathBuf,
@@ -35,11 +35,11 @@ enum Fault {
 }
 
 impl BodyFile {
-    /// Opens the file of that name, as the web server names it: where the pool has a root of its own, a path that begins
-    /// with it means what lies there. The file's size must be the announced length, if there is one.
+    /// Opens the file with the name that the web server uses. If the pool has a `chroot`, a path that starts with it is taken
+    /// relative to it. The file's size must be the announced length, if there is one.
     ///
     /// # Errors
-    /// When it can't be the body.
+    /// The file cannot be the body.
     pub fn open(name: &[u8], announced: Option<i64>, root: Option<&Path>) -> Result<Self, Unusable> {
         let name = Path::new(OsStr::from_bytes(name));
         let seen = root.and_then(|root| name.strip_prefix(root).ok()).map(|rest| Path::new("/").join(rest));
@@ -53,19 +53,19 @@ impl BodyFile {
         })
     }
 
-    /// The error of a request that has a length, but neither a file nor a body.
+    /// The error for a request that has a length, but neither a file nor a body.
     #[must_use]
     pub fn unnamed(announced: i64) -> Unusable {
         Unusable { name: PathBuf::new(), fault: Fault::Unnamed { announced } }
     }
 
-    /// Bytes.
+    /// Size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Reads from that offset on, until the buffer is full or the file ends.
+    /// Reads from that offset until the buffer is full or the file ends; returns the number of bytes.
     pub fn read_at(&self, buffer: &mut [u8], at: u64) -> usize {
         let mut read = 0;
         while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
@@ -79,7 +79,7 @@ impl BodyFile {
         read
     }
 
-    /// A separate descriptor for another reader.
+    /// A duplicate of the descriptor, for another reader.
     ///
     /// # Errors
     /// `EMFILE`.
@@ -89,7 +89,7 @@ impl BodyFile {
 }
 
 fn open_file(path: &Path, announced: Option<i64>) -> Result<BodyFile, Fault> {
-    // A FIFO or a terminal must not hold the worker. No web server makes links: who does leads elsewhere.
+    // A FIFO or a terminal must not block the worker. No web server creates links here; a link leads to some other file.
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags).open(path).map_err(fault)?;
     let about = file.metadata().map_err(Fault::Other)?;
@@ -119,26 +119,26 @@ impl fmt::Display for Unusable {
         write!(out, "REQUEST_BODY_FILE: '{}' ", self.name.display())?;
         match &self.fault {
             Fault::Missing { root: None } => {
-                out.write_str("doesn't exist here: the web server must run on this machine, without a /tmp of its own")
+                out.write_str("does not exist here: the web server must run on this machine, without a private /tmp")
             }
             Fault::Missing { root: Some(root) } => {
-                write!(out, "doesn't exist here: let the web server put bodies below the pool's chroot {}", root.display())
+                write!(out, "does not exist here: let the web server write bodies to a directory in the pool's chroot {}", root.display())
             }
             Fault::Forbidden => out.write_str(
-                "can't be read by the pool's user: nginx lets its own user alone read bodies, so give the pool that user, \
-                 or pass this site's bodies by fastcgi_pass_request_body",
+                "cannot be read by the pool's user: only nginx's user can read the bodies that it writes. Give the pool that user, or \
+                 pass the bodies of this site with fastcgi_pass_request_body",
             ),
             Fault::Link => out.write_str("is a symbolic link: name the file itself"),
             Fault::NotAFile => out.write_str("is not a regular file: name the file that holds the body"),
             Fault::OtherSize { size, announced } => write!(
                 out,
-                "has {size} bytes where CONTENT_LENGTH says {announced}: send the length of this body, and let nobody change the file"
+                "has {size} bytes, but CONTENT_LENGTH is {announced}: send the length of this body, and do not change the file"
             ),
             Fault::Unnamed { announced } => write!(
                 out,
-                "names no file, and no body came where CONTENT_LENGTH says {announced}: nginx needs client_body_in_file_only"
+                "names no file and there is no body, but CONTENT_LENGTH is {announced}: nginx needs client_body_in_file_only"
             ),
-            Fault::Other(error) => write!(out, "can't be read: {error}"),
+            Fault::Other(error) => write!(out, "cannot be read: {error}"),
         }
     }
 }
@@ -187,16 +187,16 @@ mod tests {
         nix::unistd::mkfifo(&path("fifo"), Mode::S_IRWXU).unwrap();
         let _socket = UnixListener::bind(path("socket")).unwrap();
         let refused = [
-            ("missing", None, "doesn't exist here: the web server must run on this machine"),
-            ("body/x", None, "doesn't exist here"),
+            ("missing", None, "does not exist here: the web server must run on this machine"),
+            ("body/x", None, "does not exist here"),
             ("link", Some(10), "is a symbolic link: name the file itself"),
             ("fifo", None, "is not a regular file: name the file"),
             ("socket", None, "is not a regular file"),
             ("", None, "is not a regular file"),
-            ("body", Some(11), "has 10 bytes where CONTENT_LENGTH says 11: "),
-            ("body", Some(9), "has 10 bytes where CONTENT_LENGTH says 9: "),
-            ("body", Some(-1), "CONTENT_LENGTH says -1"),
-            ("bo\0dy", None, "can't be read: "),
+            ("body", Some(11), "has 10 bytes, but CONTENT_LENGTH is 11: "),
+            ("body", Some(9), "has 10 bytes, but CONTENT_LENGTH is 9: "),
+            ("body", Some(-1), "CONTENT_LENGTH is -1"),
+            ("bo\0dy", None, "cannot be read: "),
         ];
         for (name, announced, reason) in refused {
             let said = open(&directory, name, announced).unwrap_err();
@@ -204,10 +204,10 @@ mod tests {
             assert!(!said.contains('\n'));
         }
         assert!(
-            BodyFile::unnamed(9).to_string().ends_with("CONTENT_LENGTH says 9: nginx needs client_body_in_file_only")
+            BodyFile::unnamed(9).to_string().ends_with("CONTENT_LENGTH is 9: nginx needs client_body_in_file_only")
         );
         let forbidden = Unusable { name: "/x".into(), fault: fault(io::Error::from_raw_os_error(libc::EACCES)) };
-        assert!(forbidden.to_string().contains("give the pool that user"));
+        assert!(forbidden.to_string().contains("Give the pool that user"));
     }
 
     #[test]
@@ -219,6 +219,6 @@ mod tests {
         let in_jail = |name: &Path| BodyFile::open(name.as_os_str().as_bytes(), None, Some(Path::new("/jail")));
         assert!(in_jail(&named).is_ok() && in_jail(&body).is_ok());
         let said = in_jail(Path::new("/jailer/body")).unwrap_err().to_string();
-        assert!(said.contains("'/jailer/body' doesn't exist here: ") && said.contains("chroot /jail"), "{said}");
+        assert!(said.contains("'/jailer/body' does not exist here: ") && said.contains("chroot /jail"), "{said}");
     }
 }

@@ -1,9 +1,9 @@
-//! The request's variables as PHP sees them: FastCGI parameters in php-fpm's order, which the path rules then correct.
+//! The variables of a request: FastCGI parameters in php-fpm's order. The rules for paths then correct some of them.
 
 use std::ffi::CStr;
 use std::ops::Range;
 
-/// A value in an [`Env`], or a part of one. A NUL byte follows a whole value.
+/// A value in an [`Env`], or a part of one. A NUL byte follows each whole value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Text {
     at: u32,
@@ -45,7 +45,7 @@ impl Text {
     }
 }
 
-/// Variables are at most some megabytes, which the reader of the request sees to.
+/// The reader of the request limits the variables to some megabytes.
 fn narrow(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
@@ -53,9 +53,9 @@ fn narrow(count: usize) -> u32 {
 #[derive(Debug)]
 struct Var {
     hash: u32,
-    /// One more than the place of the next variable in the same bucket; 0: none.
+    /// One more than the index of the next variable in the same bucket; 0: none.
     next: u16,
-    /// A deleted variable stays in the list, so that the others keep their places.
+    /// A deleted variable stays in the list, so that the others keep their index.
     deleted: bool,
     name: Text,
     value: Text,
@@ -63,14 +63,14 @@ struct Var {
 
 const BUCKETS: usize = 64;
 
-/// Variables by name. A name given twice has the later value and the earlier place.
+/// Variables by name. A name that is set twice has the later value and the earlier position.
 ///
 /// Nothing is freed between requests: after warm-up, filling it allocates nothing.
 #[derive(Debug)]
 pub struct Env {
     bytes: Vec<u8>,
     vars: Vec<Var>,
-    /// One more than the place of the last variable of each bucket; 0: none.
+    /// One more than the index of the last variable of each bucket; 0: none.
     buckets: [u16; BUCKETS],
 }
 
@@ -81,7 +81,8 @@ impl Default for Env {
 }
 
 impl Env {
-    /// Takes up the variables of a request, in the order of arrival, each name once. `places` are those of names and values in `bytes`.
+    /// Replaces all variables by those of a request, in the order of arrival, each name once. `places` are the ranges of names and
+    /// values in `bytes`.
     pub fn fill(&mut self, bytes: &[u8], places: impl Iterator<Item = (Range<usize>, Range<usize>)>) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
@@ -118,12 +119,12 @@ impl Env {
         value
     }
 
-    /// Sets `name` to a copy of a text that is already here.
+    /// Sets `name` to a copy of a text of this `Env`.
     pub fn set_copy(&mut self, name: &[u8], value: Text) -> Text {
         self.set_joined(name, value, None)
     }
 
-    /// Sets `name` to two texts in a row.
+    /// Sets `name` to the concatenation of two texts.
     pub fn set_joined(&mut self, name: &[u8], head: Text, tail: Option<Text>) -> Text {
         let at = self.bytes.len();
         self.bytes.extend_from_within(head.range());
@@ -145,7 +146,7 @@ impl Env {
         }
     }
 
-    /// Makes `name` the part of its value that `part` names, in place.
+    /// Shortens the value of `name` to a part of it, in place.
     pub fn shrink(&mut self, name: &[u8], part: Range<usize>) -> Option<Text> {
         let position = self.position(name, hash(name))?;
         let var = self.vars.get_mut(position)?;
@@ -157,13 +158,13 @@ impl Env {
         Some(new)
     }
 
-    /// How many places there are; those of deleted variables are empty.
+    /// The number of positions; those of deleted variables are empty.
     #[must_use]
     pub fn places(&self) -> usize {
         self.vars.len()
     }
 
-    /// Name and value at a place, with any NUL bytes. php-fpm's order: the last variable to arrive comes first.
+    /// Name and value at a position, with any NUL bytes. php-fpm's order: the last variable to arrive comes first.
     #[must_use]
     pub fn nth(&self, place: usize) -> Option<(Text, Text)> {
         let var = self.vars.get(self.vars.len().checked_sub(place + 1)?)?;
@@ -175,7 +176,7 @@ impl Env {
         (0..self.places()).filter_map(|place| self.nth(place)).map(|(name, value)| (self.cut(name), self.cut(value)))
     }
 
-    /// Where a text's first byte lies, for callers that hand it to C; valid until the next change.
+    /// A pointer to the first byte of a text, for C. It is valid until the next change.
     #[must_use]
     pub fn pointer(&self, text: Text) -> *const u8 {
         self.bytes.get(text.range()).map_or(std::ptr::null(), <[u8]>::as_ptr)
@@ -212,7 +213,7 @@ impl Env {
         self.vars.push(Var { hash, next, deleted: false, name, value });
     }
 
-    /// A deleted variable isn't found: setting it again makes a new one in front, as in php-fpm.
+    /// The index of a variable. A deleted one is not found: setting it again adds it in front, as in php-fpm.
     fn position(&self, name: &[u8], hash: u32) -> Option<usize> {
         let mut number = self.buckets[hash as usize % BUCKETS];
         while let Some(at) = usize::from(number).checked_sub(1) {
@@ -226,7 +227,7 @@ impl Env {
     }
 }
 
-/// Of the length and the last eight bytes, where names differ most.
+/// A hash of the length and the last eight bytes, where names differ most.
 fn hash(name: &[u8]) -> u32 {
     const SEED: u64 = 0x517c_c1b7_2722_0a95;
     let end = match name.last_chunk::<8>() {

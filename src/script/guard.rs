@@ -1,6 +1,6 @@
-//! Which resolved scripts are refused.
+//! Rules that refuse a script.
 
-/// Whether a path is free of `..` components; some servers let them slip through.
+/// Whether a path is free of `..` components, which some web servers do not remove.
 #[must_use]
 pub fn stays_below(path: &[u8]) -> bool {
     !path.split(|&byte| byte == b'/').any(|component| component == b"..")

@@ -1,5 +1,5 @@
-//! Which script a request means, from its FastCGI variables: php-fpm's rules, without PHP and without I/O. And the file
-//! that may be its body.
+//! Finds the script of a request from its FastCGI variables by php-fpm's rules, without PHP and without I/O; and opens the
+//! file that contains a request's body.
 #![forbid(unsafe_code)]
 
 pub mod body_file;

@@ -1,11 +1,11 @@
-//! SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED, corrected as php-fpm corrects them.
+//! Corrects SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED as php-fpm does (`init_request_info`).
 
 use super::env::{Env, Text};
 use super::guard::stays_below;
 use super::server::Given;
 use crate::text::url_decoded;
 
-/// The questions of the rules about the file system.
+/// What the rules need to know about the file system.
 pub trait Files {
     /// Whether the path resolves to anything; PHP asks its realpath cache.
     fn exists(&self, path: &[u8]) -> bool;
@@ -26,10 +26,10 @@ pub struct Settings<'a> {
     pub decode: bool,
 }
 
-/// The answer; the texts are in the [`Env`].
+/// The script; the texts are in the [`Env`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Script {
-    /// The file to run; `None`: there is none (404).
+    /// The file to run; `None`: not found (404).
     pub path: Option<Text>,
     /// PHP's `request_uri`: the script's URL path, the start of PHP_SELF.
     pub uri: Option<Text>,
@@ -37,7 +37,7 @@ pub struct Script {
     pub missing: bool,
 }
 
-/// Finds the script and corrects the variables. `None`: the server named no script at all.
+/// Finds the script and corrects the variables. `None`: the server did not name a script.
 pub fn resolve(env: &mut Env, settings: Settings<'_>, files: &impl Files) -> Option<Script> {
     let given = Given::read(env)?;
     let mut script = if settings.fix_pathinfo {
@@ -50,18 +50,18 @@ pub fn resolve(env: &mut Env, settings: Settings<'_>, files: &impl Files) -> Opt
     Some(script)
 }
 
-/// `cgi.fix_pathinfo=1`: `/info.php/test` is `/info.php` with PATH_INFO `/test`, whatever the server says.
+/// `cgi.fix_pathinfo=1`: `/info.php/test` is `/info.php` with PATH_INFO `/test`, whatever the server sends.
 struct Fixed<'a> {
     env: &'a mut Env,
     given: Given,
     root: Option<Text>,
     decode: bool,
-    /// REDIRECT_URL, but for Apache's proxy modules, where it means something else.
+    /// REDIRECT_URL; not for Apache's proxy modules, where it means something else.
     redirect: Option<Text>,
     /// SCRIPT_FILENAME and SCRIPT_NAME are those of a PHP executable (Apache's Action); the script is in PATH_TRANSLATED.
     action: bool,
     path: Text,
-    /// SCRIPT_NAME as known so far.
+    /// SCRIPT_NAME, as far as it is known.
     name: Option<Text>,
 }
 
@@ -128,7 +128,7 @@ impl<'a> Fixed<'a> {
         Script { path: Some(self.path), uri: self.name, missing: false }
     }
 
-    /// The script is the first `length` bytes of the path. Returns the URI if that could be told.
+    /// The script is the first `length` bytes of the path. Returns the URI if it is known.
     fn split(&mut self, length: usize) -> Option<Text> {
         let (script, rest) = (self.path.take(length), self.path.skip(length));
         let mut uri = None;
@@ -155,7 +155,7 @@ impl<'a> Fixed<'a> {
         uri
     }
 
-    /// PATH_INFO, if it is another than the given one. Apache's proxies send none, the others send too much.
+    /// PATH_INFO, if it differs from the server's. Apache's proxies send none, other servers send too much.
     fn info_behind(&self, rest: Text) -> Option<Text> {
         let length = self.env.bytes(rest).len();
         if self.given.proxied {
@@ -224,7 +224,8 @@ impl<'a> Fixed<'a> {
     }
 }
 
-/// How long the longest proper prefix of `path` is that is a file; prefixes end before a slash, or a backslash where no slash is left.
+/// The length of the longest proper prefix of `path` that is a file. A prefix ends before a slash, or before a backslash if no
+/// slash is left.
 fn base_script(path: &[u8], files: &impl Files) -> Option<usize> {
     let mut prefix = path;
     loop {
@@ -236,7 +237,7 @@ fn base_script(path: &[u8], files: &impl Files) -> Option<usize> {
     }
 }
 
-/// How much of `whole` stands before `tail`, if anything does.
+/// The length of `whole` without `tail`, if `tail` is its end and something comes before it.
 fn stripped(whole: &[u8], tail: &[u8]) -> Option<usize> {
     whole.strip_suffix(tail).map(<[u8]>::len).filter(|&kept| kept != 0)
 }

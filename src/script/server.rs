@@ -1,4 +1,4 @@
-//! The web server's variables, corrected for the known mistakes of IIS and Apache.
+//! The variables of the web server, without the known mistakes of IIS and Apache.
 
 use super::env::{Env, Text};
 
@@ -16,7 +16,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// `None`: neither SCRIPT_FILENAME nor PATH_TRANSLATED was given.
+    /// `None`: the server sent neither SCRIPT_FILENAME nor PATH_TRANSLATED.
     pub(super) fn read(env: &mut Env) -> Option<Self> {
         let filename = env.get(b"SCRIPT_FILENAME");
         let translated = env.get(b"PATH_TRANSLATED");

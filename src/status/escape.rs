@@ -1,8 +1,8 @@
-//! Foreign bytes made harmless for markup and JSON; for text `crate::escape` does it.
+//! Escapes untrusted bytes for markup and JSON. `crate::escape` does it for text.
 
 use std::fmt::Write;
 
-/// For HTML and XML: the four characters that markup is made of; what XML 1.0 doesn't allow becomes U+FFFD.
+/// For HTML and XML: escapes the characters of markup. Characters that XML 1.0 does not allow become U+FFFD.
 pub(super) fn markup(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for c in String::from_utf8_lossy(bytes).chars() {
@@ -20,7 +20,7 @@ pub(super) fn markup(bytes: &[u8]) -> String {
     out
 }
 
-/// For JSON, without the quotes, as PHP's encoder writes it: ASCII only, stray bytes left out, slashes escaped on demand.
+/// For JSON, without the quotes, as PHP's encoder writes it: ASCII only, without invalid bytes. `slashes`: escape them.
 pub(super) fn json(bytes: &[u8], slashes: bool) -> String {
     let mut out = String::with_capacity(bytes.len());
     for c in bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars()) {

@@ -1,28 +1,28 @@
-//! The fields of the status page in their order: one list for pools, one for workers, read by every rendering.
+//! The fields of the status page in order: one list for a pool, one for a worker. All formats use them.
 
 use super::snapshot::{Process, Snapshot, state};
 
-/// A value, by its output form.
+/// A value, by how it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Of this program's own making: nothing in it to be escaped.
+    /// A fixed word of this program; needs no escaping.
     Word(&'static str),
-    /// From outside: any bytes.
+    /// Bytes from a client or a script.
     Text(Vec<u8>),
-    /// A path or a URI with its query, from outside; php-fpm's JSON escapes the slashes in it.
+    /// A path or a URI with its query, from a client. php-fpm's JSON escapes its slashes.
     Uri(Vec<u8>),
     /// A whole number.
     Number(u64),
-    /// With two decimal places.
+    /// Written with two decimals.
     Decimal(f64),
-    /// Seconds since 1970; a date for people, a number for programs.
+    /// Seconds since 1970; a date in text and HTML, a number elsewhere.
     Moment(u64),
 }
 
 /// A name and its value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// In words; XML and `fpm_get_status()` put hyphens between them.
+    /// Words; XML and `fpm_get_status()` put hyphens between them.
     pub name: &'static str,
     /// The value.
     pub value: Value,
@@ -32,7 +32,7 @@ fn field(name: &'static str, value: Value) -> Field {
     Field { name, value }
 }
 
-/// Of a pool.
+/// The fields of a pool.
 #[must_use]
 pub fn of_pool(pool: &Snapshot) -> Vec<Field> {
     let number = |name, value| field(name, Value::Number(value));
@@ -58,7 +58,7 @@ pub fn of_pool(pool: &Snapshot) -> Vec<Field> {
     fields
 }
 
-/// Of a worker.
+/// The fields of a worker. `now`: seconds since 1970.
 #[must_use]
 pub fn of_process(process: &Process, now: u64) -> Vec<Field> {
     let number = |name, value| field(name, Value::Number(value));

@@ -1,4 +1,4 @@
-//! The status page: what a pool looks like at a moment, and its five renderings. Pure; `worker/pages.rs` serves it.
+//! The status page: the state of a pool in five formats. No I/O; `worker/pages.rs` serves it.
 #![forbid(unsafe_code)]
 
 mod escape;
@@ -12,7 +12,7 @@ use crate::text::url_decoded;
 pub use fields::{Field, Value, of_pool, of_process};
 pub use snapshot::{Process, Snapshot, state};
 
-/// How the page is to look.
+/// The format of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Format {
@@ -23,12 +23,12 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// The output that a query string asks for.
+/// The page that a query string asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageOptions {
     /// The first of html, xml, json, openmetrics that is named, in this order; else text.
     pub format: Format,
-    /// With a row for each worker. OpenMetrics has none.
+    /// With each worker. OpenMetrics has no workers.
     pub full: bool,
 }
 
@@ -49,7 +49,8 @@ impl PageOptions {
     }
 }
 
-/// The name in a part of a query string, as PHP reads it: decoded, without blanks in front, and without the brackets of an array.
+/// The name in a part of a query string, as PHP reads it: decoded, without leading blanks, and without the brackets of an
+/// array.
 fn name_of(part: &[u8]) -> Vec<u8> {
     let coded = part.split(|byte| *byte == b'=').next().unwrap_or_default();
     let coded: Vec<u8> = coded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
@@ -61,7 +62,7 @@ fn name_of(part: &[u8]) -> Vec<u8> {
 }
 
 impl Format {
-    /// The value of `Content-type`, as PHP completes it.
+    /// The value of `Content-type`, with the charset that PHP adds.
     #[must_use]
     pub fn content_type(self) -> &'static str {
         match self {
@@ -74,7 +75,7 @@ impl Format {
     }
 }
 
-/// The page's body. `date` writes seconds since 1970 as `24/Nov/2026:10:00:00 +0000`.
+/// Renders the page. `date` formats seconds since 1970 as `24/Nov/2026:10:00:00 +0000`.
 #[must_use]
 pub fn render(snapshot: &Snapshot, options: PageOptions, date: &dyn Fn(u64) -> String) -> Vec<u8> {
     match options.format {

@@ -33,7 +33,7 @@ const METRICS: [(&str, &str, &str); 14] = [
     ),
 ];
 
-/// The one metric whose type php-fpm tells before its help.
+/// The one metric whose type php-fpm writes before its help.
 const TYPE_FIRST: &str = "listen_queue_length";
 
 pub(super) fn render(pool: &Snapshot) -> Vec<u8> {

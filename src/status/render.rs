@@ -1,4 +1,4 @@
-//! Text, HTML, XML and JSON: php-fpm's pages, byte for byte where it escapes what it should.
+//! Text, HTML, XML and JSON. The pages are php-fpm's byte for byte, except that all untrusted text is escaped.
 
 use super::escape;
 use super::fields::{Field, Value, of_pool, of_process};
@@ -11,7 +11,7 @@ type Date<'a> = &'a dyn Fn(u64) -> String;
 /// Lines of a name, a colon and the value from the 23rd column on.
 pub(super) fn text(pool: &Snapshot, full: bool, date: Date<'_>) -> Vec<u8> {
     let row = |field: Field| {
-        // php-fpm spells this one differently here.
+        // php-fpm spells this name differently in the text format.
         let name = if field.name == "request uri" { "request URI" } else { field.name };
         format!("{:<22}{}\n", format!("{name}:"), plain(&field.value, date, line))
     };
@@ -100,7 +100,7 @@ fn plain(value: &Value, date: Date<'_>, escape: fn(&[u8]) -> String) -> String {
     }
 }
 
-/// For the names alone.
+/// For the names of the fields.
 const NO_PROCESS: Process = Process {
     pid: 0,
     stage: Stage::Idle,

@@ -9,21 +9,21 @@ pub struct Snapshot {
     pub pool: String,
     /// `static`, `dynamic` or `ondemand`.
     pub manager: &'static str,
-    /// This moment, in seconds since 1970.
+    /// The current time, in seconds since 1970.
     pub now: u64,
-    /// When the pool first started, in seconds since 1970. Reloads don't change it.
+    /// When the pool first started, in seconds since 1970. Reloads do not change it.
     pub started: u64,
     /// Requests since then.
     pub requests: u64,
     /// Connections that wait to be accepted.
     pub queue: u64,
-    /// The most that ever waited.
+    /// The maximum of `queue`.
     pub queue_max: u64,
     /// How many may wait.
     pub queue_limit: u64,
     /// Workers that wait for a request.
     pub idle: u64,
-    /// Workers that don't.
+    /// Workers that serve a request.
     pub active: u64,
     /// The most that were ever active at once.
     pub active_max: u64,
@@ -31,11 +31,11 @@ pub struct Snapshot {
     pub limit_reached: u64,
     /// Requests that took longer than `request_slowlog_timeout`.
     pub slow: u64,
-    /// Forms that were cut off, so that their scripts didn't run. Ours: told only once there has been one.
+    /// Forms that were incomplete, so that their scripts did not run. php-fpm has no such field; it is shown once there was one.
     pub incomplete: u64,
-    /// Requests that `request_drop_abandoned` has dropped. Not in php-fpm.
+    /// Requests that `request_drop_abandoned` has dropped. Shown as the field above.
     pub abandoned: u64,
-    /// The most memory that a request ever took, in bytes; only told where this PHP's php-fpm does (8.4).
+    /// The most memory that a request has used, in bytes. Shown with PHP 8.4 and later, as in php-fpm.
     pub memory_peak: Option<u64>,
     /// The workers, in the order of their slots.
     pub processes: Vec<Process>,
@@ -44,15 +44,15 @@ pub struct Snapshot {
 /// A worker at a moment.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Process {
-    /// Its pid, as it says itself.
+    /// Its pid, as it reports it.
     pub pid: u64,
-    /// Its stage.
+    /// What it is doing.
     pub stage: Stage,
     /// When it started, in seconds since 1970.
     pub started: u64,
-    /// Requests it has begun.
+    /// Requests that it has started.
     pub requests: u64,
-    /// Of the present request until now, or of the last one; in microseconds.
+    /// Duration of the current request so far, or of the last one, in microseconds.
     pub duration: u64,
     /// `REQUEST_METHOD`, cut at 16 bytes.
     pub method: Vec<u8>,
@@ -66,9 +66,9 @@ pub struct Process {
     pub script: Vec<u8>,
     /// `CONTENT_LENGTH`.
     pub content_length: u64,
-    /// CPU time in percent of the last request's time; 0 while one runs.
+    /// CPU time in percent of the last request's duration; 0 while a request runs.
     pub cpu: f64,
-    /// The last request's peak in bytes; 0 while one runs.
+    /// Peak of the last request's memory in bytes; 0 while a request runs.
     pub memory: u64,
 }
 

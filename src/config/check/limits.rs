@@ -7,7 +7,7 @@ use crate::config::raw::RawPool;
 use crate::log::messages::config_pools::{OwnPage, PoolError};
 use crate::sys::failure::reason;
 
-/// Frames of a trace if nothing is said.
+/// The default number of frames of a trace.
 const TRACE_DEPTH: i32 = 20;
 
 impl Check<'_> {

@@ -8,7 +8,7 @@ use crate::config::types::ProcessManager;
 use crate::log::messages::config::{backlog_raised, start_servers_chosen};
 use crate::log::messages::config_pools::PoolError;
 
-/// `listen.backlog` if nothing is said.
+/// The default of `listen.backlog`.
 const DEFAULT_BACKLOG: i32 = -1;
 
 impl Check<'_> {

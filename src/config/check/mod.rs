@@ -1,4 +1,4 @@
-//! The rules between directives, in php-fpm's order and words. Values that it fills in or changes are filled in here.
+//! The rules between directives, in php-fpm's order. Defaults that depend on other directives are filled in here.
 
 mod global;
 mod limits;

@@ -1,4 +1,4 @@
-//! The rules of a pool, one function a subject, called in php-fpm's order.
+//! The rules of a pool: one function for each subject, called in php-fpm's order.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::log::messages::config_pools::PoolError;
 use crate::sys::named_file::is_directory;
 
 impl Check<'_> {
-    /// Checks one pool; the pool for its `pm.status_listen`, if any, must be checked after all others.
+    /// Checks a pool. Returns the pool for its `pm.status_listen`, if it has one, which is checked after all others.
     pub(super) fn pool(
         &mut self,
         pool: &mut RawPool,
@@ -83,7 +83,7 @@ impl Check<'_> {
     }
 }
 
-/// The hidden pool that answers on `pm.status_listen`.
+/// The hidden pool that serves `pm.status_listen`.
 fn status_pool(pool: &mut RawPool, index: usize) -> RawPool {
     if pool.values.text(Key::PmStatusPath).is_none() {
         pool.values.set_text(Key::PmStatusPath, "/".to_owned());

@@ -1,6 +1,6 @@
-//! PHP's constants that mean the same in every build: php-fpm replaces them in bare values, `E_ALL & ~E_NOTICE`.
+//! Constants of PHP with the same value in every build. php-fpm replaces them in values without quotes: `E_ALL & ~E_NOTICE`.
 
-/// The value of a core constant, as text; version and paths are the host's and not known here.
+/// The value of a core constant, as text. Version and paths depend on the host and are not known here.
 pub(crate) fn core_constant(name: &str) -> Option<&'static str> {
     let special = ["true", "false", "null"].into_iter().find(|word| name.eq_ignore_ascii_case(word));
     match special {

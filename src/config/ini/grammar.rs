@@ -21,7 +21,7 @@ pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
     }
 }
 
-/// Nesting of parentheses, prefix operators and fallbacks that no sane line reaches.
+/// Limit for the nesting of parentheses, prefix operators and fallbacks.
 const MAX_DEPTH: u32 = 500;
 
 const IN_QUOTES: &str = ", expecting TC_DOLLAR_CURLY or TC_QUOTED_STRING or '\"'";

@@ -1,4 +1,4 @@
-//! Lexical patterns: how many bytes at the start of the rest does each cover (0: it doesn't match)?
+//! Lexical patterns. Each function returns the number of bytes that it matches at the start of the rest; 0: no match.
 
 /// Counts the leading bytes that `accept` takes.
 fn run(rest: &[u8], accept: impl Fn(u8) -> bool) -> usize {
@@ -62,7 +62,7 @@ pub(super) fn variable_name(rest: &[u8]) -> usize {
     rest[..name].windows(2).position(|pair| pair == b":-").unwrap_or(name)
 }
 
-/// `:-`, in front of the value that is taken if the variable isn't set.
+/// `:-`, before the value that is used if the variable is not set.
 pub(super) fn fallback_start(rest: &[u8]) -> usize {
     if rest.starts_with(b":-") { 2 } else { 0 }
 }
@@ -200,7 +200,7 @@ pub(super) fn stray_assign(rest: &[u8]) -> usize {
     usize::from(rest.first() == Some(&b'='))
 }
 
-/// A character that has no business before `=`.
+/// A character that is not allowed before `=`.
 pub(super) fn stray_token(rest: &[u8]) -> usize {
     usize::from(rest.first().is_some_and(|byte| b":,.[]\"'()&|^+-/*=%$!~<>?@{}".contains(byte)))
 }

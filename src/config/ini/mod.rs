@@ -1,4 +1,4 @@
-//! The ini dialect php-fpm reads: one line at a time, by the rules of Zend's scanner (mode NORMAL) and grammar.
+//! The ini language of php-fpm: one line at a time, by the rules of Zend's scanner (mode NORMAL) and grammar.
 
 mod constants;
 mod grammar;

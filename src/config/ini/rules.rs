@@ -1,4 +1,4 @@
-//! Which patterns are looked for in which part of a line. As in every longest-match scanner, the first of the longest wins.
+//! The patterns for each part of a line. The longest match wins; of several, the first.
 
 use super::matchers as m;
 
@@ -48,7 +48,7 @@ pub(super) enum Rule {
     OffsetEnd,
 }
 
-/// A rule and how many bytes its pattern covers.
+/// A rule and its pattern.
 type Pattern = (Rule, fn(&[u8]) -> usize);
 
 const START: &[Pattern] = &[
@@ -129,7 +129,7 @@ const FALLBACK: &[Pattern] = &[
     (Rule::End, m::any),
 ];
 
-/// The first of the longest matches at the start of the rest; the rest isn't empty.
+/// The first of the longest matches at the start of the rest, which is not empty.
 pub(super) fn longest(state: State, rest: &[u8]) -> (Rule, usize) {
     let patterns = match state {
         State::Start => START,

@@ -7,7 +7,7 @@ use super::token::Token;
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
-    /// A NUL byte ends the text, though a pattern that has begun before it may run past it.
+    /// A NUL byte ends the text, but a pattern that starts before it may match past it.
     limit: usize,
     at: usize,
     state: State,
@@ -16,7 +16,7 @@ pub(super) struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Begins at the start of `text`, which ends in a newline.
+    /// Starts at the start of `text`, which ends in a newline.
     pub(super) fn new(text: &'a [u8]) -> Self {
         let limit = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         let at = if limit > 3 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };

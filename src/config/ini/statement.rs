@@ -1,4 +1,4 @@
-//! The statement in a line of an ini file.
+//! The statements of an ini file.
 
 /// Where `${NAME}` and bare constants get their values from.
 pub(crate) trait Names {
@@ -8,7 +8,7 @@ pub(crate) trait Names {
     fn constant(&self, name: &str) -> Option<String>;
 }
 
-/// A statement. Text ends at its first NUL byte, as it does for php-fpm.
+/// A statement. Text ends at its first NUL byte, as in php-fpm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Statement {
     /// `[name]`
@@ -19,7 +19,7 @@ pub(crate) enum Statement {
     Array { name: Vec<u8>, key: Vec<u8>, value: Vec<u8> },
 }
 
-/// Why the rest of a line makes no sense; the text is Zend's.
+/// A syntax error in the rest of a line; the text is Zend's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxError(pub(crate) String);
 

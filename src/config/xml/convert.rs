@@ -1,4 +1,4 @@
-//! Statements written down as an ini file.
+//! Writes statements as an ini file.
 
 use super::statement::{Line, Statement};
 use crate::config::directives::{GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
@@ -30,13 +30,13 @@ fn is_flag(directive: &str) -> bool {
     all.any(|known| known.name == directive && matches!(known.kind, Kind::Flag(_)))
 }
 
-/// `$NAME`, which stands in an ini file without quotes.
+/// `$NAME`, which an ini file has without quotes.
 fn is_variable(value: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     value.strip_prefix('$').is_some_and(|name| !name.is_empty() && name.bytes().all(plain))
 }
 
-/// A value as an ini file has it: bare where that can mean nothing else, else in quotes.
+/// A value for an ini file: without quotes if it is plain, else in quotes.
 fn written(value: &str) -> String {
     const WORDS: [&str; 8] = ["true", "false", "null", "none", "yes", "no", "on", "off"];
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"/._:,-".contains(&byte);
@@ -46,7 +46,7 @@ fn written(value: &str) -> String {
     if !value.contains(['"', '\\', '$']) {
         return format!("\"{value}\"");
     }
-    // Nothing means anything between single quotes, of which an empty pair is none; one itself goes between double quotes.
+    // Between single quotes no character is special, but an empty pair is not a string. A single quote goes between double quotes.
     let quoted = |part: &str| if part.is_empty() { String::new() } else { format!("'{part}'") };
     value.split('\'').map(quoted).collect::<Vec<_>>().join("\"'\"")
 }

@@ -1,4 +1,4 @@
-//! The tree of an XML file to the statements of the ini file that says the same.
+//! Converts the tree of an XML file to the statements of an ini file.
 
 use super::super::options::LoadOptions;
 use super::super::paths::Prefixes;

@@ -1,5 +1,5 @@
-//! The XML php-fpm.conf of the original patch (php-fpm 0.5 and 0.6): read into the same model as an ini file, by way of the
-//! statements of the ini file that says the same.
+//! The XML php-fpm.conf of the original patch (php-fpm 0.5 and 0.6). It is converted to the statements of the ini file with the
+//! same meaning, so that one set of rules holds for both.
 
 mod convert;
 mod element;
@@ -33,7 +33,7 @@ use mapping::Mapped;
 pub use oracle::check;
 use statement::{Line, Statement};
 
-/// Whether a file is one of the original's: its first byte that isn't blank is a `<`, which no ini file begins with.
+/// Whether a file is XML: its first byte that is not blank is a `<`, with which no ini file starts.
 pub(super) fn is_xml(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     text.trim_ascii_start().first() == Some(&b'<')
@@ -42,7 +42,7 @@ pub(super) fn is_xml(text: &[u8]) -> bool {
 /// Reads a file's text into the sections.
 ///
 /// # Errors
-/// It is refused; the messages say why.
+/// The file is refused; the messages say why.
 pub(super) fn load(
     path: &Path,
     text: &[u8],
@@ -59,7 +59,7 @@ pub(super) fn load(
     Ok(())
 }
 
-/// The text of the ini file that says the same.
+/// The text of the ini file with the same meaning.
 ///
 /// # Errors
 /// As for `load`.
@@ -78,7 +78,7 @@ fn mapped(text: &[u8], options: &LoadOptions) -> Result<Mapped, Fault> {
     mapping::map(&reader::read(text)?, options, &Prefixes::new(options))
 }
 
-/// Puts a statement where one of an ini file goes.
+/// Adds a statement to the sections, as for an ini file.
 fn apply(line: &Line, raw: &mut Raw) -> Result<(), Fault> {
     let fault = |errors: &[StatementError]| {
         let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! The settings of the original's php-fpm.conf, each with what it is called today.
+//! The settings of the original's php-fpm.conf, each with the directive that has replaced it.
 
 use super::values::Kind;
 
@@ -12,11 +12,11 @@ pub(super) struct Setting {
 /// The content of a setting.
 #[derive(Debug)]
 pub(super) enum Shape {
-    /// A text, and the directive of an ini file that it becomes.
+    /// A text, and the directive of the ini file.
     Scalar(Kind, &'static str),
     /// Settings of its own.
     Group(&'static [Setting]),
-    /// Values of any name, and the directive whose keys they become.
+    /// Values with any names, and the directive whose keys these become.
     Pairs(&'static str),
 }
 

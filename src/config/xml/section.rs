@@ -10,7 +10,7 @@ use super::schema::{Setting, Shape};
 use super::values::{self, Kind};
 use crate::log::messages::config_xml::XmlError;
 
-/// A value and where it stands.
+/// A value and its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
     pub(super) text: String,

@@ -1,4 +1,4 @@
-//! The statements of the ini file that says the same as an XML file.
+//! The statements that an XML file is converted to.
 
 use super::section::Section;
 use crate::config::directives::Directive;
@@ -10,7 +10,7 @@ pub(super) struct Line {
     pub(super) statement: Statement,
 }
 
-/// A line of an ini file.
+/// A statement of an ini file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Statement {
     /// `[name]`

@@ -36,7 +36,7 @@ fn a_body_that_is_nowhere() -> Outcome {
     })?;
     let mut web = nginx.client(ms(10_000));
     web.send("POST", "/hello.php", FORM, b"a=1&b=two")?.expect(500)?;
-    let line = "REQUEST_BODY_FILE: '' names no file, and no body came where CONTENT_LENGTH says 9: nginx needs client_body_in_file_only";
+    let line = "REQUEST_BODY_FILE: '' names no file and there is no body, but CONTENT_LENGTH is 9: nginx needs client_body_in_file_only";
     ensure!(nginx.log().text().contains(line), "{}", nginx.log().text());
     web.send("POST", "/hello.php", FORM, b"")?.expect(200)?;
     web.get("/hello.php")?.expect(200)?;
@@ -65,8 +65,7 @@ fn a_pool_of_another_user() -> Outcome {
         ensure!(text == "The request's body can't be read.\n", "{text}");
     }
     web.get("/hello.php")?.expect(200)?;
-    let line =
-        "can't be read by the pool's user: nginx lets its own user alone read bodies, so give the pool that user";
+    let line = "cannot be read by the pool's user: only nginx's user can read the bodies that it writes. Give the pool that user";
     server.log.wait_for(mark, &[line; 4], bar(ms(5000)))?;
     let (here, there) = (server.log.since(mark), nginx.log().text());
     ensure!(here.lines().count() == 4, "{here}");
@@ -99,19 +98,19 @@ fn files_that_cannot_be_a_body() -> Outcome {
     let ask = |request: &Request| Client::connect(&server.address, ms(5000))?.ask(request);
     let pid = ask(&with_file(&server, &path("body"), "10"))?.body().replace("0123456789", "");
     let bad = [
-        ("missing", "10", "doesn't exist here: the web server must run on this machine"),
+        ("missing", "10", "does not exist here: the web server must run on this machine"),
         ("", "10", "is not a regular file: name the file"),
         ("fifo", "10", "is not a regular file"),
         ("fifo", "", "is not a regular file"),
         ("elsewhere", "10", "is a symbolic link: name the file itself"),
         ("link", "10", "is a symbolic link"),
-        ("body", "11", "has 10 bytes where CONTENT_LENGTH says 11"),
-        ("body", "9", "has 10 bytes where CONTENT_LENGTH says 9"),
-        ("body", "0", "has 10 bytes where CONTENT_LENGTH says 0"),
-        ("body", "-1", "has 10 bytes where CONTENT_LENGTH says -1"),
+        ("body", "11", "has 10 bytes, but CONTENT_LENGTH is 11"),
+        ("body", "9", "has 10 bytes, but CONTENT_LENGTH is 9"),
+        ("body", "0", "has 10 bytes, but CONTENT_LENGTH is 0"),
+        ("body", "-1", "has 10 bytes, but CONTENT_LENGTH is -1"),
     ];
     // Root may read files that other users may not.
-    let forbidden = ("forbidden", "10", "can't be read by the pool's user");
+    let forbidden = ("forbidden", "10", "cannot be read by the pool's user");
     for (name, length, reason) in bad.into_iter().chain([forbidden]) {
         let (mark, start) = (server.log.mark(), Instant::now());
         let answer = ask(&with_file(&server, &path(name), length)).map_err(|error| format!("{name}: {error}"))?;
