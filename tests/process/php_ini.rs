@@ -240,7 +240,7 @@ fn what_may_be_needed_is_said() -> Outcome {
         0,
         &["WARNING: ", &format!("own.rules = {file}: user www-data cannot read this"), "test is successful"],
     )?;
-    ensure!(ran.text.matches("can't read").count() == 1, "{}", ran.text);
+    ensure!(ran.text.matches("cannot read").count() == 1, "{}", ran.text);
     Ok(())
 }
 
