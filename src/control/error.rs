@@ -5,10 +5,8 @@ use std::path::PathBuf;
 
 use nix::unistd::Pid;
 
-use super::say::complain;
 use super::status::Status;
 use crate::config::Messages;
-use crate::configured;
 use crate::exit::ExitCode;
 use crate::log::messages::terminal as texts;
 
@@ -58,15 +56,16 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// Prints the reason to stderr.
-    pub(super) fn print(&self) {
-        if let Self::Configuration(messages) | Self::NotRestarted(messages) = self {
-            configured::say(messages);
+    /// Messages of the configuration that say more.
+    pub(super) fn messages(&self) -> Option<&Messages> {
+        match self {
+            Self::Configuration(messages) | Self::NotRestarted(messages) => Some(messages),
+            _ => None,
         }
-        self.text().lines().for_each(complain);
     }
 
-    fn text(&self) -> String {
+    /// The reason, which may have several lines, or none.
+    pub(super) fn text(&self) -> String {
         match self {
             Self::Configuration(_) => String::new(),
             Self::NoPidFile => texts::no_pid_file(),

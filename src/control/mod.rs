@@ -23,7 +23,7 @@ use crate::log::messages::terminal as texts;
 use crate::sys::pidfd::Process;
 use error::Failure;
 use found::Found;
-use say::{Progress, say};
+use say::{Progress, complain, say};
 use status::Status;
 
 /// SIGTERM cuts requests short; a process that takes longer than this hangs.
@@ -50,7 +50,8 @@ pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], e
     match ended {
         Ok(status) => status as i32,
         Err(failure) => {
-            failure.print();
+            failure.messages().into_iter().for_each(configured::say);
+            failure.text().lines().for_each(complain);
             failure.exit_status()
         }
     }
