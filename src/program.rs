@@ -9,7 +9,7 @@ use crate::engine::{Engine, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ZygoteSpec;
-use crate::log::messages::terminal::{php_not_started, zygote_by_hand};
+use crate::log::messages::terminal::{cannot_start_php, zygote_by_hand};
 use crate::sys::{inherited, shared};
 use crate::{configured, control, log, supervisor, zygote};
 
@@ -60,7 +60,7 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     match engine.describe(topic, &options.engine) {
         Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
-            log::say(&php_not_started(e));
+            log::say(&cannot_start_php(e));
             ExitCode::Software.status()
         }
     }

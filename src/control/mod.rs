@@ -125,7 +125,7 @@ impl Script<'_> {
         let settled = |before: &CommandResults, now: &CommandResults| {
             (now.reloads_settled > before.reloads_asked).then(|| now.refusal.clone())
         };
-        self.ask(&texts::reloading(), Signal::SIGUSR2, RELOAD_LIMIT, &settled)
+        self.ask(&texts::reload_requested(), Signal::SIGUSR2, RELOAD_LIMIT, &settled)
     }
 
     fn logrotate(&self) -> Result<Status, Failure> {

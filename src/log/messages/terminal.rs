@@ -4,7 +4,7 @@ use super::{messages, texts};
 
 messages! {
     /// `-v`, `-i` or `-m`: PHP cannot be started.
-    [Ours Error] php_not_started(reason) = "cannot start PHP: {reason}",
+    [Ours Error] cannot_start_php(reason) = "cannot start PHP: {reason}",
         do "Correct php.ini, or run with `-n`.";
 
     /// The option `--fpm-role=zygote` was given by hand.
@@ -65,7 +65,7 @@ texts! {
         do "Wait.";
 
     /// `php-fpm reload`: the supervisor checks the new configuration and starts a new generation.
-    [Fpm Stdout] reloading() = "Reload service php-fpm",
+    [Fpm Stdout] reload_requested() = "Reload service php-fpm",
         do "Wait.";
 
     /// `php-fpm logrotate`: the supervisor opens its logs again.
