@@ -26,7 +26,7 @@ type StartMain = unsafe extern "C" fn(Main, c_int, *mut *mut c_char, Hook, Hook,
 /// # Safety
 /// `argc` and `argv` are those of main.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, number: u32, flags: c_int) -> c_int {
+pub(crate) unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, number: u32, flags: c_int) -> c_int {
     // SAFETY: the caller's contract.
     let args = unsafe { arguments(argc, argv) };
     // SAFETY: php-cgi calls this first in its main, before PHP starts: there is one thread, and nothing in Rust has opened a file.
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn cgi_fpm_main(argc: c_int, argv: *mut *mut c_char, numbe
 /// # Safety
 /// Called by the program's start-up code only.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn __libc_start_main(
+pub(crate) unsafe extern "C" fn __libc_start_main(
     main: Main,
     argc: c_int,
     argv: *mut *mut c_char,

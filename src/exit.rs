@@ -4,7 +4,7 @@
 /// How a process of this program ends. The numbers are those of php-fpm (`FPM_EXIT_OK` and so on in `fpm.h`), which takes
 /// them from BSD's `sysexits.h`. The control script has the LSB's statuses besides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExitCode {
+pub(crate) enum ExitCode {
     /// Success.
     Ok = 0,
     /// The command line is wrong.
@@ -18,7 +18,7 @@ pub enum ExitCode {
 impl ExitCode {
     /// The number that the parent process gets.
     #[must_use]
-    pub const fn status(self) -> i32 {
+    pub(crate) const fn status(self) -> i32 {
         self as i32
     }
 }

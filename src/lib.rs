@@ -3,29 +3,39 @@
 pub mod access_log;
 pub mod cli;
 pub mod config;
-pub mod configured;
-pub mod control;
+mod configured;
+mod control;
 #[cfg(feature = "php")]
-pub mod door;
+mod door;
 pub mod engine;
 pub mod escape;
 pub mod exchange;
-pub mod exit;
+mod exit;
 pub mod fastcgi;
 pub mod host;
-pub mod ipc;
+mod ipc;
 pub mod json;
 pub mod log;
 #[cfg(feature = "php")]
-pub mod php;
-pub mod plan;
+mod php;
+mod plan;
 pub mod program;
 pub mod request;
-pub mod scoreboard;
+mod scoreboard;
 pub mod script;
 pub mod status;
-pub mod supervisor;
+mod supervisor;
 pub mod sys;
-pub mod text;
-pub mod worker;
-pub mod zygote;
+mod text;
+mod worker;
+mod zygote;
+
+/// What the fuzz targets test of private modules.
+#[cfg(any(test, feature = "oracles"))]
+pub mod oracles {
+    pub use crate::ipc::oracle as ipc;
+    pub use crate::scoreboard::oracle as scoreboard;
+    pub use crate::supervisor::oracle as supervisor;
+    pub use crate::supervisor::output::oracle as output;
+    pub use crate::worker::oracle as worker;
+}

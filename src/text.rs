@@ -3,7 +3,7 @@
 
 /// C's `atol`: blanks, a sign, digits. No digits are 0; a number that does not fit becomes the nearest that does.
 #[must_use]
-pub fn atol(text: &[u8]) -> i64 {
+pub(crate) fn atol(text: &[u8]) -> i64 {
     let blank = |byte: &u8| b" \t\n\r\x0b\x0c".contains(byte);
     let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
     let (negative, digits) = match text.get(start..).unwrap_or_default() {
@@ -18,7 +18,7 @@ pub fn atol(text: &[u8]) -> i64 {
 
 /// C's `atoi`: blanks, a sign, digits. No digits are 0; of a number that does not fit, the low 32 bits count.
 #[must_use]
-pub fn atoi(text: &[u8]) -> i32 {
+pub(crate) fn atoi(text: &[u8]) -> i32 {
     low_bits(atol(text))
 }
 
@@ -29,7 +29,7 @@ fn low_bits(value: i64) -> i32 {
 
 /// Decodes `%XX`.
 #[must_use]
-pub fn url_decoded(text: &[u8]) -> Vec<u8> {
+pub(crate) fn url_decoded(text: &[u8]) -> Vec<u8> {
     let digit = |byte: Option<&u8>| byte.and_then(|&byte| char::from(byte).to_digit(16));
     let mut decoded = Vec::with_capacity(text.len());
     let mut at = 0;

@@ -12,7 +12,7 @@ fuzz_target!(|data: &[u8]| {
         let v6 = Ipv6Addr::from(*address);
         let [a, b, c, d, ..] = *address;
         let v4 = Ipv4Addr::new(a, b, c, d);
-        cgi_fpm::worker::oracle::admits(
+        cgi_fpm::oracles::worker::admits(
             list,
             [v6.into(), v4.into(), v4.to_ipv6_mapped().into()][usize::from(family % 3)],
         );

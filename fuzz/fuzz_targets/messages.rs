@@ -5,6 +5,6 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     if let Some((&kind, bytes)) = data.split_first() {
-        cgi_fpm::ipc::oracle::messages(kind, bytes);
+        cgi_fpm::oracles::ipc::messages(kind, bytes);
     }
 });

@@ -3,7 +3,7 @@
 #![no_main]
 
 use cgi_fpm::escape;
-use cgi_fpm::supervisor::output::oracle;
+use cgi_fpm::oracles::output as oracle;
 
 libfuzzer_sys::fuzz_target!(|input: (Vec<u8>, Vec<u8>, Vec<u8>)| {
     let (a, b, c) = &input;

@@ -6,5 +6,5 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     const TOTALS: usize = 21 * 8;
     let (totals, board) = data.split_at(data.len().min(TOTALS));
-    cgi_fpm::scoreboard::oracle::pages(board, totals).expect("memory");
+    cgi_fpm::oracles::scoreboard::pages(board, totals).expect("memory");
 });

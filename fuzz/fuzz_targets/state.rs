@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|data: &[u8]| cgi_fpm::supervisor::oracle::state(data));
+fuzz_target!(|data: &[u8]| cgi_fpm::oracles::supervisor::state(data));

@@ -12,7 +12,7 @@ use crate::sys::failure::reason;
 /// The error log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.message())]
-pub struct LogError {
+pub(crate) struct LogError {
     path: PathBuf,
     source: io::Error,
 }
@@ -20,13 +20,13 @@ pub struct LogError {
 impl LogError {
     /// The line for the log.
     #[must_use]
-    pub fn message(&self) -> log::Message {
+    pub(crate) fn message(&self) -> log::Message {
         error_log_not_opened(self.path.display(), reason(&self.source))
     }
 }
 
 /// Logs the messages of a configuration.
-pub fn say(messages: &Messages) {
+pub(crate) fn say(messages: &Messages) {
     messages.lines.iter().for_each(say_one);
 }
 
@@ -41,7 +41,7 @@ fn say_one(message: &Message) {
 ///
 /// # Errors
 /// The log cannot be opened.
-pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), LogError> {
+pub(crate) fn announce(messages: &Messages, global: Option<&Global>, options: &Options) -> Result<(), LogError> {
     log::set_format(messages.format);
     let (before, after) = messages.lines.split_at(messages.before_log.min(messages.lines.len()));
     let opened = global.map_or(Ok(None), |global| open_log(global, options));
@@ -64,7 +64,7 @@ pub fn announce(messages: &Messages, global: Option<&Global>, options: &Options)
 ///
 /// # Errors
 /// It cannot be opened.
-pub fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, LogError> {
+pub(crate) fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, LogError> {
     let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
     if to_stderr {
         return Ok(None);

@@ -16,7 +16,7 @@ use crate::log::{self, messages::config::conversion_not_written};
 
 /// `-t`, `-tt`.
 #[must_use]
-pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool) -> i32 {
+pub(crate) fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool) -> i32 {
     let read_with = load_options(host, options);
     let tested = load(engine, host, options, &read_with, true).and_then(|loaded| {
         let global = loaded.config.global.clone();
@@ -33,7 +33,7 @@ pub fn test(host: &Host, engine: &mut dyn Engine, options: &Options, dump: bool)
 
 /// `--convert`: the ini file goes to stdout, messages go to stderr.
 #[must_use]
-pub fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
+pub(crate) fn convert(host: &Host, file: &Path, options: &Options) -> i32 {
     match config::convert(file, &load_options(host, options)) {
         Ok((ini, messages)) => {
             say(&messages);

@@ -6,11 +6,11 @@ mod announce;
 mod commands;
 mod options;
 mod preflight;
-pub mod start_files;
+pub(crate) mod start_files;
 mod users;
 
-pub use announce::{LogError, announce, open_log, say};
-pub use commands::{convert, test};
-pub use options::load_options;
-pub use preflight::load;
-pub use users::identity_of;
+pub(crate) use announce::{LogError, announce, open_log, say};
+pub(crate) use commands::{convert, test};
+pub(crate) use options::load_options;
+pub(crate) use preflight::load;
+pub(crate) use users::identity_of;

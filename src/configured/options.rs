@@ -7,7 +7,7 @@ use crate::host::Host;
 
 /// The inputs for reading the configuration.
 #[must_use]
-pub fn load_options(host: &Host, options: &Options) -> LoadOptions {
+pub(crate) fn load_options(host: &Host, options: &Options) -> LoadOptions {
     let mut load = options.load_options();
     load.php_prefix.clone_from(&host.php_prefix);
     load.local_state_dir.clone_from(&host.local_state_dir);

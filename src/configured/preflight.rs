@@ -36,7 +36,7 @@ const LONGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// The configuration is refused, or a user cannot read a file that PHP cannot start without.
-pub fn load(
+pub(crate) fn load(
     engine: &mut dyn Engine,
     host: &Host,
     options: &Options,

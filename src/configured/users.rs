@@ -6,7 +6,7 @@ use crate::sys::ids::{self, Identity};
 
 /// The identity of a pool's workers; `None`: that of the supervisor. Workers that stay root (`-R`) keep the group and the
 /// supplementary groups that are not named.
-pub fn identity_of(found: &Account) -> std::io::Result<Option<Identity>> {
+pub(crate) fn identity_of(found: &Account) -> std::io::Result<Option<Identity>> {
     let (uid, gid) = (found.uid.unwrap_or(0), found.gid.unwrap_or(0));
     Ok(match (uid, gid) {
         (0, 0) => None,

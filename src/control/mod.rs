@@ -35,7 +35,7 @@ const REOPEN_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Carries out a command; returns the exit status. `arguments`: those of a start, without the program's name and the command.
-pub fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], engine: &mut dyn Engine) -> i32 {
+pub(crate) fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], engine: &mut dyn Engine) -> i32 {
     let script = Script { host, options, arguments };
     let ended = match verb {
         Verb::Start => script.start(),

@@ -19,7 +19,7 @@ const MOST_WAITING: usize = 64;
 
 /// One side of a channel: sends `S`, receives `R`.
 #[derive(Debug)]
-pub struct Channel<S, R> {
+pub(crate) struct Channel<S, R> {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     kinds: PhantomData<fn(S) -> R>,
@@ -27,7 +27,7 @@ pub struct Channel<S, R> {
 
 /// What `Channel::receive` returns.
 #[derive(Debug)]
-pub enum Incoming<R> {
+pub(crate) enum Incoming<R> {
     /// A message and its descriptors.
     Message(R, Vec<OwnedFd>),
     /// There is no message at the moment.
@@ -41,12 +41,12 @@ pub enum Incoming<R> {
 impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
     /// A channel over one end of a `message::pair`.
     #[must_use]
-    pub fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self { fd, waiting: VecDeque::new(), kinds: PhantomData }
     }
 
     /// Sends a message, or queues it if the kernel can't take it now. `receive` notices that the peer has gone.
-    pub fn send(&mut self, message: &S, fds: Vec<OwnedFd>) {
+    pub(crate) fn send(&mut self, message: &S, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(message) else { return };
         self.waiting.push_back((bytes, fds));
         self.flush();
@@ -56,7 +56,7 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
     }
 
     /// Sends queued messages as far as the kernel takes them. Call it when the descriptor is writable.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         while let Some((bytes, fds)) = self.waiting.front() {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match message::send(&self.fd, bytes, &fds) {
@@ -68,12 +68,12 @@ impl<S: Serialize, R: DeserializeOwned> Channel<S, R> {
 
     /// Whether messages wait for the other side to read.
     #[must_use]
-    pub fn is_backed_up(&self) -> bool {
+    pub(crate) fn is_backed_up(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Takes one message.
-    pub fn receive(&mut self) -> Incoming<R> {
+    pub(crate) fn receive(&mut self) -> Incoming<R> {
         let mut buffer = [0u8; LONGEST];
         match message::receive(&self.fd, &mut buffer) {
             Ok(Received::Nothing) => Incoming::Nothing,

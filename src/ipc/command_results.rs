@@ -23,7 +23,7 @@ const LONGEST: usize = 4096;
 /// The results of commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct CommandResults {
+pub(crate) struct CommandResults {
     /// The number of reloads that were requested.
     pub reloads_asked: u64,
     /// The number of requests that the last reload to begin answers.
@@ -40,7 +40,7 @@ pub struct CommandResults {
 
 /// The supervisor's side.
 #[derive(Debug)]
-pub struct ResultsWriter {
+pub(crate) struct ResultsWriter {
     file: File,
     results: CommandResults,
     /// Log lines of the present reload, which become the reason if it has no effect.
@@ -52,7 +52,7 @@ impl ResultsWriter {
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let file = File::from(fd::lift(shared::memory_file(NAME, MFdFlags::empty())?));
         let writer = Self { file, results: CommandResults::default(), reasons: Vec::new() };
         writer.publish()?;
@@ -61,7 +61,7 @@ impl ResultsWriter {
 
     /// Takes it over from the supervisor's former image.
     #[must_use]
-    pub fn adopt(fd: OwnedFd) -> Self {
+    pub(crate) fn adopt(fd: OwnedFd) -> Self {
         let file = File::from(fd);
         let results = read(&file).unwrap_or_default();
         Self { file, results, reasons: Vec::new() }
@@ -69,25 +69,25 @@ impl ResultsWriter {
 
     /// Its descriptor.
     #[must_use]
-    pub fn number(&self) -> RawFd {
+    pub(crate) fn number(&self) -> RawFd {
         self.file.as_raw_fd()
     }
 
     /// A reload was requested.
-    pub fn reload_asked(&mut self) {
+    pub(crate) fn reload_asked(&mut self) {
         self.results.reloads_asked += 1;
         self.update();
     }
 
     /// A reload begins to read the configuration: it answers all requests so far.
-    pub fn reload_begins(&mut self) {
+    pub(crate) fn reload_begins(&mut self) {
         self.results.reloads_begun = self.results.reloads_asked;
         self.reasons.clear();
         self.update();
     }
 
     /// Adds a line that may be the reason why the present reload fails.
-    pub fn reason(&mut self, line: &str) {
+    pub(crate) fn reason(&mut self, line: &str) {
         const ENOUGH: usize = 20;
         if self.reasons.len() < ENOUGH {
             self.reasons.push(line.chars().take(1000).collect());
@@ -95,12 +95,12 @@ impl ResultsWriter {
     }
 
     /// The reload has taken effect.
-    pub fn reload_done(&mut self) {
+    pub(crate) fn reload_done(&mut self) {
         self.settle(None);
     }
 
     /// The reload has had no effect.
-    pub fn reload_failed(&mut self, line: &str) {
+    pub(crate) fn reload_failed(&mut self, line: &str) {
         let mut lines = std::mem::take(&mut self.reasons);
         lines.push(line.to_owned());
         self.settle(Some(text(&lines)));
@@ -115,7 +115,7 @@ impl ResultsWriter {
     }
 
     /// The logs were opened again; `wrong` says what failed.
-    pub fn reopened(&mut self, wrong: &[String]) {
+    pub(crate) fn reopened(&mut self, wrong: &[String]) {
         self.results.reopened += 1;
         self.results.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
         self.update();
@@ -155,12 +155,12 @@ fn read(file: &File) -> Option<CommandResults> {
 
 /// The reader's side: the path of the file of another process.
 #[derive(Debug)]
-pub struct ResultsReader(String);
+pub(crate) struct ResultsReader(String);
 
 impl ResultsReader {
     /// Finds the file of a process. `None`: it has none, or this process may not look.
     #[must_use]
-    pub fn find(pid: Pid) -> Option<Self> {
+    pub(crate) fn find(pid: Pid) -> Option<Self> {
         let is_bulletin = |path: &std::path::Path| {
             fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with(&format!("/memfd:{NAME}")))
         };
@@ -170,7 +170,7 @@ impl ResultsReader {
 
     /// The present results; `None` while they are being written.
     #[must_use]
-    pub fn read(&self) -> Option<CommandResults> {
+    pub(crate) fn read(&self) -> Option<CommandResults> {
         let mut text = Vec::new();
         File::open(&self.0).ok()?.take(MOST).read_to_end(&mut text).ok()?;
         serde_json::from_slice(&text).ok()

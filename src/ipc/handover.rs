@@ -14,11 +14,11 @@ use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
 
 /// How long a new connection may wait for its first byte, in a worker or in the zygote, as in php-fpm. Then it is closed.
-pub const FIRST_BYTE: Duration = Duration::from_secs(5);
+pub(crate) const FIRST_BYTE: Duration = Duration::from_secs(5);
 
 /// The state of a connection that is handed over.
 #[derive(Debug)]
-pub enum ConnectionState {
+pub(crate) enum ConnectionState {
     /// It has been served before and is between two requests.
     BetweenRequests,
     /// It was accepted, and no byte has arrived yet.
@@ -29,7 +29,7 @@ pub enum ConnectionState {
 
 /// The received part of a request.
 #[derive(Debug)]
-pub struct PartialRequest {
+pub(crate) struct PartialRequest {
     /// The bytes, in a memfd.
     pub bytes: OwnedFd,
     /// The number of bytes.
@@ -39,7 +39,7 @@ pub struct PartialRequest {
 }
 
 /// A connection and its state.
-pub type Connection = (OwnedFd, ConnectionState);
+pub(crate) type Connection = (OwnedFd, ConnectionState);
 
 const BETWEEN_REQUESTS: u8 = b'k';
 const NEW: u8 = b'f';
@@ -53,7 +53,7 @@ const CONNECTION: usize = 64;
 ///
 /// # Errors
 /// `EAGAIN`/`ETOOMANYREFS`: try again later; `EPIPE`: the reader has gone.
-pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io::Error)> {
+pub(crate) fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io::Error)> {
     let (fd, kind) = &connection;
     let mut text = [0; CONNECTION];
     let sent = match kind {
@@ -72,13 +72,13 @@ pub fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connection, io
 }
 
 /// Asks a worker to look at the listening sockets. If the queue is full, its readers are awake anyway.
-pub fn send_rescan(to: impl AsFd) {
+pub(crate) fn send_rescan(to: impl AsFd) {
     let _ = message::send(to, RESCAN, &[]);
 }
 
 /// A message of a queue.
 #[derive(Debug)]
-pub enum Taken {
+pub(crate) enum Taken {
     /// A connection.
     Connection(Connection),
     /// Look at the listening sockets: a worker that has ended may have been woken for a connection there.
@@ -90,7 +90,7 @@ pub enum Taken {
 }
 
 /// Takes one message from a queue.
-pub fn take(from: BorrowedFd<'_>) -> Taken {
+pub(crate) fn take(from: BorrowedFd<'_>) -> Taken {
     let mut text = [0u8; CONNECTION];
     match message::receive(from, &mut text) {
         Ok(Received::Message(_, fds)) => decode(&text, fds),
@@ -116,7 +116,7 @@ fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
 
 /// Whether the next message of a queue is a connection. Does not take it.
 #[must_use]
-pub fn holds_connection(queue: &OwnedFd) -> bool {
+pub(crate) fn holds_connection(queue: &OwnedFd) -> bool {
     let mut tag = [0u8; 1];
     let peeked = recv(queue.as_raw_fd(), &mut tag, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT);
     peeked == Ok(1) && tag != RESCAN
@@ -124,13 +124,13 @@ pub fn holds_connection(queue: &OwnedFd) -> bool {
 
 /// How many connections wait in a queue.
 #[must_use]
-pub fn waiting(queue: &OwnedFd) -> u64 {
+pub(crate) fn waiting(queue: &OwnedFd) -> u64 {
     backlog::unread(queue) / CONNECTION as u64
 }
 
 /// A worker's ends of its pool's queues.
 #[derive(Debug)]
-pub struct WorkerQueues {
+pub(crate) struct WorkerQueues {
     /// Hand-over queue, reading end, shared by the pool's workers.
     pub queue: Rc<OwnedFd>,
     /// Hand-over queue, writing end.
@@ -144,7 +144,7 @@ impl WorkerQueues {
     ///
     /// # Errors
     /// Returns the connection if the zygote has gone or stays slow.
-    pub fn park(&self, connection: Connection) -> Result<(), Connection> {
+    pub(crate) fn park(&self, connection: Connection) -> Result<(), Connection> {
         let mut connection = connection;
         for _ in 0..200 {
             match send(&self.park, connection) {
@@ -163,7 +163,7 @@ impl WorkerQueues {
     ///
     /// # Errors
     /// Returns the connection if neither takes it.
-    pub fn pass(&self, connection: Connection) -> Result<(), Connection> {
+    pub(crate) fn pass(&self, connection: Connection) -> Result<(), Connection> {
         send(&self.queue_in, connection).or_else(|(connection, _)| self.park(connection))
     }
 }

@@ -8,13 +8,13 @@ use crate::sys::process::Exit;
 
 /// The version of the protocol. It increases when a message or the layout of shared memory changes its meaning, not
 /// for new messages and fields. Version 1: older zygotes, which send their messages over the socket of their orders.
-pub const PROTOCOL: u32 = 2;
+pub(crate) const PROTOCOL: u32 = 2;
 /// The version of zygotes that don't send `Hello`.
-pub const FORMER_PROTOCOL: u32 = 1;
+pub(crate) const FORMER_PROTOCOL: u32 = 1;
 
 /// Supervisor to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToZygote {
+pub(crate) enum ToZygote {
     /// Fork a worker for that slot. Descriptors: its stdout and stderr, or none; then those for the questions and
     /// answers of its tracer.
     Fork {
@@ -68,7 +68,7 @@ pub enum ToZygote {
 
 /// Zygote to supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToSupervisor {
+pub(crate) enum ToSupervisor {
     /// The first message of a zygote.
     Hello {
         /// `PROTOCOL` of its program.
@@ -139,7 +139,7 @@ pub enum ToSupervisor {
 impl ToSupervisor {
     /// Encodes the message as a packet. A text that doesn't fit is cut.
     #[must_use]
-    pub fn packet(&self) -> Vec<u8> {
+    pub(crate) fn packet(&self) -> Vec<u8> {
         const CUT: &str = " ...";
         let mut shorter = self.clone();
         let mut packet = serde_json::to_vec(&shorter).unwrap_or_default();
@@ -156,7 +156,7 @@ impl ToSupervisor {
 
     /// The pool and slot of the message; for messages about a whole pool, its first slot.
     #[must_use]
-    pub fn place(&self) -> Option<(usize, u32)> {
+    pub(crate) fn place(&self) -> Option<(usize, u32)> {
         match *self {
             Self::Demand { pool, .. } => Some((pool, 0)),
             Self::Forked { pool, slot, .. }
@@ -178,7 +178,7 @@ impl ToSupervisor {
 
 /// Worker to zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WorkerSays {
+pub(crate) enum WorkerSays {
     /// The worker can't serve, for this reason.
     Failed(String),
     /// The worker waits for requests.
@@ -189,7 +189,7 @@ pub enum WorkerSays {
 
 /// Zygote to worker. When the channel ends, the zygote has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ToWorker {
+pub(crate) enum ToWorker {
     /// Take no more requests, and exit.
     Retire,
     /// The zygote exits: accept no more connections, serve those in the hand-over queue, and exit.

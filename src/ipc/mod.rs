@@ -4,7 +4,7 @@
 
 mod channel;
 mod command_results;
-pub mod handover;
+pub(crate) mod handover;
 mod marks;
 mod messages;
 #[cfg(any(test, feature = "oracles"))]
@@ -12,14 +12,14 @@ pub mod oracle;
 mod orders;
 mod reports;
 mod spec;
-pub mod trace;
+pub(crate) mod trace;
 mod trust;
 
-pub use channel::{Channel, Incoming};
-pub use command_results::{CommandResults, ResultsReader, ResultsWriter};
-pub use marks::MARK;
-pub use messages::{FORMER_PROTOCOL, PROTOCOL, ToSupervisor, ToWorker, ToZygote, WorkerSays};
-pub use orders::OrderSender;
-pub use reports::{Received, ReportReceiver, ReportSender};
-pub use spec::{PoolSpec, ZygoteSpec};
-pub use trust::Trust;
+pub(crate) use channel::{Channel, Incoming};
+pub(crate) use command_results::{CommandResults, ResultsReader, ResultsWriter};
+pub(crate) use marks::MARK;
+pub(crate) use messages::{FORMER_PROTOCOL, PROTOCOL, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub(crate) use orders::OrderSender;
+pub(crate) use reports::{Received, ReportReceiver, ReportSender};
+pub(crate) use spec::{PoolSpec, ZygoteSpec};
+pub(crate) use trust::Trust;

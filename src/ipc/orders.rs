@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The sending side, in the supervisor.
 #[derive(Debug)]
-pub struct OrderSender {
+pub(crate) struct OrderSender {
     fd: OwnedFd,
     waiting: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
     most: usize,
@@ -33,7 +33,7 @@ impl OrderSender {
     ///
     /// # Errors
     /// `EMFILE`.
-    pub fn pair(workers: usize) -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn pair(workers: usize) -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = message::pair()?;
         message::refuse_all(&ours)?;
         Ok((Self::new(ours, workers), theirs))
@@ -41,14 +41,14 @@ impl OrderSender {
 
     /// A sender over one end of a pair, to a zygote with places for so many workers.
     #[must_use]
-    pub fn new(fd: OwnedFd, workers: usize) -> Self {
+    pub(crate) fn new(fd: OwnedFd, workers: usize) -> Self {
         let most = MOST.saturating_add(workers.saturating_mul(MOST_OF_WORKER));
         Self { fd, waiting: VecDeque::new(), most, since: None, overrun: false }
     }
 
     /// Sends an order, or queues it if the kernel can't take it now. If too many wait already, the zygote counts as
     /// stalled.
-    pub fn send(&mut self, now: Moment, order: &ToZygote, fds: Vec<OwnedFd>) {
+    pub(crate) fn send(&mut self, now: Moment, order: &ToZygote, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(order) else { return };
         self.overrun |= self.waiting.len() >= self.most;
         if !self.overrun {
@@ -58,7 +58,7 @@ impl OrderSender {
     }
 
     /// Sends queued orders as far as the kernel takes them.
-    pub fn flush(&mut self, now: Moment) {
+    pub(crate) fn flush(&mut self, now: Moment) {
         while let Some((bytes, fds)) = self.waiting.front() {
             let fds: Vec<_> = fds.iter().map(AsFd::as_fd).collect();
             match message::send(&self.fd, bytes, &fds) {
@@ -74,19 +74,19 @@ impl OrderSender {
 
     /// Whether messages wait for the zygote to read.
     #[must_use]
-    pub fn is_backed_up(&self) -> bool {
+    pub(crate) fn is_backed_up(&self) -> bool {
         !self.waiting.is_empty()
     }
 
     /// Whether the zygote has stopped reading: it takes no orders, or too many wait for it.
     #[must_use]
-    pub fn is_stalled(&self, now: Moment) -> bool {
+    pub(crate) fn is_stalled(&self, now: Moment) -> bool {
         self.overrun || self.since.is_some_and(|since| now.since(since) >= PATIENCE)
     }
 
     /// The descriptor, and those of orders that were not sent, whose other ends may hold data already.
     #[must_use]
-    pub fn into_fds(self) -> (OwnedFd, Vec<OwnedFd>) {
+    pub(crate) fn into_fds(self) -> (OwnedFd, Vec<OwnedFd>) {
         (self.fd, self.waiting.into_iter().flat_map(|(_, fds)| fds).collect())
     }
 }

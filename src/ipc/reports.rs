@@ -12,14 +12,14 @@ use crate::sys::packets::{self, LONGEST};
 
 /// The receiving side, in the supervisor.
 #[derive(Debug)]
-pub struct ReportReceiver<R> {
+pub(crate) struct ReportReceiver<R> {
     fd: OwnedFd,
     kinds: PhantomData<fn() -> R>,
 }
 
 /// What `ReportReceiver::receive` returns.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Received<R> {
+pub(crate) enum Received<R> {
     /// A message.
     Message(R),
     /// There is no message at the moment.
@@ -33,19 +33,19 @@ impl<R: DeserializeOwned> ReportReceiver<R> {
     ///
     /// # Errors
     /// `EMFILE`.
-    pub fn pair() -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (reading, writing) = packets::pair()?;
         Ok((Self::new(reading), writing))
     }
 
     /// A receiver over the reading end of a pipe.
     #[must_use]
-    pub fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self { fd, kinds: PhantomData }
     }
 
     /// Takes one message.
-    pub fn receive(&self) -> Received<R> {
+    pub(crate) fn receive(&self) -> Received<R> {
         let mut buffer = [0; LONGEST];
         match packets::receive(&self.fd, &mut buffer) {
             Ok(packets::Received::Packet(length)) => {
@@ -66,7 +66,7 @@ impl<R> AsFd for ReportReceiver<R> {
 
 /// The sending side, in a zygote.
 #[derive(Debug)]
-pub struct ReportSender {
+pub(crate) struct ReportSender {
     fd: OwnedFd,
     waiting: VecDeque<Vec<u8>>,
 }
@@ -74,19 +74,19 @@ pub struct ReportSender {
 impl ReportSender {
     /// A sender over the writing end of a pipe.
     #[must_use]
-    pub fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self { fd, waiting: VecDeque::new() }
     }
 
     /// Sends a message, or queues it if the kernel can't take it now. That the supervisor has gone is noticed by the
     /// end of the orders.
-    pub fn send(&mut self, message: &ToSupervisor) {
+    pub(crate) fn send(&mut self, message: &ToSupervisor) {
         self.waiting.push_back(message.packet());
         self.flush();
     }
 
     /// Sends queued messages as far as the kernel takes them.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         while let Some(packet) = self.waiting.front() {
             match packets::send(&self.fd, packet) {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
@@ -97,7 +97,7 @@ impl ReportSender {
 
     /// Whether messages wait for the supervisor to read.
     #[must_use]
-    pub fn is_backed_up(&self) -> bool {
+    pub(crate) fn is_backed_up(&self) -> bool {
         !self.waiting.is_empty()
     }
 }

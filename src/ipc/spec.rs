@@ -11,7 +11,7 @@ use crate::sys::limits::FileLimits;
 
 /// Everything that a zygote needs. It doesn't read the configuration file: a generation is a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ZygoteSpec {
+pub(crate) struct ZygoteSpec {
     /// The name of the group, unique in its generation.
     pub group: String,
     /// The generation's number, for messages and the title.
@@ -47,7 +47,7 @@ pub struct ZygoteSpec {
 
 /// One pool of a zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolSpec {
+pub(crate) struct PoolSpec {
     /// The section of the configuration file.
     pub config: PoolConfig,
     /// Its listening sockets.
@@ -72,7 +72,7 @@ pub struct PoolSpec {
 impl ZygoteSpec {
     /// The trust of that pool's workers.
     #[must_use]
-    pub fn trust(&self, pool: &PoolSpec) -> Trust {
+    pub(crate) fn trust(&self, pool: &PoolSpec) -> Trust {
         Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()))
     }
 }

@@ -4,15 +4,15 @@
 use crate::sys::packets;
 
 /// The question.
-pub const ASK: &[u8] = b"?";
+pub(crate) const ASK: &[u8] = b"?";
 /// The most text of a packet, in bytes.
-pub const LONGEST: usize = packets::LONGEST - 1;
+pub(crate) const LONGEST: usize = packets::LONGEST - 1;
 /// The most text of a whole answer, in bytes.
-pub const MOST: usize = 256 * 1024;
+pub(crate) const MOST: usize = 256 * 1024;
 
 /// The type of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packet {
+pub(crate) enum Packet {
     /// More will follow.
     More = b'+' as isize,
     /// The last one.
@@ -22,7 +22,7 @@ pub enum Packet {
 }
 
 /// The packets of an answer. A text that is too long is cut.
-pub fn packets(text: &[u8], complete: bool) -> impl Iterator<Item = Vec<u8>> {
+pub(crate) fn packets(text: &[u8], complete: bool) -> impl Iterator<Item = Vec<u8>> {
     let text = text.get(..MOST).unwrap_or(text);
     let last = if complete { Packet::Last } else { Packet::Failed };
     let (head, tail) = text.split_at(text.len().saturating_sub(1) / LONGEST * LONGEST);
@@ -32,7 +32,7 @@ pub fn packets(text: &[u8], complete: bool) -> impl Iterator<Item = Vec<u8>> {
 
 /// The kind and text of a packet; `None` if it is no packet.
 #[must_use]
-pub fn open(packet: &[u8]) -> Option<(Packet, &[u8])> {
+pub(crate) fn open(packet: &[u8]) -> Option<(Packet, &[u8])> {
     let (kind, text) = packet.split_first()?;
     let all = [Packet::More, Packet::Last, Packet::Failed];
     all.into_iter().find(|known| *known as u8 == *kind).map(|kind| (kind, text))

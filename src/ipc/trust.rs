@@ -10,7 +10,7 @@ use crate::sys::log_file::Owner;
 
 /// The user, root directory and AppArmor hat of a pool's workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
+pub(crate) struct Trust {
     identity: Option<Identity>,
     chroot: Option<PathBuf>,
     hat: Option<String>,
@@ -19,19 +19,19 @@ pub struct Trust {
 impl Trust {
     /// The trust of a pool whose workers have that identity; `None`: the supervisor's.
     #[must_use]
-    pub fn of(pool: &PoolConfig, identity: Option<&Identity>) -> Self {
+    pub(crate) fn of(pool: &PoolConfig, identity: Option<&Identity>) -> Self {
         Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
     }
 
     /// Who owns the pool's logs.
     #[must_use]
-    pub fn owner_of_logs(&self) -> Owner {
+    pub(crate) fn owner_of_logs(&self) -> Owner {
         Owner::Pool(self.identity.as_ref().map(|identity| identity.uid))
     }
 
     /// The trust with these parts.
     #[must_use]
-    pub fn in_place(identity: Option<&Identity>, chroot: Option<PathBuf>, hat: Option<String>) -> Self {
+    pub(crate) fn in_place(identity: Option<&Identity>, chroot: Option<PathBuf>, hat: Option<String>) -> Self {
         let identity = identity.cloned().map(|mut identity| {
             identity.groups.sort_unstable();
             identity.groups.dedup();

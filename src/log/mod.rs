@@ -26,6 +26,6 @@ pub use setup::{
 };
 pub use sink::Sink;
 pub use write::{
-    bytes, debug, error, format, length, length_of, message, message_of, notice, object, raw, say, slow_heading,
-    stamp_length, takes, to_stderr, told_by, warning,
+    bytes, format, length, length_of, message, message_of, object, raw, say, slow_heading, stamp_length, takes,
+    to_stderr, told_by,
 };

@@ -73,26 +73,6 @@ pub fn message_of(level: Level, text: &[u8]) {
     }
 }
 
-/// Logs a NOTICE.
-pub fn notice(text: impl AsRef<str>) {
-    message(Level::Notice, text.as_ref());
-}
-
-/// Logs a WARNING.
-pub fn warning(text: impl AsRef<str>) {
-    message(Level::Warning, text.as_ref());
-}
-
-/// Logs an ERROR.
-pub fn error(text: impl AsRef<str>) {
-    message(Level::Error, text.as_ref());
-}
-
-/// Logs a DEBUG line.
-pub fn debug(text: impl AsRef<str>) {
-    message(Level::Debug, text.as_ref());
-}
-
 /// How many bytes a message of any bytes adds to the log.
 #[must_use]
 pub fn length(level: Level, text: &[u8]) -> usize {

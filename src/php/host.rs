@@ -12,18 +12,18 @@ static VERSION: OnceLock<String> = OnceLock::new();
 pub(super) const BUILT_FOR: &str = env!("CGI_FPM_PHP_VERSION");
 
 /// `PHP_PREFIX` of that PHP.
-pub const PREFIX: &str = env!("CGI_FPM_PHP_PREFIX");
+pub(crate) const PREFIX: &str = env!("CGI_FPM_PHP_PREFIX");
 /// `PHP_SYSCONFDIR` of that PHP.
-pub const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
+pub(crate) const SYSCONFDIR: &str = env!("CGI_FPM_PHP_SYSCONFDIR");
 /// `PHP_LOCALSTATEDIR` of that PHP.
-pub const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
+pub(crate) const LOCALSTATEDIR: &str = env!("CGI_FPM_PHP_LOCALSTATEDIR");
 
 /// A function that PHP exports in debug mode only.
 const DEBUG_ONLY: &str = "zend_internal_call_should_throw\0";
 
 /// The properties that an extension and its PHP must share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ModuleApi {
+pub(crate) struct ModuleApi {
     /// ZEND_MODULE_API_NO.
     pub number: u32,
     /// ZEND_DEBUG.
@@ -33,7 +33,7 @@ pub struct ModuleApi {
 /// Why the program around us cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
-pub enum HostError {
+pub(crate) enum HostError {
     /// It exports none of PHP's symbols.
     NotPhp,
     /// It is built with thread safety.
@@ -68,13 +68,13 @@ impl HostError {
 
 /// The PHP version that the library is built for.
 #[must_use]
-pub fn version() -> &'static str {
+pub(crate) fn version() -> &'static str {
     BUILT_FOR
 }
 
 /// Whether the host program is a PHP at all.
 #[must_use]
-pub fn is_host() -> bool {
+pub(crate) fn is_host() -> bool {
     lookup("get_zend_version\0").is_some()
 }
 
@@ -84,7 +84,7 @@ pub fn is_host() -> bool {
 ///
 /// # Errors
 /// The reason why this library does not work with it.
-pub fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
+pub(crate) fn check_host(said: Option<ModuleApi>) -> Result<(), HostError> {
     let module_api = said.map_or(0, |api| api.number);
     if ffi::is_resolved() {
         return Ok(());

@@ -42,14 +42,14 @@ mod zend_string;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
-pub use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
+pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
 
 use crate::config::PoolConfig;
 use crate::engine::{AfterIni, Engine, EngineError, EngineOptions, Request, Served, Topic, Tracer};
 
 /// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
-pub struct Php {
+pub(crate) struct Php {
     context: Box<context::Context>,
     around: serve::Surroundings,
 }

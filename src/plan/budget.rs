@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A bucket of tokens: each message takes one, time brings new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     capacity: u64,
     /// Tokens a second.
     rate: u64,
@@ -25,14 +25,14 @@ pub struct Bucket {
 impl Bucket {
     /// A full one.
     #[must_use]
-    pub fn new(now: Moment, capacity: u64, rate: u64) -> Self {
+    pub(crate) fn new(now: Moment, capacity: u64, rate: u64) -> Self {
         let capacity = capacity.max(HANDFUL) * TOKEN;
         Self { capacity, rate: rate.max(1), left: capacity, at: now }
     }
 
     /// The number of unrequested messages that a zygote with this number of pools and slots may send.
     #[must_use]
-    pub fn of_zygote(now: Moment, pools: u64, workers: u64) -> Self {
+    pub(crate) fn of_zygote(now: Moment, pools: u64, workers: u64) -> Self {
         const BURST: u64 = 256;
         const RATE: u64 = 64;
         Self::new(now, BURST + ANSWERS * workers, RATE * pools)
@@ -45,7 +45,7 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
-    pub fn take(&mut self, now: Moment) -> bool {
+    pub(crate) fn take(&mut self, now: Moment) -> bool {
         self.refill(now);
         let there = self.left >= TOKEN;
         if there {
@@ -55,24 +55,24 @@ impl Bucket {
     }
 
     /// An order was sent: the answers to it are paid for.
-    pub fn credit(&mut self, tokens: u64) {
+    pub(crate) fn credit(&mut self, tokens: u64) {
         self.left = self.left.saturating_add(tokens * TOKEN).min(self.capacity);
     }
 
     /// When to read a peer without tokens again.
     #[must_use]
-    pub fn again(&self) -> Moment {
+    pub(crate) fn again(&self) -> Moment {
         let missing = (HANDFUL * TOKEN).saturating_sub(self.left);
         self.at + Duration::from_millis(missing.div_ceil(self.rate).max(1))
     }
 }
 
 /// Messages about one worker's life: forked, accepting, left, exited.
-pub const ANSWERS: u64 = 4;
+pub(crate) const ANSWERS: u64 = 4;
 
 /// Lines for the log, by bytes a second. Lines beyond that are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Allowance {
+pub(crate) struct Allowance {
     /// Bytes a second.
     rate: u64,
     /// When the present second began.
@@ -84,7 +84,7 @@ pub struct Allowance {
 impl Allowance {
     /// So many bytes a second.
     #[must_use]
-    pub fn new(rate: u64) -> Self {
+    pub(crate) fn new(rate: u64) -> Self {
         Self { rate, since: Moment::default(), taken: 0, dropped: 0 }
     }
 
@@ -95,7 +95,7 @@ impl Allowance {
     }
 
     /// Whether to log a line of `count` bytes; if not, it is counted.
-    pub fn take_line(&mut self, now: Moment, count: u64) -> bool {
+    pub(crate) fn take_line(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         let fits = count <= self.rate - self.taken;
         if fits {
@@ -107,7 +107,7 @@ impl Allowance {
     }
 
     /// The number of lines that were dropped, once their second is over or `always`.
-    pub fn settle(&mut self, now: Moment, always: bool) -> Option<u64> {
+    pub(crate) fn settle(&mut self, now: Moment, always: bool) -> Option<u64> {
         let over = always || now.since(self.since) >= SECOND;
         let dropped = if over { std::mem::take(&mut self.dropped) } else { 0 };
         (dropped > 0).then_some(dropped)
@@ -116,7 +116,7 @@ impl Allowance {
 
 /// The output of all processes of a group in a second: how much of it is read and how much is logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Intake {
+pub(crate) struct Intake {
     /// When the present second began.
     since: Moment,
     /// Bytes that were read, each look at a pipe as at least `LOOK` of them.
@@ -127,9 +127,9 @@ pub struct Intake {
 
 impl Intake {
     /// Bytes a second that the log grows by; what comes beyond is dropped.
-    pub const LOGGED: u64 = 1 << 20;
+    pub(crate) const LOGGED: u64 = 1 << 20;
     /// Bytes a second that are read, so that also what is dropped costs little time. The rest waits in its pipe.
-    pub const READ: u64 = 4 << 20;
+    pub(crate) const READ: u64 = 4 << 20;
     /// Each read counts as this many bytes at least: it costs time, however little it brings.
     const LOOK: u64 = 512;
 
@@ -140,19 +140,19 @@ impl Intake {
     }
 
     /// So many bytes were read.
-    pub fn read(&mut self, now: Moment, count: u64) {
+    pub(crate) fn read(&mut self, now: Moment, count: u64) {
         self.begin(now);
         self.read = self.read.saturating_add(count.max(Self::LOOK));
     }
 
     /// When to read the pipes again, if there was too much in this second.
-    pub fn rests(&mut self, now: Moment) -> Option<Moment> {
+    pub(crate) fn rests(&mut self, now: Moment) -> Option<Moment> {
         self.begin(now);
         (self.read >= Self::READ).then(|| self.since + SECOND)
     }
 
     /// Whether to log a line of `count` bytes. After the first dropped line, the rest of that second is dropped too.
-    pub fn log(&mut self, now: Moment, count: u64) -> bool {
+    pub(crate) fn log(&mut self, now: Moment, count: u64) -> bool {
         self.begin(now);
         // The first one of a second is taken, however long it is.
         let fits = self.logged == 0 || self.logged.saturating_add(count) <= Self::LOGGED;
@@ -161,7 +161,7 @@ impl Intake {
     }
 
     /// Whether all further lines of this second are dropped.
-    pub fn is_full(&mut self, now: Moment) -> bool {
+    pub(crate) fn is_full(&mut self, now: Moment) -> bool {
         self.begin(now);
         self.logged >= Self::LOGGED
     }

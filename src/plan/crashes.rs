@@ -8,7 +8,7 @@ use crate::sys::clock::{self, Moment};
 
 /// `emergency_restart_threshold` and `emergency_restart_interval`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Emergency {
+pub(crate) struct Emergency {
     /// That many crashes; 0: never.
     pub threshold: u32,
     /// Within this time.
@@ -18,13 +18,13 @@ pub struct Emergency {
 
 /// A group's latest crashes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Crashes {
+pub(crate) struct Crashes {
     times: Vec<Moment>,
 }
 
 impl Crashes {
     /// Counts one more. True: they are too many, and the count starts again.
-    pub fn note(&mut self, now: Moment, rule: Emergency) -> bool {
+    pub(crate) fn note(&mut self, now: Moment, rule: Emergency) -> bool {
         let Some(threshold) = usize::try_from(rule.threshold).ok().filter(|t| *t > 0) else { return false };
         self.times.retain(|at| now.since(*at) <= rule.interval);
         self.times.push(now);
@@ -38,11 +38,11 @@ impl Crashes {
 
 /// The longest pause between two workers of a crash loop. It is long enough that the forks cost next to nothing, and short enough
 /// that the queue of waiting connections, many of which their clients have closed, becomes empty in the end.
-pub const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Workers of a pool that crashed at their first request, in a row: a new one will most likely crash, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loop {
+pub(crate) struct Loop {
     crashes: u32,
 }
 
@@ -53,25 +53,25 @@ impl Loop {
     const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
 
     /// Counts one more. True: restarts have pauses from now on, and the caller logs this.
-    pub fn note(&mut self) -> bool {
+    pub(crate) fn note(&mut self) -> bool {
         self.crashes = self.crashes.saturating_add(1);
         self.crashes == Self::TOLERATED
     }
 
     /// A worker has outlived its first request.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.crashes = 0;
     }
 
     /// Whether there were any.
     #[must_use]
-    pub fn is_suspected(&self) -> bool {
+    pub(crate) fn is_suspected(&self) -> bool {
         self.crashes > 0
     }
 
     /// How long to wait between two workers: 25 ms after the fifth crash, then doubling.
     #[must_use]
-    pub fn pause(&self) -> Option<Duration> {
+    pub(crate) fn pause(&self) -> Option<Duration> {
         let beyond = self.crashes.checked_sub(Self::TOLERATED)?;
         Some((Self::SHORTEST_PAUSE * (1 << beyond.min(16))).min(LONGEST_PAUSE))
     }

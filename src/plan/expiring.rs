@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// Entries by name.
 #[derive(Debug)]
-pub struct Expiring<T> {
+pub(crate) struct Expiring<T> {
     entries: HashMap<Vec<u8>, Entry<T>>,
     most: usize,
 }
@@ -19,13 +19,13 @@ struct Entry<T> {
 impl<T> Expiring<T> {
     /// Empty; it never has more than `most` entries.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Self { entries: HashMap::new(), most }
     }
 
     /// Returns the value of that name and the second at which it expires. A missing one is made, as one that has expired. If there
     /// are too many, the one that expires first is removed and returned as well.
-    pub fn get_or_make(&mut self, name: &[u8], make: impl FnOnce() -> T) -> (Option<(f64, &mut T)>, Option<T>) {
+    pub(crate) fn get_or_make(&mut self, name: &[u8], make: impl FnOnce() -> T) -> (Option<(f64, &mut T)>, Option<T>) {
         let mut gone = None;
         if !self.entries.contains_key(name) {
             if self.entries.len() >= self.most {
@@ -39,14 +39,14 @@ impl<T> Expiring<T> {
     }
 
     /// Sets the second at which an entry expires.
-    pub fn renew(&mut self, name: &[u8], expires: f64) {
+    pub(crate) fn renew(&mut self, name: &[u8], expires: f64) {
         if let Some(entry) = self.entries.get_mut(name) {
             entry.expires = expires;
         }
     }
 
     /// Removes all entries and returns their values.
-    pub fn take_all(&mut self) -> impl Iterator<Item = T> {
+    pub(crate) fn take_all(&mut self) -> impl Iterator<Item = T> {
         std::mem::take(&mut self.entries).into_values().map(|entry| entry.value)
     }
 }

@@ -5,7 +5,7 @@ use crate::sys::ids::Identity;
 
 /// Pools of one zygote.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grouping {
+pub(crate) struct Grouping {
     /// Unique among the groups.
     pub name: String,
     /// The user of its zygote, if all its pools have the same one; `None`: the zygote keeps the supervisor's user.
@@ -17,7 +17,7 @@ pub struct Grouping {
 /// Sorts pools into groups that share a zygote: those with the same user, or with the same `process.group = NAME`;
 /// `process.group` in `[global]` holds for all pools without their own. The order of the file is kept.
 #[must_use]
-pub fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) -> Vec<Grouping> {
+pub(crate) fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) -> Vec<Grouping> {
     let mut groups: Vec<(Key<'_>, Grouping)> = Vec::new();
     for (index, (pool, identity)) in pools.iter().enumerate() {
         // A pool that shows the status of another one needs the memory of that pool's group, so it joins that group.

@@ -1,15 +1,16 @@
 //! Decisions: events in, actions out. No clock, no processes, no descriptors; the time is an argument.
 #![forbid(unsafe_code)]
 
-pub mod budget;
-pub mod crashes;
-pub mod expiring;
-pub mod fleet;
-pub mod groups;
-pub mod pause;
-pub mod protocol;
-pub mod reload;
-pub mod scaling;
-pub mod surge;
-pub mod systemd;
-pub mod watch;
+pub(crate) mod budget;
+pub(crate) mod crashes;
+#[cfg(any(test, feature = "php"))]
+pub(crate) mod expiring;
+pub(crate) mod fleet;
+pub(crate) mod groups;
+pub(crate) mod pause;
+pub(crate) mod protocol;
+pub(crate) mod reload;
+pub(crate) mod scaling;
+pub(crate) mod surge;
+pub(crate) mod systemd;
+pub(crate) mod watch;

@@ -9,7 +9,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 
 /// How long to wait after that many failures in a row: not at all after the first, then 100 ms, doubling up to 30 s.
 #[must_use]
-pub fn pause_after(failures: u32) -> Duration {
+pub(crate) fn pause_after(failures: u32) -> Duration {
     match failures {
         0 | 1 => Duration::ZERO,
         n => (SHORTEST * (1 << (n - 2).min(9))).min(LONGEST),

@@ -3,7 +3,7 @@
 
 /// The kind of a message, as far as the rules distinguish it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Message {
+pub(crate) enum Message {
     /// `Hello` with a version.
     Hello(u32),
     /// Any other one.
@@ -15,7 +15,7 @@ pub enum Message {
 
 /// A broken rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Breach {
+pub(crate) enum Breach {
     /// Another version.
     OtherVersion {
         /// The zygote's.
@@ -34,7 +34,7 @@ pub enum Breach {
 impl Breach {
     /// The error, as the text after `zygote PID`.
     #[must_use]
-    pub fn text(self) -> String {
+    pub(crate) fn text(self) -> String {
         match self {
             Self::OtherVersion { theirs, ours } => {
                 format!("speaks protocol {theirs}, this supervisor {ours}: reload, so that both are the same program")
@@ -50,7 +50,7 @@ impl Breach {
 ///
 /// # Errors
 /// The rule that it breaks.
-pub fn judge(known: Option<u32>, message: Message, ours: u32) -> Result<u32, Breach> {
+pub(crate) fn judge(known: Option<u32>, message: Message, ours: u32) -> Result<u32, Breach> {
     match (known, message) {
         (Some(_), Message::Hello(_)) => Err(Breach::SecondHello),
         (Some(_), Message::Other { slot_exists: false }) => Err(Breach::NoSuchSlot),

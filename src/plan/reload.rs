@@ -19,11 +19,11 @@ use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
 /// A check that takes longer is killed, and the reload refused.
-pub const CHECK_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const CHECK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whether a fleet can begin a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// It can.
     Ready,
     /// Three older generations still finish their requests.
@@ -34,7 +34,7 @@ pub enum Readiness {
 
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// Count a request for a reload, for the process that has asked.
     Count,
     /// Tell systemd that a reload is under way.
@@ -49,7 +49,7 @@ pub enum Step {
 
 /// The consequence of the end of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// Execute the new program.
     Execute,
     /// The program or the configuration has changed during the check: it is repeated.
@@ -60,7 +60,7 @@ pub enum Outcome {
 
 /// How far a reload has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reload {
+pub(crate) struct Reload {
     /// A reload was asked for and has not begun.
     wanted: bool,
     check: Check,
@@ -80,7 +80,7 @@ enum Check {
 
 impl Reload {
     /// SIGUSR2 has come. It is ignored unless the fleet is to serve.
-    pub fn ask(&mut self, serving: bool) -> Vec<Step> {
+    pub(crate) fn ask(&mut self, serving: bool) -> Vec<Step> {
         if !serving {
             return Vec::new();
         }
@@ -90,7 +90,7 @@ impl Reload {
     }
 
     /// Time has passed, or the fleet has changed.
-    pub fn advance(&mut self, now: Moment, fleet: Readiness) -> Option<Step> {
+    pub(crate) fn advance(&mut self, now: Moment, fleet: Readiness) -> Option<Step> {
         match self.check {
             Check::Until(end) if end <= now => {
                 self.check = Check::Killed;
@@ -111,12 +111,12 @@ impl Reload {
     }
 
     /// The check could not be started: the reload is refused.
-    pub fn check_failed_to_start(&mut self) {
+    pub(crate) fn check_failed_to_start(&mut self) {
         self.check = Check::None;
     }
 
     /// The check has ended. `unchanged`: the files that it has looked at are the same still.
-    pub fn check_ended(&mut self, exit: Exit, unchanged: bool) -> Outcome {
+    pub(crate) fn check_ended(&mut self, exit: Exit, unchanged: bool) -> Outcome {
         self.check = Check::None;
         match exit {
             Exit::Code(0) if unchanged => Outcome::Execute,
@@ -130,7 +130,7 @@ impl Reload {
 
     /// Whether the new program may be executed now. An order that is half sent would be lost with this image, so the reload begins
     /// again when all are sent. `serving`: the fleet is to serve.
-    pub fn may_execute(&mut self, orders_wait: bool, serving: bool) -> bool {
+    pub(crate) fn may_execute(&mut self, orders_wait: bool, serving: bool) -> bool {
         let may = serving && !orders_wait;
         if !may {
             self.wanted = serving;
@@ -140,14 +140,14 @@ impl Reload {
 
     /// When `advance` is needed.
     #[must_use]
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         if let Check::Until(end) = self.check { Some(end) } else { None }
     }
 }
 
 /// The line about a check that has failed.
 #[must_use]
-pub fn refusal(exit: Exit) -> Message {
+pub(crate) fn refusal(exit: Exit) -> Message {
     messages::check_failed(match exit {
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(number, _) => format!("died on signal {number}"),

@@ -8,7 +8,7 @@ use crate::sys::clock;
 
 /// `pm`, with the numbers that belong to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Policy {
+pub(crate) enum Policy {
     /// Always `pm.max_children`.
     #[default]
     Static,
@@ -20,7 +20,7 @@ pub enum Policy {
 
 /// The numbers of `pm = dynamic`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spare {
+pub(crate) struct Spare {
     /// `pm.start_servers`.
     pub start: u32,
     /// `pm.min_spare_servers`.
@@ -33,7 +33,7 @@ pub struct Spare {
 
 /// A pool's workers at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Count {
+pub(crate) struct Count {
     /// Those that wait for a request, and those that are being made.
     pub idle: u32,
     /// All that there are.
@@ -44,7 +44,7 @@ pub struct Count {
 
 /// The state of a pool between two looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scaling {
+pub(crate) struct Scaling {
     /// Workers that may be made at the next look.
     rate: u32,
     /// Workers made for connections that waited, since the last look.
@@ -62,7 +62,7 @@ impl Default for Scaling {
 
 /// The result of a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// There is nothing to do.
     Stay,
     /// The pool needs more workers than its limit. True: log and count this.
@@ -79,7 +79,7 @@ const BUSY_RATE: u32 = 8;
 impl Scaling {
     /// The look at a dynamic pool that is due every second: fewer idle than `min` make it grow, at a rate that doubles
     /// from second to second; of those above `max`, half go at once, so that what was needed a second ago isn't all gone in the next.
-    pub fn dynamic(&mut self, spare: Spare, at: Count) -> Step {
+    pub(crate) fn dynamic(&mut self, spare: Spare, at: Count) -> Step {
         self.made = 0;
         if at.idle > spare.max {
             self.rate = 1;
@@ -102,7 +102,7 @@ impl Scaling {
 
     /// That many connections wait for a worker of a dynamic pool. php-fpm would let them wait for the next look; here as many
     /// as `max_rate` between two looks are made at once.
-    pub fn dynamic_demand(&mut self, spare: Spare, waiting: u32, at: Count) -> Step {
+    pub(crate) fn dynamic_demand(&mut self, spare: Spare, waiting: u32, at: Count) -> Step {
         let step = self.ondemand(waiting, at);
         let Step::Grow(more, _) = step else { return step };
         let more = more.min(spare.max_rate.saturating_sub(self.made));
@@ -111,7 +111,7 @@ impl Scaling {
     }
 
     /// That many connections wait for a worker of an ondemand pool.
-    pub fn ondemand(&mut self, waiting: u32, at: Count) -> Step {
+    pub(crate) fn ondemand(&mut self, waiting: u32, at: Count) -> Step {
         if waiting <= at.idle {
             return Step::Stay;
         }

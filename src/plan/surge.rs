@@ -3,14 +3,14 @@
 /// Workers that a pool of `size` may have above `size` while one generation follows another: a tenth, at least one.
 /// `pm.max_children` is chosen to fit memory, so there must never be two full generations at the same time.
 #[must_use]
-pub fn surge(size: u32) -> u32 {
+pub(crate) fn surge(size: u32) -> u32 {
     (size / 10).max(1)
 }
 
 /// How many workers the newest generation may have while `others` of older generations are still there. It may always have one,
 /// or a reload could never complete.
 #[must_use]
-pub fn allowance(size: u32, others: u32) -> u32 {
+pub(crate) fn allowance(size: u32, others: u32) -> u32 {
     (size + surge(size)).saturating_sub(others).clamp(1, size.max(1))
 }
 

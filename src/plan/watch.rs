@@ -12,11 +12,11 @@ const TRACE: Duration = Duration::from_millis(500);
 /// Between SIGTERM and SIGKILL.
 const GRACE: Duration = Duration::from_secs(1);
 /// At least this time passes between two looks, so that a slot's content can't keep the supervisor busy.
-pub const SOONEST: Duration = Duration::from_millis(20);
+pub(crate) const SOONEST: Duration = Duration::from_millis(20);
 
 /// How long a request of a pool may take; zero: any time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// `request_slowlog_timeout`.
     #[serde(with = "clock::as_millis")]
     pub slow: Duration,
@@ -29,7 +29,7 @@ pub struct Limits {
 
 /// A worker's request, as its slot shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// When it began: microseconds of the monotonic clock. No two requests of a worker have the same.
     pub accepted: u64,
     /// How far it is.
@@ -38,7 +38,7 @@ pub struct Seen {
 
 /// A request's phase, as far as limits depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// It is being read, or its script looked for.
     Begun,
     /// Its script runs.
@@ -49,7 +49,7 @@ pub enum Phase {
 
 /// The measures against the request that began at `accepted`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Watch {
+pub(crate) struct Watch {
     accepted: u64,
     traced: bool,
     end: End,
@@ -69,7 +69,7 @@ enum End {
 
 /// A thing to be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub(crate) enum Order {
     /// Log that it is slow, and write a trace.
     Trace,
     /// Say that its time is over, and where it is.
@@ -83,13 +83,13 @@ pub enum Order {
 impl Limits {
     /// Whether there is any.
     #[must_use]
-    pub fn any(&self) -> bool {
+    pub(crate) fn any(&self) -> bool {
         self.shortest().is_some()
     }
 
     /// The shortest: no request that begins now is due before.
     #[must_use]
-    pub fn shortest(&self) -> Option<Duration> {
+    pub(crate) fn shortest(&self) -> Option<Duration> {
         [self.slow, self.terminate].into_iter().filter(|limit| !limit.is_zero()).min()
     }
 
@@ -112,7 +112,7 @@ impl Seen {
 
 impl Watch {
     /// The measure that the present request needs now. It then counts as done.
-    pub fn look(&mut self, now: Moment, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
+    pub(crate) fn look(&mut self, now: Moment, limits: &Limits, seen: Option<Seen>) -> Option<Order> {
         let seen = seen?;
         if self.accepted != seen.accepted {
             *self = Self { accepted: seen.accepted, ..Self::default() };
@@ -132,7 +132,7 @@ impl Watch {
     }
 
     /// Its trace is there, or there will be none.
-    pub fn reported(&mut self, now: Moment) {
+    pub(crate) fn reported(&mut self, now: Moment) {
         if matches!(self.end, End::Traced(_)) {
             self.end = End::Traced(now);
         }
@@ -140,7 +140,7 @@ impl Watch {
 
     /// When the next look is due.
     #[must_use]
-    pub fn due(&self, limits: &Limits, seen: Option<Seen>) -> Option<Moment> {
+    pub(crate) fn due(&self, limits: &Limits, seen: Option<Seen>) -> Option<Moment> {
         let seen = seen?;
         let known = if self.accepted == seen.accepted { *self } else { Self::default() };
         match known.end {

@@ -15,9 +15,9 @@ mod snapshot;
 mod texts;
 mod totals;
 
-pub use slot::{Ended, Slot};
-pub use slots::{Readiness, Scoreboard, create};
-pub use totals::{Counter, Totals};
+pub(crate) use slot::{Ended, Slot};
+pub(crate) use slots::{Readiness, Scoreboard, create};
+pub(crate) use totals::{Counter, Totals};
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use crate::sys::clock;
 
 /// A worker's own slot and its pool's totals.
 #[derive(Debug)]
-pub struct Slot {
+pub(crate) struct Slot {
     scoreboard: Scoreboard,
     totals: Totals,
     index: u32,
@@ -20,7 +20,7 @@ pub struct Slot {
 
 /// The measurements of a request that has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// In microseconds.
     pub duration: u64,
     /// In microseconds; 0 where it isn't measured.
@@ -32,12 +32,12 @@ pub struct Ended {
 impl Slot {
     /// A slot for its worker.
     #[must_use]
-    pub fn new(scoreboard: Scoreboard, totals: Totals, index: u32) -> Self {
+    pub(crate) fn new(scoreboard: Scoreboard, totals: Totals, index: u32) -> Self {
         Self { scoreboard, totals, index, active: Cell::new(false) }
     }
 
     /// Publishes that the worker exists.
-    pub fn open(&self, pid: u32, started: u64) {
+    pub(crate) fn open(&self, pid: u32, started: u64) {
         self.set(Word::Started, started);
         self.set(Word::Pid, u64::from(pid));
     }
@@ -47,7 +47,7 @@ impl Slot {
     }
 
     /// Publishes what the worker does.
-    pub fn stage(&self, stage: Stage) {
+    pub(crate) fn stage(&self, stage: Stage) {
         if stage == Stage::Idle {
             self.set(Word::Since, clock::micros());
             if self.active.replace(false) {
@@ -58,7 +58,7 @@ impl Slot {
     }
 
     /// A request begins at this moment of the monotonic clock, in microseconds.
-    pub fn begin(&self, now: u64) {
+    pub(crate) fn begin(&self, now: u64) {
         self.set(Word::Accepted, now);
         self.set(Word::Since, now);
         // A request that never ends must not show values of the one before.
@@ -77,19 +77,19 @@ impl Slot {
     }
 
     /// Takes back `begin`: the request is set aside, and will begin again when it is complete.
-    pub fn put_aside(&self) {
+    pub(crate) fn put_aside(&self) {
         self.totals.take_back(Counter::Requests);
         self.stage(Stage::Idle);
     }
 
     /// Publishes the client and the request.
-    pub fn describe(&self, request: &Description<'_>) {
+    pub(crate) fn describe(&self, request: &Description<'_>) {
         self.set(Word::ContentLength, request.content_length);
         self.scoreboard.texts(self.index).write(request);
     }
 
     /// Publishes how the request went.
-    pub fn end(&self, ended: Ended) {
+    pub(crate) fn end(&self, ended: Ended) {
         self.set(Word::Duration, ended.duration);
         self.set(Word::Cpu, ended.cpu);
         self.set(Word::Memory, ended.memory);
@@ -98,32 +98,32 @@ impl Slot {
 
     /// Whether the supervisor wants this worker to take nothing new.
     #[must_use]
-    pub fn drain_asked(&self) -> bool {
+    pub(crate) fn drain_asked(&self) -> bool {
         self.scoreboard.drain_asked(self.index)
     }
 
     /// If the pool, or some of its sockets, will not exist in the next generation: a bit for each listening socket
     /// that is about to be closed. Sockets above number 31 share the last bit.
     #[must_use]
-    pub fn closing(&self) -> Option<u32> {
+    pub(crate) fn closing(&self) -> Option<u32> {
         let word = self.scoreboard.word(self.index, Word::Closing).load(Ordering::SeqCst);
         (word & CLOSING_ANNOUNCED != 0).then(|| u32::try_from(word & !CLOSING_ANNOUNCED).unwrap_or(0))
     }
 
     /// Adds one to a counter.
-    pub fn count(&self, counter: Counter) {
+    pub(crate) fn count(&self, counter: Counter) {
         self.totals.add(counter, 1);
     }
 
     /// The whole scoreboard.
     #[must_use]
-    pub fn scoreboard(&self) -> &Scoreboard {
+    pub(crate) fn scoreboard(&self) -> &Scoreboard {
         &self.scoreboard
     }
 
     /// The pool's totals.
     #[must_use]
-    pub fn totals(&self) -> &Totals {
+    pub(crate) fn totals(&self) -> &Totals {
         &self.totals
     }
 }

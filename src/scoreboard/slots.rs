@@ -47,14 +47,14 @@ pub(super) enum Word {
 
 /// A pool's scoreboard, as the supervisor and status pages read it.
 #[derive(Debug)]
-pub struct Scoreboard {
+pub(crate) struct Scoreboard {
     pub(super) words: Words,
     pub(super) slots: u32,
 }
 
 /// Whether a worker can take a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Readiness {
+pub(crate) enum Readiness {
     /// No: it serves a request, or drains.
     Busy,
     /// In a moment: it sends the end of an answer.
@@ -67,7 +67,7 @@ pub enum Readiness {
 ///
 /// # Errors
 /// `EMFILE`, `ENOMEM`.
-pub fn create(slots: u32) -> io::Result<OwnedFd> {
+pub(crate) fn create(slots: u32) -> io::Result<OwnedFd> {
     shared::create("cgi-fpm-scoreboard", words_for(slots))
 }
 
@@ -80,7 +80,7 @@ impl Scoreboard {
     ///
     /// # Errors
     /// The file isn't a sealed scoreboard of that many slots.
-    pub fn map(fd: BorrowedFd<'_>, slots: u32) -> io::Result<Self> {
+    pub(crate) fn map(fd: BorrowedFd<'_>, slots: u32) -> io::Result<Self> {
         Ok(Self { words: Words::map(fd, words_for(slots))?, slots })
     }
 
@@ -99,12 +99,12 @@ impl Scoreboard {
 
     /// How many slots there are.
     #[must_use]
-    pub fn slots(&self) -> u32 {
+    pub(crate) fn slots(&self) -> u32 {
         self.slots
     }
 
     /// Asks the worker of that slot to drain. Both sides use SeqCst: see `is_busy`.
-    pub fn ask_to_drain(&self, slot: u32) {
+    pub(crate) fn ask_to_drain(&self, slot: u32) {
         self.word(slot, Word::Drain).store(1, Ordering::SeqCst);
     }
 
@@ -113,38 +113,38 @@ impl Scoreboard {
     }
 
     /// Makes the next SIGTERM end the worker of that slot. Called before the signal is sent.
-    pub fn ask_to_end(&self, slot: u32) {
+    pub(crate) fn ask_to_end(&self, slot: u32) {
         self.end(slot).store(1, Ordering::SeqCst);
     }
 
     /// The word that `ask_to_end` sets.
     #[must_use]
-    pub fn end(&self, slot: u32) -> &AtomicU64 {
+    pub(crate) fn end(&self, slot: u32) -> &AtomicU64 {
         self.word(slot, Word::End)
     }
 
     /// Tells the worker of that slot that these listening sockets, a bit for each, are about to be closed. When it
     /// drains, it first serves the clients that have already connected, because no later worker will.
-    pub fn announce_closing(&self, slot: u32, closing: u32) {
+    pub(crate) fn announce_closing(&self, slot: u32, closing: u32) {
         self.word(slot, Word::Closing).store(CLOSING_ANNOUNCED | u64::from(closing), Ordering::SeqCst);
     }
 
     /// Whether the worker of that slot is inside a request. If this returns true after `ask_to_drain`, the worker
     /// sees that order before it takes another request: it publishes `Idle` first and reads the order after that.
     #[must_use]
-    pub fn is_busy(&self, slot: u32) -> bool {
+    pub(crate) fn is_busy(&self, slot: u32) -> bool {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) > Stage::Idle as u64
     }
 
     /// Whether the worker of that slot waits for a request.
     #[must_use]
-    pub fn is_idle(&self, slot: u32) -> bool {
+    pub(crate) fn is_idle(&self, slot: u32) -> bool {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) == Stage::Idle as u64
     }
 
     /// Whether the worker of that slot can take a connection.
     #[must_use]
-    pub fn readiness(&self, slot: u32) -> Readiness {
+    pub(crate) fn readiness(&self, slot: u32) -> Readiness {
         match self.word(slot, Word::Stage).load(Ordering::SeqCst) {
             _ if self.drain_asked(slot) => Readiness::Busy,
             stage if stage <= Stage::Idle as u64 => Readiness::Free,
@@ -156,18 +156,18 @@ impl Scoreboard {
     /// When the worker's last request began, in microseconds. If `readiness` returns `Busy`, this is the present
     /// request.
     #[must_use]
-    pub fn begun(&self, slot: u32) -> u64 {
+    pub(crate) fn begun(&self, slot: u32) -> u64 {
         self.read(slot, Word::Accepted)
     }
 
     /// Since when an idle worker has been idle, as the worker says.
     #[must_use]
-    pub fn since(&self, slot: u32) -> Moment {
+    pub(crate) fn since(&self, slot: u32) -> Moment {
         Moment::at_millis(self.read(slot, Word::Since) / 1000)
     }
 
     /// Clears a slot, before its next worker or after its last.
-    pub fn reset(&self, slot: u32) {
+    pub(crate) fn reset(&self, slot: u32) {
         for word in (0..SLOT).filter(|word| *word != Word::Closing as usize) {
             self.words.word(SLOT * usize::try_from(slot).unwrap_or(0) + word).store(0, Ordering::SeqCst);
         }

@@ -12,7 +12,7 @@ use crate::sys::clock;
 impl Scoreboard {
     /// The present state of the pool. The caller fills in its name, `pm` and the memory peak.
     #[must_use]
-    pub fn snapshot(&self, totals: &Totals) -> Snapshot {
+    pub(crate) fn snapshot(&self, totals: &Totals) -> Snapshot {
         let now = clock::micros();
         let processes: Vec<Process> = (0..self.slots).filter_map(|slot| self.process(slot, now)).collect();
         let count = |is_idle: bool| processes.iter().filter(|p| (p.stage == Stage::Idle) == is_idle).count() as u64;
@@ -38,13 +38,13 @@ impl Scoreboard {
 
     /// The worker of that slot, if there is one.
     #[must_use]
-    pub fn worker(&self, slot: u32) -> Option<Process> {
+    pub(crate) fn worker(&self, slot: u32) -> Option<Process> {
         self.process(slot, clock::micros())
     }
 
     /// The request that the worker of that slot is inside of.
     #[must_use]
-    pub fn request(&self, slot: u32) -> Option<Seen> {
+    pub(crate) fn request(&self, slot: u32) -> Option<Seen> {
         let phase = match stage_of(self.word(slot, Word::Stage).load(Ordering::SeqCst)) {
             Stage::Creating | Stage::Idle => return None,
             Stage::Reading | Stage::Info => Phase::Begun,
@@ -56,7 +56,7 @@ impl Scoreboard {
 
     /// How many requests the worker of that slot has begun.
     #[must_use]
-    pub fn requests(&self, slot: u32) -> u64 {
+    pub(crate) fn requests(&self, slot: u32) -> u64 {
         self.word(slot, Word::Requests).load(Ordering::Acquire)
     }
 

@@ -13,7 +13,7 @@ use crate::sys::shared::{self, Words};
 
 /// The counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counter {
+pub(crate) enum Counter {
     /// Requests begun.
     Requests = 0,
     /// Connections parked with the zygote.
@@ -66,7 +66,7 @@ const WORDS: usize = 24;
 
 /// The counters, mapped.
 #[derive(Debug)]
-pub struct Totals {
+pub(crate) struct Totals {
     words: Words,
 }
 
@@ -75,7 +75,7 @@ impl Totals {
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub fn create(started: u64) -> io::Result<OwnedFd> {
+    pub(crate) fn create(started: u64) -> io::Result<OwnedFd> {
         let fd = shared::create("cgi-fpm-totals", WORDS)?;
         Self::map(std::os::fd::AsFd::as_fd(&fd))?.set(Counter::Started, started);
         Ok(fd)
@@ -85,28 +85,28 @@ impl Totals {
     ///
     /// # Errors
     /// The file isn't sealed or has another size.
-    pub fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self { words: Words::map(fd, WORDS)? })
     }
 
     /// The value.
     #[must_use]
-    pub fn get(&self, counter: Counter) -> u64 {
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
         self.words.word(counter as usize).load(Ordering::Relaxed)
     }
 
     /// Sets it.
-    pub fn set(&self, counter: Counter, value: u64) {
+    pub(crate) fn set(&self, counter: Counter, value: u64) {
         self.words.word(counter as usize).store(value, Ordering::Relaxed);
     }
 
     /// Adds a number to a counter.
-    pub fn add(&self, counter: Counter, more: u64) {
+    pub(crate) fn add(&self, counter: Counter, more: u64) {
         self.words.word(counter as usize).fetch_add(more, Ordering::Relaxed);
     }
 
     /// Copies the values of another memory.
-    pub fn carry_on(&self, from: &Self) {
+    pub(crate) fn carry_on(&self, from: &Self) {
         use Counter::{
             Abandoned, ActiveMax, Disrupted, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow,
             Started, Watched,
@@ -118,12 +118,12 @@ impl Totals {
     }
 
     /// Takes one from a counter.
-    pub fn take_back(&self, counter: Counter) {
+    pub(crate) fn take_back(&self, counter: Counter) {
         self.words.word(counter as usize).fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Raises a counter to `value`, unless it is higher already.
-    pub fn raise(&self, counter: Counter, value: u64) {
+    pub(crate) fn raise(&self, counter: Counter, value: u64) {
         if value > self.get(counter) {
             self.words.word(counter as usize).fetch_max(value, Ordering::Relaxed);
         }
@@ -136,20 +136,20 @@ impl Totals {
     }
 
     /// Counts a worker as no longer active: its request has ended, or the worker has.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         let less = |active: u64| active.checked_sub(1);
         let _ = self.words.word(Counter::Active as usize).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Counts a refused client. Returns the number of refusals since the last log line if a line is due.
     #[must_use]
-    pub fn refuse(&self, now: Moment) -> Option<u64> {
+    pub(crate) fn refuse(&self, now: Moment) -> Option<u64> {
         self.tell(Counter::Refused, Counter::RefusalTold, now)
     }
 
     /// The same for a setting that came with a request.
     #[must_use]
-    pub fn refuse_setting(&self, now: Moment) -> Option<u64> {
+    pub(crate) fn refuse_setting(&self, now: Moment) -> Option<u64> {
         self.tell(Counter::SettingsRefused, Counter::SettingTold, now)
     }
 
@@ -167,7 +167,7 @@ impl Totals {
     }
 
     /// Stores what the supervisor has read from the pool's listening sockets.
-    pub fn note_queue(&self, waiting: u64, limit: u64) {
+    pub(crate) fn note_queue(&self, waiting: u64, limit: u64) {
         self.set(Counter::Queue, waiting);
         self.set(Counter::QueueLimit, limit);
         self.raise(Counter::QueueMax, waiting);

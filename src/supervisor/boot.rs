@@ -27,7 +27,7 @@ struct Handed {
 
 /// First start. Returns the exit status, of the supervisor or of the process that started it into the background.
 #[must_use]
-pub fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
+pub(crate) fn start(host: Host, options: Options, engine: &mut dyn Engine) -> i32 {
     daemon::fill_streams();
     fd::close_on_exec_from(3);
     // These are for the process that systemd has started, so they are read before the daemon is forked.

@@ -19,7 +19,7 @@ const PATIENCE_MS: u16 = 65_000;
 
 /// The two processes after the fork into the background.
 #[derive(Debug)]
-pub enum Side {
+pub(super) enum Side {
     /// The process that was started, with its exit status: the supervisor has started or failed.
     Starter(i32),
     /// The supervisor, with the pipe through which it reports to the process that was started.
@@ -30,7 +30,7 @@ pub enum Side {
 ///
 /// # Errors
 /// Those of pipe and fork.
-pub fn daemonize() -> io::Result<Side> {
+pub(super) fn daemonize() -> io::Result<Side> {
     let (wait, tell) = pipe2(OFlag::O_CLOEXEC)?;
     match single_threaded::fork()? {
         Forked::Parent(_) => {
@@ -59,7 +59,7 @@ fn await_word(wait: OwnedFd) -> i32 {
 }
 
 /// Reports to the starting process whether all pools accept.
-pub fn tell(starter: OwnedFd, accepts: bool) {
+pub(super) fn tell(starter: OwnedFd, accepts: bool) {
     let _ = fs::File::from(starter).write_all(&[u8::from(accepts)]);
 }
 
@@ -69,7 +69,7 @@ pub fn tell(starter: OwnedFd, accepts: bool) {
 ///
 /// # Errors
 /// Those of open and dup2.
-pub fn leave_caller() -> io::Result<()> {
+pub(super) fn leave_caller() -> io::Result<()> {
     let _ = setsid();
     let null = OpenOptions::new().read(true).open("/dev/null")?;
     fd::redirect(Stream::Stdin, &null)
@@ -79,13 +79,13 @@ pub fn leave_caller() -> io::Result<()> {
 ///
 /// # Errors
 /// Those of open and dup2.
-pub fn drop_streams() -> io::Result<()> {
+pub(super) fn drop_streams() -> io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| fd::redirect(stream, &null))
 }
 
 /// Opens what is missing of 0, 1, 2, so that no other descriptor gets these numbers.
-pub fn fill_streams() {
+pub(super) fn fill_streams() {
     while let Ok(file) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let opened = OwnedFd::from(file);
         if std::os::fd::AsRawFd::as_raw_fd(&opened) > 2 {

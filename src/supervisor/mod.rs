@@ -13,7 +13,7 @@ mod log_files;
 mod log_lines;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
-pub mod output;
+pub(crate) mod output;
 mod poller;
 mod pools;
 mod reload;
@@ -25,5 +25,5 @@ mod systemd;
 mod systemd_status;
 mod view;
 
-pub use boot::start;
-pub use reload::{check, resume};
+pub(crate) use boot::start;
+pub(crate) use reload::{check, resume};

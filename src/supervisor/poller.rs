@@ -20,7 +20,7 @@ const SIGNALS: [Signal; 6] =
 
 /// A source of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// Signals.
     Signals,
     /// Messages of that zygote.
@@ -37,7 +37,7 @@ pub enum Source {
 
 /// An epoll set. A token is used once only, so that a late event is never taken for another source's.
 #[derive(Debug)]
-pub struct Poller {
+pub(crate) struct Poller {
     epoll: Epoll,
     signals: SignalFd,
     sources: HashMap<u64, Source>,
@@ -50,7 +50,7 @@ impl Poller {
     ///
     /// # Errors
     /// `EMFILE`.
-    pub fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         signal::block_all_but(Signal::SIGTSTP)?;
         let signals = signal::descriptor(&SIGNALS)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -62,7 +62,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn add_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
+    pub(crate) fn add_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
         self.add(fd, |_| Source::Zygote(key)).map(|_| ())
     }
 
@@ -70,7 +70,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn add_output(&mut self, fd: impl AsFd) -> io::Result<u64> {
+    pub(crate) fn add_output(&mut self, fd: impl AsFd) -> io::Result<u64> {
         self.add(fd, Source::Output)
     }
 
@@ -78,7 +78,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn add_check(&mut self, fd: impl AsFd) -> io::Result<u64> {
+    pub(crate) fn add_check(&mut self, fd: impl AsFd) -> io::Result<u64> {
         self.add(fd, Source::Check)
     }
 
@@ -86,7 +86,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn add_tracer(&mut self, fd: impl AsFd, key: WorkerKey) -> io::Result<u64> {
+    pub(crate) fn add_tracer(&mut self, fd: impl AsFd, key: WorkerKey) -> io::Result<u64> {
         self.add(fd, |_| Source::Tracer(key))
     }
 
@@ -94,7 +94,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`; `EEXIST` where it is watched already.
-    pub fn add_listener(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
+    pub(crate) fn add_listener(&mut self, fd: impl AsFd, key: ZygoteKey) -> io::Result<()> {
         self.last += 1;
         let event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, self.last);
         self.epoll.add(fd, event)?;
@@ -103,7 +103,7 @@ impl Poller {
     }
 
     /// Takes the group's listening sockets out.
-    pub fn remove_listeners<F: AsFd>(&mut self, fds: impl Iterator<Item = F>, key: ZygoteKey) {
+    pub(crate) fn remove_listeners<F: AsFd>(&mut self, fds: impl Iterator<Item = F>, key: ZygoteKey) {
         for fd in fds {
             let _ = self.epoll.delete(fd);
         }
@@ -118,19 +118,19 @@ impl Poller {
     }
 
     /// Takes a zygote's pipe out, before it is closed.
-    pub fn remove_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) {
+    pub(crate) fn remove_zygote(&mut self, fd: impl AsFd, key: ZygoteKey) {
         let _ = self.epoll.delete(fd);
         self.sources.retain(|_, source| *source != Source::Zygote(key));
     }
 
     /// Takes a pipe or a tracer out, before it is closed.
-    pub fn remove(&mut self, fd: impl AsFd, token: u64) {
+    pub(crate) fn remove(&mut self, fd: impl AsFd, token: u64) {
         let _ = self.epoll.delete(fd);
         self.sources.remove(&token);
     }
 
     /// Ignores a pipe for now.
-    pub fn pause_output(&self, fd: impl AsFd) {
+    pub(crate) fn pause_output(&self, fd: impl AsFd) {
         let _ = self.epoll.delete(fd);
     }
 
@@ -138,7 +138,7 @@ impl Poller {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn resume_output(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
+    pub(crate) fn resume_output(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
     }
 
@@ -146,7 +146,7 @@ impl Poller {
     ///
     /// # Errors
     /// None in practice.
-    pub fn wait(&self, patience: Option<Duration>) -> io::Result<Vec<Source>> {
+    pub(crate) fn wait(&self, patience: Option<Duration>) -> io::Result<Vec<Source>> {
         let mut events = [EpollEvent::empty(); 64];
         let patience = patience
             .map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(clock::millis(p)).unwrap_or(EpollTimeout::MAX));
@@ -158,7 +158,7 @@ impl Poller {
     }
 
     /// The next signal that has come.
-    pub fn next_signal(&self) -> Option<Signal> {
+    pub(crate) fn next_signal(&self) -> Option<Signal> {
         let info = self.signals.read_signal().ok()??;
         i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
     }

@@ -22,7 +22,7 @@ const QUEUE: usize = 1000;
 
 /// The connection to systemd.
 #[derive(Debug)]
-pub struct Systemd {
+pub(super) struct Systemd {
     /// NOTIFY_SOCKET.
     to: Option<OsString>,
     pub(super) heartbeat: Heartbeat,
@@ -46,7 +46,7 @@ struct Message {
 
 /// The state for the next image. Part of the state that a reload hands over.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SystemdState {
+pub(super) struct SystemdState {
     stored: BTreeMap<String, u64>,
     unsent: Vec<String>,
     #[serde(default)]
@@ -56,7 +56,7 @@ pub struct SystemdState {
 impl Systemd {
     /// As the environment says. The variables stay for the next image of the supervisor; processes that run PHP don't get them.
     #[must_use]
-    pub fn of_environment(now: Moment) -> Self {
+    pub(super) fn of_environment(now: Moment) -> Self {
         let [micros, whose] = ["WATCHDOG_USEC", "WATCHDOG_PID"].map(|name| env::var(name).ok());
         let to = env::var_os("NOTIFY_SOCKET").filter(|to| !to.is_empty());
         let watchdog = systemd::watchdog(micros.as_deref(), whose.as_deref(), std::process::id());
@@ -73,7 +73,7 @@ impl Systemd {
 
     /// The same in the next image, after the exec of a reload.
     #[must_use]
-    pub fn from_state(state: &SystemdState, now: Moment) -> Self {
+    pub(super) fn from_state(state: &SystemdState, now: Moment) -> Self {
         let queue = state.unsent.iter().map(|text| Message { text: text.clone(), fd: None });
         Self {
             stored: state.stored.clone(),
@@ -85,7 +85,7 @@ impl Systemd {
 
     /// For the next image. That one sends a socket again that could not be sent yet.
     #[must_use]
-    pub fn state(&self) -> SystemdState {
+    pub(super) fn state(&self) -> SystemdState {
         let unsent = self.queue.iter().filter(|message| message.fd.is_none());
         let mut stored = self.stored.clone();
         for message in self.queue.iter().filter(|message| message.fd.is_some()) {
@@ -95,26 +95,26 @@ impl Systemd {
     }
 
     /// This process is the daemon, forked by the one that systemd has started: it feeds the watchdog from now on.
-    pub fn follow_fork(&self) {
+    pub(super) fn follow_fork(&self) {
         if env::var_os("WATCHDOG_PID").is_some() && self.heartbeat.has_watchdog() {
             single_threaded::set_variable("WATCHDOG_PID", std::process::id().to_string().as_ref());
         }
     }
 
     /// systemd's store holds these sockets.
-    pub fn set_stored(&mut self, sockets: BTreeMap<String, u64>) {
+    pub(super) fn set_stored(&mut self, sockets: BTreeMap<String, u64>) {
         self.stored = sockets;
     }
 
     /// When the next message is due, or when to retry what could not be sent.
     #[must_use]
-    pub fn deadline(&self, now: Moment) -> Option<Moment> {
+    pub(super) fn deadline(&self, now: Moment) -> Option<Moment> {
         let retry = (!self.queue.is_empty()).then(|| now + RETRY);
         self.heartbeat.deadline().into_iter().chain(retry).min()
     }
 
     /// Sends a message, with a descriptor for the store, now or as soon as systemd takes it.
-    pub fn tell(&mut self, text: String, fd: Option<OwnedFd>) {
+    pub(super) fn tell(&mut self, text: String, fd: Option<OwnedFd>) {
         if self.to.is_some() && self.queue.len() < QUEUE {
             self.queue.push_back(Message { text, fd });
             self.flush();
@@ -122,7 +122,7 @@ impl Systemd {
     }
 
     /// Sends the waiting messages. Those that systemd does not accept yet stay; if systemd is not there, all are dropped, with one line in the log.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let Some(to) = &self.to else { return };
         while let Some(message) = self.queue.front() {
             match notify::send(to, message.text.as_bytes(), message.fd.as_ref().map(AsFd::as_fd)) {
@@ -143,18 +143,18 @@ impl Systemd {
 
     /// Whether NOTIFY_SOCKET is set.
     #[must_use]
-    pub fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         self.to.is_some()
     }
 
     /// Whether messages wait.
     #[must_use]
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         !self.queue.is_empty()
     }
 
     /// Makes the store hold these sockets: descriptors and inodes by name.
-    pub fn store(&mut self, sockets: &BTreeMap<String, (u64, &OwnedFd)>) {
+    pub(super) fn store(&mut self, sockets: &BTreeMap<String, (u64, &OwnedFd)>) {
         let wanted = sockets.iter().map(|(name, (inode, _))| (name.clone(), *inode)).collect();
         for change in systemd::changes(&self.stored, &wanted) {
             match change {

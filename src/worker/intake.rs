@@ -17,11 +17,11 @@ use crate::sys::{backlog, clock, listen};
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Listening sockets that are about to be closed, with the number of connections to take from each.
-pub type Waiting = Vec<(u32, OwnedFd)>;
+pub(super) type Waiting = Vec<(u32, OwnedFd)>;
 
 /// The pool's sources of connections.
 #[derive(Debug)]
-pub struct Intake {
+pub(super) struct Intake {
     listeners: Vec<OwnedFd>,
     allowed: AllowedClients,
     queues: Rc<WorkerQueues>,
@@ -33,25 +33,30 @@ pub struct Intake {
 impl Intake {
     /// Makes it from the pool's sockets and queues.
     #[must_use]
-    pub fn new(listeners: Vec<OwnedFd>, allowed: AllowedClients, queues: Rc<WorkerQueues>, slot: Rc<Slot>) -> Self {
+    pub(super) fn new(
+        listeners: Vec<OwnedFd>,
+        allowed: AllowedClients,
+        queues: Rc<WorkerQueues>,
+        slot: Rc<Slot>,
+    ) -> Self {
         Self { listeners, allowed, queues, slot, turn: 0, eager: false }
     }
 
     /// The listening sockets.
     #[must_use]
-    pub fn listeners(&self) -> &[OwnedFd] {
+    pub(super) fn listeners(&self) -> &[OwnedFd] {
         &self.listeners
     }
 
     /// The queues.
     #[must_use]
-    pub fn queues(&self) -> &WorkerQueues {
+    pub(super) fn queues(&self) -> &WorkerQueues {
         &self.queues
     }
 
     /// Looks for a connection before the worker sleeps, but only if the last look found one (and sometimes
     /// otherwise): in a quiet pool this would be two useless system calls per request.
-    pub fn take_before_sleep(&mut self) -> Option<Connection> {
+    pub(super) fn take_before_sleep(&mut self) -> Option<Connection> {
         const PROBE: usize = 8;
         self.turn = self.turn.wrapping_add(1);
         if !self.eager && !self.turn.is_multiple_of(PROBE) {
@@ -78,7 +83,7 @@ impl Intake {
 
     /// Takes one connection from every source that has woken this worker, because each wake-up was taken from another
     /// worker that sleeps.
-    pub fn take_woken(&mut self, woken: &Woken) -> VecDeque<Connection> {
+    pub(super) fn take_woken(&mut self, woken: &Woken) -> VecDeque<Connection> {
         let mut taken = VecDeque::new();
         let mut woken = *woken;
         if woken.queue {
@@ -95,7 +100,7 @@ impl Intake {
     /// How many connections wait on each of these listening sockets. A unix socket is shut down first and then
     /// emptied. On a TCP socket more connections may follow without end, so they are counted.
     #[must_use]
-    pub fn waiting(&self, closing: u32) -> Waiting {
+    pub(super) fn waiting(&self, closing: u32) -> Waiting {
         let woken = Woken { listeners: closing, ..Woken::default() };
         let count = |listener: &OwnedFd| {
             if listen::local(listener).is_some() {
@@ -109,7 +114,7 @@ impl Intake {
     }
 
     /// Takes the next of them. A socket that has none left is shut down, so that no client waits there in vain.
-    pub fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
+    pub(super) fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
         while let Some((left, listener)) = waiting.last_mut() {
             match listen::accept(&*listener) {
                 Ok(Some(fd)) if *left > 0 => {

@@ -15,7 +15,7 @@ const MANY: u64 = 100;
 
 /// What remains of a worker's lifetime.
 #[derive(Debug)]
-pub struct Lifetime {
+pub(super) struct Lifetime {
     /// Requests that are left; `None`: no limit.
     left: Option<u64>,
     memory: Option<Memory>,
@@ -33,7 +33,7 @@ struct Memory {
 impl Lifetime {
     /// The lifetime of a new worker.
     #[must_use]
-    pub fn new(pool: &PoolConfig) -> Self {
+    pub(super) fn new(pool: &PoolConfig) -> Self {
         let seed = u64::from(std::process::id()) ^ clock::now().as_millis() << 16;
         let left = (pool.pm_max_requests > 0).then(|| requests(pool.pm_max_requests, seed));
         let memory = if pool.pm_max_memory > 0 { Memory::limit(pool.pm_max_memory) } else { None };
@@ -41,7 +41,7 @@ impl Lifetime {
     }
 
     /// Counts a request; returns whether it was the last one.
-    pub fn is_over(&mut self) -> bool {
+    pub(super) fn is_over(&mut self) -> bool {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
         }

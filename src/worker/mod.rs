@@ -15,10 +15,10 @@ mod serve_loop;
 mod setup;
 mod sources;
 mod tracer;
-pub mod tracker;
+pub(crate) mod tracker;
 mod zygote_channel;
 
-pub use zygote_channel::AccessLogFile;
+pub(crate) use zygote_channel::AccessLogFile;
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -42,7 +42,7 @@ use crate::sys::{clock, process};
 
 /// Everything that a worker keeps after it was forked. All else of its zygote is closed.
 #[derive(Debug)]
-pub struct WorkerSpec {
+pub(crate) struct WorkerSpec {
     /// The pool's directives.
     pub pool: PoolConfig,
     /// Who to become; `None`: stay.
@@ -83,7 +83,7 @@ pub struct WorkerSpec {
 const LONGEST_REASON: usize = 2000;
 
 /// Runs a worker; returns its exit status.
-pub fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
+pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     // Opened before chroot, because /proc may be missing there.
     let lifetime = lifetime::Lifetime::new(&spec.pool);
     let setup = setup::Setup {

@@ -7,7 +7,7 @@ const PROBE: u32 = 16;
 
 /// The counter. It starts in favour of holding.
 #[derive(Debug)]
-pub struct Predictor {
+pub(super) struct Predictor {
     confidence: u8,
     cold: u32,
 }
@@ -20,23 +20,23 @@ impl Default for Predictor {
 
 impl Predictor {
     /// The held connection has brought the next request.
-    pub fn held_paid(&mut self) {
+    pub(super) fn held_paid(&mut self) {
         self.confidence = (self.confidence + 1).min(3);
     }
 
     /// Another connection has brought the next request.
-    pub fn held_in_vain(&mut self) {
+    pub(super) fn held_in_vain(&mut self) {
         self.confidence = self.confidence.saturating_sub(1);
     }
 
     /// Whether holding is likely to pay.
     #[must_use]
-    pub fn favours_holding(&self) -> bool {
+    pub(super) fn favours_holding(&self) -> bool {
         self.confidence >= 2
     }
 
     /// Whether to keep the connection that was just served.
-    pub fn hold_next(&mut self) -> bool {
+    pub(super) fn hold_next(&mut self) -> bool {
         if self.favours_holding() {
             return true;
         }

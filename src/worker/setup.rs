@@ -22,7 +22,7 @@ use crate::sys::{capabilities, limits, local_time, process, signal, single_threa
 
 /// What the set-up needs.
 #[derive(Debug)]
-pub struct Setup<'a> {
+pub(super) struct Setup<'a> {
     /// The pool's directives.
     pub pool: &'a PoolConfig,
     /// Who to become; `None`: stay.
@@ -46,7 +46,7 @@ impl Setup<'_> {
     ///
     /// # Errors
     /// The step that failed. The worker must not serve.
-    pub fn apply(&self) -> Result<(), SetupFailure> {
+    pub(super) fn apply(&self) -> Result<(), SetupFailure> {
         title::set(&format!("php-fpm: pool {}", self.pool.name));
         self.standard_streams().map_err(SetupFailure::Streams)?;
         log::become_worker();

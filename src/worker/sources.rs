@@ -11,7 +11,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 /// What has woken the worker.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Woken {
+pub(super) struct Woken {
     /// A bit for each listening socket with a connection in its backlog, by index. Sockets above number 31 share the
     /// last bit.
     pub listeners: u32,
@@ -35,7 +35,7 @@ const LISTENER: u64 = 16;
 
 /// The epoll set.
 #[derive(Debug)]
-pub struct Sources {
+pub(super) struct Sources {
     epoll: Epoll,
     listed: bool,
     last_in_line: bool,
@@ -47,7 +47,12 @@ impl Sources {
     ///
     /// # Errors
     /// `EMFILE`.
-    pub fn new(listeners: &[OwnedFd], queue: &OwnedFd, drain: &OwnedFd, control: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn new(
+        listeners: &[OwnedFd],
+        queue: &OwnedFd,
+        drain: &OwnedFd,
+        control: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
         epoll.add(control, EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
@@ -67,7 +72,7 @@ impl Sources {
 
     /// Whether the held connection is in the set.
     #[must_use]
-    pub fn is_listed(&self) -> bool {
+    pub(super) fn is_listed(&self) -> bool {
         self.listed
     }
 
@@ -75,7 +80,7 @@ impl Sources {
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub fn list(&mut self, held: BorrowedFd<'_>) -> io::Result<()> {
+    pub(super) fn list(&mut self, held: BorrowedFd<'_>) -> io::Result<()> {
         if !self.listed {
             self.epoll.add(held, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, HELD))?;
             self.listed = true;
@@ -85,7 +90,7 @@ impl Sources {
 
     /// Removes the held connection from the set. Called before it is closed or given away, because its file
     /// description may stay open in another process.
-    pub fn unlist(&mut self, held: Option<BorrowedFd<'_>>) {
+    pub(super) fn unlist(&mut self, held: Option<BorrowedFd<'_>>) {
         if let Some(held) = held.filter(|_| self.listed) {
             let _ = self.epoll.delete(held);
         }
@@ -97,7 +102,7 @@ impl Sources {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub fn go_last(&mut self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
+    pub(super) fn go_last(&mut self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
         if self.last_in_line {
             return Ok(());
         }
@@ -109,7 +114,7 @@ impl Sources {
     }
 
     /// The worker's place in the order may have changed: the next `go_last` moves it again.
-    pub fn forget_place(&mut self) {
+    pub(super) fn forget_place(&mut self) {
         self.last_in_line = false;
     }
 
@@ -117,7 +122,7 @@ impl Sources {
     ///
     /// # Errors
     /// None in practice.
-    pub fn wait(&self, patience: Option<Duration>) -> io::Result<Woken> {
+    pub(super) fn wait(&self, patience: Option<Duration>) -> io::Result<Woken> {
         let mut events = [EpollEvent::empty(); 16];
         let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
         let mut woken = Woken::default();
@@ -142,7 +147,7 @@ impl Sources {
 }
 
 /// The listening sockets that a `Woken` names.
-pub fn named<'a>(listeners: &'a [OwnedFd], woken: &Woken) -> impl Iterator<Item = BorrowedFd<'a>> + use<'a> {
+pub(super) fn named<'a>(listeners: &'a [OwnedFd], woken: &Woken) -> impl Iterator<Item = BorrowedFd<'a>> + use<'a> {
     let bits = woken.listeners;
     listeners.iter().enumerate().filter(move |(i, _)| bits & (1 << (*i).min(31)) != 0).map(|(_, l)| l.as_fd())
 }

@@ -18,7 +18,7 @@ const STACK: usize = 128 * 1024;
 ///
 /// # Errors
 /// `EAGAIN`: the user has too many processes.
-pub fn start((question, answer): (OwnedFd, OwnedFd), tracer: Box<dyn Tracer>, depth: u32) -> io::Result<()> {
+pub(super) fn start((question, answer): (OwnedFd, OwnedFd), tracer: Box<dyn Tracer>, depth: u32) -> io::Result<()> {
     fd::set_nonblocking(&question, false)?;
     fd::set_nonblocking(&answer, false)?;
     let mask = signal::block_all()?;

@@ -16,7 +16,7 @@ use crate::sys::clock;
 
 /// The pool that a status page shows, if it isn't the worker's own.
 #[derive(Debug)]
-pub struct ShownPool {
+pub(crate) struct ShownPool {
     /// Its scoreboard.
     pub scoreboard: Scoreboard,
     /// Its counters.

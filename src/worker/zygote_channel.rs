@@ -10,11 +10,11 @@ use crate::ipc::{Channel, Incoming, ToWorker, WorkerSays};
 use crate::sys::{fd::lift, socket};
 
 /// An access log, and how many times the logs had been opened again when this one was opened.
-pub type AccessLogFile = (OwnedFd, u64);
+pub(crate) type AccessLogFile = (OwnedFd, u64);
 
 /// The channel to the zygote, and the messages that have come over it.
 #[derive(Debug)]
-pub struct ZygoteChannel {
+pub(super) struct ZygoteChannel {
     channel: RefCell<Channel<WorkerSays, ToWorker>>,
     gone: Cell<bool>,
     retired: Cell<bool>,
@@ -27,7 +27,7 @@ pub struct ZygoteChannel {
 impl ZygoteChannel {
     /// Makes it over that channel, with the access log that the worker has inherited.
     #[must_use]
-    pub fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<AccessLogFile>) -> Self {
+    pub(super) fn new(channel: Channel<WorkerSays, ToWorker>, access_log: Option<AccessLogFile>) -> Self {
         let (file, reopened) = access_log.unzip();
         Self {
             channel: RefCell::new(channel),
@@ -40,17 +40,17 @@ impl ZygoteChannel {
     }
 
     /// Sends a message to the zygote.
-    pub fn say(&self, says: WorkerSays) {
+    pub(super) fn say(&self, says: WorkerSays) {
         self.channel.borrow_mut().send(&says, Vec::new());
     }
 
     /// Lends the descriptor that is readable when a message has come.
-    pub fn with_descriptor<T>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    pub(super) fn with_descriptor<T>(&self, work: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
         work(self.channel.borrow().as_fd())
     }
 
     /// Receives one message. Returns false if there was none.
-    pub fn hear(&self) -> bool {
+    pub(super) fn hear(&self) -> bool {
         match self.channel.borrow_mut().receive() {
             Incoming::Message(ToWorker::AccessLog { reopened }, mut fds) => {
                 if let Some(fd) = fds.pop() {
@@ -82,26 +82,26 @@ impl ZygoteChannel {
 
     /// Whether this worker has to exit because the pool needs fewer.
     #[must_use]
-    pub fn is_retired(&self) -> bool {
+    pub(super) fn is_retired(&self) -> bool {
         self.retired.get()
     }
 
     /// Whether the zygote is about to exit.
     #[must_use]
-    pub fn is_zygote_leaving(&self) -> bool {
+    pub(super) fn is_zygote_leaving(&self) -> bool {
         self.parting.get()
     }
 
     /// Whether the zygote has gone.
     #[must_use]
-    pub fn is_zygote_gone(&self) -> bool {
+    pub(super) fn is_zygote_gone(&self) -> bool {
         self.gone.get()
     }
 
     /// Receives messages until the access log is the one that was opened for the `reopened`th time. It has come or is
     /// on its way, because it is sent before it is counted. If it doesn't come, the present one stays. The count is
     /// in memory that other processes can write, so each value is waited for only once.
-    pub fn follow_access_log(&self, reopened: u64, limit: Duration) {
+    pub(super) fn follow_access_log(&self, reopened: u64, limit: Duration) {
         while reopened > self.reopened.get() {
             if !self.await_message(limit) {
                 self.reopened.set(reopened);
@@ -112,7 +112,7 @@ impl ZygoteChannel {
     }
 
     /// Calls `work` with the access log, if there is one.
-    pub fn with_access_log(&self, work: impl FnOnce(BorrowedFd<'_>)) {
+    pub(super) fn with_access_log(&self, work: impl FnOnce(BorrowedFd<'_>)) {
         if let Some(file) = &*self.access_log.borrow() {
             work(file.as_fd());
         }

@@ -32,7 +32,7 @@ use event_loop::{FLUSH_TIME, LoopEnd};
 
 /// Runs a zygote, and every worker that is forked from it. Returns the exit status of the zygote or worker that this
 /// process has become.
-pub fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
+pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
     log::set_format(spec.log_format);

@@ -13,7 +13,7 @@ use crate::sys::process::Exit;
 
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Start a zygote.
     SpawnZygote(ZygoteKey),
     /// Have a worker forked.
@@ -88,7 +88,7 @@ pub enum Action {
 
 /// A line of php-fpm's about a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remark {
+pub(crate) enum Remark {
     /// `pm.max_children` keeps it from growing; counted as well.
     Full,
     /// Its workers crash at their first request, one after the other.
@@ -106,7 +106,7 @@ pub enum Remark {
 
 /// The signals that end a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// SIGTERM.
     Term,
     /// SIGKILL.

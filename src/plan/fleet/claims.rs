@@ -6,7 +6,7 @@ use crate::log::messages::zygotes;
 
 /// The kernel's information about a pid that a zygote reports as a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Claim {
+pub(crate) enum Claim {
     /// It is a child of the zygote, known as no other worker; with its start time.
     Proved(u64),
     /// There is no such process, or no longer.
@@ -17,7 +17,7 @@ pub enum Claim {
 
 /// The error in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Violation {
+pub(crate) enum Violation {
     /// The process is no new child of the zygote.
     NotItsChild,
     /// The zygote was not told to fork that worker.
@@ -29,7 +29,7 @@ pub enum Violation {
 impl Violation {
     /// The line for the log.
     #[must_use]
-    pub fn message(self, pool: &str, pid: i32) -> Message {
+    pub(crate) fn message(self, pool: &str, pid: i32) -> Message {
         match self {
             Self::NotItsChild => zygotes::worker_is_not_its_child(pool, pid),
             Self::NotAskedFor => zygotes::worker_was_not_asked_for(pool, pid),

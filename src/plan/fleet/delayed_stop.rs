@@ -10,12 +10,12 @@ use crate::sys::clock::Moment;
 impl Fleet {
     /// The meaning of SIGTERM and SIGINT. `graceful`: `on_sigterm`. A second one ends a fleet that finishes already.
     #[must_use]
-    pub fn goal_of_sigterm(&self, graceful: bool) -> Goal {
+    pub(crate) fn goal_of_sigterm(&self, graceful: bool) -> Goal {
         if graceful && self.goal == Goal::Serve { Goal::Finish } else { Goal::Terminate }
     }
 
     /// Stops. A graceful stop begins after `delay`, unless it is asked for a second time.
-    pub fn stop(&mut self, now: Moment, goal: Goal, delay: Duration) -> Vec<Action> {
+    pub(crate) fn stop(&mut self, now: Moment, goal: Goal, delay: Duration) -> Vec<Action> {
         let first = self.goal == Goal::Serve && self.leaving.is_none();
         if first && goal == Goal::Finish && !delay.is_zero() {
             self.leaving = Some(now + delay);
@@ -26,7 +26,7 @@ impl Fleet {
     }
 
     /// Begins a stop that was delayed, when it is due.
-    pub fn stop_if_due(&mut self, now: Moment) -> Vec<Action> {
+    pub(crate) fn stop_if_due(&mut self, now: Moment) -> Vec<Action> {
         let due = self.leaving.take_if(|at| *at <= now).is_some();
         if due { self.pursue(now, Goal::Finish) } else { Vec::new() }
     }

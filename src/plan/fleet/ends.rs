@@ -10,7 +10,7 @@ use crate::sys::process::Exit;
 
 /// How a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WorkerEnd {
+pub(crate) struct WorkerEnd {
     /// Its pid; 0 if it was never known.
     pub pid: i32,
     /// How.
@@ -25,7 +25,7 @@ pub struct WorkerEnd {
 
 /// How a zygote has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ZygoteEnd {
+pub(crate) struct ZygoteEnd {
     /// Its pid.
     pub pid: i32,
     /// How.
@@ -37,7 +37,7 @@ pub struct ZygoteEnd {
 impl WorkerEnd {
     /// The line about it.
     #[must_use]
-    pub fn message(&self, pool: &str) -> Message {
+    pub(crate) fn message(&self, pool: &str) -> Message {
         let seconds = format!("{}.{:06}", self.lived.as_secs(), self.lived.subsec_micros());
         let message = match self.exit {
             Exit::Code(0) if self.retired => workers::child_killed_by_management(pool, self.pid, seconds),
@@ -50,7 +50,7 @@ impl WorkerEnd {
 impl ZygoteEnd {
     /// The line about it.
     #[must_use]
-    pub fn message(&self, group: &str) -> Message {
+    pub(crate) fn message(&self, group: &str) -> Message {
         zygotes::zygote_ended(group, self.pid, describe(self.exit)).at(self.level)
     }
 }

@@ -6,7 +6,7 @@ use crate::sys::process::Exit;
 
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// A zygote has started PHP and can fork.
     ZygoteReady(ZygoteKey),
     /// A zygote's process has ended.

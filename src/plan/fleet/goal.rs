@@ -8,7 +8,7 @@ use crate::plan::crashes::Emergency;
 
 /// The goal of the fleet. A stronger goal overrides a weaker one, never the other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Goal {
+pub(crate) enum Goal {
     /// Answer requests.
     Serve,
     /// Finish requests that have begun, then end (SIGQUIT).
@@ -19,7 +19,7 @@ pub enum Goal {
 
 /// The settings of `[global]`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// `process_control_timeout`; zero: no limit.
     pub control_timeout: Duration,
     /// `process.max`; 0: no limit.

@@ -18,7 +18,7 @@ const SOUND_LIFE: Duration = Duration::from_secs(5);
 
 impl Fleet {
     /// Handles an event and returns the actions to take.
-    pub fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
+    pub(crate) fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::ZygoteReady(key) => self.zygote_ready(now, key),

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 /// A generation, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct GenerationId(pub u32);
+pub(crate) struct GenerationId(pub u32);
 
 /// A zygote: the group's place in its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ZygoteKey {
+pub(crate) struct ZygoteKey {
     /// The generation.
     pub generation: GenerationId,
     /// Index of the group.
@@ -17,7 +17,7 @@ pub struct ZygoteKey {
 
 /// A worker: its slot in its pool's scoreboard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct WorkerKey {
+pub(crate) struct WorkerKey {
     /// The generation.
     pub generation: GenerationId,
     /// Index of the group.
@@ -30,7 +30,7 @@ pub struct WorkerKey {
 
 /// A pool of one generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct PoolKey {
+pub(crate) struct PoolKey {
     /// Its zygote.
     pub zygote: ZygoteKey,
     /// Index of the pool in the group.
@@ -40,13 +40,13 @@ pub struct PoolKey {
 impl WorkerKey {
     /// Its pool.
     #[must_use]
-    pub fn of_pool(self) -> PoolKey {
+    pub(crate) fn of_pool(self) -> PoolKey {
         PoolKey { zygote: self.zygote(), pool: self.pool }
     }
 
     /// Its zygote.
     #[must_use]
-    pub fn zygote(self) -> ZygoteKey {
+    pub(crate) fn zygote(self) -> ZygoteKey {
         ZygoteKey { generation: self.generation, group: self.group }
     }
 }
@@ -54,7 +54,7 @@ impl WorkerKey {
 impl PoolKey {
     /// A worker of this pool.
     #[must_use]
-    pub fn worker(self, slot: u32) -> WorkerKey {
+    pub(crate) fn worker(self, slot: u32) -> WorkerKey {
         self.zygote.worker(self.pool, slot)
     }
 }
@@ -62,13 +62,13 @@ impl PoolKey {
 impl ZygoteKey {
     /// A pool of this zygote's.
     #[must_use]
-    pub fn of_pool(self, pool: usize) -> PoolKey {
+    pub(crate) fn of_pool(self, pool: usize) -> PoolKey {
         PoolKey { zygote: self, pool }
     }
 
     /// A worker of this zygote.
     #[must_use]
-    pub fn worker(self, pool: usize, slot: u32) -> WorkerKey {
+    pub(crate) fn worker(self, pool: usize, slot: u32) -> WorkerKey {
         WorkerKey { generation: self.generation, group: self.group, pool, slot }
     }
 }

@@ -16,7 +16,7 @@ use crate::sys::clock::{self, Moment};
 
 /// The processes that run with the configuration as it was read once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Generation {
+pub(crate) struct Generation {
     /// Unique; counts up from 1, also through reloads.
     pub id: GenerationId,
     /// How far its life has come.
@@ -32,7 +32,7 @@ pub struct Generation {
 
 /// A generation's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Zygotes start, first workers are forked.
     Starting,
     /// Its workers accept requests; older generations were told to stop accepting them.
@@ -45,7 +45,7 @@ pub enum Phase {
 
 /// Pools that share a zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
+pub(crate) struct Group {
     /// Unique in its generation.
     pub name: String,
     /// The process.
@@ -70,7 +70,7 @@ pub struct Group {
 
 /// A zygote's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Zygote {
+pub(crate) enum Zygote {
     /// To be started when a connection comes, but not before that time.
     Asleep(Moment),
     /// To be started at that time.
@@ -87,7 +87,7 @@ pub enum Zygote {
 
 /// A pool's workers in one generation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PoolState {
+pub(crate) struct PoolState {
     /// The section's name.
     pub name: String,
     /// `pm.max_children`.
@@ -118,7 +118,7 @@ pub struct PoolState {
 
 /// One worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worker {
+pub(crate) struct Worker {
     /// Known once it was forked.
     pub pid: Option<i32>,
     /// The start time of that process, if the kernel has confirmed that it is this worker. Otherwise the pid is only shown.
@@ -143,7 +143,7 @@ pub struct Worker {
 
 /// A worker's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Life {
+pub(crate) enum Life {
     /// The zygote was told to fork it.
     Asked,
     /// It exists.
@@ -156,7 +156,7 @@ pub enum Life {
 
 /// The target state of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupPlan {
+pub(crate) struct GroupPlan {
     /// Unique name.
     pub name: String,
     /// After this time without workers its zygote leaves, where all its pools are ondemand; zero: never.
@@ -167,7 +167,7 @@ pub struct GroupPlan {
 
 /// The target state of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolPlan {
+pub(crate) struct PoolPlan {
     /// The section's name.
     pub name: String,
     /// `pm.max_children`.
@@ -180,7 +180,7 @@ pub struct PoolPlan {
 
 impl Generation {
     /// Its workers.
-    pub fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
         let generation = self.id;
         self.groups.iter().enumerate().flat_map(move |(group, g)| {
             g.pools.iter().enumerate().flat_map(move |(pool, p)| {
@@ -197,7 +197,7 @@ impl Generation {
 impl PoolState {
     /// Slots that its scoreboard needs: one for each worker, and some for orphans of a dead zygote that still finish.
     #[must_use]
-    pub fn slots(size: u32) -> u32 {
+    pub(crate) fn slots(size: u32) -> u32 {
         size + surge::surge(size)
     }
 

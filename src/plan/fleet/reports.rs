@@ -40,7 +40,7 @@ impl Fleet {
     }
 
     /// The process of a worker is known to have been started then.
-    pub fn set_start_time(&mut self, key: WorkerKey, born: u64) {
+    pub(crate) fn set_start_time(&mut self, key: WorkerKey, born: u64) {
         if let Some(worker) = self.worker_mut(key) {
             worker.born = Some(born);
         }

@@ -89,7 +89,7 @@ impl Fleet {
     }
 
     /// After a reload: the new image watches no sockets yet.
-    pub fn watches_were_lost(&mut self) {
+    pub(crate) fn watches_were_lost(&mut self) {
         self.generations.iter_mut().flat_map(|g| &mut g.groups).for_each(|g| g.watched = false);
     }
 

@@ -14,7 +14,7 @@ use crate::sys::clock::{self, Moment};
 
 /// The fleet: events and the time go in, actions come out. Its fields are part of the state that a reload hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     /// Its goal.
     pub(super) goal: Goal,
     #[serde(with = "clock::as_millis")]
@@ -44,7 +44,7 @@ pub struct Fleet {
 impl Fleet {
     /// Without generations.
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         Self {
             goal: Goal::Serve,
             control_timeout: settings.control_timeout,
@@ -61,26 +61,26 @@ impl Fleet {
     }
 
     /// Takes over what the configuration sets.
-    pub fn configure(&mut self, settings: Settings) {
+    pub(crate) fn configure(&mut self, settings: Settings) {
         let Settings { control_timeout, process_max, emergency } = settings;
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 
     /// Its goal.
     #[must_use]
-    pub fn goal(&self) -> Goal {
+    pub(crate) fn goal(&self) -> Goal {
         self.goal
     }
 
     /// All generations, oldest first.
     #[must_use]
-    pub fn generations(&self) -> &[Generation] {
+    pub(crate) fn generations(&self) -> &[Generation] {
         &self.generations
     }
 
     /// The generation with that id.
     #[must_use]
-    pub fn generation(&self, id: GenerationId) -> Option<&Generation> {
+    pub(crate) fn generation(&self, id: GenerationId) -> Option<&Generation> {
         self.generations.iter().find(|g| g.id == id)
     }
 
@@ -98,13 +98,13 @@ impl Fleet {
 
     /// The worker under that key.
     #[must_use]
-    pub fn worker(&self, key: WorkerKey) -> Option<&Worker> {
+    pub(crate) fn worker(&self, key: WorkerKey) -> Option<&Worker> {
         self.pool(key)?.workers.get(&key.slot)
     }
 
     /// The pool that a worker belongs to.
     #[must_use]
-    pub fn pool(&self, key: WorkerKey) -> Option<&PoolState> {
+    pub(crate) fn pool(&self, key: WorkerKey) -> Option<&PoolState> {
         self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)
     }
 
@@ -113,19 +113,19 @@ impl Fleet {
     }
 
     /// All workers, with their keys.
-    pub fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
         self.generations.iter().flat_map(Generation::workers)
     }
 
     /// A zygote's state.
     #[must_use]
-    pub fn zygote(&self, key: ZygoteKey) -> Option<Zygote> {
+    pub(crate) fn zygote(&self, key: ZygoteKey) -> Option<Zygote> {
         Some(self.generation(key.generation)?.groups.get(key.group)?.zygote)
     }
 
     /// Whether a reload may begin: none is under way, no stop is, and not too many generations drain already.
     #[must_use]
-    pub fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         const MOST_DRAINING: usize = 3;
         let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).count();
         let settled = self.generations.iter().all(|g| matches!(g.phase, Phase::Draining | Phase::Serving));

@@ -69,7 +69,7 @@ impl Fleet {
 
     /// When `handle(Tick)` is next needed.
     #[must_use]
-    pub fn deadline(&self, now: Moment) -> Option<Moment> {
+    pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let settle = now + SETTLE_LOOK;
         let steps = self.generations.iter().filter_map(|g| g.steps).chain(self.stop_steps).map(|s| s.at);
         let phases = self.generations.iter().filter_map(|g| match g.phase {

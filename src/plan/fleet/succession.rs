@@ -22,7 +22,7 @@ const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
     /// Adds a generation that is to follow the one that serves.
-    pub fn begin_generation(&mut self, now: Moment, plans: &[GroupPlan]) -> GenerationId {
+    pub(crate) fn begin_generation(&mut self, now: Moment, plans: &[GroupPlan]) -> GenerationId {
         let id = GenerationId(self.next_id);
         self.next_id += 1;
         let groups = plans.iter().map(|plan| Group::planned(plan, now)).collect();
@@ -35,12 +35,6 @@ impl Fleet {
             steps: None,
         });
         id
-    }
-
-    /// The generation that kept connections of draining ones go to.
-    #[must_use]
-    pub fn serving(&self) -> Option<&Generation> {
-        self.generations.iter().rev().find(|g| matches!(g.phase, Phase::Settling | Phase::Serving))
     }
 
     pub(super) fn succeed(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {

@@ -6,7 +6,7 @@ use crate::sys::clock::Moment;
 
 /// Facts that only the outside knows. Those about workers come from their scoreboard slots, which workers can write to: they are
 /// believed for the worker's own pool only.
-pub trait View {
+pub(crate) trait View {
     /// Whether a worker is inside a request.
     fn is_busy(&self, worker: WorkerKey) -> bool;
 

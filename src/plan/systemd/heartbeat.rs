@@ -6,7 +6,7 @@ use crate::sys::clock::{self, Moment};
 
 /// All pools together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Load {
+pub(crate) struct Load {
     /// Workers inside a request.
     pub active: u64,
     /// Workers that wait.
@@ -19,7 +19,7 @@ pub struct Load {
 
 /// Two intervals: that of the watchdog, from the start on, and that of the status, from when pools serve.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     watchdog: Option<Interval>,
     status: Option<Interval>,
     /// Requests at the last status, and when it was.
@@ -52,13 +52,13 @@ impl Interval {
 impl Heartbeat {
     /// The watchdog is fed at this interval, for the first time at once.
     #[must_use]
-    pub fn new(watchdog: Option<Duration>, now: Moment) -> Self {
+    pub(crate) fn new(watchdog: Option<Duration>, now: Moment) -> Self {
         let watchdog = watchdog.map(|every| Interval { every, next: now });
         Self { watchdog, status: None, last: Sample { requests: 0, at: now } }
     }
 
     /// Pools serve, and the status is told at this interval; zero: never.
-    pub fn tell_status(&mut self, every: Duration, now: Moment, requests: u64) {
+    pub(crate) fn tell_status(&mut self, every: Duration, now: Moment, requests: u64) {
         if self.status.map_or(Duration::ZERO, |status| status.every) != every {
             self.status = (!every.is_zero()).then(|| Interval { every, next: now + every });
             self.last = Sample { requests, at: now };
@@ -67,29 +67,29 @@ impl Heartbeat {
 
     /// When something is due.
     #[must_use]
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         self.watchdog.into_iter().chain(self.status).map(|interval| interval.next).min()
     }
 
     /// Whether there is a watchdog.
     #[must_use]
-    pub fn has_watchdog(&self) -> bool {
+    pub(crate) fn has_watchdog(&self) -> bool {
         self.watchdog.is_some()
     }
 
     /// Whether to feed the watchdog now.
-    pub fn feed(&mut self, now: Moment) -> bool {
+    pub(crate) fn feed(&mut self, now: Moment) -> bool {
         self.watchdog.as_mut().is_some_and(|watchdog| watchdog.take(now))
     }
 
     /// Whether to send the status now.
-    pub fn is_status_due(&mut self, now: Moment) -> bool {
+    pub(crate) fn is_status_due(&mut self, now: Moment) -> bool {
         self.status.as_mut().is_some_and(|status| status.take(now))
     }
 
     /// php-fpm's line, with the requests a second since the last one.
     #[allow(clippy::cast_precision_loss, reason = "a rate of two places")]
-    pub fn status(&mut self, load: Load, now: Moment) -> String {
+    pub(crate) fn status(&mut self, load: Load, now: Moment) -> String {
         let last = std::mem::replace(&mut self.last, Sample { requests: load.requests, at: now });
         let millis = clock::millis(now.since(last.at)).max(1);
         let traffic = load.requests.saturating_sub(last.requests) as f64 * 1000.0 / millis as f64;

@@ -4,9 +4,9 @@ mod heartbeat;
 mod store;
 mod variables;
 
-pub use heartbeat::{Heartbeat, Load};
-pub use store::{Change, changes, socket_name};
-pub use variables::{passed_names, watchdog};
+pub(crate) use heartbeat::{Heartbeat, Load};
+pub(crate) use store::{Change, changes, socket_name};
+pub(crate) use variables::{passed_names, watchdog};
 
 use crate::escape;
 
@@ -15,7 +15,7 @@ const STATUS: usize = 300;
 
 /// A text as the one line that a STATUS= may be.
 #[must_use]
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     escape::line(text.as_bytes()).chars().take(STATUS).collect()
 }
 

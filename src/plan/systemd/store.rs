@@ -9,7 +9,7 @@ const NAME: usize = 255;
 /// The name under which a socket is stored: that of its address, by which it is taken out again. `:` and `%` would end or
 /// mean something else. `None`: systemd would refuse it.
 #[must_use]
-pub fn socket_name(address: &str) -> Option<String> {
+pub(crate) fn socket_name(address: &str) -> Option<String> {
     let mut name = "listen=".to_owned();
     for byte in address.bytes() {
         match byte {
@@ -22,7 +22,7 @@ pub fn socket_name(address: &str) -> Option<String> {
 
 /// A change of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     /// Take what has that name out.
     Remove(String),
     /// Put the socket of that name in.
@@ -31,7 +31,7 @@ pub enum Change {
 
 /// The changes from the present to the wanted content of the store. Sockets are given by name, with their inode.
 #[must_use]
-pub fn changes(stored: &BTreeMap<String, u64>, wanted: &BTreeMap<String, u64>) -> Vec<Change> {
+pub(crate) fn changes(stored: &BTreeMap<String, u64>, wanted: &BTreeMap<String, u64>) -> Vec<Change> {
     let gone = stored.iter().filter(|(name, socket)| wanted.get(*name) != Some(socket));
     let new = wanted.iter().filter(|(name, socket)| stored.get(*name) != Some(socket));
     let gone = gone.map(|(name, _)| Change::Remove(name.clone()));

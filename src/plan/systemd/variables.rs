@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How often process `pid` is to feed systemd's watchdog: at half of the time after which systemd kills it.
 #[must_use]
-pub fn watchdog(micros: Option<&str>, whose: Option<&str>, pid: u32) -> Option<Duration> {
+pub(crate) fn watchdog(micros: Option<&str>, whose: Option<&str>, pid: u32) -> Option<Duration> {
     if whose.is_some_and(|whose| whose.parse() != Ok(pid)) {
         return None;
     }
@@ -15,7 +15,7 @@ pub fn watchdog(micros: Option<&str>, whose: Option<&str>, pid: u32) -> Option<D
 /// The names of the descriptors that process `pid` was given, the first of which is number 3. One without a name has
 /// systemd's: `unknown`.
 #[must_use]
-pub fn passed_names(whose: Option<&str>, count: Option<&str>, names: Option<&str>, pid: u32) -> Vec<String> {
+pub(crate) fn passed_names(whose: Option<&str>, count: Option<&str>, names: Option<&str>, pid: u32) -> Vec<String> {
     if whose.is_none_or(|whose| whose.parse() != Ok(pid)) {
         return Vec::new();
     }

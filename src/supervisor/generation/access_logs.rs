@@ -16,7 +16,7 @@ use crate::sys::log_file::{self, Opening};
 /// Files that are opened together. Pools share the open file description of a log only if they trust each other (same user):
 /// each of them could change its flags for all.
 #[derive(Debug, Default)]
-pub struct Opened {
+pub(crate) struct Opened {
     streams: HashMap<PathBuf, OwnedFd>,
     files: Vec<Entry<OwnedFd>>,
     /// Files whose opening has begun.
@@ -39,7 +39,7 @@ impl<T> Entry<T> {
 impl Opened {
     /// Standard streams that present generations log to: after a start into the background they can't be opened again.
     #[must_use]
-    pub fn streams(runtimes: &Runtimes) -> Self {
+    pub(crate) fn streams(runtimes: &Runtimes) -> Self {
         let mut opened = Self::default();
         for (pool, fd) in runtimes.iter().flat_map(|(_, runtime)| runtime.access_logs()) {
             if let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_some())
@@ -52,7 +52,7 @@ impl Opened {
     }
 
     /// Begins to open a pool's log: several can be waited for at once.
-    pub fn begin(&mut self, pool: &PoolConfig, trust: &Trust) {
+    pub(crate) fn begin(&mut self, pool: &PoolConfig, trust: &Trust) {
         let Some(path) = pool.access_log.as_ref().filter(|path| fd::standard_stream(path).is_none()) else { return };
         let known = self.files.iter().any(|entry| entry.is(path, trust));
         if !known && !self.begun.iter().any(|entry| entry.is(path, trust)) {
@@ -65,7 +65,7 @@ impl Opened {
     ///
     /// # Errors
     /// One cannot be opened.
-    pub fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, StartError> {
+    pub(crate) fn open(&mut self, pool: &PoolConfig, trust: &Trust) -> Result<Option<OwnedFd>, StartError> {
         let Some(path) = &pool.access_log else { return Ok(None) };
         let failed = |source| StartError::AccessLog { path: path.clone(), source };
         let known = self.files.iter().find(|entry| entry.is(path, trust));
@@ -89,7 +89,7 @@ impl Runtime {
     ///
     /// # Errors
     /// One cannot be opened.
-    pub fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
+    pub(crate) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
         for group in &mut self.groups {
             for pool in 0..group.spec.pools.len() {
                 let spec = group.spec.pools.get(pool);
@@ -111,7 +111,7 @@ impl Runtime {
 
 impl GroupRuntime {
     /// The access log of that pool, instead of a former one.
-    pub fn set_access_log(&mut self, pool: usize, file: OwnedFd) {
+    pub(crate) fn set_access_log(&mut self, pool: usize, file: OwnedFd) {
         if let (Some(spec), Some(pool)) = (self.spec.pools.get_mut(pool), self.pools.get_mut(pool)) {
             spec.access_log_fd = Some(file.as_raw_fd());
             pool.access_log = Some(file);

@@ -13,7 +13,7 @@ use crate::sys::inherited;
 
 /// The supervisor's end.
 #[derive(Debug, Default)]
-pub enum Drain {
+pub(crate) enum Drain {
     /// The signal was given, or there is no zygote yet.
     #[default]
     Closed,
@@ -25,7 +25,7 @@ pub enum Drain {
 
 /// The same by descriptor number, for the next image. Part of the state that a reload hands over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DrainState {
+pub(crate) enum DrainState {
     /// That of `Drain::Closed`.
     #[default]
     Closed,
@@ -40,14 +40,14 @@ impl Drain {
     ///
     /// # Errors
     /// `EMFILE`.
-    pub fn new() -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
         let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         Ok((Self::Pipe(writing), reading))
     }
 
     /// Gives the signal. All processes share the open file description of an eventfd, so one of them may have made it blocking and
     /// full. A full one gives the signal already.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         if let Self::Event(event) = std::mem::take(self)
             && has_room(&event)
         {
@@ -57,7 +57,7 @@ impl Drain {
 
     /// For the next image.
     #[must_use]
-    pub fn state(&self) -> DrainState {
+    pub(crate) fn state(&self) -> DrainState {
         match self {
             Self::Closed => DrainState::Closed,
             Self::Pipe(pipe) => DrainState::Pipe(pipe.as_raw_fd()),
@@ -76,7 +76,7 @@ impl DrainState {
     ///
     /// # Errors
     /// A descriptor that isn't there.
-    pub fn adopt(state: Option<Self>, of_generation: Option<&OwnedFd>) -> io::Result<Drain> {
+    pub(crate) fn adopt(state: Option<Self>, of_generation: Option<&OwnedFd>) -> io::Result<Drain> {
         Ok(match (state, of_generation) {
             (Some(Self::Pipe(raw)), _) => Drain::Pipe(inherited::adopt(raw)?),
             (Some(Self::Event(raw)), _) => Drain::Event(inherited::adopt(raw)?),
@@ -87,7 +87,7 @@ impl DrainState {
 
     /// The descriptor's number, if it has one.
     #[must_use]
-    pub fn number(self) -> Option<RawFd> {
+    pub(crate) fn number(self) -> Option<RawFd> {
         match self {
             Self::Closed => None,
             Self::Pipe(raw) | Self::Event(raw) => Some(raw),

@@ -14,7 +14,7 @@ use crate::sys::limits::LimitError;
 /// Why a start fails. At a reload the generation that runs goes on.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.message())]
-pub enum StartError {
+pub(crate) enum StartError {
     /// A pool cannot listen.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -75,7 +75,7 @@ impl From<nix::Error> for StartError {
 impl StartError {
     /// The line for the log.
     #[must_use]
-    pub fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         match self {
             Self::Socket(e) => e.message(),
             Self::Log(e) => e.message(),
@@ -95,7 +95,7 @@ impl StartError {
 
     /// The exit status. php-fpm has the same for all of these.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
+    pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::Config
     }
 }

@@ -23,7 +23,7 @@ const SYSTEMD: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "F
 
 /// A child that was started.
 #[derive(Debug)]
-pub struct Launched {
+pub(crate) struct Launched {
     /// Its pid.
     pub pid: Pid,
     /// The reading end of its stdout and stderr.
@@ -32,7 +32,7 @@ pub struct Launched {
 
 /// The process to start, and its descriptors.
 #[derive(Debug)]
-pub struct Launch<'a> {
+pub(crate) struct Launch<'a> {
     /// The program.
     pub host: &'a Host,
     /// `zygote` or `check`.
@@ -52,7 +52,7 @@ impl Launch<'_> {
     ///
     /// # Errors
     /// Those of the calls, in this process; a failed exec shows as output and exit status.
-    pub fn start(&self) -> io::Result<Launched> {
+    pub(crate) fn start(&self) -> io::Result<Launched> {
         let content = shared::file_of("cgi-fpm-start", self.content)?;
         let (output, theirs) = pipe2(OFlag::O_CLOEXEC)?;
         fd::set_nonblocking(&output, true)?;

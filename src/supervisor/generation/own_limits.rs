@@ -13,7 +13,7 @@ use crate::sys::process;
 ///
 /// # Errors
 /// Nothing must be started.
-pub fn apply(global: &Global, root: bool, found: FileLimits) -> Result<FileLimits, StartError> {
+pub(crate) fn apply(global: &Global, root: bool, found: FileLimits) -> Result<FileLimits, StartError> {
     let (most, _) = limits::hard()?;
     let nofile = match global.rlimit_files {
         Some(files) => FileLimits::same(files),

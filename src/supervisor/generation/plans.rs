@@ -12,7 +12,7 @@ use crate::supervisor::generation::runtime::Runtime;
 impl Runtime {
     /// The plan of each group; `idle_limit` is `group_idle_timeout` of `[global]`.
     #[must_use]
-    pub fn plans(&self, idle_limit: Duration) -> Vec<GroupPlan> {
+    pub(crate) fn plans(&self, idle_limit: Duration) -> Vec<GroupPlan> {
         let plan = |p: &PoolSpec| PoolPlan {
             name: p.config.name.clone(),
             size: p.size,

@@ -12,7 +12,7 @@ use crate::sys::ids::Identity;
 
 /// A pool with what was looked up for it.
 #[derive(Debug)]
-pub struct ResolvedPool {
+pub(crate) struct ResolvedPool {
     /// Its settings.
     pub config: PoolConfig,
     /// The user of its workers; `None`: the supervisor's.
@@ -29,7 +29,7 @@ pub struct ResolvedPool {
 ///
 /// # Errors
 /// Nothing must be started.
-pub fn resolve(
+pub(crate) fn resolve(
     config: &Config,
     load: &LoadOptions,
     sockets: &mut Sockets,

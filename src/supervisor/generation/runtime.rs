@@ -22,14 +22,14 @@ const LINES: u64 = 128 * 1024;
 
 /// One generation's resources.
 #[derive(Debug)]
-pub struct Runtime {
+pub(crate) struct Runtime {
     /// By group.
     pub groups: Vec<GroupRuntime>,
 }
 
 /// One group's resources.
 #[derive(Debug)]
-pub struct GroupRuntime {
+pub(crate) struct GroupRuntime {
     /// The specifications of its zygotes. Descriptor numbers are those of this process.
     pub spec: ZygoteSpec,
     /// The drain signal of the latest zygote's workers.
@@ -44,7 +44,7 @@ pub struct GroupRuntime {
 
 /// One pool's resources.
 #[derive(Debug)]
-pub struct PoolRuntime {
+pub(crate) struct PoolRuntime {
     /// The memory of the scoreboard.
     pub scoreboard_fd: OwnedFd,
     /// The same, mapped.
@@ -55,7 +55,7 @@ pub struct PoolRuntime {
 
 /// A zygote.
 #[derive(Debug)]
-pub struct ZygoteProcess {
+pub(crate) struct ZygoteProcess {
     /// Its pid; it is our child.
     pub pid: Pid,
     /// It has broken the protocol and is about to end: its messages are ignored.
@@ -77,7 +77,7 @@ impl PoolRuntime {
     ///
     /// # Errors
     /// `ENOMEM`; a descriptor that is no scoreboard of that size.
-    pub fn new(scoreboard_fd: OwnedFd, slots: u32, access_log: Option<OwnedFd>) -> io::Result<Self> {
+    pub(crate) fn new(scoreboard_fd: OwnedFd, slots: u32, access_log: Option<OwnedFd>) -> io::Result<Self> {
         let scoreboard = Scoreboard::map(scoreboard_fd.as_fd(), slots)?;
         Ok(Self { scoreboard_fd, scoreboard, access_log })
     }
@@ -86,23 +86,23 @@ impl PoolRuntime {
 impl GroupRuntime {
     /// A group without a zygote.
     #[must_use]
-    pub fn new(spec: ZygoteSpec, drain: Drain, pools: Vec<PoolRuntime>) -> Self {
+    pub(crate) fn new(spec: ZygoteSpec, drain: Drain, pools: Vec<PoolRuntime>) -> Self {
         Self { spec, drain, zygote: None, pools, lines: Allowance::new(LINES) }
     }
 
     /// Its pools: specification and resources.
-    pub fn pools(&self) -> impl Iterator<Item = (&PoolSpec, &PoolRuntime)> {
+    pub(crate) fn pools(&self) -> impl Iterator<Item = (&PoolSpec, &PoolRuntime)> {
         self.spec.pools.iter().zip(&self.pools)
     }
 
     /// Slots for workers in all its pools.
     #[must_use]
-    pub fn slots(&self) -> usize {
+    pub(crate) fn slots(&self) -> usize {
         self.spec.pools.iter().map(|pool| usize::try_from(pool.slots).unwrap_or(0)).sum()
     }
 
     /// It has that zygote from now on.
-    pub fn set_zygote(
+    pub(crate) fn set_zygote(
         &mut self,
         pid: Pid,
         orders: OrderSender,
@@ -118,7 +118,7 @@ impl GroupRuntime {
 
 /// A pool of another generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Successor {
+pub(crate) struct Successor {
     /// Index of its group.
     pub group: usize,
     /// Index of the pool in the group.
@@ -130,7 +130,7 @@ impl Runtime {
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub fn new(
+    pub(crate) fn new(
         resolved: &[ResolvedPool],
         groups: &[Grouping],
         engine: &EngineOptions,
@@ -166,13 +166,13 @@ impl Runtime {
     }
 
     /// The names of its groups, in their order.
-    pub fn group_names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.spec.group.as_str())
     }
 
     /// Where a pool of another generation goes on: the pool with its name, if that runs as the same user.
     #[must_use]
-    pub fn successor_of(&self, spec: &ZygoteSpec, pool: &PoolSpec) -> Option<Successor> {
+    pub(crate) fn successor_of(&self, spec: &ZygoteSpec, pool: &PoolSpec) -> Option<Successor> {
         let found = self.find_pool(&pool.config.name)?;
         let other = &self.groups.get(found.group)?.spec;
         (other.trust(other.pools.get(found.pool)?) == spec.trust(pool)).then_some(found)

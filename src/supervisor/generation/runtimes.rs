@@ -11,7 +11,7 @@ use crate::supervisor::generation::runtime::{GroupRuntime, Runtime, ZygoteProces
 
 /// Resources by generation, the oldest first.
 #[derive(Debug, Default)]
-pub struct Runtimes {
+pub(crate) struct Runtimes {
     generations: BTreeMap<GenerationId, Runtime>,
 }
 
@@ -23,45 +23,45 @@ impl FromIterator<(GenerationId, Runtime)> for Runtimes {
 
 impl Runtimes {
     /// Adds a generation.
-    pub fn insert(&mut self, id: GenerationId, runtime: Runtime) {
+    pub(crate) fn insert(&mut self, id: GenerationId, runtime: Runtime) {
         self.generations.insert(id, runtime);
     }
 
     /// Drops a generation's resources.
-    pub fn remove(&mut self, id: GenerationId) {
+    pub(crate) fn remove(&mut self, id: GenerationId) {
         self.generations.remove(&id);
     }
 
     /// One generation.
     #[must_use]
-    pub fn get(&self, id: GenerationId) -> Option<&Runtime> {
+    pub(crate) fn get(&self, id: GenerationId) -> Option<&Runtime> {
         self.generations.get(&id)
     }
 
     /// The same, to change it.
     #[must_use]
-    pub fn get_mut(&mut self, id: GenerationId) -> Option<&mut Runtime> {
+    pub(crate) fn get_mut(&mut self, id: GenerationId) -> Option<&mut Runtime> {
         self.generations.get_mut(&id)
     }
 
     /// The newest generation.
     #[must_use]
-    pub fn newest(&self) -> Option<&Runtime> {
+    pub(crate) fn newest(&self) -> Option<&Runtime> {
         self.generations.values().next_back()
     }
 
     /// All generations.
-    pub fn iter(&self) -> impl Iterator<Item = (GenerationId, &Runtime)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (GenerationId, &Runtime)> {
         self.generations.iter().map(|(id, runtime)| (*id, runtime))
     }
 
     /// The groups of all generations.
-    pub fn groups(&self) -> impl Iterator<Item = &GroupRuntime> {
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &GroupRuntime> {
         self.generations.values().flat_map(|runtime| &runtime.groups)
     }
 
     /// The same with their keys, to change them.
-    pub fn groups_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut GroupRuntime)> {
+    pub(crate) fn groups_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut GroupRuntime)> {
         self.generations.iter_mut().flat_map(|(&generation, runtime)| {
             let groups = runtime.groups.iter_mut().enumerate();
             groups.map(move |(group, g)| (ZygoteKey { generation, group }, g))
@@ -70,7 +70,7 @@ impl Runtimes {
 
     /// The keys of all groups.
     #[must_use]
-    pub fn keys(&self) -> Vec<ZygoteKey> {
+    pub(crate) fn keys(&self) -> Vec<ZygoteKey> {
         let of = |(&generation, runtime): (&GenerationId, &Runtime)| {
             (0..runtime.groups.len()).map(move |group| ZygoteKey { generation, group })
         };
@@ -79,65 +79,65 @@ impl Runtimes {
 
     /// A group.
     #[must_use]
-    pub fn group(&self, key: ZygoteKey) -> Option<&GroupRuntime> {
+    pub(crate) fn group(&self, key: ZygoteKey) -> Option<&GroupRuntime> {
         self.generations.get(&key.generation)?.groups.get(key.group)
     }
 
     /// The same, to change it.
     #[must_use]
-    pub fn group_mut(&mut self, key: ZygoteKey) -> Option<&mut GroupRuntime> {
+    pub(crate) fn group_mut(&mut self, key: ZygoteKey) -> Option<&mut GroupRuntime> {
         self.generations.get_mut(&key.generation)?.groups.get_mut(key.group)
     }
 
     /// A group's name; empty if there is no such group.
     #[must_use]
-    pub fn group_name(&self, key: ZygoteKey) -> String {
+    pub(crate) fn group_name(&self, key: ZygoteKey) -> String {
         self.group(key).map(|g| g.spec.group.clone()).unwrap_or_default()
     }
 
     /// A group's running zygote.
     #[must_use]
-    pub fn zygote(&self, key: ZygoteKey) -> Option<&ZygoteProcess> {
+    pub(crate) fn zygote(&self, key: ZygoteKey) -> Option<&ZygoteProcess> {
         self.group(key)?.zygote.as_ref()
     }
 
     /// The same, to change it.
     #[must_use]
-    pub fn zygote_mut(&mut self, key: ZygoteKey) -> Option<&mut ZygoteProcess> {
+    pub(crate) fn zygote_mut(&mut self, key: ZygoteKey) -> Option<&mut ZygoteProcess> {
         self.group_mut(key)?.zygote.as_mut()
     }
 
     /// All running zygotes.
-    pub fn zygotes(&self) -> impl Iterator<Item = &ZygoteProcess> {
+    pub(crate) fn zygotes(&self) -> impl Iterator<Item = &ZygoteProcess> {
         self.groups().filter_map(|group| group.zygote.as_ref())
     }
 
     /// The same with their keys, to change them.
-    pub fn zygotes_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut ZygoteProcess)> {
+    pub(crate) fn zygotes_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut ZygoteProcess)> {
         self.groups_mut().filter_map(|(key, group)| Some((key, group.zygote.as_mut()?)))
     }
 
     /// The zygote with that pid.
     #[must_use]
-    pub fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
+    pub(crate) fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
         self.keys().into_iter().find(|key| self.zygote(*key).is_some_and(|zygote| zygote.pid == pid))
     }
 
     /// A pool's settings.
     #[must_use]
-    pub fn pool(&self, key: PoolKey) -> Option<&PoolConfig> {
+    pub(crate) fn pool(&self, key: PoolKey) -> Option<&PoolConfig> {
         self.group(key.zygote)?.spec.pools.get(key.pool).map(|pool| &pool.config)
     }
 
     /// A pool's name; empty if there is no such pool.
     #[must_use]
-    pub fn pool_name(&self, key: PoolKey) -> String {
+    pub(crate) fn pool_name(&self, key: PoolKey) -> String {
         self.pool(key).map(|pool| pool.name.clone()).unwrap_or_default()
     }
 
     /// The scoreboard that a worker has its slot in.
     #[must_use]
-    pub fn scoreboard(&self, key: WorkerKey) -> Option<&Scoreboard> {
+    pub(crate) fn scoreboard(&self, key: WorkerKey) -> Option<&Scoreboard> {
         self.group(key.zygote())?.pools.get(key.pool).map(|pool| &pool.scoreboard)
     }
 }

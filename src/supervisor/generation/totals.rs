@@ -10,7 +10,7 @@ use crate::sys::{clock, inherited};
 
 /// The counters of all pools.
 #[derive(Debug, Default)]
-pub struct PoolTotals {
+pub(crate) struct PoolTotals {
     /// The latest of a name is the last one.
     entries: Vec<Entry>,
 }
@@ -29,7 +29,7 @@ impl PoolTotals {
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub fn open(&mut self, pool: &str, trust: &Trust) -> io::Result<RawFd> {
+    pub(crate) fn open(&mut self, pool: &str, trust: &Trust) -> io::Result<RawFd> {
         let latest = self.entries.iter().rfind(|entry| entry.pool == pool);
         if let Some(entry) = latest.filter(|entry| entry.trust.as_ref() == Some(trust)) {
             return Ok(entry.fd.as_raw_fd());
@@ -52,7 +52,7 @@ impl PoolTotals {
     ///
     /// # Errors
     /// A descriptor that isn't there or isn't what it should be.
-    pub fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
+    pub(crate) fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
         let mut totals = Self::default();
         for (pool, raw) in list {
             totals.insert(pool, trust_of(*raw), inherited::adopt(*raw)?)?;
@@ -62,29 +62,29 @@ impl PoolTotals {
 
     /// Names and descriptors, for the next image.
     #[must_use]
-    pub fn descriptors(&self) -> Vec<(String, RawFd)> {
+    pub(crate) fn descriptors(&self) -> Vec<(String, RawFd)> {
         self.entries.iter().map(|entry| (entry.pool.clone(), entry.fd.as_raw_fd())).collect()
     }
 
     /// The counters with that descriptor.
     #[must_use]
-    pub fn get(&self, fd: RawFd) -> Option<&Totals> {
+    pub(crate) fn get(&self, fd: RawFd) -> Option<&Totals> {
         self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| &entry.totals)
     }
 
     /// The latest of that name.
     #[must_use]
-    pub fn latest(&self, pool: &str) -> Option<&Totals> {
+    pub(crate) fn latest(&self, pool: &str) -> Option<&Totals> {
         self.entries.iter().rfind(|entry| entry.pool == pool).map(|entry| &entry.totals)
     }
 
     /// Of all pools.
-    pub fn all(&self) -> impl Iterator<Item = &Totals> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Totals> {
         self.entries.iter().map(|entry| &entry.totals)
     }
 
     /// Forgets those that no pool has any more.
-    pub fn retain(&mut self, is_used: impl Fn(RawFd) -> bool) {
+    pub(crate) fn retain(&mut self, is_used: impl Fn(RawFd) -> bool) {
         self.entries.retain(|entry| is_used(entry.fd.as_raw_fd()));
     }
 }

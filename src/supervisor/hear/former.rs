@@ -18,7 +18,7 @@ use crate::sys::{fd, helper, message, packets, single_threaded, title};
 ///
 /// # Errors
 /// `EMFILE`, `EAGAIN`, `ENOMEM`.
-pub fn hear_by_child(socket: &OwnedFd) -> io::Result<ReportReceiver<ToSupervisor>> {
+pub(crate) fn hear_by_child(socket: &OwnedFd) -> io::Result<ReportReceiver<ToSupervisor>> {
     message::refuse_descriptors(socket);
     let (reading, writing) = packets::pair()?;
     helper::start([socket.as_fd(), writing.as_fd()], getpid(), hear)?;
@@ -66,7 +66,7 @@ fn await_message(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
 
 /// Closes sockets that may hold descriptors of others, without waiting: a child has them open until they are closed here, then it
 /// ends. What closing takes, its exit takes.
-pub fn close_aside(fds: Vec<OwnedFd>) {
+pub(crate) fn close_aside(fds: Vec<OwnedFd>) {
     if fds.is_empty() {
         return;
     }

@@ -1,7 +1,7 @@
 //! Converts the reports of zygotes to events for the fleet and lines for the log.
 
 mod claims;
-pub mod former;
+pub(super) mod former;
 mod reports;
 
 use nix::unistd::Pid;

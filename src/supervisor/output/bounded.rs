@@ -12,7 +12,7 @@ pub(super) const TURNS: usize = 4;
 
 /// The bytes so far.
 #[derive(Debug, Default)]
-pub struct Bounded {
+pub(crate) struct Bounded {
     /// The beginning.
     pub bytes: Vec<u8>,
     /// How many bytes came after it.
@@ -34,7 +34,7 @@ impl Bounded {
     }
 
     /// Reads what a non-blocking pipe holds. Returns whether all its writers have closed it.
-    pub fn read(&mut self, pipe: impl AsFd) -> bool {
+    pub(crate) fn read(&mut self, pipe: impl AsFd) -> bool {
         let mut buffer = [0; TURN];
         for _ in 0..TURNS {
             match look(&pipe, &mut buffer) {

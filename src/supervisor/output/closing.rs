@@ -14,12 +14,12 @@ const GRACE: Duration = Duration::from_secs(1);
 
 impl Outputs {
     /// The worker with that slot has ended: its pipes are closed soon.
-    pub fn close_soon(&mut self, worker: WorkerKey) {
+    pub(crate) fn close_soon(&mut self, worker: WorkerKey) {
         self.close_soon_where(|writer| writer.has_slot(worker));
     }
 
     /// The same for each pipe whose writer has ended.
-    pub fn close_soon_where(&mut self, has_ended: impl Fn(&Writer) -> bool) {
+    pub(crate) fn close_soon_where(&mut self, has_ended: impl Fn(&Writer) -> bool) {
         let end = clock::now() + GRACE;
         let open = self.pipes.iter_mut().filter(|(_, pipe)| !pipe.ended && has_ended(&pipe.writer));
         self.closing.extend(open.map(|(token, pipe)| {
@@ -29,7 +29,7 @@ impl Outputs {
     }
 
     /// Closes those whose time is over. A pipe whose output is not to be logged yet stays open.
-    pub fn close_due(&mut self, poller: &mut Poller) {
+    pub(crate) fn close_due(&mut self, poller: &mut Poller) {
         let now = clock::now();
         while let Some((_, token)) = self.closing.pop_front_if(|(end, _)| *end <= now) {
             if self.pipes.get(&token).is_some_and(|pipe| pipe.is_held()) {

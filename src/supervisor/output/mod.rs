@@ -10,9 +10,9 @@ mod object;
 pub mod oracle;
 mod outputs;
 mod pipe;
-pub mod splitter;
+pub(crate) mod splitter;
 mod writer;
 
-pub use bounded::Bounded;
-pub use outputs::Outputs;
-pub use writer::Writer;
+pub(crate) use bounded::Bounded;
+pub(crate) use outputs::Outputs;
+pub(crate) use writer::Writer;

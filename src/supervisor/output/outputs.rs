@@ -22,7 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The pipes that zygotes and workers write to, and what is still to be logged of them.
 #[derive(Debug)]
-pub struct Outputs {
+pub(crate) struct Outputs {
     /// By poller token. A later pipe has a larger token.
     pub(super) pipes: HashMap<u64, Pipe>,
     pub(super) intakes: Intakes,
@@ -37,7 +37,7 @@ pub struct Outputs {
 impl Outputs {
     /// None yet. `limit` is `log_limit`.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             pipes: HashMap::new(),
             intakes: Intakes::default(),
@@ -48,22 +48,22 @@ impl Outputs {
     }
 
     /// Sets `log_limit`.
-    pub fn set_limit(&mut self, limit: usize) {
+    pub(crate) fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
     /// A generation has been made of groups with these names.
-    pub fn add_generation<'a>(&mut self, generation: GenerationId, groups: impl Iterator<Item = &'a str>) {
+    pub(crate) fn add_generation<'a>(&mut self, generation: GenerationId, groups: impl Iterator<Item = &'a str>) {
         self.intakes.add(generation, groups);
     }
 
     /// A generation has no process left.
-    pub fn forget_generation(&mut self, generation: GenerationId) {
+    pub(crate) fn forget_generation(&mut self, generation: GenerationId) {
         self.intakes.forget(generation);
     }
 
     /// Reads from that pipe from now on. Its output is logged at once, or, if `held`, after `release`.
-    pub fn add(&mut self, poller: &mut Poller, fd: OwnedFd, writer: Writer, held: bool) {
+    pub(crate) fn add(&mut self, poller: &mut Poller, fd: OwnedFd, writer: Writer, held: bool) {
         let pipe = Pipe::new(fd, writer, held);
         match poller.add_output(&pipe.fd) {
             Ok(token) => drop(self.pipes.insert(token, pipe)),
@@ -76,7 +76,7 @@ impl Outputs {
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
-    pub fn catch(
+    pub(crate) fn catch(
         &mut self,
         poller: &mut Poller,
         key: WorkerKey,
@@ -97,7 +97,7 @@ impl Outputs {
     }
 
     /// The worker that got the slot's pipes has this pid.
-    pub fn set_pid(&mut self, worker: WorkerKey, pid: i32) {
+    pub(crate) fn set_pid(&mut self, worker: WorkerKey, pid: i32) {
         for pipe in self.pipes.values_mut() {
             if let Writer::Worker { key, pid: known, .. } = &mut pipe.writer
                 && *known == 0
@@ -109,7 +109,7 @@ impl Outputs {
     }
 
     /// Logs what that pipe holds, or pauses it if its group has written too much in this second.
-    pub fn relay(&mut self, poller: &mut Poller, token: u64) {
+    pub(crate) fn relay(&mut self, poller: &mut Poller, token: u64) {
         let (limit, now) = (self.limit, clock::now());
         let Some(pipe) = self.pipes.get_mut(&token) else { return };
         let intake = self.intakes.of(&pipe.writer);
@@ -140,7 +140,7 @@ impl Outputs {
     }
 
     /// Reads paused pipes again whose second is over.
-    pub fn resume(&mut self, poller: &mut Poller) {
+    pub(crate) fn resume(&mut self, poller: &mut Poller) {
         let now = clock::now();
         let due: Vec<u64> = self.paused.iter().filter(|(_, at)| **at <= now).map(|(token, _)| *token).collect();
         for token in due {
@@ -154,7 +154,7 @@ impl Outputs {
     }
 
     /// Logs what workers have written while their generation started, in the order in which the workers were made.
-    pub fn release(&mut self, poller: &mut Poller) {
+    pub(crate) fn release(&mut self, poller: &mut Poller) {
         let held = self.pipes.iter().filter(|(_, pipe)| pipe.is_held());
         let mut held: Vec<u64> = held.map(|(token, _)| *token).collect();
         held.sort_unstable();
@@ -168,13 +168,13 @@ impl Outputs {
     }
 
     /// Logs what pipes hold by now, so that it stands before what is logged next.
-    pub fn drain(&mut self, poller: &mut Poller) {
+    pub(crate) fn drain(&mut self, poller: &mut Poller) {
         let tokens: Vec<u64> = self.pipes.keys().copied().collect();
         tokens.into_iter().for_each(|token| self.relay(poller, token));
     }
 
     /// Logs lines that are not complete as they are, because another program takes the pipes over.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         for pipe in self.pipes.values_mut() {
             pipe.finish(self.limit, false, self.intakes.of(&pipe.writer));
             pipe.report_dropped();
@@ -182,20 +182,20 @@ impl Outputs {
     }
 
     /// Logs how much had to be dropped in the last second.
-    pub fn report_dropped(&mut self) {
+    pub(crate) fn report_dropped(&mut self) {
         self.pipes.values_mut().for_each(Pipe::report_dropped);
     }
 
     /// When to close the next pipe, or to read it again.
     #[must_use]
-    pub fn deadline(&self) -> Option<Moment> {
+    pub(crate) fn deadline(&self) -> Option<Moment> {
         let closing = self.closing.front().map(|(at, _)| *at);
         self.paused.values().copied().chain(closing).min()
     }
 
     /// Pipes and their writers, for the next image.
     #[must_use]
-    pub fn state(&self) -> Vec<(RawFd, Writer)> {
+    pub(crate) fn state(&self) -> Vec<(RawFd, Writer)> {
         self.pipes.values().map(|pipe| (pipe.fd.as_raw_fd(), pipe.writer.clone())).collect()
     }
 }

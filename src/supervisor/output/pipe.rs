@@ -13,7 +13,7 @@ use crate::sys::clock;
 
 /// A pipe and the message that is not complete yet.
 #[derive(Debug)]
-pub struct Pipe {
+pub(super) struct Pipe {
     /// The reading end, non-blocking.
     pub fd: OwnedFd,
     /// The process that writes to it.
@@ -32,7 +32,7 @@ pub struct Pipe {
 
 /// The result of reading from a pipe.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Relayed {
+pub(super) struct Relayed {
     /// The other side has closed it.
     pub closed: bool,
     /// A request has ended: what its worker wrote to its other stream is complete, too.
@@ -42,7 +42,7 @@ pub struct Relayed {
 impl Pipe {
     /// A new pipe. `held`: its output is read, but not logged before `release`.
     #[must_use]
-    pub fn new(fd: OwnedFd, writer: Writer, held: bool) -> Self {
+    pub(super) fn new(fd: OwnedFd, writer: Writer, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
         let held = held.then(Bounded::default);
         Self { fd, writer, splitter, message, dropped: 0, read_before: false, held, ended: false }
@@ -50,12 +50,12 @@ impl Pipe {
 
     /// Whether its output is not logged yet.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub(super) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
     /// Logs what it holds, as far as the group's `intake` allows it. `limit` is `log_limit`.
-    pub fn relay(&mut self, limit: usize, intake: &mut Intake) -> Relayed {
+    pub(super) fn relay(&mut self, limit: usize, intake: &mut Intake) -> Relayed {
         if let Some(held) = &mut self.held {
             let before = held.count();
             let closed = held.read(&self.fd);
@@ -82,7 +82,7 @@ impl Pipe {
     }
 
     /// Logs what was held, and from now on what comes.
-    pub fn release(&mut self, limit: usize, intake: &mut Intake) {
+    pub(super) fn release(&mut self, limit: usize, intake: &mut Intake) {
         let Some(held) = self.held.take() else { return };
         self.feed(&held.bytes, limit, intake);
         if held.more > 0 {
@@ -119,7 +119,7 @@ impl Pipe {
     }
 
     /// Logs an incomplete message as it is. `closed`: says that the pipe is closed.
-    pub fn finish(&mut self, limit: usize, closed: bool, intake: &mut Intake) {
+    pub(super) fn finish(&mut self, limit: usize, closed: bool, intake: &mut Intake) {
         let (form, stamp) = self.form(limit);
         let mut pen = Pen { writer: &self.writer, stamp, intake, dropped: &mut self.dropped };
         let message = &mut self.message;
@@ -132,7 +132,7 @@ impl Pipe {
     }
 
     /// Logs what is left in the pipe of a writer that has ended.
-    pub fn log_rest(&mut self, limit: usize, intake: &mut Intake) {
+    pub(super) fn log_rest(&mut self, limit: usize, intake: &mut Intake) {
         let held = self.is_held();
         let relayed = self.relay(limit, intake);
         self.release(limit, intake);
@@ -144,7 +144,7 @@ impl Pipe {
     }
 
     /// Logs in one line how much was dropped.
-    pub fn report_dropped(&mut self) {
+    pub(super) fn report_dropped(&mut self) {
         let bytes = std::mem::take(&mut self.dropped);
         if bytes > 0 {
             log::say(&match &self.writer {

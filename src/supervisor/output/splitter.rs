@@ -5,7 +5,7 @@ use crate::ipc::MARK;
 
 /// What has been found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// More of the present message.
     Text(&'a [u8]),
     /// It ends at a newline.
@@ -16,13 +16,13 @@ pub enum Piece<'a> {
 
 /// Remembers how much of a mark the bytes so far end in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Splitter {
+pub(crate) struct Splitter {
     held: usize,
 }
 
 impl Splitter {
     /// Looks at what comes next.
-    pub fn feed(&mut self, bytes: &[u8], mut piece: impl FnMut(Piece<'_>)) {
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut piece: impl FnMut(Piece<'_>)) {
         let mut start = 0;
         for (at, &byte) in bytes.iter().enumerate() {
             if self.held > 0 {
@@ -52,7 +52,7 @@ impl Splitter {
     }
 
     /// The stream has ended: the beginning of a mark that is left was text.
-    pub fn end(&mut self, mut piece: impl FnMut(Piece<'_>)) {
+    pub(crate) fn end(&mut self, mut piece: impl FnMut(Piece<'_>)) {
         text(&MARK[..std::mem::take(&mut self.held)], &mut piece);
     }
 }

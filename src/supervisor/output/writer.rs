@@ -7,7 +7,7 @@ use crate::plan::fleet::WorkerKey;
 
 /// The process at the other end of a pipe. Variants and fields are part of the state that a reload hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Writer {
+pub(crate) enum Writer {
     /// A zygote of that group, started by a former version that did not note its pid.
     Zygote(String),
     /// A zygote.
@@ -35,13 +35,13 @@ pub enum Writer {
 impl Writer {
     /// Whether it is the worker that has that slot, or a former one.
     #[must_use]
-    pub fn has_slot(&self, worker: WorkerKey) -> bool {
+    pub(crate) fn has_slot(&self, worker: WorkerKey) -> bool {
         matches!(self, Self::Worker { key, .. } if *key == worker)
     }
 
     /// Whether the other is the same worker's other stream.
     #[must_use]
-    pub fn is_other_stream_of(&self, other: &Self) -> bool {
+    pub(crate) fn is_other_stream_of(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::Worker { key, pid, stream, .. },
@@ -53,7 +53,7 @@ impl Writer {
 
     /// How lines name it.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}] zygote"),
             Self::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
@@ -62,7 +62,7 @@ impl Writer {
 
     /// The prefix of each of its lines; `None`: lines are logged unchanged.
     #[must_use]
-    pub fn prefix(&self) -> Option<String> {
+    pub(crate) fn prefix(&self) -> Option<String> {
         match self {
             Self::Zygote(_) | Self::Group { .. } => Some(format!("{} said: ", self.name())),
             Self::Worker { pool, pid, stream, decorate: true, .. } if log::format() == Format::Classic => {
@@ -75,7 +75,7 @@ impl Writer {
 
     /// Whether its lines are logged as they came.
     #[must_use]
-    pub fn is_undecorated(&self) -> bool {
+    pub(crate) fn is_undecorated(&self) -> bool {
         matches!(self, Self::Worker { decorate: false, .. })
     }
 }

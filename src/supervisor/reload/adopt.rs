@@ -18,7 +18,7 @@ use crate::sys::{inherited, listen};
 
 /// The adopted state.
 #[derive(Debug)]
-pub struct Adopted {
+pub(super) struct Adopted {
     /// Listening sockets.
     pub sockets: Sockets,
     /// The pools' counters.
@@ -39,7 +39,7 @@ pub struct Adopted {
 ///
 /// # Errors
 /// A descriptor that isn't there or isn't what it should be.
-pub fn adopt(state: &State) -> io::Result<Adopted> {
+pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(&state.sockets, &state.passed)?;
     let totals = PoolTotals::adopt(&state.totals, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;

@@ -11,7 +11,7 @@ use crate::supervisor::reload::state::State;
 
 /// Returns `ExitCode::Ok` if it would. What is wrong goes to stderr.
 #[must_use]
-pub fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
+pub(crate) fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: std::os::fd::RawFd) -> i32 {
     log::set_level(log::Level::Warning);
     let state = State::read(raw).and_then(|state| state.validate());
     if let Err(e) = state {

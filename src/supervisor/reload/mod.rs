@@ -5,11 +5,11 @@ mod adopt;
 mod capture;
 mod check;
 #[cfg(any(test, feature = "oracles"))]
-pub mod oracle;
-pub mod progress;
+pub(super) mod oracle;
+pub(super) mod progress;
 mod resume;
 mod state;
 mod steps;
 
-pub use check::run as check;
-pub use resume::resume;
+pub(crate) use check::run as check;
+pub(crate) use resume::resume;

@@ -9,7 +9,7 @@ use crate::supervisor::output::Bounded;
 
 /// One reload at most is under way.
 #[derive(Debug, Default)]
-pub struct Reload {
+pub(crate) struct Reload {
     /// The decision.
     pub(super) plan: plan::reload::Reload,
     /// The check that runs.
@@ -44,12 +44,12 @@ pub(super) struct CheckProcess {
 
 impl Reload {
     /// Whether that child is the check.
-    pub fn is_check(&self, pid: Pid) -> bool {
+    pub(crate) fn is_check(&self, pid: Pid) -> bool {
         self.check.as_ref().is_some_and(|check| check.pid == pid)
     }
 
     /// When the check has to have ended.
-    pub fn deadline(&self) -> Option<crate::sys::clock::Moment> {
+    pub(crate) fn deadline(&self) -> Option<crate::sys::clock::Moment> {
         self.plan.deadline()
     }
 }

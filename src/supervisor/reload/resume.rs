@@ -23,7 +23,7 @@ use crate::sys::{clock, fd, inherited, pid_file, title};
 
 /// Takes over, then starts the next generation. If that can't start, the present one goes on.
 #[must_use]
-pub fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
+pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     let (state, adopted) =
         match State::read(raw).and_then(|mut state| adopt_state(&mut state).map(|adopted| (state, adopted))) {
             Ok(both) => both,

@@ -17,13 +17,13 @@ use crate::sys::limits::FileLimits;
 use crate::sys::{inherited, shared};
 
 /// Goes up when an older version could not read it any more.
-pub const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 4;
 /// The oldest one that can be read: zygotes without a pipe for reports.
 const OLDEST: u32 = 3;
 
 /// The state. A reader ignores fields that it doesn't know, and has defaults for missing ones where that makes sense.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     /// `VERSION` of the writer.
     pub version: u32,
     /// Absolute path of the program.
@@ -71,7 +71,7 @@ pub struct State {
 
 /// A generation's descriptors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RuntimeState {
+pub(crate) struct RuntimeState {
     /// Which.
     pub id: GenerationId,
     /// The drain signal that all its groups shared, in a program that had one for them.
@@ -83,7 +83,7 @@ pub struct RuntimeState {
 
 /// A group's descriptors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct GroupState {
+pub(crate) struct GroupState {
     /// The specifications of its zygotes.
     pub spec: ZygoteSpec,
     /// The drain signal of its workers.
@@ -100,7 +100,7 @@ pub struct GroupState {
 
 /// Why a state can't be taken over.
 #[derive(Debug, thiserror::Error)]
-pub enum StateError {
+pub(crate) enum StateError {
     /// It can't be read, or a descriptor that it names is missing.
     #[error(transparent)]
     System(#[from] io::Error),
@@ -120,14 +120,14 @@ impl State {
     ///
     /// # Errors
     /// It can't be read, or is no state.
-    pub fn read(raw: RawFd) -> Result<Self, StateError> {
+    pub(crate) fn read(raw: RawFd) -> Result<Self, StateError> {
         let content = shared::content_of(inherited::adopt(raw)?)?;
         Ok(serde_json::from_slice(&content)?)
     }
 
     /// Every descriptor that is to survive the exec.
     #[must_use]
-    pub fn descriptors(&self) -> Vec<RawFd> {
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         let sockets = self.sockets.iter().map(|(_, fd)| *fd);
         let outputs = self.outputs.iter().map(|(fd, _)| *fd);
         let runtimes = self.runtimes.iter().flat_map(|r| {
@@ -150,7 +150,7 @@ impl State {
     ///
     /// # Errors
     /// Why not.
-    pub fn validate(&self) -> Result<(), StateError> {
+    pub(crate) fn validate(&self) -> Result<(), StateError> {
         if !(OLDEST..=VERSION).contains(&self.version) {
             return Err(StateError::Version(self.version));
         }

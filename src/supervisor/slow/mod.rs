@@ -4,5 +4,5 @@
 mod slow_logs;
 mod tracers;
 
-pub use slow_logs::{SlowLogs, in_one_line};
-pub use tracers::{Answer, Question, Tracers};
+pub(super) use slow_logs::{SlowLogs, in_one_line};
+pub(super) use tracers::{Answer, Question, Tracers};

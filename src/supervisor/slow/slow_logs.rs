@@ -18,7 +18,7 @@ const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Entries that are not written yet, by file.
 #[derive(Debug, Default)]
-pub struct SlowLogs {
+pub(crate) struct SlowLogs {
     files: BTreeMap<PathBuf, Unwritten>,
 }
 
@@ -32,24 +32,24 @@ struct Unwritten {
 impl SlowLogs {
     /// Whether there is nothing to write.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
     /// Adds an entry to that file: a heading, which says when and which process, and the text of a trace.
-    pub fn add(&mut self, path: &Path, owner: Owner, heading: &str, text: &[u8], complete: bool) {
+    pub(crate) fn add(&mut self, path: &Path, owner: Owner, heading: &str, text: &[u8], complete: bool) {
         let new = || Unwritten { owner, bytes: Vec::new(), opening: None };
         let file = self.files.entry(path.to_owned()).or_insert_with(new);
         file.bytes.extend(entry(heading, text, complete));
     }
 
     /// Writes what has been added since the last time: many slow requests at once cost one open and one write.
-    pub fn write(&mut self) {
+    pub(crate) fn write(&mut self) {
         self.write_until(None);
     }
 
     /// The same before this image ends: what is not taken now is lost.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.write_until(Some(Instant::now() + LAST_WAIT));
         std::mem::take(&mut self.files).iter().for_each(|(path, file)| warn_lost(path, &file.bytes));
     }
@@ -98,7 +98,7 @@ fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
 
 /// The calls of a trace for a line of the error log, the innermost first.
 #[must_use]
-pub fn in_one_line(text: &[u8]) -> Vec<u8> {
+pub(crate) fn in_one_line(text: &[u8]) -> Vec<u8> {
     let calls = text.split(|b| *b == b'\n').filter(|line| line.starts_with(b"[0x"));
     let calls = calls.filter_map(|line| line.splitn(2, |b| *b == b' ').nth(1));
     escape::line(&calls.collect::<Vec<_>>().join(b" < ".as_slice())).into_bytes()

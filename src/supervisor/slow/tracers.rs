@@ -14,7 +14,7 @@ const TURN: usize = 32;
 
 /// The purpose of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub(crate) enum Question {
     /// The slow log.
     Slow,
     /// The error log; the worker is ended afterwards.
@@ -23,7 +23,7 @@ pub enum Question {
 
 /// A tracer's answer, or the lack of one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Asked for the slow log.
     pub slow: bool,
     /// Asked for the error log.
@@ -51,7 +51,7 @@ struct Tracer {
 
 /// The tracers of all workers that have one.
 #[derive(Debug, Default)]
-pub struct Tracers {
+pub(crate) struct Tracers {
     workers: BTreeMap<WorkerKey, Tracer>,
 }
 
@@ -60,7 +60,7 @@ impl Tracers {
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
-    pub fn open(&mut self, poller: &mut Poller, key: WorkerKey) -> io::Result<(OwnedFd, OwnedFd)> {
+    pub(crate) fn open(&mut self, poller: &mut Poller, key: WorkerKey) -> io::Result<(OwnedFd, OwnedFd)> {
         let (their_questions, questions) = packets::pair()?;
         let (answers, their_answers) = packets::pair()?;
         self.add(poller, key, questions, answers);
@@ -68,14 +68,14 @@ impl Tracers {
     }
 
     /// Adds one whose pipes a former image has made, or a new one.
-    pub fn add(&mut self, poller: &mut Poller, key: WorkerKey, questions: OwnedFd, answers: OwnedFd) {
+    pub(crate) fn add(&mut self, poller: &mut Poller, key: WorkerKey, questions: OwnedFd, answers: OwnedFd) {
         self.remove(poller, key);
         let (token, slow, timed_out, pid, text) = (None, false, false, 0, Vec::new());
         self.workers.insert(key, Tracer { questions, answers, token, slow, timed_out, pid, text });
     }
 
     /// Its worker has ended.
-    pub fn remove(&mut self, poller: &mut Poller, key: WorkerKey) {
+    pub(crate) fn remove(&mut self, poller: &mut Poller, key: WorkerKey) {
         if let Some(tracer) = self.workers.remove(&key)
             && let Some(token) = tracer.token
         {
@@ -84,7 +84,7 @@ impl Tracers {
     }
 
     /// Asks where the script of a worker is. `pid` is the worker's. False: there will be no answer.
-    pub fn ask(&mut self, poller: &mut Poller, key: WorkerKey, pid: i32, question: Question) -> bool {
+    pub(crate) fn ask(&mut self, poller: &mut Poller, key: WorkerKey, pid: i32, question: Question) -> bool {
         self.try_ask(poller, key, pid, question).is_some()
     }
 
@@ -107,7 +107,7 @@ impl Tracers {
 
     /// Reads what a tracer has sent; returns its answer when that is over. A tracer that has ended, or that breaks the protocol,
     /// is removed.
-    pub fn hear(&mut self, poller: &mut Poller, key: WorkerKey) -> Option<Answer> {
+    pub(crate) fn hear(&mut self, poller: &mut Poller, key: WorkerKey) -> Option<Answer> {
         let mut packet = [0; packets::LONGEST];
         for _ in 0..TURN {
             let tracer = self.workers.get_mut(&key).filter(|tracer| tracer.token.is_some())?;
@@ -152,7 +152,7 @@ impl Tracers {
 
     /// Pipes of questions and of answers, for the next image.
     #[must_use]
-    pub fn state(&self) -> Vec<(WorkerKey, RawFd, RawFd)> {
+    pub(crate) fn state(&self) -> Vec<(WorkerKey, RawFd, RawFd)> {
         let pipes =
             |(key, tracer): (&WorkerKey, &Tracer)| (*key, tracer.questions.as_raw_fd(), tracer.answers.as_raw_fd());
         self.workers.iter().map(pipes).collect()

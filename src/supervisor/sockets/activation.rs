@@ -22,7 +22,7 @@ const VARIABLES: [&str; 4] = ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LIS
 
 /// A descriptor that was passed, and its name.
 #[derive(Debug)]
-pub struct Passed {
+pub(crate) struct Passed {
     fd: OwnedFd,
     name: String,
 }
@@ -30,14 +30,14 @@ pub struct Passed {
 impl Passed {
     /// Its number.
     #[must_use]
-    pub fn number(&self) -> RawFd {
+    pub(crate) fn number(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
 }
 
 /// Takes what was passed to this process, and the variables out of its environment: no other process is to take them for its own.
 #[must_use]
-pub fn take() -> Vec<Passed> {
+pub(crate) fn take() -> Vec<Passed> {
     let [whose, _, count, names] = VARIABLES.map(|name| env::var(name).ok());
     let names = passed_names(whose.as_deref(), count.as_deref(), names.as_deref(), std::process::id());
     VARIABLES.into_iter().for_each(single_threaded::remove_variable);
@@ -53,7 +53,7 @@ pub fn take() -> Vec<Passed> {
 
 /// The name under which systemd stores a socket of ours.
 #[must_use]
-pub fn stored_name(socket: &OwnedFd) -> Option<String> {
+pub(crate) fn stored_name(socket: &OwnedFd) -> Option<String> {
     socket_name(&listen::address(socket)?)
 }
 
@@ -67,7 +67,7 @@ struct Wanted {
 impl Sockets {
     /// Adds those that a pool names; the others are closed, with a line for each. Returns the names and inodes of all that came
     /// from systemd's store.
-    pub fn adopt_passed(&mut self, passed: Vec<Passed>, pools: &[PoolConfig]) -> BTreeMap<String, u64> {
+    pub(crate) fn adopt_passed(&mut self, passed: Vec<Passed>, pools: &[PoolConfig]) -> BTreeMap<String, u64> {
         let wanted: Vec<Wanted> = if passed.is_empty() {
             Vec::new()
         } else {

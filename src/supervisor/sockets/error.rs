@@ -11,7 +11,7 @@ use crate::sys::failure::reason;
 /// Why a pool cannot listen. Nothing must be started; a reload keeps what runs.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.message())]
-pub enum SocketError {
+pub(crate) enum SocketError {
     /// The address cannot be bound, or its socket not be set up.
     Bind {
         /// As the configuration names it.
@@ -73,13 +73,13 @@ pub enum SocketError {
 impl SocketError {
     /// An address that cannot be bound.
     #[must_use]
-    pub fn bind(address: &str, source: io::Error) -> Self {
+    pub(crate) fn bind(address: &str, source: io::Error) -> Self {
         Self::Bind { address: address.to_owned(), source }
     }
 
     /// The line for the log.
     #[must_use]
-    pub fn message(&self) -> Message {
+    pub(crate) fn message(&self) -> Message {
         match self {
             Self::Bind { address, source } => messages::cannot_bind(address, reason(source)),
             Self::Unresolved(error) => error.message(),
@@ -99,7 +99,7 @@ impl SocketError {
 /// Why an entry of `FPM_SOCKETS` is ignored.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts say it")]
-pub enum Ignored {
+pub(super) enum Ignored {
     #[error("'{0}={1}' was named before")]
     NamedBefore(String, RawFd),
     #[error("'{0}' names no descriptor (address=number)")]
@@ -117,7 +117,7 @@ pub enum Ignored {
 /// Why a socket that systemd has passed is closed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts say it")]
-pub enum Unused {
+pub(super) enum Unused {
     #[error("it is no listening stream socket (Accept=no, ListenStream= in a .socket unit)")]
     NotListening,
     #[error("it was passed twice")]

@@ -17,7 +17,7 @@ const FIRST: RawFd = 3;
 
 /// The sockets that `FPM_SOCKETS` names.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct InheritedSockets {
+pub(crate) struct InheritedSockets {
     /// The values of the variables, in order.
     values: Vec<String>,
     /// Descriptors that are systemd's. Some have it start php-fpm with a `FPM_SOCKETS` that names them; they are found by their
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 impl InheritedSockets {
     /// Takes it out of the environment, so that no script sees it.
     #[must_use]
-    pub fn from_environment(passed: &[Passed]) -> Self {
+    pub(crate) fn from_environment(passed: &[Passed]) -> Self {
         let mut values = Vec::new();
         for name in (0..MOST_VARIABLES).map(variable) {
             let Some(value) = std::env::var_os(&name) else { continue };
@@ -50,7 +50,7 @@ impl InheritedSockets {
 
     /// The sockets, ready to be found by their addresses. Sockets that cannot be used are logged and left open.
     #[must_use]
-    pub fn adopt(&self) -> Sockets {
+    pub(crate) fn adopt(&self) -> Sockets {
         let mut sockets = Sockets::default();
         let mut known = (HashSet::new(), HashSet::new());
         let named = self.values.iter().flat_map(|value| entries(value));

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 64;
 
 /// One listening socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     /// The address, as the configuration has it.
     pub name: String,
     /// The socket.
@@ -45,7 +45,7 @@ pub struct Listener {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Sockets {
+pub(crate) struct Sockets {
     /// In the order of opening.
     pub(super) all: Vec<Listener>,
     pub(super) inspector: Inspector,
@@ -54,14 +54,14 @@ pub struct Sockets {
 impl Listener {
     /// A socket that is open already.
     #[must_use]
-    pub fn inherited(name: String, fd: OwnedFd) -> Self {
+    pub(crate) fn inherited(name: String, fd: OwnedFd) -> Self {
         let (passed, unlinked, wanted, replaced, fresh) = (false, false, false, false, false);
         Self { name, fd, passed, unlinked, wanted, replaced, former: None, fresh, options: None }
     }
 
     /// The same; `passed`: systemd has opened it.
     #[must_use]
-    pub fn passed_if(self, passed: bool) -> Self {
+    pub(crate) fn passed_if(self, passed: bool) -> Self {
         Self { passed, ..self }
     }
 
@@ -84,34 +84,34 @@ impl Listener {
 
 impl Sockets {
     /// Adds one that was open already.
-    pub fn add(&mut self, listener: Listener) {
+    pub(crate) fn add(&mut self, listener: Listener) {
         self.all.push(listener);
     }
 
     /// Those with these descriptors.
-    pub fn of<'a>(&'a self, fds: &'a [RawFd]) -> impl Iterator<Item = &'a Listener> {
+    pub(crate) fn of<'a>(&'a self, fds: &'a [RawFd]) -> impl Iterator<Item = &'a Listener> {
         self.all.iter().filter(|listener| fds.contains(&listener.fd.as_raw_fd()))
     }
 
     /// Those that systemd hasn't opened.
-    pub fn own(&self) -> impl Iterator<Item = &Listener> {
+    pub(crate) fn own(&self) -> impl Iterator<Item = &Listener> {
         self.all.iter().filter(|listener| !listener.passed)
     }
 
     /// Names and descriptors, for the next image.
     #[must_use]
-    pub fn state(&self) -> Vec<(String, RawFd)> {
+    pub(crate) fn state(&self) -> Vec<(String, RawFd)> {
         self.all.iter().map(|listener| (listener.name.clone(), listener.fd.as_raw_fd())).collect()
     }
 
     /// The descriptors of those that systemd has opened.
     #[must_use]
-    pub fn passed(&self) -> Vec<RawFd> {
+    pub(crate) fn passed(&self) -> Vec<RawFd> {
         self.all.iter().filter(|listener| listener.passed).map(|listener| listener.fd.as_raw_fd()).collect()
     }
 
     /// A generation is about to name its sockets with `open`.
-    pub fn begin_generation(&mut self) {
+    pub(crate) fn begin_generation(&mut self) {
         for listener in &mut self.all {
             (listener.wanted, listener.fresh, listener.options) = (false, false, None);
             (listener.replaced, listener.former) = (false, None);
@@ -122,7 +122,7 @@ impl Sockets {
     ///
     /// # Errors
     /// Why the pool cannot listen.
-    pub fn open(&mut self, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
+    pub(crate) fn open(&mut self, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
         let options = SocketOptions::of(pool)?;
         pool.listen.iter().map(|address| self.open_one(address, &options)).collect()
     }
@@ -180,7 +180,7 @@ impl Sockets {
 
     /// The generation serves: sockets that were open before get the options that the configuration has now, and those that it no
     /// longer names are closed.
-    pub fn commit(&mut self) {
+    pub(crate) fn commit(&mut self) {
         for listener in &mut self.all {
             listener.former = None;
             if let Some(options) = listener.options.take() {
@@ -198,7 +198,7 @@ impl Sockets {
     }
 
     /// The generation can't start: what was opened for it is closed, the rest stays as it is.
-    pub fn roll_back(&mut self) {
+    pub(crate) fn roll_back(&mut self) {
         self.all.extract_if(.., |l| l.fresh).for_each(|mut gone| gone.unlink());
         for listener in &mut self.all {
             if let Some(former) = listener.former.take() {
@@ -210,7 +210,7 @@ impl Sockets {
 
     /// Removes the paths of unix sockets that are about to close, so that no new client connects: of those that the generation
     /// which takes over doesn't name, or of all.
-    pub fn unlink(&mut self, all: bool) {
+    pub(crate) fn unlink(&mut self, all: bool) {
         for some in self.all.chunks_mut(AT_ONCE) {
             let closing = some.iter_mut().filter(|l| all || !l.wanted);
             let begun: Vec<_> = closing.filter_map(|l| Some((l.name.clone(), l.begin_unlink()?))).collect();
@@ -221,7 +221,7 @@ impl Sockets {
     /// Which of a pool's sockets will be closed, a bit for each. Those from the 32nd on share the last bit, which is set if all of
     /// them close.
     #[must_use]
-    pub fn closing(&self, pool: &[RawFd], all: bool) -> u32 {
+    pub(crate) fn closing(&self, pool: &[RawFd], all: bool) -> u32 {
         let closes = |raw: &RawFd| {
             let listener = self.all.iter().find(|l| l.fd.as_raw_fd() == *raw);
             listener.is_some_and(|l| !l.passed && (all || !l.wanted))

@@ -8,11 +8,11 @@ mod listeners;
 mod open;
 mod options;
 #[cfg(any(test, feature = "oracles"))]
-pub mod oracle;
+pub(super) mod oracle;
 mod paths;
 mod queues;
 
-pub use activation::{Passed, stored_name, take as take_passed};
-pub use error::SocketError;
-pub use inherited::InheritedSockets;
-pub use listeners::{Listener, Sockets};
+pub(super) use activation::{Passed, stored_name, take as take_passed};
+pub(super) use error::SocketError;
+pub(super) use inherited::InheritedSockets;
+pub(super) use listeners::{Listener, Sockets};

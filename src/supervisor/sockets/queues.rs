@@ -7,7 +7,7 @@ use crate::sys::backlog::Backlog;
 
 /// The accept queues of a pool's sockets together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Queue {
+pub(crate) struct Queue {
     /// Connections that wait.
     pub waiting: u64,
     /// Connections that may wait.
@@ -16,7 +16,7 @@ pub struct Queue {
 
 impl Sockets {
     /// The queues of those sockets together.
-    pub fn queue(&mut self, fds: &[RawFd]) -> Queue {
+    pub(crate) fn queue(&mut self, fds: &[RawFd]) -> Queue {
         let Self { all, inspector } = self;
         let sockets = all.iter().filter(|l| fds.contains(&l.fd.as_raw_fd()));
         let queues: Vec<Backlog> = sockets.filter_map(|l| inspector.backlog(&l.fd)).collect();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 /// How long a user's files are waited for, together, in one `PERIOD`. A network file system may need that long once.
-pub const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 /// Each operation gets at least this long, and this part of its time is not counted: a busy machine may need it.
 const SHORT: Duration = Duration::from_millis(300);
 /// After this time a user has the whole limit again.

@@ -30,7 +30,7 @@ pub struct Rules {
 ///
 /// # Errors
 /// Those of openat; a file whose owner is not in `Rules::owners`.
-pub fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
+pub(super) fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
     if path.as_os_str().is_empty() {
         return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }

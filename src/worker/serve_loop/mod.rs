@@ -32,7 +32,7 @@ use crate::sys::signal;
 use stop_signal::StopSignal;
 
 /// The state of a worker.
-pub struct ServeLoop<'a, E> {
+pub(super) struct ServeLoop<'a, E> {
     engine: &'a mut E,
     exchange: Exchange,
     tracker: Rc<RequestTracker>,
@@ -61,7 +61,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     ///
     /// # Errors
     /// The epoll set can't be made.
-    pub fn new(
+    pub(super) fn new(
         engine: &'a mut E,
         (exchange, tracker): (Exchange, Rc<RequestTracker>),
         slot: Rc<Slot>,
@@ -100,7 +100,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     ///
     /// # Errors
     /// The wait failed: the worker can't go on.
-    pub fn run(&mut self) -> io::Result<bool> {
+    pub(super) fn run(&mut self) -> io::Result<bool> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
         while !self.is_leaving() {

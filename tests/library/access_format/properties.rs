@@ -6,7 +6,7 @@ use cgi_fpm::request::Description;
 
 /// A format is either refused or produces lines. Whatever a client sends, a line has the same control characters and
 /// quotation marks as for a harmless client, and is UTF-8. A JSON line is an object without control characters.
-pub fn no_client_forges_a_line(format: &str, text: &[u8]) {
+pub(super) fn no_client_forges_a_line(format: &str, text: &[u8]) {
     let Ok(format) = Format::compile(format) else { return };
     if format.is_json() {
         let line = rendered(&format, text);

@@ -189,7 +189,7 @@ fn without_root() -> Outcome {
 }
 
 /// The tests of root run this as the user nobody, who owns the sandbox.
-pub fn as_nobody(sandbox: &Sandbox, setup: Setup) -> Setup {
+pub(super) fn as_nobody(sandbox: &Sandbox, setup: Setup) -> Setup {
     if !as_root() {
         return setup;
     }

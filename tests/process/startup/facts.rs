@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt as _;
 use testkit::process::Process;
 
 /// A fact's name and value.
-pub type Facts = Vec<(String, String)>;
+pub(super) type Facts = Vec<(String, String)>;
 
 /// The kernel's view of a process. `sandbox` is the directory of its server, `master` its supervisor.
-pub fn of(process: Process, master: Process, sandbox: &str) -> Facts {
+pub(super) fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     let mut facts = Facts::new();
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value.replace(sandbox, "{sandbox}")));
     let whose = |id: i32| if id == master.pid { "the master's".to_owned() } else { "the caller's".to_owned() };

@@ -21,7 +21,7 @@ use testkit::{Outcome, ensure};
 
 /// How it is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub(super) enum Way {
     /// `php-fpm -D`.
     Daemon,
     /// A script's `php-fpm -F & wait`: it leads no process group.
@@ -34,7 +34,7 @@ pub enum Way {
 
 /// A server that a shell has started.
 #[derive(Debug)]
-pub struct Started {
+pub(super) struct Started {
     pub stage: Stage,
     pub master: Process,
     pub keyboard: Option<ChildStdin>,
@@ -44,7 +44,7 @@ pub struct Started {
 
 impl Started {
     /// Starts it and waits until it is ready. `pool`: further lines of the pool.
-    pub fn new(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome<Self> {
+    pub(super) fn new(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome<Self> {
         let stage = Stage::new(target.clone(), 1)?;
         let conf = format!("{}{pool}\n", Setup::new(1).conf(stage.sandbox.path(), &stage.address));
         stage.sandbox.put("fpm.conf", &conf)?;
@@ -79,12 +79,12 @@ impl Started {
     }
 
     /// A page's answer.
-    pub fn ask(&self, page: &str) -> Outcome<String> {
+    pub(super) fn ask(&self, page: &str) -> Outcome<String> {
         ask_once(&self.stage.address, &Request::get(&self.stage.sandbox.page(page)), ms(5000))
     }
 
     /// Sends a request and returns when its script has started; the script runs for a while.
-    pub fn begin(&self) -> Outcome<JoinHandle<Outcome<String>>> {
+    pub(super) fn begin(&self) -> Outcome<JoinHandle<Outcome<String>>> {
         let sandbox = &self.stage.sandbox;
         sandbox.put("www/begun.php", BEGUN)?;
         let (address, request) = (self.stage.address.clone(), Request::get(&sandbox.page("begun.php")));
@@ -94,38 +94,38 @@ impl Started {
     }
 
     /// All its processes.
-    pub fn tree(&self) -> Vec<Process> {
+    pub(super) fn tree(&self) -> Vec<Process> {
         [vec![self.master], self.master.descendants()].concat()
     }
 
-    pub fn worker(&self) -> Outcome<Process> {
+    pub(super) fn worker(&self) -> Outcome<Process> {
         Ok(self.master.descendants().into_iter().find(|one| is_worker(*one)).ok_or("no worker")?)
     }
 
     /// Sends a signal to the process group of the shell that started the server.
-    pub fn signal_callers_group(&self, signal: Signal) -> Outcome {
+    pub(super) fn signal_callers_group(&self, signal: Signal) -> Outcome {
         Ok(killpg(Pid::from_raw(i32::try_from(self.shell.id())?), signal)?)
     }
 
     /// Whether the shell has ended.
-    pub fn shell_has_ended(&mut self) -> bool {
+    pub(super) fn shell_has_ended(&mut self) -> bool {
         !matches!(self.shell.try_wait(), Ok(None))
     }
 
     /// Presses a key on the terminal.
-    pub fn press(&mut self, key: &[u8]) -> Outcome {
+    pub(super) fn press(&mut self, key: &[u8]) -> Outcome {
         let keyboard = self.keyboard.as_mut().ok_or("no keyboard")?;
         keyboard.write_all(key)?;
         Ok(keyboard.flush()?)
     }
 
     /// The text on the terminal, or the output on the shell's streams.
-    pub fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         Log::new(&self.stage.sandbox.file("stdio")).text()
     }
 
     /// Ends it by SIGTERM.
-    pub fn stop(mut self) -> Outcome {
+    pub(super) fn stop(mut self) -> Outcome {
         let tree = self.tree();
         self.master.signal(Signal::SIGTERM);
         wait_until("its end", bar(ms(5000)), || tree.iter().all(|one| !one.lives()))?;
@@ -167,7 +167,7 @@ fn script(stage: &Stage, way: Way) -> String {
 }
 
 /// Address and page exist before the server is started.
-pub fn have_tools() -> Outcome {
+pub(super) fn have_tools() -> Outcome {
     for tool in ["/usr/bin/script", "/bin/bash"] {
         ensure!(fs::exists(tool)?, "{tool} is missing");
     }

@@ -13,7 +13,7 @@ use testkit::sandbox::Sandbox;
 use testkit::{Outcome, ensure};
 
 /// The receiving end of NOTIFY_SOCKET.
-pub struct Manager {
+pub(super) struct Manager {
     socket: UnixDatagram,
     /// The value of NOTIFY_SOCKET.
     pub address: String,
@@ -22,21 +22,21 @@ pub struct Manager {
 }
 
 impl Manager {
-    pub fn at_path(sandbox: &Sandbox) -> Outcome<Self> {
+    pub(super) fn at_path(sandbox: &Sandbox) -> Outcome<Self> {
         let path = sandbox.file("notify");
         let socket = UnixDatagram::bind(&path)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777))?;
         Ok(Self { socket, address: path.to_string_lossy().into_owned(), store: Vec::new() })
     }
 
-    pub fn abstract_one(sandbox: &Sandbox) -> Outcome<Self> {
+    pub(super) fn abstract_one(sandbox: &Sandbox) -> Outcome<Self> {
         let name = format!("{}/notify", sandbox.path().display());
         let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
         Ok(Self { socket, address: format!("@{name}"), store: Vec::new() })
     }
 
     /// The next message that is not about the store; messages about the store are applied to it as systemd does.
-    pub fn next(&mut self, limit: Duration) -> Outcome<String> {
+    pub(super) fn next(&mut self, limit: Duration) -> Outcome<String> {
         let start = Instant::now();
         loop {
             let left = bar(limit).saturating_sub(start.elapsed());
@@ -77,7 +77,7 @@ impl Manager {
     }
 
     /// Waits for a message with that line, and skips messages before it.
-    pub fn wait_for(&mut self, wanted: &str, limit: Duration) -> Outcome<String> {
+    pub(super) fn wait_for(&mut self, wanted: &str, limit: Duration) -> Outcome<String> {
         let mut seen = Vec::new();
         let start = Instant::now();
         loop {
@@ -90,7 +90,7 @@ impl Manager {
     }
 
     /// Reads the messages that have arrived, until none arrives for a while.
-    pub fn rest(&mut self) -> Outcome<Vec<String>> {
+    pub(super) fn rest(&mut self) -> Outcome<Vec<String>> {
         let mut texts = Vec::new();
         while let Some((text, fds)) = self.receive(ms(300))? {
             if !self.keep(&text, fds)? {
@@ -101,7 +101,7 @@ impl Manager {
     }
 
     /// The names of what is stored, in order.
-    pub fn stored(&self) -> Vec<&str> {
+    pub(super) fn stored(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.store.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
         names
@@ -109,6 +109,6 @@ impl Manager {
 }
 
 /// The value of a line `NAME=value`.
-pub fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn line<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='))
 }

@@ -5,14 +5,14 @@ use crate::script::Choices;
 use crate::wire::Pairs;
 
 /// A request: its pool, its variables, its body.
-pub struct Mixed {
+pub(super) struct Mixed {
     pub pool: usize,
     pub pairs: Pairs,
     pub body: Vec<u8>,
 }
 
 /// Bytes as a request to the site at `root`.
-pub fn read(bytes: &[u8], root: &str) -> Mixed {
+pub(super) fn read(bytes: &[u8], root: &str) -> Mixed {
     let choices = &mut Choices(bytes);
     let pool = choices.of(&[0, 0, 1, ONCE]);
     let script = choices.of(&SCRIPTS);

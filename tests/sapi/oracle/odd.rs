@@ -6,7 +6,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &[u8] = b"--B\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--B--\r\n";
 
 /// Pairs and bodies, for the site at `root`.
-pub fn requests(root: &str) -> Vec<(Pairs, Vec<u8>)> {
+pub(super) fn requests(root: &str) -> Vec<(Pairs, Vec<u8>)> {
     let mut all = Vec::new();
     let mut add = |changes: &[(&str, Option<&str>)], body: &[u8]| all.push((pairs(root, changes), body.to_vec()));
     for method in [None, Some(""), Some("get"), Some("POST"), Some("HEAD"), Some("head"), Some("FOO"), Some("PO ST")] {

@@ -14,10 +14,10 @@ use crate::wire::{Pairs, Request};
 
 /// The pool whose workers serve one request each, so that no request sees state that php-fpm keeps of the previous
 /// one.
-pub const ONCE: usize = Rules::ALL.len();
+pub(super) const ONCE: usize = Rules::ALL.len();
 
 /// A server and a connection to each of its pools, those of `Rules::ALL` first.
-pub struct Side {
+pub(super) struct Side {
     pub server: Server,
     sockets: Vec<Address>,
     clients: Vec<Option<Client>>,
@@ -25,7 +25,7 @@ pub struct Side {
 
 impl Side {
     /// Starts it for a site at `root`.
-    pub fn start(target: &Target, root: &str) -> Outcome<Self> {
+    pub(super) fn start(target: &Target, root: &str) -> Outcome<Self> {
         let sandbox = Sandbox::new()?;
         let sockets: Vec<Address> = (0..=ONCE).map(|at| Address::Unix(sandbox.file(&format!("{at}.sock")))).collect();
         let mut setup = Setup::new(1);
@@ -43,7 +43,7 @@ impl Side {
 
     /// Asks a pool and returns the answer as text. A request with a body has its own connection: php-fpm loses its
     /// position if it does not read the whole body.
-    pub fn ask(&mut self, pool: usize, pairs: &Pairs, body: &[u8]) -> Outcome<String> {
+    pub(super) fn ask(&mut self, pool: usize, pairs: &Pairs, body: &[u8]) -> Outcome<String> {
         let keep = pool != ONCE && body.is_empty();
         let request =
             Request { id: 1, keep, pairs: pairs.clone(), body: body.to_vec(), piece: 32 * 1024, ..Request::default() };
@@ -91,7 +91,7 @@ fn comparable(text: &str) -> String {
 }
 
 /// The lines that only one side has.
-pub fn difference(ours: &str, stock: &str) -> String {
+pub(super) fn difference(ours: &str, stock: &str) -> String {
     let (ours, stock): (Vec<&str>, Vec<&str>) = (ours.lines().collect(), stock.lines().collect());
     let only = |name: &str, lines: &[&str], others: &[&str]| -> String {
         let only = lines.iter().filter(|line| !others.contains(line)).take(6);

@@ -8,7 +8,7 @@ use testkit::target::{Door, Target};
 
 /// The kinds of differences that a comparison permits.
 #[derive(Debug, Clone, Copy)]
-pub struct Allowance {
+pub(super) struct Allowance {
     /// Caddy sends its variables in random order; dash passes on the environment in random order through the stock
     /// door, with another PWD.
     order: bool,
@@ -18,13 +18,13 @@ pub struct Allowance {
 
 impl Allowance {
     /// For a target with that web server in front.
-    pub fn new(target: &Target, kind: Kind, setup: &Setup) -> Self {
+    pub(super) fn new(target: &Target, kind: Kind, setup: &Setup) -> Self {
         let dash = target.door == Door::Stock && setup.pool.iter().any(|line| line == "clear_env = no");
         Self { order: kind.is_caddy() || dash, build: target.partner().prefix == Path::new("/usr") }
     }
 
     /// An answer's lines without the permitted differences; if the order may differ, neighbours of a kind are sorted.
-    pub fn comparable(self, text: &str) -> Vec<String> {
+    pub(super) fn comparable(self, text: &str) -> Vec<String> {
         let mut section = "";
         let lines = text.lines().filter(|line| {
             if line.starts_with("<h2>") {

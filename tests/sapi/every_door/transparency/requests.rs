@@ -1,7 +1,7 @@
 //! The requests that both servers get.
 
 /// Method, path, header lines, body.
-pub type Asked = (&'static str, &'static str, &'static str, &'static [u8]);
+pub(super) type Asked = (&'static str, &'static str, &'static str, &'static [u8]);
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=B\r\n";
@@ -11,12 +11,12 @@ const UPLOAD: &[u8] = b"--B\r\nContent-Disposition: form-data; name=\"f\"; filen
     --B\r\nContent-Disposition: form-data; name=\"many[]\"; filename=\"\"\r\n\r\n\r\n--B--\r\n";
 /// Caddy passes a body of unknown length on without CONTENT_LENGTH; php-fpm and Caddy then wait for each other
 /// without end.
-pub const CHUNKED_PATH: &str = "/transparency.php?chunked";
+pub(super) const CHUNKED_PATH: &str = "/transparency.php?chunked";
 const CHUNKED: &[u8] = b"4\r\na=b&\r\n5\r\nc=d%e\r\n2\r\n4&\r\n0\r\n\r\n";
 const DIGEST: &str = "Authorization: Digest username=\"u\", realm=\"r\", nonce=\"n\", uri=\"/\", response=\"\"\r\n";
 
 /// In this order on one worker: each one also shows the effects of the previous request.
-pub const REQUESTS: [Asked; 99] = [
+pub(super) const REQUESTS: [Asked; 99] = [
     // Facts that no request changes; phpinfo().
     ("GET", "/transparency.php?part=static", "", b""),
     ("GET", "/transparency.php?part=info", "", b""),
