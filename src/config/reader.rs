@@ -17,7 +17,7 @@ use crate::log::messages::config as messages;
 use crate::log::messages::config_values::{Hint, StatementError};
 use crate::sys::failure::reason;
 
-/// How many levels of includes there may be.
+/// How many files may be read inside one another. The main file is one of them, so there are four levels of includes.
 const MAX_NESTING: u32 = 5;
 
 /// Reads a configuration file and all that it includes.

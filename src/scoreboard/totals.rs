@@ -11,32 +11,32 @@ use std::sync::atomic::Ordering;
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
 
-/// The counters.
+/// The counters. In quotes: the field of the status page that shows the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Counter {
-    /// Requests begun.
+    /// "accepted conn": requests begun. `Slot::begin` counts them.
     Requests = 0,
     /// Connections parked with the zygote.
     Parked = 1,
     /// Times a worker was woken for another connection while it held one.
     Disrupted = 2,
-    /// Workers inside a request.
+    /// Workers inside a request, for `ActiveMax`. `Scoreboard::snapshot` counts "active processes" from the slots.
     Active = 3,
-    /// The most of them at once.
+    /// "max active processes": the most of them at once.
     ActiveMax = 4,
-    /// Connections in the backlog, when the supervisor last looked.
+    /// "listen queue": connections in the backlog, when the supervisor last looked (`Totals::note_queue`).
     Queue = 5,
-    /// The highest value of `Queue`.
+    /// "max listen queue": the highest value of `Queue`.
     QueueMax = 6,
-    /// The size of the backlog.
+    /// "listen queue len": the size of the backlog.
     QueueLimit = 7,
-    /// Times that `pm.max_children` kept the pool from growing.
+    /// "max children reached": times that `pm.max_children` kept the pool from growing.
     LimitReached = 8,
-    /// Requests that were logged as slow.
+    /// "slow requests": requests that the supervisor has logged as slow (`report_slow`).
     Slow = 9,
-    /// The most memory of a request, in bytes.
+    /// "memory peak": the most memory of a request, in bytes. `Slot::end` raises it.
     MemoryPeak = 10,
-    /// When the pool started, in seconds since 1970.
+    /// "start time": when the pool started, in seconds since 1970.
     Started = 11,
     /// Not 0: a status page was requested, so CPU times are measured.
     Watched = 12,
@@ -49,9 +49,9 @@ pub(crate) enum Counter {
     /// Not 0: php-fpm is about to stop, and the ping page tells clients not to send more requests. Only the
     /// supervisor writes it.
     Leaving = 16,
-    /// Forms that were cut off.
+    /// "incomplete forms": forms that were cut off. The worker's tracker counts them (`not_run`).
     Incomplete = 17,
-    /// Requests that were dropped because their clients had gone.
+    /// "abandoned requests": requests that were dropped because their clients had gone. Counted in `not_run`, too.
     Abandoned = 18,
     /// Settings of requests that were refused since the last log line about it.
     SettingsRefused = 19,

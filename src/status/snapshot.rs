@@ -2,7 +2,7 @@
 
 use crate::request::Stage;
 
-/// A pool at a moment.
+/// A pool at a moment. `Scoreboard::snapshot` fills it in; `scoreboard::totals::Counter` says what raises a counter.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     /// The pool's name.
@@ -33,7 +33,7 @@ pub struct Snapshot {
     pub slow: u64,
     /// Forms that were incomplete, so that their scripts did not run. php-fpm has no such field; it is shown once there was one.
     pub incomplete: u64,
-    /// Requests that `request_drop_abandoned` has dropped. Shown as the field above.
+    /// Requests that `request_drop_abandoned` has dropped. Shown once there was one, as `incomplete` is.
     pub abandoned: u64,
     /// The most memory that a request has used, in bytes. Shown with PHP 8.4 and later, as in php-fpm.
     pub memory_peak: Option<u64>,

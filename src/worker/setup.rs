@@ -94,6 +94,7 @@ impl Setup<'_> {
         capabilities::raise_kept().map_err(SetupFailure::RaiseCapabilities)?;
         self.limits();
         self.enter_directories()?;
+        // `process.priority` of the pool. That of `[global]` is set in `supervisor::generation::own_limits`.
         match self.pool.process_priority.map(process::set_priority) {
             Some(Err(e)) => Err(SetupFailure::Priority(e)),
             _ => Ok(()),
