@@ -27,13 +27,13 @@ errors! {
         names ["group"],
         do "Correct `group`, or create the group.";
 
-    /// There is no such user, for the owner or the access list of a socket. php-fpm adds the system's reason, which is none.
+    /// The owner or the access list of a socket names a user that does not exist. `Success (0)` means nothing: it is php-fpm's.
     [Fpm Error] SocketUser { pool: String, name: String } =
         "[pool {pool}] cannot get uid for user '{name}': Success (0)",
         names ["listen.owner", "listen.acl_users"],
         do "Correct listen.owner or listen.acl_users, or create the user.";
 
-    /// There is no such group, for the group or the access list of a socket.
+    /// The group or the access list of a socket names a group that does not exist.
     [Fpm Error] SocketGroup { pool: String, name: String } =
         "[pool {pool}] cannot get gid for group '{name}': Success (0)",
         names ["listen.group", "listen.acl_groups"],

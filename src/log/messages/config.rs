@@ -129,7 +129,7 @@ errors! {
         names ["error_log"],
         do "Create the directory, or correct its owner and mode.";
 
-    /// `events.mechanism` is not one of Linux.
+    /// `events.mechanism` names a mechanism that php-fpm does not have on Linux.
     [Fpm Error] Events { name: String } = "event mechanism '{name}' is not available on this system",
         do "Set epoll, poll or select, or remove the directive.";
 

@@ -114,7 +114,7 @@ errors! {
         names ["slowlog"],
         do "Create the directory, or correct its owner and mode.";
 
-    /// A request is ended before it is slow.
+    /// A request would be terminated before it counts as slow.
     [Fpm Error] SlowAfterEnd { pool: String, slow: i32, end: i32 } =
         "[pool {pool}] 'request_slowlog_timeout' ({slow}) can't be greater than 'request_terminate_timeout' ({end})",
         names ["request_slowlog_timeout", "request_terminate_timeout"],

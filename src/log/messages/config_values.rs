@@ -30,7 +30,7 @@ errors! {
     [Fpm Part] LogLevel = "invalid value for 'log_level'",
         do "Write debug, notice, warning, error or alert.";
 
-    /// The value is not a form of the log.
+    /// The value is not one of the formats of the error log.
     [Ours Part] LogFormat = "invalid value for 'log_format'",
         do "Write default, classic or json.";
 

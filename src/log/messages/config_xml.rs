@@ -176,7 +176,7 @@ errors! {
     [Ours Part] NoSlowlog = "'slowlog' must be specified for use with 'request_slowlog_timeout'",
         do "Set slowlog.";
 
-    /// Requests are ended before they are slow.
+    /// Requests are terminated before they count as slow.
     [Ours Part] NeverSlow { slow: i32, end: i32 } =
         "request_slowlog_timeout ({slow}s) has no effect: request_terminate_timeout ({end}s) ends a request first",
         do "Lower request_slowlog_timeout.";

@@ -52,11 +52,11 @@ messages! {
     [Fpm Notice] priority_ignored() = "'process.priority' directive is ignored when FPM is not running as root",
         do "Remove the directive, or start php-fpm as root.";
 
-    /// `daemonize = yes`: the process could not fork, or not get a session of its own.
+    /// `daemonize = yes`: the process could not fork, or could not begin a session of its own.
     [Ours Error] no_background(reason) = "unable to go into the background: {reason}",
-        do "Read the reason; `daemonize = no` does without.";
+        do "Read the reason. `daemonize = no` needs neither a fork nor a session.";
 
-    /// /dev/null cannot be opened, or a standard stream not be replaced.
+    /// /dev/null cannot be opened, or a standard stream cannot be replaced.
     [Fpm Error] streams_not_opened(reason) = "failed to init stdio: {reason}",
         do "Check that /dev/null exists and is a device.";
 

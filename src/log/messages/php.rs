@@ -64,7 +64,7 @@ byte_messages! {
     [Fpm Error] passed_setting_refused(name) = "Passing INI directive through FastCGI: unable to set '{name}'",
         do "Correct the name or the value in the web server's fastcgi_param.";
 
-    /// `security.fastcgi_php_value` does not allow the setting. Further refusals are counted, and logged once a second at most.
+    /// `security.fastcgi_php_value` does not allow the setting. There is at most one such line a minute, with the number of others.
     [Ours Error] passed_setting_not_allowed(name, more) =
         "Passing INI directive through FastCGI: {name} is not allowed here (see security.fastcgi_php_value){more}",
         do "Set it in the pool with php_admin_value, or change security.fastcgi_php_value.";

@@ -15,7 +15,7 @@ messages! {
     [Ours Notice] checked_again() = "the program or its configuration changed during the check: checked once more",
         do "Nothing.";
 
-    /// A line of the check that has failed. The line after the last one says so.
+    /// A line that the failed check of a reload has written. After the last of these lines comes `reload refused: …`.
     [Ours Error] check_said(text) = "reload check: {text}",
         do "Correct what the line names, and reload again.";
 
@@ -49,7 +49,7 @@ messages! {
         "reload failed: generation {generation} could not start, the one before it serves on",
         do "The lines before say why. Correct that, and reload again.";
 
-    /// The check: the new program does not understand the state of the running one.
+    /// The check of a reload: the new program does not understand the state of the running one.
     [Ours Error] state_refused(reason) = "can't carry on from the running supervisor's state: {reason}",
         do "Restart php-fpm instead of reloading it.";
 

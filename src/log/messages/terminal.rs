@@ -43,7 +43,7 @@ texts! {
         "php-cgi --fpm: this cgi-fpm is built for PHP API {number} (PHP {version}), the host has {host}",
         do "Install the cgi-fpm that belongs to this PHP.";
 
-    /// The same, where the program tells only its version.
+    /// The same with `LD_PRELOAD`: a php-cgi without the patch tells only its version.
     [Ours Stderr] host_has_another_version(version, host) =
         "php-cgi --fpm: this cgi-fpm is built for PHP {version}, the host is PHP {host}",
         do "Install the cgi-fpm that belongs to this PHP.";
@@ -132,7 +132,7 @@ texts! {
     [Ours Stderr] timed_out() = "timed out waiting for php-fpm to confirm; see its log",
         do "See the error log.";
 
-    /// The php-fpm that runs is an earlier version, which does not report results.
+    /// The supervisor that runs does not report results: it is php-fpm's master process, or an early version of cgi-fpm.
     [Ours Stderr] not_reported() = "this php-fpm does not report the result; see its log",
         do "See the error log.";
 
