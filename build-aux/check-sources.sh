@@ -1,6 +1,6 @@
 #!/bin/sh
 # check-sources.sh: each Rust file opens by saying what it is (//!) and has at most 500 lines outside its tests; and only
-# src/sys/single_threaded.rs starts threads, since its proof counts on that. What ARCHITECTURE.md names of src/ is there.
+# src/sys/single_threaded.rs starts threads, since its proof counts on that. The paths in src/ that ARCHITECTURE.md names exist.
 set -eu
 cd "$(dirname "$0")/.."
 bad=0

@@ -48,7 +48,7 @@ pub type AfterIni<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), Aft
 /// Why the callback failed. The function that passes the callback knows the type.
 pub type AfterIniError = Box<dyn std::error::Error>;
 
-/// Why the engine could not be started, or not serve a pool. The text follows the words "could not be started:".
+/// Why the engine could not be started, or not serve a pool. The text is the reason at the end of a log line.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine's own last message.

@@ -90,7 +90,7 @@ directives! {
     GlobalDirective, GLOBAL_DIRECTIVES;
     Pid "pid" Kind::Text, Always, "File that the process id is written to.";
     ErrorLog "error_log" Kind::Text, Always, "File of the log, or `syslog`, `stderr`, `stdout`. Default: log/php-fpm.log.";
-    SyslogIdent "syslog.ident" Kind::Text, Always, "Name before each message in syslog. Default: php-fpm.";
+    SyslogIdent "syslog.ident" Kind::Text, Always, "Name in front of each message in syslog. Default: php-fpm.";
     SyslogFacility "syslog.facility" Kind::Facility, Always, "Facility of the messages in syslog. Default: daemon.";
     LogBuffering "log_buffering" Kind::Flag(true), Always, "Collect a line of a worker's output before it is logged.";
     LogLevel "log_level" Kind::LogLevel, Always, "Least severe message logged: debug, notice, warning, error, alert. Default: notice.";

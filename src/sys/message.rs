@@ -7,7 +7,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, sendmsg,
-    setsockopt, shutdown, socketpair, sockopt,
+    shutdown, socketpair,
 };
 
 /// The kernel accepts at most this many descriptors in one message (`SCM_MAX_FD`).
@@ -20,11 +20,6 @@ pub const MAX_FDS: usize = 253;
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
-}
-
-/// Sets the size of a socket's send buffer, in bytes (`SO_SNDBUF`). With the kernel's default, 278 small messages can wait.
-pub fn widen(fd: impl AsFd, bytes: usize) {
-    let _ = setsockopt(&fd, sockopt::SndBuf, &bytes);
 }
 
 /// Sends one message with duplicates of these descriptors, without waiting.

@@ -44,7 +44,7 @@ pub(super) enum StartError {
     #[error(transparent)]
     StartFile(#[from] Unreadable),
     /// PHP has started and never called what makes the zygote the user of its pools.
-    #[error("PHP started, and the zygote is still root")]
+    #[error("the zygote is still root after the start of PHP")]
     StillRoot,
     /// PHP did not start.
     #[error(transparent)]

@@ -46,7 +46,7 @@ pub(crate) enum Action {
         key: WorkerKey,
         /// The pid that it names.
         pid: i32,
-        /// The error.
+        /// The rule that the report breaks.
         violation: Violation,
     },
     /// A worker was forked: log it, visibly where it replaces one.

@@ -12,7 +12,7 @@ use crate::supervisor::output::splitter::{Piece, Splitter};
 /// Looks at the output that comes in these pieces: cut into messages, written as text, written as objects.
 ///
 /// # Errors
-/// The error.
+/// The property that does not hold.
 pub fn check(chunks: &[&[u8]]) -> Result<(), String> {
     pieces(chunks)?;
     lines(chunks)?;
@@ -47,8 +47,7 @@ fn pieces(chunks: &[&[u8]]) -> Result<(), String> {
 }
 
 /// Decorated lines give the same result in these pieces as in one piece: the messages, escaped, in lines of UTF-8
-/// that are
-/// no longer than they may be.
+/// that are no longer than they may be.
 fn lines(chunks: &[&[u8]]) -> Result<(), String> {
     const LIMIT: usize = 24;
     let form = Form { prefix: Some("p: ".to_owned()), limit: LIMIT, characters: false };

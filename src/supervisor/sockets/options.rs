@@ -29,7 +29,7 @@ impl SocketOptions {
     /// The options of that pool. Looks up its users and groups.
     ///
     /// # Errors
-    /// The error.
+    /// A user or group is unknown.
     pub(super) fn of(pool: &PoolConfig) -> Result<Self, SocketError> {
         let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
         let (access, warnings) = if unix { config::socket_access(pool)? } else { Default::default() };
@@ -46,7 +46,7 @@ impl SocketOptions {
     /// Sets them on a socket that listens already. A file at its path that is not its own is left alone.
     ///
     /// # Errors
-    /// The error.
+    /// The option that could not be set, and why.
     pub(super) fn apply(&self, name: &str, fd: &OwnedFd) -> Result<(), SocketError> {
         if paths::is_path(name) {
             let path = Path::new(name);
@@ -68,7 +68,7 @@ impl SocketOptions {
     /// Owner, group, mode and access list of a unix socket that is bound to this file.
     ///
     /// # Errors
-    /// The error.
+    /// The option that could not be set, and why.
     pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), SocketError> {
         let access = Access {
             uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),

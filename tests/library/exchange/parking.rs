@@ -1,4 +1,4 @@
-//! Connections that are parked after their answer, or serve request after request.
+//! Connections that are parked after their answer, or serve one request after another.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -30,7 +30,7 @@ fn connected_with_parking() -> (Exchange, UnixStream, Parked) {
 #[test]
 fn a_released_connection_is_parked_once_its_request_was_read() {
     let (mut exchange, mut client, kept) = connected_with_parking();
-    // The record that ends the body is late: it is in the socket when the answer ends.
+    // The record that ends the body is late: it is in the socket by the time the answer ends.
     let request = Request::post(b"body", true);
     let (most, end) =
         request.encode().split_at_checked(request.encode().len() - 8).map(|(a, b)| (a.to_vec(), b.to_vec())).unwrap();

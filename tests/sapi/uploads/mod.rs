@@ -140,7 +140,7 @@ fn a_chrooted_pool() -> Outcome {
     let outside = start(&memory.path().join("bodies"))?;
     outside.client(ms(10_000)).send("POST", "/raw.php", RAW, b"outside")?.expect(500)?;
     let said = outside.log().text();
-    let cure = format!("let the web server put bodies below the pool's chroot {jail}");
+    let cure = format!("let the web server write bodies to a directory in the pool's chroot {jail}");
     ensure!(said.contains(&cure), "{said}");
     server.stop()
 }
