@@ -76,10 +76,11 @@ fn one_cache_for_a_group() -> Outcome {
     let all = [again, others].concat();
     ensure!(all.iter().all(|one| one["started"] == first["started"]), "several caches: {first} {all:?}");
     ensure!(all.iter().all(|one| one["misses"] == first["misses"]), "compiled more than once: {first} {all:?}");
-    // Each worker has included it before it looks, so the last one to look sees all hits.
+    // Each of the six workers has included it before it looks. opcache counts without a lock (`ZCSG(hits)++`), so one of
+    // two hits at the same time may be lost; but the workers of a pool of its own would see one hit each.
     let hits = |of: &Value| of["hits"].as_i64().unwrap_or(-1);
-    let most = all.iter().map(hits).max().unwrap_or(-1);
-    ensure!(hits(&first) >= 0 && most == hits(&first) + 6, "first {first}, then {all:?}");
+    let most = all.iter().map(hits).max().unwrap_or(-1) - hits(&first);
+    ensure!(hits(&first) >= 0 && (3..=6).contains(&most), "first {first}, then {all:?}");
     let elsewhere = from_all_workers(&apart, &page, 2)?;
     let most_there = elsewhere.iter().map(hits).max().unwrap_or(-1);
     ensure!(most_there < 2, "the other group shares hits: {elsewhere:?}");
