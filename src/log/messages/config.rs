@@ -53,7 +53,7 @@ messages! {
     [Fpm Notice] test_successful(path) = "configuration file {path} test is successful",
         do "Nothing.";
 
-    /// `-tt`: a line of the whole configuration, with all defaults.
+    /// `-tt`: a line of the configuration with its defaults. Directives that php-fpm does not have are shown where they are set.
     [Fpm Notice] dumped(line) = "{line}",
         do "Nothing.";
 

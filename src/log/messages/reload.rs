@@ -61,11 +61,11 @@ messages! {
     [Ours Notice] stop_delayed(seconds) = "Finishing in {seconds} seconds; ping answers 503 from now on",
         do "Nothing.";
 
-    /// SIGQUIT: workers finish their requests, then the supervisor exits.
+    /// SIGQUIT, or SIGTERM with `on_sigterm = graceful`: workers finish their requests, then the supervisor exits.
     [Fpm Notice] finishing() = "Finishing ...",
         do "Nothing.";
 
-    /// SIGTERM or SIGINT: workers are ended, then the supervisor exits.
+    /// SIGTERM or SIGINT: running requests are terminated, then the supervisor exits.
     [Fpm Notice] terminating() = "Terminating ...",
         do "Nothing.";
 }

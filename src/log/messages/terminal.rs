@@ -56,7 +56,7 @@ texts! {
     [Fpm Stdout] starting() = "Starting php-fpm",
         do "Wait.";
 
-    /// `php-fpm stop`: requests are cut short, and the supervisor ends.
+    /// `php-fpm stop`: running requests are terminated, or finished with `on_sigterm = graceful`; then the supervisor exits.
     [Ours Stdout] stopping() = "Shutting down php-fpm",
         do "Wait.";
 
