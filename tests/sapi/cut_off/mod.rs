@@ -67,11 +67,12 @@ impl Place {
         ask_once(&self.server.address, &Request::get(&self.server.sandbox.page("hello.php")), ms(20_000)).map(drop)
     }
 
+    /// The notes of the script, once. A file that was not there yet is not removed: it may come at this moment.
     fn notes(&self) -> Outcome<Option<Value>> {
         let path = self.server.sandbox.file("out/notes");
-        let text = fs::read_to_string(&path).ok();
-        let _ = fs::remove_file(path);
-        Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+        fs::remove_file(path)?;
+        Ok(Some(serde_json::from_str(&text)?))
     }
 
     /// The files in the upload directory.
