@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::json;
 use testkit::bytes::crc32;
-use testkit::clock::{bar, ms, wait_until};
+use testkit::clock::{bar, ms};
 use testkit::front::{Front, Kind};
 use testkit::log::Log;
 use testkit::nginx::Nginx;
@@ -43,14 +43,11 @@ fn subrequests_of_nginx_run() -> Outcome {
             let headers = format!("Content-Type: {type_}\r\n");
             let reply = nginx.client(ms(20_000)).send("POST", path, &headers, body)?;
             ensure!(reply.status == 200 && reply.text() == "n=7", "{path}, {type_}: {reply:?} {}", nginx.errors());
-            let mut seen = None;
-            wait_until("the subrequest's script notes what it got", bar(ms(10_000)), || {
-                seen = place.notes().ok().flatten();
-                seen.is_some()
-            })
-            .map_err(|e| format!("{path}, {type_}: {e}; {}", nginx.errors()))?;
+            let seen = place
+                .noted(&format!("subrequest of {path}, {type_}"))
+                .map_err(|e| format!("{e}; {}", nginx.errors()))?;
             let none = json!({"length": 0, "sum": "00000000", "fields": 0, "before": 0, "status": 0, "aborted": 0});
-            ensure!(seen.as_ref() == Some(&none), "{path}, {type_}: {seen:?}");
+            ensure!(seen == none, "{path}, {type_}: {seen}");
         }
     }
     drop(nginx);
@@ -86,14 +83,8 @@ fn through(place: &Place, name: &str, web: SocketAddr) -> Outcome {
     }
     for method in ["POST", "PUT"] {
         let came = bytes(200_000);
-        let mut seen = None;
         goes(web, method, "application/octet-stream", &came)?;
-        wait_until("the script notes what it got", bar(ms(10_000)), || {
-            seen = place.notes().ok().flatten();
-            seen.is_some()
-        })
-        .map_err(|e| format!("{name}, {method}: {e}"))?;
-        let seen = seen.ok_or("no notes")?;
+        let seen = place.noted(&format!("{name}, {method}"))?;
         let length = usize::try_from(seen["length"].as_u64().unwrap_or(0))?;
         ensure!(length > 32_768 && seen["status"] == 1, "{name}, {method}: {seen}");
         ensure!(seen["sum"] == crc32(&came[..length]), "{name}, {method}: other bytes: {seen}");

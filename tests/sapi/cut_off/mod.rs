@@ -8,7 +8,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use testkit::bytes::crc32;
-use testkit::clock::{bar, ms};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Answer, Client, Request, ask_once, kind, pairs, record, stream};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
@@ -73,6 +73,17 @@ impl Place {
         let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
         fs::remove_file(path)?;
         Ok(Some(serde_json::from_str(&text)?))
+    }
+
+    /// Waits for the notes. A request of which nothing had come when the worker looked is set aside, so `settle` may be
+    /// served before it.
+    fn noted(&self, what: &str) -> Outcome<Value> {
+        let mut seen = None;
+        wait_until(&format!("{what}: the script notes what it got"), bar(ms(10_000)), || {
+            seen = self.notes().ok().flatten();
+            seen.is_some()
+        })?;
+        seen.ok_or_else(|| "no notes".into())
     }
 
     /// The files in the upload directory.
@@ -188,7 +199,7 @@ fn a_raw_body_is_read_to_its_last_byte() -> Outcome {
                 let came = bytes(count);
                 let answer = place.send(&request, &came, end)?;
                 place.settle()?;
-                let seen = place.notes()?.ok_or_else(|| format!("{what}: the script hasn't run"))?;
+                let seen = place.noted(&what)?;
                 // A web server does not pass on a body that ended without a byte.
                 let cut = u8::from(end != End::Short || count > 0);
                 let wanted = json!({"length": count, "sum": crc32(&came), "fields": 0, "before": seen["before"], "status": cut, "aborted": cut});
@@ -229,7 +240,7 @@ fn a_whole_form_runs() -> Outcome {
         let request = place.post("POST", type_, body.len() - more);
         place.send(&request, &body, End::Short)?;
         place.settle()?;
-        let seen = place.notes()?.ok_or("the script hasn't run")?;
+        let seen = place.noted(type_)?;
         ensure!(seen["fields"] == fields && seen["status"] == 0, "{type_}: {seen}");
     }
     place.server.stop()
