@@ -96,17 +96,12 @@ impl Log {
         }
     }
 
-    /// Writes the copy of a message to the caller's stderr.
-    pub(super) fn echo(&self, message: &Message) {
-        let Some((stderr, _)) = self.echo.as_ref().filter(|(_, least)| message.level() >= *least) else { return };
+    /// Writes the copy of a message to the caller's stderr. `original`: its text in `log_format = classic`.
+    pub(super) fn echo(&self, level: Level, text: &[u8], original: &[u8]) {
+        let Some((stderr, _)) = self.echo.as_ref().filter(|(_, least)| level >= *least) else { return };
         let _ = stderr.write(&match self.format {
-            Format::Default | Format::Json => {
-                line::stamped(message.level(), message.text().as_bytes(), self.level == Level::Debug).into_bytes()
-            }
-            Format::Classic => {
-                let text = escape::line(message.original().as_bytes());
-                [classic::line(message.level(), text.as_bytes()), b"\n".to_vec()].concat()
-            }
+            Format::Default | Format::Json => line::stamped(level, text, self.level == Level::Debug).into_bytes(),
+            Format::Classic => [classic::line(level, escape::line(original).as_bytes()), b"\n".to_vec()].concat(),
         });
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsFd;
 
+use super::backlog::Line;
 use super::json::About;
 use super::level::{Format, Level};
 use super::messages::Message;
@@ -40,14 +41,13 @@ pub fn say(message: &Message) {
     }
     let lines = log.message_lines(message);
     log.put(lines);
-    log.echo(message);
+    log.echo(level, message.text().as_bytes(), message.original().as_bytes());
 }
 
 /// How many bytes a message adds to the log.
 #[must_use]
 pub fn length_of(message: &Message) -> usize {
-    let lines = LOG.lock().message_lines(message);
-    lines.iter().map(|line| line.text.len()).sum()
+    length_of_lines(&LOG.lock().message_lines(message))
 }
 
 /// Logs a message.
@@ -63,20 +63,16 @@ pub fn message_of(level: Level, text: &[u8]) {
     }
     let lines = log.escaped_lines(level, text);
     log.put(lines);
-    if let Some((stderr, least)) = &log.echo
-        && level >= *least
-    {
-        let _ = stderr.write(&match log.format {
-            Format::Default | Format::Json => line::stamped(level, text, log.level == Level::Debug).into_bytes(),
-            Format::Classic => [classic::line(level, escape::line(text).as_bytes()), b"\n".to_vec()].concat(),
-        });
-    }
+    log.echo(level, text, text);
 }
 
 /// How many bytes a message of any bytes adds to the log.
 #[must_use]
 pub fn length(level: Level, text: &[u8]) -> usize {
-    let lines = LOG.lock().escaped_lines(level, text);
+    length_of_lines(&LOG.lock().escaped_lines(level, text))
+}
+
+fn length_of_lines(lines: &[Line]) -> usize {
     lines.iter().map(|line| line.text.len()).sum()
 }
 

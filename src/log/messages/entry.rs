@@ -140,6 +140,23 @@ pub(super) struct Entry {
     pub(super) action: &'static str,
 }
 
+/// An [`Entry`], as the macros that define messages make it.
+#[cfg(test)]
+macro_rules! entry {
+    ($name:expr, $place:expr, $origin:ident $text:literal [$($what:literal),+] $action:literal) => {
+        $crate::log::messages::entry::Entry {
+            name: $name,
+            place: $place,
+            origin: $crate::log::messages::entry::Origin::$origin,
+            text: $text,
+            what: &[$($what),+],
+            action: $action,
+        }
+    };
+}
+#[cfg(test)]
+pub(super) use entry;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,14 +63,11 @@ macro_rules! errors {
         /// All of them, for the documentation.
         #[cfg(test)]
         pub(in crate::log::messages) const $table: &[$crate::log::messages::entry::Entry] = &[$(
-            $crate::log::messages::entry::Entry {
-                name: concat!(stringify!($enum), "::", stringify!($name)),
-                place: $crate::log::messages::errors::place!($level),
-                origin: $crate::log::messages::entry::Origin::$origin,
-                text: $text,
-                what: &[$($what),+],
-                action: $action,
-            }
+            $crate::log::messages::entry::entry!(
+                concat!(stringify!($enum), "::", stringify!($name)),
+                $crate::log::messages::errors::place!($level),
+                $origin $text [$($what),+] $action
+            )
         ),+];
     };
 }

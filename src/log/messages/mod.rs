@@ -65,16 +65,11 @@ macro_rules! messages {
         /// All of them, for the documentation.
         #[cfg(test)]
         pub(in crate::log::messages) const TABLE: &[$crate::log::messages::entry::Entry] = &[$(
-            $crate::log::messages::entry::Entry {
-                name: stringify!($name),
-                place: $crate::log::messages::entry::Place::Log(
-                    &[$crate::log::Level::$level $(, $crate::log::Level::$other)*],
-                ),
-                origin: $crate::log::messages::entry::Origin::$origin,
-                text: $text,
-                what: &[$($what),+],
-                action: $action,
-            }
+            $crate::log::messages::entry::entry!(
+                stringify!($name),
+                $crate::log::messages::entry::Place::Log(&[$crate::log::Level::$level $(, $crate::log::Level::$other)*]),
+                $origin $text [$($what),+] $action
+            )
         ),+];
     };
 }
@@ -102,14 +97,11 @@ macro_rules! byte_messages {
         /// All of them, for the documentation.
         #[cfg(test)]
         pub(in crate::log::messages) const BYTES: &[$crate::log::messages::entry::Entry] = &[$(
-            $crate::log::messages::entry::Entry {
-                name: stringify!($name),
-                place: $crate::log::messages::entry::Place::Log(&[$crate::log::Level::$level]),
-                origin: $crate::log::messages::entry::Origin::$origin,
-                text: $text,
-                what: &[$($what),+],
-                action: $action,
-            }
+            $crate::log::messages::entry::entry!(
+                stringify!($name),
+                $crate::log::messages::entry::Place::Log(&[$crate::log::Level::$level]),
+                $origin $text [$($what),+] $action
+            )
         ),+];
     };
 }
@@ -133,14 +125,11 @@ macro_rules! texts {
         /// All of them, for the documentation.
         #[cfg(test)]
         pub(in crate::log::messages) const TEXTS: &[$crate::log::messages::entry::Entry] = &[$(
-            $crate::log::messages::entry::Entry {
-                name: stringify!($name),
-                place: $crate::log::messages::entry::Place::$stream,
-                origin: $crate::log::messages::entry::Origin::$origin,
-                text: $text,
-                what: &[$($what),+],
-                action: $action,
-            }
+            $crate::log::messages::entry::entry!(
+                stringify!($name),
+                $crate::log::messages::entry::Place::$stream,
+                $origin $text [$($what),+] $action
+            )
         ),+];
     };
 }
