@@ -80,7 +80,7 @@ impl Entry {
         if statx(&held, OsStr::new(""))?.is(SFlag::S_IFLNK) {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
-        // Opens the file that was checked, whatever is mounted over its name meanwhile. Its name in /proc is a link.
+        // Opens the file that was checked: its name in /proc leads to it even if a user mounts something over its own name.
         let reopen = (flags | OFlag::O_CLOEXEC) & !OFlag::O_NOFOLLOW;
         match openat(AT_FDCWD, &super::name_of(&held), reopen, Mode::empty()) {
             Err(nix::errno::Errno::ENOENT) if !mounts::are_known() => by_name(),

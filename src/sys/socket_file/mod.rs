@@ -1,5 +1,5 @@
-//! Files of unix sockets. Each is held by a descriptor, so that a change reaches that file, whatever is put in its place meanwhile:
-//! directories of sockets often belong to a pool's user, who must not be able to direct root's chown at other files.
+//! Files of unix sockets. Each is held by a descriptor, so that a change reaches that file even if
+//! another one takes its place: directories of sockets often belong to a pool's user, who must not be able to direct root's chown at other files.
 #![forbid(unsafe_code)]
 
 mod access;

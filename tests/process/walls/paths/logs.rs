@@ -200,7 +200,7 @@ fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
         fs::remove_file(&pid)?;
         server.reload()?;
     }
-    // Files that are not ours stay, whoever created them.
+    // Files that are not ours stay.
     fs::write(&pid, "1")?;
     give(&pid, BOB.1)?;
     server.reload()?;

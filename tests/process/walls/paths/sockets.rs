@@ -122,7 +122,7 @@ fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
 }
 
 /// A dead socket in a user's directory is replaced, and a removed one is created again. Owner, group and mode are
-/// those of the configuration, whoever owns the directory.
+/// those of the configuration, also in a directory of another user.
 #[test]
 fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
