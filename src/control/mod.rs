@@ -28,7 +28,7 @@ use status::Status;
 
 /// SIGTERM cuts requests short; a process that takes longer than this hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// The check may take 30 s and the start of PHP a minute; after that there may be three generations to wait for.
+/// So long a reload may make no step: the check may take 30 s and the start of PHP a minute.
 const RELOAD_LIMIT: Duration = Duration::from_secs(180);
 const REOPEN_LIMIT: Duration = Duration::from_secs(30);
 /// How often the results of the supervisor are read.
@@ -123,26 +123,27 @@ impl Script<'_> {
 
     fn reload(&self) -> Result<Status, Failure> {
         let settled = |before: &CommandResults, now: &CommandResults| {
-            (now.reloads_settled > before.reloads_asked).then(|| now.refusal.clone())
+            (now.reloads_settled > before.reloads_asked).then(|| reload_ended(now))
         };
         self.ask(&texts::reload_requested(), Signal::SIGUSR2, RELOAD_LIMIT, &settled)
     }
 
     fn logrotate(&self) -> Result<Status, Failure> {
         let settled = |before: &CommandResults, now: &CommandResults| {
-            (now.reopened > before.reopened).then(|| now.not_reopened.clone())
+            let reopened = || now.not_reopened.clone().map_or(Ok(Vec::new()), |reason| Err(Failure::Refused(reason)));
+            (now.reopened > before.reopened).then(reopened)
         };
         self.ask(&texts::reopening(), Signal::SIGUSR1, REOPEN_LIMIT, &settled)
     }
 
-    /// Sends a signal and waits until the supervisor confirms that the work is done, or says why it failed. `settled`
-    /// compares the results from before the signal with the current ones.
+    /// Sends a signal and waits until the supervisor confirms that the work is done, or says why it failed. `limit` is how long it
+    /// may make no progress. `settled` compares the results from before the signal with the current ones.
     fn ask(
         &self,
         text: &str,
         signal: Signal,
         limit: Duration,
-        settled: &dyn Fn(&CommandResults, &CommandResults) -> Option<Option<String>>,
+        settled: &dyn Fn(&CommandResults, &CommandResults) -> Option<Ended>,
     ) -> Result<Status, Failure> {
         let process = self.running()?;
         let mut progress = Progress::begin(text);
@@ -154,17 +155,23 @@ impl Script<'_> {
         let (Some(results), Some(before)) = (results, before) else {
             return progress.sent();
         };
-        let begun = Instant::now();
+        let (mut moved, mut step) = (Instant::now(), before.progress);
         loop {
-            match results.read().and_then(|now| settled(&before, &now)) {
-                Some(None) => return progress.done(),
-                Some(Some(reason)) => return progress.fail(Failure::Refused(reason)),
+            let now = results.read();
+            match now.as_ref().and_then(|now| settled(&before, now)) {
+                Some(Ok(remarks)) => {
+                    return progress.done().inspect(|_| remarks.iter().for_each(|line| complain(line)));
+                }
+                Some(Err(failure)) => return progress.fail(failure),
                 None => {}
+            }
+            if now.is_some_and(|now| std::mem::replace(&mut step, now.progress) != now.progress) {
+                moved = Instant::now();
             }
             if process.ends_within(LOOK) {
                 return progress.fail(Failure::Ended(process.pid));
             }
-            if begun.elapsed() > limit {
+            if moved.elapsed() > limit {
                 return progress.fail(Failure::TimedOut);
             }
             progress.go_on();
@@ -180,6 +187,26 @@ impl Script<'_> {
         say(&text);
         Ok(status)
     }
+}
+
+/// How what was asked for has ended: remarks, or why it failed.
+type Ended = Result<Vec<String>, Failure>;
+
+/// How a reload has ended.
+fn reload_ended(now: &CommandResults) -> Ended {
+    let late = (!now.late.is_empty()).then(|| texts::late_groups(now.late.join(", ")));
+    let Some(refusal) = &now.refusal else { return Ok(late.into_iter().collect()) };
+    if now.failed.is_empty() {
+        return Err(Failure::Refused(refusal.clone()));
+    }
+    // If no group has changed, the text has the lines of the log, which say more.
+    let before = if now.done == 0 { refusal.lines().map(str::to_owned).collect() } else { vec![now.summary()] };
+    let groups = now.failed.iter().map(|failed| format!("[{}] {}", failed.group, failed.reason));
+    let groups = groups.filter(|line| !before.contains(line));
+    let listed = u32::try_from(now.failed.len()).unwrap_or(u32::MAX);
+    let unlisted = now.failures.checked_sub(listed).filter(|more| *more > 0).map(texts::more_failed_groups);
+    let lines: Vec<String> = before.iter().cloned().chain(groups).chain(unlisted).chain(late).collect();
+    Err(Failure::Refused(lines.join("\n")))
 }
 
 /// Reads the results. While the supervisor writes them, for a moment, they cannot be read.

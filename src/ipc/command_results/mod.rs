@@ -10,15 +10,17 @@ use nix::sys::memfd::MFdFlags;
 use nix::unistd::{Pid, ftruncate};
 use serde::{Deserialize, Serialize};
 
+use crate::log::messages::terminal::failed_groups;
 use crate::sys::{fd, shared};
+
+mod bounds;
+
+use bounds::{Reasons, cut, fitted, joined, name};
 
 const NAME: &str = "cgi-fpm-bulletin";
 
-/// The most bytes of it that are read.
-const MOST: u64 = 64 * 1024;
-/// The most bytes of a text in it. There are two texts, and each byte may take six as JSON, so everything is always
-/// read.
-const LONGEST: usize = 4096;
+/// The most bytes of it that are read. `bounds` keeps what is written below that: two texts and two lists.
+const MOST: u64 = 512 * 1024;
 
 /// The results of commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,12 +32,33 @@ pub(crate) struct CommandResults {
     pub reloads_begun: u64,
     /// The number of requests that are answered.
     pub reloads_settled: u64,
-    /// Why the last reload had no effect; `None` if it had.
+    /// Why the last reload had no effect, or had none on some groups; `None` if all have changed.
     pub refusal: Option<String>,
+    /// Goes up with each step of a reload, so that a reader sees whether one goes on.
+    pub progress: u64,
+    /// The number of groups that the present or last reload renews.
+    pub groups: u32,
+    /// Groups of it that run with the new configuration.
+    pub done: u32,
+    /// The number of groups of it that keep what they had.
+    pub failures: u32,
+    /// The same one by one, once the reload is settled. The reasons are cut; if the groups are too many, not all are there.
+    pub failed: Vec<GroupFailure>,
+    /// Groups that change later, because too many of their generations still finish requests.
+    pub late: Vec<String>,
     /// How many times the logs were opened again.
     pub reopened: u64,
     /// Why a log could not be opened; `None` if all were.
     pub not_reopened: Option<String>,
+}
+
+/// A group that a reload could not change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupFailure {
+    /// Its name.
+    pub group: String,
+    /// Why, in one line.
+    pub reason: String,
 }
 
 /// The supervisor's side.
@@ -44,7 +67,9 @@ pub(crate) struct ResultsWriter {
     file: File,
     results: CommandResults,
     /// Log lines of the present reload, which become the reason if it has no effect.
-    reasons: Vec<String>,
+    reasons: Reasons,
+    /// The groups that it could not change, with whole reasons.
+    failed: Vec<GroupFailure>,
 }
 
 impl ResultsWriter {
@@ -54,7 +79,8 @@ impl ResultsWriter {
     /// `EMFILE`, `ENOMEM`.
     pub(crate) fn new() -> io::Result<Self> {
         let file = File::from(fd::lift(shared::memory_file(NAME, MFdFlags::empty())?));
-        let writer = Self { file, results: CommandResults::default(), reasons: Vec::new() };
+        let (results, reasons) = (CommandResults::default(), Reasons::default());
+        let writer = Self { file, results, reasons, failed: Vec::new() };
         writer.publish()?;
         Ok(writer)
     }
@@ -64,7 +90,9 @@ impl ResultsWriter {
     pub(crate) fn adopt(fd: OwnedFd) -> Self {
         let file = File::from(fd);
         let results = read(&file).unwrap_or_default();
-        Self { file, results, reasons: Vec::new() }
+        // Only a settled reload has such a list: one that goes on begins with the new image.
+        let failed = results.failed.clone();
+        Self { file, results, reasons: Reasons::default(), failed }
     }
 
     /// Its descriptor.
@@ -81,43 +109,103 @@ impl ResultsWriter {
 
     /// A reload begins to read the configuration: it answers all requests so far.
     pub(crate) fn reload_begins(&mut self) {
-        self.results.reloads_begun = self.results.reloads_asked;
-        self.reasons.clear();
+        self.reasons = Reasons::default();
+        self.failed.clear();
+        let results = &mut self.results;
+        results.reloads_begun = results.reloads_asked;
+        (results.groups, results.done, results.failures) = (0, 0, 0);
+        results.failed.clear();
+        results.late.clear();
+        self.progress();
+    }
+
+    /// The present reload renews so many groups.
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    pub(crate) fn reload_renews(&mut self, groups: usize) {
+        self.results.groups = number(groups);
+        self.progress();
+    }
+
+    /// The present reload has made a step.
+    pub(crate) fn progress(&mut self) {
+        self.results.progress += 1;
         self.update();
+    }
+
+    /// A group runs with the new configuration, at once or after it was late.
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    pub(crate) fn group_done(&mut self, group: &str) {
+        self.no_longer_late(group);
+        self.results.done += 1;
+        self.progress();
+    }
+
+    /// A group keeps what it had. A reason of several lines becomes one.
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    pub(crate) fn group_failed(&mut self, group: &str, reason: &str) {
+        self.no_longer_late(group);
+        let failure = GroupFailure { group: name(group), reason: cut(reason) };
+        self.failed.retain(|known| known.group != failure.group);
+        self.failed.push(failure);
+        self.results.failures = number(self.failed.len());
+        if self.is_settled() {
+            self.results.failed = fitted(&self.failed);
+        }
+        self.progress();
+    }
+
+    /// A group changes later, because too many of its generations still finish requests.
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    pub(crate) fn group_late(&mut self, group: &str) {
+        const MOST_LATE: usize = 200;
+        if self.results.late.len() < MOST_LATE {
+            self.results.late.push(name(group));
+        }
+        self.progress();
+    }
+
+    fn no_longer_late(&mut self, group: &str) {
+        let group = name(group);
+        self.results.late.retain(|late| *late != group);
     }
 
     /// Adds a line that may be the reason why the present reload fails.
     pub(crate) fn reason(&mut self, line: &str) {
-        const ENOUGH: usize = 20;
-        if self.reasons.len() < ENOUGH {
-            self.reasons.push(line.chars().take(1000).collect());
-        }
+        self.reasons.add(line);
     }
 
-    /// The reload has taken effect.
+    /// The reload has taken effect, for all groups but those that have failed.
     pub(crate) fn reload_done(&mut self) {
-        self.settle(None);
+        let failed = self.failed.iter().map(|GroupFailure { group, reason }| format!("[{group}] {reason}"));
+        let lines: Vec<String> = std::iter::once(self.results.summary()).chain(failed).collect();
+        self.settle((!self.failed.is_empty()).then(|| joined(&lines)));
     }
 
     /// The reload has had no effect.
     pub(crate) fn reload_failed(&mut self, line: &str) {
-        let mut lines = std::mem::take(&mut self.reasons);
+        let mut lines = std::mem::take(&mut self.reasons).lines();
         lines.push(line.to_owned());
-        self.settle(Some(text(&lines)));
+        self.settle(Some(joined(&lines)));
+    }
+
+    fn is_settled(&self) -> bool {
+        self.results.reloads_settled >= self.results.reloads_begun
     }
 
     fn settle(&mut self, refusal: Option<String>) {
-        if self.results.reloads_settled < self.results.reloads_begun {
+        if !self.is_settled() {
+            // The list is written once and not with each group: it may be long.
+            self.results.failed = fitted(&self.failed);
             self.results.reloads_settled = self.results.reloads_begun;
             self.results.refusal = refusal;
-            self.update();
+            self.progress();
         }
     }
 
     /// The logs were opened again; `wrong` says what failed.
     pub(crate) fn reopened(&mut self, wrong: &[String]) {
         self.results.reopened += 1;
-        self.results.not_reopened = (!wrong.is_empty()).then(|| text(wrong));
+        self.results.not_reopened = (!wrong.is_empty()).then(|| joined(wrong));
         self.update();
     }
 
@@ -134,17 +222,16 @@ impl ResultsWriter {
     }
 }
 
-/// Joins lines into one text. If they don't fit, the last line stays.
-fn text(lines: &[String]) -> String {
-    const CUT: &str = "... (the log has more)";
-    let text = lines.join("\n");
-    if text.len() <= LONGEST {
-        return text;
+impl CommandResults {
+    /// The line before the list of groups that have failed.
+    #[must_use]
+    pub(crate) fn summary(&self) -> String {
+        failed_groups(self.failures, self.groups.max(self.failures)).to_string()
     }
-    let last = lines.last().filter(|_| lines.len() > 1).map_or("", String::as_str);
-    let last = &last[..last.floor_char_boundary(LONGEST / 2)];
-    let first = &text[..text.floor_char_boundary(LONGEST - last.len() - CUT.len() - 2)];
-    [first, CUT, last].join("\n").trim_end().to_owned()
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn read(file: &File) -> Option<CommandResults> {
@@ -178,53 +265,4 @@ impl ResultsReader {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reload_is_settled_for_all_who_had_asked_when_it_began() {
-        let mut writer = ResultsWriter::new().unwrap();
-        writer.reload_asked();
-        writer.reload_asked();
-        writer.reload_begins();
-        writer.reload_asked();
-        writer.reason("[www] no such user");
-        writer.reload_failed("reload refused");
-        let CommandResults { reloads_asked, reloads_settled, refusal, .. } = writer.results.clone();
-        assert_eq!((reloads_asked, reloads_settled), (3, 2));
-        assert_eq!(refusal.as_deref(), Some("[www] no such user\nreload refused"));
-        writer.reload_done();
-        assert_eq!(writer.results.refusal, refusal, "nothing was under way");
-        writer.reload_begins();
-        writer.reload_done();
-        assert_eq!((writer.results.reloads_settled, writer.results.refusal.as_deref()), (3, None));
-    }
-
-    #[test]
-    fn however_much_there_is_to_be_said_it_can_be_read() {
-        let mut writer = ResultsWriter::new().unwrap();
-        writer.reload_asked();
-        writer.reload_begins();
-        (0..20).for_each(|_| writer.reason(&"\u{1b}".repeat(1000)));
-        writer.reload_failed("reload refused");
-        writer.reopened(&vec!["\u{1b}".repeat(100); 1000]);
-        let read = read(&writer.file).unwrap();
-        assert_eq!(read, writer.results);
-        assert!(read.refusal.is_some_and(|text| text.ends_with("\n... (the log has more)\nreload refused")));
-        let long = super::text(&["\u{e4}".repeat(5000)]);
-        assert!(long.len() <= LONGEST && long.ends_with("\u{e4}\n... (the log has more)"), "{}", long.len());
-    }
-
-    #[test]
-    fn others_can_read_it_and_a_later_image_goes_on_with_it() {
-        let mut writer = ResultsWriter::new().unwrap();
-        writer.reopened(&["no directory".to_owned()]);
-        let path = ResultsReader(format!("/proc/self/fd/{}", writer.number()));
-        let read = path.read().unwrap();
-        assert_eq!((read.reopened, read.not_reopened.as_deref()), (1, Some("no directory")));
-        assert!(ResultsReader::find(Pid::this()).is_some());
-        let mut later = ResultsWriter::adopt(writer.file.try_clone().unwrap().into());
-        later.reopened(&[]);
-        assert_eq!(path.read().map(|results| (results.reopened, results.not_reopened)), Some((2, None)));
-    }
-}
+mod tests;

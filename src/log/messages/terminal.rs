@@ -128,13 +128,28 @@ texts! {
     [Ours Stderr] ended_early(pid) = "process {pid} has ended",
         do "See the error log.";
 
-    /// The supervisor has neither confirmed nor refused: after 180 seconds for a reload, after 30 for `logrotate`.
+    /// The supervisor has neither confirmed nor refused: 180 seconds after the last progress of a reload, after 30 seconds for
+    /// `logrotate`.
     [Ours Stderr] timed_out() = "timed out waiting for php-fpm to confirm; see its log",
         do "See the error log.";
 
     /// The supervisor that runs does not report results: it is php-fpm's master process, or an early version of cgi-fpm.
     [Ours Stderr] not_reported() = "this php-fpm does not report the result; see its log",
         do "See the error log.";
+
+    /// `php-fpm reload`: some groups could not change. A line for each of them follows, with the reason. All others run with the
+    /// new configuration.
+    [Ours Stderr] failed_groups(failed, all) = "failed: {failed} of {all} groups keep what they had:",
+        do "Correct what the lines name, and reload again.";
+
+    /// The end of that list, if it is too long. The error log has a line for each group.
+    [Ours Stderr] more_failed_groups(count) = "... and {count} more groups; see the log",
+        do "See the error log.";
+
+    /// `php-fpm reload`: three generations of these groups still finish requests. They change when one of them has ended, or after
+    /// `process.drain_patience`.
+    [Ours Stderr] late_groups(groups) = "these groups change later, since three generations still finish requests: {groups}",
+        do "Nothing. To end requests that take too long, set process_control_timeout.";
 
     /// `php-fpm start`: the program has ended, or not all pools accept connections.
     [Ours Stderr] not_started() = "php-fpm did not start; see its log",

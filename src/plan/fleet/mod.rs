@@ -17,6 +17,7 @@ mod request_limits;
 mod scale;
 #[cfg(test)]
 mod scale_tests;
+mod scope;
 mod sleep;
 mod state;
 mod stop;
@@ -32,5 +33,7 @@ pub(crate) use event::Event;
 pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 pub(crate) use members::{GroupPlan, Phase, PoolPlan, PoolState, Worker};
+#[allow(unused_imports, reason = "partial reloads use it")]
+pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;
 pub(crate) use view::View;
