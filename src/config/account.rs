@@ -1,6 +1,7 @@
 //! Looks up the users and groups of a configuration in the system's databases.
 
 use nix::unistd::{Group, Uid, User};
+use serde::{Deserialize, Serialize};
 
 use super::directives::PoolDirective as Key;
 use super::listen;
@@ -29,7 +30,7 @@ pub struct Account {
 }
 
 /// Who may use a pool's unix socket.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketAccess {
     /// Owner; `None`: as created.
     pub uid: Option<u32>,

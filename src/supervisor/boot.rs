@@ -10,10 +10,11 @@ use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::ResultsWriter;
 use crate::log::{self, messages::lifecycle};
+use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::{Supervisor, fleet_settings};
 use crate::supervisor::daemon::{self, Side};
-use crate::supervisor::generation::{Opened, Runtime, StartError, own_limits, resolve};
-use crate::supervisor::sockets::{self, InheritedSockets, Passed};
+use crate::supervisor::generation::{GroupDraft, Opened, Preparation, Runtime, StartError, drafts, own_limits};
+use crate::supervisor::sockets::{self, Claim, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::limits::FileLimits;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
@@ -128,12 +129,12 @@ impl Supervisor {
     /// Opens sockets, makes scoreboards and adds a generation to the fleet, as the configuration says.
     pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), StartError> {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
-        self.sockets.begin_generation();
-        let runtime = self.prepare(load, nofile).inspect_err(|_| {
-            self.sockets.roll_back();
-            self.forget_totals();
-        })?;
-        let id = self.fleet.begin_generation(clock::now(), &runtime.plans(self.config.global.group_idle_timeout));
+        let id = self.fleet.next_generation();
+        let mut drafts = drafts(&self.config, load);
+        let runtime = self.prepare(id, &mut drafts, load, nofile).inspect_err(|_| self.forget_totals())?;
+        let idle_limit = self.config.global.group_idle_timeout;
+        let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
+        let id = self.fleet.begin_generation(clock::now(), &plans);
         self.fleet.configure(fleet_settings(&self.config.global));
         self.outputs.add_generation(id, runtime.group_names());
         self.runtimes.insert(id, runtime);
@@ -141,10 +142,24 @@ impl Supervisor {
     }
 
     /// The part of it that can fail.
-    fn prepare(&mut self, load: &LoadOptions, nofile: FileLimits) -> Result<Runtime, StartError> {
-        let (pools, groups) = resolve(&self.config, load, &mut self.sockets, &mut self.totals)?;
-        let mut runtime = Runtime::new(&pools, &groups, &self.options.engine, nofile)?;
-        runtime.open_access_logs(&mut Opened::streams(&self.runtimes))?;
-        Ok(runtime)
+    fn prepare(
+        &mut self,
+        owner: GenerationId,
+        drafts: &mut [GroupDraft],
+        load: &LoadOptions,
+        nofile: FileLimits,
+    ) -> Result<Runtime, StartError> {
+        let mut opened = Opened::streams(&self.runtimes);
+        let mut preparation = Preparation {
+            claim: Claim { owner, leaves: &|older| older < owner },
+            load,
+            engine: &self.options.engine,
+            nofile,
+            sockets: &mut self.sockets,
+            totals: &mut self.totals,
+            opened: &mut opened,
+        };
+        let groups = drafts.iter_mut().map(|draft| preparation.prepare(draft)).collect::<Result<_, _>>()?;
+        Ok(Runtime { groups })
     }
 }

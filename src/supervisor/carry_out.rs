@@ -59,7 +59,7 @@ impl Supervisor {
             Action::Abandoned(id) => {
                 self.refuse_reload(&reload::generation_given_up(id.0), None);
                 self.outputs.release(&mut self.poller);
-                self.sockets.roll_back();
+                self.sockets.withdraw(id);
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
@@ -186,6 +186,10 @@ impl Supervisor {
             // It ends at once, or it could not start: what is open for others stays.
             _ => return,
         };
+        if let Some(successor) = successor {
+            let former: Vec<_> = self.runtimes.iter().map(|(id, _)| id).filter(|id| *id < successor).collect();
+            self.sockets.leave(&former);
+        }
         self.sockets.unlink(next.is_none());
         let Some(runtime) = self.runtimes.get(id) else { return };
         let of_group = |g| GroupRuntime::pools(g).map(move |pool| (&g.spec, pool));
@@ -248,6 +252,7 @@ impl Supervisor {
 
     fn forget(&mut self, id: GenerationId) {
         self.report_dropped_lines(Some(id));
+        self.sockets.drop_owner(id);
         self.runtimes.remove(id);
         self.outputs.forget_generation(id);
         self.forget_totals();
@@ -268,8 +273,11 @@ impl Supervisor {
         self.tell_stopping(message.text());
     }
 
-    fn announce_ready(&mut self, _id: GenerationId) {
-        self.sockets.commit();
+    fn announce_ready(&mut self, id: GenerationId) {
+        self.sockets.serve(id);
+        let draining = self.fleet.generations().iter().filter(|g| g.phase == Phase::Draining);
+        draining.for_each(|g| self.sockets.drop_owner(g.id));
+        self.sockets.close_unnamed(&self.config.pools);
         log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();
         self.outputs.release(&mut self.poller);

@@ -21,6 +21,12 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
+    /// The id of the generation that is added next.
+    #[must_use]
+    pub(crate) fn next_generation(&self) -> GenerationId {
+        GenerationId(self.next_id)
+    }
+
     /// Adds a generation that is to follow the one that serves.
     pub(crate) fn begin_generation(&mut self, now: Moment, plans: &[GroupPlan]) -> GenerationId {
         let id = GenerationId(self.next_id);

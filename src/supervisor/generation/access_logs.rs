@@ -85,23 +85,6 @@ impl Opened {
 }
 
 impl Runtime {
-    /// Opens the access logs of a new generation.
-    ///
-    /// # Errors
-    /// One cannot be opened.
-    pub(crate) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
-        for group in &mut self.groups {
-            for pool in 0..group.spec.pools.len() {
-                let spec = group.spec.pools.get(pool);
-                let config = spec.map(|pool| opened.open(&pool.config, &group.spec.trust(pool)));
-                if let Some(file) = config.transpose()?.flatten() {
-                    group.set_access_log(pool, file);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Pools that have an access log, and its descriptor.
     fn access_logs(&self) -> impl Iterator<Item = (&PoolConfig, impl AsFd)> {
         let pools = self.groups.iter().flat_map(GroupRuntime::pools);
@@ -110,6 +93,21 @@ impl Runtime {
 }
 
 impl GroupRuntime {
+    /// Opens the access logs of its pools.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub(super) fn open_access_logs(&mut self, opened: &mut Opened) -> Result<(), StartError> {
+        for pool in 0..self.spec.pools.len() {
+            let spec = self.spec.pools.get(pool);
+            let file = spec.map(|pool| opened.open(&pool.config, &self.spec.trust(pool)));
+            if let Some(file) = file.transpose()?.flatten() {
+                self.set_access_log(pool, file);
+            }
+        }
+        Ok(())
+    }
+
     /// The access log of that pool, instead of a former one.
     pub(crate) fn set_access_log(&mut self, pool: usize, file: OwnedFd) {
         if let (Some(spec), Some(pool)) = (self.spec.pools.get_mut(pool), self.pools.get_mut(pool)) {

@@ -3,28 +3,26 @@
 use std::time::Duration;
 
 use crate::config::{PoolConfig, ProcessManager};
-use crate::ipc::PoolSpec;
 use crate::plan::fleet::{GroupPlan, PoolPlan};
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
-use crate::supervisor::generation::runtime::Runtime;
+use crate::supervisor::generation::resolve::GroupDraft;
 
-impl Runtime {
-    /// The plan of each group; `idle_limit` is `group_idle_timeout` of `[global]`.
+impl GroupDraft {
+    /// Its plan; `idle_limit` is `group_idle_timeout` of `[global]`.
     #[must_use]
-    pub(crate) fn plans(&self, idle_limit: Duration) -> Vec<GroupPlan> {
-        let plan = |p: &PoolSpec| PoolPlan {
-            name: p.config.name.clone(),
-            size: p.size,
-            policy: policy(&p.config),
-            limits: limits(&p.config),
+    pub(crate) fn plan(&self, idle_limit: Duration) -> GroupPlan {
+        let plan = |p: &PoolConfig| PoolPlan {
+            name: p.name.clone(),
+            size: p.pm_max_children,
+            policy: policy(p),
+            limits: limits(p),
         };
-        let plans = self.groups.iter().map(|g| GroupPlan {
-            name: g.spec.group.clone(),
-            idle_limit: longest(g.spec.pools.iter().map(|p| p.config.group_idle_timeout.unwrap_or(idle_limit))),
-            pools: g.spec.pools.iter().map(plan).collect(),
-        });
-        plans.collect()
+        GroupPlan {
+            name: self.name.clone(),
+            idle_limit: longest(self.pools.iter().map(|p| p.group_idle_timeout.unwrap_or(idle_limit))),
+            pools: self.pools.iter().map(plan).collect(),
+        }
     }
 }
 

@@ -1,70 +1,172 @@
-//! From a configuration to what a generation is made of: identities, environments, sockets, groups.
+//! From a configuration to its groups: which pools share a zygote, and with which users. What is looked up or opened for one group
+//! and fails concerns that group alone.
 
-use crate::config::{self, Config, LoadOptions, PoolConfig};
+use crate::config::{self, Account, Config, LoadOptions, PoolConfig};
 use crate::configured;
-use crate::ipc::Trust;
 use crate::log;
 use crate::plan::groups::{self, Grouping};
 use crate::supervisor::generation::error::StartError;
-use crate::supervisor::generation::totals::PoolTotals;
-use crate::supervisor::sockets::Sockets;
 use crate::sys::ids::Identity;
 
-/// A pool with what was looked up for it.
+/// A group of a configuration, before anything is opened for it.
 #[derive(Debug)]
-pub(crate) struct ResolvedPool {
-    /// Its settings.
-    pub config: PoolConfig,
+pub(crate) struct GroupDraft {
+    /// Its name.
+    pub name: String,
+    /// The user of its zygote; `None`: the zygote keeps the supervisor's.
+    pub(super) identity: Option<Identity>,
+    /// Its pools.
+    pub pools: Vec<PoolConfig>,
+    /// The users of its pools, in the same order; or why one of them is unknown. `None`: to be looked up.
+    users: Option<Result<Vec<PoolUser>, StartError>>,
+}
+
+/// The user of a pool.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolUser {
     /// The user of its workers; `None`: the supervisor's.
     pub identity: Option<Identity>,
-    /// `env[]`, `USER`, `HOME`.
-    pub environment: Vec<(String, String)>,
-    /// Its listening sockets.
-    pub listen_fds: Vec<i32>,
-    /// The shared memory of its counters.
-    pub totals_fd: i32,
+    /// What the database of users has about it.
+    pub account: Account,
 }
 
-/// Looks up what each pool names, and sorts the pools into groups that share a zygote.
-///
-/// # Errors
-/// Nothing must be started.
-pub(crate) fn resolve(
-    config: &Config,
-    load: &LoadOptions,
-    sockets: &mut Sockets,
-    totals: &mut PoolTotals,
-) -> Result<(Vec<ResolvedPool>, Vec<Grouping>), StartError> {
-    let mut pools = Vec::new();
-    for pool in &config.pools {
-        let mut config = pool.clone();
-        if !load.root {
-            config::ignored_without_root(pool).iter().for_each(log::say);
-            (config.chroot, config.process_priority) = (None, None);
-        }
-        let found = config::account(pool, load)?;
-        let identity =
-            configured::identity_of(&found).map_err(|source| StartError::Groups { pool: pool.name.clone(), source })?;
-        let environment = environment(pool, &found);
-        let listen_fds = sockets.open(pool)?;
-        let trust = Trust::of(&config, identity.as_ref());
-        let totals_fd = totals
-            .open(&pool.name, &trust)
-            .map_err(|source| StartError::Counters { pool: pool.name.clone(), source })?;
-        pools.push(ResolvedPool { config, identity, environment, listen_fds, totals_fd });
+/// Sorts the pools of a configuration into groups. A pool whose user is unknown is in a group of its own, unless `process.group`
+/// names another.
+#[must_use]
+pub(crate) fn drafts(config: &Config, load: &LoadOptions) -> Vec<GroupDraft> {
+    let pools: Vec<PoolConfig> = config.pools.iter().map(|pool| permitted(pool, load)).collect();
+    let mut users: Vec<Option<Result<PoolUser, StartError>>> =
+        pools.iter().map(|pool| Some(user_of(pool, load))).collect();
+    let mut drafts = Vec::new();
+    for Grouping { name, identity, pools: members } in groupings(config, &pools, &users) {
+        let of_member = |at: &usize| users.get_mut(*at).and_then(Option::take);
+        let users = Some(members.iter().filter_map(of_member).collect());
+        let pools = members.iter().filter_map(|at| pools.get(*at).cloned()).collect();
+        drafts.push(GroupDraft { name, identity, pools, users });
     }
-    let view: Vec<(&PoolConfig, Option<Identity>)> = pools.iter().map(|p| (&p.config, p.identity.clone())).collect();
-    let groups = groups::group(&config.global, &view);
-    Ok((pools, groups))
+    drafts
 }
 
-/// `env[]`, with USER and HOME of the pool's user unless given.
-fn environment(pool: &PoolConfig, found: &config::Account) -> Vec<(String, String)> {
-    let mut variables = pool.env.clone();
-    for (name, value) in [("USER", &found.user), ("HOME", &found.home)] {
-        if let Some(value) = value.as_ref().filter(|_| !pool.env.iter().any(|(n, _)| n == name)) {
-            variables.push((name.to_owned(), value.clone()));
+fn groupings(config: &Config, pools: &[PoolConfig], users: &[Option<Result<PoolUser, StartError>>]) -> Vec<Grouping> {
+    let named = |pool: &PoolConfig| pool.process_group.is_some() || config.global.process_group.is_some();
+    let (mut places, mut view, mut alone) = (Vec::new(), Vec::new(), Vec::<Grouping>::new());
+    for (at, (pool, user)) in pools.iter().zip(users).enumerate() {
+        match user {
+            Some(Ok(user)) => view.push((pool, user.identity.clone())),
+            _ if named(pool) => view.push((pool, None)),
+            _ => {
+                let shown = |&of: &usize| pools.get(of).is_some_and(|of| pool.status_of.as_ref() == Some(&of.name));
+                match alone.iter_mut().find(|group| group.pools.iter().any(shown)) {
+                    Some(group) => group.pools.push(at),
+                    None => alone.push(Grouping { name: pool.name.clone(), identity: None, pools: vec![at] }),
+                }
+                continue;
+            }
         }
+        places.push(at);
     }
-    variables
+    let mut groups = groups::group(&config.global, &view);
+    for group in &mut groups {
+        group.pools = group.pools.iter().filter_map(|&at| places.get(at).copied()).collect();
+    }
+    groups.extend(alone);
+    groups.sort_by_key(|group| group.pools.first().copied());
+    groups
+}
+
+/// The settings of a pool that this process may put into effect.
+fn permitted(pool: &PoolConfig, load: &LoadOptions) -> PoolConfig {
+    let mut pool = pool.clone();
+    if !load.root {
+        config::ignored_without_root(&pool).iter().for_each(log::say);
+        (pool.chroot, pool.process_priority) = (None, None);
+    }
+    pool
+}
+
+fn user_of(pool: &PoolConfig, load: &LoadOptions) -> Result<PoolUser, StartError> {
+    let account = config::account(pool, load)?;
+    let identity =
+        configured::identity_of(&account).map_err(|source| StartError::Groups { pool: pool.name.clone(), source })?;
+    Ok(PoolUser { identity, account })
+}
+
+impl GroupDraft {
+    /// The users of its pools. They are looked up at the first call already, and again at each later one.
+    ///
+    /// # Errors
+    /// One is unknown.
+    pub(super) fn users(&mut self, load: &LoadOptions) -> Result<Vec<PoolUser>, StartError> {
+        let users = match self.users.take() {
+            Some(users) => users?,
+            None => self.pools.iter().map(|pool| user_of(pool, load)).collect::<Result<Vec<_>, _>>()?,
+        };
+        if let [user] = users.as_slice() {
+            self.identity.clone_from(&user.identity);
+        }
+        Ok(users)
+    }
+}
+
+impl PoolUser {
+    /// `env[]`, with USER and HOME of the pool's user unless given.
+    #[must_use]
+    pub(crate) fn environment(&self, pool: &PoolConfig) -> Vec<(String, String)> {
+        let mut variables = pool.env.clone();
+        for (name, value) in [("USER", &self.account.user), ("HOME", &self.account.home)] {
+            if let Some(value) = value.as_ref().filter(|_| !pool.env.iter().any(|(n, _)| n == name)) {
+                variables.push((name.to_owned(), value.clone()));
+            }
+        }
+        variables
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drafts_of(pools: &[(&str, &str)]) -> Vec<(String, Vec<String>, bool)> {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("php-fpm.conf");
+        let pool = |(at, (name, lines)): (usize, &(&str, &str))| {
+            format!("[{name}]\nlisten = {}\npm = static\npm.max_children = 1\n{lines}\n", 9000 + at)
+        };
+        let pools: String = pools.iter().enumerate().map(pool).collect();
+        std::fs::write(&file, format!("[global]\nerror_log = /dev/null\n{pools}")).unwrap();
+        let load = LoadOptions { allow_root: true, root: true, ..LoadOptions::default() };
+        let config = config::load(&file, &load).unwrap().config;
+        let shown = |draft: &mut GroupDraft| {
+            let pools = draft.pools.iter().map(|pool| pool.name.clone()).collect();
+            (draft.name.clone(), pools, draft.users(&load).is_ok())
+        };
+        drafts(&config, &load).iter_mut().map(shown).collect()
+    }
+
+    #[test]
+    fn a_pool_whose_user_is_unknown_is_a_group_that_fails() {
+        let group = |name: &str, pools: &[&str], known| {
+            (name.to_owned(), pools.iter().map(|&pool| pool.to_owned()).collect::<Vec<_>>(), known)
+        };
+        let unknown = "user = no-such-user";
+        assert_eq!(
+            drafts_of(&[("a", "user = 7"), ("b", unknown), ("c", "user = 7"), ("d", unknown), ("e", "user = 8")]),
+            [
+                group("a", &["a", "c"], true),
+                group("b", &["b"], false),
+                group("d", &["d"], false),
+                group("e", &["e"], true)
+            ]
+        );
+        // A pool that shows another one's status, and pools with a group's name, stay together.
+        let status = "user = no-such-user\npm.status_listen = 9100\npm.status_path = /status";
+        let drafts = drafts_of(&[("a", "user = 7"), ("b", status)]);
+        assert_eq!(
+            drafts.iter().map(|(_, pools, known)| (pools.len(), *known)).collect::<Vec<_>>(),
+            [(1, true), (2, false)]
+        );
+        let named = |user: &str| format!("user = {user}\nprocess.group = shared");
+        let (known, unknown) = (named("7"), named("no-such-user"));
+        assert_eq!(drafts_of(&[("a", &known), ("b", &unknown)]), [group("shared", &["a", "b"], false)]);
+    }
 }

@@ -1,21 +1,15 @@
 //! The resources of the processes of one generation: drain signals, scoreboards, access logs, zygotes.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use nix::unistd::Pid;
 
-use crate::engine::EngineOptions;
 use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
-use crate::log;
 use crate::plan::budget::{Allowance, Bucket};
-use crate::plan::fleet::PoolState;
-use crate::plan::groups::Grouping;
-use crate::scoreboard::{self, Scoreboard};
+use crate::scoreboard::Scoreboard;
 use crate::supervisor::generation::drain::Drain;
-use crate::supervisor::generation::resolve::ResolvedPool;
 use crate::sys::clock;
-use crate::sys::limits::FileLimits;
 
 /// Bytes of log lines that the processes of a group may cause in a second.
 const LINES: u64 = 128 * 1024;
@@ -126,45 +120,6 @@ pub(crate) struct Successor {
 }
 
 impl Runtime {
-    /// Makes scoreboards for these groups.
-    ///
-    /// # Errors
-    /// `EMFILE`, `ENOMEM`.
-    pub(crate) fn new(
-        resolved: &[ResolvedPool],
-        groups: &[Grouping],
-        engine: &EngineOptions,
-        nofile: FileLimits,
-    ) -> io::Result<Self> {
-        let build = |group: &Grouping| {
-            let (mut pools, mut specs) = (Vec::new(), Vec::new());
-            for pool in group.pools.iter().filter_map(|&i| resolved.get(i)) {
-                let slots = PoolState::slots(pool.config.pm_max_children);
-                let fd = scoreboard::create(slots)?;
-                specs.push(pool_spec(pool, fd.as_raw_fd(), slots, group.identity.is_some()));
-                pools.push(PoolRuntime::new(fd, slots, None)?);
-            }
-            let spec = ZygoteSpec {
-                group: group.name.clone(),
-                generation: 0,
-                identity: group.identity.clone(),
-                engine: engine.clone(),
-                control_fd: -1,
-                reports_fd: None,
-                drain_fd: -1,
-                log_level: log::Level::Notice,
-                log_format: log::Format::Default,
-                pools: specs,
-                reopened: 0,
-                graceful: false,
-                nofile,
-            };
-            Ok(GroupRuntime::new(spec, Drain::Closed, pools))
-        };
-        let groups = groups.iter().map(build).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { groups })
-    }
-
     /// The names of its groups, in their order.
     pub(crate) fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.spec.group.as_str())
@@ -183,20 +138,5 @@ impl Runtime {
             let pool = g.spec.pools.iter().position(|pool| pool.config.name == name)?;
             Some(Successor { group, pool })
         })
-    }
-}
-
-fn pool_spec(pool: &ResolvedPool, scoreboard_fd: i32, slots: u32, zygote_is_user: bool) -> PoolSpec {
-    PoolSpec {
-        config: pool.config.clone(),
-        listen_fds: pool.listen_fds.clone(),
-        size: pool.config.pm_max_children,
-        scoreboard_fd,
-        totals_fd: pool.totals_fd,
-        slots,
-        access_log_fd: None,
-        // Where the zygote runs as that user already, so do its workers.
-        identity: pool.identity.clone().filter(|_| !zygote_is_user),
-        environment: pool.environment.clone(),
     }
 }

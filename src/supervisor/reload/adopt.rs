@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, ResultsWriter, Trust};
 use crate::log::{self, messages::sockets as messages};
-use crate::plan::fleet::WorkerKey;
+use crate::plan::fleet::{GenerationId, Phase, WorkerKey};
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
@@ -40,7 +40,7 @@ pub(super) struct Adopted {
 /// # Errors
 /// A descriptor that isn't there or isn't what it should be.
 pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
-    let sockets = adopt_sockets(&state.sockets, &state.passed)?;
+    let sockets = adopt_sockets(state)?;
     let totals = PoolTotals::adopt(&state.totals, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((inherited::adopt(*raw)?, source.clone())));
@@ -64,17 +64,33 @@ fn trust_of(state: &State, totals_fd: RawFd) -> Option<Trust> {
         .find_map(|(spec, pool)| (pool.totals_fd == totals_fd).then(|| spec.trust(pool)))
 }
 
-fn adopt_sockets(list: &[(String, RawFd)], passed: &[RawFd]) -> io::Result<Sockets> {
+fn adopt_sockets(state: &State) -> io::Result<Sockets> {
     let mut sockets = Sockets::default();
-    for (name, raw) in list {
+    for (name, raw) in &state.sockets {
         let fd = inherited::adopt(*raw)?;
         // A former version drops the name when a reload fails, and then finds its own socket in the way at each later reload.
         let name =
             Some(name.clone()).filter(|name| !name.is_empty()).or_else(|| listen::address(&fd)).unwrap_or_default();
         log::say(&messages::inherited_socket_used(raw, &name));
-        sockets.add(Listener::inherited(name, fd).passed_if(passed.contains(raw)));
+        let listener = Listener::inherited(name, fd).passed_if(state.passed.contains(raw));
+        sockets.add(match &state.ownership {
+            Some(all) => all.iter().filter(|of| of.fd == *raw).fold(listener, Listener::resumed),
+            None => naming(state, *raw).fold(listener, Listener::named_by),
+        });
     }
     Ok(sockets)
+}
+
+/// The generations whose pools have that descriptor, in the state of a former version. Those that drain don't count: their sockets
+/// may be closed already, and the number another socket's.
+fn naming(state: &State, raw: RawFd) -> impl Iterator<Item = GenerationId> {
+    let serves = |id: GenerationId| {
+        state.fleet.generations().iter().any(|generation| generation.id == id && generation.phase != Phase::Draining)
+    };
+    let has = move |runtime: &&RuntimeState| {
+        runtime.groups.iter().flat_map(|group| &group.spec.pools).any(|pool| pool.listen_fds.contains(&raw))
+    };
+    state.runtimes.iter().filter(has).map(|runtime| runtime.id).filter(move |id| serves(*id))
 }
 
 fn adopt_runtime(state: &RuntimeState) -> io::Result<Runtime> {

@@ -29,6 +29,7 @@ impl Supervisor {
             program: self.host.program.clone(),
             nofile: self.nofile,
             sockets: self.sockets.state(),
+            ownership: Some(self.sockets.ownership()),
             passed: self.sockets.passed(),
             systemd: self.systemd.state(),
             config: self.config.clone(),

@@ -12,6 +12,7 @@ use crate::log::Backlog;
 use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
 use crate::supervisor::generation::DrainState;
 use crate::supervisor::output::Writer;
+use crate::supervisor::sockets::Ownership;
 use crate::supervisor::systemd::SystemdState;
 use crate::sys::limits::FileLimits;
 use crate::sys::{inherited, shared};
@@ -32,6 +33,9 @@ pub(crate) struct State {
     pub nofile: FileLimits,
     /// Listening sockets.
     pub sockets: Vec<(String, RawFd)>,
+    /// Which generations name each of them; a former version doesn't say.
+    #[serde(default)]
+    pub ownership: Option<Vec<Ownership>>,
     /// Those of them that systemd has opened.
     #[serde(default)]
     pub passed: Vec<RawFd>,

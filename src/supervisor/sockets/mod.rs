@@ -9,10 +9,12 @@ mod open;
 mod options;
 #[cfg(any(test, feature = "oracles"))]
 pub(super) mod oracle;
+mod ownership;
 mod paths;
 mod queues;
 
 pub(super) use activation::{Passed, stored_name, take as take_passed};
 pub(super) use error::SocketError;
 pub(super) use inherited::InheritedSockets;
-pub(super) use listeners::{Listener, Sockets};
+pub(super) use listeners::{Listener, Ownership, Sockets};
+pub(super) use ownership::Claim;

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use nix::unistd::Uid;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{self, ListenAddr, PoolConfig, SocketAccess};
 use crate::log::{self, messages::sockets as messages};
@@ -15,7 +16,7 @@ use crate::sys::listen;
 use crate::sys::socket_file::{self, Access, Failure, Proof, SocketFile};
 
 /// `listen.owner` and so on of one pool.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SocketOptions {
     pub(super) pool: String,
     pub(super) backlog: i32,

@@ -1,0 +1,193 @@
+//! Which generations name which sockets. A socket is opened for the first generation that names it, and closed when no generation
+//! does any more. Each generation names its sockets on its own: one that cannot start changes nothing for the others.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use crate::config::{self, ListenAddr, PoolConfig};
+use crate::log::{
+    self,
+    messages::{accounts, sockets as messages},
+};
+use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::error::SocketError;
+use crate::supervisor::sockets::listeners::{Listener, Owner, Sockets};
+use crate::supervisor::sockets::options::SocketOptions;
+use crate::supervisor::sockets::{open, paths};
+use crate::sys::{fd, listen, socket_file};
+
+/// Most paths that are removed at the same time.
+const AT_ONCE: usize = 64;
+
+/// A generation that is about to name its sockets.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    /// Which.
+    pub owner: GenerationId,
+    /// Whether that generation stops accepting connections before `owner` serves, so that `owner` may take its addresses.
+    pub leaves: &'a dyn Fn(GenerationId) -> bool,
+}
+
+impl Sockets {
+    /// The descriptors that a pool of a generation listens on, opened where they aren't yet. If one cannot be opened, the generation
+    /// must `withdraw`.
+    ///
+    /// # Errors
+    /// Why the pool cannot listen.
+    pub(crate) fn open(&mut self, claim: Claim<'_>, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
+        let options = SocketOptions::of(pool)?;
+        pool.listen.iter().map(|address| self.open_one(claim, address, &options)).collect()
+    }
+
+    fn open_one(
+        &mut self,
+        claim: Claim<'_>,
+        address: &ListenAddr,
+        options: &SocketOptions,
+    ) -> Result<RawFd, SocketError> {
+        match address {
+            ListenAddr::Unix(path) => {
+                let (path, warning) = config::unix_path(path);
+                warning.into_iter().for_each(|w| log::say(&accounts::path_cut(&options.pool, w)));
+                let name = path.to_string_lossy().into_owned();
+                let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
+                if let Some(gone) = known(&self.all).and_then(|at| self.all.get_mut(at))
+                    && !gone.is_of(claim.owner)
+                    && socket_file::has_gone(&path)
+                {
+                    log::say(&messages::socket_was_removed(&options.pool, &name));
+                    gone.replaced = true;
+                }
+                let at = known(&self.all);
+                self.take_or_open(claim, at, &name, options, || open::unix(&path, options))
+            }
+            ListenAddr::Tcp { spec, addrs } => {
+                // Host names are resolved when the socket is opened.
+                let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
+                let at = addrs.iter().find_map(|addr| self.all.iter().position(|l| l.bound == Some(*addr)));
+                self.take_or_open(claim, at, spec, options, || open::first(spec, &addrs, options))
+            }
+        }
+    }
+
+    /// The socket at that place of the list, or a new one.
+    fn take_or_open(
+        &mut self,
+        Claim { owner: id, leaves }: Claim<'_>,
+        at: Option<usize>,
+        name: &str,
+        options: &SocketOptions,
+        open: impl FnOnce() -> Result<OwnedFd, SocketError>,
+    ) -> Result<RawFd, SocketError> {
+        if let Some(listener) = at.and_then(|at| self.all.get_mut(at)) {
+            if listener.owners.iter().any(|owner| !owner.leaving && !leaves(owner.id)) {
+                return Err(SocketError::NamedTwice { pool: options.pool.clone(), address: name.to_owned() });
+            }
+            let options = Some(options.clone()).filter(|_| !listener.passed);
+            listener.owners.push(Owner { options, ..Owner::new(id, name.to_owned()) });
+            return Ok(listener.fd.as_raw_fd());
+        }
+        let fd = open()?;
+        fd::set_nonblocking(&fd, true).map_err(|e| SocketError::bind(name, e))?;
+        let raw = fd.as_raw_fd();
+        self.all.push(Listener::opened(name.to_owned(), fd).named_by(id));
+        Ok(raw)
+    }
+
+    /// That generation serves: sockets that were open before get the options of its configuration.
+    pub(crate) fn serve(&mut self, id: GenerationId) {
+        for listener in &mut self.all {
+            let Some(owner) = listener.owners.iter_mut().find(|owner| owner.id == id) else { continue };
+            listener.used = true;
+            listener.name.clone_from(&owner.name);
+            if let Some(options) = owner.options.take() {
+                options.apply(&listener.name, &listener.fd).unwrap_or_else(|e| log::say(&e.message()));
+            }
+        }
+    }
+
+    /// That generation can't start: what was opened for it alone is closed, the rest stays as it is.
+    pub(crate) fn withdraw(&mut self, id: GenerationId) {
+        self.forget_owner(id);
+        let unused: Vec<Listener> = self.all.extract_if(.., |l| l.owners.is_empty() && !l.used).collect();
+        for mut listener in unused {
+            listener.unlink();
+            let former = self.all.iter_mut().filter(|l| l.replaced && l.name == listener.name);
+            former.for_each(|l| l.replaced = false);
+        }
+    }
+
+    /// Others serve in place of these generations, which take no new connections: sockets that only they name are about to close.
+    pub(crate) fn leave(&mut self, ids: &[GenerationId]) {
+        let owners = self.all.iter_mut().flat_map(|l| &mut l.owners);
+        owners.filter(|owner| ids.contains(&owner.id)).for_each(|owner| owner.leaving = true);
+    }
+
+    /// That generation needs its sockets no more: those that no other generation names are closed.
+    pub(crate) fn drop_owner(&mut self, id: GenerationId) {
+        let named: Vec<RawFd> = self.all.iter().filter(|l| l.is_of(id)).map(|l| l.fd.as_raw_fd()).collect();
+        self.forget_owner(id);
+        self.close(|l| l.owners.is_empty() && named.contains(&l.fd.as_raw_fd()));
+    }
+
+    /// Closes those that another process has handed over and that no pool of the configuration names.
+    pub(crate) fn close_unnamed(&mut self, pools: &[PoolConfig]) {
+        let names = |l: &Listener| {
+            pools.iter().flat_map(|pool| &pool.listen).any(|address| match address {
+                ListenAddr::Unix(path) => config::unix_path(path).0.to_string_lossy() == l.name,
+                ListenAddr::Tcp { spec, addrs } => {
+                    *spec == l.name || l.bound.is_some_and(|bound| addrs.contains(&bound))
+                }
+            })
+        };
+        self.close(|l| l.owners.is_empty() && !names(l));
+    }
+
+    fn forget_owner(&mut self, id: GenerationId) {
+        self.all.iter_mut().for_each(|l| l.owners.retain(|owner| owner.id != id));
+    }
+
+    fn close(&mut self, which: impl Fn(&Listener) -> bool) {
+        for mut gone in self.all.extract_if(.., |l| which(l)) {
+            if gone.passed {
+                say_no_longer_used(&gone);
+                continue;
+            }
+            gone.unlink();
+            log::say(&messages::socket_closed(&gone.name));
+        }
+    }
+
+    /// Removes the paths of unix sockets that are about to close, so that no new client connects: of those that only generations
+    /// name which leave, or of all.
+    pub(crate) fn unlink(&mut self, all: bool) {
+        for some in self.all.chunks_mut(AT_ONCE) {
+            let closing = some.iter_mut().filter(|l| all || l.is_left());
+            let begun: Vec<_> = closing.filter_map(|l| Some((l.name.clone(), l.begin_unlink()?))).collect();
+            begun.into_iter().for_each(|(name, removal)| paths::finish_unlink(&name, removal));
+        }
+    }
+
+    /// Which of a pool's sockets will be closed, a bit for each: those that only generations name which leave, or all. Those from
+    /// the 32nd on share the last bit, which is set if all of them close.
+    #[must_use]
+    pub(crate) fn closing(&self, pool: &[RawFd], all: bool) -> u32 {
+        let closes = |raw: &RawFd| {
+            let listener = self.all.iter().find(|l| l.fd.as_raw_fd() == *raw);
+            listener.is_some_and(|l| !l.passed && (all || l.is_left()))
+        };
+        let mut bits = pool.iter().map(closes);
+        let first = bits.by_ref().take(31).zip(0..).map(|(closes, at)| u32::from(closes) << at).sum::<u32>();
+        let rest = bits.len() > 0 && bits.all(|closes| closes);
+        first | u32::from(rest) << 31
+    }
+}
+
+/// A socket of systemd's that was in use is closed.
+fn say_no_longer_used(listener: &Listener) {
+    let what = listen::address(&listener.fd).unwrap_or_else(|| listener.name.clone());
+    log::say(&messages::passed_socket_no_longer_used(what));
+}
+
+#[cfg(test)]
+#[path = "ownership_tests.rs"]
+mod tests;

@@ -1,0 +1,136 @@
+//! Which sockets stay open, and when their options change.
+
+use super::*;
+use crate::config::LoadOptions;
+
+fn id(number: u32) -> GenerationId {
+    GenerationId(number)
+}
+
+/// Sockets named by these generations.
+fn sockets(owners: &[&[u32]]) -> (Sockets, Vec<RawFd>) {
+    let file = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let all = owners.iter().enumerate().map(|(at, ids)| {
+        let listener = Listener::inherited(format!("name{at}"), file());
+        ids.iter().fold(listener, |listener, number| listener.named_by(id(*number)))
+    });
+    let sockets = Sockets { all: all.collect(), ..Sockets::default() };
+    let fds = sockets.all.iter().map(|l| l.fd.as_raw_fd()).collect();
+    (sockets, fds)
+}
+
+fn pool(listen: &[String]) -> PoolConfig {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("php-fpm.conf");
+    std::fs::write(
+        &file,
+        "[global]\nerror_log = /dev/null\n[www]\nlisten = 9000\npm = static\npm.max_children = 1\nlisten.mode = 0600\n",
+    )
+    .unwrap();
+    let options = LoadOptions { allow_root: true, ..LoadOptions::default() };
+    let mut pool = config::load(&file, &options).unwrap().config.pools.remove(0);
+    pool.listen = listen.iter().map(|path| ListenAddr::Unix(path.into())).collect();
+    pool
+}
+
+fn names(sockets: &Sockets) -> Vec<&str> {
+    sockets.all.iter().map(|l| l.name.as_str()).collect()
+}
+
+#[test]
+fn sockets_that_close_have_a_bit() {
+    let (mut sockets, fds) = sockets(&[&[1, 3], &[1], &[1, 2], &[1, 2]]);
+    sockets.leave(&[id(1)]);
+    assert_eq!(sockets.closing(&fds, false), 0b0010);
+    sockets.leave(&[id(2)]);
+    assert_eq!(sockets.closing(&fds, false), 0b1110);
+    assert_eq!(sockets.closing(&fds, true), 0b1111);
+    sockets.all[3].passed = true;
+    assert_eq!(sockets.closing(&fds, false), 0b0110);
+    assert_eq!(sockets.closing(&[fds[3], fds[1]], true), 0b0010, "by their place in the pool");
+}
+
+#[test]
+fn from_the_32nd_on_all_close_or_none() {
+    let (mut sockets, fds) = sockets(&[[1].as_slice(); 40]);
+    sockets.leave(&[id(1)]);
+    assert_eq!(sockets.closing(&fds, false), u32::MAX);
+    sockets.all[35].owners.push(Owner::new(id(2), String::new()));
+    assert_eq!(sockets.closing(&fds, false), u32::MAX >> 1);
+    assert_eq!(sockets.closing(&fds[..31], false), u32::MAX >> 1);
+}
+
+#[test]
+fn a_socket_closes_when_no_generation_names_it_any_more() {
+    let (mut sockets, _) = sockets(&[&[1, 2], &[1], &[], &[2]]);
+    sockets.drop_owner(id(1));
+    assert_eq!(names(&sockets), ["name0", "name2", "name3"], "one that no generation has named yet stays");
+    sockets.drop_owner(id(2));
+    assert_eq!(names(&sockets), ["name2"]);
+    sockets.close_unnamed(&[pool(&["name2".into()])]);
+    assert_eq!(names(&sockets), ["name2"]);
+    sockets.close_unnamed(&[pool(&["/other".into()])]);
+    assert!(names(&sockets).is_empty());
+}
+
+#[test]
+fn a_generation_that_cannot_start_changes_nothing_for_others() {
+    let place = tempfile::tempdir().unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name).display().to_string());
+    let mut sockets = Sockets::default();
+    let first = Claim { owner: id(1), leaves: &|_| false };
+    let fds = sockets.open(first, &pool(&[a.clone(), b.clone()])).unwrap();
+    sockets.serve(id(1));
+    // The second one takes `a`, opens `c`, and gets a new socket at `b`, whose file has gone.
+    std::fs::remove_file(&b).unwrap();
+    let second = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    let theirs = sockets.open(second, &pool(&[a.clone(), b.clone(), c.clone()])).unwrap();
+    assert!(theirs[0] == fds[0] && theirs[1] != fds[1] && std::fs::exists(&c).unwrap());
+    sockets.withdraw(id(2));
+    assert_eq!(names(&sockets), [a.as_str(), b.as_str()]);
+    assert!(std::fs::exists(&a).unwrap() && !std::fs::exists(&b).unwrap() && !std::fs::exists(&c).unwrap());
+    // The next one again gets a new socket at `b`.
+    let third = Claim { owner: id(3), leaves: &|owner| owner == id(1) };
+    assert_ne!(sockets.open(third, &pool(std::slice::from_ref(&b))).unwrap(), [fds[1]]);
+    sockets.serve(id(3));
+    sockets.drop_owner(id(1));
+    assert_eq!(names(&sockets), [b.as_str()]);
+    assert!(!std::fs::exists(&a).unwrap() && std::fs::exists(&b).unwrap());
+}
+
+#[test]
+fn an_address_belongs_to_one_pool_at_a_time() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("s").display().to_string();
+    let mut sockets = Sockets::default();
+    let fds = sockets.open(Claim { owner: id(1), leaves: &|_| false }, &pool(std::slice::from_ref(&path))).unwrap();
+    let stays = Claim { owner: id(2), leaves: &|_| false };
+    let refused = sockets.open(stays, &pool(std::slice::from_ref(&path))).unwrap_err();
+    assert!(matches!(refused, SocketError::NamedTwice { .. }), "{refused}");
+    let twice = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    assert!(sockets.open(twice, &pool(&[path.clone(), path.clone()])).is_err());
+    sockets.withdraw(id(2));
+    // It may move to a pool of a generation that takes over: same socket, same queue.
+    assert_eq!(sockets.open(twice, &pool(&[path])).unwrap(), fds);
+}
+
+#[test]
+fn options_are_applied_when_their_generation_serves() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("s").display().to_string();
+    let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    let mut sockets = Sockets::default();
+    let first = pool(std::slice::from_ref(&path));
+    sockets.open(Claim { owner: id(1), leaves: &|_| false }, &first).unwrap();
+    assert_eq!(mode(), 0o600);
+    for (number, listen_mode) in [(2, 0o660), (3, 0o666)] {
+        let next = PoolConfig { listen_mode, ..first.clone() };
+        sockets.open(Claim { owner: id(number), leaves: &|owner| owner < id(number) }, &next).unwrap();
+        assert_eq!(mode(), 0o600);
+    }
+    sockets.withdraw(id(2));
+    assert_eq!(mode(), 0o600);
+    sockets.serve(id(3));
+    assert_eq!(mode(), 0o666);
+}
