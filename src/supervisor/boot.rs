@@ -1,4 +1,4 @@
-//! From the command line to a running supervisor, and from a configuration to a new generation.
+//! From the command line to a running supervisor, and from a configuration to new generations.
 
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -13,7 +13,9 @@ use crate::log::{self, messages::lifecycle};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::{Supervisor, fleet_settings};
 use crate::supervisor::daemon::{self, Side};
-use crate::supervisor::generation::{GroupDraft, Opened, Preparation, Runtime, StartError, drafts, own_limits};
+use crate::supervisor::generation::{
+    GroupDraft, GroupRuntime, Opened, Preparation, Runtime, StartError, drafts, own_limits,
+};
 use crate::supervisor::sockets::{self, Claim, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::limits::FileLimits;
@@ -68,7 +70,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
         None
     };
     let _ = signal::block_all();
-    let result = first_generation(host, options, config, &load, handed);
+    let result = first_generations(host, options, config, &load, handed);
     match result {
         Ok(mut supervisor) => {
             if starter.is_some() {
@@ -100,7 +102,7 @@ fn fatal(e: &StartError) -> ExitCode {
     e.exit_code()
 }
 
-fn first_generation(
+fn first_generations(
     host: Host,
     options: Options,
     config: Config,
@@ -116,7 +118,7 @@ fn first_generation(
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
     let stored = supervisor.sockets.adopt_passed(passed, &supervisor.config.pools);
     supervisor.systemd.set_stored(stored);
-    supervisor.begin_generation(load)?;
+    supervisor.begin_generations(load)?;
     if let Some(path) = &supervisor.config.global.pid {
         pid_file::write(path, std::process::id())
             .map_err(|source| StartError::PidFile { path: path.clone(), source })?;
@@ -126,32 +128,35 @@ fn first_generation(
 }
 
 impl Supervisor {
-    /// Opens sockets, makes scoreboards and adds a generation to the fleet, as the configuration says.
-    pub(super) fn begin_generation(&mut self, load: &LoadOptions) -> Result<(), StartError> {
+    /// Opens sockets, makes scoreboards and adds a generation for each group to the fleet, as the configuration says.
+    pub(super) fn begin_generations(&mut self, load: &LoadOptions) -> Result<(), StartError> {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
-        let id = self.fleet.next_generation();
+        let first = self.fleet.next_generation();
         let mut drafts = drafts(&self.config, load);
-        let runtime = self.prepare(id, &mut drafts, load, nofile).inspect_err(|_| self.forget_totals())?;
+        let groups = self.prepare(first, &mut drafts, load, nofile).inspect_err(|_| self.forget_totals())?;
         let idle_limit = self.config.global.group_idle_timeout;
         let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
-        let id = self.fleet.begin_generation(clock::now(), &plans);
+        let ids = self.fleet.begin(clock::now(), &plans);
         self.fleet.configure(fleet_settings(&self.config.global));
-        self.outputs.add_generation(id, runtime.group_names());
-        self.runtimes.insert(id, runtime);
+        for (id, group) in ids.into_iter().zip(groups) {
+            let runtime = Runtime { groups: vec![group] };
+            self.outputs.add_generation(id, runtime.group_names());
+            self.runtimes.insert(id, runtime);
+        }
         Ok(())
     }
 
-    /// The part of it that can fail.
+    /// The part of it that can fail. The groups' generations have the ids from `first` on.
     fn prepare(
         &mut self,
-        owner: GenerationId,
+        first: GenerationId,
         drafts: &mut [GroupDraft],
         load: &LoadOptions,
         nofile: FileLimits,
-    ) -> Result<Runtime, StartError> {
+    ) -> Result<Vec<GroupRuntime>, StartError> {
         let mut opened = Opened::streams(&self.runtimes);
         let mut preparation = Preparation {
-            claim: Claim { owner, leaves: &|older| older < owner },
+            claim: Claim { owner: first, leaves: &|older| older < first },
             load,
             engine: &self.options.engine,
             nofile,
@@ -159,7 +164,17 @@ impl Supervisor {
             totals: &mut self.totals,
             opened: &mut opened,
         };
-        let groups = drafts.iter_mut().map(|draft| preparation.prepare(draft)).collect::<Result<_, _>>()?;
-        Ok(Runtime { groups })
+        let mut groups = Vec::new();
+        for (draft, id) in drafts.iter_mut().zip((first.0..).map(GenerationId)) {
+            preparation.claim.owner = id;
+            match preparation.prepare(draft) {
+                Ok(group) => groups.push(group),
+                Err(e) => {
+                    (first.0..id.0).for_each(|id| preparation.sockets.withdraw(GenerationId(id)));
+                    return Err(e);
+                }
+            }
+        }
+        Ok(groups)
     }
 }

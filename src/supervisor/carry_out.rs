@@ -11,11 +11,11 @@ use crate::log;
 use crate::log::messages::{lifecycle, output, pools, reload, zygotes};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
-use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Event, Generation, GenerationId, Goal, Phase, PoolKey, Stop, WorkerKey, ZygoteKey};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::event_loop::sigterm_is_graceful;
-use crate::supervisor::generation::{Drain, GroupRuntime, Launch, Successor};
+use crate::supervisor::generation::{Drain, GroupRuntime, Launch};
 use crate::supervisor::output::Writer;
 use crate::sys::{clock, message, process};
 
@@ -53,13 +53,13 @@ impl Supervisor {
             Action::KillZygote(key) => self.kill_zygote(key),
             Action::GiveUpOn(key) => self.give_up_on(key),
             Action::Signal(key, stop) => self.signal_worker(key, stop),
-            Action::Ready(id) => self.announce_ready(id),
+            Action::Ready => self.announce_ready(),
             Action::StopDelayed(delay) => self.announce_delayed_stop(delay),
             Action::Stopping(goal) => self.announce_stop(goal),
             Action::Abandoned(id) => {
-                self.refuse_reload(&reload::generation_given_up(id.0), None);
+                let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+                self.refuse_reload(&reload::generation_given_up(number), None);
                 self.outputs.release(&mut self.poller);
-                self.sockets.withdraw(id);
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
@@ -79,12 +79,13 @@ impl Supervisor {
     }
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
+        let number = self.fleet.generation(key.generation).map_or(key.generation.0, Generation::number);
         let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
         let (orders, theirs) = OrderSender::pair(group.slots())?;
         let (reports, reporting) = ReportReceiver::pair()?;
         let (drain, drained) = Drain::new()?;
         let mut spec = group.spec.clone();
-        spec.generation = key.generation.0;
+        spec.generation = number;
         spec.log_level = self.config.global.log_level;
         spec.log_format = self.config.global.log_format;
         spec.control_fd = theirs.as_raw_fd();
@@ -159,8 +160,8 @@ impl Supervisor {
     }
 
     fn drain(&mut self, id: GenerationId) {
-        let successor = self.fleet.generation(id).and_then(|g| g.successor);
-        self.end_listening(id, successor);
+        let successors = self.fleet.generation(id).map(|g| g.successors.clone()).unwrap_or_default();
+        self.end_listening(id, &successors);
         let finishing = self.fleet.goal() != Goal::Terminate;
         let Some(runtime) = self.runtimes.get_mut(id) else { return };
         for (spec, pool) in runtime.groups.iter().flat_map(GroupRuntime::pools) {
@@ -171,31 +172,31 @@ impl Supervisor {
             runtime.groups.iter_mut().for_each(|group| group.drain.begin());
         }
         for group in 0..runtime.groups.len() {
-            let (pools, fds) =
-                successor.map(|to| self.link(ZygoteKey { generation: id, group }, to)).unwrap_or_default();
+            let (pools, fds) = self.link(ZygoteKey { generation: id, group }, &successors);
             self.send(ZygoteKey { generation: id, group }, &ToZygote::Drain { pools }, fds);
         }
     }
 
     /// Sockets that no later generation serves lose their paths. Before they leave, workers of this one are to serve the connections
     /// that wait there, and those that are inside a pool that ends.
-    fn end_listening(&mut self, id: GenerationId, successor: Option<GenerationId>) {
-        let next = match (self.fleet.goal(), successor) {
-            (Goal::Finish, _) => None,
-            (Goal::Serve, Some(successor)) if successor > id => self.runtimes.get(successor),
-            // It ends at once, or it could not start: what is open for others stays.
-            _ => return,
+    fn end_listening(&mut self, id: GenerationId, successors: &[GenerationId]) {
+        let all = match self.fleet.goal() {
+            Goal::Finish => true,
+            Goal::Serve if !successors.iter().any(|next| *next < id) => false,
+            // It could not start: what is open for others stays.
+            Goal::Serve => return self.sockets.withdraw(id),
+            // It ends at once.
+            Goal::Terminate => return,
         };
-        if let Some(successor) = successor {
-            let former: Vec<_> = self.runtimes.iter().map(|(id, _)| id).filter(|id| *id < successor).collect();
-            self.sockets.leave(&former);
+        if !all {
+            self.sockets.leave(&[id]);
         }
-        self.sockets.unlink(next.is_none());
+        self.sockets.unlink(all);
         let Some(runtime) = self.runtimes.get(id) else { return };
         let of_group = |g| GroupRuntime::pools(g).map(move |pool| (&g.spec, pool));
         for (spec, (pool, resources)) in runtime.groups.iter().flat_map(of_group) {
-            let closing = self.sockets.closing(&pool.listen_fds, next.is_none());
-            let goes_on = next.is_some_and(|next| next.successor_of(spec, pool).is_some());
+            let closing = self.sockets.closing(&pool.listen_fds, all);
+            let goes_on = !all && self.runtimes.successor_of(successors, spec, pool).is_some();
             if closing != 0 || !goes_on {
                 (0..pool.slots).for_each(|slot| resources.scoreboard.announce_closing(slot, closing));
             }
@@ -204,16 +205,14 @@ impl Supervisor {
 
     /// Socket pairs for kept connections: from each pool of a zygote to the pool of another generation where it goes on. Returns the
     /// indices of the pools that go on, and a socket for each.
-    fn link(&mut self, from: ZygoteKey, to: GenerationId) -> (Vec<usize>, Vec<OwnedFd>) {
-        let (group, next) = (self.runtimes.group(from), self.runtimes.get(to));
-        let of_group = group.zip(next).into_iter().flat_map(|(group, next)| {
-            group.spec.pools.iter().map(|pool| next.successor_of(&group.spec, pool)).enumerate()
-        });
-        let successors: Vec<_> = of_group.filter_map(|(index, successor)| Some((index, successor?))).collect();
+    fn link(&mut self, from: ZygoteKey, to: &[GenerationId]) -> (Vec<usize>, Vec<OwnedFd>) {
+        let Some(spec) = self.runtimes.group(from).map(|group| &group.spec) else { return Default::default() };
+        let of_pools = spec.pools.iter().map(|pool| self.runtimes.successor_of(to, spec, pool)).enumerate();
+        let successors: Vec<_> = of_pools.filter_map(|(index, successor)| Some((index, successor?))).collect();
         let (mut pools, mut fds) = (Vec::new(), Vec::new());
-        for (index, Successor { group, pool }) in successors {
+        for (index, PoolKey { zygote, pool }) in successors {
             let Ok((ours, theirs)) = message::pair() else { continue };
-            self.send(ZygoteKey { generation: to, group }, &ToZygote::Adopt { pool }, vec![theirs]);
+            self.send(zygote, &ToZygote::Adopt { pool }, vec![theirs]);
             pools.push(index);
             fds.push(ours);
         }
@@ -273,10 +272,10 @@ impl Supervisor {
         self.tell_stopping(message.text());
     }
 
-    fn announce_ready(&mut self, id: GenerationId) {
-        self.sockets.serve(id);
-        let draining = self.fleet.generations().iter().filter(|g| g.phase == Phase::Draining);
-        draining.for_each(|g| self.sockets.drop_owner(g.id));
+    fn announce_ready(&mut self) {
+        let of_phase = |phase| self.fleet.generations().iter().filter(move |g| g.phase == phase);
+        of_phase(Phase::Serving).for_each(|g| self.sockets.serve(g.id));
+        of_phase(Phase::Draining).for_each(|g| self.sockets.drop_owner(g.id));
         self.sockets.close_unnamed(&self.config.pools);
         log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();

@@ -1,5 +1,7 @@
 //! Pools and groups by their keys: counters, sockets, and lines about them.
 
+use std::collections::BTreeSet;
+
 use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
 use crate::log::{self, messages::pools};
@@ -23,8 +25,12 @@ impl Supervisor {
 
     /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does.
     pub(super) fn note_queues(&mut self) {
-        let Some(runtime) = self.runtimes.newest() else { return };
-        for pool in runtime.groups.iter().flat_map(|group| &group.spec.pools) {
+        let mut noted = BTreeSet::new();
+        // The newest generation of a pool knows its sockets.
+        for pool in self.runtimes.groups().rev().flat_map(|group| &group.spec.pools) {
+            if !noted.insert(pool.config.name.as_str()) {
+                continue;
+            }
             let queue = self.sockets.queue(&pool.listen_fds);
             if let Some(totals) = self.totals.get(pool.totals_fd) {
                 totals.note_queue(queue.waiting, queue.limit);

@@ -70,9 +70,9 @@ pub(crate) enum Action {
     Slow(WorkerKey),
     /// A request has reached its limit: log it, and where it is; `Reported` is awaited for a moment.
     TimedOut(WorkerKey),
-    /// The newest generation serves, and no older one accepts requests any more.
-    Ready(GenerationId),
-    /// The newest generation could not start; the one before it goes on.
+    /// The newest generations serve, and no older one accepts requests any more.
+    Ready,
+    /// The newest generations could not start, the first of which is this one; those before them go on.
     Abandoned(GenerationId),
     /// A generation has no process left.
     Forget(GenerationId),

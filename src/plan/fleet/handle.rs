@@ -74,7 +74,7 @@ impl Fleet {
 
     fn zygote_gone(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
         let serving = self.goal == Goal::Serve;
-        let first = self.generations.len() == 1;
+        let first = self.is_first_start();
         let Some(generation) = self.generation_mut(key.generation) else { return };
         let phase = generation.phase;
         let Some(group) = generation.groups.get_mut(key.group) else { return };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A generation, counted from 1.
+/// A generation: one group as one reading of the configuration has it. Unique; ascends, also through reloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct GenerationId(pub u32);
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::plan::crashes::{Crashes, Loop};
 use crate::plan::fleet::escalation::Escalation;
@@ -14,19 +14,24 @@ use crate::plan::surge;
 use crate::plan::watch::{Limits, Watch};
 use crate::sys::clock::{self, Moment};
 
-/// The processes that run with the configuration as it was read once.
+/// The processes of a group that run with the configuration as it was read once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Generation {
-    /// Unique; counts up from 1, also through reloads.
+    /// Unique; ascends, also through reloads.
     pub id: GenerationId,
+    /// Which reading of the configuration it comes from, counted from 1. 0: a former version has made it, whose generations had
+    /// all groups of a reading; then the id says it.
+    #[serde(default)]
+    number: u32,
     /// How far its life has come.
     pub phase: Phase,
-    /// Its zygotes.
+    /// Its group. A generation of a former version has several.
     pub groups: Vec<Group>,
     /// When the phase began.
     pub since: Moment,
-    /// Where its kept connections go while it drains.
-    pub successor: Option<GenerationId>,
+    /// Where its kept connections go while it drains: the generations that have its pools.
+    #[serde(default, alias = "successor", deserialize_with = "one_or_several")]
+    pub successors: Vec<GenerationId>,
     pub(super) steps: Option<Escalation>,
 }
 
@@ -178,7 +183,43 @@ pub(crate) struct PoolPlan {
     pub limits: Limits,
 }
 
+/// A former version had one successor at most.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<GenerationId>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Read {
+        Several(Vec<GenerationId>),
+        One(Option<GenerationId>),
+    }
+    Ok(match Read::deserialize(from)? {
+        Read::Several(ids) => ids,
+        Read::One(id) => id.into_iter().collect(),
+    })
+}
+
 impl Generation {
+    /// A generation that begins.
+    pub(super) fn new(id: GenerationId, number: u32, group: Group, now: Moment) -> Self {
+        let (groups, successors) = (vec![group], Vec::new());
+        Self { id, number, phase: Phase::Starting, groups, since: now, successors, steps: None }
+    }
+
+    /// Which reading of the configuration it comes from; titles and the log show this number.
+    #[must_use]
+    pub(crate) fn number(&self) -> u32 {
+        if self.number == 0 { self.id.0 } else { self.number }
+    }
+
+    /// Whether it has a pool of that name.
+    pub(super) fn has_pool(&self, name: &str) -> bool {
+        self.pools().any(|pool| pool.name == name)
+    }
+
+    /// Whether both have a pool of the same name.
+    pub(super) fn shares_a_pool_with(&self, other: &Self) -> bool {
+        self.pools().any(|pool| other.has_pool(&pool.name))
+    }
+
     /// Its workers.
     pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
         let generation = self.id;

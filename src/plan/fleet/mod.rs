@@ -24,6 +24,8 @@ mod stop;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod unit;
+mod units;
 mod view;
 
 pub(crate) use action::{Action, Remark, Stop};
@@ -32,7 +34,7 @@ pub(crate) use ends::{WorkerEnd, ZygoteEnd};
 pub(crate) use event::Event;
 pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
-pub(crate) use members::{GroupPlan, Phase, PoolPlan, PoolState, Worker};
+pub(crate) use members::{Generation, GroupPlan, Phase, PoolPlan, PoolState, Worker};
 #[allow(unused_imports, reason = "partial reloads use it")]
 pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
-use crate::plan::fleet::keys::{PoolKey, ZygoteKey};
+use crate::plan::fleet::keys::{GenerationId, PoolKey, ZygoteKey};
 use crate::plan::fleet::members::{Phase, PoolState, Worker, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::pause::pause_after;
@@ -12,56 +12,58 @@ use crate::sys::clock::Moment;
 
 impl Fleet {
     pub(super) fn refill(&mut self, now: Moment, out: &mut Vec<Action>) {
-        for index in 0..self.generations.len() {
-            if self.generations[index].phase == Phase::Draining {
-                continue;
-            }
-            for (key, most) in self.allowances(index) {
-                let room = self.room(key, index > 0);
-                let Some(pool) = self.forkable_pool(key) else { continue };
-                let made = pool.fill(key, most, room, now, out);
-                self.note_limit(made, made == room && self.is_short(key, most, now), out);
-            }
+        for key in self.short_pools(now) {
+            let (most, room) = (self.allowance(key), self.room(key));
+            let Some(pool) = self.pool_mut(key.worker(0)) else { continue };
+            let made = pool.fill(key, most, room, now, out);
+            self.note_limit(made, made == room && self.is_short(key, most, now), out);
         }
     }
 
-    fn forkable_pool(&mut self, key: PoolKey) -> Option<&mut PoolState> {
-        self.group_mut(key.zygote).filter(|g| matches!(g.zygote, Zygote::Up(_)))?.pools.get_mut(key.pool)
-    }
-
-    /// For each pool of that generation: how many workers it may have.
-    fn allowances(&self, index: usize) -> Vec<(PoolKey, u32)> {
-        let generation = &self.generations[index];
-        let mut list = Vec::new();
-        for (group, g) in generation.groups.iter().enumerate() {
-            for (pool, p) in g.pools.iter().enumerate() {
-                let key = ZygoteKey { generation: generation.id, group }.of_pool(pool);
-                list.push((key, self.pool_allowance(index, p)));
+    /// Pools that have fewer workers than they are to have, and a zygote that can fork some.
+    fn short_pools(&self, now: Moment) -> Vec<PoolKey> {
+        let mut keys = Vec::new();
+        for generation in self.generations.iter().filter(|g| g.phase != Phase::Draining) {
+            for (group, g) in generation.groups.iter().enumerate().filter(|(_, g)| matches!(g.zygote, Zygote::Up(_))) {
+                let short = g.pools.iter().enumerate().filter(|(_, p)| p.missing(u32::MAX, now) > 0);
+                let zygote = ZygoteKey { generation: generation.id, group };
+                keys.extend(short.map(|(pool, _)| zygote.of_pool(pool)));
             }
         }
-        list
+        keys
     }
 
-    /// How many workers a pool may have. A generation that serves while a newer one starts keeps its full size.
-    pub(super) fn pool_allowance(&self, index: usize, pool: &PoolState) -> u32 {
+    fn allowance(&self, key: PoolKey) -> u32 {
+        self.pool(key.worker(0)).map_or(0, |pool| self.pool_allowance(key.zygote.generation, pool))
+    }
+
+    /// How many workers a pool of that generation may have. A generation that serves while a newer one starts keeps its full size.
+    pub(super) fn pool_allowance(&self, id: GenerationId, pool: &PoolState) -> u32 {
         let own = pool.size.saturating_sub(pool.going());
-        if self.generations[index + 1..].iter().any(|g| g.phase != Phase::Draining) {
-            return own;
+        let mut others = pool.workers.values().filter(|w| w.orphan).count();
+        for generation in self.generations.iter().filter(|g| g.id != id) {
+            for other in generation.pools().filter(|p| p.name == pool.name) {
+                if generation.id > id && generation.phase != Phase::Draining {
+                    return own;
+                }
+                others += other.workers.len();
+            }
         }
-        let elsewhere = self.generations.iter().enumerate().filter(|(i, _)| *i != index).flat_map(|(_, g)| g.pools());
-        let others: usize = elsewhere.filter(|p| p.name == pool.name).map(|p| p.workers.len()).sum();
-        let orphans = pool.workers.values().filter(|w| w.orphan).count();
-        surge::allowance(pool.size, u32::try_from(others + orphans).unwrap_or(u32::MAX)).min(own)
+        surge::allowance(pool.size, u32::try_from(others).unwrap_or(u32::MAX)).min(own)
     }
 
-    /// How many workers `process.max` leaves for a pool. While an older generation is there, a tenth more and always one.
-    fn room(&self, key: PoolKey, follows: bool) -> u32 {
+    /// How many workers `process.max` leaves for a pool. While an older generation leaves, a tenth more, and always one for a pool
+    /// that has none.
+    fn room(&self, key: PoolKey) -> u32 {
         if self.process_max == 0 {
             return u32::MAX;
         }
+        let leaving = self.leaving_generations();
+        let leaves = leaving.contains(&key.zygote.generation);
+        let follows = !leaves && !leaving.is_empty();
         let all = u32::try_from(self.workers().count()).unwrap_or(u32::MAX);
         let most = self.process_max + if follows { surge::surge(self.process_max) } else { 0 };
-        let own = self.generation(key.zygote.generation).map_or(0, |g| g.workers().count());
+        let own = self.workers().filter(|(worker, _)| leaving.contains(&worker.generation) == leaves).count();
         let own = self.process_max.saturating_sub(u32::try_from(own).unwrap_or(u32::MAX));
         let none = self.pool(key.worker(0)).is_some_and(|p| p.workers.is_empty());
         most.saturating_sub(all).min(own).max(u32::from(follows && none))

@@ -1,9 +1,10 @@
 //! Groups whose pools are all ondemand: they have no zygote until a connection comes, and none after a long time without any.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
-use crate::plan::fleet::keys::ZygoteKey;
+use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Group, Phase, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
@@ -31,24 +32,25 @@ impl Fleet {
     }
 
     /// Kept connections go from zygote to zygote: where the former generation has one, the next needs one, too.
-    pub(super) fn wake_successors(&mut self, index: usize, now: Moment) {
-        let before: Vec<String> = self.generations[..index]
-            .iter()
-            .flat_map(|g| &g.groups)
-            .filter(|g| g.is_awake())
-            .flat_map(|g| g.pools.iter().map(|p| p.name.clone()))
-            .collect();
-        for group in &mut self.generations[index].groups {
-            if let Zygote::Asleep(_) = group.zygote
-                && group.pools.iter().any(|p| before.contains(&p.name))
-            {
-                group.zygote = Zygote::Due(now);
-            }
+    pub(super) fn wake_successors(&mut self, unit: usize, now: Moment) {
+        let coming = &self.units[unit].coming;
+        let asleep = |g: &Generation| g.groups.iter().any(|g| matches!(g.zygote, Zygote::Asleep(_)));
+        if !self.those(coming).any(asleep) {
+            return;
+        }
+        let before = self.generations.iter().filter(|g| !coming.contains(&g.id)).flat_map(|g| &g.groups);
+        let awake: BTreeSet<&str> =
+            before.filter(|g| g.is_awake()).flat_map(|g| g.pools.iter().map(|p| p.name.as_str())).collect();
+        let wanted = |g: &&Generation| asleep(g) && g.pools().any(|p| awake.contains(p.name.as_str()));
+        let woken: Vec<GenerationId> = self.those(coming).filter(wanted).map(|g| g.id).collect();
+        for id in woken {
+            let Some(generation) = self.generation_mut(id) else { continue };
+            generation.groups.iter_mut().for_each(|group| group.zygote = Zygote::Due(now));
         }
     }
 
     pub(super) fn release_idle_zygotes(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
-        let needed: Vec<_> = self.generations.iter().filter_map(|g| g.successor).collect();
+        let needed = self.successors();
         let serving = |g: &&mut Generation| g.phase == Phase::Serving && !needed.contains(&g.id);
         for generation in self.generations.iter_mut().filter(serving) {
             let id = generation.id;

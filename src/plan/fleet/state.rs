@@ -1,5 +1,6 @@
 //! All generations of zygotes and workers, and look-ups in them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::{Goal, Settings};
 use crate::plan::fleet::keys::{GenerationId, WorkerKey, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Group, Phase, PoolState, Worker, Zygote};
+use crate::plan::fleet::unit::Unit;
 use crate::plan::reload::Readiness;
 use crate::sys::clock::{self, Moment};
 
@@ -32,9 +34,15 @@ pub(crate) struct Fleet {
     /// When requests of pools that limit them are looked at again.
     #[serde(default)]
     pub(super) next_watch: Moment,
-    /// Oldest first; the last one is the newest.
+    /// In the order of their ids.
     pub(super) generations: Vec<Generation>,
+    /// The changes from one generation to the next that are under way.
+    #[serde(default)]
+    pub(super) units: Vec<Unit>,
     pub(super) next_id: u32,
+    /// How many times a configuration was read.
+    #[serde(default)]
+    pub(super) readings: u32,
     pub(super) stop_steps: Option<Escalation>,
     /// When a stop that was delayed begins.
     #[serde(default)]
@@ -54,7 +62,9 @@ impl Fleet {
             next_look: Moment::default(),
             next_watch: Moment::default(),
             generations: Vec::new(),
+            units: Vec::new(),
             next_id: 1,
+            readings: 0,
             stop_steps: None,
             leaving: None,
         }
@@ -72,7 +82,7 @@ impl Fleet {
         self.goal
     }
 
-    /// All generations, oldest first.
+    /// All generations, in the order of their ids.
     #[must_use]
     pub(crate) fn generations(&self) -> &[Generation] {
         &self.generations
@@ -81,11 +91,16 @@ impl Fleet {
     /// The generation with that id.
     #[must_use]
     pub(crate) fn generation(&self, id: GenerationId) -> Option<&Generation> {
-        self.generations.iter().find(|g| g.id == id)
+        self.generations.get(self.index_of(id)?)
     }
 
     pub(super) fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
-        self.generations.iter_mut().find(|g| g.id == id)
+        let index = self.index_of(id)?;
+        self.generations.get_mut(index)
+    }
+
+    fn index_of(&self, id: GenerationId) -> Option<usize> {
+        self.generations.binary_search_by_key(&id, |g| g.id).ok()
     }
 
     pub(super) fn group_mut(&mut self, key: ZygoteKey) -> Option<&mut Group> {
@@ -123,13 +138,14 @@ impl Fleet {
         Some(self.generation(key.generation)?.groups.get(key.group)?.zygote)
     }
 
-    /// Whether a reload may begin: none is under way, no stop is, and not too many generations drain already.
+    /// Whether a reload may begin: none is under way, no stop is, and generations of not too many readings drain already.
     #[must_use]
     pub(crate) fn readiness(&self) -> Readiness {
         const MOST_DRAINING: usize = 3;
-        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).count();
+        let draining: BTreeSet<u32> =
+            self.generations.iter().filter(|g| g.phase == Phase::Draining).map(Generation::number).collect();
         let settled = self.generations.iter().all(|g| matches!(g.phase, Phase::Draining | Phase::Serving));
-        if draining >= MOST_DRAINING {
+        if draining.len() >= MOST_DRAINING {
             Readiness::TooManyDrain
         } else if self.goal == Goal::Serve && self.leaving.is_none() && settled {
             Readiness::Ready

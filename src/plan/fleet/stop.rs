@@ -27,9 +27,10 @@ impl Fleet {
         }
         self.goal = goal;
         let mut out = vec![Action::Stopping(goal)];
+        self.units.clear();
         for generation in &mut self.generations {
             if generation.phase != Phase::Draining {
-                generation.drain(now, None, Duration::ZERO);
+                generation.drain(now, Vec::new(), Duration::ZERO);
                 out.push(Action::Drain(generation.id));
             }
             generation.steps = None;

@@ -11,6 +11,7 @@ use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::stop::START_LIMIT;
+use crate::plan::fleet::unit::{Unit, UnitState};
 use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Policy, Scaling};
 use crate::sys::clock::Moment;
@@ -21,114 +22,121 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
-    /// The id of the generation that is added next.
-    #[must_use]
-    pub(crate) fn next_generation(&self) -> GenerationId {
-        GenerationId(self.next_id)
-    }
-
-    /// Adds a generation that is to follow the one that serves.
-    pub(crate) fn begin_generation(&mut self, now: Moment, plans: &[GroupPlan]) -> GenerationId {
-        let id = GenerationId(self.next_id);
-        self.next_id += 1;
-        let groups = plans.iter().map(|plan| Group::planned(plan, now)).collect();
-        self.generations.push(Generation {
-            id,
-            phase: Phase::Starting,
-            groups,
-            since: now,
-            successor: None,
-            steps: None,
-        });
-        id
-    }
-
+    /// Takes units on as far as they have come.
     pub(super) fn succeed(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
-        let Some(index) = self.generations.iter().rposition(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
-        else {
-            return;
-        };
-        if self.generations[index].phase == Phase::Starting {
-            self.wake_successors(index, now);
+        for at in 0..self.units.len() {
+            if self.units[at].state == UnitState::Starting {
+                self.wake_successors(at, now);
+                self.follow_start(at, now, out);
+            }
+            let unit = &self.units[at];
+            if unit.state == UnitState::Settling
+                && (now.since(unit.since) >= SETTLE_LIMIT || self.older_are_quiet(view))
+            {
+                self.enter(at, UnitState::Ended, Phase::Serving, now);
+                out.push(Action::Ready);
+            }
         }
-        match self.generations[index].phase {
-            Phase::Starting if index == 0 && self.has_early_deaths(index) => out.push(Action::StartFailed),
-            Phase::Starting if self.has_failed(index, now) => self.abandon(index, now, out),
-            Phase::Starting if self.is_complete(index) => self.settle(index, now, out),
-            _ => {}
+        self.units.retain(|unit| unit.state != UnitState::Ended);
+    }
+
+    fn follow_start(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+        let (first, early) = (self.units[at].retiring.is_empty(), self.has_early_deaths(at));
+        if first && early {
+            out.push(Action::StartFailed);
+        } else if !first && (early || self.has_failed(at, now)) {
+            self.abandon(at, now, out);
+        } else if self.is_complete(at) {
+            self.take_over(at, now, out);
         }
-        let generation = &self.generations[index];
-        if generation.phase == Phase::Settling
-            && (now.since(generation.since) >= SETTLE_LIMIT || self.older_are_quiet(view))
-        {
-            self.generations[index].phase = Phase::Serving;
-            out.push(Action::Ready(self.generations[index].id));
+    }
+
+    /// The unit and its coming generations enter that phase.
+    fn enter(&mut self, at: usize, state: UnitState, phase: Phase, now: Moment) {
+        let unit = &mut self.units[at];
+        (unit.state, unit.since) = (state, now);
+        for id in unit.coming.clone() {
+            if let Some(generation) = self.generation_mut(id) {
+                (generation.phase, generation.since) = (phase, now);
+            }
         }
     }
 
     /// All zygotes that it needs are up, and each pool has the workers that it starts with, as far as it may have them by now.
-    fn is_complete(&self, index: usize) -> bool {
-        let generation = &self.generations[index];
-        let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
-        let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(index, p));
-        let limited = |p: &PoolState| self.is_full() && p.accepting() == p.staying();
-        up && generation.pools().all(|p| complete(p) || limited(p))
+    fn is_complete(&self, at: usize) -> bool {
+        self.those(&self.units[at].coming).all(|generation| {
+            let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
+            let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(generation.id, p));
+            let limited = |p: &PoolState| self.is_full() && p.accepting() == p.staying();
+            up && generation.pools().all(|p| complete(p) || limited(p))
+        })
     }
 
-    fn has_failed(&self, index: usize, now: Moment) -> bool {
-        let generation = &self.generations[index];
-        let has_fallback = self.generations[..index].iter().any(|g| g.phase == Phase::Serving);
-        let failed = generation.groups.iter().any(|g| g.failures > 0) || self.has_early_deaths(index);
-        has_fallback && (failed || now.since(generation.since) >= START_LIMIT)
+    fn has_failed(&self, at: usize, now: Moment) -> bool {
+        let unit = &self.units[at];
+        let failed = self.those(&unit.coming).flat_map(|g| &g.groups).any(|g| g.failures > 0);
+        failed || now.since(unit.since) >= START_LIMIT
     }
 
-    fn has_early_deaths(&self, index: usize) -> bool {
-        self.generations[index].pools().any(|p| p.failures >= EARLY_DEATHS)
+    fn has_early_deaths(&self, at: usize) -> bool {
+        self.those(&self.units[at].coming).flat_map(Generation::pools).any(|p| p.failures >= EARLY_DEATHS)
     }
 
-    fn settle(&mut self, index: usize, now: Moment, out: &mut Vec<Action>) {
-        let id = self.generations[index].id;
-        self.inherit_sizes(index);
-        self.generations[index].phase = Phase::Settling;
-        self.generations[index].since = now;
-        for older in &mut self.generations[..index] {
-            if older.phase != Phase::Draining {
-                older.drain(now, Some(id), self.control_timeout);
-                out.push(Action::Drain(older.id));
-            }
+    fn take_over(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+        self.inherit_sizes(at);
+        self.enter(at, UnitState::Settling, Phase::Settling, now);
+        let Unit { retiring, coming, .. } = self.units[at].clone();
+        for id in retiring {
+            self.drain(id, &coming, now);
+            out.push(Action::Drain(id));
         }
         // Before `Ready`, which closes sockets that are no longer named.
         self.watch_sleepers(now, out);
     }
 
+    /// A generation drains; its kept connections go to those of `next` that have its pools.
+    fn drain(&mut self, id: GenerationId, next: &[GenerationId], now: Moment) {
+        let Some(generation) = self.generation(id) else { return };
+        let successors = self.those(next).filter(|g| g.shares_a_pool_with(generation)).map(|g| g.id).collect();
+        let control_timeout = self.control_timeout;
+        if let Some(generation) = self.generation_mut(id) {
+            generation.drain(now, successors, control_timeout);
+        }
+    }
+
     /// Dynamic pools grow to the size that they had in the former generation, as its workers leave; then the load decides.
-    fn inherit_sizes(&mut self, index: usize) {
-        let (older, newer) = self.generations.split_at_mut(index);
-        let older = older.iter().filter(|g| g.phase != Phase::Draining);
-        let sizes: Vec<(&str, u32)> =
-            older.flat_map(Generation::pools).map(|p| (p.name.as_str(), p.target())).collect();
-        for pool in newer.iter_mut().take(1).flat_map(|g| &mut g.groups).flat_map(|g| &mut g.pools) {
-            if let (Policy::Dynamic(_), Some((_, size))) = (pool.policy, sizes.iter().find(|(n, _)| *n == pool.name)) {
-                pool.wanted = pool.wanted.max(*size);
+    fn inherit_sizes(&mut self, at: usize) {
+        let Unit { retiring, coming, .. } = self.units[at].clone();
+        let sizes: BTreeMap<String, u32> =
+            self.those(&retiring).flat_map(Generation::pools).map(|p| (p.name.clone(), p.target())).collect();
+        for id in coming {
+            let Some(generation) = self.generation_mut(id) else { continue };
+            for pool in generation.groups.iter_mut().flat_map(|g| &mut g.pools) {
+                if let (Policy::Dynamic(_), Some(size)) = (pool.policy, sizes.get(&pool.name)) {
+                    pool.wanted = pool.wanted.max(*size);
+                }
             }
         }
     }
 
-    fn abandon(&mut self, index: usize, now: Moment, out: &mut Vec<Action>) {
-        let fallback = self.generations[..index].iter().rev().find(|g| g.phase == Phase::Serving).map(|g| g.id);
-        let generation = &mut self.generations[index];
-        generation.drain(now, fallback, self.control_timeout);
-        let id = generation.id;
-        out.push(Action::Abandoned(id));
-        out.push(Action::Drain(id));
-        for (group, g) in generation.groups.iter_mut().enumerate() {
-            match g.zygote {
-                Zygote::Starting(_) => {
-                    g.zygote = Zygote::Dismissed(now);
-                    out.push(Action::KillZygote(ZygoteKey { generation: id, group }));
+    /// The coming generations drain back into the retiring ones, which serve on.
+    fn abandon(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+        self.units[at].state = UnitState::Ended;
+        let Unit { retiring, coming, .. } = self.units[at].clone();
+        out.extend(coming.first().map(|id| Action::Abandoned(*id)));
+        for id in coming {
+            self.drain(id, &retiring, now);
+            out.push(Action::Drain(id));
+            let Some(generation) = self.generation_mut(id) else { continue };
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                match g.zygote {
+                    Zygote::Starting(_) => {
+                        g.zygote = Zygote::Dismissed(now);
+                        out.push(Action::KillZygote(ZygoteKey { generation: id, group }));
+                    }
+                    Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
+                    _ => {}
                 }
-                Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
-                _ => {}
             }
         }
     }
@@ -141,7 +149,7 @@ impl Fleet {
 
     /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.
     pub(super) fn dismiss_idle_zygotes(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let needed: Vec<GenerationId> = self.generations.iter().filter_map(|g| g.successor).collect();
+        let needed = self.successors();
         let stopping = self.goal != Goal::Serve;
         for generation in &mut self.generations {
             if generation.phase != Phase::Draining || (needed.contains(&generation.id) && !stopping) {
@@ -174,16 +182,16 @@ impl Fleet {
 }
 
 impl Generation {
-    pub(super) fn drain(&mut self, now: Moment, successor: Option<GenerationId>, control_timeout: Duration) {
+    pub(super) fn drain(&mut self, now: Moment, successors: Vec<GenerationId>, control_timeout: Duration) {
         self.phase = Phase::Draining;
         self.since = now;
-        self.successor = successor;
+        self.successors = successors;
         self.steps = Escalation::gentle(now, control_timeout);
     }
 }
 
 impl Group {
-    fn planned(plan: &GroupPlan, now: Moment) -> Self {
+    pub(super) fn planned(plan: &GroupPlan, now: Moment) -> Self {
         let pool = |plan: &PoolPlan| {
             let mut pool = PoolState {
                 name: plan.name.clone(),

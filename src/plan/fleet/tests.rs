@@ -108,13 +108,13 @@ impl Stage {
 
     fn started(size: u32) -> Self {
         let mut stage = Self::new(Duration::ZERO);
-        stage.fleet.begin_generation(stage.now, &Self::plan(size));
+        stage.fleet.begin(stage.now, &Self::plan(size));
         stage.event(Event::Tick);
         stage
     }
 
     fn readies(&self) -> usize {
-        self.log.iter().filter(|a| matches!(a, Action::Ready(_))).count()
+        self.log.iter().filter(|a| matches!(a, Action::Ready)).count()
     }
 }
 
@@ -132,7 +132,7 @@ fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation
     for round in 2..6 {
         stage.now = stage.now + Duration::from_millis(500);
         assert!(stage.fleet.readiness() == Readiness::Ready);
-        stage.fleet.begin_generation(stage.now, &Stage::plan(4));
+        stage.fleet.begin(stage.now, &Stage::plan(4));
         stage.event(Event::Tick);
         assert_eq!(stage.readies(), round);
         assert_eq!(stage.fleet.generations.len(), 1);
@@ -144,7 +144,7 @@ fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation
 #[test]
 fn a_reload_with_everybody_busy_gets_its_surge_worker_and_is_ready() {
     let mut stage = Stage::started(4);
-    stage.fleet.begin_generation(stage.now, &Stage::plan(4));
+    stage.fleet.begin(stage.now, &Stage::plan(4));
     let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
     assert_eq!(stage.readies(), 2);
@@ -158,7 +158,7 @@ fn at_most_three_generations_drain() {
     let mut stage = Stage::started(4);
     for _ in 0..3 {
         assert!(stage.fleet.readiness() == Readiness::Ready);
-        stage.fleet.begin_generation(stage.now, &Stage::plan(4));
+        stage.fleet.begin(stage.now, &Stage::plan(4));
         let actions = stage.decide(Event::Tick);
         stage.carry_out(actions, &|_| true);
     }
@@ -168,7 +168,7 @@ fn at_most_three_generations_drain() {
 #[test]
 fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
     let mut stage = Stage::started(4);
-    let id = stage.fleet.begin_generation(stage.now, &Stage::plan(4));
+    let id = stage.fleet.begin(stage.now, &Stage::plan(4))[0];
     let key = ZygoteKey { generation: id, group: 0 };
     assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(key)]);
     stage.event(Event::ZygoteGone(key));
@@ -182,7 +182,7 @@ fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
 #[test]
 fn a_first_generation_that_cannot_start_is_said_so() {
     let mut stage = Stage::new(Duration::ZERO);
-    let id = stage.fleet.begin_generation(stage.now, &Stage::plan(2));
+    let id = stage.fleet.begin(stage.now, &Stage::plan(2))[0];
     let _ = stage.decide(Event::Tick);
     let actions = stage.decide(Event::ZygoteGone(ZygoteKey { generation: id, group: 0 }));
     assert!(actions.contains(&Action::StartFailed));
@@ -235,9 +235,9 @@ fn terminate_ends_with_kill_and_finish_waits() {
 #[test]
 fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
     let mut stage = Stage::new(Duration::from_secs(3));
-    stage.fleet.begin_generation(stage.now, &Stage::plan(1));
+    stage.fleet.begin(stage.now, &Stage::plan(1));
     stage.event(Event::Tick);
-    stage.fleet.begin_generation(stage.now, &Stage::plan(1));
+    stage.fleet.begin(stage.now, &Stage::plan(1));
     let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
     assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now + Duration::from_millis(3000)));
@@ -279,7 +279,7 @@ fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
         |stage: &mut Stage| drop(stage.decide(Event::ZygoteGone(ZygoteKey { generation: GenerationId(1), group: 0 })));
     assert_eq!(level(orphan, killed), Level::Debug);
     let drained = |stage: &mut Stage| {
-        stage.fleet.begin_generation(stage.now, &Stage::plan(2));
+        stage.fleet.begin(stage.now, &Stage::plan(2));
         let actions = stage.decide(Event::Tick);
         stage.carry_out(actions, &|worker| worker.generation == GenerationId(1));
     };
@@ -341,7 +341,7 @@ fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
     let policy = Policy::Ondemand(Duration::from_secs(10));
     let pool = PoolPlan { name: "www".into(), size: 2, policy, limits };
     let group = GroupPlan { name: "www".into(), idle_limit: Duration::from_secs(60), pools: vec![pool] };
-    stage.fleet.begin_generation(stage.now, &[group]);
+    stage.fleet.begin(stage.now, &[group]);
     let written = serde_json::to_value(&stage.fleet).unwrap();
     let group = &written["generations"][0]["groups"][0];
     let pool = &group["pools"][0];
@@ -349,4 +349,44 @@ fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
     assert_eq!((&group["idle_limit"], &group["zygote"]["Asleep"]), (&60_000.into(), &1_000.into()));
     assert_eq!((&pool["policy"]["Ondemand"], &pool["limits"]["slow"]), (&10_000.into(), &1_500.into()));
     assert_eq!(serde_json::from_value::<Fleet>(written).unwrap(), stage.fleet);
+}
+
+#[test]
+fn each_group_is_a_generation_and_all_take_over_together_or_none() {
+    let mut stage = Stage::started(1);
+    let plans = || ["a", "b"].map(|name| GroupPlan { name: name.into(), ..Stage::plan(1).remove(0) });
+    let ids = stage.fleet.begin(stage.now, &plans());
+    assert_eq!(ids, [GenerationId(2), GenerationId(3)]);
+    assert_eq!(stage.fleet.generation(ids[1]).map(|g| (g.number(), g.groups.len())), Some((2, 1)));
+    let [a, b] = [0, 1].map(|at| ZygoteKey { generation: ids[at], group: 0 });
+    assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(a), Action::SpawnZygote(b)]);
+    let actions = stage.decide(Event::ZygoteReady(a));
+    stage.carry_out(actions, &|_| false);
+    assert_eq!(stage.readies(), 1);
+    stage.event(Event::ZygoteGone(b));
+    assert_eq!(stage.fleet.generations.iter().map(|g| g.id).collect::<Vec<_>>(), [GenerationId(1)]);
+    let ids = stage.fleet.begin(stage.now, &plans());
+    stage.event(Event::Tick);
+    assert_eq!(stage.readies(), 2);
+    let numbers = |id: &GenerationId| stage.fleet.generation(*id).map(Generation::number);
+    assert_eq!(ids.iter().map(numbers).collect::<Vec<_>>(), [Some(3), Some(3)]);
+}
+
+/// In a former version a generation had all groups, no number, and one successor at most.
+#[test]
+fn generations_of_a_former_version_are_read() {
+    let mut stage = Stage::started(1);
+    let mut written = serde_json::to_value(&stage.fleet).unwrap();
+    let generation = written["generations"][0].as_object_mut().unwrap();
+    generation.remove("number");
+    generation.remove("successors");
+    generation.insert("successor".into(), 7.into());
+    let fleet = written.as_object_mut().unwrap();
+    assert!(["units", "readings"].iter().all(|field| fleet.remove(*field).is_some()));
+    let read: Fleet = serde_json::from_value(written).unwrap();
+    assert_eq!((read.generations[0].number(), &read.generations[0].successors[..]), (1, &[GenerationId(7)][..]));
+    stage.fleet = read;
+    stage.fleet.begin(stage.now, &Stage::plan(1));
+    stage.event(Event::Tick);
+    assert_eq!(stage.fleet.generations.iter().map(Generation::number).collect::<Vec<_>>(), [2]);
 }

@@ -17,7 +17,7 @@ const LINES: u64 = 128 * 1024;
 /// One generation's resources.
 #[derive(Debug)]
 pub(crate) struct Runtime {
-    /// By group.
+    /// Its group; a generation of a former version has several.
     pub groups: Vec<GroupRuntime>,
 }
 
@@ -110,33 +110,9 @@ impl GroupRuntime {
     }
 }
 
-/// A pool of another generation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Successor {
-    /// Index of its group.
-    pub group: usize,
-    /// Index of the pool in the group.
-    pub pool: usize,
-}
-
 impl Runtime {
     /// The names of its groups, in their order.
     pub(crate) fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.spec.group.as_str())
-    }
-
-    /// Where a pool of another generation goes on: the pool with its name, if that runs as the same user.
-    #[must_use]
-    pub(crate) fn successor_of(&self, spec: &ZygoteSpec, pool: &PoolSpec) -> Option<Successor> {
-        let found = self.find_pool(&pool.config.name)?;
-        let other = &self.groups.get(found.group)?.spec;
-        (other.trust(other.pools.get(found.pool)?) == spec.trust(pool)).then_some(found)
-    }
-
-    fn find_pool(&self, name: &str) -> Option<Successor> {
-        self.groups.iter().enumerate().find_map(|(group, g)| {
-            let pool = g.spec.pools.iter().position(|pool| pool.config.name == name)?;
-            Some(Successor { group, pool })
-        })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use nix::unistd::Pid;
 
 use crate::config::PoolConfig;
+use crate::ipc::{PoolSpec, ZygoteSpec};
 use crate::plan::fleet::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 use crate::scoreboard::Scoreboard;
 use crate::supervisor::generation::runtime::{GroupRuntime, Runtime, ZygoteProcess};
@@ -44,19 +45,13 @@ impl Runtimes {
         self.generations.get_mut(&id)
     }
 
-    /// The newest generation.
-    #[must_use]
-    pub(crate) fn newest(&self) -> Option<&Runtime> {
-        self.generations.values().next_back()
-    }
-
     /// All generations.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (GenerationId, &Runtime)> {
         self.generations.iter().map(|(id, runtime)| (*id, runtime))
     }
 
-    /// The groups of all generations.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = &GroupRuntime> {
+    /// The groups of all generations, the oldest first.
+    pub(crate) fn groups(&self) -> impl DoubleEndedIterator<Item = &GroupRuntime> {
         self.generations.values().flat_map(|runtime| &runtime.groups)
     }
 
@@ -121,6 +116,21 @@ impl Runtimes {
     #[must_use]
     pub(crate) fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
         self.keys().into_iter().find(|key| self.zygote(*key).is_some_and(|zygote| zygote.pid == pid))
+    }
+
+    /// Where a pool of a generation that drains goes on: the pool with its name in one of these generations, if that runs as the same
+    /// user.
+    #[must_use]
+    pub(crate) fn successor_of(&self, among: &[GenerationId], spec: &ZygoteSpec, pool: &PoolSpec) -> Option<PoolKey> {
+        let of = |&generation: &GenerationId| {
+            let groups =
+                self.generations.get(&generation).into_iter().flat_map(|runtime| runtime.groups.iter().enumerate());
+            groups.map(move |(group, g)| (ZygoteKey { generation, group }, &g.spec))
+        };
+        among.iter().flat_map(of).find_map(|(key, other)| {
+            let index = other.pools.iter().position(|p| p.config.name == pool.config.name)?;
+            (other.trust(other.pools.get(index)?) == spec.trust(pool)).then(|| key.of_pool(index))
+        })
     }
 
     /// A pool's settings.

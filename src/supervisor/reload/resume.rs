@@ -1,4 +1,4 @@
-//! After the exec of a reload: the new image takes over from the former one and starts the next generation.
+//! After the exec of a reload: the new image takes over from the former one and starts the next generations.
 
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::supervisor::systemd::Systemd;
 use crate::sys::failure::reason;
 use crate::sys::{clock, fd, inherited, pid_file, title};
 
-/// Takes over, then starts the next generation. If that can't start, the present one goes on.
+/// Takes over, then starts the next generations. If those can't start, the present ones go on.
 #[must_use]
 pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     let (state, adopted) =
@@ -90,20 +90,20 @@ impl Supervisor {
         self.catch_up();
         self.close_outputs_of_ended();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
-        if let Err(e) = self.next_generation() {
+        if let Err(e) = self.next_generations() {
             self.refuse_reload(&reload::next_generation_failed(e), None);
         }
         log::say(&lifecycle::fpm_is_running(std::process::id()));
     }
 
-    fn next_generation(&mut self) -> Result<(), StartError> {
+    fn next_generations(&mut self) -> Result<(), StartError> {
         let load = load_options(&self.host, &self.options);
         let before = self.config.clone();
-        let begun = self.try_next_generation(&before.global, &load);
+        let begun = self.try_next_generations(&before.global, &load);
         begun.inspect_err(|_| self.config = before)
     }
 
-    fn try_next_generation(&mut self, before: &Global, load: &LoadOptions) -> Result<(), StartError> {
+    fn try_next_generations(&mut self, before: &Global, load: &LoadOptions) -> Result<(), StartError> {
         self.config = match config::load(&self.options.config_path(&self.host.config_file()), load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
@@ -117,7 +117,7 @@ impl Supervisor {
             }
         };
         self.change_log(before)?;
-        self.begin_generation(load)?;
+        self.begin_generations(load)?;
         self.outputs.set_limit(self.config.global.log_limit);
         self.keep_pid_file(before.pid.as_deref());
         Ok(())

@@ -18,7 +18,7 @@ use crate::sys::limits::FileLimits;
 use crate::sys::{inherited, shared};
 
 /// Goes up when an older version could not read it any more.
-pub(super) const VERSION: u32 = 4;
+pub(super) const VERSION: u32 = 5;
 /// The oldest one that can be read: zygotes without a pipe for reports.
 const OLDEST: u32 = 3;
 
@@ -159,7 +159,7 @@ impl State {
             return Err(StateError::Version(self.version));
         }
         let consistent = self.fleet.generations().iter().all(|g| {
-            let runtime = self.runtimes.iter().find(|r| r.id == g.id);
+            let runtime = self.runtimes.binary_search_by_key(&g.id, |r| r.id).ok().and_then(|at| self.runtimes.get(at));
             runtime.is_some_and(|r| {
                 r.groups.len() == g.groups.len()
                     && r.groups

@@ -84,7 +84,7 @@ impl Stage {
             idle_limit: Duration::from_secs(3600),
             pools: pools.iter().map(plan).collect(),
         };
-        self.fleet.begin_generation(self.now, &[group]);
+        self.fleet.begin(self.now, &[group]);
         self.event(Event::Tick);
     }
 
@@ -214,9 +214,9 @@ fn process_max_holds_for_all_pools_together_and_is_said_once() {
     stage.begin(&[("a", 2, Policy::Static), ("b", 4, Policy::Static)]);
     assert_eq!(stage.workers().len(), 3);
     assert_eq!(stage.log.iter().filter(|a| **a == Action::ProcessLimit).count(), 1);
-    assert!(stage.log.contains(&Action::Ready(GenerationId(1))));
+    assert!(stage.log.contains(&Action::Ready));
     stage.begin(&[("a", 2, Policy::Static), ("b", 4, Policy::Static)]);
-    assert!(stage.log.contains(&Action::Ready(GenerationId(2))), "{:?}", stage.log);
+    assert!(stage.log.contains(&Action::Ready), "{:?}", stage.log);
     assert_eq!(stage.workers().len(), 3);
 }
 
