@@ -66,6 +66,7 @@ fn main() -> std::process::ExitCode {
         library: PathBuf::new(),
         args,
         php_version: "8.2.0".to_owned(),
+        module_api: 20_220_829,
         php_prefix: "/usr".into(),
         sysconf_dir: "/etc".into(),
         local_state_dir: "/var".into(),

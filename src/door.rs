@@ -115,6 +115,7 @@ fn describe_host(args: Vec<OsString>, door: Door, library: &Path) -> Host {
         library: library.to_owned(),
         args,
         php_version: version.to_owned(),
+        module_api: php::module_api(),
         php_prefix: php::PREFIX.into(),
         sysconf_dir: php::SYSCONFDIR.into(),
         local_state_dir: php::LOCALSTATEDIR.into(),

@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Program};
 use crate::sys::fd;
 
 /// How the library was loaded.
@@ -30,6 +30,8 @@ pub struct Host {
     pub args: Vec<OsString>,
     /// `8.2.32`.
     pub php_version: String,
+    /// The number of PHP's module API, which changes with each minor version.
+    pub module_api: u32,
     /// PHP_PREFIX.
     pub php_prefix: PathBuf,
     /// The default directory of php-fpm.conf.
@@ -63,12 +65,14 @@ impl Host {
         }
     }
 
-    /// Completes the php.ini options of the command line with the defaults of the host program.
+    /// Completes php.ini options with the defaults of the host program. An empty name among the directories to scan means the
+    /// default one.
     pub fn complete(&self, engine: &mut EngineOptions) {
         let Some((dir, scan)) = &self.default_ini else { return };
         if !engine.no_ini {
-            let given = std::env::var_os("PHP_INI_SCAN_DIR");
-            engine.scan_dir.get_or_insert_with(|| scan_path(given.as_deref(), scan));
+            let given = engine.scan_dir.take().map(PathBuf::into_os_string);
+            let given = given.or_else(|| std::env::var_os("PHP_INI_SCAN_DIR"));
+            engine.scan_dir = Some(scan_path(given.as_deref(), scan));
             if std::env::var_os("PHPRC").is_none() {
                 engine.ini_path.get_or_insert_with(|| dir.clone());
             }
@@ -81,19 +85,29 @@ impl Host {
         self.sysconf_dir.join("php-fpm.conf")
     }
 
+    /// The program and how it is loaded, to execute it again.
+    #[must_use]
+    pub fn own_program(&self) -> Program {
+        let preload = (self.door == Door::Preload).then(|| self.library.clone());
+        Program { path: self.program.clone(), preload }
+    }
+
     /// `LD_PRELOAD` for executing the program again, with its other entries. `None` for a patched php-cgi.
     #[must_use]
     pub fn preload(&self) -> Option<OsString> {
-        if self.door == Door::Patched {
-            return None;
-        }
-        let mut list = self.library.clone().into_os_string();
-        if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|o| !o.is_empty()) {
-            list.push(":");
-            list.push(others);
-        }
-        Some(list)
+        self.own_program().preload.as_deref().map(preload_list)
     }
+}
+
+/// `LD_PRELOAD` with that library in front of the present entries.
+#[must_use]
+pub fn preload_list(library: &Path) -> OsString {
+    let mut list = library.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|o| !o.is_empty()) {
+        list.push(":");
+        list.push(others);
+    }
+    list
 }
 
 /// The directories of `PHP_INI_SCAN_DIR`, in which an empty entry means the default one; without the variable, the default

@@ -8,7 +8,7 @@ use crate::cli::{self, Command, Options, Role};
 use crate::engine::{Engine, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::ZygoteSpec;
+use crate::ipc::{Introduction, SPOKEN, ZygoteSpec};
 use crate::log::messages::terminal::{cannot_start_php, zygote_by_hand};
 use crate::sys::{inherited, shared};
 use crate::{configured, control, log, supervisor, zygote};
@@ -17,20 +17,7 @@ use crate::{configured, control, log, supervisor, zygote};
 #[must_use]
 pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let arguments = host.args.get(1..).unwrap_or_default();
-    let mut command = cli::parse(arguments);
-    if let Ok(
-        Command::Run(options)
-        | Command::Test { options, .. }
-        | Command::Control { options, .. }
-        | Command::Version(options)
-        | Command::Info(options)
-        | Command::Modules(options)
-        | Command::Role { options, .. },
-    ) = &mut command
-    {
-        host.complete(&mut options.engine);
-    }
-    match command {
+    match cli::parse(arguments) {
         Ok(Command::Run(options)) => supervisor::start(host, options, engine),
         Ok(Command::Control { verb, at, options }) => {
             let mut start = arguments.to_vec();
@@ -39,11 +26,12 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         }
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
-        Ok(Command::Version(options)) => describe(engine, Topic::Version, &options),
-        Ok(Command::Info(options)) => describe(engine, Topic::Info, &options),
-        Ok(Command::Modules(options)) => describe(engine, Topic::Modules, &options),
+        Ok(Command::Version(options)) => describe(&host, engine, Topic::Version, options),
+        Ok(Command::Info(options)) => describe(&host, engine, Topic::Info, options),
+        Ok(Command::Modules(options)) => describe(&host, engine, Topic::Modules, options),
         Ok(Command::Help) => usage(&host, ExitCode::Ok),
-        Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host.php_version, engine),
+        Ok(Command::Hello) => hello(&host),
+        Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host, engine),
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
         Err(cli::Usage) => usage(&host, ExitCode::Usage),
@@ -56,7 +44,25 @@ fn usage(host: &Host, code: ExitCode) -> i32 {
     code.status()
 }
 
-fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
+/// `--fpm-role=hello`: what a supervisor that is perhaps of another build has to know.
+fn hello(host: &Host) -> i32 {
+    let introduction = Introduction {
+        protocol: SPOKEN.to_vec(),
+        cgi_fpm: env!("CARGO_PKG_VERSION").to_owned(),
+        php: host.php_version.clone(),
+        api: host.module_api,
+        zts: false,
+        library: host.library.clone(),
+    };
+    let said = serde_json::to_string(&introduction).unwrap_or_default();
+    match writeln!(std::io::stdout(), "{said}") {
+        Ok(()) => ExitCode::Ok.status(),
+        Err(_) => ExitCode::Software.status(),
+    }
+}
+
+fn describe(host: &Host, engine: &mut impl Engine, topic: Topic, mut options: Options) -> i32 {
+    host.complete(&mut options.engine);
     match engine.describe(topic, &options.engine) {
         Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
@@ -66,12 +72,15 @@ fn describe(engine: &mut impl Engine, topic: Topic, options: &Options) -> i32 {
     }
 }
 
-fn start_zygote(raw: RawFd, php: &str, engine: &mut impl Engine) -> i32 {
+fn start_zygote(raw: RawFd, host: &Host, engine: &mut impl Engine) -> i32 {
     let spec = inherited::adopt(raw)
         .and_then(shared::content_of)
         .and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
     match spec {
-        Ok(spec) => zygote::run(spec, php, engine),
+        Ok(mut spec) => {
+            host.complete(&mut spec.engine);
+            zygote::run(spec, &host.php_version, engine)
+        }
         Err(e) => {
             log::say(&zygote_by_hand(e));
             ExitCode::Usage.status()

@@ -54,6 +54,8 @@ pub enum Command {
     Modules(Options),
     /// `-h`: usage on stdout.
     Help,
+    /// `--fpm-role=hello`: the program says which protocol it speaks, and exits.
+    Hello,
     /// The program, executed by the supervisor.
     Role {
         /// Its role.
@@ -118,6 +120,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
             Opt::Help => return Ok(Command::Help),
             Opt::Modules => return Ok(Command::Modules(options)),
             Opt::Version => return Ok(Command::Version(options)),
+            Opt::Role if value == "hello" => return Ok(Command::Hello),
             Opt::Role => role = Some(Role::named(&value)?),
             Opt::Fd => fd = Some(descriptor(&value)?),
             other => options.set(other, value),

@@ -10,7 +10,7 @@ use super::model::{Config, Global, PoolConfig};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
-use super::types::{CoreLimit, PhpSetting, ProcessManager};
+use super::types::{CoreLimit, EngineKey, NOTHING, PhpIni, PhpSetting, ProcessManager};
 use super::values;
 use crate::log;
 
@@ -65,6 +65,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         group: values.owned(Key::Group),
         process_group: values.owned(Key::ProcessGroup),
         group_idle_timeout: optional_seconds(values.integer(Key::GroupIdleTimeout)),
+        engine: engine(raw),
         listen: listen::split(values.text(Key::Listen).unwrap_or_default()).into_iter().map(listen::address).collect(),
         listen_backlog: values.integer(Key::ListenBacklog),
         listen_owner: values.owned(Key::ListenOwner),
@@ -110,6 +111,22 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         env: raw.env.iter().rev().map(|pair| variable(pair, options)).collect(),
         php_settings: settings(raw),
     }
+}
+
+/// `process.php` and the like.
+pub(super) fn engine(raw: &RawPool) -> EngineKey {
+    let path = |key| raw.values.filled(key).map(PathBuf::from);
+    EngineKey {
+        program: path(Key::Php),
+        library: path(Key::PhpLibrary),
+        ini: path(Key::PhpIni).map(|path| if is_none(&path) { PhpIni::Nothing } else { PhpIni::At(path) }),
+        scan_dir: path(Key::PhpIniScanDir).map(|path| if is_none(&path) { PathBuf::new() } else { path }),
+        defines: raw.php_defines.iter().rev().map(|pair| (pair.key.clone(), pair.value.clone())).collect(),
+    }
+}
+
+fn is_none(path: &Path) -> bool {
+    path == Path::new(NOTHING)
 }
 
 /// php-fpm applies all `php_value` and `php_flag` first, then the admin ones, each from the last to the first line.

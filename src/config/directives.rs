@@ -120,6 +120,10 @@ directives! {
     Group "group" Kind::Text, Always, "Group of the workers. Default: the user's.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "Pools with the same name here share a zygote and its opcode cache.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(-1), WhenSet, "The same for this pool's zygote; the longest of its pools counts.";
+    Php "process.php" Kind::Text, WhenSet, "Absolute path of the php-cgi that this pool runs with. Default: the running one.";
+    PhpLibrary "process.php_library" Kind::Text, WhenSet, "Absolute path of the cgi-fpm library for that php-cgi. Default: the one that it finds itself.";
+    PhpIni "process.php_ini" Kind::Text, WhenSet, "php.ini of this pool, or its directory, or `none`. Default: as the command line says.";
+    PhpIniScanDir "process.php_ini_scan_dir" Kind::Text, WhenSet, "Directories of further ini files, with colons, or `none`. Default: as the environment or the build says.";
     Listen "listen" Kind::Text, Always, "Address to listen on: `ip:port`, `[ip6]:port`, `host:port`, `port`, `/unix/socket`; several with commas.";
     ListenBacklog "listen.backlog" Kind::Integer(-1), Always, "Longest queue of connections not yet accepted; -1: as long as the system allows.";
     ListenAclUsers "listen.acl_users" Kind::Text, Always, "Users who may connect to the unix socket, by ACL; with commas.";
@@ -170,5 +174,9 @@ pub const LIST_DIRECTIVES: &[(&str, &str)] = &[
     ("php_flag", "The same, with yes or no."),
     ("php_admin_value", "A PHP setting that scripts can't change."),
     ("php_admin_flag", "The same, with yes or no."),
+    (
+        "process.php_define",
+        "A setting for the start of PHP, as the option -d: also those that php_admin_value can't set.",
+    ),
     ("access.suppress_path", "A URI that isn't in the access log; nothing in the brackets."),
 ];

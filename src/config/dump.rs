@@ -40,6 +40,7 @@ fn pool_lines(pool: &RawPool, lines: &mut Vec<String>) {
     pairs("env", &pool.env, lines);
     pairs("php_value", &pool.php_values, lines);
     pairs("php_admin_value", &pool.php_admin_values, lines);
+    pairs("process.php_define", &pool.php_defines, lines);
     lines.push(" ".to_owned());
 }
 

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ini::{Names, Statement, parse_line};
 
+/// Constants whose values differ between PHP versions, and a pool may have another PHP than the supervisor.
+const VERSIONED: [&str; 2] = ["E_ALL", "PHP_VERSION"];
+
 /// The line of a setting that a worker reads again, with the names that were known when the file was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateValue {
@@ -75,7 +78,7 @@ impl<'a> Recorder<'a> {
         Self { names, variables: RefCell::default(), constants: RefCell::default(), unknown: Cell::new(false) }
     }
 
-    /// The line for the worker; `None` if all its names are known.
+    /// The line for the worker; `None` if all its names are known and mean the same in each PHP version.
     pub(super) fn late(self, line: &[u8]) -> Option<LateValue> {
         let (variables, constants) = (self.variables.into_inner(), self.constants.into_inner());
         self.unknown.get().then(|| LateValue { line: line.to_owned(), variables, constants })
@@ -96,6 +99,10 @@ impl Names for Recorder<'_> {
     }
 
     fn constant(&self, name: &str) -> Option<String> {
+        if VERSIONED.contains(&name) {
+            self.unknown.set(true);
+            return self.names.constant(name);
+        }
         self.noted(&self.constants, name, self.names.constant(name))
     }
 }
@@ -112,7 +119,7 @@ mod tests {
         }
 
         fn constant(&self, name: &str) -> Option<String> {
-            (name == "E_ALL").then(|| "32767".to_owned())
+            ["E_ALL", "E_NOTICE"].contains(&name).then(|| if name == "E_ALL" { "32767" } else { "8" }.to_owned())
         }
     }
 
@@ -144,10 +151,12 @@ mod tests {
         let value = |line| late(line).and_then(|late| late.value(&Php));
         assert_eq!(value("CACHE_DISK").as_deref(), Some("4"));
         assert_eq!(value("CACHE_DISK | 1 ; c").as_deref(), Some("5"));
-        assert_eq!(value("E_ALL & ~CACHE_DISK").as_deref(), Some("32763"));
+        assert_eq!(value("E_ALL").as_deref(), Some("1"));
+        assert_eq!(value("E_ALL & ~CACHE_DISK").as_deref(), Some("1"));
+        assert_eq!(value("E_NOTICE | CACHE_DISK").as_deref(), Some("12"));
         assert_eq!(value("\"${HOME}/${NO}\" CACHE_DISK").as_deref(), Some("/root/4"));
         assert_eq!(value("\"${HOME} ${memory_limit} ${memory_limit:-1M}\"").as_deref(), Some("/root 64M 64M"));
-        for same in ["${HOME}", "${NO}", "UTC", "\"CACHE_DISK\"", "E_ALL", "128M", "yes", "a/CACHE_DISK"] {
+        for same in ["${HOME}", "${NO}", "UTC", "\"CACHE_DISK\"", "E_NOTICE", "128M", "yes", "a/CACHE_DISK"] {
             assert_eq!(value(same), None, "{same}");
         }
     }
@@ -158,7 +167,8 @@ mod tests {
             ("UTC", true),
             ("${NO}", true),
             ("${HOME}", false),
-            ("E_ALL", false),
+            ("E_ALL", true),
+            ("E_NOTICE", false),
             ("1", false),
             ("'UTC'", false),
             ("off", false),

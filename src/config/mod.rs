@@ -44,7 +44,7 @@ pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, Global, PoolConfig};
 pub use options::LoadOptions;
-pub use types::{CoreLimit, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
+pub use types::{CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpIni, PhpSetting, PhpValuePolicy, ProcessManager};
 
 use check::Check;
 use directives::GlobalDirective;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::clients::AllowedClients;
-use super::types::{CoreLimit, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
+use super::types::{CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
 use crate::access_log::Format;
 use crate::log;
 
@@ -74,6 +74,9 @@ pub struct PoolConfig {
     /// `process.group_idle_timeout` of the pool, if it is set.
     #[serde(default)]
     pub group_idle_timeout: Option<Duration>,
+    /// `process.php` and the like.
+    #[serde(default)]
+    pub engine: EngineKey,
     pub listen: Vec<ListenAddr>,
     pub listen_backlog: i32,
     pub listen_owner: Option<String>,

@@ -27,6 +27,8 @@ pub(crate) struct RawPool {
     pub(crate) php_values: Vec<Pair>,
     pub(crate) php_admin_values: Vec<Pair>,
     pub(crate) suppressed_paths: Vec<String>,
+    /// `process.php_define`
+    pub(crate) php_defines: Vec<Pair>,
     /// `access.format`, read; none without an access log, where php-fpm does not look at it.
     pub(crate) access_format: Option<Format>,
     /// Made for `pm.status_listen` of the pool with this index.
@@ -42,6 +44,10 @@ impl RawPool {
             "php_flag" => (&mut self.php_values, true),
             "php_admin_value" => (&mut self.php_admin_values, false),
             "php_admin_flag" => (&mut self.php_admin_values, true),
+            "process.php_define" if !is_setting(key) => {
+                return Err(StatementError::DefineName { name: key.to_owned() });
+            }
+            "process.php_define" => (&mut self.php_defines, false),
             "access.suppress_path" => {
                 self.suppressed_paths.push(value.replace("$pool", &self.name));
                 return Ok(());
@@ -55,7 +61,7 @@ impl RawPool {
         } else {
             value.replace("$pool", &self.name)
         };
-        let late = late.filter(|_| !flag && name != "env");
+        let late = late.filter(|_| !flag && name.starts_with("php_"));
         list.push(Pair { key: key.to_owned(), value, flag, late });
         Ok(())
     }
@@ -69,10 +75,16 @@ impl RawPool {
             php_values: Vec::new(),
             php_admin_values: Vec::new(),
             suppressed_paths: Vec::new(),
+            php_defines: Vec::new(),
             access_format: None,
             status_of: None,
         }
     }
+}
+
+/// Whether this can be the name of a PHP setting in a line that PHP reads.
+fn is_setting(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The whole configuration.

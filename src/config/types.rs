@@ -107,6 +107,34 @@ impl ProcessManager {
     }
 }
 
+/// The value of `process.php_ini` and `process.php_ini_scan_dir` that means no file.
+pub(super) const NOTHING: &str = "none";
+
+/// `process.php_ini`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PhpIni {
+    /// No php.ini.
+    Nothing,
+    /// A file, or the directory to look for php.ini in.
+    At(PathBuf),
+}
+
+/// Which PHP a pool runs with, and how it is started, as far as the pool says so itself. Pools that differ in it cannot share a
+/// zygote.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct EngineKey {
+    /// `process.php`: the php-cgi; `None`: the running one.
+    pub program: Option<PathBuf>,
+    /// `process.php_library`: the cgi-fpm library for it.
+    pub library: Option<PathBuf>,
+    /// `process.php_ini`.
+    pub ini: Option<PhpIni>,
+    /// `process.php_ini_scan_dir`: directories with colons between them, as in `PHP_INI_SCAN_DIR`; empty: none.
+    pub scan_dir: Option<PathBuf>,
+    /// `process.php_define[]`: names and values, from the last line to the first, as PHP gets them.
+    pub defines: Vec<(String, String)>,
+}
+
 /// One entry of `php_value[]`, `php_flag[]`, `php_admin_value[]`, `php_admin_flag[]`, in the order php-fpm applies them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhpSetting {

@@ -3,9 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+mod child;
 mod commands;
+mod hello;
 mod options;
 mod preflight;
+mod program_file;
+mod programs;
 pub(crate) mod start_files;
 mod users;
 
@@ -13,4 +17,5 @@ pub(crate) use announce::{LogError, announce, open_log, say};
 pub(crate) use commands::{convert, test};
 pub(crate) use options::load_options;
 pub(crate) use preflight::load;
+pub(crate) use programs::Programs;
 pub(crate) use users::identity_of;

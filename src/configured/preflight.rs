@@ -1,15 +1,11 @@
 //! Before a start as root: checks that PHP can read its files as the pools' user. php-fpm starts PHP as root. Children do the
 //! check, because this process neither runs PHP nor changes its user. They have a time limit.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::pipe2;
-
+use super::child::in_child;
 use super::start_files;
 use super::users::identity_of;
 use crate::cli::Options;
@@ -20,16 +16,13 @@ use crate::log;
 use crate::plan::groups;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
-use crate::sys::process::{self, Forked};
-use crate::sys::{single_threaded, socket};
+use crate::sys::process;
 
 /// For PHP to read php.ini.
 const INI_LIMIT: Duration = Duration::from_secs(15);
 /// For the check of one user, who could stop the child that checks; and for all users together.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 const ALL_LIMIT: Duration = Duration::from_secs(6);
-/// The most that is read of a child's output, in bytes.
-const LONGEST: u64 = 1 << 20;
 
 /// Reads the configuration and checks the files. `aloud`: PHP's messages about php.ini go to stderr, and warnings are added to
 /// errors; otherwise the zygotes log these.
@@ -44,7 +37,9 @@ pub(crate) fn load(
     aloud: bool,
 ) -> Result<Loaded, ConfigError> {
     let loaded = config::load(&options.config_path(&host.config_file()), load)?;
-    let mut remarks = remarks(engine, &options.engine, &loaded.config, load, aloud);
+    let mut start = options.engine.clone();
+    host.complete(&mut start);
+    let mut remarks = remarks(engine, &start, &loaded.config, load, aloud);
     remarks.retain(|remark| aloud || remark.level() >= log::Level::Error);
     loaded.with_remarks(remarks)
 }
@@ -70,7 +65,7 @@ fn remarks(
         });
     });
     // If PHP fails before that, the zygotes report it.
-    let files: Vec<StartFile> = serde_json::from_slice(&files).unwrap_or_default();
+    let files: Vec<StartFile> = serde_json::from_slice(&files.unwrap_or_default()).unwrap_or_default();
     if files.is_empty() {
         return Vec::new();
     }
@@ -87,7 +82,7 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
         }
     });
     // After a timeout, the user's zygote still checks.
-    let unreadable: Vec<StartFile> = serde_json::from_slice(&said).unwrap_or_default();
+    let unreadable: Vec<StartFile> = serde_json::from_slice(&said.unwrap_or_default()).unwrap_or_default();
     unreadable.iter().map(|file| start_files::message(file, name)).collect()
 }
 
@@ -119,43 +114,4 @@ fn silence(aloud: bool) -> std::io::Result<()> {
     fd::redirect(Stream::Stdin, &null)?;
     fd::redirect(Stream::Stdout, &null)?;
     if aloud { Ok(()) } else { fd::redirect(Stream::Stderr, &null) }
-}
-
-/// Lets a child do `work`; returns its output, or nothing if it takes too long.
-fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Vec<u8> {
-    let Ok((read, write)) = pipe2(OFlag::O_CLOEXEC) else { return Vec::new() };
-    let pid = match single_threaded::fork() {
-        Ok(Forked::Parent(pid)) => pid,
-        Ok(Forked::Child) => {
-            drop(read);
-            work(&mut File::from(write));
-            process::exit_now(0)
-        }
-        Err(_) => return Vec::new(),
-    };
-    drop(write);
-    let said = read_until_end(File::from(read), Instant::now() + limit);
-    // The child is not yet reaped, so no other process can have this number.
-    let _ = kill(pid, Signal::SIGKILL);
-    while waitpid(pid, None) == Err(nix::errno::Errno::EINTR) {}
-    said.unwrap_or_default()
-}
-
-fn read_until_end(mut from: File, deadline: Instant) -> Option<Vec<u8>> {
-    let mut said = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        if Instant::now() >= deadline || socket::await_input(&from, deadline) != Ok(true) {
-            return None;
-        }
-        match from.read(&mut buffer) {
-            Ok(0) => return Some(said),
-            Ok(count) => said.extend_from_slice(buffer.get(..count)?),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
-        }
-        if said.len() as u64 > LONGEST {
-            return None;
-        }
-    }
 }

@@ -9,6 +9,8 @@ use crate::sys::process::Exit;
 /// The version of the protocol. It increases when a message or the layout of shared memory changes its meaning, not
 /// for new messages and fields. Version 1: older zygotes, which send their messages over the socket of their orders.
 pub(crate) const PROTOCOL: u32 = 2;
+/// The versions that this program speaks with a peer of another build that starts now.
+pub(crate) const SPOKEN: [u32; 1] = [PROTOCOL];
 /// The version of zygotes that don't send `Hello`.
 pub(crate) const FORMER_PROTOCOL: u32 = 1;
 

@@ -5,6 +5,7 @@
 mod channel;
 mod command_results;
 pub(crate) mod handover;
+mod introduction;
 mod marks;
 mod messages;
 #[cfg(any(test, feature = "oracles"))]
@@ -17,8 +18,9 @@ mod trust;
 
 pub(crate) use channel::{Channel, Incoming};
 pub(crate) use command_results::{CommandResults, ResultsReader, ResultsWriter};
+pub(crate) use introduction::Introduction;
 pub(crate) use marks::MARK;
-pub(crate) use messages::{FORMER_PROTOCOL, PROTOCOL, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub(crate) use messages::{FORMER_PROTOCOL, PROTOCOL, SPOKEN, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 pub(crate) use orders::OrderSender;
 pub(crate) use reports::{Received, ReportReceiver, ReportSender};
 pub(crate) use spec::{PoolSpec, ZygoteSpec};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::trust::Trust;
 use crate::config::PoolConfig;
-use crate::engine::EngineOptions;
+use crate::engine::{EngineOptions, Program};
 use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
@@ -18,8 +18,14 @@ pub(crate) struct ZygoteSpec {
     pub generation: u32,
     /// Who to become before PHP starts; `None`: stay (not root, or a group of several users).
     pub identity: Option<Identity>,
-    /// How to start PHP.
+    /// How to start PHP: what the command line and the pools say. The zygote adds the defaults of its own program.
     pub engine: EngineOptions,
+    /// The program; `None`: that of the supervisor.
+    #[serde(default)]
+    pub program: Option<Program>,
+    /// The version of the protocol that supervisor and program have in common; `None`: that of the supervisor.
+    #[serde(default)]
+    pub protocol: Option<u32>,
     /// The receiving end of its orders.
     pub control_fd: i32,
     /// The pipe for its reports. `None`: the supervisor is of an older version and reads reports from the socket of

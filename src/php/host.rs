@@ -72,6 +72,12 @@ pub(crate) fn version() -> &'static str {
     BUILT_FOR
 }
 
+/// The number of the module API that the library is built for.
+#[must_use]
+pub(crate) fn module_api() -> u32 {
+    ZEND_MODULE_API_NO
+}
+
 /// Whether the host program is a PHP at all.
 #[must_use]
 pub(crate) fn is_host() -> bool {

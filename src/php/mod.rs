@@ -42,7 +42,7 @@ mod zend_string;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
-pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, version};
+pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
 
 use crate::config::PoolConfig;
 use crate::engine::{AfterIni, Engine, EngineError, EngineOptions, Request, Served, Topic, Tracer};

@@ -1,6 +1,6 @@
 //! Which pools share a zygote.
 
-use crate::config::{Global, PoolConfig};
+use crate::config::{EngineKey, Global, PoolConfig};
 use crate::sys::ids::Identity;
 
 /// Pools of one zygote.
@@ -14,7 +14,7 @@ pub(crate) struct Grouping {
     pub pools: Vec<usize>,
 }
 
-/// Sorts pools into groups that share a zygote: those with the same user, or with the same `process.group = NAME`;
+/// Sorts pools into groups that share a zygote: those with the same user and the same PHP, or with the same `process.group = NAME`;
 /// `process.group` in `[global]` holds for all pools without their own. The order of the file is kept.
 #[must_use]
 pub(crate) fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) -> Vec<Grouping> {
@@ -27,7 +27,8 @@ pub(crate) fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) 
             continue;
         }
         let named = pool.process_group.as_deref().or(global.process_group.as_deref());
-        let key = named.map_or(Key::Identity(identity.as_ref()), Key::Named);
+        // The configuration is refused if pools of one `process.group` differ in their engine.
+        let key = named.map_or(Key::Identity(identity.as_ref(), &pool.engine), Key::Named);
         if let Some((_, group)) = groups.iter_mut().find(|(k, _)| *k == key) {
             group.pools.push(index);
             if group.identity != *identity {
@@ -44,5 +45,5 @@ pub(crate) fn group(global: &Global, pools: &[(&PoolConfig, Option<Identity>)]) 
 #[derive(PartialEq, Eq)]
 enum Key<'a> {
     Named(&'a str),
-    Identity(Option<&'a Identity>),
+    Identity(Option<&'a Identity>, &'a EngineKey),
 }

@@ -162,6 +162,7 @@ impl Supervisor {
             nofile,
             sockets: &mut self.sockets,
             totals: &mut self.totals,
+            programs: &mut self.programs,
             opened: &mut opened,
         };
         let mut groups = Vec::new();

@@ -100,8 +100,9 @@ impl Supervisor {
             }),
         );
         let content = serde_json::to_vec(&spec)?;
+        let program = spec.program.clone().unwrap_or_else(|| self.host.own_program());
         let launch = Launch {
-            host: &self.host,
+            program: &program,
             role: "zygote",
             options: &[],
             content: &content,

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 
 use crate::cli::Options;
 use crate::config::{Config, Global};
+use crate::configured::Programs;
 use crate::host::Host;
 use crate::ipc::ResultsWriter;
 use crate::plan::crashes::Emergency;
@@ -37,6 +38,8 @@ pub(super) struct Supervisor {
     pub(super) sockets: Sockets,
     /// The pools' counters.
     pub(super) totals: PoolTotals,
+    /// The programs that pools run with, if not with ours.
+    pub(super) programs: Programs,
     /// The epoll set.
     pub(super) poller: Poller,
     /// Pipes with what zygotes and workers write.
@@ -81,6 +84,7 @@ impl Supervisor {
         results: ResultsWriter,
     ) -> io::Result<Self> {
         Ok(Self {
+            programs: Programs::new(&host),
             host,
             options,
             fleet: Fleet::new(fleet_settings(&config.global)),

@@ -22,7 +22,7 @@ use crate::config;
 use crate::configured::start_files;
 use crate::engine::{Engine, EngineOptions};
 use crate::exit::ExitCode;
-use crate::ipc::{PROTOCOL, ToSupervisor, ZygoteSpec};
+use crate::ipc::{PROTOCOL, SPOKEN, ToSupervisor, ZygoteSpec};
 use crate::log::{self, messages::zygotes::zygote_started_wrongly};
 use crate::sys::ids::Identity;
 use crate::sys::{local_time, process, signal, title};
@@ -37,6 +37,7 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
     log::set_level(spec.log_level);
     log::set_format(spec.log_format);
     let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
+    let protocol = spec.protocol;
     let mut zygote = match adopt::adopt(spec) {
         Ok(zygote) => zygote,
         Err(e) => {
@@ -45,7 +46,8 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
         }
     };
     if !zygote.former {
-        zygote.report(&ToSupervisor::Hello { protocol: PROTOCOL, php: php.to_owned() });
+        let protocol = protocol.filter(|one| SPOKEN.contains(one)).unwrap_or(PROTOCOL);
+        zygote.report(&ToSupervisor::Hello { protocol, php: php.to_owned() });
     }
     // Read now: in the chroot of a pool there may be no time zone files.
     local_time::renew_zone();

@@ -22,11 +22,15 @@ const POOL: &str = "[www]\nuser = nobody\nlisten = 127.0.0.1:9000\npm = static\n
                     access.log = log/a\nslowlog = log/s\nping.path = /ping\n";
 
 /// Defaults that depend on another value, so that no fixed value describes them.
-const IN_WORDS: [&str; 9] = [
+const IN_WORDS: [&str; 13] = [
     "on_sigterm",
     "user",
     "group",
     "process.group_idle_timeout",
+    "process.php",
+    "process.php_library",
+    "process.php_ini",
+    "process.php_ini_scan_dir",
     "chdir",
     "listen.owner",
     "listen.group",

@@ -1,5 +1,6 @@
 //! The rules between directives, in php-fpm's order. Defaults that depend on other directives are filled in here.
 
+mod engine;
 mod global;
 mod limits;
 mod manager;
@@ -51,6 +52,7 @@ impl Check<'_> {
             index += 1;
         }
         self.distinct_addresses(&raw.pools)?;
+        self.engines_of_groups(raw)?;
         self.access_logs(&mut raw.pools)
     }
 

@@ -39,6 +39,7 @@ impl Check<'_> {
             pool.values.set_text(Key::SecurityLimitExtensions, ".php .phar".to_owned());
         }
         self.php_paths(pool);
+        self.engine(pool)?;
         Ok(status)
     }
 
@@ -103,12 +104,17 @@ fn status_pool(pool: &mut RawPool, index: usize) -> RawPool {
         Key::PmStatusPath,
         Key::PingPath,
         Key::PingResponse,
+        Key::Php,
+        Key::PhpLibrary,
+        Key::PhpIni,
+        Key::PhpIniScanDir,
     ] {
         status.values.set_text(key, pool.values.text(key).map(str::to_owned));
     }
     status.values.set_process_manager(Key::Pm, ProcessManager::Ondemand);
     status.values.set_integer(Key::PmMaxChildren, 2);
     status.php_values = pool.php_values.iter().rev().cloned().collect();
+    status.php_defines.clone_from(&pool.php_defines);
     status.php_admin_values = pool.php_admin_values.iter().rev().cloned().collect();
     status
 }

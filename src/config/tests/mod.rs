@@ -1,6 +1,7 @@
 //! Whole files, as an operator writes them.
 
 mod complaints;
+mod engines;
 mod place;
 
 use std::fs;

@@ -168,6 +168,24 @@ errors! {
         names ["listen"],
         do "Give each pool its own address.";
 
+    /// A path of the pool's PHP is relative or empty.
+    [Ours Error] EngineRelative { pool: String, directive: String, path: String } =
+        "[pool {pool}] {directive} = '{path}': the path must start with a '/'",
+        names ["process.php", "process.php_library", "process.php_ini", "process.php_ini_scan_dir"],
+        do "Write an absolute path.";
+
+    /// A list of directories contains no directory.
+    [Ours Error] ScanDirEmpty { pool: String } =
+        "[pool {pool}] process.php_ini_scan_dir contains no directory; none means that no further ini files are read",
+        names ["process.php_ini_scan_dir"],
+        do "Write absolute paths with colons between them, or none.";
+
+    /// Pools that share a zygote by `process.group` have to be of one PHP with one php.ini.
+    [Ours Error] GroupEngine { pool: String, other: String, group: String, directive: String } =
+        "[pool {pool}] {directive} differs from that of pool '{other}', but both share one zygote by process.group = {group}",
+        names ["process.group", "process.php", "process.php_library", "process.php_ini", "process.php_ini_scan_dir"],
+        do "Give both pools the same PHP settings, or different groups.";
+
     /// The file of `access.log` cannot be opened.
     [Fpm Error] AccessLog { path: String, reason: String } = "failed to open access log ({path}): {reason}",
         names ["access.log"],

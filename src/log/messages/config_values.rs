@@ -83,6 +83,11 @@ errors! {
     [Fpm Part] UnknownList { name: String } = "unknown directive '{name}'",
         do "Correct the name. The hint that follows names the one that was probably meant.";
 
+    /// `process.php_define[]` takes the name of a setting of php.ini.
+    [Ours Part] DefineName { name: String } =
+        "process.php_define[{name}]: the name of a setting consists of letters, digits, dots, underscores and hyphens",
+        do "Correct the name in the brackets.";
+
     /// `php_flag` and `php_admin_flag` take yes or no.
     [Fpm Part] Flag { name: String, key: String, reason: ValueError } =
         "error while parsing '{name}[{key}]' : {reason}",

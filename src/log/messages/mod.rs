@@ -19,6 +19,7 @@ pub mod logs;
 pub mod output;
 pub mod php;
 pub mod pools;
+pub mod programs;
 pub mod reload;
 pub mod requests;
 pub mod sockets;

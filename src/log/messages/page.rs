@@ -34,6 +34,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("XML configuration", config_xml::XML_ERRORS),
     ("XML configuration: values", config_xml::XML_VALUE_ERRORS),
     ("Pools", pools::TABLE),
+    ("PHP of a pool", programs::PROGRAM_ERRORS),
     ("Listening sockets", sockets::TABLE),
     ("Zygotes", zygotes::TABLE),
     ("Set-up of workers", worker_setup::TABLE),

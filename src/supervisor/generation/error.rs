@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::configured::LogError;
 use crate::exit::ExitCode;
 use crate::log::messages::accounts::AccountError;
+use crate::log::messages::programs::ProgramError;
 use crate::log::{Message, messages::lifecycle, messages::pools};
 use crate::supervisor::sockets::SocketError;
 use crate::sys::failure::reason;
@@ -26,6 +27,9 @@ pub(crate) enum StartError {
     /// A pool's user or group is unknown, or root.
     #[error(transparent)]
     Account(#[from] AccountError),
+    /// A pool's php-cgi cannot be used.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
     /// The groups of a pool's user cannot be looked up.
     Groups {
         /// Whose user it is.
@@ -81,6 +85,7 @@ impl StartError {
             Self::Log(e) => e.message(),
             Self::Configuration => lifecycle::configuration_refused(),
             Self::Account(error) => error.message(),
+            Self::Program(error) => error.message(),
             Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
             Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
             Self::AccessLog { path, source } => pools::access_log_not_opened(path.display(), reason(source)),

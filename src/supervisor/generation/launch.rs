@@ -1,4 +1,4 @@
-//! Starting our own program again, as a zygote or as the check of a reload: fork, descriptors, exec.
+//! Starting our own program again as the check of a reload, or that of a group as its zygote: fork, descriptors, exec.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,8 +8,9 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Pid, pipe2};
 
+use crate::engine::Program;
 use crate::exit::ExitCode;
-use crate::host::Host;
+use crate::host::preload_list;
 use crate::sys::fd::{self, Stream};
 use crate::sys::limits::FileLimits;
 use crate::sys::process::{self, Forked};
@@ -34,7 +35,7 @@ pub(crate) struct Launched {
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// The program.
-    pub host: &'a Host,
+    pub program: &'a Program,
     /// `zygote` or `check`.
     pub role: &'static str,
     /// Options of the command line that the role needs.
@@ -64,7 +65,7 @@ impl Launch<'_> {
 
     fn exec(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> ! {
         let error = self.try_exec(content, output);
-        let text = format!("can't execute {}: {error}\n", self.host.program.display());
+        let text = format!("can't execute {}: {error}\n", self.program.path.display());
         let _ = nix::unistd::write(output, text.as_bytes());
         process::exit_now(ExitCode::Software.status())
     }
@@ -74,7 +75,7 @@ impl Launch<'_> {
         if let Err(e) = prepared {
             return e;
         }
-        process::exec(&self.host.program, &self.arguments(content.as_raw_fd()))
+        process::exec(&self.program.path, &self.arguments(content.as_raw_fd()))
     }
 
     fn prepare(&self, content: BorrowedFd<'_>, output: BorrowedFd<'_>) -> io::Result<()> {
@@ -86,8 +87,8 @@ impl Launch<'_> {
         fd::survive_exec(content.as_raw_fd())?;
         self.inherit.iter().try_for_each(|&raw| fd::survive_exec(raw))?;
         setrlimit(Resource::RLIMIT_NOFILE, self.nofile.soft, self.nofile.hard)?;
-        if let Some(list) = self.host.preload() {
-            single_threaded::set_variable("LD_PRELOAD", &list);
+        if let Some(library) = &self.program.preload {
+            single_threaded::set_variable("LD_PRELOAD", &preload_list(library));
         }
         SYSTEMD.into_iter().for_each(single_threaded::remove_variable);
         // Signals stay blocked: until it has set up what they mean to it, one that is for the supervisor would end it.

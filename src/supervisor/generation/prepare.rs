@@ -3,6 +3,7 @@
 use std::os::fd::AsRawFd;
 
 use crate::config::{LoadOptions, PoolConfig};
+use crate::configured::Programs;
 use crate::engine::EngineOptions;
 use crate::ipc::{PoolSpec, Trust, ZygoteSpec};
 use crate::log;
@@ -31,6 +32,8 @@ pub(crate) struct Preparation<'a> {
     pub sockets: &'a mut Sockets,
     /// All pools' counters.
     pub totals: &'a mut PoolTotals,
+    /// The programs that pools run with.
+    pub programs: &'a mut Programs,
     /// Access logs that are open already.
     pub opened: &'a mut Opened,
 }
@@ -46,6 +49,9 @@ impl Preparation<'_> {
 
     fn try_prepare(&mut self, draft: &mut GroupDraft) -> Result<GroupRuntime, StartError> {
         let users = draft.users(self.load)?;
+        // All pools of a group have the same PHP.
+        let first = draft.pools.first();
+        let program = first.map_or(Ok(None), |pool| self.programs.of_pool(pool))?;
         let (mut pools, mut specs) = (Vec::new(), Vec::new());
         for (config, user) in draft.pools.iter().zip(users) {
             let (spec, pool) = self.prepare_pool(config, user, draft.identity.is_some())?;
@@ -56,7 +62,9 @@ impl Preparation<'_> {
             group: draft.name.clone(),
             generation: 0,
             identity: draft.identity.clone(),
-            engine: self.engine.clone(),
+            engine: first.map_or_else(|| self.engine.clone(), |pool| self.engine.of_pool(&pool.engine)),
+            protocol: program.as_ref().map(|chosen| chosen.protocol),
+            program: program.map(|chosen| chosen.program),
             control_fd: -1,
             reports_fd: None,
             drain_fd: -1,

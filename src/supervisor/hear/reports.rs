@@ -87,7 +87,7 @@ impl Supervisor {
             ToSupervisor::Hello { protocol, .. } => Message::Hello(*protocol),
             other => Message::Other { slot_exists: other.place().is_none_or(exists) },
         };
-        match protocol::judge(zygote.protocol, kind, PROTOCOL) {
+        match protocol::judge(zygote.protocol, kind, group.spec.protocol.unwrap_or(PROTOCOL)) {
             Ok(version) => {
                 zygote.protocol = Some(version);
                 true

@@ -72,7 +72,7 @@ impl Supervisor {
         let content = serde_json::to_vec(&self.state())?;
         let options: Vec<OsString> = own_arguments(&self.host.args[1..]).cloned().collect();
         let launch = Launch {
-            host: &self.host,
+            program: &self.host.own_program(),
             role: "check",
             options: &options,
             content: &content,

@@ -29,6 +29,8 @@ pub struct Entry {
     pub linked: bool,
     /// The path led through a directory of a user's, though this directory is not that user's.
     pub through: bool,
+    /// The path led through a directory of root's in which a group or everybody can replace any entry.
+    pub shared: bool,
 }
 
 impl Entry {
@@ -41,6 +43,7 @@ impl Entry {
             magic: false,
             linked: false,
             through: false,
+            shared: false,
         }
     }
 

@@ -9,6 +9,7 @@ pub mod mounts;
 mod names;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
+mod ownership;
 pub mod statx;
 mod time_limit;
 mod user_child;
@@ -25,6 +26,7 @@ use nix::unistd::Uid;
 
 pub use controller::Controller;
 pub use entry::Entry;
+pub use ownership::other_writer;
 use user_child::{Report, UserChild};
 pub use walk::Rules;
 use walk::{walk, walk_on};

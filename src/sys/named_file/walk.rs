@@ -37,8 +37,8 @@ pub(super) fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
     let start = if path.is_absolute() { "/" } else { "." };
     let dir = directory(AT_FDCWD, OsStr::new(start))?;
     // The start is trusted whatever user owns it.
-    Walk { mount: statx(&dir, OsStr::new(""))?.mount, dir, controller: Controller::Root, left: names(path), links: 0 }
-        .go(rules)
+    let mount = statx(&dir, OsStr::new(""))?.mount;
+    Walk { mount, dir, controller: Controller::Root, left: names(path), links: 0, shared: false }.go(rules)
 }
 
 /// Walks on from a directory that a user's child has come to.
@@ -48,7 +48,7 @@ pub(super) fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
 pub(super) fn walk_on(dir: OwnedFd, rest: &Path, rules: &Rules) -> io::Result<Entry> {
     let seen = statx(&dir, OsStr::new(""))?;
     let controller = controller_of(&dir, &seen)?;
-    Walk { mount: seen.mount, dir, controller, left: names(rest), links: 0 }.go(rules)
+    Walk { mount: seen.mount, dir, controller, left: names(rest), links: 0, shared: false }.go(rules)
 }
 
 struct Walk {
@@ -61,6 +61,8 @@ struct Walk {
     left: VecDeque<OsString>,
     /// Symbolic links that were followed.
     links: u32,
+    /// It has come through a directory in which a group or everybody can replace any entry.
+    shared: bool,
 }
 
 /// The kernel follows as many (path_resolution(7)).
@@ -117,6 +119,7 @@ impl Walk {
         } else {
             controller_of(&dir, &seen)?
         };
+        self.shared |= self.controller == Controller::Shared;
         (self.dir, self.mount) = (dir, seen.mount);
         Ok(())
     }
@@ -172,6 +175,7 @@ impl Walk {
             magic,
             linked: false,
             through: false,
+            shared: self.shared,
         }
     }
 

@@ -88,7 +88,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Modules(_)) => "modules",
         Ok(Command::Convert { .. }) => "convert",
         Ok(Command::Help) => "help",
-        Ok(Command::Role { .. }) => "role",
+        Ok(Command::Role { .. } | Command::Hello) => "role",
         Ok(Command::Control { .. }) => "control",
         Err(Usage) => "usage",
     }

@@ -85,6 +85,7 @@ fn walk(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<End> {
             magic: false,
             linked,
             through: false,
+            shared: false,
         })
     };
     loop {

@@ -1,0 +1,193 @@
+//! The php-cgi programs that pools name (`process.php`, `process.php_library`): whether they may be started, how they get their
+//! library, and which protocol they speak.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use super::hello::{self, Failure};
+use super::program_file::{Mark, ProgramFile};
+use crate::config::PoolConfig;
+use crate::engine::Program;
+use crate::host::Host;
+use crate::ipc::{Introduction, SPOKEN};
+use crate::log::messages::programs::ProgramError;
+use crate::sys::failure::reason;
+use crate::sys::named_file;
+
+const PHP: &str = "process.php";
+const LIBRARY: &str = "process.php_library";
+
+/// The program that a pool runs with, and what it has in common with us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    /// How it is executed.
+    pub program: Program,
+    /// The highest version of the protocol that both speak.
+    pub protocol: u32,
+    /// Its PHP version.
+    pub php: String,
+}
+
+/// Looks at programs, and remembers what it has seen while their files stay the same.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    own: PathBuf,
+    own_library: PathBuf,
+    own_version: String,
+    root: bool,
+    seen: Vec<Seen>,
+}
+
+/// The answer of a program.
+#[derive(Debug)]
+struct Seen {
+    program: Program,
+    marks: Vec<Option<Mark>>,
+    answer: Result<Introduction, Failure>,
+}
+
+impl Programs {
+    /// None seen yet.
+    #[must_use]
+    pub(crate) fn new(host: &Host) -> Self {
+        let root = nix::unistd::geteuid().is_root();
+        let (own, own_library) = (host.program.clone(), host.library.clone());
+        Self { own, own_library, own_version: host.php_version.clone(), root, seen: Vec::new() }
+    }
+
+    /// The program of a pool; `None`: the running one.
+    ///
+    /// # Errors
+    /// The pool cannot run with it.
+    pub(crate) fn of_pool(&mut self, pool: &PoolConfig) -> Result<Option<Chosen>, ProgramError> {
+        let own = &pool.engine;
+        if own.program.is_none() && own.library.is_none() {
+            return Ok(None);
+        }
+        let path = own.program.clone().unwrap_or_else(|| self.own.clone());
+        self.require_roots(pool, PHP, &path)?;
+        let preload = match &own.library {
+            Some(library) => {
+                self.require_roots(pool, LIBRARY, library)?;
+                Some(library.clone())
+            }
+            None => self.library_for(pool, &path)?,
+        };
+        let program = Program { path, preload };
+        let answer = self.introduction(&program);
+        let introduction = answer.map_err(|failure| no_answer(pool, &program.path, failure))?;
+        self.require_roots(pool, LIBRARY, &introduction.library)?;
+        let protocol = introduction.common().ok_or_else(|| ProgramError::Protocol {
+            pool: pool.name.clone(),
+            path: shown(&program.path),
+            theirs: versions(&introduction.protocol),
+            ours: versions(&SPOKEN),
+        })?;
+        Ok(Some(Chosen { program, protocol, php: introduction.php }))
+    }
+
+    /// If we are root: no other user can have made the file.
+    fn require_roots(&self, pool: &PoolConfig, directive: &str, path: &Path) -> Result<(), ProgramError> {
+        let (pool, directive) = (|| pool.name.clone(), directive.to_owned());
+        let unreadable = |e| ProgramError::Unreadable {
+            pool: pool(),
+            directive: directive.clone(),
+            path: shown(path),
+            reason: reason(&e),
+        };
+        if !self.root {
+            return std::fs::metadata(path).map(drop).map_err(unreadable);
+        }
+        match named_file::other_writer(path).map_err(unreadable)? {
+            None => Ok(()),
+            Some(who) => Err(ProgramError::Writable { pool: pool(), directive, path: shown(path), who }),
+        }
+    }
+
+    /// A patched php-cgi finds its library itself. Another one gets the library for its version that lies beside ours, or ours if
+    /// the version is the same.
+    fn library_for(&self, pool: &PoolConfig, path: &Path) -> Result<Option<PathBuf>, ProgramError> {
+        let file = ProgramFile::read(path).map_err(|e| ProgramError::Unreadable {
+            pool: pool.name.clone(),
+            directive: PHP.to_owned(),
+            path: shown(path),
+            reason: reason(&e),
+        })?;
+        if file.patched {
+            return Ok(None);
+        }
+        let Some(minor) = file.minor() else {
+            return Err(ProgramError::NoPhp { pool: pool.name.clone(), path: shown(path) });
+        };
+        let library = self.own_library.with_file_name(format!("cgi-fpm-{minor}.so"));
+        let ours = self.own_version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'));
+        if !library.exists() && ours {
+            return Ok(Some(self.own_library.clone()));
+        }
+        if !library.exists() {
+            return Err(ProgramError::NoLibrary {
+                pool: pool.name.clone(),
+                path: shown(path),
+                version: minor.to_owned(),
+                expected: shown(&library),
+            });
+        }
+        self.require_roots(pool, LIBRARY, &library)?;
+        Ok(Some(library))
+    }
+
+    /// What the program says, asked again only if a file of it has changed.
+    fn introduction(&mut self, program: &Program) -> Result<Introduction, Failure> {
+        let known = self.seen.iter().position(|seen| seen.program == *program);
+        if let Some(seen) = known.and_then(|at| self.seen.get(at))
+            && seen.marks == marks(program, &seen.answer)
+            // What has failed at once may succeed now, and costs little.
+            && !matches!(seen.answer, Err(Failure::Said(_)))
+        {
+            return seen.answer.clone();
+        }
+        known.map(|at| self.seen.swap_remove(at));
+        let answer = hello::ask(program);
+        let marks = marks(program, &answer);
+        self.seen.push(Seen { program: program.clone(), marks, answer: answer.clone() });
+        answer
+    }
+}
+
+/// The marks of the program and of its library.
+fn marks(program: &Program, answer: &Result<Introduction, Failure>) -> Vec<Option<Mark>> {
+    let library = answer.as_ref().ok().map(|said| said.library.as_path());
+    let files = [Some(program.path.as_path()), program.preload.as_deref(), library];
+    files.into_iter().flatten().map(|path| Mark::of(path).ok()).collect()
+}
+
+fn no_answer(pool: &PoolConfig, path: &Path, failure: Failure) -> ProgramError {
+    let (pool, path) = (pool.name.clone(), shown(path));
+    match failure {
+        Failure::Silent => ProgramError::Silent { pool, path, limit: hello::LIMIT.as_secs() },
+        Failure::Said(text) => ProgramError::NoAnswer { pool, path, text },
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// `2`, or `2 to 3`.
+fn versions(spoken: &[u32]) -> String {
+    match (spoken.iter().min(), spoken.iter().max()) {
+        (Some(lowest), Some(highest)) if lowest < highest => format!("{lowest} to {highest}"),
+        (Some(one), _) => one.to_string(),
+        _ => "none".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_shown_as_a_range() {
+        assert_eq!([versions(&[2]), versions(&[3, 2]), versions(&[])], ["2", "2 to 3", "none"]);
+    }
+}

@@ -1,0 +1,52 @@
+//! The php-cgi, library and php.ini that a pool names for itself.
+
+use super::errors::errors;
+
+errors! {
+    /// Why a pool cannot run with the PHP that it names.
+    pub enum ProgramError in PROGRAM_ERRORS;
+
+    /// The file of `process.php` or `process.php_library` cannot be read.
+    [Ours Error] Unreadable { pool: String, directive: String, path: String, reason: String } =
+        "[pool {pool}] {directive} = {path}: {reason}",
+        names ["process.php", "process.php_library"],
+        do "Correct the path, or install the file.";
+
+    /// php-fpm runs as root, so it starts no program that another user could have replaced.
+    [Ours Error] Writable { pool: String, directive: String, path: String, who: String } =
+        "[pool {pool}] {directive} = {path}: {who} can change this file or replace it, and php-fpm runs as root: use chown root and \
+         chmod go-w on the file and on the directories of its path",
+        names ["process.php", "process.php_library"],
+        do "Give the file and all directories of its path to root, without write permission for others.";
+
+    /// The file is no PHP.
+    [Ours Error] NoPhp { pool: String, path: String } =
+        "[pool {pool}] process.php = {path}: this is not a php-cgi of PHP 8",
+        names ["process.php"],
+        do "Name a php-cgi.";
+
+    /// A php-cgi without our patch gets the library by LD_PRELOAD, and there is none for its version.
+    [Ours Error] NoLibrary { pool: String, path: String, version: String, expected: String } =
+        "[pool {pool}] {path} (PHP {version}) needs a cgi-fpm library for its version, and {expected} does not exist: install it \
+         there, or set process.php_library",
+        names ["process.php", "process.php_library"],
+        do "Build the library for that PHP version and install it under that name, or set process.php_library.";
+
+    /// The program was asked what it is. It ended without an answer.
+    [Ours Error] NoAnswer { pool: String, path: String, text: String } =
+        "[pool {pool}] {path} --fpm does not work: {text}",
+        names ["process.php", "process.php_library"],
+        do "Run the program with `--fpm -v`. If its library is older than this php-fpm, install the present one.";
+
+    /// The same, but it did not end in time.
+    [Ours Error] Silent { pool: String, path: String, limit: u64 } =
+        "[pool {pool}] {path} --fpm does not say within {limit} seconds which protocol it speaks",
+        names ["process.php", "process.php_library"],
+        do "Run the program with `--fpm -v`, and see what it waits for.";
+
+    /// The library of that program is of a version that cannot talk to this one.
+    [Ours Error] Protocol { pool: String, path: String, theirs: String, ours: String } =
+        "[pool {pool}] {path} speaks protocol {theirs}, this supervisor {ours}",
+        names ["process.php", "process.php_library"],
+        do "Install the same version of cgi-fpm for both.";
+}
