@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{ForkResult, Pid, execv};
 use serde::{Deserialize, Serialize};
 
@@ -100,13 +100,33 @@ impl Exit {
 /// Reaps one child that has ended, without waiting (waitpid(2), `WNOHANG`).
 #[must_use]
 pub fn reap() -> Option<(Pid, Exit)> {
+    let (pid, status) = wait_for_any().ok().flatten()?;
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status), libc::WCOREDUMP(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    };
+    Some((pid, exit))
+}
+
+/// waitpid(2) with `WNOHANG`; None: no child has ended. nix::sys::wait::waitpid() fails for a child that a real-time signal
+/// has ended, after it has reaped it.
+///
+/// # Errors
+/// `ECHILD`: there is no child.
+fn wait_for_any() -> io::Result<Option<(Pid, i32)>> {
+    let mut status = 0;
     loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::Exited(pid, code)) => return Some((pid, Exit::Code(code))),
-            Ok(WaitStatus::Signaled(pid, signal, core)) => return Some((pid, Exit::Signal(signal as i32, core))),
-            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return None,
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => return None,
+        // SAFETY: the pointer is to a local variable, which outlives the call.
+        match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) } {
+            0 => return Ok(None),
+            pid if pid > 0 => return Ok(Some((Pid::from_raw(pid), status))),
+            _ => {
+                let error = io::Error::last_os_error();
+                if error.kind() != io::ErrorKind::Interrupted {
+                    return Err(error);
+                }
+            }
         }
     }
 }
@@ -178,9 +198,9 @@ pub fn reap_all() -> bool {
     /// How many are reaped in one call: a script may have made many.
     const MOST: usize = 256;
     for _ in 0..MOST {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Ok(WaitStatus::StillAlive) => return true,
-            Ok(_) => {}
+        match wait_for_any() {
+            Ok(None) => return true,
+            Ok(Some(_)) => {}
             Err(_) => return false,
         }
     }

@@ -130,3 +130,27 @@ fn a_worker_that_writes_to_its_drain_signal() -> Outcome {
     ensure!(lines.is_empty(), "it is logged: {lines}");
     pools.server.stop()
 }
+
+/// The first real-time signal, 34, has no name in most programs. It ends a zygote or a worker as other signals do, and
+/// the supervisor and the zygote replace them.
+#[test]
+fn a_script_that_sends_a_real_time_signal() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "")?;
+    sender(&pools.server.sandbox)?;
+    let (bob, zygote) = (pools.all_of(BOB)?, pools.zygote(ALICE)?);
+    ensure!(pools.ask(ALICE, "signal.php?signal=34")? == "sent", "the signal was refused");
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    let (zygote, workers) = (pools.zygote(ALICE)?, pools.workers(ALICE));
+    // Its worker dies inside the request.
+    let _ = pools.ask(ALICE, "crash.php?signal=34");
+    wait_until("another worker", bar(ms(5000)), || {
+        let now = pools.workers(ALICE);
+        now.len() == 2 && now.iter().any(|worker| !workers.contains(worker))
+    })?;
+    ensure!(pools.zygote(ALICE)? == zygote, "the zygote has changed");
+    ensure!(pools.all_of(BOB)? == bob, "bob's processes are others");
+    ensure!(pools.server.log.count("exited on signal 34") == 2, "{}", pools.server.log.tail(5));
+    pools.server.stop()
+}
