@@ -8,10 +8,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::clock::ms;
-use testkit::fastcgi::{Request, ask_once};
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::load::{Job, Plan, Tally};
 use testkit::nginx::{Nginx, Upstream};
+use testkit::process::Process;
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::stream::Address;
@@ -147,6 +148,34 @@ fn zygote() -> Outcome {
     ensure!(body == "done" || body.ends_with("short"), "the request in flight: {body:?}");
     server.await_workers(2, ms(3000))?;
     ensure!(!zygote.lives() && server.zygotes().len() == 1, "zygotes: {:?}", server.zygotes());
+    server.stop()
+}
+
+/// A worker whose zygote has died serves one more request on its kept connection, then it closes it and exits. A client
+/// that always sends the next request in time does not keep it.
+#[test]
+fn a_kept_connection_without_a_zygote() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    let mut client = Client::connect(&server.address, ms(5000))?;
+    let request = Request::get(&server.sandbox.page("pid.php")).keep();
+    let pid: i32 = client.ask(&request)?.body().parse()?;
+    let worker = Process::find(pid).ok_or("the worker has gone")?;
+    // The worker is inside a request when its zygote dies, so it holds the connection afterwards.
+    client.send(&Request { keep: true, ..work(&server, 300) }.encode(1))?;
+    sleep(ms(100));
+    server.zygotes().iter().for_each(|zygote| zygote.signal(Signal::SIGKILL));
+    client.answer()?;
+    let mut answered = 0;
+    while client.ask(&request).is_ok() {
+        answered += 1;
+        ensure!(answered <= 3, "the worker still serves the connection");
+        sleep(ms(100));
+    }
+    let gone = wait_until("the end of the worker", ms(1000), || !worker.lives())?;
+    say(&format!("{answered} more requests, the worker has gone after {gone:.1?}"));
+    server.says_hello(&server.address)?;
     server.stop()
 }
 

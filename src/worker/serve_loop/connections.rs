@@ -28,8 +28,8 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.tracker.idle();
     }
 
-    /// Parks the held connection. If the zygote has gone, the client may still send a request, so the connection is
-    /// served until it closes.
+    /// Parks the held connection. If the zygote has gone, the client may still send a request, which is then served
+    /// here.
     pub(super) fn park_held(&mut self) {
         self.sources.unlist(self.exchange.connection());
         let state = if self.fresh { ConnectionState::New } else { ConnectionState::BetweenRequests };
@@ -46,17 +46,21 @@ impl<E: Engine> ServeLoop<'_, E> {
         }
     }
 
-    /// Serves a connection that no other process takes: one second for a last request.
+    /// Serves a connection that no other process takes: one second for a last request, and whatever the client has
+    /// sent by the end of its answer. A client that always sends another one must not keep this worker, which may run
+    /// the code from before a reload. The end of an answer is also when a client has most likely nothing under way.
     fn see_off(&mut self, connection: Connection) {
         if self.exchange.connection().is_some() {
             return;
         }
         self.hold(connection);
-        while !self.spent && self.exchange.arrive(LAST_REQUEST) == Arrival::Request {
+        let mut patience = LAST_REQUEST;
+        while !self.spent && self.exchange.arrive(patience) == Arrival::Request {
             self.serve_one();
             if !self.exchange.keeps() {
                 break;
             }
+            patience = Duration::ZERO;
         }
         self.close_held();
     }
