@@ -17,6 +17,7 @@ DOOR    = patched
 TESTS   =
 T       = 60
 FUZZ    =
+SEED    =
 
 build  := $(CURDIR)/build
 prefix := $(build)/php-$(PHP)
@@ -24,7 +25,7 @@ prefix := $(build)/php-$(PHP)
 # Passes only variables that are set, so that a script keeps its own defaults.
 given = $(if $(PHP_SRC),PHP_SRC='$(PHP_SRC)') $(if $(CACHE),CACHE='$(CACHE)')
 
-.PHONY: all php test style unit process phpt bench fuzz run install clean help
+.PHONY: all php test style unit process phpt bench chaos fuzz run install clean help
 .NOTPARALLEL:
 
 all: php
@@ -54,6 +55,10 @@ phpt: all
 bench: all
 	@build-aux/bench.sh $(PHP)
 
+# As root: pools under load, while everything that may go wrong goes wrong, for T seconds. SEED=N makes the same choices again.
+chaos: all
+	@build-aux/chaos.sh $(PHP) $(T) $(SEED)
+
 # Runs each target for T seconds; FUZZ='records conf' runs these only.
 fuzz:
 	@build-aux/fuzz.sh $(T) $(FUZZ)
@@ -75,6 +80,7 @@ help:
 	@echo "make test           style, unit and process tests, and php-src's fpm tests as root and as a user"
 	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
 	@echo "make bench          compares the cost of requests with the php-fpm of the same build"
+	@echo "make chaos T=600    as root: kills, reloads, changes and attacks under load for T seconds (SEED=N: the same choices again)"
 	@echo "make fuzz T=60      runs each fuzz target for T seconds (FUZZ='conf xml': these only)"
 	@echo "make install        installs into PREFIX=$(PREFIX) (with DESTDIR in front, if set)"
 	@echo "make clean          removes build/ and target/; keeps the cache of built PHPs"

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod chaos;
 mod crashes;
 mod limits;
 mod mass;
