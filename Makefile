@@ -18,6 +18,7 @@ TESTS   =
 T       = 60
 FUZZ    =
 SEED    =
+SCALE   =
 
 build  := $(CURDIR)/build
 prefix := $(build)/php-$(PHP)
@@ -53,7 +54,7 @@ phpt: all
 	@tests-phpt/run --php $(PHP) $(TESTS)
 
 bench: all
-	@build-aux/bench.sh $(PHP)
+	@build-aux/bench.sh $(PHP) $(if $(SCALE),--scale)
 
 # As root: pools under load, while everything that may go wrong goes wrong, for T seconds. SEED=N makes the same choices again.
 chaos: all
@@ -80,6 +81,7 @@ help:
 	@echo "make test           style, unit and process tests, and php-src's fpm tests as root and as a user"
 	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
 	@echo "make bench          compares the cost of requests with the php-fpm of the same build"
+	@echo "make bench SCALE=1  as root: compares memory, start and reload of 50, 200 and 600 pools with that php-fpm"
 	@echo "make chaos T=600    as root: kills, reloads, changes and attacks under load for T seconds (SEED=N: the same choices again)"
 	@echo "make fuzz T=60      runs each fuzz target for T seconds (FUZZ='conf xml': these only)"
 	@echo "make install        installs into PREFIX=$(PREFIX) (with DESTDIR in front, if set)"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # bench.sh X.Y [options]: `make bench`, compares with the php-fpm of the same build (see bench/). strace counts the calls.
+# `make bench SCALE=1` gives the option --scale.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"

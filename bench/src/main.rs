@@ -2,10 +2,12 @@
 //!
 //! CPU time is that of all threads of the server's process tree, from /proc. Rounds alternate between the two
 //! servers. A figure is the median of its rounds, a ratio the median of the rounds' ratios. System calls are counted
-//! in a round of their own, under strace. Options: `--rounds N`, `--requests N` (of one round).
+//! in a round of their own, under strace. Options: `--rounds N`, `--requests N` (of one round). With `--scale` it
+//! measures many pools instead (`scale`).
 
 mod case;
 mod round;
+mod scale;
 mod table;
 
 use std::process::ExitCode;
@@ -26,7 +28,8 @@ struct Figures {
 }
 
 fn main() -> ExitCode {
-    match run() {
+    let scale = std::env::args().any(|word| word == "--scale");
+    match if scale { scale::run() } else { run() } {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("bench: {error}"));

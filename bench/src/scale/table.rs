@@ -1,0 +1,58 @@
+//! The tables on stdout.
+
+use std::time::Duration;
+
+use testkit::target::Target;
+
+use super::case::{Case, Figures};
+use super::side::Side;
+
+/// Prints what is measured.
+pub fn head(target: &Target) {
+    println!("{} beside php-fpm of the same build; each pool has a user of its own.", target.program().display());
+    println!("Memory is Pss (private memory, and each process's share of shared memory) of the whole process tree.\n");
+}
+
+/// A line: its name, and a value of each side.
+type Row = (&'static str, fn(&Figures) -> f64);
+
+const ROWS: [Row; 9] = [
+    ("static, 1 worker each, after a request: memory, MB", |f| mb(f.serving.pss)),
+    ("- page tables, MB", |f| mb(f.serving.tables)),
+    ("- start until ready, s", |f| f.start.as_secs_f64()),
+    ("- CPU time of the start, s", |f| f.start_cpu.as_secs_f64()),
+    ("- reload (SIGUSR2) until ready, s", |f| f.reload.as_secs_f64()),
+    ("- most memory during the reload, MB", |f| mb(f.peak)),
+    ("ondemand, no clients: memory, MB", |f| mb(f.asleep.pss)),
+    ("- scheduled per second", |f| f.wakeups),
+    ("- first request to a sleeping pool, ms", |f| millis(f.first)),
+];
+
+/// Prints a case; the first side is php-fpm, and the others have a ratio to it.
+pub fn print(case: Case, sides: &[Side], all: &[Figures]) {
+    println!("\n{} pools, opcache.interned_strings_buffer = {}:\n", case.pools, case.strings);
+    let names: Vec<String> = sides.iter().map(|side| format!(" {:>24} |", side.name)).collect();
+    println!("| {:<50} |{}", "", names.concat());
+    println!("|{:-<52}|{}", "", format!("{:-<25}:|", "").repeat(sides.len()));
+    for (name, value) in ROWS {
+        let stock = all.first().map_or(f64::NAN, value);
+        let cell = |(index, figures): (usize, &Figures)| {
+            let value = value(figures);
+            if index == 0 {
+                format!(" {value:>24.2} |")
+            } else {
+                format!(" {value:>13.2} ({:>5.2} x) |", value / stock)
+            }
+        };
+        let cells: Vec<String> = all.iter().enumerate().map(cell).collect();
+        println!("| {name:<50} |{}", cells.concat());
+    }
+}
+
+fn mb(kb: u64) -> f64 {
+    kb as f64 / 1024.0
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
