@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cgi_fpm::config::PoolConfig;
-use cgi_fpm::engine::{AfterIni, Engine, EngineError, EngineOptions, Request, Served, Topic, Tracer};
+use cgi_fpm::engine::{Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
 use cgi_fpm::host::{Door, Host};
 use cgi_fpm::program;
 
 struct Stub;
 
 impl Engine for Stub {
-    fn start(&mut self, options: &EngineOptions, after_ini: &mut AfterIni<'_>) -> Result<(), EngineError> {
-        after_ini(&Vec::new)?;
+    fn start(&mut self, options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
+        steps.after_ini(&Vec::new)?;
+        steps.extensions_loaded()?;
+        steps.before_user_code()?;
         match options.defines.iter().any(|d| d == "stub.broken=1") {
             true => Err(EngineError::Failed("told to be broken".to_owned())),
             false => Ok(()),

@@ -86,12 +86,48 @@ pub struct StartFile {
     pub needed: bool,
 }
 
-/// Called when php.ini has been read and nothing that it names is loaded yet. The argument finds the files that the
-/// rest of the start will read.
-pub type AfterIni<'a> = dyn FnMut(&dyn Fn() -> Vec<StartFile>) -> Result<(), AfterIniError> + 'a;
+/// Finds the files that the rest of the engine's start will read.
+pub type FindStartFiles<'a> = dyn Fn() -> Vec<StartFile> + 'a;
 
-/// Why the callback failed. The function that passes the callback knows the type.
-pub type AfterIniError = Box<dyn std::error::Error>;
+/// What the process does at points of the engine's start. It may change its user and its root directory there.
+pub trait StartSteps {
+    /// php.ini has been read, and nothing that it names is loaded yet.
+    ///
+    /// # Errors
+    /// The engine must not be started.
+    fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError>;
+
+    /// All extensions are loaded. The opcode cache maps its memory next.
+    ///
+    /// # Errors
+    /// The engine must not be started.
+    fn extensions_loaded(&mut self) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    /// Before preloading; without it, at the end of the start.
+    ///
+    /// # Errors
+    /// The engine must not run any code.
+    fn before_user_code(&mut self) -> Result<(), StepError>;
+}
+
+/// No steps: the process stays as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct NoSteps;
+
+impl StartSteps for NoSteps {
+    fn after_ini(&mut self, _files: &FindStartFiles<'_>) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn before_user_code(&mut self) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Why a step failed. The code that passes the steps knows the type.
+pub type StepError = Box<dyn std::error::Error>;
 
 /// Why the engine could not be started, or not serve a pool. The text is the reason at the end of a log line.
 #[derive(Debug, thiserror::Error)]
@@ -102,13 +138,15 @@ pub enum EngineError {
     /// The engine has failed without a message.
     #[error("PHP gave no reason; see its output in the log")]
     NoReason,
-    /// The callback that runs after php.ini was read has failed.
+    /// One of the [`StartSteps`] has failed.
     #[error(transparent)]
-    AfterIni(#[from] AfterIniError),
-    /// PHP has started its extensions in an unknown way, so the callback that runs after php.ini was read was not
-    /// called.
+    Step(#[from] StepError),
+    /// PHP has started its extensions in an unknown way, so `StartSteps::after_ini` was not called.
     #[error("PHP started its extensions at an unexpected point, while it was still root")]
     AfterIniMissed,
+    /// PHP has started without a call of `StartSteps::extensions_loaded`.
+    #[error("an extension has removed the callback that PHP calls after the start of its extensions")]
+    ExtensionsLoadedMissed,
     /// An option cannot be passed on to PHP.
     #[error("an option for PHP contains a NUL byte")]
     NulByte,
@@ -206,12 +244,13 @@ impl Request<'_> {
 
 /// A language that answers FastCGI requests. The functions are in the order in which they are called.
 pub trait Engine {
-    /// In the zygote, once. Reads php.ini as the present user, calls `after_ini`, which may change the user of the
-    /// process, and then starts extensions, opcode cache and preloading. The process is single-threaded afterwards.
+    /// In the zygote, once. Reads php.ini as the present user and then starts extensions, opcode cache and preloading.
+    /// In between it takes `steps`, which may change the user of the process. The process is single-threaded
+    /// afterwards.
     ///
     /// # Errors
-    /// The engine can't serve, or `after_ini` fails. The zygote reports it and exits.
-    fn start(&mut self, options: &EngineOptions, after_ini: &mut AfterIni<'_>) -> Result<(), EngineError>;
+    /// The engine can't serve, or a step fails. The zygote reports it and exits.
+    fn start(&mut self, options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError>;
 
     /// In a worker, once, with its final identity and environment. Applies the pool's php_value settings.
     ///

@@ -1,7 +1,7 @@
 //! Before a start as root: checks that PHP can read its files as the pools' user. php-fpm starts PHP as root. Children do the
 //! check, because this process neither runs PHP nor changes its user. They have a time limit.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::start_files;
 use super::users::identity_of;
 use crate::cli::Options;
 use crate::config::{self, Config, ConfigError, LoadOptions, Loaded};
-use crate::engine::{Engine, EngineOptions, StartFile};
+use crate::engine::{Engine, EngineOptions, FindStartFiles, StartFile, StartSteps, StepError};
 use crate::host::Host;
 use crate::log;
 use crate::plan::groups;
@@ -58,11 +58,7 @@ fn remarks(
     }
     let files = in_child(INI_LIMIT, |out| {
         let _ = silence(aloud);
-        let _ = engine.start(options, &mut |look| {
-            let said = serde_json::to_vec(&look()).unwrap_or_default();
-            let _ = out.write_all(&said);
-            process::exit_now(0)
-        });
+        let _ = engine.start(options, &mut TellFiles(out));
     });
     // If PHP fails before that, the zygotes report it.
     let files: Vec<StartFile> = serde_json::from_slice(&files.unwrap_or_default()).unwrap_or_default();
@@ -72,6 +68,21 @@ fn remarks(
     let until = Instant::now() + ALL_LIMIT;
     let limit = || LOOK_LIMIT.min(until.saturating_duration_since(Instant::now()));
     users.iter().flat_map(|(identity, name)| of_user(&files, identity, name, limit())).collect()
+}
+
+/// Writes the files that PHP's start reads as JSON, and ends the process.
+struct TellFiles<'a>(&'a mut File);
+
+impl StartSteps for TellFiles<'_> {
+    fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError> {
+        let said = serde_json::to_vec(&files()).unwrap_or_default();
+        let _ = self.0.write_all(&said);
+        process::exit_now(0)
+    }
+
+    fn before_user_code(&mut self) -> Result<(), StepError> {
+        process::exit_now(0)
+    }
 }
 
 fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<log::Message> {

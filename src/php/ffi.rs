@@ -29,6 +29,9 @@ pub(super) type ErrorCallback =
 /// `php_register_internal_extensions_func`: starts the extensions that are compiled in
 pub(super) type RegisterExtensions = unsafe extern "C" fn() -> c_int;
 
+/// `zend_post_startup_cb`: called once, after all extensions have started
+pub(super) type PostStartup = unsafe extern "C" fn() -> c_int;
+
 /// The reader of a body, which runs before the body is parsed
 pub(super) type PostReader = unsafe extern "C" fn();
 
@@ -181,6 +184,7 @@ host_table! {
         fn cfg_get_entry(name: *const c_char, length: usize) -> *mut zval;
         fn zend_get_constant_str(name: *const c_char, length: usize) -> *mut zval;
         fn php_dl(file: *const c_char, kind: c_int, result: *mut zval, start_now: c_int);
+        fn _zend_bailout(file: *const c_char, line: c_uint);
         fn zend_interned_strings_switch_storage(request: bool);
         fn zend_collect_module_handlers();
         fn zend_unregister_functions(functions: *const zend_function_entry, count: c_int, table: *mut HashTable);
@@ -220,6 +224,7 @@ host_table! {
         static zend_signal_globals: SignalGlobals;
         static module_registry: HashTable;
         static php_register_internal_extensions_func: RegisterExtensions;
+        static zend_post_startup_cb: Option<PostStartup>;
         static php_ini_opened_path: *const c_char;
         static php_ini_scanned_files: *const c_char;
         static zend_extensions: zend_llist;

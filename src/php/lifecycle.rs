@@ -8,14 +8,14 @@ use super::ffi::{
     SUCCESS, compiler_globals, php_module_shutdown, sapi_globals, sapi_module_struct, sapi_shutdown, sapi_startup,
     zend_signal_globals, zend_signal_startup,
 };
-use super::{after_ini, log, sapi};
-use crate::engine::{AfterIni, EngineError, EngineOptions};
+use super::{log, module, sapi, start_steps};
+use crate::engine::{EngineError, EngineOptions, StartSteps};
 
 /// `ZEND_COMPILE_EXTENDED_INFO`
 const EXTENDED_INFO: u32 = 3;
 
 /// Starts PHP: php.ini, extensions, opcode cache, preloading.
-pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut AfterIni<'_>) -> Result<(), EngineError> {
+pub(super) fn start(options: &EngineOptions, as_text: bool, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
     // SAFETY: ignoring a signal runs no code. Sockets that scripts open must not end the worker.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     // SAFETY: the host's main hasn't started PHP yet.
@@ -31,7 +31,9 @@ pub(super) fn start(options: &EngineOptions, as_text: bool, then: &mut AfterIni<
     // PHP makes PHP_BINARY of it. It is not argv, whose memory holds the process title now.
     sapi.executable_location = path(&std::env::current_exe().unwrap_or_default())?;
     let scan_dir = options.scan_dir.as_deref().map(ScanDir::set).transpose()?;
-    let started = after_ini::start_module(sapi, then);
+    let sapi: *mut sapi_module_struct = sapi;
+    // SAFETY: `sapi` points to the description that was leaked above, which lives as long as the process.
+    let started = start_steps::within(|| unsafe { module::start_module(sapi) }, steps);
     if let Some(scan_dir) = scan_dir {
         scan_dir.restore();
     }

@@ -1,6 +1,5 @@
 //! PHP as an [`Engine`]. Names of PHP's C code are used in this folder only.
 
-mod after_ini;
 mod body;
 mod body_reader;
 mod body_stream;
@@ -27,6 +26,7 @@ mod sapi;
 mod serve;
 mod settings;
 mod start_files;
+mod start_steps;
 mod status;
 mod status_entries;
 mod stdout;
@@ -45,7 +45,7 @@ use std::os::unix::ffi::OsStringExt;
 pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
 
 use crate::config::PoolConfig;
-use crate::engine::{AfterIni, Engine, EngineError, EngineOptions, Request, Served, Topic, Tracer};
+use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
 
 /// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
@@ -55,9 +55,9 @@ pub(crate) struct Php {
 }
 
 impl Engine for Php {
-    fn start(&mut self, options: &EngineOptions, after_ini: &mut AfterIni<'_>) -> Result<(), EngineError> {
+    fn start(&mut self, options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
         // Not in `lifecycle::start`: `-m` prints its list first, as php-fpm does.
-        let started = lifecycle::start(options, false, after_ini);
+        let started = lifecycle::start(options, false, steps);
         stdout::flush_stdout();
         // A timer that a preloaded script has set would end the zygote.
         leftovers::stop_timer();

@@ -65,6 +65,7 @@ fn entry() -> zend_module_entry {
         functions: functions::table(),
         module_startup_func: Some(startup),
         module_shutdown_func: Some(shutdown),
+        request_startup_func: Some(super::start_steps::before_request),
         request_shutdown_func: Some(super::leftovers::end_request),
         info_func: Some(info),
         // It lives as long as the process, as PHP expects of a module's functions.
@@ -76,6 +77,7 @@ fn entry() -> zend_module_entry {
 
 unsafe extern "C" fn startup(_kind: c_int, module: c_int) -> c_int {
     super::leftovers::take_over();
+    super::start_steps::chain();
     // SAFETY: Zend copies what the table says; the texts in it are static.
     unsafe { zend_register_ini_entries(ini_entries().as_ptr(), module) }
 }

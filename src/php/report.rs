@@ -10,7 +10,7 @@ use super::ffi::{
 #[cfg(not(php84))]
 use super::text::c_bytes;
 use super::{lifecycle, value};
-use crate::engine::{EngineError, EngineOptions};
+use crate::engine::{EngineError, EngineOptions, NoSteps};
 
 /// `PHP_INFO_ALL`
 const EVERYTHING: c_int = -1;
@@ -20,7 +20,7 @@ const EVERYTHING: c_int = -1;
 /// # Errors
 /// PHP does not start.
 pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false, &mut |_| Ok(()))?;
+    lifecycle::start(options, false, &mut NoSteps)?;
     in_request(version)?;
     lifecycle::stop();
     Ok(())
@@ -31,7 +31,7 @@ pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> 
 /// # Errors
 /// PHP does not start.
 pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, true, &mut |_| Ok(()))?;
+    lifecycle::start(options, true, &mut NoSteps)?;
     in_request(|| {
         // SAFETY: a request runs.
         unsafe { php_print_info(EVERYTHING) };
@@ -45,7 +45,7 @@ pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineErr
 /// # Errors
 /// PHP does not start.
 pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false, &mut |_| Ok(()))?;
+    lifecycle::start(options, false, &mut NoSteps)?;
     // SAFETY: `lifecycle::start` has started PHP.
     unsafe { php_output_activate() };
     without_headers();

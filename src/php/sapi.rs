@@ -13,7 +13,7 @@ use super::headers::{Headers, Status, write_head};
 use super::module::start_module;
 use super::settings::settings;
 use super::text::{bytes_at, c_bytes};
-use super::{after_ini, body_stream, error_header, guard, log, user_ini, variables};
+use super::{body_stream, error_header, guard, log, start_steps, user_ini, variables};
 use crate::exchange::ClientGone;
 use crate::log::messages::php as messages;
 
@@ -53,7 +53,7 @@ pub(super) fn description() -> sapi_module_struct {
 }
 
 unsafe extern "C" fn before_extensions(configuration: *mut HashTable) {
-    after_ini::remember(configuration);
+    start_steps::remember(configuration);
     error_header::take_over();
 }
 

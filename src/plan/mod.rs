@@ -8,6 +8,7 @@ pub(crate) mod expiring;
 pub(crate) mod fleet;
 pub(crate) mod groups;
 pub(crate) mod pause;
+pub(crate) mod privileged;
 pub(crate) mod protocol;
 pub(crate) mod reload;
 pub(crate) mod scaling;

@@ -78,12 +78,46 @@ pub fn set_core(bytes: Option<u64>) -> Result<(), LimitError> {
     setrlimit(Resource::RLIMIT_CORE, limit, limit).map_err(|e| refusal("rlimit_core", "RLIMIT_CORE", shown, e))
 }
 
+/// How far a process may set its own limits without a capability.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ceilings {
+    /// The nice value: only a higher one may be set.
+    pub nice: i32,
+    /// The hard limit of `RLIMIT_NOFILE`.
+    pub files: u64,
+    /// The hard limit of `RLIMIT_CORE`, in bytes.
+    pub core: u64,
+}
+
+/// The ceilings of this process.
+///
+/// # Errors
+/// None in practice.
+pub fn ceilings() -> io::Result<Ceilings> {
+    let (files, core) = hard()?;
+    Ok(Ceilings { nice: super::process::priority(), files, core })
+}
+
 /// The hard limits: `RLIMIT_NOFILE` and `RLIMIT_CORE`.
 ///
 /// # Errors
 /// None in practice.
-pub fn hard() -> std::io::Result<(u64, u64)> {
+pub fn hard() -> io::Result<(u64, u64)> {
     Ok((getrlimit(Resource::RLIMIT_NOFILE)?.1, getrlimit(Resource::RLIMIT_CORE)?.1))
+}
+
+/// Raises the hard limits `RLIMIT_NOFILE` and `RLIMIT_CORE`, and leaves the soft ones.
+///
+/// # Errors
+/// `EPERM`: the process lacks CAP_SYS_RESOURCE.
+pub fn raise_hard(files: Option<u64>, core: Option<u64>) -> io::Result<()> {
+    for (resource, wanted) in [(Resource::RLIMIT_NOFILE, files), (Resource::RLIMIT_CORE, core)] {
+        if let Some(wanted) = wanted {
+            let (soft, hard) = getrlimit(resource)?;
+            setrlimit(resource, soft, hard.max(wanted))?;
+        }
+    }
+    Ok(())
 }
 
 fn refusal(directive: &'static str, resource: &'static str, value: impl ToString, e: nix::Error) -> LimitError {

@@ -9,6 +9,7 @@ pub mod apparmor;
 pub mod backlog;
 pub mod capabilities;
 pub mod clock;
+pub mod directory_changer;
 pub mod dispositions;
 pub mod environment;
 pub mod failure;

@@ -38,6 +38,26 @@ pub unsafe fn fork() -> io::Result<Forked> {
     }
 }
 
+/// Forks a child that shares root directory, working directory and umask with this process (clone(2), `CLONE_FS`).
+/// [`super::single_threaded::fork_with_shared_directories`] is the safe form.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`.
+///
+/// # Safety
+/// The contract of [`fork`]. In addition the child makes system calls only and ends by [`exit_now`]: libc does not know that it is
+/// another process.
+pub unsafe fn fork_with_shared_directories() -> io::Result<Forked> {
+    // SAFETY: without CLONE_VM the child has memory of its own, and without a stack it continues on its copy of this one. The
+    // arguments after the flags are unused, so their order, which differs between architectures, does not matter.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_FS | libc::SIGCHLD, 0, 0, 0, 0) };
+    match i32::try_from(Errno::result(pid)?) {
+        Ok(0) => Ok(Forked::Child),
+        Ok(pid) => Ok(Forked::Parent(Pid::from_raw(pid))),
+        Err(_) => Err(Errno::EOVERFLOW.into()),
+    }
+}
+
 /// Whether this process was forked after `watch_forks`.
 static FORKED_BY_SCRIPT: AtomicBool = AtomicBool::new(false);
 

@@ -61,6 +61,17 @@ pub fn fork() -> io::Result<Forked> {
     unsafe { process::fork() }
 }
 
+/// Forks a child that shares root directory, working directory and umask with this process (clone(2), `CLONE_FS`). Only
+/// `directory_changer` may use it, whose child makes system calls only.
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`; the process has other threads.
+pub(super) fn fork_with_shared_directories() -> io::Result<Forked> {
+    check()?;
+    // SAFETY: `check` has proved that no lock is held, and the child of `directory_changer` makes system calls only.
+    unsafe { process::fork_with_shared_directories() }
+}
+
 /// Sets one variable of the environment.
 ///
 /// # Panics

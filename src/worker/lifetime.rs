@@ -4,10 +4,10 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::config::PoolConfig;
-use crate::log::{self, messages::worker_setup::memory_not_measured};
 use crate::sys::clock;
 
 /// From this many requests on, workers that started together don't exit together.
@@ -24,9 +24,11 @@ pub(super) struct Lifetime {
 /// A limit of resident memory.
 #[derive(Debug)]
 struct Memory {
-    /// `/proc/self/statm`.
-    file: File,
-    /// In pages.
+    /// `/proc/self/statm`; `None` in a chroot without /proc, where the largest size so far counts (getrusage(2)).
+    file: Option<File>,
+    /// The size of a page.
+    page: u64,
+    /// In bytes.
     most: u64,
 }
 
@@ -36,7 +38,7 @@ impl Lifetime {
     pub(super) fn new(pool: &PoolConfig) -> Self {
         let seed = u64::from(std::process::id()) ^ clock::now().as_millis() << 16;
         let left = (pool.pm_max_requests > 0).then(|| requests(pool.pm_max_requests, seed));
-        let memory = if pool.pm_max_memory > 0 { Memory::limit(pool.pm_max_memory) } else { None };
+        let memory = (pool.pm_max_memory > 0).then(|| Memory::limit(pool.pm_max_memory));
         Self { left, memory }
     }
 
@@ -60,22 +62,27 @@ fn requests(most: u64, seed: u64) -> u64 {
 }
 
 impl Memory {
-    fn limit(bytes: u64) -> Option<Self> {
+    fn limit(bytes: u64) -> Self {
         let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|n| u64::try_from(n).ok()).unwrap_or(4096);
-        match File::open("/proc/self/statm") {
-            Ok(file) => Some(Self { file, most: bytes / page.max(1) }),
-            Err(e) => {
-                log::say(&memory_not_measured(e));
-                None
-            }
-        }
+        Self { file: File::open("/proc/self/statm").ok(), page: page.max(1), most: bytes }
     }
 
     fn is_over(&self) -> bool {
         let mut text = [0u8; 128];
-        let length = self.file.read_at(&mut text, 0).unwrap_or(0);
-        resident(text.get(..length).unwrap_or_default()).is_some_and(|pages| pages > self.most)
+        let bytes = match &self.file {
+            Some(file) => {
+                let length = file.read_at(&mut text, 0).unwrap_or(0);
+                resident(text.get(..length).unwrap_or_default()).map(|pages| pages * self.page)
+            }
+            None => largest().map(|kilobytes| kilobytes * 1024),
+        };
+        bytes.is_some_and(|bytes| bytes > self.most)
     }
+}
+
+/// The largest resident size of this process so far, in kilobytes.
+fn largest() -> Option<u64> {
+    getrusage(UsageWho::RUSAGE_SELF).ok().and_then(|usage| u64::try_from(usage.max_rss()).ok())
 }
 
 /// The second number in `/proc/self/statm`: resident pages.
@@ -98,7 +105,10 @@ mod tests {
 
     #[test]
     fn a_process_of_more_than_a_page_is_over_the_limit_of_a_page() {
-        assert!(Memory::limit(4096).unwrap().is_over());
-        assert!(!Memory::limit(1 << 40).unwrap().is_over());
+        for file in [None, File::open("/proc/self/statm").ok()] {
+            let memory = |most| Memory { file: file.as_ref().map(|file| file.try_clone().unwrap()), page: 4096, most };
+            assert!(memory(4096).is_over());
+            assert!(!memory(1 << 40).is_over());
+        }
     }
 }

@@ -18,9 +18,10 @@ mod tracer;
 pub(crate) mod tracker;
 mod zygote_channel;
 
+pub(crate) use setup::Place;
 pub(crate) use zygote_channel::AccessLogFile;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 
@@ -69,6 +70,10 @@ pub(crate) struct WorkerSpec {
     pub tracer: Option<(OwnedFd, OwnedFd)>,
     /// Its access log, if it has one.
     pub access_log: Option<AccessLogFile>,
+    /// /dev/null.
+    pub null: OwnedFd,
+    /// Where the zygote has left it.
+    pub place: Place,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: FileLimits,
     /// The zygote's pid.
@@ -84,13 +89,15 @@ const LONGEST_REASON: usize = 2000;
 
 /// Runs a worker; returns its exit status.
 pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
-    // Opened before chroot, because /proc may be missing there.
+    // Before a chroot, in which /proc may be missing.
     let lifetime = lifetime::Lifetime::new(&spec.pool);
     let setup = setup::Setup {
         pool: &spec.pool,
         identity: spec.identity.as_ref(),
         environment: &spec.environment,
         output: spec.output.take(),
+        null: spec.null.as_fd(),
+        place: &spec.place,
         nofile: spec.nofile,
         parent: spec.parent,
         end: spec.end,

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{Pid, chdir, chroot, getppid};
+use nix::sys::stat::{fstat, fstatat};
+use nix::unistd::{Pid, chdir, chroot, fchdir, getppid};
 
 use super::failure::SetupFailure;
 use super::hat::Hat;
@@ -19,6 +21,15 @@ use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
 use crate::sys::limits::FileLimits;
 use crate::sys::{capabilities, limits, local_time, process, signal, single_threaded, title};
+
+/// What the zygote has done for the directories of a pool, as its workers may have no right to do it.
+#[derive(Debug, Default)]
+pub(crate) struct Place {
+    /// The root directory is the pool's `chroot`.
+    pub in_root: bool,
+    /// `chdir`, if the pool's user cannot reach it by its path.
+    pub directory: Option<OwnedFd>,
+}
 
 /// What the set-up needs.
 #[derive(Debug)]
@@ -31,6 +42,10 @@ pub(super) struct Setup<'a> {
     pub environment: &'a [(String, String)],
     /// stdout and stderr, if the supervisor catches them.
     pub output: Option<(OwnedFd, OwnedFd)>,
+    /// /dev/null.
+    pub null: BorrowedFd<'a>,
+    /// Where the zygote has left it.
+    pub place: &'a Place,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: FileLimits,
     /// The zygote.
@@ -75,21 +90,22 @@ impl Setup<'_> {
     }
 
     fn standard_streams(&self) -> io::Result<()> {
-        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
-        fd::redirect(Stream::Stdin, &null)?;
+        let null = self.null;
+        fd::redirect(Stream::Stdin, null)?;
         match &self.output {
             Some((out, err)) => {
                 fd::redirect(Stream::Stdout, out)?;
                 fd::redirect(Stream::Stderr, err)
             }
             None => {
-                fd::redirect(Stream::Stdout, &null)?;
-                fd::redirect(Stream::Stderr, &null)
+                fd::redirect(Stream::Stdout, null)?;
+                fd::redirect(Stream::Stderr, null)
             }
         }
     }
 
-    /// The steps that need root, or the capabilities that the zygote has kept.
+    /// The steps that need root in a process that still is root, or the capabilities that the zygote has kept. Other
+    /// zygotes have done what needs them.
     fn privileged(&self) -> Result<(), SetupFailure> {
         capabilities::raise_kept().map_err(SetupFailure::RaiseCapabilities)?;
         self.limits();
@@ -126,8 +142,11 @@ impl Setup<'_> {
     }
 
     fn enter_directories(&self) -> Result<(), SetupFailure> {
-        let change = |dir: &Path| chdir(dir).map_err(|e| SetupFailure::Chdir(dir.to_owned(), e.into()));
-        if let Some(root) = &self.pool.chroot {
+        let change = |dir: &Path| {
+            let entered = chdir(dir).or_else(|error| self.place.directory.as_ref().map_or(Err(error), enter_or_stay));
+            entered.map_err(|e| SetupFailure::Chdir(dir.to_owned(), e.into()))
+        };
+        if let Some(root) = self.pool.chroot.as_ref().filter(|_| !self.place.in_root) {
             chroot(root).map_err(|e| SetupFailure::Chroot(root.clone(), e.into()))?;
         }
         match (&self.pool.chdir, &self.pool.chroot) {
@@ -136,4 +155,11 @@ impl Setup<'_> {
             (None, None) => Ok(()),
         }
     }
+}
+
+/// Enters a directory that the zygote has opened. If this is the present one, the user need not be able to enter it.
+fn enter_or_stay(directory: &OwnedFd) -> nix::Result<()> {
+    // Not `stat(".")`, which looks "." up and so must be able to enter the directory.
+    let (there, here) = (fstat(directory.as_fd())?, fstatat(AT_FDCWD, "", AtFlags::AT_EMPTY_PATH)?);
+    if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) { Ok(()) } else { fchdir(directory) }
 }

@@ -15,6 +15,7 @@ use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::sys::backlog::Inspector;
 use crate::sys::{fd, inherited, message};
+use crate::worker::Place;
 
 /// Takes over the descriptors that the specification names. Moves them to high numbers and sets close-on-exec.
 ///
@@ -31,6 +32,8 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     let reports = ReportSender::new(reports.map_or_else(|| control.try_clone(), Ok)?);
     let drain = take(spec.drain_fd)?;
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
+    // Opened now: in the chroot of a pool there may be no /dev.
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     Ok(Zygote {
         orders: Channel::new(control),
@@ -42,6 +45,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         signals: None,
         children: children::Children::default(),
         parking: parking::ParkedConnections::new(),
+        null: fd::lift(null.into()),
         nofile: spec.nofile,
         graceful: spec.graceful,
         leaving: false,
@@ -80,5 +84,6 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
         successor: None,
         links: Vec::new(),
         demand,
+        place: Place::default(),
     })
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::configured::start_files::Unreadable;
 use crate::engine::EngineError;
+use crate::sys::directory_changer::ChangeError;
 use crate::sys::ids::IdentityError;
 
 /// Why a zygote could not start. The supervisor logs the text after "PHP could not be started:".
@@ -32,8 +33,24 @@ pub(super) enum StartError {
         /// Which call failed, and why.
         source: IdentityError,
     },
-    /// Capabilities that are not needed could not be given up.
-    #[error("[pool {pool}] cannot give up capabilities: {source}")]
+    /// The child that changes the root directory could not be started.
+    #[error("[pool {pool}] cannot start the process that changes the root directory: {source}")]
+    Changer {
+        /// The first pool of the group.
+        pool: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The pools' `chroot` could not be made the root directory.
+    #[error("[pool {pool}] {source}")]
+    Root {
+        /// The first pool of the group.
+        pool: String,
+        /// Which call failed, and why.
+        source: ChangeError,
+    },
+    /// Capabilities that are needed could not be made effective.
+    #[error("[pool {pool}] cannot make capabilities effective: {source}")]
     Capabilities {
         /// The first pool of the group.
         pool: String,
@@ -43,9 +60,6 @@ pub(super) enum StartError {
     /// The user of its pools cannot read a file that PHP reads when it starts.
     #[error(transparent)]
     StartFile(#[from] Unreadable),
-    /// PHP has started and never called what makes the zygote the user of its pools.
-    #[error("the zygote is still root after the start of PHP")]
-    StillRoot,
     /// PHP did not start.
     #[error(transparent)]
     Engine(#[from] EngineError),

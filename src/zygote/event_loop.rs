@@ -21,7 +21,7 @@ use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, Worke
 use crate::log;
 use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
 use crate::sys::{clock, fd, process, signal};
-use crate::worker::WorkerSpec;
+use crate::worker::{Place, WorkerSpec};
 
 /// How long a zygote that exits waits until the supervisor has read its messages.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
@@ -43,8 +43,12 @@ pub(super) enum LoopEnd {
 }
 
 impl Zygote {
-    /// PHP has started: reports `Ready` and registers everything that the event loop waits for.
-    pub(super) fn ready(&mut self) -> io::Result<()> {
+    /// PHP has started: reports `Ready` and registers everything that the event loop waits for. The workers of each
+    /// pool start at its place.
+    pub(super) fn ready(&mut self, places: Vec<Place>) -> io::Result<()> {
+        for (pool, place) in self.pools.iter_mut().zip(places) {
+            pool.place = place;
+        }
         let signals = signal::descriptor(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGQUIT])?;
         self.watch(&signals, EventSource::Signals)?;
         self.signals = Some(signals);

@@ -139,6 +139,8 @@ impl ForkedWorker {
             output: self.output,
             tracer: self.tracer,
             access_log: pool.access_log,
+            null: zygote.null,
+            place: pool.place,
             nofile: zygote.nofile,
             parent: self.parent,
             supervisor: self.supervisor,

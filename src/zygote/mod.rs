@@ -20,15 +20,16 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
 use crate::configured::start_files;
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, FindStartFiles, StartSteps, StepError};
 use crate::exit::ExitCode;
 use crate::ipc::{PROTOCOL, SPOKEN, ToSupervisor, ZygoteSpec};
 use crate::log::{self, messages::zygotes::zygote_started_wrongly};
 use crate::sys::ids::Identity;
 use crate::sys::{local_time, process, signal, title};
-use crate::worker;
+use crate::worker::{self, Place};
 use error::StartError;
 use event_loop::{FLUSH_TIME, LoopEnd};
+use privileges::Privileges;
 
 /// Runs a zygote, and every worker that is forked from it. Returns the exit status of the zygote or worker that this
 /// process has become.
@@ -54,7 +55,7 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
-        .and_then(|()| zygote.ready().map_err(StartError::EventLoop));
+        .and_then(|places| zygote.ready(places).map_err(StartError::EventLoop));
     if let Err(error) = started {
         // A long text is cut. PHP has printed the whole text to stderr.
         zygote.report(&ToSupervisor::Failed(error.to_string()));
@@ -82,27 +83,39 @@ fn prepare() -> Result<(), StartError> {
 }
 
 /// Starts PHP. PHP reads php.ini as root, as in php-fpm. Then the zygote becomes the user of its workers, before any
-/// extension runs.
+/// extension runs. Returns where the workers of each pool start.
 fn start(
     engine: &mut impl Engine,
     options: &EngineOptions,
     identity: Option<&Identity>,
     pools: &[&config::PoolConfig],
-) -> Result<(), StartError> {
-    let mut was_called = false;
-    let started = engine.start(options, &mut |look| {
-        if let Some(identity) = identity {
-            let files = look();
-            privileges::drop_to(identity, pools)?;
-            let user = pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
+) -> Result<Vec<Place>, StartError> {
+    let mut steps = Steps { privileges: identity.map(|identity| Privileges::new(identity, pools)), pools };
+    engine.start(options, &mut steps)?;
+    let places = steps.privileges.map(Privileges::into_places);
+    Ok(places.unwrap_or_else(|| pools.iter().map(|_| Place::default()).collect()))
+}
+
+/// What a zygote does during PHP's start.
+struct Steps<'a> {
+    /// `None`: the zygote keeps its user.
+    privileges: Option<Privileges<'a>>,
+    pools: &'a [&'a config::PoolConfig],
+}
+
+impl StartSteps for Steps<'_> {
+    fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError> {
+        if let Some(privileges) = &mut self.privileges {
+            let files = files();
+            privileges.become_user()?;
+            let user = self.pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
             start_files::require_readable(&files, user).map_err(StartError::from)?;
         }
-        was_called = true;
         // A change of user clears PR_SET_PDEATHSIG.
         Ok(process::die_with_parent(Signal::SIGQUIT).map_err(StartError::ParentDeathSignal)?)
-    });
-    match started {
-        Ok(()) if !was_called => Err(StartError::StillRoot),
-        started => Ok(started?),
+    }
+
+    fn before_user_code(&mut self) -> Result<(), StepError> {
+        Ok(self.privileges.as_mut().map_or(Ok(()), Privileges::before_user_code)?)
     }
 }

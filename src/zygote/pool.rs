@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use super::demand::Demand;
 use crate::ipc::PoolSpec;
 use crate::scoreboard::Scoreboard;
-use crate::worker::AccessLogFile;
+use crate::worker::{AccessLogFile, Place};
 
 /// The descriptors and the state of a pool.
 #[derive(Debug)]
@@ -29,4 +29,6 @@ pub(super) struct ZygotePool {
     pub(super) links: Vec<OwnedFd>,
     /// `None` with `pm = static`.
     pub(super) demand: Option<Demand>,
+    /// Where its workers start.
+    pub(super) place: Place,
 }

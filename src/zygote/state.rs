@@ -33,6 +33,8 @@ pub(super) struct Zygote {
     pub(super) signals: Option<SignalFd>,
     pub(super) children: Children,
     pub(super) parking: ParkedConnections,
+    /// /dev/null, for its workers.
+    pub(super) null: OwnedFd,
     pub(super) nofile: FileLimits,
     /// SIGTERM and SIGINT ask its workers to finish.
     pub(super) graceful: bool,

@@ -80,8 +80,4 @@ messages! {
     [Ours Error] forks_not_detected(pool, reason) =
         "[pool {pool}] a worker exits: it cannot detect processes that scripts fork: {reason}",
         do "Check the limit on memory.";
-
-    /// `pm.max_memory` has no effect in this worker, because its size cannot be read.
-    [Ours Error] memory_not_measured(reason) = "pm.max_memory has no effect: cannot open /proc/self/statm: {reason}",
-        do "Mount /proc.";
 }

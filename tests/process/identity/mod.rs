@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod confined;
+mod preloaded;
 mod refused;
 mod same;
 

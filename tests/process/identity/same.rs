@@ -224,9 +224,10 @@ fn allowed_root() -> Outcome {
     Ok(())
 }
 
-/// The capabilities that a zygote keeps for its workers: only those they need, and none effective.
+/// A zygote has no capability left, whatever its pools need root's rights for. Only where `process.group` joins pools
+/// with different root directories, it keeps what its workers need, and nothing effective.
 #[test]
-fn kept_for_workers() -> Outcome {
+fn zygotes_keep_nothing() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else {
         return Ok(());
     };
@@ -240,7 +241,9 @@ fn kept_for_workers() -> Outcome {
         .pool(&own("closed", &format!("chdir = {dir}/closed/inner")))
         .pool(&own("jail", &format!("chroot = {dir}/closed/jail")))
         .pool(&own("open_jail", &format!("chroot = {dir}/www")))
-        .pool(&own("urgent", "process.priority = -4"));
+        .pool(&own("urgent", "process.priority = -4"))
+        .pool(&own("several", &format!("chroot = {dir}/closed/jail")))
+        .pool(&section(&sandbox, "several2", &format!("{WEB}\nprocess.group = several\nprocess.priority = -4")));
     let server = Server::start_in(sandbox, &target, &setup)?;
     const SEARCH: u64 = 1 << 2;
     const CHROOT: u64 = 1 << 18;
@@ -248,10 +251,11 @@ fn kept_for_workers() -> Outcome {
     for (group, wanted) in [
         ("www", 0),
         ("plain", 0),
-        ("closed", SEARCH),
-        ("jail", SEARCH | CHROOT),
-        ("open_jail", CHROOT),
-        ("urgent", NICE),
+        ("closed", 0),
+        ("jail", 0),
+        ("open_jail", 0),
+        ("urgent", 0),
+        ("several", SEARCH | CHROOT | NICE),
     ] {
         let title = format!("php-fpm: zygote {group} ");
         let zygote = server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title));
@@ -269,7 +273,7 @@ fn kept_for_workers() -> Outcome {
     server.stop()
 }
 
-fn capabilities(process: Process, set: &str) -> Outcome<u64> {
+pub(super) fn capabilities(process: Process, set: &str) -> Outcome<u64> {
     let words = process.status(set);
     Ok(u64::from_str_radix(words.first().ok_or("no such set")?, 16)?)
 }
