@@ -19,10 +19,10 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
     let arguments = host.args.get(1..).unwrap_or_default();
     match cli::parse(arguments) {
         Ok(Command::Run(options)) => supervisor::start(host, options, engine),
-        Ok(Command::Control { verb, at, options }) => {
+        Ok(Command::Control { verb, at, part, options }) => {
             let mut start = arguments.to_vec();
             start.remove(at);
-            control::run(verb, &host, &options, &start, engine)
+            control::run((verb, part), &host, &options, &start, engine)
         }
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),

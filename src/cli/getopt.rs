@@ -26,6 +26,7 @@ pub(super) enum Opt {
     ForceStderr,
     Fpm,
     Convert,
+    Changed,
     Role,
     Fd,
 }
@@ -61,6 +62,7 @@ const KNOWN: &[Known] = &[
     known(b'O', "force-stderr", Opt::ForceStderr, false),
     known(b'x', "fpm", Opt::Fpm, false),
     known(0, "convert", Opt::Convert, true),
+    known(0, "changed", Opt::Changed, false),
     known(0, "fpm-role", Opt::Role, true),
     known(0, "fpm-fd", Opt::Fd, true),
 ];

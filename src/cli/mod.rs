@@ -36,6 +36,8 @@ pub enum Command {
         verb: Verb,
         /// Its index among the arguments.
         at: usize,
+        /// What `reload` is limited to.
+        part: Part,
         /// The rest.
         options: Options,
     },
@@ -81,6 +83,15 @@ pub enum Verb {
     Configtest,
 }
 
+/// What `reload` is limited to; everything, if it is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// `--changed`: what has changed.
+    pub changed: bool,
+    /// Names of pools and groups.
+    pub names: Vec<String>,
+}
+
 /// The roles in which the supervisor executes the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -100,12 +111,14 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     let mut getopt = Getopt::new(arguments);
     let mut options = Options::default();
     let (mut tests, mut info, mut convert, mut role, mut fd) = (0_u32, false, None, None, None);
-    let mut control = None;
+    let (mut control, mut part) = (None, Part::default());
     loop {
         let Some(option) = getopt.next() else {
-            // A word of the control script may stand among the options.
-            match getopt.word().and_then(|(at, word)| Some((Verb::named(word)?, at))) {
-                Some(found) if control.is_none() => control = Some(found),
+            // A word of the control script may stand among the options; after `reload`, names.
+            let Some((at, word)) = getopt.word() else { break };
+            match (control, Verb::named(word)) {
+                (None, Some(verb)) => control = Some((verb, at)),
+                (Some((Verb::Reload, _)), _) => part.names.push(word.to_str().ok_or(Usage)?.to_owned()),
                 _ => break,
             }
             getopt.pass();
@@ -121,6 +134,7 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
             Opt::Modules => return Ok(Command::Modules(options)),
             Opt::Version => return Ok(Command::Version(options)),
             Opt::Role if value == "hello" => return Ok(Command::Hello),
+            Opt::Changed => part.changed = true,
             Opt::Role => role = Some(Role::named(&value)?),
             Opt::Fd => fd = Some(descriptor(&value)?),
             other => options.set(other, value),
@@ -136,7 +150,11 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         // A start in the foreground would not return.
         let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
         let alone = tests == 0 && convert.is_none() && role.is_none() && fd.is_none() && !stays;
-        return if alone { Ok(Command::Control { verb, at, options }) } else { Err(Usage) };
+        let alone = alone && (verb == Verb::Reload || part == Part::default());
+        return if alone { Ok(Command::Control { verb, at, part, options }) } else { Err(Usage) };
+    }
+    if part.changed {
+        return Err(Usage);
     }
     if let (Some(file), None, None) = (&convert, role, fd) {
         return Ok(Command::Convert { file: file.clone(), options });

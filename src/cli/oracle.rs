@@ -14,7 +14,7 @@ pub fn parse_lines(text: &[u8]) {
         text.split(|byte| *byte == b'\n').map(|line| OsString::from_vec(line.to_vec())).collect();
     let marked: Vec<OsString> = std::iter::once("--fpm".into()).chain(plain.iter().cloned()).collect();
     let wanted = parse(&plain).ok().map(|command| match command {
-        Command::Control { verb, at, options } => Command::Control { verb, at: at + 1, options },
+        Command::Control { verb, at, part, options } => Command::Control { verb, at: at + 1, part, options },
         other => other,
     });
     assert_eq!(parse(&marked).ok(), wanted);

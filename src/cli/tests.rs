@@ -98,16 +98,38 @@ fn the_words_of_the_control_script_stand_among_the_options() {
     for text in ["reload -y c", "-y c reload", "--fpm -y c reload -n"] {
         let place = text.split(' ').position(|word| word == "reload").unwrap();
         assert!(
-            matches!(line(text), Ok(Command::Control { verb: Verb::Reload, at, options })
+            matches!(line(text), Ok(Command::Control { verb: Verb::Reload, at, options, .. })
                 if at == place && options.config_file.is_some()),
             "{text}"
         );
     }
     assert!(matches!(line("quit -F"), Ok(Command::Control { verb: Verb::Quit, .. })));
-    for wrong in ["start stop", "start -F", "-F restart", "reload -t", "reload now", "Reload", "stop --fpm-fd=3"] {
+    for wrong in [
+        "start stop",
+        "start -F",
+        "-F restart",
+        "reload -t",
+        "stop now",
+        "Reload",
+        "stop --changed",
+        "--changed",
+        "stop --fpm-fd=3",
+    ] {
         assert_eq!(line(wrong), Err(Usage), "{wrong}");
     }
     assert!(matches!(line("-i start"), Ok(Command::Info(_))));
+}
+
+#[test]
+fn a_reload_may_be_limited() {
+    let part = |text: &str| match line(text) {
+        Ok(Command::Control { verb: Verb::Reload, part, .. }) => (part.changed, part.names.join(" ")),
+        other => panic!("{text}: {other:?}"),
+    };
+    assert_eq!(part("reload -y c"), (false, String::new()));
+    assert_eq!(part("reload www -y c shop stop"), (false, "www shop stop".to_owned()));
+    assert_eq!(part("--changed reload"), (true, String::new()));
+    assert_eq!(part("reload www --changed"), (true, "www".to_owned()));
 }
 
 #[test]

@@ -34,6 +34,10 @@ pub(super) enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// The supervisor takes no requests.
+    NoRequests,
+    /// The request cannot be written.
+    NotRequested(io::Error),
     /// The supervisor has not ended in time.
     StillRunning(Pid),
     /// The supervisor has ended before it confirmed.
@@ -72,6 +76,9 @@ impl Failure {
             Self::PidFile { path, source } => texts::pid_file_not_read(path.display(), source),
             Self::NotRunning => texts::no_process(),
             Self::Signal { pid, source } => texts::not_signalled(pid, source),
+            Self::NoRequests => texts::no_requests(),
+            Self::NotRequested(e) if e.kind() == io::ErrorKind::QuotaExceeded => texts::request_too_long(),
+            Self::NotRequested(e) => texts::not_requested(e),
             Self::StillRunning(pid) => texts::still_running(pid),
             Self::Ended(pid) => texts::ended_early(pid),
             Self::Refused(reason) => reason.clone(),
@@ -90,7 +97,9 @@ impl Failure {
             Self::Configuration(_) | Self::PidFile { .. } | Self::Signal { .. } => Status::Forbidden,
             Self::NoPidFile => Status::NotConfigured,
             Self::NotRunning => Status::NotRunning,
-            Self::StillRunning(_)
+            Self::NoRequests
+            | Self::NotRequested(_)
+            | Self::StillRunning(_)
             | Self::Ended(_)
             | Self::Refused(_)
             | Self::TimedOut

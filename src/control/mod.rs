@@ -4,6 +4,7 @@
 
 mod error;
 mod found;
+mod reload;
 mod say;
 mod start;
 mod status;
@@ -13,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Options, Verb};
+use crate::cli::{Options, Part, Verb};
 use crate::config::Messages;
 use crate::configured;
 use crate::engine::Engine;
 use crate::host::Host;
-use crate::ipc::{CommandResults, ResultsReader};
+use crate::ipc::{CommandResults, Request, ResultsReader};
 use crate::log::messages::terminal as texts;
 use crate::sys::pidfd::Process;
 use error::Failure;
@@ -35,14 +36,20 @@ const REOPEN_LIMIT: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Carries out a command; returns the exit status. `arguments`: those of a start, without the program's name and the command.
-pub(crate) fn run(verb: Verb, host: &Host, options: &Options, arguments: &[OsString], engine: &mut dyn Engine) -> i32 {
+pub(crate) fn run(
+    (verb, part): (Verb, Part),
+    host: &Host,
+    options: &Options,
+    arguments: &[OsString],
+    engine: &mut dyn Engine,
+) -> i32 {
     let script = Script { host, options, arguments };
     let ended = match verb {
         Verb::Start => script.start(),
         Verb::Stop => script.end(Signal::SIGTERM),
         Verb::Quit => script.end(Signal::SIGQUIT),
         Verb::Restart => script.restart(engine),
-        Verb::Reload => script.reload(),
+        Verb::Reload => script.reload(part),
         Verb::Logrotate => script.logrotate(),
         Verb::Status => script.status(),
         Verb::Configtest => return configured::test(host, engine, options, false),
@@ -121,11 +128,13 @@ impl Script<'_> {
         loaded.and_then(|loaded| loaded.test(false)).map(drop).map_err(|e| e.messages)
     }
 
-    fn reload(&self) -> Result<Status, Failure> {
+    fn reload(&self, part: Part) -> Result<Status, Failure> {
+        let request = (part != Part::default())
+            .then(|| Request::Reload { changed: part.changed, pools: part.names.into_iter().collect() });
         let settled = |before: &CommandResults, now: &CommandResults| {
-            (now.reloads_settled > before.reloads_asked).then(|| reload_ended(now))
+            (now.reloads_settled > before.reloads_asked).then(|| reload::ended(now))
         };
-        self.ask(&texts::reload_requested(), Signal::SIGUSR2, RELOAD_LIMIT, &settled)
+        self.ask(&texts::reload_requested(), RELOAD_LIMIT, &|process| reload::ask(process, request.as_ref()), &settled)
     }
 
     fn logrotate(&self) -> Result<Status, Failure> {
@@ -133,24 +142,24 @@ impl Script<'_> {
             let reopened = || now.not_reopened.clone().map_or(Ok(Vec::new()), |reason| Err(Failure::Refused(reason)));
             (now.reopened > before.reopened).then(reopened)
         };
-        self.ask(&texts::reopening(), Signal::SIGUSR1, REOPEN_LIMIT, &settled)
+        self.ask(&texts::reopening(), REOPEN_LIMIT, &|process| signal(process, Signal::SIGUSR1), &settled)
     }
 
-    /// Sends a signal and waits until the supervisor confirms that the work is done, or says why it failed. `limit` is how long it
-    /// may make no progress. `settled` compares the results from before the signal with the current ones.
+    /// Asks the supervisor for something and waits until it confirms that the work is done, or says why it failed. `limit` is how
+    /// long it may make no progress. `settled` compares the results from before the request with the current ones.
     fn ask(
         &self,
         text: &str,
-        signal: Signal,
         limit: Duration,
+        send: &dyn Fn(&Process) -> Result<(), Failure>,
         settled: &dyn Fn(&CommandResults, &CommandResults) -> Option<Ended>,
     ) -> Result<Status, Failure> {
         let process = self.running()?;
         let mut progress = Progress::begin(text);
         let results = ResultsReader::find(process.pid);
         let before = results.as_ref().and_then(|results| first_results(results, &process));
-        if let Err(source) = process.signal(signal) {
-            return progress.fail(Failure::Signal { pid: process.pid, source });
+        if let Err(failure) = send(&process) {
+            return progress.fail(failure);
         }
         let (Some(results), Some(before)) = (results, before) else {
             return progress.sent();
@@ -192,21 +201,8 @@ impl Script<'_> {
 /// How what was asked for has ended: remarks, or why it failed.
 type Ended = Result<Vec<String>, Failure>;
 
-/// How a reload has ended.
-fn reload_ended(now: &CommandResults) -> Ended {
-    let late = (!now.late.is_empty()).then(|| texts::late_groups(now.late.join(", ")));
-    let Some(refusal) = &now.refusal else { return Ok(late.into_iter().collect()) };
-    if now.failed.is_empty() {
-        return Err(Failure::Refused(refusal.clone()));
-    }
-    // If no group has changed, the text has the lines of the log, which say more.
-    let before = if now.done == 0 { refusal.lines().map(str::to_owned).collect() } else { vec![now.summary()] };
-    let groups = now.failed.iter().map(|failed| format!("[{}] {}", failed.group, failed.reason));
-    let groups = groups.filter(|line| !before.contains(line));
-    let listed = u32::try_from(now.failed.len()).unwrap_or(u32::MAX);
-    let unlisted = now.failures.checked_sub(listed).filter(|more| *more > 0).map(texts::more_failed_groups);
-    let lines: Vec<String> = before.iter().cloned().chain(groups).chain(unlisted).chain(late).collect();
-    Err(Failure::Refused(lines.join("\n")))
+fn signal(process: &Process, signal: Signal) -> Result<(), Failure> {
+    process.signal(signal).map_err(|source| Failure::Signal { pid: process.pid, source })
 }
 
 /// Reads the results. While the supervisor writes them, for a moment, they cannot be read.

@@ -3,7 +3,9 @@
 #![forbid(unsafe_code)]
 
 mod channel;
+mod command_requests;
 mod command_results;
+mod found_memory;
 pub(crate) mod handover;
 mod introduction;
 mod marks;
@@ -17,6 +19,7 @@ pub(crate) mod trace;
 mod trust;
 
 pub(crate) use channel::{Channel, Incoming};
+pub(crate) use command_requests::{Request, RequestReader, RequestWriter};
 pub(crate) use command_results::{CommandResults, ResultsReader, ResultsWriter};
 pub(crate) use introduction::Introduction;
 pub(crate) use marks::MARK;

@@ -1,4 +1,4 @@
-//! The decisions of a reload (SIGUSR2): when the new program is checked, and what the result of the check leads to. The supervisor
+//! The decisions of a reload (SIGUSR2 or a request): when the new program is checked, and what the result of the check leads to. The supervisor
 //! carries them out.
 //!
 //! ```text
@@ -9,12 +9,13 @@
 //!                            a file has changed since
 //! ```
 //!
-//! While one reload is under way, one more can be wanted; further requests would only repeat that.
+//! While one reload is under way, one more can be wanted; it has the scopes of all requests that come until it begins.
 
 use std::time::Duration;
 
 use crate::log::Message;
 use crate::log::messages::reload as messages;
+use crate::plan::fleet::Scope;
 use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
@@ -59,10 +60,12 @@ pub(crate) enum Outcome {
 }
 
 /// How far a reload has come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reload {
-    /// A reload was asked for and has not begun.
-    wanted: bool,
+    /// A reload with this scope was asked for and has not begun.
+    wanted: Option<Scope>,
+    /// The scope of the one that is being checked.
+    scope: Scope,
     check: Check,
     /// It was logged that the reload waits.
     said_waiting: bool,
@@ -79,14 +82,27 @@ enum Check {
 }
 
 impl Reload {
-    /// SIGUSR2 has come. It is ignored unless the fleet is to serve.
-    pub(crate) fn ask(&mut self, serving: bool) -> Vec<Step> {
+    /// A reload is asked for. That is ignored unless the fleet is to serve.
+    pub(crate) fn ask(&mut self, serving: bool, scope: Scope) -> Vec<Step> {
         if !serving {
             return Vec::new();
         }
-        self.wanted = true;
+        self.want(scope);
         // The check that runs does for this request, too.
         if self.check == Check::None { vec![Step::Count] } else { vec![Step::Count, Step::Announce] }
+    }
+
+    fn want(&mut self, scope: Scope) {
+        self.wanted = Some(match self.wanted.take() {
+            Some(wanted) => wanted.and(scope),
+            None => scope,
+        });
+    }
+
+    /// What the reload that is being checked renews.
+    #[must_use]
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Time has passed, or the fleet has changed.
@@ -97,12 +113,13 @@ impl Reload {
                 return Some(Step::KillCheck);
             }
             Check::Until(_) | Check::Killed => return None,
-            Check::None if !self.wanted => return None,
+            Check::None if self.wanted.is_none() => return None,
             Check::None => {}
         }
         match fleet {
             Readiness::Ready => {
-                *self = Self { wanted: false, check: Check::Until(now + CHECK_LIMIT), said_waiting: false };
+                let scope = self.wanted.take().unwrap_or_default();
+                *self = Self { wanted: None, scope, check: Check::Until(now + CHECK_LIMIT), said_waiting: false };
                 Some(Step::Begin)
             }
             Readiness::TooManyDrain if !std::mem::replace(&mut self.said_waiting, true) => Some(Step::LogWaiting),
@@ -121,7 +138,7 @@ impl Reload {
         match exit {
             Exit::Code(0) if unchanged => Outcome::Execute,
             Exit::Code(0) => {
-                self.wanted = true;
+                self.want(self.scope.clone());
                 Outcome::CheckAgain
             }
             _ => Outcome::Refuse(exit),
@@ -129,13 +146,17 @@ impl Reload {
     }
 
     /// Whether the new program may be executed now. An order that is half sent would be lost with this image, so the reload begins
-    /// again when all are sent. `serving`: the fleet is to serve.
+    /// again when all are sent. `serving`: the fleet is to serve. The new program reads the files as they are then, so it answers
+    /// the requests that came during the check, too.
     pub(crate) fn may_execute(&mut self, orders_wait: bool, serving: bool) -> bool {
-        let may = serving && !orders_wait;
-        if !may {
-            self.wanted = serving;
+        if !serving {
+            self.wanted = None;
+        } else if orders_wait {
+            self.want(self.scope.clone());
+        } else if let Some(wanted) = self.wanted.take() {
+            self.scope = std::mem::take(&mut self.scope).and(wanted);
         }
-        may
+        serving && !orders_wait
     }
 
     /// When `advance` is needed.
@@ -163,7 +184,7 @@ mod tests {
 
     fn begun() -> Reload {
         let mut reload = Reload::default();
-        assert_eq!(reload.ask(true), [Step::Count]);
+        assert_eq!(reload.ask(true, Scope::All), [Step::Count]);
         assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
         reload
     }
@@ -208,8 +229,8 @@ mod tests {
     #[test]
     fn a_request_during_a_check_is_announced_and_leads_to_one_more_reload() {
         let mut reload = begun();
-        assert_eq!(reload.ask(true), [Step::Count, Step::Announce]);
-        assert_eq!(reload.ask(true), [Step::Count, Step::Announce]);
+        assert_eq!(reload.ask(true, Scope::All), [Step::Count, Step::Announce]);
+        assert_eq!(reload.ask(true, Scope::All), [Step::Count, Step::Announce]);
         assert_eq!(reload.check_ended(Exit::Code(78), true), Outcome::Refuse(Exit::Code(78)));
         assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
         assert_eq!(reload.check_ended(Exit::Code(78), true), Outcome::Refuse(Exit::Code(78)));
@@ -219,8 +240,8 @@ mod tests {
     #[test]
     fn it_waits_for_the_fleet_and_says_once_why() {
         let mut reload = Reload::default();
-        assert!(reload.ask(false).is_empty(), "not during a stop");
-        let _ = reload.ask(true);
+        assert!(reload.ask(false, Scope::All).is_empty(), "not during a stop");
+        let _ = reload.ask(true, Scope::All);
         assert_eq!(reload.advance(START, Readiness::Busy), None);
         assert_eq!(reload.advance(START, Readiness::TooManyDrain), Some(Step::LogWaiting));
         assert_eq!(reload.advance(START, Readiness::TooManyDrain), None);
@@ -238,11 +259,44 @@ mod tests {
         assert_eq!(reload.advance(START, Readiness::Ready), None);
     }
 
+    fn pools(name: &str) -> Scope {
+        Scope::Pools([name.to_owned()].into())
+    }
+
+    #[test]
+    fn requests_during_a_check_are_joined_for_the_next_reload() {
+        let mut reload = Reload::default();
+        let _ = reload.ask(true, pools("a"));
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        let _ = reload.ask(true, pools("b"));
+        let _ = reload.ask(true, Scope::Changed);
+        assert_eq!(reload.scope(), &pools("a"));
+        assert_eq!(reload.check_ended(Exit::Code(78), true), Outcome::Refuse(Exit::Code(78)));
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        assert_eq!(reload.scope(), &Scope::ChangedAnd(["b".to_owned()].into()));
+        let _ = reload.ask(true, Scope::All);
+        assert_eq!(reload.check_ended(Exit::Code(0), false), Outcome::CheckAgain);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        assert_eq!(reload.scope(), &Scope::All);
+    }
+
+    #[test]
+    fn an_execution_answers_the_requests_that_came_during_the_check() {
+        let mut reload = Reload::default();
+        let _ = reload.ask(true, Scope::Changed);
+        assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
+        let _ = reload.ask(true, pools("a"));
+        assert_eq!(reload.check_ended(Exit::Code(0), true), Outcome::Execute);
+        assert!(reload.may_execute(false, true));
+        assert_eq!(reload.scope(), &Scope::ChangedAnd(["a".to_owned()].into()));
+        assert_eq!(reload.advance(START, Readiness::Ready), None);
+    }
+
     #[test]
     fn a_check_that_cannot_be_started_can_be_tried_again() {
         let mut reload = begun();
         reload.check_failed_to_start();
-        let _ = reload.ask(true);
+        let _ = reload.ask(true, Scope::All);
         assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
     }
 }

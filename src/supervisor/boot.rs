@@ -8,7 +8,7 @@ use crate::configured::{self, announce, load_options};
 use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::ResultsWriter;
+use crate::ipc::{RequestReader, ResultsWriter};
 use crate::log::{self, messages::lifecycle};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::{Supervisor, fleet_settings};
@@ -113,8 +113,8 @@ fn first_generations(
     let nofile = FileLimits::of_process()?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.hard, nofile.hard);
-    let results = ResultsWriter::new()?;
-    let bare = Supervisor::bare(host, options, config, nofile, systemd, results)?;
+    let commands = (ResultsWriter::new()?, RequestReader::new()?);
+    let bare = Supervisor::bare(host, options, config, nofile, systemd, commands)?;
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
     let stored = supervisor.sockets.adopt_passed(passed, &supervisor.config.pools);
     supervisor.systemd.set_stored(stored);

@@ -8,7 +8,7 @@ use crate::cli::Options;
 use crate::config::{Config, Global};
 use crate::configured::Programs;
 use crate::host::Host;
-use crate::ipc::ResultsWriter;
+use crate::ipc::{RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Event, Fleet, Settings, ZygoteKey};
 use crate::supervisor::generation::{PoolTotals, Runtimes};
@@ -60,6 +60,10 @@ pub(super) struct Supervisor {
     pub(super) systemd: Systemd,
     /// Where the control commands read how a reload went.
     pub(super) results: ResultsWriter,
+    /// Requests of the control commands.
+    pub(super) requests: RequestReader,
+    /// When to look for requests again, because a command was writing one.
+    pub(super) requests_due: Option<Moment>,
     /// The process that has started the daemon and waits for the result.
     pub(super) starter: Option<OwnedFd>,
     /// RLIMIT_NOFILE as it was at the first start, for processes that run PHP.
@@ -81,7 +85,7 @@ impl Supervisor {
         config: Config,
         nofile: FileLimits,
         systemd: Systemd,
-        results: ResultsWriter,
+        (results, requests): (ResultsWriter, RequestReader),
     ) -> io::Result<Self> {
         Ok(Self {
             programs: Programs::new(&host),
@@ -102,6 +106,8 @@ impl Supervisor {
             reload: Reload::default(),
             systemd,
             results,
+            requests,
+            requests_due: None,
             starter: None,
             nofile,
             pending: VecDeque::new(),

@@ -7,10 +7,11 @@ use nix::sys::signal::Signal;
 use crate::config::Global;
 use crate::exit::ExitCode;
 use crate::log::{self, messages::lifecycle as messages};
-use crate::plan::fleet::{Event, Goal};
+use crate::plan::fleet::{Event, Goal, Scope};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
+use crate::sys::signal::Heard;
 use crate::sys::{clock, pid_file};
 
 /// Orders that could not be sent are tried again after this time.
@@ -48,6 +49,7 @@ impl Supervisor {
             let actions = self.fleet.stop_if_due(clock::now());
             self.carry_out_all(actions);
             self.attend_to_systemd();
+            self.look_for_requests();
             self.resume_zygotes();
             self.outputs.resume(&mut self.poller);
             self.flush_orders();
@@ -80,6 +82,7 @@ impl Supervisor {
             .chain(self.reload.deadline())
             .chain(self.systemd.deadline(now))
             .chain(self.outputs.deadline())
+            .chain(self.requests_due)
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
@@ -103,8 +106,9 @@ impl Supervisor {
         }
     }
 
-    fn hear_signal(&mut self, signal: Signal) {
-        log::say(&messages::signal_received(signal.as_str()));
+    fn hear_signal(&mut self, heard: Heard) {
+        log::say(&messages::signal_received(heard.name()));
+        let Heard::Named(signal) = heard else { return self.hear_requests() };
         match signal {
             Signal::SIGCHLD => self.reap(),
             Signal::SIGINT | Signal::SIGTERM => {
@@ -112,7 +116,7 @@ impl Supervisor {
             }
             Signal::SIGQUIT => self.stop(Goal::Finish),
             Signal::SIGUSR1 => self.reopen_logs(),
-            Signal::SIGUSR2 => self.reload_asked(),
+            Signal::SIGUSR2 => self.reload_asked(Scope::All),
             _ => {}
         }
     }

@@ -4,6 +4,7 @@
 mod boot;
 mod carry_out;
 mod children;
+mod commands;
 mod core;
 mod daemon;
 mod event_loop;

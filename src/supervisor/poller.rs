@@ -12,7 +12,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use crate::plan::fleet::{WorkerKey, ZygoteKey};
-use crate::sys::{clock, signal};
+use crate::sys::clock;
+use crate::sys::signal::{self, Heard};
 
 /// The signals that mean something to the supervisor.
 const SIGNALS: [Signal; 6] =
@@ -52,7 +53,7 @@ impl Poller {
     /// `EMFILE`.
     pub(crate) fn new() -> io::Result<Self> {
         signal::block_all_but(Signal::SIGTSTP)?;
-        let signals = signal::descriptor(&SIGNALS)?;
+        let signals = signal::supervisor_descriptor(&SIGNALS)?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, 0))?;
         Ok(Self { epoll, signals, sources: HashMap::from([(0, Source::Signals)]), last: 0 })
@@ -158,8 +159,7 @@ impl Poller {
     }
 
     /// The next signal that has come.
-    pub(crate) fn next_signal(&self) -> Option<Signal> {
-        let info = self.signals.read_signal().ok()??;
-        i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())
+    pub(crate) fn next_signal(&self) -> Option<Heard> {
+        Heard::of_number(self.signals.read_signal().ok()??.ssi_signo)
     }
 }

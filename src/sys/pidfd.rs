@@ -9,6 +9,8 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
+use super::signal::Heard;
+
 /// A process that existed when it was opened.
 #[derive(Debug)]
 pub struct Process {
@@ -38,9 +40,29 @@ impl Process {
     /// # Errors
     /// `EPERM`; `ESRCH` once it has ended.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.send(Heard::Named(signal))
+    }
+
+    /// Whether this process may signal that one; sends nothing.
+    ///
+    /// # Errors
+    /// As `signal`.
+    pub fn may_signal(&self) -> io::Result<()> {
+        self.send_number(0)
+    }
+
+    /// Sends a signal that a supervisor hears.
+    ///
+    /// # Errors
+    /// As `signal`; `EAGAIN`: too many signals are pending.
+    pub fn send(&self, signal: Heard) -> io::Result<()> {
+        self.send_number(signal.number())
+    }
+
+    fn send_number(&self, number: libc::c_int) -> io::Result<()> {
         let none = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is open, and with a null siginfo the kernel reads no memory of ours.
-        let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), signal as i32, none, 0) };
+        let done = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd.as_raw_fd(), number, none, 0) };
         if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

@@ -53,14 +53,71 @@ pub fn set_mask(mask: &SigSet) -> io::Result<()> {
     Ok(())
 }
 
+/// A signal to the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// One with a name.
+    Named(Signal),
+    /// SIGRTMIN+1: a control command has written a request. It is none of the named ones, since two of the same kind become one.
+    Request,
+}
+
+impl Heard {
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> libc::c_int {
+        match self {
+            Self::Named(signal) => signal as libc::c_int,
+            Self::Request => libc::SIGRTMIN() + 1,
+        }
+    }
+
+    /// The signal of that number, if it is one of these.
+    #[must_use]
+    pub fn of_number(number: u32) -> Option<Self> {
+        let number = i32::try_from(number).ok()?;
+        if number == Self::Request.number() {
+            return Some(Self::Request);
+        }
+        Signal::try_from(number).ok().map(Self::Named)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Named(signal) => signal.as_str(),
+            Self::Request => "SIGRTMIN+1",
+        }
+    }
+}
+
+/// Blocks these signals, and that of a request, and gives a non-blocking descriptor to read them from (signalfd(2), `SFD_CLOEXEC`,
+/// `SFD_NONBLOCK`).
+///
+/// # Errors
+/// `EMFILE`.
+pub fn supervisor_descriptor(signals: &[Signal]) -> io::Result<SignalFd> {
+    let named: SigSet = signals.iter().copied().collect();
+    let mut mask = *named.as_ref();
+    // SAFETY: `mask` is a copy of an initialised set, and the call only sets a bit in it.
+    unsafe { libc::sigaddset(&raw mut mask, Heard::Request.number()) };
+    // SAFETY: `mask` is an initialised set with one more signal that exists.
+    let mask = unsafe { SigSet::from_sigset_t_unchecked(mask) };
+    blocked_descriptor(&mask)
+}
+
 /// Blocks these signals and gives a non-blocking descriptor to read them from (signalfd(2), `SFD_CLOEXEC`, `SFD_NONBLOCK`).
 ///
 /// # Errors
 /// `EMFILE`.
 pub fn descriptor(signals: &[Signal]) -> io::Result<SignalFd> {
-    let mask: SigSet = signals.iter().copied().collect();
-    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
-    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
+    blocked_descriptor(&signals.iter().copied().collect())
+}
+
+fn blocked_descriptor(mask: &SigSet) -> io::Result<SignalFd> {
+    pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(mask), None)?;
+    Ok(SignalFd::with_flags(mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?)
 }
 
 /// Sets all signals to their default action, as a program expects them at its start. SIGPIPE is ignored, as in php-fpm's workers.

@@ -17,27 +17,27 @@ use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, say, skip, turn};
 
 /// A stage whose daemon ends with the test.
-struct Place(Stage);
+pub(crate) struct Place(pub(crate) Stage);
 
 impl Place {
-    fn new(target: Target) -> Outcome<Self> {
+    pub(crate) fn new(target: Target) -> Outcome<Self> {
         Ok(Self(Stage::new(target, 2)?))
     }
 
-    fn run(&self, words: &[&str]) -> Outcome<Ran> {
+    pub(crate) fn run(&self, words: &[&str]) -> Outcome<Ran> {
         self.0.run(words)
     }
 
-    fn supervisor(&self) -> Option<Process> {
+    pub(crate) fn supervisor(&self) -> Option<Process> {
         Process::find(fs::read_to_string(self.0.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
     }
 
-    fn put_conf(&self, change: &[(&str, &str)]) -> Outcome {
+    pub(crate) fn put_conf(&self, change: &[(&str, &str)]) -> Outcome {
         let conf = change.iter().fold(self.0.conf.clone(), |conf, (from, to)| conf.replace(from, to));
         self.0.sandbox.put("fpm.conf", &conf)
     }
 
-    fn ask(&self, page: &str, query: &str) -> Outcome<String> {
+    pub(crate) fn ask(&self, page: &str, query: &str) -> Outcome<String> {
         ask(&self.0, page, query)
     }
 
@@ -48,7 +48,7 @@ impl Place {
         spawn(move || ask_once(&address, &request, ms(10_000)))
     }
 
-    fn log(&self) -> Log {
+    pub(crate) fn log(&self) -> Log {
         Log::new(&self.0.sandbox.file("fpm.log"))
     }
 }

@@ -13,6 +13,7 @@ mod identity;
 mod logs;
 mod opcache;
 mod output;
+mod partial_reload;
 mod php_ini;
 mod pipes;
 mod reload;

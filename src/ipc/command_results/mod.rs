@@ -1,7 +1,7 @@
 //! How the reloads and log openings that the supervisor was asked for went: a memfd of the supervisor, which `php-fpm
 //! reload` finds in `/proc`. Every process that may signal the supervisor may read it there; no process inherits it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
@@ -10,6 +10,7 @@ use nix::sys::memfd::MFdFlags;
 use nix::unistd::{Pid, ftruncate};
 use serde::{Deserialize, Serialize};
 
+use super::found_memory::find_memory;
 use crate::log::messages::terminal::failed_groups;
 use crate::sys::{fd, shared};
 
@@ -44,6 +45,8 @@ pub(crate) struct CommandResults {
     pub failures: u32,
     /// The same one by one, once the reload is settled. The reasons are cut; if the groups are too many, not all are there.
     pub failed: Vec<GroupFailure>,
+    /// What else there is to say about a reload: what has changed but was not reloaded, or that nothing has changed.
+    pub remarks: Vec<String>,
     /// Groups that change later, because too many of their generations still finish requests.
     pub late: Vec<String>,
     /// How many times the logs were opened again.
@@ -115,6 +118,7 @@ impl ResultsWriter {
         results.reloads_begun = results.reloads_asked;
         (results.groups, results.done, results.failures) = (0, 0, 0);
         results.failed.clear();
+        results.remarks.clear();
         results.late.clear();
         self.progress();
     }
@@ -123,6 +127,16 @@ impl ResultsWriter {
     #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn reload_renews(&mut self, groups: usize) {
         self.results.groups = number(groups);
+        self.progress();
+    }
+
+    /// Something to be said about the present reload, whatever its result is.
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    pub(crate) fn remark(&mut self, line: &str) {
+        const MOST_REMARKS: usize = 10;
+        if self.results.remarks.len() < MOST_REMARKS {
+            self.results.remarks.push(cut(line));
+        }
         self.progress();
     }
 
@@ -248,11 +262,7 @@ impl ResultsReader {
     /// Finds the file of a process. `None`: it has none, or this process may not look.
     #[must_use]
     pub(crate) fn find(pid: Pid) -> Option<Self> {
-        let is_bulletin = |path: &std::path::Path| {
-            fs::read_link(path).is_ok_and(|target| target.to_string_lossy().starts_with(&format!("/memfd:{NAME}")))
-        };
-        let mut descriptors = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten().map(|entry| entry.path());
-        descriptors.find(|path| is_bulletin(path)).map(|path| Self(path.to_string_lossy().into_owned()))
+        find_memory(pid, NAME).map(|path| Self(path.to_string_lossy().into_owned()))
     }
 
     /// The present results; `None` while they are being written.

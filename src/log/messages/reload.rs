@@ -11,6 +11,18 @@ messages! {
     [Ours Notice] reload_waits() = "reload waits: three generations still finish their requests",
         do "Nothing. To end requests that take too long, set process_control_timeout.";
 
+    /// The memory file with the requests of control commands cannot be read. The requests are lost.
+    [Ours Error] requests_not_read(reason) = "cannot read the requests of php-fpm's commands: {reason}",
+        do "Reload with SIGUSR2.";
+
+    /// A newer `php-fpm reload` asks for something that the running supervisor does not know.
+    [Ours Warning] requests_not_understood(count) = "{count} requests of php-fpm's commands are not understood, and ignored",
+        do "If php-fpm was upgraded, reload everything with `php-fpm reload`.";
+
+    /// `php-fpm reload NAME…`: there is no such pool or group, neither running nor in the configuration. Nothing is reloaded.
+    [Ours Error] unknown_names(names, known) = "no pool or group has the name {names}; there are: {known}",
+        do "Use one of the names.";
+
     /// The program, its library or the configuration was replaced while it was checked.
     [Ours Notice] checked_again() = "the program or its configuration changed during the check: checked once more",
         do "Nothing.";

@@ -120,6 +120,19 @@ texts! {
     [Ours Stderr] not_signalled(pid, reason) = "cannot signal process {pid}: {reason}",
         do "Run the command as root, or as the user that started php-fpm.";
 
+    /// `php-fpm reload NAME…` and `--changed`: the supervisor is php-fpm's master process, or an earlier version of cgi-fpm. Nothing
+    /// was reloaded.
+    [Ours Stderr] no_requests() = "this php-fpm cannot reload a part; nothing was reloaded",
+        do "Reload everything with `php-fpm reload`.";
+
+    /// `php-fpm reload NAME…`: the names are more than 64 KiB, or too many requests wait. Nothing was reloaded.
+    [Ours Stderr] request_too_long() = "too many names, or too many requests wait; nothing was reloaded",
+        do "Use `php-fpm reload --changed`, or reload everything.";
+
+    /// `php-fpm reload NAME…` and `--changed`: the request cannot be written. Nothing was reloaded.
+    [Ours Stderr] not_requested(reason) = "cannot write the request: {reason}; nothing was reloaded",
+        do "Try again, or reload everything.";
+
     /// `php-fpm stop`: the supervisor has not ended after 60 seconds.
     [Ours Stderr] still_running(pid) = "process {pid} has not ended in time",
         do "See the error log; `kill -9` ends it as a last resort.";

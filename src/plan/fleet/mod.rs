@@ -35,7 +35,6 @@ pub(crate) use event::Event;
 pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 pub(crate) use members::{Generation, GroupPlan, Phase, PoolPlan, PoolState, Worker};
-#[allow(unused_imports, reason = "partial reloads use it")]
 pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;
 pub(crate) use view::View;

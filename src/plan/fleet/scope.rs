@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 /// The part of the configuration that a reload applies.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[allow(dead_code, reason = "partial reloads use it")]
 pub(crate) enum Scope {
     /// Everything, changed or not: SIGUSR2 and `php-fpm reload`.
     #[default]
@@ -19,11 +18,11 @@ pub(crate) enum Scope {
     ChangedAnd(BTreeSet<String>),
 }
 
-#[allow(dead_code, reason = "partial reloads use it")]
 impl Scope {
     /// Whether a reload with this scope renews a group. `changed`: the group would run with something else than it does; it is asked
     /// only where that matters.
     #[must_use]
+    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn covers<'a>(
         &self,
         group: &str,

@@ -6,7 +6,7 @@ use std::os::fd::{OwnedFd, RawFd};
 
 use nix::unistd::Pid;
 
-use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, ResultsWriter, Trust};
+use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, RequestReader, ResultsWriter, Trust};
 use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::{GenerationId, Phase, WorkerKey};
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
@@ -31,8 +31,8 @@ pub(super) struct Adopted {
     pub former_tracers: Vec<OwnedFd>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Writer)>,
-    /// The results of requests; a former version may have had none, then they start empty.
-    pub results: ResultsWriter,
+    /// The results of commands and their requests. A former version may have had none of these files; then they start empty.
+    pub commands: (ResultsWriter, RequestReader),
 }
 
 /// Takes over what the state names.
@@ -53,7 +53,9 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
     let former_tracers = state.tracers.iter().map(|(_, raw)| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
     let results =
         state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results })
+    let requests =
+        state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, commands: (results, requests) })
 }
 
 /// The user of the pool whose counters have that descriptor.

@@ -43,6 +43,8 @@ impl Supervisor {
             log: None,
             unwritten: Backlog::default(),
             board: Some(self.results.number()),
+            requests: Some(self.requests.number()),
+            scope: self.reload.plan.scope().clone(),
         }
     }
 }

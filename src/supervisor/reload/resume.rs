@@ -35,9 +35,9 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, results } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, commands } = adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
-    let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, results) {
+    let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, commands) {
         Ok(bare) => bare,
         Err(e) => {
             log::say(&lifecycle::cannot_wait_for_events(e));

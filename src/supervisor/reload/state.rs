@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::ipc::ZygoteSpec;
 use crate::log::Backlog;
-use crate::plan::fleet::{Fleet, GenerationId, WorkerKey};
+use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
 use crate::supervisor::generation::DrainState;
 use crate::supervisor::output::Writer;
 use crate::supervisor::sockets::Ownership;
@@ -71,6 +71,12 @@ pub(crate) struct State {
     /// The results.
     #[serde(default)]
     pub board: Option<RawFd>,
+    /// Requests of commands.
+    #[serde(default)]
+    pub requests: Option<RawFd>,
+    /// What the reload under way renews.
+    #[serde(default)]
+    pub scope: Scope,
 }
 
 /// A generation's descriptors.
@@ -146,7 +152,7 @@ impl State {
         let totals = self.totals.iter().map(|(_, fd)| *fd);
         let former = self.tracers.iter().map(|(_, fd)| *fd);
         let tracers = former.chain(self.traces.iter().flat_map(|(_, question, answer)| [*question, *answer]));
-        let own = self.log.into_iter().chain(self.board);
+        let own = self.log.into_iter().chain(self.board).chain(self.requests);
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use nix::sys::signal::Signal;
 
 use crate::log::{self, Message, messages::reload as messages};
-use crate::plan::fleet::Goal;
+use crate::plan::fleet::{Goal, Scope};
 use crate::plan::reload::{Outcome, Step, refusal};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::{Launch, Launched};
@@ -18,9 +18,9 @@ use crate::sys::process::{self, Exit};
 use crate::sys::{clock, fd, shared, signal, single_threaded};
 
 impl Supervisor {
-    /// SIGUSR2.
-    pub(in crate::supervisor) fn reload_asked(&mut self) {
-        let steps = self.reload.plan.ask(self.fleet.goal() == Goal::Serve);
+    /// SIGUSR2, which asks for everything, or a request.
+    pub(in crate::supervisor) fn reload_asked(&mut self, scope: Scope) {
+        let steps = self.reload.plan.ask(self.fleet.goal() == Goal::Serve, scope);
         steps.into_iter().for_each(|step| self.carry_out_reload(step));
     }
 

@@ -1,0 +1,106 @@
+//! `php-fpm reload NAME…` and `php-fpm reload --changed`: how they reach the supervisor, and what they reload.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use testkit::clock::{ms, wait_until};
+use testkit::process::Process;
+use testkit::stage::end_within;
+use testkit::target::{Target, as_root};
+use testkit::{Outcome, ensure, skip, turn};
+
+use crate::control::Place;
+
+/// The file of requests of that process.
+fn request_file(process: &Process) -> Outcome<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{}/fd", process.pid))?;
+    let is_it =
+        |path: &PathBuf| fs::read_link(path).is_ok_and(|to| to.to_string_lossy().contains("memfd:cgi-fpm-orders"));
+    let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(is_it).collect();
+    ensure!(paths.len() == 1, "files of requests: {paths:?}");
+    Ok(paths[0].clone())
+}
+
+/// A name that is neither a pool's nor a group's is an error before anything is done. Requests reach the supervisor also after it
+/// has executed itself, and what others write into the file does no harm.
+#[test]
+fn names_are_checked_and_requests_survive_a_reload() -> Outcome {
+    let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    place.run(&["reload", "www"])?.expect(7, &["not running"])?;
+    place.run(&["start"])?.expect(0, &[])?;
+    let supervisor = place.supervisor().ok_or("no pid file")?;
+    for round in 0..3 {
+        let unknown = ["no pool or group has the name 'nobody', 'shop'; there are: www", "nothing has changed"];
+        let ready = place.log().count("ready to handle connections");
+        place.run(&["reload", "www", "shop", "nobody"])?.expect(1, &unknown)?;
+        ensure!(place.log().count("ready to handle connections") == ready, "it was reloaded");
+        place.run(&["reload", "www"])?.expect(0, &["Reload service php-fpm  done\n"])?;
+        place.run(&["reload"])?.expect(0, &[" done\n"])?;
+        ensure!(supervisor.lives() && place.ask("hello.php", "")? == "hello", "it does not go on after round {round}");
+    }
+    let names: Vec<String> = (0..5000).map(|n| format!("customer{n:06}")).collect();
+    let words: Vec<&str> = std::iter::once("reload").chain(names.iter().map(String::as_str)).collect();
+    place.run(&words)?.expect(1, &["too many names", "nothing was reloaded"])?;
+    let mut file = OpenOptions::new().append(true).open(request_file(&supervisor)?)?;
+    file.write_all(b"no JSON\n{\"dance\":{}}\n")?;
+    file.set_len(1 << 30)?;
+    file.set_len(20)?;
+    place.run(&["reload", "www"])?.expect(0, &[" done\n"])?;
+    wait_until("a line about the rest", ms(5000), || {
+        place.log().count("requests of php-fpm's commands are not understood") > 0
+    })?;
+    Ok(())
+}
+
+/// The file is open to processes that may signal the supervisor, and to no others.
+#[test]
+fn other_users_cannot_write_requests() -> Outcome {
+    if !as_root() {
+        skip("a second user needs root");
+        return Ok(());
+    }
+    let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    place.run(&["start"])?.expect(0, &[])?;
+    let supervisor = place.supervisor().ok_or("no pid file")?;
+    let path = request_file(&supervisor)?;
+    let mode = fs::metadata(&path)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o600, "mode {mode:o}");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", "echo x >> \"$1\"", "sh"]);
+    end_within(command.arg(&path))?.expect(2, &["ermission denied"])?;
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(place.0.target.program());
+    command.envs(place.0.target.environment()).current_dir("/");
+    command.args(["reload", "www", "-y"]).arg(place.0.sandbox.file("fpm.conf"));
+    end_within(&mut command)?.expect(4, &["cannot signal process"])?;
+    ensure!(fs::metadata(&path)?.len() == 0, "something was written");
+    Ok(())
+}
+
+/// A master process that takes no requests never gets their signal, whose default action would end it.
+#[test]
+fn a_former_version_gets_no_signal() -> Outcome {
+    let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let mut other = Command::new("bash").args(["-c", "exec -a 'php-fpm: master process (x)' sleep 100"]).spawn()?;
+    let stands = Process::find(i32::try_from(other.id())?).ok_or("no sleep")?;
+    let ran = wait_until("its title", ms(5000), || stands.title().starts_with("php-fpm: master")).and_then(|_| {
+        fs::write(place.0.sandbox.file("fpm.pid"), other.id().to_string())?;
+        Ok([place.run(&["reload", "www"])?, place.run(&["reload", "--changed"])?])
+    });
+    let lives = stands.lives();
+    other.kill()?;
+    other.wait()?;
+    fs::remove_file(place.0.sandbox.file("fpm.pid"))?;
+    for ran in ran? {
+        ran.expect(1, &[" failed\n", "this php-fpm cannot reload a part; nothing was reloaded"])?;
+    }
+    ensure!(lives, "it was ended by the signal");
+    Ok(())
+}
