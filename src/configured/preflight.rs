@@ -16,6 +16,7 @@ use crate::log;
 use crate::plan::groups;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
+use crate::sys::limits::Ceilings;
 use crate::sys::process;
 
 /// For PHP to read php.ini.
@@ -108,7 +109,7 @@ fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
         view.push((pool, identity));
     }
     let mut users: Vec<(Identity, String)> = Vec::new();
-    for group in groups::group(&config.global, &view) {
+    for group in groups::group(&config.global, &view, Ceilings::NONE) {
         let name = group.pools.first().and_then(|&first| view.get(first)).and_then(|(pool, _)| pool.user.clone());
         if let (Some(identity), Some(name)) = (group.identity, name)
             && identity.uid != 0

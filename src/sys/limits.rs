@@ -89,6 +89,11 @@ pub struct Ceilings {
     pub core: u64,
 }
 
+impl Ceilings {
+    /// No limit.
+    pub const NONE: Self = Self { nice: i32::MIN, files: u64::MAX, core: u64::MAX };
+}
+
 /// The ceilings of this process.
 ///
 /// # Errors

@@ -237,3 +237,29 @@ fn asker(server: &Server, hello: bool) -> Job {
         Ok(())
     })
 }
+
+/// Pools of one user with different root directories have files of the same names, and caches of their own.
+#[test]
+fn pools_in_different_roots_share_no_code() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let mut setup = Setup::new(1).ini("opcache.validate_timestamps = 0");
+    for name in ["one", "two"] {
+        std::fs::create_dir(sandbox.file(&format!("www/{name}")))?;
+        sandbox.put(&format!("www/{name}/who.php"), &format!("<?php echo '{name}';"))?;
+        let (socket, root) = (sandbox.file(&format!("{name}.sock")), sandbox.file(&format!("www/{name}")));
+        setup = setup.pool(&format!(
+            "[{name}]\nuser = www-data\nlisten = {}\nlisten.mode = 0666\npm = static\npm.max_children = 1\nchroot = {}",
+            socket.display(),
+            root.display()
+        ));
+    }
+    let server = Server::start_in(sandbox, &target, &setup)?;
+    for name in ["one", "two", "one"] {
+        let address = Address::Unix(server.sandbox.file(&format!("{name}.sock")));
+        let who = ask_once(&address, &Request::get(Path::new("/who.php")), ms(5000))?;
+        ensure!(who == name, "{name} is served the code of {who}");
+    }
+    server.stop()
+}

@@ -7,6 +7,7 @@ use crate::log;
 use crate::plan::groups::{self, Grouping};
 use crate::supervisor::generation::error::StartError;
 use crate::sys::ids::Identity;
+use crate::sys::limits::{self, Ceilings};
 
 /// A group of a configuration, before anything is opened for it.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ pub(crate) fn drafts(config: &Config, load: &LoadOptions) -> Vec<GroupDraft> {
     let mut users: Vec<Option<Result<PoolUser, StartError>>> =
         pools.iter().map(|pool| Some(user_of(pool, load))).collect();
     let mut drafts = Vec::new();
-    for Grouping { name, identity, pools: members } in groupings(config, &pools, &users) {
+    for Grouping { name, identity, pools: members } in groupings(config, load, &pools, &users) {
         let of_member = |at: &usize| users.get_mut(*at).and_then(Option::take);
         let users = Some(members.iter().filter_map(of_member).collect());
         let pools = members.iter().filter_map(|at| pools.get(*at).cloned()).collect();
@@ -47,7 +48,20 @@ pub(crate) fn drafts(config: &Config, load: &LoadOptions) -> Vec<GroupDraft> {
     drafts
 }
 
-fn groupings(config: &Config, pools: &[PoolConfig], users: &[Option<Result<PoolUser, StartError>>]) -> Vec<Grouping> {
+/// What a zygote may set without capabilities. Without root nothing more can be set.
+fn ceilings(config: &Config, load: &LoadOptions) -> Ceilings {
+    match limits::ceilings() {
+        Ok(own) if load.root => Ceilings { files: config.global.rlimit_files.unwrap_or(own.files), ..own },
+        _ => Ceilings::NONE,
+    }
+}
+
+fn groupings(
+    config: &Config,
+    load: &LoadOptions,
+    pools: &[PoolConfig],
+    users: &[Option<Result<PoolUser, StartError>>],
+) -> Vec<Grouping> {
     let named = |pool: &PoolConfig| pool.process_group.is_some() || config.global.process_group.is_some();
     let (mut places, mut view, mut alone) = (Vec::new(), Vec::new(), Vec::<Grouping>::new());
     for (at, (pool, user)) in pools.iter().zip(users).enumerate() {
@@ -65,7 +79,7 @@ fn groupings(config: &Config, pools: &[PoolConfig], users: &[Option<Result<PoolU
         }
         places.push(at);
     }
-    let mut groups = groups::group(&config.global, &view);
+    let mut groups = groups::group(&config.global, &view, ceilings(config, load));
     for group in &mut groups {
         group.pools = group.pools.iter().filter_map(|&at| places.get(at).copied()).collect();
     }
