@@ -1,6 +1,7 @@
 //! The administrator: changes of the configuration, reloads of all kinds, broken files. After each
 //! reload that is done, every pool has the configuration of the file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
@@ -16,7 +17,7 @@ use super::clients::ask;
 use super::features::{Feature, supported};
 use super::journal::Cost;
 use super::random::Random;
-use super::world::{ATTACKER, Wanted, World};
+use super::world::{ATTACKER, Pool, Wanted, World};
 
 /// `php-fpm reload` returns after 180 s without progress.
 const RELOAD: Duration = Duration::from_secs(200);
@@ -30,6 +31,8 @@ pub(super) struct Admin<'a> {
     /// What each pool serves with.
     serving: Vec<Wanted>,
     count: u32,
+    /// The events of the journal about changes of users that the next reload makes.
+    moves: Vec<usize>,
     /// The longest reload.
     pub(super) slowest: Duration,
     /// The reloads that ended as they should.
@@ -45,7 +48,16 @@ struct Ended {
 impl<'a> Admin<'a> {
     pub(super) fn new(world: &'a World, wanted: Vec<Wanted>) -> Self {
         let random = Random::of(world.seed, 3);
-        Self { world, random, serving: wanted.clone(), wanted, count: 0, slowest: Duration::ZERO, reloads: 0 }
+        Self {
+            world,
+            random,
+            serving: wanted.clone(),
+            wanted,
+            count: 0,
+            moves: Vec::new(),
+            slowest: Duration::ZERO,
+            reloads: 0,
+        }
     }
 
     /// Until it is calm again.
@@ -67,7 +79,7 @@ impl<'a> Admin<'a> {
     pub(super) fn finish(&mut self) -> Outcome {
         self.world.journal.note("the last reload".to_owned());
         self.change(3);
-        self.reload(&[])?;
+        self.reload(&[], None)?;
         for pool in &self.world.pools {
             let (told, expected) = (ask(self.world, pool)?, pool.expected(&self.wanted[pool.number]));
             ensure!(told.text == expected, "at the end {} serves {} in place of {expected}", pool.name, told.text);
@@ -80,8 +92,9 @@ impl<'a> Admin<'a> {
         let mut changed = Vec::new();
         for _ in 0..=self.random.below(most) {
             let number = self.random.below(self.wanted.len());
+            let pool = &self.world.pools[number];
             let wanted = &mut self.wanted[number];
-            let what = match self.random.below(if supported(Feature::PhpIni) { 5 } else { 4 }) {
+            let what = match self.random.below(if pool.has_ini() { 6 } else { 4 }) {
                 0 => {
                     wanted.second_uid = !wanted.second_uid;
                     "user"
@@ -92,12 +105,14 @@ impl<'a> Admin<'a> {
                 }
                 2 | 3 => "mark",
                 _ => {
-                    wanted.ini = self.count + 1;
+                    for other in self.world.pools.iter().filter(|other| other.shares_ini(pool)) {
+                        self.wanted[other.number].ini = self.count + 1;
+                    }
                     "php.ini"
                 }
             };
             self.count += 1;
-            wanted.mark = self.count;
+            self.wanted[number].mark = self.count;
             self.world.journal.note(format!("change {what} of p{number}, mark {}", self.count));
             changed.push(number);
         }
@@ -109,25 +124,35 @@ impl<'a> Admin<'a> {
     fn change_and_reload(&mut self) -> Outcome {
         let most = if self.random.percent(20) { 12 } else { 3 };
         let changed = self.change(most);
-        let names: Vec<String> = changed.iter().map(|number| format!("p{number}")).collect();
-        let words: Vec<&str> = match self.random.below(3) {
-            0 if supported(Feature::ReloadNames) => names.iter().map(String::as_str).collect(),
-            1 if supported(Feature::ReloadChanged) => vec!["--changed"],
-            _ => Vec::new(),
-        };
-        self.reload(&words)
+        match self.random.below(3) {
+            0 if supported(Feature::ReloadNames) => {
+                // The other changes wait for a later reload. Both pools of a user may be one group.
+                let owners: BTreeSet<usize> =
+                    changed.iter().map(|number| number / 2).filter(|_| self.random.percent(70)).collect();
+                let names: Vec<String> = changed
+                    .iter()
+                    .filter(|number| owners.contains(&(*number / 2)))
+                    .map(|number| format!("p{number}"))
+                    .collect();
+                if names.is_empty() { Ok(()) } else { self.reload(&names, Some(&owners)) }
+            }
+            1 if supported(Feature::ReloadChanged) => self.reload(&["--changed".to_owned()], None),
+            _ => self.reload(&[], None),
+        }
     }
 
-    /// Reloads with the file as wanted until it is done, and checks all pools. A killed zygote may make a reload
-    /// fail, so it is then tried again.
-    fn reload(&mut self, words: &[&str]) -> Outcome {
+    /// Reloads with the file as wanted until it is done, all pools or those of some users, and checks all pools. A
+    /// killed zygote may make a reload fail, so it is then tried again.
+    fn reload(&mut self, words: &[String], owners: Option<&BTreeSet<usize>>) -> Outcome {
         self.world.write(&self.wanted)?;
         self.announce();
         for _ in 0..6 {
             let start = Instant::now();
             let ended = self.command(words)?;
             if ended.status == Some(0) {
-                return self.settled(start);
+                self.slowest = self.slowest.max(start.elapsed());
+                self.reloads += 1;
+                return self.settled(owners);
             }
             let harmed = self.world.journal.since(start - Duration::from_secs(5), &["zygote"]);
             ensure!(harmed, "a reload failed though nothing was done to a zygote: {}", ended.text);
@@ -135,47 +160,56 @@ impl<'a> Admin<'a> {
         Err("six reloads failed".into())
     }
 
-    /// All pools have the configuration wanted.
-    fn settled(&mut self, start: Instant) -> Outcome {
-        self.slowest = self.slowest.max(start.elapsed());
-        self.reloads += 1;
+    /// All pools of these users have the configuration wanted, and the others the former one.
+    fn settled(&mut self, owners: Option<&BTreeSet<usize>>) -> Outcome {
         for pool in &self.world.pools {
-            pool.set_addresses(vec![pool.socket(self.world.dir(), &self.wanted[pool.number])]);
+            if owners.is_none_or(|owners| owners.contains(&pool.owner)) {
+                self.serving[pool.number] = self.wanted[pool.number].clone();
+            }
+            pool.set_addresses(vec![pool.socket(self.world.dir(), &self.serving[pool.number])]);
         }
-        self.serving.clone_from(&self.wanted);
-        self.check()
+        self.check(|_| true)
     }
 
-    /// Every pool, but for the attacker's, serves with the configuration that it should have.
-    fn check(&self) -> Outcome {
-        for pool in self.world.pools.iter().filter(|pool| pool.owner != ATTACKER) {
-            let expected = pool.expected(&self.serving[pool.number]);
-            // A worker may be killed while it answers.
-            let mut answer = ask(self.world, pool);
-            for _ in 0..10 {
-                if answer.is_ok() {
-                    break;
-                }
-                answer = ask(self.world, pool);
-            }
-            let told = answer.map_err(|error| format!("{}: {error}", pool.name))?;
-            if told.text != expected {
-                let zygote = Process::find(told.pid).and_then(|worker| Process::find(worker.parent()));
-                let parent = zygote.map(|zygote| (zygote.pid, zygote.title()));
-                let again = ask(self.world, pool).map(|told| told.text);
-                return Err(format!(
-                    "{} serves {} in place of {expected}, by worker {} of {parent:?}; then {again:?}",
-                    pool.name, told.text, told.pid
-                )
-                .into());
-            }
+    /// These pools, but for the attacker's, serve with the configuration that they should have.
+    fn check(&self, of: impl Fn(&Pool) -> bool) -> Outcome {
+        for pool in self.world.pools.iter().filter(|pool| pool.owner != ATTACKER && of(pool)) {
+            self.check_one(pool)?;
         }
         Ok(())
     }
 
+    fn check_one(&self, pool: &Pool) -> Outcome {
+        let serving = &self.serving[pool.number];
+        // A new zygote may read a php.ini that was written for a later reload.
+        let newer = Wanted { ini: self.wanted[pool.number].ini, ..serving.clone() };
+        let expected = [pool.expected(serving), pool.expected(&newer)];
+        // A worker may be killed while it answers.
+        let mut answer = ask(self.world, pool);
+        for _ in 0..10 {
+            if answer.is_ok() {
+                break;
+            }
+            answer = ask(self.world, pool);
+        }
+        let told = answer.map_err(|error| format!("{}: {error}", pool.name))?;
+        if expected.contains(&told.text) {
+            return Ok(());
+        }
+        let zygote = Process::find(told.pid).and_then(|worker| Process::find(worker.parent()));
+        let parent = zygote.map(|zygote| (zygote.pid, zygote.title()));
+        let again = ask(self.world, pool).map(|told| told.text);
+        Err(format!(
+            "{} serves {} in place of {expected:?}, by worker {} of {parent:?}; then {again:?}",
+            pool.name, told.text, told.pid
+        )
+        .into())
+    }
+
     /// From now on clients try both sockets of a pool that moves, the former one first. Kept connections of a pool
     /// whose user changes end.
-    fn announce(&self) {
+    fn announce(&mut self) {
+        let mut moves = Vec::new();
         for pool in &self.world.pools {
             let [now, next] = [&self.serving, &self.wanted].map(|all| &all[pool.number]);
             let mut both = vec![pool.socket(self.world.dir(), now)];
@@ -185,9 +219,10 @@ impl<'a> Admin<'a> {
             pool.set_addresses(both);
             if now.second_uid != next.second_uid {
                 let text = format!("the user of {} changes", pool.name);
-                self.world.journal.lasting(Cost::Idle(pool.owner), RELOAD, text);
+                moves.push(self.world.journal.lasting(Cost::Idle(pool.owner), RELOAD, text));
             }
         }
+        self.moves = moves;
     }
 
     /// Several SIGUSR2, and a reload that waits for the last one's end.
@@ -202,7 +237,7 @@ impl<'a> Admin<'a> {
             self.world.server.supervisor.signal(Signal::SIGUSR2);
             sleep(self.random.ms(0, 400));
         }
-        self.reload(&[])
+        self.reload(&[], None)
     }
 
     /// A syntax error refuses the reload, and nothing changes.
@@ -214,7 +249,7 @@ impl<'a> Admin<'a> {
         self.world.server.sandbox.put("fpm.conf", &good)?;
         ensure!(ended.status == Some(1), "status {:?} for a broken file: {}", ended.status, ended.text);
         ensure!(ended.text.contains("bogus") || ended.text.contains("'pm'"), "for a broken file: {}", ended.text);
-        self.check()
+        self.check(|_| true)
     }
 
     /// A pool whose group cannot start keeps what it had; the others get the new configuration.
@@ -223,37 +258,54 @@ impl<'a> Admin<'a> {
             return Ok(());
         }
         let broken = self.random.below(ATTACKER * 2);
-        let changed = self.change(3);
-        let harm = ["chroot = /nonexistent/of/chaos\n", "access.log = /nonexistent/of/chaos/log\n"];
+        let owner = broken / 2;
+        self.change(3);
+        let harm = ["listen = /nonexistent/of/chaos.sock\n", "access.log = /nonexistent/of/chaos/log\n"];
         self.wanted[broken].more = self.random.of_these(&harm).copied().unwrap_or_default().to_owned();
-        self.world.journal.note(format!("p{broken} is broken: {:?}", self.wanted[broken].more.trim()));
+        self.world.journal.note(format!("p{broken} is broken: {}", self.wanted[broken].more.trim()));
         self.world.write(&self.wanted)?;
         self.announce();
+        let start = Instant::now();
         let ended = self.command(&[])?;
         self.wanted[broken].more.clear();
         ensure!(ended.status == Some(1), "status {:?} with a broken group: {}", ended.status, ended.text);
-        // The next reload decides what the pools of the broken group serve with.
-        let owner = self.world.pools[broken].owner;
-        for pool in self.world.pools.iter().filter(|pool| pool.owner == owner || pool.owner == ATTACKER) {
-            ask(self.world, pool).ok();
+        ensure!(
+            ended.text.contains(&format!("p{broken}")) || ended.text.contains(&format!("p{}", owner * 2)),
+            "{}",
+            ended.text
+        );
+        // A killed zygote may have made other groups fail, too.
+        if !self.world.journal.since(start - Duration::from_secs(5), &["zygote"]) {
+            for number in (0..self.wanted.len()).filter(|number| number / 2 != owner) {
+                self.serving[number] = self.wanted[number].clone();
+            }
+            // The pools of the broken group's user may be one group or two.
+            self.check(|pool| pool.owner != owner)?;
         }
-        let _ = changed;
-        self.reload(&[])
+        for pool in self.world.pools.iter().filter(|pool| pool.owner == owner) {
+            let answered = (0..10).any(|_| ask(self.world, pool).is_ok());
+            ensure!(answered, "{} does not answer, since a group of its user could not start", pool.name);
+        }
+        self.reload(&[], None)
     }
 
-    fn command(&mut self, words: &[&str]) -> Outcome<Ended> {
+    fn command(&mut self, words: &[String]) -> Outcome<Ended> {
         self.world.journal.note(format!("php-fpm reload {}", words.join(" ")));
         let start = Instant::now();
         self.world.reloading.store(true, Ordering::Relaxed);
         let ended = command(self.world, words)?;
         self.world.reloading.store(false, Ordering::Relaxed);
+        if ended.status == Some(0) {
+            // A worker closes its connection after its last request.
+            self.moves.drain(..).for_each(|number| self.world.journal.ends(number, Duration::from_secs(5)));
+        }
         let text = format!("reload ended with {:?} after {:.1?}: {}", ended.status, start.elapsed(), ended.text.trim());
         self.world.journal.note(text);
         Ok(ended)
     }
 }
 
-fn command(world: &World, words: &[&str]) -> Outcome<Ended> {
+fn command(world: &World, words: &[String]) -> Outcome<Ended> {
     let dir = world.dir();
     let mut command = Command::new(world.target.program());
     command.arg("reload").args(words).arg("-y").arg(dir.join("fpm.conf")).arg("-c").arg(dir.join("php.ini"));

@@ -64,12 +64,21 @@ impl Journal {
 
     /// Adds an event before it is caused.
     pub(super) fn cost(&self, cost: Cost, text: String) {
-        self.lasting(cost, Duration::ZERO, text);
+        let _ = self.lasting(cost, Duration::ZERO, text);
     }
 
-    /// Adds an event that may cost requests for some time.
-    pub(super) fn lasting(&self, cost: Cost, lasts: Duration, text: String) {
-        self.lock().push(Event { at: Instant::now(), text, cost: Some(cost), lasts });
+    /// Adds an event that may cost requests for some time; returns its number.
+    pub(super) fn lasting(&self, cost: Cost, lasts: Duration, text: String) -> usize {
+        let mut events = self.lock();
+        events.push(Event { at: Instant::now(), text, cost: Some(cost), lasts });
+        events.len() - 1
+    }
+
+    /// The event costs no more requests from so much later on.
+    pub(super) fn ends(&self, number: usize, later: Duration) {
+        if let Some(event) = self.lock().get_mut(number) {
+            event.lasts = event.at.elapsed() + later;
+        }
     }
 
     /// The number of events.

@@ -33,7 +33,7 @@ if ($_GET['ms']) {
         usleep(max(1, intdiv($end - hrtime(true), 1000) + 1));
     }
 }
-echo implode(' ', [$_GET['n'], getenv('POOL'), posix_getuid(), getenv('MARK'), get_cfg_var('chaos.ini') ?: '-',
+echo implode(' ', [$_GET['n'], getenv('POOL'), posix_getuid(), getenv('MARK'), get_cfg_var('chaos.ini') === false ? '-' : get_cfg_var('chaos.ini'),
     strlen($body), getmypid()]);
 ";
 
@@ -96,8 +96,27 @@ impl Pool {
 
     /// What the page prints, except for the request's own number.
     pub(super) fn expected(&self, wanted: &Wanted) -> String {
-        let ini = if supported(Feature::PhpIni) { wanted.ini.to_string() } else { "-".to_owned() };
+        let ini = self.ini_file().map_or_else(|| "-".to_owned(), |_| wanted.ini.to_string());
         format!("{} {} mark{} {ini}", self.name, self.uid(wanted), wanted.mark)
+    }
+
+    /// The php.ini of the pool: of both pools of a user, so that they stay one group, or of one of them.
+    fn ini_file(&self) -> Option<String> {
+        match self.owner {
+            _ if !supported(Feature::PhpIni) => None,
+            0..5 => Some(format!("u{}.ini", self.owner)),
+            _ => (self.number % 2 == 1).then(|| format!("{}.ini", self.name)),
+        }
+    }
+
+    /// Whether the two have the same php.ini.
+    pub(super) fn shares_ini(&self, other: &Self) -> bool {
+        self.ini_file().is_some() && self.ini_file() == other.ini_file()
+    }
+
+    /// Whether it has a php.ini.
+    pub(super) fn has_ini(&self) -> bool {
+        self.ini_file().is_some()
     }
 
     pub(super) fn set_addresses(&self, addresses: Vec<PathBuf>) {
@@ -125,8 +144,8 @@ impl Pool {
         if self.number.is_multiple_of(3) {
             let _ = writeln!(text, "access.log = {}/{name}.access.log", dir.display());
         }
-        if supported(Feature::PhpIni) {
-            let _ = writeln!(text, "process.php_ini = {}/{name}.ini", dir.display());
+        if let Some(file) = self.ini_file() {
+            let _ = writeln!(text, "process.php_ini = {}/{file}", dir.display());
         }
         text.push_str(&wanted.more);
         text
@@ -213,12 +232,11 @@ fn conf(dir: &Path, pools: &[Pool], wanted: &[Wanted]) -> String {
 }
 
 fn write_inis(sandbox: &Sandbox, target: &Target, pools: &[Pool], wanted: &[Wanted]) -> Outcome {
-    if !supported(Feature::PhpIni) {
-        return Ok(());
-    }
     let common = Setup::new(1).php_ini(target, sandbox.path());
     for (pool, wanted) in pools.iter().zip(wanted) {
-        sandbox.put(&format!("{}.ini", pool.name), &format!("{common}chaos.ini = {}\n", wanted.ini))?;
+        if let Some(file) = pool.ini_file() {
+            sandbox.put(&file, &format!("{common}chaos.ini = {}\n", wanted.ini))?;
+        }
     }
     Ok(())
 }
