@@ -50,7 +50,7 @@ impl Scene {
 
     /// Keeps all workers busy, then lets this number of clients wait at each address.
     fn queue(&self, workers: usize, each: usize) -> Outcome<Queue> {
-        let work = Request::get(&self.server.sandbox.page("work.php")).param("QUERY_STRING", "ms=2500");
+        let work = Request::get(&self.server.sandbox.page("work.php")).param("QUERY_STRING", "ms=2500").keep();
         let hello = Request::get(&self.server.sandbox.page("hello.php"));
         let busy = (0..workers).map(|_| asking(&self.doors[0], &work)).collect::<Outcome<Vec<_>>>()?;
         std::thread::sleep(ms(500));
@@ -70,6 +70,20 @@ impl Scene {
 
 impl Queue {
     fn expect_answers(mut self) -> Outcome {
+        self.await_answers()
+    }
+
+    /// All are answered, and those that the workers were busy with can use their connections again.
+    fn expect_answers_and_others(mut self) -> Outcome {
+        self.await_answers()?;
+        for client in &mut self.busy {
+            let answer = client.ask(&self.hello).map_err(|error| format!("the kept connection: {error}"))?;
+            ensure!(answer.body() == "hello", "{}", answer.body());
+        }
+        Ok(())
+    }
+
+    fn await_answers(&mut self) -> Outcome {
         for client in &mut self.busy {
             let body = client.answer()?.body();
             ensure!(body == "done", "the request in hand: {body}");
@@ -125,7 +139,7 @@ fn of_an_address_that_a_reload_ends() -> Outcome {
         let one = format!("listen = {}", names[stays]);
         scene.server.sandbox.put("fpm.conf", &scene.server.conf.replace(both, &one))?;
         scene.server.reload()?;
-        queue.expect_answers()?;
+        queue.expect_answers_and_others()?;
         ensure!(scene.doors[goes].connect(ms(500)).is_err(), "{} still accepts connections", names[goes]);
         let hello = Request::get(&scene.server.sandbox.page("hello.php"));
         let body = Client::connect(&scene.doors[stays], LIMIT)?.ask(&hello)?.body();

@@ -17,6 +17,8 @@ impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn serve_remaining(&mut self, closing: u32) {
         let mut silent = Vec::new();
         self.set_aside(&mut silent);
+        // A kept connection, which would be closed when the next one is held.
+        self.park_held();
         let mut waiting = self.intake.waiting(closing);
         while !self.spent
             && let Some(connection) = self.intake.take_waiting(&mut waiting)
