@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use testkit::clock::bar;
 use testkit::fastcgi::{Client, Request, kind};
 use testkit::stream::Address;
 use testkit::{Outcome, ensure};
@@ -16,11 +17,16 @@ use super::world::{Pool, World};
 /// Longer than any pause that chaos causes.
 const LIMIT: Duration = Duration::from_secs(45);
 
+/// A request waits for so long only if something was done to a process of its pool's user.
+const SLOW: Duration = Duration::from_millis(1500);
+
 /// What a client saw.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// How long each answered request took, without its own work.
     pub(super) waits: Vec<Duration>,
+    /// The start and the end of each one that took long.
+    pub(super) slow: Vec<(Instant, Instant)>,
     /// Those without an answer.
     pub(super) lost: Vec<Lost>,
 }
@@ -65,7 +71,13 @@ impl Visitor<'_> {
         let start = Instant::now();
         let used = self.open.as_ref().map(|(_, used)| *used);
         match self.ask(work, body) {
-            Ok(()) => seen.waits.push(start.elapsed().saturating_sub(Duration::from_millis(work))),
+            Ok(()) => {
+                let wait = start.elapsed().saturating_sub(Duration::from_millis(work));
+                seen.waits.push(wait);
+                if wait >= bar(SLOW) {
+                    seen.slow.push((start, Instant::now()));
+                }
+            }
             Err(failed) => {
                 self.open = None;
                 let idle = used.is_some() && failed.untouched;

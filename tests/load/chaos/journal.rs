@@ -14,6 +14,17 @@ pub(super) enum Cost {
     Worker(usize),
     /// Kept connections that were idle in a zygote of this user: all pools of the user.
     Idle(usize),
+    /// Only time of requests to the pools of this user.
+    Time(usize),
+}
+
+impl Cost {
+    fn owner(self) -> usize {
+        match self {
+            Self::Worker(pool) => pool / 2,
+            Self::Idle(owner) | Self::Time(owner) => owner,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -105,9 +116,17 @@ impl Journal {
                     }
                 }
                 Cost::Idle(owner) => lost.retain(|one| !(one.idle && one.owner == owner && meets(one))),
+                Cost::Time(_) => {}
             }
         }
         lost
+    }
+
+    /// Whether something was done to a process of that user while a request was under way, or shortly before.
+    pub(super) fn explains_wait(&self, owner: usize, since: Instant, end: Instant) -> bool {
+        let before = since.checked_sub(Duration::from_secs(2)).unwrap_or(since);
+        let meets = |event: &Event| event.at + event.lasts >= before && event.at <= end;
+        self.lock().iter().any(|event| event.cost.is_some_and(|cost| cost.owner() == owner) && meets(event))
     }
 
     /// The seconds since the start.

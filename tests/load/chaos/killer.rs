@@ -110,11 +110,8 @@ fn stop(world: &World, random: &mut Random, targets: &[Target], stopped: &mut Ve
     let zygote = target.pool.is_none();
     let time = if zygote && random.percent(15) { random.ms(11_000, 13_000) } else { random.ms(50, 2000) };
     let text = format!("SIGSTOP {} ({}) for {time:?}", target.process.pid, target.process.title());
-    if zygote {
-        world.journal.lasting(Cost::Idle(target.owner), time, text);
-    } else {
-        world.journal.note(text);
-    }
+    let cost = if zygote { Cost::Idle(target.owner) } else { Cost::Time(target.owner) };
+    world.journal.lasting(cost, time, text);
     target.process.signal(Signal::SIGSTOP);
     stopped.push((Instant::now() + time, target.process));
 }

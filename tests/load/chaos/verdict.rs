@@ -37,9 +37,13 @@ impl Footprint {
 /// error.
 pub(super) fn requests(world: &World, seen: Vec<(&Pool, Seen)>) -> Outcome {
     let (mut waits, mut lost): (Vec<Duration>, Vec<Lost>) = (Vec::new(), Vec::new());
+    let mut slow = Vec::new();
     for (pool, one) in seen {
         if pool.owner != ATTACKER {
             waits.extend(one.waits);
+            let unexplained =
+                |(since, end): &(Instant, Instant)| !world.journal.explains_wait(pool.owner, *since, *end);
+            slow.extend(one.slow.into_iter().filter(unexplained).map(|times| (pool.name.clone(), times)));
         }
         lost.extend(one.lost);
     }
@@ -59,7 +63,15 @@ pub(super) fn requests(world: &World, seen: Vec<(&Pool, Seen)>) -> Outcome {
     ));
     ensure!(!waits.is_empty(), "no request was answered");
     if unexplained.is_empty() {
-        return Ok(());
+        return slow.first().map_or(Ok(()), |(name, (since, end))| {
+            let events = world.journal.between(*since - Duration::from_secs(3), *end);
+            Err(format!(
+                "{} requests waited without a cause, as for {name}: {:.1?}\n{events}",
+                slow.len(),
+                *end - *since
+            )
+            .into())
+        });
     }
     let mut text = format!("{} requests failed without a cause:\n", unexplained.len());
     for one in unexplained.iter().take(10) {
