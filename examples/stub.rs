@@ -47,7 +47,12 @@ impl Engine for Stub {
         (8, 2)
     }
 
-    fn describe(&mut self, _topic: Topic, _options: &EngineOptions) -> Result<(), EngineError> {
+    fn describe(
+        &mut self,
+        _topic: Topic,
+        _options: &EngineOptions,
+        _steps: &mut dyn StartSteps,
+    ) -> Result<(), EngineError> {
         Ok(())
     }
 

@@ -170,7 +170,7 @@ pub enum Served {
 }
 
 /// What the engine can print for the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Topic {
     /// `-v`.
     Version,
@@ -268,11 +268,16 @@ pub trait Engine {
     /// Major and minor version number. What php-fpm shows depends on it.
     fn release(&self) -> (u16, u16);
 
-    /// For the command line: starts, prints to stdout, stops.
+    /// For the command line: starts with these steps, prints to stdout, stops.
     ///
     /// # Errors
-    /// The engine can't be started.
-    fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError>;
+    /// The engine can't be started, or a step fails.
+    fn describe(
+        &mut self,
+        topic: Topic,
+        options: &EngineOptions,
+        steps: &mut dyn StartSteps,
+    ) -> Result<(), EngineError>;
 
     /// In a worker, for its tracer thread.
     ///

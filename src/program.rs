@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::fd::RawFd;
 
 use crate::cli::{self, Command, Options, Role};
-use crate::engine::{Engine, Topic};
+use crate::engine::{Engine, NoSteps, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{Introduction, SPOKEN, ZygoteSpec};
@@ -26,13 +26,17 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         }
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
-        Ok(Command::Version(options)) => describe(&host, engine, Topic::Version, options),
-        Ok(Command::Info(options)) => describe(&host, engine, Topic::Info, options),
-        Ok(Command::Modules(options)) => describe(&host, engine, Topic::Modules, options),
+        Ok(Command::Describe { topic, options }) => match &options.pool {
+            Some(pool) => configured::describe_pool(&host, engine, &options, topic, pool),
+            None => describe(&host, engine, topic, options),
+        },
         Ok(Command::Help) => usage(&host, ExitCode::Ok),
         Ok(Command::Hello) => hello(&host),
         Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host, engine),
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
+        Ok(Command::Role { role: Role::Inquiry, fd, .. }) => {
+            configured::answer_inquiry(fd, |options| host.complete(options), engine)
+        }
         Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
         Err(cli::Usage) => usage(&host, ExitCode::Usage),
     }
@@ -63,7 +67,7 @@ fn hello(host: &Host) -> i32 {
 
 fn describe(host: &Host, engine: &mut impl Engine, topic: Topic, mut options: Options) -> i32 {
     host.complete(&mut options.engine);
-    match engine.describe(topic, &options.engine) {
+    match engine.describe(topic, &options.engine, &mut NoSteps) {
         Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
             log::say(&cannot_start_php(e));

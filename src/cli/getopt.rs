@@ -27,6 +27,7 @@ pub(super) enum Opt {
     Fpm,
     Convert,
     Changed,
+    Pool,
     Role,
     Fd,
 }
@@ -63,6 +64,7 @@ const KNOWN: &[Known] = &[
     known(b'x', "fpm", Opt::Fpm, false),
     known(0, "convert", Opt::Convert, true),
     known(0, "changed", Opt::Changed, false),
+    known(0, "pool", Opt::Pool, true),
     known(0, "fpm-role", Opt::Role, true),
     known(0, "fpm-fd", Opt::Fd, true),
 ];

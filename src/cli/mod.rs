@@ -18,6 +18,8 @@ use getopt::{Getopt, Opt};
 pub use options::Options;
 pub use usage::{Usage, usage};
 
+use crate::engine::Topic;
+
 /// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -48,12 +50,13 @@ pub enum Command {
         /// The rest.
         options: Options,
     },
-    /// `-v`.
-    Version(Options),
-    /// `-i`.
-    Info(Options),
-    /// `-m`.
-    Modules(Options),
+    /// `-v`, `-i`, `-m`.
+    Describe {
+        /// Which.
+        topic: Topic,
+        /// The rest.
+        options: Options,
+    },
     /// `-h`: usage on stdout.
     Help,
     /// `--fpm-role=hello`: the program says which protocol it speaks, and exits.
@@ -99,6 +102,8 @@ pub enum Role {
     Zygote,
     /// Checks whether the new configuration and program would start.
     Check,
+    /// Tells about PHP for `-t`, `-i` and the like.
+    Inquiry,
     /// The supervisor again, after a reload.
     Resume,
 }
@@ -110,7 +115,9 @@ pub enum Role {
 pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
     let mut getopt = Getopt::new(arguments);
     let mut options = Options::default();
-    let (mut tests, mut info, mut convert, mut role, mut fd) = (0_u32, false, None, None, None);
+    let (mut tests, mut topic, mut convert, mut role, mut fd) = (0_u32, None::<Topic>, None, None, None);
+    // php-fpm stops at -v and -m. A pool may stand after them.
+    let about_pool = arguments.iter().any(|argument| argument.as_encoded_bytes().starts_with(b"--pool"));
     let (mut control, mut part) = (None, Part::default());
     loop {
         let Some(option) = getopt.next() else {
@@ -128,11 +135,15 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         match option {
             Opt::Fpm => {}
             Opt::Test => tests += 1,
-            Opt::Info => info = true,
+            Opt::Info => topic = Some(Topic::Info),
             Opt::Convert => convert = Some(PathBuf::from(value)),
             Opt::Help => return Ok(Command::Help),
-            Opt::Modules => return Ok(Command::Modules(options)),
-            Opt::Version => return Ok(Command::Version(options)),
+            Opt::Modules | Opt::Version => {
+                topic = Some(if option == Opt::Version { Topic::Version } else { Topic::Modules });
+                if !about_pool {
+                    break;
+                }
+            }
             Opt::Role if value == "hello" => return Ok(Command::Hello),
             Opt::Changed => part.changed = true,
             Opt::Role => role = Some(Role::named(&value)?),
@@ -140,10 +151,10 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
             other => options.set(other, value),
         }
     }
-    if info {
-        return Ok(Command::Info(options));
+    if let Some(topic) = topic {
+        return Ok(Command::Describe { topic, options });
     }
-    if !getopt.is_at_end() {
+    if options.pool.is_some() || !getopt.is_at_end() {
         return Err(Usage);
     }
     if let Some((verb, at)) = control {
@@ -188,6 +199,7 @@ impl Role {
         match name.to_str() {
             Some("zygote") => Ok(Role::Zygote),
             Some("check") => Ok(Role::Check),
+            Some("inquiry") => Ok(Role::Inquiry),
             Some("resume") => Ok(Role::Resume),
             _ => Err(Usage),
         }

@@ -24,6 +24,8 @@ pub struct Options {
     pub force_stderr: bool,
     /// `-R`.
     pub allow_root: bool,
+    /// `--pool`: `-v`, `-i` and `-m` are about this pool.
+    pub pool: Option<String>,
 }
 
 impl Options {
@@ -74,6 +76,7 @@ impl Options {
             Opt::NoDaemonize => self.daemonize = Some(false),
             Opt::ForceStderr => self.force_stderr = true,
             Opt::AllowRoot => self.allow_root = true,
+            Opt::Pool => self.pool = Some(value.to_string_lossy().into_owned()),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use proptest::prelude::*;
 
 use super::{Command, Options, Role, Usage, Verb, parse, usage};
+use crate::engine::Topic;
 
 fn line(text: &str) -> Result<Command, Usage> {
     let arguments: Vec<OsString> = text.split_ascii_whitespace().map(OsString::from).collect();
@@ -60,11 +61,13 @@ fn the_first_option_that_prints_something_wins() {
     assert_eq!(line("-h -Z"), Ok(Command::Help));
     assert_eq!(line("-?"), Ok(Command::Help));
     assert_eq!(line("--usage"), Ok(Command::Help));
-    assert!(matches!(line("-nv -Z"), Ok(Command::Version(options)) if options.engine.no_ini));
-    assert!(matches!(line("-m"), Ok(Command::Modules(_))));
+    assert!(
+        matches!(line("-nv -Z"), Ok(Command::Describe { topic: Topic::Version, options }) if options.engine.no_ini)
+    );
+    assert!(matches!(line("-m"), Ok(Command::Describe { topic: Topic::Modules, .. })));
     assert_eq!(line("-Z -h"), Err(Usage));
     assert_eq!(line("-i -Z"), Err(Usage));
-    assert!(matches!(line("-i left over"), Ok(Command::Info(_))));
+    assert!(matches!(line("-i left over"), Ok(Command::Describe { topic: Topic::Info, .. })));
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn the_words_of_the_control_script_stand_among_the_options() {
     ] {
         assert_eq!(line(wrong), Err(Usage), "{wrong}");
     }
-    assert!(matches!(line("-i start"), Ok(Command::Info(_))));
+    assert!(matches!(line("-i start"), Ok(Command::Describe { topic: Topic::Info, .. })));
 }
 
 #[test]

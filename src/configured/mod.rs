@@ -5,8 +5,12 @@
 mod announce;
 mod child;
 mod commands;
+mod groups_of;
 mod hello;
+mod inquiry;
 mod options;
+pub(crate) mod own_ini;
+mod pool_php;
 mod preflight;
 mod program_file;
 mod programs;
@@ -15,7 +19,9 @@ mod users;
 
 pub(crate) use announce::{LogError, announce, open_log, say};
 pub(crate) use commands::{convert, test};
+pub(crate) use inquiry::run as answer_inquiry;
 pub(crate) use options::load_options;
+pub(crate) use pool_php::describe_pool;
 pub(crate) use preflight::load;
 pub(crate) use programs::Programs;
 pub(crate) use users::identity_of;

@@ -1,35 +1,36 @@
-//! Before a start as root: checks that PHP can read its files as the pools' user. php-fpm starts PHP as root. Children do the
-//! check, because this process neither runs PHP nor changes its user. They have a time limit.
+//! Before a start: checks that PHP can start in each group of pools. As root, PHP's files must be readable by the pools' users:
+//! php-fpm starts PHP as root. Children do the check, because this process neither runs PHP nor changes its user. They have a time
+//! limit.
 
-use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::child::in_child;
+use super::groups_of::{Group, groups_of};
+use super::inquiry::{self, Inquiry, Question};
+use super::own_ini;
+use super::programs::{Chosen, Programs};
 use super::start_files;
-use super::users::identity_of;
 use crate::cli::Options;
-use crate::config::{self, Config, ConfigError, LoadOptions, Loaded};
-use crate::engine::{Engine, EngineOptions, FindStartFiles, StartFile, StartSteps, StepError};
+use crate::config::{self, Config, ConfigError, EngineKey, LoadOptions, Loaded};
+use crate::engine::{Engine, EngineOptions, StartFile};
 use crate::host::Host;
-use crate::log;
-use crate::plan::groups;
-use crate::sys::fd::{self, Stream};
+use crate::log::{Level, Message};
 use crate::sys::ids::{self, Identity};
-use crate::sys::limits::Ceilings;
-use crate::sys::process;
 
 /// For PHP to read php.ini.
 const INI_LIMIT: Duration = Duration::from_secs(15);
 /// For the check of one user, who could stop the child that checks; and for all users together.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
 const ALL_LIMIT: Duration = Duration::from_secs(6);
+/// For `-t` to read all php.ini files of pools. What it leaves out shows when the pool starts.
+const ALL_INI_LIMIT: Duration = Duration::from_secs(20);
 
-/// Reads the configuration and checks the files. `aloud`: PHP's messages about php.ini go to stderr, and warnings are added to
-/// errors; otherwise the zygotes log these.
+/// Reads the configuration and checks the files. `aloud`, for `-t`: PHP's messages about php.ini go to stderr, warnings are added to
+/// errors, and groups with a PHP or php.ini of their own are checked as well. Otherwise their zygotes do that.
 ///
 /// # Errors
-/// The configuration is refused, or a user cannot read a file that PHP cannot start without.
+/// The configuration is refused, or PHP cannot start: aloud in any group, otherwise in all groups.
 pub(crate) fn load(
     engine: &mut dyn Engine,
     host: &Host,
@@ -38,55 +39,135 @@ pub(crate) fn load(
     aloud: bool,
 ) -> Result<Loaded, ConfigError> {
     let loaded = config::load(&options.config_path(&host.config_file()), load)?;
-    let mut start = options.engine.clone();
-    host.complete(&mut start);
-    let mut remarks = remarks(engine, &start, &loaded.config, load, aloud);
-    remarks.retain(|remark| aloud || remark.level() >= log::Level::Error);
+    let preflight = Preflight {
+        engine,
+        host,
+        options: &options.engine,
+        load,
+        aloud,
+        programs: Programs::new(host),
+        looked_into: Vec::new(),
+        until: Instant::now() + ALL_LIMIT,
+        inis_until: Instant::now() + ALL_INI_LIMIT,
+    };
+    let remarks = preflight.remarks(&loaded.config);
     loaded.with_remarks(remarks)
 }
 
-/// Messages about files that users cannot read. If one is an error, nothing must be started.
-fn remarks(
-    engine: &mut dyn Engine,
-    options: &EngineOptions,
-    config: &Config,
-    load: &LoadOptions,
+struct Preflight<'a> {
+    engine: &'a mut dyn Engine,
+    host: &'a Host,
+    options: &'a EngineOptions,
+    load: &'a LoadOptions,
     aloud: bool,
-) -> Vec<log::Message> {
-    let users = if load.root { users(config, load) } else { Vec::new() };
-    if users.is_empty() {
-        return Vec::new();
-    }
-    let files = in_child(INI_LIMIT, |out| {
-        let _ = silence(aloud);
-        let _ = engine.start(options, &mut TellFiles(out));
-    });
-    // If PHP fails before that, the zygotes report it.
-    let files: Vec<StartFile> = serde_json::from_slice(&files.unwrap_or_default()).unwrap_or_default();
-    if files.is_empty() {
-        return Vec::new();
-    }
-    let until = Instant::now() + ALL_LIMIT;
-    let limit = || LOOK_LIMIT.min(until.saturating_duration_since(Instant::now()));
-    users.iter().flat_map(|(identity, name)| of_user(&files, identity, name, limit())).collect()
+    programs: Programs,
+    /// What PHP's start reads, by its options and by the user that reads php.ini, if that is not root.
+    looked_into: Vec<(EngineKey, Option<u32>, Vec<StartFile>)>,
+    /// When the checks of users, and those of php.ini files, have to be over.
+    until: Instant,
+    inis_until: Instant,
 }
 
-/// Writes the files that PHP's start reads as JSON, and ends the process.
-struct TellFiles<'a>(&'a mut File);
-
-impl StartSteps for TellFiles<'_> {
-    fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError> {
-        let said = serde_json::to_vec(&files()).unwrap_or_default();
-        let _ = self.0.write_all(&said);
-        process::exit_now(0)
+impl Preflight<'_> {
+    /// Messages about groups in which PHP cannot start.
+    fn remarks(mut self, config: &Config) -> Vec<Message> {
+        let groups = groups_of(config, self.load);
+        let mut remarks: Vec<Message> = Vec::new();
+        let mut startable = 0;
+        for group in &groups {
+            let found = self.of_group(group);
+            let failed = found.iter().any(|remark| remark.level() >= Level::Error);
+            startable += usize::from(!failed);
+            // Groups with the same user and php.ini have the same to say.
+            remarks.extend(found.into_iter().filter(|remark| !remarks.contains(remark)).collect::<Vec<_>>());
+        }
+        if !self.aloud {
+            // A group that cannot start concerns no other; its zygote reports it.
+            remarks.retain(|remark| startable == 0 && remark.level() >= Level::Error);
+        }
+        remarks
     }
 
-    fn before_user_code(&mut self) -> Result<(), StepError> {
-        process::exit_now(0)
+    fn of_group(&mut self, group: &Group<'_>) -> Vec<Message> {
+        let own = &group.pool.engine;
+        if *own != EngineKey::default() && !self.aloud {
+            return Vec::new();
+        }
+        let program = match self.programs.of_pool(group.pool) {
+            Ok(program) => program,
+            Err(e) => return vec![e.message()],
+        };
+        let changeable = if self.load.root { own_ini::changeable(own) } else { None };
+        if let (Some(changeable), None) = (&changeable, &group.user) {
+            return vec![changeable.clone().error(&group.pool.name).message()];
+        }
+        let user = group.user.clone().filter(|(identity, _)| identity.uid != 0);
+        let inquiry = Inquiry {
+            engine: self.options.of_pool(own),
+            own: own.clone(),
+            pool: group.pool.name.clone(),
+            as_user: changeable.is_some(),
+            user,
+            question: Question::Files { output: -1, aloud: self.aloud },
+        };
+        if let Some(unreadable) = self.unreadable_ini(&inquiry) {
+            return vec![unreadable.error(&group.pool.name).message()];
+        }
+        let Some((identity, name)) = inquiry.user.clone() else { return Vec::new() };
+        let files = self.files(inquiry, program.as_ref());
+        if files.is_empty() { Vec::new() } else { of_user(&files, &identity, &name, self.look_limit()) }
+    }
+
+    fn look_limit(&self) -> Duration {
+        LOOK_LIMIT.min(self.until.saturating_duration_since(Instant::now()))
+    }
+
+    /// An ini file that the pool names and that cannot be read.
+    fn unreadable_ini(&self, inquiry: &Inquiry) -> Option<own_ini::Unreadable> {
+        if inquiry.own.ini.is_none() && inquiry.own.scan_dir.is_none() {
+            return None;
+        }
+        let said = in_child(self.look_limit(), |out| {
+            let user = inquiry.user.as_ref().filter(|_| inquiry.as_user);
+            let changed = user.is_none_or(|(identity, name)| ids::become_identity(identity, name, &[]).is_ok());
+            if let (true, Err(unreadable)) = (changed, own_ini::require_readable(&inquiry.own)) {
+                let _ = out.write_all(&serde_json::to_vec(&unreadable).unwrap_or_default());
+            }
+        });
+        serde_json::from_slice(&said?).ok()
+    }
+
+    /// The files that PHP's start reads. If PHP fails before it has read php.ini, the zygotes report it.
+    fn files(&mut self, mut inquiry: Inquiry, program: Option<&Chosen>) -> Vec<StartFile> {
+        let reader = inquiry.user.as_ref().filter(|_| inquiry.as_user).map(|(identity, _)| identity.uid);
+        let mut known = self.looked_into.iter();
+        if let Some((.., files)) = known.find(|(key, by, _)| (key, *by) == (&inquiry.own, reader)) {
+            return files.clone();
+        }
+        let own = inquiry.own.clone();
+        let limit = INI_LIMIT.min(self.inis_until.saturating_duration_since(Instant::now()));
+        if program.is_none() {
+            self.host.complete(&mut inquiry.engine);
+        }
+        let aloud = self.aloud;
+        let engine = &mut *self.engine;
+        let said = in_child(limit, |out| match program {
+            None => {
+                inquiry::tell_files(engine, &inquiry, aloud, out);
+            }
+            Some(chosen) => {
+                let output = std::os::fd::AsRawFd::as_raw_fd(out);
+                inquiry.question = Question::Files { output, aloud };
+                let _ = inquiry::execute(&chosen.program, &inquiry);
+            }
+        });
+        let files: Vec<StartFile> = serde_json::from_slice(&said.unwrap_or_default()).unwrap_or_default();
+        self.looked_into.push((own, reader, files.clone()));
+        files
     }
 }
 
-fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<log::Message> {
+fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<Message> {
     let said = in_child(limit, |out| {
         if ids::become_identity(identity, name, &[]).is_ok() {
             let unreadable: Vec<&StartFile> = start_files::unreadable(files).collect();
@@ -96,34 +177,4 @@ fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration
     // After a timeout, the user's zygote still checks.
     let unreadable: Vec<StartFile> = serde_json::from_slice(&said.unwrap_or_default()).unwrap_or_default();
     unreadable.iter().map(|file| start_files::message(file, name)).collect()
-}
-
-/// The identities that PHP is started with, and the names of their users. Groups of several users start it as root.
-fn users(config: &Config, load: &LoadOptions) -> Vec<(Identity, String)> {
-    let mut view = Vec::new();
-    for pool in &config.pools {
-        // The supervisor reports an unknown name.
-        let Ok(Ok(identity)) = config::account(pool, load).map(|found| identity_of(&found)) else {
-            return Vec::new();
-        };
-        view.push((pool, identity));
-    }
-    let mut users: Vec<(Identity, String)> = Vec::new();
-    for group in groups::group(&config.global, &view, Ceilings::NONE) {
-        let name = group.pools.first().and_then(|&first| view.get(first)).and_then(|(pool, _)| pool.user.clone());
-        if let (Some(identity), Some(name)) = (group.identity, name)
-            && identity.uid != 0
-            && users.iter().all(|(known, _)| *known != identity)
-        {
-            users.push((identity, name));
-        }
-    }
-    users
-}
-
-fn silence(aloud: bool) -> std::io::Result<()> {
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    fd::redirect(Stream::Stdin, &null)?;
-    fd::redirect(Stream::Stdout, &null)?;
-    if aloud { Ok(()) } else { fd::redirect(Stream::Stderr, &null) }
 }

@@ -102,11 +102,16 @@ impl Engine for Php {
         (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
     }
 
-    fn describe(&mut self, topic: Topic, options: &EngineOptions) -> Result<(), EngineError> {
+    fn describe(
+        &mut self,
+        topic: Topic,
+        options: &EngineOptions,
+        steps: &mut dyn StartSteps,
+    ) -> Result<(), EngineError> {
         match topic {
-            Topic::Version => report::print_version(options),
-            Topic::Info => report::print_information(options),
-            Topic::Modules => report::print_modules(options),
+            Topic::Version => report::print_version(options, steps),
+            Topic::Info => report::print_information(options, steps),
+            Topic::Modules => report::print_modules(options, steps),
         }
     }
 

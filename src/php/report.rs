@@ -10,7 +10,7 @@ use super::ffi::{
 #[cfg(not(php84))]
 use super::text::c_bytes;
 use super::{lifecycle, value};
-use crate::engine::{EngineError, EngineOptions, NoSteps};
+use crate::engine::{EngineError, EngineOptions, StartSteps};
 
 /// `PHP_INFO_ALL`
 const EVERYTHING: c_int = -1;
@@ -19,8 +19,8 @@ const EVERYTHING: c_int = -1;
 ///
 /// # Errors
 /// PHP does not start.
-pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false, &mut NoSteps)?;
+pub(super) fn print_version(options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
+    lifecycle::start(options, false, steps)?;
     in_request(version)?;
     lifecycle::stop();
     Ok(())
@@ -30,8 +30,8 @@ pub(super) fn print_version(options: &EngineOptions) -> Result<(), EngineError> 
 ///
 /// # Errors
 /// PHP does not start.
-pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, true, &mut NoSteps)?;
+pub(super) fn print_information(options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
+    lifecycle::start(options, true, steps)?;
     in_request(|| {
         // SAFETY: a request runs.
         unsafe { php_print_info(EVERYTHING) };
@@ -44,8 +44,8 @@ pub(super) fn print_information(options: &EngineOptions) -> Result<(), EngineErr
 ///
 /// # Errors
 /// PHP does not start.
-pub(super) fn print_modules(options: &EngineOptions) -> Result<(), EngineError> {
-    lifecycle::start(options, false, &mut NoSteps)?;
+pub(super) fn print_modules(options: &EngineOptions, steps: &mut dyn StartSteps) -> Result<(), EngineError> {
+    lifecycle::start(options, false, steps)?;
     // SAFETY: `lifecycle::start` has started PHP.
     unsafe { php_output_activate() };
     without_headers();

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::configured::start_files::Unreadable;
 use crate::engine::EngineError;
+use crate::log::messages::programs::ProgramError;
 use crate::sys::directory_changer::ChangeError;
 use crate::sys::ids::IdentityError;
 
@@ -57,6 +58,9 @@ pub(super) enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The php.ini that its pools name cannot be used.
+    #[error(transparent)]
+    OwnIni(#[from] ProgramError),
     /// The user of its pools cannot read a file that PHP reads when it starts.
     #[error(transparent)]
     StartFile(#[from] Unreadable),

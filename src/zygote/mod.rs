@@ -19,7 +19,7 @@ mod state;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
-use crate::configured::start_files;
+use crate::configured::{own_ini, start_files};
 use crate::engine::{Engine, EngineOptions, FindStartFiles, StartSteps, StepError};
 use crate::exit::ExitCode;
 use crate::ipc::{PROTOCOL, SPOKEN, ToSupervisor, ZygoteSpec};
@@ -90,7 +90,11 @@ fn start(
     identity: Option<&Identity>,
     pools: &[&config::PoolConfig],
 ) -> Result<Vec<Place>, StartError> {
-    let mut steps = Steps { privileges: identity.map(|identity| Privileges::new(identity, pools)), pools };
+    let privileges = identity.map(|identity| Privileges::new(identity, pools));
+    let mut steps = Steps { privileges, pools, is_user: false };
+    if let Some(pool) = pools.first() {
+        steps.before_ini(pool)?;
+    }
     engine.start(options, &mut steps)?;
     let places = steps.privileges.map(Privileges::into_places);
     Ok(places.unwrap_or_else(|| pools.iter().map(|_| Place::default()).collect()))
@@ -101,13 +105,30 @@ struct Steps<'a> {
     /// `None`: the zygote keeps its user.
     privileges: Option<Privileges<'a>>,
     pools: &'a [&'a config::PoolConfig],
+    /// It has become the user of its pools before PHP's start.
+    is_user: bool,
+}
+
+impl Steps<'_> {
+    /// Before php.ini is read. If a user can change the file that the pools name, it is read with the rights of their user.
+    fn before_ini(&mut self, pool: &config::PoolConfig) -> Result<(), StartError> {
+        let root = nix::unistd::geteuid().is_root();
+        if root && let Some(changeable) = own_ini::changeable(&pool.engine) {
+            let Some(privileges) = &mut self.privileges else { return Err(changeable.error(&pool.name).into()) };
+            privileges.become_user()?;
+            self.is_user = true;
+        }
+        Ok(own_ini::require_readable(&pool.engine).map_err(|e| e.error(&pool.name))?)
+    }
 }
 
 impl StartSteps for Steps<'_> {
     fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError> {
         if let Some(privileges) = &mut self.privileges {
             let files = files();
-            privileges.become_user()?;
+            if !self.is_user {
+                privileges.become_user()?;
+            }
             let user = self.pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
             start_files::require_readable(&files, user).map_err(StartError::from)?;
         }

@@ -16,6 +16,7 @@ mod output;
 mod partial_reload;
 mod php_ini;
 mod pipes;
+mod pool_php;
 mod reload;
 mod root;
 mod signals;

@@ -6,11 +6,19 @@ errors! {
     /// Why a pool cannot run with the PHP that it names.
     pub enum ProgramError in PROGRAM_ERRORS;
 
-    /// The file of `process.php` or `process.php_library` cannot be read.
+    /// The file of `process.php`, `process.php_library` or `process.php_ini`, or a directory of `process.php_ini_scan_dir`, does not
+    /// exist or cannot be read. If a user can change php.ini, PHP reads it with the rights of the pool's user.
     [Ours Error] Unreadable { pool: String, directive: String, path: String, reason: String } =
         "[pool {pool}] {directive} = {path}: {reason}",
-        names ["process.php", "process.php_library"],
-        do "Correct the path, or install the file.";
+        names ["process.php", "process.php_library", "process.php_ini", "process.php_ini_scan_dir"],
+        do "Correct the path, install the file, or correct its permissions.";
+
+    /// A user can change the pool's php.ini, and PHP would start as root: it would load any extension that the file names.
+    [Ours Error] IniOfUser { pool: String, directive: String, path: String, who: String } =
+        "[pool {pool}] {directive} = {path}: {who} can change this file or replace it, and PHP of this pool starts as root: use chown \
+         root and chmod go-w on it, or let PHP start as the pool's user",
+        names ["process.php_ini", "process.php_ini_scan_dir"],
+        do "Give the file to root. Or do not share a zygote between several users (`process.group`), and set `user`.";
 
     /// php-fpm runs as root, so it starts no program that another user could have replaced.
     [Ours Error] Writable { pool: String, directive: String, path: String, who: String } =

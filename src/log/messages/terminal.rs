@@ -7,6 +7,10 @@ messages! {
     [Ours Error] cannot_start_php(reason) = "cannot start PHP: {reason}",
         do "Correct php.ini, or run with `-n`.";
 
+    /// `-v`, `-i` or `-m` with `--pool`: the configuration has no such pool.
+    [Ours Error] no_such_pool(pool, file) = "there is no pool '{pool}' in {file}",
+        do "Correct the name, or name the configuration file with `-y`.";
+
     /// The option `--fpm-role=zygote` was given by hand.
     [Ours Error] zygote_by_hand(reason) = "only the supervisor starts zygotes: {reason}",
         do "Remove the option.";

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
+use nix::sys::stat::SFlag;
+
 use super::controller::Controller;
 use super::statx::statx;
 use super::walk::{Rules, walk};
@@ -16,19 +18,19 @@ use super::walk::{Rules, walk};
 /// The file does not exist, or cannot be looked at.
 pub fn other_writer(path: &Path) -> io::Result<Option<String>> {
     let entry = walk(path, &Rules { follow: true, owners: None })?;
-    let by_directory = match entry.controller {
-        Controller::User(user) => Some(format!("user {user}")),
-        Controller::Shared | Controller::Sticky => Some("a group or everybody".to_owned()),
-        Controller::Root if entry.shared => Some("a group or everybody".to_owned()),
-        Controller::Root | Controller::Own => None,
-    };
-    if by_directory.is_some() {
-        return Ok(by_directory);
+    let others = || Some("a group or everybody".to_owned());
+    match entry.controller {
+        Controller::User(user) => return Ok(Some(format!("user {user}"))),
+        Controller::Shared => return Ok(others()),
+        Controller::Root if entry.shared => return Ok(others()),
+        Controller::Sticky | Controller::Root | Controller::Own => {}
     }
     let file = statx(&entry.hold()?, OsStr::new(""))?;
+    // In /tmp a directory of root's can be neither replaced nor linked to, unlike a file.
+    let protected = entry.controller != Controller::Sticky || file.is(SFlag::S_IFDIR);
     Ok(match (file.uid, file.mode & 0o022) {
-        (0, 0) => None,
-        (0, _) => Some("a group or everybody".to_owned()),
+        (0, 0) if protected => None,
+        (0, _) => others(),
         (user, _) => Some(format!("user {user}")),
     })
 }
@@ -62,6 +64,9 @@ mod tests {
         assert_eq!((who("root/file"), who("root/link")), (None, None));
         let everybody = Some("a group or everybody".to_owned());
         assert_eq!((who("shared/file"), who("shared/root/file")), (everybody.clone(), everybody.clone()));
+        assert_eq!(other_writer(place.path()).unwrap(), None);
+        let in_tmp = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(other_writer(in_tmp.path()).unwrap(), everybody);
         let user = Some("user 2001".to_owned());
         assert_eq!(
             (who("users/file"), who("users/link"), who("to_users/none")),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use cgi_fpm::cli::{self, Command, Usage};
+use cgi_fpm::engine::Topic;
 
 use super::stock::Stock;
 
@@ -83,9 +84,9 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Run(_)) => "run",
         Ok(Command::Test { dump: false, .. }) => "test",
         Ok(Command::Test { dump: true, .. }) => "dump",
-        Ok(Command::Version(_)) => "version",
-        Ok(Command::Info(_)) => "info",
-        Ok(Command::Modules(_)) => "modules",
+        Ok(Command::Describe { topic: Topic::Version, .. }) => "version",
+        Ok(Command::Describe { topic: Topic::Info, .. }) => "info",
+        Ok(Command::Describe { topic: Topic::Modules, .. }) => "modules",
         Ok(Command::Convert { .. }) => "convert",
         Ok(Command::Help) => "help",
         Ok(Command::Role { .. } | Command::Hello) => "role",

@@ -87,6 +87,20 @@ impl Target {
         None
     }
 
+    /// A prefix of another PHP version, with the library of this source: `CGI_FPM_OTHER_PREFIX`, or one beside this prefix. None,
+    /// and a skipped test, if there is none.
+    #[must_use]
+    pub fn other_version(&self) -> Option<PathBuf> {
+        let beside = ["php-8.2", "php-8.3", "php-8.4", "php-8.5"].map(|name| self.prefix.with_file_name(name));
+        let given = env::var_os("CGI_FPM_OTHER_PREFIX").map(PathBuf::from);
+        let usable = |other: &PathBuf| *other != self.prefix && other.join("lib/cgi-fpm.so").exists();
+        let found = given.into_iter().chain(beside).find(usable);
+        if found.is_none() {
+            skip("no second PHP beside the prefix");
+        }
+        found
+    }
+
     /// Whether the server is ours.
     #[must_use]
     pub fn is_ours(&self) -> bool {

@@ -1,0 +1,193 @@
+//! The ini files that a pool names for itself (`process.php_ini`, `process.php_ini_scan_dir`): whether they are there, and with
+//! whose rights PHP may read them.
+//!
+//! As php-fpm, a zygote reads php.ini as root before it becomes the pool's user, so that a file which only root can read stays
+//! hidden from scripts. If a user can change the file, that would let this user read any file of the system: a link in place of
+//! php.ini is enough. Then the zygote becomes the pool's user before.
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{EngineKey, PhpIni};
+use crate::log::messages::programs::ProgramError;
+use crate::sys::failure::reason;
+use crate::sys::named_file;
+
+const INI: &str = "process.php_ini";
+const SCAN_DIR: &str = "process.php_ini_scan_dir";
+/// The names that PHP looks for in the directory of php.ini.
+const NAMES: [&str; 2] = ["php-fpm-fcgi.ini", "php.ini"];
+
+/// A file or directory that a user other than root can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Changeable {
+    directive: &'static str,
+    path: PathBuf,
+    who: String,
+}
+
+impl Changeable {
+    /// The error, if PHP would read it as root and start as root.
+    #[must_use]
+    pub(crate) fn error(self, pool: &str) -> ProgramError {
+        ProgramError::IniOfUser {
+            pool: pool.to_owned(),
+            directive: self.directive.to_owned(),
+            path: self.path.display().to_string(),
+            who: self.who,
+        }
+    }
+}
+
+/// For root: the first of the pool's ini files that another user can change.
+#[must_use]
+pub(crate) fn changeable(own: &EngineKey) -> Option<Changeable> {
+    let ini = own.ini.iter().filter_map(|ini| match ini {
+        PhpIni::Nothing => None,
+        PhpIni::At(path) => Some(path.as_path()),
+    });
+    let ini = ini.flat_map(|path| {
+        let files = NAMES.iter().map(|name| path.join(name));
+        std::iter::once(path.to_owned()).chain(files).map(|path| (INI, path))
+    });
+    let directories = scanned(own).flat_map(|directory| {
+        let list = || fs::read_dir(directory).map(|list| list.flatten().map(|entry| entry.path()).collect());
+        // Only root's directories are listed: another one could hang.
+        let files: Vec<PathBuf> =
+            if other_writer(directory).is_none() { list().unwrap_or_default() } else { Vec::new() };
+        let files = files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "ini"));
+        std::iter::once(directory.to_owned()).chain(files).map(|path| (SCAN_DIR, path))
+    });
+    ini.chain(directories)
+        .find_map(|(directive, path)| other_writer(&path).map(|who| Changeable { directive, path, who }))
+}
+
+/// Who other than root can change the file. A file that does not exist has no other writer than its directory.
+fn other_writer(path: &Path) -> Option<String> {
+    named_file::other_writer(path).unwrap_or_else(|e| {
+        let missing = matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        (!missing).then(|| "another user".to_owned())
+    })
+}
+
+fn scanned(own: &EngineKey) -> impl Iterator<Item = &Path> {
+    let list = own.scan_dir.iter().flat_map(|list| list.to_str());
+    list.flat_map(|list| list.split(':')).filter(|path| !path.is_empty()).map(Path::new)
+}
+
+/// An ini file or directory that this process cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Unreadable {
+    directive: String,
+    path: PathBuf,
+    reason: String,
+}
+
+impl Unreadable {
+    /// The error.
+    #[must_use]
+    pub(crate) fn error(self, pool: &str) -> ProgramError {
+        let (directive, path) = (self.directive, self.path.display().to_string());
+        ProgramError::Unreadable { pool: pool.to_owned(), directive, path, reason: self.reason }
+    }
+}
+
+/// Checks that this process can read the pool's ini files. PHP would start without those that it cannot read.
+///
+/// # Errors
+/// The first that it cannot read.
+pub(crate) fn require_readable(own: &EngineKey) -> Result<(), Unreadable> {
+    let require = |directive: &str, path: &Path, done: io::Result<()>| {
+        let failed = |e| Unreadable { directive: directive.to_owned(), path: path.to_owned(), reason: reason(&e) };
+        done.map_err(failed)
+    };
+    if let Some(PhpIni::At(path)) = &own.ini {
+        require(INI, path, readable(path))?;
+    }
+    for directory in scanned(own) {
+        let list = fs::read_dir(directory).and_then(|list| list.map(|entry| Ok(entry?.path())).collect());
+        let list: Vec<PathBuf> = match list {
+            Ok(list) => list,
+            Err(e) => return require(SCAN_DIR, directory, Err(e)),
+        };
+        for path in list.iter().filter(|path| path.extension().is_some_and(|end| end == "ini") && path.exists()) {
+            require(SCAN_DIR, path, readable(path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file, or the files in a directory, can be read. A FIFO is not opened, since that could wait.
+fn readable(path: &Path) -> io::Result<()> {
+    let kind = fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return File::open(path).map(drop);
+    }
+    if !kind.is_dir() {
+        return Ok(());
+    }
+    let files = NAMES.iter().map(|name| path.join(name));
+    for file in files {
+        match fs::metadata(&file) {
+            Ok(meta) if meta.is_file() => return File::open(file).map(drop),
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+    }
+    fs::read_dir(path).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{PermissionsExt, chown};
+
+    use super::*;
+
+    fn key(ini: Option<&Path>, scan_dir: &str) -> EngineKey {
+        let ini = ini.map(|path| PhpIni::At(path.to_owned()));
+        EngineKey { ini, scan_dir: Some(scan_dir.into()), ..EngineKey::default() }
+    }
+
+    #[test]
+    fn what_is_named_has_to_be_there() {
+        let place = tempfile::tempdir().unwrap();
+        let name = |name: &str| place.path().join(name);
+        let missing = |key: &EngineKey| require_readable(key).map_err(|e| e.error("www").to_string());
+        fs::create_dir(name("d")).unwrap();
+        fs::write(name("php.ini"), "").unwrap();
+        assert_eq!(missing(&key(Some(&name("php.ini")), &format!(":{}", name("d").display()))), Ok(()));
+        assert_eq!(missing(&key(Some(place.path()), "")), Ok(()));
+        let said = format!("[pool www] process.php_ini = {}: No such file or directory (2)", name("x").display());
+        assert_eq!(missing(&key(Some(&name("x")), "")), Err(said));
+        let said = missing(&key(None, &name("y").display().to_string()));
+        assert!(said.unwrap_err().starts_with("[pool www] process.php_ini_scan_dir = "));
+    }
+
+    #[test]
+    fn files_of_users_are_known() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let name = |name: &str| place.path().join(name);
+        fs::create_dir(name("d")).unwrap();
+        for file in ["php.ini", "d/a.ini", "d/b.txt"] {
+            fs::write(name(file), "").unwrap();
+        }
+        let both = key(Some(&name("php.ini")), &format!(":{}:/none", name("d").display()));
+        assert_eq!(changeable(&both), None);
+        chown(name("d/b.txt"), Some(2001), None).unwrap();
+        assert_eq!(changeable(&both), None);
+        chown(name("d/a.ini"), Some(2001), None).unwrap();
+        assert_eq!(changeable(&both).unwrap().path, name("d/a.ini"));
+        assert_eq!(changeable(&key(Some(place.path()), "")), None);
+        fs::set_permissions(name("php.ini"), Permissions::from_mode(0o666)).unwrap();
+        let found = changeable(&key(Some(place.path()), "")).unwrap();
+        assert_eq!((found.directive, found.path), (INI, name("php.ini")));
+    }
+}
