@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 
 use super::messages::ToSupervisor;
 use crate::sys::packets::{self, LONGEST};
+use crate::sys::peer_pipe::{PeerPipe, Read};
 
 /// The receiving side, in the supervisor.
 #[derive(Debug)]
 pub(crate) struct ReportReceiver<R> {
-    fd: OwnedFd,
+    pipe: PeerPipe,
     kinds: PhantomData<fn() -> R>,
 }
 
@@ -24,43 +25,51 @@ pub(crate) enum Received<R> {
     Message(R),
     /// There is no message at the moment.
     Nothing,
+    /// A process keeps the pipe locked.
+    Locked,
     /// The other side has closed its end, or has sent something that is no message.
     Gone,
 }
 
 impl<R: DeserializeOwned> ReportReceiver<R> {
-    /// Makes a pipe: the receiving side, and the descriptor of the other side.
+    /// Makes a pipe for the reports of that group's zygote: the receiving side, and the descriptor of the other side.
     ///
     /// # Errors
     /// `EMFILE`.
-    pub(crate) fn pair() -> io::Result<(Self, OwnedFd)> {
+    pub(crate) fn pair(group: &str) -> io::Result<(Self, OwnedFd)> {
         let (reading, writing) = packets::pair()?;
-        Ok((Self::new(reading), writing))
+        Ok((Self::new(reading, group), writing))
     }
 
     /// A receiver over the reading end of a pipe.
     #[must_use]
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd, kinds: PhantomData }
+    pub(crate) fn new(fd: OwnedFd, group: &str) -> Self {
+        Self { pipe: PeerPipe::new(fd, &format!("[group {group}]")), kinds: PhantomData }
+    }
+
+    /// Finds out whether a process keeps the pipe locked.
+    pub(crate) fn probe(&self) {
+        self.pipe.probe();
     }
 
     /// Takes one message.
     pub(crate) fn receive(&self) -> Received<R> {
         let mut buffer = [0; LONGEST];
-        match packets::receive(&self.fd, &mut buffer) {
-            Ok(packets::Received::Packet(length)) => {
+        match self.pipe.read(&mut buffer) {
+            Ok(Read::Bytes(length)) => {
                 let message = buffer.get(..length).and_then(|bytes| serde_json::from_slice(bytes).ok());
                 message.map_or(Received::Gone, Received::Message)
             }
-            Ok(packets::Received::Nothing) => Received::Nothing,
-            Ok(packets::Received::Gone) | Err(_) => Received::Gone,
+            Ok(Read::Nothing) => Received::Nothing,
+            Ok(Read::Locked) => Received::Locked,
+            Ok(Read::Closed) | Err(_) => Received::Gone,
         }
     }
 }
 
 impl<R> AsFd for ReportReceiver<R> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.pipe.as_fd()
     }
 }
 
@@ -108,7 +117,7 @@ mod tests {
 
     #[test]
     fn messages_keep_their_order_past_what_the_kernel_holds() {
-        let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair().unwrap();
+        let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair("www").unwrap();
         let mut sender = ReportSender::new(theirs);
         for slot in 0..2000 {
             sender.send(&ToSupervisor::ForkFailed { pool: 0, slot, errno: 1 });
@@ -122,7 +131,7 @@ mod tests {
                     next += 1;
                 }
                 Received::Nothing => sender.flush(),
-                Received::Gone => panic!("gone"),
+                Received::Gone | Received::Locked => panic!("gone"),
             }
         }
         drop(sender);
@@ -133,7 +142,7 @@ mod tests {
     fn nonsense_is_the_end() {
         let nonsense: [&[u8]; 4] = [b"{\"Forked\":", b"\xff", b"7", &[b'['; LONGEST]];
         for bytes in nonsense {
-            let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair().unwrap();
+            let (receiver, theirs) = ReportReceiver::<ToSupervisor>::pair("www").unwrap();
             packets::send(&theirs, bytes).unwrap();
             assert_eq!(receiver.receive(), Received::Gone);
         }

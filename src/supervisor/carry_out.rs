@@ -82,7 +82,7 @@ impl Supervisor {
         let number = self.fleet.generation(key.generation).map_or(key.generation.0, Generation::number);
         let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
         let (orders, theirs) = OrderSender::pair(group.slots())?;
-        let (reports, reporting) = ReportReceiver::pair()?;
+        let (reports, reporting) = ReportReceiver::pair(&group.spec.group)?;
         let (drain, drained) = Drain::new()?;
         let mut spec = group.spec.clone();
         spec.generation = number;
@@ -225,6 +225,7 @@ impl Supervisor {
             Some(zygote) => process::kill(zygote.pid, Signal::SIGKILL),
             None => self.pending.push_back(Event::ZygoteGone(key)),
         }
+        self.probe_zygote(key);
     }
 
     /// php-fpm reloads everything; here only the group restarts whose shared memory may be damaged.
@@ -247,6 +248,9 @@ impl Supervisor {
             self.send(key.zygote(), &message, Vec::new());
         } else if let Some(pid) = self.proved_orphan(worker) {
             process::kill(pid, signal);
+        }
+        if stop == Stop::Kill {
+            self.probe_worker(key);
         }
     }
 

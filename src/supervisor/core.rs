@@ -20,6 +20,7 @@ use crate::supervisor::sockets::Sockets;
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::{self, Moment};
 use crate::sys::limits::FileLimits;
+use crate::sys::peer_pipe;
 
 /// The supervisor.
 #[derive(Debug)]
@@ -87,6 +88,10 @@ impl Supervisor {
         systemd: Systemd,
         (results, requests): (ResultsWriter, RequestReader),
     ) -> io::Result<Self> {
+        // Without root the pools have the supervisor's user, and could stop it as well.
+        if nix::unistd::geteuid().is_root() {
+            peer_pipe::use_readers();
+        }
         Ok(Self {
             programs: Programs::new(&host),
             host,

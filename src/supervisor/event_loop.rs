@@ -6,13 +6,13 @@ use nix::sys::signal::Signal;
 
 use crate::config::Global;
 use crate::exit::ExitCode;
-use crate::log::{self, messages::lifecycle as messages};
+use crate::log::{self, messages::lifecycle as messages, messages::output};
 use crate::plan::fleet::{Event, Goal, Scope};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
 use crate::sys::signal::Heard;
-use crate::sys::{clock, pid_file};
+use crate::sys::{clock, peer_pipe, pid_file};
 
 /// Orders that could not be sent are tried again after this time.
 const RETRY: Duration = Duration::from_millis(10);
@@ -45,6 +45,9 @@ impl Supervisor {
             self.slow_logs.write();
             log::flush();
             self.outputs.close_due(&mut self.poller);
+            for owner in peer_pipe::unlock_pipes() {
+                log::say(&output::pipe_locked(owner));
+            }
             self.every_second();
             let actions = self.fleet.stop_if_due(clock::now());
             self.carry_out_all(actions);
@@ -83,6 +86,7 @@ impl Supervisor {
             .chain(self.systemd.deadline(now))
             .chain(self.outputs.deadline())
             .chain(self.requests_due)
+            .chain(peer_pipe::deadline())
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())

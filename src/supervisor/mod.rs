@@ -17,6 +17,7 @@ pub mod oracle;
 pub(crate) mod output;
 mod poller;
 mod pools;
+mod probe;
 mod reload;
 mod reopen;
 mod slow;

@@ -22,7 +22,7 @@ enum Late {
 }
 
 impl Supervisor {
-    /// Pipes to the tracer of a new worker, where its pool limits requests. The workers of a former version's zygote have none.
+    /// Ways to the tracer of a new worker, where its pool limits requests. The workers of a former version's zygote have none.
     pub(super) fn open_tracer(&mut self, key: WorkerKey) -> Option<(OwnedFd, OwnedFd)> {
         let pool = self.runtimes.pool(key.of_pool())?;
         if pool.request_slowlog_timeout.is_zero() && pool.request_terminate_timeout.is_zero() {
@@ -32,7 +32,7 @@ impl Supervisor {
             return None;
         }
         let failed = |e| log::say(&output::requests_not_traced(&pool.name, e));
-        self.tracers.open(&mut self.poller, key).map_err(failed).ok()
+        self.tracers.open(&mut self.poller, key, &pool.name).map_err(failed).ok()
     }
 
     /// `request_slowlog_timeout` is over.

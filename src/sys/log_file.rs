@@ -166,6 +166,10 @@ fn check(entry: &Entry, file: &OwnedFd) -> io::Result<()> {
     if matches!(entry.controller, Controller::Shared | Controller::Sticky) && seen.uid != 0 {
         return Err(io::Error::other(format!("its owner has just changed to user {}", seen.uid)));
     }
+    // A close of a FIFO and a write to it wait for its lock, which a reader may hold without end.
+    if seen.is(SFlag::S_IFIFO) && (open_to_others || seen.uid != 0) {
+        return Err(fifo_of_a_users());
+    }
     let kinds = [SFlag::S_IFREG, SFlag::S_IFIFO, SFlag::S_IFCHR];
     if kinds.into_iter().any(|kind| seen.is(kind)) {
         return Ok(());
@@ -177,6 +181,12 @@ fn hard_link(names: u64) -> io::Error {
     io::Error::other(format!(
         "the file has {names} hard links, and other users than root can create them here: remove it"
     ))
+}
+
+fn fifo_of_a_users() -> io::Error {
+    io::Error::other(
+        "it is a FIFO of a user, or in a directory that not only root controls: a process that reads it could keep the supervisor waiting without end. Use a FIFO of root's in a directory of root's, or a file",
+    )
 }
 
 fn link_of_a_users() -> io::Error {

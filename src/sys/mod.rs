@@ -27,6 +27,7 @@ pub mod named_file;
 pub mod notify;
 pub mod own_memory;
 pub mod packets;
+pub mod peer_pipe;
 pub mod pid_file;
 pub mod pidfd;
 pub mod pressure;

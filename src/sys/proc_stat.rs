@@ -36,9 +36,18 @@ pub fn lives(pid: Pid, born: u64) -> bool {
 }
 
 fn is_alive(stat: &[u8], born: u64) -> bool {
-    let end = stat.iter().rposition(|byte| *byte == b')');
-    let state = end.and_then(|end| stat.get(end + 2));
-    parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state, Some(b'Z' | b'X'))
+    parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state(stat), Some(b'Z' | b'X'))
+}
+
+/// Whether the process waits in the kernel and cannot be interrupted (state `D`).
+#[must_use]
+pub fn waits_in_kernel(pid: Pid) -> bool {
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state(&stat) == Some(b'D'))
+}
+
+fn state(stat: &[u8]) -> Option<u8> {
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    stat.get(end + 2).copied()
 }
 
 /// The real uid of a process. `None`: there is no such process.
@@ -65,6 +74,7 @@ mod tests {
         assert!(is_alive(stat, 12345) && !is_alive(stat, 12344) && !is_alive(b"42 (a", 12345));
         let ended = b"42 (a) S 9 (b)) Z 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
         assert!(!is_alive(ended, 12345));
+        assert_eq!((state(stat), state(ended), state(b"42 (a")), (Some(b'R'), Some(b'Z'), None));
         let own = origin(getpid()).unwrap();
         assert!(lives(getpid(), own.born) && !lives(getpid(), own.born + 1));
         assert_eq!(own.parent, getppid());

@@ -140,7 +140,7 @@ fn kept_connection_without_workers() -> Outcome {
         }
     }
     drop(kept);
-    wait_until("the zygote leaves", ms(8000), || server.supervisor.children().is_empty())?;
+    wait_until("the zygote leaves", ms(8000), || server.zygotes().is_empty())?;
     server.says_hello(&server.address)?;
     server.stop()
 }
@@ -152,10 +152,10 @@ fn reload_asleep() -> Outcome {
     let turn = turn::alone()?;
     let server = Server::start(&target, &ondemand(4, 1).pool("process.group_idle_timeout = 1s"))?;
     server.await_workers(1, ms(2000))?;
-    wait_until("the group sleeps", ms(8000), || server.supervisor.children().is_empty())?;
+    wait_until("the group sleeps", ms(8000), || server.zygotes().is_empty())?;
     for _ in 0..3 {
         server.reload()?;
-        ensure!(server.supervisor.children().is_empty(), "a reload woke the group");
+        ensure!(server.zygotes().is_empty(), "a reload woke the group");
     }
     let start = Instant::now();
     server.says_hello(&server.address)?;

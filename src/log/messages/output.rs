@@ -19,6 +19,11 @@ messages! {
     [Ours Warning] worker_output_dropped(pool, pid, bytes) = "[pool {pool}] child {pid} wrote too much: {bytes} bytes dropped",
         do "See the lines before for the script that writes so much.";
 
+    /// A process keeps the lock of a pipe to the supervisor (splice(2), or memory of a file system in user space), so it can't be
+    /// read. The processes that have this pipe open are killed, except root's: the worker or zygote, and what it has started.
+    [Ours Error] pipe_locked(owner) = "{owner} a process has kept an output or message pipe locked for 2 seconds: all processes with this pipe are killed",
+        do "Look for a program that a script of this pool has started: it attacks the supervisor.";
+
     /// The worker gets no pipe to its tracer: its slow requests are logged without a trace.
     [Ours Error] requests_not_traced(pool, reason) = "[pool {pool}] slow requests can't be traced: {reason}",
         do "The reason is that of the system: raise the limit of descriptors.";

@@ -18,11 +18,11 @@ use crate::sys::{fd, helper, message, packets, single_threaded, title};
 ///
 /// # Errors
 /// `EMFILE`, `EAGAIN`, `ENOMEM`.
-pub(crate) fn hear_by_child(socket: &OwnedFd) -> io::Result<ReportReceiver<ToSupervisor>> {
+pub(crate) fn hear_by_child(socket: &OwnedFd, group: &str) -> io::Result<ReportReceiver<ToSupervisor>> {
     message::refuse_descriptors(socket);
     let (reading, writing) = packets::pair()?;
     helper::start([socket.as_fd(), writing.as_fd()], getpid(), hear)?;
-    Ok(ReportReceiver::new(reading))
+    Ok(ReportReceiver::new(reading, group))
 }
 
 /// The child. It has the socket open, and the zygote is to notice when the supervisor ends, so it ends with the supervisor.

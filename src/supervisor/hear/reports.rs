@@ -1,5 +1,7 @@
 //! The pipes between the supervisor and its zygotes: how many messages are read at a time, and which zygotes are given up.
 
+use std::time::Duration;
+
 use crate::ipc::{PROTOCOL, Received, ToSupervisor};
 use crate::log::{self, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
@@ -11,6 +13,8 @@ use crate::sys::{clock, process};
 const TURN: usize = 64;
 /// Most messages that are read of a zygote that has ended. Its pipe holds fewer, so more come from a process that still has the pipe.
 const REST: usize = 1024;
+/// How long a pipe rests that a process keeps locked.
+const LOCKED: Duration = Duration::from_millis(50);
 
 impl Supervisor {
     /// Reads messages of a zygote.
@@ -23,6 +27,7 @@ impl Supervisor {
             match zygote.reports.receive() {
                 Received::Message(message) => self.zygote_says(key, message),
                 Received::Nothing => return zygote.budget.credit(1),
+                Received::Locked => return self.pause_for(key, LOCKED),
                 Received::Gone => return self.zygote_is_silent(key),
             }
         }
@@ -46,6 +51,12 @@ impl Supervisor {
         if self.paused_zygotes.insert(key, zygote.budget.again()).is_none() {
             log::say(&messages::zygote_paused(self.runtimes.group_name(key)));
         }
+    }
+
+    fn pause_for(&mut self, key: ZygoteKey, time: Duration) {
+        let Some(zygote) = self.runtimes.zygote(key) else { return };
+        self.poller.remove_zygote(&zygote.reports, key);
+        self.paused_zygotes.insert(key, clock::now() + time);
     }
 
     /// Reads zygotes again whose pause is over.
@@ -76,6 +87,7 @@ impl Supervisor {
             zygote.killed = true;
             process::kill(zygote.pid, nix::sys::signal::Signal::SIGKILL);
         }
+        self.probe_zygote(key);
     }
 
     /// Whether to accept a message. A zygote that breaks the protocol is killed.

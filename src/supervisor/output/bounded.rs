@@ -1,13 +1,12 @@
 //! Keeps the first bytes that a pipe brings. The rest is read and counted, so that the writer never waits for a reader.
 
-use std::io;
-use std::os::fd::AsFd;
+use crate::sys::peer_pipe::{self, PeerPipe, Read};
 
 /// Most bytes of one pipe that are kept.
 pub(super) const MOST: usize = 64 * 1024;
 
 /// Most bytes of one read, and most reads before other sources get their turn. Together as much as a pipe holds.
-pub(super) const TURN: usize = 16 * 1024;
+pub(super) const TURN: usize = peer_pipe::MOST;
 pub(super) const TURNS: usize = 4;
 
 /// The bytes so far.
@@ -33,18 +32,28 @@ impl Bounded {
         self.bytes.len() as u64 + self.more
     }
 
-    /// Reads what a non-blocking pipe holds. Returns whether all its writers have closed it.
-    pub(crate) fn read(&mut self, pipe: impl AsFd) -> bool {
+    /// Reads what a pipe holds.
+    pub(crate) fn read(&mut self, pipe: &PeerPipe) -> Seen {
         let mut buffer = [0; TURN];
         for _ in 0..TURNS {
-            match look(&pipe, &mut buffer) {
+            match look(pipe, &mut buffer) {
                 Look::Bytes(bytes) => self.take(bytes),
-                Look::Nothing => return false,
-                Look::Closed => return true,
+                Look::Nothing => break,
+                Look::Locked => return Seen { locked: true, ..Seen::default() },
+                Look::Closed => return Seen { closed: true, ..Seen::default() },
             }
         }
-        false
+        Seen::default()
     }
+}
+
+/// The state of a pipe after it was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// All its writers have closed it.
+    pub closed: bool,
+    /// A process keeps it locked.
+    pub locked: bool,
 }
 
 /// The result of one read from a pipe.
@@ -53,17 +62,19 @@ pub(super) enum Look<'a> {
     Bytes(&'a [u8]),
     /// Nothing at present.
     Nothing,
+    /// A process keeps the pipe locked.
+    Locked,
     /// No process can write to it any more.
     Closed,
 }
 
-/// Reads once from a non-blocking pipe.
-pub(super) fn look(pipe: impl AsFd, buffer: &mut [u8]) -> Look<'_> {
-    match nix::unistd::read(pipe, buffer).map_err(io::Error::from) {
-        Ok(0) => Look::Closed,
-        Ok(count) => Look::Bytes(buffer.get(..count).unwrap_or_default()),
-        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Look::Nothing,
-        Err(_) => Look::Closed,
+/// Reads once from a pipe.
+pub(super) fn look<'a>(pipe: &PeerPipe, buffer: &'a mut [u8]) -> Look<'a> {
+    match pipe.read(buffer) {
+        Ok(Read::Bytes(count)) => Look::Bytes(buffer.get(..count).unwrap_or_default()),
+        Ok(Read::Nothing) => Look::Nothing,
+        Ok(Read::Locked) => Look::Locked,
+        Ok(Read::Closed) | Err(_) => Look::Closed,
     }
 }
 
@@ -94,10 +105,10 @@ mod tests {
         while let Ok(count) = write.write(&[b'x'; 1000]) {
             written += count;
         }
-        let mut bounded = Bounded::default();
-        assert!(!bounded.read(&read));
+        let (mut bounded, read) = (Bounded::default(), PeerPipe::new(read, "www"));
+        assert_eq!(bounded.read(&read), Seen::default());
         assert_eq!(bounded.bytes.len(), written);
         drop(write);
-        assert!(bounded.read(&read));
+        assert!(bounded.read(&read).closed);
     }
 }

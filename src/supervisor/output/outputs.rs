@@ -19,6 +19,8 @@ use crate::sys::fd;
 
 /// A pipe that could not be watched is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a pipe rests that a process keeps locked.
+const LOCKED: Duration = Duration::from_millis(50);
 
 /// The pipes that zygotes and workers write to, and what is still to be logged of them.
 #[derive(Debug)]
@@ -108,6 +110,11 @@ impl Outputs {
         }
     }
 
+    /// Finds out whether a process keeps a pipe of these writers locked.
+    pub(crate) fn probe(&self, is_meant: impl Fn(&Writer) -> bool) {
+        self.pipes.values().filter(|pipe| is_meant(&pipe.writer)).for_each(|pipe| pipe.fd.probe());
+    }
+
     /// Logs what that pipe holds, or pauses it if its group has written too much in this second.
     pub(crate) fn relay(&mut self, poller: &mut Poller, token: u64) {
         let (limit, now) = (self.limit, clock::now());
@@ -121,6 +128,9 @@ impl Outputs {
             return;
         }
         let relayed = pipe.relay(limit, intake);
+        if relayed.locked && self.paused.insert(token, now + LOCKED).is_none() {
+            poller.pause_output(&pipe.fd);
+        }
         if relayed.closed {
             poller.remove(&pipe.fd, token);
         }

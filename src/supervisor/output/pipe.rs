@@ -4,18 +4,19 @@ use std::os::fd::OwnedFd;
 
 use crate::log::{self, Format, Level, messages::output as messages};
 use crate::plan::budget::Intake;
-use crate::supervisor::output::bounded::{self, Bounded, Look, TURN, TURNS};
+use crate::supervisor::output::bounded::{self, Bounded, Look, Seen, TURN, TURNS};
 use crate::supervisor::output::message::{End, Form, Message};
 use crate::supervisor::output::object;
 use crate::supervisor::output::splitter::{Piece, Splitter};
 use crate::supervisor::output::writer::Writer;
 use crate::sys::clock;
+use crate::sys::peer_pipe::PeerPipe;
 
 /// A pipe and the message that is not complete yet.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    /// The reading end, non-blocking.
-    pub fd: OwnedFd,
+    /// The reading end.
+    pub fd: PeerPipe,
     /// The process that writes to it.
     pub writer: Writer,
     splitter: Splitter,
@@ -37,6 +38,8 @@ pub(super) struct Relayed {
     pub closed: bool,
     /// A request has ended: what its worker wrote to its other stream is complete, too.
     pub request_ended: bool,
+    /// A process keeps it locked.
+    pub locked: bool,
 }
 
 impl Pipe {
@@ -45,6 +48,7 @@ impl Pipe {
     pub(super) fn new(fd: OwnedFd, writer: Writer, held: bool) -> Self {
         let (splitter, message) = (Splitter::default(), Message::default());
         let held = held.then(Bounded::default);
+        let fd = PeerPipe::new(fd, &writer.owner());
         Self { fd, writer, splitter, message, dropped: 0, read_before: false, held, ended: false }
     }
 
@@ -58,9 +62,9 @@ impl Pipe {
     pub(super) fn relay(&mut self, limit: usize, intake: &mut Intake) -> Relayed {
         if let Some(held) = &mut self.held {
             let before = held.count();
-            let closed = held.read(&self.fd);
+            let Seen { closed, locked } = held.read(&self.fd);
             intake.read(clock::now(), held.count() - before);
-            return Relayed { closed, request_ended: false };
+            return Relayed { closed, locked, request_ended: false };
         }
         let mut relayed = Relayed::default();
         let first = !self.read_before;
@@ -69,6 +73,10 @@ impl Pipe {
             match bounded::look(&self.fd, &mut buffer) {
                 Look::Bytes(bytes) => relayed.request_ended |= self.feed(bytes, limit, intake),
                 Look::Nothing => break,
+                Look::Locked => {
+                    relayed.locked = true;
+                    break;
+                }
                 Look::Closed => {
                     relayed.closed = true;
                     // php-fpm mentions the end of the stream only if it comes with the first output.

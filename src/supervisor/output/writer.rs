@@ -51,6 +51,15 @@ impl Writer {
         }
     }
 
+    /// How lines name its group or, for a worker, its pool.
+    #[must_use]
+    pub(crate) fn owner(&self) -> String {
+        match self {
+            Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}]"),
+            Self::Worker { pool, .. } => format!("[pool {pool}]"),
+        }
+    }
+
     /// How lines name it.
     #[must_use]
     pub(crate) fn name(&self) -> String {

@@ -111,8 +111,8 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
     if let Some((pid, raw)) = state.zygote {
         let orders = inherited::adopt(raw)?;
         let (reports, protocol) = match state.voice {
-            Some((reports, protocol)) => (ReportReceiver::new(inherited::adopt(reports)?), protocol),
-            None => (former::hear_by_child(&orders)?, Some(FORMER_PROTOCOL)),
+            Some((reports, protocol)) => (ReportReceiver::new(inherited::adopt(reports)?, &state.spec.group), protocol),
+            None => (former::hear_by_child(&orders, &state.spec.group)?, Some(FORMER_PROTOCOL)),
         };
         group.set_zygote(Pid::from_raw(pid), OrderSender::new(orders, group.slots()), reports, protocol);
     }

@@ -1,11 +1,10 @@
 //! How far a reload has come, and the process that checks the new program.
 
-use std::os::fd::OwnedFd;
-
 use nix::unistd::Pid;
 
 use crate::plan;
 use crate::supervisor::output::Bounded;
+use crate::sys::peer_pipe::PeerPipe;
 
 /// One reload at most is under way.
 #[derive(Debug, Default)]
@@ -35,7 +34,7 @@ pub(super) struct CheckProcess {
     /// Program, library and configuration as they were when it began; `None`: a file that could not be found.
     pub(super) files: Vec<Option<FileMark>>,
     /// Its stdout and stderr.
-    pub(super) output: OwnedFd,
+    pub(super) output: PeerPipe,
     /// The poller's token of that pipe.
     pub(super) token: u64,
     /// Its output.

@@ -50,7 +50,8 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         supervisor.outputs.add_generation(id, runtime.group_names());
     }
     for (key, questions, answers) in tracers {
-        supervisor.tracers.add(&mut supervisor.poller, key, questions, answers);
+        let pool = supervisor.runtimes.pool_name(key.of_pool());
+        supervisor.tracers.add(&mut supervisor.poller, key, questions, answers, &pool);
     }
     former::close_aside(former_tracers);
     supervisor.carry_on(outputs);

@@ -14,6 +14,7 @@ use crate::supervisor::generation::{Launch, Launched};
 use crate::supervisor::output::Bounded;
 use crate::supervisor::reload::progress::{CheckProcess, FileMark};
 use crate::supervisor::reload::state::State;
+use crate::sys::peer_pipe::PeerPipe;
 use crate::sys::process::{self, Exit};
 use crate::sys::{clock, fd, shared, signal, single_threaded};
 
@@ -82,6 +83,7 @@ impl Supervisor {
         let files = self.file_marks();
         let launched = launch.start()?;
         let Launched { pid, output } = launched;
+        let output = PeerPipe::new(output, "the check");
         let token = self.poller.add_check(&output)?;
         let printed = Bounded::default();
         self.reload.check = Some(CheckProcess { pid, files, output, token, printed });
@@ -91,7 +93,7 @@ impl Supervisor {
     /// Reads what the check prints while it runs: its pipe may hold less than it prints.
     pub(in crate::supervisor) fn hear_check(&mut self, token: u64) {
         let Some(check) = self.reload.check.as_mut().filter(|check| check.token == token) else { return };
-        if check.printed.read(&check.output) {
+        if check.printed.read(&check.output).closed {
             self.poller.remove(&check.output, token);
         }
     }

@@ -1,4 +1,4 @@
-//! Tracers: a thread of each worker whose pool limits requests. Asked through a pipe, it answers through another where its script is.
+//! Tracers: a thread of each worker whose pool limits requests. Asked through a socket, it answers through a pipe where its script is.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use crate::ipc::trace::{self, Packet};
 use crate::plan::fleet::WorkerKey;
 use crate::supervisor::poller::Poller;
-use crate::sys::packets::{self, Received};
+use crate::sys::peer_pipe::{PeerPipe, Read};
+use crate::sys::{message, packets};
 
 /// Most packets of a tracer that are read before other sources get their turn.
 const TURN: usize = 32;
@@ -36,11 +37,11 @@ pub(crate) struct Answer {
     pub complete: bool,
 }
 
-/// The pipes to one tracer.
+/// The ways to one tracer.
 #[derive(Debug)]
 struct Tracer {
     questions: OwnedFd,
-    answers: OwnedFd,
+    answers: PeerPipe,
     /// The poller's token while an answer is awaited. Answers to no question are not read.
     token: Option<u64>,
     slow: bool,
@@ -56,19 +57,29 @@ pub(crate) struct Tracers {
 }
 
 impl Tracers {
-    /// Makes two pipes for a new worker and returns the ends that it gets: questions, answers.
+    /// Makes a socket for questions to a new worker and a pipe for its answers, and returns the ends that it gets, in this order. A
+    /// socket, because a process that reads a pipe could keep it locked while this process writes.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`.
-    pub(crate) fn open(&mut self, poller: &mut Poller, key: WorkerKey) -> io::Result<(OwnedFd, OwnedFd)> {
-        let (their_questions, questions) = packets::pair()?;
+    pub(crate) fn open(&mut self, poller: &mut Poller, key: WorkerKey, pool: &str) -> io::Result<(OwnedFd, OwnedFd)> {
+        let (their_questions, questions) = message::pair()?;
+        message::refuse_all(&questions)?;
         let (answers, their_answers) = packets::pair()?;
-        self.add(poller, key, questions, answers);
+        self.add(poller, key, questions, answers, pool);
         Ok((their_questions, their_answers))
     }
 
-    /// Adds one whose pipes a former image has made, or a new one.
-    pub(crate) fn add(&mut self, poller: &mut Poller, key: WorkerKey, questions: OwnedFd, answers: OwnedFd) {
+    /// Adds one whose descriptors a former image has made, or a new one.
+    pub(crate) fn add(
+        &mut self,
+        poller: &mut Poller,
+        key: WorkerKey,
+        questions: OwnedFd,
+        answers: OwnedFd,
+        pool: &str,
+    ) {
+        let answers = PeerPipe::new(answers, &format!("[pool {pool}]"));
         self.remove(poller, key);
         let (token, slow, timed_out, pid, text) = (None, false, false, 0, Vec::new());
         self.workers.insert(key, Tracer { questions, answers, token, slow, timed_out, pid, text });
@@ -80,6 +91,13 @@ impl Tracers {
             && let Some(token) = tracer.token
         {
             poller.remove(&tracer.answers, token);
+        }
+    }
+
+    /// Finds out whether a process keeps the tracer's pipe locked.
+    pub(crate) fn probe(&self, key: WorkerKey) {
+        if let Some(tracer) = self.workers.get(&key) {
+            tracer.answers.probe();
         }
     }
 
@@ -111,10 +129,10 @@ impl Tracers {
         let mut packet = [0; packets::LONGEST];
         for _ in 0..TURN {
             let tracer = self.workers.get_mut(&key).filter(|tracer| tracer.token.is_some())?;
-            let length = match packets::receive(&tracer.answers, &mut packet) {
-                Ok(Received::Packet(length)) => length,
-                Ok(Received::Nothing) => return None,
-                Ok(Received::Gone) | Err(_) => return self.lose(poller, key),
+            let length = match tracer.answers.read(&mut packet) {
+                Ok(Read::Bytes(length)) => length,
+                Ok(Read::Nothing) => return None,
+                Ok(Read::Locked | Read::Closed) | Err(_) => return self.lose(poller, key),
             };
             let Some((kind, text)) = trace::open(packet.get(..length).unwrap_or_default()) else {
                 return self.lose(poller, key);
@@ -150,7 +168,7 @@ impl Tracers {
         })
     }
 
-    /// Pipes of questions and of answers, for the next image.
+    /// The descriptors of questions and of answers, for the next image.
     #[must_use]
     pub(crate) fn state(&self) -> Vec<(WorkerKey, RawFd, RawFd)> {
         let pipes =
@@ -160,8 +178,8 @@ impl Tracers {
 }
 
 /// Reads what came before the question.
-fn discard_unasked(answers: &OwnedFd) {
+fn discard_unasked(answers: &PeerPipe) {
     const MOST: usize = 1024;
     let mut packet = [0; packets::LONGEST];
-    let _ = (0..MOST).find(|_| !matches!(packets::receive(answers, &mut packet), Ok(Received::Packet(_))));
+    let _ = (0..MOST).find(|_| !matches!(answers.read(&mut packet), Ok(Read::Bytes(_))));
 }

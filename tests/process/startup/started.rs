@@ -13,7 +13,7 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::guard::Guard;
 use testkit::log::Log;
 use testkit::process::{self, Process};
-use testkit::server::is_worker;
+use testkit::server::{is_pipe_reader, is_worker};
 use testkit::setup::Setup;
 use testkit::stage::Stage;
 use testkit::target::Target;
@@ -93,9 +93,10 @@ impl Started {
         Ok(asked)
     }
 
-    /// All its processes.
+    /// All its processes but those that read pipes for the supervisor, which php-fpm does not have.
     pub(super) fn tree(&self) -> Vec<Process> {
-        [vec![self.master], self.master.descendants()].concat()
+        let others = self.master.descendants().into_iter().filter(|one| !is_pipe_reader(*one));
+        [self.master].into_iter().chain(others).collect()
     }
 
     pub(super) fn worker(&self) -> Outcome<Process> {

@@ -4,10 +4,12 @@
 
 mod claims;
 mod floods;
+mod locked;
 mod messages;
 mod one_way;
 mod paths;
 mod pipes;
+mod pressure;
 mod signals;
 mod user_change;
 

@@ -4,6 +4,7 @@
 use std::io::{IoSlice, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::thread::JoinHandle;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
@@ -109,4 +110,33 @@ pub fn lingering() -> Outcome<(OwnedFd, TcpStream)> {
     while stream.write(&[b'x'; 4096]).is_ok() {}
     setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 20 })?;
     Ok((stream.into(), reader))
+}
+
+/// The kernel's lock of a pipe, held by a thread of this process until this is dropped. A process that reads the pipe, or closes
+/// it as the last one, waits for the lock in the kernel.
+#[derive(Debug)]
+pub struct PipeLock {
+    ours: Option<OwnedFd>,
+    held: Option<JoinHandle<()>>,
+}
+
+impl PipeLock {
+    /// Takes the lock of a pipe, given by its writing end.
+    ///
+    /// # Errors
+    /// `EMFILE`.
+    pub fn take(pipe: OwnedFd) -> Outcome<Self> {
+        let (silent, ours) = stream_pair()?;
+        let held = std::thread::spawn(move || sys::splice(&silent, &pipe));
+        Ok(Self { ours: Some(ours), held: Some(held) })
+    }
+}
+
+impl Drop for PipeLock {
+    fn drop(&mut self) {
+        drop(self.ours.take());
+        if let Some(held) = self.held.take() {
+            let _ = held.join();
+        }
+    }
 }

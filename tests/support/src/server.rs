@@ -198,7 +198,11 @@ impl Server {
     /// The zygotes; php-fpm has none.
     #[must_use]
     pub fn zygotes(&self) -> Vec<Process> {
-        self.supervisor.children().into_iter().filter(|process| !is_worker(*process)).collect()
+        self.supervisor
+            .children()
+            .into_iter()
+            .filter(|process| !is_worker(*process) && !is_pipe_reader(*process))
+            .collect()
     }
 
     /// Waits until the pool has that many workers.
@@ -277,6 +281,12 @@ impl Drop for Server {
 #[must_use]
 pub fn is_worker(process: Process) -> bool {
     process.title().starts_with("php-fpm: pool ")
+}
+
+/// Whether it reads or closes pipes for the supervisor.
+#[must_use]
+pub fn is_pipe_reader(process: Process) -> bool {
+    process.title() == "php-fpm: reads pipes"
 }
 
 fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &Sandbox) -> Command {

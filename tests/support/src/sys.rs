@@ -43,3 +43,10 @@ fn own(returned: libc::c_long) -> io::Result<OwnedFd> {
     // SAFETY: the kernel has just installed this descriptor; nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
+
+/// Moves a byte from a socket to a pipe (splice(2)). While it waits for the byte, it holds the kernel's lock of the pipe.
+pub(crate) fn splice(from: &OwnedFd, to: &OwnedFd) {
+    let none = std::ptr::null_mut();
+    // SAFETY: both descriptors live until the call returns, and null offsets are allowed for sockets and pipes.
+    let _ = unsafe { libc::splice(from.as_raw_fd(), none, to.as_raw_fd(), none, 1, 0) };
+}

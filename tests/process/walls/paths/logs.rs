@@ -131,8 +131,42 @@ fn a_running_server_follows_no_link_of_a_users() -> Outcome {
     Ok(())
 }
 
+/// A FIFO of a user's, or in a user's directory, is no log: a process that reads it can hold the kernel's lock of it, and the
+/// supervisor would wait for the lock when it writes or closes. It is refused at the start, and at an entry of the slow log.
+#[test]
+fn a_fifo_of_a_users_is_no_log() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let refused = "it is a FIFO of a user";
+    for kind in KINDS.into_iter().filter(|(_, _, line)| !line.contains("PID file")) {
+        let sandbox = bobs_logs()?;
+        let fifo = sandbox.file("bob/logs/a.log");
+        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU)?;
+        give(&fifo, BOB.1)?;
+        let stage = stage(target.clone(), sandbox, &conf(kind))?;
+        stage.run(&["-F"])?.expect(78, &[kind.2, refused]).map_err(|e| format!("{kind:?}: {e}"))?;
+    }
+    let sandbox = bobs_logs()?;
+    let roots = roots_dir(&sandbox, "roots", 0o755)?.join("slow.log");
+    let pool = "slowlog = {{DIR}}/roots/slow.log\nrequest_slowlog_timeout = 1s";
+    let server = start(&target, sandbox, &conf(("", pool, "")))?;
+    let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+    for (owner, allowed) in [(BOB.1, false), (0, true)] {
+        let _ = fs::remove_file(&roots);
+        nix::unistd::mkfifo(&roots, Mode::S_IRWXU)?;
+        give(&roots, owner)?;
+        let mark = server.log.mark();
+        ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+        server.log.wait_for(mark, &["executing too slow"], ms(5000))?;
+        std::thread::sleep(ms(300));
+        let told = server.log.since(mark);
+        ensure!(told.contains(refused) != allowed, "{owner}: {told}");
+    }
+    server.stop()
+}
+
 /// Logs in a user's directory belong to that user; a log that root once made there is still written to and stays
-/// root's. A FIFO without a reader delays no process.
+/// root's.
 #[test]
 fn logs_in_a_users_directory_work() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -141,9 +175,7 @@ fn logs_in_a_users_directory_work() -> Outcome {
     let logs = sandbox.file("bob/logs");
     fs::write(logs.join("old.log"), "old\n")?;
     fs::set_permissions(logs.join("old.log"), fs::Permissions::from_mode(0o600))?;
-    nix::unistd::mkfifo(&logs.join("fifo"), Mode::S_IRWXU)?;
-    give(&logs.join("fifo"), BOB.1)?;
-    let pool = "access.log = {{DIR}}/bob/logs/old.log\nslowlog = {{DIR}}/bob/logs/fifo\nrequest_slowlog_timeout = 5s";
+    let pool = "access.log = {{DIR}}/bob/logs/old.log\nslowlog = {{DIR}}/bob/logs/slow\nrequest_slowlog_timeout = 5s";
     let carol = "[carol]\nuser = 2002\ngroup = 2002\nlisten = {{DIR}}/carol.sock\nlisten.mode = 0666\npm = static\n\
                  pm.max_children = 1\naccess.log = {{DIR}}/bob/logs/new.log\n";
     let server = start(&target, sandbox, &format!("{}{carol}", conf(("", pool, ""))))?;

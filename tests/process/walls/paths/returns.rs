@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::load::Plan;
 use testkit::log::Mark;
+use testkit::process::Process;
 use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
@@ -24,8 +25,10 @@ fn failed_reload(server: &Server) -> Outcome<String> {
 
 /// A reload that fails because of a change after its check has succeeded.
 fn failed_by(server: &Server, change: impl FnOnce() -> Outcome) -> Outcome<String> {
-    let (mark, known) = (server.log.mark(), server.supervisor.children());
-    let check = || server.supervisor.children().into_iter().find(|child| !known.contains(child));
+    let mark = server.log.mark();
+    let titles = ["--fpm-role=check", "php-fpm: check"];
+    let is_check = |child: &Process| titles.iter().any(|title| child.title().contains(title));
+    let check = || server.supervisor.children().into_iter().find(is_check);
     server.supervisor.signal(Signal::SIGUSR2);
     let mut found = None;
     wait_until("the check", ms(10_000), || {

@@ -1,0 +1,161 @@
+//! A process keeps the kernel's lock of a pipe that the supervisor reads: splice(2) from a socket that brings nothing waits with
+//! the lock of the pipe held, and a reader then waits in the kernel, even of a non-blocking pipe. Any program can do this with the
+//! output pipes of its worker.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::inside::{PipeLock, borrow_all, ways_to};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::{Server, is_pipe_reader};
+use testkit::target::Target;
+use testkit::turn::Alone;
+use testkit::{Outcome, ensure, say, turn};
+
+use super::{ALICE, BOB, GLOBAL, Neighbours, section, start};
+
+/// Writes something to its stderr, and locks it.
+const LOCKER: &str = r#"
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    int pair[2];
+    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
+    write(2, "locked\n", 7);
+    splice(pair[0], 0, 2, 0, 1, 0);
+    return 0;
+}
+"#;
+
+/// Starts that program with the streams of its worker; with `?die` the worker then dies.
+const PAGE: &str = r"<?php
+$locker = dirname(__DIR__) . '/locker';
+proc_open([$locker], [], $pipes);
+usleep(20000);
+if ($_SERVER['QUERY_STRING'] === 'die') posix_kill(getmypid(), 9);
+echo 'ok';
+";
+
+fn compile(sandbox: &Sandbox) -> Outcome<PathBuf> {
+    let (from, to) = (sandbox.file("locker.c"), sandbox.file("locker"));
+    std::fs::write(&from, LOCKER)?;
+    let ran = Command::new("cc").arg("-o").arg(&to).arg(&from).output()?;
+    ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
+    Ok(to)
+}
+
+/// Two pools whose workers have pipes for their output and for their tracers.
+fn neighbours(target: &Target) -> Outcome<Neighbours> {
+    let sandbox = Sandbox::new()?;
+    compile(&sandbox)?;
+    sandbox.put("www/lock.php", PAGE)?;
+    let lines = "catch_workers_output = yes\nrequest_terminate_timeout = 20s";
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, lines), section(BOB, 2, lines));
+    Ok(Neighbours { server: start(target, sandbox, &conf)? })
+}
+
+/// The programs that lock pipes.
+fn lockers(server: &Server) -> Vec<Process> {
+    let locker = server.sandbox.file("locker").display().to_string();
+    server.remaining().into_iter().filter(|process| process.title() == locker).collect()
+}
+
+/// The supervisor handles a signal within 100 ms, replaces a worker of bob's, and bob is served.
+fn expect_responsive(turn: &Alone, pools: &Neighbours) -> Outcome<Duration> {
+    let (log, supervisor) = (&pools.server.log, pools.server.supervisor);
+    let (mark, asked) = (log.mark(), Instant::now());
+    supervisor.signal(Signal::SIGUSR1);
+    log.wait_for(mark, &["error log file re-opened"], ms(8000))
+        .map_err(|e| format!("{e}; the supervisor's state is {}", supervisor.state()))?;
+    let heard = asked.elapsed();
+    turn.expect_within("SIGUSR1", heard, ms(100))?;
+    let worker = *pools.workers(BOB).first().ok_or("bob has no worker")?;
+    worker.signal(Signal::SIGKILL);
+    wait_until("another worker of bob's", bar(ms(2000)), || {
+        let workers = pools.workers(BOB);
+        workers.len() == 2 && !workers.contains(&worker)
+    })?;
+    ensure!(pools.ask(BOB, "hello.php")? == "hello", "bob's answer");
+    Ok(heard)
+}
+
+/// Programs that scripts start lock the pipes of their workers; the workers live on, or die.
+#[test]
+fn output_pipes_that_a_script_locks() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let turn = turn::alone()?;
+    let pools = neighbours(&target)?;
+    let supervisor = pools.server.supervisor;
+    let before = supervisor.fds().len();
+    for (round, page) in ["lock.php", "lock.php?die", "lock.php", "lock.php?die", "lock.php?die"].iter().enumerate() {
+        let _ = pools.ask(ALICE, page);
+        let mut worst = Duration::ZERO;
+        for _ in 0..5 {
+            worst = worst.max(expect_responsive(&turn, &pools).map_err(|e| format!("round {round}, {page}: {e}"))?);
+            std::thread::sleep(ms(20));
+        }
+        say(&format!("{page}: signals were heard after {worst:.1?} at most"));
+    }
+    // The others have locked pipes that nothing is read from; their workers live.
+    wait_until("the programs of dead workers are ended", bar(ms(8000)), || lockers(&pools.server).len() <= 2)?;
+    let line = "[pool alice] a process has kept an output or message pipe locked for 2 seconds: all processes with this pipe are killed";
+    ensure!(pools.server.log.count(line) >= 1, "{}", pools.server.log.tail(9));
+    wait_until("as many descriptors as before", bar(ms(5000)), || supervisor.fds().len() <= before + 2)?;
+    let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
+    wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
+    // A worker that waits for the lock of its own pipe cannot end, until it is unlocked.
+    pools.server.stop()
+}
+
+/// Code in the zygote and in its workers locks every pipe that it can write to, and does not let go: it runs with other rights, so
+/// that it isn't killed.
+#[test]
+fn pipes_that_stay_locked() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let turn = turn::alone()?;
+    let pools = neighbours(&target)?;
+    let (zygote, supervisor) = (pools.zygote(ALICE)?, pools.server.supervisor);
+    let mut locks = BTreeMap::new();
+    for way in ways_to(zygote, supervisor)? {
+        if !way.points_to.starts_with("pipe:") {
+            continue;
+        }
+        way.say(b"\"Stays\"")?;
+        locks.insert(way.points_to, PipeLock::take(way.fd)?);
+    }
+    for process in pools.all_of(ALICE)? {
+        for pipe in borrow_all(process)?.into_iter().filter(|one| one.points_to.starts_with("pipe:")) {
+            if process.access(pipe.number) == Some(1) && !locks.contains_key(&pipe.points_to) {
+                let _ = nix::unistd::write(&pipe.fd, b"x");
+                locks.insert(pipe.points_to, PipeLock::take(pipe.fd)?);
+            }
+        }
+    }
+    say(&format!("{} pipes are locked", locks.len()));
+    let mut worst = Duration::ZERO;
+    for _ in 0..5 {
+        worst = worst.max(expect_responsive(&turn, &pools)?);
+    }
+    // Their pipes are closed while they are locked.
+    pools.all_of(ALICE)?.into_iter().for_each(|process| process.signal(Signal::SIGKILL));
+    let end = Instant::now() + ms(4000);
+    while Instant::now() < end {
+        worst = worst.max(expect_responsive(&turn, &pools)?);
+        std::thread::sleep(ms(50));
+    }
+    say(&format!("signals were heard after {worst:.1?} at most"));
+    wait_until("alice's next zygote", bar(ms(5000)), || pools.zygote(ALICE).is_ok_and(|next| next != zygote))?;
+    wait_until("alice is served", bar(ms(5000)), || pools.ask(ALICE, "hello.php").is_ok_and(|body| body == "hello"))?;
+    drop(locks);
+    let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
+    wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
+    expect_responsive(&turn, &pools)?;
+    pools.server.stop()
+}
