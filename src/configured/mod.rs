@@ -5,6 +5,7 @@
 mod announce;
 mod child;
 mod commands;
+mod descriptors;
 mod groups_of;
 mod hello;
 mod inquiry;

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::child::in_child;
+use super::descriptors;
 use super::groups_of::{Group, groups_of};
 use super::inquiry::{self, Inquiry, Question};
 use super::own_ini;
@@ -50,7 +51,10 @@ pub(crate) fn load(
         until: Instant::now() + ALL_LIMIT,
         inis_until: Instant::now() + ALL_INI_LIMIT,
     };
-    let remarks = preflight.remarks(&loaded.config);
+    let mut remarks = preflight.remarks(&loaded.config);
+    if aloud {
+        remarks.extend(descriptors::remark(&loaded.config, load));
+    }
     loaded.with_remarks(remarks)
 }
 

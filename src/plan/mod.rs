@@ -3,6 +3,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod crashes;
+pub(crate) mod descriptors;
 #[cfg(any(test, feature = "php"))]
 pub(crate) mod expiring;
 pub(crate) mod fleet;

@@ -133,6 +133,7 @@ impl Supervisor {
         let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
         let first = self.fleet.next_generation();
         let mut drafts = drafts(&self.config, load);
+        self.check_descriptors(&drafts)?;
         let groups = self.prepare(first, &mut drafts, load, nofile).inspect_err(|_| self.forget_totals())?;
         let idle_limit = self.config.global.group_idle_timeout;
         let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();

@@ -79,6 +79,7 @@ impl Supervisor {
     }
 
     fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
+        self.check_room_for_zygote()?;
         let number = self.fleet.generation(key.generation).map_or(key.generation.0, Generation::number);
         let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
         let (orders, theirs) = OrderSender::pair(group.slots())?;
@@ -137,6 +138,10 @@ impl Supervisor {
     }
 
     fn ask_for_worker(&mut self, key: WorkerKey) {
+        if !self.has_room_for_worker(key) {
+            self.pending.push_back(Event::ForkRefused(key));
+            return;
+        }
         let mut fds = self.worker_pipes(key).unwrap_or_else(|e| {
             let pool = self.runtimes.pool_name(key.of_pool());
             self.log_of(key.zygote(), &output::output_not_caught(pool, e));

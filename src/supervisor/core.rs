@@ -10,6 +10,7 @@ use crate::configured::Programs;
 use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
+use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, Settings, ZygoteKey};
 use crate::supervisor::generation::{PoolTotals, Runtimes};
 use crate::supervisor::output::Outputs;
@@ -69,6 +70,8 @@ pub(super) struct Supervisor {
     pub(super) starter: Option<OwnedFd>,
     /// RLIMIT_NOFILE as it was at the first start, for processes that run PHP.
     pub(super) nofile: FileLimits,
+    /// How many descriptors are open.
+    pub(super) descriptors: Descriptors,
     /// Events that actions have caused.
     pub(super) pending: VecDeque<Event>,
     /// The event loop ends with this exit status.
@@ -115,6 +118,7 @@ impl Supervisor {
             requests_due: None,
             starter: None,
             nofile,
+            descriptors: Descriptors::default(),
             pending: VecDeque::new(),
             exit: None,
         })

@@ -7,6 +7,7 @@ mod children;
 mod commands;
 mod core;
 mod daemon;
+mod descriptors;
 mod event_loop;
 mod generation;
 mod hear;

@@ -49,6 +49,19 @@ pub fn lift(fd: OwnedFd) -> OwnedFd {
     if fd.as_raw_fd() >= LOWEST { fd } else { dup_from(&fd, LOWEST).unwrap_or(fd) }
 }
 
+/// How many descriptors this process has open.
+///
+/// # Errors
+/// `EMFILE`; /proc is not mounted.
+pub fn count_open() -> io::Result<u64> {
+    const PLACE: &str = "/proc/self/fd";
+    // Since Linux 6.2 the size of the directory is the number.
+    match std::fs::metadata(PLACE)?.len() {
+        0 => Ok(u64::try_from(std::fs::read_dir(PLACE)?.count()).unwrap_or(u64::MAX)),
+        count => Ok(count),
+    }
+}
+
 /// Device and inode of a descriptor's file. `None`: it is no regular file.
 #[must_use]
 pub fn file_mark(fd: impl AsFd) -> Option<(u64, u64)> {

@@ -7,6 +7,7 @@ mod control;
 mod cpu_time;
 mod daemon;
 mod death;
+mod descriptors;
 mod exporter;
 mod half_sent;
 mod identity;

@@ -11,6 +11,21 @@ messages! {
     [Ours Error] no_counters(pool, reason) = "[pool {pool}] no memory for counters: {reason}",
         do "Raise the limit on memory or descriptors (LimitNOFILE= of the systemd unit), or use fewer pools.";
 
+    /// The supervisor may have fewer file descriptors open than it needs to serve all pools with one worker each. It does not start;
+    /// `-t` warns, since its own limit may be another one.
+    [Ours Error Warning] too_few_descriptors(least, limit) = "the supervisor needs at least {least} file descriptors for these pools, and its limit is {limit}: raise LimitNOFILE= of the systemd unit, `ulimit -n`, or (as root) rlimit_files in [global]",
+        do "Raise the limit as the line says, use fewer pools, or let pools share a group.";
+
+    /// The supervisor may have fewer file descriptors open than all workers together need: each worker whose output is caught needs
+    /// two, and two more if its pool limits the time of requests. When the limit is reached, each pool keeps one worker at least,
+    /// and no more are started.
+    [Ours Warning] descriptors_may_run_out(most, limit) = "with all workers the supervisor needs up to {most} file descriptors, and its limit is {limit}: raise LimitNOFILE= of the systemd unit, `ulimit -n`, or (as root) rlimit_files in [global]",
+        do "Raise the limit as the line says, or lower pm.max_children.";
+
+    /// The supervisor has too few free file descriptors for another worker or zygote. Some are kept for reloads, signals and logs.
+    [Ours Error] descriptors_run_out(open, limit) = "no more workers or zygotes are started: {open} of {limit} file descriptors are open, and the rest is kept for reloads and logs; raise LimitNOFILE= of the systemd unit, `ulimit -n`, or (as root) rlimit_files in [global]",
+        do "Raise the limit as the line says, or lower pm.max_children.";
+
     /// A limit of resources is higher than the system allows.
     [Fpm Error] limit_not_set(text) = "{text}",
         do "Lower the directive, or raise the limit of the service (LimitNOFILE=, LimitCORE=).";

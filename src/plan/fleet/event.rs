@@ -35,6 +35,8 @@ pub(crate) enum Event {
     },
     /// A worker could not be forked.
     ForkFailed(WorkerKey),
+    /// There are not enough file descriptors for another worker.
+    ForkRefused(WorkerKey),
     /// A worker waits for requests.
     Accepting(WorkerKey),
     /// A worker accepts no further request; it is about to exit.

@@ -31,6 +31,7 @@ impl Fleet {
             Event::ZygoteSilent(key) => self.zygote_silent(key, &mut out),
             Event::Forked { key, pid, claim } => self.forked(key, pid, claim, &mut out),
             Event::ForkFailed(key) => self.lost(now, key, true),
+            Event::ForkRefused(key) => self.fork_refused(now, key),
             Event::Accepting(key) => self.accepting(key),
             Event::Left(key) => self.left(key),
             Event::EndReported { key, pid, exit, runs } => self.end_reported(key, pid, exit, runs, &mut out),

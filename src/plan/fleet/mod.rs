@@ -34,7 +34,7 @@ pub(crate) use ends::{WorkerEnd, ZygoteEnd};
 pub(crate) use event::Event;
 pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
-pub(crate) use members::{Generation, GroupPlan, Phase, PoolPlan, PoolState, Worker};
+pub(crate) use members::{Generation, GroupPlan, Life, Phase, PoolPlan, PoolState, Worker};
 pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;
 pub(crate) use view::View;

@@ -3,18 +3,25 @@
 use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
-use crate::plan::fleet::keys::{GenerationId, PoolKey, ZygoteKey};
+use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 use crate::plan::fleet::members::{Phase, PoolState, Worker, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::pause::pause_after;
 use crate::plan::surge;
 use crate::sys::clock::Moment;
 
+/// Time between two attempts to fork when file descriptors are short.
+const SHORT_PAUSE: Duration = Duration::from_millis(500);
+
 impl Fleet {
     pub(super) fn refill(&mut self, now: Moment, out: &mut Vec<Action>) {
+        self.short_until = self.short_until.filter(|until| *until > now);
+        let is_short = self.short_until.is_some();
         for key in self.short_pools(now) {
             let (most, room) = (self.allowance(key), self.room(key));
-            let Some(pool) = self.pool_mut(key.worker(0)) else { continue };
+            let Some(pool) = self.pool_mut(key.worker(0)).filter(|p| !is_short || p.workers.is_empty()) else {
+                continue;
+            };
             let made = pool.fill(key, most, room, now, out);
             self.note_limit(made, made == room && self.is_short(key, most, now), out);
         }
@@ -73,9 +80,22 @@ impl Fleet {
         self.pool(key.worker(0)).is_some_and(|p| p.missing(most, now) > 0)
     }
 
-    /// Whether no pool can have another worker because of `process.max`.
+    /// There are not enough file descriptors for that worker. It is asked for again after a pause, and is no failure of its pool.
+    pub(super) fn fork_refused(&mut self, now: Moment, key: WorkerKey) {
+        let Some(pool) = self.pool_mut(key) else { return };
+        if let Some(worker) = pool.workers.remove(&key.slot) {
+            pool.owed = (pool.owed + u32::from(worker.replaces)).min(pool.size);
+        }
+        if pool.workers.is_empty() {
+            pool.not_before = now + SHORT_PAUSE;
+        }
+        self.short_until = Some(now + SHORT_PAUSE);
+    }
+
+    /// Whether no pool can have another worker because of `process.max`, or because file descriptors are short.
     pub(super) fn is_full(&self) -> bool {
-        self.process_max > 0 && self.workers().count() >= usize::try_from(self.process_max).unwrap_or(usize::MAX)
+        self.short_until.is_some()
+            || self.process_max > 0 && self.workers().count() >= usize::try_from(self.process_max).unwrap_or(usize::MAX)
     }
 
     fn note_limit(&mut self, made: u32, short: bool, out: &mut Vec<Action>) {
@@ -121,5 +141,36 @@ impl PoolState {
     fn pause(&self) -> Option<Duration> {
         let failures = (self.failures > 0).then(|| pause_after(self.failures));
         failures.into_iter().chain(self.crash_loop.pause()).max()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::fleet::goal::Settings;
+    use crate::plan::fleet::view::Blind;
+    use crate::plan::fleet::{Claim, Event, GroupPlan, PoolPlan};
+    use crate::plan::scaling::Policy;
+    use crate::plan::watch::Limits;
+
+    #[test]
+    fn a_pool_serves_with_fewer_workers_while_descriptors_are_short() {
+        let (mut fleet, now) = (Fleet::new(Settings::default()), Moment::at_millis(1000));
+        let pool = PoolPlan { name: "www".into(), size: 4, policy: Policy::Static, limits: Limits::default() };
+        let group = GroupPlan { name: "www".into(), idle_limit: Duration::ZERO, pools: vec![pool] };
+        let zygote = ZygoteKey { generation: fleet.begin(now, &[group])[0], group: 0 };
+        let mut at = |now: Moment, event| fleet.handle(now, event, &Blind);
+        let forks = |actions: Vec<Action>| actions.iter().filter(|a| matches!(a, Action::Fork(_))).count();
+        at(now, Event::Tick);
+        assert_eq!(forks(at(now, Event::ZygoteReady(zygote))), 4);
+        for slot in 1..4 {
+            assert_eq!(forks(at(now, Event::ForkRefused(zygote.worker(0, slot)))), 0);
+        }
+        let first = zygote.worker(0, 0);
+        at(now, Event::Forked { key: first, pid: 7, claim: Claim::Proved(1) });
+        let actions = [at(now, Event::Accepting(first)), at(now + Duration::from_millis(400), Event::Tick)].concat();
+        assert!(actions.iter().any(|action| matches!(action, Action::Ready)), "{actions:?}");
+        assert_eq!(forks(actions), 0);
+        assert_eq!(forks(at(now + SHORT_PAUSE, Event::Tick)), 3, "they are asked for again");
     }
 }

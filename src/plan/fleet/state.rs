@@ -28,6 +28,9 @@ pub(crate) struct Fleet {
     /// It was logged that `process.max` is reached, and no worker was made since.
     #[serde(default)]
     pub(super) limit_said: bool,
+    /// Until then only pools without workers get one: there are not enough file descriptors for more.
+    #[serde(default)]
+    pub(super) short_until: Option<Moment>,
     /// When pools that scale are looked at again.
     #[serde(default)]
     pub(super) next_look: Moment,
@@ -59,6 +62,7 @@ impl Fleet {
             process_max: settings.process_max,
             emergency: settings.emergency,
             limit_said: false,
+            short_until: None,
             next_look: Moment::default(),
             next_watch: Moment::default(),
             generations: Vec::new(),

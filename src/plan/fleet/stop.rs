@@ -84,7 +84,9 @@ impl Fleet {
         let active = self.generations.iter().filter(|g| g.phase != Phase::Draining && self.goal == Goal::Serve);
         let pools = active.flat_map(Generation::pools).map(|p| p.not_before).filter(|at| *at > now);
         let looks = self.look_due().into_iter().chain(self.sleep_ends(now)).filter(|_| self.goal == Goal::Serve);
-        steps.chain(phases).chain(zygotes).chain(pools).chain(looks).chain(self.watch_due()).chain(self.leaving).min()
+        let again = self.short_until.filter(|_| self.goal == Goal::Serve);
+        let fixed = self.leaving.into_iter().chain(again);
+        steps.chain(phases).chain(zygotes).chain(pools).chain(looks).chain(self.watch_due()).chain(fixed).min()
     }
 }
 

@@ -51,6 +51,13 @@ pub(crate) enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// There are too few file descriptors to serve all pools.
+    Descriptors {
+        /// How many are needed.
+        least: u64,
+        /// How many there may be.
+        limit: u64,
+    },
     /// A resource limit of `[global]` cannot be set.
     Limit(#[from] LimitError),
     /// `process.priority` of `[global]` cannot be set.
@@ -89,6 +96,7 @@ impl StartError {
             Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
             Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
             Self::AccessLog { path, source } => pools::access_log_not_opened(path.display(), reason(source)),
+            Self::Descriptors { least, limit } => pools::too_few_descriptors(least, limit),
             Self::Limit(text) => pools::limit_not_set(text),
             Self::Priority(source) => lifecycle::priority_not_set(reason(source)),
             Self::Background(source) => lifecycle::no_background(reason(source)),
