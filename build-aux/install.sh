@@ -16,7 +16,10 @@ for file in bin/php-cgi lib/cgi-fpm.so sbin/php-fpm libexec/php-fpm-preload; do
 	put_file "$from/$file" "$to/$file"
 	chmod 755 "$to/$file"
 done
+# For pools with another PHP than the supervisor's: process.php finds the library for a stock php-cgi under this name.
+put_file "$from/lib/cgi-fpm.so" "$to/lib/cgi-fpm-$php.so"
+chmod 755 "$to/lib/cgi-fpm-$php.so"
 put_file "$root/build-aux/php-fpm.conf.default" "$to/etc/php-fpm.conf.default"
 chmod 644 "$to/etc/php-fpm.conf.default"
-say "installed in $to: bin/php-cgi, lib/cgi-fpm.so, sbin/php-fpm, libexec/php-fpm-preload, etc/php-fpm.conf.default"
+say "installed in $to: bin/php-cgi, lib/cgi-fpm.so, lib/cgi-fpm-$php.so, sbin/php-fpm, libexec/php-fpm-preload, etc/php-fpm.conf.default"
 say "php.ini and extensions of this PHP stay at $("$from/bin/php-config" --prefix): for a permanent installation, build PHP with your own prefix and use config.m4"

@@ -138,6 +138,14 @@ stage() {
 		CGI_FPM_EXPORTER=$("$root/build-aux/fetch-exporter.sh")
 		# process::upgrade starts this former version.
 		CGI_FPM_FORMER=$("$root/build-aux/former.sh" "$php" || :)
+		# process::pool_php runs both versions on one server, if the other one is built: in the second round of .ci/run.
+		other=8.2
+		[ "$php" != 8.2 ] || other=8.4
+		if [ -e "$root/build/php-$other/lib/cgi-fpm.so" ]; then
+			mkdir -p "$scratch/other"
+			CGI_FPM_OTHER_PREFIX=$(public_prefix "$root/build/php-$other" "$scratch/other")
+			export CGI_FPM_OTHER_PREFIX
+		fi
 		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER CGI_FPM_FORMER
 		cargo_tests process --no-default-features --test '*'
 		# The other door: Debian's php-cgi has the same API as our 8.2.
