@@ -86,11 +86,25 @@ pub struct StartFile {
     pub needed: bool,
 }
 
+/// The files and directories that a PHP depends on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IniFiles {
+    /// php.ini, if it has read one.
+    pub php_ini: Option<PathBuf>,
+    /// This file, the directories of further ini files and these files, and what they name to be loaded at the start.
+    pub all: Vec<PathBuf>,
+}
+
 /// Finds the files that the rest of the engine's start will read.
 pub type FindStartFiles<'a> = dyn Fn() -> Vec<StartFile> + 'a;
 
 /// What the process does at points of the engine's start. It may change its user and its root directory there.
 pub trait StartSteps {
+    /// php.ini has been read; `after_ini` follows. `files` finds the files that this PHP depends on.
+    fn ini_read(&mut self, files: &dyn Fn() -> IniFiles) {
+        let _ = files;
+    }
+
     /// php.ini has been read, and nothing that it names is loaded yet.
     ///
     /// # Errors

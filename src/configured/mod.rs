@@ -9,6 +9,7 @@ mod descriptors;
 mod groups_of;
 mod hello;
 mod inquiry;
+pub(crate) mod loaded_files;
 mod options;
 pub(crate) mod own_ini;
 mod pool_php;

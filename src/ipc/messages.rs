@@ -85,6 +85,17 @@ pub(crate) enum ToSupervisor {
         /// Its text.
         text: String,
     },
+    /// Files that this PHP was started with, and their marks (`configured::loaded_files`). Several messages follow each other. Sent
+    /// only if the specification asks for it.
+    Files {
+        /// It is the first of them.
+        first: bool,
+        /// php.ini, in the first of them.
+        #[serde(default)]
+        php_ini: Option<String>,
+        /// Paths and marks.
+        files: Vec<(String, u64)>,
+    },
     /// PHP has started.
     Ready,
     /// PHP could not be started, for this reason.
@@ -156,6 +167,31 @@ impl ToSupervisor {
         packet
     }
 
+    /// Messages for these files, each of which fits into a packet. A path that alone does not fit is left out.
+    #[must_use]
+    pub(crate) fn about_files(php_ini: Option<&str>, files: &[(String, u64)]) -> Vec<Self> {
+        // Most of a packet, and what JSON adds to a path.
+        const ROOM: usize = LONGEST - 100;
+        const MARK: usize = r#"["",],"#.len() + 20;
+        let size = |path: &str| serde_json::to_string(path).map_or(ROOM, |text| text.len()) + MARK;
+        let php_ini = php_ini.filter(|path| size(path) <= ROOM / 2);
+        let mut parts: Vec<(usize, Vec<(String, u64)>)> = vec![(php_ini.map_or(0, size), Vec::new())];
+        for (file, size) in files.iter().map(|file| (file, size(&file.0))).filter(|(_, size)| *size <= ROOM) {
+            match parts.last_mut().filter(|(taken, _)| taken + size <= ROOM) {
+                Some((taken, part)) => {
+                    *taken += size;
+                    part.push(file.clone());
+                }
+                None => parts.push((size, vec![file.clone()])),
+            }
+        }
+        let message = |(at, (_, files))| {
+            let first = at == 0;
+            Self::Files { first, php_ini: php_ini.filter(|_| first).map(str::to_owned), files }
+        };
+        parts.into_iter().enumerate().map(message).collect()
+    }
+
     /// The pool and slot of the message; for messages about a whole pool, its first slot.
     #[must_use]
     pub(crate) fn place(&self) -> Option<(usize, u32)> {
@@ -165,7 +201,12 @@ impl ToSupervisor {
             | Self::ForkFailed { pool, slot, .. }
             | Self::Worker { pool, slot, .. }
             | Self::Exited { pool, slot, .. } => Some((pool, slot)),
-            Self::Hello { .. } | Self::Said { .. } | Self::Ready | Self::Failed(_) | Self::Stays => None,
+            Self::Hello { .. }
+            | Self::Said { .. }
+            | Self::Files { .. }
+            | Self::Ready
+            | Self::Failed(_)
+            | Self::Stays => None,
         }
     }
 
@@ -241,6 +282,24 @@ mod tests {
         }
         let short = ToSupervisor::Failed("no php.ini".to_owned());
         assert_eq!(serde_json::from_slice::<ToSupervisor>(&short.packet()).unwrap(), short);
+    }
+
+    #[test]
+    fn many_files_are_told_in_several_packets() {
+        let files: Vec<(String, u64)> = (0..500_u64)
+            .map(|n| (format!("/usr/lib/php/\"{n}\u{1}\u{20ac}.so"), u64::MAX - n))
+            .chain([("x".repeat(5000), 1), ("/last".to_owned(), 2)])
+            .collect();
+        let messages = ToSupervisor::about_files(Some("/etc/php.ini"), &files);
+        let mut told = Vec::new();
+        for (at, message) in messages.iter().enumerate() {
+            assert!(message.packet().len() <= LONGEST);
+            let ToSupervisor::Files { first, php_ini, files } = message else { panic!("{message:?}") };
+            assert_eq!((*first, php_ini.is_some()), (at == 0, at == 0));
+            told.extend(files.clone());
+        }
+        assert_eq!(told.len(), 501);
+        assert!(messages.len() < 20 && told.iter().all(|file| files.contains(file)), "{}", messages.len());
     }
 
     /// After a reload the supervisor reads messages of zygotes of the former program.

@@ -49,6 +49,9 @@ pub(crate) struct ZygoteSpec {
     pub graceful: bool,
     /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
     pub nofile: FileLimits,
+    /// The supervisor understands `ToSupervisor::Files`.
+    #[serde(default)]
+    pub tell_files: bool,
 }
 
 /// One pool of a zygote.

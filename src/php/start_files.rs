@@ -9,7 +9,7 @@ use super::names::OfPhp;
 use super::text::c_bytes;
 use super::{ini, value};
 use crate::config::{Names, Statement, files_matching, parse_line};
-use crate::engine::StartFile;
+use crate::engine::{IniFiles, StartFile};
 
 /// Settings that name files which are always read at the start, and the separator of their names. A name may be a pattern.
 const READ_AT_START: [(&str, Option<char>); 6] = [
@@ -58,6 +58,42 @@ pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
     found
 }
 
+/// All files that PHP's start depends on.
+pub(super) fn all(configuration: *mut HashTable) -> IniFiles {
+    let loaded = look(configuration).into_iter().filter(|file| file.needed).map(|file| file.path);
+    IniFiles {
+        php_ini: opened_file(),
+        all: scanned_directories().into_iter().chain(ini_files()).chain(loaded).collect(),
+    }
+}
+
+/// What PHP scans for further ini files: PHP_INI_SCAN_DIR, in which an empty name stands for the compiled-in directory.
+fn scanned_directories() -> Vec<PathBuf> {
+    let compiled = OfPhp.constant("PHP_CONFIG_FILE_SCAN_DIR").unwrap_or_default();
+    let given = std::env::var("PHP_INI_SCAN_DIR").unwrap_or_else(|_| compiled.clone());
+    let names = given.split(':').map(|name| if name.is_empty() { compiled.as_str() } else { name });
+    names.filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+}
+
+/// php.ini, if PHP has read one.
+fn opened_file() -> Option<PathBuf> {
+    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
+    let opened = unsafe { php_ini_opened_path().read() };
+    // SAFETY: null or a C string that PHP keeps until it ends.
+    unsafe { c_bytes(opened) }.filter(|path| !path.is_empty()).map(|path| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// The ini files that PHP has read.
+fn ini_files() -> Vec<PathBuf> {
+    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
+    let scanned = unsafe { php_ini_scanned_files().read() };
+    // SAFETY: null or a C string that PHP keeps until it ends.
+    let scanned = unsafe { c_bytes(scanned) }.unwrap_or_default();
+    let scanned = scanned.split(|&byte| byte == b'\n').map(|name| name.strip_suffix(b",").unwrap_or(name));
+    let scanned = scanned.filter(|path| !path.is_empty()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    opened_file().into_iter().chain(scanned).collect()
+}
+
 fn matching(name: &str) -> Vec<PathBuf> {
     if Path::new(name).is_dir() { vec![name.into()] } else { files_matching(name) }
 }
@@ -100,19 +136,9 @@ fn extensions(found: &mut Vec<StartFile>) {
         let there = candidates(setting, name, &directory).into_iter().find(|path| path.is_file());
         found.extend(there.map(|path| StartFile { setting: setting.to_owned(), path, needed: true }));
     };
-    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
-    let opened = unsafe { php_ini_opened_path().read() };
-    // SAFETY: null or a C string that PHP keeps until it ends.
-    let opened = unsafe { c_bytes(opened) };
-    // SAFETY: the address of PHP's variable (`ffi::host`), which PHP has set by now. The pointer is copied.
-    let scanned = unsafe { php_ini_scanned_files().read() };
-    // SAFETY: null or a C string that PHP keeps until it ends.
-    let scanned = unsafe { c_bytes(scanned) }.unwrap_or_default();
-    let scanned = scanned.split(|&byte| byte == b'\n').map(|name| name.strip_suffix(b",").unwrap_or(name));
-    for path in opened.into_iter().chain(scanned).filter(|path| !path.is_empty()) {
-        let path = Path::new(OsStr::from_bytes(path));
+    for path in ini_files() {
         if path.is_file() {
-            named_in(&std::fs::read(path).unwrap_or_default(), &OfIni, &mut add);
+            named_in(&std::fs::read(&path).unwrap_or_default(), &OfIni, &mut add);
         }
     }
     // SAFETY: PHP's copy of the module's description.

@@ -90,7 +90,9 @@ unsafe extern "C" fn after_ini() -> c_int {
     let files = || start_files::look(CONFIGURATION.get());
     // SAFETY: `within` put it there from a live `&mut`, which it does not use before PHP returns. `NEXT` was taken, so
     // this happens once.
-    let taken = unsafe { &mut *steps }.after_ini(&files);
+    let steps_now = unsafe { &mut *steps };
+    steps_now.ini_read(&|| start_files::all(CONFIGURATION.get()));
+    let taken = steps_now.after_ini(&files);
     if let Err(reason) = taken {
         refuse(reason);
         return FAILURE;

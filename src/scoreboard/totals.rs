@@ -57,6 +57,8 @@ pub(crate) enum Counter {
     SettingsRefused = 19,
     /// When that line was logged, as in `RefusalTold`.
     SettingTold = 20,
+    /// Not 0: the last reload could not change the pool's group, which keeps its configuration. Only the supervisor writes it.
+    Outdated = 21,
 }
 
 /// The time between two log lines about refused clients or settings, so that clients cannot fill the log.

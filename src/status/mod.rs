@@ -10,7 +10,7 @@ mod snapshot;
 use crate::text::url_decoded;
 
 pub use fields::{Field, Value, of_pool, of_process};
-pub use snapshot::{Process, Snapshot, state};
+pub use snapshot::{Group, Process, Snapshot, state};
 
 /// The format of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

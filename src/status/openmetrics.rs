@@ -1,6 +1,7 @@
-//! The status page for Prometheus: php-fpm's metric names, types and order.
+//! The status page for Prometheus: php-fpm's metric names, types and order, after two metrics of our own about the pool's group.
+//! Programs that know php-fpm's page may expect its metrics without others between them.
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Group, Snapshot};
 use crate::escape;
 
 /// Name after `phpfpm_`, type, help.
@@ -53,11 +54,12 @@ pub(super) fn render(pool: &Snapshot) -> Vec<u8> {
         Some(pool.incomplete).filter(|count| *count > 0),
         Some(pool.abandoned).filter(|count| *count > 0),
     ];
-    let mut out = format!(
+    let mut out = pool.group.as_ref().map_or_else(String::new, of_group);
+    out.push_str(&format!(
         "# HELP phpfpm_up Could pool {} using a {} PM on PHP-FPM be reached?\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n",
         escape::line(pool.pool.as_bytes()),
         pool.manager
-    );
+    ));
     for ((name, kind, help), value) in METRICS.into_iter().zip(values) {
         let Some(value) = value else { continue };
         let (help, kind) = (format!("# HELP phpfpm_{name} {help}\n"), format!("# TYPE phpfpm_{name} {kind}\n"));
@@ -66,4 +68,23 @@ pub(super) fn render(pool: &Snapshot) -> Vec<u8> {
     }
     out.push_str("# EOF\n");
     out.into_bytes()
+}
+
+fn of_group(group: &Group) -> String {
+    let [name, php] = [&group.name, &group.php].map(|text| label(text));
+    let Group { generation, outdated, .. } = group;
+    format!(
+        "# HELP phpfpm_group_info The PHP and the generation of the pool's group.\n\
+         # TYPE phpfpm_group_info gauge\n\
+         phpfpm_group_info{{group=\"{name}\",php=\"{php}\",generation=\"{generation}\"}} 1\n\
+         # HELP phpfpm_group_outdated Whether the last reload could not change the pool's group.\n\
+         # TYPE phpfpm_group_outdated gauge\n\
+         phpfpm_group_outdated{{group=\"{name}\"}} {}\n",
+        u8::from(*outdated)
+    )
+}
+
+/// A text as the value of a label.
+fn label(text: &str) -> String {
+    escape::line(text.as_bytes()).replace('\\', r"\\").replace('"', "\\\"")
 }

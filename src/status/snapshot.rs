@@ -39,6 +39,21 @@ pub struct Snapshot {
     pub memory_peak: Option<u64>,
     /// The workers, in the order of their slots.
     pub processes: Vec<Process>,
+    /// The group that the pool belongs to; only in the format for Prometheus.
+    pub group: Option<Group>,
+}
+
+/// The group of a pool, as the worker that renders the page knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// The version of its PHP.
+    pub php: String,
+    /// The number of its generation.
+    pub generation: u32,
+    /// The last reload could not change it: it keeps its former configuration.
+    pub outdated: bool,
 }
 
 /// A worker at a moment.

@@ -115,3 +115,15 @@ fn memory_peak_is_told_where_php_fpm_does() {
         assert!(page.contains("memory") && page.contains('9'), "{page}");
     }
 }
+
+#[test]
+fn the_group_comes_before_the_metrics_of_php_fpm() {
+    let group = Group { name: "a\"b\\c\n".to_owned(), php: "8.2.1".to_owned(), generation: 3, outdated: true };
+    let pool = Snapshot { group: Some(group), ..pool() };
+    let options = PageOptions::of(b"openmetrics");
+    let page = String::from_utf8(render(&pool, options, &|_| String::new())).unwrap();
+    let info = r#"phpfpm_group_info{group="a\"b\\c\\x0A",php="8.2.1",generation="3"} 1"#;
+    let outdated = r#"phpfpm_group_outdated{group="a\"b\\c\\x0A"} 1"#;
+    assert!(page.lines().any(|line| line == info) && page.lines().any(|line| line == outdated), "{page}");
+    assert!(page.ends_with(&shown("openmetrics")), "{page}");
+}

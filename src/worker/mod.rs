@@ -37,6 +37,7 @@ use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::log::messages::{requests, worker_setup};
 use crate::scoreboard::{Counter, Slot};
+use crate::status::Group;
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
 use crate::sys::{clock, process};
@@ -82,6 +83,8 @@ pub(crate) struct WorkerSpec {
     pub supervisor: Pid,
     /// SIGTERM and SIGINT ask it to finish.
     pub graceful: bool,
+    /// What its status page shows of its group.
+    pub group: Group,
 }
 
 /// The most characters of a reason that are sent to the supervisor.
@@ -91,21 +94,7 @@ const LONGEST_REASON: usize = 2000;
 pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     // Before a chroot, in which /proc may be missing.
     let lifetime = lifetime::Lifetime::new(&spec.pool);
-    let setup = setup::Setup {
-        pool: &spec.pool,
-        identity: spec.identity.as_ref(),
-        environment: &spec.environment,
-        output: spec.output.take(),
-        null: spec.null.as_fd(),
-        place: &spec.place,
-        nofile: spec.nofile,
-        parent: spec.parent,
-        end: spec.end,
-        graceful: spec.graceful,
-    };
-    let set_up = setup.apply();
-    drop(setup);
-    if let Err(failure) = set_up.and_then(|()| Ok(engine.enter_pool(&spec.pool)?)) {
+    if let Err(failure) = set_up(&mut spec, engine) {
         let message = failure.message(&spec.pool.name);
         // Sent to the supervisor, because the worker's own stderr is read only if the pool catches workers' output.
         // It has to fit into one message.
@@ -129,8 +118,14 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     let control = Rc::new(zygote_channel::ZygoteChannel::new(spec.control, spec.access_log));
     let access_log = access_log::AccessLog::new(&spec.pool, Rc::clone(&control), spec.supervisor);
     let queue = Rc::clone(&spec.queues.queue);
-    let tracker =
-        tracker::RequestTracker::new(Rc::clone(&slot), &spec.pool, queue, spec.shown, memory_peak, access_log);
+    let tracker = tracker::RequestTracker::new(
+        Rc::clone(&slot),
+        (&spec.pool, spec.group),
+        queue,
+        spec.shown,
+        memory_peak,
+        access_log,
+    );
     let tracker = Rc::new(tracker);
     let begun = Rc::clone(&tracker);
     let capacity = Capacity { max_children: spec.pool.pm_max_children };
@@ -153,6 +148,24 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
             ExitCode::Software.status()
         }
     }
+}
+
+/// Makes this process a worker of its pool.
+fn set_up(spec: &mut WorkerSpec, engine: &mut impl Engine) -> Result<(), failure::SetupFailure> {
+    let setup = setup::Setup {
+        pool: &spec.pool,
+        identity: spec.identity.as_ref(),
+        environment: &spec.environment,
+        output: spec.output.take(),
+        null: spec.null.as_fd(),
+        place: &spec.place,
+        nofile: spec.nofile,
+        parent: spec.parent,
+        end: spec.end,
+        graceful: spec.graceful,
+    };
+    setup.apply()?;
+    Ok(engine.enter_pool(&spec.pool)?)
 }
 
 /// `listen.allowed_clients`. It has no effect if all sockets are unix sockets.

@@ -11,7 +11,7 @@ use crate::engine::Tracker;
 use crate::ipc::handover;
 use crate::request::{Description, NotRun, Outcome, Stage};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
-use crate::status::Snapshot;
+use crate::status::{Group, Snapshot};
 use crate::sys::clock;
 
 /// The pool that a status page shows, if it isn't the worker's own.
@@ -35,6 +35,7 @@ struct Caption {
     name: String,
     manager: &'static str,
     memory_peak: bool,
+    group: Group,
 }
 
 /// The largest sum of rounding errors of clocks in microseconds: a duration, and the user and system times of a
@@ -69,7 +70,7 @@ impl RequestTracker {
     /// The tracker for a worker of that pool. `memory_peak`: php-fpm of this PHP version shows the memory peak.
     pub(super) fn new(
         slot: Rc<Slot>,
-        pool: &PoolConfig,
+        (pool, group): (&PoolConfig, Group),
         queue: Rc<OwnedFd>,
         shown: Option<ShownPool>,
         memory_peak: bool,
@@ -79,7 +80,7 @@ impl RequestTracker {
             Some(shown) => (shown.name.clone(), shown.manager),
             None => (pool.name.clone(), pool.pm),
         };
-        let caption = Caption { name, manager: manager.name(), memory_peak };
+        let caption = Caption { name, manager: manager.name(), memory_peak, group };
         Self {
             slot,
             shown,
@@ -201,6 +202,7 @@ impl Tracker for RequestTracker {
             pool: self.caption.name.clone(),
             manager: self.caption.manager,
             memory_peak: self.caption.memory_peak.then(|| totals.get(Counter::MemoryPeak)),
+            group: Some(Group { outdated: totals.get(Counter::Outdated) != 0, ..self.caption.group.clone() }),
             ..snapshot
         })
     }

@@ -13,6 +13,7 @@ use crate::escape;
 use crate::ipc::{Channel, PoolSpec, ReportSender, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
+use crate::status::Group;
 use crate::sys::backlog::Inspector;
 use crate::sys::{fd, inherited, message};
 use crate::worker::Place;
@@ -21,7 +22,7 @@ use crate::worker::Place;
 ///
 /// # Errors
 /// A descriptor is missing, or a memory isn't a scoreboard.
-pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
+pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
     let take = |raw: i32| inherited::adopt(raw).map(fd::lift);
     let control = take(spec.control_fd)?;
     let reports = spec.reports_fd.map(take).transpose()?;
@@ -31,6 +32,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
     }
     let reports = ReportSender::new(reports.map_or_else(|| control.try_clone(), Ok)?);
     let drain = take(spec.drain_fd)?;
+    let group = Group { name: spec.group, php: php.to_owned(), generation: spec.generation, outdated: false };
     let pools = spec.pools.into_iter().map(|p| adopt_pool(p, spec.reopened, &take)).collect::<io::Result<Vec<_>>>()?;
     // Opened now: in the chroot of a pool there may be no /dev.
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -48,6 +50,7 @@ pub(super) fn adopt(spec: ZygoteSpec) -> io::Result<Zygote> {
         null: fd::lift(null.into()),
         nofile: spec.nofile,
         graceful: spec.graceful,
+        group,
         leaving: false,
         draining: false,
         closing: None,

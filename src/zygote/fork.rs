@@ -145,6 +145,7 @@ impl ForkedWorker {
             parent: self.parent,
             supervisor: self.supervisor,
             graceful: zygote.graceful,
+            group: zygote.group,
         })
     }
 }

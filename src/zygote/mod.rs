@@ -19,8 +19,9 @@ mod state;
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::config;
+use crate::configured::loaded_files::LoadedFiles;
 use crate::configured::{own_ini, start_files};
-use crate::engine::{Engine, EngineOptions, FindStartFiles, StartSteps, StepError};
+use crate::engine::{Engine, EngineOptions, FindStartFiles, IniFiles, StartSteps, StepError};
 use crate::exit::ExitCode;
 use crate::ipc::{PROTOCOL, SPOKEN, ToSupervisor, ZygoteSpec};
 use crate::log::{self, messages::zygotes::zygote_started_wrongly};
@@ -38,8 +39,8 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
     log::set_level(spec.log_level);
     log::set_format(spec.log_format);
     let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
-    let protocol = spec.protocol;
-    let mut zygote = match adopt::adopt(spec) {
+    let (protocol, tell_files) = (spec.protocol, spec.tell_files);
+    let mut zygote = match adopt::adopt(spec, php) {
         Ok(zygote) => zygote,
         Err(e) => {
             log::say(&zygote_started_wrongly(group, e));
@@ -55,6 +56,15 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
     let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
     let started = prepare()
         .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
+        .map(|(places, files)| {
+            let files = if tell_files {
+                ToSupervisor::about_files(files.php_ini.as_deref(), &files.marked)
+            } else {
+                Vec::new()
+            };
+            files.iter().for_each(|message| zygote.report(message));
+            places
+        })
         .and_then(|places| zygote.ready(places).map_err(StartError::EventLoop));
     if let Err(error) = started {
         // A long text is cut. PHP has printed the whole text to stderr.
@@ -83,21 +93,21 @@ fn prepare() -> Result<(), StartError> {
 }
 
 /// Starts PHP. PHP reads php.ini as root, as in php-fpm. Then the zygote becomes the user of its workers, before any
-/// extension runs. Returns where the workers of each pool start.
+/// extension runs. Returns where the workers of each pool start, and the files that PHP was started with.
 fn start(
     engine: &mut impl Engine,
     options: &EngineOptions,
     identity: Option<&Identity>,
     pools: &[&config::PoolConfig],
-) -> Result<Vec<Place>, StartError> {
+) -> Result<(Vec<Place>, LoadedFiles), StartError> {
     let privileges = identity.map(|identity| Privileges::new(identity, pools));
-    let mut steps = Steps { privileges, pools, is_user: false };
+    let mut steps = Steps { privileges, pools, is_user: false, files: LoadedFiles::default() };
     if let Some(pool) = pools.first() {
         steps.before_ini(pool)?;
     }
     engine.start(options, &mut steps)?;
     let places = steps.privileges.map(Privileges::into_places);
-    Ok(places.unwrap_or_else(|| pools.iter().map(|_| Place::default()).collect()))
+    Ok((places.unwrap_or_else(|| pools.iter().map(|_| Place::default()).collect()), steps.files))
 }
 
 /// What a zygote does during PHP's start.
@@ -107,6 +117,8 @@ struct Steps<'a> {
     pools: &'a [&'a config::PoolConfig],
     /// It has become the user of its pools before PHP's start.
     is_user: bool,
+    /// The files that PHP is started with.
+    files: LoadedFiles,
 }
 
 impl Steps<'_> {
@@ -123,12 +135,18 @@ impl Steps<'_> {
 }
 
 impl StartSteps for Steps<'_> {
+    fn ini_read(&mut self, files: &dyn Fn() -> IniFiles) {
+        self.files = LoadedFiles::mark(files());
+    }
+
     fn after_ini(&mut self, files: &FindStartFiles<'_>) -> Result<(), StepError> {
         if let Some(privileges) = &mut self.privileges {
             let files = files();
             if !self.is_user {
                 privileges.become_user()?;
             }
+            // The check of a later reload looks as that user, too.
+            self.files.mark_again();
             let user = self.pools.first().and_then(|pool| pool.user.as_deref()).unwrap_or_default();
             start_files::require_readable(&files, user).map_err(StartError::from)?;
         }

@@ -13,6 +13,7 @@ use super::event_source::EventSource;
 use super::parking::ParkedConnections;
 use super::pool::ZygotePool;
 use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
+use crate::status::Group;
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
 use crate::sys::limits::FileLimits;
@@ -38,6 +39,8 @@ pub(super) struct Zygote {
     pub(super) nofile: FileLimits,
     /// SIGTERM and SIGINT ask its workers to finish.
     pub(super) graceful: bool,
+    /// What status pages show of the group.
+    pub(super) group: Group,
     /// A signal has asked it to exit.
     pub(super) leave_request: Option<LeaveRequest>,
     pub(super) leaving: bool,

@@ -23,6 +23,14 @@ messages! {
     [Ours Error] unknown_names(names, known) = "no pool or group has the name {names}; there are: {known}",
         do "Use one of the names.";
 
+    /// The check of `php-fpm reload --changed` cannot tell the supervisor what has changed.
+    [Ours Error] changes_not_told(reason) = "cannot tell which groups have changed: {reason}",
+        do "Reload everything with `php-fpm reload`.";
+
+    /// `php-fpm reload --changed`: the group's PHP was started with another version of this file, such as php.ini or an extension.
+    [Ours Notice] file_changed(group, path) = "[group {group}] {path} has changed since the group's PHP was started",
+        do "Nothing.";
+
     /// The program, its library or the configuration was replaced while it was checked.
     [Ours Notice] checked_again() = "the program or its configuration changed during the check: checked once more",
         do "Nothing.";

@@ -55,6 +55,12 @@ impl Scope {
         }
     }
 
+    /// Whether it matters which groups have changed.
+    #[must_use]
+    pub(crate) fn asks_for_changes(&self) -> bool {
+        matches!(self, Self::Changed | Self::ChangedAnd(_))
+    }
+
     /// The names that it gives.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         let names = match self {

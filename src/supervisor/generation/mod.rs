@@ -19,6 +19,6 @@ pub(super) use error::StartError;
 pub(super) use launch::{Launch, Launched};
 pub(super) use prepare::Preparation;
 pub(super) use resolve::{GroupDraft, drafts};
-pub(super) use runtime::{GroupRuntime, PoolRuntime, Runtime};
+pub(super) use runtime::{AboutPhp, GroupRuntime, PoolRuntime, Runtime};
 pub(super) use runtimes::Runtimes;
 pub(super) use totals::PoolTotals;

@@ -74,6 +74,7 @@ impl Preparation<'_> {
             reopened: 0,
             graceful: false,
             nofile: self.nofile,
+            tell_files: true,
         };
         let mut group = GroupRuntime::new(spec, Drain::Closed, pools);
         group.open_access_logs(self.opened)?;

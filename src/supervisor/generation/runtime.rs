@@ -2,9 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
+use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
 use crate::plan::budget::{Allowance, Bucket};
 use crate::scoreboard::Scoreboard;
@@ -34,6 +37,19 @@ pub(crate) struct GroupRuntime {
     pub pools: Vec<PoolRuntime>,
     /// Log lines that its processes may cause.
     pub lines: Allowance,
+    /// The files that the PHP of its latest zygote was started with. Groups with the same files share the list.
+    pub files: Rc<Vec<MarkedFile>>,
+    /// What its latest zygote has said about its PHP.
+    pub about: AboutPhp,
+}
+
+/// What a zygote has said about its PHP. It is only shown.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AboutPhp {
+    /// Its version.
+    pub php: String,
+    /// php.ini; `None`: it has read none, or it is not known yet.
+    pub php_ini: Option<String>,
 }
 
 /// One pool's resources.
@@ -81,12 +97,31 @@ impl GroupRuntime {
     /// A group without a zygote.
     #[must_use]
     pub(crate) fn new(spec: ZygoteSpec, drain: Drain, pools: Vec<PoolRuntime>) -> Self {
-        Self { spec, drain, zygote: None, pools, lines: Allowance::new(LINES) }
+        Self {
+            spec,
+            drain,
+            zygote: None,
+            pools,
+            lines: Allowance::new(LINES),
+            files: Rc::default(),
+            about: AboutPhp::default(),
+        }
     }
 
     /// Its pools: specification and resources.
     pub(crate) fn pools(&self) -> impl Iterator<Item = (&PoolSpec, &PoolRuntime)> {
         self.spec.pools.iter().zip(&self.pools)
+    }
+
+    /// Its zygote has named files that its PHP was started with, the first or further ones. There is a limit to their number.
+    pub(crate) fn started_with(&mut self, first: bool, php_ini: Option<String>, files: Vec<MarkedFile>) {
+        const MOST: usize = 4096;
+        if first {
+            self.files = Rc::default();
+            self.about.php_ini = php_ini;
+        }
+        let room = MOST.saturating_sub(self.files.len());
+        Rc::make_mut(&mut self.files).extend(files.into_iter().take(room));
     }
 
     /// Slots for workers in all its pools.

@@ -1,6 +1,7 @@
 //! The resources of all generations, and look-ups in them.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use nix::unistd::Pid;
 
@@ -82,6 +83,15 @@ impl Runtimes {
     #[must_use]
     pub(crate) fn group_mut(&mut self, key: ZygoteKey) -> Option<&mut GroupRuntime> {
         self.generations.get_mut(&key.generation)?.groups.get_mut(key.group)
+    }
+
+    /// All files of a group's zygote are known by now: if another group has the same, both share the list.
+    pub(crate) fn share_files(&mut self, key: ZygoteKey) {
+        let Some(files) = self.group(key).map(|group| group.files.clone()) else { return };
+        let same = self.groups().map(|group| &group.files).find(|other| !Rc::ptr_eq(other, &files) && **other == files);
+        if let (Some(same), Some(group)) = (same.cloned(), self.group_mut(key)) {
+            group.files = same;
+        }
     }
 
     /// A group's name; empty if there is no such group.

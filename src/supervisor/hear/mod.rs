@@ -6,6 +6,7 @@ mod reports;
 
 use nix::unistd::Pid;
 
+use crate::escape;
 use crate::ipc::{ToSupervisor, WorkerSays};
 use crate::log::{self, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
@@ -20,10 +21,21 @@ impl Supervisor {
         }
         match message {
             ToSupervisor::Hello { protocol, php } => {
+                if let Some(group) = self.runtimes.group_mut(key) {
+                    group.about.php = shortened(&php);
+                }
                 log::say(&messages::zygote_speaks(self.runtimes.group_name(key), protocol, php));
             }
             ToSupervisor::Said { level, text } => self.zygote_said(key, level, &text),
-            ToSupervisor::Ready => self.feed(Event::ZygoteReady(key)),
+            ToSupervisor::Files { first, php_ini, files } => {
+                if let Some(group) = self.runtimes.group_mut(key) {
+                    group.started_with(first, php_ini, files);
+                }
+            }
+            ToSupervisor::Ready => {
+                self.runtimes.share_files(key);
+                self.feed(Event::ZygoteReady(key));
+            }
             ToSupervisor::Failed(reason) => self.php_failed(key, &reason),
             ToSupervisor::Demand { pool, waiting } => {
                 let name = self.runtimes.pool_name(key.of_pool(pool));
@@ -60,4 +72,10 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// A text of a zygote as it is kept and shown.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 40;
+    escape::line(text.as_bytes()).chars().take(MOST).collect()
 }

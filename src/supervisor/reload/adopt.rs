@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
+use std::rc::Rc;
 
 use nix::unistd::Pid;
 
@@ -108,6 +109,8 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
         PoolRuntime::new(inherited::adopt(*raw)?, pool.slots, access_log)
     });
     let mut group = GroupRuntime::new(state.spec.clone(), drain, pools.collect::<io::Result<_>>()?);
+    group.files = Rc::new(state.files.clone());
+    group.about = state.about.clone();
     if let Some((pid, raw)) = state.zygote {
         let orders = inherited::adopt(raw)?;
         let (reports, protocol) = match state.voice {

@@ -20,6 +20,8 @@ impl Supervisor {
                     drain: Some(g.drain.state()),
                     zygote: g.zygote.as_ref().map(|z| (z.pid.as_raw(), z.orders.as_fd().as_raw_fd())),
                     voice: g.zygote.as_ref().map(|z| (z.reports.as_fd().as_raw_fd(), z.protocol)),
+                    files: g.files.to_vec(),
+                    about: g.about.clone(),
                     boards: g.pools.iter().map(|pool| pool.scoreboard_fd.as_raw_fd()).collect(),
                 })
                 .collect(),
@@ -45,6 +47,7 @@ impl Supervisor {
             board: Some(self.results.number()),
             requests: Some(self.requests.number()),
             scope: self.reload.plan.scope().clone(),
+            answer: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log::{self, messages::reload as messages};
+use crate::supervisor::reload::changes;
 use crate::supervisor::reload::state::State;
 
 /// Returns `ExitCode::Ok` if it would. What is wrong goes to stderr.
@@ -25,7 +26,17 @@ pub(crate) fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: 
     };
     let load = configured::load_options(host, options);
     match configured::load(engine, host, options, &load, false) {
-        Ok(loaded) => check_names(&state, &loaded.config).status(),
+        Ok(loaded) => {
+            let names = check_names(&state, &loaded.config);
+            if names == ExitCode::Ok
+                && let Some(answer) = state.answer
+                && let Err(e) = changes::write(&state, answer)
+            {
+                log::say(&messages::changes_not_told(e));
+                return ExitCode::Software.status();
+            }
+            names.status()
+        }
         Err(e) => {
             // The lines that say what would be correct have this level.
             log::set_level(log::Level::Notice);

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod capture;
+mod changes;
 mod check;
 #[cfg(any(test, feature = "oracles"))]
 pub(super) mod oracle;

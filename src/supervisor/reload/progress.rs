@@ -1,5 +1,7 @@
 //! How far a reload has come, and the process that checks the new program.
 
+use std::os::fd::OwnedFd;
+
 use nix::unistd::Pid;
 
 use crate::plan;
@@ -39,6 +41,8 @@ pub(super) struct CheckProcess {
     pub(super) token: u64,
     /// Its output.
     pub(super) printed: Bounded,
+    /// Where it writes which generations' files have changed, if that matters.
+    pub(super) answer: Option<OwnedFd>,
 }
 
 impl Reload {

@@ -80,6 +80,7 @@ impl Supervisor {
             self.add_output(pipe, source);
         }
         for key in self.runtimes.keys() {
+            self.runtimes.share_files(key);
             if let Some(zygote) = self.runtimes.zygote(key)
                 && let Err(e) = self.poller.add_zygote(&zygote.reports, key)
             {

@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::ZygoteSpec;
 use crate::log::Backlog;
 use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
-use crate::supervisor::generation::DrainState;
+use crate::supervisor::generation::{AboutPhp, DrainState};
 use crate::supervisor::output::Writer;
 use crate::supervisor::sockets::Ownership;
 use crate::supervisor::systemd::SystemdState;
@@ -77,6 +78,9 @@ pub(crate) struct State {
     /// What the reload under way renews.
     #[serde(default)]
     pub scope: Scope,
+    /// Where the check is to write which generations run with other files than there are now.
+    #[serde(default)]
+    pub answer: Option<RawFd>,
 }
 
 /// A generation's descriptors.
@@ -106,6 +110,12 @@ pub(crate) struct GroupState {
     pub voice: Option<(RawFd, Option<u32>)>,
     /// Scoreboards by pool.
     pub boards: Vec<RawFd>,
+    /// The files that its PHP was started with.
+    #[serde(default)]
+    pub files: Vec<MarkedFile>,
+    /// What its zygote has said about its PHP.
+    #[serde(default)]
+    pub about: AboutPhp,
 }
 
 /// Why a state can't be taken over.

@@ -70,14 +70,19 @@ impl Supervisor {
     }
 
     fn start_check(&mut self) -> std::io::Result<()> {
-        let content = serde_json::to_vec(&self.state())?;
+        let answer = self.reload.plan.scope().asks_for_changes().then(|| shared::file_of("cgi-fpm-changes", b""));
+        let answer = answer.transpose()?;
+        let mut state = self.state();
+        state.answer = answer.as_ref().map(AsRawFd::as_raw_fd);
+        let inherit: Vec<RawFd> = state.answer.into_iter().collect();
+        let content = serde_json::to_vec(&state)?;
         let options: Vec<OsString> = own_arguments(&self.host.args[1..]).cloned().collect();
         let launch = Launch {
             program: &self.host.own_program(),
             role: "check",
             options: &options,
             content: &content,
-            inherit: &[],
+            inherit: &inherit,
             nofile: self.nofile,
         };
         let files = self.file_marks();
@@ -86,7 +91,7 @@ impl Supervisor {
         let output = PeerPipe::new(output, "the check");
         let token = self.poller.add_check(&output)?;
         let printed = Bounded::default();
-        self.reload.check = Some(CheckProcess { pid, files, output, token, printed });
+        self.reload.check = Some(CheckProcess { pid, files, output, token, printed, answer });
         Ok(())
     }
 
@@ -99,23 +104,27 @@ impl Supervisor {
     }
 
     /// The lines that an ended check has printed, and one more if they were too many.
-    fn lines_of(&mut self, mut check: CheckProcess) -> Vec<String> {
+    fn lines_of(&mut self, check: &mut CheckProcess) -> Vec<String> {
         // It has ended, so this is the rest. One read is enough: a process that it has left running may print more.
         check.printed.read(&check.output);
         self.poller.remove(&check.output, check.token);
-        let Bounded { bytes, more } = check.printed;
-        let text = String::from_utf8_lossy(&bytes);
+        let Bounded { bytes, more } = &check.printed;
+        let more = *more;
+        let text = String::from_utf8_lossy(bytes);
         let lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
         lines.chain((more > 0).then(|| format!("{more} more bytes were cut"))).collect()
     }
 
     /// The check has been reaped.
     pub(in crate::supervisor) fn check_ended(&mut self, exit: Exit) {
-        let Some(check) = self.reload.check.take() else { return };
+        let Some(mut check) = self.reload.check.take() else { return };
         let unchanged = check.files == self.file_marks();
-        let lines = self.lines_of(check);
+        let lines = self.lines_of(&mut check);
         match self.reload.plan.check_ended(exit, unchanged) {
-            Outcome::Execute => self.execute(),
+            Outcome::Execute => {
+                self.note_changes(check.answer);
+                self.execute();
+            }
             Outcome::CheckAgain => {
                 log::say(&messages::checked_again());
             }

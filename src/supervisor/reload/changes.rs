@@ -1,0 +1,63 @@
+//! `php-fpm reload --changed`: the check looks at the files that the groups' PHPs were started with, such as php.ini and extensions,
+//! and tells the supervisor for which generations they are others by now.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use crate::configured::loaded_files;
+use crate::log::{self, messages::reload as messages};
+use crate::plan::fleet::{GenerationId, ZygoteKey};
+use crate::supervisor::core::Supervisor;
+use crate::supervisor::reload::state::State;
+use crate::sys::{inherited, shared};
+
+/// All groups of a user together get this time, and all users together. A group that is not looked at in time counts as changed.
+const USER_LIMIT: Duration = Duration::from_secs(1);
+const ALL_LIMIT: Duration = Duration::from_secs(15);
+
+/// Writes the generations whose files have changed, and the first such file of each.
+///
+/// # Errors
+/// The descriptor is missing, or cannot be written.
+pub(super) fn write(state: &State, answer: RawFd) -> io::Result<()> {
+    let mut file = File::from(inherited::adopt(answer)?);
+    file.write_all(&serde_json::to_vec(&changed(state))?)
+}
+
+impl Supervisor {
+    /// The check has ended: takes note of the generations that run with other files than there are now.
+    pub(super) fn note_changes(&mut self, answer: Option<OwnedFd>) {
+        let changed = answer.map(read).transpose().unwrap_or_else(|e| {
+            log::say(&messages::changes_not_told(e));
+            None
+        });
+        for (id, path) in changed.into_iter().flatten() {
+            let group = self.runtimes.group_name(ZygoteKey { generation: id, group: 0 });
+            log::say(&messages::file_changed(group, path));
+        }
+    }
+}
+
+/// Reads what the check has written.
+fn read(answer: OwnedFd) -> io::Result<Vec<(GenerationId, String)>> {
+    Ok(serde_json::from_slice(&shared::content_of(answer)?)?)
+}
+
+fn changed(state: &State) -> Vec<(GenerationId, String)> {
+    let end = Instant::now() + ALL_LIMIT;
+    let mut times: BTreeMap<Option<u32>, Duration> = BTreeMap::new();
+    let mut changed = Vec::new();
+    for (id, group) in state.runtimes.iter().flat_map(|r| r.groups.iter().map(|group| (r.id, group))) {
+        let begun = Instant::now();
+        let left = times.entry(group.spec.identity.as_ref().map(|user| user.uid)).or_insert(USER_LIMIT);
+        let limit = (*left).min(end.saturating_duration_since(begun));
+        if let Some(path) = loaded_files::changed(&group.files, group.spec.identity.as_ref(), limit) {
+            changed.push((id, path));
+        }
+        *left = left.saturating_sub(begun.elapsed());
+    }
+    changed
+}
