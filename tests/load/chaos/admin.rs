@@ -13,9 +13,10 @@ use testkit::clock::wait_until;
 use testkit::process::Process;
 use testkit::{Outcome, ensure};
 
-use super::clients::ask;
+use super::clients::{ask, ask_within};
 use super::features::{Feature, supported};
 use super::journal::Cost;
+use super::killer::end_all_of;
 use super::random::Random;
 use super::world::{ATTACKER, Pool, Wanted, World};
 
@@ -80,10 +81,28 @@ impl<'a> Admin<'a> {
         self.world.journal.note("the last reload".to_owned());
         self.change(3);
         self.reload(&[], None)?;
-        for pool in &self.world.pools {
-            let (told, expected) = (ask(self.world, pool)?, pool.expected(&self.wanted[pool.number]));
-            ensure!(told.text == expected, "at the end {} serves {} in place of {expected}", pool.name, told.text);
+        self.check(|_| true)?;
+        for pool in self.world.pools.iter().filter(|pool| pool.owner == ATTACKER) {
+            self.recover(pool)?;
         }
+        Ok(())
+    }
+
+    /// The attacker's pools serve again when his processes have been killed, and all requests that he has left in the
+    /// queue.
+    fn recover(&self, pool: &Pool) -> Outcome {
+        let mut told = ask_within(self.world, pool, Duration::from_secs(2));
+        for _ in 0..30 {
+            if told.is_ok() {
+                break;
+            }
+            self.world.journal.note(format!("all processes of {} are killed", pool.name));
+            end_all_of(self.world, pool.owner);
+            told = ask_within(self.world, pool, Duration::from_secs(2));
+        }
+        let (told, expected) =
+            (told.map_err(|error| format!("{}: {error}", pool.name))?, pool.expected(&self.wanted[pool.number]));
+        ensure!(told.text == expected, "at the end {} serves {} in place of {expected}", pool.name, told.text);
         Ok(())
     }
 

@@ -102,7 +102,9 @@ impl Visitor<'_> {
         request.keep = self.keeps;
         let mut client = match self.open.take() {
             Some((client, _)) => client,
-            None => connect(self.pool.addresses()).map_err(|e| Failed { untouched: true, what: e.to_string() })?,
+            None => {
+                connect(self.pool.addresses(), LIMIT).map_err(|e| Failed { untouched: true, what: e.to_string() })?
+            }
         };
         let sent = client.send(&request.encode(1));
         // The server may have answered before it had read everything.
@@ -150,10 +152,10 @@ fn answer(client: &mut Client) -> Result<String, Failed> {
 
 /// Connects to the first socket that exists. While a reload moves a pool, the former one comes first; the list is
 /// tried again, since the former one may go and the next one may come between two attempts.
-pub(super) fn connect(addresses: Vec<PathBuf>) -> Outcome<Client> {
+fn connect(addresses: Vec<PathBuf>, limit: Duration) -> Outcome<Client> {
     let mut last = String::new();
     for address in addresses.iter().chain(&addresses) {
-        match Client::connect(&Address::Unix(address.clone()), LIMIT) {
+        match Client::connect(&Address::Unix(address.clone()), limit) {
             Ok(client) => return Ok(client),
             Err(error) => {
                 let absent = error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound);
@@ -175,8 +177,13 @@ pub(super) struct Told {
 
 /// One request.
 pub(super) fn ask(world: &World, pool: &Pool) -> Outcome<Told> {
+    ask_within(world, pool, LIMIT)
+}
+
+/// One request that takes at most so long.
+pub(super) fn ask_within(world: &World, pool: &Pool, limit: Duration) -> Outcome<Told> {
     let request = Request::get(&world.server.sandbox.page("chaos.php")).param("QUERY_STRING", "n=0&ms=0");
-    let mut client = connect(pool.addresses())?;
+    let mut client = connect(pool.addresses(), limit)?;
     client.send(&request.encode(1))?;
     let text = answer(&mut client).map_err(|failed| failed.what)?;
     let words: Vec<&str> = text.split(' ').collect();

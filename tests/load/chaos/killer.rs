@@ -58,13 +58,9 @@ fn let_continue(world: &World, stopped: &mut Vec<Stopped>, now: Instant) {
 }
 
 fn targets(world: &World) -> (Vec<Target>, Vec<Target>) {
-    let of_user = |process: &Process| {
-        let uid = process.status("Uid").get(1)?.parse().ok()?;
-        owner_of(uid)
-    };
     let (mut workers, mut zygotes) = (Vec::new(), Vec::new());
     for process in world.server.supervisor.descendants() {
-        let Some(owner) = of_user(&process) else { continue };
+        let Some(owner) = uid(process).and_then(owner_of) else { continue };
         let title = process.title();
         if is_worker(process) {
             let name = title.rsplit(' ').next().unwrap_or_default();
@@ -114,6 +110,17 @@ fn stop(world: &World, random: &mut Random, targets: &[Target], stopped: &mut Ve
     world.journal.lasting(cost, time, text);
     target.process.signal(Signal::SIGSTOP);
     stopped.push((Instant::now() + time, target.process));
+}
+
+/// Ends all processes of a user, as root would after an attack.
+pub(super) fn end_all_of(world: &World, owner: usize) {
+    let processes = world.server.remaining().into_iter();
+    let owned = processes.filter(|process| uid(*process).and_then(owner_of) == Some(owner));
+    owned.for_each(|process| process.signal(Signal::SIGKILL));
+}
+
+fn uid(process: Process) -> Option<usize> {
+    process.status("Uid").get(1)?.parse().ok()
 }
 
 /// A base zygote, if there is one.
