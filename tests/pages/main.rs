@@ -5,3 +5,4 @@ mod configuration;
 mod migration;
 mod samples;
 mod scripts;
+mod security;

@@ -76,7 +76,7 @@ impl Readers {
     }
 
     fn order(&mut self, pipe: Pipe<'_>, order: impl Fn(&Reader) -> io::Result<()>, buffer: &mut [u8]) -> Outcome {
-        let locked = self.stuck.values().filter(|stuck| stuck.pipe.owner == pipe.owner && !stuck.forgotten).count();
+        let locked = self.stuck.values().filter(|stuck| stuck.pipe.owner == pipe.owner).count();
         if locked >= MOST_LOCKED {
             return Outcome::NoReader;
         }

@@ -177,7 +177,7 @@ fn neighbours(target: &Target) -> Outcome<Neighbours> {
     let ran = Command::new("cc").arg("-w").arg("-o").arg(&to).arg(&from).output()?;
     ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
     sandbox.put("www/attack.php", PAGE)?;
-    let alice = "catch_workers_output = yes\nrequest_terminate_timeout = 1s\nprocess.priority = 19";
+    let alice = "catch_workers_output = yes\nrequest_terminate_timeout = 1s\nprocess.priority = 19\nrequest_drop_abandoned = yes";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 3, alice), section(BOB, 3, "pm.max_requests = 100"));
     Ok(Neighbours { server: start(target, sandbox, &conf)? })
 }
