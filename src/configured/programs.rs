@@ -2,6 +2,7 @@
 //! library, and which protocol they speak.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::hello::{self, Failure};
@@ -36,6 +37,8 @@ pub(crate) struct Programs {
     own_version: String,
     root: bool,
     seen: Vec<Seen>,
+    /// What was found in the files of programs.
+    files: Vec<(PathBuf, Mark, ProgramFile)>,
 }
 
 /// The answer of a program.
@@ -52,7 +55,7 @@ impl Programs {
     pub(crate) fn new(host: &Host) -> Self {
         let root = nix::unistd::geteuid().is_root();
         let (own, own_library) = (host.program.clone(), host.library.clone());
-        Self { own, own_library, own_version: host.php_version.clone(), root, seen: Vec::new() }
+        Self { own, own_library, own_version: host.php_version.clone(), root, seen: Vec::new(), files: Vec::new() }
     }
 
     /// The program of a pool; `None`: the running one.
@@ -106,8 +109,8 @@ impl Programs {
 
     /// A patched php-cgi finds its library itself. Another one gets the library for its version that lies beside ours, or ours if
     /// the version is the same.
-    fn library_for(&self, pool: &PoolConfig, path: &Path) -> Result<Option<PathBuf>, ProgramError> {
-        let file = ProgramFile::read(path).map_err(|e| ProgramError::Unreadable {
+    fn library_for(&mut self, pool: &PoolConfig, path: &Path) -> Result<Option<PathBuf>, ProgramError> {
+        let file = self.look_into(path).map_err(|e| ProgramError::Unreadable {
             pool: pool.name.clone(),
             directive: PHP.to_owned(),
             path: shown(path),
@@ -134,6 +137,18 @@ impl Programs {
         }
         self.require_roots(pool, LIBRARY, &library)?;
         Ok(Some(library))
+    }
+
+    /// What is in the file of a program. It is large, so it is read again only if it has changed.
+    fn look_into(&mut self, path: &Path) -> io::Result<ProgramFile> {
+        let mark = Mark::of(path)?;
+        if let Some((.., file)) = self.files.iter().find(|(known, at, _)| (known.as_path(), *at) == (path, mark)) {
+            return Ok(file.clone());
+        }
+        let file = ProgramFile::read(path)?;
+        self.files.retain(|(known, ..)| known != path);
+        self.files.push((path.to_owned(), mark, file.clone()));
+        Ok(file)
     }
 
     /// What the program says, asked again only if a file of it has changed.

@@ -84,6 +84,37 @@ fn a_reload_reads_them_again() -> Outcome {
     server.stop()
 }
 
+/// Sections for directories and .user.ini work as in the php.ini of the command line.
+#[test]
+fn sections_and_user_ini_count() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    fs::create_dir(sandbox.file("www/deep"))?;
+    let page = "<?php echo ini_get('precision'), ' ', ini_get('memory_limit'), ' ', basename((string) php_ini_loaded_file());\n";
+    sandbox.put("www/page.php", page)?;
+    sandbox.put("www/deep/page.php", page)?;
+    sandbox.put("www/deep/.own.ini", "memory_limit = 73M\n")?;
+    sandbox.put("www/deep/.user.ini", "memory_limit = 74M\n")?;
+    let deep = sandbox.file("www/deep").display().to_string();
+    sandbox.put("a.ini", &format!("user_ini.filename = .own.ini\nprecision = 5\n[PATH={deep}]\nprecision = 9\n"))?;
+    let user = web_user().unwrap_or_default();
+    let pools = [
+        section("own", user, "process.php_ini = {{DIR}}/a.ini\nprocess.php_ini_scan_dir = none"),
+        section("plain", user, ""),
+    ];
+    let server = start(&target, sandbox, "own", &pools)?;
+    for (pool, page, wanted) in [
+        ("own", "page.php", "5 128M a.ini"),
+        ("own", "deep/page.php", "9 73M a.ini"),
+        ("plain", "deep/page.php", "14 74M php.ini"),
+    ] {
+        let seen = ask(&server, pool, page)?;
+        ensure!(seen == wanted, "pool {pool}, {page}: {seen}");
+    }
+    server.stop()
+}
+
 /// What only root may read counts, and no script sees it: in files and by descriptors.
 #[test]
 fn only_root_may_read_it() -> Outcome {
