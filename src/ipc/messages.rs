@@ -96,6 +96,8 @@ pub(crate) enum ToSupervisor {
         /// Paths and marks.
         files: Vec<(String, u64)>,
     },
+    /// Before `Ready`: asks to remove the zygote's RLIMIT_NPROC. Its workers set the limit of the specification again.
+    RemoveProcessLimit,
     /// PHP has started.
     Ready,
     /// PHP could not be started, for this reason.
@@ -204,6 +206,7 @@ impl ToSupervisor {
             Self::Hello { .. }
             | Self::Said { .. }
             | Self::Files { .. }
+            | Self::RemoveProcessLimit
             | Self::Ready
             | Self::Failed(_)
             | Self::Stays => None,

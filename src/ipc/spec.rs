@@ -8,6 +8,7 @@ use crate::engine::{EngineOptions, Program};
 use crate::log::{Format, Level};
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
+use crate::sys::process_limits::ProcessLimits;
 
 /// Everything that a zygote needs. It doesn't read the configuration file: a generation is a snapshot of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ pub(crate) struct ZygoteSpec {
     /// SIGTERM and SIGINT ask its workers to finish (`on_sigterm`).
     #[serde(default)]
     pub graceful: bool,
+    /// RLIMIT_NPROC for its workers. The supervisor removes that of the zygote. `None`: the supervisor is of an older
+    /// version, which does not.
+    #[serde(default)]
+    pub processes: Option<ProcessLimits>,
     /// What RLIMIT_NOFILE was when the supervisor started, soft and hard.
     pub nofile: FileLimits,
     /// The supervisor understands `ToSupervisor::Files`.

@@ -17,6 +17,7 @@ use crate::supervisor::core::Supervisor;
 use crate::supervisor::event_loop::sigterm_is_graceful;
 use crate::supervisor::generation::{Drain, GroupRuntime, Launch};
 use crate::supervisor::output::Writer;
+use crate::sys::process_limits::ProcessLimits;
 use crate::sys::{clock, message, process};
 
 impl Supervisor {
@@ -94,6 +95,7 @@ impl Supervisor {
         spec.drain_fd = drained.as_raw_fd();
         spec.reopened = self.reopened;
         spec.graceful = sigterm_is_graceful(&self.config.global);
+        spec.processes = ProcessLimits::of_process().ok();
         let mut inherit = vec![theirs.as_raw_fd(), reporting.as_raw_fd(), spec.drain_fd];
         inherit.extend(
             spec.pools.iter().flat_map(|p| {

@@ -33,6 +33,7 @@ pub mod pidfd;
 pub mod pressure;
 pub mod proc_stat;
 pub mod process;
+pub mod process_limits;
 pub mod shared;
 pub mod signal;
 pub mod single_threaded;

@@ -40,6 +40,7 @@ use crate::scoreboard::{Counter, Slot};
 use crate::status::Group;
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
+use crate::sys::process_limits::ProcessLimits;
 use crate::sys::{clock, process};
 
 /// Everything that a worker keeps after it was forked. All else of its zygote is closed.
@@ -77,6 +78,8 @@ pub(crate) struct WorkerSpec {
     pub place: Place,
     /// RLIMIT_NOFILE as the supervisor found it.
     pub nofile: FileLimits,
+    /// RLIMIT_NPROC for the worker, which the zygote may have above its own.
+    pub processes: Option<ProcessLimits>,
     /// The zygote's pid.
     pub parent: Pid,
     /// The supervisor's pid.
@@ -106,6 +109,11 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
             log::say(&worker_setup::tracer_not_started(&spec.pool.name, e));
         }
+    }
+    // After the start of the tracer, since threads count as processes.
+    if let Some(Err(e)) = spec.processes.map(ProcessLimits::apply) {
+        log::say(&worker_setup::process_limit_not_set(&spec.pool.name, e));
+        return ExitCode::Software.status();
     }
     if let Err(e) = process::watch_forks() {
         log::say(&worker_setup::forks_not_detected(&spec.pool.name, e));

@@ -49,6 +49,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         parking: parking::ParkedConnections::new(),
         null: fd::lift(null.into()),
         nofile: spec.nofile,
+        processes: spec.processes,
         graceful: spec.graceful,
         group,
         leaving: false,

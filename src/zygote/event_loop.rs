@@ -20,6 +20,7 @@ use crate::ipc::handover;
 use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
+use crate::sys::process_limits::{self, ProcessLimits};
 use crate::sys::{clock, fd, process, signal};
 use crate::worker::{Place, WorkerSpec};
 
@@ -55,6 +56,12 @@ impl Zygote {
         self.watch(&self.orders, EventSource::Control)?;
         for (pool, p) in (0u32..).zip(&self.pools) {
             self.watch(&p.park.1, EventSource::Park(pool))?;
+        }
+        // Forks of the zygote count as its user's, those of php-fpm's master as root's. No code of the user runs in the
+        // zygote any more.
+        if self.processes.is_some_and(ProcessLimits::is_limited) {
+            let _ = process_limits::raise_to_hard();
+            self.report(&ToSupervisor::RemoveProcessLimit);
         }
         self.report(&ToSupervisor::Ready);
         self.watch_demand();

@@ -142,6 +142,7 @@ impl ForkedWorker {
             null: zygote.null,
             place: pool.place,
             nofile: zygote.nofile,
+            processes: zygote.processes,
             parent: self.parent,
             supervisor: self.supervisor,
             graceful: zygote.graceful,

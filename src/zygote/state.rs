@@ -17,6 +17,7 @@ use crate::status::Group;
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
 use crate::sys::limits::FileLimits;
+use crate::sys::process_limits::ProcessLimits;
 
 /// The receiving end of the supervisor's orders. Nothing can be sent there.
 pub(super) type OrderReceiver = Channel<(), ToZygote>;
@@ -37,6 +38,8 @@ pub(super) struct Zygote {
     /// /dev/null, for its workers.
     pub(super) null: OwnedFd,
     pub(super) nofile: FileLimits,
+    /// RLIMIT_NPROC for its workers, if the supervisor can remove that of the zygote.
+    pub(super) processes: Option<ProcessLimits>,
     /// SIGTERM and SIGINT ask its workers to finish.
     pub(super) graceful: bool,
     /// What status pages show of the group.

@@ -76,6 +76,11 @@ messages! {
         "[pool {pool}] the slow log has no traces of a worker: its tracer cannot start: {reason}",
         do "For `Resource temporarily unavailable`, raise the limit on processes of the pool's user.";
 
+    /// The limit on processes that the pool's scripts are to have (RLIMIT_NPROC) cannot be set. The worker does not serve.
+    [Ours Error] process_limit_not_set(pool, reason) =
+        "[pool {pool}] a worker exits: it cannot set its limit on processes (RLIMIT_NPROC): {reason}",
+        do "Check the security policy of the system (seccomp).";
+
     /// The worker cannot tell a process that a script forks from itself. It does not serve.
     [Ours Error] forks_not_detected(pool, reason) =
         "[pool {pool}] a worker exits: it cannot detect processes that scripts fork: {reason}",

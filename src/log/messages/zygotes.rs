@@ -31,6 +31,12 @@ messages! {
     [Ours Error] worker_not_forked(pool, reason, errno) = "[pool {pool}] unable to fork: {reason} ({errno})",
         do "Free memory, or raise the limit of processes of the pool's user.";
 
+    /// The zygote could not fork a worker, because its user has as many processes and threads as it may have. It tries again after
+    /// a pause. The zygote has no such limit if php-fpm runs as root with CAP_SYS_RESOURCE.
+    [Ours Error] too_many_processes(pool, user, count, limit) =
+        "[pool {pool}] cannot fork more workers: the user {user} has {count} processes, RLIMIT_NPROC is {limit}; raise it, end processes of that user, or run php-fpm with CAP_SYS_RESOURCE",
+        do "Raise the limit (`LimitNPROC=` of systemd, `ulimit -u`) of the process that starts php-fpm, end processes of the user, or give php-fpm CAP_SYS_RESOURCE.";
+
     /// Connections wait, and all workers of the pool are busy. More workers start, as far as `pm` allows it.
     [Ours Debug] connections_wait(pool, waiting) = "[pool {pool}] {waiting} waiting, no worker free",
         do "Nothing.";

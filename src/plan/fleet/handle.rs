@@ -30,7 +30,7 @@ impl Fleet {
             Event::ZygoteMissing(key) => self.zygote_missing(now, key, &mut out),
             Event::ZygoteSilent(key) => self.zygote_silent(key, &mut out),
             Event::Forked { key, pid, claim } => self.forked(key, pid, claim, &mut out),
-            Event::ForkFailed(key) => self.lost(now, key, true),
+            Event::ForkFailed(key) => self.fork_failed(now, key),
             Event::ForkRefused(key) => self.fork_refused(now, key),
             Event::Accepting(key) => self.accepting(key),
             Event::Left(key) => self.left(key),
@@ -147,6 +147,15 @@ impl Fleet {
             None => {}
         }
         self.lost(now, key, early);
+    }
+
+    /// The system refuses another worker, for now: the pool goes on with those that it has.
+    fn fork_failed(&mut self, now: Moment, key: WorkerKey) {
+        let Some(pool) = self.pool_mut(key) else { return };
+        let Some(worker) = pool.workers.remove(&key.slot) else { return };
+        pool.owed = (pool.owed + u32::from(worker.replaces && worker.life == Life::Asked)).min(pool.size);
+        pool.unforked += 1;
+        pool.not_before = now + pause_after(pool.unforked);
     }
 
     /// Forgets a worker. One that never waited for a request makes the next one wait.

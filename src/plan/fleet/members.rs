@@ -117,7 +117,10 @@ pub(crate) struct PoolState {
     pub workers: BTreeMap<u32, Worker>,
     /// Workers that died in a row before they waited for a request.
     pub(super) failures: u32,
-    /// No fork before this, after such deaths.
+    /// Workers in a row that could not be forked.
+    #[serde(default)]
+    pub(super) unforked: u32,
+    /// No fork before this, after such deaths or refusals.
     pub(super) not_before: Moment,
 }
 

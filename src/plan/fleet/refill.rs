@@ -137,9 +137,10 @@ impl PoolState {
         made
     }
 
-    /// How long to wait between two workers, where they are known to be short-lived.
+    /// How long to wait between two workers, where they are known to be short-lived or to be refused.
     fn pause(&self) -> Option<Duration> {
-        let failures = (self.failures > 0).then(|| pause_after(self.failures));
+        let failures = self.failures.max(self.unforked);
+        let failures = (failures > 0).then(|| pause_after(failures));
         failures.into_iter().chain(self.crash_loop.pause()).max()
     }
 }

@@ -24,6 +24,9 @@ impl Fleet {
         // One that is gone has ended already; its end is reported next.
         worker.born = if let Claim::Proved(born) = claim { Some(born) } else { None };
         out.push(Action::Started { key, pid, replaces: worker.replaces });
+        if let Some(pool) = self.pool_mut(key) {
+            pool.unforked = 0;
+        }
     }
 
     /// A zygote says that a worker has ended.

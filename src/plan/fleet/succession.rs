@@ -18,7 +18,8 @@ use crate::sys::clock::Moment;
 
 /// A reload is reported as complete when no worker of an older generation accepts requests any more, or after this time.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
-/// After so many workers in a row that die before they serve, the new generation is given up, or the first start has failed.
+/// After so many workers in a row that die before they serve, or that cannot be forked while there is none, the new generation is
+/// given up, or the first start has failed.
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
@@ -67,7 +68,7 @@ impl Fleet {
         self.those(&self.units[at].coming).all(|generation| {
             let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
             let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(generation.id, p));
-            let limited = |p: &PoolState| self.is_full() && p.accepting() == p.staying();
+            let limited = |p: &PoolState| (self.is_full() || p.cannot_fork_more()) && p.accepting() == p.staying();
             up && generation.pools().all(|p| complete(p) || limited(p))
         })
     }
@@ -79,7 +80,7 @@ impl Fleet {
     }
 
     fn has_early_deaths(&self, at: usize) -> bool {
-        self.those(&self.units[at].coming).flat_map(Generation::pools).any(|p| p.failures >= EARLY_DEATHS)
+        self.those(&self.units[at].coming).flat_map(Generation::pools).any(PoolState::has_early_deaths)
     }
 
     fn take_over(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
@@ -190,6 +191,17 @@ impl Generation {
     }
 }
 
+impl PoolState {
+    fn has_early_deaths(&self) -> bool {
+        self.failures >= EARLY_DEATHS || (self.unforked >= EARLY_DEATHS && self.staying() == 0)
+    }
+
+    /// It has workers, and the system refuses more.
+    fn cannot_fork_more(&self) -> bool {
+        self.unforked > 0 && self.staying() > 0
+    }
+}
+
 impl Group {
     pub(super) fn planned(plan: &GroupPlan, now: Moment) -> Self {
         let pool = |plan: &PoolPlan| {
@@ -204,6 +216,7 @@ impl Group {
                 owed: 0,
                 workers: BTreeMap::new(),
                 failures: 0,
+                unforked: 0,
                 not_before: Moment::default(),
             };
             pool.wanted = pool.opening();

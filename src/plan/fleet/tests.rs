@@ -188,6 +188,54 @@ fn a_first_generation_that_cannot_start_is_said_so() {
     assert!(actions.contains(&Action::StartFailed));
 }
 
+/// Three of five workers can be forked: they serve, and the others are tried again, one at a time after growing pauses.
+#[test]
+fn a_pool_starts_with_the_workers_that_the_system_allows() {
+    let mut stage = Stage::new(Duration::ZERO);
+    stage.fleet.begin(stage.now, &Stage::plan(5));
+    let limited = |stage: &mut Stage, most: usize| {
+        let mut next = std::collections::VecDeque::from(stage.decide(Event::Tick));
+        let mut asked = 0;
+        while let Some(action) = next.pop_front() {
+            stage.log.push(action);
+            let events = match action {
+                Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
+                Action::Fork(key) => {
+                    asked += 1;
+                    let there = stage.fleet.workers().filter(|(_, worker)| worker.pid.is_some()).count();
+                    if there < most {
+                        vec![forked(key, 100), Event::Accepting(key)]
+                    } else {
+                        vec![Event::ForkFailed(key)]
+                    }
+                }
+                _ => vec![],
+            };
+            for event in events {
+                next.extend(stage.decide(event));
+            }
+        }
+        asked
+    };
+    // The first refusal has no pause.
+    assert_eq!(limited(&mut stage, 3), 6);
+    assert_eq!((stage.readies(), stage.fleet.workers().count()), (1, 3));
+    for _ in 0..3 {
+        stage.now = stage.now + Duration::from_secs(60);
+        assert_eq!(limited(&mut stage, 3), 1);
+    }
+    stage.now = stage.now + Duration::from_secs(60);
+    limited(&mut stage, 5);
+    stage.now = stage.now + Duration::from_secs(60);
+    limited(&mut stage, 5);
+    assert_eq!(stage.fleet.workers().count(), 5);
+    // Without any worker the start fails.
+    let mut stage = Stage::new(Duration::ZERO);
+    stage.fleet.begin(stage.now, &Stage::plan(5));
+    limited(&mut stage, 0);
+    assert!(stage.log.contains(&Action::StartFailed));
+}
+
 #[test]
 fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
     let mut stage = Stage::started(2);

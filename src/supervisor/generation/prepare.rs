@@ -73,6 +73,7 @@ impl Preparation<'_> {
             pools: specs,
             reopened: 0,
             graceful: false,
+            processes: None,
             nofile: self.nofile,
             tell_files: true,
         };

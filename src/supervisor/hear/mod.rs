@@ -2,6 +2,7 @@
 
 mod claims;
 pub(super) mod former;
+mod process_limit;
 mod reports;
 
 use nix::unistd::Pid;
@@ -27,6 +28,7 @@ impl Supervisor {
                 log::say(&messages::zygote_speaks(self.runtimes.group_name(key), protocol, php));
             }
             ToSupervisor::Said { level, text } => self.zygote_said(key, level, &text),
+            ToSupervisor::RemoveProcessLimit => self.remove_process_limit(key),
             ToSupervisor::Files { first, php_ini, files } => {
                 if let Some(group) = self.runtimes.group_mut(key) {
                     group.started_with(first, php_ini, files);
@@ -50,9 +52,7 @@ impl Supervisor {
             }
             ToSupervisor::ForkFailed { pool, slot, errno } => {
                 let worker = key.worker(pool, slot);
-                let reason = nix::errno::Errno::from_raw(errno).desc();
-                let name = self.runtimes.pool_name(worker.of_pool());
-                self.log_of(key, &messages::worker_not_forked(name, reason, errno));
+                self.say_fork_failed(worker, errno);
                 self.feed(Event::ForkFailed(worker));
             }
             ToSupervisor::Worker { pool, slot, says: WorkerSays::Accepting } => {

@@ -4,6 +4,7 @@
 
 mod confined;
 mod preloaded;
+mod process_limit;
 mod refused;
 mod same;
 
