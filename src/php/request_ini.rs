@@ -6,9 +6,10 @@ use std::ffi::{CStr, c_int, c_void};
 use super::context::with;
 use super::ffi::{core_globals, zend_parse_ini_string, zval};
 use super::ini::{Before, remember};
+use super::names::OfPhp;
 use super::text::c_bytes;
 use super::{log, memory, trusted, value};
-use crate::config::PhpValuePolicy;
+use crate::config::{Names, PhpValuePolicy};
 use crate::log::messages::{ByteMessage, php as messages};
 
 /// `ZEND_INI_SCANNER_NORMAL`, `ZEND_INI_PARSER_ENTRY`
@@ -45,8 +46,12 @@ pub(super) fn apply(trust: PhpValuePolicy) {
         match (trust, admin) {
             (PhpValuePolicy::All, false) => parse(lines, Word::Value),
             (PhpValuePolicy::All, true) => parse(lines, Word::Admin),
-            (PhpValuePolicy::User, false) if trusted::look_something_up(lines) => refuse(b"${...} in ", name),
-            (PhpValuePolicy::User, false) => parse(lines, Word::Untrusted),
+            (PhpValuePolicy::User, false) => {
+                match trusted::looked_up(lines, |constant| OfPhp.constant(constant).is_some()) {
+                    Some(what) => refuse(what, name),
+                    None => parse(lines, Word::Untrusted),
+                }
+            }
             (PhpValuePolicy::User, true) | (PhpValuePolicy::Nothing, _) => refuse(b"", name),
         }
     }

@@ -54,9 +54,21 @@ pub(super) fn is_harmless(name: &CStr) -> bool {
     name.to_str().is_ok_and(|name| LIMITED_TO_THE_REQUEST.binary_search(&name).is_ok())
 }
 
-/// Whether these lines refer to the value of a setting or an environment variable (`${NAME}`), which an answer could reveal.
-pub(super) fn look_something_up(lines: &[u8]) -> bool {
-    lines.windows(2).any(|two| two == b"${")
+/// What these lines refer to and an answer could reveal: the value of a setting or an environment variable (`${NAME}`), or a
+/// constant. An extension may have constants that are no business of the client. Those for `error_reporting` are allowed.
+/// `is_constant` says whether PHP has a constant of that name.
+pub(super) fn looked_up(lines: &[u8], is_constant: impl Fn(&str) -> bool) -> Option<&'static [u8]> {
+    if lines.windows(2).any(|two| two == b"${") {
+        return Some(b"${...} in ");
+    }
+    // Words in quotes count, too: to find out what is quoted takes PHP's own parser.
+    let words = lines.split(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
+    let reveals = |word: &str| {
+        let plain = word.starts_with("E_") || ["true", "false", "null"].contains(&word.to_ascii_lowercase().as_str());
+        !word.is_empty() && !plain && is_constant(word)
+    };
+    let constant = words.filter_map(|word| std::str::from_utf8(word).ok()).any(reveals);
+    constant.then_some(b"a constant in ")
 }
 
 #[cfg(test)]
@@ -74,7 +86,13 @@ mod tests {
 
     #[test]
     fn lines_that_look_something_up_are_known() {
-        assert!(look_something_up(b"default_mimetype=\"${SECRET}\""));
-        assert!(!look_something_up(b"error_reporting=E_ALL & ~E_NOTICE\nsession.name=$x{}"));
+        let looked_up =
+            |lines: &[u8]| looked_up(lines, |name| ["E_ALL", "E_NOTICE", "true", "SECRET", "NAN"].contains(&name));
+        assert!(looked_up(b"default_mimetype=\"${SECRET}\"").is_some());
+        assert!(looked_up(b"error_reporting=E_ALL & ~E_NOTICE\nsession.name=$x{}\nhtml_errors=true").is_none());
+        for lines in ["default_mimetype=SECRET", "a=1\nsession.name = x SECRET", "error_reporting=E_ALL&NAN"] {
+            assert!(looked_up(lines.as_bytes()).is_some(), "{lines}");
+        }
+        assert!(looked_up(b"session.name=SECRETS").is_none());
     }
 }

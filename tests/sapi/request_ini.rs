@@ -64,6 +64,8 @@ const UNTRUSTED: [(&str, &str); 22] = [
     ("short_open_tag=0", "short_open_tag 1"),
     ("zend.script_encoding=UTF-16", "zend.script_encoding "),
     ("default_mimetype=\"${own.secret}\"", "default_mimetype text/html"),
+    ("default_mimetype=PHP_EXTENSION_DIR", "default_mimetype text/html"),
+    ("precision=5\nsession.name = x PHP_OS", "precision 9 session.name PHPSESSID"),
 ];
 
 /// Any process that can connect to the socket can forge a request. With `user` it can change only settings that end
