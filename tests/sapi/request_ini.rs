@@ -37,7 +37,7 @@ fn as_far_as_the_pool_trusts_and_no_longer() -> Outcome {
 }
 
 /// The settings of an untrusted web server, and the resulting output of `ini.php`.
-const UNTRUSTED: [(&str, &str); 22] = [
+const UNTRUSTED: [(&str, &str); 24] = [
     ("memory_limit=64M", "memory_limit 64M"),
     ("upload_max_filesize=3M\npost_max_size=4M", "upload_max_filesize 3M post_max_size 4M"),
     ("error_reporting=E_ALL & ~E_NOTICE", "error_reporting {quiet}"),
@@ -65,7 +65,7 @@ const UNTRUSTED: [(&str, &str); 22] = [
     ("zend.script_encoding=UTF-16", "zend.script_encoding "),
     ("default_mimetype=\"${own.secret}\"", "default_mimetype text/html"),
     ("default_mimetype=PHP_EXTENSION_DIR", "default_mimetype text/html"),
-    ("precision=5\nsession.name = x PHP_OS", "precision 9 session.name PHPSESSID"),
+    ("precision=5\nsession.name=x PHP_OS", "precision 9 session.name PHPSESSID"),
 ];
 
 /// Any process that can connect to the socket can forge a request. With `user` it can change only settings that end

@@ -16,8 +16,11 @@ use testkit::{Outcome, ensure, skip, turn};
 
 use super::same::capabilities;
 
-/// No other process has these users, whatever runs at the same time.
-const USERS: [u32; 3] = [21_914, 21_915, 21_916];
+/// Users whom no other process has, whatever runs at the same time. The next one is the user of another pool.
+fn users() -> [u32; 3] {
+    let first = 100_000 + std::process::id() % 100_000 * 6;
+    [first, first + 2, first + 4]
+}
 
 /// Processes of the user, which end with this value.
 struct Others(Vec<Child>);
@@ -42,7 +45,8 @@ impl Drop for Others {
 fn setup(user: u32, sandbox: &Sandbox, words: &[&str]) -> Setup {
     let other = sandbox.file("other.sock").display().to_string();
     Setup::new(4).under(words).pool(&format!("user = {user}\ngroup = {user}")).pool(&format!(
-        "[other]\nuser = nobody\nlisten = {other}\nlisten.mode = 0666\npm = static\npm.max_children = 1"
+        "[other]\nuser = {}\ngroup = {user}\nlisten = {other}\nlisten.mode = 0666\npm = static\npm.max_children = 1",
+        user + 1
     ))
 }
 
@@ -56,7 +60,7 @@ echo preg_replace('/ +/', ' ', $limit[0]), '|', @shell_exec('echo started');";
 fn as_many_workers_as_php_fpm() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let [_, _, user] = USERS;
+    let [_, _, user] = users();
     let _others = Others::start(user, 10)?;
     for target in [&target, &target.partner()] {
         serves_beyond(target, user, "8:100", "8 100")?;
@@ -98,7 +102,7 @@ fn serves_beyond(target: &Target, user: u32, limit: &str, shown: &str) -> Outcom
 fn without_the_right_to_remove_it() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let [user, ..] = USERS;
+    let [user, ..] = users();
     let others = Others::start(user, 6)?;
     // The zygote and two workers.
     let limit = ["setpriv", "--bounding-set=-sys_resource", "prlimit", "--nproc=8:9", "--"];
@@ -123,7 +127,7 @@ fn without_the_right_to_remove_it() -> Outcome {
 fn a_full_limit_stops_no_pool() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let [_, user, _] = USERS;
+    let [_, user, _] = users();
     let limit = ["setpriv", "--bounding-set=-sys_resource", "prlimit", "--nproc=8:8", "--"];
     let sandbox = Sandbox::new()?;
     let setup = setup(user, &sandbox, &limit);
