@@ -50,6 +50,8 @@ pub(super) fn global(raw: &Raw) -> Global {
         sigterm_is_graceful: values.graceful_sigterm(GlobalDirective::OnSigterm),
         shutdown_delay: seconds(values.integer(GlobalDirective::ShutdownDelay)),
         process_group: values.owned(GlobalDirective::ProcessGroup),
+        start_failure_stops: values.stops_at_failure(GlobalDirective::StartFailure).unwrap_or(false),
+        start_parallel: Some(count(values.integer(GlobalDirective::StartParallel))).filter(|most| *most > 0),
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
     }
 }

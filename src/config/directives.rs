@@ -32,6 +32,8 @@ pub enum Kind {
     FastcgiPhpValue,
     /// `fast` or `graceful`; unset by default.
     OnSigterm,
+    /// `retry` or `stop`; unset by default.
+    StartFailure,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
 }
@@ -109,6 +111,8 @@ directives! {
     OnSigterm "on_sigterm" Kind::OnSigterm, WhenSet, "What SIGTERM and SIGINT do: fast (requests are cut short) or graceful (they are finished, as by SIGQUIT). Default: fast; graceful as process 1 of a container.";
     ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that web servers send no more.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
+    StartFailure "process.start_failure" Kind::StartFailure, WhenSet, "If a group cannot start: retry (the others start, and it is tried again; at a reload it keeps what it had) or stop (all or nothing, as php-fpm does it). Default: retry.";
+    StartParallel "process.start_parallel" Kind::Integer(0), WhenSet, "Most groups that start at the same time; 0: as many as there are processors, at least 2.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
 }
 

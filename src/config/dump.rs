@@ -58,7 +58,7 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
     }
     let number = section.integer_at(index);
     Some(match directive.kind {
-        Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::LogFormat => {
+        Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::StartFailure | Kind::LogFormat => {
             text.unwrap_or("undefined").to_owned()
         }
         Kind::Priority if number == NO_PRIORITY => "undefined".to_owned(),

@@ -69,6 +69,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
         Kind::Text | Kind::ProcessManager => None,
         Kind::Bytes => Some("a number of bytes such as 256M"),
         Kind::OnSigterm => Some("fast or graceful"),
+        Kind::StartFailure => Some("retry or stop"),
         Kind::FastcgiPhpValue => Some("on, user or off"),
         Kind::LogFormat => Some("default, classic or json"),
         Kind::Integer(_) | Kind::Priority => Some("a whole number"),

@@ -54,6 +54,12 @@ pub struct Global {
     pub shutdown_delay: Duration,
     /// `process.group` in `[global]`: `shared` puts all pools into one zygote.
     pub process_group: Option<String>,
+    /// `process.start_failure` is `stop`.
+    #[serde(default)]
+    pub start_failure_stops: bool,
+    /// `process.start_parallel`; `None`: by the number of processors.
+    #[serde(default)]
+    pub start_parallel: Option<u32>,
     /// `process.group_idle_timeout` in `[global]`.
     #[serde(default)]
     pub group_idle_timeout: Duration,
@@ -165,6 +171,8 @@ impl Default for Global {
             sigterm_is_graceful: None,
             shutdown_delay: Duration::ZERO,
             process_group: None,
+            start_failure_stops: false,
+            start_parallel: None,
             group_idle_timeout: Duration::from_secs(3600),
         }
     }

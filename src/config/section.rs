@@ -22,6 +22,8 @@ enum Value {
     LogFormat(Option<Given<log::Format>>),
     PhpValuePolicy(Option<Given<PhpValuePolicy>>),
     GracefulSigterm(Option<Given<bool>>),
+    /// `process.start_failure`; true: stop.
+    StopsAtFailure(Option<Given<bool>>),
 }
 
 /// The value of a directive of ours, and its text, which `-tt` prints.
@@ -53,6 +55,7 @@ impl<K: Key> Section<K> {
             Kind::LogFormat => Value::LogFormat(None),
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(None),
             Kind::OnSigterm => Value::GracefulSigterm(None),
+            Kind::StartFailure => Value::StopsAtFailure(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -88,6 +91,7 @@ impl<K: Key> Section<K> {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Bytes => Value::Bytes(Given::read(text, values::bytes)?),
             Kind::OnSigterm => Value::GracefulSigterm(Given::read(text, values::on_sigterm)?),
+            Kind::StartFailure => Value::StopsAtFailure(Given::read(text, values::start_failure)?),
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(Given::read(text, values::fastcgi_php_value)?),
             Kind::LogFormat => Value::LogFormat(Given::read(text, values::log_format)?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
@@ -112,7 +116,9 @@ impl<K: Key> Section<K> {
             Value::Bytes(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::LogFormat(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::PhpValuePolicy(given) => given.as_ref().map(|given| given.text.as_str()),
-            Value::GracefulSigterm(given) => given.as_ref().map(|given| given.text.as_str()),
+            Value::GracefulSigterm(given) | Value::StopsAtFailure(given) => {
+                given.as_ref().map(|given| given.text.as_str())
+            }
             _ => None,
         }
     }
@@ -196,6 +202,14 @@ impl<K: Key> Section<K> {
     pub(crate) fn graceful_sigterm(&self, key: K) -> Option<bool> {
         match &self.values[key.index()] {
             Value::GracefulSigterm(given) => given.as_ref().map(|given| given.value),
+            _ => None,
+        }
+    }
+
+    /// `on_sigterm`, if it is set; true: graceful.
+    pub(crate) fn stops_at_failure(&self, key: K) -> Option<bool> {
+        match &self.values[key.index()] {
+            Value::StopsAtFailure(given) => given.as_ref().map(|given| given.value),
             _ => None,
         }
     }

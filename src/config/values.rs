@@ -108,6 +108,15 @@ pub(crate) fn on_sigterm(text: &str) -> Result<bool, ValueError> {
     }
 }
 
+/// `process.start_failure`; true: stop.
+pub(crate) fn start_failure(text: &str) -> Result<bool, ValueError> {
+    match text.to_ascii_lowercase().as_str() {
+        "retry" => Ok(false),
+        "stop" => Ok(true),
+        _ => Err(ValueError::Word),
+    }
+}
+
 /// `pm`.
 pub(crate) fn process_manager(text: &str) -> Result<ProcessManager, ValueError> {
     match text.to_ascii_lowercase().as_str() {

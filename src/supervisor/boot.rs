@@ -1,4 +1,4 @@
-//! From the command line to a running supervisor, and from a configuration to new generations.
+//! From the command line to a running supervisor.
 
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -10,13 +10,11 @@ use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
 use crate::log::{self, messages::lifecycle};
-use crate::plan::fleet::GenerationId;
-use crate::supervisor::core::{Supervisor, fleet_settings};
+use crate::plan::fleet::Scope;
+use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon::{self, Side};
-use crate::supervisor::generation::{
-    GroupDraft, GroupRuntime, Opened, Preparation, Runtime, StartError, drafts, own_limits,
-};
-use crate::supervisor::sockets::{self, Claim, InheritedSockets, Passed};
+use crate::supervisor::generation::StartError;
+use crate::supervisor::sockets::{self, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::limits::FileLimits;
 use crate::sys::{clock, fd, pid_file, process, signal, title};
@@ -118,65 +116,12 @@ fn first_generations(
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
     let stored = supervisor.sockets.adopt_passed(passed, &supervisor.config.pools);
     supervisor.systemd.set_stored(stored);
-    supervisor.begin_generations(load)?;
+    supervisor.begin_groups(load, &Scope::All)?;
+    supervisor.prepare_all()?;
     if let Some(path) = &supervisor.config.global.pid {
         pid_file::write(path, std::process::id())
             .map_err(|source| StartError::PidFile { path: path.clone(), source })?;
     }
     title::set(&format!("php-fpm: master process ({})", supervisor.config.file.display()));
     Ok(supervisor)
-}
-
-impl Supervisor {
-    /// Opens sockets, makes scoreboards and adds a generation for each group to the fleet, as the configuration says.
-    pub(super) fn begin_generations(&mut self, load: &LoadOptions) -> Result<(), StartError> {
-        let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
-        let first = self.fleet.next_generation();
-        let mut drafts = drafts(&self.config, load);
-        self.check_descriptors(&drafts)?;
-        let groups = self.prepare(first, &mut drafts, load, nofile).inspect_err(|_| self.forget_totals())?;
-        let idle_limit = self.config.global.group_idle_timeout;
-        let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
-        let ids = self.fleet.begin(clock::now(), &plans);
-        self.fleet.configure(fleet_settings(&self.config.global));
-        for (id, group) in ids.into_iter().zip(groups) {
-            let runtime = Runtime { groups: vec![group] };
-            self.outputs.add_generation(id, runtime.group_names());
-            self.runtimes.insert(id, runtime);
-        }
-        Ok(())
-    }
-
-    /// The part of it that can fail. The groups' generations have the ids from `first` on.
-    fn prepare(
-        &mut self,
-        first: GenerationId,
-        drafts: &mut [GroupDraft],
-        load: &LoadOptions,
-        nofile: FileLimits,
-    ) -> Result<Vec<GroupRuntime>, StartError> {
-        let mut opened = Opened::streams(&self.runtimes);
-        let mut preparation = Preparation {
-            claim: Claim { owner: first, leaves: &|older| older < first },
-            load,
-            engine: &self.options.engine,
-            nofile,
-            sockets: &mut self.sockets,
-            totals: &mut self.totals,
-            programs: &mut self.programs,
-            opened: &mut opened,
-        };
-        let mut groups = Vec::new();
-        for (draft, id) in drafts.iter_mut().zip((first.0..).map(GenerationId)) {
-            preparation.claim.owner = id;
-            match preparation.prepare(draft) {
-                Ok(group) => groups.push(group),
-                Err(e) => {
-                    (first.0..id.0).for_each(|id| preparation.sockets.withdraw(GenerationId(id)));
-                    return Err(e);
-                }
-            }
-        }
-        Ok(groups)
-    }
 }

@@ -22,7 +22,11 @@ use crate::sys::{clock, message, process};
 
 impl Supervisor {
     pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
-        actions.into_iter().for_each(|action| self.carry_out(action));
+        let starts = !actions.contains(&Action::StartFailed);
+        let of_start = |action: &Action| matches!(action, Action::NotStarted(..));
+        // At a start that fails as a whole, php-fpm's line about that is enough.
+        actions.into_iter().filter(|action| starts || !of_start(action)).for_each(|action| self.carry_out(action));
+        self.release_outputs();
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -57,8 +61,13 @@ impl Supervisor {
             Action::Ready => self.announce_ready(),
             Action::StopDelayed(delay) => self.announce_delayed_stop(delay),
             Action::Stopping(goal) => self.announce_stop(goal),
-            Action::Abandoned(id) => {
-                let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+            Action::Prepare(key) => self.prepare(key),
+            Action::Serves { id, late } => self.generation_serves(id, late),
+            Action::Replaced(id) => self.sockets.drop_owner(id),
+            Action::GivenUp { id, because, failure, kept } => self.generation_given_up(id, because, failure, kept),
+            Action::NotStarted(id, failure) => self.generation_not_started(id, failure),
+            Action::Refused => {
+                let number = self.fleet.generations().last().map_or(0, Generation::number);
                 self.refuse_reload(&reload::generation_given_up(number), None);
                 self.outputs.release(&mut self.poller);
             }
@@ -74,7 +83,9 @@ impl Supervisor {
 
     fn spawn_zygote(&mut self, key: ZygoteKey) {
         if let Err(e) = self.try_spawn_zygote(key) {
-            log::say(&zygotes::zygote_not_started(e));
+            let message = zygotes::zygote_not_started(e);
+            log::say(&message);
+            self.note_reason(key.generation, message.text());
             self.pending.push_back(Event::ZygoteGone(key));
         }
     }
@@ -130,7 +141,8 @@ impl Supervisor {
 
     fn is_starting(&self, key: WorkerKey) -> bool {
         let generation = self.fleet.generation(key.generation);
-        generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling))
+        let starts = generation.is_some_and(|g| matches!(g.phase, Phase::Starting | Phase::Settling));
+        starts && self.fleet.is_unreported()
     }
 
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
@@ -188,9 +200,10 @@ impl Supervisor {
     /// Sockets that no later generation serves lose their paths. Before they leave, workers of this one are to serve the connections
     /// that wait there, and those that are inside a pool that ends.
     fn end_listening(&mut self, id: GenerationId, successors: &[GenerationId]) {
+        let given_up = self.fleet.generation(id).is_some_and(|g| g.given_up);
         let all = match self.fleet.goal() {
             Goal::Finish => true,
-            Goal::Serve if !successors.iter().any(|next| *next < id) => false,
+            Goal::Serve if !given_up => false,
             // It could not start: what is open for others stays.
             Goal::Serve => return self.sockets.withdraw(id),
             // It ends at once.
@@ -264,6 +277,9 @@ impl Supervisor {
     fn forget(&mut self, id: GenerationId) {
         self.report_dropped_lines(Some(id));
         self.sockets.drop_owner(id);
+        self.candidates.remove(&id);
+        self.reasons.remove(&id);
+        self.unstarted.remove(&id);
         self.runtimes.remove(id);
         self.outputs.forget_generation(id);
         self.forget_totals();
@@ -285,9 +301,6 @@ impl Supervisor {
     }
 
     fn announce_ready(&mut self) {
-        let of_phase = |phase| self.fleet.generations().iter().filter(move |g| g.phase == phase);
-        of_phase(Phase::Serving).for_each(|g| self.sockets.serve(g.id));
-        of_phase(Phase::Draining).for_each(|g| self.sockets.drop_owner(g.id));
         self.sockets.close_unnamed(&self.config.pools);
         log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();

@@ -1,6 +1,6 @@
 //! The struct that owns everything the supervisor has.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -11,8 +11,9 @@ use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
-use crate::plan::fleet::{Event, Fleet, Settings, ZygoteKey};
+use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
 use crate::supervisor::generation::{PoolTotals, Runtimes};
+use crate::supervisor::groups::Candidate;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
@@ -72,6 +73,14 @@ pub(super) struct Supervisor {
     pub(super) nofile: FileLimits,
     /// How many descriptors are open.
     pub(super) descriptors: Descriptors,
+    /// Groups of a configuration that nothing is open for yet.
+    pub(super) candidates: BTreeMap<GenerationId, Candidate>,
+    /// Why generations can't start.
+    pub(super) reasons: BTreeMap<GenerationId, String>,
+    /// Generations of which was logged that they can't start.
+    pub(super) unstarted: BTreeSet<GenerationId>,
+    /// Generations whose workers' output is logged from now on.
+    pub(super) unheld: Vec<GenerationId>,
     /// Events that actions have caused.
     pub(super) pending: VecDeque<Event>,
     /// The event loop ends with this exit status.
@@ -119,6 +128,10 @@ impl Supervisor {
             starter: None,
             nofile,
             descriptors: Descriptors::default(),
+            candidates: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            unstarted: BTreeSet::new(),
+            unheld: Vec::new(),
             pending: VecDeque::new(),
             exit: None,
         })
@@ -129,10 +142,18 @@ impl Supervisor {
 pub(super) fn fleet_settings(global: &Global) -> Settings {
     Settings {
         control_timeout: global.process_control_timeout,
+        start_parallel: most_starting(global),
         process_max: global.process_max,
         emergency: Emergency {
             threshold: global.emergency_restart_threshold,
             interval: global.emergency_restart_interval,
         },
     }
+}
+
+/// `process.start_parallel`.
+fn most_starting(global: &Global) -> usize {
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    let given = global.start_parallel.and_then(|most| usize::try_from(most).ok());
+    given.unwrap_or_else(|| processors().max(2))
 }

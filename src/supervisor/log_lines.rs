@@ -50,6 +50,7 @@ impl Supervisor {
         let message = zygotes::php_not_started(self.runtimes.group_name(key), reason);
         self.log_of(key, &message);
         self.results.reason(&escape::line(message.text().as_bytes()));
+        self.note_reason(key.generation, &escape::line(format!("PHP could not be started: {reason}").as_bytes()));
     }
 
     /// Logs why a worker can't serve.
@@ -73,7 +74,11 @@ impl Supervisor {
 
     /// Logs how a zygote has ended.
     pub(super) fn log_zygote_end(&mut self, key: ZygoteKey, end: &ZygoteEnd) {
-        self.log_of(key, &end.message(&self.runtimes.group_name(key)));
+        let group = self.runtimes.group_name(key);
+        let message = end.message(&group);
+        self.log_of(key, &message);
+        let reason = message.text().trim_start_matches(&format!("[group {group}] "));
+        self.note_reason_at_least(key.generation, reason);
     }
 
     /// Logs how many lines were dropped, when their second is over; those of a generation that is forgotten at once.

@@ -10,6 +10,7 @@ mod daemon;
 mod descriptors;
 mod event_loop;
 mod generation;
+mod groups;
 mod hear;
 mod log_files;
 mod log_lines;

@@ -124,6 +124,7 @@ fn value_word(kind: Kind) -> &'static str {
         Kind::Bytes => "bytes",
         Kind::FastcgiPhpValue => "trust",
         Kind::OnSigterm => "way",
+        Kind::StartFailure => "policy",
         Kind::ProcessManager => "manager",
     }
 }

@@ -9,6 +9,7 @@ mod daemon;
 mod death;
 mod descriptors;
 mod exporter;
+mod groups;
 mod half_sent;
 mod identity;
 mod logs;

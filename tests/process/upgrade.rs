@@ -138,7 +138,7 @@ fn the_former_zygote_serves_on_where_the_next_one_fails() -> Outcome {
     let ini = fs::read_to_string(server.sandbox.file("php.ini"))?;
     server.sandbox.put("php.ini", &format!("{ini}\nopcache.preload = /there/is/none.php\n"))?;
     server.supervisor.signal(Signal::SIGUSR2);
-    wait_until("the reload's failure", ms(20_000), || server.log.count("reload failed: ") == 1)?;
+    wait_until("the reload's failure", ms(20_000), || server.log.count("ERROR: reload failed: ") == 1)?;
     let hello = Request::get(&server.sandbox.page("hello.php"));
     for worker in server.workers() {
         worker.signal(Signal::SIGKILL);

@@ -124,7 +124,6 @@ impl ResultsWriter {
     }
 
     /// The present reload renews so many groups.
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn reload_renews(&mut self, groups: usize) {
         self.results.groups = number(groups);
         self.progress();
@@ -147,7 +146,6 @@ impl ResultsWriter {
     }
 
     /// A group runs with the new configuration, at once or after it was late.
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn group_done(&mut self, group: &str) {
         self.no_longer_late(group);
         self.results.done += 1;
@@ -155,7 +153,6 @@ impl ResultsWriter {
     }
 
     /// A group keeps what it had. A reason of several lines becomes one.
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn group_failed(&mut self, group: &str, reason: &str) {
         self.no_longer_late(group);
         let failure = GroupFailure { group: name(group), reason: cut(reason) };

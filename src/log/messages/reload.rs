@@ -64,7 +64,25 @@ messages! {
     [Ours Error] next_generation_failed(reason) = "reload failed: {reason}; the present generation serves on",
         do "Correct what the reason names, and reload again.";
 
-    /// The workers of the next generation could not start. It is given up; the present one goes on.
+    /// A group could not start with the new configuration. It keeps the former one; other groups are not affected.
+    [Ours Error] group_keeps(group, reason, generation) =
+        "[group {group}] reload failed: {reason}; its generation {generation} serves on",
+        do "Correct what the reason names, and reload again.";
+
+    /// A group of the new configuration could not start, and the groups that change together with it keep the former one.
+    [Ours Error] group_not_added(group, reason) = "[group {group}] reload failed: {reason}; it is not started",
+        do "Correct what the reason names, and reload again.";
+
+    /// A group could not start, and there is no former generation of it that serves. It is tried again, at least every 30 seconds.
+    /// Other groups are not affected. The line comes again when the reason changes.
+    [Ours Error] group_not_started(group, reason) = "[group {group}] could not be started: {reason}; it is tried again",
+        do "Correct what the reason names. If it is the configuration, reload.";
+
+    /// A group serves that was late, or that could not start before.
+    [Ours Notice] group_serves(group, generation) = "[group {group}] generation {generation} serves",
+        do "Nothing.";
+
+    /// No group could start with the new configuration. All keep the former one.
     [Ours Error] generation_given_up(generation) =
         "reload failed: generation {generation} could not start, the one before it serves on",
         do "The lines before say why. Correct that, and reload again.";

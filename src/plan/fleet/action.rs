@@ -9,6 +9,7 @@ use crate::plan::fleet::claims::Violation;
 use crate::plan::fleet::ends::{WorkerEnd, ZygoteEnd};
 use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
+use crate::plan::fleet::unit::Failure;
 use crate::sys::process::Exit;
 
 /// Something to be done.
@@ -70,13 +71,37 @@ pub(crate) enum Action {
     Slow(WorkerKey),
     /// A request has reached its limit: log it, and where it is; `Reported` is awaited for a moment.
     TimedOut(WorkerKey),
-    /// The newest generations serve, and no older one accepts requests any more.
+    /// Open what a group needs, then feed `Prepared` or `PrepareFailed`.
+    Prepare(ZygoteKey),
+    /// A generation serves, and those that it replaces accept no further request. `late`: the reload that began it was reported before.
+    Serves {
+        /// Which.
+        id: GenerationId,
+        /// It is the last one of its reload, or the reload has been reported without it.
+        late: bool,
+    },
+    /// Others serve in place of a generation, or its pools have ended.
+    Replaced(GenerationId),
+    /// A generation is given up.
+    GivenUp {
+        /// Which.
+        id: GenerationId,
+        /// The one that can't start, of those that change together.
+        because: GenerationId,
+        /// Why that can't.
+        failure: Failure,
+        /// The number of the generation that serves on in its place.
+        kept: Option<u32>,
+    },
+    /// A generation can't start and replaces none. It is tried again.
+    NotStarted(GenerationId, Failure),
+    /// The reload, or the start, is complete, as far as groups could change.
     Ready,
-    /// The newest generations could not start, the first of which is this one; those before them go on.
-    Abandoned(GenerationId),
+    /// No group could change.
+    Refused,
     /// A generation has no process left.
     Forget(GenerationId),
-    /// The first generation could not start.
+    /// No group could start at the first start.
     StartFailed,
     /// A graceful stop begins after this time.
     StopDelayed(Duration),

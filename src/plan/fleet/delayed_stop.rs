@@ -49,7 +49,7 @@ mod tests {
     fn a_graceful_stop_is_delayed_once() {
         let mut fleet = fleet();
         assert_eq!(fleet.stop(NOW, Goal::Finish, DELAY), [Action::StopDelayed(DELAY)]);
-        assert_eq!(fleet.readiness(), Readiness::Busy);
+        assert_eq!(fleet.readiness(NOW), Readiness::Busy);
         assert!(fleet.stop_if_due(Moment::at_millis(5_999)).is_empty());
         assert_eq!(fleet.deadline(NOW), Some(Moment::at_millis(6_000)));
         assert_eq!(fleet.stop_if_due(Moment::at_millis(6_000)), [Action::Stopping(Goal::Finish)]);

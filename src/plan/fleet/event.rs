@@ -7,6 +7,10 @@ use crate::sys::process::Exit;
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
+    /// What a group needs is open.
+    Prepared(ZygoteKey),
+    /// A group lacks something.
+    PrepareFailed(ZygoteKey),
     /// A zygote has started PHP and can fork.
     ZygoteReady(ZygoteKey),
     /// A zygote's process has ended.

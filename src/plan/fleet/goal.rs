@@ -22,6 +22,8 @@ pub(crate) enum Goal {
 pub(crate) struct Settings {
     /// `process_control_timeout`; zero: no limit.
     pub control_timeout: Duration,
+    /// `process.start_parallel`: most units that change at the same time; 0: no limit.
+    pub start_parallel: usize,
     /// `process.max`; 0: no limit.
     pub process_max: u32,
     /// `emergency_restart_threshold` and `emergency_restart_interval`.

@@ -21,13 +21,15 @@ impl Fleet {
     pub(crate) fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
+            Event::Prepared(key) => self.prepared(now, key),
+            Event::PrepareFailed(key) => self.prepare_failed(now, key),
             Event::ZygoteReady(key) => self.zygote_ready(now, key),
-            Event::ZygoteGone(key) => self.zygote_gone(now, key, &mut out),
+            Event::ZygoteGone(key) => self.zygote_gone(now, key),
             Event::ZygoteEnded { key, pid, exit } => {
                 out.push(self.report_zygote_exit(key, pid, exit));
-                self.zygote_gone(now, key, &mut out);
+                self.zygote_gone(now, key);
             }
-            Event::ZygoteMissing(key) => self.zygote_missing(now, key, &mut out),
+            Event::ZygoteMissing(key) => self.zygote_missing(now, key),
             Event::ZygoteSilent(key) => self.zygote_silent(key, &mut out),
             Event::Forked { key, pid, claim } => self.forked(key, pid, claim, &mut out),
             Event::ForkFailed(key) => self.fork_failed(now, key),
@@ -55,6 +57,7 @@ impl Fleet {
     fn advance(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         if self.goal == Goal::Serve {
             self.succeed(now, view, out);
+            self.prepare_groups(now, out);
             self.look(now, view, out);
             self.start_zygotes(now, out);
             self.end_loops(view);
@@ -73,9 +76,8 @@ impl Fleet {
         }
     }
 
-    fn zygote_gone(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
+    fn zygote_gone(&mut self, now: Moment, key: ZygoteKey) {
         let serving = self.goal == Goal::Serve;
-        let first = self.is_first_start();
         let Some(generation) = self.generation_mut(key.generation) else { return };
         let phase = generation.phase;
         let Some(group) = generation.groups.get_mut(key.group) else { return };
@@ -95,15 +97,12 @@ impl Fleet {
         group.failures = if sound { 0 } else { group.failures + 1 };
         let again = now + pause_after(group.failures);
         group.zygote = if group.is_unasked() { Zygote::Asleep(again) } else { Zygote::Due(again) };
-        if first && phase == Phase::Starting && matches!(before, Zygote::Starting(_)) {
-            out.push(Action::StartFailed);
-        }
     }
 
     /// Where it had a process, that has ended while no supervisor listened.
-    fn zygote_missing(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
+    fn zygote_missing(&mut self, now: Moment, key: ZygoteKey) {
         if let Some(Zygote::Up(_) | Zygote::Starting(_) | Zygote::Dismissed(_)) = self.zygote(key) {
-            self.zygote_gone(now, key, out);
+            self.zygote_gone(now, key);
         }
     }
 
@@ -171,7 +170,7 @@ impl Fleet {
     }
 
     fn start_zygotes(&mut self, now: Moment, out: &mut Vec<Action>) {
-        for generation in self.generations.iter_mut().filter(|g| g.phase != Phase::Draining) {
+        for generation in self.generations.iter_mut().filter(|g| !matches!(g.phase, Phase::Queued | Phase::Draining)) {
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 if matches!(g.zygote, Zygote::Due(at) if at <= now) {
                     g.zygote = Zygote::Starting(now);

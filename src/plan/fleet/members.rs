@@ -33,11 +33,16 @@ pub(crate) struct Generation {
     #[serde(default, alias = "successor", deserialize_with = "one_or_several")]
     pub successors: Vec<GenerationId>,
     pub(super) steps: Option<Escalation>,
+    /// It could not start, and drains back into those before it.
+    #[serde(default)]
+    pub given_up: bool,
 }
 
 /// A generation's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Phase {
+    /// It waits for its turn to start.
+    Queued,
     /// Zygotes start, first workers are forked.
     Starting,
     /// Its workers accept requests; older generations were told to stop accepting them.
@@ -51,8 +56,11 @@ pub(crate) enum Phase {
 /// Pools that share a zygote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Group {
-    /// Unique in its generation.
+    /// Its name.
     pub name: String,
+    /// Of what it runs with; 0: unknown.
+    #[serde(default)]
+    pub fingerprint: u64,
     /// The process.
     pub zygote: Zygote,
     /// Its pools.
@@ -76,6 +84,10 @@ pub(crate) struct Group {
 /// A zygote's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Zygote {
+    /// Nothing is open for it yet; to be prepared at that time.
+    Unprepared(Moment),
+    /// The supervisor opens what it needs.
+    Preparing,
     /// To be started when a connection comes, but not before that time.
     Asleep(Moment),
     /// To be started at that time.
@@ -95,6 +107,9 @@ pub(crate) enum Zygote {
 pub(crate) struct PoolState {
     /// The section's name.
     pub name: String,
+    /// Where it listens.
+    #[serde(default)]
+    pub(super) addresses: Vec<String>,
     /// `pm.max_children`.
     pub size: u32,
     /// `pm`.
@@ -162,11 +177,13 @@ pub(crate) enum Life {
     Leaving,
 }
 
-/// The target state of a generation.
+/// The target state of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupPlan {
     /// Unique name.
     pub name: String,
+    /// Of what it runs with; 0: unknown.
+    pub fingerprint: u64,
     /// After this time without workers its zygote leaves, where all its pools are ondemand; zero: never.
     pub idle_limit: Duration,
     /// Its pools.
@@ -178,6 +195,8 @@ pub(crate) struct GroupPlan {
 pub(crate) struct PoolPlan {
     /// The section's name.
     pub name: String,
+    /// Where it listens.
+    pub addresses: Vec<String>,
     /// `pm.max_children`.
     pub size: u32,
     /// `pm`.
@@ -204,7 +223,7 @@ impl Generation {
     /// A generation that begins.
     pub(super) fn new(id: GenerationId, number: u32, group: Group, now: Moment) -> Self {
         let (groups, successors) = (vec![group], Vec::new());
-        Self { id, number, phase: Phase::Starting, groups, since: now, successors, steps: None }
+        Self { id, number, phase: Phase::Queued, groups, since: now, successors, steps: None, given_up: false }
     }
 
     /// Which reading of the configuration it comes from; titles and the log show this number.
@@ -335,7 +354,7 @@ impl Group {
 
     /// It has a zygote, or soon will.
     pub(super) fn is_awake(&self) -> bool {
-        !matches!(self.zygote, Zygote::Asleep(_) | Zygote::Gone)
+        !matches!(self.zygote, Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Asleep(_) | Zygote::Gone)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod action;
 mod claims;
+mod components;
 mod crashes;
 mod delayed_stop;
 mod ends;
@@ -11,6 +12,7 @@ mod goal;
 mod handle;
 mod keys;
 mod members;
+mod preparation;
 mod refill;
 mod reports;
 mod request_limits;
@@ -25,7 +27,10 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod unit;
+#[cfg(test)]
+mod unit_tests;
 mod units;
+mod verdict;
 mod view;
 
 pub(crate) use action::{Action, Remark, Stop};
@@ -37,4 +42,6 @@ pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 pub(crate) use members::{Generation, GroupPlan, Life, Phase, PoolPlan, PoolState, Worker};
 pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;
+pub(crate) use unit::Failure;
+pub(crate) use units::Desired;
 pub(crate) use view::View;

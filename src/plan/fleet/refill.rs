@@ -50,7 +50,7 @@ impl Fleet {
         let mut others = pool.workers.values().filter(|w| w.orphan).count();
         for generation in self.generations.iter().filter(|g| g.id != id) {
             for other in generation.pools().filter(|p| p.name == pool.name) {
-                if generation.id > id && generation.phase != Phase::Draining {
+                if generation.id > id && !matches!(generation.phase, Phase::Queued | Phase::Draining) {
                     return own;
                 }
                 others += other.workers.len();
@@ -150,19 +150,22 @@ mod tests {
     use super::*;
     use crate::plan::fleet::goal::Settings;
     use crate::plan::fleet::view::Blind;
-    use crate::plan::fleet::{Claim, Event, GroupPlan, PoolPlan};
+    use crate::plan::fleet::{Claim, Desired, Event, GroupPlan, PoolPlan, Scope};
     use crate::plan::scaling::Policy;
     use crate::plan::watch::Limits;
 
     #[test]
     fn a_pool_serves_with_fewer_workers_while_descriptors_are_short() {
         let (mut fleet, now) = (Fleet::new(Settings::default()), Moment::at_millis(1000));
-        let pool = PoolPlan { name: "www".into(), size: 4, policy: Policy::Static, limits: Limits::default() };
-        let group = GroupPlan { name: "www".into(), idle_limit: Duration::ZERO, pools: vec![pool] };
-        let zygote = ZygoteKey { generation: fleet.begin(now, &[group])[0], group: 0 };
+        let (policy, limits) = (Policy::Static, Limits::default());
+        let pool = PoolPlan { name: "www".into(), addresses: Vec::new(), size: 4, policy, limits };
+        let group = GroupPlan { name: "www".into(), fingerprint: 0, idle_limit: Duration::ZERO, pools: vec![pool] };
+        let ids = fleet.reload(now, Desired { plans: &[group], scope: &Scope::All, together: false });
+        let zygote = ZygoteKey { generation: ids[0].unwrap(), group: 0 };
         let mut at = |now: Moment, event| fleet.handle(now, event, &Blind);
         let forks = |actions: Vec<Action>| actions.iter().filter(|a| matches!(a, Action::Fork(_))).count();
         at(now, Event::Tick);
+        at(now, Event::Prepared(zygote));
         assert_eq!(forks(at(now, Event::ZygoteReady(zygote))), 4);
         for slot in 1..4 {
             assert_eq!(forks(at(now, Event::ForkRefused(zygote.worker(0, slot)))), 0);

@@ -1,6 +1,5 @@
 //! All generations of zygotes and workers, and look-ups in them.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,10 +8,14 @@ use crate::plan::crashes::Emergency;
 use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::{Goal, Settings};
 use crate::plan::fleet::keys::{GenerationId, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Generation, Group, Phase, PoolState, Worker, Zygote};
-use crate::plan::fleet::unit::Unit;
-use crate::plan::reload::Readiness;
+use crate::plan::fleet::members::{Generation, Group, PoolState, Worker, Zygote};
+use crate::plan::fleet::unit::{Unit, Verdict};
 use crate::sys::clock::{self, Moment};
+
+/// A fleet that a former version hands over serves.
+fn always() -> bool {
+    true
+}
 
 /// The fleet: events and the time go in, actions come out. Its fields are part of the state that a reload hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +46,18 @@ pub(crate) struct Fleet {
     #[serde(default)]
     pub(super) units: Vec<Unit>,
     pub(super) next_id: u32,
+    /// How the present reload has gone, until that is reported.
+    #[serde(default)]
+    pub(super) verdict: Option<Verdict>,
+    /// Some group has served.
+    #[serde(default = "always")]
+    pub(super) started: bool,
+    /// All groups change together, or none does.
+    #[serde(default)]
+    pub(super) together: bool,
+    /// Most units that change at the same time; 0: no limit.
+    #[serde(default)]
+    pub(super) start_parallel: usize,
     /// How many times a configuration was read.
     #[serde(default)]
     pub(super) readings: u32,
@@ -69,6 +84,10 @@ impl Fleet {
             units: Vec::new(),
             next_id: 1,
             readings: 0,
+            verdict: None,
+            started: false,
+            together: false,
+            start_parallel: settings.start_parallel,
             stop_steps: None,
             leaving: None,
         }
@@ -76,7 +95,8 @@ impl Fleet {
 
     /// Takes over what the configuration sets.
     pub(crate) fn configure(&mut self, settings: Settings) {
-        let Settings { control_timeout, process_max, emergency } = settings;
+        let Settings { control_timeout, process_max, emergency, start_parallel } = settings;
+        self.start_parallel = start_parallel;
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 
@@ -140,21 +160,5 @@ impl Fleet {
     #[must_use]
     pub(crate) fn zygote(&self, key: ZygoteKey) -> Option<Zygote> {
         Some(self.generation(key.generation)?.groups.get(key.group)?.zygote)
-    }
-
-    /// Whether a reload may begin: none is under way, no stop is, and generations of not too many readings drain already.
-    #[must_use]
-    pub(crate) fn readiness(&self) -> Readiness {
-        const MOST_DRAINING: usize = 3;
-        let draining: BTreeSet<u32> =
-            self.generations.iter().filter(|g| g.phase == Phase::Draining).map(Generation::number).collect();
-        let settled = self.generations.iter().all(|g| matches!(g.phase, Phase::Draining | Phase::Serving));
-        if draining.len() >= MOST_DRAINING {
-            Readiness::TooManyDrain
-        } else if self.goal == Goal::Serve && self.leaving.is_none() && settled {
-            Readiness::Ready
-        } else {
-            Readiness::Busy
-        }
     }
 }

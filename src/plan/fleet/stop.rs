@@ -9,6 +9,7 @@ use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::ZygoteKey;
 use crate::plan::fleet::members::{Generation, Group, Life, Phase, Zygote};
 use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::unit::UnitState;
 use crate::plan::fleet::view::Blind;
 use crate::sys::clock::Moment;
 
@@ -28,6 +29,7 @@ impl Fleet {
         self.goal = goal;
         let mut out = vec![Action::Stopping(goal)];
         self.units.clear();
+        self.verdict = None;
         for generation in &mut self.generations {
             if generation.phase != Phase::Draining {
                 generation.drain(now, Vec::new(), Duration::ZERO);
@@ -36,7 +38,9 @@ impl Fleet {
             generation.steps = None;
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 match g.zygote {
-                    Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
+                    Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Due(_) | Zygote::Asleep(_) => {
+                        g.zygote = Zygote::Gone
+                    }
                     Zygote::Starting(_) => {
                         g.zygote = Zygote::Dismissed(now);
                         out.push(Action::KillZygote(ZygoteKey { generation: generation.id, group }));
@@ -73,11 +77,14 @@ impl Fleet {
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let settle = now + SETTLE_LOOK;
         let steps = self.generations.iter().filter_map(|g| g.steps).chain(self.stop_steps).map(|s| s.at);
-        let phases = self.generations.iter().filter_map(|g| match g.phase {
-            Phase::Settling => Some(settle),
-            Phase::Starting | Phase::Serving | Phase::Draining => None,
+        let phases = self.units.iter().filter_map(|unit| match unit.state {
+            UnitState::Settling => Some(settle),
+            UnitState::Starting if !unit.failed => Some(unit.since + START_LIMIT).filter(|at| *at > now),
+            _ => None,
         });
-        let zygotes = self.generations.iter().flat_map(|g| &g.groups).filter_map(|g| match g.zygote {
+        let begins = self.slow_since(now).into_iter().chain(self.preparation_due());
+        let begun = self.generations.iter().filter(|g| g.phase != Phase::Queued);
+        let zygotes = begun.flat_map(|g| &g.groups).filter_map(|g| match g.zygote {
             Zygote::Due(at) => Some(at),
             _ => g.answer_due(),
         });
@@ -86,7 +93,8 @@ impl Fleet {
         let looks = self.look_due().into_iter().chain(self.sleep_ends(now)).filter(|_| self.goal == Goal::Serve);
         let again = self.short_until.filter(|_| self.goal == Goal::Serve);
         let fixed = self.leaving.into_iter().chain(again);
-        steps.chain(phases).chain(zygotes).chain(pools).chain(looks).chain(self.watch_due()).chain(fixed).min()
+        let all = steps.chain(phases).chain(begins).chain(zygotes).chain(pools).chain(looks);
+        all.chain(self.watch_due()).chain(fixed).min()
     }
 }
 
@@ -129,7 +137,7 @@ impl Group {
                 let asked = self.pools.iter().flat_map(|p| p.workers.values()).filter(|w| w.life == Life::Asked);
                 asked.map(|w| w.since + ANSWER_LIMIT).min()
             }
-            Zygote::Asleep(_) | Zygote::Due(_) | Zygote::Gone => None,
+            Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Asleep(_) | Zygote::Due(_) | Zygote::Gone => None,
         }
     }
 }

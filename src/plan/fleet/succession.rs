@@ -1,4 +1,5 @@
-//! One generation follows another: it starts, settles, serves and drains, or is given up because it can't start.
+//! One generation follows another: it starts, settles, serves and drains, or is given up because it
+//! can't start.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,49 +12,78 @@ use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::stop::START_LIMIT;
-use crate::plan::fleet::unit::{Unit, UnitState};
+use crate::plan::fleet::unit::{Failure, Unit, UnitState};
 use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Policy, Scaling};
 use crate::sys::clock::Moment;
 
-/// A reload is reported as complete when no worker of an older generation accepts requests any more, or after this time.
+/// A unit is complete when no worker of its retiring generations accepts requests any more, or after this time.
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
-/// After so many workers in a row that die before they serve, or that cannot be forked while there is none, the new generation is
-/// given up, or the first start has failed.
+/// After so many workers in a row that die before they serve, or that cannot be forked while there is none, the generation counts as
+/// one that can't start.
 const EARLY_DEATHS: u32 = 3;
 
 impl Fleet {
     /// Takes units on as far as they have come.
     pub(super) fn succeed(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         for at in 0..self.units.len() {
-            if self.units[at].state == UnitState::Starting {
-                self.wake_successors(at, now);
-                self.follow_start(at, now, out);
+            match self.units[at].state {
+                UnitState::Starting => {
+                    self.wake_successors(at, now);
+                    self.follow_start(at, now, out);
+                }
+                UnitState::Unwanted => self.give_up(at, now, out),
+                _ => {}
             }
             let unit = &self.units[at];
-            if unit.state == UnitState::Settling
-                && (now.since(unit.since) >= SETTLE_LIMIT || self.older_are_quiet(view))
-            {
-                self.enter(at, UnitState::Ended, Phase::Serving, now);
-                out.push(Action::Ready);
+            if unit.state == UnitState::Settling && (now.since(unit.since) >= SETTLE_LIMIT || self.is_quiet(at, view)) {
+                self.settle(at, now, out);
             }
         }
         self.units.retain(|unit| unit.state != UnitState::Ended);
+        self.begin_units(now, out);
+        self.judge(out);
     }
 
     fn follow_start(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
-        let (first, early) = (self.units[at].retiring.is_empty(), self.has_early_deaths(at));
-        if first && early {
-            out.push(Action::StartFailed);
-        } else if !first && (early || self.has_failed(at, now)) {
-            self.abandon(at, now, out);
-        } else if self.is_complete(at) {
-            self.take_over(at, now, out);
+        let has_fallback = !self.units[at].retiring.is_empty();
+        match self.failure(at, now) {
+            Some((id, failure)) if has_fallback => {
+                let Unit { coming, retiring, .. } = &self.units[at];
+                out.extend(self.those(coming).map(|g| {
+                    let kept = self.those(retiring).find(|old| old.shares_a_pool_with(g)).map(Generation::number);
+                    Action::GivenUp { id: g.id, because: id, failure, kept }
+                }));
+                self.count(at, |verdict| &mut verdict.failed);
+                self.give_up(at, now, out);
+            }
+            _ if self.is_complete(at) => self.take_over(at, now, out),
+            Some((id, failure)) if !self.units[at].failed && failure != Failure::Time => {
+                self.units[at].failed = true;
+                self.count(at, |verdict| &mut verdict.failed);
+                out.push(Action::NotStarted(id, failure));
+            }
+            _ => {}
         }
     }
 
+    /// The retiring generations are quiet, or have had their time: the unit is complete.
+    fn settle(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+        self.enter(at, UnitState::Ended, Phase::Serving, now);
+        // A reload that was reported already has this one as late or failed.
+        let late = self.verdict.is_none() || self.units[at].failed;
+        if !self.units[at].failed {
+            self.count(at, |verdict| &mut verdict.done);
+        } else if let Some(verdict) = &mut self.verdict {
+            verdict.done += 1;
+        }
+        self.started = true;
+        out.extend(self.units[at].coming.iter().map(|id| Action::Serves { id: *id, late }));
+        out.extend(self.units[at].retiring.iter().map(|id| Action::Replaced(*id)));
+    }
+
     /// The unit and its coming generations enter that phase.
-    fn enter(&mut self, at: usize, state: UnitState, phase: Phase, now: Moment) {
+    pub(super) fn enter(&mut self, at: usize, state: UnitState, phase: Phase, now: Moment) {
         let unit = &mut self.units[at];
         (unit.state, unit.since) = (state, now);
         for id in unit.coming.clone() {
@@ -65,25 +95,31 @@ impl Fleet {
 
     /// All zygotes that it needs are up, and each pool has the workers that it starts with, as far as it may have them by now.
     fn is_complete(&self, at: usize) -> bool {
-        self.those(&self.units[at].coming).all(|generation| {
-            let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
-            let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(generation.id, p));
-            let limited = |p: &PoolState| (self.is_full() || p.cannot_fork_more()) && p.accepting() == p.staying();
-            up && generation.pools().all(|p| complete(p) || limited(p))
-        })
+        self.those(&self.units[at].coming).all(|generation| self.is_up(generation))
     }
 
-    fn has_failed(&self, at: usize, now: Moment) -> bool {
+    fn is_up(&self, generation: &Generation) -> bool {
+        let up = generation.groups.iter().all(|g| matches!(g.zygote, Zygote::Up(_) | Zygote::Asleep(_)));
+        let complete = |p: &PoolState| p.accepting() >= p.opening().min(self.pool_allowance(generation.id, p));
+        let limited = |p: &PoolState| (self.is_full() || p.cannot_fork_more()) && p.accepting() == p.staying();
+        up && generation.pools().all(|p| complete(p) || limited(p))
+    }
+
+    /// The generation of the unit that can't start, and why.
+    fn failure(&self, at: usize, now: Moment) -> Option<(GenerationId, Failure)> {
         let unit = &self.units[at];
-        let failed = self.those(&unit.coming).flat_map(|g| &g.groups).any(|g| g.failures > 0);
-        failed || now.since(unit.since) >= START_LIMIT
+        let late = now.since(unit.since) >= START_LIMIT;
+        let coming = self.those(&unit.coming);
+        let mut failures = coming.filter_map(|g| {
+            let zygote = g.groups.iter().any(|g| g.failures > 0).then_some(Failure::Zygote);
+            let workers = || g.pools().any(PoolState::has_early_deaths).then_some(Failure::Workers);
+            let slow = || (late && !self.is_up(g)).then_some(Failure::Time);
+            Some((g.id, zygote.or_else(workers).or_else(slow)?))
+        });
+        failures.next()
     }
 
-    fn has_early_deaths(&self, at: usize) -> bool {
-        self.those(&self.units[at].coming).flat_map(Generation::pools).any(PoolState::has_early_deaths)
-    }
-
-    fn take_over(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+    pub(super) fn take_over(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
         self.inherit_sizes(at);
         self.enter(at, UnitState::Settling, Phase::Settling, now);
         let Unit { retiring, coming, .. } = self.units[at].clone();
@@ -91,7 +127,7 @@ impl Fleet {
             self.drain(id, &coming, now);
             out.push(Action::Drain(id));
         }
-        // Before `Ready`, which closes sockets that are no longer named.
+        // Before `Replaced`, which closes sockets that are no longer named.
         self.watch_sleepers(now, out);
     }
 
@@ -121,31 +157,33 @@ impl Fleet {
     }
 
     /// The coming generations drain back into the retiring ones, which serve on.
-    fn abandon(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+    fn give_up(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
         self.units[at].state = UnitState::Ended;
         let Unit { retiring, coming, .. } = self.units[at].clone();
-        out.extend(coming.first().map(|id| Action::Abandoned(*id)));
         for id in coming {
             self.drain(id, &retiring, now);
             out.push(Action::Drain(id));
             let Some(generation) = self.generation_mut(id) else { continue };
+            generation.given_up = true;
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 match g.zygote {
                     Zygote::Starting(_) => {
                         g.zygote = Zygote::Dismissed(now);
                         out.push(Action::KillZygote(ZygoteKey { generation: id, group }));
                     }
-                    Zygote::Due(_) | Zygote::Asleep(_) => g.zygote = Zygote::Gone,
+                    Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Due(_) | Zygote::Asleep(_) => {
+                        g.zygote = Zygote::Gone
+                    }
                     _ => {}
                 }
             }
         }
     }
 
-    /// No worker of a draining generation accepts a further request: each has said so, or is inside its last one.
-    fn older_are_quiet(&self, view: &dyn View) -> bool {
-        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining);
-        draining.flat_map(Generation::workers).all(|(key, w)| w.life == Life::Leaving || w.orphan || view.is_busy(key))
+    /// No worker of the retiring generations accepts a further request: each has said so, or is inside its last one.
+    fn is_quiet(&self, at: usize, view: &dyn View) -> bool {
+        let workers = self.those(&self.units[at].retiring).flat_map(Generation::workers);
+        workers.into_iter().all(|(key, w)| w.life == Life::Leaving || w.orphan || view.is_busy(key))
     }
 
     /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.
@@ -207,6 +245,7 @@ impl Group {
         let pool = |plan: &PoolPlan| {
             let mut pool = PoolState {
                 name: plan.name.clone(),
+                addresses: plan.addresses.clone(),
                 size: plan.size,
                 policy: plan.policy,
                 wanted: 0,
@@ -223,19 +262,16 @@ impl Group {
             pool
         };
         let pools = plan.pools.iter().map(pool).collect();
-        let mut group = Self {
+        Self {
             name: plan.name.clone(),
-            zygote: Zygote::Due(now),
+            fingerprint: plan.fingerprint,
+            zygote: Zygote::Unprepared(now),
             pools,
             failures: 0,
             crashes: Crashes::default(),
             idle_limit: plan.idle_limit,
             idle_since: None,
             watched: false,
-        };
-        if group.may_sleep() {
-            group.zygote = Zygote::Asleep(now);
         }
-        group
     }
 }

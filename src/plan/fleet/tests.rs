@@ -50,6 +50,23 @@ pub(super) fn exited(key: WorkerKey, exit: Exit) -> Event {
     Event::Exited { key, exit, first_request: false }
 }
 
+/// Begins a reload of everything; returns the generations of the plans.
+pub(super) fn begin(fleet: &mut Fleet, now: Moment, plans: &[GroupPlan]) -> Vec<GenerationId> {
+    let ids = fleet.reload(now, Desired { plans, scope: &Scope::All, together: false });
+    ids.into_iter().map(|id| id.unwrap()).collect()
+}
+
+/// The first group that is to be prepared, and where that is said.
+pub(super) fn prepare(actions: &[Action]) -> Option<(usize, ZygoteKey)> {
+    let of = |(at, action): (usize, &Action)| if let Action::Prepare(key) = action { Some((at, *key)) } else { None };
+    actions.iter().enumerate().find_map(of)
+}
+
+/// A pool that listens at a path of its own.
+pub(super) fn pool(name: &str, size: u32, policy: Policy, limits: Limits) -> PoolPlan {
+    PoolPlan { name: name.to_owned(), addresses: vec![format!("/{name}")], size, policy, limits }
+}
+
 const NOBODY_BUSY: &dyn View = &Sight(|_: WorkerKey| false);
 
 /// Pretends to carry actions out: zygotes come up, workers accept, dismissed ones leave.
@@ -67,12 +84,23 @@ impl Stage {
     }
 
     fn plan(size: u32) -> Vec<GroupPlan> {
-        let pool = PoolPlan { name: "www".into(), size, policy: Policy::Static, limits: Limits::default() };
-        vec![GroupPlan { name: "www".into(), idle_limit: Duration::ZERO, pools: vec![pool] }]
+        vec![Self::group("www", size)]
     }
 
+    /// A group with one pool of the same name.
+    fn group(name: &str, size: u32) -> GroupPlan {
+        let pools = vec![pool(name, size, Policy::Static, Limits::default())];
+        GroupPlan { name: name.into(), fingerprint: 0, idle_limit: Duration::ZERO, pools }
+    }
+
+    /// Groups get what they need at once.
     fn decide(&mut self, event: Event) -> Vec<Action> {
-        decisions(self.fleet.handle(self.now, event, NOBODY_BUSY))
+        let mut actions = decisions(self.fleet.handle(self.now, event, NOBODY_BUSY));
+        while let Some((at, key)) = prepare(&actions) {
+            actions.remove(at);
+            actions.extend(decisions(self.fleet.handle(self.now, Event::Prepared(key), NOBODY_BUSY)));
+        }
+        actions
     }
 
     fn event(&mut self, event: Event) {
@@ -86,6 +114,7 @@ impl Stage {
             let alive = self.fleet.workers().count();
             self.most = self.most.max(alive);
             let events = match action {
+                Action::Prepare(key) => vec![Event::Prepared(key)],
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
                 Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
                 Action::Dismiss(key) | Action::KillZygote(key) => vec![Event::ZygoteGone(key)],
@@ -108,7 +137,7 @@ impl Stage {
 
     fn started(size: u32) -> Self {
         let mut stage = Self::new(Duration::ZERO);
-        stage.fleet.begin(stage.now, &Self::plan(size));
+        begin(&mut stage.fleet, stage.now, &Self::plan(size));
         stage.event(Event::Tick);
         stage
     }
@@ -131,8 +160,8 @@ fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation
     let mut stage = Stage::started(4);
     for round in 2..6 {
         stage.now = stage.now + Duration::from_millis(500);
-        assert!(stage.fleet.readiness() == Readiness::Ready);
-        stage.fleet.begin(stage.now, &Stage::plan(4));
+        assert!(stage.fleet.readiness(stage.now) == Readiness::Ready);
+        begin(&mut stage.fleet, stage.now, &Stage::plan(4));
         stage.event(Event::Tick);
         assert_eq!(stage.readies(), round);
         assert_eq!(stage.fleet.generations.len(), 1);
@@ -144,45 +173,45 @@ fn a_reload_never_has_more_than_size_and_surge_workers_and_leaves_one_generation
 #[test]
 fn a_reload_with_everybody_busy_gets_its_surge_worker_and_is_ready() {
     let mut stage = Stage::started(4);
-    stage.fleet.begin(stage.now, &Stage::plan(4));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(4));
     let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
     assert_eq!(stage.readies(), 2);
     assert_eq!(stage.fleet.workers().count(), 5);
     assert_eq!(stage.fleet.workers().filter(|(k, _)| k.generation == GenerationId(2)).count(), 1);
-    assert!(stage.fleet.readiness() == Readiness::Ready);
+    assert!(stage.fleet.readiness(stage.now) == Readiness::Ready);
 }
 
 #[test]
 fn at_most_three_generations_drain() {
     let mut stage = Stage::started(4);
     for _ in 0..3 {
-        assert!(stage.fleet.readiness() == Readiness::Ready);
-        stage.fleet.begin(stage.now, &Stage::plan(4));
+        assert!(stage.fleet.readiness(stage.now) == Readiness::Ready);
+        begin(&mut stage.fleet, stage.now, &Stage::plan(4));
         let actions = stage.decide(Event::Tick);
         stage.carry_out(actions, &|_| true);
     }
-    assert_eq!(stage.fleet.readiness(), Readiness::TooManyDrain);
+    assert_eq!(stage.fleet.readiness(stage.now), Readiness::TooManyDrain);
 }
 
 #[test]
 fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
     let mut stage = Stage::started(4);
-    let id = stage.fleet.begin(stage.now, &Stage::plan(4))[0];
+    let id = begin(&mut stage.fleet, stage.now, &Stage::plan(4))[0];
     let key = ZygoteKey { generation: id, group: 0 };
     assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(key)]);
     stage.event(Event::ZygoteGone(key));
-    assert!(stage.log.contains(&Action::Abandoned(id)));
+    assert!(stage.log.contains(&Action::Refused));
     assert!(!stage.log.contains(&Action::Drain(GenerationId(1))));
     let left: Vec<GenerationId> = stage.fleet.generations.iter().map(|g| g.id).collect();
     assert_eq!(left, [GenerationId(1)]);
-    assert!(stage.fleet.readiness() == Readiness::Ready);
+    assert!(stage.fleet.readiness(stage.now) == Readiness::Ready);
 }
 
 #[test]
 fn a_first_generation_that_cannot_start_is_said_so() {
     let mut stage = Stage::new(Duration::ZERO);
-    let id = stage.fleet.begin(stage.now, &Stage::plan(2))[0];
+    let id = begin(&mut stage.fleet, stage.now, &Stage::plan(2))[0];
     let _ = stage.decide(Event::Tick);
     let actions = stage.decide(Event::ZygoteGone(ZygoteKey { generation: id, group: 0 }));
     assert!(actions.contains(&Action::StartFailed));
@@ -192,7 +221,7 @@ fn a_first_generation_that_cannot_start_is_said_so() {
 #[test]
 fn a_pool_starts_with_the_workers_that_the_system_allows() {
     let mut stage = Stage::new(Duration::ZERO);
-    stage.fleet.begin(stage.now, &Stage::plan(5));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(5));
     let limited = |stage: &mut Stage, most: usize| {
         let mut next = std::collections::VecDeque::from(stage.decide(Event::Tick));
         let mut asked = 0;
@@ -231,7 +260,7 @@ fn a_pool_starts_with_the_workers_that_the_system_allows() {
     assert_eq!(stage.fleet.workers().count(), 5);
     // Without any worker the start fails.
     let mut stage = Stage::new(Duration::ZERO);
-    stage.fleet.begin(stage.now, &Stage::plan(5));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(5));
     limited(&mut stage, 0);
     assert!(stage.log.contains(&Action::StartFailed));
 }
@@ -283,9 +312,9 @@ fn terminate_ends_with_kill_and_finish_waits() {
 #[test]
 fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
     let mut stage = Stage::new(Duration::from_secs(3));
-    stage.fleet.begin(stage.now, &Stage::plan(1));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(1));
     stage.event(Event::Tick);
-    stage.fleet.begin(stage.now, &Stage::plan(1));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(1));
     let actions = stage.decide(Event::Tick);
     stage.carry_out(actions, &|k| k.generation == GenerationId(1));
     assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now + Duration::from_millis(3000)));
@@ -327,7 +356,7 @@ fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
         |stage: &mut Stage| drop(stage.decide(Event::ZygoteGone(ZygoteKey { generation: GenerationId(1), group: 0 })));
     assert_eq!(level(orphan, killed), Level::Debug);
     let drained = |stage: &mut Stage| {
-        stage.fleet.begin(stage.now, &Stage::plan(2));
+        begin(&mut stage.fleet, stage.now, &Stage::plan(2));
         let actions = stage.decide(Event::Tick);
         stage.carry_out(actions, &|worker| worker.generation == GenerationId(1));
     };
@@ -387,9 +416,10 @@ fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
     let mut stage = Stage::new(Duration::from_secs(3));
     let limits = Limits { slow: Duration::from_millis(1_500), terminate: Duration::ZERO, track_finished: false };
     let policy = Policy::Ondemand(Duration::from_secs(10));
-    let pool = PoolPlan { name: "www".into(), size: 2, policy, limits };
-    let group = GroupPlan { name: "www".into(), idle_limit: Duration::from_secs(60), pools: vec![pool] };
-    stage.fleet.begin(stage.now, &[group]);
+    let pools = vec![pool("www", 2, policy, limits)];
+    let group = GroupPlan { name: "www".into(), fingerprint: 0, idle_limit: Duration::from_secs(60), pools };
+    let id = begin(&mut stage.fleet, stage.now, &[group])[0];
+    stage.fleet.prepared(stage.now, ZygoteKey { generation: id, group: 0 });
     let written = serde_json::to_value(&stage.fleet).unwrap();
     let group = &written["generations"][0]["groups"][0];
     let pool = &group["pools"][0];
@@ -403,7 +433,7 @@ fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
 fn each_group_is_a_generation_and_all_take_over_together_or_none() {
     let mut stage = Stage::started(1);
     let plans = || ["a", "b"].map(|name| GroupPlan { name: name.into(), ..Stage::plan(1).remove(0) });
-    let ids = stage.fleet.begin(stage.now, &plans());
+    let ids = begin(&mut stage.fleet, stage.now, &plans());
     assert_eq!(ids, [GenerationId(2), GenerationId(3)]);
     assert_eq!(stage.fleet.generation(ids[1]).map(|g| (g.number(), g.groups.len())), Some((2, 1)));
     let [a, b] = [0, 1].map(|at| ZygoteKey { generation: ids[at], group: 0 });
@@ -413,7 +443,7 @@ fn each_group_is_a_generation_and_all_take_over_together_or_none() {
     assert_eq!(stage.readies(), 1);
     stage.event(Event::ZygoteGone(b));
     assert_eq!(stage.fleet.generations.iter().map(|g| g.id).collect::<Vec<_>>(), [GenerationId(1)]);
-    let ids = stage.fleet.begin(stage.now, &plans());
+    let ids = begin(&mut stage.fleet, stage.now, &plans());
     stage.event(Event::Tick);
     assert_eq!(stage.readies(), 2);
     let numbers = |id: &GenerationId| stage.fleet.generation(*id).map(Generation::number);
@@ -434,7 +464,7 @@ fn generations_of_a_former_version_are_read() {
     let read: Fleet = serde_json::from_value(written).unwrap();
     assert_eq!((read.generations[0].number(), &read.generations[0].successors[..]), (1, &[GenerationId(7)][..]));
     stage.fleet = read;
-    stage.fleet.begin(stage.now, &Stage::plan(1));
+    begin(&mut stage.fleet, stage.now, &Stage::plan(1));
     stage.event(Event::Tick);
     assert_eq!(stage.fleet.generations.iter().map(Generation::number).collect::<Vec<_>>(), [2]);
 }

@@ -17,6 +17,7 @@ pub(super) use access_logs::Opened;
 pub(super) use drain::{Drain, DrainState};
 pub(super) use error::StartError;
 pub(super) use launch::{Launch, Launched};
+pub(super) use plans::addresses;
 pub(super) use prepare::Preparation;
 pub(super) use resolve::{GroupDraft, drafts};
 pub(super) use runtime::{AboutPhp, GroupRuntime, PoolRuntime, Runtime};

@@ -1,8 +1,9 @@
 //! The description of a generation for the fleet: groups, pools, how many workers, which limits.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::{PoolConfig, ProcessManager};
+use crate::config::{self, ListenAddr, PoolConfig, ProcessManager};
 use crate::plan::fleet::{GroupPlan, PoolPlan};
 use crate::plan::scaling::{Policy, Spare};
 use crate::plan::watch::Limits;
@@ -14,15 +15,26 @@ impl GroupDraft {
     pub(crate) fn plan(&self, idle_limit: Duration) -> GroupPlan {
         let plan = |p: &PoolConfig| PoolPlan {
             name: p.name.clone(),
+            addresses: p.listen.iter().flat_map(addresses).collect(),
             size: p.pm_max_children,
             policy: policy(p),
             limits: limits(p),
         };
         GroupPlan {
             name: self.name.clone(),
+            fingerprint: 0,
             idle_limit: longest(self.pools.iter().map(|p| p.group_idle_timeout.unwrap_or(idle_limit))),
             pools: self.pools.iter().map(plan).collect(),
         }
+    }
+}
+
+/// An address, as all configurations write it; several, if a host has them.
+pub(crate) fn addresses(listen: &ListenAddr) -> Vec<String> {
+    match listen {
+        ListenAddr::Unix(path) => vec![config::unix_path(path).0.to_string_lossy().into_owned()],
+        ListenAddr::Tcp { spec, addrs } if addrs.is_empty() => vec![spec.clone()],
+        ListenAddr::Tcp { addrs, .. } => addrs.iter().map(SocketAddr::to_string).collect(),
     }
 }
 

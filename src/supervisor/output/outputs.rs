@@ -165,7 +165,13 @@ impl Outputs {
 
     /// Logs what workers have written while their generation started, in the order in which the workers were made.
     pub(crate) fn release(&mut self, poller: &mut Poller) {
-        let held = self.pipes.iter().filter(|(_, pipe)| pipe.is_held());
+        self.release_those(poller, |_| true);
+    }
+
+    /// The same for some workers.
+    pub(crate) fn release_those(&mut self, poller: &mut Poller, which: impl Fn(WorkerKey) -> bool) {
+        let is_one = |writer: &Writer| !matches!(writer, Writer::Worker { key, .. } if !which(*key));
+        let held = self.pipes.iter().filter(|(_, pipe)| pipe.is_held() && is_one(&pipe.writer));
         let mut held: Vec<u64> = held.map(|(token, _)| *token).collect();
         held.sort_unstable();
         for token in held {

@@ -37,7 +37,7 @@ impl Supervisor {
             config: self.config.clone(),
             totals: self.totals.descriptors(),
             reopened: self.reopened,
-            fleet: self.fleet.clone(),
+            fleet: self.fleet.with_resources(),
             runtimes: runtimes.collect(),
             outputs: self.outputs.state(),
             tracers: Vec::new(),

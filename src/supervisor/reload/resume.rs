@@ -10,9 +10,10 @@ use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::log;
 use crate::log::messages::{lifecycle, reload, zygotes};
+use crate::plan::fleet::Scope;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon;
-use crate::supervisor::generation::StartError;
+use crate::supervisor::generation::{StartError, addresses};
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
 use crate::supervisor::reload::adopt::{self, Adopted};
@@ -54,7 +55,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         supervisor.tracers.add(&mut supervisor.poller, key, questions, answers, &pool);
     }
     former::close_aside(former_tracers);
-    supervisor.carry_on(outputs);
+    supervisor.carry_on(outputs, &state.scope);
     supervisor.run()
 }
 
@@ -74,7 +75,7 @@ fn adopt_state(state: &mut State) -> Result<Adopted, StateError> {
 }
 
 impl Supervisor {
-    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Writer)>) {
+    fn carry_on(&mut self, outputs: Vec<(OwnedFd, Writer)>, scope: &Scope) {
         fd::close_on_exec_from(3);
         for (pipe, source) in outputs {
             self.add_output(pipe, source);
@@ -88,24 +89,27 @@ impl Supervisor {
             }
         }
         self.fleet.watches_were_lost();
+        let runtimes = &self.runtimes;
+        let listens = |key| runtimes.pool(key).map(|pool| &pool.listen);
+        self.fleet.learn_addresses(|key| listens(key).into_iter().flatten().flat_map(addresses).collect());
         self.prove_workers();
         self.catch_up();
         self.close_outputs_of_ended();
         title::set(&format!("php-fpm: master process ({})", self.config.file.display()));
-        if let Err(e) = self.next_generations() {
+        if let Err(e) = self.next_generations(scope) {
             self.refuse_reload(&reload::next_generation_failed(e), None);
         }
         log::say(&lifecycle::fpm_is_running(std::process::id()));
     }
 
-    fn next_generations(&mut self) -> Result<(), StartError> {
+    fn next_generations(&mut self, scope: &Scope) -> Result<(), StartError> {
         let load = load_options(&self.host, &self.options);
         let before = self.config.clone();
-        let begun = self.try_next_generations(&before.global, &load);
+        let begun = self.try_next_generations(&before.global, &load, scope);
         begun.inspect_err(|_| self.config = before)
     }
 
-    fn try_next_generations(&mut self, before: &Global, load: &LoadOptions) -> Result<(), StartError> {
+    fn try_next_generations(&mut self, before: &Global, load: &LoadOptions, scope: &Scope) -> Result<(), StartError> {
         self.config = match config::load(&self.options.config_path(&self.host.config_file()), load) {
             Ok(loaded) => {
                 log::set_level(loaded.config.global.log_level);
@@ -119,7 +123,7 @@ impl Supervisor {
             }
         };
         self.change_log(before)?;
-        self.begin_generations(load)?;
+        self.begin_groups(load, scope)?;
         self.outputs.set_limit(self.config.global.log_limit);
         self.keep_pid_file(before.pid.as_deref());
         Ok(())

@@ -27,7 +27,7 @@ impl Supervisor {
 
     /// Begins a reload that is wanted, as soon as it may begin; ends a check that takes too long.
     pub(in crate::supervisor) fn advance_reload(&mut self) {
-        if let Some(step) = self.reload.plan.advance(clock::now(), self.fleet.readiness()) {
+        if let Some(step) = self.reload.plan.advance(clock::now(), self.fleet.readiness(clock::now())) {
             self.carry_out_reload(step);
         }
     }
@@ -50,6 +50,8 @@ impl Supervisor {
     }
 
     fn begin_reload(&mut self) {
+        let actions = self.fleet.conclude();
+        self.carry_out_all(actions);
         log::say(&messages::reloading());
         self.tell_reloading();
         self.results.reload_begins();

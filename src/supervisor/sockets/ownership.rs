@@ -109,10 +109,13 @@ impl Sockets {
     pub(crate) fn withdraw(&mut self, id: GenerationId) {
         self.forget_owner(id);
         let unused: Vec<Listener> = self.all.extract_if(.., |l| l.owners.is_empty() && !l.used).collect();
-        for mut listener in unused {
-            listener.unlink();
-            let former = self.all.iter_mut().filter(|l| l.replaced && l.name == listener.name);
-            former.for_each(|l| l.replaced = false);
+        unused.into_iter().for_each(|mut listener| listener.unlink());
+        // A socket that was to be replaced stays, also if no other could be opened at its path.
+        for at in (0..self.all.len()).rev() {
+            let listener = &self.all[at];
+            if listener.replaced && !self.all.iter().any(|l| !l.replaced && l.name == listener.name) {
+                self.all[at].replaced = false;
+            }
         }
     }
 

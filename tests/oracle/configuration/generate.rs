@@ -169,6 +169,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::Bytes => &["64K", "256m", "1G"],
         Kind::FastcgiPhpValue => &["on", "user", "off"],
         Kind::OnSigterm => &["fast", "graceful"],
+        Kind::StartFailure => &["retry", "stop"],
         Kind::LogFormat => &["default", "classic", "json"],
         Kind::Text => text(directive.name),
     })

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use std::time::Duration;
 
-use super::tests::{decisions, exited, forked};
+use super::tests::{begin, decisions, exited, forked, pool, prepare};
 use super::*;
 use crate::plan::crashes::Emergency;
 use crate::plan::scaling::{Policy, Spare};
@@ -73,23 +73,24 @@ impl Stage {
     }
 
     fn begin(&mut self, pools: &[(&str, u32, Policy)]) {
-        let plan = |(name, size, policy): &(&str, u32, Policy)| PoolPlan {
-            name: (*name).to_owned(),
-            size: *size,
-            policy: *policy,
-            limits: LIMITS,
-        };
+        let plan = |(name, size, policy): &(&str, u32, Policy)| pool(name, *size, *policy, LIMITS);
         let group = GroupPlan {
             name: "g".into(),
+            fingerprint: 0,
             idle_limit: Duration::from_secs(3600),
             pools: pools.iter().map(plan).collect(),
         };
-        self.fleet.begin(self.now, &[group]);
+        begin(&mut self.fleet, self.now, &[group]);
         self.event(Event::Tick);
     }
 
     fn decide(&mut self, event: Event) -> Vec<Action> {
-        decisions(self.fleet.handle(self.now, event, &self.scene))
+        let mut actions = decisions(self.fleet.handle(self.now, event, &self.scene));
+        while let Some((at, key)) = prepare(&actions) {
+            actions.remove(at);
+            actions.extend(decisions(self.fleet.handle(self.now, Event::Prepared(key), &self.scene)));
+        }
+        actions
     }
 
     /// All processes do at once what they are told, unless they are busy.
@@ -97,6 +98,7 @@ impl Stage {
         for action in self.decide(event) {
             self.log.push(action);
             let follows = match action {
+                Action::Prepare(key) => vec![Event::Prepared(key)],
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
                 Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
                 Action::Retire(key) => vec![Event::Left(key), exited(key, Exit::Code(0))],

@@ -6,10 +6,11 @@ use super::*;
 fn an_ondemand_group_sleeps_until_a_connection_comes() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;
-    assert_eq!(stage.log, [Action::Watch(zygote), Action::Ready]);
+    let serves = Action::Serves { id: GenerationId(1), late: false };
+    assert_eq!(stage.log, [Action::Watch(zygote), serves, Action::Ready]);
     assert_eq!(stage.fleet.deadline(stage.now), None);
     stage.event(Event::Connection(zygote));
-    assert_eq!(stage.log[2..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
+    assert_eq!(stage.log[3..], [Action::SpawnZygote(zygote), Action::Unwatch(zygote)]);
     stage.event(Event::Demand(stage.pool(0), 2));
     assert_eq!(stage.workers().len(), 2);
     stage.all_busy();

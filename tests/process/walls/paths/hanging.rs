@@ -15,7 +15,10 @@ use testkit::sandbox::Sandbox;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, skip, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, dirs_of_bobs, find, give, hello_of, put_conf, section, stage, start, swap};
+use super::{
+    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, dirs_of_bobs, find, give, hello_of, put_conf, section, stage, start,
+    swap,
+};
 
 /// A FUSE mount of bob's: its server completes the handshake and then answers nothing. A process that waits for it
 /// cannot be killed, so the mount is removed before the server, and before its directory.
@@ -147,7 +150,7 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
         ] {
             let conf = format!("{GLOBAL}{global}\n{}{}", section(ALICE, 1, ""), section(BOB, 1, pool));
             let conf = conf.replace("PLACE", place).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
-            stage.sandbox.put("fpm.conf", &conf)?;
+            stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
             let begun = Instant::now();
             stage.run(&["-F"])?.expect(78, &[reason]).map_err(|e| format!("{global}{pool} {place}: {e}"))?;
             ensure!(begun.elapsed() < bar(ms(5000)), "{global}{pool} {place}: {:?}", begun.elapsed());
@@ -214,7 +217,7 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
         ("chdir = {{DIR}}/bob/mount/deep", "does not exist or is not a directory"),
     ] {
         let conf = conf(line).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
-        stage.sandbox.put("fpm.conf", &conf)?;
+        stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
         let begun = Instant::now();
         stage.run(&["-F"])?.expect(78, &[reason])?;
         ensure!(begun.elapsed() < bar(ms(5000)), "{line}: {:?}", begun.elapsed());

@@ -36,6 +36,11 @@ fn dir_of(sandbox: &Sandbox, name: &str, uid: u32) -> Outcome<PathBuf> {
     Ok(path)
 }
 
+/// That configuration, with all groups or none.
+fn all_or_nothing(conf: &str) -> String {
+    conf.replacen("[global]\n", "[global]\nprocess.start_failure = stop\n", 1)
+}
+
 fn give(path: &Path, uid: u32) -> Outcome {
     Ok(chown(path, Some(Uid::from_raw(uid)), Some(Gid::from_raw(uid)))?)
 }
@@ -71,9 +76,9 @@ fn marks(path: &Path) -> Outcome<String> {
     Ok(format!("{} {} {} {:o} {} {list}", m.ino(), m.uid(), m.gid(), m.mode(), m.len()))
 }
 
-/// Expects that the configuration is refused at the start.
+/// A start that ends if one group can't start: with `process.start_failure = stop`.
 fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
-    let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
+    let conf = all_or_nothing(conf).replace("{{DIR}}", &sandbox.path().display().to_string());
     sandbox.put("fpm.conf", &conf)?;
     sandbox.put("php.ini", "")?;
     let address = Address::Unix(sandbox.file("alice.sock"));

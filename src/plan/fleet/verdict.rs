@@ -1,0 +1,84 @@
+//! How a reload, or the start, has gone: each is reported once, when all groups have changed or could not, or when the next one begins.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::goal::Goal;
+use crate::plan::fleet::members::{Generation, Phase};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::unit::{Unit, UnitState, Verdict};
+use crate::plan::reload::Readiness;
+use crate::sys::clock::Moment;
+
+/// After this time a unit that starts no longer keeps others waiting, and a reload of which a part has taken effect no longer keeps
+/// the next one waiting.
+const SLOW: Duration = Duration::from_secs(2);
+
+impl Fleet {
+    /// Reports how a reload has gone, once no unit of it is on its way.
+    pub(super) fn judge(&mut self, out: &mut Vec<Action>) {
+        let Some(verdict) = self.verdict else { return };
+        if self.units.iter().any(Unit::is_open) {
+            return;
+        }
+        self.verdict = None;
+        out.push(match verdict {
+            Verdict { done: 0, failed: 1.., .. } if self.started => Action::Refused,
+            Verdict { done: 0, failed: 1.., .. } => Action::StartFailed,
+            _ => Action::Ready,
+        });
+    }
+
+    /// The present reload, or the start, is still to be reported.
+    #[must_use]
+    pub(crate) fn is_unreported(&self) -> bool {
+        self.verdict.is_some()
+    }
+
+    /// The next reload begins: reports the one before, if that is still to be done.
+    #[must_use]
+    pub(crate) fn conclude(&mut self) -> Vec<Action> {
+        self.verdict.take().map(|_| Action::Ready).into_iter().collect()
+    }
+
+    /// Counts the groups of a unit in the present verdict; one that only ends groups counts once.
+    pub(super) fn count(&mut self, at: usize, part: impl FnOnce(&mut Verdict) -> &mut usize) {
+        let groups = self.units[at].coming.len().max(1);
+        if let Some(verdict) = &mut self.verdict {
+            *part(verdict) += groups;
+        }
+    }
+
+    /// Whether a reload may begin: no stop is under way, and the former reload is reported. One that a group holds up is waited for
+    /// only a short time, if it has had an effect on others.
+    #[must_use]
+    pub(crate) fn readiness(&self, now: Moment) -> Readiness {
+        const MOST_DRAINING: usize = 3;
+        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).map(Generation::number);
+        if draining.collect::<BTreeSet<u32>>().len() >= MOST_DRAINING {
+            return Readiness::TooManyDrain;
+        }
+        let waits = |verdict: Verdict| verdict.done == 0 || now.since(verdict.since) < SLOW;
+        if self.goal == Goal::Serve && self.leaving.is_none() && !self.verdict.is_some_and(waits) {
+            Readiness::Ready
+        } else {
+            Readiness::Busy
+        }
+    }
+
+    /// When another unit, or another reload, may begin because time has passed.
+    pub(super) fn slow_since(&self, now: Moment) -> Option<Moment> {
+        let units = self.units.iter().filter(|unit| unit.state == UnitState::Starting).map(|unit| unit.since);
+        let ends = units.chain(self.verdict.map(|verdict| verdict.since)).map(|since| since + SLOW);
+        ends.filter(|end| *end > now).min()
+    }
+}
+
+impl Unit {
+    /// It counts among those that change at the same time.
+    pub(super) fn keeps_others_waiting(&self, now: Moment) -> bool {
+        let starts = self.state == UnitState::Starting && !self.failed && now.since(self.since) < SLOW;
+        starts || self.state == UnitState::Settling
+    }
+}

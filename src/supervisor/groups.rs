@@ -1,0 +1,182 @@
+//! The groups of a configuration: each becomes a generation, gets what it needs when its turn comes, and takes over or is given up.
+
+use crate::config::LoadOptions;
+use crate::configured::load_options;
+use crate::log::{self, messages::reload as messages};
+use crate::plan::fleet::{Desired, Event, Failure, Generation, GenerationId, Scope, ZygoteKey};
+use crate::supervisor::core::{Supervisor, fleet_settings};
+use crate::supervisor::generation::{GroupDraft, Opened, Preparation, Runtime, StartError, drafts, own_limits};
+use crate::supervisor::sockets::Claim;
+use crate::sys::clock;
+use crate::sys::limits::FileLimits;
+
+/// A group that nothing is open for yet.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    draft: GroupDraft,
+    /// RLIMIT_NOFILE for its processes.
+    nofile: FileLimits,
+}
+
+impl Supervisor {
+    /// Begins the change to the configuration in force. Its groups are prepared when the fleet says so.
+    ///
+    /// # Errors
+    /// A setting of `[global]` can't be put into effect; nothing has changed.
+    pub(super) fn begin_groups(&mut self, load: &LoadOptions, scope: &Scope) -> Result<(), StartError> {
+        let nofile = own_limits::apply(&self.config.global, load.root, self.nofile)?;
+        let drafts = drafts(&self.config, load);
+        self.check_descriptors(&drafts)?;
+        let idle_limit = self.config.global.group_idle_timeout;
+        let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
+        self.fleet.configure(fleet_settings(&self.config.global));
+        let together = self.config.global.start_failure_stops;
+        let ids = self.fleet.reload(clock::now(), Desired { plans: &plans, scope, together });
+        let renewed = ids.into_iter().zip(drafts).filter_map(|(id, draft)| Some((id?, Candidate { draft, nofile })));
+        let before = self.candidates.len();
+        self.candidates.extend(renewed);
+        self.results.reload_renews(self.candidates.len() - before);
+        Ok(())
+    }
+
+    /// At the first start, everything is opened before the start is announced.
+    ///
+    /// # Errors
+    /// No group has what it needs; or one hasn't, and `process.start_failure` is `stop`.
+    pub(super) fn prepare_all(&mut self) -> Result<(), StartError> {
+        let ids = self.fleet.unprepared();
+        let (count, mut failed) = (ids.len(), Vec::new());
+        for id in ids {
+            let key = ZygoteKey { generation: id, group: 0 };
+            match self.try_prepare(id) {
+                Ok(()) => self.fleet.prepared(clock::now(), key),
+                Err(e) if self.config.global.start_failure_stops => return Err(e),
+                Err(e) => {
+                    self.reasons.insert(id, e.message().text().to_owned());
+                    self.fleet.prepare_failed(clock::now(), key);
+                    failed.push(e);
+                }
+            }
+        }
+        // php-fpm logs the first error only, too.
+        if failed.len() == count { failed.into_iter().next().map_or(Ok(()), Err) } else { Ok(()) }
+    }
+
+    /// Opens what a group needs.
+    pub(super) fn prepare(&mut self, key: ZygoteKey) {
+        let event = match self.try_prepare(key.generation) {
+            Ok(()) => Event::Prepared(key),
+            Err(e) => {
+                self.note_reason(key.generation, e.message().text());
+                Event::PrepareFailed(key)
+            }
+        };
+        self.pending.push_back(event);
+    }
+
+    fn try_prepare(&mut self, id: GenerationId) -> Result<(), StartError> {
+        let Some(candidate) = self.candidates.get_mut(&id) else { return Ok(()) };
+        let load = load_options(&self.host, &self.options);
+        let mut opened = Opened::streams(&self.runtimes);
+        let fleet = &self.fleet;
+        let mut preparation = Preparation {
+            claim: Claim { owner: id, leaves: &|older| fleet.makes_way(older, id) },
+            load: &load,
+            engine: &self.options.engine,
+            nofile: candidate.nofile,
+            sockets: &mut self.sockets,
+            totals: &mut self.totals,
+            programs: &mut self.programs,
+            opened: &mut opened,
+        };
+        let prepared = preparation.prepare(&mut candidate.draft);
+        let group = prepared.inspect_err(|_| self.forget_totals())?;
+        self.candidates.remove(&id);
+        let runtime = Runtime { groups: vec![group] };
+        self.outputs.add_generation(id, runtime.group_names());
+        self.runtimes.insert(id, runtime);
+        Ok(())
+    }
+
+    /// Keeps the reason why a generation can't start, for the line about that. If it is tried again and fails for another reason, that
+    /// is logged as well.
+    pub(super) fn note_reason(&mut self, id: GenerationId, reason: &str) {
+        let before = self.reasons.insert(id, reason.to_owned());
+        if self.unstarted.contains(&id) && before.is_some_and(|before| before != reason) {
+            self.say_not_started(id);
+        }
+    }
+
+    /// The same, if no better reason is known.
+    pub(super) fn note_reason_at_least(&mut self, id: GenerationId, reason: &str) {
+        self.reasons.entry(id).or_insert_with(|| reason.to_owned());
+    }
+
+    /// A generation serves in place of those before it.
+    pub(super) fn generation_serves(&mut self, id: GenerationId, late: bool) {
+        let group = self.group_of(id);
+        self.sockets.serve(id);
+        self.reasons.remove(&id);
+        self.unstarted.remove(&id);
+        self.results.group_done(&group);
+        if late {
+            let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+            log::say(&messages::group_serves(&group, number));
+        }
+        self.unheld.push(id);
+    }
+
+    /// A generation is given up, because it or another one that changes together with it could not start.
+    pub(super) fn generation_given_up(
+        &mut self,
+        id: GenerationId,
+        because: GenerationId,
+        failure: Failure,
+        kept: Option<u32>,
+    ) {
+        let group = self.group_of(id);
+        let reason = if because == id {
+            self.reason(id, failure)
+        } else {
+            format!("it changes together with group {}, which could not start", self.group_of(because))
+        };
+        log::say(&match kept {
+            Some(kept) => messages::group_keeps(&group, &reason, kept),
+            None => messages::group_not_added(&group, &reason),
+        });
+        self.results.group_failed(&group, &reason);
+        self.unheld.push(id);
+    }
+
+    /// A generation that replaces none can't start.
+    pub(super) fn generation_not_started(&mut self, id: GenerationId, failure: Failure) {
+        let reason = self.reason(id, failure);
+        self.results.group_failed(&self.group_of(id), &reason);
+        self.reasons.insert(id, reason);
+        self.unstarted.insert(id);
+        self.say_not_started(id);
+    }
+
+    fn say_not_started(&self, id: GenerationId) {
+        let reason = self.reasons.get(&id).map_or("", String::as_str);
+        log::say(&messages::group_not_started(self.group_of(id), reason));
+    }
+
+    fn reason(&self, id: GenerationId, failure: Failure) -> String {
+        let known = self.reasons.get(&id).filter(|_| failure == Failure::Zygote);
+        known.cloned().unwrap_or_else(|| failure.text().to_owned())
+    }
+
+    /// The name of a generation's group. The fleet may have forgotten the generation by now.
+    fn group_of(&self, id: GenerationId) -> String {
+        let candidate = self.candidates.get(&id).map(|candidate| candidate.draft.name.clone());
+        candidate.unwrap_or_else(|| self.runtimes.group_name(ZygoteKey { generation: id, group: 0 }))
+    }
+
+    /// Logs what workers of generations have written that had to start first.
+    pub(super) fn release_outputs(&mut self) {
+        for id in std::mem::take(&mut self.unheld) {
+            self.outputs.release_those(&mut self.poller, |key| key.generation == id);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Groups start, reload and fail each on its own.
+#![forbid(unsafe_code)]
+
+mod starts;
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stage::{Ran, end_within};
+use testkit::stream::Address;
+use testkit::target::{Target, web_user};
+use testkit::{Outcome, ensure};
+
+/// A configuration of groups with one pool each, and a server that runs it.
+struct Groups {
+    server: Server,
+    target: Target,
+}
+
+/// The lines of a group: its name, and further lines of its pool. `listen` is its socket, unless one of the lines is another.
+type Group<'a> = (&'a str, &'a str);
+
+fn conf(global: &str, groups: &[Group<'_>]) -> String {
+    let mut text = format!("[global]\npid = {{{{DIR}}}}/fpm.pid\nerror_log = {{{{DIR}}}}/fpm.log\n{global}\n");
+    for (name, lines) in groups {
+        let _ = writeln!(text, "[{name}]\nprocess.group = {name}\npm = static\npm.max_children = 2\n{lines}");
+        if !lines.contains("listen =") {
+            let _ = writeln!(text, "listen = {{{{DIR}}}}/{name}.sock\nlisten.mode = 0666");
+        }
+        if let Some(user) = web_user() {
+            let _ = writeln!(text, "user = {user}\ngroup = {user}");
+        }
+    }
+    text
+}
+
+impl Groups {
+    /// A server that isn't awaited.
+    fn spawn(target: &Target, global: &str, groups: &[Group<'_>]) -> Outcome<Self> {
+        let sandbox = Sandbox::new()?;
+        let setup = Setup::new(1).whole(&conf(global, groups));
+        let address = Address::Unix(sandbox.file("a.sock"));
+        let mut server = Server::spawn_in(sandbox, target, &setup)?;
+        server.address = address;
+        Ok(Self { server, target: target.clone() })
+    }
+
+    /// One that is ready when this returns.
+    fn start(target: &Target, groups: &[Group<'_>]) -> Outcome<Self> {
+        let mut new = Self::spawn(target, "", groups)?;
+        new.server.await_ready()?;
+        Ok(new)
+    }
+
+    /// Changes the configuration.
+    fn write(&self, global: &str, groups: &[Group<'_>]) -> Outcome {
+        let dir = self.server.sandbox.path().display().to_string();
+        self.server.sandbox.put("fpm.conf", &conf(global, groups).replace("{{DIR}}", &dir)).map(drop)
+    }
+
+    /// A command of the control script.
+    fn run(&self, words: &[&str]) -> Outcome<Ran> {
+        let mut command = std::process::Command::new(self.target.program());
+        command.args(words).arg("-y").arg(self.file("fpm.conf")).arg("-c").arg(self.file("php.ini"));
+        end_within(command.envs(self.target.environment()))
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.server.sandbox.file(name)
+    }
+
+    fn ask(&self, name: &str) -> Outcome<String> {
+        ask_at(&self.file(&format!("{name}.sock")), &self.server)
+    }
+
+    fn serves(&self, name: &str) -> Outcome {
+        let body = self.ask(name)?;
+        ensure!(body == "hello", "{name}: {body}; {}", self.server.log.tail(8));
+        Ok(())
+    }
+
+    /// The title of the zygote that serves that group.
+    fn zygotes(&self, name: &str) -> Vec<Process> {
+        let title = format!("php-fpm: zygote {name} ");
+        self.server.zygotes().into_iter().filter(|zygote| zygote.title().starts_with(&title)).collect()
+    }
+
+    /// Waits until that group has one zygote, of that generation.
+    fn await_generation(&self, name: &str, number: u32) -> Outcome {
+        let title = format!("php-fpm: zygote {name} (generation {number})");
+        let alone = || matches!(&self.zygotes(name)[..], [zygote] if zygote.title() == title);
+        let awaited = wait_until(&title, bar(ms(10_000)), alone);
+        Ok(awaited.map(drop).map_err(|e| format!("{e}: {}", self.server.log.tail(8)))?)
+    }
+}
+
+fn ask_at(socket: &Path, server: &Server) -> Outcome<String> {
+    let request = Request::get(&server.sandbox.page("hello.php"));
+    ask_once(&Address::Unix(socket.to_owned()), &request, ms(5000))
+}
