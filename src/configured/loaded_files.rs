@@ -94,7 +94,8 @@ fn mark_of(path: &str) -> u64 {
     match fs::metadata(Path::new(path)) {
         Ok(m) => {
             let times = [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()].map(i64::cast_unsigned);
-            hash([m.dev(), m.ino(), m.size()].into_iter().chain(times)).max(DENIED + 1)
+            let words = [m.dev(), m.ino(), m.size()].into_iter().chain(times);
+            hash(words.flat_map(u64::to_le_bytes)).max(DENIED + 1)
         }
         Err(e) if e.kind() == ErrorKind::NotFound => MISSING,
         Err(_) => DENIED,
@@ -102,8 +103,7 @@ fn mark_of(path: &str) -> u64 {
 }
 
 /// FNV-1a. It is compared with hashes of other processes of the same program only.
-fn hash(words: impl Iterator<Item = u64>) -> u64 {
-    let bytes = words.flat_map(u64::to_le_bytes);
+pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -12,8 +12,8 @@ use crate::ipc::{RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
+use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Runtimes};
-use crate::supervisor::groups::Candidate;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
@@ -105,6 +105,7 @@ impl Supervisor {
             peer_pipe::use_readers();
         }
         Ok(Self {
+            reload: Reload::of_image(&host),
             programs: Programs::new(&host),
             host,
             options,
@@ -120,7 +121,6 @@ impl Supervisor {
             slow_logs: SlowLogs::default(),
             reopened: 0,
             next_second: clock::now(),
-            reload: Reload::default(),
             systemd,
             results,
             requests,

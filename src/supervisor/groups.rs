@@ -4,19 +4,11 @@ use crate::config::LoadOptions;
 use crate::configured::load_options;
 use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::{Desired, Event, Failure, Generation, GenerationId, Scope, ZygoteKey};
+use crate::supervisor::candidate::Candidate;
 use crate::supervisor::core::{Supervisor, fleet_settings};
-use crate::supervisor::generation::{GroupDraft, Opened, Preparation, Runtime, StartError, drafts, own_limits};
+use crate::supervisor::generation::{Opened, Preparation, Runtime, StartError, drafts, own_limits};
 use crate::supervisor::sockets::Claim;
 use crate::sys::clock;
-use crate::sys::limits::FileLimits;
-
-/// A group that nothing is open for yet.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    draft: GroupDraft,
-    /// RLIMIT_NOFILE for its processes.
-    nofile: FileLimits,
-}
 
 impl Supervisor {
     /// Begins the change to the configuration in force. Its groups are prepared when the fleet says so.
@@ -35,7 +27,13 @@ impl Supervisor {
         let renewed = ids.into_iter().zip(drafts).filter_map(|(id, draft)| Some((id?, Candidate { draft, nofile })));
         let before = self.candidates.len();
         self.candidates.extend(renewed);
-        self.results.reload_renews(self.candidates.len() - before);
+        let renewed = self.candidates.len() - before;
+        self.results.reload_renews(renewed);
+        if renewed == 0 && scope.asks_for_changes() && !self.fleet.is_changing() {
+            let message = messages::nothing_changed();
+            log::say(&message);
+            self.results.remark(message.text());
+        }
         Ok(())
     }
 

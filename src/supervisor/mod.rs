@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod candidate;
 mod carry_out;
 mod children;
 mod commands;

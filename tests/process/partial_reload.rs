@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
 use testkit::process::Process;
-use testkit::stage::end_within;
+use testkit::stage::{Ran, end_within};
+use testkit::stream::Address;
 use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, skip, turn};
 
@@ -54,6 +56,82 @@ fn names_are_checked_and_requests_survive_a_reload() -> Outcome {
     wait_until("a line about the rest", ms(5000), || {
         place.log().count("requests of php-fpm's commands are not understood") > 0
     })?;
+    Ok(())
+}
+
+/// Two groups with a worker each, and what to add to the sections of both.
+struct Two {
+    place: Place,
+    conf: String,
+    shop: Address,
+}
+
+impl Two {
+    fn start(target: Target) -> Outcome<Self> {
+        let place = Place::new(target)?;
+        let conf = place.0.conf.replace("pm.max_children = 2", "pm.max_children = 1");
+        let (global, pool) = conf.split_once("[www]").ok_or("no pool www")?;
+        let directory = place.0.sandbox.path().display().to_string();
+        place.0.sandbox.put("shop.ini", &fs::read_to_string(place.0.sandbox.file("php.ini"))?)?;
+        let shop = pool.replace("fpm.sock", "shop.sock");
+        let ini = format!("process.php_ini = {directory}/shop.ini");
+        let conf = format!(
+            "{global}[www]\nprocess.group = web\npm.status_path = /status\n; of www{pool}\n[shop]\n{ini}\npm.status_path = /status\n; of shop{shop}\n"
+        );
+        let shop = Address::Unix(place.0.sandbox.file("shop.sock"));
+        place.0.sandbox.put("fpm.conf", &conf)?;
+        place.run(&["start"])?.expect(0, &[" done\n"])?;
+        Ok(Self { place, conf, shop })
+    }
+
+    fn put(&self, of_www: &str, of_shop: &str, of_global: &str) -> Outcome {
+        let conf = self.conf.replace("; of www", of_www).replace("; of shop", of_shop);
+        self.place.0.sandbox.put("fpm.conf", &conf.replace("[global]", &format!("[global]\n{of_global}")))
+    }
+
+    /// The workers of www and of shop.
+    fn pids(&self) -> Outcome<(String, String)> {
+        let request = Request::get(&self.place.0.sandbox.page("pid.php"));
+        let ask = |address| ask_once(address, &request, ms(5000));
+        Ok((ask(&self.place.0.address)?, ask(&self.shop)?))
+    }
+
+    /// Runs a reload that changes these groups, and no others.
+    fn reload(&self, words: &[&str], status: i32, texts: &[&str], (www, shop): (bool, bool)) -> Outcome<Ran> {
+        let before = self.pids()?;
+        let ran = self.place.run(&[&["reload"], words].concat())?.expect(status, texts)?;
+        let after = self.pids()?;
+        let changed = (before.0 != after.0, before.1 != after.1);
+        ensure!(changed == (www, shop), "{words:?}: {before:?}, then {after:?}: {}", self.place.log().text());
+        Ok(ran)
+    }
+}
+
+/// Workers of groups that are not concerned keep their pids. What else is different in the file is said.
+#[test]
+fn only_what_is_named_or_has_changed_is_reloaded() -> Outcome {
+    let Some(two) = Target::find_ours().map(Two::start).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (done, executed) = (" done\n", || two.place.log().count("execvp("));
+    two.reload(&["shop"], 0, &[done], (false, true))?;
+    two.reload(&["web"], 0, &[done], (true, false))?;
+    two.reload(&["www", "shop"], 0, &[done], (true, true))?;
+    two.reload(&["--changed"], 0, &[done, "no group has changed: nothing is reloaded"], (false, false))?;
+    two.put("php_value[user_agent] = x\n", "", "")?;
+    two.reload(&["shop"], 0, &[done, "changed in the configuration, but not reloaded: www\n"], (false, true))?;
+    two.reload(&["--changed"], 0, &[done], (true, false))?;
+    let ini = two.place.0.sandbox.file("shop.ini");
+    let text = fs::read_to_string(&ini)?;
+    fs::write(&ini, format!("{text}\nuser_agent = y\n"))?;
+    two.reload(&["--changed"], 0, &[done], (false, true))?;
+    two.reload(&["--changed"], 0, &[done, "nothing is reloaded"], (false, false))?;
+    ensure!(executed() == 0, "a part needs no new image: {}", two.place.log().text());
+    two.put("php_value[user_agent] = x\n", "", "log_limit = 2048")?;
+    two.reload(&["shop"], 0, &[done, "but not reloaded: [global]\n"], (false, true))?;
+    two.reload(&["--changed"], 0, &[done], (false, false))?;
+    ensure!(executed() == 1, "[global] needs a new image: {}", two.place.log().text());
+    two.reload(&["--changed", "shop"], 0, &[done], (false, true))?;
+    two.reload(&[], 0, &[done], (true, true))?;
     Ok(())
 }
 

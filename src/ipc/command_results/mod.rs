@@ -130,7 +130,6 @@ impl ResultsWriter {
     }
 
     /// Something to be said about the present reload, whatever its result is.
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn remark(&mut self, line: &str) {
         const MOST_REMARKS: usize = 10;
         if self.results.remarks.len() < MOST_REMARKS {
@@ -166,7 +165,7 @@ impl ResultsWriter {
     }
 
     /// A group changes later, because too many of its generations still finish requests.
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
+    #[allow(dead_code, reason = "called once a group waits for its draining generations alone")]
     pub(crate) fn group_late(&mut self, group: &str) {
         const MOST_LATE: usize = 200;
         if self.results.late.len() < MOST_LATE {

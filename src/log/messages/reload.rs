@@ -31,6 +31,14 @@ messages! {
     [Ours Notice] file_changed(group, path) = "[group {group}] {path} has changed since the group's PHP was started",
         do "Nothing.";
 
+    /// `php-fpm reload NAME…`: these pools, or `[global]`, are different in the configuration file, but are not among the names.
+    [Ours Notice] differences_wait(names) = "changed in the configuration, but not reloaded: {names}",
+        do "Reload them, too, or everything with `php-fpm reload`.";
+
+    /// `php-fpm reload --changed` has found nothing to do.
+    [Ours Notice] nothing_changed() = "no group has changed: nothing is reloaded",
+        do "Nothing.";
+
     /// The program, its library or the configuration was replaced while it was checked.
     [Ours Notice] checked_again() = "the program or its configuration changed during the check: checked once more",
         do "Nothing.";

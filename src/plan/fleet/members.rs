@@ -252,6 +252,11 @@ impl Generation {
         })
     }
 
+    /// What its groups run with is no longer known to be that of any configuration.
+    pub(super) fn forget_fingerprint(&mut self) {
+        self.groups.iter_mut().for_each(|group| group.fingerprint = 0);
+    }
+
     pub(super) fn pools(&self) -> impl Iterator<Item = &PoolState> {
         self.groups.iter().flat_map(|g| &g.pools)
     }

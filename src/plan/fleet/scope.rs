@@ -22,7 +22,6 @@ impl Scope {
     /// Whether a reload with this scope renews a group. `changed`: the group would run with something else than it does; it is asked
     /// only where that matters.
     #[must_use]
-    #[allow(dead_code, reason = "called once each group is reloaded on its own")]
     pub(crate) fn covers<'a>(
         &self,
         group: &str,

@@ -207,6 +207,13 @@ impl Fleet {
         }
     }
 
+    /// A generation runs with other files than there are now, or its successor could not start: a reload of what has changed renews it.
+    pub(crate) fn forget_fingerprint(&mut self, id: GenerationId) {
+        if let Some(generation) = self.generation_mut(id) {
+            generation.forget_fingerprint();
+        }
+    }
+
     /// The generations with these ids.
     pub(super) fn those<'a>(&'a self, ids: &'a [GenerationId]) -> impl Iterator<Item = &'a Generation> {
         ids.iter().filter_map(|id| self.generation(*id))

@@ -30,6 +30,12 @@ impl Fleet {
         });
     }
 
+    /// Some group changes, or is to.
+    #[must_use]
+    pub(crate) fn is_changing(&self) -> bool {
+        self.units.iter().any(Unit::is_open)
+    }
+
     /// The present reload, or the start, is still to be reported.
     #[must_use]
     pub(crate) fn is_unreported(&self) -> bool {

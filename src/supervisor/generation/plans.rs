@@ -22,7 +22,7 @@ impl GroupDraft {
         };
         GroupPlan {
             name: self.name.clone(),
-            fingerprint: 0,
+            fingerprint: self.fingerprint(),
             idle_limit: longest(self.pools.iter().map(|p| p.group_idle_timeout.unwrap_or(idle_limit))),
             pools: self.pools.iter().map(plan).collect(),
         }

@@ -2,7 +2,7 @@
 //! and fails concerns that group alone.
 
 use crate::config::{self, Account, Config, LoadOptions, PoolConfig};
-use crate::configured;
+use crate::configured::{self, loaded_files};
 use crate::log;
 use crate::plan::groups::{self, Grouping};
 use crate::supervisor::generation::error::StartError;
@@ -106,6 +106,16 @@ fn user_of(pool: &PoolConfig, load: &LoadOptions) -> Result<PoolUser, StartError
 }
 
 impl GroupDraft {
+    /// Identifies what the group would run with: settings, users, environments. 0: that is not known, because a user is not.
+    #[must_use]
+    pub(super) fn fingerprint(&self) -> u64 {
+        let Some(Ok(users)) = &self.users else { return 0 };
+        let users: Vec<_> =
+            users.iter().zip(&self.pools).map(|(user, pool)| (&user.identity, user.environment(pool))).collect();
+        let text = serde_json::to_vec(&(&self.name, &self.identity, &self.pools, users)).unwrap_or_default();
+        loaded_files::hash(text.into_iter()).max(1)
+    }
+
     /// The users of its pools. They are looked up at the first call already, and again at each later one.
     ///
     /// # Errors

@@ -37,6 +37,7 @@ impl Supervisor {
         for (id, path) in changed.into_iter().flatten() {
             let group = self.runtimes.group_name(ZygoteKey { generation: id, group: 0 });
             log::say(&messages::file_changed(group, path));
+            self.fleet.forget_fingerprint(id);
         }
     }
 }

@@ -7,6 +7,7 @@ mod changes;
 mod check;
 #[cfg(any(test, feature = "oracles"))]
 pub(super) mod oracle;
+mod part;
 pub(super) mod progress;
 mod resume;
 mod state;

@@ -1,6 +1,8 @@
 //! How far a reload has come, and the process that checks the new program.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use nix::unistd::Pid;
 
@@ -15,6 +17,8 @@ pub(crate) struct Reload {
     pub(super) plan: plan::reload::Reload,
     /// The check that runs.
     pub(super) check: Option<CheckProcess>,
+    /// The program and its library, as they were when this image began.
+    pub(super) image: [Option<FileMark>; 2],
 }
 
 /// Identifies a file and its content.
@@ -27,6 +31,15 @@ pub(super) struct FileMark {
     pub(super) modified: i64,
     /// Nanoseconds after that.
     pub(super) nanos: i64,
+}
+
+impl FileMark {
+    /// The mark of the file at that path; `None`: it could not be found.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let m = std::fs::metadata(path).ok()?;
+        let (device, inode, size) = (m.dev(), m.ino(), m.size());
+        Some(Self { device, inode, size, modified: m.mtime(), nanos: m.mtime_nsec() })
+    }
 }
 
 /// A child that checks whether the new program can take over.

@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd, RawFd};
-use std::os::unix::fs::MetadataExt;
 
 use nix::sys::signal::Signal;
 
+use crate::host::Host;
 use crate::log::{self, Message, messages::reload as messages};
 use crate::plan::fleet::{Goal, Scope};
 use crate::plan::reload::{Outcome, Step, refusal};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::{Launch, Launched};
 use crate::supervisor::output::Bounded;
-use crate::supervisor::reload::progress::{CheckProcess, FileMark};
+use crate::supervisor::reload::progress::{CheckProcess, FileMark, Reload};
 use crate::supervisor::reload::state::State;
 use crate::sys::peer_pipe::PeerPipe;
 use crate::sys::process::{self, Exit};
@@ -63,12 +63,12 @@ impl Supervisor {
 
     /// Identifies the files that would be executed and read: another file at the same path has another mark.
     fn file_marks(&self) -> Vec<Option<FileMark>> {
-        let mark = |path: &std::path::Path| {
-            let m = std::fs::metadata(path).ok()?;
-            let (device, inode, size) = (m.dev(), m.ino(), m.size());
-            Some(FileMark { device, inode, size, modified: m.mtime(), nanos: m.mtime_nsec() })
-        };
-        [&self.host.program, &self.host.library, &self.config.file].into_iter().map(|path| mark(path)).collect()
+        [&self.host.program, &self.host.library, &self.config.file].into_iter().map(|path| FileMark::of(path)).collect()
+    }
+
+    /// Whether the program or its library is another file than the one that runs.
+    pub(super) fn is_program_replaced(&self) -> bool {
+        self.reload.image != program_marks(&self.host)
     }
 
     fn start_check(&mut self) -> std::io::Result<()> {
@@ -125,7 +125,7 @@ impl Supervisor {
         match self.reload.plan.check_ended(exit, unchanged) {
             Outcome::Execute => {
                 self.note_changes(check.answer);
-                self.execute();
+                self.put_into_effect();
             }
             Outcome::CheckAgain => {
                 log::say(&messages::checked_again());
@@ -149,7 +149,7 @@ impl Supervisor {
     }
 
     /// Executes the new program. Returns only if that fails; then nothing has changed.
-    fn execute(&mut self) {
+    pub(super) fn execute(&mut self) {
         self.flush_orders();
         let orders_wait = self.orders_wait();
         if !self.reload.plan.may_execute(orders_wait, self.fleet.goal() == Goal::Serve) {
@@ -202,6 +202,18 @@ impl Supervisor {
         let mut args: Vec<OsString> = own_arguments(&self.host.args).cloned().collect();
         args.push("--fpm-role=resume".into());
         args
+    }
+}
+
+/// Identifies the program and its library.
+fn program_marks(host: &Host) -> [Option<FileMark>; 2] {
+    [&host.program, &host.library].map(|path| FileMark::of(path))
+}
+
+impl Reload {
+    /// None is under way. `host` is the program that this process has just executed.
+    pub(in crate::supervisor) fn of_image(host: &Host) -> Self {
+        Self { image: program_marks(host), ..Self::default() }
     }
 }
 
