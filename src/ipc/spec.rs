@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::trust::Trust;
+use super::trust::{DirectoryId, Trust};
 use crate::config::PoolConfig;
 use crate::engine::{EngineOptions, Program};
 use crate::log::{Format, Level};
@@ -79,6 +79,9 @@ pub(crate) struct PoolSpec {
     pub access_log_fd: Option<i32>,
     /// Who its workers become; `None`: stay.
     pub identity: Option<Identity>,
+    /// Which directory its `chroot` was when the pool was prepared, if it could be reached.
+    #[serde(default)]
+    pub root: Option<DirectoryId>,
     /// `listen.allowed_clients` and the like stay in `config`.
     pub environment: Vec<(String, String)>,
 }
@@ -87,6 +90,6 @@ impl ZygoteSpec {
     /// The trust of that pool's workers.
     #[must_use]
     pub(crate) fn trust(&self, pool: &PoolSpec) -> Trust {
-        Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()))
+        Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()), pool.root)
     }
 }

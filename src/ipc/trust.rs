@@ -12,15 +12,37 @@ use crate::sys::log_file::Owner;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trust {
     identity: Option<Identity>,
-    chroot: Option<PathBuf>,
+    chroot: Option<Root>,
     hat: Option<String>,
 }
 
+/// A directory: the numbers of its device, and its inode.
+pub(crate) type DirectoryId = (u32, u32, u64);
+
+/// A root directory. Its path may lead to another directory later, and another path to the same one.
+#[derive(Debug, Clone, Eq)]
+struct Root {
+    path: PathBuf,
+    /// `None`: not known.
+    id: Option<DirectoryId>,
+}
+
+impl PartialEq for Root {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.id, other.id) {
+            (Some(own), Some(others)) => own == others,
+            _ => self.path == other.path,
+        }
+    }
+}
+
 impl Trust {
-    /// The trust of a pool whose workers have that identity; `None`: the supervisor's.
+    /// The trust of a pool whose workers have that identity; `None`: the supervisor's. `root` is the directory of its
+    /// `chroot`, if it is known.
     #[must_use]
-    pub(crate) fn of(pool: &PoolConfig, identity: Option<&Identity>) -> Self {
-        Self::in_place(identity, pool.chroot.clone(), pool.apparmor_hat.clone())
+    pub(crate) fn of(pool: &PoolConfig, identity: Option<&Identity>, root: Option<DirectoryId>) -> Self {
+        let chroot = pool.chroot.clone().map(|path| (path, root));
+        Self::in_place(identity, chroot, pool.apparmor_hat.clone())
     }
 
     /// Who owns the pool's logs.
@@ -31,13 +53,17 @@ impl Trust {
 
     /// The trust with these parts.
     #[must_use]
-    pub(crate) fn in_place(identity: Option<&Identity>, chroot: Option<PathBuf>, hat: Option<String>) -> Self {
+    pub(crate) fn in_place(
+        identity: Option<&Identity>,
+        chroot: Option<(PathBuf, Option<DirectoryId>)>,
+        hat: Option<String>,
+    ) -> Self {
         let identity = identity.cloned().map(|mut identity| {
             identity.groups.sort_unstable();
             identity.groups.dedup();
             identity
         });
-        Self { identity, chroot, hat }
+        Self { identity, chroot: chroot.map(|(path, id)| Root { path, id }), hat }
     }
 }
 
@@ -54,7 +80,18 @@ mod tests {
         assert_ne!(of(1, &[7]), of(2, &[7]));
         let own = Trust::in_place(None, None, None);
         assert_ne!(of(1, &[7]), own);
-        assert_ne!(Trust::in_place(None, Some("/srv".into()), None), own);
+        assert_ne!(Trust::in_place(None, Some(("/srv".into(), None)), None), own);
         assert_ne!(Trust::in_place(None, None, Some("hat".into())), own);
+    }
+
+    /// A link at the path of a root directory may lead elsewhere now.
+    #[test]
+    fn a_root_is_a_directory_and_not_a_path() {
+        let of = |path: &str, id| Trust::in_place(None, Some((path.into(), id)), None);
+        let (one, two) = (Some((8, 1, 100)), Some((8, 1, 101)));
+        assert_ne!(of("/srv/current", one), of("/srv/current", two));
+        assert_eq!(of("/srv/current", one), of("/srv/release", one));
+        assert_eq!(of("/srv/current", one), of("/srv/current", None));
+        assert_ne!(of("/srv/current", None), of("/srv/release", one));
     }
 }

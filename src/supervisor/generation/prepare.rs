@@ -17,6 +17,7 @@ use crate::supervisor::generation::runtime::{GroupRuntime, PoolRuntime};
 use crate::supervisor::generation::totals::PoolTotals;
 use crate::supervisor::sockets::{Claim, Sockets};
 use crate::sys::limits::FileLimits;
+use crate::sys::named_file;
 
 /// What groups are prepared with.
 pub(crate) struct Preparation<'a> {
@@ -89,7 +90,8 @@ impl Preparation<'_> {
         zygote_is_user: bool,
     ) -> Result<(PoolSpec, PoolRuntime), StartError> {
         let listen_fds = self.sockets.open(self.claim, config)?;
-        let trust = Trust::of(config, user.identity.as_ref());
+        let root = config.chroot.as_deref().and_then(named_file::directory_id);
+        let trust = Trust::of(config, user.identity.as_ref(), root);
         let totals_fd = self
             .totals
             .open(&config.name, &trust)
@@ -103,6 +105,7 @@ impl Preparation<'_> {
             scoreboard_fd: scoreboard.as_raw_fd(),
             totals_fd,
             slots,
+            root,
             access_log_fd: None,
             environment: user.environment(config),
             // Where the zygote runs as that user already, so do its workers.

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn owner_and_mode_of_a_directory_tell_its_controller() {
-        let directory = |uid, mode| Attributes { mode, uid, gid: 0, links: 2, inode: 1, mount: None };
+        let directory = |uid, mode| Attributes { mode, uid, gid: 0, links: 2, inode: 1, device: (0, 0), mount: None };
         let cases = [
             (0, 0o40755, Controller::Root),
             (0, 0o41700, Controller::Root),

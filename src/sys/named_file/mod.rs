@@ -167,6 +167,19 @@ pub fn is_directory(path: &Path) -> bool {
     }
 }
 
+/// The identity of the directory at a path: the numbers of its device, and its inode. `None`: it cannot be reached.
+#[must_use]
+pub fn directory_id(path: &Path) -> Option<(u32, u32, u64)> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let open = move |entry: &Entry| {
+        let file = nix::fcntl::openat(entry.dir(), &entry.name, flags, Mode::empty())?;
+        Ok(Answer { file: Some(file), ..Answer::default() })
+    };
+    let file = run(path, Rules { follow: true, owners: None }, open).ok()?.answer.file?;
+    let statx::Attributes { device: (major, minor), inode, .. } = statx::statx(&file, std::ffi::OsStr::new("")).ok()?;
+    Some((major, minor, inode))
+}
+
 /// The warning about a path of which a user can replace a part.
 #[must_use]
 pub fn leads_through(path: &str, user: u32) -> String {

@@ -22,6 +22,8 @@ pub struct Attributes {
     pub links: u64,
     /// Inode number.
     pub inode: u64,
+    /// The device that the inode is on: major and minor number.
+    pub device: (u32, u32),
     /// The id of the mount that it was reached through (`STATX_MNT_ID`, Linux 5.8).
     pub mount: Option<u64>,
 }
@@ -66,6 +68,7 @@ fn extended(at: i32, name: &OsStr) -> io::Result<Attributes> {
         gid: found.stx_gid,
         links: u64::from(found.stx_nlink),
         inode: found.stx_ino,
+        device: (found.stx_dev_major, found.stx_dev_minor),
         mount: Some(found.stx_mnt_id).filter(|_| found.stx_mask & libc::STATX_MNT_ID != 0),
     })
 }
@@ -78,6 +81,7 @@ fn plain(at: impl AsFd, name: &OsStr) -> io::Result<Attributes> {
         gid: found.st_gid,
         links: found.st_nlink,
         inode: found.st_ino,
+        device: (libc::major(found.st_dev), libc::minor(found.st_dev)),
         mount: None,
     })
 }
