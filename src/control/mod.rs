@@ -4,6 +4,7 @@
 
 mod error;
 mod found;
+mod groups;
 mod reload;
 mod say;
 mod start;
@@ -189,7 +190,11 @@ impl Script<'_> {
 
     fn status(&self) -> Result<Status, Failure> {
         let (text, status) = match self.find()? {
-            Found::Running(process) => (texts::running(process.pid), Status::Done),
+            Found::Running(process) => {
+                say(&texts::running(process.pid));
+                groups::table(&process).into_iter().flatten().for_each(|line| say(&line));
+                return Ok(Status::Done);
+            }
             Found::Dead(file) => (texts::stopped_with_pid_file(file.display()), Status::Failed),
             Found::Stopped => (texts::stopped(), Status::Stopped),
         };

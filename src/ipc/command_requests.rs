@@ -37,13 +37,18 @@ pub(crate) enum Request {
         #[serde(default)]
         pools: BTreeSet<String>,
     },
+    /// Write the table of groups (`group_table`).
+    Groups {
+        /// The number by which the command knows its answer.
+        id: u64,
+    },
 }
 
 impl Request {
-    /// What it asks to reload; `None` if it names nothing.
+    /// What it asks to reload; `None` if that is nothing.
     #[must_use]
     pub(crate) fn scope(self) -> Option<Scope> {
-        let Self::Reload { changed, pools } = self;
+        let Self::Reload { changed, pools } = self else { return None };
         match (changed, pools.is_empty()) {
             (false, true) => None,
             (true, true) => Some(Scope::Changed),

@@ -302,6 +302,7 @@ impl Supervisor {
 
     fn announce_ready(&mut self) {
         self.sockets.close_unnamed(&self.config.pools);
+        self.forget_outdated();
         log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();
         self.outputs.release(&mut self.poller);

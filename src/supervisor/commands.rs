@@ -25,8 +25,12 @@ impl Supervisor {
         if requests.unknown > 0 {
             log::say(&messages::requests_not_understood(requests.unknown));
         }
-        for scope in requests.requests.into_iter().filter_map(Request::scope) {
-            self.reload_asked(scope);
+        for request in requests.requests {
+            if let Request::Groups { id } = request {
+                self.tell_groups(id);
+            } else if let Some(scope) = request.scope() {
+                self.reload_asked(scope);
+            }
         }
     }
 

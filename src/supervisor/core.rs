@@ -8,7 +8,7 @@ use crate::cli::Options;
 use crate::config::{Config, Global};
 use crate::configured::Programs;
 use crate::host::Host;
-use crate::ipc::{RequestReader, ResultsWriter};
+use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
@@ -63,6 +63,12 @@ pub(super) struct Supervisor {
     pub(super) systemd: Systemd,
     /// Where the control commands read how a reload went.
     pub(super) results: ResultsWriter,
+    /// Why groups could not be changed by the last reload, or cannot start.
+    pub(super) outdated: BTreeMap<String, String>,
+    /// Where `php-fpm status` reads the table of groups, once it has asked.
+    pub(super) group_table: Option<GroupTableWriter>,
+    /// When systemd was last told how far a reload has come.
+    pub(super) told_progress: Moment,
     /// Requests of the control commands.
     pub(super) requests: RequestReader,
     /// When to look for requests again, because a command was writing one.
@@ -123,6 +129,9 @@ impl Supervisor {
             next_second: clock::now(),
             systemd,
             results,
+            outdated: BTreeMap::new(),
+            group_table: None,
+            told_progress: Moment::default(),
             requests,
             requests_due: None,
             starter: None,

@@ -116,7 +116,9 @@ impl Supervisor {
         self.sockets.serve(id);
         self.reasons.remove(&id);
         self.unstarted.remove(&id);
+        self.generation_is_current(id, &group);
         self.results.group_done(&group);
+        self.tell_progress();
         if late {
             let number = self.fleet.generation(id).map_or(id.0, Generation::number);
             log::say(&messages::group_serves(&group, number));
@@ -142,13 +144,16 @@ impl Supervisor {
             Some(kept) => messages::group_keeps(&group, &reason, kept),
             None => messages::group_not_added(&group, &reason),
         });
+        self.group_is_outdated(&group, &reason);
         self.results.group_failed(&group, &reason);
+        self.tell_progress();
         self.unheld.push(id);
     }
 
     /// A generation that replaces none can't start.
     pub(super) fn generation_not_started(&mut self, id: GenerationId, failure: Failure) {
         let reason = self.reason(id, failure);
+        self.group_is_outdated(&self.group_of(id), &reason);
         self.results.group_failed(&self.group_of(id), &reason);
         self.reasons.insert(id, reason);
         self.unstarted.insert(id);

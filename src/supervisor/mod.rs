@@ -17,6 +17,7 @@ mod log_files;
 mod log_lines;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
+mod outdated;
 pub(crate) mod output;
 mod poller;
 mod pools;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::systemd::{self, Load};
@@ -25,7 +26,8 @@ impl Supervisor {
             return;
         }
         self.systemd.refused = false;
-        self.tell_serving("Ready to handle connections");
+        let outdated = self.outdated_text().map(|text| format!("; {text}")).unwrap_or_default();
+        self.tell_serving(&format!("Ready to handle connections{outdated}"));
         match millis(self.config.global.systemd_interval) {
             0 => log::say(&messages::systemd_monitor_disabled()),
             interval => log::say(&messages::systemd_monitor_interval(interval)),
@@ -59,6 +61,20 @@ impl Supervisor {
         self.systemd.tell(format!("RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS=Reloading in progress ..."), None);
     }
 
+    /// A reload of several groups goes on: systemd is to wait for it.
+    pub(super) fn tell_progress(&mut self) {
+        const PAUSE: Duration = Duration::from_millis(500);
+        const PATIENCE: Duration = Duration::from_secs(90);
+        let now = clock::now();
+        let Some((ended, all)) = self.results.progress_of_reload().filter(|(_, all)| *all > 1) else { return };
+        if !self.systemd.is_there() || self.systemd.stopping || now.since(self.told_progress) < PAUSE {
+            return;
+        }
+        self.told_progress = now;
+        let patience = PATIENCE.as_micros();
+        self.systemd.tell(format!("EXTEND_TIMEOUT_USEC={patience}\nSTATUS=Reloading: {ended} of {all} groups"), None);
+    }
+
     /// No request is accepted any more, or soon none.
     pub(super) fn tell_stopping(&mut self, line: &str) {
         self.systemd.stopping = true;
@@ -76,7 +92,9 @@ impl Supervisor {
         if self.systemd.heartbeat.is_status_due(now) && !self.systemd.stopping {
             let status = self.systemd.heartbeat.status(self.load(), now);
             let refused = if self.systemd.refused { " (the last reload was refused, see the log)" } else { "" };
-            lines.push(format!("STATUS={status}{refused}"));
+            let outdated = self.outdated_text().filter(|_| refused.is_empty());
+            let outdated = outdated.map(|text| systemd::one_line(&format!(" ({text})"))).unwrap_or_default();
+            lines.push(format!("STATUS={status}{refused}{outdated}"));
         }
         // These are repeated anyway, so they are not queued after others that systemd hasn't taken.
         if !lines.is_empty() && !self.systemd.is_busy() {

@@ -105,6 +105,12 @@ impl Two {
         ensure!(changed == (www, shop), "{words:?}: {before:?}, then {after:?}: {}", self.place.log().text());
         Ok(ran)
     }
+
+    fn metric(&self, address: &Address, line: &str) -> Outcome {
+        let page = ask_once(address, &Request::of_pool("/status", "openmetrics"), ms(5000))?;
+        ensure!(page.lines().any(|one| one == line), "{line:?} isn't in {page}");
+        Ok(())
+    }
 }
 
 /// Workers of groups that are not concerned keep their pids. What else is different in the file is said.
@@ -132,6 +138,34 @@ fn only_what_is_named_or_has_changed_is_reloaded() -> Outcome {
     ensure!(executed() == 1, "[global] needs a new image: {}", two.place.log().text());
     two.reload(&["--changed", "shop"], 0, &[done], (false, true))?;
     two.reload(&[], 0, &[done], (true, true))?;
+    Ok(())
+}
+
+/// A group that cannot start keeps what it had, and everything that reports about it says so.
+#[test]
+fn a_group_that_fails_is_named() -> Outcome {
+    let Some(two) = Target::find_ours().map(Two::start).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    two.metric(&two.shop, r#"phpfpm_group_outdated{group="shop"} 0"#)?;
+    two.put("", "process.php_define[opcache.preload] = /no/such/preload.php\n", "")?;
+    let failed =
+        ["Reload service php-fpm  failed", "php-fpm: failed: 1 of 2 groups keep what they had:\nphp-fpm: [shop] "];
+    let ran = two.reload(&[], 1, &failed, (true, false))?;
+    ran.expect(1, &["preload.php"])?;
+    two.metric(&two.shop, r#"phpfpm_group_outdated{group="shop"} 1"#)?;
+    two.metric(&two.place.0.address, r#"phpfpm_group_outdated{group="web"} 0"#)?;
+    let status =
+        two.place.run(&["status"])?.expect(0, &["is running, pid ", "GROUP", "keeps its configuration of "])?;
+    for group in ["web ", "shop "] {
+        ensure!(status.text.lines().any(|line| line.starts_with(group)), "{group}: {}", status.text);
+    }
+    // It is tried again by each reload of what has changed.
+    two.reload(&["--changed"], 1, &["[shop] "], (false, false))?;
+    two.put("", "", "")?;
+    two.reload(&["--changed"], 0, &[" done\n"], (false, true))?;
+    two.metric(&two.shop, r#"phpfpm_group_outdated{group="shop"} 0"#)?;
+    let status = two.place.run(&["status"])?.expect(0, &["GROUP"])?;
+    ensure!(!status.text.contains("keeps its configuration"), "{}", status.text);
     Ok(())
 }
 

@@ -144,6 +144,13 @@ impl ResultsWriter {
         self.update();
     }
 
+    /// How many groups of the present reload have changed or could not, and how many it renews. `None`: none is under way.
+    #[must_use]
+    pub(crate) fn progress_of_reload(&self) -> Option<(u32, u32)> {
+        let results = &self.results;
+        (!self.is_settled()).then_some((results.done + results.failures, results.groups))
+    }
+
     /// A group runs with the new configuration, at once or after it was late.
     pub(crate) fn group_done(&mut self, group: &str) {
         self.no_longer_late(group);

@@ -19,6 +19,10 @@ messages! {
     [Ours Warning] requests_not_understood(count) = "{count} requests of php-fpm's commands are not understood, and ignored",
         do "If php-fpm was upgraded, reload everything with `php-fpm reload`.";
 
+    /// `php-fpm status` has asked for the table of groups, but there is no memory or descriptor for it.
+    [Ours Warning] groups_not_told(reason) = "cannot write the table of groups for php-fpm status: {reason}",
+        do "The reason is that of the system: free memory, or raise its limits.";
+
     /// `php-fpm reload NAME…`: there is no such pool or group, neither running nor in the configuration. Nothing is reloaded.
     [Ours Error] unknown_names(names, known) = "no pool or group has the name {names}; there are: {known}",
         do "Use one of the names.";

@@ -47,6 +47,7 @@ impl Supervisor {
             board: Some(self.results.number()),
             requests: Some(self.requests.number()),
             scope: self.reload.plan.scope().clone(),
+            outdated: self.outdated.clone(),
             answer: None,
         }
     }

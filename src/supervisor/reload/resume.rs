@@ -45,8 +45,8 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
             return ExitCode::Software.status();
         }
     };
-    let (fleet, reopened) = (state.fleet, state.reopened);
-    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, ..bare };
+    let (fleet, reopened, outdated) = (state.fleet, state.reopened, state.outdated);
+    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, outdated, ..bare };
     for (id, runtime) in supervisor.runtimes.iter() {
         supervisor.outputs.add_generation(id, runtime.group_names());
     }

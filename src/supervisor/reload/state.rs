@@ -1,5 +1,6 @@
 //! The state that one image of the supervisor hands to the next: self-describing JSON in a memfd, descriptors by number.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -78,6 +79,9 @@ pub(crate) struct State {
     /// What the reload under way renews.
     #[serde(default)]
     pub scope: Scope,
+    /// Why groups keep what they had.
+    #[serde(default)]
+    pub outdated: BTreeMap<String, String>,
     /// Where the check is to write which generations run with other files than there are now.
     #[serde(default)]
     pub answer: Option<RawFd>,
