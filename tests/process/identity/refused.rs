@@ -44,7 +44,10 @@ fn root() -> Outcome {
     ] {
         for server in [&target, &target.partner()] {
             let sandbox = Sandbox::new()?;
-            let ran = ended(server, &Setup::new(1).pool(&section(&sandbox, "other", lines)), &sandbox)?;
+            let setup = Setup::new(1).pool(&section(&sandbox, "other", lines));
+            // Otherwise the other pool starts without this one.
+            let setup = if server.is_ours() { setup.global("process.start_failure = stop") } else { setup };
+            let ran = ended(server, &setup, &sandbox)?;
             ran.expect(CONFIG, &["ERROR: [pool other] please specify user and group other than root"])
                 .map_err(|e| format!("{lines:?}, {}: {e}", server.program().display()))?;
         }
