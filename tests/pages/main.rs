@@ -6,3 +6,4 @@ mod migration;
 mod samples;
 mod scripts;
 mod security;
+mod shared_hosting;
