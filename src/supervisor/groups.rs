@@ -145,6 +145,7 @@ impl Supervisor {
             None => messages::group_not_added(&group, &reason),
         });
         self.group_is_outdated(&group, &reason);
+        self.forget_outdated();
         self.results.group_failed(&group, &reason);
         self.tell_progress();
         self.unheld.push(id);

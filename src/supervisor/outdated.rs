@@ -1,7 +1,7 @@
 //! Groups that keep their configuration because the last reload could not change them, and those that cannot start; and the table of
 //! all groups for `php-fpm status`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ipc::{GroupRow, GroupTable, GroupTableWriter};
 use crate::log::{self, messages::reload as messages};
@@ -27,11 +27,13 @@ impl Supervisor {
         self.set_outdated(id, false);
     }
 
-    /// Forgets groups that no generation has any more.
+    /// Forgets groups that neither serve nor are in the configuration any more.
     pub(super) fn forget_outdated(&mut self) {
-        let generations = self.fleet.generations().iter().filter(|g| g.phase != Phase::Draining);
-        let names: Vec<&str> = generations.flat_map(|g| g.groups.iter().map(|group| group.name.as_str())).collect();
-        self.outdated.retain(|group, _| names.contains(&group.as_str()));
+        let serving = self.serving_groups().map(|group| &group.spec.group);
+        let pools = self.config.pools.iter().flat_map(|pool| [Some(&pool.name), pool.process_group.as_ref()]);
+        let names = serving.chain(pools.flatten()).chain(&self.config.global.process_group).cloned();
+        let names: BTreeSet<String> = names.collect();
+        self.outdated.retain(|group, _| names.contains(group));
     }
 
     /// The end of a status line: how many groups keep what they had, and the first of them.

@@ -48,14 +48,16 @@ pub(super) fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     facts
 }
 
-/// Signals that it acts on: by handlers, or, if blocked, through a descriptor.
+/// Signals that it acts on: by handlers, or, if blocked, through a descriptor. Without SIGRTMIN+1, by which commands send requests:
+/// php-fpm has none.
 fn heard(process: Process) -> String {
     let caught = process.status("SigCgt").concat();
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
     let descriptors = process.fds().into_keys();
     let masks = descriptors.flat_map(|fd| process.lines(&format!("fdinfo/{fd}"), "sigmask:"));
     let all = masks.fold(number(&caught), |all, line| all | line.split_whitespace().nth(1).map_or(0, number));
-    format!("{all:016x}")
+    let request = 1_u64 << (libc::SIGRTMIN() + 1 - 1);
+    format!("{:016x}", all & !request)
 }
 
 fn kind(target: &str) -> String {

@@ -35,6 +35,39 @@ fn life() -> Outcome {
     server.stop()
 }
 
+/// A group that cannot start is named in the status, while the others serve.
+#[test]
+fn a_group_that_fails_is_named() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let mut manager = Manager::at_path(&sandbox)?;
+    let server = Server::start_amid(served_by(&manager), at_path(&sandbox), sandbox, &target, &Setup::new(1))?;
+    manager.wait_for("READY=1", LIMIT)?;
+    let user: String = server
+        .conf
+        .lines()
+        .filter(|l| l.starts_with("user =") || l.starts_with("group ="))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let shop = format!(
+        "[shop]\nlisten = {}\npm = static\npm.max_children = 1\n{user}process.php_define[opcache.preload] = /no/such.php\n",
+        server.sandbox.file("shop.sock").display()
+    );
+    server.sandbox.put("fpm.conf", &format!("{}{shop}", server.conf))?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    let ready = manager.wait_for("READY=1", LIMIT)?;
+    let status = line(&ready, "STATUS").unwrap_or_default();
+    let wanted = "Ready to handle connections; groups that could not change or start: 1 (shop), see the log";
+    ensure!(status == wanted, "{ready:?}");
+    server.says_hello(&server.address)?;
+    server.sandbox.put("fpm.conf", &server.conf)?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    let ready = manager.wait_for(READY, LIMIT)?;
+    ensure!(line(&ready, "STATUS") == Some("Ready to handle connections"), "{ready:?}");
+    server.stop()
+}
+
 /// RELOADING with the time of the request, then READY; the process stays the same.
 fn reload(manager: &mut Manager, server: &Server, pid: &str) -> Outcome {
     let before = monotonic()?;
