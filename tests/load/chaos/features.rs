@@ -14,7 +14,7 @@ pub(super) enum Feature {
 }
 
 /// What the program can do today.
-const SUPPORTED: &[Feature] = &[Feature::PhpIni];
+const SUPPORTED: &[Feature] = &[Feature::BrokenGroup, Feature::ReloadNames, Feature::ReloadChanged, Feature::PhpIni];
 
 /// Whether chaos may use it.
 pub(super) fn supported(feature: Feature) -> bool {
