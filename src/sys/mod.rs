@@ -31,6 +31,7 @@ pub mod peer_pipe;
 pub mod pid_file;
 pub mod pidfd;
 pub mod pressure;
+pub mod private_copy;
 pub mod proc_stat;
 pub mod process;
 pub mod process_limits;

@@ -121,7 +121,7 @@ fn check() -> io::Result<()> {
 
 /// How many threads the process has: each has a directory in `/proc/self/task`, which counts as a link to its parent.
 /// `None` where `/proc` does not tell.
-fn count() -> Option<u64> {
+pub(super) fn count() -> Option<u64> {
     let links = std::fs::metadata("/proc/self/task").ok()?.nlink();
     links.checked_sub(2).filter(|threads| *threads > 0)
 }
