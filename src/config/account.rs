@@ -147,6 +147,17 @@ fn as_root(pool: &PoolConfig, options: &LoadOptions) -> Result<Account, AccountE
     Ok(account)
 }
 
+/// The account of a user that is given by name or by number.
+#[must_use]
+pub fn account_named(name: &str) -> Option<Account> {
+    let user = match name.parse().ok().filter(|_| is_number(name)) {
+        Some(uid) => User::from_uid(Uid::from_raw(uid)).ok().flatten(),
+        None => user_named(name),
+    }?;
+    let (uid, gid) = (Some(user.uid.as_raw()), Some(user.gid.as_raw()));
+    Some(Account { uid, gid, groups_of: Some(user.name), ..Account::default() })
+}
+
 /// The number of a group that is given by name or by number.
 fn group_id(text: &str) -> Option<u32> {
     if is_number(text) { text.parse().ok() } else { group_named(text).map(|group| group.gid.as_raw()) }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::clients::AllowedClients;
 use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
-use super::model::{Config, Global, PoolConfig};
+use super::model::{self, Config, Global, PoolConfig};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
@@ -53,6 +53,8 @@ pub(super) fn global(raw: &Raw) -> Global {
         start_failure_stops: values.stops_at_failure(GlobalDirective::StartFailure).unwrap_or(false),
         start_parallel: Some(count(values.integer(GlobalDirective::StartParallel))).filter(|most| *most > 0),
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
+        base: values.base_use(GlobalDirective::Base).unwrap_or_default(),
+        base_user: values.owned(GlobalDirective::BaseUser).unwrap_or_else(model::nobody),
     }
 }
 

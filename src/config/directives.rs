@@ -34,6 +34,8 @@ pub enum Kind {
     OnSigterm,
     /// `retry` or `stop`; unset by default.
     StartFailure,
+    /// `auto`, `yes` or `no`; unset by default.
+    BaseUse,
     /// `static`, `dynamic` or `ondemand`.
     ProcessManager,
 }
@@ -114,6 +116,8 @@ directives! {
     StartFailure "process.start_failure" Kind::StartFailure, WhenSet, "If a group cannot start: retry (the others start, and it is tried again; at a reload it keeps what it had) or stop (all or nothing, as php-fpm does it). Default: retry.";
     StartParallel "process.start_parallel" Kind::Integer(0), WhenSet, "Most groups that start at the same time; 0: as many as there are processors, at least 2.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
+    Base "process.base" Kind::BaseUse, WhenSet, "Start PHP once in a base zygote, from which the zygotes of several users are forked, each with a copy of its memory: yes, no, or auto (from four groups on). Default: auto.";
+    BaseUser "process.base_user" Kind::Text, WhenSet, "User of base zygotes. Default: nobody.";
 }
 
 directives! {

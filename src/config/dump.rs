@@ -58,9 +58,13 @@ fn value<K: Key>(section: &Section<K>, index: usize, directive: &Directive) -> O
     }
     let number = section.integer_at(index);
     Some(match directive.kind {
-        Kind::Text | Kind::Bytes | Kind::FastcgiPhpValue | Kind::OnSigterm | Kind::StartFailure | Kind::LogFormat => {
-            text.unwrap_or("undefined").to_owned()
-        }
+        Kind::Text
+        | Kind::Bytes
+        | Kind::FastcgiPhpValue
+        | Kind::OnSigterm
+        | Kind::BaseUse
+        | Kind::StartFailure
+        | Kind::LogFormat => text.unwrap_or("undefined").to_owned(),
         Kind::Priority if number == NO_PRIORITY => "undefined".to_owned(),
         Kind::Integer(_) | Kind::Priority | Kind::PlainSeconds(_) | Kind::Facility | Kind::CoreLimit => {
             number.to_string()

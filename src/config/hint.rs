@@ -70,6 +70,7 @@ fn expected(kind: Kind) -> Option<&'static str> {
         Kind::Bytes => Some("a number of bytes such as 256M"),
         Kind::OnSigterm => Some("fast or graceful"),
         Kind::StartFailure => Some("retry or stop"),
+        Kind::BaseUse => Some("auto, yes or no"),
         Kind::FastcgiPhpValue => Some("on, user or off"),
         Kind::LogFormat => Some("default, classic or json"),
         Kind::Integer(_) | Kind::Priority => Some("a whole number"),

@@ -31,7 +31,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use account::{Account, SocketAccess, account, ignored_without_root, socket_access};
+pub use account::{Account, SocketAccess, account, account_named, ignored_without_root, socket_access};
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 
 use crate::log;
@@ -44,7 +44,9 @@ pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, Global, PoolConfig};
 pub use options::LoadOptions;
-pub use types::{CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpIni, PhpSetting, PhpValuePolicy, ProcessManager};
+pub use types::{
+    BaseUse, CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpIni, PhpSetting, PhpValuePolicy, ProcessManager,
+};
 
 use check::Check;
 use directives::GlobalDirective;

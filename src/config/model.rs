@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::clients::AllowedClients;
-use super::types::{CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
+use super::types::{BaseUse, CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpSetting, PhpValuePolicy, ProcessManager};
 use crate::access_log::Format;
 use crate::log;
 
@@ -63,6 +63,12 @@ pub struct Global {
     /// `process.group_idle_timeout` in `[global]`.
     #[serde(default)]
     pub group_idle_timeout: Duration,
+    /// `process.base`
+    #[serde(default)]
+    pub base: BaseUse,
+    /// `process.base_user`
+    #[serde(default = "nobody")]
+    pub base_user: String,
 }
 
 /// One pool section.
@@ -145,6 +151,11 @@ fn access_format<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Format>, D
     Ok(text.and_then(|text| Format::compile(&text).ok()))
 }
 
+/// The default of `process.base_user`.
+pub(super) fn nobody() -> String {
+    "nobody".to_owned()
+}
+
 impl Default for Global {
     /// php-fpm's defaults.
     fn default() -> Self {
@@ -174,6 +185,8 @@ impl Default for Global {
             start_failure_stops: false,
             start_parallel: None,
             group_idle_timeout: Duration::from_secs(3600),
+            base: BaseUse::Auto,
+            base_user: nobody(),
         }
     }
 }

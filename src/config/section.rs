@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::directives::{Key, Kind};
-use super::types::{PhpValuePolicy, ProcessManager};
+use super::types::{BaseUse, PhpValuePolicy, ProcessManager};
 use super::values;
 use crate::log;
 use crate::log::messages::config_values::{StatementError, ValueError};
@@ -24,6 +24,7 @@ enum Value {
     GracefulSigterm(Option<Given<bool>>),
     /// `process.start_failure`; true: stop.
     StopsAtFailure(Option<Given<bool>>),
+    BaseUse(Option<Given<BaseUse>>),
 }
 
 /// The value of a directive of ours, and its text, which `-tt` prints.
@@ -56,6 +57,7 @@ impl<K: Key> Section<K> {
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(None),
             Kind::OnSigterm => Value::GracefulSigterm(None),
             Kind::StartFailure => Value::StopsAtFailure(None),
+            Kind::BaseUse => Value::BaseUse(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
             | Kind::PlainSeconds(default)
@@ -92,6 +94,7 @@ impl<K: Key> Section<K> {
             Kind::Bytes => Value::Bytes(Given::read(text, values::bytes)?),
             Kind::OnSigterm => Value::GracefulSigterm(Given::read(text, values::on_sigterm)?),
             Kind::StartFailure => Value::StopsAtFailure(Given::read(text, values::start_failure)?),
+            Kind::BaseUse => Value::BaseUse(Given::read(text, values::base_use)?),
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(Given::read(text, values::fastcgi_php_value)?),
             Kind::LogFormat => Value::LogFormat(Given::read(text, values::log_format)?),
             Kind::Integer(_) | Kind::Priority => Value::Integer(values::integer(text)?),
@@ -210,6 +213,14 @@ impl<K: Key> Section<K> {
     pub(crate) fn stops_at_failure(&self, key: K) -> Option<bool> {
         match &self.values[key.index()] {
             Value::StopsAtFailure(given) => given.as_ref().map(|given| given.value),
+            _ => None,
+        }
+    }
+
+    /// `process.base`, if it is set.
+    pub(crate) fn base_use(&self, key: K) -> Option<BaseUse> {
+        match &self.values[key.index()] {
+            Value::BaseUse(given) => given.as_ref().map(|given| given.value),
             _ => None,
         }
     }

@@ -74,6 +74,18 @@ pub enum ListenAddr {
     },
 }
 
+/// `process.base`: whether zygotes are forked from a base zygote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BaseUse {
+    /// Where that saves memory: with several groups that start PHP in the same way.
+    #[default]
+    Auto,
+    /// Wherever it is possible.
+    Always,
+    /// No.
+    Never,
+}
+
 /// `pm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]

@@ -1,6 +1,6 @@
 //! Parses the text of a value. The errors follow php-fpm's `unable to parse value for entry 'x': `.
 
-use super::types::{PhpValuePolicy, ProcessManager};
+use super::types::{BaseUse, PhpValuePolicy, ProcessManager};
 use crate::log;
 use crate::log::messages::config_values::ValueError;
 use crate::text::atoi;
@@ -113,6 +113,16 @@ pub(crate) fn start_failure(text: &str) -> Result<bool, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "retry" => Ok(false),
         "stop" => Ok(true),
+        _ => Err(ValueError::Word),
+    }
+}
+
+/// `process.base`.
+pub(crate) fn base_use(text: &str) -> Result<BaseUse, ValueError> {
+    match text.to_ascii_lowercase().as_str() {
+        "auto" => Ok(BaseUse::Auto),
+        "yes" | "on" | "true" | "1" => Ok(BaseUse::Always),
+        "no" | "off" | "false" | "none" | "0" | "" => Ok(BaseUse::Never),
         _ => Err(ValueError::Word),
     }
 }

@@ -125,6 +125,7 @@ fn value_word(kind: Kind) -> &'static str {
         Kind::FastcgiPhpValue => "trust",
         Kind::OnSigterm => "way",
         Kind::StartFailure => "policy",
+        Kind::BaseUse => "use",
         Kind::ProcessManager => "manager",
     }
 }

@@ -1,6 +1,7 @@
 //! The rules of `[global]`.
 
 use super::Check;
+use crate::config::account::account_named;
 use crate::config::directives::GlobalDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::Raw;
@@ -41,7 +42,17 @@ impl Check<'_> {
         }
         self.systemd(raw);
         self.error_log(raw)?;
-        self.events(raw)
+        self.events(raw)?;
+        self.base_user(raw)
+    }
+
+    fn base_user(&mut self, raw: &Raw) -> Result<(), Refused> {
+        let Some(name) = raw.global.text(Key::BaseUser).filter(|_| self.options.root) else { return Ok(()) };
+        match account_named(name) {
+            None => self.refuse(&GlobalError::BaseUser { name: name.to_owned() }),
+            Some(account) if account.uid == Some(0) => self.refuse(&GlobalError::BaseRoot),
+            Some(_) => Ok(()),
+        }
     }
 
     /// systemd's watchdog takes precedence over `systemd_interval`.

@@ -127,3 +127,18 @@ fn complaints_about_a_pool_lead_to_its_file_and_line() {
     place.write("2.inc", "\n[global]\nlog_limit = 5\n");
     assert_eq!(place.refusal()[1], "Notice: [DIR/2.inc:3] hint: log_limit is set here");
 }
+
+#[test]
+fn the_user_of_base_zygotes_exists_and_is_not_root() {
+    for (name, error) in [
+        ("nobody-here", "cannot get uid for process.base_user 'nobody-here'"),
+        ("root", "process.base_user must be another user than root"),
+        ("0", "process.base_user must be another user than root"),
+    ] {
+        let place = Place::new(&format!("[global]\nprocess.base_user = {name}\n{POOL}"));
+        let refusal = place.refusal_with(&LoadOptions { root: true, ..place.options() });
+        assert_eq!(refusal[..1], [format!("Error: {error}")]);
+        assert_eq!(refusal[1..], ["Notice: [DIR/php-fpm.conf:2] hint: process.base_user is set here"]);
+        assert!(place.load().is_ok(), "without root it has no meaning");
+    }
+}

@@ -11,8 +11,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{
-    AllowedClients, Config, CoreLimit, ListenAddr, LoadOptions, PhpValuePolicy, ProcessManager, load, pid_file,
-    socket_access,
+    AllowedClients, BaseUse, Config, CoreLimit, ListenAddr, LoadOptions, PhpValuePolicy, ProcessManager, load,
+    pid_file, socket_access,
 };
 use crate::log;
 use place::{POOL, Place, pool_with};
@@ -90,7 +90,8 @@ fn a_small_pool_has_php_fpms_defaults() {
 
 #[test]
 fn values_arrive_in_their_types() {
-    let global = "[global]\nlog_level = warn\nprocess_control_timeout = 2m\nrlimit_core = unlimited\npid = x.pid\n";
+    let global = "[global]\nlog_level = warn\nprocess_control_timeout = 2m\nrlimit_core = unlimited\npid = x.pid\n\
+                  process.base = Yes\nprocess.base_user = daemon\n";
     let lines = "listen.mode = 0600\nrlimit_files = 4096\nrequest_terminate_timeout = 1h\nlisten.acl_users = a, b\n\
                  chdir = /\nprocess.priority = -5\nprocess.group = site";
     let place = Place::new(&format!("{global}{POOL}{lines}\n"));
@@ -99,6 +100,7 @@ fn values_arrive_in_their_types() {
     assert_eq!(global.process_control_timeout, Duration::from_secs(120));
     assert_eq!(global.rlimit_core, Some(CoreLimit::Unlimited));
     assert_eq!(global.pid, Some(place.path().join("x.pid")));
+    assert_eq!((global.base, global.base_user.as_str()), (BaseUse::Always, "daemon"));
     assert_eq!(pools[0].listen_mode, 0o600);
     assert_eq!(pools[0].rlimit_files, Some(4096));
     assert_eq!(pools[0].request_terminate_timeout, Duration::from_secs(3600));

@@ -46,7 +46,12 @@ impl Place {
 
     /// The messages of a refusal without the last ones, which are always the same; `DIR` stands for the place.
     pub(super) fn refusal(&self) -> Vec<String> {
-        let error = self.load().unwrap_err();
+        self.refusal_with(&self.options())
+    }
+
+    /// The same with other options.
+    pub(super) fn refusal_with(&self, options: &LoadOptions) -> Vec<String> {
+        let error = load(&self.path().join("php-fpm.conf"), options).unwrap_err();
         let lines = error.messages.lines.iter().map(|line| match line {
             Message::Log(line) | Message::Hint(line) => format!("{:?}: {line}", line.level()),
             Message::Stderr(text) => text.clone(),

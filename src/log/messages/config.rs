@@ -133,6 +133,16 @@ errors! {
     [Fpm Error] Events { name: String } = "event mechanism '{name}' is not available on this system",
         do "Set epoll, poll or select, or remove the directive.";
 
+    /// The user of `process.base_user` does not exist.
+    [Ours Error] BaseUser { name: String } = "cannot get uid for process.base_user '{name}'",
+        names ["process.base_user"],
+        do "Correct the name, or create the user.";
+
+    /// `process.base_user` is root.
+    [Ours Error] BaseRoot = "process.base_user must be another user than root",
+        names ["process.base_user"],
+        do "Create a user for base zygotes, or remove the directive: then it is nobody.";
+
     /// The configuration has no section of a pool.
     [Fpm Error] NoPool = "No pool defined. at least one pool section must be specified in config file",
         do "Add a pool, or correct the `include` that leads to the pools.";

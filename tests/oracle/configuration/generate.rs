@@ -170,6 +170,7 @@ fn value(random: &mut Random, directive: &Directive) -> &'static str {
         Kind::FastcgiPhpValue => &["on", "user", "off"],
         Kind::OnSigterm => &["fast", "graceful"],
         Kind::StartFailure => &["retry", "stop"],
+        Kind::BaseUse => &["auto", "yes", "no"],
         Kind::LogFormat => &["default", "classic", "json"],
         Kind::Text => text(directive.name),
     })
