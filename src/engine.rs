@@ -93,6 +93,8 @@ pub struct IniFiles {
     pub php_ini: Option<PathBuf>,
     /// This file, the directories of further ini files and these files, and what they name to be loaded at the start.
     pub all: Vec<PathBuf>,
+    /// A directory for compiled scripts, which the engine uses only if it is open when it starts.
+    pub file_cache: Option<PathBuf>,
 }
 
 /// Finds the files that the rest of the engine's start will read.

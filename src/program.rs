@@ -1,14 +1,16 @@
 //! `php-cgi --fpm`: from the arguments to the exit status. The engine is PHP, or a stub in tests.
 #![forbid(unsafe_code)]
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::RawFd;
+
+use serde::de::DeserializeOwned;
 
 use crate::cli::{self, Command, Options, Role};
 use crate::engine::{Engine, NoSteps, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::{Introduction, SPOKEN, ZygoteSpec};
+use crate::ipc::{BaseSpec, Introduction, SPOKEN, ZygoteSpec};
 use crate::log::messages::terminal::{cannot_start_php, zygote_by_hand};
 use crate::sys::{inherited, shared};
 use crate::{configured, control, log, supervisor, zygote};
@@ -33,6 +35,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         Ok(Command::Help) => usage(&host, ExitCode::Ok),
         Ok(Command::Hello) => hello(&host),
         Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host, engine),
+        Ok(Command::Role { role: Role::Base, fd, .. }) => start_base(fd, &host, engine),
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Inquiry, fd, .. }) => {
             configured::answer_inquiry(fd, |options| host.complete(options), engine)
@@ -77,17 +80,32 @@ fn describe(host: &Host, engine: &mut impl Engine, topic: Topic, mut options: Op
 }
 
 fn start_zygote(raw: RawFd, host: &Host, engine: &mut impl Engine) -> i32 {
-    let spec = inherited::adopt(raw)
-        .and_then(shared::content_of)
-        .and_then(|bytes| Ok(serde_json::from_slice::<ZygoteSpec>(&bytes)?));
-    match spec {
+    match specification::<ZygoteSpec>(raw) {
         Ok(mut spec) => {
             host.complete(&mut spec.engine);
             zygote::run(spec, &host.php_version, engine)
         }
-        Err(e) => {
-            log::say(&zygote_by_hand(e));
-            ExitCode::Usage.status()
-        }
+        Err(e) => started_by_hand(e),
     }
+}
+
+fn start_base(raw: RawFd, host: &Host, engine: &mut impl Engine) -> i32 {
+    match specification::<BaseSpec>(raw) {
+        Ok(mut spec) => {
+            host.complete(&mut spec.engine);
+            zygote::base::run(&spec, &host.php_version, engine)
+        }
+        Err(e) => started_by_hand(e),
+    }
+}
+
+/// The specification in the memfd that the supervisor has passed.
+fn specification<T: DeserializeOwned>(raw: RawFd) -> io::Result<T> {
+    let bytes = inherited::adopt(raw).and_then(shared::content_of)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+fn started_by_hand(e: io::Error) -> i32 {
+    log::say(&zygote_by_hand(e));
+    ExitCode::Usage.status()
 }

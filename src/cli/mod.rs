@@ -100,6 +100,8 @@ pub struct Part {
 pub enum Role {
     /// Starts PHP once and forks workers.
     Zygote,
+    /// Starts PHP once and forks zygotes.
+    Base,
     /// Checks whether the new configuration and program would start.
     Check,
     /// Tells about PHP for `-t`, `-i` and the like.
@@ -198,6 +200,7 @@ impl Role {
     fn named(name: &OsString) -> Result<Self, Usage> {
         match name.to_str() {
             Some("zygote") => Ok(Role::Zygote),
+            Some("base") => Ok(Role::Base),
             Some("check") => Ok(Role::Check),
             Some("inquiry") => Ok(Role::Inquiry),
             Some("resume") => Ok(Role::Resume),

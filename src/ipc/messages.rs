@@ -102,6 +102,8 @@ pub(crate) enum ToSupervisor {
     Ready,
     /// PHP could not be started, for this reason.
     Failed(String),
+    /// It was forked from a base zygote, and the group needs one that starts PHP itself, for this reason.
+    NeedsOwnStart(String),
     /// Connections wait at a pool whose number of workers changes, and no worker is free.
     Demand {
         /// Index of the pool.
@@ -209,13 +211,17 @@ impl ToSupervisor {
             | Self::RemoveProcessLimit
             | Self::Ready
             | Self::Failed(_)
+            | Self::NeedsOwnStart(_)
             | Self::Stays => None,
         }
     }
 
     fn text_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Failed(text) | Self::Said { text, .. } | Self::Hello { php: text, .. } => Some(text),
+            Self::Failed(text)
+            | Self::NeedsOwnStart(text)
+            | Self::Said { text, .. }
+            | Self::Hello { php: text, .. } => Some(text),
             Self::Worker { says: WorkerSays::Failed(text), .. } => Some(text),
             _ => None,
         }

@@ -2,6 +2,7 @@
 //! travel beside a message.
 #![forbid(unsafe_code)]
 
+mod base;
 mod channel;
 mod command_requests;
 mod command_results;
@@ -19,6 +20,7 @@ mod spec;
 pub(crate) mod trace;
 mod trust;
 
+pub(crate) use base::{BaseSpec, FromBase, ToBase};
 pub(crate) use channel::{Channel, Incoming};
 pub(crate) use command_requests::{Request, RequestReader, RequestWriter};
 pub(crate) use command_results::{CommandResults, ResultsReader, ResultsWriter};

@@ -1,4 +1,4 @@
-//! Orders of the supervisor to a zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this
+//! Orders of the supervisor to a zygote or base zygote: JSON in SOCK_SEQPACKET messages, with descriptors. Nothing comes back this
 //! way: the supervisor's end is shut for reading before a zygote gets the other end.
 
 use std::collections::VecDeque;
@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::messages::ToZygote;
+use serde::Serialize;
+
 use crate::sys::clock::Moment;
 use crate::sys::message;
 
@@ -48,7 +49,7 @@ impl OrderSender {
 
     /// Sends an order, or queues it if the kernel can't take it now. If too many wait already, the zygote counts as
     /// stalled.
-    pub(crate) fn send(&mut self, now: Moment, order: &ToZygote, fds: Vec<OwnedFd>) {
+    pub(crate) fn send(&mut self, now: Moment, order: &impl Serialize, fds: Vec<OwnedFd>) {
         let Ok(bytes) = serde_json::to_vec(order) else { return };
         self.overrun |= self.waiting.len() >= self.most;
         if !self.overrun {
@@ -99,7 +100,7 @@ impl AsFd for OrderSender {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Channel, Incoming};
+    use super::super::{Channel, Incoming, ToZygote};
     use super::*;
 
     fn retire(slot: u32) -> ToZygote {

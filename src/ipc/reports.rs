@@ -90,7 +90,12 @@ impl ReportSender {
     /// Sends a message, or queues it if the kernel can't take it now. That the supervisor has gone is noticed by the
     /// end of the orders.
     pub(crate) fn send(&mut self, message: &ToSupervisor) {
-        self.waiting.push_back(message.packet());
+        self.send_packet(message.packet());
+    }
+
+    /// The same for a message that is encoded already.
+    pub(crate) fn send_packet(&mut self, packet: Vec<u8>) {
+        self.waiting.push_back(packet);
         self.flush();
     }
 

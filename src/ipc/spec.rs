@@ -87,6 +87,15 @@ pub(crate) struct PoolSpec {
 }
 
 impl ZygoteSpec {
+    /// The numbers of all descriptors that it names, to read or to change.
+    pub(crate) fn descriptors_mut(&mut self) -> impl Iterator<Item = &mut i32> {
+        let pools = self.pools.iter_mut().flat_map(|pool| {
+            let own = [&mut pool.scoreboard_fd, &mut pool.totals_fd];
+            pool.listen_fds.iter_mut().chain(own).chain(&mut pool.access_log_fd)
+        });
+        [&mut self.control_fd, &mut self.drain_fd].into_iter().chain(&mut self.reports_fd).chain(pools)
+    }
+
     /// The trust of that pool's workers.
     #[must_use]
     pub(crate) fn trust(&self, pool: &PoolSpec) -> Trust {

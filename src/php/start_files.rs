@@ -64,6 +64,7 @@ pub(super) fn all(configuration: *mut HashTable) -> IniFiles {
     IniFiles {
         php_ini: opened_file(),
         all: scanned_directories().into_iter().chain(ini_files()).chain(loaded).collect(),
+        file_cache: configured("opcache.file_cache").filter(|path| !path.is_empty()).map(PathBuf::from),
     }
 }
 

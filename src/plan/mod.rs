@@ -1,6 +1,7 @@
 //! Decisions: events in, actions out. No clock, no processes, no descriptors; the time is an argument.
 #![forbid(unsafe_code)]
 
+pub(crate) mod base;
 pub(crate) mod budget;
 pub(crate) mod crashes;
 pub(crate) mod descriptors;

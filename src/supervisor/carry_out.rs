@@ -6,19 +6,32 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::exit::ExitCode;
-use crate::ipc::{OrderSender, ReportReceiver, ToZygote};
+use crate::ipc::{OrderSender, ReportReceiver, ToSupervisor, ToZygote, ZygoteSpec};
 use crate::log;
 use crate::log::messages::{lifecycle, output, pools, reload, zygotes};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::{Action, Event, Generation, GenerationId, Goal, Phase, PoolKey, Stop, WorkerKey, ZygoteKey};
 use crate::scoreboard::Counter;
+use crate::supervisor::bases::Pending;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::event_loop::sigterm_is_graceful;
 use crate::supervisor::generation::{Drain, GroupRuntime, Launch};
 use crate::supervisor::output::Writer;
 use crate::sys::process_limits::ProcessLimits;
 use crate::sys::{clock, message, process};
+
+/// What a new zygote needs.
+pub(super) struct ZygoteParts {
+    /// Descriptors by their numbers here.
+    pub(super) spec: ZygoteSpec,
+    /// Our ends.
+    pub(super) orders: OrderSender,
+    pub(super) reports: ReportReceiver<ToSupervisor>,
+    pub(super) drain: Drain,
+    /// The zygote's ends, which the specification names.
+    pub(super) theirs: [OwnedFd; 3],
+}
 
 impl Supervisor {
     pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
@@ -82,7 +95,14 @@ impl Supervisor {
     }
 
     fn spawn_zygote(&mut self, key: ZygoteKey) {
-        if let Err(e) = self.try_spawn_zygote(key) {
+        if !self.want_from_base(key) {
+            self.start_alone(key, None);
+        }
+    }
+
+    /// Starts a zygote that starts PHP itself. `pending`: orders that were sent to it already.
+    pub(super) fn start_alone(&mut self, key: ZygoteKey, pending: Option<Pending>) {
+        if let Err(e) = self.try_start_alone(key, pending) {
             let message = zygotes::zygote_not_started(e);
             log::say(&message);
             self.note_reason(key.generation, message.text());
@@ -90,11 +110,12 @@ impl Supervisor {
         }
     }
 
-    fn try_spawn_zygote(&mut self, key: ZygoteKey) -> std::io::Result<()> {
+    /// The specification of a zygote that is about to start, and the ends of its channels. `None`: there is no such group.
+    pub(super) fn zygote_parts(&mut self, key: ZygoteKey, pending: Pending) -> std::io::Result<Option<ZygoteParts>> {
         self.check_room_for_zygote()?;
         let number = self.fleet.generation(key.generation).map_or(key.generation.0, Generation::number);
-        let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
-        let (orders, theirs) = OrderSender::pair(group.slots())?;
+        let Some(group) = self.runtimes.group(key) else { return Ok(None) };
+        let (orders, theirs) = pending.into_ends();
         let (reports, reporting) = ReportReceiver::pair(&group.spec.group)?;
         let (drain, drained) = Drain::new()?;
         let mut spec = group.spec.clone();
@@ -107,12 +128,18 @@ impl Supervisor {
         spec.reopened = self.reopened;
         spec.graceful = sigterm_is_graceful(&self.config.global);
         spec.processes = ProcessLimits::of_process().ok();
-        let mut inherit = vec![theirs.as_raw_fd(), reporting.as_raw_fd(), spec.drain_fd];
-        inherit.extend(
-            spec.pools.iter().flat_map(|p| {
-                p.listen_fds.iter().copied().chain([p.scoreboard_fd, p.totals_fd]).chain(p.access_log_fd)
-            }),
-        );
+        Ok(Some(ZygoteParts { spec, orders, reports, drain, theirs: [theirs, reporting, drained] }))
+    }
+
+    fn try_start_alone(&mut self, key: ZygoteKey, pending: Option<Pending>) -> std::io::Result<()> {
+        let Some(slots) = self.runtimes.group(key).map(GroupRuntime::slots) else { return Ok(()) };
+        let pending = pending.map_or_else(|| Pending::new(slots), Ok)?;
+        let Some(ZygoteParts { mut spec, orders, reports, drain, theirs: _theirs }) =
+            self.zygote_parts(key, pending)?
+        else {
+            return Ok(());
+        };
+        let inherit: Vec<_> = spec.descriptors_mut().map(|raw| *raw).collect();
         let content = serde_json::to_vec(&spec)?;
         let program = spec.program.clone().unwrap_or_else(|| self.host.own_program());
         let launch = Launch {
@@ -126,6 +153,7 @@ impl Supervisor {
         let launched = launch.start()?;
         log::say(&zygotes::zygote_started(&spec.group, launched.pid));
         self.poller.add_zygote(&reports, key)?;
+        let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
         group.set_zygote(launched.pid, orders, reports, None);
         // Workers of a former zygote have seen its end; those of this one get a drain signal of their own.
         group.drain = drain;
@@ -148,6 +176,8 @@ impl Supervisor {
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
         if let Some(zygote) = self.runtimes.zygote_mut(key) {
             zygote.orders.send(clock::now(), message, fds);
+        } else if let Some(orders) = self.bases.orders_mut(key) {
+            orders.send(clock::now(), message, fds);
         }
     }
 
@@ -243,7 +273,10 @@ impl Supervisor {
     pub(super) fn kill_zygote(&mut self, key: ZygoteKey) {
         match self.runtimes.zygote(key) {
             Some(zygote) => process::kill(zygote.pid, Signal::SIGKILL),
-            None => self.pending.push_back(Event::ZygoteGone(key)),
+            None => {
+                self.bases.cancel(key);
+                self.pending.push_back(Event::ZygoteGone(key));
+            }
         }
         self.probe_zygote(key);
     }

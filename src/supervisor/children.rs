@@ -13,11 +13,14 @@ impl Supervisor {
     /// Reaps all children that have ended. As a subreaper the supervisor also inherits processes that scripts have left running: they
     /// are reaped without a line in the log.
     pub(super) fn reap(&mut self) {
+        self.hear_bases();
         while let Some((pid, exit)) = process::reap() {
             if let Some(key) = self.runtimes.zygote_of(pid) {
                 self.zygote_ended(key, pid, exit);
             } else if let Some(key) = self.worker_of(pid) {
                 self.worker_ended(key, exit);
+            } else if let Some(id) = self.bases.of_pid(pid) {
+                self.base_ended(id, exit);
             } else if self.reload.is_check(pid) {
                 self.check_ended(exit);
             }
@@ -31,8 +34,10 @@ impl Supervisor {
 
     fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
         self.hear_rest(key);
+        let mut unproved = false;
         let group = self.runtimes.group_mut(key);
         if let Some(zygote) = group.and_then(|g| g.zygote.take()) {
+            unproved = zygote.unproved;
             self.paused_zygotes.remove(&key);
             self.poller.remove_zygote(&zygote.reports, key);
             let (socket, mut theirs) = zygote.orders.into_fds();
@@ -43,6 +48,9 @@ impl Supervisor {
         }
         self.outputs.drain(&mut self.poller);
         self.close_outputs_of_ended();
+        if unproved && self.fleet.awaits_zygote(key) {
+            return self.do_without_base(key);
+        }
         self.feed(Event::ZygoteEnded { key, pid: pid.as_raw(), exit });
         self.write_off(key);
     }
@@ -70,12 +78,13 @@ impl Supervisor {
 
     /// Pipes of processes that have ended are closed soon.
     pub(super) fn close_outputs_of_ended(&mut self) {
-        let Self { outputs, fleet, runtimes, .. } = self;
+        let Self { outputs, fleet, runtimes, bases, .. } = self;
         outputs.close_soon_where(|writer| match writer {
             Writer::Worker { key, pid, .. } => {
                 !fleet.worker(*key).is_some_and(|w| *pid == 0 || w.pid.is_none_or(|known| known == *pid))
             }
             Writer::Group { pid, .. } => !runtimes.zygotes().any(|zygote| zygote.pid.as_raw() == *pid),
+            Writer::Base { pid } => !bases.has_pid(*pid),
             Writer::Zygote(name) => !runtimes.groups().any(|g| g.zygote.is_some() && g.spec.group == *name),
         });
     }
@@ -84,7 +93,7 @@ impl Supervisor {
     pub(super) fn catch_up(&mut self) {
         self.reap();
         for key in self.runtimes.keys() {
-            if self.runtimes.zygote(key).is_none() {
+            if self.runtimes.zygote(key).is_none() && !self.bases.is_awaited(key) {
                 self.feed(Event::ZygoteMissing(key));
             }
             self.write_off(key);

@@ -12,6 +12,7 @@ use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
+use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Runtimes};
 use crate::supervisor::output::Outputs;
@@ -49,6 +50,8 @@ pub(super) struct Supervisor {
     pub(super) outputs: Outputs,
     /// Zygotes that have sent too many messages, and when they are heard again.
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
+    /// Base zygotes.
+    pub(super) bases: Bases,
     /// Tracers of workers whose pool limits requests.
     pub(super) tracers: Tracers,
     /// Entries of slow logs.
@@ -123,6 +126,7 @@ impl Supervisor {
             outputs: Outputs::new(config.global.log_limit),
             config,
             paused_zygotes: BTreeMap::new(),
+            bases: Bases::default(),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),
             reopened: 0,

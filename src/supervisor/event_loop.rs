@@ -56,6 +56,7 @@ impl Supervisor {
             self.resume_zygotes();
             self.outputs.resume(&mut self.poller);
             self.flush_orders();
+            self.attend_to_bases();
             self.feed(Event::Tick);
             self.advance_reload();
         }
@@ -69,6 +70,7 @@ impl Supervisor {
             self.outputs.report_dropped();
             self.report_dropped_lines(None);
             self.note_queues();
+            self.end_unused_bases();
         }
     }
 
@@ -87,6 +89,7 @@ impl Supervisor {
             .chain(self.outputs.deadline())
             .chain(self.requests_due)
             .chain(peer_pipe::deadline())
+            .chain(self.bases.deadline())
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
@@ -106,6 +109,7 @@ impl Supervisor {
             Source::ListeningSocket(key) => self.feed(Event::Connection(key)),
             Source::Tracer(key) => self.hear_tracer(key),
             Source::Output(token) => self.outputs.relay(&mut self.poller, token),
+            Source::Base(id) => self.hear_base(id),
             Source::Check(token) => self.hear_check(token),
         }
     }

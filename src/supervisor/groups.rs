@@ -23,8 +23,11 @@ impl Supervisor {
         let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
         self.fleet.configure(fleet_settings(&self.config.global));
         let together = self.config.global.start_failure_stops;
+        let number = self.fleet.next_number();
         let ids = self.fleet.reload(clock::now(), Desired { plans: &plans, scope, together });
-        let renewed = ids.into_iter().zip(drafts).filter_map(|(id, draft)| Some((id?, Candidate { draft, nofile })));
+        let mut renewed: Vec<_> = ids.into_iter().zip(drafts).filter_map(|(id, draft)| Some((id?, draft))).collect();
+        self.assign_bases(renewed.iter_mut().map(|(_, draft)| draft), number);
+        let renewed = renewed.into_iter().map(|(id, draft)| (id, Candidate { draft, nofile }));
         let before = self.candidates.len();
         self.candidates.extend(renewed);
         let renewed = self.candidates.len() - before;

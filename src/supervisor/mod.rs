@@ -1,6 +1,8 @@
 //! The supervisor: owns sockets, configuration, scoreboards, logs and signals. PHP is never started in it.
 #![forbid(unsafe_code)]
 
+mod base_control;
+mod bases;
 mod boot;
 mod candidate;
 mod carry_out;

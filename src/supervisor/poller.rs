@@ -11,6 +11,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
+use crate::plan::base::BaseId;
 use crate::plan::fleet::{WorkerKey, ZygoteKey};
 use crate::sys::clock;
 use crate::sys::signal::{self, Heard};
@@ -34,6 +35,8 @@ pub(crate) enum Source {
     Tracer(WorkerKey),
     /// The pipe of a reload's check, by its token.
     Check(u64),
+    /// Reports of that base zygote.
+    Base(BaseId),
 }
 
 /// An epoll set. A token is used once only, so that a late event is never taken for another source's.
@@ -81,6 +84,14 @@ impl Poller {
     /// `ENOMEM`, `ENOSPC`.
     pub(crate) fn add_check(&mut self, fd: impl AsFd) -> io::Result<u64> {
         self.add(fd, Source::Check)
+    }
+
+    /// Adds the pipe of a base zygote's reports and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub(crate) fn add_base(&mut self, fd: impl AsFd, id: BaseId) -> io::Result<u64> {
+        self.add(fd, |_| Source::Base(id))
     }
 
     /// Adds the way to a worker's tracer and gives its token.

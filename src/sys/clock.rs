@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
 /// A moment of CLOCK_MONOTONIC, in whole milliseconds. It means the same in every process of the machine and survives an exec,
@@ -69,6 +70,15 @@ pub mod as_millis {
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time since boot in clock ticks, the unit of a process's start time (CLOCK_BOOTTIME, `_SC_CLK_TCK`).
+#[must_use]
+pub fn boot_ticks() -> u64 {
+    let Ok(t) = clock_gettime(ClockId::CLOCK_BOOTTIME) else { return 0 };
+    let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok()).unwrap_or(100);
+    let (seconds, nanos) = (u64::try_from(t.tv_sec()).unwrap_or(0), u64::try_from(t.tv_nsec()).unwrap_or(0));
+    seconds * ticks + nanos * ticks / 1_000_000_000
 }
 
 /// Now.

@@ -41,6 +41,21 @@ pub fn dup_from(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// A duplicate of the descriptor with that number, close-on-exec. The owner of the number keeps it. The number is one that the state
+/// of this process names; with another one, the duplicate is of another file.
+///
+/// # Errors
+/// `EBADF`, `EMFILE`.
+pub fn duplicate(raw: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: F_DUPFD_CLOEXEC looks the number up, changes nothing for its owner, and touches no memory.
+    let copy = unsafe { libc::fcntl(raw, libc::F_DUPFD_CLOEXEC, 3) };
+    if copy < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 /// Moves a descriptor to a number of at least 64. The low numbers stay free for files that are opened for a short time, which a
 /// test of php-src expects there. The descriptor keeps its number where the limit of descriptors leaves no room.
 #[must_use]

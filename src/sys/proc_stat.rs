@@ -50,6 +50,42 @@ fn state(stat: &[u8]) -> Option<u8> {
     stat.get(end + 2).copied()
 }
 
+/// The users, groups and capabilities of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Real, effective, saved and of the file system.
+    pub uids: [u32; 4],
+    /// The same for groups.
+    pub gids: [u32; 4],
+    /// Supplementary groups, in ascending order.
+    pub groups: Vec<u32>,
+    /// Whether it has capabilities: permitted, effective, inheritable or ambient ones.
+    pub capable: bool,
+}
+
+/// The credentials of a process. `None`: there is no such process, or the kernel does not tell all of them.
+#[must_use]
+pub fn credentials(pid: Pid) -> Option<Credentials> {
+    parse_credentials(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
+}
+
+fn parse_credentials(status: &[u8]) -> Option<Credentials> {
+    let field = |name: &[u8]| {
+        let mut lines = status.split(|byte| *byte == b'\n');
+        std::str::from_utf8(lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?).ok()
+    };
+    let numbers =
+        |name: &[u8]| field(name)?.split_ascii_whitespace().map(|id| id.parse().ok()).collect::<Option<Vec<u32>>>();
+    let capabilities = |name: &[u8]| u64::from_str_radix(field(name)?.trim(), 16).ok();
+    let mut groups = numbers(b"Groups")?;
+    groups.sort_unstable();
+    groups.dedup();
+    let sets = [&b"CapInh"[..], b"CapPrm", b"CapEff", b"CapAmb"].map(capabilities);
+    let capable = sets.into_iter().try_fold(0, |all, set| Some(all | set?))? != 0;
+    let (uids, gids) = (numbers(b"Uid")?.try_into().ok()?, numbers(b"Gid")?.try_into().ok()?);
+    Some(Credentials { uids, gids, groups, capable })
+}
+
 /// The real uid of a process. `None`: there is no such process.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
@@ -65,6 +101,23 @@ mod tests {
     use nix::unistd::{getpid, getppid};
 
     use super::*;
+
+    #[test]
+    fn the_credentials_of_a_process_are_read_as_a_whole() {
+        let status = b"Name:\tUid: 0\xff\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 5 9 \nCapInh:\t0000000000000000\n\
+            CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\n";
+        let expected = Credentials { uids: [1, 2, 3, 4], gids: [5, 6, 7, 8], groups: vec![5, 9], capable: false };
+        assert_eq!(parse_credentials(status), Some(expected));
+        let text = String::from_utf8_lossy(status);
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            let with = text.replace(&format!("{set}:\t00"), &format!("{set}:\t10"));
+            assert!(parse_credentials(with.as_bytes()).is_some_and(|found| found.capable), "{set}");
+        }
+        for field in ["Uid:\t1\t2\t3\t4\n", "Gid:\t5", "Groups:", "CapAmb:"] {
+            assert_eq!(parse_credentials(text.replace(field, "").as_bytes()), None, "{field}");
+        }
+        assert_eq!(credentials(getpid()).map(|found| found.uids[1]), Some(nix::unistd::geteuid().as_raw()));
+    }
 
     #[test]
     fn the_origin_of_a_process_is_read_past_its_name() {

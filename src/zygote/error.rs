@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::base::error::BaseError;
 use crate::configured::start_files::Unreadable;
 use crate::engine::EngineError;
 use crate::log::messages::programs::ProgramError;
@@ -67,6 +68,9 @@ pub(super) enum StartError {
     /// PHP did not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// It was forked from a base zygote, and the rest of PHP's start has failed.
+    #[error(transparent)]
+    Base(BaseError),
     /// What the zygote waits for could not be set up.
     #[error("cannot set up the event loop of the zygote: {0}")]
     EventLoop(#[source] io::Error),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod adopt;
+pub(crate) mod base;
 mod children;
 mod connections;
 mod demand;
@@ -31,42 +32,62 @@ use crate::worker::{self, Place};
 use error::StartError;
 use event_loop::{FLUSH_TIME, LoopEnd};
 use privileges::Privileges;
+use state::Zygote;
 
 /// Runs a zygote, and every worker that is forked from it. Returns the exit status of the zygote or worker that this
 /// process has become.
 pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 {
+    let (identity, options) = (spec.identity.clone(), spec.engine.clone());
+    let tell_files = spec.tell_files;
+    let mut zygote = match begin(spec, php) {
+        Ok(zygote) => zygote,
+        Err(status) => return status,
+    };
+    let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
+    let started = prepare().and_then(|()| start(engine, &options, identity.as_ref(), &pools));
+    let started = started.map(|(places, files)| {
+        if tell_files {
+            tell(&mut zygote, &files);
+        }
+        places
+    });
+    serve(zygote, started, engine, Engine::stop)
+}
+
+/// Reports the files that PHP was started with.
+fn tell(zygote: &mut Zygote, files: &LoadedFiles) {
+    let messages = ToSupervisor::about_files(files.php_ini.as_deref(), &files.marked);
+    messages.iter().for_each(|message| zygote.report(message));
+}
+
+/// Takes over what the specification names. On failure returns the exit status.
+fn begin(spec: ZygoteSpec, php: &str) -> Result<Zygote, i32> {
     title::set(&format!("php-fpm: zygote {} (generation {})", spec.group, spec.generation));
     log::set_level(spec.log_level);
     log::set_format(spec.log_format);
-    let (group, identity, options) = (spec.group.clone(), spec.identity.clone(), spec.engine.clone());
-    let (protocol, tell_files) = (spec.protocol, spec.tell_files);
-    let mut zygote = match adopt::adopt(spec, php) {
-        Ok(zygote) => zygote,
-        Err(e) => {
-            log::say(&zygote_started_wrongly(group, e));
-            return ExitCode::Software.status();
-        }
-    };
+    let (group, protocol) = (spec.group.clone(), spec.protocol);
+    let mut zygote = adopt::adopt(spec, php).map_err(|e| {
+        log::say(&zygote_started_wrongly(group, e));
+        ExitCode::Software.status()
+    })?;
     if !zygote.former {
         let protocol = protocol.filter(|one| SPOKEN.contains(one)).unwrap_or(PROTOCOL);
         zygote.report(&ToSupervisor::Hello { protocol, php: php.to_owned() });
     }
     // Read now: in the chroot of a pool there may be no time zone files.
     local_time::renew_zone();
-    let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
-    let started = prepare()
-        .and_then(|()| start(engine, &options, identity.as_ref(), &pools))
-        .map(|(places, files)| {
-            let files = if tell_files {
-                ToSupervisor::about_files(files.php_ini.as_deref(), &files.marked)
-            } else {
-                Vec::new()
-            };
-            files.iter().for_each(|message| zygote.report(message));
-            places
-        })
-        .and_then(|places| zygote.ready(places).map_err(StartError::EventLoop));
-    if let Err(error) = started {
+    Ok(zygote)
+}
+
+/// Serves, if PHP has started. `stop` ends PHP.
+fn serve<E: Engine>(
+    mut zygote: Zygote,
+    started: Result<Vec<Place>, StartError>,
+    engine: &mut E,
+    stop: fn(&mut E),
+) -> i32 {
+    let ready = started.and_then(|places| zygote.ready(places).map_err(StartError::EventLoop));
+    if let Err(error) = ready {
         // A long text is cut. PHP has printed the whole text to stderr.
         zygote.report(&ToSupervisor::Failed(error.to_string()));
         log::drain(FLUSH_TIME);
@@ -74,7 +95,7 @@ pub(crate) fn run(spec: ZygoteSpec, php: &str, engine: &mut impl Engine) -> i32 
     }
     match zygote.run() {
         LoopEnd::Exit(_speaker) => {
-            engine.stop();
+            stop(engine);
             0
         }
         // The regular end of PHP could remove things that the workers still use.

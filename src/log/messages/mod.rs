@@ -10,6 +10,7 @@ mod errors;
 mod page;
 
 pub mod accounts;
+pub mod bases;
 pub mod config;
 pub mod config_pools;
 pub mod config_values;

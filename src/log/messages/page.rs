@@ -37,6 +37,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("PHP of a pool", programs::PROGRAM_ERRORS),
     ("Listening sockets", sockets::TABLE),
     ("Zygotes", zygotes::TABLE),
+    ("Base zygotes", bases::TABLE),
     ("Set-up of workers", worker_setup::TABLE),
     ("Workers", workers::TABLE),
     ("Output of processes, slow logs", output::TABLE),

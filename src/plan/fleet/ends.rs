@@ -55,7 +55,9 @@ impl ZygoteEnd {
     }
 }
 
-fn describe(exit: Exit) -> String {
+/// How a process has ended, in words.
+#[must_use]
+pub(crate) fn describe(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(number, core) => {

@@ -35,7 +35,7 @@ mod view;
 
 pub(crate) use action::{Action, Remark, Stop};
 pub(crate) use claims::{Claim, Violation};
-pub(crate) use ends::{WorkerEnd, ZygoteEnd};
+pub(crate) use ends::{WorkerEnd, ZygoteEnd, describe};
 pub(crate) use event::Event;
 pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};

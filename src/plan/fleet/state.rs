@@ -161,4 +161,10 @@ impl Fleet {
     pub(crate) fn zygote(&self, key: ZygoteKey) -> Option<Zygote> {
         Some(self.generation(key.generation)?.groups.get(key.group)?.zygote)
     }
+
+    /// Whether a zygote of that group was started and is not ready yet.
+    #[must_use]
+    pub(crate) fn awaits_zygote(&self, key: ZygoteKey) -> bool {
+        matches!(self.zygote(key), Some(Zygote::Starting(_)))
+    }
 }

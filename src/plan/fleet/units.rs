@@ -34,8 +34,7 @@ impl Fleet {
     /// Begins the change to a configuration. What of a former one has not begun is dropped; what is half-way goes on, and what
     /// replaces it waits for it. Returns the generation of each plan, as far as the scope covers it.
     pub(crate) fn reload(&mut self, now: Moment, desired: Desired<'_>) -> Vec<Option<GenerationId>> {
-        // A former version has kept no count.
-        let number = self.readings.max(self.generations.last().map_or(0, Generation::number)) + 1;
+        let number = self.next_number();
         (self.readings, self.together) = (number, desired.together);
         self.verdict = Some(Verdict { since: now, done: 0, failed: 0 });
         self.keep_wanted(desired.plans);
@@ -61,6 +60,13 @@ impl Fleet {
             }
         }
         ids
+    }
+
+    /// The number of the generations that begin next.
+    #[must_use]
+    pub(crate) fn next_number(&self) -> u32 {
+        // A former version has kept no count.
+        self.readings.max(self.generations.last().map_or(0, Generation::number)) + 1
     }
 
     /// Generations that serve, may soon, or wait for their turn, with the groups of a configuration.

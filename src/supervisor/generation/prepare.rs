@@ -79,6 +79,7 @@ impl Preparation<'_> {
             tell_files: true,
         };
         let mut group = GroupRuntime::new(spec, Drain::Closed, pools);
+        group.base = draft.base;
         group.open_access_logs(self.opened)?;
         Ok(group)
     }

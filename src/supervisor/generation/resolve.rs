@@ -4,6 +4,7 @@
 use crate::config::{self, Account, Config, LoadOptions, PoolConfig};
 use crate::configured::{self, loaded_files};
 use crate::log;
+use crate::plan::base::BaseId;
 use crate::plan::groups::{self, Grouping};
 use crate::supervisor::generation::error::StartError;
 use crate::sys::ids::Identity;
@@ -15,9 +16,11 @@ pub(crate) struct GroupDraft {
     /// Its name.
     pub name: String,
     /// The user of its zygote; `None`: the zygote keeps the supervisor's.
-    pub(super) identity: Option<Identity>,
+    pub identity: Option<Identity>,
     /// Its pools.
     pub pools: Vec<PoolConfig>,
+    /// Its base zygote, once that is chosen.
+    pub base: Option<BaseId>,
     /// The users of its pools, in the same order; or why one of them is unknown. `None`: to be looked up.
     users: Option<Result<Vec<PoolUser>, StartError>>,
 }
@@ -43,7 +46,7 @@ pub(crate) fn drafts(config: &Config, load: &LoadOptions) -> Vec<GroupDraft> {
         let of_member = |at: &usize| users.get_mut(*at).and_then(Option::take);
         let users = Some(members.iter().filter_map(of_member).collect());
         let pools = members.iter().filter_map(|at| pools.get(*at).cloned()).collect();
-        drafts.push(GroupDraft { name, identity, pools, users });
+        drafts.push(GroupDraft { name, identity, pools, base: None, users });
     }
     drafts
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
+use crate::plan::base::BaseId;
 use crate::plan::budget::{Allowance, Bucket};
 use crate::scoreboard::Scoreboard;
 use crate::supervisor::generation::drain::Drain;
@@ -37,6 +38,8 @@ pub(crate) struct GroupRuntime {
     pub pools: Vec<PoolRuntime>,
     /// Log lines that its processes may cause.
     pub lines: Allowance,
+    /// The base zygote that its zygotes are forked from; `None`: they start PHP themselves.
+    pub base: Option<BaseId>,
     /// The files that the PHP of its latest zygote was started with. Groups with the same files share the list.
     pub files: Rc<Vec<MarkedFile>>,
     /// What its latest zygote has said about its PHP.
@@ -78,6 +81,8 @@ pub(crate) struct ZygoteProcess {
     pub budget: Bucket,
     /// Its protocol version, once it has said `Hello`.
     pub protocol: Option<u32>,
+    /// It was forked from a base zygote and is not ready yet: the kernel has not confirmed that it has become its user.
+    pub unproved: bool,
     /// The supervisor has given up working with it and has sent SIGKILL.
     pub killed: bool,
 }
@@ -105,6 +110,7 @@ impl GroupRuntime {
             lines: Allowance::new(LINES),
             files: Rc::default(),
             about: AboutPhp::default(),
+            base: None,
         }
     }
 
@@ -140,8 +146,8 @@ impl GroupRuntime {
     ) {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         let budget = Bucket::of_zygote(clock::now(), count(self.spec.pools.len()), count(self.slots()));
-        let (untrusted, killed) = (false, false);
-        self.zygote = Some(ZygoteProcess { pid, untrusted, orders, reports, budget, protocol, killed });
+        let (untrusted, unproved, killed) = (false, false, false);
+        self.zygote = Some(ZygoteProcess { pid, untrusted, orders, reports, budget, protocol, unproved, killed });
     }
 }
 

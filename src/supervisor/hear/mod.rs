@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use crate::escape;
 use crate::ipc::{ToSupervisor, WorkerSays};
-use crate::log::{self, messages::zygotes as messages};
+use crate::log::{self, messages::bases, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::sys::proc_stat;
@@ -34,6 +34,10 @@ impl Supervisor {
                     group.started_with(first, php_ini, files);
                 }
             }
+            ToSupervisor::NeedsOwnStart(reason) => {
+                self.log_of(key, &bases::zygote_needs_own_start(self.runtimes.group_name(key), reason));
+            }
+            ToSupervisor::Ready if !self.has_become_its_user(key) => self.refuse_unproved(key),
             ToSupervisor::Ready => {
                 self.runtimes.share_files(key);
                 self.feed(Event::ZygoteReady(key));

@@ -134,6 +134,6 @@ impl Supervisor {
 
     /// Whether there are orders that a zygote has not taken yet.
     pub(in crate::supervisor) fn orders_wait(&self) -> bool {
-        self.runtimes.zygotes().any(|z| !z.killed && z.orders.is_backed_up())
+        self.bases.orders_wait() || self.runtimes.zygotes().any(|z| !z.killed && z.orders.is_backed_up())
     }
 }

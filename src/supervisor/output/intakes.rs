@@ -38,6 +38,7 @@ impl Intakes {
     pub(super) fn of(&mut self, writer: &Writer) -> &mut Intake {
         let group = match writer {
             Writer::Worker { key, .. } => self.groups.get_mut(&key.zygote()),
+            Writer::Base { .. } => None,
             Writer::Zygote(name) | Writer::Group { group: name, .. } => {
                 self.groups.values_mut().rev().find(|group| group.name == *name)
             }

@@ -156,6 +156,7 @@ impl Pipe {
         let bytes = std::mem::take(&mut self.dropped);
         if bytes > 0 {
             log::say(&match &self.writer {
+                Writer::Base { pid } => messages::base_output_dropped(pid, bytes),
                 Writer::Zygote(group) | Writer::Group { group, .. } => messages::zygote_output_dropped(group, bytes),
                 Writer::Worker { pool, pid, .. } => messages::worker_output_dropped(pool, pid, bytes),
             });

@@ -17,6 +17,11 @@ pub(crate) enum Writer {
         /// Its pid.
         pid: i32,
     },
+    /// A base zygote.
+    Base {
+        /// Its pid.
+        pid: i32,
+    },
     /// A worker.
     Worker {
         /// Its slot. The slot is its own until it has ended; its pipes may be read a little longer.
@@ -56,6 +61,7 @@ impl Writer {
     pub(crate) fn owner(&self) -> String {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}]"),
+            Self::Base { pid } => format!("base zygote {pid}"),
             Self::Worker { pool, .. } => format!("[pool {pool}]"),
         }
     }
@@ -65,6 +71,7 @@ impl Writer {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}] zygote"),
+            Self::Base { pid } => format!("base zygote {pid}"),
             Self::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
         }
     }
@@ -73,7 +80,7 @@ impl Writer {
     #[must_use]
     pub(crate) fn prefix(&self) -> Option<String> {
         match self {
-            Self::Zygote(_) | Self::Group { .. } => Some(format!("{} said: ", self.name())),
+            Self::Zygote(_) | Self::Group { .. } | Self::Base { .. } => Some(format!("{} said: ", self.name())),
             Self::Worker { pool, pid, stream, decorate: true, .. } if log::format() == Format::Classic => {
                 Some(format!("child {pid} (pool {pool}) said into {stream}: "))
             }

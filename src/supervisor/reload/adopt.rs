@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, RequestReader, ResultsWriter, Trust};
 use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::{GenerationId, Phase, WorkerKey};
+use crate::supervisor::bases::Bases;
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
@@ -32,6 +33,8 @@ pub(super) struct Adopted {
     pub former_tracers: Vec<OwnedFd>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Writer)>,
+    /// Base zygotes.
+    pub bases: Bases,
     /// The results of commands and their requests. A former version may have had none of these files; then they start empty.
     pub commands: (ResultsWriter, RequestReader),
 }
@@ -52,11 +55,12 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
         .map(|(key, question, answer)| Ok((*key, inherited::adopt(*question)?, inherited::adopt(*answer)?)));
     let tracers = tracers.collect::<io::Result<_>>()?;
     let former_tracers = state.tracers.iter().map(|(_, raw)| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
+    let bases = Bases::adopt(&state.bases)?;
     let results =
         state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
     let requests =
         state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, commands: (results, requests) })
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, bases, commands: (results, requests) })
 }
 
 /// The user of the pool whose counters have that descriptor.
@@ -118,6 +122,10 @@ fn adopt_group(state: &GroupState, of_generation: Option<&OwnedFd>) -> io::Resul
             None => (former::hear_by_child(&orders, &state.spec.group)?, Some(FORMER_PROTOCOL)),
         };
         group.set_zygote(Pid::from_raw(pid), OrderSender::new(orders, group.slots()), reports, protocol);
+    }
+    group.base = state.base;
+    if let Some(zygote) = &mut group.zygote {
+        zygote.unproved = state.unproved;
     }
     Ok(group)
 }

@@ -22,6 +22,8 @@ impl Supervisor {
                     voice: g.zygote.as_ref().map(|z| (z.reports.as_fd().as_raw_fd(), z.protocol)),
                     files: g.files.to_vec(),
                     about: g.about.clone(),
+                    base: g.base,
+                    unproved: g.zygote.as_ref().is_some_and(|zygote| zygote.unproved),
                     boards: g.pools.iter().map(|pool| pool.scoreboard_fd.as_raw_fd()).collect(),
                 })
                 .collect(),
@@ -42,6 +44,7 @@ impl Supervisor {
             outputs: self.outputs.state(),
             tracers: Vec::new(),
             traces: self.tracers.state(),
+            bases: self.bases.state(),
             log: None,
             unwritten: Backlog::default(),
             board: Some(self.results.number()),

@@ -36,7 +36,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, commands } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, bases, commands } = adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, commands) {
         Ok(bare) => bare,
@@ -46,7 +46,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     let (fleet, reopened, outdated) = (state.fleet, state.reopened, state.outdated);
-    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, reopened, outdated, ..bare };
+    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, ..bare };
     for (id, runtime) in supervisor.runtimes.iter() {
         supervisor.outputs.add_generation(id, runtime.group_names());
     }
@@ -88,6 +88,7 @@ impl Supervisor {
                 log::say(&zygotes::zygote_not_watched(e));
             }
         }
+        self.watch_bases();
         self.fleet.watches_were_lost();
         let runtimes = &self.runtimes;
         let listens = |key| runtimes.pool(key).map(|pool| &pool.listen);

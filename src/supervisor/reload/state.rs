@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::ZygoteSpec;
 use crate::log::Backlog;
+use crate::plan::base::BaseId;
 use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
+use crate::supervisor::bases::BaseState;
 use crate::supervisor::generation::{AboutPhp, DrainState};
 use crate::supervisor::output::Writer;
 use crate::supervisor::sockets::Ownership;
@@ -64,6 +66,9 @@ pub(crate) struct State {
     /// Pipes to tracers: questions, answers.
     #[serde(default)]
     pub traces: Vec<(WorkerKey, RawFd, RawFd)>,
+    /// Base zygotes.
+    #[serde(default)]
+    pub bases: Vec<BaseState>,
     /// The log.
     #[serde(default)]
     pub log: Option<RawFd>,
@@ -112,6 +117,12 @@ pub(crate) struct GroupState {
     /// The pipe of its reports and its protocol version, once it has said `Hello`. None: one of version 3 has no pipe.
     #[serde(default)]
     pub voice: Option<(RawFd, Option<u32>)>,
+    /// Its base zygote.
+    #[serde(default)]
+    pub base: Option<BaseId>,
+    /// It was forked from its base zygote and is not ready yet.
+    #[serde(default)]
+    pub unproved: bool,
     /// Scoreboards by pool.
     pub boards: Vec<RawFd>,
     /// The files that its PHP was started with.
@@ -166,7 +177,12 @@ impl State {
         let totals = self.totals.iter().map(|(_, fd)| *fd);
         let former = self.tracers.iter().map(|(_, fd)| *fd);
         let tracers = former.chain(self.traces.iter().flat_map(|(_, question, answer)| [*question, *answer]));
-        let own = self.log.into_iter().chain(self.board).chain(self.requests);
+        let own = self
+            .log
+            .into_iter()
+            .chain(self.board)
+            .chain(self.requests)
+            .chain(self.bases.iter().flat_map(BaseState::descriptors));
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }
 

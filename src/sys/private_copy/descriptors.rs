@@ -1,15 +1,16 @@
 //! Descriptors that were opened since a moment. The only one that is understood is the lock of opcache: an empty file without a name,
 //! in which processes lock bytes (fcntl(2), `F_SETLK`).
-#![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
-use std::os::fd::RawFd;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
 
+use nix::sys::memfd::MFdFlags;
 use nix::sys::stat::{FileStat, SFlag, stat};
 
 use super::{Obstacle, System as _};
-use crate::sys::fd;
+use crate::sys::{fd, shared};
 
 /// The descriptors that were open at a moment.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl OpenDescriptors {
     ///
     /// # Errors
     /// Another descriptor was opened, or more than one lock.
-    pub(super) fn lock_since(&self) -> Result<Option<RawFd>, Obstacle> {
+    pub(super) fn lock_since(&self) -> Result<Option<Lock>, Obstacle> {
         let mut lock = None;
         for raw in fd::open_numbers().into_iter().filter(|raw| !self.0.contains(raw)) {
             let Some(target) = target(raw) else { continue };
@@ -35,9 +36,33 @@ impl OpenDescriptors {
             if lock.is_some() || !is_lock(&stat) {
                 return Err(Obstacle::Descriptor(target.to_string_lossy().into_owned()));
             }
-            lock = Some(raw);
+            lock = Some(Lock { raw, file: (stat.st_dev, stat.st_ino) });
         }
         Ok(lock)
+    }
+}
+
+/// A lock file, under a number that PHP uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Lock {
+    pub(super) raw: RawFd,
+    /// Its device and inode.
+    file: (u64, u64),
+}
+
+impl Lock {
+    /// Puts a new lock file at its number (dup3(2)). Locks of bytes belong to a file and a process: processes that share a file could
+    /// keep each other waiting for ever.
+    pub(super) fn replace(self) -> Result<(), Obstacle> {
+        let present = stat(link(self.raw).as_str()).of("stat")?;
+        if (present.st_dev, present.st_ino) != self.file {
+            return Err(Obstacle::Descriptor(link(self.raw)));
+        }
+        let own = shared::memory_file("opcache_lock", MFdFlags::empty()).of("memfd_create")?;
+        // SAFETY: the number still has the lock file that PHP has opened (`lock_since`), so no other value owns it. PHP only locks
+        // bytes in it, and finds an equal file under the number, in which no byte is locked.
+        let done = unsafe { libc::dup3(own.as_raw_fd(), self.raw, libc::O_CLOEXEC) };
+        if done < 0 { Err(io::Error::last_os_error()).of("dup3") } else { Ok(()) }
     }
 }
 

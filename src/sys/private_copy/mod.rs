@@ -17,16 +17,15 @@ use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 
-use nix::sys::memfd::MFdFlags;
 use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap_anonymous, mprotect, mremap};
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::failure::reason;
 use super::own_memory::OwnMemory;
-use super::{shared, single_threaded};
+use super::single_threaded;
+use descriptors::Lock;
 pub use descriptors::OpenDescriptors;
 use maps::{Access, Mapping};
 
@@ -76,7 +75,7 @@ impl<T, E: Into<io::Error>> System<T> for Result<T, E> {
 #[derive(Debug)]
 pub struct PrivateCopy {
     areas: Vec<Area>,
-    lock: Option<RawFd>,
+    lock: Option<Lock>,
     page: usize,
 }
 
@@ -91,17 +90,14 @@ struct Area {
 }
 
 impl PrivateCopy {
-    /// Makes shared anonymous memory private, at its address and with its content. `before` has the descriptors from before the
-    /// memory was mapped: those that were opened since are looked at, too. After an error some of the memory may be private; the
-    /// process should end.
+    /// Makes shared anonymous memory private, at its address and with its content, and write-protects it until `share_again`: a
+    /// write ends the process. `before` has the descriptors from before the memory was mapped; those that were opened since are
+    /// looked at, too. Other processes that share the memory keep it, and see nothing of this one from now on. After an error some
+    /// of the memory may be private; the process should end.
     ///
     /// # Errors
     /// Something does not look as expected.
-    ///
-    /// # Safety
-    /// No reference of Rust code into shared anonymous memory exists, and no other process relies on seeing what this one writes
-    /// there. (That no other thread runs is checked.)
-    pub unsafe fn make(before: &OpenDescriptors) -> Result<Self, Obstacle> {
+    pub fn make(before: &OpenDescriptors) -> Result<Self, Obstacle> {
         let threads = single_threaded::count();
         if threads != Some(1) {
             return Err(Obstacle::Threads(threads));
@@ -117,23 +113,18 @@ impl PrivateCopy {
             if maps::swapped_out(&std::fs::read("/proc/self/smaps").of("/proc/self/smaps")?, &area.range) != Some(0) {
                 return Err(Obstacle::SwappedOut);
             }
-            // SAFETY: `copy` has the length and the content of the area. The caller vouches that nothing relies on the area being
-            // shared, or refers into it.
-            unsafe { area.replace_by(copy) }?;
+            // SAFETY: `copy` has the length and the content of the area: there is one thread, so nothing has written to it meanwhile.
+            unsafe { area.replace_by(copy, false) }?;
         }
         Ok(Self { areas, lock, page })
     }
 
-    /// In a child of the process that made it: the memory becomes shared with the processes that this one will fork, and the lock a
-    /// file of its own.
+    /// In a child of the process that made it: the memory becomes shared with the processes that this one will fork, can be written
+    /// as before, and the lock is a file of its own.
     ///
     /// # Errors
     /// The child must not go on.
-    ///
-    /// # Safety
-    /// The process was forked from the one that called `make`, and neither has written to the memory since. It has one thread, and
-    /// no reference into the memory exists.
-    pub unsafe fn share_again(&self) -> Result<(), Obstacle> {
+    pub fn share_again(self) -> Result<(), Obstacle> {
         for area in &self.areas {
             let copy = map(area.range.len(), MapFlags::MAP_SHARED)?;
             for &offset in &area.filled {
@@ -144,11 +135,11 @@ impl PrivateCopy {
                 // is in a new mapping, so the pages do not overlap.
                 unsafe { to.as_ptr().copy_from_nonoverlapping(from, self.page) };
             }
-            // SAFETY: `copy` has the length of the area, and its content: pages that are not in `filled` are zero. The caller
-            // vouches that nothing refers into the area.
-            unsafe { area.replace_by(copy) }?;
+            // SAFETY: `copy` has the length of the area, and its content. Pages that are not in `filled` were zero, and the area was
+            // write-protected since; `self` is used up, so this happens once.
+            unsafe { area.replace_by(copy, true) }?;
         }
-        self.lock.map_or(Ok(()), replace_lock)
+        self.lock.map_or(Ok(()), Lock::replace)
     }
 
     /// How many bytes a child copies.
@@ -216,26 +207,27 @@ impl Area {
         Ok(filled)
     }
 
-    /// Puts another mapping at the place of the area, with the access of its pieces.
+    /// Puts another mapping at the place of the area, with the access of its pieces, or without the right to write.
     ///
     /// # Safety
-    /// `copy` is a mapping of the area's length and content, and nothing refers into it. Nothing refers into the area, except code
-    /// that does not run now and that is content with the same bytes.
-    unsafe fn replace_by(&self, copy: NonNull<c_void>) -> Result<(), Obstacle> {
+    /// `copy` is a mapping of the area's length and content, and nothing refers into it.
+    unsafe fn replace_by(&self, copy: NonNull<c_void>, writable: bool) -> Result<(), Obstacle> {
         let length = self.range.len();
-        let place =
-            NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(self.range.start)).ok_or(Obstacle::Layout)?;
         let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
-        // SAFETY: the caller vouches for both ranges: `copy` may move, and the area may be replaced.
-        unsafe { mremap(copy, length, length, flags, Some(place)) }.of("mremap")?;
+        // SAFETY: `copy` may move, since nothing refers into it. What refers into the area finds the same bytes there.
+        unsafe { mremap(copy, length, length, flags, Some(place(self.range.start)?)) }.of("mremap")?;
         for (range, access) in &self.pieces {
-            let start =
-                NonNull::new(std::ptr::with_exposed_provenance_mut::<c_void>(range.start)).ok_or(Obstacle::Layout)?;
-            // SAFETY: the range is a part of the area, which has just been mapped. It gets the access that it had before.
-            unsafe { mprotect(start, range.len(), protection(*access)) }.of("mprotect")?;
+            let access = Access { write: access.write && writable, ..*access };
+            // SAFETY: the range is a part of the area, which has just been mapped. It gets the access that it had before, or less:
+            // then a write is a fault, which ends the process.
+            unsafe { mprotect(place(range.start)?, range.len(), protection(access)) }.of("mprotect")?;
         }
         Ok(())
     }
+}
+
+fn place(address: usize) -> Result<NonNull<c_void>, Obstacle> {
+    NonNull::new(std::ptr::with_exposed_provenance_mut(address)).ok_or(Obstacle::Layout)
 }
 
 /// New anonymous memory of that many bytes, all zero. Like the memory of opcache, only what is used of it is allocated.
@@ -253,14 +245,4 @@ fn protection(access: Access) -> ProtFlags {
         (access.execute, ProtFlags::PROT_EXEC),
     ];
     flags.into_iter().filter(|(set, _)| *set).fold(ProtFlags::PROT_NONE, |all, (_, flag)| all | flag)
-}
-
-/// Puts a new lock file at that number (dup3(2)). Locks of bytes (`F_SETLK`) belong to a file and a process: processes that share a file
-/// could keep each other waiting for ever.
-fn replace_lock(raw: RawFd) -> Result<(), Obstacle> {
-    let own = shared::memory_file("opcache_lock", MFdFlags::empty()).of("memfd_create")?;
-    // SAFETY: the number is that of a lock file that PHP has opened in the parent of this process (`lock_since`). PHP only locks
-    // bytes in it, holds no lock in this new process, and finds an equal file under the number.
-    let done = unsafe { libc::dup3(own.as_raw_fd(), raw, libc::O_CLOEXEC) };
-    if done < 0 { Err(io::Error::last_os_error()).of("dup3") } else { Ok(()) }
 }

@@ -1,18 +1,30 @@
-//! Each test works in a forked child, which has one thread.
+//! Each test works in a forked child of a test program that runs only this test: the child has one thread, and no other test has mapped
+//! memory.
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::memfd::MFdFlags;
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 
 use super::*;
 use crate::sys::process::{self, Forked};
+use crate::sys::shared;
 
-/// Runs `work` in a child. It fails if that panics.
-fn in_child(work: impl FnOnce() + std::panic::UnwindSafe) {
-    assert_eq!(child(work), 0);
+/// Runs `work` in a child. It fails if that panics. `test` is the name of the test.
+fn in_child(test: &str, work: impl FnOnce() + std::panic::UnwindSafe) {
+    const ALONE: &str = "CGI_FPM_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return assert_eq!(child(work), 0);
+    }
+    let test = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+    let output = program.args([&test, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn child(work: impl FnOnce() + std::panic::UnwindSafe) -> i32 {
@@ -60,16 +72,6 @@ impl Shared {
     }
 }
 
-fn make(before: &OpenDescriptors) -> Result<PrivateCopy, Obstacle> {
-    // SAFETY: the tests use the memory by its address, and no other process uses it.
-    unsafe { PrivateCopy::make(before) }
-}
-
-fn share(copy: &PrivateCopy) {
-    // SAFETY: a child of the process that made the copy, before it writes to it.
-    unsafe { copy.share_again() }.unwrap();
-}
-
 fn permissions(address: usize) -> String {
     let maps = std::fs::read("/proc/self/maps").unwrap();
     let mapping = maps::parse(&maps).unwrap().into_iter().find(|mapping| mapping.range.contains(&address)).unwrap();
@@ -80,19 +82,19 @@ fn permissions(address: usize) -> String {
 
 #[test]
 fn children_get_copies_that_they_share_with_their_own_children_only() {
-    in_child(|| {
+    in_child("children_get_copies_that_they_share_with_their_own_children_only", || {
         let before = OpenDescriptors::now();
         let memory = Shared::new();
         memory.set(1, 7);
         memory.set(40, 0);
         memory.protect(1, ProtFlags::PROT_READ | ProtFlags::PROT_EXEC);
-        let copy = &make(&before).unwrap();
+        let copy = PrivateCopy::make(&before).unwrap();
         assert_eq!(copy.bytes(), PAGE, "a page of zeros and pages that were never touched are left out");
         assert_eq!((memory.get(1), memory.get(40), memory.get(63)), (7, 0, 0));
-        assert_eq!([permissions(memory.word(0) as usize), permissions(memory.word(1) as usize)], ["rw-p", "r-xp"]);
+        assert_eq!([permissions(memory.word(0) as usize), permissions(memory.word(1) as usize)], ["r--p", "r-xp"]);
         for round in 1..3 {
-            let sibling = child(move || {
-                share(copy);
+            let sibling = child(|| {
+                copy_of(&copy).share_again().unwrap();
                 assert_eq!((memory.get(1), memory.get(2)), (7, 0));
                 assert_eq!(
                     [permissions(memory.word(0) as usize), permissions(memory.word(1) as usize)],
@@ -108,18 +110,43 @@ fn children_get_copies_that_they_share_with_their_own_children_only() {
     });
 }
 
+/// A child has a copy of its parent's value.
+fn copy_of(copy: &PrivateCopy) -> PrivateCopy {
+    let area =
+        |area: &Area| Area { range: area.range.clone(), pieces: area.pieces.clone(), filled: area.filled.clone() };
+    PrivateCopy { areas: copy.areas.iter().map(area).collect(), ..*copy }
+}
+
+#[test]
+fn a_write_to_the_private_memory_ends_the_process() {
+    in_child("a_write_to_the_private_memory_ends_the_process", || {
+        let memory = Shared::new();
+        let _copy = PrivateCopy::make(&OpenDescriptors::now()).unwrap();
+        // SAFETY: as in `child`.
+        match unsafe { process::fork() }.unwrap() {
+            Forked::Child => {
+                memory.set(0, 1);
+                process::exit_now(0)
+            }
+            Forked::Parent(pid) => {
+                assert!(matches!(waitpid(pid, None), Ok(WaitStatus::Signaled(_, Signal::SIGSEGV, _))));
+            }
+        }
+    });
+}
+
 #[test]
 fn each_child_gets_a_lock_of_its_own() {
-    in_child(|| {
+    in_child("each_child_gets_a_lock_of_its_own", || {
         let before = OpenDescriptors::now();
         let lock = shared::memory_file("lock", MFdFlags::empty()).unwrap();
-        let copy = make(&before).unwrap();
-        assert_eq!(copy.lock, Some(lock.as_raw_fd()));
+        let copy = PrivateCopy::make(&before).unwrap();
+        assert_eq!(copy.lock.map(|lock| lock.raw), Some(lock.as_raw_fd()));
         take(&lock).unwrap();
         assert_eq!(
             child(|| {
                 assert!(take(&lock).is_err(), "the parent's lock");
-                share(&copy);
+                copy_of(&copy).share_again().unwrap();
                 take(&lock).unwrap();
                 assert_eq!(child(|| assert!(take(&lock).is_err(), "children of this process share it")), 0);
             }),
@@ -141,36 +168,31 @@ fn take(file: &OwnedFd) -> nix::Result<i32> {
 
 #[test]
 fn what_is_not_understood_is_an_obstacle() {
-    in_child(|| {
+    in_child("what_is_not_understood_is_an_obstacle", || {
         let before = OpenDescriptors::now();
         let file: OwnedFd = File::open("/etc/passwd").unwrap().into();
-        assert!(matches!(make(&before), Err(Obstacle::Descriptor(name)) if name == "/etc/passwd"));
+        assert!(matches!(PrivateCopy::make(&before), Err(Obstacle::Descriptor(name)) if name == "/etc/passwd"));
         drop(file);
         let mut lock = File::from(shared::memory_file("lock", MFdFlags::empty()).unwrap());
         lock.write_all(b"x").unwrap();
-        assert!(matches!(make(&before), Err(Obstacle::Descriptor(_))), "it is not empty");
-    });
-    in_child(|| {
+        assert!(matches!(PrivateCopy::make(&before), Err(Obstacle::Descriptor(_))), "it is not empty");
         let memory = shared::create("words", 8).unwrap();
         let words = shared::Words::map(std::os::fd::AsFd::as_fd(&memory), 8).unwrap();
-        let obstacle = make(&OpenDescriptors::now());
+        let obstacle = PrivateCopy::make(&OpenDescriptors::now());
         assert!(matches!(obstacle, Err(Obstacle::SharedFile(name)) if name.contains("words")));
         drop(words);
-        assert!(make(&OpenDescriptors::now()).is_ok());
-    });
-    in_child(|| {
         let memory = Shared::new();
         memory.protect(3, ProtFlags::PROT_NONE);
-        assert!(matches!(make(&OpenDescriptors::now()), Err(Obstacle::Layout)), "a page cannot be read");
+        assert!(matches!(PrivateCopy::make(&OpenDescriptors::now()), Err(Obstacle::Layout)), "a page cannot be read");
         memory.protect(3, ProtFlags::PROT_READ);
-        assert!(make(&OpenDescriptors::now()).is_ok());
+        assert!(PrivateCopy::make(&OpenDescriptors::now()).is_ok());
     });
 }
 
 #[test]
 fn a_second_thread_is_an_obstacle() {
     // The test program has several.
-    assert!(matches!(make(&OpenDescriptors::now()), Err(Obstacle::Threads(Some(2..)))));
+    assert!(matches!(PrivateCopy::make(&OpenDescriptors::now()), Err(Obstacle::Threads(Some(2..)))));
 }
 
 #[test]

@@ -103,6 +103,16 @@ impl<'a> Privileges<'a> {
     }
 }
 
+/// For a zygote that has become its user without the steps above: enters the pools' common directory. Returns a pool
+/// whose directory the user cannot enter; that needs root.
+pub(super) fn enter_as_user<'a>(pools: &[&'a PoolConfig]) -> Option<&'a PoolConfig> {
+    let closed = pools.iter().copied().find(|pool| !directories::is_within_reach(pool));
+    if closed.is_none() {
+        directories::enter(pools);
+    }
+    closed
+}
+
 /// The capability of `SEARCH` that this process has.
 fn search() -> Option<Capability> {
     let held = |one: &Capability| caps::has_cap(None, caps::CapSet::Permitted, *one).unwrap_or(false);

@@ -1,0 +1,72 @@
+//! Which groups have a base zygote: those whose zygotes need nothing of root's but a change of user.
+
+use crate::config::{EngineKey, PoolConfig};
+use crate::log::{self, messages::bases as messages};
+use crate::plan::base::is_worth_it;
+use crate::plan::privileged::Privileged;
+use crate::supervisor::core::Supervisor;
+use crate::supervisor::generation::GroupDraft;
+use crate::sys::ids::Identity;
+use crate::sys::limits::{self, Ceilings};
+
+/// Most supplementary groups of a user, so that an order fits into a message.
+const MOST_GROUPS: usize = 1024;
+
+impl Supervisor {
+    /// Chooses a base zygote for each of these groups that can have one, if there are enough of them that start PHP in the same way.
+    pub(in crate::supervisor) fn assign_bases<'a>(
+        &mut self,
+        drafts: impl Iterator<Item = &'a mut GroupDraft>,
+        generation: u32,
+    ) {
+        let root = nix::unistd::geteuid().is_root();
+        let Ok(ceilings) = limits::ceilings() else { return };
+        let use_of_base = self.config.global.base;
+        let mut rest: Vec<&mut GroupDraft> = drafts.filter(|draft| can_have_base(draft, root, ceilings)).collect();
+        if !is_worth_it(use_of_base, rest.len()) || !self.base_user_exists(root) {
+            return;
+        }
+        while let Some(first) = rest.first() {
+            let engine = engine_of(first).cloned();
+            let (same, others): (Vec<_>, Vec<_>) =
+                rest.into_iter().partition(|draft| engine_of(draft) == engine.as_ref());
+            rest = others;
+            if is_worth_it(use_of_base, same.len()) {
+                let id = self.bases.add(generation);
+                same.into_iter().for_each(|draft| draft.base = Some(id));
+            }
+        }
+    }
+
+    fn base_user_exists(&self, root: bool) -> bool {
+        let user = &self.config.global.base_user;
+        let exists = !root || self.base_identity().is_some();
+        if !exists {
+            log::say(&messages::base_user_unknown(user));
+        }
+        exists
+    }
+
+    /// The user of base zygotes; `None`: there is none, or it is root.
+    pub(super) fn base_identity(&self) -> Option<Identity> {
+        let account = crate::config::account_named(&self.config.global.base_user)?;
+        crate::configured::identity_of(&account).ok().flatten().filter(|identity| identity.uid != 0)
+    }
+}
+
+/// How the group starts PHP. Its pools do not differ in that.
+fn engine_of(draft: &GroupDraft) -> Option<&EngineKey> {
+    draft.pools.first().map(|pool| &pool.engine)
+}
+
+/// Whether a zygote of that group can be forked from a base zygote.
+fn can_have_base(draft: &GroupDraft, root: bool, ceilings: Ceilings) -> bool {
+    let needs_only_its_user =
+        |pool: &PoolConfig| pool.chroot.is_none() && Privileged::of(pool, ceilings) == Privileged::default();
+    let own = match &draft.identity {
+        Some(identity) => root && identity.uid != 0 && identity.groups.len() <= MOST_GROUPS,
+        // Without root, all processes have one user. With it, the zygote of several users stays root.
+        None => !root,
+    };
+    own && draft.pools.iter().all(needs_only_its_user)
+}
