@@ -2,6 +2,7 @@
 //! of pools.
 #![forbid(unsafe_code)]
 
+mod base;
 mod command_line;
 mod control;
 mod cpu_time;

@@ -201,8 +201,14 @@ impl Server {
         self.supervisor
             .children()
             .into_iter()
-            .filter(|process| !is_worker(*process) && !is_pipe_reader(*process))
+            .filter(|process| !is_worker(*process) && !is_base(*process) && !is_pipe_reader(*process))
             .collect()
+    }
+
+    /// The base zygotes.
+    #[must_use]
+    pub fn bases(&self) -> Vec<Process> {
+        self.supervisor.children().into_iter().filter(|process| is_base(*process)).collect()
     }
 
     /// Waits until the pool has that many workers.
@@ -275,6 +281,12 @@ impl Drop for Server {
             assert!(std::thread::panicking(), "the server's log says: {line}");
         }
     }
+}
+
+/// Whether zygotes are forked from it, by its title.
+#[must_use]
+pub fn is_base(process: Process) -> bool {
+    process.title().starts_with("php-fpm: base zygote ")
 }
 
 /// Whether it serves a pool, by its title.

@@ -1,0 +1,173 @@
+//! Zygotes that are forked from a base zygote: who has one, and what happens if the base zygote dies, stops or cannot serve.
+#![forbid(unsafe_code)]
+
+mod memory;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use nix::sys::signal::Signal;
+use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
+use testkit::load::{Job, Plan};
+use testkit::process::Process;
+use testkit::sandbox::Sandbox;
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+/// The uid of the first group's pool; the others have the next ones.
+const FIRST: u32 = 2101;
+
+/// A server with so many groups of one pool with one worker. As root each has a user of its own.
+fn start(target: &Target, sandbox: Sandbox, groups: usize, global: &str, ini: &[&str]) -> Outcome<Server> {
+    let conf = conf(groups, global);
+    let address = socket_in(&sandbox, 0);
+    let setup = ini.iter().fold(Setup::new(1).whole(&conf), |setup, line| setup.ini(line));
+    Server::start_at(address, sandbox, target, &setup)
+}
+
+fn conf(groups: usize, global: &str) -> String {
+    let mut conf =
+        format!("[global]\npid = {{{{DIR}}}}/fpm.pid\nerror_log = {{{{DIR}}}}/fpm.log\nlog_level = debug\n{global}\n");
+    for (group, uid) in (FIRST..).take(groups).enumerate() {
+        let user =
+            if nix::unistd::geteuid().is_root() { format!("user = {uid}\ngroup = {uid}") } else { String::new() };
+        let _ = write!(
+            conf,
+            "[p{group}]\n{user}\nprocess.group = $pool\nlisten = {{{{DIR}}}}/p{group}.sock\nlisten.mode = 0666\n\
+             pm = static\npm.max_children = 1\n"
+        );
+    }
+    conf
+}
+
+fn socket_in(sandbox: &Sandbox, group: usize) -> Address {
+    Address::Unix(sandbox.file(&format!("p{group}.sock")))
+}
+
+fn ask(server: &Server, group: usize, page: &str) -> Outcome<String> {
+    let (page, query) = page.split_once('?').unwrap_or((page, ""));
+    let request = Request::get(&server.sandbox.page(page)).param("QUERY_STRING", query);
+    ask_once(&socket_in(&server.sandbox, group), &request, ms(20_000))
+}
+
+fn zygote(server: &Server, group: usize) -> Option<Process> {
+    let title = format!("php-fpm: zygote p{group} ");
+    server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title))
+}
+
+fn client(server: &Server, group: usize) -> Job {
+    let (address, request) = (socket_in(&server.sandbox, group), Request::get(&server.sandbox.page("hello.php")));
+    Box::new(move || {
+        let body = ask_once(&address, &request, ms(20_000))?;
+        ensure!(body == "hello", "{body:?}");
+        Ok(())
+    })
+}
+
+fn base(server: &Server) -> Outcome<Process> {
+    match server.bases().as_slice() {
+        [base] => Ok(*base),
+        other => Err(format!("{} base zygotes: {}", other.len(), server.log.tail(9)).into()),
+    }
+}
+
+/// Four groups have a base zygote, three have none. The zygotes are the supervisor's children, have become their user, and have no
+/// capabilities; the base zygote has two, not effective.
+#[test]
+fn four_groups_have_a_base_zygote() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for (groups, global, bases) in [(3, "", 0), (4, "", 1), (4, "process.base = no", 0), (1, "process.base = yes", 1)] {
+        let server = start(&target, Sandbox::new()?, groups, global, &[])?;
+        ensure!(server.bases().len() == bases, "{groups} groups, {global:?}: {}", server.log.text());
+        ensure!(server.zygotes().len() == groups, "{} zygotes", server.zygotes().len());
+        for group in 0..groups {
+            ensure!(ask(&server, group, "hello.php")? == "hello", "group {group}");
+            let zygote = zygote(&server, group).ok_or("no zygote")?;
+            let user = zygote.status("Uid");
+            if nix::unistd::geteuid().is_root() {
+                let uid = (FIRST + u32::try_from(group)?).to_string();
+                ensure!(user.iter().all(|id| *id == uid), "{user:?} in place of {uid}");
+            }
+            ensure!(zygote.status("CapPrm") == ["0000000000000000"], "{:?}", zygote.status("CapPrm"));
+        }
+        for base in server.bases().into_iter().filter(|_| nix::unistd::geteuid().is_root()) {
+            // CAP_SETGID is 6, CAP_SETUID is 7.
+            let capabilities = (base.status("CapPrm"), base.status("CapEff"));
+            let expected = (vec!["00000000000000c0".to_owned()], vec!["0000000000000000".to_owned()]);
+            ensure!(capabilities == expected, "{capabilities:?}");
+            ensure!(base.status("Uid") == ["65534"; 4], "{:?}", base.status("Uid"));
+        }
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// `kill -9` of the base zygote: no request fails, and it is started again when a zygote is needed.
+#[test]
+fn groups_survive_their_base_zygote() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Sandbox::new()?, 4, "", &[])?;
+    let load = Plan::clients(4).start(|group| client(&server, group));
+    let (first, before) = (base(&server)?, zygote(&server, 0).ok_or("no zygote")?);
+    first.signal(Signal::SIGKILL);
+    wait_until("its end", ms(5000), || server.bases().is_empty())?;
+    ensure!(before.lives(), "the zygotes live");
+    before.signal(Signal::SIGKILL);
+    wait_until("the next zygote", ms(10_000), || zygote(&server, 0).is_some_and(|now| now != before))?;
+    let second = base(&server)?;
+    ensure!(second != first, "a new base zygote");
+    let tally = load.stop();
+    tally.expect_no_failure()?;
+    server.stop()
+}
+
+/// A base zygote that is stopped is killed when it does not answer, and the group starts its zygote without it.
+#[test]
+fn a_base_zygote_that_does_not_answer_is_killed() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Sandbox::new()?, 4, "", &[])?;
+    let (stopped, before) = (base(&server)?, zygote(&server, 0).ok_or("no zygote")?);
+    stopped.signal(Signal::SIGSTOP);
+    before.signal(Signal::SIGKILL);
+    ensure!(ask(&server, 1, "hello.php")? == "hello", "other groups serve meanwhile");
+    wait_until("its end", bar(ms(15_000)), || !stopped.lives())?;
+    wait_until("the next zygote", ms(10_000), || zygote(&server, 0).is_some())?;
+    ensure!(ask(&server, 0, "hello.php")? == "hello", "it serves");
+    ensure!(server.log.text().contains("does not answer: it is killed"), "{}", server.log.tail(9));
+    // The next one that is needed comes from a new base zygote.
+    zygote(&server, 1).ok_or("no zygote")?.signal(Signal::SIGKILL);
+    wait_until("a new base zygote", ms(10_000), || server.bases().iter().any(|base| *base != stopped))?;
+    wait_until("the next zygote", ms(10_000), || zygote(&server, 1).is_some())?;
+    ensure!(ask(&server, 1, "hello.php")? == "hello", "it serves");
+    server.stop()
+}
+
+/// A reload starts a new base zygote. The former one ends with its groups. No request fails.
+#[test]
+fn a_reload_has_a_base_zygote_of_its_own() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Sandbox::new()?, 4, "", &[])?;
+    let load = Plan::clients(4).start(|group| client(&server, group));
+    let mut seen = BTreeSet::from([base(&server)?.pid]);
+    for generation in 2..=3 {
+        server.reload()?;
+        let title = format!("php-fpm: base zygote (generation {generation})");
+        wait_until(
+            "only the new base zygote",
+            ms(10_000),
+            || matches!(server.bases().as_slice(), [base] if base.title() == title),
+        )?;
+        ensure!(seen.insert(base(&server)?.pid), "a new one");
+    }
+    load.stop().expect_no_failure()?;
+    wait_until("four zygotes", ms(10_000), || server.zygotes().len() == 4)?;
+    server.stop()
+}
