@@ -63,9 +63,11 @@ pub(crate) struct BasePlan {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
-    /// There is no process.
+    /// It was not started yet.
     #[default]
     None,
+    /// It has ended, and is started again when a zygote is needed.
+    Ended,
     /// PHP starts, since then.
     Starting(Moment),
     /// It can fork.
@@ -88,9 +90,15 @@ pub(crate) enum Answered {
 }
 
 impl BasePlan {
-    /// It is needed soon: starts it.
+    /// Groups have it: starts it for the first time.
     pub(crate) fn prepare(&mut self, now: Moment, steps: &mut Vec<Step>) {
         if self.stage == Stage::None {
+            self.start(now, steps);
+        }
+    }
+
+    fn start(&mut self, now: Moment, steps: &mut Vec<Step>) {
+        if matches!(self.stage, Stage::None | Stage::Ended) {
             self.stage = Stage::Starting(now);
             steps.push(Step::Start);
         }
@@ -103,7 +111,7 @@ impl BasePlan {
             return;
         }
         self.waiting.push_back(key);
-        self.prepare(now, steps);
+        self.start(now, steps);
         self.ask(now, steps);
     }
 
@@ -153,10 +161,10 @@ impl BasePlan {
         if !stood || self.ends >= MOST_ENDS {
             return self.unfit(steps);
         }
-        self.stage = Stage::None;
+        self.stage = Stage::Ended;
         self.wait_again();
         if !self.waiting.is_empty() {
-            self.prepare(now, steps);
+            self.start(now, steps);
         }
     }
 
@@ -184,7 +192,7 @@ impl BasePlan {
         match self.stage {
             Stage::Starting(since) => Some(since + START_LIMIT),
             Stage::Ready => self.asked.values().map(|(_, since)| *since + ANSWER_LIMIT).min(),
-            Stage::None | Stage::Killed | Stage::Useless => None,
+            Stage::None | Stage::Ended | Stage::Killed | Stage::Useless => None,
         }
     }
 
@@ -286,6 +294,7 @@ mod tests {
     fn one_that_dies_is_started_again_for_those_that_wait() {
         let mut base = ready();
         assert_eq!(steps(|s| base.ended(NOW, s)), []);
+        assert_eq!(steps(|s| base.prepare(NOW, s)), [], "not before it is needed");
         assert_eq!(steps(|s| base.want(NOW, key(1), s)), [Step::Start]);
         steps(|s| assert!(base.fit(NOW, s)));
         steps(|s| base.want(NOW, key(2), s));
