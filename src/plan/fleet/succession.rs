@@ -26,6 +26,19 @@ const EARLY_DEATHS: u32 = 3;
 impl Fleet {
     /// Takes units on as far as they have come.
     pub(super) fn succeed(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
+        loop {
+            self.take_on(now, view, out);
+            self.begin_units(now, out);
+            // Groups that sleep are complete when their unit begins: no event would follow.
+            let is_done = |at: usize| self.units[at].state == UnitState::Starting && self.is_complete(at);
+            if !(0..self.units.len()).any(is_done) {
+                break;
+            }
+        }
+        self.judge(out);
+    }
+
+    fn take_on(&mut self, now: Moment, view: &dyn View, out: &mut Vec<Action>) {
         for at in 0..self.units.len() {
             match self.units[at].state {
                 UnitState::Starting => {
@@ -41,8 +54,6 @@ impl Fleet {
             }
         }
         self.units.retain(|unit| unit.state != UnitState::Ended);
-        self.begin_units(now, out);
-        self.judge(out);
     }
 
     fn follow_start(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {

@@ -30,6 +30,10 @@ fn start(target: &Target, sandbox: Sandbox, groups: usize, global: &str, ini: &[
 }
 
 fn conf(groups: usize, global: &str) -> String {
+    conf_with(groups, global, "pm = static")
+}
+
+fn conf_with(groups: usize, global: &str, manager: &str) -> String {
     let mut conf =
         format!("[global]\npid = {{{{DIR}}}}/fpm.pid\nerror_log = {{{{DIR}}}}/fpm.log\nlog_level = debug\n{global}\n");
     for (group, uid) in (FIRST..).take(groups).enumerate() {
@@ -38,7 +42,7 @@ fn conf(groups: usize, global: &str) -> String {
         let _ = write!(
             conf,
             "[p{group}]\n{user}\nprocess.group = $pool\nlisten = {{{{DIR}}}}/p{group}.sock\nlisten.mode = 0666\n\
-             pm = static\npm.max_children = 1\n"
+             {manager}\npm.max_children = 1\n"
         );
     }
     conf
@@ -169,5 +173,30 @@ fn a_reload_has_a_base_zygote_of_its_own() -> Outcome {
     }
     load.stop().expect_no_failure()?;
     wait_until("four zygotes", ms(10_000), || server.zygotes().len() == 4)?;
+    server.stop()
+}
+
+/// Groups of sleeping pools are ready at once, and have a base zygote before their first request.
+#[test]
+fn sleeping_groups_start_at_once() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let sandbox = Sandbox::new()?;
+    let setup = Setup::new(1).whole(&conf_with(40, "", "pm = ondemand"));
+    let address = socket_in(&sandbox, 0);
+    let begun = std::time::Instant::now();
+    let server = Server::start_at(address, sandbox, &target, &setup)?;
+    let took = begun.elapsed();
+    ensure!(took < bar(ms(3000)), "it took {took:.1?}");
+    wait_until("the base zygote", ms(5000), || server.log.text().contains("is ready: each zygote gets a copy"))?;
+    ensure!(server.zygotes().is_empty(), "{} zygotes", server.zygotes().len());
+    let mut times = Vec::new();
+    for group in 0..40 {
+        let begun = std::time::Instant::now();
+        ensure!(ask(&server, group, "hello.php")? == "hello", "group {group}");
+        times.push(begun.elapsed());
+    }
+    times.sort_unstable();
+    testkit::say(&format!("first request to a sleeping group: median {:.1?}, worst {:.1?}", times[20], times[39]));
     server.stop()
 }
