@@ -145,14 +145,15 @@ impl<'a> Admin<'a> {
         let changed = self.change(most);
         match self.random.below(3) {
             0 if supported(Feature::ReloadNames) => {
-                // The other changes wait for a later reload. Both pools of a user may be one group.
+                // The other changes wait for a later reload.
                 let owners: BTreeSet<usize> =
                     changed.iter().map(|number| number / 2).filter(|_| self.random.percent(70)).collect();
-                let names: Vec<String> = changed
-                    .iter()
-                    .filter(|number| owners.contains(&(*number / 2)))
-                    .map(|number| format!("p{number}"))
-                    .collect();
+                // A php.ini may have changed both pools of a user, which are one group or two.
+                let is_named = |pool: &&Pool| {
+                    owners.contains(&pool.owner) && self.wanted[pool.number] != self.serving[pool.number]
+                };
+                let names: Vec<String> =
+                    self.world.pools.iter().filter(is_named).map(|pool| pool.name.clone()).collect();
                 if names.is_empty() { Ok(()) } else { self.reload(&names, Some(&owners)) }
             }
             1 if supported(Feature::ReloadChanged) => self.reload(&["--changed".to_owned()], None),

@@ -104,7 +104,12 @@ fn stop(world: &World, random: &mut Random, targets: &[Target], stopped: &mut Ve
     let Some(target) = random.of_these(targets) else { return };
     // The supervisor kills a zygote that does not answer for 10 s.
     let zygote = target.pool.is_none();
-    let time = if zygote && random.percent(15) { random.ms(11_000, 13_000) } else { random.ms(50, 2000) };
+    let time = match zygote {
+        true if random.percent(15) => random.ms(11_000, 13_000),
+        true => random.ms(50, 2000),
+        // A worker that is told to leave because it idles, and doesn't within a second, is killed.
+        false => random.ms(50, 700),
+    };
     let text = format!("SIGSTOP {} ({}) for {time:?}", target.process.pid, target.process.title());
     let cost = if zygote { Cost::Idle(target.owner) } else { Cost::Time(target.owner) };
     world.journal.lasting(cost, time, text);
