@@ -1,5 +1,7 @@
 //! Reaping children: zygotes, workers whose zygote has ended, the check of a reload, and processes that scripts have left.
 
+use std::collections::BTreeSet;
+
 use nix::unistd::Pid;
 
 use crate::ipc::FORMER_PROTOCOL;
@@ -46,7 +48,8 @@ impl Supervisor {
             }
             former::close_aside(theirs);
         }
-        self.outputs.drain(&mut self.poller);
+        let name = self.runtimes.group_name(key);
+        self.outputs.drain_of(&mut self.poller, |writer| writer.is_of(key, &name));
         self.close_outputs_of_ended();
         if unproved && self.fleet.awaits_zygote(key) {
             return self.do_without_base(key);
@@ -79,11 +82,12 @@ impl Supervisor {
     /// Pipes of processes that have ended are closed soon.
     pub(super) fn close_outputs_of_ended(&mut self) {
         let Self { outputs, fleet, runtimes, bases, .. } = self;
+        let zygotes: BTreeSet<i32> = runtimes.zygotes().map(|zygote| zygote.pid.as_raw()).collect();
         outputs.close_soon_where(|writer| match writer {
             Writer::Worker { key, pid, .. } => {
                 !fleet.worker(*key).is_some_and(|w| *pid == 0 || w.pid.is_none_or(|known| known == *pid))
             }
-            Writer::Group { pid, .. } => !runtimes.zygotes().any(|zygote| zygote.pid.as_raw() == *pid),
+            Writer::Group { pid, .. } => !zygotes.contains(pid),
             Writer::Base { pid } => !bases.has_pid(*pid),
             Writer::Zygote(name) => !runtimes.groups().any(|g| g.zygote.is_some() && g.spec.group == *name),
         });

@@ -15,6 +15,7 @@ use crate::log::{self, messages::bases as messages, messages::zygotes::zygote_no
 use crate::plan::base::{BaseId, BasePlan, Step};
 use crate::plan::fleet::{Event, ZygoteKey, describe};
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::output::Writer;
 use crate::sys::clock;
 use crate::sys::process::{self, Exit};
 
@@ -75,7 +76,9 @@ impl Supervisor {
             process.reaped = true;
         }
         self.hear_base(id);
-        self.outputs.drain(&mut self.poller);
+        let ended = self.bases.pid(id);
+        let is_meant = |writer: &Writer| matches!(writer, Writer::Base { pid } if *pid == ended);
+        self.outputs.drain_of(&mut self.poller, is_meant);
         let Some(base) = self.bases.get_mut(id) else { return };
         let Some(process) = base.process.take() else { return };
         self.poller.remove(&process.reports, process.token);

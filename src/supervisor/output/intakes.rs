@@ -1,6 +1,6 @@
 //! How much of the output of each group is read and logged: its zygote and its workers share one budget.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::plan::budget::Intake;
 use crate::plan::fleet::{GenerationId, ZygoteKey};
@@ -9,41 +9,42 @@ use crate::supervisor::output::writer::Writer;
 /// The budgets of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Intakes {
-    groups: BTreeMap<ZygoteKey, Group>,
+    groups: BTreeMap<ZygoteKey, Intake>,
+    /// The groups of each name, the latest last.
+    named: HashMap<String, Vec<ZygoteKey>>,
     /// For pipes whose group is gone.
     stray: Intake,
-}
-
-#[derive(Debug)]
-struct Group {
-    name: String,
-    intake: Intake,
 }
 
 impl Intakes {
     /// Adds the groups of a generation, in their order.
     pub(super) fn add<'a>(&mut self, generation: GenerationId, names: impl Iterator<Item = &'a str>) {
         for (group, name) in names.enumerate() {
-            let budget = Group { name: name.to_owned(), intake: Intake::default() };
-            self.groups.insert(ZygoteKey { generation, group }, budget);
+            let key = ZygoteKey { generation, group };
+            self.groups.insert(key, Intake::default());
+            self.named.entry(name.to_owned()).or_default().push(key);
         }
     }
 
     /// Forgets the groups of a generation. Pipes that are left of it share one budget.
     pub(super) fn forget(&mut self, generation: GenerationId) {
         self.groups.retain(|key, _| key.generation != generation);
+        self.named.retain(|_, keys| {
+            keys.retain(|key| key.generation != generation);
+            !keys.is_empty()
+        });
     }
 
     /// The budget that the output of that process counts against. A zygote's is that of the latest group of its name.
     pub(super) fn of(&mut self, writer: &Writer) -> &mut Intake {
-        let group = match writer {
-            Writer::Worker { key, .. } => self.groups.get_mut(&key.zygote()),
+        let key = match writer {
+            Writer::Worker { key, .. } => Some(key.zygote()),
             Writer::Base { .. } => None,
             Writer::Zygote(name) | Writer::Group { group: name, .. } => {
-                self.groups.values_mut().rev().find(|group| group.name == *name)
+                self.named.get(name).and_then(|keys| keys.iter().max().copied())
             }
         };
-        group.map_or(&mut self.stray, |group| &mut group.intake)
+        key.and_then(|key| self.groups.get_mut(&key)).unwrap_or(&mut self.stray)
     }
 }
 

@@ -189,6 +189,13 @@ impl Outputs {
         tokens.into_iter().for_each(|token| self.relay(poller, token));
     }
 
+    /// The same for the pipes of some processes.
+    pub(crate) fn drain_of(&mut self, poller: &mut Poller, is_meant: impl Fn(&Writer) -> bool) {
+        let meant = self.pipes.iter().filter(|(_, pipe)| is_meant(&pipe.writer));
+        let tokens: Vec<u64> = meant.map(|(token, _)| *token).collect();
+        tokens.into_iter().for_each(|token| self.relay(poller, token));
+    }
+
     /// Logs lines that are not complete as they are, because another program takes the pipes over.
     pub(crate) fn finish(&mut self) {
         for pipe in self.pipes.values_mut() {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::log::{self, Format};
-use crate::plan::fleet::WorkerKey;
+use crate::plan::fleet::{WorkerKey, ZygoteKey};
 
 /// The process at the other end of a pipe. Variants and fields are part of the state that a reload hands over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,16 @@ impl Writer {
     #[must_use]
     pub(crate) fn has_slot(&self, worker: WorkerKey) -> bool {
         matches!(self, Self::Worker { key, .. } if *key == worker)
+    }
+
+    /// Whether it is a process of that group.
+    #[must_use]
+    pub(crate) fn is_of(&self, zygote: ZygoteKey, name: &str) -> bool {
+        match self {
+            Self::Zygote(group) | Self::Group { group, .. } => group == name,
+            Self::Worker { key, .. } => key.zygote() == zygote,
+            Self::Base { .. } => false,
+        }
     }
 
     /// Whether the other is the same worker's other stream.
