@@ -19,8 +19,9 @@ impl Supervisor {
 
     /// Drops counters that no generation's pool uses.
     pub(super) fn forget_totals(&mut self) {
-        let pools = || self.runtimes.groups().flat_map(|group| &group.spec.pools);
-        self.totals.retain(|fd| pools().any(|pool| pool.totals_fd == fd));
+        let pools = self.runtimes.groups().flat_map(|group| &group.spec.pools);
+        let used: BTreeSet<i32> = pools.map(|pool| pool.totals_fd).collect();
+        self.totals.retain(|fd| used.contains(&fd));
     }
 
     /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does.
