@@ -52,6 +52,7 @@ pub(super) fn global(raw: &Raw) -> Global {
         process_group: values.owned(GlobalDirective::ProcessGroup),
         start_failure_stops: values.stops_at_failure(GlobalDirective::StartFailure).unwrap_or(false),
         start_parallel: Some(count(values.integer(GlobalDirective::StartParallel))).filter(|most| *most > 0),
+        drain_patience: seconds(values.integer(GlobalDirective::DrainPatience)),
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
         base: values.base_use(GlobalDirective::Base).unwrap_or_default(),
         base_user: values.owned(GlobalDirective::BaseUser).unwrap_or_else(model::nobody),

@@ -60,6 +60,9 @@ pub struct Global {
     /// `process.start_parallel`; `None`: by the number of processors.
     #[serde(default)]
     pub start_parallel: Option<u32>,
+    /// `process.drain_patience`; zero: no limit.
+    #[serde(default)]
+    pub drain_patience: Duration,
     /// `process.group_idle_timeout` in `[global]`.
     #[serde(default)]
     pub group_idle_timeout: Duration,
@@ -184,6 +187,7 @@ impl Default for Global {
             process_group: None,
             start_failure_stops: false,
             start_parallel: None,
+            drain_patience: Duration::from_secs(60),
             group_idle_timeout: Duration::from_secs(3600),
             base: BaseUse::Auto,
             base_user: nobody(),

@@ -27,8 +27,6 @@ pub(crate) const CHECK_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) enum Readiness {
     /// It can.
     Ready,
-    /// Three older generations still finish their requests.
-    TooManyDrain,
     /// A generation starts, or a stop is under way.
     Busy,
 }
@@ -40,8 +38,6 @@ pub(crate) enum Step {
     Count,
     /// Tell systemd that a reload is under way.
     Announce,
-    /// Log that the reload waits because too many generations drain.
-    LogWaiting,
     /// Log that the reload begins, announce it and start the check.
     Begin,
     /// Kill the check, which has taken too long, and log that.
@@ -67,8 +63,6 @@ pub(crate) struct Reload {
     /// The scope of the one that is being checked.
     scope: Scope,
     check: Check,
-    /// It was logged that the reload waits.
-    said_waiting: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -119,11 +113,10 @@ impl Reload {
         match fleet {
             Readiness::Ready => {
                 let scope = self.wanted.take().unwrap_or_default();
-                *self = Self { wanted: None, scope, check: Check::Until(now + CHECK_LIMIT), said_waiting: false };
+                *self = Self { wanted: None, scope, check: Check::Until(now + CHECK_LIMIT) };
                 Some(Step::Begin)
             }
-            Readiness::TooManyDrain if !std::mem::replace(&mut self.said_waiting, true) => Some(Step::LogWaiting),
-            Readiness::TooManyDrain | Readiness::Busy => None,
+            Readiness::Busy => None,
         }
     }
 
@@ -238,13 +231,11 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_for_the_fleet_and_says_once_why() {
+    fn it_waits_for_the_fleet() {
         let mut reload = Reload::default();
         assert!(reload.ask(false, Scope::All).is_empty(), "not during a stop");
         let _ = reload.ask(true, Scope::All);
         assert_eq!(reload.advance(START, Readiness::Busy), None);
-        assert_eq!(reload.advance(START, Readiness::TooManyDrain), Some(Step::LogWaiting));
-        assert_eq!(reload.advance(START, Readiness::TooManyDrain), None);
         assert_eq!(reload.advance(START, Readiness::Ready), Some(Step::Begin));
     }
 

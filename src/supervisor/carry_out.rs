@@ -47,6 +47,9 @@ impl Supervisor {
             Action::SpawnZygote(key) => self.spawn_zygote(key),
             Action::Fork(key) => self.ask_for_worker(key),
             Action::Drain(id) => self.drain(id),
+            Action::Relink(id) => self.link_all(id),
+            Action::Late(id) => self.generation_is_late(id),
+            Action::PatienceOver(id) => self.say_patience_over(id),
             Action::Dismiss(key) => self.send(key, &ToZygote::Leave, Vec::new()),
             Action::Release(key) => self.send(key, &ToZygote::Release, Vec::new()),
             Action::Retire(key) => self.retire(key),
@@ -221,9 +224,16 @@ impl Supervisor {
         if finishing {
             runtime.groups.iter_mut().for_each(|group| group.drain.begin());
         }
-        for group in 0..runtime.groups.len() {
-            let (pools, fds) = self.link(ZygoteKey { generation: id, group }, &successors);
-            self.send(ZygoteKey { generation: id, group }, &ToZygote::Drain { pools }, fds);
+        self.link_all(id);
+    }
+
+    /// Tells the zygotes of a draining generation where their kept connections go.
+    fn link_all(&mut self, id: GenerationId) {
+        let successors = self.fleet.generation(id).map(|g| g.successors.clone()).unwrap_or_default();
+        for group in 0..self.runtimes.get(id).map_or(0, |runtime| runtime.groups.len()) {
+            let key = ZygoteKey { generation: id, group };
+            let (pools, fds) = self.link(key, &successors);
+            self.send(key, &ToZygote::Drain { pools }, fds);
         }
     }
 

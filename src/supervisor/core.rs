@@ -156,6 +156,7 @@ pub(super) fn fleet_settings(global: &Global) -> Settings {
     Settings {
         control_timeout: global.process_control_timeout,
         start_parallel: most_starting(global),
+        drain_patience: global.drain_patience,
         process_max: global.process_max,
         emergency: Emergency {
             threshold: global.emergency_restart_threshold,

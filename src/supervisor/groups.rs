@@ -154,6 +154,20 @@ impl Supervisor {
         self.unheld.push(id);
     }
 
+    /// A generation waits until one of three former ones has ended.
+    pub(super) fn generation_is_late(&mut self, id: GenerationId) {
+        let group = self.group_of(id);
+        log::say(&messages::group_waits(&group));
+        self.results.group_late(&group);
+        self.tell_progress();
+    }
+
+    /// The workers of a generation are ended, because others have waited too long for it.
+    pub(super) fn say_patience_over(&mut self, id: GenerationId) {
+        let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+        log::say(&messages::patience_over(self.group_of(id), number));
+    }
+
     /// A generation that replaces none can't start.
     pub(super) fn generation_not_started(&mut self, id: GenerationId, failure: Failure) {
         let reason = self.reason(id, failure);

@@ -172,9 +172,9 @@ impl ResultsWriter {
     }
 
     /// A group changes later, because too many of its generations still finish requests.
-    #[allow(dead_code, reason = "called once a group waits for its draining generations alone")]
     pub(crate) fn group_late(&mut self, group: &str) {
         const MOST_LATE: usize = 200;
+        self.no_longer_late(group);
         if self.results.late.len() < MOST_LATE {
             self.results.late.push(name(group));
         }

@@ -7,9 +7,16 @@ messages! {
     [Fpm Notice] reloading() = "Reloading in progress ...",
         do "Nothing.";
 
-    /// A reload was asked for. It begins when one of the three generations that drain has ended.
-    [Ours Notice] reload_waits() = "reload waits: three generations still finish their requests",
-        do "Nothing. To end requests that take too long, set process_control_timeout.";
+    /// The reload of a group can't begin, because three of its former generations still finish requests. It begins when one of
+    /// them has ended. Other groups are not affected.
+    [Ours Notice] group_waits(group) = "[group {group}] reload waits: three generations still finish their requests",
+        do "Nothing. `process.drain_patience` ends the wait. To end requests that take too long, set process_control_timeout.";
+
+    /// Three generations of a group have kept a reload of it waiting for `process.drain_patience`. The workers of the oldest one
+    /// get SIGTERM, and SIGKILL a second later.
+    [Ours Warning] patience_over(group, generation) =
+        "[group {group}] a reload has waited too long for the requests of generation {generation}: its workers are ended",
+        do "Find out why these requests take so long: request_slowlog_timeout shows where they are. Or raise process.drain_patience.";
 
     /// The memory file with the requests of control commands cannot be read. The requests are lost.
     [Ours Error] requests_not_read(reason) = "cannot read the requests of php-fpm's commands: {reason}",

@@ -21,6 +21,12 @@ pub(crate) enum Action {
     Fork(WorkerKey),
     /// Tell a generation's workers to accept nothing new, and its zygotes where to send kept connections.
     Drain(GenerationId),
+    /// Tell the zygotes of a draining generation where to send kept connections from now on.
+    Relink(GenerationId),
+    /// A generation can't begin yet, because three former ones of one of its pools still finish requests: log it.
+    Late(GenerationId),
+    /// Others have waited too long for a draining generation; its workers are ended: log it.
+    PatienceOver(GenerationId),
     /// A zygote has no more to do: it may leave once its links are empty.
     Dismiss(ZygoteKey),
     /// Its group needs no zygote now: it may leave, unless it keeps connections.

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub control_timeout: Duration,
     /// `process.start_parallel`: most units that change at the same time; 0: no limit.
     pub start_parallel: usize,
+    /// `process.drain_patience`; zero: no limit.
+    pub drain_patience: Duration,
     /// `process.max`; 0: no limit.
     pub process_max: u32,
     /// `emergency_restart_threshold` and `emergency_restart_interval`.

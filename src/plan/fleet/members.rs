@@ -36,6 +36,9 @@ pub(crate) struct Generation {
     /// It could not start, and drains back into those before it.
     #[serde(default)]
     pub given_up: bool,
+    /// It drains, and since then others wait for its end.
+    #[serde(default)]
+    pub(super) blocking_since: Option<Moment>,
 }
 
 /// A generation's life.
@@ -223,7 +226,8 @@ impl Generation {
     /// A generation that begins.
     pub(super) fn new(id: GenerationId, number: u32, group: Group, now: Moment) -> Self {
         let (groups, successors) = (vec![group], Vec::new());
-        Self { id, number, phase: Phase::Queued, groups, since: now, successors, steps: None, given_up: false }
+        let (phase, since) = (Phase::Queued, now);
+        Self { id, number, phase, groups, since, successors, steps: None, given_up: false, blocking_since: None }
     }
 
     /// Which reading of the configuration it comes from; titles and the log show this number.

@@ -11,6 +11,7 @@ mod event;
 mod goal;
 mod handle;
 mod keys;
+mod late;
 mod members;
 mod preparation;
 mod refill;

@@ -58,6 +58,9 @@ pub(crate) struct Fleet {
     /// Most units that change at the same time; 0: no limit.
     #[serde(default)]
     pub(super) start_parallel: usize,
+    /// How long a group waits for a draining generation; zero: without a limit.
+    #[serde(default, with = "clock::as_millis")]
+    pub(super) drain_patience: Duration,
     /// How many times a configuration was read.
     #[serde(default)]
     pub(super) readings: u32,
@@ -88,6 +91,7 @@ impl Fleet {
             started: false,
             together: false,
             start_parallel: settings.start_parallel,
+            drain_patience: settings.drain_patience,
             stop_steps: None,
             leaving: None,
         }
@@ -95,8 +99,8 @@ impl Fleet {
 
     /// Takes over what the configuration sets.
     pub(crate) fn configure(&mut self, settings: Settings) {
-        let Settings { control_timeout, process_max, emergency, start_parallel } = settings;
-        self.start_parallel = start_parallel;
+        let Settings { control_timeout, process_max, emergency, start_parallel, drain_patience } = settings;
+        (self.start_parallel, self.drain_patience) = (start_parallel, drain_patience);
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 

@@ -59,6 +59,7 @@ impl Fleet {
 
     pub(super) fn escalate(&mut self, now: Moment, out: &mut Vec<Action>) {
         let control_timeout = if self.goal == Goal::Terminate { self.control_timeout } else { Duration::ZERO };
+        self.end_patience(now, out);
         for generation in &mut self.generations {
             let due = generation.steps.or(self.stop_steps).filter(|s| s.at <= now);
             if let Some(step) = due {
@@ -82,7 +83,7 @@ impl Fleet {
             UnitState::Starting if !unit.failed => Some(unit.since + START_LIMIT).filter(|at| *at > now),
             _ => None,
         });
-        let begins = self.slow_since(now).into_iter().chain(self.preparation_due());
+        let begins = self.slow_since(now).into_iter().chain(self.preparation_due()).chain(self.patience_ends());
         let begun = self.generations.iter().filter(|g| g.phase != Phase::Queued);
         let zygotes = begun.flat_map(|g| &g.groups).filter_map(|g| match g.zygote {
             Zygote::Due(at) => Some(at),

@@ -134,10 +134,11 @@ impl Fleet {
         self.inherit_sizes(at);
         self.enter(at, UnitState::Settling, Phase::Settling, now);
         let Unit { retiring, coming, .. } = self.units[at].clone();
-        for id in retiring {
-            self.drain(id, &coming, now);
-            out.push(Action::Drain(id));
+        for id in &retiring {
+            self.drain(*id, &coming, now);
+            out.push(Action::Drain(*id));
         }
+        self.relink(&retiring, &coming, out);
         // Before `Replaced`, which closes sockets that are no longer named.
         self.watch_sleepers(now, out);
     }

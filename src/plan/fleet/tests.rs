@@ -183,18 +183,6 @@ fn a_reload_with_everybody_busy_gets_its_surge_worker_and_is_ready() {
 }
 
 #[test]
-fn at_most_three_generations_drain() {
-    let mut stage = Stage::started(4);
-    for _ in 0..3 {
-        assert!(stage.fleet.readiness(stage.now) == Readiness::Ready);
-        begin(&mut stage.fleet, stage.now, &Stage::plan(4));
-        let actions = stage.decide(Event::Tick);
-        stage.carry_out(actions, &|_| true);
-    }
-    assert_eq!(stage.fleet.readiness(stage.now), Readiness::TooManyDrain);
-}
-
-#[test]
 fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
     let mut stage = Stage::started(4);
     let id = begin(&mut stage.fleet, stage.now, &Stage::plan(4))[0];

@@ -19,6 +19,9 @@ pub(crate) struct Unit {
     /// It could not start and has nothing to fall back on: it is tried again.
     #[serde(default)]
     pub(super) failed: bool,
+    /// It is queued, and waits until a draining generation of one of its pools has ended.
+    #[serde(default)]
+    pub(super) late: bool,
 }
 
 /// A unit's life.
@@ -38,7 +41,7 @@ pub(super) enum UnitState {
 
 impl Unit {
     pub(super) fn queued(retiring: Vec<GenerationId>, coming: Vec<GenerationId>, now: Moment) -> Self {
-        Self { retiring, coming, state: UnitState::Queued, since: now, failed: false }
+        Self { retiring, coming, state: UnitState::Queued, since: now, failed: false, late: false }
     }
 
     /// A reload that has begun it is not complete before it has come further.

@@ -1,11 +1,9 @@
 //! How a reload, or the start, has gone: each is reported once, when all groups have changed or could not, or when the next one begins.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
 use crate::plan::fleet::goal::Goal;
-use crate::plan::fleet::members::{Generation, Phase};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::unit::{Unit, UnitState, Verdict};
 use crate::plan::reload::Readiness;
@@ -19,7 +17,9 @@ impl Fleet {
     /// Reports how a reload has gone, once no unit of it is on its way.
     pub(super) fn judge(&mut self, out: &mut Vec<Action>) {
         let Some(verdict) = self.verdict else { return };
-        if self.units.iter().any(Unit::is_open) {
+        let mut open = self.units.iter().filter(|unit| unit.is_open());
+        // Groups that are late are reported as such, if anything has changed; otherwise the reload waits with them.
+        if open.any(|unit| !unit.late || verdict.done == 0) {
             return;
         }
         self.verdict = None;
@@ -60,11 +60,6 @@ impl Fleet {
     /// only a short time, if it has had an effect on others.
     #[must_use]
     pub(crate) fn readiness(&self, now: Moment) -> Readiness {
-        const MOST_DRAINING: usize = 3;
-        let draining = self.generations.iter().filter(|g| g.phase == Phase::Draining).map(Generation::number);
-        if draining.collect::<BTreeSet<u32>>().len() >= MOST_DRAINING {
-            return Readiness::TooManyDrain;
-        }
         let waits = |verdict: Verdict| verdict.done == 0 || now.since(verdict.since) < SLOW;
         if self.goal == Goal::Serve && self.leaving.is_none() && !self.verdict.is_some_and(waits) {
             Readiness::Ready

@@ -36,7 +36,6 @@ impl Supervisor {
         match step {
             Step::Count => self.results.reload_asked(),
             Step::Announce => self.tell_reloading(),
-            Step::LogWaiting => log::say(&messages::reload_waits()),
             Step::Begin => self.begin_reload(),
             Step::KillCheck => {
                 let message = messages::check_timed_out();

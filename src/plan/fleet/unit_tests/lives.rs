@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::group;
 use super::world::World;
 use crate::plan::fleet::tests::exited;
-use crate::plan::fleet::{Action, Event, GroupPlan, Phase, Scope};
+use crate::plan::fleet::{Action, Event, Generation, GroupPlan, Phase, Scope};
 use crate::sys::process::Exit;
 
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
@@ -92,6 +92,10 @@ impl Watched {
                 let next = world.fleet.generation(*id);
                 assert!(next.is_none_or(|next| draining.shares_a_pool_with(next)));
             }
+            for pool in draining.pools() {
+                let drain = |g: &&Generation| g.phase == Phase::Draining && !g.given_up && g.has_pool(&pool.name);
+                assert!(generations.iter().filter(drain).count() <= 3, "{}", world.shown());
+            }
         }
     }
 }
@@ -141,6 +145,7 @@ fn whatever_happens_no_pool_is_served_twice_and_none_is_lost() {
         let mut world = World::new();
         let mut plans = NAMES.map(|name| group(name, &[name])).to_vec();
         world.fleet.start_parallel = 1 + usize::try_from(random.below(3)).unwrap();
+        world.fleet.drain_patience = Duration::from_secs(60);
         let mut watched =
             Watched { wanted: BTreeSet::new(), served: BTreeSet::new(), reloads: 1, before: String::new() };
         world.reload(&plans, &Scope::All);

@@ -1,5 +1,6 @@
 //! Groups that start, reload and fail each on its own, without a process.
 
+mod late;
 mod lives;
 mod world;
 
