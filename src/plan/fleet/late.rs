@@ -66,7 +66,9 @@ impl Fleet {
     /// Draining generations pass connections on to the newest that serve their pools, so that no generation in between has to stay.
     pub(super) fn relink(&mut self, retiring: &[GenerationId], coming: &[GenerationId], out: &mut Vec<Action>) {
         let drained = self.generations.iter().filter(|g| {
-            g.phase == Phase::Draining && g.successors.iter().any(|id| retiring.contains(id)) && !retiring.contains(&g.id)
+            g.phase == Phase::Draining
+                && g.successors.iter().any(|id| retiring.contains(id))
+                && !retiring.contains(&g.id)
         });
         let next = |g: &Generation| {
             let kept = g.successors.iter().copied().filter(|id| !retiring.contains(id));

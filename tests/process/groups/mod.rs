@@ -1,6 +1,7 @@
 //! Groups start, reload and fail each on its own.
 #![forbid(unsafe_code)]
 
+mod endless;
 mod starts;
 
 use std::fmt::Write as _;
