@@ -1,6 +1,7 @@
 //! `process.php_ini`, `process.php` and the other directives that give a pool its own php.ini or its own PHP.
 #![forbid(unsafe_code)]
 
+mod broken;
 mod ini;
 mod inquiry;
 mod refused;

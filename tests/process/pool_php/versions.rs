@@ -72,6 +72,7 @@ fn two_versions_serve_side_by_side() -> Outcome {
     }
     server.reload()?;
     ensure!(minor(&server, "theirs")? == theirs && minor(&server, "ours")? == ours, "other versions after a reload");
+    wait_until("the end of the former zygotes", ms(10_000), || server.zygotes().len() == 2)?;
     let (mine, killed) = (zygote(&server, "ours")?, zygote(&server, "theirs")?);
     killed.signal(Signal::SIGKILL);
     wait_until("another zygote", ms(10_000), || zygote(&server, "theirs").is_ok_and(|now| now.pid != killed.pid))?;

@@ -1,0 +1,92 @@
+//! A pool whose php-cgi or php.ini cannot be used does not start, and keeps no other pool from starting or reloading.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use nix::sys::signal::Signal;
+use testkit::clock::{ms, wait_until};
+use testkit::sandbox::Sandbox;
+use testkit::target::{Target, web_user};
+use testkit::{Outcome, ensure, turn};
+
+use super::{ask, configure, section, start};
+
+/// At a start: each says why, the others serve, and what is mended serves without a reload.
+#[test]
+fn others_start() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let user = web_user().unwrap_or_default();
+    let pools = [
+        section("good", user, ""),
+        section("program", user, "process.php = {{DIR}}/no/php-cgi"),
+        section("ini", user, "process.php_ini = {{DIR}}/no.ini"),
+        section("scan", user, "process.php_ini_scan_dir = {{DIR}}/no.d"),
+    ];
+    let server = start(&target, Sandbox::new()?, "good", &pools)?;
+    let dir = server.sandbox.path().display().to_string();
+    for said in [
+        format!("[pool program] process.php = {dir}/no/php-cgi: No such file or directory"),
+        format!("[pool ini] process.php_ini = {dir}/no.ini: No such file or directory"),
+        format!("[pool scan] process.php_ini_scan_dir = {dir}/no.d: No such file or directory"),
+    ] {
+        wait_until(&said, ms(10_000), || server.log.text().contains(&said))?;
+    }
+    ensure!(ask(&server, "good", "hello.php")? == "hello", "the good pool does not serve");
+    server.sandbox.put("no.ini", "memory_limit = 71M\n")?;
+    let served = || ask(&server, "ini", "facts.php").is_ok_and(|facts| facts.contains("71M"));
+    wait_until("the mended pool serves", ms(40_000), served)?;
+    server.stop()
+}
+
+/// At a reload: the pool keeps its former php.ini and program, and the others get their new ones.
+#[test]
+fn others_reload() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let user = web_user().unwrap_or_default();
+    let sandbox = Sandbox::new()?;
+    sandbox.put("a.ini", "memory_limit = 71M\n")?;
+    sandbox.put("b.ini", "memory_limit = 72M\n")?;
+    let own = |name: &str, ini: &str, more: &str| {
+        section(name, user, &format!("process.php_ini = {{{{DIR}}}}/{ini}\n{more}"))
+    };
+    let server = start(&target, sandbox, "a", &[own("a", "a.ini", ""), own("b", "b.ini", ""), section("c", user, "")])?;
+    server.sandbox.put("a.ini", "memory_limit = 81M\n")?;
+    // It looks like a patched php-cgi.
+    let fake = "#!/bin/sh\necho broken\nexit 0\n# X-Powered-By: PHP/8.4.1\n# cgi_fpm_main\0\n";
+    server.sandbox.put("fake", fake)?;
+    fs::set_permissions(server.sandbox.file("fake"), fs::Permissions::from_mode(0o755))?;
+    let broken = section("c", user, "process.php = {{DIR}}/fake");
+    configure(&server, &[own("a", "a.ini", ""), own("b", "none.ini", ""), broken])?;
+    let before = ask(&server, "c", "pid.php")?;
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR2);
+    server.log.wait_for(mark, &["Reloading in progress", "ready to handle connections"], ms(20_000))?;
+    for said in ["fake --fpm does not work: broken", "none.ini: No such file"] {
+        ensure!(server.log.since(mark).contains(said), "{said} isn't in the log: {}", server.log.since(mark));
+    }
+    let has = |pool: &str, limit: &str| ask(&server, pool, "facts.php").is_ok_and(|facts| facts.contains(limit));
+    wait_until("the new php.ini of the good pool", ms(10_000), || has("a", "81M"))?;
+    ensure!(has("b", "72M"), "the other pool has lost its php.ini");
+    ensure!(ask(&server, "c", "pid.php")? == before, "the pool with the broken program has another worker");
+    server.stop()
+}
+
+/// A base zygote does not start PHP without the php.ini that the pools name: each group says that it is missing.
+#[test]
+fn a_base_zygote_needs_it_too() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let own = |at: u32| section(&format!("own{at}"), &(2001 + at).to_string(), "process.php_ini = {{DIR}}/no.ini");
+    let mut pools = vec![section("good", "2010", "")];
+    pools.extend((0..5).map(own));
+    let server = start(&target, Sandbox::new()?, "good", &pools)?;
+    for at in 0..5 {
+        let said = format!("[pool own{at}] process.php_ini = ");
+        wait_until(&said, ms(10_000), || server.log.text().contains(&said))?;
+    }
+    ensure!(ask(&server, "good", "hello.php")? == "hello", "the good pool does not serve");
+    server.stop()
+}
