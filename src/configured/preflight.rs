@@ -87,7 +87,8 @@ impl Preflight<'_> {
         }
         if !self.aloud {
             // A group that cannot start concerns no other; its zygote reports it.
-            remarks.retain(|remark| startable == 0 && remark.level() >= Level::Error);
+            let refused = startable == 0 || config.global.start_failure_stops;
+            remarks.retain(|remark| refused && remark.level() >= Level::Error);
         }
         remarks
     }

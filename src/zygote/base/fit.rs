@@ -17,14 +17,15 @@ const PRELOAD: &str = "opcache.preload";
 /// The setting that makes an extension load libraries of a user.
 const FFI_PRELOAD: &str = "ffi.preload";
 
-/// Before php.ini is read, as root: no user may be able to change the file that the pools name.
+/// Before php.ini is read, as root: no user may be able to change the file that the pools name, and it must be readable. PHP would
+/// start without it.
 ///
 /// # Errors
 /// PHP must not be started.
 pub(super) fn before_ini(own: &EngineKey, privileged: bool) -> Result<(), BaseError> {
     match own_ini::changeable(own).filter(|_| privileged) {
         Some(_) => Err(BaseError::OwnIni),
-        None => Ok(()),
+        None => own_ini::require_readable(own).map_err(|_| BaseError::OwnIniUnreadable),
     }
 }
 
