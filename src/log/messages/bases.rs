@@ -37,8 +37,9 @@ messages! {
     [Ours Error] base_refused(pid, what) = "base zygote {pid} {what}: it is killed",
         do "Reload if the files of cgi-fpm were replaced. Otherwise report it with the reason.";
 
-    /// The base zygote could not fork a zygote. The supervisor tries again after a pause.
-    [Ours Error] base_fork_failed(group, reason, errno) = "[group {group}] unable to fork a zygote: {reason} ({errno})",
+    /// The base zygote could not fork a zygote, which then starts PHP itself.
+    [Ours Warning] base_fork_failed(group, reason, errno) =
+        "[group {group}] its zygote starts PHP without a base zygote, which cannot fork: {reason} ({errno})",
         do "Free memory, or raise the limit of processes.";
 
     /// The zygote was forked from a base zygote and needs something that only one that starts PHP itself can have.

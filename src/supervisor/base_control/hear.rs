@@ -12,7 +12,7 @@ use crate::supervisor::core::Supervisor;
 use crate::supervisor::output::Writer;
 use crate::sys::ids::{Identity, own_groups};
 use crate::sys::proc_stat::{self, Credentials};
-use crate::sys::{clock, failure};
+use crate::sys::{clock, failure, process_limits};
 
 /// Most reports that are read before other sources get their turn.
 const TURN: usize = 64;
@@ -53,7 +53,12 @@ impl Supervisor {
         match message {
             FromBase::Hello { .. } => self.refuse_base(id, "says again which protocol it speaks"),
             FromBase::Fit { bytes } => {
-                log::say(&messages::base_ready(self.bases.pid(id), bytes / 1024));
+                let pid = self.bases.pid(id);
+                log::say(&messages::base_ready(pid, bytes / 1024));
+                // The limit is the base user's, and each zygote counts for that user at first. Workers get theirs back.
+                if geteuid().is_root() {
+                    let _ = process_limits::remove_limit_of(Pid::from_raw(pid));
+                }
                 if self.decide_on_base(id, |plan, steps| plan.fit(now, steps)) == Some(false) {
                     self.refuse_base(id, "says again that it is ready");
                 }
@@ -77,7 +82,7 @@ impl Supervisor {
                 if let Some(Answered::Wanted(key)) = answered {
                     let reason = failure::reason(&std::io::Error::from_raw_os_error(errno));
                     log::say(&messages::base_fork_failed(self.runtimes.group_name(key), reason, errno));
-                    self.zygote_is_gone(key);
+                    self.start_alone(key, None);
                 }
             }
         }

@@ -52,6 +52,7 @@ enum ForkedError {
 impl ForkedZygote {
     /// Becomes a zygote of its group. `files`: what PHP was started with. On failure returns the exit status.
     pub(super) fn become_zygote(self, php: &str, files: &LoadedFiles) -> Result<Zygote, i32> {
+        let has_identity = self.identity.is_some();
         let spec = self.set_up().map_err(|e| {
             log::say(&forked_zygote_not_set_up(e));
             ExitCode::Software.status()
@@ -59,7 +60,8 @@ impl ForkedZygote {
         let tell_files = spec.tell_files;
         let mut zygote = zygote::begin(spec, php)?;
         let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
-        if let Some(pool) = privileges::enter_as_user(&pools) {
+        // Without root, a zygote stays in the directory of the supervisor.
+        if let Some(pool) = has_identity.then(|| privileges::enter_as_user(&pools)).flatten() {
             let reason = format!("the user of pool {} cannot enter its directory", pool.name);
             zygote.report(&ToSupervisor::NeedsOwnStart(reason));
             return Err(ExitCode::Ok.status());
@@ -81,6 +83,9 @@ impl ForkedZygote {
         if let Some(identity) = &self.identity {
             capabilities::raise_kept()?;
             ids::become_identity(identity, &self.user, &[])?;
+        } else {
+            // A base zygote is not, and a process that keeps its user is by default.
+            process::set_dumpable(true)?;
         }
         // A change of user clears PR_SET_PDEATHSIG.
         process::die_with_parent(Signal::SIGQUIT)?;

@@ -22,7 +22,7 @@ use crate::exit::ExitCode;
 use crate::ipc::{BaseSpec, Channel, FromBase, Incoming, PROTOCOL, ReportSender, SPOKEN, ToBase};
 use crate::log::{self, messages::bases::base_started_wrongly};
 use crate::sys::private_copy::{OpenDescriptors, PrivateCopy};
-use crate::sys::{fd, ids, inherited, process, signal, title};
+use crate::sys::{fd, ids, inherited, process, process_limits, signal, title};
 use crate::worker::Place;
 use error::BaseError;
 use forked::ForkedZygote;
@@ -165,6 +165,8 @@ impl Base {
                 }
             }
         }
+        // It is not known whether the supervisor may remove the limit.
+        let _ = process_limits::raise_to_hard();
         process::set_dumpable(false).map_err(BaseError::Dumpable)?;
         process::die_with_parent(Signal::SIGKILL).map_err(BaseError::ParentDeathSignal)?;
         if getppid() == self.supervisor { Ok(()) } else { Err(BaseError::Orphan) }
