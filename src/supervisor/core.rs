@@ -89,7 +89,7 @@ pub(super) struct Supervisor {
     /// Generations of which was logged that they can't start.
     pub(super) unstarted: BTreeSet<GenerationId>,
     /// Generations whose workers' output is logged from now on.
-    pub(super) unheld: Vec<GenerationId>,
+    pub(super) unheld: Vec<(GenerationId, Moment)>,
     /// Events that actions have caused.
     pub(super) pending: VecDeque<Event>,
     /// The event loop ends with this exit status.

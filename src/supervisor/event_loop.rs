@@ -93,6 +93,7 @@ impl Supervisor {
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
+            .chain(self.release_due())
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))

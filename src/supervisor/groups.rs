@@ -1,5 +1,7 @@
 //! The groups of a configuration: each becomes a generation, gets what it needs when its turn comes, and takes over or is given up.
 
+use std::time::Duration;
+
 use crate::config::LoadOptions;
 use crate::configured::load_options;
 use crate::log::{self, messages::reload as messages};
@@ -8,7 +10,10 @@ use crate::supervisor::candidate::Candidate;
 use crate::supervisor::core::{Supervisor, fleet_settings};
 use crate::supervisor::generation::{Opened, Preparation, Runtime, StartError, drafts, own_limits};
 use crate::supervisor::sockets::Claim;
-use crate::sys::clock;
+use crate::sys::clock::{self, Moment};
+
+/// How long output of a group that serves waits for others to start.
+const HOLD: Duration = Duration::from_secs(5);
 
 impl Supervisor {
     /// Begins the change to the configuration in force. Its groups are prepared when the fleet says so.
@@ -126,7 +131,7 @@ impl Supervisor {
             let number = self.fleet.generation(id).map_or(id.0, Generation::number);
             log::say(&messages::group_serves(&group, number));
         }
-        self.unheld.push(id);
+        self.release_later(id);
     }
 
     /// A generation is given up, because it or another one that changes together with it could not start.
@@ -151,7 +156,7 @@ impl Supervisor {
         self.forget_outdated();
         self.results.group_failed(&group, &reason);
         self.tell_progress();
-        self.unheld.push(id);
+        self.release_later(id);
     }
 
     /// A generation waits until one of three former ones has ended.
@@ -194,10 +199,25 @@ impl Supervisor {
         candidate.unwrap_or_else(|| self.runtimes.group_name(ZygoteKey { generation: id, group: 0 }))
     }
 
-    /// Logs what workers of generations have written that had to start first.
+    /// What workers of a generation have written is logged after the line that says how the reload went, or after a time if other
+    /// groups delay that line.
+    fn release_later(&mut self, id: GenerationId) {
+        let wait = if self.fleet.is_unreported() { HOLD } else { Duration::ZERO };
+        self.unheld.push((id, clock::now() + wait));
+    }
+
+    /// Logs what workers of such generations have written, where it is time.
     pub(super) fn release_outputs(&mut self) {
-        for id in std::mem::take(&mut self.unheld) {
+        let now = clock::now();
+        let (due, rest) = std::mem::take(&mut self.unheld).into_iter().partition(|(_, at)| *at <= now);
+        self.unheld = rest;
+        for (id, _) in due {
             self.outputs.release_those(&mut self.poller, |key| key.generation == id);
         }
+    }
+
+    /// When the next output is due.
+    pub(super) fn release_due(&self) -> Option<Moment> {
+        self.unheld.iter().map(|(_, at)| *at).min()
     }
 }

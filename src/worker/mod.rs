@@ -137,6 +137,7 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     let tracker = Rc::new(tracker);
     let begun = Rc::clone(&tracker);
     let capacity = Capacity { max_children: spec.pool.pm_max_children };
+    drop(spec.null);
     let queues = Rc::new(spec.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
         .with_first_byte(Box::new(move || begun.begin()))

@@ -115,7 +115,8 @@ pub(super) fn supervisor(world: &World, before: Footprint, watched: &Watched) ->
 pub(super) fn end(world: &World) -> Outcome {
     let of_server = || world.server.remaining().into_iter().filter(|process| process.title().starts_with("php-fpm: "));
     world.server.supervisor.signal(Signal::SIGTERM);
-    let ended = wait_until("the end of the server", bar(ms(10_000)), || of_server().next().is_none());
+    // Stopped processes get SIGKILL after process_control_timeout, which is ten seconds here, and their zygotes a second later.
+    let ended = wait_until("the end of the server", bar(ms(15_000)), || of_server().next().is_none());
     let left: Vec<String> = of_server().map(|process| process.title()).collect();
     ended.map_err(|error| format!("{error}: there still are {left:?}"))?;
     process::end_all(|| world.server.remaining())

@@ -189,7 +189,8 @@ fn sleeping_groups_start_at_once() -> Outcome {
     let took = begun.elapsed();
     ensure!(took < bar(ms(3000)), "it took {took:.1?}");
     wait_until("the base zygote", ms(5000), || server.log.text().contains("is ready: each zygote gets a copy"))?;
-    ensure!(server.zygotes().is_empty(), "{} zygotes", server.zygotes().len());
+    // The connection that finds out whether the server is up may have woken the first group.
+    ensure!(server.zygotes().len() <= 1, "{} zygotes", server.zygotes().len());
     let mut times = Vec::new();
     for group in 0..40 {
         let begun = std::time::Instant::now();
