@@ -139,8 +139,8 @@ impl Steps<'_> {
 }
 
 struct Base {
-    orders: Channel<(), ToBase>,
-    reports: ReportSender,
+    /// A zygote that is forked from it closes them before anything else: its user must not speak for the base zygote.
+    channels: Option<(Channel<(), ToBase>, ReportSender)>,
     supervisor: Pid,
 }
 
@@ -148,11 +148,14 @@ impl Base {
     fn adopt(spec: &BaseSpec) -> std::io::Result<Self> {
         let take = |raw| inherited::adopt(raw).map(fd::lift);
         let (orders, reports) = (take(spec.orders_fd)?, take(spec.reports_fd)?);
-        Ok(Self { orders: Channel::new(orders), reports: ReportSender::new(reports), supervisor: getppid() })
+        let channels = Some((Channel::new(orders), ReportSender::new(reports)));
+        Ok(Self { channels, supervisor: getppid() })
     }
 
     fn report(&mut self, message: &FromBase) {
-        self.reports.send_packet(message.packet());
+        if let Some((_, reports)) = &mut self.channels {
+            reports.send_packet(message.packet());
+        }
     }
 
     /// Becomes the base's user, with the capabilities to become another one later.
@@ -175,11 +178,13 @@ impl Base {
     /// Forks zygotes on order. Returns in a forked one; `None`: the supervisor has ended.
     fn serve(&mut self, copy: PrivateCopy) -> Option<ForkedZygote> {
         loop {
-            let mut fds = [PollFd::new(self.orders.as_fd(), PollFlags::POLLIN)];
+            let (orders, _) = self.channels.as_mut()?;
+            let mut fds = [PollFd::new(orders.as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut fds, PollTimeout::NONE);
-            match self.orders.receive() {
+            match orders.receive() {
                 Incoming::Message(ToBase::Fork { request, identity, user }, fds) => {
                     if self.fork(request) {
+                        self.channels = None;
                         return Some(ForkedZygote { copy, fds, identity, user, supervisor: self.supervisor });
                     }
                 }

@@ -98,6 +98,14 @@ fn four_groups_have_a_base_zygote() -> Outcome {
                 ensure!(user.iter().all(|id| *id == uid), "{user:?} in place of {uid}");
             }
             ensure!(zygote.status("CapPrm") == ["0000000000000000"], "{:?}", zygote.status("CapPrm"));
+            let channels = |process: Process| -> BTreeSet<String> {
+                let fds = process.fds().into_values();
+                fds.filter(|to| to.starts_with("pipe:") || to.starts_with("socket:")).collect()
+            };
+            for base in server.bases() {
+                let common: Vec<String> = channels(base).intersection(&channels(zygote)).cloned().collect();
+                ensure!(common.is_empty(), "the zygote has channels of the base zygote: {common:?}");
+            }
         }
         for base in server.bases().into_iter().filter(|_| nix::unistd::geteuid().is_root()) {
             // CAP_SETGID is 6, CAP_SETUID is 7.
