@@ -110,7 +110,8 @@ fn output_pipes_that_a_script_locks() -> Outcome {
     wait_until("as many descriptors as before", bar(ms(5000)), || supervisor.fds().len() <= before + 2)?;
     let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
     wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
-    // A worker that waits for the lock of its own pipe cannot end, until it is unlocked.
+    // A process that waits for the lock of a pipe cannot end, until it is unlocked.
+    lockers(&pools.server).into_iter().for_each(|locker| locker.signal(nix::sys::signal::Signal::SIGKILL));
     pools.server.stop()
 }
 
