@@ -14,7 +14,7 @@ use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
-use crate::supervisor::generation::{PoolTotals, Runtimes};
+use crate::supervisor::generation::{PoolTotals, Reopening, Runtimes};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
@@ -58,6 +58,8 @@ pub(super) struct Supervisor {
     pub(super) slow_logs: SlowLogs,
     /// How many times access logs have been opened again.
     pub(super) reopened: u64,
+    /// Access logs that are being opened again.
+    pub(super) reopening: Option<Reopening>,
     /// When `every_second` is due.
     pub(super) next_second: Moment,
     /// A reload that is asked for or under way.
@@ -130,6 +132,7 @@ impl Supervisor {
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),
             reopened: 0,
+            reopening: None,
             next_second: clock::now(),
             systemd,
             results,

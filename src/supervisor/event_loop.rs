@@ -43,6 +43,8 @@ impl Supervisor {
                 }
             }
             self.slow_logs.write();
+            self.sockets.advance();
+            self.advance_reopening();
             log::flush();
             self.outputs.close_due(&mut self.poller);
             for owner in peer_pipe::unlock_pipes() {
@@ -78,7 +80,7 @@ impl Supervisor {
     fn patience(&self) -> Option<Duration> {
         let now = clock::now();
         let retry = self.orders_wait().then(|| now + RETRY);
-        let unwritten = log::is_behind() || !self.slow_logs.is_empty();
+        let unwritten = log::is_behind() || !self.slow_logs.is_empty() || self.sockets.is_busy() || self.is_reopening();
         let log = unwritten.then(|| now + LOG_RETRY);
         let due = self
             .fleet

@@ -1,26 +1,22 @@
 //! SIGUSR1: opens the error log and the access logs again.
 
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
-use crate::config::PoolConfig;
-use crate::ipc::{ToZygote, Trust};
+use crate::ipc::ToZygote;
 use crate::log::messages::{lifecycle, pools};
 use crate::log::{self, Message};
 use crate::plan::fleet::PoolKey;
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::generation::Opened;
+use crate::supervisor::generation::{LoggingPool, Opened, Reopening};
 use crate::sys::failure::reason;
 use crate::sys::fd;
 
 /// Most files that are opened at the same time.
 const AT_ONCE: usize = 64;
-
-struct LoggingPool {
-    key: PoolKey,
-    config: PoolConfig,
-    trust: Trust,
-}
+/// How long the event loop waits for all files together. What is not open by then is looked at in each turn of the loop.
+const BRIEF: Duration = Duration::from_millis(40);
 
 impl Supervisor {
     /// SIGUSR1: opens all logs again. No worker is restarted.
@@ -42,40 +38,86 @@ impl Supervisor {
                 wrong.push(refusal.text().to_owned());
             }
         }
-        self.reopen_access_logs(&mut wrong);
-        self.results.reopened(&wrong);
+        self.abandon_reopening();
+        let waiting = self.logging_pools();
+        if waiting.is_empty() {
+            self.results.reopened(&wrong);
+            return;
+        }
+        self.reopened += 1;
+        let opened = Opened::streams(&self.runtimes);
+        self.reopening = Some(Reopening { opened, waiting, begun: 0, changed: Vec::new(), wrong, failed: 0 });
+        self.continue_reopening(Instant::now() + BRIEF);
+    }
+
+    /// Whether logs are still being opened again.
+    pub(super) fn is_reopening(&self) -> bool {
+        self.reopening.is_some()
+    }
+
+    /// Takes the logs that are open by now.
+    pub(super) fn advance_reopening(&mut self) {
+        self.continue_reopening(Instant::now());
     }
 
     /// Workers get their files before the shared counter tells them so; they wait for the file that it announces. What they write
     /// after the line in the error log is in the new files.
-    fn reopen_access_logs(&mut self, wrong: &mut Vec<String>) {
-        let logging = self.logging_pools();
-        if logging.is_empty() {
-            return;
+    fn continue_reopening(&mut self, until: Instant) {
+        let Some(mut going) = self.reopening.take() else { return };
+        loop {
+            let Reopening { opened, waiting, begun, .. } = &mut going;
+            while *begun < waiting.len().min(AT_ONCE) {
+                let at = waiting.len() - 1 - *begun;
+                waiting.get(at).into_iter().for_each(|pool| opened.begin(&pool.config, &pool.trust));
+                *begun += 1;
+            }
+            let first = waiting.len() - *begun;
+            let ready = |pool: &LoggingPool| opened.is_begun(&pool.config, &pool.trust, until);
+            let Some(at) = waiting.iter().skip(first).rposition(ready) else { break };
+            let pool = waiting.remove(first + at);
+            *begun -= 1;
+            self.take_reopened(&mut going, &pool);
         }
-        self.reopened += 1;
-        let mut opened = Opened::streams(&self.runtimes);
-        let mut changed = Vec::new();
-        for some in logging.chunks(AT_ONCE) {
-            some.iter().for_each(|pool| opened.begin(&pool.config, &pool.trust));
-            for pool in some {
-                let file = opened.open(&pool.config, &pool.trust).map_err(|e| e.message());
-                match file.and_then(|file| self.change_access_log(pool.key, file)) {
-                    Ok(()) => changed.push(pool.key),
-                    Err(message) => {
-                        log::say(&message);
-                        wrong.push(message.text().to_owned());
-                    }
-                }
+        self.announce_reopened(&mut going);
+        if going.waiting.is_empty() {
+            self.report_reopened(&going);
+        } else {
+            self.reopening = Some(going);
+        }
+    }
+
+    fn take_reopened(&mut self, going: &mut Reopening, pool: &LoggingPool) {
+        let file = going.opened.open(&pool.config, &pool.trust).map_err(|e| e.message());
+        match file.and_then(|file| self.change_access_log(pool.key, file)) {
+            Ok(()) => going.changed.push((pool.key, pool.config.name.clone())),
+            Err(message) => {
+                log::say(&message);
+                going.wrong.push(message.text().to_owned());
+                going.failed += 1;
             }
         }
-        for totals in changed.iter().filter_map(|key| self.totals_of(*key)) {
-            totals.set(Counter::Reopened, self.reopened);
+    }
+
+    /// Tells the workers of pools whose logs are open in all generations.
+    fn announce_reopened(&self, going: &mut Reopening) {
+        let Reopening { changed, waiting, .. } = going;
+        for (key, _) in changed.extract_if(.., |(_, name)| waiting.iter().all(|pool| pool.config.name != *name)) {
+            if let Some(totals) = self.totals_of(key) {
+                totals.set(Counter::Reopened, self.reopened);
+            }
         }
-        if changed.len() == logging.len() {
-            log::say(&pools::access_log_reopened());
-        } else {
-            log::say(&pools::access_log_not_reopened());
+    }
+
+    fn report_reopened(&mut self, going: &Reopening) {
+        log::say(&if going.failed == 0 { pools::access_log_reopened() } else { pools::access_log_not_reopened() });
+        self.results.reopened(&going.wrong);
+    }
+
+    /// Ends the opening of logs that have not answered yet: they are opened once more, or by another image.
+    pub(super) fn abandon_reopening(&mut self) {
+        if let Some(mut going) = self.reopening.take() {
+            going.failed += going.waiting.len();
+            self.report_reopened(&going);
         }
     }
 

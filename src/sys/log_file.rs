@@ -86,6 +86,14 @@ impl Opening {
         }
     }
 
+    /// Whether it is over by then (`None`: now). The result is kept.
+    pub fn is_over(&mut self, until: Option<Instant>) -> bool {
+        match &mut self.0 {
+            Way::Given(_) => true,
+            Way::Asked(task, _) => task.is_over(until),
+        }
+    }
+
     /// Waits until the log is open.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use crate::config::PoolConfig;
 use crate::ipc::Trust;
@@ -59,6 +60,14 @@ impl Opened {
             let file = log_file::start(path, trust.owner_of_logs());
             self.begun.push(Entry { path: path.clone(), trust: trust.clone(), file });
         }
+    }
+
+    /// Whether `open` will not wait for the log of that pool.
+    #[must_use]
+    pub(crate) fn is_begun(&mut self, pool: &PoolConfig, trust: &Trust, until: Instant) -> bool {
+        let path = pool.access_log.as_ref();
+        let mut begun = self.begun.iter_mut().filter(|entry| path.is_some_and(|path| entry.is(path, trust)));
+        begun.all(|entry| entry.file.is_over(Some(until)))
     }
 
     /// A pool's log, if it has one.

@@ -163,6 +163,7 @@ impl Supervisor {
         log::say(&messages::executing(self.host.program.display(), shown(&self.host.args)));
         self.outputs.finish();
         self.slow_logs.finish();
+        self.abandon_reopening();
         state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);
         log::take_over(state.unwritten);

@@ -6,11 +6,11 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::background::{Background, Waited};
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
 use crate::sys::backlog::Inspector;
 use crate::sys::listen;
-use crate::sys::socket_file::Removal;
 
 /// One listening socket.
 #[derive(Debug)]
@@ -64,6 +64,9 @@ pub(crate) struct Sockets {
     /// In the order of opening.
     pub(super) all: Vec<Listener>,
     pub(super) inspector: Inspector,
+    /// Work at paths that goes on.
+    pub(super) background: Vec<Background>,
+    pub(super) waited: Waited,
 }
 
 impl Listener {
@@ -110,20 +113,18 @@ impl Listener {
         !self.owners.is_empty() && self.owners.iter().all(|owner| owner.leaving)
     }
 
-    pub(super) fn unlink(&mut self) {
-        if let Some(removal) = self.begin_unlink() {
-            paths::finish_unlink(&self.name, removal);
-        }
-    }
-
-    /// Several can be removed at once: each may have to wait for a directory that doesn't answer.
-    pub(super) fn begin_unlink(&mut self) -> Option<Removal> {
+    /// Begins to remove its path.
+    pub(super) fn begin_unlink(&mut self) -> Option<Background> {
         if self.replaced {
             // At its path is another socket of ours, or none.
             return None;
         }
         let first = !std::mem::replace(&mut self.unlinked, true);
-        if first && !self.passed { paths::unlink(&self.name, &self.fd) } else { None }
+        if !first || self.passed {
+            return None;
+        }
+        let removal = paths::unlink(&self.name, &self.fd)?;
+        Some(Background::Removal { name: self.name.clone(), removal })
     }
 }
 

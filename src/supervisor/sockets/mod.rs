@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod activation;
+mod advance;
+mod background;
 mod error;
 mod inherited;
 mod listeners;

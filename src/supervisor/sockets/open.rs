@@ -14,7 +14,7 @@ use crate::supervisor::sockets::paths;
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::named_file;
-use crate::sys::socket_file::{self, NotBound};
+use crate::sys::socket_file::{self, Binding, NotBound};
 
 /// Binds the first address that can be bound, of those that a host name has, or of the two for a port alone (IPv6 first).
 ///
@@ -65,29 +65,50 @@ fn bind_tcp(addr: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Binds a unix socket. A file of a socket that no process serves is replaced.
-///
-/// # Errors
-/// Why the pool cannot listen there.
-pub(super) fn unix(path: &Path, options: &SocketOptions) -> Result<OwnedFd, SocketError> {
-    let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
-    let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
-    let fd = unbound.map_err(|e| failed(e.into()))?;
-    let provable = socket_file::can_prove(&fd);
-    // No process can connect until owner and mode are set. Where they may not be changed later, the mode is right from the start.
-    let file = socket_file::bind_to(&fd, path, if provable { 0 } else { options.mode }).map_err(|e| match e {
-        NotBound::Served => SocketError::Served(path.to_owned()),
-        NotBound::Error(e) => failed(e),
-    })?;
-    if let Some(user) = file.through {
-        log::say(&messages::path_of_a_users(&options.pool, named_file::leads_through(&path.to_string_lossy(), user)));
+/// A unix socket that is being bound.
+#[derive(Debug)]
+pub(super) struct UnixOpening {
+    fd: OwnedFd,
+    binding: Binding,
+}
+
+impl UnixOpening {
+    /// Begins to bind a unix socket. A file of a socket that no process serves is replaced.
+    ///
+    /// # Errors
+    /// Why the pool cannot listen there.
+    pub(super) fn begin(path: &Path, options: &SocketOptions) -> Result<Self, SocketError> {
+        let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
+        let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+        let fd = unbound.map_err(|e| failed(e.into()))?;
+        // No process can connect until owner and mode are set. Where they may not be changed later, the mode is right from the start.
+        let mode = if socket_file::can_prove(&fd) { 0 } else { options.mode };
+        let binding = Binding::begin(&fd, path, mode).map_err(failed)?;
+        Ok(Self { fd, binding })
     }
-    if let Err(refusal) = options.give_access(path, &fd, &file) {
-        if let Some(removal) = paths::unlink(&path.to_string_lossy(), &fd) {
-            paths::finish_unlink(&path.to_string_lossy(), removal);
+
+    /// Waits until it is bound, sets owner and mode, and listens.
+    ///
+    /// # Errors
+    /// Why the pool cannot listen there.
+    pub(super) fn finish(self, path: &Path, options: &SocketOptions) -> Result<OwnedFd, SocketError> {
+        let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
+        let Self { fd, binding } = self;
+        let file = binding.wait().map_err(|e| match e {
+            NotBound::Served => SocketError::Served(path.to_owned()),
+            NotBound::Error(e) => failed(e),
+        })?;
+        if let Some(user) = file.through {
+            let text = named_file::leads_through(&path.to_string_lossy(), user);
+            log::say(&messages::path_of_a_users(&options.pool, text));
         }
-        return Err(refusal);
+        if let Err(refusal) = options.give_access(path, &fd, &file) {
+            if let Some(removal) = paths::unlink(&path.to_string_lossy(), &fd) {
+                paths::finish_unlink(&path.to_string_lossy(), removal);
+            }
+            return Err(refusal);
+        }
+        listen::listen(&fd, options.backlog).map_err(failed)?;
+        Ok(fd)
     }
-    listen::listen(&fd, options.backlog).map_err(failed)?;
-    Ok(fd)
 }

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{self, ListenAddr, PoolConfig, SocketAccess};
 use crate::log::{self, messages::sockets as messages};
 use crate::supervisor::sockets::error::SocketError;
-use crate::supervisor::sockets::paths;
 use crate::sys::failure::reason;
 use crate::sys::listen;
-use crate::sys::socket_file::{self, Access, Failure, Proof, SocketFile};
+use crate::sys::socket_file::{Access, Failure, Proof, Search, SocketFile};
 
 /// `listen.owner` and so on of one pool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,21 +43,30 @@ impl SocketOptions {
         })
     }
 
-    /// Sets them on a socket that listens already. A file at its path that is not its own is left alone.
+    /// Sets owner, group, mode and access list of a socket that listens already, whose path has been looked at. A file at its path that
+    /// is not its own is left alone.
     ///
     /// # Errors
     /// The option that could not be set, and why.
-    pub(super) fn apply(&self, name: &str, fd: &OwnedFd) -> Result<(), SocketError> {
-        if paths::is_path(name) {
-            let path = Path::new(name);
-            match socket_file::find(path) {
-                Ok(file) if file.is_of(fd) == Proof::Foreign => {
-                    log::say(&messages::socket_was_replaced(&self.pool, name));
-                }
-                Ok(file) => self.give_access(path, fd, &file)?,
-                Err(e) => log::say(&messages::socket_cannot_be_examined(&self.pool, name, reason(&e))),
+    pub(super) fn apply(&self, name: &str, fd: &OwnedFd, search: Search) -> Result<(), SocketError> {
+        match search.wait() {
+            Ok(file) if file.is_of(fd) == Proof::Foreign => {
+                log::say(&messages::socket_was_replaced(&self.pool, name));
+                Ok(())
+            }
+            Ok(file) => self.give_access(Path::new(name), fd, &file),
+            Err(e) => {
+                log::say(&messages::socket_cannot_be_examined(&self.pool, name, reason(&e)));
+                Ok(())
             }
         }
+    }
+
+    /// Sets the backlog of a socket that listens already.
+    ///
+    /// # Errors
+    /// Why it could not be set.
+    pub(super) fn apply_backlog(&self, name: &str, fd: &OwnedFd) -> Result<(), SocketError> {
         listen::listen(fd, self.backlog).map_err(|source| SocketError::Backlog {
             pool: self.pool.clone(),
             address: name.to_owned(),

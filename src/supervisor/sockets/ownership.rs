@@ -2,6 +2,7 @@
 //! does any more. Each generation names its sockets on its own: one that cannot start changes nothing for the others.
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 
 use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log::{
@@ -9,14 +10,17 @@ use crate::log::{
     messages::{accounts, sockets as messages},
 };
 use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Owner, Sockets};
+use crate::supervisor::sockets::open::{self, UnixOpening};
 use crate::supervisor::sockets::options::SocketOptions;
-use crate::supervisor::sockets::{open, paths};
-use crate::sys::{fd, listen, socket_file};
+use crate::supervisor::sockets::paths;
+use crate::sys::socket_file::{self, Search};
+use crate::sys::{fd, listen};
 
-/// Most paths that are removed at the same time.
-const AT_ONCE: usize = 64;
+/// Most paths whose removal is begun before they are waited for.
+const AT_ONCE: usize = 32;
 
 /// A generation that is about to name its sockets.
 #[derive(Clone, Copy)]
@@ -50,15 +54,16 @@ impl Sockets {
                 warning.into_iter().for_each(|w| log::say(&accounts::path_cut(&options.pool, w)));
                 let name = path.to_string_lossy().into_owned();
                 let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
-                if let Some(gone) = known(&self.all).and_then(|at| self.all.get_mut(at))
-                    && !gone.is_of(claim.owner)
-                    && socket_file::has_gone(&path)
+                let gone = known(&self.all).and_then(|at| self.all.get_mut(at)).filter(|l| !l.is_of(claim.owner));
+                if let Some(gone) = gone
+                    && socket_file::has_gone(Search::begin(&path))
                 {
                     log::say(&messages::socket_was_removed(&options.pool, &name));
                     gone.replaced = true;
                 }
                 let at = known(&self.all);
-                self.take_or_open(claim, at, &name, options, || open::unix(&path, options))
+                let open = || UnixOpening::begin(&path, options)?.finish(&path, options);
+                self.take_or_open(claim, at, &name, options, open)
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
@@ -99,17 +104,24 @@ impl Sockets {
             let Some(owner) = listener.owners.iter_mut().find(|owner| owner.id == id) else { continue };
             listener.used = true;
             listener.name.clone_from(&owner.name);
-            if let Some(options) = owner.options.take() {
-                options.apply(&listener.name, &listener.fd).unwrap_or_else(|e| log::say(&e.message()));
+            let Some(options) = owner.options.take() else { continue };
+            let name = listener.name.clone();
+            options.apply_backlog(&name, &listener.fd).unwrap_or_else(|e| log::say(&e.message()));
+            if paths::is_path(&name)
+                && let Ok(socket) = listener.fd.try_clone()
+            {
+                let search = Search::begin(Path::new(&name));
+                self.background.push(Background::Access { name, socket, options, search });
             }
         }
+        self.wait_briefly();
     }
 
     /// That generation can't start: what was opened for it alone is closed, the rest stays as it is.
     pub(crate) fn withdraw(&mut self, id: GenerationId) {
         self.forget_owner(id);
         let unused: Vec<Listener> = self.all.extract_if(.., |l| l.owners.is_empty() && !l.used).collect();
-        unused.into_iter().for_each(|mut listener| listener.unlink());
+        self.background.extend(unused.into_iter().filter_map(|mut listener| listener.begin_unlink()));
         // A socket that was to be replaced stays, also if no other could be opened at its path.
         for at in (0..self.all.len()).rev() {
             let listener = &self.all[at];
@@ -117,6 +129,7 @@ impl Sockets {
                 self.all[at].replaced = false;
             }
         }
+        self.wait_briefly();
     }
 
     /// Others serve in place of these generations, which take no new connections: sockets that only they name are about to close.
@@ -155,18 +168,21 @@ impl Sockets {
                 say_no_longer_used(&gone);
                 continue;
             }
-            gone.unlink();
+            self.background.extend(gone.begin_unlink());
             log::say(&messages::socket_closed(&gone.name));
         }
+        self.wait_briefly();
     }
 
     /// Removes the paths of unix sockets that are about to close, so that no new client connects: of those that only generations
     /// name which leave, or of all.
     pub(crate) fn unlink(&mut self, all: bool) {
-        for some in self.all.chunks_mut(AT_ONCE) {
-            let closing = some.iter_mut().filter(|l| all || l.is_left());
-            let begun: Vec<_> = closing.filter_map(|l| Some((l.name.clone(), l.begin_unlink()?))).collect();
-            begun.into_iter().for_each(|(name, removal)| paths::finish_unlink(&name, removal));
+        let closing = |l: &&mut Listener| all || l.is_left();
+        let count = self.all.iter_mut().filter(closing).count();
+        for at in 0..count.div_ceil(AT_ONCE) {
+            let some = self.all.iter_mut().filter(closing).skip(at * AT_ONCE).take(AT_ONCE);
+            self.background.extend(some.filter_map(Listener::begin_unlink));
+            self.wait_briefly();
         }
     }
 

@@ -14,7 +14,8 @@ fn sockets(owners: &[&[u32]]) -> (Sockets, Vec<RawFd>) {
         let listener = Listener::inherited(format!("name{at}"), file());
         ids.iter().fold(listener, |listener, number| listener.named_by(id(*number)))
     });
-    let sockets = Sockets { all: all.collect(), ..Sockets::default() };
+    let mut sockets = Sockets::default();
+    sockets.all.extend(all);
     let fds = sockets.all.iter().map(|l| l.fd.as_raw_fd()).collect();
     (sockets, fds)
 }
@@ -96,6 +97,23 @@ fn a_generation_that_cannot_start_changes_nothing_for_others() {
     sockets.drop_owner(id(1));
     assert_eq!(names(&sockets), [b.as_str()]);
     assert!(!std::fs::exists(&a).unwrap() && std::fs::exists(&b).unwrap());
+}
+
+#[test]
+fn a_socket_whose_directory_comes_back_is_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let [dir, away] = ["d", "away"].map(|name| place.path().join(name));
+    std::fs::create_dir(&dir).unwrap();
+    let pool = pool(&[dir.join("s").display().to_string()]);
+    let mut sockets = Sockets::default();
+    let fds = sockets.open(Claim { owner: id(1), leaves: &|_| false }, &pool).unwrap();
+    sockets.serve(id(1));
+    let next = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    std::fs::rename(&dir, &away).unwrap();
+    assert!(sockets.open(next, &pool).is_err());
+    sockets.withdraw(id(2));
+    std::fs::rename(&away, &dir).unwrap();
+    assert_eq!(sockets.open(next, &pool).unwrap(), fds);
 }
 
 #[test]

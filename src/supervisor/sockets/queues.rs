@@ -17,7 +17,7 @@ pub(crate) struct Queue {
 impl Sockets {
     /// The queues of those sockets together.
     pub(crate) fn queue(&mut self, fds: &[RawFd]) -> Queue {
-        let Self { all, inspector } = self;
+        let Self { all, inspector, .. } = self;
         let sockets = all.iter().filter(|l| fds.contains(&l.fd.as_raw_fd()));
         let queues: Vec<Backlog> = sockets.filter_map(|l| inspector.backlog(&l.fd)).collect();
         let sum = |of: fn(&Backlog) -> u32| queues.iter().map(|queue| u64::from(of(queue))).sum();

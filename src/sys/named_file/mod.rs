@@ -130,6 +130,16 @@ impl Task {
         }
     }
 
+    /// Whether the result is there by then (`None`: now). It is kept.
+    pub fn is_over(&mut self, until: Option<Instant>) -> bool {
+        let outcome = self.poll(until);
+        let is_over = outcome.is_some();
+        if is_over {
+            self.state = State::Over(outcome);
+        }
+        is_over
+    }
+
     /// Waits for the result. The time limits of the users on the path bound the wait.
     ///
     /// # Errors

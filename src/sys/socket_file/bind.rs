@@ -33,22 +33,36 @@ impl From<io::Error> for NotBound {
 /// The note of an answer: a process listens there.
 const SERVED: u32 = u32::MAX;
 
-/// Binds a socket, after removing the file of one that no process serves. The new file has exactly this mode, whatever the
-/// caller's umask is.
-///
-/// # Errors
-/// Those of the walk to it and of bind.
-pub fn bind_to(unbound: &OwnedFd, path: &Path, mode: u32) -> Result<SocketFile, NotBound> {
-    let address = UnixAddr::new(path).map_err(io::Error::from)?;
-    // bind gives the file the mode of the socket (unix(7)).
-    fchmod(unbound, Mode::from_bits_truncate(mode)).map_err(io::Error::from)?;
-    let raw = unbound.as_raw_fd();
-    let op = move |entry: &Entry| bind_in(entry, raw, &address);
-    let outcome = Task::start(path, RULES, &[raw], Box::new(op)).wait()?;
-    if outcome.answer.note == SERVED {
-        return Err(NotBound::Served);
+/// A socket that is being bound to a path, maybe by a child.
+#[derive(Debug)]
+pub struct Binding(Task);
+
+impl Binding {
+    /// Begins to bind a socket, after removing the file of one that no process serves. The new file has exactly this mode, whatever
+    /// the caller's umask is.
+    ///
+    /// # Errors
+    /// `EINVAL`, `ENAMETOOLONG`: the path cannot be an address.
+    pub fn begin(unbound: &OwnedFd, path: &Path, mode: u32) -> io::Result<Self> {
+        let address = UnixAddr::new(path)?;
+        // bind gives the file the mode of the socket (unix(7)).
+        fchmod(unbound, Mode::from_bits_truncate(mode))?;
+        let raw = unbound.as_raw_fd();
+        let op = move |entry: &Entry| bind_in(entry, raw, &address);
+        Ok(Self(Task::start(path, RULES, &[raw], Box::new(op))))
     }
-    Ok(SocketFile::of(outcome)?)
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Those of the walk to the path and of bind.
+    pub fn wait(self) -> Result<SocketFile, NotBound> {
+        let outcome = self.0.wait()?;
+        if outcome.answer.note == SERVED {
+            return Err(NotBound::Served);
+        }
+        Ok(SocketFile::of(outcome)?)
+    }
 }
 
 fn bind_in(entry: &Entry, raw: RawFd, address: &UnixAddr) -> io::Result<Answer> {

@@ -10,16 +10,17 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 
 pub use access::{Access, Failure};
-pub use bind::{NotBound, bind_to};
+pub use bind::{Binding, NotBound};
 pub use removal::{Removal, remove};
 
 use super::named_file::statx::{Attributes, statx};
-use super::named_file::{self, Answer, Controller, Entry, Finished, Rules};
+use super::named_file::{Answer, Controller, Entry, Finished, Rules, Task};
 use super::sock_diag::FileId;
 
 /// The file of a unix socket.
@@ -52,13 +53,38 @@ const RULES: Rules = Rules { follow: false, owners: None };
 /// # Errors
 /// Those of the walk to it; `ENOTSOCK`.
 pub fn find(path: &Path) -> io::Result<SocketFile> {
-    SocketFile::of(named_file::run(path, RULES, find_in)?)
+    Search::begin(path).wait()
 }
 
-/// Whether no file has that path. False as well where that cannot be told.
+/// A search for the socket at a path, which may be going on in a child.
+#[derive(Debug)]
+pub struct Search(Task);
+
+impl Search {
+    /// Begins to look.
+    #[must_use]
+    pub fn begin(path: &Path) -> Self {
+        Self(Task::start(path, RULES, &[], Box::new(find_in)))
+    }
+
+    /// Whether it is over by then.
+    pub fn is_over(&mut self, until: Instant) -> bool {
+        self.0.is_over(Some(until))
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Those of the walk to it; `ENOTSOCK`.
+    pub fn wait(self) -> io::Result<SocketFile> {
+        SocketFile::of(self.0.wait()?)
+    }
+}
+
+/// Whether no file has the path that is searched. False as well where that cannot be told.
 #[must_use]
-pub fn has_gone(path: &Path) -> bool {
-    find(path).is_err_and(|e| e.raw_os_error() == Some(libc::ENOENT))
+pub fn has_gone(search: Search) -> bool {
+    search.wait().is_err_and(|e| e.raw_os_error() == Some(libc::ENOENT))
 }
 
 fn find_in(entry: &Entry) -> io::Result<Answer> {
@@ -128,9 +154,9 @@ mod tests {
         let none = dir.path().join("none");
         for wrong in [&link, &file, &none, &file.join("below")] {
             assert!(find(wrong).is_err(), "{}", wrong.display());
-            assert_eq!(has_gone(wrong), *wrong == none, "{}", wrong.display());
+            assert_eq!(has_gone(Search::begin(wrong)), *wrong == none, "{}", wrong.display());
         }
-        assert!(!has_gone(&socket));
+        assert!(!has_gone(Search::begin(&socket)));
         fs::hard_link(&socket, &twin).unwrap();
         assert!(find(&socket).is_err());
     }

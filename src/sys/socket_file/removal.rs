@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Instant;
 
 use nix::sys::stat::SFlag;
 use nix::unistd::{UnlinkatFlags, unlinkat};
@@ -15,6 +16,7 @@ use crate::sys::named_file::{Answer, Controller, Entry, Task};
 use crate::sys::sock_diag::FileId;
 
 /// A removal that may still be going on in a child.
+#[derive(Debug)]
 pub struct Removal(Task);
 
 /// Removes the file at that path if it belongs to this socket.
@@ -45,6 +47,11 @@ fn remove_in(entry: &Entry, id: Option<FileId>) -> io::Result<Answer> {
 }
 
 impl Removal {
+    /// Whether it is over by then.
+    pub fn is_over(&mut self, until: Instant) -> bool {
+        self.0.is_over(Some(until))
+    }
+
     /// Waits for its end. False: the path belongs to another socket, whose file stays.
     ///
     /// # Errors

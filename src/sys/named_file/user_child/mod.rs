@@ -6,6 +6,7 @@ mod known_users;
 mod report;
 mod work;
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::Path;
@@ -38,6 +39,7 @@ pub(super) struct UserChild {
     user: u32,
     limit: Duration,
     deadline: Instant,
+    answered: Cell<bool>,
 }
 
 impl UserChild {
@@ -51,7 +53,16 @@ impl UserChild {
                 let limit = time_limit::limit_of(user);
                 let child = pidfd::Process::open(pid).ok();
                 let origin = proc_stat::origin(pid);
-                Ok(Self { pid, child, origin, channel: ours, user, limit, deadline: Instant::now() + limit })
+                Ok(Self {
+                    pid,
+                    child,
+                    origin,
+                    channel: ours,
+                    user,
+                    limit,
+                    deadline: Instant::now() + limit,
+                    answered: Cell::new(false),
+                })
             }
         }
     }
@@ -63,6 +74,7 @@ impl UserChild {
         if answered != Ok(false) || stopped || Instant::now() >= self.deadline {
             time_limit::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
         }
+        self.answered.set(answered == Ok(true));
         match answered {
             Ok(true) => Some(report::receive(&self.channel).and_then(|(identity, report)| {
                 if let Some(identity) = identity.filter(|identity| identity.uid == self.user) {
@@ -114,7 +126,9 @@ impl Drop for UserChild {
         match &self.child {
             Some(child) => {
                 let _ = child.signal(Signal::SIGKILL);
-                if child.ends_within(LAST_MOMENT) {
+                // One that has not answered may not be killable.
+                let limit = if self.answered.get() { LAST_MOMENT } else { Duration::ZERO };
+                if child.ends_within(limit) {
                     child.reap();
                 }
             }

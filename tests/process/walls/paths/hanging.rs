@@ -115,6 +115,48 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
     Ok(())
 }
 
+/// While bob's directory hangs, signals are answered at once, and the logs of others are opened again at once.
+#[test]
+fn a_mount_that_hangs_delays_no_signal() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    for name in ["bob", "bob/logs", "bob/mount"] {
+        dir_of(&sandbox, name, BOB.1)?;
+    }
+    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
+        skip("no FUSE here");
+        return Ok(());
+    };
+    let lines = "access.log = {{DIR}}/bob/logs/access.log";
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
+    let deep = silent.path.join("deep");
+    let hung = Hung { _silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let server = &hung.server;
+    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+    put_conf(server, "[global]\n")?;
+    let log = server.sandbox.file("alice.log");
+    for round in 0..3 {
+        fs::rename(&log, log.with_extension("old"))?;
+        let mark = server.log.mark();
+        server.supervisor.signal(Signal::SIGUSR1);
+        server.log.wait_for(mark, &["error log file re-opened"], ms(5000))?;
+        std::thread::sleep(ms(10));
+        let begun = Instant::now();
+        server.supervisor.signal(Signal::SIGUSR2);
+        server.log.wait_for(mark, &["Reloading in progress"], ms(20_000))?;
+        ensure!(begun.elapsed() < bar(ms(100)), "round {round}: it took {:?}", begun.elapsed());
+        hello_of(server, ALICE)?;
+        testkit::clock::wait_until("a line in alice's new log", bar(ms(1000)), || {
+            fs::read_to_string(&log).is_ok_and(|text| text.contains("hello.php"))
+        })?;
+        server.log.wait_for(mark, &["reload refused"], ms(10_000))?;
+    }
+    let mark = server.log.mark();
+    server.log.wait_for(mark, &["unable to re-opened access log file"], ms(20_000))?;
+    Ok(())
+}
+
 /// Mounts on files of bob's: one in his directory, one in a directory of root's.
 fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
     let mut mounted = Vec::new();

@@ -1,0 +1,34 @@
+//! Access logs that are being opened again (SIGUSR1), while the event loop runs.
+
+use crate::config::PoolConfig;
+use crate::ipc::Trust;
+use crate::plan::fleet::PoolKey;
+use crate::supervisor::generation::access_logs::Opened;
+
+/// A pool that has an access log.
+#[derive(Debug)]
+pub(crate) struct LoggingPool {
+    /// Which.
+    pub key: PoolKey,
+    /// Its settings.
+    pub config: PoolConfig,
+    /// Whose it is.
+    pub trust: Trust,
+}
+
+/// Logs that are being opened again.
+#[derive(Debug, Default)]
+pub(crate) struct Reopening {
+    /// The files.
+    pub opened: Opened,
+    /// Pools whose logs are not open yet; from the end on.
+    pub waiting: Vec<LoggingPool>,
+    /// How many of them have begun.
+    pub begun: usize,
+    /// Pools that have got their logs, with their names, and whose workers don't know it yet.
+    pub changed: Vec<(PoolKey, String)>,
+    /// What has gone wrong so far.
+    pub wrong: Vec<String>,
+    /// How many logs have not been opened.
+    pub failed: usize,
+}

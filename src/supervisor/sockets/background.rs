@@ -1,0 +1,77 @@
+//! Work at the paths of sockets that may take long, since they are in directories of users, and that no other work needs: new owners
+//! and modes, and removals. The event loop waits for it only briefly, and then looks at it again and again.
+
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use crate::log;
+use crate::supervisor::sockets::options::SocketOptions;
+use crate::supervisor::sockets::paths;
+use crate::sys::socket_file::{Removal, Search};
+
+/// How long the event loop waits for all of it together, and how long at most in each `PERIOD`.
+const BRIEF: Duration = Duration::from_millis(40);
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// One socket's.
+#[derive(Debug)]
+pub(super) enum Background {
+    /// The path is looked for, to set owner and mode.
+    Access {
+        /// The path.
+        name: String,
+        /// A copy of the socket, which may be closed before.
+        socket: OwnedFd,
+        /// The owner and so on.
+        options: SocketOptions,
+        /// The search.
+        search: Search,
+    },
+    /// The path is removed.
+    Removal {
+        /// The path.
+        name: String,
+        /// The removal.
+        removal: Removal,
+    },
+}
+
+/// How long was waited in vain, and since when that is counted.
+#[derive(Debug, Default)]
+pub(super) struct Waited {
+    since: Option<Instant>,
+    spent: Duration,
+}
+
+impl Background {
+    pub(super) fn is_over(&mut self, until: Instant) -> bool {
+        match self {
+            Self::Access { search, .. } => search.is_over(until),
+            Self::Removal { removal, .. } => removal.is_over(until),
+        }
+    }
+
+    pub(super) fn finish(self) {
+        match self {
+            Self::Access { name, socket, options, search } => {
+                options.apply(&name, &socket, search).unwrap_or_else(|e| log::say(&e.message()));
+            }
+            Self::Removal { name, removal } => paths::finish_unlink(&name, removal),
+        }
+    }
+}
+
+impl Waited {
+    /// Adds a wait in vain.
+    pub(super) fn add(&mut self, waited: Duration) {
+        self.spent += waited;
+    }
+
+    /// How long may be waited now.
+    pub(super) fn left(&mut self, now: Instant) -> Duration {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= PERIOD) {
+            (self.since, self.spent) = (Some(now), Duration::ZERO);
+        }
+        BRIEF.saturating_sub(self.spent)
+    }
+}
