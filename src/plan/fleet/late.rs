@@ -7,31 +7,27 @@ use crate::plan::fleet::escalation::{Escalation, Step};
 use crate::plan::fleet::keys::GenerationId;
 use crate::plan::fleet::members::{Generation, Phase};
 use crate::plan::fleet::state::Fleet;
-use crate::plan::fleet::unit::{Unit, UnitState};
+use crate::plan::fleet::unit::Unit;
 use crate::sys::clock::Moment;
 
 /// Generations of a pool that may drain at the same time.
 const MOST_DRAINING: usize = 3;
 
 impl Fleet {
-    /// Notes which queued units wait because a pool of theirs has too many draining generations.
-    pub(super) fn note_late(&mut self, now: Moment, out: &mut Vec<Action>) {
-        for at in 0..self.units.len() {
-            if self.units[at].state != UnitState::Queued {
-                continue;
-            }
-            let blocking = self.blocking(&self.units[at]);
-            let late = !blocking.is_empty();
-            if late && !self.units[at].late {
-                out.extend(self.units[at].coming.iter().map(|id| Action::Late(*id)));
-            }
-            self.units[at].late = late;
-            for id in blocking {
-                if let Some(generation) = self.generation_mut(id) {
-                    generation.blocking_since.get_or_insert(now);
-                }
+    /// Whether a unit whose turn has come must wait, because a pool of it has too many draining generations. Notes that.
+    pub(super) fn must_wait(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) -> bool {
+        let blocking = self.blocking(&self.units[at]);
+        let late = !blocking.is_empty();
+        if late && !self.units[at].late {
+            out.extend(self.units[at].coming.iter().map(|id| Action::Late(*id)));
+        }
+        self.units[at].late = late;
+        for id in blocking {
+            if let Some(generation) = self.generation_mut(id) {
+                generation.blocking_since.get_or_insert(now);
             }
         }
+        late
     }
 
     /// The generations that a unit waits for: of each of its pools that has too many draining ones, the oldest.

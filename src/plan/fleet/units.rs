@@ -154,11 +154,10 @@ impl Fleet {
 
     /// Begins queued units, in their order, as far as they may begin: what they replace must serve.
     pub(super) fn begin_units(&mut self, now: Moment, out: &mut Vec<Action>) {
-        self.note_late(now, out);
         let mut busy = self.units.iter().filter(|unit| unit.keeps_others_waiting(now)).count();
         let mut at = 0;
         while at < self.units.len() && (self.start_parallel == 0 || busy < self.start_parallel) {
-            if self.units[at].state == UnitState::Queued && !self.units[at].late && self.can_begin(at) {
+            if self.units[at].state == UnitState::Queued && self.can_begin(at) && !self.must_wait(at, now, out) {
                 self.split(at, now);
                 self.begin(at, now, out);
                 busy += 1;
