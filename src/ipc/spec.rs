@@ -96,9 +96,66 @@ impl ZygoteSpec {
         [&mut self.control_fd, &mut self.drain_fd].into_iter().chain(&mut self.reports_fd).chain(pools)
     }
 
+    /// How many descriptors a zygote gets with it.
+    #[must_use]
+    pub(crate) fn descriptor_count(&self) -> usize {
+        const CHANNELS: usize = 3;
+        let of_pool = |pool: &PoolSpec| pool.listen_fds.len() + 2 + usize::from(pool.access_log_fd.is_some());
+        CHANNELS + self.pools.iter().map(of_pool).sum::<usize>()
+    }
+
     /// The trust of that pool's workers.
     #[must_use]
     pub(crate) fn trust(&self, pool: &PoolSpec) -> Trust {
         Trust::of(&pool.config, pool.identity.as_ref().or(self.identity.as_ref()), pool.root)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, LoadOptions};
+
+    #[test]
+    fn all_descriptors_are_counted() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("php-fpm.conf");
+        let pool = "[www]\nuser = 7\nlisten = 9000\npm = static\npm.max_children = 1\n";
+        std::fs::write(&file, format!("[global]\nerror_log = /dev/null\n{pool}")).unwrap();
+        let load = LoadOptions { root: true, ..LoadOptions::default() };
+        let config = config::load(&file, &load).unwrap().config.pools.remove(0);
+        let pool = |access_log_fd| PoolSpec {
+            config: config.clone(),
+            listen_fds: vec![7, 8],
+            size: 1,
+            scoreboard_fd: 9,
+            totals_fd: 10,
+            slots: 1,
+            access_log_fd,
+            identity: None,
+            root: None,
+            environment: Vec::new(),
+        };
+        let mut spec = ZygoteSpec {
+            group: "www".into(),
+            generation: 1,
+            identity: None,
+            engine: EngineOptions::default(),
+            program: None,
+            protocol: None,
+            control_fd: 3,
+            reports_fd: Some(4),
+            drain_fd: 5,
+            log_level: Level::Notice,
+            log_format: Format::Default,
+            pools: vec![pool(None), pool(Some(11))],
+            reopened: 0,
+            graceful: false,
+            processes: None,
+            nofile: FileLimits { soft: 1, hard: 1 },
+            tell_files: false,
+        };
+        assert_eq!(spec.descriptor_count(), 3 + 4 + 5);
+        assert_eq!(spec.descriptors_mut().count(), spec.descriptor_count());
     }
 }

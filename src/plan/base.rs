@@ -234,7 +234,7 @@ mod tests {
     const NOW: Moment = Moment::at_millis(1_000);
 
     fn key(id: u32) -> ZygoteKey {
-        ZygoteKey { generation: GenerationId(id), group: 0 }
+        GenerationId(id).zygote()
     }
 
     fn steps(act: impl FnOnce(&mut Vec<Step>)) -> Vec<Step> {

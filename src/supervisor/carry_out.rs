@@ -85,7 +85,7 @@ impl Supervisor {
             Action::Refused => {
                 let number = self.fleet.generations().last().map_or(0, Generation::number);
                 self.refuse_reload(&reload::generation_given_up(number), None);
-                self.outputs.release(&mut self.poller);
+                self.release_all_outputs();
             }
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
@@ -116,7 +116,7 @@ impl Supervisor {
     /// The specification of a zygote that is about to start, and the ends of its channels. `None`: there is no such group.
     pub(super) fn zygote_parts(&mut self, key: ZygoteKey, pending: Pending) -> std::io::Result<Option<ZygoteParts>> {
         self.check_room_for_zygote()?;
-        let number = self.fleet.generation(key.generation).map_or(key.generation.0, Generation::number);
+        let number = self.fleet.number_of(key.generation);
         let Some(group) = self.runtimes.group(key) else { return Ok(None) };
         let (orders, theirs) = pending.into_ends();
         let (reports, reporting) = ReportReceiver::pair(&group.spec.group)?;
@@ -348,7 +348,7 @@ impl Supervisor {
         self.forget_outdated();
         log::say(&lifecycle::ready_to_handle_connections());
         self.tell_ready();
-        self.outputs.release(&mut self.poller);
+        self.release_all_outputs();
         log::stop_echo();
         self.results.reload_done();
         if let Some(starter) = self.starter.take() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::LoadOptions;
 use crate::configured::load_options;
 use crate::log::{self, messages::reload as messages};
-use crate::plan::fleet::{Desired, Event, Failure, Generation, GenerationId, Scope, ZygoteKey};
+use crate::plan::fleet::{Desired, Event, Failure, GenerationId, Scope, ZygoteKey};
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::core::{Supervisor, fleet_settings};
 use crate::supervisor::generation::{Opened, Preparation, Runtime, StartError, drafts, own_limits};
@@ -53,7 +53,7 @@ impl Supervisor {
         let ids = self.fleet.unprepared();
         let (count, mut failed) = (ids.len(), Vec::new());
         for id in ids {
-            let key = ZygoteKey { generation: id, group: 0 };
+            let key = id.zygote();
             match self.try_prepare(id) {
                 Ok(()) => self.fleet.prepared(clock::now(), key),
                 Err(e) if self.config.global.start_failure_stops => return Err(e),
@@ -128,7 +128,7 @@ impl Supervisor {
         self.results.group_done(&group);
         self.tell_progress();
         if late {
-            let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+            let number = self.fleet.number_of(id);
             log::say(&messages::group_serves(&group, number));
         }
         self.release_later(id);
@@ -169,7 +169,7 @@ impl Supervisor {
 
     /// The workers of a generation are ended, because others have waited too long for it.
     pub(super) fn say_patience_over(&mut self, id: GenerationId) {
-        let number = self.fleet.generation(id).map_or(id.0, Generation::number);
+        let number = self.fleet.number_of(id);
         log::say(&messages::patience_over(self.group_of(id), number));
     }
 
@@ -196,7 +196,7 @@ impl Supervisor {
     /// The name of a generation's group. The fleet may have forgotten the generation by now.
     fn group_of(&self, id: GenerationId) -> String {
         let candidate = self.candidates.get(&id).map(|candidate| candidate.draft.name.clone());
-        candidate.unwrap_or_else(|| self.runtimes.group_name(ZygoteKey { generation: id, group: 0 }))
+        candidate.unwrap_or_else(|| self.runtimes.group_name(id.zygote()))
     }
 
     /// What workers of a generation have written is logged after the line that says how the reload went, or after a time if other
@@ -208,12 +208,21 @@ impl Supervisor {
 
     /// Logs what workers of such generations have written, where it is time.
     pub(super) fn release_outputs(&mut self) {
+        if self.unheld.is_empty() {
+            return;
+        }
         let now = clock::now();
         let (due, rest) = std::mem::take(&mut self.unheld).into_iter().partition(|(_, at)| *at <= now);
         self.unheld = rest;
         for (id, _) in due {
             self.outputs.release_those(&mut self.poller, |key| key.generation == id);
         }
+    }
+
+    /// Logs all of it: the reload has been reported.
+    pub(super) fn release_all_outputs(&mut self) {
+        self.unheld.clear();
+        self.outputs.release(&mut self.poller);
     }
 
     /// When the next output is due.

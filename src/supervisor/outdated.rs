@@ -54,7 +54,7 @@ impl Supervisor {
 
     /// For the status pages of its pools.
     fn set_outdated(&self, id: GenerationId, outdated: bool) {
-        let zygote = ZygoteKey { generation: id, group: 0 };
+        let zygote = id.zygote();
         let pools = self.runtimes.group(zygote).map_or(0, |group| group.pools.len());
         for totals in (0..pools).filter_map(|pool| self.totals_of(zygote.of_pool(pool))) {
             totals.set(Counter::Outdated, u64::from(outdated));

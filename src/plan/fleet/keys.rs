@@ -37,6 +37,14 @@ pub(crate) struct PoolKey {
     pub pool: usize,
 }
 
+impl GenerationId {
+    /// The zygote of its group. Only generations of a former version may have several.
+    #[must_use]
+    pub(crate) fn zygote(self) -> ZygoteKey {
+        ZygoteKey { generation: self, group: 0 }
+    }
+}
+
 impl WorkerKey {
     /// Its pool.
     #[must_use]

@@ -161,7 +161,7 @@ mod tests {
         let pool = PoolPlan { name: "www".into(), addresses: Vec::new(), size: 4, policy, limits };
         let group = GroupPlan { name: "www".into(), fingerprint: 0, idle_limit: Duration::ZERO, pools: vec![pool] };
         let ids = fleet.reload(now, Desired { plans: &[group], scope: &Scope::All, together: false });
-        let zygote = ZygoteKey { generation: ids[0].unwrap(), group: 0 };
+        let zygote = ids[0].unwrap().zygote();
         let mut at = |now: Moment, event| fleet.handle(now, event, &Blind);
         let forks = |actions: Vec<Action>| actions.iter().filter(|a| matches!(a, Action::Fork(_))).count();
         at(now, Event::Tick);

@@ -122,6 +122,12 @@ impl Fleet {
         self.generations.get(self.index_of(id)?)
     }
 
+    /// Which reading of the configuration that generation comes from.
+    #[must_use]
+    pub(crate) fn number_of(&self, id: GenerationId) -> u32 {
+        self.generation(id).map_or(id.0, Generation::number)
+    }
+
     pub(super) fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
         let index = self.index_of(id)?;
         self.generations.get_mut(index)

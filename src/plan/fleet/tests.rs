@@ -12,7 +12,7 @@ use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
 /// Sees which workers are busy; all others are idle since the beginning.
-struct Sight<F>(F);
+pub(super) struct Sight<F>(pub(super) F);
 
 impl<F: Fn(WorkerKey) -> bool> View for Sight<F> {
     fn is_busy(&self, worker: WorkerKey) -> bool {
@@ -67,7 +67,7 @@ pub(super) fn pool(name: &str, size: u32, policy: Policy, limits: Limits) -> Poo
     PoolPlan { name: name.to_owned(), addresses: vec![format!("/{name}")], size, policy, limits }
 }
 
-const NOBODY_BUSY: &dyn View = &Sight(|_: WorkerKey| false);
+const NOBODY_BUSY: &dyn View = &view::Blind;
 
 /// Pretends to carry actions out: zygotes come up, workers accept, dismissed ones leave.
 struct Stage {
@@ -186,7 +186,7 @@ fn a_reload_with_everybody_busy_gets_its_surge_worker_and_is_ready() {
 fn a_generation_whose_zygote_dies_is_given_up_and_the_old_one_serves_on() {
     let mut stage = Stage::started(4);
     let id = begin(&mut stage.fleet, stage.now, &Stage::plan(4))[0];
-    let key = ZygoteKey { generation: id, group: 0 };
+    let key = id.zygote();
     assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(key)]);
     stage.event(Event::ZygoteGone(key));
     assert!(stage.log.contains(&Action::Refused));
@@ -201,7 +201,7 @@ fn a_first_generation_that_cannot_start_is_said_so() {
     let mut stage = Stage::new(Duration::ZERO);
     let id = begin(&mut stage.fleet, stage.now, &Stage::plan(2))[0];
     let _ = stage.decide(Event::Tick);
-    let actions = stage.decide(Event::ZygoteGone(ZygoteKey { generation: id, group: 0 }));
+    let actions = stage.decide(Event::ZygoteGone(id.zygote()));
     assert!(actions.contains(&Action::StartFailed));
 }
 
@@ -256,7 +256,7 @@ fn a_pool_starts_with_the_workers_that_the_system_allows() {
 #[test]
 fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
     let mut stage = Stage::started(2);
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let key = GenerationId(1).zygote().worker(0, 0);
     let again = stage.decide(exited(key, Exit::Signal(9, false)));
     assert_eq!(again, [Action::Fork(key)]);
     for _ in 0..2 {
@@ -271,7 +271,7 @@ fn a_dead_worker_is_replaced_at_once_and_one_that_never_served_after_a_pause() {
 #[test]
 fn a_dead_zygote_comes_back_at_once_and_its_workers_finish_as_orphans() {
     let mut stage = Stage::started(4);
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let key = GenerationId(1).zygote();
     let actions = stage.decide(Event::ZygoteGone(key));
     assert_eq!(actions, [Action::SpawnZygote(key)]);
     let actions = stage.decide(Event::ZygoteReady(key));
@@ -308,14 +308,14 @@ fn a_draining_generation_is_pressed_only_after_the_control_timeout() {
     assert_eq!(stage.fleet.deadline(stage.now), Some(stage.now + Duration::from_millis(3000)));
     stage.now = stage.now + Duration::from_millis(3000);
     stage.event(Event::Tick);
-    let old = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let old = GenerationId(1).zygote().worker(0, 0);
     assert!(stage.log.contains(&Action::Signal(old, Stop::Term)));
 }
 
 #[test]
 fn a_zygote_that_does_not_fork_in_time_is_killed() {
     let mut stage = Stage::started(1);
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let key = GenerationId(1).zygote();
     let _ = stage.decide(exited(key.worker(0, 0), Exit::Code(0)));
     let due = stage.fleet.deadline(stage.now).unwrap();
     assert_eq!(due, stage.now + Duration::from_millis(10_000));
@@ -330,7 +330,7 @@ fn worker_end(actions: &[Action]) -> WorkerEnd {
 
 #[test]
 fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let key = GenerationId(1).zygote().worker(0, 0);
     let level = |prepare: fn(&mut Stage), exit| {
         let mut stage = Stage::started(2);
         prepare(&mut stage);
@@ -340,8 +340,7 @@ fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
     assert_eq!((level(|_| (), Exit::Code(0)), level(|_| (), killed)), (Level::Notice, Level::Warning));
     let stop = |stage: &mut Stage| drop(stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO));
     assert_eq!((level(stop, Exit::Code(0)), level(stop, killed)), (Level::Debug, Level::Debug));
-    let orphan =
-        |stage: &mut Stage| drop(stage.decide(Event::ZygoteGone(ZygoteKey { generation: GenerationId(1), group: 0 })));
+    let orphan = |stage: &mut Stage| drop(stage.decide(Event::ZygoteGone(GenerationId(1).zygote())));
     assert_eq!(level(orphan, killed), Level::Debug);
     let drained = |stage: &mut Stage| {
         begin(&mut stage.fleet, stage.now, &Stage::plan(2));
@@ -353,7 +352,7 @@ fn an_end_that_was_ordered_is_logged_at_a_lower_level() {
 
 #[test]
 fn a_zygote_that_was_told_to_leave_ends_without_a_warning() {
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let key = GenerationId(1).zygote();
     let ended = Event::ZygoteEnded { key, pid: 9, exit: Exit::Code(0) };
     let level = |stage: &mut Stage| match stage.fleet.handle(stage.now, ended, NOBODY_BUSY)[0] {
         Action::ZygoteEnded(_, end) => end.level,
@@ -368,7 +367,7 @@ fn a_zygote_that_was_told_to_leave_ends_without_a_warning() {
 
 #[test]
 fn a_report_that_is_not_true_is_refused() {
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+    let key = GenerationId(1).zygote().worker(0, 0);
     let mut stage = Stage::started(2);
     let refused = |pid, violation| vec![Action::Refuse { key, pid, violation }];
     let fork = |claim| Event::Forked { key, pid: 8, claim };
@@ -388,7 +387,7 @@ fn a_report_that_is_not_true_is_refused() {
 
 #[test]
 fn a_silent_zygote_is_given_up_unless_it_was_told_to_leave() {
-    let key = ZygoteKey { generation: GenerationId(1), group: 0 };
+    let key = GenerationId(1).zygote();
     let mut stage = Stage::started(2);
     assert_eq!(stage.decide(Event::ZygoteSilent(key)), [Action::GiveUpOn(key)]);
     let _ = stage.fleet.stop(stage.now, Goal::Finish, Duration::ZERO);
@@ -407,7 +406,7 @@ fn a_fleet_is_handed_over_in_milliseconds_as_former_versions_wrote_it() {
     let pools = vec![pool("www", 2, policy, limits)];
     let group = GroupPlan { name: "www".into(), fingerprint: 0, idle_limit: Duration::from_secs(60), pools };
     let id = begin(&mut stage.fleet, stage.now, &[group])[0];
-    stage.fleet.prepared(stage.now, ZygoteKey { generation: id, group: 0 });
+    stage.fleet.prepared(stage.now, id.zygote());
     let written = serde_json::to_value(&stage.fleet).unwrap();
     let group = &written["generations"][0]["groups"][0];
     let pool = &group["pools"][0];
@@ -424,7 +423,7 @@ fn each_group_is_a_generation_and_all_take_over_together_or_none() {
     let ids = begin(&mut stage.fleet, stage.now, &plans());
     assert_eq!(ids, [GenerationId(2), GenerationId(3)]);
     assert_eq!(stage.fleet.generation(ids[1]).map(|g| (g.number(), g.groups.len())), Some((2, 1)));
-    let [a, b] = [0, 1].map(|at| ZygoteKey { generation: ids[at], group: 0 });
+    let [a, b] = [0, 1].map(|at| ids[at].zygote());
     assert_eq!(stage.decide(Event::Tick), [Action::SpawnZygote(a), Action::SpawnZygote(b)]);
     let actions = stage.decide(Event::ZygoteReady(a));
     stage.carry_out(actions, &|_| false);

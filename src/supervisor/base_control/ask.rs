@@ -24,7 +24,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn want_from_base(&mut self, key: ZygoteKey) -> bool {
         let Some(group) = self.runtimes.group(key) else { return false };
         let Some(id) = group.base.filter(|id| self.bases.bases.contains_key(id)) else { return false };
-        if group.spec.clone().descriptors_mut().count() + OWN_FDS > MAX_FDS {
+        if group.spec.descriptor_count() + OWN_FDS > MAX_FDS {
             return false;
         }
         let Ok(pending) = Pending::new(group.slots()) else { return false };

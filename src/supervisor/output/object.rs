@@ -52,10 +52,10 @@ fn about(writer: &Writer, end: End) -> About<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::fleet::{GenerationId, ZygoteKey};
+    use crate::plan::fleet::GenerationId;
 
     fn worker(decorate: bool) -> Writer {
-        let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+        let key = GenerationId(1).zygote().worker(0, 0);
         Writer::Worker { key, pool: "www".into(), pid: 7, stream: "stderr".into(), decorate }
     }
 

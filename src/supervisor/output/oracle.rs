@@ -3,7 +3,7 @@
 use crate::escape;
 use crate::ipc::MARK;
 use crate::json;
-use crate::plan::fleet::{GenerationId, ZygoteKey};
+use crate::plan::fleet::GenerationId;
 use crate::supervisor::output::Writer;
 use crate::supervisor::output::message::{End, Form, Message};
 use crate::supervisor::output::object::{self, Way};
@@ -87,7 +87,7 @@ fn lines(chunks: &[&[u8]]) -> Result<(), String> {
 /// Output in these pieces becomes objects of the JSON form, one in each line, and no byte of a wrapped line gets lost.
 fn objects(chunks: &[&[u8]]) -> Result<(), String> {
     [true, false].into_iter().try_for_each(|decorate| {
-        let key = ZygoteKey { generation: GenerationId(1), group: 0 }.worker(0, 0);
+        let key = GenerationId(1).zygote().worker(0, 0);
         let writer = Writer::Worker { key, pool: "www".to_owned(), pid: 7, stream: "stderr".to_owned(), decorate };
         let (mut splitter, mut message, mut wrong) = (Splitter::default(), Message::default(), Ok(()));
         let form = Form { limit: 40, ..Form::whole() };

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::configured::loaded_files;
 use crate::log::{self, messages::reload as messages};
-use crate::plan::fleet::{GenerationId, ZygoteKey};
+use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::reload::state::State;
 use crate::sys::{inherited, shared};
@@ -35,7 +35,7 @@ impl Supervisor {
             None
         });
         for (id, path) in changed.into_iter().flatten() {
-            let group = self.runtimes.group_name(ZygoteKey { generation: id, group: 0 });
+            let group = self.runtimes.group_name(id.zygote());
             log::say(&messages::file_changed(group, path));
             self.fleet.forget_fingerprint(id);
         }

@@ -132,7 +132,7 @@ impl Stage {
 
     fn pool(&self, pool: usize) -> PoolKey {
         let id = self.fleet.generations.last().map_or(GenerationId(1), |g| g.id);
-        ZygoteKey { generation: id, group: 0 }.of_pool(pool)
+        id.zygote().of_pool(pool)
     }
 
     fn said(&self, what: impl Fn(&Remark) -> bool) -> usize {

@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::plan::fleet::members::Zygote;
-use crate::plan::fleet::tests::{exited, forked};
-use crate::plan::fleet::{
-    Action, Desired, Event, Fleet, GroupPlan, Phase, Scope, Settings, View, WorkerKey, ZygoteKey,
-};
-use crate::plan::watch::Seen;
+use crate::plan::fleet::tests::{Sight, exited, forked};
+use crate::plan::fleet::{Action, Desired, Event, Fleet, GroupPlan, Phase, Scope, Settings, WorkerKey, ZygoteKey};
 use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
@@ -27,30 +24,6 @@ pub(super) struct World {
     pub(super) stuck: BTreeSet<String>,
     pub(super) together: bool,
     waiting: Vec<ZygoteKey>,
-}
-
-struct Sight(BTreeMap<ZygoteKey, bool>);
-
-impl View for Sight {
-    fn is_busy(&self, worker: WorkerKey) -> bool {
-        self.0.get(&worker.zygote()).copied().unwrap_or(false)
-    }
-
-    fn idle_since(&self, _worker: WorkerKey) -> Moment {
-        Moment::at_millis(0)
-    }
-
-    fn requests(&self, _worker: WorkerKey) -> u64 {
-        0
-    }
-
-    fn request(&self, _worker: WorkerKey) -> Option<Seen> {
-        None
-    }
-
-    fn memory_is_short(&self) -> bool {
-        false
-    }
 }
 
 impl World {
@@ -123,7 +96,8 @@ impl World {
         while !events.is_empty() {
             let event = events.remove(0);
             let names = self.fleet.generations.iter().map(|g| (g.id, self.stuck.contains(&g.groups[0].name)));
-            let sight = Sight(names.map(|(generation, stuck)| (ZygoteKey { generation, group: 0 }, stuck)).collect());
+            let stuck: BTreeMap<_, _> = names.collect();
+            let sight = Sight(|worker: WorkerKey| stuck.get(&worker.generation).copied().unwrap_or(false));
             for action in self.fleet.handle(self.now, event, &sight) {
                 events.extend(self.carry_out(action));
                 self.log.push(action);
@@ -149,7 +123,7 @@ impl World {
                 self.waiting.retain(|waiting| *waiting != key);
                 vec![Event::ZygoteGone(key)]
             }
-            Action::Drain(generation) if is_in(&self.stuck, ZygoteKey { generation, group: 0 }) => vec![],
+            Action::Drain(generation) if is_in(&self.stuck, generation.zygote()) => vec![],
             Action::Drain(id) => {
                 let keys = self.fleet.workers().map(|(key, _)| key).filter(|key| key.generation == id);
                 keys.flat_map(|key| [Event::Left(key), exited(key, Exit::Code(0))]).collect()
@@ -175,7 +149,7 @@ impl World {
 
     /// Zygotes that start.
     pub(super) fn starting(&self) -> Vec<ZygoteKey> {
-        let key = |g: &crate::plan::fleet::Generation| ZygoteKey { generation: g.id, group: 0 };
+        let key = |g: &crate::plan::fleet::Generation| g.id.zygote();
         let starts = self.fleet.generations.iter().filter(|g| matches!(g.groups[0].zygote, Zygote::Starting(_)));
         starts.map(key).collect()
     }
