@@ -1,37 +1,21 @@
-//! Carries out the fleet's actions: starts processes, sends signals and messages.
+//! Carries out the fleet's actions. `start_zygote.rs`, `draining.rs` and `groups.rs` have the larger ones.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::exit::ExitCode;
-use crate::ipc::{OrderSender, ReportReceiver, ToSupervisor, ToZygote, ZygoteSpec};
+use crate::ipc::ToZygote;
 use crate::log;
 use crate::log::messages::{lifecycle, output, pools, reload, zygotes};
 use crate::plan::budget::ANSWERS;
 use crate::plan::crashes::Emergency;
-use crate::plan::fleet::{Action, Event, Generation, GenerationId, Goal, Phase, PoolKey, Stop, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Event, Generation, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::scoreboard::Counter;
-use crate::supervisor::bases::Pending;
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::event_loop::sigterm_is_graceful;
-use crate::supervisor::generation::{Drain, GroupRuntime, Launch};
 use crate::supervisor::output::Writer;
-use crate::sys::process_limits::ProcessLimits;
-use crate::sys::{clock, message, process};
-
-/// What a new zygote needs.
-pub(super) struct ZygoteParts {
-    /// Descriptors by their numbers here.
-    pub(super) spec: ZygoteSpec,
-    /// Our ends.
-    pub(super) orders: OrderSender,
-    pub(super) reports: ReportReceiver<ToSupervisor>,
-    pub(super) drain: Drain,
-    /// The zygote's ends, which the specification names.
-    pub(super) theirs: [OwnedFd; 3],
-}
+use crate::sys::{clock, process};
 
 impl Supervisor {
     pub(super) fn carry_out_all(&mut self, actions: Vec<Action>) {
@@ -97,73 +81,6 @@ impl Supervisor {
         }
     }
 
-    fn spawn_zygote(&mut self, key: ZygoteKey) {
-        if !self.want_from_base(key) {
-            self.start_alone(key, None);
-        }
-    }
-
-    /// Starts a zygote that starts PHP itself. `pending`: orders that were sent to it already.
-    pub(super) fn start_alone(&mut self, key: ZygoteKey, pending: Option<Pending>) {
-        if let Err(e) = self.try_start_alone(key, pending) {
-            let message = zygotes::zygote_not_started(e);
-            log::say(&message);
-            self.note_reason(key.generation, message.text());
-            self.pending.push_back(Event::ZygoteGone(key));
-        }
-    }
-
-    /// The specification of a zygote that is about to start, and the ends of its channels. `None`: there is no such group.
-    pub(super) fn zygote_parts(&mut self, key: ZygoteKey, pending: Pending) -> std::io::Result<Option<ZygoteParts>> {
-        self.check_room_for_zygote()?;
-        let number = self.fleet.number_of(key.generation);
-        let Some(group) = self.runtimes.group(key) else { return Ok(None) };
-        let (orders, theirs) = pending.into_ends();
-        let (reports, reporting) = ReportReceiver::pair(&group.spec.group)?;
-        let (drain, drained) = Drain::new()?;
-        let mut spec = group.spec.clone();
-        spec.generation = number;
-        spec.log_level = self.config.global.log_level;
-        spec.log_format = self.config.global.log_format;
-        spec.control_fd = theirs.as_raw_fd();
-        spec.reports_fd = Some(reporting.as_raw_fd());
-        spec.drain_fd = drained.as_raw_fd();
-        spec.reopened = self.reopened;
-        spec.graceful = sigterm_is_graceful(&self.config.global);
-        spec.processes = ProcessLimits::of_process().ok();
-        Ok(Some(ZygoteParts { spec, orders, reports, drain, theirs: [theirs, reporting, drained] }))
-    }
-
-    fn try_start_alone(&mut self, key: ZygoteKey, pending: Option<Pending>) -> std::io::Result<()> {
-        let Some(slots) = self.runtimes.group(key).map(GroupRuntime::slots) else { return Ok(()) };
-        let pending = pending.map_or_else(|| Pending::new(slots), Ok)?;
-        let Some(ZygoteParts { mut spec, orders, reports, drain, theirs: _theirs }) =
-            self.zygote_parts(key, pending)?
-        else {
-            return Ok(());
-        };
-        let inherit: Vec<_> = spec.descriptors_mut().map(|raw| *raw).collect();
-        let content = serde_json::to_vec(&spec)?;
-        let program = spec.program.clone().unwrap_or_else(|| self.host.own_program());
-        let launch = Launch {
-            program: &program,
-            role: "zygote",
-            options: &[],
-            content: &content,
-            inherit: &inherit,
-            nofile: spec.nofile,
-        };
-        let launched = launch.start()?;
-        log::say(&zygotes::zygote_started(&spec.group, launched.pid));
-        self.poller.add_zygote(&reports, key)?;
-        let Some(group) = self.runtimes.group_mut(key) else { return Ok(()) };
-        group.set_zygote(launched.pid, orders, reports, None);
-        // Workers of a former zygote have seen its end; those of this one get a drain signal of their own.
-        group.drain = drain;
-        self.add_output(launched.output, Writer::Group { group: spec.group, pid: launched.pid.as_raw() });
-        Ok(())
-    }
-
     /// Reads the pipe of a process. Workers' output is held while their generation starts: `ready` stands before it in the log.
     pub(super) fn add_output(&mut self, fd: OwnedFd, writer: Writer) {
         let held = matches!(&writer, Writer::Worker { key, .. } if self.is_starting(*key));
@@ -210,74 +127,6 @@ impl Supervisor {
             return Ok(Vec::new());
         };
         self.outputs.catch(&mut self.poller, key, &pool.name, pool.decorate_workers_output, held)
-    }
-
-    fn drain(&mut self, id: GenerationId) {
-        let successors = self.fleet.generation(id).map(|g| g.successors.clone()).unwrap_or_default();
-        self.end_listening(id, &successors);
-        let finishing = self.fleet.goal() != Goal::Terminate;
-        let Some(runtime) = self.runtimes.get_mut(id) else { return };
-        for (spec, pool) in runtime.groups.iter().flat_map(GroupRuntime::pools) {
-            (0..spec.slots).for_each(|slot| pool.scoreboard.ask_to_drain(slot));
-        }
-        // Workers that are about to get SIGTERM are not woken before: hundreds of them would shut PHP down at once.
-        if finishing {
-            runtime.groups.iter_mut().for_each(|group| group.drain.begin());
-        }
-        self.link_all(id);
-    }
-
-    /// Tells the zygotes of a draining generation where their kept connections go.
-    fn link_all(&mut self, id: GenerationId) {
-        let successors = self.fleet.generation(id).map(|g| g.successors.clone()).unwrap_or_default();
-        for group in 0..self.runtimes.get(id).map_or(0, |runtime| runtime.groups.len()) {
-            let key = ZygoteKey { generation: id, group };
-            let (pools, fds) = self.link(key, &successors);
-            self.send(key, &ToZygote::Drain { pools }, fds);
-        }
-    }
-
-    /// Sockets that no later generation serves lose their paths. Before they leave, workers of this one are to serve the connections
-    /// that wait there, and those that are inside a pool that ends.
-    fn end_listening(&mut self, id: GenerationId, successors: &[GenerationId]) {
-        let given_up = self.fleet.generation(id).is_some_and(|g| g.given_up);
-        let all = match self.fleet.goal() {
-            Goal::Finish => true,
-            Goal::Serve if !given_up => false,
-            // It could not start: what is open for others stays.
-            Goal::Serve => return self.sockets.withdraw(id),
-            // It ends at once.
-            Goal::Terminate => return,
-        };
-        if !all {
-            self.sockets.leave(&[id]);
-        }
-        self.sockets.unlink(all);
-        let Some(runtime) = self.runtimes.get(id) else { return };
-        let of_group = |g| GroupRuntime::pools(g).map(move |pool| (&g.spec, pool));
-        for (spec, (pool, resources)) in runtime.groups.iter().flat_map(of_group) {
-            let closing = self.sockets.closing(&pool.listen_fds, all);
-            let goes_on = !all && self.runtimes.successor_of(successors, spec, pool).is_some();
-            if closing != 0 || !goes_on {
-                (0..pool.slots).for_each(|slot| resources.scoreboard.announce_closing(slot, closing));
-            }
-        }
-    }
-
-    /// Socket pairs for kept connections: from each pool of a zygote to the pool of another generation where it goes on. Returns the
-    /// indices of the pools that go on, and a socket for each.
-    fn link(&mut self, from: ZygoteKey, to: &[GenerationId]) -> (Vec<usize>, Vec<OwnedFd>) {
-        let Some(spec) = self.runtimes.group(from).map(|group| &group.spec) else { return Default::default() };
-        let of_pools = spec.pools.iter().map(|pool| self.runtimes.successor_of(to, spec, pool)).enumerate();
-        let successors: Vec<_> = of_pools.filter_map(|(index, successor)| Some((index, successor?))).collect();
-        let (mut pools, mut fds) = (Vec::new(), Vec::new());
-        for (index, PoolKey { zygote, pool }) in successors {
-            let Ok((ours, theirs)) = message::pair() else { continue };
-            self.send(zygote, &ToZygote::Adopt { pool }, vec![theirs]);
-            pools.push(index);
-            fds.push(ours);
-        }
-        (pools, fds)
     }
 
     pub(super) fn kill_zygote(&mut self, key: ZygoteKey) {

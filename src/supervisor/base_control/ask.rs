@@ -11,8 +11,8 @@ use crate::log::{self, messages::zygotes::zygote_not_started};
 use crate::plan::base::BaseId;
 use crate::plan::fleet::ZygoteKey;
 use crate::supervisor::bases::{Asked, Pending};
-use crate::supervisor::carry_out::ZygoteParts;
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::start_zygote::ZygoteParts;
 use crate::sys::message::MAX_FDS;
 use crate::sys::{clock, fd, shared};
 
