@@ -2,7 +2,8 @@
 
 use crate::plan::fleet::action::{Action, Remark};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Life, Phase, PoolState, Zygote};
+use crate::plan::fleet::members::{Phase, Zygote};
+use crate::plan::fleet::pool::{Life, PoolState};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
 use crate::sys::clock::Moment;

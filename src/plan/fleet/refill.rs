@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
 use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Phase, PoolState, Worker, Zygote};
+use crate::plan::fleet::members::{Phase, Zygote};
+use crate::plan::fleet::pool::{PoolState, Worker};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::pause::pause_after;
 use crate::plan::surge;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::plan::fleet::action::{Action, Stop};
 use crate::plan::fleet::keys::WorkerKey;
-use crate::plan::fleet::members::{Generation, PoolState};
+use crate::plan::fleet::members::Generation;
+use crate::plan::fleet::pool::PoolState;
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
 use crate::plan::watch::{Order, SOONEST};

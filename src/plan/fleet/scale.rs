@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::plan::fleet::action::{Action, Remark, Stop};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Group, Life, Phase, PoolState, Zygote};
+use crate::plan::fleet::members::{Group, Phase, Zygote};
+use crate::plan::fleet::pool::{Life, PoolState};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
 use crate::plan::scaling::{Policy, Step};

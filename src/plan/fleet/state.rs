@@ -8,7 +8,8 @@ use crate::plan::crashes::Emergency;
 use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::{Goal, Settings};
 use crate::plan::fleet::keys::{GenerationId, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Generation, Group, PoolState, Worker, Zygote};
+use crate::plan::fleet::members::{Generation, Group, Zygote};
+use crate::plan::fleet::pool::{PoolState, Worker};
 use crate::plan::fleet::unit::{Unit, Verdict};
 use crate::sys::clock::{self, Moment};
 

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::plan::crashes::{Crashes, Loop};
 use crate::plan::fleet::action::Action;
 use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
-use crate::plan::fleet::members::{Generation, Group, GroupPlan, Life, Phase, PoolPlan, PoolState, Zygote};
+use crate::plan::fleet::members::{Generation, Phase, Zygote};
+use crate::plan::fleet::pool::{Life, PoolState};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::stop::START_LIMIT;
 use crate::plan::fleet::unit::{Failure, Unit, UnitState};
 use crate::plan::fleet::view::View;
-use crate::plan::scaling::{Policy, Scaling};
+use crate::plan::scaling::Policy;
 use crate::sys::clock::Moment;
 
 /// A unit is complete when no worker of its retiring generations accepts requests any more, or after this time.
@@ -249,41 +249,5 @@ impl PoolState {
     /// It has workers, and the system refuses more.
     fn cannot_fork_more(&self) -> bool {
         self.unforked > 0 && self.staying() > 0
-    }
-}
-
-impl Group {
-    pub(super) fn planned(plan: &GroupPlan, now: Moment) -> Self {
-        let pool = |plan: &PoolPlan| {
-            let mut pool = PoolState {
-                name: plan.name.clone(),
-                addresses: plan.addresses.clone(),
-                size: plan.size,
-                policy: plan.policy,
-                wanted: 0,
-                scaling: Scaling::default(),
-                limits: plan.limits,
-                crash_loop: Loop::default(),
-                owed: 0,
-                workers: BTreeMap::new(),
-                failures: 0,
-                unforked: 0,
-                not_before: Moment::default(),
-            };
-            pool.wanted = pool.opening();
-            pool
-        };
-        let pools = plan.pools.iter().map(pool).collect();
-        Self {
-            name: plan.name.clone(),
-            fingerprint: plan.fingerprint,
-            zygote: Zygote::Unprepared(now),
-            pools,
-            failures: 0,
-            crashes: Crashes::default(),
-            idle_limit: plan.idle_limit,
-            idle_since: None,
-            watched: false,
-        }
     }
 }
