@@ -2,15 +2,13 @@
 //! command has given. The command finds the file in `/proc`, as the results.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
+use std::io;
 
 use nix::sys::memfd::MFdFlags;
-use nix::unistd::{Pid, ftruncate};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::found_memory::find_memory;
+use super::found_memory::{find_memory, publish, read_published};
 use crate::sys::{fd, shared};
 
 const NAME: &str = "cgi-fpm-groups";
@@ -72,18 +70,14 @@ impl GroupTableWriter {
     /// # Errors
     /// `ENOMEM`.
     pub(crate) fn write(&self, table: &GroupTable) -> io::Result<()> {
-        let text = serde_json::to_vec(table)?;
-        ftruncate(self.0.as_fd(), 0)?;
-        self.0.write_all_at(&text, 0)
+        publish(&self.0, table)
     }
 }
 
 /// Reads the table of a process. `None`: it has none, or is writing it.
 #[must_use]
 pub(crate) fn read_group_table(pid: Pid) -> Option<GroupTable> {
-    let mut text = Vec::new();
-    File::open(find_memory(pid, NAME)?).ok()?.take(MOST).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    read_published(&find_memory(pid, NAME)?, MOST)
 }
 
 #[cfg(test)]

@@ -90,9 +90,15 @@ pub(crate) enum Answered {
 }
 
 impl BasePlan {
+    /// Whether it was never started.
+    #[must_use]
+    pub(crate) fn is_new(&self) -> bool {
+        self.stage == Stage::None
+    }
+
     /// Groups have it: starts it for the first time.
     pub(crate) fn prepare(&mut self, now: Moment, steps: &mut Vec<Step>) {
-        if self.stage == Stage::None {
+        if self.is_new() {
             self.start(now, steps);
         }
     }

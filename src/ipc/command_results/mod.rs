@@ -2,15 +2,16 @@
 //! reload` finds in `/proc`. Every process that may signal the supervisor may read it there; no process inherits it.
 
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use nix::sys::memfd::MFdFlags;
-use nix::unistd::{Pid, ftruncate};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::found_memory::find_memory;
+use super::found_memory::{find_memory, publish, read_published};
 use crate::log::messages::terminal::failed_groups;
 use crate::sys::{fd, shared};
 
@@ -84,7 +85,7 @@ impl ResultsWriter {
         let file = File::from(fd::lift(shared::memory_file(NAME, MFdFlags::empty())?));
         let (results, reasons) = (CommandResults::default(), Reasons::default());
         let writer = Self { file, results, reasons, failed: Vec::new() };
-        writer.publish()?;
+        publish(&writer.file, &writer.results)?;
         Ok(writer)
     }
 
@@ -228,14 +229,7 @@ impl ResultsWriter {
 
     /// If this fails, the log still has the result.
     fn update(&self) {
-        let _ = self.publish();
-    }
-
-    /// A concurrent reader sees an incomplete text, never a mixture of two.
-    fn publish(&self) -> io::Result<()> {
-        let text = serde_json::to_vec(&self.results)?;
-        ftruncate(self.file.as_fd(), 0)?;
-        self.file.write_all_at(&text, 0)
+        let _ = publish(&self.file, &self.results);
     }
 }
 
@@ -259,21 +253,19 @@ fn read(file: &File) -> Option<CommandResults> {
 
 /// The reader's side: the path of the file of another process.
 #[derive(Debug)]
-pub(crate) struct ResultsReader(String);
+pub(crate) struct ResultsReader(PathBuf);
 
 impl ResultsReader {
     /// Finds the file of a process. `None`: it has none, or this process may not look.
     #[must_use]
     pub(crate) fn find(pid: Pid) -> Option<Self> {
-        find_memory(pid, NAME).map(|path| Self(path.to_string_lossy().into_owned()))
+        find_memory(pid, NAME).map(Self)
     }
 
     /// The present results; `None` while they are being written.
     #[must_use]
     pub(crate) fn read(&self) -> Option<CommandResults> {
-        let mut text = Vec::new();
-        File::open(&self.0).ok()?.take(MOST).read_to_end(&mut text).ok()?;
-        serde_json::from_slice(&text).ok()
+        read_published(&self.0, MOST)
     }
 }
 

@@ -40,7 +40,7 @@ fn however_much_there_is_to_be_said_it_can_be_read() {
 fn others_can_read_it_and_a_later_image_goes_on_with_it() {
     let mut writer = ResultsWriter::new().unwrap();
     writer.reopened(&["no directory".to_owned()]);
-    let path = ResultsReader(format!("/proc/self/fd/{}", writer.number()));
+    let path = ResultsReader(format!("/proc/self/fd/{}", writer.number()).into());
     let read = path.read().unwrap();
     assert_eq!((read.reopened, read.not_reopened.as_deref()), (1, Some("no directory")));
     assert!(ResultsReader::find(Pid::this()).is_some());

@@ -29,7 +29,8 @@ impl Supervisor {
         for process in self.bases.bases.values_mut().filter_map(|base| base.process.as_mut()) {
             process.orders.flush(now);
         }
-        let present = self.bases_of_groups();
+        let any_new = self.bases.bases.values().any(|base| base.plan.is_new());
+        let present = if any_new { self.bases_of_groups() } else { BTreeSet::new() };
         for id in self.bases.bases.keys().copied().collect::<Vec<_>>() {
             let late = self.decide_on_base(id, |plan, steps| {
                 if present.contains(&id) {

@@ -1,20 +1,17 @@
 //! The pipes between the supervisor and its zygotes: how many messages are read at a time, and which zygotes are given up.
 
-use std::time::Duration;
-
 use crate::ipc::{PROTOCOL, Received, ToSupervisor};
 use crate::log::{self, messages::zygotes as messages};
 use crate::plan::fleet::{Event, ZygoteKey};
 use crate::plan::protocol::{self, Message};
 use crate::supervisor::core::Supervisor;
-use crate::sys::{clock, process};
+use crate::sys::clock::{self, Moment};
+use crate::sys::{peer_pipe, process};
 
 /// Most messages of a zygote that are read before other sources get their turn.
 const TURN: usize = 64;
 /// Most messages that are read of a zygote that has ended. Its pipe holds fewer, so more come from a process that still has the pipe.
 const REST: usize = 1024;
-/// How long a pipe rests that a process keeps locked.
-const LOCKED: Duration = Duration::from_millis(50);
 
 impl Supervisor {
     /// Reads messages of a zygote.
@@ -27,7 +24,10 @@ impl Supervisor {
             match zygote.reports.receive() {
                 Received::Message(message) => self.zygote_says(key, message),
                 Received::Nothing => return zygote.budget.credit(1),
-                Received::Locked => return self.pause_for(key, LOCKED),
+                Received::Locked => {
+                    self.pause_until(key, clock::now() + peer_pipe::PAUSE);
+                    return;
+                }
                 Received::Gone => return self.zygote_is_silent(key),
             }
         }
@@ -46,17 +46,17 @@ impl Supervisor {
 
     /// It has sent too many messages: further ones wait on its side for a while.
     fn pause(&mut self, key: ZygoteKey) {
-        let Some(zygote) = self.runtimes.zygote(key) else { return };
-        self.poller.remove_zygote(&zygote.reports, key);
-        if self.paused_zygotes.insert(key, zygote.budget.again()).is_none() {
+        let Some(again) = self.runtimes.zygote(key).map(|zygote| zygote.budget.again()) else { return };
+        if self.pause_until(key, again) {
             log::say(&messages::zygote_paused(self.runtimes.group_name(key)));
         }
     }
 
-    fn pause_for(&mut self, key: ZygoteKey, time: Duration) {
-        let Some(zygote) = self.runtimes.zygote(key) else { return };
+    /// Reads it no more until then. Returns whether it was read so far.
+    fn pause_until(&mut self, key: ZygoteKey, again: Moment) -> bool {
+        let Some(zygote) = self.runtimes.zygote(key) else { return false };
         self.poller.remove_zygote(&zygote.reports, key);
-        self.paused_zygotes.insert(key, clock::now() + time);
+        self.paused_zygotes.insert(key, again).is_none()
     }
 
     /// Reads zygotes again whose pause is over.

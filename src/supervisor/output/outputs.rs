@@ -15,12 +15,10 @@ use crate::supervisor::output::pipe::Pipe;
 use crate::supervisor::output::writer::Writer;
 use crate::supervisor::poller::Poller;
 use crate::sys::clock::{self, Moment};
-use crate::sys::fd;
+use crate::sys::{fd, peer_pipe};
 
 /// A pipe that could not be watched is tried again after this time.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a pipe rests that a process keeps locked.
-const LOCKED: Duration = Duration::from_millis(50);
 
 /// The pipes that zygotes and workers write to, and what is still to be logged of them.
 #[derive(Debug)]
@@ -128,7 +126,7 @@ impl Outputs {
             return;
         }
         let relayed = pipe.relay(limit, intake);
-        if relayed.locked && self.paused.insert(token, now + LOCKED).is_none() {
+        if relayed.locked && self.paused.insert(token, now + peer_pipe::PAUSE).is_none() {
             poller.pause_output(&pipe.fd);
         }
         if relayed.closed {

@@ -19,6 +19,7 @@ mod unlock;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -26,6 +27,8 @@ use crate::sys::clock::Moment;
 use pipe::Pipe;
 use readers::{Away, Outcome, Readers};
 
+/// A pipe that is locked is read again after this time.
+pub const PAUSE: Duration = Duration::from_millis(50);
 /// Most bytes of one read.
 pub const MOST: usize = 16 * 1024;
 
