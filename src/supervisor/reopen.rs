@@ -124,14 +124,12 @@ impl Supervisor {
     /// The pools of all generations that have an access log.
     fn logging_pools(&self) -> Vec<LoggingPool> {
         let mut found = Vec::new();
-        for key in self.runtimes.keys() {
-            let group = self.runtimes.group(key);
-            let pools = group.into_iter().flat_map(|g| g.spec.pools.iter().enumerate().map(move |p| (&g.spec, p)));
-            let logging = pools.filter(|(_, (_, pool))| pool.access_log_fd.is_some());
-            found.extend(logging.map(|(spec, (index, pool))| LoggingPool {
+        for (key, group) in self.runtimes.keyed() {
+            let logging = group.spec.pools.iter().enumerate().filter(|(_, pool)| pool.access_log_fd.is_some());
+            found.extend(logging.map(|(index, pool)| LoggingPool {
                 key: key.of_pool(index),
                 config: pool.config.clone(),
-                trust: spec.trust(pool),
+                trust: group.spec.trust(pool),
             }));
         }
         found

@@ -11,6 +11,7 @@ use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
 use crate::plan::base::BaseId;
 use crate::plan::budget::{Allowance, Bucket};
+use crate::plan::fleet::{GenerationId, ZygoteKey};
 use crate::scoreboard::Scoreboard;
 use crate::supervisor::generation::drain::Drain;
 use crate::sys::clock;
@@ -152,6 +153,11 @@ impl GroupRuntime {
 }
 
 impl Runtime {
+    /// Its groups with their keys, if it is that of this generation.
+    pub(super) fn keyed(&self, generation: GenerationId) -> impl Iterator<Item = (ZygoteKey, &GroupRuntime)> {
+        self.groups.iter().enumerate().map(move |(group, runtime)| (ZygoteKey { generation, group }, runtime))
+    }
+
     /// The names of its groups, in their order.
     pub(crate) fn group_names(&self) -> impl Iterator<Item = &str> {
         self.groups.iter().map(|group| group.spec.group.as_str())

@@ -56,7 +56,12 @@ impl Runtimes {
         self.generations.values().flat_map(|runtime| &runtime.groups)
     }
 
-    /// The same with their keys, to change them.
+    /// The same with their keys.
+    pub(crate) fn keyed(&self) -> impl Iterator<Item = (ZygoteKey, &GroupRuntime)> {
+        self.generations.iter().flat_map(|(&generation, runtime)| runtime.keyed(generation))
+    }
+
+    /// The same, to change them.
     pub(crate) fn groups_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut GroupRuntime)> {
         self.generations.iter_mut().flat_map(|(&generation, runtime)| {
             let groups = runtime.groups.iter_mut().enumerate();
@@ -67,10 +72,7 @@ impl Runtimes {
     /// The keys of all groups.
     #[must_use]
     pub(crate) fn keys(&self) -> Vec<ZygoteKey> {
-        let of = |(&generation, runtime): (&GenerationId, &Runtime)| {
-            (0..runtime.groups.len()).map(move |group| ZygoteKey { generation, group })
-        };
-        self.generations.iter().flat_map(of).collect()
+        self.keyed().map(|(key, _)| key).collect()
     }
 
     /// A group.
@@ -125,19 +127,17 @@ impl Runtimes {
     /// The zygote with that pid.
     #[must_use]
     pub(crate) fn zygote_of(&self, pid: Pid) -> Option<ZygoteKey> {
-        self.keys().into_iter().find(|key| self.zygote(*key).is_some_and(|zygote| zygote.pid == pid))
+        let is_it = |group: &GroupRuntime| group.zygote.as_ref().is_some_and(|zygote| zygote.pid == pid);
+        self.keyed().find(|(_, group)| is_it(group)).map(|(key, _)| key)
     }
 
     /// Where a pool of a generation that drains goes on: the pool with its name in one of these generations, if that runs as the same
     /// user.
     #[must_use]
     pub(crate) fn successor_of(&self, among: &[GenerationId], spec: &ZygoteSpec, pool: &PoolSpec) -> Option<PoolKey> {
-        let of = |&generation: &GenerationId| {
-            let groups =
-                self.generations.get(&generation).into_iter().flat_map(|runtime| runtime.groups.iter().enumerate());
-            groups.map(move |(group, g)| (ZygoteKey { generation, group }, &g.spec))
-        };
+        let of = |&id: &GenerationId| self.get(id).into_iter().flat_map(move |runtime| runtime.keyed(id));
         among.iter().flat_map(of).find_map(|(key, other)| {
+            let other = &other.spec;
             let index = other.pools.iter().position(|p| p.config.name == pool.config.name)?;
             (other.trust(other.pools.get(index)?) == spec.trust(pool)).then(|| key.of_pool(index))
         })
