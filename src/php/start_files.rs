@@ -58,9 +58,9 @@ pub(super) fn look(configuration: *mut HashTable) -> Vec<StartFile> {
     found
 }
 
-/// All files that PHP's start depends on.
-pub(super) fn all(configuration: *mut HashTable) -> IniFiles {
-    let loaded = look(configuration).into_iter().filter(|file| file.needed).map(|file| file.path);
+/// All files that PHP's start depends on. `found`: those that `look` has found.
+pub(super) fn all(found: Vec<StartFile>) -> IniFiles {
+    let loaded = found.into_iter().filter(|file| file.needed).map(|file| file.path);
     IniFiles {
         php_ini: opened_file(),
         all: scanned_directories().into_iter().chain(ini_files()).chain(loaded).collect(),

@@ -7,7 +7,7 @@
 //! 3. opcache is about to preload scripts. It begins a request, so PHP calls `before_request` of our module. Without preloading, PHP
 //!    has started.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_int;
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -87,11 +87,12 @@ pub(super) fn within(start_module: impl FnOnce() -> c_int, steps: &mut dyn Start
 /// Called by PHP in place of the function that starts the compiled-in extensions, which are the first.
 unsafe extern "C" fn after_ini() -> c_int {
     let Some(Next::AfterIni { steps, original }) = NEXT.take() else { return FAILURE };
-    let files = || start_files::look(CONFIGURATION.get());
+    let found = OnceCell::new();
+    let files = || found.get_or_init(|| start_files::look(CONFIGURATION.get())).clone();
     // SAFETY: `within` put it there from a live `&mut`, which it does not use before PHP returns. `NEXT` was taken, so
     // this happens once.
     let steps_now = unsafe { &mut *steps };
-    steps_now.ini_read(&|| start_files::all(CONFIGURATION.get()));
+    steps_now.ini_read(&|| start_files::all(files()));
     let taken = steps_now.after_ini(&files);
     if let Err(reason) = taken {
         refuse(reason);
