@@ -4,11 +4,11 @@
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::child::in_child;
+use super::file_mark::Mark;
 use crate::engine::IniFiles;
 use crate::sys::ids::{self, Identity};
 
@@ -91,12 +91,8 @@ fn first_other(files: &[MarkedFile], become_user: impl FnOnce() -> bool) -> Opti
 }
 
 fn mark_of(path: &str) -> u64 {
-    match fs::metadata(Path::new(path)) {
-        Ok(m) => {
-            let times = [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()].map(i64::cast_unsigned);
-            let words = [m.dev(), m.ino(), m.size()].into_iter().chain(times);
-            hash(words.flat_map(u64::to_le_bytes)).max(DENIED + 1)
-        }
+    match Mark::of(Path::new(path)) {
+        Ok(mark) => hash(mark.bytes()).max(DENIED + 1),
         Err(e) if e.kind() == ErrorKind::NotFound => MISSING,
         Err(_) => DENIED,
     }

@@ -6,6 +6,7 @@ mod announce;
 mod child;
 mod commands;
 mod descriptors;
+mod file_mark;
 mod groups_of;
 mod hello;
 mod inquiry;

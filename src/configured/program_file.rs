@@ -3,7 +3,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// In front of the version in the program's text segment.
@@ -14,30 +13,6 @@ const PATCHED: &[u8] = b"cgi_fpm_main\0";
 const CHUNK: usize = 1 << 20;
 /// A program is not larger; something else that has this name may be.
 const LARGEST: u64 = 1 << 30;
-
-/// Identifies the content of a file: another file at the same path has another mark.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Mark {
-    /// That of the file at this path, links followed.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
-        let meta = std::fs::metadata(path)?;
-        Ok(Self {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
-    }
-}
 
 /// What is found in a program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

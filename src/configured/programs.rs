@@ -5,8 +5,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::file_mark::Mark;
 use super::hello::{self, Failure};
-use super::program_file::{Mark, ProgramFile};
+use super::program_file::ProgramFile;
 use crate::config::PoolConfig;
 use crate::engine::Program;
 use crate::host::Host;
