@@ -48,6 +48,7 @@ pub(crate) fn load(
         aloud,
         programs: Programs::new(host),
         looked_into: Vec::new(),
+        told: Vec::new(),
         until: Instant::now() + ALL_LIMIT,
         inis_until: Instant::now() + ALL_INI_LIMIT,
     };
@@ -58,6 +59,9 @@ pub(crate) fn load(
     loaded.with_remarks(remarks)
 }
 
+/// What a pool says about PHP, and the user that reads php.ini, if that is not root.
+type Reading = (EngineKey, Option<u32>);
+
 struct Preflight<'a> {
     engine: &'a mut dyn Engine,
     host: &'a Host,
@@ -65,8 +69,10 @@ struct Preflight<'a> {
     load: &'a LoadOptions,
     aloud: bool,
     programs: Programs,
-    /// What PHP's start reads, by its options and by the user that reads php.ini, if that is not root.
-    looked_into: Vec<(EngineKey, Option<u32>, Vec<StartFile>)>,
+    /// What PHP's start reads.
+    looked_into: Vec<(Reading, Vec<StartFile>)>,
+    /// The messages about these files for a user that PHP starts as. Several groups can have the same user.
+    told: Vec<(Reading, (Identity, String), Vec<Message>)>,
     /// When the checks of users, and those of php.ini files, have to be over.
     until: Instant,
     inis_until: Instant,
@@ -118,9 +124,15 @@ impl Preflight<'_> {
         if let Some(unreadable) = self.unreadable_ini(&inquiry) {
             return vec![unreadable.error(&group.pool.name).message()];
         }
-        let Some((identity, name)) = inquiry.user.clone() else { return Vec::new() };
-        let files = self.files(inquiry, program.as_ref());
-        if files.is_empty() { Vec::new() } else { of_user(&files, &identity, &name, self.look_limit()) }
+        let Some(user) = inquiry.user.clone() else { return Vec::new() };
+        let reading = (own.clone(), inquiry.as_user.then_some(user.0.uid));
+        if let Some((.., told)) = self.told.iter().find(|(by, of, _)| (by, of) == (&reading, &user)) {
+            return told.clone();
+        }
+        let files = self.files(inquiry, &reading, program.as_ref());
+        let told = if files.is_empty() { Vec::new() } else { of_user(&files, &user, self.look_limit()) };
+        self.told.push((reading, user, told.clone()));
+        told
     }
 
     fn look_limit(&self) -> Duration {
@@ -143,13 +155,10 @@ impl Preflight<'_> {
     }
 
     /// The files that PHP's start reads. If PHP fails before it has read php.ini, the zygotes report it.
-    fn files(&mut self, mut inquiry: Inquiry, program: Option<&Chosen>) -> Vec<StartFile> {
-        let reader = inquiry.user.as_ref().filter(|_| inquiry.as_user).map(|(identity, _)| identity.uid);
-        let mut known = self.looked_into.iter();
-        if let Some((.., files)) = known.find(|(key, by, _)| (key, *by) == (&inquiry.own, reader)) {
+    fn files(&mut self, mut inquiry: Inquiry, reading: &Reading, program: Option<&Chosen>) -> Vec<StartFile> {
+        if let Some((_, files)) = self.looked_into.iter().find(|(by, _)| by == reading) {
             return files.clone();
         }
-        let own = inquiry.own.clone();
         let limit = INI_LIMIT.min(self.inis_until.saturating_duration_since(Instant::now()));
         if program.is_none() {
             self.host.complete(&mut inquiry.engine);
@@ -167,12 +176,12 @@ impl Preflight<'_> {
             }
         });
         let files: Vec<StartFile> = serde_json::from_slice(&said.unwrap_or_default()).unwrap_or_default();
-        self.looked_into.push((own, reader, files.clone()));
+        self.looked_into.push((reading.clone(), files.clone()));
         files
     }
 }
 
-fn of_user(files: &[StartFile], identity: &Identity, name: &str, limit: Duration) -> Vec<Message> {
+fn of_user(files: &[StartFile], (identity, name): &(Identity, String), limit: Duration) -> Vec<Message> {
     let said = in_child(limit, |out| {
         if ids::become_identity(identity, name, &[]).is_ok() {
             let unreadable: Vec<&StartFile> = start_files::unreadable(files).collect();
