@@ -1,17 +1,16 @@
 //! `-t`: whether the limit of file descriptors is high enough for the pools.
 
-use super::groups_of::groups_of;
 use crate::config::{Config, LoadOptions};
 use crate::log::{self, messages::pools};
 use crate::plan::descriptors::Need;
 use crate::sys::limits;
 
 /// A warning, if this process's limit (RLIMIT_NOFILE) is too low. A service may have another limit than the shell that tests.
-pub(super) fn remark(config: &Config, load: &LoadOptions) -> Option<log::Message> {
+/// `groups`: how many there are.
+pub(super) fn remark(config: &Config, load: &LoadOptions, groups: usize) -> Option<log::Message> {
     let hard = limits::hard().ok()?;
     let limit = config.global.rlimit_files.filter(|_| load.root).map_or(hard.0, |files| files.max(hard.0));
-    let groups = u64::try_from(groups_of(config, load).len()).unwrap_or(u64::MAX);
-    let need = Need::of(groups, config.pools.iter());
+    let need = Need::of(u64::try_from(groups).unwrap_or(u64::MAX), config.pools.iter());
     if need.least > limit {
         Some(pools::too_few_descriptors(need.least, limit).at(log::Level::Warning))
     } else {

@@ -13,7 +13,7 @@ use super::own_ini;
 use super::programs::{Chosen, Programs};
 use super::start_files;
 use crate::cli::Options;
-use crate::config::{self, Config, ConfigError, EngineKey, LoadOptions, Loaded};
+use crate::config::{self, ConfigError, EngineKey, LoadOptions, Loaded};
 use crate::engine::{Engine, EngineOptions, StartFile};
 use crate::host::Host;
 use crate::log::{Level, Message};
@@ -40,6 +40,11 @@ pub(crate) fn load(
     aloud: bool,
 ) -> Result<Loaded, ConfigError> {
     let loaded = config::load(&options.config_path(&host.config_file()), load)?;
+    if !aloud && !load.root {
+        // PHP starts as the present user. The zygotes report what fails.
+        return Ok(loaded);
+    }
+    let groups = groups_of(&loaded.config, load);
     let preflight = Preflight {
         engine,
         host,
@@ -52,9 +57,9 @@ pub(crate) fn load(
         until: Instant::now() + ALL_LIMIT,
         inis_until: Instant::now() + ALL_INI_LIMIT,
     };
-    let mut remarks = preflight.remarks(&loaded.config);
+    let mut remarks = preflight.remarks(&groups, loaded.config.global.start_failure_stops);
     if aloud {
-        remarks.extend(descriptors::remark(&loaded.config, load));
+        remarks.extend(descriptors::remark(&loaded.config, load, groups.len()));
     }
     loaded.with_remarks(remarks)
 }
@@ -80,11 +85,10 @@ struct Preflight<'a> {
 
 impl Preflight<'_> {
     /// Messages about groups in which PHP cannot start.
-    fn remarks(mut self, config: &Config) -> Vec<Message> {
-        let groups = groups_of(config, self.load);
+    fn remarks(mut self, groups: &[Group<'_>], start_failure_stops: bool) -> Vec<Message> {
         let mut remarks: Vec<Message> = Vec::new();
         let mut startable = 0;
-        for group in &groups {
+        for group in groups {
             let found = self.of_group(group);
             let failed = found.iter().any(|remark| remark.level() >= Level::Error);
             startable += usize::from(!failed);
@@ -93,7 +97,7 @@ impl Preflight<'_> {
         }
         if !self.aloud {
             // A group that cannot start concerns no other; its zygote reports it.
-            let refused = startable == 0 || config.global.start_failure_stops;
+            let refused = startable == 0 || start_failure_stops;
             remarks.retain(|remark| refused && remark.level() >= Level::Error);
         }
         remarks
