@@ -9,11 +9,12 @@ use std::os::fd::{AsRawFd, RawFd};
 use serde::{Deserialize, Serialize};
 
 use super::own_ini;
-use crate::config::EngineKey;
+use crate::config::{EngineKey, PoolConfig};
 use crate::engine::{Engine, EngineError, EngineOptions, FindStartFiles, Program, StartSteps, StepError, Topic};
 use crate::exit::ExitCode;
 use crate::host::preload_list;
-use crate::log::{self, messages::terminal::cannot_start_php};
+use crate::log;
+use crate::log::messages::{programs::ProgramError, terminal::cannot_start_php};
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
 use crate::sys::{inherited, process, shared, single_threaded};
@@ -33,6 +34,28 @@ pub(crate) struct Inquiry {
     pub as_user: bool,
     /// What to tell.
     pub question: Question,
+}
+
+impl Inquiry {
+    /// About the PHP of a pool, which starts as `user`; `options`: of the command line.
+    ///
+    /// # Errors
+    /// As root: PHP would start as root with an ini file that another user can change.
+    pub(super) fn about(
+        pool: &PoolConfig,
+        user: Option<(Identity, String)>,
+        options: &EngineOptions,
+        root: bool,
+        question: Question,
+    ) -> Result<Self, ProgramError> {
+        let own = pool.engine.clone();
+        let changeable = if root { own_ini::changeable(&own) } else { None };
+        let as_user = changeable.is_some();
+        if let Some(changeable) = changeable.filter(|_| user.is_none()) {
+            return Err(changeable.error(&pool.name));
+        }
+        Ok(Self { engine: options.of_pool(&own), own, pool: pool.name.clone(), user, as_user, question })
+    }
 }
 
 /// What to tell.

@@ -4,7 +4,6 @@
 use super::announce::say;
 use super::inquiry::{self, Inquiry, Question};
 use super::options::load_options;
-use super::own_ini;
 use super::programs::Programs;
 use super::users::identity_of;
 use crate::cli::Options;
@@ -48,18 +47,7 @@ fn inquiry_about(
     let account = config::account(pool, load).map_err(|e| e.message())?;
     let identity = identity_of(&account).map_err(|e| groups_unknown(&pool.name, reason(&e)))?;
     let user = identity.filter(|_| load.root).map(|identity| (identity, pool.user.clone().unwrap_or_default()));
-    let changeable = if load.root { own_ini::changeable(&pool.engine) } else { None };
-    if let (Some(changeable), None) = (&changeable, &user) {
-        return Err(changeable.clone().error(&pool.name).message());
-    }
-    Ok(Inquiry {
-        engine: options.engine.of_pool(&pool.engine),
-        own: pool.engine.clone(),
-        pool: pool.name.clone(),
-        as_user: changeable.is_some(),
-        user,
-        question: Question::Describe(topic),
-    })
+    Inquiry::about(pool, user, &options.engine, load.root, Question::Describe(topic)).map_err(|e| e.message())
 }
 
 fn ask(host: &Host, engine: &mut dyn Engine, pool: &PoolConfig, mut inquiry: Inquiry, topic: Topic) -> i32 {

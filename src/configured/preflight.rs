@@ -112,19 +112,13 @@ impl Preflight<'_> {
             Ok(program) => program,
             Err(e) => return vec![e.message()],
         };
-        let changeable = if self.load.root { own_ini::changeable(own) } else { None };
-        if let (Some(changeable), None) = (&changeable, &group.user) {
-            return vec![changeable.clone().error(&group.pool.name).message()];
-        }
-        let user = group.user.clone().filter(|(identity, _)| identity.uid != 0);
-        let inquiry = Inquiry {
-            engine: self.options.of_pool(own),
-            own: own.clone(),
-            pool: group.pool.name.clone(),
-            as_user: changeable.is_some(),
-            user,
-            question: Question::Files { output: -1, aloud: self.aloud },
+        let question = Question::Files { output: -1, aloud: self.aloud };
+        let asked = Inquiry::about(group.pool, group.user.clone(), self.options, self.load.root, question);
+        let mut inquiry = match asked {
+            Ok(inquiry) => inquiry,
+            Err(e) => return vec![e.message()],
         };
+        inquiry.user.take_if(|(identity, _)| identity.uid == 0);
         if let Some(unreadable) = self.unreadable_ini(&inquiry) {
             return vec![unreadable.error(&group.pool.name).message()];
         }
