@@ -7,13 +7,14 @@ use std::os::fd::RawFd;
 use serde::de::DeserializeOwned;
 
 use crate::cli::{self, Command, Options, Role};
+use crate::configured::{self, Inquiry};
 use crate::engine::{Engine, NoSteps, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{BaseSpec, Introduction, SPOKEN, ZygoteSpec};
-use crate::log::messages::terminal::{cannot_start_php, zygote_by_hand};
+use crate::log::messages::terminal::zygote_by_hand;
 use crate::sys::{inherited, shared};
-use crate::{configured, control, log, supervisor, zygote};
+use crate::{control, log, supervisor, zygote};
 
 /// Runs the command that the arguments ask for; returns the exit status.
 #[must_use]
@@ -38,7 +39,9 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         Ok(Command::Role { role: Role::Base, fd, .. }) => start_base(fd, &host, engine),
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Inquiry, fd, .. }) => {
-            configured::answer_inquiry(fd, |options| host.complete(options), engine)
+            let Ok(mut inquiry) = specification::<Inquiry>(fd) else { return ExitCode::Usage.status() };
+            host.complete(&mut inquiry.engine);
+            configured::answer_inquiry(&inquiry, engine)
         }
         Ok(Command::Role { role: Role::Resume, fd, options }) => supervisor::resume(host, options, fd),
         Err(cli::Usage) => usage(&host, ExitCode::Usage),
@@ -70,13 +73,7 @@ fn hello(host: &Host) -> i32 {
 
 fn describe(host: &Host, engine: &mut impl Engine, topic: Topic, mut options: Options) -> i32 {
     host.complete(&mut options.engine);
-    match engine.describe(topic, &options.engine, &mut NoSteps) {
-        Ok(()) => ExitCode::Ok.status(),
-        Err(e) => {
-            log::say(&cannot_start_php(e));
-            ExitCode::Software.status()
-        }
-    }
+    configured::described(engine.describe(topic, &options.engine, &mut NoSteps))
 }
 
 fn start_zygote(raw: RawFd, host: &Host, engine: &mut impl Engine) -> i32 {
@@ -99,7 +96,7 @@ fn start_base(raw: RawFd, host: &Host, engine: &mut impl Engine) -> i32 {
     }
 }
 
-/// The specification in the memfd that the supervisor has passed.
+/// What a role is to do, in the memfd that its parent has passed.
 fn specification<T: DeserializeOwned>(raw: RawFd) -> io::Result<T> {
     let bytes = inherited::adopt(raw).and_then(shared::content_of)?;
     Ok(serde_json::from_slice(&bytes)?)

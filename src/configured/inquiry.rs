@@ -72,16 +72,12 @@ pub(crate) enum Question {
     Describe(Topic),
 }
 
-/// The role `inquiry`: answers the question in that memfd. Returns the exit status.
-pub(crate) fn run(raw: RawFd, complete: impl FnOnce(&mut EngineOptions), engine: &mut dyn Engine) -> i32 {
-    let read = inherited::adopt(raw).and_then(shared::content_of);
-    let inquiry = read.and_then(|bytes| Ok(serde_json::from_slice::<Inquiry>(&bytes)?));
-    let Ok(mut inquiry) = inquiry else { return ExitCode::Usage.status() };
-    complete(&mut inquiry.engine);
+/// The role `inquiry`: answers the question. Returns the exit status.
+pub(crate) fn run(inquiry: &Inquiry, engine: &mut dyn Engine) -> i32 {
     match inquiry.question {
-        Question::Describe(topic) => describe(engine, topic, &inquiry),
+        Question::Describe(topic) => describe(engine, topic, inquiry),
         Question::Files { output, aloud } => match inherited::adopt(output) {
-            Ok(output) => tell_files(engine, &inquiry, aloud, &mut File::from(output)),
+            Ok(output) => tell_files(engine, inquiry, aloud, &mut File::from(output)),
             Err(_) => ExitCode::Usage.status(),
         },
     }
@@ -90,8 +86,12 @@ pub(crate) fn run(raw: RawFd, complete: impl FnOnce(&mut EngineOptions), engine:
 /// Prints about PHP. Returns the exit status.
 pub(crate) fn describe(engine: &mut dyn Engine, topic: Topic, inquiry: &Inquiry) -> i32 {
     let mut steps = BecomeUser { inquiry };
-    let described = steps.first().and_then(|()| engine.describe(topic, &inquiry.engine, &mut steps));
-    match described {
+    described(steps.first().and_then(|()| engine.describe(topic, &inquiry.engine, &mut steps)))
+}
+
+/// The exit status after an engine has printed about itself. A failure is reported.
+pub(crate) fn described(result: Result<(), EngineError>) -> i32 {
+    match result {
         Ok(()) => ExitCode::Ok.status(),
         Err(e) => {
             log::say(&cannot_start_php(e));

@@ -22,7 +22,7 @@ mod users;
 
 pub(crate) use announce::{LogError, announce, open_log, say};
 pub(crate) use commands::{convert, test};
-pub(crate) use inquiry::run as answer_inquiry;
+pub(crate) use inquiry::{Inquiry, described, run as answer_inquiry};
 pub(crate) use options::load_options;
 pub(crate) use pool_php::describe_pool;
 pub(crate) use preflight::load;
