@@ -63,6 +63,24 @@ pub struct Credentials {
     pub capable: bool,
 }
 
+/// The processes of this pid namespace that `/proc` shows.
+pub fn pids() -> impl Iterator<Item = Pid> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw))
+}
+
+/// The value of a line in the text of `/proc/PID/status`. The line with the process's name need not be UTF-8.
+pub(super) fn field<'a>(status: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
+    std::str::from_utf8(value).ok()
+}
+
+/// The real uid in the text of `/proc/PID/status`.
+pub(super) fn real_uid(status: &[u8]) -> Option<u32> {
+    field(status, "Uid")?.split_ascii_whitespace().next()?.parse().ok()
+}
+
 /// The credentials of a process. `None`: there is no such process, or the kernel does not tell all of them.
 #[must_use]
 pub fn credentials(pid: Pid) -> Option<Credentials> {
@@ -70,30 +88,24 @@ pub fn credentials(pid: Pid) -> Option<Credentials> {
 }
 
 fn parse_credentials(status: &[u8]) -> Option<Credentials> {
-    let field = |name: &[u8]| {
-        let mut lines = status.split(|byte| *byte == b'\n');
-        std::str::from_utf8(lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?).ok()
+    let numbers = |name| {
+        let numbers = field(status, name)?.split_ascii_whitespace().map(|id| id.parse().ok());
+        numbers.collect::<Option<Vec<u32>>>()
     };
-    let numbers =
-        |name: &[u8]| field(name)?.split_ascii_whitespace().map(|id| id.parse().ok()).collect::<Option<Vec<u32>>>();
-    let capabilities = |name: &[u8]| u64::from_str_radix(field(name)?.trim(), 16).ok();
-    let mut groups = numbers(b"Groups")?;
+    let capabilities = |name| u64::from_str_radix(field(status, name)?.trim(), 16).ok();
+    let mut groups = numbers("Groups")?;
     groups.sort_unstable();
     groups.dedup();
-    let sets = [&b"CapInh"[..], b"CapPrm", b"CapEff", b"CapAmb"].map(capabilities);
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(capabilities);
     let capable = sets.into_iter().try_fold(0, |all, set| Some(all | set?))? != 0;
-    let (uids, gids) = (numbers(b"Uid")?.try_into().ok()?, numbers(b"Gid")?.try_into().ok()?);
+    let (uids, gids) = (numbers("Uid")?.try_into().ok()?, numbers("Gid")?.try_into().ok()?);
     Some(Credentials { uids, gids, groups, capable })
 }
 
 /// The real uid of a process. `None`: there is no such process.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
-    // The first line has the process's name, which need not be UTF-8.
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-    let line = String::from_utf8_lossy(&status);
-    let line = line.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
+    real_uid(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+use super::proc_stat;
+
 /// `RLIMIT_NPROC` of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessLimits {
@@ -76,22 +78,16 @@ fn soft_limit(limits: &str) -> Option<u64> {
 /// How many processes and threads of that real user there are, from `/proc`.
 #[must_use]
 pub fn count_of_user(uid: u32) -> u64 {
-    let Ok(entries) = std::fs::read_dir("/proc") else { return 0 };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter_map(|pid| std::fs::read(format!("/proc/{pid}/status")).ok())
-        .filter_map(|status| threads(&status, uid))
-        .sum()
+    let statuses = proc_stat::pids().filter_map(|pid| std::fs::read(format!("/proc/{pid}/status")).ok());
+    statuses.filter_map(|status| threads(&status, uid)).sum()
 }
 
 /// The number of threads in the text of `/proc/PID/status`, if the process is of that user.
 fn threads(status: &[u8], uid: u32) -> Option<u64> {
-    // The first line has the process's name, which need not be UTF-8.
-    let status = String::from_utf8_lossy(status);
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()?.parse::<u64>().ok()
-    };
-    (field("Uid:")? == u64::from(uid)).then(|| field("Threads:")).flatten()
+    if proc_stat::real_uid(status)? != uid {
+        return None;
+    }
+    proc_stat::field(status, "Threads")?.trim_ascii().parse().ok()
 }
 
 #[cfg(test)]

@@ -26,9 +26,7 @@ pub(super) fn start(inode: u64) -> io::Result<()> {
 /// Whether there were any.
 fn kill_writers(inode: u64) -> bool {
     let link = format!("pipe:[{inode}]");
-    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw));
-    pids.filter(|pid| has(*pid, &link)).filter(|pid| kill(*pid, &link)).count() > 0
+    proc_stat::pids().filter(|pid| has(*pid, &link)).filter(|pid| kill(*pid, &link)).count() > 0
 }
 
 /// Whether a process of a user, not of root, has the pipe open. The links are only read: what they point to may be on a file
