@@ -44,8 +44,8 @@ pub(super) enum LoopEnd {
 }
 
 impl Zygote {
-    /// PHP has started: reports `Ready` and registers everything that the event loop waits for. The workers of each
-    /// pool start at its place.
+    /// PHP has started: reports `Ready` and registers everything that the event loop waits for. `places`: where
+    /// the workers of each pool start; without them, at the default place.
     pub(super) fn ready(&mut self, places: Vec<Place>) -> io::Result<()> {
         for (pool, place) in self.pools.iter_mut().zip(places) {
             pool.place = place;

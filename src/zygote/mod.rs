@@ -128,7 +128,7 @@ fn start(
     }
     engine.start(options, &mut steps)?;
     let places = steps.privileges.map(Privileges::into_places);
-    Ok((places.unwrap_or_else(|| pools.iter().map(|_| Place::default()).collect()), steps.files))
+    Ok((places.unwrap_or_default(), steps.files))
 }
 
 /// What a zygote does during PHP's start.

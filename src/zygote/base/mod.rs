@@ -23,7 +23,6 @@ use crate::ipc::{BaseSpec, Channel, FromBase, Incoming, PROTOCOL, ReportSender, 
 use crate::log::{self, messages::bases::base_started_wrongly};
 use crate::sys::private_copy::{OpenDescriptors, PrivateCopy};
 use crate::sys::{fd, ids, inherited, process, process_limits, signal, title};
-use crate::worker::Place;
 use error::BaseError;
 use forked::ForkedZygote;
 
@@ -79,8 +78,7 @@ pub(crate) fn run(spec: &BaseSpec, php: &str, engine: &mut impl Engine) -> i32 {
 
 /// Serves as a zygote, if PHP has started.
 fn end(zygote: Zygote, started: Result<(), BaseError>, engine: &mut impl Engine) -> i32 {
-    let places = zygote.pools.iter().map(|_| Place::default()).collect();
-    let started = started.map(|()| places).map_err(StartError::Base);
+    let started = started.map(|()| Vec::new()).map_err(StartError::Base);
     // The end of PHP is the base's: it could remove what other zygotes still use.
     super::serve(zygote, started, engine, |_| process::exit_now(0))
 }

@@ -27,6 +27,7 @@ pub(super) struct Privileges<'a> {
     /// Makes the pools' `chroot` the root directory in the second part. Between the two, extensions are loaded and
     /// opcache makes its lock file, outside of it.
     changer: Option<DirectoryChanger>,
+    /// Empty: the default for each pool.
     places: Vec<Place>,
 }
 
@@ -34,8 +35,7 @@ impl<'a> Privileges<'a> {
     /// The steps of these pools, whose user is `identity`.
     #[must_use]
     pub(super) fn new(identity: &'a Identity, pools: &'a [&'a PoolConfig]) -> Self {
-        let places = pools.iter().map(|_| Place::default()).collect();
-        Self { identity, pools, changer: None, places }
+        Self { identity, pools, changer: None, places: Vec::new() }
     }
 
     /// The first part, before extensions are loaded: raises limits and priority, enters directories, and becomes the
@@ -92,7 +92,7 @@ impl<'a> Privileges<'a> {
         Ok(())
     }
 
-    /// Where the workers of each pool start, in the order of the pools.
+    /// Where the workers of each pool start, in the order of the pools; empty: at the default place.
     #[must_use]
     pub(super) fn into_places(self) -> Vec<Place> {
         self.places
