@@ -99,6 +99,12 @@ pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
     wait(fd.as_fd(), PollFlags::POLLIN, Some(deadline))
 }
 
+/// Whether there is something to receive or to accept, or the peer has closed. Not, if poll(2) fails.
+#[must_use]
+pub fn has_input(fd: impl AsFd) -> bool {
+    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed
 /// first, or a signal arrived.
 pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {

@@ -5,9 +5,8 @@
 //! reports that to the supervisor, and checks again a moment later.
 #![forbid(unsafe_code)]
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
 use super::demand::{DEFERRALS, LATEST, SOONEST, nearest};
@@ -18,6 +17,7 @@ use crate::ipc::ToSupervisor;
 use crate::ipc::handover;
 use crate::scoreboard::Readiness;
 use crate::sys::clock::{self, Moment};
+use crate::sys::socket::has_input;
 
 impl ZygotePool {
     fn connection_sources(&self) -> impl Iterator<Item = &OwnedFd> {
@@ -48,12 +48,6 @@ impl ZygotePool {
             demand.again = None;
         }
     }
-}
-
-/// Whether a connection waits in the backlog.
-fn has_waiting_connection(listener: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 impl Zygote {
@@ -139,7 +133,7 @@ impl Zygote {
         let mut waiting = u32::from(handover::holds_connection(&pool.queue.1));
         for listener in &pool.listeners {
             let queue = self.inspector.backlog(listener).map(|q| q.waiting);
-            let queue = queue.unwrap_or_else(|| u32::from(has_waiting_connection(listener)));
+            let queue = queue.unwrap_or_else(|| u32::from(has_input(listener)));
             waiting = waiting.saturating_add(queue);
         }
         waiting

@@ -21,9 +21,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-
 use crate::sys::clock::Moment;
+use crate::sys::socket::has_input;
 use pipe::Pipe;
 use readers::{Away, Outcome, Readers};
 
@@ -92,7 +91,7 @@ impl PeerPipe {
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         let outcome = match self.away.take() {
             Some(away) => READERS.with_borrow_mut(|readers| readers.collect(away, buffer)),
-            None if !is_readable(&self.fd) => return Ok(Read::Nothing),
+            None if !has_input(&self.fd) => return Ok(Read::Nothing),
             None => READERS.with_borrow_mut(|readers| readers.read(self.pipe(), buffer)),
         };
         match outcome {
@@ -157,11 +156,6 @@ impl AsRawFd for PeerPipe {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
-}
-
-fn is_readable(fd: &OwnedFd) -> bool {
-    let mut polled = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
-    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
