@@ -21,9 +21,8 @@ enum Value {
     Bytes(Option<Given<u64>>),
     LogFormat(Option<Given<log::Format>>),
     PhpValuePolicy(Option<Given<PhpValuePolicy>>),
-    GracefulSigterm(Option<Given<bool>>),
-    /// `process.start_failure`; true: stop.
-    StopsAtFailure(Option<Given<bool>>),
+    /// One of two words.
+    Choice(Option<Given<bool>>),
     BaseUse(Option<Given<BaseUse>>),
 }
 
@@ -55,8 +54,7 @@ impl<K: Key> Section<K> {
             Kind::Bytes => Value::Bytes(None),
             Kind::LogFormat => Value::LogFormat(None),
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(None),
-            Kind::OnSigterm => Value::GracefulSigterm(None),
-            Kind::StartFailure => Value::StopsAtFailure(None),
+            Kind::OnSigterm | Kind::StartFailure => Value::Choice(None),
             Kind::BaseUse => Value::BaseUse(None),
             Kind::Integer(default)
             | Kind::Seconds(default)
@@ -92,8 +90,8 @@ impl<K: Key> Section<K> {
         let value = match kind {
             Kind::Text => Value::Text(Some(values::with_pool_name(text, pool)?)),
             Kind::Bytes => Value::Bytes(Given::read(text, values::bytes)?),
-            Kind::OnSigterm => Value::GracefulSigterm(Given::read(text, values::on_sigterm)?),
-            Kind::StartFailure => Value::StopsAtFailure(Given::read(text, values::start_failure)?),
+            Kind::OnSigterm => Value::Choice(Given::read(text, values::on_sigterm)?),
+            Kind::StartFailure => Value::Choice(Given::read(text, values::start_failure)?),
             Kind::BaseUse => Value::BaseUse(Given::read(text, values::base_use)?),
             Kind::FastcgiPhpValue => Value::PhpValuePolicy(Given::read(text, values::fastcgi_php_value)?),
             Kind::LogFormat => Value::LogFormat(Given::read(text, values::log_format)?),
@@ -119,9 +117,7 @@ impl<K: Key> Section<K> {
             Value::Bytes(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::LogFormat(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::PhpValuePolicy(given) => given.as_ref().map(|given| given.text.as_str()),
-            Value::GracefulSigterm(given) | Value::StopsAtFailure(given) => {
-                given.as_ref().map(|given| given.text.as_str())
-            }
+            Value::Choice(given) => given.as_ref().map(|given| given.text.as_str()),
             _ => None,
         }
     }
@@ -201,18 +197,10 @@ impl<K: Key> Section<K> {
         }
     }
 
-    /// `on_sigterm`, if it is set; true: graceful.
-    pub(crate) fn graceful_sigterm(&self, key: K) -> Option<bool> {
+    /// Of `on_sigterm` (true: graceful) or `process.start_failure` (true: stop), if it is set.
+    pub(crate) fn choice(&self, key: K) -> Option<bool> {
         match &self.values[key.index()] {
-            Value::GracefulSigterm(given) => given.as_ref().map(|given| given.value),
-            _ => None,
-        }
-    }
-
-    /// `on_sigterm`, if it is set; true: graceful.
-    pub(crate) fn stops_at_failure(&self, key: K) -> Option<bool> {
-        match &self.values[key.index()] {
-            Value::StopsAtFailure(given) => given.as_ref().map(|given| given.value),
+            Value::Choice(given) => given.as_ref().map(|given| given.value),
             _ => None,
         }
     }

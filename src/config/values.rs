@@ -92,10 +92,8 @@ pub(crate) fn core_limit(text: &str) -> Result<i32, ValueError> {
 /// `security.fastcgi_php_value`.
 pub(crate) fn fastcgi_php_value(text: &str) -> Result<PhpValuePolicy, ValueError> {
     match text.to_ascii_lowercase().as_str() {
-        "on" | "yes" | "true" | "1" => Ok(PhpValuePolicy::All),
         "user" => Ok(PhpValuePolicy::User),
-        "off" | "no" | "false" | "none" | "0" | "" => Ok(PhpValuePolicy::Nothing),
-        _ => Err(ValueError::Word),
+        word => Ok(if yes_or_no(word)? { PhpValuePolicy::All } else { PhpValuePolicy::Nothing }),
     }
 }
 
@@ -121,10 +119,13 @@ pub(crate) fn start_failure(text: &str) -> Result<bool, ValueError> {
 pub(crate) fn base_use(text: &str) -> Result<BaseUse, ValueError> {
     match text.to_ascii_lowercase().as_str() {
         "auto" => Ok(BaseUse::Auto),
-        "yes" | "on" | "true" | "1" => Ok(BaseUse::Always),
-        "no" | "off" | "false" | "none" | "0" | "" => Ok(BaseUse::Never),
-        _ => Err(ValueError::Word),
+        word => Ok(if yes_or_no(word)? { BaseUse::Always } else { BaseUse::Never }),
     }
+}
+
+/// Yes or no, where other words are possible as well.
+fn yes_or_no(word: &str) -> Result<bool, ValueError> {
+    boolean(word).map_err(|_| ValueError::Word)
 }
 
 /// `pm`.
