@@ -31,6 +31,10 @@ pub(crate) struct Changeable {
 }
 
 impl Changeable {
+    fn at(directive: &'static str, path: PathBuf) -> Option<Self> {
+        other_writer(&path).map(|who| Self { directive, path, who })
+    }
+
     /// The error, if PHP would read it as root and start as root.
     #[must_use]
     pub(crate) fn error(self, pool: &str) -> ProgramError {
@@ -50,20 +54,16 @@ pub(crate) fn changeable(own: &EngineKey) -> Option<Changeable> {
         PhpIni::Nothing => None,
         PhpIni::At(path) => Some(path.as_path()),
     });
-    let ini = ini.flat_map(|path| {
-        let files = NAMES.iter().map(|name| path.join(name));
-        std::iter::once(path.to_owned()).chain(files).map(|path| (INI, path))
-    });
-    let directories = scanned(own).flat_map(|directory| {
-        let list = || fs::read_dir(directory).map(|list| list.flatten().map(|entry| entry.path()).collect());
+    let mut ini = ini.flat_map(|path| std::iter::once(path.to_owned()).chain(NAMES.iter().map(|name| path.join(name))));
+    let in_directory = |directory: &Path| {
         // Only root's directories are listed: another one could hang.
-        let files: Vec<PathBuf> =
-            if other_writer(directory).is_none() { list().unwrap_or_default() } else { Vec::new() };
-        let files = files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "ini"));
-        std::iter::once(directory.to_owned()).chain(files).map(|path| (SCAN_DIR, path))
-    });
-    ini.chain(directories)
-        .find_map(|(directive, path)| other_writer(&path).map(|who| Changeable { directive, path, who }))
+        Changeable::at(SCAN_DIR, directory.to_owned()).or_else(|| {
+            let files = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
+            let mut files = files.filter(|path| path.extension().is_some_and(|end| end == "ini"));
+            files.find_map(|path| Changeable::at(SCAN_DIR, path))
+        })
+    };
+    ini.find_map(|path| Changeable::at(INI, path)).or_else(|| scanned(own).find_map(in_directory))
 }
 
 /// Who other than root can change the file. A file that does not exist has no other writer than its directory.

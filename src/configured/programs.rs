@@ -125,19 +125,19 @@ impl Programs {
         };
         let library = self.own_library.with_file_name(format!("cgi-fpm-{minor}.so"));
         let ours = self.own_version.strip_prefix(minor).is_some_and(|rest| rest.starts_with('.'));
-        if !library.exists() && ours {
+        if library.exists() {
+            self.require_roots(pool, LIBRARY, &library)?;
+            return Ok(Some(library));
+        }
+        if ours {
             return Ok(Some(self.own_library.clone()));
         }
-        if !library.exists() {
-            return Err(ProgramError::NoLibrary {
-                pool: pool.name.clone(),
-                path: shown(path),
-                version: minor.to_owned(),
-                expected: shown(&library),
-            });
-        }
-        self.require_roots(pool, LIBRARY, &library)?;
-        Ok(Some(library))
+        Err(ProgramError::NoLibrary {
+            pool: pool.name.clone(),
+            path: shown(path),
+            version: minor.to_owned(),
+            expected: shown(&library),
+        })
     }
 
     /// What is in the file of a program. It is large, so it is read again only if it has changed.
