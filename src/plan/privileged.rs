@@ -10,8 +10,8 @@ pub(crate) struct Privileged {
     pub nice: Option<i32>,
     /// `rlimit_files` above the hard limit (CAP_SYS_RESOURCE).
     pub files: Option<u64>,
-    /// `rlimit_core` above the hard limit (CAP_SYS_RESOURCE).
-    pub core: Option<CoreLimit>,
+    /// `rlimit_core` above the hard limit (CAP_SYS_RESOURCE), in bytes; `u64::MAX`: unlimited.
+    pub core: Option<u64>,
 }
 
 impl Privileged {
@@ -25,7 +25,7 @@ impl Privileged {
         Self {
             nice: nice.filter(|nice| *nice < ceilings.nice),
             files: files.filter(|files| *files > ceilings.files),
-            core: core.filter(|core| core.bytes().unwrap_or(u64::MAX) > ceilings.core),
+            core: core.map(|core| core.bytes().unwrap_or(u64::MAX)).filter(|core| *core > ceilings.core),
         }
     }
 }
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn raised_limits_need_privileges() {
         let (files, core) = (Some(1025), Some(CoreLimit::Unlimited));
-        let all = Privileged { nice: Some(-1), files, core };
+        let all = Privileged { nice: Some(-1), files, core: Some(u64::MAX) };
         assert_eq!(Privileged::among(Some(-1), files, core, CEILINGS), all);
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Privileges<'a> {
         let ceilings = limits::ceilings().map_err(|source| StartError::Limits { pool: self.first_pool(), source })?;
         let ways = Ways::of(self.pools, ceilings);
         // A worker tries again what fails here, and reports it.
-        let _ = limits::raise_hard(ways.files, ways.core.map(|core| core.bytes().unwrap_or(u64::MAX)));
+        let _ = limits::raise_hard(ways.files, ways.core);
         if let Some(nice) = ways.nice {
             let _ = process::set_priority(nice);
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use caps::Capability;
 
-use crate::config::{CoreLimit, PoolConfig};
+use crate::config::PoolConfig;
 use crate::plan::privileged::Privileged;
 use crate::sys::limits::Ceilings;
 
@@ -29,7 +29,7 @@ pub(super) struct Ways {
     pub nice: Option<i32>,
     /// The hard limits that the zygote needs, so that its workers can set theirs.
     pub files: Option<u64>,
-    pub core: Option<CoreLimit>,
+    pub core: Option<u64>,
     /// Capabilities that workers need.
     pub keep: Vec<Capability>,
 }
@@ -50,12 +50,11 @@ impl Ways {
         let nices: BTreeSet<Option<i32>> = settings.iter().map(|(_, privileged)| privileged.nice).collect();
         let nice = if nices.len() == 1 { nices.iter().copied().flatten().next() } else { None };
         let uses = [(Capability::CAP_SYS_CHROOT, root == Root::Several), (Capability::CAP_SYS_NICE, nices.len() > 1)];
-        let core = |core: &CoreLimit| core.bytes().unwrap_or(u64::MAX);
         Self {
             root,
             nice,
             files: settings.iter().filter_map(|(_, privileged)| privileged.files).max(),
-            core: settings.iter().filter_map(|(_, privileged)| privileged.core).max_by_key(core),
+            core: settings.iter().filter_map(|(_, privileged)| privileged.core).max(),
             keep: uses.into_iter().filter(|(_, needed)| *needed).map(|(one, _)| one).collect(),
         }
     }
@@ -69,8 +68,8 @@ mod tests {
 
     #[test]
     fn equal_settings_are_the_zygotes() {
-        let urgent = Privileged { nice: Some(-3), files: Some(5000), core: Some(CoreLimit::Unlimited) };
-        let lower = Privileged { files: Some(4000), core: Some(CoreLimit::Bytes(9)), ..urgent };
+        let urgent = Privileged { nice: Some(-3), files: Some(5000), core: Some(u64::MAX) };
+        let lower = Privileged { files: Some(4000), core: Some(9), ..urgent };
         let root = Some(Path::new("/srv"));
         let ways = Ways::among(&[(root, urgent), (root, lower)]);
         assert_eq!(ways.root, Root::Shared("/srv".into()));
