@@ -106,3 +106,38 @@ fn manager_name(manager: Option<ProcessManager>) -> &'static str {
         Some(ProcessManager::Ondemand) | None => "ondemand",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value of that kind that is not the default.
+    fn example(kind: Kind) -> &'static str {
+        match kind {
+            Kind::Text | Kind::LogFormat => "json",
+            Kind::OnSigterm => "graceful",
+            Kind::StartFailure => "stop",
+            Kind::FastcgiPhpValue => "user",
+            Kind::BaseUse | Kind::Flag(false) => "yes",
+            Kind::Flag(true) => "no",
+            Kind::LogLevel => "debug",
+            Kind::ProcessManager => "static",
+            _ => "7",
+        }
+    }
+
+    fn set_directives_are_printed<K: Key>() {
+        for (index, directive) in K::TABLE.iter().enumerate().filter(|(_, d)| d.dumped == Dumped::WhenSet) {
+            let mut section = Section::<K>::new();
+            assert_eq!(value(&section, index, directive), None, "{} is not set", directive.name);
+            section.assign(directive.name, example(directive.kind), Some("www")).unwrap();
+            assert!(value(&section, index, directive).is_some(), "{} is set", directive.name);
+        }
+    }
+
+    #[test]
+    fn directives_of_ours_are_printed_if_they_are_set() {
+        set_directives_are_printed::<GlobalDirective>();
+        set_directives_are_printed::<PoolDirective>();
+    }
+}

@@ -118,7 +118,8 @@ impl<K: Key> Section<K> {
             Value::LogFormat(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::PhpValuePolicy(given) => given.as_ref().map(|given| given.text.as_str()),
             Value::Choice(given) => given.as_ref().map(|given| given.text.as_str()),
-            _ => None,
+            Value::BaseUse(given) => given.as_ref().map(|given| given.text.as_str()),
+            Value::Integer(_) | Value::LogLevel(_) | Value::ProcessManager(_) => None,
         }
     }
 
