@@ -1,4 +1,4 @@
-//! One number of pools on one server: static pools that all serve, then ondemand pools that nobody asks.
+//! One number of pools on one server: static pools that all serve, then ondemand pools without requests.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
