@@ -1,5 +1,5 @@
-//! `php-fpm start`: executes the same program without the command, in the background. It ends when all pools accept
-//! connections.
+//! `php-fpm start`: executes the same program without the command, in the background. It ends when all groups
+//! that can start accept connections.
 
 use std::ffi::OsString;
 use std::io;

@@ -14,7 +14,7 @@ use crate::sys::fd::{self, Stream};
 use crate::sys::process::Forked;
 use crate::sys::single_threaded;
 
-/// The parent waits this long until all pools accept connections: longer than PHP may take to start, preloading included.
+/// The parent waits this long until all groups that can start accept connections: longer than PHP may take to start, preloading included.
 const PATIENCE_MS: u16 = 65_000;
 
 /// The two processes after the fork into the background.
@@ -58,7 +58,7 @@ fn await_word(wait: OwnedFd) -> i32 {
     }
 }
 
-/// Reports to the starting process whether all pools accept.
+/// Reports to the starting process whether the start has succeeded: all groups that can start accept connections.
 pub(super) fn tell(starter: OwnedFd, accepts: bool) {
     let _ = fs::File::from(starter).write_all(&[u8::from(accepts)]);
 }

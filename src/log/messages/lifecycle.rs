@@ -7,7 +7,7 @@ messages! {
     [Fpm Notice] fpm_is_running(pid) = "fpm is running, pid {pid}",
         do "Nothing.";
 
-    /// All pools accept connections.
+    /// All groups of pools that could start accept connections; or a reload is complete.
     [Fpm Notice] ready_to_handle_connections() = "ready to handle connections",
         do "Nothing.";
 
@@ -68,7 +68,7 @@ messages! {
     [Ours Error] start_failed(reason) = "the supervisor cannot start: {reason}",
         do "Read the reason; for `Too many open files` and `Cannot allocate memory` raise the limits of the service.";
 
-    /// `daemonize = yes`: the process that was started has waited 65 seconds, and some pools do not accept connections yet.
+    /// `daemonize = yes`: the process that was started has waited 65 seconds, and a group of pools has neither started nor failed.
     [Ours Error] daemon_not_ready() =
         "not all pools accept connections after 65 seconds; the daemon keeps trying. See the error log",
         do "Look for PHP's complaints, or for slow preloading, in the error log.";

@@ -3,7 +3,8 @@
 use super::{byte_messages, messages};
 
 messages! {
-    /// PHP starts as the pool's user, and that user cannot read a file that PHP must read. Nothing is started.
+    /// PHP starts as the pool's user, and that user cannot read a file that PHP must read. The groups of that
+    /// user do not start.
     [Ours Error] start_file_unreadable(setting, path, user) =
         "php.ini: {setting} = {path}: user {user} cannot read this, and PHP is started as that user: use chmod, chgrp or setfacl on \
          it or its directories",

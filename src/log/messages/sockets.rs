@@ -7,8 +7,8 @@ messages! {
     [Ours Warning] path_of_a_users(pool, remark) = "[pool {pool}] {remark}",
         do "Use a directory that only root can write to.";
 
-    /// The address of a pool's `listen` cannot be used. At a start nothing is started; at a reload the old configuration
-    /// stays.
+    /// The address of a pool's `listen` cannot be used. At a start the group of the pool does not start, and is tried again; at a
+    /// reload it keeps what it had.
     [Fpm Error] cannot_bind(address, reason) =
         "unable to bind listening socket for address '{address}': {reason}",
         do "Read the reason. For `Address already in use`, find the other process with `ss -lnp`; for `Permission denied`, \

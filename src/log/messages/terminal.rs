@@ -168,7 +168,8 @@ texts! {
     [Ours Stderr] late_groups(groups) = "these groups change later, since three generations still finish requests: {groups}",
         do "Nothing. To end requests that take too long, set process_control_timeout.";
 
-    /// `php-fpm start`: the program has ended, or not all pools accept connections.
+    /// `php-fpm start`: the program has ended, because no group of pools could start (with `process.start_failure = stop`: because one
+    /// could not); or a group has neither started nor failed in 65 seconds.
     [Ours Stderr] not_started() = "php-fpm did not start; see its log",
         do "Read the lines before, and the error log.";
 

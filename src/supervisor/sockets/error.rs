@@ -8,7 +8,7 @@ use crate::log::messages::accounts::{AccountError, AddressError};
 use crate::log::{Message, messages::sockets as messages};
 use crate::sys::failure::reason;
 
-/// Why a pool cannot listen. Nothing must be started; a reload keeps what runs.
+/// Why a pool cannot listen. Its group does not start; at a reload it keeps what it had.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.message())]
 pub(crate) enum SocketError {
