@@ -1,7 +1,5 @@
 //! The pipes of ended workers and zygotes are closed, even if other processes hold the other ends.
 
-use std::collections::BTreeSet;
-
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request};
@@ -23,7 +21,7 @@ posix_kill(getmypid(), 9);
 const OWN: usize = 1;
 
 /// Programs that scripts have started and that still run.
-fn left(server: &Server) -> BTreeSet<Process> {
+fn left(server: &Server) -> Vec<Process> {
     server.remaining().into_iter().filter(|process| process.title().starts_with("sleep 60")).collect()
 }
 

@@ -251,7 +251,7 @@ impl Server {
         Ok(status.and_then(|status| status.code()))
     }
 
-    /// Its living processes, with or without parents: they share the process group.
+    /// Its living processes, with or without parents, each once: they share the process group.
     #[must_use]
     pub fn remaining(&self) -> Vec<Process> {
         // After the supervisor has gone, its id may belong to another process, which leads another group of that
@@ -259,6 +259,8 @@ impl Server {
         let other = Process::find(self.supervisor.pid).is_some_and(|leader| leader != self.supervisor);
         let mut found = if other { Vec::new() } else { process::of_group(self.supervisor.pid) };
         found.extend(self.supervisor.descendants());
+        found.sort_unstable();
+        found.dedup();
         found
     }
 
