@@ -91,7 +91,7 @@ fn expect_responsive(turn: &Alone, pools: &Neighbours) -> Outcome<Duration> {
 fn output_pipes_that_a_script_locks() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let turn = turn::alone()?;
-    let pools = neighbours(&target)?;
+    let mut pools = neighbours(&target)?;
     let supervisor = pools.server.supervisor;
     let before = supervisor.fds().len();
     for (round, page) in ["lock.php", "lock.php?die", "lock.php", "lock.php?die", "lock.php?die"].iter().enumerate() {
@@ -114,9 +114,14 @@ fn output_pipes_that_a_script_locks() -> Outcome {
     wait_until("as many descriptors as before", bar(ms(5000)), || supervisor.fds().len() <= before + 2)?;
     let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
     wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
-    // A process that waits for the lock of a pipe cannot end, until it is unlocked.
-    lockers(&pools.server).into_iter().for_each(|locker| locker.signal(nix::sys::signal::Signal::SIGKILL));
-    pools.server.stop()
+    // A process that waits for the lock of a pipe cannot end, until it is unlocked. The worker may then run requests that have
+    // waited for it, which lock further pipes.
+    supervisor.signal(Signal::SIGTERM);
+    wait_until("the end of all processes", bar(ms(10_000)), || {
+        lockers(&pools.server).into_iter().for_each(|locker| locker.signal(Signal::SIGKILL));
+        pools.server.remaining().is_empty()
+    })?;
+    pools.server.await_end(ms(10_000)).map(drop)
 }
 
 /// Code in the zygote and in its workers locks every pipe that it can write to, and does not let go: it runs with other rights, so
