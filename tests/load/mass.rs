@@ -44,16 +44,6 @@ impl Pools {
     }
 }
 
-/// Memory of the processes: private memory, and each process's share of common memory.
-fn proportional_kb(processes: &[Process]) -> u64 {
-    let of = |process: &Process| {
-        let text = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("Pss:").map(str::to_owned));
-        line.and_then(|line| line.split_whitespace().next().and_then(|word| word.parse::<u64>().ok())).unwrap_or(0)
-    };
-    processes.iter().map(of).sum()
-}
-
 #[test]
 fn two_hundred_pools() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -72,8 +62,9 @@ fn two_hundred_pools() -> Outcome {
         Ok(())
     };
     ask_all()?;
-    let tree = [vec![server.supervisor], server.supervisor.descendants()].concat();
-    let (memory, own) = (proportional_kb(&tree), server.supervisor.anonymous_kb());
+    let tree = server.supervisor.tree();
+    let memory: u64 = tree.iter().copied().map(Process::pss_kb).sum();
+    let own = server.supervisor.anonymous_kb();
     let start = Instant::now();
     server.reload()?;
     let reloaded = start.elapsed();

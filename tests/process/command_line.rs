@@ -54,7 +54,7 @@ impl Pair {
             let _ = writeln!(seen, "a daemon that says {:?}", answer.unwrap_or_else(|error| error.to_string()));
             daemon.signal(Signal::SIGTERM);
             wait_until("its end", ms(5000), || !daemon.lives()).or_else(|error| {
-                end_all(|| [vec![*daemon], daemon.descendants()].concat())?;
+                end_all(|| daemon.tree())?;
                 Err(error)
             })?;
         }

@@ -60,7 +60,7 @@ fn ask(stage: &Stage, page: &str, query: &str) -> Outcome<String> {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(daemon) = self.supervisor().filter(|daemon| daemon.title().starts_with("php-fpm: master")) {
-            let tree = [vec![daemon], daemon.descendants()].concat();
+            let tree = daemon.tree();
             let _ = process::end_all(|| tree.clone());
         }
     }

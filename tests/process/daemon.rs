@@ -74,7 +74,7 @@ fn daemonize(stage: &Stage) -> Outcome<Option<i32>> {
 fn look_at(daemon: Process) -> Outcome {
     let session = daemon.status("NSsid");
     ensure!(session == [daemon.pid.to_string()], "session {session:?} of {}", daemon.pid);
-    for process in [vec![daemon], daemon.descendants()].concat() {
+    for process in daemon.tree() {
         let kept = process.fds().into_iter().find(|(_, to)| to.ends_with("/stdio"));
         ensure!(kept.is_none(), "{} keeps the caller's output: {kept:?}", process.title());
     }
@@ -164,7 +164,7 @@ fn no_terminal() -> Outcome {
 
 fn life_without_terminal(stage: &Stage, daemon: Process) -> Outcome {
     ask_once(&stage.address, &Request::get(&stage.sandbox.page("hello.php")), ms(5000))?;
-    for process in [vec![daemon], daemon.descendants()].concat() {
+    for process in daemon.tree() {
         ensure!(process.terminal() == 0, "{} has the terminal {}", process.title(), process.terminal());
         let open = process.fds().into_iter().find(|(_, to)| to.starts_with("/dev/pts/"));
         ensure!(open.is_none(), "{} keeps it open: {open:?}", process.title());

@@ -25,7 +25,7 @@ enum Order {
 }
 
 fn all(server: &Server, order: Order) -> Vec<Process> {
-    let mut all = [vec![server.supervisor], server.supervisor.descendants()].concat();
+    let mut all = server.supervisor.tree();
     if order == Order::Workers {
         all.reverse();
     }

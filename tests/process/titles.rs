@@ -25,7 +25,7 @@ fn titles_and_names() -> Outcome {
         ensure!(titles == ["php-fpm: pool www"; 2], "{titles:?}");
         let title = server.supervisor.title();
         ensure!(title == format!("php-fpm: master process ({})", conf.display()), "{title}");
-        let all: Vec<Process> = [vec![server.supervisor], server.supervisor.descendants()].concat();
+        let all: Vec<Process> = server.supervisor.tree();
         let names: Vec<String> = all.iter().copied().map(name).collect();
         let expected = 4 + all.iter().filter(|process| is_pipe_reader(**process)).count();
         ensure!(names.len() == expected && names.iter().all(|name| name == "php-fpm"), "{names:?}");

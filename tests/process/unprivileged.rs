@@ -67,7 +67,7 @@ fn life_without_privileges() -> Outcome {
     // Otherwise opcache creates its lock in /tmp.
     let setup = setup.ini(&format!("opcache.lockfile_path = {}", sandbox.file("out").display()));
     let server = Server::start_amid(around, address, sandbox, &target, &setup)?;
-    for process in [vec![server.supervisor], server.supervisor.descendants()].concat() {
+    for process in server.supervisor.tree() {
         let caps = ["CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"].map(|set| process.status(set).concat());
         ensure!(caps.iter().all(|set| set == "0000000000000000"), "{}: {caps:?}", process.title());
         ensure!(process.status("NoNewPrivs") == ["1"], "{} may gain privileges", process.title());

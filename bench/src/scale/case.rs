@@ -62,7 +62,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let begun = Instant::now();
     let (server, sockets) = serve(side, case, "pm = static\npm.max_children = 1\n")?;
     let start = begun.elapsed();
-    let start_cpu = memory::tree(&server).into_iter().map(testkit::process::Process::cpu).sum();
+    let start_cpu = server.supervisor.tree().into_iter().map(testkit::process::Process::cpu).sum();
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
     let serving = memory::of(&server);
     let reload = reload(&server)?;

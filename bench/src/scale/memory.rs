@@ -1,7 +1,5 @@
 //! Memory and wake-ups of a process tree.
 
-use std::fs;
-
 use testkit::process::Process;
 use testkit::server::Server;
 
@@ -14,33 +12,19 @@ pub struct Memory {
     pub tables: u64,
 }
 
-/// The supervisor and everything that it has started.
-pub fn tree(server: &Server) -> Vec<Process> {
-    [vec![server.supervisor], server.supervisor.descendants()].concat()
-}
-
-/// The memory of the tree.
+/// The memory of the supervisor and of everything that it has started.
 pub fn of(server: &Server) -> Memory {
     let mut memory = Memory::default();
-    for process in tree(server) {
-        memory.pss +=
-            field(&fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)).unwrap_or_default(), "Pss:");
-        memory.tables += number(process, "VmPTE");
+    for process in server.supervisor.tree() {
+        memory.pss += process.pss_kb();
+        memory.tables += process.status_number("VmPTE");
     }
     memory
 }
 
-/// How often the processes of the tree were scheduled so far.
+/// How often its processes were scheduled so far.
 pub fn switches(server: &Server) -> u64 {
-    let of = |process| number(process, "voluntary_ctxt_switches") + number(process, "nonvoluntary_ctxt_switches");
-    tree(server).into_iter().map(of).sum()
-}
-
-fn number(process: Process, name: &str) -> u64 {
-    process.status(name).first().and_then(|word| word.parse().ok()).unwrap_or(0)
-}
-
-fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    let number = |process: Process, kind| process.status_number(&format!("{kind}_ctxt_switches"));
+    let of = |process| number(process, "voluntary") + number(process, "nonvoluntary");
+    server.supervisor.tree().into_iter().map(of).sum()
 }

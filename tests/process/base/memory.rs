@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::extension;
+use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::target::{Door, Target};
@@ -191,7 +192,7 @@ fn groups_take_little_memory() -> Outcome {
             ask(&server, group, "hello.php")?;
         }
         let processes = [server.zygotes(), server.workers()].concat();
-        let sum: u64 = processes.into_iter().map(|process| proportional(process.pid)).sum();
+        let sum: u64 = processes.into_iter().map(Process::pss_kb).sum();
         sums.push(sum / u64::try_from(GROUPS)?);
         server.stop()?;
     }
@@ -200,11 +201,4 @@ fn groups_take_little_memory() -> Outcome {
     ensure!(sums[0] * 2 < sums[1], "{sums:?}");
     ensure!(target.door == Door::Stock || sums[0] < 4300, "{sums:?}");
     Ok(())
-}
-
-/// Memory of a process in kB; pages that several processes have count for each in equal parts (`Pss`).
-fn proportional(pid: i32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").trim().parse().unwrap_or(0)
 }

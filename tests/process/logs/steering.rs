@@ -85,7 +85,7 @@ fn names_of_a_configuration_are_shown_as_text() -> Outcome {
     let daemon = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok());
     let daemon = daemon.and_then(testkit::process::Process::find);
     let titles: Vec<_> = daemon.into_iter().flat_map(|daemon| daemon.descendants()).map(|one| one.title()).collect();
-    let tree: Vec<_> = daemon.into_iter().flat_map(|daemon| [vec![daemon], daemon.descendants()].concat()).collect();
+    let tree: Vec<_> = daemon.map(testkit::process::Process::tree).unwrap_or_default();
     testkit::process::end_all(|| tree.clone())?;
     harmless("what the start says", started.expect(0, &[])?.text.as_bytes(), &[])?;
     ensure!(titles.iter().any(|title| title == "php-fpm: pool w\\xC2\\x9B\u{15b}"), "{titles:?}");

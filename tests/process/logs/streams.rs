@@ -28,7 +28,7 @@ fn the_form_changes_and_a_stream_stays() -> Outcome {
     let result = changes(&stage, &log, &conf);
     let pid = fs::read_to_string(stage.sandbox.file("fpm.pid")).ok().and_then(|pid| pid.trim().parse().ok());
     if let Some(daemon) = pid.and_then(Process::find) {
-        let tree = [vec![daemon], daemon.descendants()].concat();
+        let tree = daemon.tree();
         process::end_all(|| tree.clone())?;
     }
     ensure!(status.success(), "{status}: {}", log.text());

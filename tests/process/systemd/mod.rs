@@ -143,7 +143,7 @@ fn daemon() -> Outcome {
         }
         Ok(())
     });
-    let tree = daemon.map(|daemon| [vec![daemon], daemon.descendants()].concat()).unwrap_or_default();
+    let tree = daemon.map(Process::tree).unwrap_or_default();
     end_all(|| tree.clone())?;
     result
 }

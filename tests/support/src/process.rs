@@ -111,6 +111,12 @@ impl Process {
     /// Its living descendants.
     #[must_use]
     pub fn descendants(self) -> Vec<Self> {
+        self.tree().split_off(1)
+    }
+
+    /// It and its living descendants.
+    #[must_use]
+    pub fn tree(self) -> Vec<Self> {
         let all = all();
         let mut found = vec![self];
         let mut next = 0;
@@ -118,7 +124,7 @@ impl Process {
             found.extend(all.iter().filter(|(_, stat)| stat.parent == parent.pid).map(|(process, _)| *process));
             next += 1;
         }
-        found.split_off(1)
+        found
     }
 
     /// A field of `/proc/PID/status`, its words.
@@ -129,10 +135,23 @@ impl Process {
         value.unwrap_or_default().split_whitespace().map(str::to_owned).collect()
     }
 
+    /// A number in `/proc/PID/status`; 0 if there is none.
+    #[must_use]
+    pub fn status_number(self, field: &str) -> u64 {
+        self.status(field).first().and_then(|word| word.parse().ok()).unwrap_or(0)
+    }
+
     /// Anonymous memory in use, in kB.
     #[must_use]
     pub fn anonymous_kb(self) -> u64 {
-        self.status("RssAnon").first().and_then(|word| word.parse().ok()).unwrap_or(0)
+        self.status_number("RssAnon")
+    }
+
+    /// Memory in kB; pages that several processes have count for each in equal parts (`Pss`).
+    #[must_use]
+    pub fn pss_kb(self) -> u64 {
+        let lines = self.lines("smaps_rollup", "Pss:");
+        lines.first().and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
     }
 
     /// The lines of one of its files in `/proc` that start with a text; empty if the file cannot be read.

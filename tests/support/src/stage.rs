@@ -84,7 +84,7 @@ impl Stage {
     /// When it outlives SIGKILL.
     pub fn sweep(&self) -> Outcome {
         let Some(daemon) = self.daemon() else { return Ok(()) };
-        let tree = [vec![daemon], daemon.descendants()].concat();
+        let tree = daemon.tree();
         process::end_all(|| tree.clone())
     }
 }
