@@ -12,7 +12,7 @@ use cgi_fpm::config::{
     POOL_DIRECTIVES, load,
 };
 use testkit::sandbox::Sandbox;
-use testkit::stage::end_within;
+use testkit::stage::run_to_end;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -300,6 +300,6 @@ fn the_sample_file_passes_the_test_of_the_configuration() -> Outcome {
     let mut command = Command::new(target.program());
     command.args(["-n", "-p", ".", "-y", "php-fpm.conf", "-t"]).envs(target.environment());
     command.current_dir(sandbox.path()).stdin(Stdio::null());
-    end_within(&mut command)?.expect(0, &["test is successful"])?;
+    run_to_end(&mut command)?.expect(0, &["test is successful"])?;
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use cgi_fpm::config::{LoadOptions, convert};
 use testkit::log::{classic, words_of_dump};
 use testkit::sandbox::Sandbox;
-use testkit::stage::{end_within, run_in};
+use testkit::stage::{run_in, run_to_end};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -61,7 +61,7 @@ fn the_page_about_migration_works() -> Outcome {
     let mut shell = Command::new("sh");
     shell.args(["-e", "-c", &commands.join("\n")]).envs(target.environment()).current_dir(sandbox.path());
     shell.env("PATH", format!("{}:/usr/bin:/bin", sandbox.file("bin").display())).stdin(Stdio::null());
-    end_within(&mut shell)?.expect(0, &["test is successful"])?;
+    run_to_end(&mut shell)?.expect(0, &["test is successful"])?;
     let after = run_in(&target, &sandbox, &["-y", "php-fpm.conf", "-tt"])?.expect(0, &[])?;
     ensure!(
         words_of_dump(&before.text).len() > 60 && words_of_dump(&before.text) == words_of_dump(&after.text),

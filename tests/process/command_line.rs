@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::process::{Process, end_all};
-use testkit::stage::{Stage, end_within};
+use testkit::stage::{Stage, run_to_end};
 use testkit::target::{Door, Target, as_root};
 use testkit::{Outcome, ensure, skip, turn};
 
@@ -46,7 +46,7 @@ impl Pair {
         let mut command = Command::new(program);
         command.args(options.split_ascii_whitespace()).current_dir(sandbox.path()).stdin(Stdio::null());
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-        let ran = end_within(&mut command);
+        let ran = run_to_end(&mut command);
         let daemons: Vec<Process> = ["fpm.pid", "other.pid"].iter().filter_map(|name| self.running(name)).collect();
         let mut seen = String::new();
         for daemon in &daemons {

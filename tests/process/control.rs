@@ -12,7 +12,7 @@ use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::process::{self, Process};
-use testkit::stage::{Ran, Stage, end_within};
+use testkit::stage::{Ran, Stage, run_to_end};
 use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, say, skip, turn};
 
@@ -247,7 +247,7 @@ fn what_can_not_be_done() -> Outcome {
         command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(place.0.target.program());
         command.envs(place.0.target.environment()).current_dir("/");
         command.arg("stop").arg("-y").arg(place.0.sandbox.file("fpm.conf"));
-        end_within(&mut command)?.expect(4, &[" failed\n"])?;
+        run_to_end(&mut command)?.expect(4, &[" failed\n"])?;
         ensure!(place.supervisor().is_some(), "it does not run any more");
     } else {
         skip("the part with another user's server needs root");

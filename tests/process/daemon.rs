@@ -11,7 +11,7 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::process::Process;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stage::{Stage, end_within};
+use testkit::stage::{Stage, run_to_end};
 use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, skip, turn};
 
@@ -150,7 +150,7 @@ fn no_terminal() -> Outcome {
     let line: Vec<String> = words.map(|word| format!("'{}'", word.to_string_lossy())).collect();
     let mut terminal = Command::new("script");
     terminal.args(["-qec", &format!("tty && {}", line.join(" ")), "/dev/null"]).envs(stage.target.environment());
-    let ran = end_within(&mut terminal);
+    let ran = run_to_end(&mut terminal);
     let daemon = stage.daemon();
     let result = match daemon {
         Some(daemon) => life_without_terminal(&stage, daemon),
@@ -206,7 +206,7 @@ fn title() -> Outcome {
     let mut command = Command::new(stage.target.program());
     command.envs(stage.target.environment()).current_dir(stage.sandbox.path()).stdin(Stdio::null());
     command.args(["-D", "-n", "-y"]).arg(stage.sandbox.file("fpm.conf")).env("CGI_FPM_TEST_VARIABLE", "x".repeat(50));
-    let ran = end_within(&mut command);
+    let ran = run_to_end(&mut command);
     let daemon = stage.daemon();
     let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {
         let wanted = format!("php-fpm: master process ({})", stage.sandbox.file("fpm.conf").display());

@@ -123,6 +123,6 @@ fn a_start_without_enough_descriptors_is_refused() -> Outcome {
     let (conf, ini) = (server.sandbox.file("fpm.conf"), server.sandbox.file("php.ini"));
     let mut test = setup.command(&target.program());
     test.args(["-t", "-y"]).arg(conf).arg("-c").arg(ini).envs(target.environment());
-    stage::end_within(&mut test)?.expect(0, &["WARNING: ", clear, "test is successful"])?;
+    stage::run_to_end(&mut test)?.expect(0, &["WARNING: ", clear, "test is successful"])?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::process::Process;
-use testkit::stage::{Ran, end_within};
+use testkit::stage::{Ran, run_to_end};
 use testkit::stream::Address;
 use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, skip, turn};
@@ -185,12 +185,12 @@ fn other_users_cannot_write_requests() -> Outcome {
     ensure!(mode == 0o600, "mode {mode:o}");
     let mut command = Command::new("setpriv");
     command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", "echo x >> \"$1\"", "sh"]);
-    end_within(command.arg(&path))?.expect(2, &["ermission denied"])?;
+    run_to_end(command.arg(&path))?.expect(2, &["ermission denied"])?;
     let mut command = Command::new("setpriv");
     command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]).arg(place.0.target.program());
     command.envs(place.0.target.environment()).current_dir("/");
     command.args(["reload", "www", "-y"]).arg(place.0.sandbox.file("fpm.conf"));
-    end_within(&mut command)?.expect(4, &["cannot signal process"])?;
+    run_to_end(&mut command)?.expect(4, &["cannot signal process"])?;
     ensure!(fs::metadata(&path)?.len() == 0, "something was written");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use testkit::broken::{self, Fault};
-use testkit::stage::{Stage, end_within};
+use testkit::stage::{Stage, run_to_end};
 use testkit::target::{Door, as_root};
 use testkit::{Outcome, ensure, skip, turn};
 
@@ -64,14 +64,14 @@ fn cgi_environment() -> Outcome {
     let _turn = turn::shared()?;
     // php-src's run-tests.php sets only REQUEST_METHOD for every program that it starts.
     for name in ["GATEWAY_INTERFACE", "SERVER_SOFTWARE", "SERVER_NAME"] {
-        end_within(stage.command(&["-F"]).env("REQUEST_METHOD", "GET").env(name, "x"))?.expect_refusal("CGI")?;
+        run_to_end(stage.command(&["-F"]).env("REQUEST_METHOD", "GET").env(name, "x"))?.expect_refusal("CGI")?;
         let mut bare = Command::new(stage.target.host_in(&stage.target.prefix));
         bare.args(["--fpm", "-F", "-y"])
             .arg(stage.sandbox.file("fpm.conf"))
             .env("REQUEST_METHOD", "GET")
             .env(name, "x")
             .stdin(Stdio::null());
-        end_within(&mut bare)?;
+        run_to_end(&mut bare)?;
         ensure!(!stage.sandbox.file("fpm.sock").exists(), "{name}: something was started");
     }
     Ok(())
@@ -148,11 +148,11 @@ fn other_mode() -> Outcome {
         assemble(&mut stage, host, rest)?;
         let mut patched = Command::new(stage.target.prefix.join("bin/php-cgi"));
         patched.arg("--fpm").arg("-F").arg("-y").arg(stage.sandbox.file("fpm.conf")).stdin(Stdio::null());
-        end_within(&mut patched)?.expect_refusal("--enable-debug")?;
+        run_to_end(&mut patched)?.expect_refusal("--enable-debug")?;
         let mut preloaded = Command::new(host.join("bin/php-cgi"));
         preloaded.arg("--fpm").arg("-F").arg("-y").arg(stage.sandbox.file("fpm.conf")).stdin(Stdio::null());
         preloaded.env("LD_PRELOAD", stage.target.prefix.join("lib/cgi-fpm.so"));
-        end_within(&mut preloaded)?.expect_refusal("--enable-debug")?;
+        run_to_end(&mut preloaded)?.expect_refusal("--enable-debug")?;
         ensure!(!stage.sandbox.file("fpm.sock").exists(), "something was started");
     }
     Ok(())
@@ -169,7 +169,7 @@ fn stock_door_reads_the_ini_of_php_fpm() -> Outcome {
     }
     let mut command = Command::new(stage.target.program());
     command.arg("-i").envs(stage.target.environment()).stdin(Stdio::null());
-    let ran = end_within(&mut command)?.expect(0, &["/etc/php/8.2/fpm/php.ini", "/etc/php/8.2/fpm/conf.d"])?;
+    let ran = run_to_end(&mut command)?.expect(0, &["/etc/php/8.2/fpm/php.ini", "/etc/php/8.2/fpm/conf.d"])?;
     ensure!(!ran.text.contains("/etc/php/8.2/cgi/conf.d"), "php-cgi's own conf.d is named, too");
     Ok(())
 }

@@ -13,7 +13,7 @@ use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stage::{Ran, end_within};
+use testkit::stage::{Ran, run_to_end};
 use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure};
@@ -69,7 +69,7 @@ impl Groups {
     fn run(&self, words: &[&str]) -> Outcome<Ran> {
         let mut command = std::process::Command::new(self.target.program());
         command.args(words).arg("-y").arg(self.file("fpm.conf")).arg("-c").arg(self.file("php.ini"));
-        end_within(command.envs(self.target.environment()))
+        run_to_end(command.envs(self.target.environment()))
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {

@@ -100,7 +100,7 @@ fn no_memory_files() -> Outcome {
     let _turn = turn::shared()?;
     let mut command = stage.command(&["-F", "-O"]);
     testkit::seccomp::refuse(&mut command, &[Refused::call(libc::SYS_memfd_create)])?;
-    let ran = testkit::stage::end_within(&mut command)?;
+    let ran = testkit::stage::run_to_end(&mut command)?;
     ran.expect(78, &["memfd_create: Operation not permitted (1); the kernel or a seccomp filter"])?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::Refused;
 use testkit::setup::Setup;
-use testkit::stage::{Ran, Stage, end_within};
+use testkit::stage::{Ran, Stage, run_to_end};
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, skip, turn};
@@ -26,7 +26,7 @@ fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
     setup.refuse(&mut command)?;
     command.args(["-F", "-O", "-y"]).arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
     command.args(&setup.options).envs(target.environment()).stdin(std::process::Stdio::null());
-    end_within(&mut command)
+    run_to_end(&mut command)
 }
 
 /// Root, under any name, is refused without `-R`; line and status equal php-fpm's.

@@ -18,7 +18,7 @@ use testkit::process::{Process, end_all};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stage::{Stage, end_within};
+use testkit::stage::{Stage, run_to_end};
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -130,7 +130,7 @@ fn daemon() -> Outcome {
     let mut command = Command::new("sh");
     command.args(["-c", r#"WATCHDOG_PID=$$ exec "$@""#, "sh"]).arg(program.get_program()).args(program.get_args());
     command.envs(stage.target.environment()).env("NOTIFY_SOCKET", &manager.address).env("WATCHDOG_USEC", "400000");
-    let ran = end_within(&mut command);
+    let ran = run_to_end(&mut command);
     let daemon =
         fs::read_to_string(stage.sandbox.file("fpm.pid")).ok().and_then(|pid| Process::find(pid.parse().ok()?));
     let result = daemon.ok_or_else(|| format!("no daemon: {ran:?}").into()).and_then(|daemon| {

@@ -7,8 +7,8 @@ use testkit::log::{classic, words_of_dump};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stage::end_within;
 use testkit::stage::run_in;
+use testkit::stage::run_to_end;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -88,7 +88,7 @@ fn stock_agrees(target: &Target, sandbox: &Sandbox, ours: &str) -> Outcome {
     let mut command = Command::new(stock);
     command.args(["-p", &sandbox.path().to_string_lossy(), "-y", "stock.conf", "-tt"]);
     command.current_dir(sandbox.path()).stdin(Stdio::null());
-    let theirs = end_within(&mut command)?.expect(0, &[])?;
+    let theirs = run_to_end(&mut command)?.expect(0, &[])?;
     let ours: Vec<&str> = words_of_dump(ours).into_iter().filter(|line| *line != "\tlog_format = classic").collect();
     ensure!(words_of_dump(&theirs.text) == ours, "stock:\n{}\nours:\n{}\n{ini}", theirs.text, ours.join("\n"));
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::clock::{ms, wait_until};
 use crate::process::{self, Process};
@@ -69,7 +70,7 @@ impl Stage {
     /// # Errors
     /// When it runs on; it is then killed.
     pub fn run(&self, options: &[&str]) -> Outcome<Ran> {
-        end_within(&mut self.command(options))
+        run_to_end(&mut self.command(options))
     }
 
     /// The daemon that the pid file names, if it lives.
@@ -89,14 +90,14 @@ impl Stage {
     }
 }
 
-/// Runs the program in a sandbox to its end, as `end_within`.
+/// Runs the program in a sandbox to its end, as `run_to_end`.
 ///
 /// # Errors
 /// When it runs on; it is then killed.
 pub fn run_in(target: &Target, sandbox: &Sandbox, options: &[&str]) -> Outcome<Ran> {
     let mut command = Command::new(target.program());
     command.args(options).envs(target.environment()).current_dir(sandbox.path()).stdin(Stdio::null());
-    end_within(&mut command)
+    run_to_end(&mut command)
 }
 
 /// How a program ended.
@@ -112,11 +113,19 @@ pub struct Ran {
 ///
 /// # Errors
 /// When it runs on; it is then killed.
-pub fn end_within(command: &mut Command) -> Outcome<Ran> {
+pub fn run_to_end(command: &mut Command) -> Outcome<Ran> {
+    end_within(command, ms(10_000))
+}
+
+/// Runs a program to its end, with another limit.
+///
+/// # Errors
+/// When it runs on; it is then killed.
+pub fn end_within(command: &mut Command, limit: Duration) -> Outcome<Ran> {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
     let group = i32::try_from(child.id())?;
     let output = std::thread::spawn(move || child.wait_with_output());
-    let ended = wait_until("the end of the program", ms(10_000), || output.is_finished());
+    let ended = wait_until("the end of the program", limit, || output.is_finished());
     process::end_all(|| process::of_group(group))?;
     let Output { status, stdout, stderr } = output.join().map_err(|_| "waiting panicked")??;
     ended?;
