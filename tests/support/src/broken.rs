@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::extension::compile;
 use crate::sandbox::Sandbox;
 use crate::{Outcome, ensure};
 
@@ -46,7 +47,7 @@ pub fn library(sandbox: &Sandbox, real: &Path, fault: Fault) -> Outcome<PathBuf>
             let bytes = fs::read(real)?;
             fs::write(&path, &bytes[..bytes.len().min(TRUNCATED)])?;
         }
-        _ => compile(&source(fault, &entries(real)?), &path)?,
+        _ => compile(&source(fault, &entries(real)?), &path, &["-shared", "-fPIC", "-Wl,-z,now"])?,
     }
     Ok(path)
 }
@@ -98,12 +99,4 @@ fn entries(real: &Path) -> Outcome<Vec<String>> {
     let names: Vec<String> = plain.collect();
     ensure!(!names.is_empty(), "{} exports nothing", real.display());
     Ok(names)
-}
-
-fn compile(source: &str, to: &Path) -> Outcome {
-    let file = to.with_extension("c");
-    fs::write(&file, source)?;
-    let output = Command::new("cc").args(["-shared", "-fPIC", "-w", "-Wl,-z,now", "-o"]).arg(to).arg(&file).output()?;
-    ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }

@@ -1,7 +1,7 @@
-//! Small PHP extensions, compiled for a test.
+//! Small PHP extensions and programs in C, compiled for a test.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Outcome;
@@ -14,13 +14,30 @@ use crate::target::Target;
 /// # Errors
 /// When it doesn't compile.
 pub fn build(target: &Target, sandbox: &Sandbox, name: &str, source: &str) -> Outcome<PathBuf> {
-    let (from, to) = (sandbox.file(&format!("{name}.c")), sandbox.file(&format!("{name}.so")));
-    fs::write(&from, source)?;
+    let to = sandbox.file(&format!("{name}.so"));
     let asked = Command::new(target.prefix.join("bin/php-config")).arg("--includes").output()?;
     let includes = String::from_utf8(asked.stdout)?;
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-w", "-DCOMPILE_DL"]).args(includes.split_whitespace()).arg("-o");
-    let ran = compiler.arg(&to).arg(&from).output()?;
-    ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
+    let options: Vec<&str> =
+        ["-shared", "-fPIC", "-DCOMPILE_DL"].into_iter().chain(includes.split_whitespace()).collect();
+    compile(source, &to, &options)?;
     Ok(to)
+}
+
+/// Compiles a program of that name.
+///
+/// # Errors
+/// When it doesn't compile.
+pub fn program(sandbox: &Sandbox, name: &str, source: &str) -> Outcome<PathBuf> {
+    let to = sandbox.file(name);
+    compile(source, &to, &[])?;
+    Ok(to)
+}
+
+/// Compiles C to that file, without warnings.
+pub(crate) fn compile(source: &str, to: &Path, options: &[&str]) -> Outcome {
+    let from = to.with_extension("c");
+    fs::write(&from, source)?;
+    let ran = Command::new("cc").arg("-w").args(options).arg("-o").arg(to).arg(&from).output()?;
+    ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
+    Ok(())
 }
