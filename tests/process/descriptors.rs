@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
-use std::fs;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
@@ -27,10 +26,6 @@ fn pool(sandbox: &Sandbox, name: &str, workers: u32, group: &str) -> String {
     )
 }
 
-fn open_in(server: &Server) -> Outcome<usize> {
-    Ok(fs::read_dir(format!("/proc/{}/fd", server.supervisor.pid))?.count())
-}
-
 /// What `-t` and the start compute is what is open: 4 for a group, 3 for a pool and 1 for its socket, 4 for a worker.
 #[test]
 fn the_need_is_what_is_open() -> Outcome {
@@ -48,7 +43,7 @@ fn the_need_is_what_is_open() -> Outcome {
         let setup = Setup::new(1).global("process.base = no").pool(&text);
         let server = Server::start_in(sandbox, &target, &setup)?;
         server.await_workers(1 + usize::try_from(groups * pools * workers)?, bar(ms(5000)))?;
-        let open = open_in(&server)?;
+        let open = server.supervisor.fds().len();
         server.stop()?;
         Ok(open)
     };
@@ -86,7 +81,7 @@ fn each_pool_serves_when_descriptors_are_short() -> Outcome {
     wait_until("the log tells of those that are missing", bar(ms(5000)), || {
         server.log.text().contains("no more workers or zygotes are started")
     })?;
-    let open = open_in(&server)?;
+    let open = server.supervisor.fds().len();
     ensure!(open <= 420 - 64, "{open} descriptors");
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR1);
@@ -99,7 +94,7 @@ fn each_pool_serves_when_descriptors_are_short() -> Outcome {
     for word in ["Too many open files", "ALERT", "reload failed"] {
         ensure!(!said.contains(word), "{word}: {}", server.log.tail(30));
     }
-    wait_until("the former workers have left", bar(ms(5000)), || open_in(&server).is_ok_and(|open| open <= 420 - 64))?;
+    wait_until("the former workers have left", bar(ms(5000)), || server.supervisor.fds().len() <= 420 - 64)?;
     server.stop()
 }
 

@@ -130,8 +130,7 @@ fn uid(process: Process) -> Option<usize> {
 
 /// A base zygote, if there is one.
 fn kill_base(world: &World, random: &mut Random, stopped: &mut Vec<Stopped>) {
-    let children = world.server.supervisor.children();
-    let bases: Vec<Process> = children.into_iter().filter(|p| p.title().starts_with("php-fpm: base zygote")).collect();
+    let bases = world.server.bases();
     let Some(base) = random.of_these(&bases) else { return };
     let (signal, time) =
         if random.percent(60) { (Signal::SIGKILL, random.ms(0, 1)) } else { (Signal::SIGSTOP, random.ms(50, 13_000)) };

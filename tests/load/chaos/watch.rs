@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use testkit::clock::{ms, wait_until};
+use testkit::clock::ms;
 use testkit::{Outcome, ensure};
 
 use super::random::Random;
@@ -84,17 +83,9 @@ impl Delay {
 
 /// SIGUSR1, until the log says that it is open again. Every third time the log is rotated.
 fn answer(world: &World, count: usize) -> Outcome<Duration> {
-    let log = &world.server.log;
-    let mut mark = log.mark();
     if count.is_multiple_of(3) {
         fs::rename(world.dir().join("fpm.log"), world.dir().join(format!("fpm.log.{count:04}")))?;
         world.journal.note("the log is rotated".to_owned());
-        mark = log.mark();
     }
-    let start = Instant::now();
-    world.server.supervisor.signal(Signal::SIGUSR1);
-    wait_until("an answer to SIGUSR1", Duration::from_secs(30), || {
-        log.since(mark).contains("error log file re-opened")
-    })?;
-    Ok(start.elapsed())
+    world.server.hears(Duration::from_secs(30))
 }

@@ -12,7 +12,7 @@ use testkit::server::Server;
 use testkit::target::{Door, Target};
 use testkit::{Outcome, ensure, say, turn};
 
-use super::{ask, base, start, zygote};
+use super::{ask, base, start};
 
 /// Like apcu: an extension that maps memory when it is loaded, for all processes that will be forked.
 const STORE: &str = r#"
@@ -137,7 +137,7 @@ fn the_opcode_cache_is_the_groups_own() -> Outcome {
         ensure!(is_cached(&server, 1, "hello.php")?, "the cache of another group is as it was");
         let mut areas = Vec::new();
         for group in 0..4 {
-            let of_zygote = shared_files(zygote(&server, group).ok_or("no zygote")?.pid)?;
+            let of_zygote = shared_files(server.zygote_of(&format!("p{group}"))?.pid)?;
             ensure!(!of_zygote.is_empty() || !target.opcache_by_hand(), "opcache has memory");
             let mut distinct = of_zygote;
             distinct.dedup();

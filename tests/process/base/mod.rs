@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::load::{Job, Plan};
+use testkit::load::{Job, Plan, asker};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
@@ -58,18 +58,8 @@ fn ask(server: &Server, group: usize, page: &str) -> Outcome<String> {
     ask_once(&socket_in(&server.sandbox, group), &request, ms(20_000))
 }
 
-fn zygote(server: &Server, group: usize) -> Option<Process> {
-    let title = format!("php-fpm: zygote p{group} ");
-    server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title))
-}
-
 fn client(server: &Server, group: usize) -> Job {
-    let (address, request) = (socket_in(&server.sandbox, group), Request::get(&server.sandbox.page("hello.php")));
-    Box::new(move || {
-        let body = ask_once(&address, &request, ms(20_000))?;
-        ensure!(body == "hello", "{body:?}");
-        Ok(())
-    })
+    asker(&socket_in(&server.sandbox, group), &server.hello(), "hello", ms(20_000))
 }
 
 fn base(server: &Server) -> Outcome<Process> {
@@ -91,7 +81,7 @@ fn four_groups_have_a_base_zygote() -> Outcome {
         ensure!(server.zygotes().len() == groups, "{} zygotes", server.zygotes().len());
         for group in 0..groups {
             ensure!(ask(&server, group, "hello.php")? == "hello", "group {group}");
-            let zygote = zygote(&server, group).ok_or("no zygote")?;
+            let zygote = server.zygote_of(&format!("p{group}"))?;
             let user = zygote.status("Uid");
             if nix::unistd::geteuid().is_root() {
                 let uid = (FIRST + u32::try_from(group)?).to_string();
@@ -126,12 +116,12 @@ fn groups_survive_their_base_zygote() -> Outcome {
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, 4, "", &[])?;
     let load = Plan::clients(4).start(|group| client(&server, group));
-    let (first, before) = (base(&server)?, zygote(&server, 0).ok_or("no zygote")?);
+    let (first, before) = (base(&server)?, server.zygote_of("p0")?);
     first.signal(Signal::SIGKILL);
     wait_until("its end", ms(5000), || server.bases().is_empty())?;
     ensure!(before.lives(), "the zygotes live");
     before.signal(Signal::SIGKILL);
-    wait_until("the next zygote", ms(10_000), || zygote(&server, 0).is_some_and(|now| now != before))?;
+    wait_until("the next zygote", ms(10_000), || server.zygote_of("p0").is_ok_and(|now| now != before))?;
     let second = base(&server)?;
     ensure!(second != first, "a new base zygote");
     let tally = load.stop();
@@ -145,18 +135,18 @@ fn a_base_zygote_that_does_not_answer_is_killed() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, 4, "", &[])?;
-    let (stopped, before) = (base(&server)?, zygote(&server, 0).ok_or("no zygote")?);
+    let (stopped, before) = (base(&server)?, server.zygote_of("p0")?);
     stopped.signal(Signal::SIGSTOP);
     before.signal(Signal::SIGKILL);
     ensure!(ask(&server, 1, "hello.php")? == "hello", "other groups serve meanwhile");
     wait_until("its end", bar(ms(15_000)), || !stopped.lives())?;
-    wait_until("the next zygote", ms(10_000), || zygote(&server, 0).is_some())?;
+    wait_until("the next zygote", ms(10_000), || !server.zygotes_of("p0").is_empty())?;
     ensure!(ask(&server, 0, "hello.php")? == "hello", "it serves");
     ensure!(server.log.text().contains("does not answer: it is killed"), "{}", server.log.tail(9));
     // The next one that is needed comes from a new base zygote.
-    zygote(&server, 1).ok_or("no zygote")?.signal(Signal::SIGKILL);
+    server.zygote_of("p1")?.signal(Signal::SIGKILL);
     wait_until("a new base zygote", ms(10_000), || server.bases().iter().any(|base| *base != stopped))?;
-    wait_until("the next zygote", ms(10_000), || zygote(&server, 1).is_some())?;
+    wait_until("the next zygote", ms(10_000), || !server.zygotes_of("p1").is_empty())?;
     ensure!(ask(&server, 1, "hello.php")? == "hello", "it serves");
     server.stop()
 }

@@ -1,10 +1,9 @@
 //! Requests that don't end keep neither their own group from reloading, nor another one.
 
-use std::thread::{JoinHandle, sleep};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Request, ask_once};
-use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -12,14 +11,10 @@ use super::Groups;
 
 const BOTH: [(&str, &str); 2] = [("a", ""), ("b", "")];
 
-/// Sends a request to the first group that takes so long, and waits until it is being served.
-fn begin_request(groups: &Groups, milliseconds: u64) -> JoinHandle<Outcome<String>> {
-    let query = format!("ms={milliseconds}");
-    let request = Request::get(&groups.server.sandbox.page("work.php")).param("QUERY_STRING", &query);
-    let address = Address::Unix(groups.file("a.sock"));
-    let sent = std::thread::spawn(move || ask_once(&address, &request, ms(60_000)));
-    sleep(ms(200));
-    sent
+/// A request to the first group that takes so long and whose script runs.
+fn begin_request(groups: &Groups, lasts: Duration) -> Outcome<JoinHandle<Outcome<String>>> {
+    let mut client = groups.server.in_hand(lasts)?;
+    Ok(std::thread::spawn(move || Ok(client.answer()?.body())))
 }
 
 /// However many reloads there are during one request: its generation and the newest are all that is left.
@@ -28,13 +23,13 @@ fn one_request_never_keeps_a_reload_waiting() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let groups = Groups::start(&target, &BOTH)?;
-    let long = begin_request(&groups, 8_000);
+    let long = begin_request(&groups, ms(8_000))?;
     for _ in 0..5 {
         groups.run(&["reload"])?.expect(0, &[])?;
         groups.serves("a")?;
     }
     groups.await_generation("b", 6)?;
-    let titles = || groups.zygotes("a").iter().map(|zygote| zygote.title()).collect::<Vec<_>>();
+    let titles = || groups.server.zygotes_of("a").iter().map(|zygote| zygote.title()).collect::<Vec<_>>();
     wait_until("the end of the generations in between", bar(ms(5_000)), || titles().len() == 2)?;
     ensure!(titles().iter().any(|title| title.contains("(generation 1)")), "{:?}", titles());
     ensure!(!long.is_finished(), "the request has ended already");
@@ -52,7 +47,7 @@ fn three_generations_of_one_group_keep_no_other_waiting() -> Outcome {
     let groups = Groups::start(&target, &BOTH)?;
     let mut long = Vec::new();
     for _ in 0..3 {
-        long.push(begin_request(&groups, 30_000));
+        long.push(begin_request(&groups, ms(30_000))?);
         groups.run(&["reload"])?.expect(0, &[])?;
     }
     groups.run(&["reload"])?.expect(0, &["these groups change later", ": a"])?;

@@ -5,18 +5,15 @@ mod endless;
 mod starts;
 
 use std::fmt::Write as _;
-use std::path::Path;
 
+use testkit::Outcome;
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Request, ask_once};
-use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::{Ran, run_to_end};
 use testkit::stream::Address;
 use testkit::target::{Target, web_user};
-use testkit::{Outcome, ensure};
 
 /// A configuration of groups with one pool each, and a server that runs it.
 struct Groups {
@@ -76,32 +73,21 @@ impl Groups {
         self.server.sandbox.file(name)
     }
 
-    fn ask(&self, name: &str) -> Outcome<String> {
-        ask_at(&self.file(&format!("{name}.sock")), &self.server)
+    /// The socket of that group.
+    fn socket(&self, name: &str) -> Address {
+        Address::Unix(self.file(&format!("{name}.sock")))
     }
 
     fn serves(&self, name: &str) -> Outcome {
-        let body = self.ask(name)?;
-        ensure!(body == "hello", "{name}: {body}; {}", self.server.log.tail(8));
-        Ok(())
-    }
-
-    /// The title of the zygote that serves that group.
-    fn zygotes(&self, name: &str) -> Vec<Process> {
-        let title = format!("php-fpm: zygote {name} ");
-        self.server.zygotes().into_iter().filter(|zygote| zygote.title().starts_with(&title)).collect()
+        let said = self.server.says_hello(&self.socket(name));
+        Ok(said.map_err(|e| format!("{name}: {e}; {}", self.server.log.tail(8)))?)
     }
 
     /// Waits until that group has one zygote, of that generation.
     fn await_generation(&self, name: &str, number: u32) -> Outcome {
         let title = format!("php-fpm: zygote {name} (generation {number})");
-        let alone = || matches!(&self.zygotes(name)[..], [zygote] if zygote.title() == title);
+        let alone = || matches!(&self.server.zygotes_of(name)[..], [zygote] if zygote.title() == title);
         let awaited = wait_until(&title, bar(ms(10_000)), alone);
         Ok(awaited.map(drop).map_err(|e| format!("{e}: {}", self.server.log.tail(8)))?)
     }
-}
-
-fn ask_at(socket: &Path, server: &Server) -> Outcome<String> {
-    let request = Request::get(&server.sandbox.page("hello.php"));
-    ask_once(&Address::Unix(socket.to_owned()), &request, ms(5000))
 }

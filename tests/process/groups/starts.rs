@@ -5,7 +5,6 @@ use std::fs;
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::load::{Plan, asker};
-use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -76,7 +75,7 @@ fn at_a_reload_it_keeps_what_it_had() -> Outcome {
     let groups = Groups::start(&target, &[("a", ""), ("b", ""), ("c", "")])?;
     let load = Plan::clients(2)
         .pause(ms(2))
-        .start(|_| asker(&Address::Unix(groups.file("b.sock")), &groups.server.hello(), "hello", ms(15_000)));
+        .start(|_| asker(&groups.socket("b"), &groups.server.hello(), "hello", ms(15_000)));
     let mut generation = 1;
     for lines in [NO_DIRECTORY, NO_PRELOAD, NO_USER] {
         generation += 1;
@@ -95,7 +94,7 @@ fn at_a_reload_it_keeps_what_it_had() -> Outcome {
         ensure!(!groups.file("later/b.sock").exists(), "the new socket stays");
     }
     // Its dead processes are replaced with the former configuration.
-    groups.zygotes("b").first().ok_or("no zygote")?.signal(Signal::SIGKILL);
+    groups.server.zygotes_of("b").first().ok_or("no zygote")?.signal(Signal::SIGKILL);
     wait_until("the next zygote", bar(ms(5000)), || groups.server.log.count("[group b] zygote") > 0)?;
     groups.await_generation("b", 1)?;
     groups.serves("b")?;
@@ -127,12 +126,12 @@ fn groups_come_and_go_and_pools_move() -> Outcome {
     let groups = Groups::start(&target, &[("a", ""), ("b", "")])?;
     let load = Plan::clients(2)
         .pause(ms(2))
-        .start(|_| asker(&Address::Unix(groups.file("a.sock")), &groups.server.hello(), "hello", ms(15_000)));
+        .start(|_| asker(&groups.socket("a"), &groups.server.hello(), "hello", ms(15_000)));
     groups.write("", &[("a", ""), ("c", "")])?;
     groups.server.reload()?;
     groups.serves("c")?;
-    ensure!(groups.ask("b").is_err() && !groups.file("b.sock").exists(), "b is still there");
-    wait_until("the end of b", bar(ms(5000)), || groups.zygotes("b").is_empty())?;
+    ensure!(groups.socket("b").connect(ms(1000)).is_err() && !groups.file("b.sock").exists(), "b is still there");
+    wait_until("the end of b", bar(ms(5000)), || groups.server.zygotes_of("b").is_empty())?;
     groups.write("", &[("c", "process.group = a"), ("a", "")])?;
     groups.server.reload()?;
     groups.serves("c")?;

@@ -257,9 +257,7 @@ fn zygotes_keep_nothing() -> Outcome {
         ("urgent", 0),
         ("several", SEARCH | CHROOT | NICE),
     ] {
-        let title = format!("php-fpm: zygote {group} ");
-        let zygote = server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title));
-        let zygote = zygote.ok_or_else(|| format!("no zygote {group}"))?;
+        let zygote = server.zygote_of(group)?;
         ensure!(capabilities(zygote, "CapPrm")? == wanted, "{group}: {:?}", zygote.status("CapPrm"));
         for set in ["CapEff", "CapInh", "CapAmb"] {
             ensure!(capabilities(zygote, set)? == 0, "{group}, {set}: {:?}", zygote.status(set));

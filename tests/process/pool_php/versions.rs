@@ -8,7 +8,6 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
-use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -31,12 +30,6 @@ fn put_pages(sandbox: &Sandbox) -> Outcome {
         "www/level.php",
         "<?php echo ini_get('error_reporting') === (string) E_ALL ? 'all' : ini_get('error_reporting');\n",
     )
-}
-
-fn zygote(server: &Server, name: &str) -> Outcome<Process> {
-    let title = format!("php-fpm: zygote {name} ");
-    let found = server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title));
-    Ok(found.ok_or_else(|| format!("no zygote {name}"))?)
 }
 
 /// A copy of php-cgi with its library, as a patched php-cgi finds it.
@@ -73,11 +66,11 @@ fn two_versions_serve_side_by_side() -> Outcome {
     server.reload()?;
     ensure!(minor(&server, "theirs")? == theirs && minor(&server, "ours")? == ours, "other versions after a reload");
     wait_until("the end of the former zygotes", ms(10_000), || server.zygotes().len() == 2)?;
-    let (mine, killed) = (zygote(&server, "ours")?, zygote(&server, "theirs")?);
+    let (mine, killed) = (server.zygote_of("ours")?, server.zygote_of("theirs")?);
     killed.signal(Signal::SIGKILL);
-    wait_until("another zygote", ms(10_000), || zygote(&server, "theirs").is_ok_and(|now| now.pid != killed.pid))?;
+    wait_until("another zygote", ms(10_000), || server.zygote_of("theirs").is_ok_and(|now| now.pid != killed.pid))?;
     wait_until("a worker of it", ms(10_000), || minor(&server, "theirs").is_ok_and(|now| now == theirs))?;
-    ensure!(zygote(&server, "ours")?.pid == mine.pid, "the other zygote ended too");
+    ensure!(server.zygote_of("ours")?.pid == mine.pid, "the other zygote ended too");
     // Another PHP at the same path: the reload asks it again.
     copy(&server.sandbox, &target.prefix)?;
     server.reload()?;

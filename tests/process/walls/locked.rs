@@ -3,34 +3,32 @@
 //! output pipes of its worker.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
+use testkit::extension;
 use testkit::inside::{PipeLock, borrow_all, ways_to};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
-use testkit::server::{Server, is_pipe_reader};
+use testkit::server::Server;
 use testkit::target::Target;
 use testkit::turn::Alone;
 use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, BOB, GLOBAL, Neighbours, section, start};
 
-/// Writes something to its stderr, and locks it.
-const LOCKER: &str = r#"
+/// C: writes something to stderr, and locks it.
+pub(super) const LOCK: &str = r#"
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-int main(void) {
+static void lock(void) {
     int pair[2];
     socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
     write(2, "locked\n", 7);
     splice(pair[0], 0, 2, 0, 1, 0);
-    return 0;
 }
 "#;
 
@@ -43,18 +41,10 @@ if ($_SERVER['QUERY_STRING'] === 'die') posix_kill(getmypid(), 9);
 echo 'ok';
 ";
 
-fn compile(sandbox: &Sandbox) -> Outcome<PathBuf> {
-    let (from, to) = (sandbox.file("locker.c"), sandbox.file("locker"));
-    std::fs::write(&from, LOCKER)?;
-    let ran = Command::new("cc").arg("-o").arg(&to).arg(&from).output()?;
-    ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
-    Ok(to)
-}
-
 /// Two pools whose workers have pipes for their output and for their tracers.
 fn neighbours(target: &Target) -> Outcome<Neighbours> {
     let sandbox = Sandbox::new()?;
-    compile(&sandbox)?;
+    extension::program(&sandbox, "locker", &format!("{LOCK}int main(void) {{ lock(); return 0; }}"))?;
     sandbox.put("www/lock.php", PAGE)?;
     let lines = "catch_workers_output = yes\nrequest_terminate_timeout = 20s";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, lines), section(BOB, 2, lines));
@@ -69,12 +59,7 @@ fn lockers(server: &Server) -> Vec<Process> {
 
 /// The supervisor handles a signal within 100 ms, replaces a worker of bob's, and bob is served.
 fn expect_responsive(turn: &Alone, pools: &Neighbours) -> Outcome<Duration> {
-    let (log, supervisor) = (&pools.server.log, pools.server.supervisor);
-    let (mark, asked) = (log.mark(), Instant::now());
-    supervisor.signal(Signal::SIGUSR1);
-    log.wait_for(mark, &["error log file re-opened"], ms(8000))
-        .map_err(|e| format!("{e}; the supervisor's state is {}", supervisor.state()))?;
-    let heard = asked.elapsed();
+    let heard = pools.server.hears(ms(8000))?;
     turn.expect_within("SIGUSR1", heard, ms(100))?;
     let worker = *pools.workers(BOB).first().ok_or("bob has no worker")?;
     worker.signal(Signal::SIGKILL);
@@ -112,8 +97,7 @@ fn output_pipes_that_a_script_locks() -> Outcome {
     let line = "[pool alice] a process has kept an output or message pipe locked for 2 seconds: all processes with this pipe are killed";
     ensure!(pools.server.log.count(line) >= 1, "{}", pools.server.log.tail(9));
     wait_until("as many descriptors as before", bar(ms(5000)), || supervisor.fds().len() <= before + 2)?;
-    let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
-    wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
+    wait_until("two readers are left", bar(ms(5000)), || pools.server.pipe_readers().len() <= 2)?;
     // A process that waits for the lock of a pipe cannot end, until it is unlocked. The worker may then run requests that have
     // waited for it, which lock further pipes.
     supervisor.signal(Signal::SIGTERM);
@@ -164,8 +148,7 @@ fn pipes_that_stay_locked() -> Outcome {
     wait_until("alice's next zygote", bar(ms(5000)), || pools.zygote(ALICE).is_ok_and(|next| next != zygote))?;
     wait_until("alice is served", bar(ms(5000)), || pools.ask(ALICE, "hello.php").is_ok_and(|body| body == "hello"))?;
     drop(locks);
-    let readers = || supervisor.children().into_iter().filter(|child| is_pipe_reader(*child)).count();
-    wait_until("two readers are left", bar(ms(5000)), || readers() <= 2)?;
+    wait_until("two readers are left", bar(ms(5000)), || pools.server.pipe_readers().len() <= 2)?;
     expect_responsive(&turn, &pools)?;
     pools.server.stop()
 }

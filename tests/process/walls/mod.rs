@@ -60,9 +60,7 @@ impl Neighbours {
     }
 
     fn zygote(&self, (name, _): (&str, u32)) -> Outcome<Process> {
-        let title = format!("php-fpm: zygote {name} ");
-        let found = self.server.zygotes().into_iter().find(|zygote| zygote.title().starts_with(&title));
-        Ok(found.ok_or_else(|| format!("no zygote {name}: {}", self.server.log.tail(5)))?)
+        self.server.zygote_of(name)
     }
 
     fn workers(&self, (name, _): (&str, u32)) -> Vec<Process> {

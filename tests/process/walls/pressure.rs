@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
+use testkit::extension;
 use testkit::fastcgi::{Client, Request};
 use testkit::inside::ways_to;
 use testkit::load::Plan;
@@ -22,6 +23,7 @@ use testkit::target::Target;
 use testkit::turn::Alone;
 use testkit::{Outcome, ensure, say, turn};
 
+use super::locked::LOCK;
 use super::{BOB, GLOBAL, Neighbours, address, asker, section, start};
 
 /// The attacker's pool. The user is one that no other test has, since it sends signals to all processes of its own.
@@ -35,16 +37,12 @@ const ATTEMPTS: usize = 3;
 /// Differences below this are not seen by bob's clients: they are a few switches between processes.
 const UNSEEN: Duration = Duration::from_micros(300);
 
-/// Attacks that need no pool: started as alice's user, until they are killed.
+/// After `LOCK`: attacks that need no pool: started as alice's user, until they are killed.
 const PROGRAM: &str = r#"
-#define _GNU_SOURCE
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 static void all_signals(void) {
     int signals[] = {SIGSTOP, SIGCONT, SIGTERM, SIGQUIT, SIGUSR1, SIGUSR2, SIGHUP, SIGINT, SIGALRM, SIGSTOP, SIGCONT, SIGKILL};
@@ -58,12 +56,6 @@ static void bomb(void) {
     setrlimit(RLIMIT_NPROC, &most);
     for (;;)
         if (fork() < 0) usleep(1000);
-}
-static void lock(void) {
-    int pair[2];
-    socketpair(AF_UNIX, SOCK_STREAM, 0, pair);
-    write(2, "locked\n", 7);
-    splice(pair[0], 0, 2, 0, 1, 0);
 }
 int main(int count, char **words) {
     nice(19);
@@ -172,10 +164,7 @@ fn by_messages(pools: &Neighbours, stop: &AtomicBool, messages: &[&str]) -> Outc
 
 fn neighbours(target: &Target) -> Outcome<Neighbours> {
     let sandbox = Sandbox::new()?;
-    let (from, to) = (sandbox.file("attack.c"), sandbox.file("attack"));
-    std::fs::write(&from, PROGRAM)?;
-    let ran = Command::new("cc").arg("-w").arg("-o").arg(&to).arg(&from).output()?;
-    ensure!(ran.status.success(), "cc: {}", String::from_utf8_lossy(&ran.stderr));
+    extension::program(&sandbox, "attack", &[LOCK, PROGRAM].concat())?;
     sandbox.put("www/attack.php", PAGE)?;
     let alice = "catch_workers_output = yes\nrequest_terminate_timeout = 1s\nprocess.priority = 19\nrequest_drop_abandoned = yes";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 3, alice), section(BOB, 3, "pm.max_requests = 100"));
@@ -192,14 +181,10 @@ struct Seen {
 }
 
 fn window(pools: &Neighbours) -> Outcome<Seen> {
-    let (log, supervisor) = (&pools.server.log, pools.server.supervisor);
     let load = Plan::clients(2).pause(ms(1)).start(|_| asker(&pools.server, BOB));
     let (end, mut signal) = (Instant::now() + WINDOW, Duration::ZERO);
     while Instant::now() < end {
-        let (count, asked) = (log.count("error log file re-opened"), Instant::now());
-        supervisor.signal(Signal::SIGUSR1);
-        wait_until("SIGUSR1 is handled", ms(10_000), || log.count("error log file re-opened") > count)?;
-        signal = signal.max(asked.elapsed());
+        signal = signal.max(pools.server.hears(ms(10_000))?);
         std::thread::sleep(ms(60));
     }
     let tally = load.stop();

@@ -1,17 +1,18 @@
-//! A private server in the foreground: starts it, signals it, inspects it, and ends it with all its processes.
+//! A private server in the foreground: starts it, and ends it with all its processes.
+
+mod contact;
+mod processes;
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use crate::around::Around;
-use crate::clock::{bar, ms, wait_until};
-use crate::fastcgi::{Client, Request, ask_once};
+use crate::clock::{ms, wait_until};
 use crate::guard::Guard;
 use crate::log::Log;
 use crate::process::{self, Process};
@@ -20,6 +21,8 @@ use crate::setup::{Listen, Setup};
 use crate::stream::Address;
 use crate::target::Target;
 use crate::{Outcome, ensure, say};
+
+pub use processes::{is_base, is_pipe_reader, is_worker};
 
 const READY: &str = "ready to handle connections";
 
@@ -144,81 +147,6 @@ impl Server {
         Ok(())
     }
 
-    /// Reloads (SIGUSR2) and waits until the log says that it is done.
-    ///
-    /// # Errors
-    /// When it isn't within 20 s.
-    pub fn reload(&self) -> Outcome {
-        let mark = self.log.mark();
-        self.supervisor.signal(Signal::SIGUSR2);
-        self.log.wait_for(mark, &["Reloading in progress", READY], ms(20_000))
-    }
-
-    /// The request for `hello.php`.
-    #[must_use]
-    pub fn hello(&self) -> Request {
-        Request::get(&self.sandbox.page("hello.php"))
-    }
-
-    /// Asks for `hello.php` at one of its addresses.
-    ///
-    /// # Errors
-    /// When the answer is another one, or takes over 10 s.
-    pub fn says_hello(&self, at: &Address) -> Outcome {
-        let body = ask_once(at, &self.hello(), ms(10_000))?;
-        ensure!(body == "hello", "{at:?}: {body:?}");
-        Ok(())
-    }
-
-    /// Sends a request that takes that long and whose script runs: it prints `done`, or how its sleep was
-    /// interrupted.
-    ///
-    /// # Errors
-    /// When the script doesn't begin in time.
-    pub fn in_hand(&self, lasts: Duration) -> Outcome<Client> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let begun = self.sandbox.file(&format!("out/begun-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
-        let page = self.sandbox.page("in_hand.php");
-        if !page.exists() {
-            self.sandbox.put("www/in_hand.php", "<?php touch($_GET['begun']); require __DIR__ . '/work.php';\n")?;
-        }
-        let query = format!("ms={}&begun={}", lasts.as_millis(), begun.display());
-        let mut client = Client::connect(&self.address, lasts + bar(ms(10_000)))?;
-        client.send(&Request::get(&page).param("QUERY_STRING", &query).encode(1))?;
-        wait_until("the script runs", bar(ms(10_000)), || begun.exists())?;
-        Ok(client)
-    }
-
-    /// The workers of the pool, of all generations.
-    #[must_use]
-    pub fn workers(&self) -> Vec<Process> {
-        self.supervisor.descendants().into_iter().filter(|process| is_worker(*process)).collect()
-    }
-
-    /// The zygotes; php-fpm has none.
-    #[must_use]
-    pub fn zygotes(&self) -> Vec<Process> {
-        self.supervisor
-            .children()
-            .into_iter()
-            .filter(|process| !is_worker(*process) && !is_base(*process) && !is_pipe_reader(*process))
-            .collect()
-    }
-
-    /// The base zygotes.
-    #[must_use]
-    pub fn bases(&self) -> Vec<Process> {
-        self.supervisor.children().into_iter().filter(|process| is_base(*process)).collect()
-    }
-
-    /// Waits until the pool has that many workers.
-    ///
-    /// # Errors
-    /// When it hasn't within the limit.
-    pub fn await_workers(&self, count: usize, limit: Duration) -> Outcome<Duration> {
-        wait_until(&format!("{count} workers"), limit, || self.workers().len() == count)
-    }
-
     /// Its output on stdout and stderr.
     #[must_use]
     pub fn stdio(&self) -> String {
@@ -251,19 +179,6 @@ impl Server {
         Ok(status.and_then(|status| status.code()))
     }
 
-    /// Its living processes, with or without parents, each once: they share the process group.
-    #[must_use]
-    pub fn remaining(&self) -> Vec<Process> {
-        // After the supervisor has gone, its id may belong to another process, which leads another group of that
-        // number.
-        let other = Process::find(self.supervisor.pid).is_some_and(|leader| leader != self.supervisor);
-        let mut found = if other { Vec::new() } else { process::of_group(self.supervisor.pid) };
-        found.extend(self.supervisor.descendants());
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
-
     fn last_words(&self) -> String {
         format!("{}\n{}", self.log.tail(6), Log::new(&self.sandbox.file("stdio")).tail(3))
     }
@@ -283,24 +198,6 @@ impl Drop for Server {
             assert!(std::thread::panicking(), "the server's log says: {line}");
         }
     }
-}
-
-/// Whether zygotes are forked from it, by its title.
-#[must_use]
-pub fn is_base(process: Process) -> bool {
-    process.title().starts_with("php-fpm: base zygote ")
-}
-
-/// Whether it serves a pool, by its title.
-#[must_use]
-pub fn is_worker(process: Process) -> bool {
-    process.title().starts_with("php-fpm: pool ")
-}
-
-/// Whether it reads or closes pipes for the supervisor.
-#[must_use]
-pub fn is_pipe_reader(process: Process) -> bool {
-    process.title() == "php-fpm: reads pipes"
 }
 
 fn command(target: &Target, setup: &Setup, prefix: &std::path::Path, sandbox: &Sandbox) -> Command {
