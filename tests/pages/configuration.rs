@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cgi_fpm::config::{
@@ -15,6 +14,8 @@ use testkit::sandbox::Sandbox;
 use testkit::stage::run_to_end;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
+
+use super::source;
 
 /// A configuration with as few directives as possible, except for files that other directives need.
 const GLOBAL: &str = "[global]\n";
@@ -37,10 +38,6 @@ const IN_WORDS: [&str; 13] = [
     "listen.allowed_clients",
     "pm.start_servers",
 ];
-
-fn source(path: &str) -> Outcome<String> {
-    Ok(fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path))?)
-}
 
 /// A directory that is PHP's prefix.
 struct Place(tempfile::TempDir);

@@ -1,7 +1,6 @@
 //! docs/migration-from-xml.md.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use cgi_fpm::config::{LoadOptions, convert};
@@ -11,12 +10,8 @@ use testkit::stage::{run_in, run_to_end};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-/// The code blocks of one language in the page about migration.
 fn blocks(language: &str) -> Outcome<Vec<String>> {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/migration-from-xml.md"))?;
-    let fence = format!("\n```{language}\n");
-    let blocks = page.split(&fence).skip(1).filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
-    Ok(blocks.map(str::to_owned).collect())
+    super::blocks("docs/migration-from-xml.md", language)
 }
 
 #[test]

@@ -14,6 +14,8 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
+use super::source;
+
 /// The script that the samples of docs/logs.md come from.
 const ORDERS: &str = "<?php error_log('order 7 is not paid'); error_log(\"two\\nlines\");
     fwrite(fopen('php://stdout', 'w'), \"caf\\xE9 closed\\n\"); echo 'hello';";
@@ -23,7 +25,7 @@ fn samples_of_the_documentation() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     for (page, least) in [("logs", 6), ("slowlog", 2), ("status", 2)] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/{page}.md")))?;
+        let text = source(&format!("docs/{page}.md"))?;
         let samples = samples(&text);
         ensure!(samples.len() >= least && samples.iter().all(|sample| !sample.lines.is_empty()), "{samples:#?}");
         samples.iter().try_for_each(|sample| shown(&target, sample).map_err(|e| format!("docs/{page}.md: {e}")))?;

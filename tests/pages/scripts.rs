@@ -1,8 +1,6 @@
 //! The samples of docs/scripts.md, unchanged.
 #![forbid(unsafe_code)]
 
-use std::fs;
-use std::path::Path;
 use std::time::Instant;
 
 use testkit::clock::{ms, wait_until};
@@ -12,11 +10,11 @@ use testkit::setup::Setup;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
+use super::blocks;
+
 /// The first block of that kind.
 fn sample(kind: &str) -> Outcome<String> {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/scripts.md"))?;
-    let block = text.split(&format!("```{kind}\n")).nth(1).and_then(|rest| rest.split("```").next());
-    Ok(block.ok_or("no sample")?.to_owned())
+    Ok(blocks("docs/scripts.md", kind)?.into_iter().next().ok_or("no sample")?)
 }
 
 #[test]

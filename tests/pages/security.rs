@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use testkit::{Outcome, ensure};
 
+use super::source;
+
 const KINDS: [&str; 6] = ["library", "oracle", "pages", "sapi", "process", "load"];
 
 /// The words between backticks that are paths of tests.
@@ -27,8 +29,7 @@ fn exists(tests: &Path, path: &[&str]) -> bool {
 
 #[test]
 fn each_test_exists() -> Outcome {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let (tests, page) = (root.join("tests"), fs::read_to_string(root.join("docs/security.md"))?);
+    let (tests, page) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("tests"), source("docs/security.md")?);
     let named = named(&page);
     ensure!(named.len() > 40, "only {} tests are found", named.len());
     let missing: Vec<String> = named.iter().filter(|path| !exists(&tests, path)).map(|path| path.join("::")).collect();

@@ -1,21 +1,20 @@
 //! docs/shared-hosting.md.
 
 use std::fs;
-use std::path::Path;
 
 use testkit::sandbox::Sandbox;
 use testkit::stage::run_in;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
+use super::blocks;
+
 /// The two files of the page pass the check, with this machine's users and paths.
 #[test]
 fn the_settings_for_shared_hosting_are_valid() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/shared-hosting.md"))?;
-    let blocks = page.split("\n```ini\n").skip(1).filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
-    let blocks: Vec<&str> = blocks.collect();
+    let blocks = blocks("docs/shared-hosting.md", "ini")?;
     ensure!(blocks.len() == 2, "{} examples", blocks.len());
     let sandbox = Sandbox::new()?;
     fs::create_dir(sandbox.file("customers"))?;
@@ -27,8 +26,8 @@ fn the_settings_for_shared_hosting_are_valid() -> Outcome {
             .fold(text.to_owned(), |t, p| t.replace(p, &dir));
         moved.replace("user = shop", &format!("user = {user}")).replace("group = shop\n", "")
     };
-    sandbox.put("fpm.conf", &local(blocks[0]))?;
-    sandbox.put("customers/shop.conf", &local(blocks[1]))?;
+    sandbox.put("fpm.conf", &local(&blocks[0]))?;
+    sandbox.put("customers/shop.conf", &local(&blocks[1]))?;
     run_in(&target, &sandbox, &["-y", "fpm.conf", "-t"])?.expect(0, &["test is successful"])?;
     Ok(())
 }

@@ -1,16 +1,13 @@
 //! A pool whose php-cgi or php.ini cannot be used does not start, and keeps no other pool from starting or reloading.
 #![forbid(unsafe_code)]
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::sandbox::Sandbox;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
-use super::{ask, configure, section, start};
+use super::{ask, configure, fake, section, start};
 
 /// At a start: each says why, the others serve, and what is mended serves without a reload.
 #[test]
@@ -54,10 +51,7 @@ fn others_reload() -> Outcome {
     };
     let server = start(&target, sandbox, "a", &[own("a", "a.ini", ""), own("b", "b.ini", ""), section("c", user, "")])?;
     server.sandbox.put("a.ini", "memory_limit = 81M\n")?;
-    // It looks like a patched php-cgi.
-    let fake = "#!/bin/sh\necho broken\nexit 0\n# X-Powered-By: PHP/8.4.1\n# cgi_fpm_main\0\n";
-    server.sandbox.put("fake", fake)?;
-    fs::set_permissions(server.sandbox.file("fake"), fs::Permissions::from_mode(0o755))?;
+    fake(&server.sandbox, "echo broken")?;
     let broken = section("c", user, "process.php = {{DIR}}/fake");
     configure(&server, &[own("a", "a.ini", ""), own("b", "none.ini", ""), broken])?;
     let before = ask(&server, "c", "pid.php")?;

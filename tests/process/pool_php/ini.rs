@@ -4,18 +4,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
-use super::{ask, configure, expect, section, start, start_with};
+use super::{ask, configure, expect, section, start, start_with, version};
 use testkit::sandbox::Sandbox;
 use testkit::setup::Setup;
 use testkit::stage::run_in;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
-
-/// Minor version of the PHP under test, as the facts show it.
-fn version(server: &testkit::server::Server, pool: &str) -> Outcome<String> {
-    let facts = ask(server, pool, "facts.php")?;
-    Ok(facts.trim_start_matches("[\"").split('"').next().unwrap_or_default().to_owned())
-}
 
 /// Each pool has what it says itself, and otherwise what the command line says.
 #[test]

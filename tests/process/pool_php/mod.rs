@@ -7,6 +7,9 @@ mod inquiry;
 mod refused;
 mod versions;
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use testkit::clock::ms;
 use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
@@ -53,11 +56,26 @@ fn ask(server: &Server, pool: &str, page: &str) -> Outcome<String> {
     ask_once(&address, &Request::get(&server.sandbox.page(page)), ms(10_000))
 }
 
+/// The version of that pool's PHP, such as `8.4`.
+fn version(server: &Server, pool: &str) -> Outcome<String> {
+    let facts = ask(server, pool, "facts.php")?;
+    let version = facts.strip_prefix("[\"").and_then(|rest| rest.split('"').next()).unwrap_or_default();
+    ensure!(version.starts_with("8."), "pool {pool}: {facts}");
+    Ok(version.to_owned())
+}
+
 /// The facts of that pool are these.
 fn expect(server: &Server, pool: &str, wanted: &str) -> Outcome {
     let seen = ask(server, pool, "facts.php")?;
     ensure!(seen == wanted, "pool {pool}: {seen}\nwanted: {wanted}");
     Ok(())
+}
+
+/// A program that looks like a patched php-cgi and does this instead.
+fn fake(sandbox: &Sandbox, script: &str) -> Outcome {
+    let marks = "# X-Powered-By: PHP/8.4.1\n# cgi_fpm_main\0\n";
+    sandbox.put("fake", &format!("#!/bin/sh\n{script}\nexit 0\n{marks}"))?;
+    Ok(fs::set_permissions(sandbox.file("fake"), Permissions::from_mode(0o755))?)
 }
 
 /// Replaces the pools of a running server's configuration.

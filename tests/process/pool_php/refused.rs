@@ -5,18 +5,11 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::time::Instant;
 
-use super::{GLOBAL, section};
+use super::{GLOBAL, fake, section};
 use testkit::sandbox::Sandbox;
 use testkit::stage::{Ran, run_in};
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
-
-/// A program that looks like a patched php-cgi and does this instead.
-fn fake(sandbox: &Sandbox, script: &str) -> Outcome {
-    let marks = "# X-Powered-By: PHP/8.4.1\n# cgi_fpm_main\0\n";
-    fs::write(sandbox.file("fake"), format!("#!/bin/sh\n{script}\nexit 0\n{marks}"))?;
-    Ok(fs::set_permissions(sandbox.file("fake"), Permissions::from_mode(0o755))?)
-}
 
 /// `-t` with a pool that says this.
 fn test(target: &Target, sandbox: &Sandbox, lines: &str) -> Outcome<Ran> {

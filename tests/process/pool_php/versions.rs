@@ -9,20 +9,11 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::sandbox::Sandbox;
-use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::{Door, Target, web_user};
 use testkit::{Outcome, ensure, skip, turn};
 
-use super::{ask, section, start, start_with};
-
-/// `8.4` of a prefix named `php-8.4`.
-fn minor(server: &Server, pool: &str) -> Outcome<String> {
-    let facts = ask(server, pool, "facts.php")?;
-    let version = facts.strip_prefix("[\"").and_then(|rest| rest.split('"').next()).unwrap_or_default();
-    ensure!(version.starts_with("8."), "pool {pool}: {facts}");
-    Ok(version.to_owned())
-}
+use super::{ask, section, start, start_with, version};
 
 /// The page that tells error_reporting, and who is asked.
 fn put_pages(sandbox: &Sandbox) -> Outcome {
@@ -57,24 +48,27 @@ fn two_versions_serve_side_by_side() -> Outcome {
     let theirs =
         section("theirs", user, &format!("process.php = {}\nprocess.php_ini = none\n{level}", program.display()));
     let server = start(&target, sandbox, "ours", &[section("ours", user, level), theirs])?;
-    let (ours, theirs) = (minor(&server, "ours")?, minor(&server, "theirs")?);
+    let (ours, theirs) = (version(&server, "ours")?, version(&server, "theirs")?);
     ensure!(ours != theirs, "both are {ours}");
     for pool in ["ours", "theirs"] {
         let seen = ask(&server, pool, "level.php")?;
         ensure!(seen == "all", "pool {pool}: error_reporting is {seen}");
     }
     server.reload()?;
-    ensure!(minor(&server, "theirs")? == theirs && minor(&server, "ours")? == ours, "other versions after a reload");
+    ensure!(
+        version(&server, "theirs")? == theirs && version(&server, "ours")? == ours,
+        "other versions after a reload"
+    );
     wait_until("the end of the former zygotes", ms(10_000), || server.zygotes().len() == 2)?;
     let (mine, killed) = (server.zygote_of("ours")?, server.zygote_of("theirs")?);
     killed.signal(Signal::SIGKILL);
     wait_until("another zygote", ms(10_000), || server.zygote_of("theirs").is_ok_and(|now| now.pid != killed.pid))?;
-    wait_until("a worker of it", ms(10_000), || minor(&server, "theirs").is_ok_and(|now| now == theirs))?;
+    wait_until("a worker of it", ms(10_000), || version(&server, "theirs").is_ok_and(|now| now == theirs))?;
     ensure!(server.zygote_of("ours")?.pid == mine.pid, "the other zygote ended too");
     // Another PHP at the same path: the reload asks it again.
     copy(&server.sandbox, &target.prefix)?;
     server.reload()?;
-    ensure!(minor(&server, "theirs")? == ours, "the former program serves after a reload");
+    ensure!(version(&server, "theirs")? == ours, "the former program serves after a reload");
     server.stop()
 }
 
@@ -103,7 +97,7 @@ fn a_stock_php_gets_the_library_beside_ours() -> Outcome {
         "<?php echo preg_match('~cgi-fpm[^/]*[.]so~', file_get_contents('/proc/self/maps'), $m) ? $m[0] : '';\n",
     )?;
     let server = start_with(&target, sandbox, "ours", &pools, Setup::new(1).own_prefix())?;
-    ensure!(minor(&server, "stock")? == "8.2", "another version");
+    ensure!(version(&server, "stock")? == "8.2", "another version");
     let seen = ask(&server, "stock", "maps.php")?;
     ensure!(seen == "cgi-fpm-8.2.so", "it has {seen}");
     let seen = ask(&server, "ours", "maps.php")?;
