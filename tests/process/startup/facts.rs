@@ -20,7 +20,9 @@ pub(super) fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     {
         fact(field, process.status(field).join(" "));
     }
-    fact("heard", heard(process));
+    // Only ours has the signal by which commands send requests.
+    let requests = if process == master { request_signal() } else { 0 };
+    fact("heard", format!("{:016x}", heard(process) & !requests));
     fact("nice", process.nice().to_string());
     let read = |file: &str| fs::read(format!("/proc/{}/{file}", process.pid)).unwrap_or_default();
     fact("oom_score_adj", String::from_utf8_lossy(&read("oom_score_adj")).trim().to_owned());
@@ -48,16 +50,23 @@ pub(super) fn of(process: Process, master: Process, sandbox: &str) -> Facts {
     facts
 }
 
-/// Signals that it acts on: by handlers, or, if blocked, through a descriptor. Without SIGRTMIN+1, by which commands send requests:
-/// php-fpm has none.
-fn heard(process: Process) -> String {
+/// The signal by which commands send requests to the supervisor, as a mask.
+fn request_signal() -> u64 {
+    1 << libc::SIGRTMIN()
+}
+
+/// Whether commands can send requests to it.
+pub(super) fn hears_requests(process: Process) -> bool {
+    heard(process) & request_signal() != 0
+}
+
+/// Signals that it acts on: by handlers, or, if blocked, through a descriptor.
+fn heard(process: Process) -> u64 {
     let caught = process.status("SigCgt").concat();
     let number = |text: &str| u64::from_str_radix(text, 16).unwrap_or(0);
     let descriptors = process.fds().into_keys();
     let masks = descriptors.flat_map(|fd| process.lines(&format!("fdinfo/{fd}"), "sigmask:"));
-    let all = masks.fold(number(&caught), |all, line| all | line.split_whitespace().nth(1).map_or(0, number));
-    let request = 1_u64 << (libc::SIGRTMIN() + 1 - 1);
-    format!("{:016x}", all & !request)
+    masks.fold(number(&caught), |all, line| all | line.split_whitespace().nth(1).map_or(0, number))
 }
 
 fn kind(target: &str) -> String {

@@ -21,6 +21,10 @@ fn told(target: &Target, way: Way, terminal: bool, pool: &str) -> Outcome<[Facts
     started.stage.sandbox.put("www/variables.php", VARIABLES)?;
     let variables = started.ask("variables.php")?;
     let worker = started.worker()?;
+    ensure!(
+        facts::hears_requests(started.master) == target.is_ours(),
+        "requests of commands are heard, or php-fpm hears them"
+    );
     let [master, mut of_worker] = [started.master, worker].map(|one| facts::of(one, started.master, &sandbox));
     of_worker.push(("variables".to_owned(), variables));
     // Including the descriptors between them.
