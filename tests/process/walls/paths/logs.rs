@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
-use testkit::clock::ms;
+use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
@@ -161,6 +162,21 @@ fn a_fifo_of_a_users_is_no_log() -> Outcome {
         std::thread::sleep(ms(300));
         let told = server.log.since(mark);
         ensure!(told.contains(refused) != allowed, "{owner}: {told}");
+    }
+    // Root's FIFO has no reader: neither an entry for it nor opening it delays any process.
+    for _ in 0..2 {
+        let begun = Instant::now();
+        ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+        ensure!(begun.elapsed() < bar(ms(2100)), "a slow request took {:?}", begun.elapsed());
+        let heard = server.hears(ms(5000))?;
+        ensure!(heard < bar(ms(100)), "SIGUSR1 was heard after {heard:?}");
+        let begun = Instant::now();
+        hello_of(&server, BOB)?;
+        hello_of(&server, ALICE)?;
+        ensure!(begun.elapsed() < bar(ms(500)), "two requests took {:?}", begun.elapsed());
+        let begun = Instant::now();
+        server.reload()?;
+        ensure!(begun.elapsed() < bar(ms(5000)), "a reload took {:?}", begun.elapsed());
     }
     server.stop()
 }
