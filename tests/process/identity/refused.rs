@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::Refused;
+use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::{Ran, Stage, run_to_end};
 use testkit::stream::Address;
@@ -29,19 +30,22 @@ fn ended(target: &Target, setup: &Setup, sandbox: &Sandbox) -> Outcome<Ran> {
     run_to_end(&mut command)
 }
 
+/// Users and groups that are root's.
+const OF_ROOT: [&str; 6] = [
+    "user = root\ngroup = www-data",
+    "user = 0\ngroup = www-data",
+    "user = 000\ngroup = 33",
+    "user = www-data\ngroup = root",
+    "user = www-data\ngroup = 0",
+    "user = 54321",
+];
+
 /// Root, under any name, is refused without `-R`; line and status equal php-fpm's.
 #[test]
 fn root() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    for lines in [
-        "user = root\ngroup = www-data",
-        "user = 0\ngroup = www-data",
-        "user = 000\ngroup = 33",
-        "user = www-data\ngroup = root",
-        "user = www-data\ngroup = 0",
-        "user = 54321",
-    ] {
+    for lines in OF_ROOT {
         for server in [&target, &target.partner()] {
             let sandbox = Sandbox::new()?;
             let setup = Setup::new(1).pool(&section(&sandbox, "other", lines));
@@ -53,6 +57,25 @@ fn root() -> Outcome {
         }
     }
     Ok(())
+}
+
+/// By default the other pools serve without those of root.
+#[test]
+fn others_serve_without_the_pools_of_root() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let pool = |(at, lines): (usize, &&str)| section(&sandbox, &format!("other{at}"), lines);
+    let pools: String = OF_ROOT.iter().enumerate().map(pool).collect();
+    let server = Server::start_in(sandbox, &target, &Setup::new(1).pool(&pools))?;
+    server.says_hello(&server.address)?;
+    for at in 0..OF_ROOT.len() {
+        let reason = format!("[pool other{at}] please specify user and group other than root");
+        let line = format!("ERROR: [group other{at}] could not be started: {reason}");
+        ensure!(server.log.count(&line) == 1, "{line} isn't in: {}", server.log.text());
+        ensure!(server.zygotes_of(&format!("other{at}")).is_empty(), "a group of root's has started");
+    }
+    server.stop()
 }
 
 /// A step that fails ends the start, with php-fpm's line.

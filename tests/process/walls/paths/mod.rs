@@ -36,7 +36,7 @@ fn dir_of(sandbox: &Sandbox, name: &str, uid: u32) -> Outcome<PathBuf> {
     Ok(path)
 }
 
-/// That configuration, with all groups or none.
+/// That configuration, with all groups or none: a group that can't start refuses the start.
 fn all_or_nothing(conf: &str) -> String {
     conf.replacen("[global]\n", "[global]\nprocess.start_failure = stop\n", 1)
 }
@@ -76,13 +76,24 @@ fn marks(path: &Path) -> Outcome<String> {
     Ok(format!("{} {} {} {:o} {} {list}", m.ino(), m.uid(), m.gid(), m.mode(), m.len()))
 }
 
-/// A start that ends if one group can't start: with `process.start_failure = stop`.
+/// Expects that the configuration is refused at the start.
 fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
-    let conf = all_or_nothing(conf).replace("{{DIR}}", &sandbox.path().display().to_string());
+    let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
     sandbox.put("fpm.conf", &conf)?;
     sandbox.put("php.ini", "")?;
     let address = Address::Unix(sandbox.file("alice.sock"));
     Ok(Stage { target, sandbox, address, conf })
+}
+
+/// A server whose group of bob's cannot start, for that reason: alice's starts and serves.
+fn starts_without_bob(target: &Target, sandbox: Sandbox, conf: &str, reason: &str) -> Outcome<Server> {
+    let server = start(target, sandbox, conf)?;
+    hello_of(&server, ALICE)?;
+    let told = server.log.text();
+    let mut lines = told.lines().filter(|line| line.contains("ERROR: [group bob] could not be started: "));
+    ensure!(lines.any(|line| line.contains(reason)) && !told.contains("[group bob] generation"), "{reason}: {told}");
+    ensure!(server.zygotes_of("bob").is_empty(), "bob's group has started: {told}");
+    Ok(server)
 }
 
 /// A page of the pool that listens there.

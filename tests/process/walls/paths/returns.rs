@@ -118,8 +118,8 @@ fn a_directory_that_was_away_for_a_reload() -> Outcome {
     Ok(())
 }
 
-/// A reload of all or none (`process.start_failure = stop`) that fails because a directory of logs or of sockets is missing leaves no socket of its own. The next
-/// reload succeeds, and existing sockets stay the same.
+/// A reload of all or none (`process.start_failure = stop`) that fails because a directory of logs or of sockets is missing leaves
+/// no socket of its own. The next reload succeeds, and existing sockets stay the same.
 #[test]
 fn a_reload_that_failed_leaves_no_socket() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -136,7 +136,7 @@ fn a_reload_that_failed_leaves_no_socket() -> Outcome {
     fs::remove_file(&gone)?;
     for directory in [logs, sockets] {
         let told = failed_by(&server, || Ok(fs::rename(&directory, &away)?))?;
-        ensure!(told.contains("No such file or directory (2)"), "{told}");
+        ensure!(told.contains("ERROR: reload failed: ") && told.contains("No such file or directory (2)"), "{told}");
         ensure!(!new.exists() && !gone.exists(), "a socket stays: {told}");
         fs::rename(&away, &directory)?;
         hello(&server, &socket)?;
@@ -149,5 +149,41 @@ fn a_reload_that_failed_leaves_no_socket() -> Outcome {
     ensure!(marks(&socket)? == before, "{} in place of {before}", marks(&socket)?);
     end(&mut server)?;
     ensure!([&socket, &gone, &new].iter().all(|path| path.symlink_metadata().is_err()), "one stays");
+    Ok(())
+}
+
+/// The same with the default: bob's group keeps its generation, and its new socket is not left. The other groups get theirs.
+#[test]
+fn a_group_whose_reload_failed_leaves_no_socket() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (sandbox, ..) = neighbourhood()?;
+    dir_of(&sandbox, "bob/t", BOB.1)?;
+    let bob = in_own_dir(BOB, "");
+    let mut server = start(&target, sandbox, &format!("{GLOBAL}{}{bob}", section(ALICE, 1, "")))?;
+    let [socket, next, gone, new] =
+        ["bob/s/php.sock", "bob/next.sock", "bob/t/php.sock", "carol.sock"].map(|name| server.sandbox.file(name));
+    let [missing, away] = ["bob/t", "bob/away"].map(|name| server.sandbox.file(name));
+    let before = marks(&socket)?;
+    let more = "listen = {{DIR}}/bob/s/php.sock, {{DIR}}/bob/next.sock, {{DIR}}/bob/t/php.sock";
+    let carol = section(("carol", 2003), 1, "");
+    put_conf(&server, &format!("{GLOBAL}{}{carol}{bob}{more}\n", section(ALICE, 1, "")))?;
+    let told = failed_by(&server, || Ok(fs::rename(&missing, &away)?))?;
+    let line = "ERROR: [group bob] reload failed: ";
+    let told = told.lines().find(|line_of| line_of.contains(line)).ok_or_else(|| format!("no {line}: {told}"))?;
+    ensure!(told.contains("No such file or directory (2); its generation 1 serves on"), "{told}");
+    ensure!(!next.exists() && !away.join("php.sock").exists(), "a socket stays: {told}");
+    ensure!(server.zygote_of("bob")?.title() == "php-fpm: zygote bob (generation 1)", "{:?}", server.zygotes_of("bob"));
+    for path in [&socket, &new, &server.sandbox.file("alice.sock")] {
+        hello(&server, path)?;
+    }
+    ensure!(marks(&socket)? == before, "{} in place of {before}", marks(&socket)?);
+    fs::rename(&away, &missing)?;
+    server.reload()?;
+    for path in [&socket, &next, &gone] {
+        hello(&server, path)?;
+    }
+    end(&mut server)?;
+    ensure!([&socket, &next, &gone, &new].iter().all(|path| path.symlink_metadata().is_err()), "one stays");
     Ok(())
 }

@@ -15,7 +15,8 @@ use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
 use super::{
-    ALICE, BOB, GLOBAL, dir_of, end, find, give, hello, marks, put_conf, roots_dir, section, stage, start, swap,
+    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, give, hello, marks, put_conf, roots_dir, section, stage,
+    start, starts_without_bob, swap,
 };
 
 /// The section of a pool whose socket lies in a directory of its user's.
@@ -111,14 +112,17 @@ fn a_start_makes_and_removes_nothing_behind_a_link() -> Outcome {
     drop(listener);
     swap(&sandbox.file("bob/s"), &sandbox.file("service"), BOB.1)?;
     let before = marks(&service)?;
-    let stage = stage(target, sandbox, &format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, "")))?;
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, ""));
+    let stage = stage(target, sandbox, &all_or_nothing(&conf))?;
     let line = format!("address '{}'", stage.sandbox.file("bob/s/php.sock").display());
     stage.run(&["-F"])?.expect(78, &[&line, "FPM initialization failed"])?;
     ensure!(marks(&service)? == before, "{}", marks(&service)?);
     fs::remove_file(&service)?;
     stage.run(&["-F"])?.expect(78, &[&line, "Permission denied (13)"])?;
     ensure!(fs::read_dir(stage.sandbox.file("service"))?.next().is_none(), "something was made there");
-    Ok(())
+    let server = starts_without_bob(&stage.target, stage.sandbox, &conf, "Permission denied (13)")?;
+    ensure!(fs::read_dir(server.sandbox.file("service"))?.next().is_none(), "something was made there");
+    server.stop()
 }
 
 /// A dead socket in a user's directory is replaced, and a removed one is created again. Owner, group and mode are
@@ -216,9 +220,17 @@ fn what_is_no_socket_stays_in_a_users_directory() -> Outcome {
     let path = sandbox.file("bob/s/php.sock");
     swap(&path, &service, BOB.1)?;
     let before = marks(&service)?;
-    let stage = stage(target, sandbox, &format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, "")))?;
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, ""));
+    let unchanged = || -> Outcome {
+        let is_socket = fs::symlink_metadata(&service)?.file_type().is_socket();
+        ensure!(marks(&service)? == before && is_socket, "it was changed");
+        ensure!(fs::symlink_metadata(&path)?.is_symlink(), "the link has gone");
+        Ok(())
+    };
+    let stage = stage(target, sandbox, &all_or_nothing(&conf))?;
     stage.run(&["-F"])?.expect(78, &["php.sock", "FPM initialization failed"])?;
-    ensure!(marks(&service)? == before && fs::symlink_metadata(&service)?.file_type().is_socket(), "it was changed");
-    ensure!(fs::symlink_metadata(&path)?.is_symlink(), "the link has gone");
-    Ok(())
+    unchanged()?;
+    let server = starts_without_bob(&stage.target, stage.sandbox, &conf, "php.sock")?;
+    unchanged()?;
+    server.stop()
 }
