@@ -2,10 +2,10 @@
 
 use testkit::clock::ms;
 use testkit::fastcgi::{Request, ask_once};
+use testkit::random::Random;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure};
 
-use super::random::Random;
 use super::world::{ATTACKER, World};
 
 /// The attacks. Each is a request; most have no answer.
@@ -38,11 +38,11 @@ const SIGNALS: &[i32] = &[1, 2, 3, 9, 10, 11, 12, 15, 18, 19, 28, 34, 35];
 
 /// Until it is calm again.
 pub(super) fn attack(world: &World) -> Outcome {
-    let mut random = Random::of(world.seed, 2);
+    let mut random = Random::of_thread(world.seed, 2);
     while !world.is_calm() {
         world.sleep(random.ms(50, 1500));
-        let attack = random.of_these(ATTACKS).copied().unwrap_or_default();
-        let signal = random.of_these(SIGNALS).copied().unwrap_or_default();
+        let attack = random.of(ATTACKS).copied().unwrap_or_default();
+        let signal = random.of(SIGNALS).copied().unwrap_or_default();
         let pool = &world.pools[ATTACKER * 2 + random.below(2)];
         world.journal.note(format!("attack by {}: {attack} {signal}", pool.name));
         let page = world.server.sandbox.page("attack.php");

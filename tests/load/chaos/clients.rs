@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use testkit::clock::bar;
 use testkit::fastcgi::{Client, Request, kind};
+use testkit::random::Random;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure};
 
 use super::journal::Lost;
-use super::random::Random;
 use super::world::{Pool, World};
 
 /// Longer than any pause that chaos causes.
@@ -50,7 +50,7 @@ struct Failed {
 /// Asks one pool until the end. Every second client keeps its connection.
 pub(super) fn visit(world: &World, pool: &Pool, number: usize) -> Seen {
     let thread = 1000 + (pool.number * 10 + number) as u64;
-    let mut random = Random::of(world.seed, thread);
+    let mut random = Random::of_thread(world.seed, thread);
     let mut visitor = Visitor { world, pool, keeps: !number.is_multiple_of(2), open: None, count: thread << 32 };
     let mut seen = Seen::default();
     while !world.over.load(Ordering::Relaxed) {

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::process::Process;
+use testkit::random::Random;
 use testkit::server::is_worker;
 
 use super::journal::Cost;
-use super::random::Random;
 use super::world::{World, owner_of};
 
 /// After the death of its zygote a worker closes its kept connection, within a second after its request. The longest
@@ -28,18 +28,18 @@ struct Target {
 
 /// Until it is calm again.
 pub(super) fn kill(world: &World) {
-    let mut random = Random::of(world.seed, 1);
+    let mut random = Random::of_thread(world.seed, 1);
     let mut stopped: Vec<Stopped> = Vec::new();
     while !world.is_calm() {
         world.sleep(random.ms(100, 600));
         let_continue(world, &mut stopped, Instant::now());
         let (workers, zygotes) = targets(world);
         match random.below(100) {
-            0..45 => kill_workers(world, random.of_these(&workers)),
+            0..45 => kill_workers(world, random.of(&workers)),
             45..62 => stop(world, &mut random, &workers, &mut stopped),
-            62..78 => kill_zygote(world, random.of_these(&zygotes)),
+            62..78 => kill_zygote(world, random.of(&zygotes)),
             78..88 => stop(world, &mut random, &zygotes, &mut stopped),
-            88..94 => kill_group(world, random.of_these(&zygotes), &workers),
+            88..94 => kill_group(world, random.of(&zygotes), &workers),
             _ => kill_base(world, &mut random, &mut stopped),
         }
     }
@@ -101,7 +101,7 @@ fn kill_group(world: &World, target: Option<&Target>, workers: &[Target]) {
 }
 
 fn stop(world: &World, random: &mut Random, targets: &[Target], stopped: &mut Vec<Stopped>) {
-    let Some(target) = random.of_these(targets) else { return };
+    let Some(target) = random.of(targets) else { return };
     // The supervisor kills a zygote that does not answer for 10 s.
     let zygote = target.pool.is_none();
     let time = match zygote {
@@ -131,7 +131,7 @@ fn uid(process: Process) -> Option<usize> {
 /// A base zygote, if there is one.
 fn kill_base(world: &World, random: &mut Random, stopped: &mut Vec<Stopped>) {
     let bases = world.server.bases();
-    let Some(base) = random.of_these(&bases) else { return };
+    let Some(base) = random.of(&bases) else { return };
     let (signal, time) =
         if random.percent(60) { (Signal::SIGKILL, random.ms(0, 1)) } else { (Signal::SIGSTOP, random.ms(50, 13_000)) };
     world.journal.note(format!("{signal} base zygote {}", base.pid));

@@ -8,10 +8,9 @@
 mod admin;
 mod attacker;
 mod clients;
-mod features;
 mod journal;
 mod killer;
-mod random;
+mod reload;
 mod verdict;
 mod watch;
 mod world;
@@ -43,7 +42,12 @@ fn only_requests_inside_killed_workers_fail() -> Outcome {
     let before = Footprint::of(&world);
     let mut admin = Admin::new(&world, wanted);
     let result = run(&world, &mut admin, Duration::from_secs(time), before).and_then(|()| verdict::end(&world));
-    say(&format!("{} events, {} reloads, the longest in {:.1?}", world.journal.len(), admin.reloads, admin.slowest));
+    say(&format!(
+        "{} events, {} reloads, the longest in {:.1?}",
+        world.journal.len(),
+        admin.reloads.count,
+        admin.reloads.slowest
+    ));
     let Err(error) = result else { return world.server.stop() };
     let now = Instant::now();
     let from = now.checked_sub(Duration::from_secs(8)).unwrap_or(now);

@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use testkit::clock::ms;
+use testkit::random::Random;
 use testkit::{Outcome, ensure};
 
-use super::random::Random;
 use super::world::World;
 
 /// What was measured.
@@ -27,7 +27,7 @@ pub(super) struct Watched {
 
 /// Until it is calm again.
 pub(super) fn watch(world: &World) -> Outcome<Watched> {
-    let mut random = Random::of(world.seed, 4);
+    let mut random = Random::of_thread(world.seed, 4);
     let mut watched = Watched::default();
     while !world.is_calm() {
         world.sleep(random.ms(200, 1000));

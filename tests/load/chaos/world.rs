@@ -15,7 +15,6 @@ use testkit::setup::Setup;
 use testkit::stream::Address;
 use testkit::target::Target;
 
-use super::features::{Feature, supported};
 use super::journal::Journal;
 
 /// The number of users; each has two pools.
@@ -103,7 +102,6 @@ impl Pool {
     /// The php.ini of the pool: of both pools of a user, so that they stay one group, or of one of them.
     fn ini_file(&self) -> Option<String> {
         match self.owner {
-            _ if !supported(Feature::PhpIni) => None,
             0..5 => Some(format!("u{}.ini", self.owner)),
             _ => (self.number % 2 == 1).then(|| format!("{}.ini", self.name)),
         }

@@ -1,23 +1,12 @@
 //! Random configurations: every directive with every kind of value, and noise in the syntax.
 
 use cgi_fpm::config::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, POOL_DIRECTIVES};
+use testkit::random::Random;
 
 use super::Case;
 
-/// A small generator of the xorshift family, so that a case number always means the same text.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % limit
-    }
-
-    fn of(&mut self, from: &[&'static str]) -> &'static str {
-        from[self.below(from.len())]
-    }
+fn word(random: &mut Random, from: &[&'static str]) -> &'static str {
+    random.of(from).copied().unwrap_or_default()
 }
 
 const VALUES: &[&str] = &[
@@ -112,7 +101,7 @@ const INCLUDES: &[&str] = &[
 
 /// This number of cases, the same for the same seed.
 pub(crate) fn cases(number: usize, seed: u64) -> Vec<Case> {
-    let mut random = Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(seed);
     let case = |index| Case { name: format!("generated {index}"), conf: conf(&mut random), prefixed: true };
     (0..number).map(case).collect()
 }
@@ -132,7 +121,7 @@ fn conf(random: &mut Random) -> String {
             lines.push(pool_line(random));
         }
         if random.below(10) == 0 {
-            lines.push(format!("include = {}", random.of(INCLUDES)));
+            lines.push(format!("include = {}", word(random, INCLUDES)));
             lines.push(pool_line(random));
         }
     }
@@ -140,7 +129,7 @@ fn conf(random: &mut Random) -> String {
         let line = random.below(lines.len());
         let places: Vec<usize> = lines[line].char_indices().map(|(at, _)| at).collect();
         let at = places.get(random.below(places.len().max(1))).copied().unwrap_or(0);
-        lines[line].insert_str(at, random.of(NOISE));
+        lines[line].insert_str(at, word(random, NOISE));
     }
     lines.join("\n") + "\n"
 }
@@ -154,26 +143,29 @@ fn directive(random: &mut Random, table: &'static [Directive]) -> &'static Direc
 /// A value, usually a valid one for the directive.
 fn value(random: &mut Random, directive: &Directive) -> &'static str {
     if random.below(5) == 0 {
-        return random.of(VALUES);
+        return word(random, VALUES);
     }
-    random.of(match directive.kind {
-        Kind::Integer(_) | Kind::CoreLimit => &["0", "1", "3", "512", "2000", "'7'", "4 | 1", "~0", "(2)"],
-        Kind::Priority => &["-19", "0", "20", "64", "5"],
-        Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => {
-            &["0", "1", "10s", "2m", "1h", "1d", "\"3s\""]
-        }
-        Kind::Flag(_) => &["yes", "No", "ON", "off", "1", "0", "true", "none", "null", "\"yes\""],
-        Kind::LogLevel => &["debug", "Notice", "warning", "error", "alert"],
-        Kind::Facility => &["daemon", "LOCAL0", "Mail"],
-        Kind::ProcessManager => &["static", "Static"],
-        Kind::Bytes => &["64K", "256m", "1G"],
-        Kind::FastcgiPhpValue => &["on", "user", "off"],
-        Kind::OnSigterm => &["fast", "graceful"],
-        Kind::StartFailure => &["retry", "stop"],
-        Kind::BaseUse => &["auto", "yes", "no"],
-        Kind::LogFormat => &["default", "classic", "json"],
-        Kind::Text => text(directive.name),
-    })
+    word(
+        random,
+        match directive.kind {
+            Kind::Integer(_) | Kind::CoreLimit => &["0", "1", "3", "512", "2000", "'7'", "4 | 1", "~0", "(2)"],
+            Kind::Priority => &["-19", "0", "20", "64", "5"],
+            Kind::Seconds(_) | Kind::PlainSeconds(_) | Kind::Milliseconds(_) => {
+                &["0", "1", "10s", "2m", "1h", "1d", "\"3s\""]
+            }
+            Kind::Flag(_) => &["yes", "No", "ON", "off", "1", "0", "true", "none", "null", "\"yes\""],
+            Kind::LogLevel => &["debug", "Notice", "warning", "error", "alert"],
+            Kind::Facility => &["daemon", "LOCAL0", "Mail"],
+            Kind::ProcessManager => &["static", "Static"],
+            Kind::Bytes => &["64K", "256m", "1G"],
+            Kind::FastcgiPhpValue => &["on", "user", "off"],
+            Kind::OnSigterm => &["fast", "graceful"],
+            Kind::StartFailure => &["retry", "stop"],
+            Kind::BaseUse => &["auto", "yes", "no"],
+            Kind::LogFormat => &["default", "classic", "json"],
+            Kind::Text => text(directive.name),
+        },
+    )
 }
 
 fn text(name: &str) -> &'static [&'static str] {
@@ -224,14 +216,14 @@ const FORMAT_PARTS: &[&str] = &[
 ];
 
 fn pool_line(random: &mut Random) -> String {
-    let blank = random.of(&["", " ", "\t", "  "]);
-    let after = random.of(&["", "", " ", " ; c"]);
+    let blank = word(random, &["", " ", "\t", "  "]);
+    let after = word(random, &["", "", " ", " ; c"]);
     if random.below(12) == 0 {
-        let parts: String = (0..=random.below(4)).map(|_| random.of(FORMAT_PARTS)).collect();
+        let parts: String = (0..=random.below(4)).map(|_| word(random, FORMAT_PARTS)).collect();
         return format!("access.log = log/x\naccess.format{blank}={blank}'{parts}'{after}");
     }
     if random.below(3) == 0 {
-        let (list, key, value) = (random.of(LISTS), random.of(KEYS), random.of(VALUES));
+        let (list, key, value) = (word(random, LISTS), word(random, KEYS), word(random, VALUES));
         return format!("{list}[{key}]{blank}={blank}{value}{after}");
     }
     let directive = directive(random, POOL_DIRECTIVES);

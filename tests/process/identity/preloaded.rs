@@ -16,7 +16,7 @@ use super::same::capabilities;
 
 /// Says who runs it and what it can read, and then waits for the test, which looks at the process from outside.
 const PRELOAD: &str = r#"<?php
-file_put_contents('{out}/seen', json_encode([posix_getuid(), posix_getpid(), 0, @file_get_contents('{closed}')], 64));
+file_put_contents('{out}/seen', json_encode([posix_getuid(), posix_getpid(), @file_get_contents('{closed}')], 64));
 for ($i = 0; $i < 1000 && !file_exists('{out}/go'); $i++) { usleep(10000); clearstatcache(); }
 "#;
 
@@ -89,5 +89,5 @@ fn look(seen: &std::path::Path) -> Outcome<Found> {
         *at = capabilities(process, set)?;
     }
     let root = fs::read_link(format!("/proc/{pid}/root"))?.display().to_string();
-    Ok((said[0].as_u64().unwrap_or(0), said[3].clone(), held, root))
+    Ok((said[0].as_u64().unwrap_or(0), said[2].clone(), held, root))
 }

@@ -17,6 +17,7 @@ pub mod log;
 pub mod netns;
 pub mod nginx;
 pub mod process;
+pub mod random;
 pub mod sandbox;
 pub mod seccomp;
 pub mod server;
