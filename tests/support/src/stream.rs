@@ -63,11 +63,18 @@ impl Stream {
 
 impl Read for Stream {
     fn read(&mut self, buf: &mut [u8]) -> Result<usize> {
-        let read = match self {
-            Self::Unix(stream) => stream.read(buf),
-            Self::Tcp(stream) => stream.read(buf),
-        };
-        read.map_err(|error| if error.kind() == ErrorKind::WouldBlock { late() } else { error })
+        loop {
+            let read = match self {
+                Self::Unix(stream) => stream.read(buf),
+                Self::Tcp(stream) => stream.read(buf),
+            };
+            match read {
+                // With a limit, a stop of this process ends the call, even if no signal is handled (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(late()),
+                read => return read,
+            }
+        }
     }
 }
 
