@@ -51,10 +51,20 @@ fn neighbours(target: &Target) -> Outcome<Neighbours> {
     Ok(Neighbours { server: start(target, sandbox, &conf)? })
 }
 
-/// The programs that lock pipes.
-fn lockers(server: &Server) -> Vec<Process> {
-    let locker = server.sandbox.file("locker").display().to_string();
-    server.remaining().into_iter().filter(|process| process.title() == locker).collect()
+/// The programs with that title.
+fn programs(server: &Server, title: &str) -> Vec<Process> {
+    server.remaining().into_iter().filter(|process| process.title() == title).collect()
+}
+
+/// Ends a server, and the programs that lock its pipes: a process that waits for such a lock cannot end before. A worker that is
+/// unlocked may start more of them.
+pub(super) fn stop_with_programs(mut server: Server, title: &str) -> Outcome {
+    server.supervisor.signal(Signal::SIGTERM);
+    wait_until("the end of all processes", bar(ms(10_000)), || {
+        programs(&server, title).into_iter().for_each(|program| program.signal(Signal::SIGKILL));
+        server.remaining().is_empty()
+    })?;
+    server.await_end(ms(10_000)).map(drop)
 }
 
 /// The supervisor handles a signal within 100 ms, replaces a worker of bob's, and bob is served.
@@ -76,8 +86,9 @@ fn expect_responsive(turn: &Alone, pools: &Neighbours) -> Outcome<Duration> {
 fn output_pipes_that_a_script_locks() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let turn = turn::alone()?;
-    let mut pools = neighbours(&target)?;
+    let pools = neighbours(&target)?;
     let supervisor = pools.server.supervisor;
+    let locker = pools.server.sandbox.file("locker").display().to_string();
     let before = supervisor.fds().len();
     for (round, page) in ["lock.php", "lock.php?die", "lock.php", "lock.php?die", "lock.php?die"].iter().enumerate() {
         let _ = pools.ask(ALICE, page);
@@ -90,7 +101,7 @@ fn output_pipes_that_a_script_locks() -> Outcome {
     }
     // The two others may have locked pipes that nothing is read from; their workers live.
     wait_until("the programs of dead workers are ended", bar(ms(8000)), || {
-        let (lockers, workers) = (lockers(&pools.server), pools.workers(ALICE));
+        let (lockers, workers) = (programs(&pools.server, &locker), pools.workers(ALICE));
         let has_worker = |locker: &Process| workers.iter().any(|worker| worker.pid == locker.parent());
         lockers.len() <= 2 && lockers.iter().all(has_worker)
     })?;
@@ -98,14 +109,7 @@ fn output_pipes_that_a_script_locks() -> Outcome {
     ensure!(pools.server.log.count(line) >= 1, "{}", pools.server.log.tail(9));
     wait_until("as many descriptors as before", bar(ms(5000)), || supervisor.fds().len() <= before + 2)?;
     wait_until("two readers are left", bar(ms(5000)), || pools.server.pipe_readers().len() <= 2)?;
-    // A process that waits for the lock of a pipe cannot end, until it is unlocked. The worker may then run requests that have
-    // waited for it, which lock further pipes.
-    supervisor.signal(Signal::SIGTERM);
-    wait_until("the end of all processes", bar(ms(10_000)), || {
-        lockers(&pools.server).into_iter().for_each(|locker| locker.signal(Signal::SIGKILL));
-        pools.server.remaining().is_empty()
-    })?;
-    pools.server.await_end(ms(10_000)).map(drop)
+    stop_with_programs(pools.server, &locker)
 }
 
 /// Code in the zygote and in its workers locks every pipe that it can write to, and does not let go: it runs with other rights, so

@@ -23,7 +23,7 @@ use testkit::target::Target;
 use testkit::turn::Alone;
 use testkit::{Outcome, ensure, say, turn};
 
-use super::locked::LOCK;
+use super::locked::{LOCK, stop_with_programs};
 use super::{BOB, GLOBAL, Neighbours, address, asker, section, start};
 
 /// The attacker's pool. The user is one that no other test has, since it sends signals to all processes of its own.
@@ -258,5 +258,7 @@ fn attacks_cost_others_nothing() -> Outcome {
         ensure!(memory_now <= memory + 8 * 1024, "{}: {memory} kB have become {memory_now} kB", attack.0);
     }
     wait_until("few descriptors", bar(ms(10_000)), || supervisor.fds().len() <= fds + 4)?;
-    pools.server.stop()
+    // The supervisor unlocks the pipes of dead workers one after another, and may not have come to the last ones.
+    let locker = format!("{} lock", pools.server.sandbox.file("attack").display());
+    stop_with_programs(pools.server, &locker)
 }
