@@ -59,12 +59,13 @@ impl Exchange {
         self.await_request(patience, None)
     }
 
-    /// Receives the next request if its first byte is here and the rest follows within `Limits::moment`. Otherwise
-    /// the caller parks the connection until more has arrived: a client that sends slowly must not occupy the worker.
-    pub fn arrive_briefly(&mut self) -> Arrival {
+    /// Receives the next request if its first byte comes within `patience` and the rest follows within `Limits::moment`.
+    /// Otherwise the caller parks the connection until more has arrived: a client that sends slowly must not occupy the
+    /// worker.
+    pub fn arrive_briefly(&mut self, patience: Duration) -> Arrival {
         // A request that was set aside before has already had its moment.
         let moment = if self.until.is_some() { Duration::ZERO } else { self.limits.moment };
-        self.await_request(Duration::ZERO, Some(moment))
+        self.await_request(patience, Some(moment))
     }
 
     fn await_request(&mut self, patience: Duration, moment: Option<Duration>) -> Arrival {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+use super::first_byte::FirstByteWait;
 use super::intake::Intake;
 use super::lifetime::Lifetime;
 use super::pages::Pages;
@@ -49,6 +50,7 @@ pub(super) struct ServeLoop<'a, E> {
     drops_abandoned: bool,
     /// Nothing was received yet on the held connection.
     fresh: bool,
+    first_byte: FirstByteWait,
     lifetime: Lifetime,
     stop_signal: StopSignal,
     leaving: bool,
@@ -88,6 +90,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
             fresh: false,
+            first_byte: FirstByteWait::default(),
             lifetime,
             stop_signal: StopSignal::default(),
             leaving: false,

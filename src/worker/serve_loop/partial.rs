@@ -17,7 +17,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         if self.is_leaving() {
             return self.arrive();
         }
-        match self.exchange.arrive_briefly() {
+        match self.arrive_briefly() {
             Arrival::Unfinished => {
                 self.tracker.put_aside();
                 if self.put_aside() { Arrival::Unfinished } else { self.arrive() }
@@ -25,6 +25,16 @@ impl<E: Engine> ServeLoop<'_, E> {
             Arrival::NoRequest => self.no_request(),
             other => other,
         }
+    }
+
+    fn arrive_briefly(&mut self) -> Arrival {
+        if !self.fresh || self.sources.is_listed() {
+            return self.exchange.arrive_briefly(Duration::ZERO);
+        }
+        let wait = self.first_byte.next();
+        let arrival = self.exchange.arrive_briefly(wait);
+        self.first_byte.learn(wait, arrival != Arrival::NothingYet);
+        arrival
     }
 
     /// The same, but waits for the rest of a request that has begun.

@@ -64,15 +64,19 @@ fn cut_anywhere_it_is_the_same_request() {
             let (mut first, mut second) = (exchange(at_once()), exchange(at_once()));
             first.attach(OwnedFd::from(server));
             client.write_all(&bytes[..cut]).unwrap();
-            let mut arrival = first.arrive_briefly();
+            let mut arrival = first.arrive_briefly(Duration::ZERO);
             let taken = if arrival == Arrival::Unfinished {
                 put_aside += 1;
                 hand_over(&mut first, &mut second);
-                assert_eq!(second.arrive_briefly(), Arrival::Unfinished, "nothing has come, cut at {cut}");
+                assert_eq!(
+                    second.arrive_briefly(Duration::ZERO),
+                    Arrival::Unfinished,
+                    "nothing has come, cut at {cut}"
+                );
                 // And back.
                 hand_over(&mut second, &mut first);
                 client.write_all(&bytes[cut..]).unwrap();
-                arrival = first.arrive_briefly();
+                arrival = first.arrive_briefly(Duration::ZERO);
                 &mut first
             } else {
                 client.write_all(&bytes[cut..]).unwrap();
@@ -112,7 +116,7 @@ fn large_parameters_travel_whole() {
     present.attach(server.into());
     for piece in bytes.chunks(50_000) {
         client.write_all(piece).unwrap();
-        while let Arrival::Unfinished = present.arrive_briefly() {
+        while let Arrival::Unfinished = present.arrive_briefly(Duration::ZERO) {
             let mut next = exchange(at_once());
             hand_over(&mut present, &mut next);
             present = next;
@@ -144,7 +148,7 @@ fn the_time_for_a_request_goes_on_elsewhere() {
     let refused = loop {
         client.write_all(&bytes[at..=at]).unwrap();
         at += 1;
-        match first.arrive_briefly() {
+        match first.arrive_briefly(Duration::ZERO) {
             Arrival::Unfinished => hand_over(&mut first, &mut second),
             other => break other,
         }
@@ -164,9 +168,26 @@ fn what_has_come_in_time_is_served_late() {
     let (mut first, mut second) = (exchange(limits), exchange(limits));
     first.attach(server.into());
     client.write_all(&bytes[..50]).unwrap();
-    assert_eq!(first.arrive_briefly(), Arrival::Unfinished);
+    assert_eq!(first.arrive_briefly(Duration::ZERO), Arrival::Unfinished);
     hand_over(&mut first, &mut second);
     client.write_all(&bytes[50..]).unwrap();
     std::thread::sleep(Duration::from_millis(40));
-    assert_eq!(second.arrive_briefly(), Arrival::Request);
+    assert_eq!(second.arrive_briefly(Duration::ZERO), Arrival::Request);
+}
+
+/// Most clients send right after they have connected.
+#[test]
+fn a_first_byte_may_come_a_little_later() {
+    let bytes = Request::get("/a.php", true).encode();
+    let (server, mut client) = UnixStream::pair().unwrap();
+    let mut exchange = exchange(at_once());
+    exchange.attach(server.into());
+    assert_eq!(exchange.arrive_briefly(Duration::from_millis(1)), Arrival::NothingYet);
+    let sender = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        client.write_all(&bytes).unwrap();
+        client
+    });
+    assert_eq!(exchange.arrive_briefly(PATIENCE), Arrival::Request);
+    drop(sender.join().unwrap());
 }
