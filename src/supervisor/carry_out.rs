@@ -56,6 +56,7 @@ impl Supervisor {
             Action::Slow(key) => self.report_slow(key),
             Action::TimedOut(key) => self.report_timed_out(key),
             Action::KillZygote(key) => self.kill_zygote(key),
+            Action::KillSilent(key) => self.kill_silent(key),
             Action::GiveUpOn(key) => self.give_up_on(key),
             Action::Signal(key, stop) => self.signal_worker(key, stop),
             Action::Ready => self.announce_ready(),
@@ -155,11 +156,11 @@ impl Supervisor {
         if let (Stop::Term, Some(board)) = (stop, self.runtimes.scoreboard(key)) {
             board.ask_to_end(key.slot);
         }
-        if !worker.orphan {
+        // Not by way of the zygote, which its user may have stopped, unless the worker is one of a former version.
+        let orphan = worker.orphan;
+        if !self.signal_proved(key, signal) && !orphan {
             let message = ToZygote::Signal { pool: key.pool, slot: key.slot, signal: signal as i32 };
             self.send(key.zygote(), &message, Vec::new());
-        } else if let Some(pid) = self.proved_orphan(worker) {
-            process::kill(pid, signal);
         }
         if stop == Stop::Kill {
             self.probe_worker(key);

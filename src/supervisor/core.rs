@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
-use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, ZygoteKey};
+use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, WorkerKey, ZygoteKey};
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Reopening, Runtimes};
@@ -50,6 +50,8 @@ pub(super) struct Supervisor {
     pub(super) outputs: Outputs,
     /// Zygotes that have sent too many messages, and when they are heard again.
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
+    /// Workers that had ended at the last look, and that their zygote had not reaped.
+    pub(super) unreaped: BTreeSet<(WorkerKey, i32)>,
     /// Base zygotes.
     pub(super) bases: Bases,
     /// Tracers of workers whose pool limits requests.
@@ -128,6 +130,7 @@ impl Supervisor {
             outputs: Outputs::new(config.global.log_limit),
             config,
             paused_zygotes: BTreeMap::new(),
+            unreaped: BTreeSet::new(),
             bases: Bases::default(),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),

@@ -71,7 +71,8 @@ impl Supervisor {
             self.next_second = now + SECOND;
             self.outputs.report_dropped();
             self.report_dropped_lines(None);
-            self.note_queues();
+            let waiting = self.note_queues();
+            self.look_at_zygotes(&waiting);
             self.end_unused_bases();
         }
     }

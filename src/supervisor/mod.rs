@@ -27,6 +27,7 @@ mod pools;
 mod probe;
 mod reload;
 mod reopen;
+mod responsiveness;
 mod slow;
 mod slow_requests;
 mod sockets;

@@ -24,19 +24,24 @@ impl Supervisor {
         self.totals.retain(|fd| used.contains(&fd));
     }
 
-    /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does.
-    pub(super) fn note_queues(&mut self) {
-        let mut noted = BTreeSet::new();
+    /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does. Returns the names of
+    /// the pools where some wait.
+    pub(super) fn note_queues(&mut self) -> BTreeSet<String> {
+        let (mut noted, mut waiting) = (BTreeSet::new(), BTreeSet::new());
         // The newest generation of a pool knows its sockets.
         for pool in self.runtimes.groups().rev().flat_map(|group| &group.spec.pools) {
             if !noted.insert(pool.config.name.as_str()) {
                 continue;
             }
             let queue = self.sockets.queue(&pool.listen_fds);
+            if queue.waiting > 0 {
+                waiting.insert(pool.config.name.clone());
+            }
             if let Some(totals) = self.totals.get(pool.totals_fd) {
                 totals.note_queue(queue.waiting, queue.limit);
             }
         }
+        waiting
     }
 
     /// Clears the slot of a worker that has ended.

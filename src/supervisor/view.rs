@@ -1,10 +1,12 @@
 //! The fleet's view of workers and of the machine.
 
+use nix::unistd::Pid;
+
 use crate::plan::fleet::{View, WorkerKey};
 use crate::plan::watch::Seen;
 use crate::supervisor::generation::Runtimes;
 use crate::sys::clock::Moment;
-use crate::sys::pressure;
+use crate::sys::{pressure, proc_stat};
 
 /// Reads scoreboards, and the memory pressure of the machine.
 pub(super) struct FleetView<'a>(pub(super) &'a Runtimes);
@@ -16,6 +18,10 @@ impl View for FleetView<'_> {
 
     fn idle_since(&self, worker: WorkerKey) -> Moment {
         self.0.scoreboard(worker).map_or(Moment::default(), |board| board.since(worker.slot))
+    }
+
+    fn is_stopped(&self, pid: i32, born: u64) -> bool {
+        proc_stat::is_stopped(Pid::from_raw(pid), born)
     }
 
     fn requests(&self, worker: WorkerKey) -> u64 {

@@ -39,6 +39,23 @@ fn is_alive(stat: &[u8], born: u64) -> bool {
     parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state(stat), Some(b'Z' | b'X'))
 }
 
+/// Whether the process with this pid and this time of birth has ended and was not reaped yet (state `Z`).
+#[must_use]
+pub fn is_zombie(pid: Pid, born: u64) -> bool {
+    has_state(pid, born, b'Z')
+}
+
+/// Whether the process with this pid and this time of birth is stopped (state `T`).
+#[must_use]
+pub fn is_stopped(pid: Pid, born: u64) -> bool {
+    has_state(pid, born, b'T')
+}
+
+fn has_state(pid: Pid, born: u64, letter: u8) -> bool {
+    let is_it = |stat: &[u8]| parse_stat(stat).is_some_and(|origin| origin.born == born);
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_it(&stat) && state(&stat) == Some(letter))
+}
+
 /// Whether the process waits in the kernel and cannot be interrupted (state `D`).
 #[must_use]
 pub fn waits_in_kernel(pid: Pid) -> bool {
@@ -142,6 +159,7 @@ mod tests {
         assert_eq!((state(stat), state(ended), state(b"42 (a")), (Some(b'R'), Some(b'Z'), None));
         let own = origin(getpid()).unwrap();
         assert!(lives(getpid(), own.born) && !lives(getpid(), own.born + 1));
+        assert!(!is_zombie(getpid(), own.born) && !is_stopped(getpid(), own.born));
         assert_eq!(own.parent, getppid());
         assert!(own.born > 0);
         assert_eq!(user_of(getpid()), Some(nix::unistd::getuid().as_raw()));

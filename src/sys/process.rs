@@ -227,6 +227,13 @@ pub fn reap_all() -> bool {
     true
 }
 
+/// Whether this child is stopped now (waitid(2), `WSTOPPED`). `WNOWAIT` leaves the state for later calls.
+#[must_use]
+pub fn is_stopped(child: Pid) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::Stopped(..)))
+}
+
 /// Whether this child has been stopped, even if it runs again (waitid(2), `WSTOPPED`). `WNOWAIT` leaves the state for later calls.
 #[must_use]
 pub fn has_been_stopped(child: Id<'_>) -> bool {

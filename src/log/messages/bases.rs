@@ -33,6 +33,10 @@ messages! {
     [Ours Error] base_silent(pid) = "base zygote {pid} does not answer: it is killed",
         do "If it happens again, see what its process waits for: a debugger or a hanging file system, for instance.";
 
+    /// A process of the base zygote's user has stopped it (SIGSTOP). It is killed, and another one starts when a zygote is needed.
+    [Ours Error] base_stopped(pid) = "base zygote {pid} is stopped: it is killed",
+        do "Use a user for `process.base_user` that has no other process.";
+
     /// The base zygote has broken the rules of the messages between it and the supervisor. It is killed.
     [Ours Error] base_refused(pid, what) = "base zygote {pid} {what}: it is killed",
         do "Reload if the files of cgi-fpm were replaced. Otherwise report it with the reason.";

@@ -57,6 +57,11 @@ messages! {
     [Ours Error] zygote_takes_no_orders(group, pid) = "[group {group}] zygote {pid} takes no messages any more: it is killed",
         do "If it happens again, see what its process waits for: a debugger or a hanging file system, for instance.";
 
+    /// A process of the zygote's user has stopped the zygote (SIGSTOP) or keeps it from working: for 10 seconds it has not answered, or
+    /// for a minute it has not started. It is killed, and another one starts. Its workers finish their requests.
+    [Ours Error] zygote_does_not_respond(group, pid) = "[group {group}] zygote {pid} does not respond: it is killed",
+        do "If it happens again, see what stops its process: a script or another program of its user, a debugger, or a hanging file system.";
+
     /// The zygote has reported a worker that is another process. It is killed, and another one starts.
     [Ours Error] worker_is_not_its_child(pool, pid) = "[pool {pool}] its zygote names process {pid} as a new worker, which is no new child of its own: the zygote is killed and started again",
         do "A script may have taken control of a process of the pool's user: look for it.";

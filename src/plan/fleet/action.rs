@@ -45,6 +45,8 @@ pub(crate) enum Action {
     Emergency(ZygoteKey, Emergency),
     /// SIGKILL for a zygote.
     KillZygote(ZygoteKey),
+    /// SIGKILL for a zygote that does not respond: log it.
+    KillSilent(ZygoteKey),
     /// SIGKILL for a zygote that no longer talks to the supervisor. It gets no more orders.
     GiveUpOn(ZygoteKey),
     /// A zygote has reported what is not true: log it, kill the zygote and ignore its messages.

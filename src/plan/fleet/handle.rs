@@ -85,6 +85,7 @@ impl Fleet {
         let before = group.zygote;
         group.orphan_workers();
         group.idle_since = None;
+        group.unresponsive = None;
         let wanted = serving && phase != Phase::Draining && before != Zygote::Gone;
         if wanted && matches!(before, Zygote::Dismissed(_)) {
             group.zygote = Zygote::Asleep(now);

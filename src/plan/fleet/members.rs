@@ -79,6 +79,9 @@ pub(crate) struct Group {
     /// The supervisor watches its listening sockets, since there is no zygote.
     #[serde(default)]
     pub(super) watched: bool,
+    /// Since when its zygote has been stopped, or has not reaped a dead worker.
+    #[serde(default)]
+    pub(super) unresponsive: Option<Moment>,
 }
 
 /// A zygote's life.
@@ -187,6 +190,7 @@ impl Group {
             idle_limit: plan.idle_limit,
             idle_since: None,
             watched: false,
+            unresponsive: None,
         }
     }
 

@@ -51,8 +51,12 @@ impl Fleet {
     }
 
     fn look_at(&mut self, now: Moment, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
+        let responds = self.group_mut(key.zygote).is_some_and(|group| group.unresponsive.is_none());
         let Some(pool) = self.pool_mut(key.worker(0)) else { return };
-        pool.kill_lingering(now, key, view, out);
+        // A zygote that does not respond has not told its workers to leave.
+        if responds {
+            pool.kill_lingering(now, key, view, out);
+        }
         // While workers die before they serve, more of them don't help.
         if pool.failures > 0 {
             return;
@@ -118,12 +122,16 @@ impl PoolState {
         out.push(Action::Retire(key));
     }
 
-    /// Kills workers that were told to leave while they were idle, still are, and have not left a second later.
+    /// Kills workers that were told to leave while they were idle, still are, and have not left a second later. One that is stopped
+    /// gets more time: if it continues, a request on its connection is not lost.
     fn kill_lingering(&self, now: Moment, key: PoolKey, view: &dyn View, out: &mut Vec<Action>) {
         for (&slot, worker) in &self.workers {
             let patience = if worker.life == Life::Leaving { LEAVE_LIMIT } else { LOOK };
             let lingering = worker.retired.is_some_and(|at| now.since(at) >= patience) && !worker.orphan;
-            if lingering && !view.is_busy(key.worker(slot)) {
+            let patient = worker.retired.is_some_and(|at| now.since(at) < LEAVE_LIMIT);
+            let process = worker.pid.zip(worker.born);
+            let waits = || patient && process.is_some_and(|(pid, born)| view.is_stopped(pid, born));
+            if lingering && !view.is_busy(key.worker(slot)) && !waits() {
                 out.push(Action::Signal(key.worker(slot), Stop::Kill));
             }
         }

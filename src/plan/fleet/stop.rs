@@ -1,5 +1,6 @@
 //! Ending: workers first, zygotes after them; and when the next step is due.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::fleet::action::{Action, Stop};
@@ -74,6 +75,16 @@ impl Fleet {
         }
     }
 
+    /// Zygotes that are stopped, or that do not reap their dead workers, as looked at now. One that stays so is killed.
+    pub(crate) fn note_unresponsive(&mut self, now: Moment, zygotes: &BTreeSet<ZygoteKey>) {
+        for generation in &mut self.generations {
+            let id = generation.id;
+            for (group, g) in generation.groups.iter_mut().enumerate() {
+                g.note_unresponsive(now, zygotes.contains(&ZygoteKey { generation: id, group }));
+            }
+        }
+    }
+
     /// When `handle(Tick)` is next needed.
     #[must_use]
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
@@ -124,22 +135,29 @@ fn kill_silent_zygotes(generation: &mut Generation, now: Moment, out: &mut Vec<A
                 Zygote::Starting(since) | Zygote::Dismissed(since) => *since = now,
                 _ => g.pools.iter_mut().flat_map(|p| p.workers.values_mut()).for_each(|w| w.since = now),
             }
-            out.push(Action::KillZygote(ZygoteKey { generation: generation.id, group }));
+            g.unresponsive = g.unresponsive.map(|_| now);
+            out.push(Action::KillSilent(ZygoteKey { generation: generation.id, group }));
         }
     }
 }
 
 impl Group {
-    /// When the zygote must have answered the last order.
+    /// When the zygote must have answered the last order, or must be seen to work again.
     fn answer_due(&self) -> Option<Moment> {
-        match self.zygote {
+        let asked = || self.pools.iter().flat_map(|p| p.workers.values()).filter(|w| w.life == Life::Asked);
+        let answer = match self.zygote {
             Zygote::Starting(since) => Some(since + START_LIMIT),
             Zygote::Dismissed(since) => Some(since + ANSWER_LIMIT),
-            Zygote::Up(_) => {
-                let asked = self.pools.iter().flat_map(|p| p.workers.values()).filter(|w| w.life == Life::Asked);
-                asked.map(|w| w.since + ANSWER_LIMIT).min()
+            Zygote::Up(_) => asked().map(|w| w.since + ANSWER_LIMIT).min(),
+            Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Asleep(_) | Zygote::Due(_) | Zygote::Gone => {
+                return None;
             }
-            Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Asleep(_) | Zygote::Due(_) | Zygote::Gone => None,
-        }
+        };
+        answer.into_iter().chain(self.unresponsive.map(|since| since + ANSWER_LIMIT)).min()
+    }
+
+    /// Notes whether the zygote is stopped, or leaves dead workers unreaped.
+    fn note_unresponsive(&mut self, now: Moment, is_so: bool) {
+        self.unresponsive = if is_so { self.unresponsive.or(Some(now)) } else { None };
     }
 }

@@ -13,6 +13,11 @@ pub(crate) trait View {
     /// When a worker that is not became idle; its start at the earliest.
     fn idle_since(&self, worker: WorkerKey) -> Moment;
 
+    /// Whether the process with that pid and start time is stopped (SIGSTOP).
+    fn is_stopped(&self, _pid: i32, _born: u64) -> bool {
+        false
+    }
+
     /// How many requests a worker has begun.
     fn requests(&self, worker: WorkerKey) -> u64;
 

@@ -65,6 +65,7 @@ impl Supervisor {
             protocol: group.protocol.unwrap_or(PROTOCOL),
             reaped: false,
             known: false,
+            was_stopped: false,
         });
         self.add_output(output, Writer::Base { pid: pid.as_raw() });
         Ok(())

@@ -54,6 +54,8 @@ pub(crate) struct BaseProcess {
     pub(crate) reaped: bool,
     /// It has said which protocol it speaks.
     pub(crate) known: bool,
+    /// It was stopped (SIGSTOP) at the last look.
+    pub(crate) was_stopped: bool,
 }
 
 impl Bases {

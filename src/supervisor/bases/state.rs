@@ -72,6 +72,7 @@ impl Bases {
                     protocol: process.protocol,
                     reaped: false,
                     known: process.known,
+                    was_stopped: false,
                 })
             });
             let base = Base {

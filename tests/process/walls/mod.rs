@@ -4,6 +4,7 @@
 
 mod claims;
 mod floods;
+mod hostile;
 mod locked;
 mod messages;
 mod one_way;
@@ -11,6 +12,7 @@ mod paths;
 mod pipes;
 mod pressure;
 mod signals;
+mod unresponsive;
 mod user_change;
 
 use std::time::{Duration, Instant};

@@ -22,6 +22,7 @@ struct Scene {
     short: bool,
     requests: BTreeMap<WorkerKey, u64>,
     running: BTreeMap<WorkerKey, Moment>,
+    stopped: bool,
 }
 
 impl View for Scene {
@@ -31,6 +32,10 @@ impl View for Scene {
 
     fn idle_since(&self, _worker: WorkerKey) -> Moment {
         self.idle_since
+    }
+
+    fn is_stopped(&self, _pid: i32, _born: u64) -> bool {
+        self.stopped
     }
 
     fn requests(&self, worker: WorkerKey) -> u64 {

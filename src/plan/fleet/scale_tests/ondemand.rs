@@ -56,6 +56,25 @@ fn idle_workers_leave_after_their_time_and_the_zygote_after_its_own() {
 }
 
 #[test]
+fn a_worker_that_is_told_to_leave_has_a_second_and_ten_if_it_is_stopped() {
+    for (stopped, limit) in [(false, 1), (true, 10)] {
+        let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
+        stage.event(Event::Connection(stage.pool(0).zygote));
+        stage.event(Event::Demand(stage.pool(0), 1));
+        let worker = stage.pool(0).worker(0);
+        stage.scene.idle_since = stage.now;
+        stage.scene.stopped = stopped;
+        stage.now = stage.now + Duration::from_secs(11);
+        assert!(stage.decide(Event::Tick).contains(&Action::Retire(worker)));
+        let kill = Action::Signal(worker, Stop::Kill);
+        for second in 1..=limit {
+            stage.now = stage.now + Duration::from_secs(1);
+            assert_eq!(stage.decide(Event::Tick).contains(&kill), second == limit, "stopped: {stopped}, {second} s");
+        }
+    }
+}
+
+#[test]
 fn a_zygote_that_keeps_connections_stays_and_one_leaves_early_where_memory_is_short() {
     let mut stage = Stage::new(&[("www", 4, ONDEMAND)]);
     let zygote = stage.pool(0).zygote;

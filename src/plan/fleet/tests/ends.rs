@@ -1,5 +1,7 @@
 //! Workers and zygotes that end, and how that is logged; the end of a generation and of all.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::log::Level;
 
@@ -69,8 +71,39 @@ fn a_zygote_that_does_not_fork_in_time_is_killed() {
     let _ = stage.decide(exited(key.worker(0, 0), Exit::Code(0)));
     let due = stage.fleet.deadline(stage.now).unwrap();
     assert_eq!(due, stage.now + Duration::from_millis(10_000));
-    assert_eq!(stage.fleet.handle(due, Event::Tick, NOBODY_BUSY), [Action::KillZygote(key)]);
+    assert_eq!(stage.fleet.handle(due, Event::Tick, NOBODY_BUSY), [Action::KillSilent(key)]);
     assert!(stage.fleet.deadline(due).unwrap() > due);
+}
+
+#[test]
+fn a_zygote_that_stays_stopped_is_killed_in_each_phase() {
+    let stopped = BTreeSet::from([GenerationId(1).zygote()]);
+    let later = |stage: &Stage, seconds| stage.now + Duration::from_secs(seconds);
+    for drains in [false, true] {
+        let mut stage = Stage::started(1);
+        if drains {
+            begin(&mut stage.fleet, stage.now, &Stage::plan(1));
+            let actions = stage.decide(Event::Tick);
+            stage.carry_out(actions, &|key| key.generation == GenerationId(1));
+        }
+        let begun = later(&stage, 0);
+        stage.fleet.note_unresponsive(begun, &stopped);
+        stage.fleet.note_unresponsive(later(&stage, 1), &BTreeSet::new());
+        stage.now = later(&stage, 2);
+        stage.fleet.note_unresponsive(stage.now, &stopped);
+        stage.fleet.note_unresponsive(later(&stage, 1), &stopped);
+        let due = later(&stage, 10);
+        let kill = Action::KillSilent(GenerationId(1).zygote());
+        assert!(
+            !stage.fleet.handle(later(&stage, 9), Event::Tick, NOBODY_BUSY).contains(&kill),
+            "it continued meanwhile"
+        );
+        assert!(stage.fleet.deadline(stage.now).unwrap() <= due);
+        assert!(stage.fleet.handle(due, Event::Tick, NOBODY_BUSY).contains(&kill), "drains: {drains}");
+        let again = Event::ZygoteGone(GenerationId(1).zygote());
+        let next = stage.fleet.handle(due, again, NOBODY_BUSY);
+        assert!(!next.contains(&kill), "{next:?}");
+    }
 }
 
 fn worker_end(actions: &[Action]) -> WorkerEnd {

@@ -45,7 +45,7 @@ pub(super) fn decisions(actions: Vec<Action>) -> Vec<Action> {
 }
 
 pub(super) fn forked(key: WorkerKey, pid: i32) -> Event {
-    Event::Forked { key, pid, claim: Claim::Gone }
+    Event::Forked { key, pid, claim: Claim::Proved(1) }
 }
 
 pub(super) fn exited(key: WorkerKey, exit: Exit) -> Event {
@@ -119,7 +119,9 @@ impl Stage {
                 Action::Prepare(key) => vec![Event::Prepared(key)],
                 Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
                 Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
-                Action::Dismiss(key) | Action::KillZygote(key) => vec![Event::ZygoteGone(key)],
+                Action::Dismiss(key) | Action::KillZygote(key) | Action::KillSilent(key) => {
+                    vec![Event::ZygoteGone(key)]
+                }
                 Action::Drain(id) => {
                     let keys: Vec<_> = self.fleet.workers().map(|(k, _)| k).filter(|k| k.generation == id).collect();
                     keys.into_iter()

@@ -119,7 +119,7 @@ impl World {
             Action::SpawnZygote(key) => vec![Event::ZygoteReady(key)],
             Action::Fork(key) => vec![forked(key, 100), Event::Accepting(key)],
             Action::Dismiss(key) | Action::Release(key) => vec![Event::ZygoteGone(key)],
-            Action::KillZygote(key) => {
+            Action::KillZygote(key) | Action::KillSilent(key) => {
                 self.waiting.retain(|waiting| *waiting != key);
                 vec![Event::ZygoteGone(key)]
             }

@@ -1,0 +1,89 @@
+//! Zygotes that no longer respond, because their user has stopped them or because they hang. Orders have deadlines, but in quiet times
+//! there are none. So the supervisor looks once a second whether zygotes are stopped, and, where clients wait or a generation drains,
+//! whether they reap their dead workers. The fleet decides when it has lasted too long.
+
+use std::collections::BTreeSet;
+
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid};
+
+use crate::log::{self, messages::bases, messages::zygotes};
+use crate::plan::fleet::{Phase, WorkerKey, ZygoteKey};
+use crate::supervisor::core::Supervisor;
+use crate::sys::pidfd::Process;
+use crate::sys::{clock, proc_stat, process};
+
+impl Supervisor {
+    /// Looks at all zygotes. `waiting`: the pools where clients wait.
+    pub(super) fn look_at_zygotes(&mut self, waiting: &BTreeSet<String>) {
+        let is_stopped = |key: &ZygoteKey| self.runtimes.zygote(*key).is_some_and(|z| process::is_stopped(z.pid));
+        let mut silent: BTreeSet<ZygoteKey> = self.runtimes.keys().into_iter().filter(is_stopped).collect();
+        let unreaped = self.unreaped_workers(waiting);
+        // A zygote needs a moment to reap a worker.
+        silent.extend(unreaped.intersection(&self.unreaped).map(|(worker, _)| worker.zygote()));
+        self.unreaped = unreaped;
+        self.fleet.note_unresponsive(clock::now(), &silent);
+        self.kill_stopped_bases();
+    }
+
+    /// Workers that have ended and still are their zygote's children, in generations that drain and in pools where clients wait.
+    fn unreaped_workers(&self, waiting: &BTreeSet<String>) -> BTreeSet<(WorkerKey, i32)> {
+        let mut found = BTreeSet::new();
+        for generation in self.fleet.generations() {
+            let drains = generation.phase == Phase::Draining;
+            if !drains && waiting.is_empty() {
+                continue;
+            }
+            for (key, worker) in generation.workers().filter(|(_, worker)| !worker.orphan) {
+                let (Some(pid), Some(born)) = (worker.pid, worker.born) else { continue };
+                let concerns = drains || self.fleet.pool(key).is_some_and(|pool| waiting.contains(&pool.name));
+                if concerns && proc_stat::is_zombie(Pid::from_raw(pid), born) {
+                    found.insert((key, pid));
+                }
+            }
+        }
+        found
+    }
+
+    /// Nothing is lost with a base zygote, so it is killed at once if it is stopped; another one starts when it is needed.
+    fn kill_stopped_bases(&mut self) {
+        for base in self.bases.bases.values_mut() {
+            let Some(base) = base.process.as_mut().filter(|base| !base.reaped) else { continue };
+            let is_stopped = process::is_stopped(base.pid);
+            // All processes may have been stopped, and continue at this moment.
+            if is_stopped && base.was_stopped {
+                log::say(&bases::base_stopped(base.pid));
+                process::kill(base.pid, Signal::SIGKILL);
+            }
+            base.was_stopped = is_stopped;
+        }
+    }
+
+    /// Kills a zygote that does not respond.
+    pub(super) fn kill_silent(&mut self, key: ZygoteKey) {
+        if let Some(zygote) = self.runtimes.zygote(key) {
+            log::say(&zygotes::zygote_does_not_respond(self.runtimes.group_name(key), zygote.pid));
+        }
+        self.kill_zygote(key);
+    }
+
+    /// Signals a worker, if its process is still the one that it was proved to be: a child of its zygote, or ours if that has ended.
+    /// False: it is not, or that is not known.
+    pub(super) fn signal_proved(&self, key: WorkerKey, signal: Signal) -> bool {
+        let Some(worker) = self.fleet.worker(key) else { return false };
+        let Some((pid, born)) = worker.pid.map(Pid::from_raw).zip(worker.born) else { return false };
+        // It is opened first and compared then, so it cannot be another process that has got its pid.
+        let opened = Process::open(pid);
+        let Some(origin) = proc_stat::origin(pid).filter(|origin| origin.born == born) else { return false };
+        let zygote = self.runtimes.zygote(key.zygote()).map(|zygote| zygote.pid);
+        let proved = origin.parent == getpid() || (Some(origin.parent) == zygote && !worker.orphan);
+        if proved {
+            match opened {
+                Ok(process) => drop(process.signal(signal)),
+                // A seccomp filter refuses pidfd_open, or descriptors are short.
+                Err(_) => process::kill(pid, signal),
+            }
+        }
+        proved
+    }
+}
