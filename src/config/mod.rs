@@ -43,7 +43,7 @@ pub use late::LateValue;
 pub use listen::{resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, Global, PoolConfig};
-pub use options::LoadOptions;
+pub use options::{LoadOptions, PoolPaths};
 pub use types::{
     BaseUse, CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpIni, PhpSetting, PhpValuePolicy, ProcessManager,
 };
@@ -73,8 +73,8 @@ pub struct Loaded {
     raw: Raw,
 }
 
-/// Reads and checks a configuration file and all files that it includes. It creates log files that do not exist, as php-fpm
-/// does.
+/// Reads and checks a configuration file and all files that it includes. If it examines the paths of pools
+/// (`LoadOptions::pool_paths`), it creates log files that do not exist, as php-fpm does.
 ///
 /// # Errors
 /// The configuration is refused. The error contains all messages.
@@ -114,7 +114,8 @@ fn read(path: &Path, options: &LoadOptions, raw: &mut Raw, messages: &mut Messag
     }
     let mut origins = Origins::default();
     sections(path, options, raw, messages, &mut origins)?;
-    let mut check = Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins };
+    let mut check =
+        Check { options, prefixes: &prefixes, messages: &mut *messages, origins: &origins, examines: false };
     if check.all(raw).is_err() {
         messages.log(texts::rules_broken());
         return Err(Refused);

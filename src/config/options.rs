@@ -5,6 +5,19 @@ use std::path::PathBuf;
 
 use super::ini::{Names, core_constant};
 
+/// Whether reading a configuration also examines the directories and logs that pools name (`prefix`, `chroot`, `chdir`,
+/// `access.log`, `slowlog`). They may be in directories of users, and may be missing or hang.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PoolPaths {
+    /// The first that cannot be used refuses the configuration, as in php-fpm.
+    #[default]
+    Examined,
+    /// The same with `process.start_failure = stop` only.
+    ExaminedIfAllMustStart,
+    /// Each group examines its own when it is prepared.
+    LeftToGroups,
+}
+
 /// What `load` needs besides the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
@@ -28,9 +41,17 @@ pub struct LoadOptions {
     pub defines: Vec<String>,
     /// The environment: `${name}`, `env[X] = $NAME`, systemd's watchdog.
     pub environment: Vec<(OsString, OsString)>,
+    /// Whether the directories and logs of pools are examined.
+    pub pool_paths: PoolPaths,
 }
 
 impl LoadOptions {
+    /// The same options, with this rule for the directories and logs of pools.
+    #[must_use]
+    pub fn with_pool_paths(&self, pool_paths: PoolPaths) -> Self {
+        Self { pool_paths, ..self.clone() }
+    }
+
     /// A variable of the environment, if it is valid UTF-8.
     #[must_use]
     pub fn env(&self, name: &str) -> Option<&str> {

@@ -5,52 +5,104 @@ use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::pipe2;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, pipe2};
 
 use crate::sys::process::{self, Forked};
-use crate::sys::{single_threaded, socket};
+use crate::sys::{pidfd, single_threaded, socket};
 
 /// The most that is read of a child's output, in bytes.
 const LONGEST: u64 = 1 << 20;
+/// How long a child is waited for after SIGKILL. One that a hanging file system holds takes longer; it is then reaped together with the
+/// next child that ends.
+const LAST_MOMENT: Duration = Duration::from_millis(100);
 
 /// Lets a child do `work`; returns its output. `None`: it took too long, printed too much, or could not be started.
 pub(super) fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Option<Vec<u8>> {
-    let (read, write) = pipe2(OFlag::O_CLOEXEC).ok()?;
-    let pid = match single_threaded::fork() {
-        Ok(Forked::Parent(pid)) => pid,
-        Ok(Forked::Child) => {
-            drop(read);
-            work(&mut File::from(write));
-            process::exit_now(0)
-        }
-        Err(_) => return None,
-    };
-    drop(write);
-    let said = read_until_end(File::from(read), Instant::now() + limit);
-    // The child is not yet reaped, so no other process can have this number.
-    let _ = kill(pid, Signal::SIGKILL);
-    while waitpid(pid, None) == Err(nix::errno::Errno::EINTR) {}
-    said
+    Child::start(limit, work).wait()
 }
 
-fn read_until_end(mut from: File, deadline: Instant) -> Option<Vec<u8>> {
-    let mut said = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        if Instant::now() >= deadline || socket::await_input(&from, deadline) != Ok(true) {
-            return None;
+/// A child at work.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: Option<pidfd::Process>,
+    pid: Option<Pid>,
+    output: Option<File>,
+    said: Vec<u8>,
+    deadline: Instant,
+    complete: bool,
+}
+
+impl Child {
+    /// Starts a child that does `work`.
+    pub(super) fn start(limit: Duration, work: impl FnOnce(&mut File)) -> Self {
+        let deadline = Instant::now() + limit;
+        let mut child = Self { process: None, pid: None, output: None, said: Vec::new(), deadline, complete: false };
+        let Ok((read, write)) = pipe2(OFlag::O_CLOEXEC) else { return child };
+        match single_threaded::fork() {
+            Ok(Forked::Parent(pid)) => {
+                (child.process, child.pid) = (pidfd::Process::open(pid).ok(), Some(pid));
+                child.output = Some(File::from(read));
+            }
+            Ok(Forked::Child) => {
+                drop(read);
+                work(&mut File::from(write));
+                process::exit_now(0)
+            }
+            Err(_) => {}
         }
-        match from.read(&mut buffer) {
-            Ok(0) => return Some(said),
-            Ok(count) => said.extend_from_slice(buffer.get(..count)?),
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(_) => return None,
+        child
+    }
+
+    /// Whether its output is complete by then, or will not be.
+    pub(super) fn is_over(&mut self, until: Instant) -> bool {
+        let mut buffer = [0; 4096];
+        loop {
+            let Some(output) = &mut self.output else { return true };
+            match socket::await_input(&*output, until.min(self.deadline)) {
+                Ok(true) => {}
+                Ok(false) if Instant::now() < self.deadline => return false,
+                Ok(false) | Err(_) => {
+                    self.output = None;
+                    continue;
+                }
+            }
+            match output.read(&mut buffer) {
+                Ok(0) => (self.complete, self.output) = (true, None),
+                Ok(count) => self.said.extend(buffer.iter().take(count)),
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => self.output = None,
+            }
+            if self.said.len() as u64 > LONGEST || Instant::now() >= self.deadline {
+                self.output = None;
+            }
         }
-        if said.len() as u64 > LONGEST {
-            return None;
+    }
+
+    /// Waits for its output. `None`: it took too long, printed too much, or could not be started.
+    pub(super) fn wait(mut self) -> Option<Vec<u8>> {
+        self.is_over(self.deadline);
+        self.complete.then(|| std::mem::take(&mut self.said))
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        match (&self.process, self.pid) {
+            (Some(process), _) => {
+                let _ = process.signal(Signal::SIGKILL);
+                if process.ends_within(LAST_MOMENT) {
+                    process.reap();
+                }
+            }
+            // A seccomp filter refuses pidfd_open.
+            (None, Some(pid)) => {
+                process::kill(pid, Signal::SIGKILL);
+                while nix::sys::wait::waitpid(pid, None) == Err(Errno::EINTR) {}
+            }
+            (None, None) => {}
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::User;
 
-use super::child::in_child;
+use super::child::Child;
 use crate::engine::Program;
 use crate::escape;
 use crate::host::preload_list;
@@ -34,16 +34,31 @@ pub(super) enum Failure {
     Said(String),
 }
 
-/// Runs the program and reads its answer.
-pub(super) fn ask(program: &Program) -> Result<Introduction, Failure> {
-    let said = in_child(LIMIT, |out| {
-        let failed = run(program, out);
-        let _ = write!(out, "cannot execute it as user {}: {failed}", NOBODY.0);
-    });
-    let said = said.ok_or(Failure::Silent)?;
-    // Its library may print warnings before.
-    let answer = said.split(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok());
-    answer.ok_or_else(|| Failure::Said(words(&said)))
+/// A program that was asked.
+#[derive(Debug)]
+pub(super) struct Hello(Child);
+
+impl Hello {
+    /// Runs the program.
+    pub(super) fn ask(program: &Program) -> Self {
+        Self(Child::start(LIMIT, |out| {
+            let failed = run(program, out);
+            let _ = write!(out, "cannot execute it as user {}: {failed}", NOBODY.0);
+        }))
+    }
+
+    /// Whether there is an answer by then, or will be none.
+    pub(super) fn is_over(&mut self, until: Instant) -> bool {
+        self.0.is_over(until)
+    }
+
+    /// Waits for the answer.
+    pub(super) fn answer(self) -> Result<Introduction, Failure> {
+        let said = self.0.wait().ok_or(Failure::Silent)?;
+        // Its library may print warnings before.
+        let answer = said.split(|byte| *byte == b'\n').find_map(|line| serde_json::from_slice(line).ok());
+        answer.ok_or_else(|| Failure::Said(words(&said)))
+    }
 }
 
 /// Executes it. Returns only if that fails.

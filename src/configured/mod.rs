@@ -26,5 +26,5 @@ pub(crate) use inquiry::{Inquiry, described, run as answer_inquiry};
 pub(crate) use options::load_options;
 pub(crate) use pool_php::describe_pool;
 pub(crate) use preflight::load;
-pub(crate) use programs::Programs;
+pub(crate) use programs::{Chosen, Programs};
 pub(crate) use users::identity_of;

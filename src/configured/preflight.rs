@@ -13,7 +13,7 @@ use super::own_ini;
 use super::programs::{Chosen, Programs};
 use super::start_files;
 use crate::cli::Options;
-use crate::config::{self, ConfigError, EngineKey, LoadOptions, Loaded};
+use crate::config::{self, ConfigError, EngineKey, LoadOptions, Loaded, PoolPaths};
 use crate::engine::{Engine, EngineOptions, StartFile};
 use crate::host::Host;
 use crate::log::{Level, Message};
@@ -39,7 +39,8 @@ pub(crate) fn load(
     load: &LoadOptions,
     aloud: bool,
 ) -> Result<Loaded, ConfigError> {
-    let loaded = config::load(&options.config_path(&host.config_file()), load)?;
+    let pool_paths = if aloud { PoolPaths::Examined } else { PoolPaths::ExaminedIfAllMustStart };
+    let loaded = config::load(&options.config_path(&host.config_file()), &load.with_pool_paths(pool_paths))?;
     if !aloud && !load.root {
         // PHP starts as the present user. The zygotes report what fails.
         return Ok(loaded);
@@ -88,6 +89,10 @@ impl Preflight<'_> {
     fn remarks(mut self, groups: &[Group<'_>], start_failure_stops: bool) -> Vec<Message> {
         let mut remarks: Vec<Message> = Vec::new();
         let mut startable = 0;
+        if self.aloud {
+            // All programs answer, or hang, at the same time.
+            groups.iter().for_each(|group| drop(self.programs.ask(group.pool)));
+        }
         for group in groups {
             let found = self.of_group(group);
             let failed = found.iter().any(|remark| remark.level() >= Level::Error);

@@ -4,9 +4,10 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::file_mark::Mark;
-use super::hello::{self, Failure};
+use super::hello::{self, Failure, Hello};
 use super::program_file::ProgramFile;
 use crate::config::PoolConfig;
 use crate::engine::Program;
@@ -18,6 +19,8 @@ use crate::sys::named_file;
 
 const PHP: &str = "process.php";
 const LIBRARY: &str = "process.php_library";
+/// How long a failure counts for other groups with the same program.
+const FAILURE_COUNTS: Duration = Duration::from_millis(50);
 
 /// The program that a pool runs with, and what it has in common with us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,8 @@ pub(crate) struct Programs {
     own_version: String,
     root: bool,
     seen: Vec<Seen>,
+    /// Programs that were asked and have not answered.
+    asked: Vec<(Program, Hello)>,
     /// What was found in the files of programs.
     files: Vec<(PathBuf, Mark, ProgramFile)>,
 }
@@ -47,6 +52,7 @@ pub(crate) struct Programs {
 struct Seen {
     program: Program,
     marks: Vec<Option<Mark>>,
+    at: Instant,
     answer: Result<Introduction, Failure>,
 }
 
@@ -56,7 +62,40 @@ impl Programs {
     pub(crate) fn new(host: &Host) -> Self {
         let root = nix::unistd::geteuid().is_root();
         let (own, own_library) = (host.program.clone(), host.library.clone());
-        Self { own, own_library, own_version: host.php_version.clone(), root, seen: Vec::new(), files: Vec::new() }
+        Self {
+            own,
+            own_library,
+            own_version: host.php_version.clone(),
+            root,
+            seen: Vec::new(),
+            asked: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Asks the program of a pool which protocol it speaks, if that is not known.
+    ///
+    /// # Errors
+    /// The pool cannot run with it.
+    pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<(), ProgramError> {
+        if let Some(program) = self.named(pool)?
+            && self.known(&program).is_none()
+            && !self.asked.iter().any(|(asked, _)| *asked == program)
+        {
+            let hello = Hello::ask(&program);
+            self.asked.push((program, hello));
+        }
+        Ok(())
+    }
+
+    /// Whether the program of a pool has answered by then, or will not. `of_pool` then does not wait.
+    pub(crate) fn has_answered(&mut self, pool: &PoolConfig, until: Instant) -> bool {
+        let own = |program: &Program| {
+            let path = pool.engine.program.as_deref().unwrap_or(&self.own);
+            program.path == path && (pool.engine.library.is_none() || program.preload == pool.engine.library)
+        };
+        let over = |(program, hello): &mut (Program, Hello)| own(program) && !hello.is_over(until);
+        !self.asked.iter_mut().any(over)
     }
 
     /// The program of a pool; `None`: the running one.
@@ -64,6 +103,21 @@ impl Programs {
     /// # Errors
     /// The pool cannot run with it.
     pub(crate) fn of_pool(&mut self, pool: &PoolConfig) -> Result<Option<Chosen>, ProgramError> {
+        let Some(program) = self.named(pool)? else { return Ok(None) };
+        let answer = self.introduction(&program);
+        let introduction = answer.map_err(|failure| no_answer(pool, &program.path, failure))?;
+        self.require_roots(pool, LIBRARY, &introduction.library)?;
+        let protocol = introduction.common().ok_or_else(|| ProgramError::Protocol {
+            pool: pool.name.clone(),
+            path: shown(&program.path),
+            theirs: versions(&introduction.protocol),
+            ours: versions(&SPOKEN),
+        })?;
+        Ok(Some(Chosen { program, protocol, php: introduction.php }))
+    }
+
+    /// The program that a pool names, and how it gets its library.
+    fn named(&mut self, pool: &PoolConfig) -> Result<Option<Program>, ProgramError> {
         let own = &pool.engine;
         if own.program.is_none() && own.library.is_none() {
             return Ok(None);
@@ -77,17 +131,7 @@ impl Programs {
             }
             None => self.library_for(pool, &path)?,
         };
-        let program = Program { path, preload };
-        let answer = self.introduction(&program);
-        let introduction = answer.map_err(|failure| no_answer(pool, &program.path, failure))?;
-        self.require_roots(pool, LIBRARY, &introduction.library)?;
-        let protocol = introduction.common().ok_or_else(|| ProgramError::Protocol {
-            pool: pool.name.clone(),
-            path: shown(&program.path),
-            theirs: versions(&introduction.protocol),
-            ours: versions(&SPOKEN),
-        })?;
-        Ok(Some(Chosen { program, protocol, php: introduction.php }))
+        Ok(Some(Program { path, preload }))
     }
 
     /// If we are root: no other user can have made the file.
@@ -154,19 +198,26 @@ impl Programs {
 
     /// What the program says, asked again only if a file of it has changed.
     fn introduction(&mut self, program: &Program) -> Result<Introduction, Failure> {
-        let known = self.seen.iter().position(|seen| seen.program == *program);
-        if let Some(seen) = known.and_then(|at| self.seen.get(at))
-            && seen.marks == marks(program, &seen.answer)
-            // What has failed at once may succeed now, and costs little.
-            && !matches!(seen.answer, Err(Failure::Said(_)))
+        let asked = self.asked.iter().position(|(asked, _)| asked == program);
+        if asked.is_none()
+            && let Some(known) = self.known(program)
         {
-            return seen.answer.clone();
+            return known;
         }
-        known.map(|at| self.seen.swap_remove(at));
-        let answer = hello::ask(program);
+        let hello = asked.map_or_else(|| Hello::ask(program), |at| self.asked.swap_remove(at).1);
+        let answer = hello.answer();
         let marks = marks(program, &answer);
-        self.seen.push(Seen { program: program.clone(), marks, answer: answer.clone() });
+        self.seen.retain(|seen| seen.program != *program);
+        self.seen.push(Seen { program: program.clone(), marks, at: Instant::now(), answer: answer.clone() });
         answer
+    }
+
+    /// What it has said before, if that still counts.
+    fn known(&self, program: &Program) -> Option<Result<Introduction, Failure>> {
+        let seen = self.seen.iter().find(|seen| seen.program == *program)?;
+        // What has failed at once may succeed now, and costs little.
+        let old = matches!(seen.answer, Err(Failure::Said(_))) && seen.at.elapsed() > FAILURE_COUNTS;
+        (!old && seen.marks == marks(program, &seen.answer)).then(|| seen.answer.clone())
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::config::PoolConfig;
 use crate::sys::ids::Identity;
 use crate::sys::log_file::Owner;
+use crate::sys::named_file;
 
 /// The user, root directory and AppArmor hat of a pool's workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) struct Trust {
 }
 
 /// A directory: the numbers of its device, and its inode.
-pub(crate) type DirectoryId = (u32, u32, u64);
+pub(crate) type DirectoryId = named_file::DirectoryId;
 
 /// A root directory. Its path may lead to another directory later, and another path to the same one.
 #[derive(Debug, Clone, Eq)]

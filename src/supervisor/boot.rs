@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::exit::ExitCode;
 use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
-use crate::log::{self, messages::lifecycle};
+use crate::log::{self, messages::config::rules_broken, messages::lifecycle};
 use crate::plan::fleet::Scope;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon::{self, Side};
@@ -96,6 +96,10 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
 
 fn fatal(e: &StartError) -> ExitCode {
     log::say(&e.message());
+    if matches!(e, StartError::Paths(_) | StartError::AccessLog { .. }) {
+        // php-fpm examines these files when it reads the configuration.
+        log::say(&rules_broken());
+    }
     log::say(&lifecycle::initialization_failed());
     e.exit_code()
 }

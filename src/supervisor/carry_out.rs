@@ -75,6 +75,7 @@ impl Supervisor {
             Action::Forget(id) => self.forget(id),
             Action::StartFailed if self.exit.is_some() => {}
             Action::StartFailed => {
+                self.say_unprepared();
                 log::say(&lifecycle::initialization_failed());
                 self.exit = Some(ExitCode::Software.status());
             }
@@ -169,6 +170,7 @@ impl Supervisor {
 
     fn forget(&mut self, id: GenerationId) {
         self.report_dropped_lines(Some(id));
+        self.abandon_preparation(id);
         self.sockets.drop_owner(id);
         self.candidates.remove(&id);
         self.reasons.remove(&id);

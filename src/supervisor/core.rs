@@ -14,7 +14,7 @@ use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, WorkerKey, ZygoteKey};
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
-use crate::supervisor::generation::{PoolTotals, Reopening, Runtimes};
+use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
@@ -88,6 +88,8 @@ pub(super) struct Supervisor {
     pub(super) descriptors: Descriptors,
     /// Groups of a configuration that nothing is open for yet.
     pub(super) candidates: BTreeMap<GenerationId, Candidate>,
+    /// Those of them that are being prepared.
+    pub(super) preparing: BTreeMap<GenerationId, Preparing>,
     /// Why generations can't start.
     pub(super) reasons: BTreeMap<GenerationId, String>,
     /// Generations of which was logged that they can't start.
@@ -148,6 +150,7 @@ impl Supervisor {
             nofile,
             descriptors: Descriptors::default(),
             candidates: BTreeMap::new(),
+            preparing: BTreeMap::new(),
             reasons: BTreeMap::new(),
             unstarted: BTreeSet::new(),
             unheld: Vec::new(),

@@ -45,6 +45,7 @@ impl Supervisor {
             self.slow_logs.write();
             self.sockets.advance();
             self.advance_reopening();
+            self.advance_preparations();
             log::flush();
             self.outputs.close_due(&mut self.poller);
             for owner in peer_pipe::unlock_pipes() {
@@ -82,7 +83,7 @@ impl Supervisor {
         let now = clock::now();
         let retry = self.orders_wait().then(|| now + RETRY);
         let unwritten = log::is_behind() || !self.slow_logs.is_empty() || self.sockets.is_busy() || self.is_reopening();
-        let log = unwritten.then(|| now + LOG_RETRY);
+        let log = (unwritten || self.is_preparing()).then(|| now + LOG_RETRY);
         let due = self
             .fleet
             .deadline(now)
@@ -153,6 +154,7 @@ impl Supervisor {
     }
 
     fn end(mut self, status: i32) -> i32 {
+        self.abandon_preparations();
         self.slow_logs.finish();
         self.outputs.drain(&mut self.poller);
         self.outputs.release(&mut self.poller);

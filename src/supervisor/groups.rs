@@ -1,15 +1,14 @@
-//! The groups of a configuration: each becomes a generation, gets what it needs when its turn comes, and takes over or is given up.
+//! The groups of a configuration: each becomes a generation, and takes over or is given up. `preparations.rs` gives it
+//! what it needs.
 
 use std::time::Duration;
 
 use crate::config::LoadOptions;
-use crate::configured::load_options;
 use crate::log::{self, messages::reload as messages};
-use crate::plan::fleet::{Desired, Event, Failure, GenerationId, Scope, ZygoteKey};
+use crate::plan::fleet::{Desired, Failure, GenerationId, Scope};
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::core::{Supervisor, fleet_settings};
-use crate::supervisor::generation::{Opened, Preparation, Runtime, StartError, drafts, own_limits};
-use crate::supervisor::sockets::Claim;
+use crate::supervisor::generation::{StartError, drafts, own_limits};
 use crate::sys::clock::{self, Moment};
 
 /// How long output of a group that serves waits for others to start.
@@ -42,65 +41,6 @@ impl Supervisor {
             log::say(&message);
             self.results.remark(message.text());
         }
-        Ok(())
-    }
-
-    /// At the first start, everything is opened before the start is announced.
-    ///
-    /// # Errors
-    /// No group has what it needs; or one hasn't, and `process.start_failure` is `stop`.
-    pub(super) fn prepare_all(&mut self) -> Result<(), StartError> {
-        let ids = self.fleet.unprepared();
-        let (count, mut failed) = (ids.len(), Vec::new());
-        for id in ids {
-            let key = id.zygote();
-            match self.try_prepare(id) {
-                Ok(()) => self.fleet.prepared(clock::now(), key),
-                Err(e) if self.config.global.start_failure_stops => return Err(e),
-                Err(e) => {
-                    self.reasons.insert(id, e.message().text().to_owned());
-                    self.fleet.prepare_failed(clock::now(), key);
-                    failed.push(e);
-                }
-            }
-        }
-        // php-fpm logs the first error only, too.
-        if failed.len() == count { failed.into_iter().next().map_or(Ok(()), Err) } else { Ok(()) }
-    }
-
-    /// Opens what a group needs.
-    pub(super) fn prepare(&mut self, key: ZygoteKey) {
-        let event = match self.try_prepare(key.generation) {
-            Ok(()) => Event::Prepared(key),
-            Err(e) => {
-                self.note_reason(key.generation, e.message().text());
-                Event::PrepareFailed(key)
-            }
-        };
-        self.pending.push_back(event);
-    }
-
-    fn try_prepare(&mut self, id: GenerationId) -> Result<(), StartError> {
-        let Some(candidate) = self.candidates.get_mut(&id) else { return Ok(()) };
-        let load = load_options(&self.host, &self.options);
-        let mut opened = Opened::streams(&self.runtimes);
-        let fleet = &self.fleet;
-        let mut preparation = Preparation {
-            claim: Claim { owner: id, leaves: &|older| fleet.makes_way(older, id) },
-            load: &load,
-            engine: &self.options.engine,
-            nofile: candidate.nofile,
-            sockets: &mut self.sockets,
-            totals: &mut self.totals,
-            programs: &mut self.programs,
-            opened: &mut opened,
-        };
-        let prepared = preparation.prepare(&mut candidate.draft);
-        let group = prepared.inspect_err(|_| self.forget_totals())?;
-        self.candidates.remove(&id);
-        let runtime = Runtime { groups: vec![group] };
-        self.outputs.add_generation(id, runtime.group_names());
-        self.runtimes.insert(id, runtime);
         Ok(())
     }
 

@@ -24,6 +24,7 @@ mod outdated;
 pub(crate) mod output;
 mod poller;
 mod pools;
+mod preparations;
 mod probe;
 mod reload;
 mod reopen;

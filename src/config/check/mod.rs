@@ -11,9 +11,9 @@ use std::io;
 use std::path::Path;
 
 use super::account::user_id;
-use super::directives::PoolDirective;
+use super::directives::{GlobalDirective, PoolDirective};
 use super::message::{Messages, Refused};
-use super::options::LoadOptions;
+use super::options::{LoadOptions, PoolPaths};
 use super::origins::Origins;
 use super::paths::Prefixes;
 use super::raw::{Raw, RawPool};
@@ -34,12 +34,19 @@ pub(super) struct Check<'a> {
     pub(super) prefixes: &'a Prefixes,
     pub(super) messages: &'a mut Messages,
     pub(super) origins: &'a Origins,
+    /// Whether the directories and logs of pools are examined. Known after the check of `[global]`.
+    pub(super) examines: bool,
 }
 
 impl Check<'_> {
     /// Everything that php-fpm calls post-processing.
     pub(super) fn all(&mut self, raw: &mut Raw) -> Result<(), Refused> {
         self.global(raw)?;
+        self.examines = match self.options.pool_paths {
+            PoolPaths::Examined => true,
+            PoolPaths::ExaminedIfAllMustStart => raw.global.choice(GlobalDirective::StartFailure).unwrap_or(false),
+            PoolPaths::LeftToGroups => false,
+        };
         if raw.pools.is_empty() {
             return self.refuse(&GlobalError::NoPool);
         }
@@ -53,7 +60,13 @@ impl Check<'_> {
         }
         self.distinct_addresses(&raw.pools)?;
         self.engines_of_groups(raw)?;
-        self.access_logs(&mut raw.pools)
+        self.access_logs(&raw.pools)?;
+        self.access_formats(&mut raw.pools)
+    }
+
+    /// Whether a path names a directory, as far as that is examined.
+    fn is_directory(&self, path: &str) -> bool {
+        !self.examines || named_file::is_directory(Path::new(path))
     }
 
     /// Adds the line about a mistake in `[global]`, with hints.
@@ -108,8 +121,9 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn access_logs(&mut self, pools: &mut [RawPool]) -> Result<(), Refused> {
-        for pool in &*pools {
+    fn access_logs(&mut self, pools: &[RawPool]) -> Result<(), Refused> {
+        let examined = if self.examines { pools } else { &[] };
+        for pool in examined {
             if let Some(path) = pool.values.text(PoolDirective::AccessLog) {
                 let owner = self.owner_of_logs(pool);
                 if let Err(e) = self.appendable(path, owner) {
@@ -119,6 +133,10 @@ impl Check<'_> {
                 self.messages.log(access_log_opened(path));
             }
         }
+        Ok(())
+    }
+
+    fn access_formats(&mut self, pools: &mut [RawPool]) -> Result<(), Refused> {
         for pool in pools {
             if pool.values.filled(PoolDirective::AccessLog).is_none() {
                 continue;

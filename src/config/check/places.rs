@@ -1,14 +1,11 @@
 //! The rules of the directories and paths that workers see.
 
-use std::path::Path;
-
 use super::Check;
 use crate::config::directives::PoolDirective as Key;
 use crate::config::message::Refused;
 use crate::config::raw::{Pair, RawPool};
 use crate::log::messages::config::prefix_not_at_start;
 use crate::log::messages::config_pools::PoolError;
-use crate::sys::named_file::is_directory;
 
 /// PHP settings whose relative paths php-fpm completes.
 const PATH_SETTINGS: [&str; 15] = [
@@ -46,7 +43,7 @@ impl Check<'_> {
         if !chroot.starts_with('/') {
             return self.refuse_pool(pool, &PoolError::ChrootRelative { pool: pool.name.clone(), path: chroot });
         }
-        if !is_directory(Path::new(&chroot)) {
+        if !self.is_directory(&chroot) {
             return self.refuse_pool(pool, &PoolError::ChrootMissing { pool: pool.name.clone(), path: chroot });
         }
         Ok(())
@@ -68,11 +65,11 @@ impl Check<'_> {
             PoolError::ChdirRelative { pool: name, path: chdir }
         } else if let Some(chroot) = pool.values.text(Key::Chroot) {
             let inside = format!("{chroot}/{chdir}");
-            if is_directory(Path::new(&inside)) {
+            if self.is_directory(&inside) {
                 return Ok(());
             }
             PoolError::ChdirOutsideChroot { pool: name, path: chdir, chroot: chroot.to_owned(), inside }
-        } else if is_directory(Path::new(&chdir)) {
+        } else if self.is_directory(&chdir) {
             return Ok(());
         } else {
             PoolError::ChdirMissing { pool: name, path: chdir }

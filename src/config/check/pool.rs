@@ -1,7 +1,5 @@
 //! The rules of a pool: one function for each subject, called in php-fpm's order.
 
-use std::path::Path;
-
 use super::Check;
 use super::global::nice_value;
 use crate::config::directives::PoolDirective as Key;
@@ -10,7 +8,6 @@ use crate::config::message::Refused;
 use crate::config::raw::RawPool;
 use crate::config::types::ProcessManager;
 use crate::log::messages::config_pools::PoolError;
-use crate::sys::named_file::is_directory;
 
 impl Check<'_> {
     /// Checks a pool. Returns the pool for its `pm.status_listen`, if it has one, which is checked after all others.
@@ -47,7 +44,7 @@ impl Check<'_> {
         let Some(prefix) = pool.values.filled(Key::Prefix) else { return Ok(()) };
         let prefix = self.prefixes.global_path(prefix);
         pool.values.set_text(Key::Prefix, prefix.clone());
-        if is_directory(Path::new(&prefix)) {
+        if self.is_directory(&prefix) {
             return Ok(());
         }
         self.refuse_pool(pool, &PoolError::Prefix { pool: pool.name.clone(), path: prefix })

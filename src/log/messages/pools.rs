@@ -34,6 +34,11 @@ messages! {
     [Fpm Error] access_log_not_opened(path, reason) = "failed to open access log ({path}): {reason}",
         do "Create the directory, or correct its owner and mode.";
 
+    /// A directory that a pool names (`prefix`, `chroot`, `chdir`) cannot be reached: its file system hangs, or is a FUSE mount of a
+    /// user. Other groups are not affected.
+    [Ours Error] directory_not_reached(directive, path, reason) = "{directive} = {path}: {reason}",
+        do "Correct what the reason names, or use another directory.";
+
     /// SIGUSR1 or `php-fpm logrotate`: an access log could not be given to the workers of its pool.
     [Ours Error] access_log_not_passed_on(reason) = "unable to give a worker its new access log: {reason}",
         do "Send SIGUSR1 again. For `Too many open files`, raise the limit on descriptors.";

@@ -97,6 +97,10 @@ messages! {
     [Ours Error] group_not_started(group, reason) = "[group {group}] could not be started: {reason}; it is tried again",
         do "Correct what the reason names. If it is the configuration, reload.";
 
+    /// No group could start, or with `process.start_failure = stop` one could not: php-fpm exits. This is the reason of one group.
+    [Ours Error] group_cannot_start(group, reason) = "[group {group}] could not be started: {reason}",
+        do "Correct what the reason names.";
+
     /// A group serves that was late, or that could not start before.
     [Ours Notice] group_serves(group, generation) = "[group {group}] generation {generation} serves",
         do "Nothing.";

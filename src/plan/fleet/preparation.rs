@@ -15,6 +15,13 @@ impl Fleet {
         self.generations.iter().filter(|g| g.groups.iter().any(unprepared)).map(|g| g.id).collect()
     }
 
+    /// The preparation of a group begins before the first event.
+    pub(crate) fn preparation_begins(&mut self, key: ZygoteKey) {
+        if let Some(group) = self.group_mut(key).filter(|group| group.is_unprepared()) {
+            group.zygote = Zygote::Preparing;
+        }
+    }
+
     /// The group has all that it needs.
     pub(crate) fn prepared(&mut self, now: Moment, key: ZygoteKey) {
         if let Some(group) = self.group_mut(key).filter(|group| group.is_unprepared()) {
@@ -28,6 +35,13 @@ impl Fleet {
         if let Some(group) = self.group_mut(key).filter(|group| group.is_unprepared()) {
             group.failures += 1;
             group.zygote = Zygote::Unprepared(now + pause_after(group.failures + 1));
+        }
+    }
+
+    /// The preparation was abandoned, and begins again.
+    pub(crate) fn prepare_again(&mut self, now: Moment, key: ZygoteKey) {
+        if let Some(group) = self.group_mut(key).filter(|group| group.zygote == Zygote::Preparing) {
+            group.zygote = Zygote::Unprepared(now);
         }
     }
 

@@ -7,12 +7,17 @@ use std::time::Instant;
 
 use crate::config::PoolConfig;
 use crate::ipc::Trust;
+use crate::log::{
+    self, Message,
+    messages::{config, sockets},
+};
 use crate::supervisor::generation::error::StartError;
 use crate::supervisor::generation::runtime::{GroupRuntime, Runtime};
 use crate::supervisor::generation::runtimes::Runtimes;
 use crate::supervisor::log_files::{self, FIRST_FD};
 use crate::sys::fd;
 use crate::sys::log_file::{self, Opening};
+use crate::sys::named_file;
 
 /// Files that are opened together. Pools share the open file description of a log only if they trust each other (same user):
 /// each of them could change its flags for all.
@@ -22,6 +27,8 @@ pub(crate) struct Opened {
     files: Vec<Entry<OwnedFd>>,
     /// Files whose opening has begun.
     begun: Vec<Entry<Opening>>,
+    /// Remarks about paths that users can replace.
+    remarks: Vec<Message>,
 }
 
 #[derive(Debug)]
@@ -86,7 +93,11 @@ impl Opened {
             Some(at) => self.begun.swap_remove(at).file,
             None => log_files::begin(path, trust.owner_of_logs()),
         };
-        let file = opening.wait().map_err(failed)?.file;
+        let log_file::Opened { file, through } = opening.wait().map_err(failed)?;
+        if let Some(user) = through {
+            let remark = named_file::leads_through(&path.to_string_lossy(), user);
+            self.remarks.push(sockets::path_of_a_users(&pool.name, remark));
+        }
         let copy = fd::dup_from(&file, FIRST_FD).map_err(failed)?;
         self.files.push(Entry { path: path.clone(), trust: trust.clone(), file });
         Ok(Some(copy))
@@ -114,6 +125,9 @@ impl GroupRuntime {
                 self.set_access_log(pool, file);
             }
         }
+        opened.remarks.drain(..).for_each(|remark| log::say(&remark));
+        let paths = self.spec.pools.iter().filter_map(|pool| pool.config.access_log.as_ref());
+        paths.for_each(|path| log::say(&config::access_log_opened(path.display())));
         Ok(())
     }
 

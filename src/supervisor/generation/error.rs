@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::configured::LogError;
 use crate::exit::ExitCode;
 use crate::log::messages::accounts::AccountError;
+use crate::log::messages::config_pools::PoolError;
 use crate::log::messages::programs::ProgramError;
 use crate::log::{Message, messages::lifecycle, messages::pools};
 use crate::supervisor::sockets::SocketError;
@@ -43,6 +44,17 @@ pub(crate) enum StartError {
         pool: String,
         /// The system's error.
         source: io::Error,
+    },
+    /// A directory that a pool names does not exist, or its slow log cannot be opened.
+    Paths(#[from] PoolError),
+    /// A directory that a pool names cannot be reached.
+    Directory {
+        /// The directive that names it.
+        directive: String,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        reason: String,
     },
     /// A pool's access log cannot be opened.
     AccessLog {
@@ -95,6 +107,10 @@ impl StartError {
             Self::Program(error) => error.message(),
             Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
             Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
+            Self::Paths(error) => error.message(),
+            Self::Directory { directive, path, reason } => {
+                pools::directory_not_reached(directive, path.display(), reason)
+            }
             Self::AccessLog { path, source } => pools::access_log_not_opened(path.display(), reason(source)),
             Self::Descriptors { least, limit } => pools::too_few_descriptors(least, limit),
             Self::Limit(text) => pools::limit_not_set(text),

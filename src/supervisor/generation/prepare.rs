@@ -1,23 +1,26 @@
-//! Everything that a group needs before its zygote starts: users, sockets, counters, scoreboards, access logs.
+//! Everything that a group needs before its zygote starts: users, sockets, counters, scoreboards, access logs. What a directory of a
+//! user or a program may delay is done by children, so the supervisor waits for none of it.
 
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
+use std::time::Instant;
 
 use crate::config::{LoadOptions, PoolConfig};
-use crate::configured::Programs;
+use crate::configured::{Chosen, Programs};
 use crate::engine::EngineOptions;
 use crate::ipc::{PoolSpec, Trust, ZygoteSpec};
 use crate::log;
-use crate::plan::fleet::PoolState;
+use crate::plan::fleet::{GenerationId, PoolState};
 use crate::scoreboard;
 use crate::supervisor::generation::access_logs::Opened;
 use crate::supervisor::generation::drain::Drain;
 use crate::supervisor::generation::error::StartError;
+use crate::supervisor::generation::pool_paths::PoolPaths;
 use crate::supervisor::generation::resolve::{GroupDraft, PoolUser};
 use crate::supervisor::generation::runtime::{GroupRuntime, PoolRuntime};
 use crate::supervisor::generation::totals::PoolTotals;
-use crate::supervisor::sockets::{Claim, Sockets};
+use crate::supervisor::sockets::{Claim, Openings, Sockets};
 use crate::sys::limits::FileLimits;
-use crate::sys::named_file;
+use crate::sys::named_file::DirectoryId;
 
 /// What groups are prepared with.
 pub(crate) struct Preparation<'a> {
@@ -35,35 +38,106 @@ pub(crate) struct Preparation<'a> {
     pub totals: &'a mut PoolTotals,
     /// The programs that pools run with.
     pub programs: &'a mut Programs,
-    /// Access logs that are open already.
-    pub opened: &'a mut Opened,
 }
 
+/// A group whose preparation goes on.
+#[derive(Debug)]
+pub(crate) struct Preparing {
+    users: Vec<PoolUser>,
+    program: Option<Chosen>,
+    paths: PoolPaths,
+    openings: Openings,
+    opened: Opened,
+    stage: Stage,
+}
+
+/// What is under way. Each stage begins when the former one is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The program of the group was asked which protocol it speaks.
+    Program,
+    /// Directories and slow logs are examined.
+    Paths,
+    /// Sockets are opened.
+    Sockets,
+    /// Access logs are opened, as far as this pool.
+    AccessLogs(usize),
+}
+
+/// Most access logs of a group that are opened at the same time.
+const AT_ONCE: usize = 8;
+
 impl Preparation<'_> {
-    /// Prepares a group. If that fails, nothing is left of it but counters that no pool uses. It may be tried again.
+    /// Begins to prepare a group. It may be tried again.
     ///
     /// # Errors
     /// What the group lacks. Other groups are not affected.
-    pub(crate) fn prepare(&mut self, draft: &mut GroupDraft) -> Result<GroupRuntime, StartError> {
-        self.try_prepare(draft).inspect_err(|_| self.sockets.withdraw(self.claim.owner))
-    }
-
-    fn try_prepare(&mut self, draft: &mut GroupDraft) -> Result<GroupRuntime, StartError> {
+    pub(crate) fn begin(&mut self, draft: &mut GroupDraft, opened: Opened) -> Result<Preparing, StartError> {
         let users = draft.users(self.load)?;
         // All pools of a group have the same PHP.
-        let first = draft.pools.first();
-        let program = first.map_or(Ok(None), |pool| self.programs.of_pool(pool))?;
+        draft.pools.first().map_or(Ok(()), |pool| self.programs.ask(pool))?;
+        let (paths, openings) = (PoolPaths::of(&draft.pools, &users), Openings::of(&draft.pools)?);
+        Ok(Preparing { users, program: None, paths, openings, opened, stage: Stage::Program })
+    }
+
+    /// Goes on until then. `None`: it is not over.
+    ///
+    /// # Errors
+    /// What the group lacks. `abandon` must follow.
+    pub(crate) fn advance(
+        &mut self,
+        draft: &GroupDraft,
+        preparing: &mut Preparing,
+        until: Instant,
+    ) -> Result<Option<GroupRuntime>, StartError> {
+        loop {
+            let next = match preparing.stage {
+                Stage::Program => self.hear_program(draft, preparing, until)?,
+                Stage::Paths => preparing.paths.advance(until)?.then_some(Stage::Sockets),
+                Stage::Sockets => {
+                    let open = preparing.openings.advance(self.sockets, self.claim.owner, until)?;
+                    open.then_some(Stage::AccessLogs(0))
+                }
+                Stage::AccessLogs(at) if at >= draft.pools.len() => return self.finish(draft, preparing).map(Some),
+                Stage::AccessLogs(at) => preparing.open_logs(draft, at, until).then_some(Stage::AccessLogs(at + 1)),
+            };
+            match next {
+                Some(next) => preparing.stage = next,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn hear_program(
+        &mut self,
+        draft: &GroupDraft,
+        preparing: &mut Preparing,
+        until: Instant,
+    ) -> Result<Option<Stage>, StartError> {
+        if let Some(pool) = draft.pools.first() {
+            if !self.programs.has_answered(pool, until) {
+                return Ok(None);
+            }
+            preparing.program = self.programs.of_pool(pool)?;
+        }
+        Ok(Some(Stage::Paths))
+    }
+
+    fn finish(&mut self, draft: &GroupDraft, preparing: &mut Preparing) -> Result<GroupRuntime, StartError> {
         let (mut pools, mut specs) = (Vec::new(), Vec::new());
-        for (config, user) in draft.pools.iter().zip(users) {
-            let (spec, pool) = self.prepare_pool(config, user, draft.identity.is_some())?;
+        let users = std::mem::take(&mut preparing.users);
+        for ((config, user), root) in draft.pools.iter().zip(users).zip(&preparing.paths.roots) {
+            let listen_fds = self.sockets.open(self.claim, config, &mut preparing.openings)?;
+            let (spec, pool) = self.prepare_pool((config, listen_fds), user, *root, draft.identity.is_some())?;
             specs.push(spec);
             pools.push(pool);
         }
+        let program = preparing.program.take();
         let spec = ZygoteSpec {
             group: draft.name.clone(),
             generation: 0,
             identity: draft.identity.clone(),
-            engine: first.map_or_else(|| self.engine.clone(), |pool| self.engine.of_pool(&pool.engine)),
+            engine: draft.pools.first().map_or_else(|| self.engine.clone(), |pool| self.engine.of_pool(&pool.engine)),
             protocol: program.as_ref().map(|chosen| chosen.protocol),
             program: program.map(|chosen| chosen.program),
             control_fd: -1,
@@ -80,18 +154,17 @@ impl Preparation<'_> {
         };
         let mut group = GroupRuntime::new(spec, Drain::Closed, pools);
         group.base = draft.base;
-        group.open_access_logs(self.opened)?;
+        group.open_access_logs(&mut preparing.opened)?;
         Ok(group)
     }
 
     fn prepare_pool(
         &mut self,
-        config: &PoolConfig,
+        (config, listen_fds): (&PoolConfig, Vec<RawFd>),
         user: PoolUser,
+        root: Option<DirectoryId>,
         zygote_is_user: bool,
     ) -> Result<(PoolSpec, PoolRuntime), StartError> {
-        let listen_fds = self.sockets.open(self.claim, config)?;
-        let root = config.chroot.as_deref().and_then(named_file::directory_id);
         let trust = Trust::of(config, user.identity.as_ref(), root);
         let totals_fd = self
             .totals
@@ -113,5 +186,22 @@ impl Preparation<'_> {
             identity: user.identity.filter(|_| !zygote_is_user),
         };
         Ok((spec, PoolRuntime::new(scoreboard, slots, None)?))
+    }
+}
+
+impl Preparing {
+    /// It has failed, or is not wanted any more: nothing is left of it but counters that no pool uses.
+    pub(crate) fn abandon(self, owner: GenerationId, sockets: &mut Sockets) {
+        sockets.abandon(self.openings);
+        sockets.withdraw(owner);
+    }
+
+    /// Whether the access log of that pool is open by then, or cannot be opened. Those of the next pools are begun.
+    fn open_logs(&mut self, draft: &GroupDraft, at: usize, until: Instant) -> bool {
+        let pools = draft.pools.iter().zip(&self.users).zip(&self.paths.roots);
+        let trust = |((pool, user), root): ((_, &PoolUser), &_)| (pool, Trust::of(pool, user.identity.as_ref(), *root));
+        let ahead: Vec<_> = pools.map(trust).skip(at).take(AT_ONCE).collect();
+        ahead.iter().for_each(|(pool, trust)| self.opened.begin(pool, trust));
+        ahead.first().is_none_or(|(pool, trust)| self.opened.is_begun(pool, trust, until))
     }
 }

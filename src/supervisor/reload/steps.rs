@@ -156,6 +156,7 @@ impl Supervisor {
         }
         // The new image reads the files as they are then, so this counts for requests during the check, too.
         self.results.reload_begins();
+        let abandoned = self.abandon_preparations();
         let keep_log = log::descriptor();
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
@@ -167,6 +168,7 @@ impl Supervisor {
         state.unwritten = log::take_unwritten();
         let error = self.try_execute(&state, args);
         log::take_over(state.unwritten);
+        abandoned.into_iter().for_each(|id| self.fleet.prepare_again(clock::now(), id.zygote()));
         self.refuse_reload(&messages::not_executed(error), None);
     }
 

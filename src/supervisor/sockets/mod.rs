@@ -8,6 +8,7 @@ mod error;
 mod inherited;
 mod listeners;
 mod open;
+mod openings;
 mod options;
 #[cfg(any(test, feature = "oracles"))]
 pub(super) mod oracle;
@@ -19,4 +20,5 @@ pub(super) use activation::{Passed, stored_name, take as take_passed};
 pub(super) use error::SocketError;
 pub(super) use inherited::InheritedSockets;
 pub(super) use listeners::{Listener, Ownership, Sockets};
+pub(super) use openings::Openings;
 pub(super) use ownership::Claim;

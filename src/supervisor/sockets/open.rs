@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::time::Instant;
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
 
@@ -85,6 +86,17 @@ impl UnixOpening {
         let mode = if socket_file::can_prove(&fd) { 0 } else { options.mode };
         let binding = Binding::begin(&fd, path, mode).map_err(failed)?;
         Ok(Self { fd, binding })
+    }
+
+    /// Whether it is bound by then, or cannot be.
+    pub(super) fn is_over(&mut self, until: Instant) -> bool {
+        self.binding.is_over(until)
+    }
+
+    /// The socket, if it is bound. A child that is still at it ends.
+    pub(super) fn into_bound(self) -> Option<OwnedFd> {
+        drop(self.binding);
+        listen::address(&self.fd).map(|_| self.fd)
     }
 
     /// Waits until it is bound, sets owner and mode, and listens.

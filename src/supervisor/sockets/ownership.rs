@@ -4,19 +4,19 @@
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
+use nix::errno::Errno;
+
 use crate::config::{self, ListenAddr, PoolConfig};
-use crate::log::{
-    self,
-    messages::{accounts, sockets as messages},
-};
+use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Owner, Sockets};
-use crate::supervisor::sockets::open::{self, UnixOpening};
+use crate::supervisor::sockets::open;
+use crate::supervisor::sockets::openings::Openings;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
-use crate::sys::socket_file::{self, Search};
+use crate::sys::socket_file::Search;
 use crate::sys::{fd, listen};
 
 /// Most paths whose removal is begun before they are waited for.
@@ -32,14 +32,19 @@ pub(crate) struct Claim<'a> {
 }
 
 impl Sockets {
-    /// The descriptors that a pool of a generation listens on, opened where they aren't yet. If one cannot be opened, the generation
-    /// must `withdraw`.
+    /// The descriptors that a pool of a generation listens on. `openings` has opened its unix sockets; TCP sockets are opened where they
+    /// aren't yet. If one cannot be opened, the generation must `withdraw`.
     ///
     /// # Errors
     /// Why the pool cannot listen.
-    pub(crate) fn open(&mut self, claim: Claim<'_>, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
-        let options = SocketOptions::of(pool)?;
-        pool.listen.iter().map(|address| self.open_one(claim, address, &options)).collect()
+    pub(crate) fn open(
+        &mut self,
+        claim: Claim<'_>,
+        pool: &PoolConfig,
+        openings: &mut Openings,
+    ) -> Result<Vec<RawFd>, SocketError> {
+        let options = openings.options(pool)?;
+        pool.listen.iter().map(|address| self.open_one(claim, address, &options, openings)).collect()
     }
 
     fn open_one(
@@ -47,22 +52,13 @@ impl Sockets {
         claim: Claim<'_>,
         address: &ListenAddr,
         options: &SocketOptions,
+        openings: &mut Openings,
     ) -> Result<RawFd, SocketError> {
         match address {
             ListenAddr::Unix(path) => {
-                let (path, warning) = config::unix_path(path);
-                warning.into_iter().for_each(|w| log::say(&accounts::path_cut(&options.pool, w)));
-                let name = path.to_string_lossy().into_owned();
-                let known = |all: &[Listener]| all.iter().position(|l| !l.replaced && l.name == name);
-                let gone = known(&self.all).and_then(|at| self.all.get_mut(at)).filter(|l| !l.is_of(claim.owner));
-                if let Some(gone) = gone
-                    && socket_file::has_gone(Search::begin(&path))
-                {
-                    log::say(&messages::socket_was_removed(&options.pool, &name));
-                    gone.replaced = true;
-                }
-                let at = known(&self.all);
-                let open = || UnixOpening::begin(&path, options)?.finish(&path, options);
+                let name = config::unix_path(path).0.to_string_lossy().into_owned();
+                let at = self.all.iter().position(|l| !l.replaced && l.name == name);
+                let open = || openings.take(&name).ok_or_else(|| SocketError::bind(&name, Errno::EBADF.into()));
                 self.take_or_open(claim, at, &name, options, open)
             }
             ListenAddr::Tcp { spec, addrs } => {

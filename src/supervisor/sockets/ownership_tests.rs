@@ -34,6 +34,18 @@ fn pool(listen: &[String]) -> PoolConfig {
     pool
 }
 
+/// Opens the sockets of a pool, as the preparation of its group does.
+fn opened(sockets: &mut Sockets, claim: Claim<'_>, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
+    let mut openings = Openings::of(std::slice::from_ref(pool))?;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let done = openings.advance(sockets, claim.owner, until).and_then(|over| {
+        assert!(over);
+        sockets.open(claim, pool, &mut openings)
+    });
+    sockets.abandon(openings);
+    done
+}
+
 fn names(sockets: &Sockets) -> Vec<&str> {
     sockets.all.iter().map(|l| l.name.as_str()).collect()
 }
@@ -80,19 +92,19 @@ fn a_generation_that_cannot_start_changes_nothing_for_others() {
     let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name).display().to_string());
     let mut sockets = Sockets::default();
     let first = Claim { owner: id(1), leaves: &|_| false };
-    let fds = sockets.open(first, &pool(&[a.clone(), b.clone()])).unwrap();
+    let fds = opened(&mut sockets, first, &pool(&[a.clone(), b.clone()])).unwrap();
     sockets.serve(id(1));
     // The second one takes `a`, opens `c`, and gets a new socket at `b`, whose file has gone.
     std::fs::remove_file(&b).unwrap();
     let second = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
-    let theirs = sockets.open(second, &pool(&[a.clone(), b.clone(), c.clone()])).unwrap();
+    let theirs = opened(&mut sockets, second, &pool(&[a.clone(), b.clone(), c.clone()])).unwrap();
     assert!(theirs[0] == fds[0] && theirs[1] != fds[1] && std::fs::exists(&c).unwrap());
     sockets.withdraw(id(2));
     assert_eq!(names(&sockets), [a.as_str(), b.as_str()]);
     assert!(std::fs::exists(&a).unwrap() && !std::fs::exists(&b).unwrap() && !std::fs::exists(&c).unwrap());
     // The next one again gets a new socket at `b`.
     let third = Claim { owner: id(3), leaves: &|owner| owner == id(1) };
-    assert_ne!(sockets.open(third, &pool(std::slice::from_ref(&b))).unwrap(), [fds[1]]);
+    assert_ne!(opened(&mut sockets, third, &pool(std::slice::from_ref(&b))).unwrap(), [fds[1]]);
     sockets.serve(id(3));
     sockets.drop_owner(id(1));
     assert_eq!(names(&sockets), [b.as_str()]);
@@ -106,14 +118,14 @@ fn a_socket_whose_directory_comes_back_is_kept() {
     std::fs::create_dir(&dir).unwrap();
     let pool = pool(&[dir.join("s").display().to_string()]);
     let mut sockets = Sockets::default();
-    let fds = sockets.open(Claim { owner: id(1), leaves: &|_| false }, &pool).unwrap();
+    let fds = opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &pool).unwrap();
     sockets.serve(id(1));
     let next = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
     std::fs::rename(&dir, &away).unwrap();
-    assert!(sockets.open(next, &pool).is_err());
+    assert!(opened(&mut sockets, next, &pool).is_err());
     sockets.withdraw(id(2));
     std::fs::rename(&away, &dir).unwrap();
-    assert_eq!(sockets.open(next, &pool).unwrap(), fds);
+    assert_eq!(opened(&mut sockets, next, &pool).unwrap(), fds);
 }
 
 #[test]
@@ -121,15 +133,16 @@ fn an_address_belongs_to_one_pool_at_a_time() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("s").display().to_string();
     let mut sockets = Sockets::default();
-    let fds = sockets.open(Claim { owner: id(1), leaves: &|_| false }, &pool(std::slice::from_ref(&path))).unwrap();
+    let fds =
+        opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &pool(std::slice::from_ref(&path))).unwrap();
     let stays = Claim { owner: id(2), leaves: &|_| false };
-    let refused = sockets.open(stays, &pool(std::slice::from_ref(&path))).unwrap_err();
+    let refused = opened(&mut sockets, stays, &pool(std::slice::from_ref(&path))).unwrap_err();
     assert!(matches!(refused, SocketError::NamedTwice { .. }), "{refused}");
     let twice = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
-    assert!(sockets.open(twice, &pool(&[path.clone(), path.clone()])).is_err());
+    assert!(opened(&mut sockets, twice, &pool(&[path.clone(), path.clone()])).is_err());
     sockets.withdraw(id(2));
     // It may move to a pool of a generation that takes over: same socket, same queue.
-    assert_eq!(sockets.open(twice, &pool(&[path])).unwrap(), fds);
+    assert_eq!(opened(&mut sockets, twice, &pool(&[path])).unwrap(), fds);
 }
 
 #[test]
@@ -140,11 +153,11 @@ fn options_are_applied_when_their_generation_serves() {
     let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     let mut sockets = Sockets::default();
     let first = pool(std::slice::from_ref(&path));
-    sockets.open(Claim { owner: id(1), leaves: &|_| false }, &first).unwrap();
+    opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &first).unwrap();
     assert_eq!(mode(), 0o600);
     for (number, listen_mode) in [(2, 0o660), (3, 0o666)] {
         let next = PoolConfig { listen_mode, ..first.clone() };
-        sockets.open(Claim { owner: id(number), leaves: &|owner| owner < id(number) }, &next).unwrap();
+        opened(&mut sockets, Claim { owner: id(number), leaves: &|owner| owner < id(number) }, &next).unwrap();
         assert_eq!(mode(), 0o600);
     }
     sockets.withdraw(id(2));

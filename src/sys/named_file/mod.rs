@@ -4,6 +4,7 @@
 //! supervisor that is not root opens paths as they are.
 
 mod controller;
+mod directory;
 mod entry;
 pub mod mounts;
 mod names;
@@ -20,11 +21,10 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::fcntl::OFlag;
-use nix::sys::stat::Mode;
 use nix::unistd::Uid;
 
 pub use controller::Controller;
+pub use directory::{DirectoryId, Look, is_directory};
 pub use entry::Entry;
 pub use ownership::other_writer;
 use user_child::{Report, UserChild};
@@ -158,38 +158,6 @@ pub fn run(path: &Path, rules: Rules, op: impl Fn(&Entry) -> io::Result<Answer> 
     Task::start(path, rules, &[], Box::new(op)).wait()
 }
 
-/// Whether a path names a directory. True as well where a user's permissions do not allow a look (`EACCES`).
-#[must_use]
-pub fn is_directory(path: &Path) -> bool {
-    if !Uid::effective().is_root() {
-        return path.is_dir();
-    }
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let open = move |entry: &Entry| {
-        let opened = nix::fcntl::openat(entry.dir(), &entry.name, flags, Mode::empty())?;
-        drop(opened);
-        Ok(Answer::default())
-    };
-    let rules = Rules { follow: true, owners: None };
-    match run(path, rules, open) {
-        Ok(_) => true,
-        Err(e) => e.raw_os_error() == Some(libc::EACCES),
-    }
-}
-
-/// The identity of the directory at a path: the numbers of its device, and its inode. `None`: it cannot be reached.
-#[must_use]
-pub fn directory_id(path: &Path) -> Option<(u32, u32, u64)> {
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-    let open = move |entry: &Entry| {
-        let file = nix::fcntl::openat(entry.dir(), &entry.name, flags, Mode::empty())?;
-        Ok(Answer { file: Some(file), ..Answer::default() })
-    };
-    let file = run(path, Rules { follow: true, owners: None }, open).ok()?.answer.file?;
-    let statx::Attributes { device: (major, minor), inode, .. } = statx::statx(&file, std::ffi::OsStr::new("")).ok()?;
-    Some((major, minor, inode))
-}
-
 /// The warning about a path of which a user can replace a part.
 #[must_use]
 pub fn leads_through(path: &str, user: u32) -> String {
@@ -203,27 +171,4 @@ pub fn leads_through(path: &str, user: u32) -> String {
 #[must_use]
 pub fn name_of(file: &OwnedFd) -> std::path::PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn directories_are_known_by_any_name() {
-        let place = tempfile::tempdir().unwrap();
-        let name = |name: &str| place.path().join(name);
-        std::fs::create_dir(name("a")).unwrap();
-        std::fs::write(name("file"), "").unwrap();
-        for (link, target) in [("root", "/"), ("to_a", "a"), ("to_file", "file"), ("round", "round")] {
-            std::os::unix::fs::symlink(target, name(link)).unwrap();
-        }
-        for directory in ["", "a", "a/", "a/..", ".", "root", "to_a", "root/usr", "to_a/../a"] {
-            assert!(is_directory(&name(directory)), "{directory:?}");
-        }
-        for other in ["file", "to_file", "none", "a/none", "file/..", "round"] {
-            assert!(!is_directory(&name(other)), "{other:?}");
-        }
-        assert!(is_directory(Path::new("/")) && is_directory(Path::new("/..")));
-    }
 }

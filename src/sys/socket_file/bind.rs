@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket};
@@ -50,6 +51,11 @@ impl Binding {
         let raw = unbound.as_raw_fd();
         let op = move |entry: &Entry| bind_in(entry, raw, &address);
         Ok(Self(Task::start(path, RULES, &[raw], Box::new(op))))
+    }
+
+    /// Whether it is over by then.
+    pub fn is_over(&mut self, until: Instant) -> bool {
+        self.0.is_over(Some(until))
     }
 
     /// Waits for its end.

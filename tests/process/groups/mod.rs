@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod endless;
+mod paths;
 mod starts;
 
 use std::fmt::Write as _;

@@ -54,6 +54,14 @@ fn start(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
     Server::start_at(address, sandbox, target, &Setup::new(1).whole(conf))
 }
 
+/// The same, and it is not awaited.
+fn spawn(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
+    let address = Address::Unix(sandbox.file("alice.sock"));
+    let mut server = Server::spawn_in(sandbox, target, &Setup::new(1).whole(conf))?;
+    server.address = address;
+    Ok(server)
+}
+
 impl Neighbours {
     /// Two workers each, with further lines for alice's pool.
     fn start(target: &Target, lines: &str) -> Outcome<Self> {

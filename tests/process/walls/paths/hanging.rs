@@ -23,15 +23,15 @@ use super::{
 
 /// A FUSE mount of bob's: its server completes the handshake and then answers nothing. A process that waits for it
 /// cannot be killed, so the mount is removed before the server, and before its directory.
-struct Silent {
-    path: PathBuf,
+pub(super) struct Silent {
+    pub(super) path: PathBuf,
     _device: File,
 }
 
 /// They are removed in this order.
-struct Hung<T> {
-    _silent: Vec<Silent>,
-    server: T,
+pub(super) struct Hung<T> {
+    pub(super) silent: Vec<Silent>,
+    pub(super) server: T,
 }
 
 impl Hung<Stage> {
@@ -39,7 +39,7 @@ impl Hung<Stage> {
     fn starts_without_bob(self, conf: &str) -> Outcome {
         let (begun, reason) = (Instant::now(), "it is on a FUSE mount of user 2002");
         let server = starts_without_bob(&self.server.target, self.server.sandbox, conf, reason)?;
-        let mut hung = Hung { _silent: self._silent, server };
+        let mut hung = Hung { silent: self.silent, server };
         ensure!(begun.elapsed() < bar(ms(5000)), "it took {:?}", begun.elapsed());
         hung.server.supervisor.signal(Signal::SIGTERM);
         hung.server.await_end(bar(ms(5000))).map(drop)
@@ -48,7 +48,7 @@ impl Hung<Stage> {
 
 impl Silent {
     /// On a directory or a file; `None` if mounting is not possible.
-    fn mount(path: &Path) -> Outcome<Option<Self>> {
+    pub(super) fn mount(path: &Path) -> Outcome<Option<Self>> {
         let rootmode = if path.is_dir() { 40_000 } else { 100_000 };
         let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
         let Ok(mut device) = OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/fuse") else {
@@ -99,7 +99,7 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
                  slowlog = {{DIR}}/bob/logs/slow.log\nrequest_slowlog_timeout = 1s";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
     let deep = silent.path.join("deep");
-    let mut hung = Hung { _silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let mut hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
     let server = &mut hung.server;
     swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
 
@@ -144,7 +144,7 @@ fn a_mount_that_hangs_delays_no_signal() -> Outcome {
     let lines = "access.log = {{DIR}}/bob/logs/access.log";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
     let deep = silent.path.join("deep");
-    let hung = Hung { _silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
     let server = &hung.server;
     swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
     put_conf(server, "[global]\n")?;
@@ -193,7 +193,7 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
         skip("no FUSE here");
         return Ok(());
     }
-    let hung = Hung { _silent: mounted, server: stage(target, sandbox, "")? };
+    let hung = Hung { silent: mounted, server: stage(target, sandbox, "")? };
     let stage = &hung.server;
     for place in ["bob/logs/a.log", "roots/a.log"] {
         for (global, pool, reason) in [
@@ -206,8 +206,7 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
             let conf = format!("{GLOBAL}{global}\n{}{}", section(ALICE, 1, ""), section(BOB, 1, pool));
             let conf = conf.replace("PLACE", place).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
             // Otherwise the other group starts without this one.
-            let conf = if pool.starts_with("listen") { all_or_nothing(&conf) } else { conf };
-            stage.sandbox.put("fpm.conf", &conf)?;
+            stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
             let begun = Instant::now();
             stage.run(&["-F"])?.expect(78, &[reason]).map_err(|e| format!("{global}{pool} {place}: {e}"))?;
             ensure!(begun.elapsed() < bar(ms(5000)), "{global}{pool} {place}: {:?}", begun.elapsed());
@@ -231,7 +230,7 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
         skip("no FUSE here");
         return server.stop();
     }
-    let mut hung = Hung { _silent: mounted, server };
+    let mut hung = Hung { silent: mounted, server };
     let server = &mut hung.server;
     let (mark, begun) = (server.log.mark(), Instant::now());
     server.supervisor.signal(Signal::SIGUSR1);
@@ -266,7 +265,7 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
         return Ok(());
     }
     let conf = |lines: &str| format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
-    let hung = Hung { _silent: mounted, server: stage(target, sandbox, &conf(""))? };
+    let hung = Hung { silent: mounted, server: stage(target, sandbox, &conf(""))? };
     let stage = &hung.server;
     for (line, reason) in [
         ("access.log = {{DIR}}/bob/mount/access.log", "it is on a FUSE mount of user 2002"),
@@ -276,8 +275,7 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
     ] {
         let conf = conf(line).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
         // Otherwise the other group starts without this one.
-        let conf = if line.starts_with("listen") { all_or_nothing(&conf) } else { conf };
-        stage.sandbox.put("fpm.conf", &conf)?;
+        stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
         let begun = Instant::now();
         stage.run(&["-F"])?.expect(78, &[reason])?;
         ensure!(begun.elapsed() < bar(ms(5000)), "{line}: {:?}", begun.elapsed());

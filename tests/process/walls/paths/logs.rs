@@ -14,7 +14,10 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, dir_of, end, find, give, hello_of, marks, roots_dir, section, stage, start, swap};
+use super::{
+    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, give, hello_of, marks, roots_dir, section, stage, start,
+    starts_without_bob, swap,
+};
 
 /// The files in bob's directory that a configuration can name: lines of `[global]`, lines of his pool, and the file's
 /// name.
@@ -62,7 +65,7 @@ fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outc
         _ => fs::hard_link(&victim, &log)?,
     }
     let before = marks(&victim)?;
-    let stage = stage(target, sandbox, &conf(kind))?;
+    let stage = stage(target, sandbox, &all_or_nothing(&conf(kind)))?;
     if kind.2.contains("PID") && way != "directory" {
         // The link with that name is replaced.
         let mut child = stage.command(&["-F"]).spawn()?;
@@ -82,8 +85,22 @@ fn refused_at_start(target: Target, kind: (&str, &str, &str), way: &str) -> Outc
             return Ok(());
         }
     }
-    let content = fs::read_to_string(&victim)?;
-    ensure!(content == "root's\n" && (way == "name" || marks(&victim)? == before), "{content:?} {}", marks(&victim)?);
+    let unchanged = || -> Outcome {
+        let content = fs::read_to_string(&victim)?;
+        ensure!(
+            content == "root's\n" && (way == "name" || marks(&victim)? == before),
+            "{content:?} {}",
+            marks(&victim)?
+        );
+        Ok(())
+    };
+    unchanged()?;
+    if !kind.1.is_empty() {
+        // The same where the other groups start without this one.
+        let server = starts_without_bob(&stage.target, stage.sandbox, &conf(kind), kind.2)?;
+        unchanged()?;
+        server.stop()?;
+    }
     Ok(())
 }
 
@@ -144,7 +161,7 @@ fn a_fifo_of_a_users_is_no_log() -> Outcome {
         let fifo = sandbox.file("bob/logs/a.log");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU)?;
         give(&fifo, BOB.1)?;
-        let stage = stage(target.clone(), sandbox, &conf(kind))?;
+        let stage = stage(target.clone(), sandbox, &all_or_nothing(&conf(kind)))?;
         stage.run(&["-F"])?.expect(78, &[kind.2, refused]).map_err(|e| format!("{kind:?}: {e}"))?;
     }
     let sandbox = bobs_logs()?;
@@ -227,7 +244,7 @@ fn a_directory_of_roots_in_a_users_is_warned_of() -> Outcome {
     let server = start(&target, sandbox, &conf(("", "access.log = {{DIR}}/bob/logs/access.log", "")))?;
     hello_of(&server, BOB)?;
     ensure!(fs::metadata(&log)?.uid() == 0 && fs::read_to_string(&log)?.contains("/hello.php"), "no line in it");
-    let said = format!("WARNING: the path '{}' leads through a directory of user 2002", log.display());
+    let said = format!("WARNING: [pool bob] the path '{}' leads through a directory of user 2002", log.display());
     ensure!(server.log.count(&said) == 1, "{}", server.log.text());
     server.stop()
 }

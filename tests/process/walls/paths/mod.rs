@@ -1,5 +1,6 @@
 //! Attacks by users on the directories that contain sockets, logs and the pid file.
 
+mod groups;
 mod hanging;
 mod logs;
 mod returns;
@@ -21,7 +22,7 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure};
 
-use super::{ALICE, BOB, GLOBAL, section, start};
+use super::{ALICE, BOB, GLOBAL, section, spawn, start};
 
 /// The conditions of all tests here: root, and our own program.
 fn find() -> Option<Target> {

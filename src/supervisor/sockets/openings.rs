@@ -1,0 +1,176 @@
+//! The unix sockets of a group that is being prepared. Their paths may be in directories of users, which may hang, so no wait is
+//! necessary: a child looks whether the file of a socket that is open already has gone, and another one binds a new socket.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::config::{self, ListenAddr, PoolConfig};
+use crate::log::{
+    self,
+    messages::{accounts, sockets as messages},
+};
+use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::error::SocketError;
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
+use crate::supervisor::sockets::open::UnixOpening;
+use crate::supervisor::sockets::options::SocketOptions;
+use crate::supervisor::sockets::paths;
+use crate::sys::socket_file::{self, Search};
+
+/// Most sockets of a group that are worked at at the same time.
+const AT_ONCE: usize = 8;
+
+/// The unix sockets of a group.
+#[derive(Debug, Default)]
+pub(crate) struct Openings {
+    list: Vec<Opening>,
+    /// By pool.
+    options: BTreeMap<String, SocketOptions>,
+}
+
+#[derive(Debug)]
+struct Opening {
+    name: String,
+    path: PathBuf,
+    options: SocketOptions,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has begun.
+    Waiting,
+    /// The socket is open. It is looked whether its file has gone.
+    Searching(Search),
+    /// The same, and the file is there.
+    Known,
+    /// It is being bound.
+    Binding(UnixOpening),
+    /// It listens.
+    Open(OwnedFd),
+}
+
+impl Openings {
+    /// Those of these pools.
+    ///
+    /// # Errors
+    /// A user or group that a pool names is unknown; two pools have the same path.
+    pub(crate) fn of(pools: &[PoolConfig]) -> Result<Self, SocketError> {
+        let (mut list, mut all) = (Vec::<Opening>::new(), BTreeMap::new());
+        for pool in pools {
+            let options = SocketOptions::of(pool)?;
+            for address in &pool.listen {
+                let ListenAddr::Unix(path) = address else { continue };
+                let (path, warning) = config::unix_path(path);
+                warning.into_iter().for_each(|w| log::say(&accounts::path_cut(&pool.name, w)));
+                let name = path.to_string_lossy().into_owned();
+                if list.iter().any(|other| other.name == name) {
+                    return Err(SocketError::NamedTwice { pool: pool.name.clone(), address: name });
+                }
+                list.push(Opening { name, path, options: options.clone(), state: State::Waiting });
+            }
+            all.insert(pool.name.clone(), options);
+        }
+        Ok(Self { list, options: all })
+    }
+
+    /// Goes on until then. Whether all are open.
+    ///
+    /// # Errors
+    /// Why a pool cannot listen.
+    pub(crate) fn advance(
+        &mut self,
+        sockets: &mut Sockets,
+        owner: GenerationId,
+        until: Instant,
+    ) -> Result<bool, SocketError> {
+        let mut busy = 0;
+        for opening in &mut self.list {
+            if busy >= AT_ONCE {
+                break;
+            }
+            if !opening.advance(sockets, owner, until)? {
+                busy += 1;
+            }
+        }
+        Ok(busy == 0)
+    }
+
+    /// The options of a pool.
+    pub(super) fn options(&self, pool: &PoolConfig) -> Result<SocketOptions, SocketError> {
+        self.options.get(&pool.name).cloned().map_or_else(|| SocketOptions::of(pool), Ok)
+    }
+
+    /// Takes the socket of that name, if it was opened.
+    pub(super) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+        let is_open = |opening: &Opening| opening.name == name && matches!(opening.state, State::Open(_));
+        let at = self.list.iter().position(is_open)?;
+        match self.list.swap_remove(at).state {
+            State::Open(fd) => Some(fd),
+            _ => None,
+        }
+    }
+}
+
+impl Opening {
+    fn advance(&mut self, sockets: &mut Sockets, owner: GenerationId, until: Instant) -> Result<bool, SocketError> {
+        loop {
+            let over = match &mut self.state {
+                State::Searching(search) => search.is_over(until),
+                State::Binding(binding) => binding.is_over(until),
+                State::Waiting | State::Known | State::Open(_) => true,
+            };
+            if !over {
+                return Ok(false);
+            }
+            self.state = match std::mem::replace(&mut self.state, State::Waiting) {
+                State::Waiting => match sockets.known(&self.name) {
+                    Some(known) if known.is_of(owner) => State::Known,
+                    Some(_) => State::Searching(Search::begin(&self.path)),
+                    None => State::Binding(UnixOpening::begin(&self.path, &self.options)?),
+                },
+                State::Searching(search) => {
+                    let gone = socket_file::has_gone(search);
+                    if let Some(listener) = sockets.known(&self.name).filter(|_| gone) {
+                        log::say(&messages::socket_was_removed(&self.options.pool, &self.name));
+                        listener.replaced = true;
+                    }
+                    State::Known
+                }
+                // It may have been closed since.
+                State::Known if sockets.known(&self.name).is_none() => State::Waiting,
+                State::Binding(binding) => State::Open(binding.finish(&self.path, &self.options)?),
+                over @ (State::Known | State::Open(_)) => {
+                    self.state = over;
+                    return Ok(true);
+                }
+            };
+        }
+    }
+
+    /// The removal of the file, if this has made one.
+    fn removal(self) -> Option<Background> {
+        let fd = match self.state {
+            State::Binding(binding) => binding.into_bound()?,
+            State::Open(fd) => fd,
+            State::Waiting | State::Searching(_) | State::Known => return None,
+        };
+        let removal = paths::unlink(&self.name, &fd)?;
+        Some(Background::Removal { name: self.name, removal })
+    }
+}
+
+impl Sockets {
+    /// The socket that is bound to this path.
+    pub(super) fn known(&mut self, name: &str) -> Option<&mut Listener> {
+        self.all.iter_mut().find(|listener| !listener.replaced && listener.name == name)
+    }
+
+    /// The group is not prepared after all: removes the files of sockets that were opened for it. `withdraw` does the rest.
+    pub(crate) fn abandon(&mut self, openings: Openings) {
+        self.background.extend(openings.list.into_iter().filter_map(Opening::removal));
+    }
+}
