@@ -2,13 +2,12 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use nix::sys::signal::Signal;
 use testkit::clock::{ms, wait_until};
 use testkit::load::Plan;
 use testkit::log::Mark;
-use testkit::process::Process;
 use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
@@ -27,29 +26,32 @@ fn failed_reload(server: &Server) -> Outcome<String> {
 
 /// A reload that fails because of a change after its check has succeeded.
 fn failed_by(server: &Server, change: impl FnOnce() -> Outcome) -> Outcome<String> {
-    let mark = server.log.mark();
-    let before: Vec<i32> = server.supervisor.children().iter().map(|child| child.pid).collect();
-    let titles = ["--fpm-role=check", "php-fpm: check"];
-    let is_check = |child: &Process| child.state() == 'Z' || titles.iter().any(|title| child.title().contains(title));
-    let is_new = |child: &Process| !before.contains(&child.pid) && is_check(child);
-    let check = || server.supervisor.children().into_iter().find(is_new);
+    let (mark, gate, file) = (server.log.mark(), server.sandbox.file("gate"), server.sandbox.file("fpm.conf"));
+    let conf = fs::read_to_string(&file)?;
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU)?;
+    fs::write(&file, format!("{conf}\ninclude = {}\n", gate.display()))?;
+    // It succeeds while the FIFO is being read, and holds that up.
+    let open = || {
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits());
+        let mut found = None;
+        wait_until("a reader of the configuration", ms(20_000), || {
+            found = options.open(&gate).ok();
+            found.is_some()
+        })?;
+        Outcome::Ok(found)
+    };
     server.supervisor.signal(Signal::SIGUSR2);
-    server.log.wait_for(mark, &["Reloading in progress"], ms(10_000))?;
-    let mut found = None;
-    // A check takes only some milliseconds. A supervisor that is stopped does not reap it; it then has no title.
-    wait_until("the check", ms(10_000), || {
-        server.supervisor.signal(Signal::SIGSTOP);
-        found = check();
-        if found.is_none() {
-            server.supervisor.signal(Signal::SIGCONT);
-        }
-        found.is_some()
-    })?;
-    let ended = wait_until("the check's end", ms(20_000), || found.is_some_and(|check| check.state() == 'Z'));
-    let changed = ended.and_then(|_| change());
-    server.supervisor.signal(Signal::SIGCONT);
+    drop(open()?);
+    server.log.wait_for(mark, &["reloading: execvp"], ms(20_000))?;
+    let next = open()?;
+    let changed = change();
+    drop(next);
     changed?;
-    await_failure(server, mark)
+    let told = await_failure(server, mark)?;
+    fs::write(&file, conf)?;
+    fs::remove_file(&gate)?;
+    Ok(told)
 }
 
 fn await_failure(server: &Server, mark: Mark) -> Outcome<String> {
