@@ -12,6 +12,7 @@ mod descriptors;
 mod exporter;
 mod groups;
 mod half_sent;
+mod hostile;
 mod identity;
 mod logs;
 mod opcache;

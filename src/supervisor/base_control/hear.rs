@@ -92,8 +92,10 @@ impl Supervisor {
     fn zygote_forked(&mut self, id: BaseId, key: ZygoteKey, asked: Option<Asked>, pid: Pid) {
         let (Some(asked), Some(_)) = (asked, self.runtimes.group(key)) else { return self.zygote_is_gone(key) };
         let Some(origin) = proc_stat::origin(pid) else { return self.zygote_is_gone(key) };
-        let is_new_child = origin.parent == getpid() && origin.born >= asked.ticks && !self.is_known(pid);
-        if !is_new_child {
+        let is_worker = || self.fleet.workers().any(|(_, worker)| worker.pid == Some(pid.as_raw()));
+        let is_new = origin.born >= asked.ticks && !self.has_role(pid) && !is_worker();
+        let is_new_child = is_new && origin.parent == getpid();
+        if !is_new_child || !self.is_on_its_way(id, key, pid) {
             self.zygote_is_gone(key);
             return self.refuse_base(id, &format!("names process {pid} as a new zygote, which is no new child"));
         }
@@ -111,12 +113,14 @@ impl Supervisor {
         self.add_output(asked.output, Writer::Group { group: name, pid: pid.as_raw() });
     }
 
-    /// Whether a process has another role already.
-    fn is_known(&self, pid: Pid) -> bool {
-        self.runtimes.zygote_of(pid).is_some()
-            || self.bases.of_pid(pid).is_some()
-            || self.reload.is_check(pid)
-            || self.fleet.workers().any(|(_, worker)| worker.pid == Some(pid.as_raw()))
+    /// Whether a process has the user of the base zygote, or that of the group already. Others of the supervisor's children do not:
+    /// those that read pipes, and processes that scripts of other users have left.
+    fn is_on_its_way(&self, id: BaseId, key: ZygoteKey, pid: Pid) -> bool {
+        let own = geteuid().as_raw();
+        let of_base = self.bases.bases.get(&id).and_then(|base| base.process.as_ref()?.uid).unwrap_or(own);
+        let of_group = self.runtimes.group(key).and_then(|group| group.spec.identity.as_ref());
+        let of_group = of_group.map_or(own, |identity| identity.uid);
+        proc_stat::user_of(pid).is_some_and(|user| user == of_base || user == of_group)
     }
 
     /// Whether a zygote may serve. One that was forked from a base zygote must have become its user, without capabilities.

@@ -28,6 +28,7 @@ impl Supervisor {
             None
         };
         let of_group = self.runtimes.groups().find(|group| group.base == Some(id));
+        let uid = identity.as_ref().map(|identity| identity.uid);
         let group = &of_group.ok_or_else(|| io::Error::other("no group needs it"))?.spec;
         let Some(base) = self.bases.bases.get_mut(&id) else { return Ok(()) };
         let (orders, theirs) = OrderSender::pair(0)?;
@@ -65,6 +66,7 @@ impl Supervisor {
             protocol: group.protocol.unwrap_or(PROTOCOL),
             reaped: false,
             known: false,
+            uid,
             was_stopped: false,
         });
         self.add_output(output, Writer::Base { pid: pid.as_raw() });

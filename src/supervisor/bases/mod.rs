@@ -54,6 +54,8 @@ pub(crate) struct BaseProcess {
     pub(crate) reaped: bool,
     /// It has said which protocol it speaks.
     pub(crate) known: bool,
+    /// The user that it was started for; `None`: not known, or that of the supervisor.
+    pub(crate) uid: Option<u32>,
     /// It was stopped (SIGSTOP) at the last look.
     pub(crate) was_stopped: bool,
 }

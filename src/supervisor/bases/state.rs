@@ -28,6 +28,8 @@ struct ProcessState {
     reports: RawFd,
     protocol: u32,
     known: bool,
+    #[serde(default)]
+    uid: Option<u32>,
 }
 
 impl BaseState {
@@ -49,6 +51,7 @@ impl Bases {
                 reports: process.reports.as_fd().as_raw_fd(),
                 protocol: process.protocol,
                 known: process.known,
+                uid: process.uid,
             });
             BaseState { id: *id, generation: base.generation, plan, process, used: base.used }
         };
@@ -72,6 +75,7 @@ impl Bases {
                     protocol: process.protocol,
                     reaped: false,
                     known: process.known,
+                    uid: process.uid,
                     was_stopped: false,
                 })
             });

@@ -23,13 +23,26 @@ impl Supervisor {
         }
     }
 
+    /// Whether a process is known as a zygote, a base zygote or the check of a reload.
+    pub(in crate::supervisor) fn has_role(&self, pid: Pid) -> bool {
+        self.runtimes.zygote_of(pid).is_some() || self.bases.of_pid(pid).is_some() || self.reload.is_check(pid)
+    }
+
     /// Whether it may be a worker of a zygote that has just died, judged by its user: as a subreaper we get the children of our
     /// children that die.
     fn is_left_to_us(&self, key: WorkerKey, pid: Pid, origin: Origin) -> bool {
-        if origin.parent != getpid() || self.runtimes.zygote_of(pid).is_some() || self.reload.is_check(pid) {
+        if origin.parent != getpid() || self.has_role(pid) {
             return false;
         }
         let Some(group) = self.runtimes.group(key.zygote()) else { return false };
+        // A zygote that lives still has its workers, unless they are those of one before it.
+        let ended = |zygote| {
+            proc_stat::origin(zygote).is_none_or(|it| proc_stat::is_zombie(zygote, it.born) && it.born <= origin.born)
+        };
+        let orphan = self.fleet.worker(key).is_some_and(|worker| worker.orphan);
+        if !orphan && !group.zygote.as_ref().is_none_or(|zygote| ended(zygote.pid)) {
+            return false;
+        }
         let of_zygote = group.spec.identity.as_ref().map_or(getuid().as_raw(), |identity| identity.uid);
         let of_pool = group.spec.pools.get(key.pool).and_then(|pool| Some(pool.identity.as_ref()?.uid));
         proc_stat::user_of(pid).is_some_and(|user| user == of_zygote || Some(user) == of_pool)

@@ -84,6 +84,27 @@ fn another_pools_process_is_claimed() -> Outcome {
     pools.server.stop()
 }
 
+/// A zygote that lives names a process of its own user as a new worker that is the supervisor's child: a script has left it.
+#[test]
+fn a_process_that_a_script_has_left_is_claimed() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start(&target, "")?;
+    let page = "<?php exec('sleep 600 > /dev/null 2>&1 & echo $!', $pid); echo $pid[0];";
+    pools.server.sandbox.put("www/leave.php", page)?;
+    let left = Process::find(pools.ask(ALICE, "leave.php")?.parse()?).ok_or("no process")?;
+    wait_until("the supervisor's child", bar(ms(5000)), || left.parent() == pools.server.supervisor.pid)?;
+    let (zygote, bob, mark) = (pools.zygote(ALICE)?, pools.all_of(BOB)?, pools.server.log.mark());
+    let slot = until_a_worker_is_asked_for(&pools, zygote)?;
+    pools.say_as(zygote, &format!("{{\"Forked\":{{\"pool\":0,\"slot\":{slot},\"pid\":{}}}}}", left.pid))?;
+    let refused = format!("its zygote names process {} as a new worker, which is no new child of its own", left.pid);
+    pools.server.log.wait_for(mark, &[&refused], bar(ms(5000)))?;
+    pools.expect_only_alice_changed(zygote, &bob)?;
+    ensure!(left.lives(), "the process was killed");
+    left.signal(Signal::SIGKILL);
+    pools.server.stop()
+}
+
 /// An endless stream of reports about new and ended workers: the zygote is killed, and the supervisor keeps no
 /// further descriptors.
 #[test]

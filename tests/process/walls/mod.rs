@@ -4,7 +4,6 @@
 
 mod claims;
 mod floods;
-mod hostile;
 mod locked;
 mod messages;
 mod one_way;
@@ -28,6 +27,8 @@ use testkit::setup::Setup;
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure};
+
+use crate::hostile;
 
 /// The attacker's pool, and its uid.
 const ALICE: (&str, u32) = ("alice", 2001);
@@ -67,6 +68,15 @@ impl Neighbours {
     fn start(target: &Target, lines: &str) -> Outcome<Self> {
         let conf = format!("{GLOBAL}{}{}", section(ALICE, 2, lines), section(BOB, 2, ""));
         Ok(Self { server: start(target, Sandbox::new()?, &conf)? })
+    }
+
+    /// The same; alice's pool has native code (`hostile`).
+    fn start_hostile(target: &Target, global: &str, lines: &str) -> Outcome<Self> {
+        let sandbox = Sandbox::new()?;
+        let library = hostile::build(target, &sandbox)?;
+        let lines = format!("process.php_define[extension] = {}\n{lines}", library.display());
+        let conf = format!("{GLOBAL}log_level = debug\n{global}\n{}{}", section(ALICE, 2, &lines), section(BOB, 2, ""));
+        Ok(Self { server: start(target, sandbox, &conf)? })
     }
 
     fn zygote(&self, (name, _): (&str, u32)) -> Outcome<Process> {

@@ -12,7 +12,8 @@ use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::{ALICE, BOB, GLOBAL, Neighbours, address, hostile, section, start};
+use super::{ALICE, BOB, GLOBAL, Neighbours, address, section, start};
+use crate::hostile;
 
 /// A zygote is killed after 10 s; once a second it is looked whether it is stopped.
 const KILLED_WITHIN: Duration = Duration::from_secs(13);
@@ -109,9 +110,9 @@ fn a_zygote_that_stays_stopped_is_replaced() -> Outcome {
 fn a_zygote_that_hangs_is_replaced_if_clients_wait() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let pools = hostile::neighbours(&target, "", "")?;
+    let pools = Neighbours::start_hostile(&target, "", "")?;
     let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
-    hostile::act(&pools, zygote, "hang")?;
+    hostile::act(&pools.server.sandbox, zygote, "hang")?;
     pools.workers(ALICE).into_iter().for_each(|worker| worker.signal(SIGKILL));
     let mut waiting = Client::connect(&address(&pools.server, ALICE), bar(ms(30_000)))?;
     let body = waiting.ask(&pools.server.hello())?.body();

@@ -1,5 +1,5 @@
 /* A PHP extension with native code of a pool's user. It is loaded into the zygote of that pool. Signal 43 makes the process do what
- * the file MODE_FILE says. */
+ * the file DIRECTORY/mode says. */
 #include "php.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -70,14 +70,33 @@ static void bomb(void) {
     if (getpid() != getpgrp()) _exit(0);
 }
 
+/* In a base zygote: answers the next order with the pid in DIRECTORY/lie, once that is there. */
+static void lie(int reports, int orders) {
+    char order[65536], text[128] = "", *request = NULL;
+    while (!request) {
+        ssize_t length = recv(orders, order, sizeof order - 1, MSG_DONTWAIT);
+        order[length < 0 ? 0 : length] = 0;
+        request = strstr(order, "\"request\":");
+        usleep(1000);
+    }
+    int file;
+    while ((file = open(DIRECTORY "/lie", O_RDONLY)) < 0) usleep(1000);
+    read(file, text, sizeof text - 1);
+    close(file);
+    char answer[256];
+    snprintf(answer, sizeof answer, "{\"Forked\":{\"request\":%d,\"pid\":%d}}", atoi(request + 10), atoi(text));
+    write(reports, answer, strlen(answer));
+}
+
 static void act(int signal) {
-    int file = open(MODE_FILE, O_RDONLY);
+    int file = open(DIRECTORY "/mode", O_RDONLY);
     ssize_t length = read(file, mode, sizeof mode - 1);
     close(file);
     mode[length < 0 ? 0 : length] = 0;
     int reports = report_pipe(), orders = order_socket();
     char bytes[8192];
     memset(bytes, 'x', sizeof bytes);
+    if (is("lie")) lie(reports, orders);
     if (is("hang")) for (;;) pause();
     if (is("spin")) for (;;) getppid();
     if (is("garbage")) write(reports, "\0\377{]", 4);
