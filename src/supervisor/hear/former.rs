@@ -7,11 +7,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use nix::unistd::{Pid, getpid, getppid, pipe2, read};
+use nix::unistd::{Pid, getpid, getppid};
 
 use crate::ipc::{Channel, Incoming, ReportReceiver, ToSupervisor};
-use crate::sys::process::{self, Forked};
-use crate::sys::{fd, helper, message, packets, single_threaded, title};
+use crate::sys::{fd, helper, message, packets, process, title};
 
 /// Starts a child that reads a zygote's socket and passes its messages on through a pipe, as other zygotes have it. The child closes
 /// descriptors that come with them.
@@ -62,22 +61,4 @@ fn await_message(channel: impl AsFd, writing: Option<&OwnedFd>) -> bool {
     let mut fds: Vec<PollFd<'_>> = fds.into_iter().flatten().collect();
     let _ = poll(&mut fds, PollTimeout::NONE);
     fds.get(1).and_then(PollFd::revents).is_none_or(|events| events.is_empty())
-}
-
-/// Closes sockets that may hold descriptors of others, without waiting: a child has them open until they are closed here, then it
-/// ends. What closing takes, its exit takes.
-pub(crate) fn close_aside(fds: Vec<OwnedFd>) {
-    if fds.is_empty() {
-        return;
-    }
-    let Ok((reading, writing)) = pipe2(nix::fcntl::OFlag::O_CLOEXEC) else { return };
-    match single_threaded::fork() {
-        Ok(Forked::Child) => {
-            drop(writing);
-            let _ = read(&reading, &mut [0]);
-            process::exit_now(0)
-        }
-        // If no process can be made, they are closed here all the same: they must not pile up.
-        Ok(Forked::Parent(_)) | Err(_) => drop(fds),
-    }
 }

@@ -14,13 +14,12 @@ use crate::plan::fleet::Scope;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::daemon;
 use crate::supervisor::generation::{StartError, addresses};
-use crate::supervisor::hear::former;
 use crate::supervisor::output::Writer;
 use crate::supervisor::reload::adopt::{self, Adopted};
 use crate::supervisor::reload::state::{State, StateError};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, inherited, pid_file, title};
+use crate::sys::{clock, fd, helper, inherited, pid_file, title};
 
 /// Takes over, then starts the next generations. If those can't start, the present ones go on.
 #[must_use]
@@ -54,7 +53,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         let pool = supervisor.runtimes.pool_name(key.of_pool());
         supervisor.tracers.add(&mut supervisor.poller, key, questions, answers, &pool);
     }
-    former::close_aside(former_tracers);
+    helper::close_aside(former_tracers);
     supervisor.carry_on(outputs, &state.scope);
     supervisor.run()
 }

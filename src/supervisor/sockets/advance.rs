@@ -1,9 +1,11 @@
 //! The work at the paths of sockets, as far as it is over.
 
+use std::os::fd::{IntoRawFd, OwnedFd};
 use std::time::Instant;
 
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::listeners::Sockets;
+use crate::sys::{helper, listen};
 
 impl Sockets {
     /// Whether work goes on that `advance` has to finish.
@@ -30,7 +32,11 @@ impl Sockets {
     fn finish_until(&mut self, until: Instant) {
         for mut work in std::mem::take(&mut self.background) {
             if work.is_over(until) {
-                work.finish();
+                let copy = work.finish();
+                let others = || self.all.iter().filter_map(|l| listen::inode(&l.fd));
+                let last =
+                    copy.filter(|copy| listen::inode(copy).is_none_or(|inode| others().all(|other| other != inode)));
+                close_all(last);
             } else {
                 self.background.push(work);
             }
@@ -38,9 +44,22 @@ impl Sockets {
     }
 }
 
+/// Closes listening sockets. The queue of a unix socket may hold descriptors that its clients have sent, and nothing of theirs may
+/// delay the supervisor.
+pub(super) fn close_all(sockets: impl IntoIterator<Item = OwnedFd>) {
+    let (tcp, unix): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| listen::local(socket).is_some());
+    drop(tcp);
+    helper::close_aside(unix);
+}
+
 impl Drop for Sockets {
-    /// The process ends: waits for the rest, as long as its users' time limits allow it.
+    /// The process ends: waits for the rest, as long as its users' time limits allow it. Its exit closes the sockets, and the kernel
+    /// does not wait then for descriptors in their queues.
     fn drop(&mut self) {
-        self.background.drain(..).for_each(Background::finish);
+        let copies = self.background.drain(..).filter_map(Background::finish);
+        let listeners = self.all.drain(..).map(|listener| listener.fd);
+        copies.chain(listeners).for_each(|socket| {
+            let _ = socket.into_raw_fd();
+        });
     }
 }

@@ -51,12 +51,17 @@ impl Background {
         }
     }
 
-    pub(super) fn finish(self) {
+    /// Waits for its end. Returns the copy of a socket, which may be the last one.
+    pub(super) fn finish(self) -> Option<OwnedFd> {
         match self {
             Self::Access { name, socket, options, search } => {
                 options.apply(&name, &socket, search).unwrap_or_else(|e| log::say(&e.message()));
+                Some(socket)
             }
-            Self::Removal { name, removal } => paths::finish_unlink(&name, removal),
+            Self::Removal { name, removal } => {
+                paths::finish_unlink(&name, removal);
+                None
+            }
         }
     }
 }

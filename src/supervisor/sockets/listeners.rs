@@ -10,7 +10,7 @@ use crate::supervisor::sockets::background::{Background, Waited};
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
 use crate::sys::backlog::Inspector;
-use crate::sys::listen;
+use crate::sys::{listen, message};
 
 /// One listening socket.
 #[derive(Debug)]
@@ -80,6 +80,10 @@ impl Listener {
     #[must_use]
     pub(super) fn opened(name: String, fd: OwnedFd) -> Self {
         let bound = listen::local(&fd);
+        if bound.is_none() {
+            // No client of a pool has a reason to send one. The process that reads it, or closes the socket, would have to close it.
+            message::refuse_descriptors(&fd);
+        }
         let (passed, used, unlinked, replaced) = (false, false, false, false);
         Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced }
     }

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::advance::close_all;
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Owner, Sockets};
@@ -117,7 +118,7 @@ impl Sockets {
     pub(crate) fn withdraw(&mut self, id: GenerationId) {
         self.forget_owner(id);
         let unused: Vec<Listener> = self.all.extract_if(.., |l| l.owners.is_empty() && !l.used).collect();
-        self.background.extend(unused.into_iter().filter_map(|mut listener| listener.begin_unlink()));
+        self.close_those(unused);
         // A socket that was to be replaced stays, also if no other could be opened at its path.
         for at in (0..self.all.len()).rev() {
             let listener = &self.all[at];
@@ -159,15 +160,21 @@ impl Sockets {
     }
 
     fn close(&mut self, which: impl Fn(&Listener) -> bool) {
-        for mut gone in self.all.extract_if(.., |l| which(l)) {
-            if gone.passed {
-                say_no_longer_used(&gone);
-                continue;
+        let gone: Vec<Listener> = self.all.extract_if(.., |l| which(l)).collect();
+        for listener in &gone {
+            if listener.passed {
+                say_no_longer_used(listener);
+            } else {
+                log::say(&messages::socket_closed(&listener.name));
             }
-            self.background.extend(gone.begin_unlink());
-            log::say(&messages::socket_closed(&gone.name));
         }
+        self.close_those(gone);
         self.wait_briefly();
+    }
+
+    fn close_those(&mut self, mut gone: Vec<Listener>) {
+        self.background.extend(gone.iter_mut().filter_map(Listener::begin_unlink));
+        close_all(gone.into_iter().map(|listener| listener.fd));
     }
 
     /// Removes the paths of unix sockets that are about to close, so that no new client connects: of those that only generations

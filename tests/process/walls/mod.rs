@@ -10,6 +10,7 @@ mod one_way;
 mod paths;
 mod pipes;
 mod pressure;
+mod queued;
 mod signals;
 mod unresponsive;
 mod user_change;
