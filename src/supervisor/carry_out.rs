@@ -1,4 +1,5 @@
-//! Carries out the fleet's actions. `start_zygote.rs`, `draining.rs` and `groups.rs` have the larger ones.
+//! Carries out the fleet's actions. `start_zygote.rs`, `draining.rs`, `groups.rs` and `renewal.rs` have the
+//! larger ones.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -8,10 +9,9 @@ use nix::sys::signal::Signal;
 use crate::exit::ExitCode;
 use crate::ipc::ToZygote;
 use crate::log;
-use crate::log::messages::{lifecycle, output, pools, reload, zygotes};
+use crate::log::messages::{lifecycle, output, pools, reload};
 use crate::plan::budget::ANSWERS;
-use crate::plan::crashes::Emergency;
-use crate::plan::fleet::{Action, Event, Generation, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::output::Writer;
@@ -41,7 +41,10 @@ impl Supervisor {
             Action::Unwatch(key) => self.unwatch_sockets(key),
             Action::Remark(key, remark) => self.remark(key, remark),
             Action::ProcessLimit => log::say(&pools::process_max_reached()),
-            Action::Emergency(key, rule) => self.restart_group(key, rule),
+            Action::Emergency(key, rule) => self.say_emergency(key, rule),
+            Action::RenewalWaits(key, time) => self.say_renewal_waits(key, time),
+            Action::Renewed(id) => self.generation_renewed(id),
+            Action::NotRenewed(id, failure) => self.renewal_failed(id, failure),
             Action::Refuse { key, pid, violation } => self.refuse(key, pid, violation),
             Action::Started { key, pid, replaces } => {
                 self.outputs.set_pid(key, pid);
@@ -68,7 +71,7 @@ impl Supervisor {
             Action::GivenUp { id, because, failure, kept } => self.generation_given_up(id, because, failure, kept),
             Action::NotStarted(id, failure) => self.generation_not_started(id, failure),
             Action::Refused => {
-                let number = self.fleet.generations().last().map_or(0, Generation::number);
+                let number = self.fleet.next_number() - 1;
                 self.refuse_reload(&reload::generation_given_up(number), None);
                 self.release_all_outputs();
             }
@@ -140,12 +143,6 @@ impl Supervisor {
             }
         }
         self.probe_zygote(key);
-    }
-
-    /// php-fpm reloads everything; here only the group restarts whose shared memory may be damaged.
-    fn restart_group(&mut self, key: ZygoteKey, Emergency { threshold, interval }: Emergency) {
-        log::say(&zygotes::group_restarts(threshold, interval.as_secs(), self.runtimes.group_name(key)));
-        self.kill_zygote(key);
     }
 
     fn signal_worker(&mut self, key: WorkerKey, stop: Stop) {

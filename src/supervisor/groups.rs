@@ -128,20 +128,22 @@ impl Supervisor {
         log::say(&messages::group_not_started(self.group_of(id), reason));
     }
 
-    fn reason(&self, id: GenerationId, failure: Failure) -> String {
+    pub(super) fn reason(&self, id: GenerationId, failure: Failure) -> String {
         let known = self.reasons.get(&id).filter(|_| failure == Failure::Zygote);
         known.cloned().unwrap_or_else(|| failure.text().to_owned())
     }
 
     /// The name of a generation's group. The fleet may have forgotten the generation by now.
-    fn group_of(&self, id: GenerationId) -> String {
+    pub(super) fn group_of(&self, id: GenerationId) -> String {
         let candidate = self.candidates.get(&id).map(|candidate| candidate.draft.name.clone());
-        candidate.unwrap_or_else(|| self.runtimes.group_name(id.zygote()))
+        let opened = || self.runtimes.group(id.zygote()).map(|group| group.spec.group.clone());
+        let planned = || Some(self.fleet.generation(id)?.groups.first()?.name.clone());
+        candidate.or_else(opened).or_else(planned).unwrap_or_default()
     }
 
     /// What workers of a generation have written is logged after the line that says how the reload went, or after a time if other
     /// groups delay that line.
-    fn release_later(&mut self, id: GenerationId) {
+    pub(super) fn release_later(&mut self, id: GenerationId) {
         let wait = if self.fleet.is_unreported() { HOLD } else { Duration::ZERO };
         self.unheld.push((id, clock::now() + wait));
     }

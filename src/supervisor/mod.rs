@@ -27,6 +27,7 @@ mod pools;
 mod preparations;
 mod probe;
 mod reload;
+mod renewal;
 mod reopen;
 mod responsiveness;
 mod slow;

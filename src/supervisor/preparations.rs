@@ -8,7 +8,7 @@ use crate::configured::load_options;
 use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::{Event, GenerationId, ZygoteKey};
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::generation::{Opened, Preparation, Runtime, StartError};
+use crate::supervisor::generation::{GroupRuntime, Opened, Preparation, Runtime, StartError};
 use crate::supervisor::sockets::Claim;
 use crate::sys::clock;
 use crate::sys::limits::FileLimits;
@@ -93,7 +93,7 @@ impl Supervisor {
 
     /// Prepares a group as far as it gets by then.
     fn try_prepare(&mut self, id: GenerationId, until: Instant) -> Prepared {
-        let Some(mut candidate) = self.candidates.remove(&id) else { return Some(Ok(())) };
+        let Some(mut candidate) = self.candidates.remove(&id) else { return Some(self.prepare_renewal(id)) };
         let known = self.preparing.remove(&id);
         let streams = Opened::streams(&self.runtimes);
         let advanced = self.with_preparation(id, candidate.nofile, |preparation| {
@@ -111,9 +111,7 @@ impl Supervisor {
         });
         let outcome = match advanced {
             Ok((Some(group), _)) => {
-                let runtime = Runtime { groups: vec![group] };
-                self.outputs.add_generation(id, runtime.group_names());
-                self.runtimes.insert(id, runtime);
+                self.add_group(id, group);
                 return Some(Ok(()));
             }
             Ok((None, preparing)) => {
@@ -127,6 +125,13 @@ impl Supervisor {
         };
         self.candidates.insert(id, candidate);
         outcome
+    }
+
+    /// A group has what it needs.
+    pub(super) fn add_group(&mut self, id: GenerationId, group: GroupRuntime) {
+        let runtime = Runtime { groups: vec![group] };
+        self.outputs.add_generation(id, runtime.group_names());
+        self.runtimes.insert(id, runtime);
     }
 
     fn with_preparation<T>(

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::ipc::ToZygote;
 use crate::log::messages::{lifecycle, pools};
 use crate::log::{self, Message};
-use crate::plan::fleet::PoolKey;
+use crate::plan::fleet::{PoolKey, ZygoteKey};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::generation::{LoggingPool, Opened, Reopening};
+use crate::supervisor::generation::{GroupRuntime, LoggingPool, Opened, Reopening};
 use crate::sys::failure::reason;
 use crate::sys::fd;
 
@@ -123,16 +123,15 @@ impl Supervisor {
 
     /// The pools of all generations that have an access log.
     fn logging_pools(&self) -> Vec<LoggingPool> {
-        let mut found = Vec::new();
-        for (key, group) in self.runtimes.keyed() {
-            let logging = group.spec.pools.iter().enumerate().filter(|(_, pool)| pool.access_log_fd.is_some());
-            found.extend(logging.map(|(index, pool)| LoggingPool {
-                key: key.of_pool(index),
-                config: pool.config.clone(),
-                trust: group.spec.trust(pool),
-            }));
+        self.runtimes.keyed().flat_map(|(key, group)| group.logging_pools(key)).collect()
+    }
+
+    /// A new group has the access logs that another one had until now: if those are being opened again, so are its own.
+    pub(super) fn reopen_later(&mut self, key: ZygoteKey, group: &GroupRuntime) {
+        if let Some(going) = &mut self.reopening {
+            // Those at the end have begun.
+            going.waiting.splice(..0, group.logging_pools(key));
         }
-        found
     }
 
     fn change_access_log(&mut self, key: PoolKey, file: Option<OwnedFd>) -> Result<(), Message> {

@@ -72,9 +72,8 @@ fn emergency() -> Outcome {
     crash(&server, 9);
     ensure!(zygotes(&server) == before, "a zygote was replaced too early: {}", server.log.tail(8));
     crash(&server, 6);
-    wait_until("another zygote", ms(5000), || {
-        zygotes(&server).len() == 2 && zygotes(&server).iter().any(|z| !before.contains(z))
-    })?;
+    wait_until("its renewal", ms(5000), || server.log.count("is renewed: new processes serve") == 1)?;
+    wait_until("the end of the former zygote", ms(5000), || zygotes(&server).len() == 2)?;
     let (restarted, _) = cache(&server.address, &server)?;
     ensure!(restarted != started, "the cache has started at {started} and {restarted}");
     ensure!(cache(&other, &server)?.0 == others.0, "the other pool's cache is new, too");

@@ -74,11 +74,25 @@ messages! {
     [Ours Error] worker_still_runs(pool, pid) = "[pool {pool}] its zygote reports the end of process {pid}, which lives: the zygote is killed and started again",
         do "A script may have taken control of a process of the pool's user: look for it.";
 
-    /// Too many workers of the group have crashed within `emergency_restart_interval`. Its zygote is killed, and the next one starts
-    /// with new shared memory. Other groups go on.
+    /// Too many workers of the group have crashed within `emergency_restart_interval`. Its shared memory may be damaged, so new processes
+    /// with new shared memory replace the present ones, as a reload of this group does. Other groups are not affected.
     [Ours Warning] group_restarts(threshold, seconds, group) =
-        "failed processes threshold ({threshold} in {seconds} sec) is reached, initiating restart of group {group}",
+        "failed processes threshold ({threshold} in {seconds} sec) is reached, initiating renewal of group {group}",
         do "Look for the script that crashes in the access log, and update PHP and its extensions.";
+
+    /// The group was renewed less than 30 seconds ago. Its present processes serve until the next renewal.
+    [Ours Notice] renewal_waits(group, seconds) =
+        "[group {group}] its renewal begins in {seconds} seconds: a group is renewed once in 30 seconds at most",
+        do "See the line before.";
+
+    /// The group has new processes and new shared memory, with the same configuration. Its former processes finish the requests that
+    /// they have, and exit.
+    [Ours Notice] group_renewed(group) = "[group {group}] is renewed: new processes serve, with new shared memory",
+        do "Nothing.";
+
+    /// New processes were to replace those of the group, but could not start. The present ones serve on, with the same shared memory.
+    [Ours Error] renewal_failed(group, reason) = "[group {group}] cannot be renewed: {reason}; its present processes serve on",
+        do "Correct what the reason names, then reload the group: `php-fpm reload GROUP`.";
 
     /// The processes of the group have caused more than 128 KiB of log lines in a second. The rest was dropped.
     [Ours Warning] lines_dropped(group, count) = "[group {group}] too many lines of its processes: {count} dropped",

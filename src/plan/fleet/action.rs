@@ -41,8 +41,14 @@ pub(crate) enum Action {
     Remark(PoolKey, Remark),
     /// Log that `process.max` is reached.
     ProcessLimit,
-    /// Too many workers of a group have crashed: log it and kill its zygote, so that the group gets new shared memory.
+    /// Too many workers of a group have crashed: log that it gets new shared memory.
     Emergency(ZygoteKey, Emergency),
+    /// The renewal of a group begins only after that time: log it.
+    RenewalWaits(ZygoteKey, Duration),
+    /// A generation serves in place of one with the same configuration.
+    Renewed(GenerationId),
+    /// A generation that was to replace one with the same configuration can't start, and is given up.
+    NotRenewed(GenerationId, Failure),
     /// SIGKILL for a zygote.
     KillZygote(ZygoteKey),
     /// SIGKILL for a zygote that does not respond: log it.

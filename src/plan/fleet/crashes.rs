@@ -4,6 +4,7 @@ use crate::plan::fleet::action::{Action, Remark};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
 use crate::plan::fleet::members::{Phase, Zygote};
 use crate::plan::fleet::pool::{Life, PoolState};
+use crate::plan::fleet::renewal::Renewal;
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
 use crate::sys::clock::Moment;
@@ -24,7 +25,20 @@ impl Fleet {
         let rule = self.emergency;
         let Some(group) = self.group_mut(key.zygote()) else { return };
         if group.crashes.note(now, rule) && matches!(group.zygote, Zygote::Up(_)) {
-            out.push(Action::Emergency(key.zygote(), rule));
+            self.replace_memory(now, key.zygote(), out);
+        }
+    }
+
+    /// The group's shared memory may be damaged. The present workers serve on until new ones with new memory do: mostly the memory is
+    /// not damaged, and a script has crashed. If it is, pauses between workers limit how many requests crash meanwhile (`end_loops`).
+    fn replace_memory(&mut self, now: Moment, key: ZygoteKey, out: &mut Vec<Action>) {
+        let emergency = Action::Emergency(key, self.emergency);
+        match self.renew(now, key.generation) {
+            Renewal::Begins => out.push(emergency),
+            Renewal::Waits(time) => out.extend([emergency, Action::RenewalWaits(key, time)]),
+            Renewal::Expected => {}
+            // Its workers become orphans, finish their requests and end; the same generation goes on with another zygote.
+            Renewal::Refused => out.extend([emergency, Action::KillZygote(key)]),
         }
     }
 

@@ -7,7 +7,6 @@ use crate::plan::fleet::escalation::{Escalation, Step};
 use crate::plan::fleet::keys::GenerationId;
 use crate::plan::fleet::members::{Generation, Phase};
 use crate::plan::fleet::state::Fleet;
-use crate::plan::fleet::unit::Unit;
 use crate::sys::clock::Moment;
 
 /// Generations of a pool that may drain at the same time.
@@ -16,7 +15,7 @@ const MOST_DRAINING: usize = 3;
 impl Fleet {
     /// Whether a unit whose turn has come must wait, because a pool of it has too many draining generations. Notes that.
     pub(super) fn must_wait(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) -> bool {
-        let blocking = self.blocking(&self.units[at]);
+        let blocking = self.blocking(&self.units[at].retiring);
         let late = !blocking.is_empty();
         if late && !self.units[at].late {
             out.extend(self.units[at].coming.iter().map(|id| Action::Late(*id)));
@@ -30,14 +29,14 @@ impl Fleet {
         late
     }
 
-    /// The generations that a unit waits for: of each of its pools that has too many draining ones, the oldest.
-    fn blocking(&self, unit: &Unit) -> BTreeSet<GenerationId> {
+    /// The generations that must end before these may be replaced: of each pool that has too many draining ones, the oldest.
+    pub(super) fn blocking(&self, retiring: &[GenerationId]) -> BTreeSet<GenerationId> {
         let draining = |name: &str| {
             let mut all = self.generations.iter().filter(|g| g.phase == Phase::Draining && g.has_pool(name));
             let oldest = all.next().map(|g| g.id);
             oldest.filter(|_| all.count() + 1 >= MOST_DRAINING)
         };
-        let pools = self.those(&unit.retiring).filter(|g| g.phase == Phase::Serving).flat_map(Generation::pools);
+        let pools = self.those(retiring).filter(|g| g.phase == Phase::Serving).flat_map(Generation::pools);
         pools.filter_map(|pool| draining(&pool.name)).collect()
     }
 

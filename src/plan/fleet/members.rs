@@ -36,6 +36,12 @@ pub(crate) struct Generation {
     /// It drains, and since then others wait for its end.
     #[serde(default)]
     pub(super) blocking_since: Option<Moment>,
+    /// When the latest renewal began that has made it, or that was to replace it.
+    #[serde(default)]
+    pub(super) renewed: Option<Moment>,
+    /// A renewal is to replace it from then on.
+    #[serde(default)]
+    pub(super) renewal_due: Option<Moment>,
 }
 
 /// A generation's life.
@@ -137,7 +143,19 @@ impl Generation {
     pub(super) fn new(id: GenerationId, number: u32, group: Group, now: Moment) -> Self {
         let (groups, successors) = (vec![group], Vec::new());
         let (phase, since) = (Phase::Queued, now);
-        Self { id, number, phase, groups, since, successors, steps: None, given_up: false, blocking_since: None }
+        Self {
+            id,
+            number,
+            phase,
+            groups,
+            since,
+            successors,
+            steps: None,
+            given_up: false,
+            blocking_since: None,
+            renewed: None,
+            renewal_due: None,
+        }
     }
 
     /// Which reading of the configuration it comes from; titles and the log show this number.
@@ -191,6 +209,16 @@ impl Group {
             idle_since: None,
             watched: false,
             unresponsive: None,
+        }
+    }
+
+    /// What it was planned as.
+    pub(super) fn plan(&self) -> GroupPlan {
+        GroupPlan {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint,
+            idle_limit: self.idle_limit,
+            pools: self.pools.iter().map(PoolState::plan).collect(),
         }
     }
 

@@ -16,6 +16,7 @@ mod members;
 mod pool;
 mod preparation;
 mod refill;
+mod renewal;
 mod reports;
 mod request_limits;
 mod scale;

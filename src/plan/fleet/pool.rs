@@ -124,6 +124,17 @@ impl PoolState {
         pool
     }
 
+    /// What it was planned as.
+    pub(super) fn plan(&self) -> PoolPlan {
+        PoolPlan {
+            name: self.name.clone(),
+            addresses: self.addresses.clone(),
+            size: self.size,
+            policy: self.policy,
+            limits: self.limits,
+        }
+    }
+
     /// Slots that its scoreboard needs: one for each worker, and some for orphans of a dead zygote that still finish.
     #[must_use]
     pub(crate) fn slots(size: u32) -> u32 {

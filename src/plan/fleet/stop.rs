@@ -95,7 +95,12 @@ impl Fleet {
             UnitState::Starting if !unit.failed => Some(unit.since + START_LIMIT).filter(|at| *at > now),
             _ => None,
         });
-        let begins = self.slow_since(now).into_iter().chain(self.preparation_due()).chain(self.patience_ends());
+        let begins = self
+            .slow_since(now)
+            .into_iter()
+            .chain(self.preparation_due())
+            .chain(self.patience_ends())
+            .chain(self.renewal_due(now));
         let begun = self.generations.iter().filter(|g| g.phase != Phase::Queued);
         let zygotes = begun.flat_map(|g| &g.groups).filter_map(|g| match g.zygote {
             Zygote::Due(at) => Some(at),

@@ -29,6 +29,7 @@ impl Fleet {
         loop {
             self.take_on(now, view, out);
             self.begin_units(now, out);
+            self.begin_renewals(now, out);
             // Groups that sleep are complete when their unit begins: no event would follow.
             let is_done = |at: usize| self.units[at].state == UnitState::Starting && self.is_complete(at);
             if !(0..self.units.len()).any(is_done) {
@@ -60,12 +61,7 @@ impl Fleet {
         let has_fallback = !self.units[at].retiring.is_empty();
         match self.failure(at, now) {
             Some((id, failure)) if has_fallback => {
-                let Unit { coming, retiring, .. } = &self.units[at];
-                out.extend(self.those(coming).map(|g| {
-                    let kept = self.those(retiring).find(|old| old.shares_a_pool_with(g)).map(Generation::number);
-                    Action::GivenUp { id: g.id, because: id, failure, kept }
-                }));
-                self.count(at, |verdict| &mut verdict.failed);
+                self.report_failure(at, id, failure, out);
                 self.give_up(at, now, out);
             }
             _ if self.is_complete(at) => self.take_over(at, now, out),
@@ -81,15 +77,8 @@ impl Fleet {
     /// The retiring generations are quiet, or have had their time: the unit is complete.
     fn settle(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
         self.enter(at, UnitState::Ended, Phase::Serving, now);
-        // A reload that was reported already has this one as late or failed.
-        let late = self.verdict.is_none() || self.units[at].failed;
-        if !self.units[at].failed {
-            self.count(at, |verdict| &mut verdict.done);
-        } else if let Some(verdict) = &mut self.verdict {
-            verdict.done += 1;
-        }
         self.started = true;
-        out.extend(self.units[at].coming.iter().map(|id| Action::Serves { id: *id, late }));
+        self.report_service(at, out);
         out.extend(self.units[at].retiring.iter().map(|id| Action::Replaced(*id)));
     }
 

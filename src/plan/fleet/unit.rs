@@ -22,6 +22,9 @@ pub(crate) struct Unit {
     /// It is queued, and waits until a draining generation of one of its pools has ended.
     #[serde(default)]
     pub(super) late: bool,
+    /// It renews a group: no reload has asked for it, and none reports it.
+    #[serde(default)]
+    pub(super) renewal: bool,
 }
 
 /// A unit's life.
@@ -41,12 +44,12 @@ pub(super) enum UnitState {
 
 impl Unit {
     pub(super) fn queued(retiring: Vec<GenerationId>, coming: Vec<GenerationId>, now: Moment) -> Self {
-        Self { retiring, coming, state: UnitState::Queued, since: now, failed: false, late: false }
+        Self { retiring, coming, state: UnitState::Queued, since: now, failed: false, late: false, renewal: false }
     }
 
-    /// A reload that has begun it is not complete before it has come further.
+    /// A reload has begun it, and is not complete before it has come further.
     pub(super) fn is_open(&self) -> bool {
-        self.state != UnitState::Ended && !self.failed
+        self.state != UnitState::Ended && !self.failed && !self.renewal
     }
 
     /// It is under way, and may end with its coming generations serving.

@@ -48,10 +48,7 @@ impl Fleet {
             let old = self.supersede(&old);
             let mut coming = Vec::new();
             for index in new {
-                let id = GenerationId(self.next_id);
-                self.next_id += 1;
-                let group = Group::planned(&desired.plans[index], now);
-                self.generations.push(Generation::new(id, number, group, now));
+                let id = self.add_generation(number, Group::planned(&desired.plans[index], now), now);
                 ids[index] = Some(id);
                 coming.push(id);
             }
@@ -60,6 +57,14 @@ impl Fleet {
             }
         }
         ids
+    }
+
+    /// A generation that waits for its turn.
+    pub(super) fn add_generation(&mut self, number: u32, group: Group, now: Moment) -> GenerationId {
+        let id = GenerationId(self.next_id);
+        self.next_id += 1;
+        self.generations.push(Generation::new(id, number, group, now));
+        id
     }
 
     /// The number of the generations that begin next.
@@ -154,9 +159,9 @@ impl Fleet {
 
     /// Begins queued units, in their order, as far as they may begin: what they replace must serve.
     pub(super) fn begin_units(&mut self, now: Moment, out: &mut Vec<Action>) {
-        let mut busy = self.units.iter().filter(|unit| unit.keeps_others_waiting(now)).count();
+        let mut busy = self.busy_units(now);
         let mut at = 0;
-        while at < self.units.len() && (self.start_parallel == 0 || busy < self.start_parallel) {
+        while at < self.units.len() && self.leaves_room(busy) {
             if self.units[at].state == UnitState::Queued && self.can_begin(at) && !self.must_wait(at, now, out) {
                 self.split(at, now);
                 self.begin(at, now, out);
@@ -194,7 +199,7 @@ impl Fleet {
         self.units.splice(at..=at, units);
     }
 
-    fn begin(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
+    pub(super) fn begin(&mut self, at: usize, now: Moment, out: &mut Vec<Action>) {
         self.enter(at, UnitState::Starting, Phase::Starting, now);
         if self.units[at].coming.is_empty() {
             self.take_over(at, now, out);

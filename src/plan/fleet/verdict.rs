@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use crate::plan::fleet::action::Action;
 use crate::plan::fleet::goal::Goal;
+use crate::plan::fleet::keys::GenerationId;
+use crate::plan::fleet::members::Generation;
 use crate::plan::fleet::state::Fleet;
-use crate::plan::fleet::unit::{Unit, UnitState, Verdict};
+use crate::plan::fleet::unit::{Failure, Unit, UnitState, Verdict};
 use crate::plan::reload::Readiness;
 use crate::sys::clock::Moment;
 
@@ -48,6 +50,37 @@ impl Fleet {
         self.verdict.take().map(|_| Action::Ready).into_iter().collect()
     }
 
+    /// The unit can't start because that generation can't.
+    pub(super) fn report_failure(&mut self, at: usize, because: GenerationId, failure: Failure, out: &mut Vec<Action>) {
+        let Unit { coming, retiring, renewal, .. } = &self.units[at];
+        if *renewal {
+            out.push(Action::NotRenewed(because, failure));
+            return;
+        }
+        out.extend(self.those(coming).map(|g| {
+            let kept = self.those(retiring).find(|old| old.shares_a_pool_with(g)).map(Generation::number);
+            Action::GivenUp { id: g.id, because, failure, kept }
+        }));
+        self.count(at, |verdict| &mut verdict.failed);
+    }
+
+    /// The coming generations of the unit serve.
+    pub(super) fn report_service(&mut self, at: usize, out: &mut Vec<Action>) {
+        let unit = &self.units[at];
+        if unit.renewal {
+            out.extend(unit.coming.iter().map(|id| Action::Renewed(*id)));
+            return;
+        }
+        // A reload that was reported already has this one as late or failed.
+        let late = self.verdict.is_none() || self.units[at].failed;
+        if !self.units[at].failed {
+            self.count(at, |verdict| &mut verdict.done);
+        } else if let Some(verdict) = &mut self.verdict {
+            verdict.done += 1;
+        }
+        out.extend(self.units[at].coming.iter().map(|id| Action::Serves { id: *id, late }));
+    }
+
     /// Counts the groups of a unit in the present verdict; one that only ends groups counts once.
     pub(super) fn count(&mut self, at: usize, part: impl FnOnce(&mut Verdict) -> &mut usize) {
         let groups = self.units[at].coming.len().max(1);
@@ -66,6 +99,16 @@ impl Fleet {
         } else {
             Readiness::Busy
         }
+    }
+
+    /// How many units count in `process.start_parallel`.
+    pub(super) fn busy_units(&self, now: Moment) -> usize {
+        self.units.iter().filter(|unit| unit.keeps_others_waiting(now)).count()
+    }
+
+    /// Whether another one may begin besides so many.
+    pub(super) fn leaves_room(&self, busy: usize) -> bool {
+        self.start_parallel == 0 || busy < self.start_parallel
     }
 
     /// When another unit, or another reload, may begin because time has passed.

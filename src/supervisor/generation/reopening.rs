@@ -2,8 +2,9 @@
 
 use crate::config::PoolConfig;
 use crate::ipc::Trust;
-use crate::plan::fleet::PoolKey;
+use crate::plan::fleet::{PoolKey, ZygoteKey};
 use crate::supervisor::generation::access_logs::Opened;
+use crate::supervisor::generation::runtime::GroupRuntime;
 
 /// A pool that has an access log.
 #[derive(Debug)]
@@ -31,4 +32,16 @@ pub(crate) struct Reopening {
     pub wrong: Vec<String>,
     /// How many logs have not been opened.
     pub failed: usize,
+}
+
+impl GroupRuntime {
+    /// Its pools that have an access log.
+    pub(crate) fn logging_pools(&self, key: ZygoteKey) -> impl Iterator<Item = LoggingPool> {
+        let logging = self.spec.pools.iter().enumerate().filter(|(_, pool)| pool.access_log_fd.is_some());
+        logging.map(move |(index, pool)| LoggingPool {
+            key: key.of_pool(index),
+            config: pool.config.clone(),
+            trust: self.spec.trust(pool),
+        })
+    }
 }

@@ -1,7 +1,7 @@
 //! The resources of the processes of one generation: drain signals, scoreboards, access logs, zygotes.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::unistd::Pid;
@@ -12,9 +12,10 @@ use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec
 use crate::plan::base::BaseId;
 use crate::plan::budget::{Allowance, Bucket};
 use crate::plan::fleet::{GenerationId, ZygoteKey};
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{self, Scoreboard};
 use crate::supervisor::generation::drain::Drain;
-use crate::sys::clock;
+use crate::supervisor::log_files::FIRST_FD;
+use crate::sys::{clock, fd};
 
 /// Bytes of log lines that the processes of a group may cause in a second.
 const LINES: u64 = 128 * 1024;
@@ -113,6 +114,23 @@ impl GroupRuntime {
             about: AboutPhp::default(),
             base: None,
         }
+    }
+
+    /// The same for other processes: with scoreboards of its own, and without a zygote.
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENOMEM`.
+    pub(crate) fn renewed(&self) -> io::Result<Self> {
+        let (mut spec, mut pools) = (self.spec.clone(), Vec::new());
+        for (spec, pool) in spec.pools.iter_mut().zip(&self.pools) {
+            let scoreboard = scoreboard::create(spec.slots)?;
+            spec.scoreboard_fd = scoreboard.as_raw_fd();
+            let access_log = pool.access_log.as_ref().map(|log| fd::dup_from(log, FIRST_FD)).transpose()?;
+            spec.access_log_fd = access_log.as_ref().map(AsRawFd::as_raw_fd);
+            pools.push(PoolRuntime::new(scoreboard, spec.slots, access_log)?);
+        }
+        let base = self.base;
+        Ok(Self { base, ..Self::new(spec, Drain::Closed, pools) })
     }
 
     /// Its pools: specification and resources.

@@ -71,6 +71,16 @@ impl Sockets {
         }
     }
 
+    /// A generation names the same sockets as one that serves, and changes none of them.
+    pub(crate) fn share(&mut self, of: GenerationId, with: GenerationId) {
+        for listener in &mut self.all {
+            if let Some(owner) = listener.owners.iter().find(|owner| owner.id == of) {
+                let owner = Owner::new(with, owner.name.clone());
+                listener.owners.push(owner);
+            }
+        }
+    }
+
     /// The socket at that place of the list, or a new one.
     fn take_or_open(
         &mut self,

@@ -101,7 +101,7 @@ impl Watched {
 }
 
 fn step(world: &mut World, watched: &mut Watched, random: &mut Random, plans: &mut Vec<GroupPlan>) {
-    match random.below(16) {
+    match random.below(18) {
         0..=3 => {
             if random.below(3) > 0 {
                 *plans = random.file();
@@ -131,6 +131,13 @@ fn step(world: &mut World, watched: &mut Watched, random: &mut Random, plans: &m
             }
         }
         11 => world.pass(Duration::from_secs(random.below(70))),
+        12 | 13 => {
+            let all: Vec<_> = world.fleet.generations.iter().map(|g| g.id).collect();
+            if let Some(id) = random.one(&all) {
+                let _ = world.fleet.renew(world.now, id);
+                world.event(Event::Tick);
+            }
+        }
         _ => world.pass(Duration::from_millis(random.below(1500))),
     }
     watched.look(world);
@@ -140,7 +147,7 @@ fn step(world: &mut World, watched: &mut Watched, random: &mut Random, plans: &m
 #[test]
 fn whatever_happens_no_pool_is_served_twice_and_none_is_lost() {
     let mut random = Random(88_172_645_463_325_252);
-    let (mut reloads, mut given_up, mut refused) = (0, 0, 0);
+    let (mut reloads, mut given_up, mut refused, mut renewed) = (0, 0, 0, 0);
     for _ in 0..150 {
         let mut world = World::new();
         let mut plans = NAMES.map(|name| group(name, &[name])).to_vec();
@@ -168,10 +175,11 @@ fn whatever_happens_no_pool_is_served_twice_and_none_is_lost() {
         assert_eq!(world.reports().len(), watched.reloads);
         reloads += watched.reloads;
         given_up += world.log.iter().filter(|a| matches!(a, Action::GivenUp { .. })).count();
+        renewed += world.log.iter().filter(|a| matches!(a, Action::Renewed(_))).count();
         refused += world.log.iter().filter(|a| matches!(a, Action::Refused)).count();
     }
     assert!(
-        reloads > 1000 && given_up > 500 && refused > 20,
-        "{reloads} reloads, {given_up} failures, {refused} refused"
+        reloads > 1000 && given_up > 500 && refused > 20 && renewed > 200,
+        "{reloads} reloads, {given_up} failures, {refused} refused, {renewed} renewed"
     );
 }

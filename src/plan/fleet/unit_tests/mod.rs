@@ -2,12 +2,15 @@
 
 mod late;
 mod lives;
+mod renewal;
 mod world;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::plan::crashes::Emergency;
+use crate::plan::fleet::renewal::Renewal;
 use crate::plan::fleet::tests::pool;
 use crate::plan::scaling::Policy;
 use crate::plan::watch::Limits;

@@ -1,0 +1,103 @@
+//! Renewal of a group: new processes, and so new shared memory, replace those that serve. The configuration is not read again, and no
+//! reload takes notice.
+
+use std::time::Duration;
+
+use crate::plan::fleet::action::Action;
+use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
+use crate::plan::fleet::members::{Generation, Group, Phase};
+use crate::plan::fleet::state::Fleet;
+use crate::plan::fleet::unit::{Unit, UnitState};
+use crate::sys::clock::Moment;
+
+/// A group is renewed once in this time at most: workers that crash all the time must not keep the supervisor busy.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The answer to a wish for a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// It begins, unless too many groups start at the moment: then it begins after them.
+    Begins,
+    /// The latest one was too short a time ago: this one begins after that time.
+    Waits(Duration),
+    /// A renewal or a reload that replaces the group's processes was asked for already.
+    Expected,
+    /// The group does not serve yet, or three of its former generations still finish requests.
+    Refused,
+}
+
+impl Fleet {
+    /// Asks for a new generation with the same configuration in place of one that serves. If that generation is replaced by a reload
+    /// before the renewal begins, there is none. If the new one cannot start, the present one serves on.
+    pub(crate) fn renew(&mut self, now: Moment, id: GenerationId) -> Renewal {
+        let serves = |g: &Generation| matches!(g.phase, Phase::Serving | Phase::Settling);
+        let Some(generation) = self.generation(id).filter(|g| serves(g)) else { return Renewal::Refused };
+        let (wanted, latest) = (generation.renewal_due.is_some(), generation.renewed);
+        if self.retiring(id).any(|unit| !unit.late) {
+            return Renewal::Expected;
+        }
+        if !self.blocking(&[id]).is_empty() {
+            return Renewal::Refused;
+        }
+        if wanted {
+            return Renewal::Expected;
+        }
+        let due = latest.map_or(now, |latest| now.max(latest + INTERVAL));
+        if let Some(generation) = self.generation_mut(id) {
+            generation.renewal_due = Some(due);
+        }
+        if due > now { Renewal::Waits(due.since(now)) } else { Renewal::Begins }
+    }
+
+    /// The units that are to replace that generation.
+    fn retiring(&self, id: GenerationId) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(move |unit| unit.retiring.contains(&id) && unit.state != UnitState::Ended)
+    }
+
+    /// Begins renewals that are due, after the units that wait for their turn.
+    pub(super) fn begin_renewals(&mut self, now: Moment, out: &mut Vec<Action>) {
+        let due = |g: &&Generation| g.phase == Phase::Serving && g.renewal_due.is_some_and(|due| due <= now);
+        let due: Vec<GenerationId> = self.generations.iter().filter(due).map(|g| g.id).collect();
+        for id in due {
+            let replaced = self.retiring(id).next().is_some();
+            if !replaced && self.leaves_room(self.busy_units(now)) && self.blocking(&[id]).is_empty() {
+                self.begin_renewal(id, now, out);
+            }
+        }
+    }
+
+    fn begin_renewal(&mut self, id: GenerationId, now: Moment, out: &mut Vec<Action>) {
+        let Some(old) = self.generation_mut(id) else { return };
+        (old.renewed, old.renewal_due) = (Some(now), None);
+        let number = old.number();
+        let groups: Vec<Group> = old.groups.iter().map(|group| Group::planned(&group.plan(), now)).collect();
+        let mut coming = Vec::new();
+        for group in groups {
+            let id = self.add_generation(number, group, now);
+            coming.push(id);
+            if let Some(new) = self.generation_mut(id) {
+                new.renewed = Some(now);
+            }
+        }
+        self.units.push(Unit { renewal: true, ..Unit::queued(vec![id], coming, now) });
+        self.begin(self.units.len() - 1, now, out);
+    }
+
+    /// The group that a zygote's group is the renewal of. `None`: it is of a reload, or of the start.
+    #[must_use]
+    pub(crate) fn renewed_by(&self, key: ZygoteKey) -> Option<ZygoteKey> {
+        let name = &self.generation(key.generation)?.groups.get(key.group)?.name;
+        let renewal = self.units.iter().find(|unit| unit.renewal && unit.coming.contains(&key.generation))?;
+        let mut retiring = self.those(&renewal.retiring);
+        retiring.find_map(|old| {
+            let group = old.groups.iter().position(|group| group.name == *name)?;
+            Some(ZygoteKey { generation: old.id, group })
+        })
+    }
+
+    /// When the next one is due.
+    pub(super) fn renewal_due(&self, now: Moment) -> Option<Moment> {
+        let serving = self.generations.iter().filter(|g| g.phase == Phase::Serving);
+        serving.filter_map(|g| g.renewal_due).filter(|due| *due > now).min()
+    }
+}

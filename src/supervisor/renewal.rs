@@ -1,0 +1,50 @@
+//! Renewal of a group: its new generation has the specification of the present one, and shares its sockets, counters and access logs.
+
+use std::time::Duration;
+
+use crate::log::{self, messages::zygotes};
+use crate::plan::crashes::Emergency;
+use crate::plan::fleet::{Failure, GenerationId, ZygoteKey};
+use crate::supervisor::core::Supervisor;
+use crate::supervisor::generation::StartError;
+
+impl Supervisor {
+    /// Gives a generation what it needs, if it renews another one. Only such generations have no place in the configuration.
+    ///
+    /// # Errors
+    /// The system refuses memory or descriptors; nothing has changed.
+    pub(super) fn prepare_renewal(&mut self, id: GenerationId) -> Result<(), StartError> {
+        let old = self.fleet.renewed_by(id.zygote());
+        let Some((old, group)) = old.and_then(|old| Some((old, self.runtimes.group(old)?))) else { return Ok(()) };
+        let group = group.renewed()?;
+        self.sockets.share(old.generation, id);
+        self.reopen_later(id.zygote(), &group);
+        self.add_group(id, group);
+        Ok(())
+    }
+
+    /// Logs that a group gets new shared memory, because too many of its workers have crashed.
+    pub(super) fn say_emergency(&self, key: ZygoteKey, Emergency { threshold, interval }: Emergency) {
+        log::say(&zygotes::group_restarts(threshold, interval.as_secs(), self.runtimes.group_name(key)));
+    }
+
+    /// Logs that a renewal begins only after that time.
+    pub(super) fn say_renewal_waits(&self, key: ZygoteKey, time: Duration) {
+        log::say(&zygotes::renewal_waits(self.runtimes.group_name(key), time.as_secs().max(1)));
+    }
+
+    /// A generation serves in place of the one that it renews.
+    pub(super) fn generation_renewed(&mut self, id: GenerationId) {
+        self.sockets.serve(id);
+        self.reasons.remove(&id);
+        log::say(&zygotes::group_renewed(self.group_of(id)));
+        self.release_later(id);
+    }
+
+    /// It could not start.
+    pub(super) fn renewal_failed(&mut self, id: GenerationId, failure: Failure) {
+        let reason = self.reason(id, failure);
+        log::say(&zygotes::renewal_failed(self.group_of(id), reason));
+        self.release_later(id);
+    }
+}
