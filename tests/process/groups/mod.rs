@@ -3,6 +3,7 @@
 
 mod endless;
 mod paths;
+mod renewal;
 mod starts;
 
 use std::fmt::Write as _;
@@ -42,7 +43,13 @@ fn conf(global: &str, groups: &[Group<'_>]) -> String {
 impl Groups {
     /// A server that isn't awaited.
     fn spawn(target: &Target, global: &str, groups: &[Group<'_>]) -> Outcome<Self> {
+        Self::spawn_with(target, global, groups, &[])
+    }
+
+    /// The same, with files.
+    fn spawn_with(target: &Target, global: &str, groups: &[Group<'_>], files: &[(&str, &str)]) -> Outcome<Self> {
         let sandbox = Sandbox::new()?;
+        files.iter().try_for_each(|(name, content)| sandbox.put(name, content).map(drop))?;
         let setup = Setup::new(1).whole(&conf(global, groups));
         let address = Address::Unix(sandbox.file("a.sock"));
         let mut server = Server::spawn_in(sandbox, target, &setup)?;
