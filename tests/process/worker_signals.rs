@@ -8,12 +8,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use nix::sys::signal::Signal::{self, SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGUSR1, SIGUSR2};
 use nix::sys::stat::Mode;
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Request, ask_once};
+use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::target::Target;
+use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
 /// A mask of `/proc/PID/status`.
@@ -174,4 +174,41 @@ fn what_preloading_starts() -> Outcome {
     wait_until("the next worker", bar(ms(5000)), || server.workers().iter().any(|next| *next != worker))?;
     ensure!(server.zygotes() == [zygote], "another zygote: {}", server.log.text());
     server.stop()
+}
+
+/// A worker that holds a kept connection is stopped for some seconds. Meanwhile a request comes on that connection, and the worker is
+/// to leave: because its pool needs fewer, or by a reload. Once it continues, the request is served. php-fpm kills the worker at
+/// the reload.
+#[test]
+fn a_stopped_worker_that_is_to_leave() -> Outcome {
+    let Some(target) = Target::find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for reload in [false, true] {
+        let (idle, user) = (if reload { "60s" } else { "1s" }, web_user().unwrap_or("nobody"));
+        let conf = format!(
+            "[global]\npid = {{{{DIR}}}}/fpm.pid\nerror_log = {{{{DIR}}}}/fpm.log\nlog_level = debug\n\
+             [www]\nlisten = {{{{LISTEN}}}}\nuser = {user}\n\
+             pm = ondemand\npm.max_children = 2\npm.process_idle_timeout = {idle}\n"
+        );
+        let server = Server::start(&target, &Setup::new(1).whole(&conf))?;
+        let mut client = Client::connect(&server.address, bar(ms(15_000)))?;
+        let request = server.hello().keep();
+        // After some requests in a row the worker keeps the connection instead of passing it to the zygote.
+        for _ in 0..10 {
+            ensure!(client.ask(&request)?.body() == "hello", "a kept connection");
+        }
+        let worker = *server.workers().first().ok_or("no worker")?;
+        worker.signal(SIGSTOP);
+        wait_until("a stopped worker", bar(ms(5000)), || worker.state() == 'T')?;
+        client.send(&request.encode(1))?;
+        if reload {
+            server.reload()?;
+        }
+        std::thread::sleep(ms(4500));
+        worker.signal(SIGCONT);
+        let body = client.answer().map_err(|e| format!("reload: {reload}: {e}: {}", server.log.tail(9)))?.body();
+        ensure!(body == "hello", "{body}");
+        server.stop()?;
+    }
+    Ok(())
 }

@@ -107,8 +107,8 @@ fn stop(world: &World, random: &mut Random, targets: &[Target], stopped: &mut Ve
     let time = match zygote {
         true if random.percent(15) => random.ms(11_000, 13_000),
         true => random.ms(50, 2000),
-        // A worker that is told to leave because it idles, and doesn't within a second, is killed.
-        false => random.ms(50, 700),
+        // A worker that is told to leave because it idles, and is stopped, is killed after 10 s.
+        false => random.ms(50, 2000),
     };
     let text = format!("SIGSTOP {} ({}) for {time:?}", target.process.pid, target.process.title());
     let cost = if zygote { Cost::Idle(target.owner) } else { Cost::Time(target.owner) };
