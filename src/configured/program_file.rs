@@ -1,8 +1,9 @@
 //! What the file of a php-cgi tells without being executed.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// In front of the version in the program's text segment.
@@ -32,7 +33,8 @@ impl ProgramFile {
 
     /// Searches the file.
     pub(super) fn read(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        // O_NONBLOCK: a FIFO is not waited for.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() || meta.len() > LARGEST {
             return Err(io::Error::other("this is not a program"));

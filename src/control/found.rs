@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::error::Failure;
 use crate::config::{self, LoadOptions};
+use crate::sys::pid_file;
 use crate::sys::pidfd::Process;
 
 /// The result of the search for the running server.
@@ -26,12 +27,12 @@ pub(super) enum Found {
 /// php-fpm from being stopped.
 pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Failure> {
     let file = config::pid_file(config, load).map_err(Failure::Configuration)?.ok_or(Failure::NoPidFile)?;
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
+    let pid = match pid_file::read(&file) {
+        Ok(pid) => pid,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Stopped),
         Err(source) => return Err(Failure::PidFile { path: file, source }),
     };
-    let process = number(&text).and_then(|pid| Process::open(pid).ok());
+    let process = pid.and_then(process_id).and_then(|pid| Process::open(pid).ok());
     // Examined after it is opened: from then on the number cannot become another process's.
     match process.filter(|process| is_known(process.pid)) {
         Some(process) => Ok(Found::Running(process)),
@@ -52,8 +53,8 @@ fn is_known(pid: Pid) -> bool {
     })
 }
 
-fn number(text: &str) -> Option<Pid> {
-    text.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
+fn process_id(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().map(Pid::from_raw)
 }
 
 /// Whether a command line is a supervisor's: it has a title, except for a moment during a reload. If the command line cannot
@@ -78,13 +79,5 @@ mod tests {
         assert!(!is(b"php-fpm: zygote www (generation 1)\0--fpm\0"));
         assert!(!is(b"vi\0--fpm-config\0") && !is(b""));
         assert!(is_supervisor(&None));
-    }
-
-    #[test]
-    fn only_a_number_is_a_pid() {
-        assert_eq!(number("12\n"), Some(Pid::from_raw(12)));
-        for wrong in ["", "x", "0", "-1", "12 13", "99999999999"] {
-            assert_eq!(number(wrong), None, "{wrong}");
-        }
     }
 }

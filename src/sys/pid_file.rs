@@ -11,6 +11,9 @@ use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
 use super::named_file::{self, Answer, Controller, Entry, Rules};
 
+/// No pid file has more bytes.
+const LONGEST: u64 = 64;
+
 /// In a directory where everybody can create files, only a file of root is accepted.
 fn rules() -> Rules {
     Rules { follow: false, owners: Some(vec![0]) }
@@ -37,6 +40,20 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
     write!(File::from(file), "{pid}")
 }
 
+/// The pid in the file, for a process that has not written it. In a directory of a user it is read with that user's rights and time
+/// limit. `None`: it contains no pid.
+///
+/// # Errors
+/// Those of open and read; it is no regular file, such as a FIFO.
+pub fn read(path: &Path) -> io::Result<Option<u32>> {
+    let rules = Rules { follow: true, owners: None };
+    let asked = named_file::run(path, rules, |entry| {
+        let pid = text_of(entry, OFlag::empty())?.and_then(|text| text.trim().parse().ok());
+        Ok(Answer { file: None, note: pid.unwrap_or(0) })
+    });
+    asked.map(|asked| Some(asked.answer.note).filter(|pid| *pid > 0))
+}
+
 /// Whether the file holds this pid.
 #[must_use]
 pub fn holds(path: &Path, pid: u32) -> bool {
@@ -61,11 +78,20 @@ pub fn remove(path: &Path, pid: u32) {
 }
 
 fn is_of(entry: &Entry, pid: u32) -> io::Result<bool> {
-    // O_NONBLOCK: a FIFO in its place must not block the supervisor.
-    let file = entry.open(OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    Ok(text_of(entry, OFlag::O_NOFOLLOW)?.is_some_and(|text| text == pid.to_string()))
+}
+
+/// The beginning of the file. `None`: it is no text.
+fn text_of(entry: &Entry, follow: OFlag) -> io::Result<Option<String>> {
+    // O_NONBLOCK: a FIFO in its place must not block this process.
+    let file = entry.open(follow | OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let mut text = Vec::new();
-    File::from(file).take(16).read_to_end(&mut text)?;
-    Ok(text == pid.to_string().as_bytes())
+    file.take(LONGEST).read_to_end(&mut text)?;
+    Ok(String::from_utf8(text).ok())
 }
 
 #[cfg(test)]
@@ -81,14 +107,19 @@ mod tests {
         std::fs::write(&other, "42").unwrap();
         symlink(&other, &path).unwrap();
         assert!(!holds(&path, 42));
+        assert_eq!(read(&path).unwrap(), Some(42));
         write(&path, 42).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(42));
         assert!(holds(&path, 42) && !holds(&path, 4) && !std::fs::symlink_metadata(&path).unwrap().is_symlink());
+        std::fs::write(&other, "42 43").unwrap();
+        assert_eq!(read(&other).unwrap(), None);
         remove(&path, 43);
         assert!(path.exists());
         remove(&path, 42);
         assert!(!path.exists() && other.exists());
         nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
         assert!(!holds(&path, 42));
-        assert!(write(dir.path(), 42).is_err());
+        assert_eq!(read(&path).unwrap_err().to_string(), "it is not a regular file");
+        assert!(write(dir.path(), 42).is_err() && read(dir.path()).is_err());
     }
 }

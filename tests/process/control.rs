@@ -192,6 +192,18 @@ fn logrotate_comes_back_with_new_files() -> Outcome {
     Ok(())
 }
 
+/// A FIFO in place of the pid file is not waited for.
+#[test]
+fn a_pid_file_that_is_a_fifo() -> Outcome {
+    let Some(place) = Target::find_ours().map(Place::new).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    nix::unistd::mkfifo(&place.0.sandbox.file("fpm.pid"), nix::sys::stat::Mode::S_IRWXU)?;
+    for word in ["status", "stop", "quit", "reload", "logrotate"] {
+        place.run(&[word])?.expect(4, &["it is not a regular file"])?;
+    }
+    Ok(())
+}
+
 /// A pid file of no process, or of another program, is recognised as such; the other program gets no signal.
 #[test]
 fn other_processes_are_left_alone() -> Outcome {
