@@ -1,13 +1,19 @@
 //! A pool whose php-cgi or php.ini cannot be used does not start, and keeps no other pool from starting or reloading.
 #![forbid(unsafe_code)]
 
+use std::fs;
+use std::process::Command;
+use std::time::Instant;
+
 use nix::sys::signal::Signal;
-use testkit::clock::{ms, wait_until};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::sandbox::Sandbox;
+use testkit::setup::Setup;
+use testkit::stage::run_to_end;
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
-use super::{ask, configure, fake, section, start};
+use super::{ask, configure, fake, section, start, start_with};
 
 /// At a start: each says why, the others serve, and what is mended serves without a reload.
 #[test]
@@ -82,5 +88,52 @@ fn a_base_zygote_needs_it_too() -> Outcome {
         wait_until(&said, ms(10_000), || server.log.text().contains(&said))?;
     }
     ensure!(ask(&server, "good", "hello.php")? == "hello", "the good pool does not serve");
+    server.stop()
+}
+
+/// Programs that do not answer, each of them another file: they delay neither the start nor a reload of other groups, nor signals.
+/// `-t` waits for all of them together.
+#[test]
+fn programs_that_do_not_answer() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let user = web_user().unwrap_or_default();
+    let sandbox = Sandbox::new()?;
+    fake(&sandbox, "exec sleep 60")?;
+    for at in 0..3 {
+        fs::copy(sandbox.file("fake"), sandbox.file(&format!("fake{at}")))?;
+    }
+    let silent = |at: usize| section(&format!("silent{at}"), user, &format!("process.php = {{{{DIR}}}}/fake{at}"));
+    let silents = || (0..3).map(silent);
+    let pools: Vec<String> = silents().chain([section("good", user, "")]).collect();
+    let begun = Instant::now();
+    let server = start_with(&target, sandbox, "good", &pools, Setup::new(1))?;
+    ensure!(ask(&server, "good", "hello.php")? == "hello", "the good pool does not serve");
+    ensure!(begun.elapsed() < bar(ms(4500)), "the start took {:?}", begun.elapsed());
+    let reasons = || (0..3).all(|at| server.log.count(&format!("fake{at} --fpm does not say within 5 seconds")) > 0);
+    wait_until("the reasons", ms(20_000), reasons)?;
+
+    // Files with other marks: they are asked again.
+    fake(&server.sandbox, "exec sleep 60 # again")?;
+    for at in 0..3 {
+        fs::copy(server.sandbox.file("fake"), server.sandbox.file(&format!("fake{at}")))?;
+    }
+    configure(&server, &silents().chain([section("good", user, "env[N] = 2")]).collect::<Vec<_>>())?;
+    let (begun, mark) = (Instant::now(), server.log.mark());
+    server.supervisor.signal(Signal::SIGUSR2);
+    let title = "php-fpm: zygote good (generation 2)";
+    let changed = || matches!(&server.zygotes_of("good")[..], [zygote] if zygote.title() == title);
+    wait_until("the new generation", ms(20_000), changed)?;
+    ensure!(begun.elapsed() < bar(ms(4500)), "the reload took {:?}", begun.elapsed());
+    let heard = server.hears(ms(5000))?;
+    ensure!(heard < bar(ms(100)), "a signal was heard after {heard:?}");
+    server.log.wait_for(mark, &["ready to handle connections"], ms(20_000))?;
+
+    let begun = Instant::now();
+    let mut test = Command::new(target.program());
+    test.arg("-t").arg("-y").arg(server.sandbox.file("fpm.conf")).arg("-c").arg(server.sandbox.file("php.ini"));
+    let tested = run_to_end(test.envs(target.environment()))?;
+    tested.expect(78, &["fake0 --fpm does not say within 5 seconds", "fake2 --fpm does not say"])?;
+    ensure!(begun.elapsed() < bar(ms(9000)), "-t took {:?}", begun.elapsed());
     server.stop()
 }
