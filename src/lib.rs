@@ -12,6 +12,7 @@ pub mod escape;
 pub mod exchange;
 mod exit;
 pub mod fastcgi;
+pub mod form;
 pub mod host;
 mod ipc;
 pub mod json;

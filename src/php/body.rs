@@ -12,4 +12,7 @@ pub(super) enum Body {
     File(BodyFile),
     /// In a file that cannot be used. The script does not run.
     Refused(Unusable),
+    /// In memory: one that was made up to compare readers of forms.
+    #[cfg(feature = "differential")]
+    Memory(Vec<u8>),
 }

@@ -31,6 +31,8 @@ impl Context {
             Body::Stream => self.announced().unwrap_or(0),
             Body::File(file) => i64::try_from(file.size()).unwrap_or(i64::MAX),
             Body::Refused(_) => 0,
+            #[cfg(feature = "differential")]
+            Body::Memory(_) => 0,
         }
     }
 
@@ -42,6 +44,8 @@ impl Context {
             Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),
             Body::File(file) => file.read_at(buffer, before),
             Body::Refused(_) => 0,
+            #[cfg(feature = "differential")]
+            Body::Memory(bytes) => super::differential::read_at(bytes, buffer, before),
         };
         if count < buffer.len() {
             let withheld = before == 0 && count == 0 && self.is_stream_ended();

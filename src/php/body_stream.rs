@@ -11,12 +11,12 @@ use std::sync::OnceLock;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    PostReader, core_globals, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
+    PostReader, core_globals, host, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
     zend_hash_str_find, zval,
 };
 use super::memory;
 use super::text::c_bytes;
-use super::user_ini;
+use super::{form_stream, user_ini, value};
 
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
@@ -31,34 +31,37 @@ pub(super) fn take_over() {
     if let Some(original) = reader.replace(read_other) {
         let _ = PHP_READER.set(original);
     }
-    // SAFETY: SG(known_post_content_types) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
-    let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
-    // SAFETY: `kinds` is PHP's table; the key is given with its length.
-    let found: *mut zval = unsafe { zend_hash_str_find(kinds, FORM.as_ptr().cast(), FORM.len()) };
-    if found.is_null() {
-        return;
-    }
-    // SAFETY: `found` is in PHP's table, which nothing changes meanwhile.
-    let value = unsafe { (*found).value };
-    // SAFETY: the values of this table are pointers, to PHP's own copies of the entries.
-    let entry = unsafe { value.ptr }.cast::<sapi_post_entry>();
+    let Some(entry) = entry_of(FORM) else { return };
     // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
     let form_reader = unsafe { &mut (*entry).post_reader };
-    let original: PostReader = super::ffi::host().sapi_read_standard_form_data;
+    let original: PostReader = host().sapi_read_standard_form_data;
     // The reader of an extension, such as mbstring, is not replaced: it reads the file through `read_post`.
     if form_reader.is_some_and(|reader| std::ptr::fn_addr_eq(reader, original)) {
         *form_reader = Some(read_form);
     }
 }
 
-unsafe extern "C" fn read_form() {
+/// PHP's entry for a kind of forms, which lives as long as the process.
+pub(super) fn entry_of(kind: &[u8]) -> Option<*mut sapi_post_entry> {
+    // SAFETY: SG(known_post_content_types) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
+    let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
+    // SAFETY: `kinds` is PHP's table; the key is given with its length.
+    let found: *mut zval = unsafe { zend_hash_str_find(kinds, kind.as_ptr().cast(), kind.len()) };
+    if found.is_null() {
+        return None;
+    }
+    // SAFETY: the values of this table are pointers, to PHP's own copies of the entries. Nothing changes it meanwhile.
+    Some(unsafe { value::pointer(found) })
+}
+
+pub(super) unsafe extern "C" fn read_form() {
     // request_parse_body() may have limits of its own, which PHP's reader applies.
     let by_script = asked_by_script();
     if !by_script && !is_wanted() {
         return;
     }
     let started_over = by_script && start_over();
-    if by_script || !(fits() && put_in_place()) {
+    if by_script || !(fits() && (put_in_place() || form_stream::hold())) {
         // SAFETY: PHP asks for a form's body, which is what this function reads. It may bail out; this frame owns nothing.
         unsafe { sapi_read_standard_form_data() };
     }
@@ -128,7 +131,7 @@ pub(super) fn activate() {
 }
 
 /// Whether `request_parse_body()` reads the form.
-fn asked_by_script() -> bool {
+pub(super) fn asked_by_script() -> bool {
     #[cfg(php84)]
     // SAFETY: SG(request_parse_body_context.throw_exceptions) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let asked = unsafe { (*sapi_globals()).request_parse_body_context.throw_exceptions };

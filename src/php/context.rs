@@ -6,6 +6,7 @@ use std::ptr::NonNull;
 use super::body::Body;
 use super::borrow::Borrow;
 use super::ffi::sapi_globals;
+use super::form_memory::Form;
 use super::headers::Headers;
 use super::status_entries::{Entry, Plain, entries};
 use super::text::c_bytes;
@@ -24,6 +25,8 @@ pub(super) struct Context {
     pub(super) logged: bool,
     /// Where the body is.
     pub(super) body: Body,
+    /// The form that our reader reads.
+    pub(super) form: Form,
     /// The client sent less of the body than CONTENT_LENGTH announced.
     pub(super) cut_off: bool,
     /// The settings of php.ini and .user.ini for the script's directory were applied.
@@ -52,6 +55,7 @@ impl Context {
     pub(super) fn leave(&mut self) {
         (self.exchange, self.tracker) = (None, None);
         self.body = Body::Stream;
+        self.form.leave();
         self.script = None;
         // SAFETY: SG(server_context) is at a valid address (`ffi::host`). No code of PHP's runs between requests, so none uses it.
         unsafe { (*sapi_globals()).server_context = std::ptr::null_mut() };

@@ -1,20 +1,23 @@
 //! All that this library uses of its host, by PHP's names: types from ext-php-rs, functions and variables looked up by `dlsym`.
 
-use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_short, c_uint, c_void};
 use std::sync::OnceLock;
 
 pub(super) use ext_php_rs::ffi::{
-    _php_stream, Bucket, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals, sapi_globals_struct,
-    sapi_header_line, sapi_header_struct, sapi_headers_struct, sapi_module_struct, sapi_post_entry,
-    zend_compiler_globals, zend_execute_data, zend_executor_globals, zend_file_handle, zend_function_entry,
-    zend_ini_entry, zend_ini_entry_def, zend_internal_arg_info, zend_llist, zend_llist_element, zend_module_entry,
-    zend_refcounted_h, zend_string, zval,
+    _php_stream, _php_stream_ops, Bucket, HashTable, ZEND_DEBUG, ZEND_MODULE_API_NO, php_core_globals,
+    sapi_globals_struct, sapi_header_line, sapi_header_struct, sapi_headers_struct, sapi_module_struct,
+    sapi_post_entry, zend_compiler_globals, zend_execute_data, zend_executor_globals, zend_file_handle,
+    zend_function_entry, zend_ini_entry, zend_ini_entry_def, zend_internal_arg_info, zend_llist, zend_llist_element,
+    zend_module_entry, zend_refcounted_h, zend_string, zval,
 };
 
 use super::symbols::{host_table, required};
 
 pub(super) const SUCCESS: c_int = 0;
 pub(super) const FAILURE: c_int = -1;
+
+/// `PHP_CONNECTION_ABORTED`
+pub(super) const CONNECTION_ABORTED: c_short = 1;
 
 /// `zend_ini_parser_cb_t`
 pub(super) type IniParserCallback =
@@ -34,6 +37,8 @@ pub(super) type PostStartup = unsafe extern "C" fn() -> c_int;
 
 /// The reader of a body, which runs before the body is parsed
 pub(super) type PostReader = unsafe extern "C" fn();
+/// The reader of a form, which fills `$_POST`
+pub(super) type PostHandler = unsafe extern "C" fn(kind: *mut c_char, array: *mut c_void);
 
 /// The first members of `zend_signal_globals_t`.
 #[repr(C)]
@@ -73,6 +78,9 @@ pub(super) fn is_resolved() -> bool {
     HOST.get().is_some()
 }
 
+#[cfg(feature = "differential")]
+pub(super) use ext_php_rs::ffi::sapi_request_info;
+
 /// Looks up every symbol of the host, once.
 ///
 /// # Errors
@@ -105,6 +113,26 @@ host_table! {
         fn php_output_end_all();
         fn php_header();
         fn sapi_read_standard_form_data();
+        fn php_std_post_handler(kind: *mut c_char, array: *mut c_void);
+        fn php_default_input_filter(
+            kind: c_int, name: *const c_char, value: *mut *mut c_char, length: usize, new_length: *mut usize,
+        ) -> c_uint;
+        #[cfg(feature = "differential")]
+        fn _php_stream_free(stream: *mut _php_stream, options: c_int) -> c_int;
+        #[cfg(feature = "differential")]
+        fn zval_ptr_dtor(value: *mut zval);
+        fn _php_stream_read(stream: *mut _php_stream, buffer: *mut c_char, size: usize) -> isize;
+        fn _php_stream_seek(stream: *mut _php_stream, offset: i64, from: c_int) -> c_int;
+        #[cfg(not(php_debug))]
+        fn _php_stream_alloc(
+            operations: *const _php_stream_ops, own: *mut c_void, persistent_id: *const c_char, mode: *const c_char,
+        ) -> *mut _php_stream;
+        #[cfg(php_debug)]
+        #[allow(clippy::too_many_arguments, reason = "PHP's")]
+        fn _php_stream_alloc(
+            operations: *const _php_stream_ops, own: *mut c_void, persistent_id: *const c_char, mode: *const c_char,
+            depth: c_int, file: *const c_char, line: u32, other_file: *const c_char, other_line: u32,
+        ) -> *mut _php_stream;
         #[cfg(not(php_debug))]
         fn _php_stream_fopen_from_fd(
             descriptor: c_int, mode: *const c_char, persistent_id: *const c_char, zero_position: bool,
@@ -140,6 +168,7 @@ host_table! {
         fn tsrm_realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
 
         fn php_register_variable_safe(name: *const c_char, value: *const c_char, length: usize, array: *mut zval);
+        fn php_register_variable_ex(name: *const c_char, value: *mut zval, array: *mut zval);
         fn sapi_add_request_header(
             name: *const c_char, name_length: c_uint, value: *mut c_char, length: c_uint, array: *mut c_void,
         );
@@ -216,6 +245,7 @@ host_table! {
         php_info_print_table_row: fn(c_int);
     }
     variables {
+        static zend_empty_string: *mut zend_string;
         static sapi_module: sapi_module_struct;
         static sapi_globals: sapi_globals_struct;
         static core_globals: php_core_globals;

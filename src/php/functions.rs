@@ -25,6 +25,8 @@ static FUNCTIONS: [(&CStr, Handler, u32); 4] = [
 pub(super) fn table() -> *const zend_function_entry {
     let mut entries: Vec<zend_function_entry> =
         FUNCTIONS.iter().map(|&(name, handler, result)| entry(name, handler, result)).collect();
+    #[cfg(feature = "differential")]
+    entries.push(entry(c"cgi_fpm_compare_forms", super::differential::compare, MAY_BE_BOOL));
     // SAFETY: a C structure of numbers and pointers, all of which may be zero: the end of the list.
     entries.push(unsafe { std::mem::zeroed() });
     Vec::leak(entries).as_ptr()

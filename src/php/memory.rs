@@ -5,7 +5,9 @@ use std::ffi::{c_char, c_int, c_void};
 
 #[cfg(not(php_debug))]
 mod calls {
-    use super::super::ffi::{_efree, _emalloc, _estrndup, _php_stream, _php_stream_fopen_from_fd};
+    use super::super::ffi::{
+        _efree, _emalloc, _estrndup, _php_stream, _php_stream_alloc, _php_stream_fopen_from_fd, _php_stream_ops,
+    };
     use super::{c_char, c_int, c_void};
 
     pub(super) unsafe fn allocate(size: usize) -> *mut c_void {
@@ -27,11 +29,18 @@ mod calls {
         // SAFETY: the caller vouches that the descriptor is open and no value owns it, and that `mode` is a C string.
         unsafe { _php_stream_fopen_from_fd(descriptor, mode, std::ptr::null(), false) }
     }
+
+    pub(super) unsafe fn stream_over(operations: *const _php_stream_ops, mode: *const c_char) -> *mut _php_stream {
+        // SAFETY: the caller vouches for operations that live as long as the process, and that `mode` is a C string.
+        unsafe { _php_stream_alloc(operations, std::ptr::null_mut(), std::ptr::null(), mode) }
+    }
 }
 
 #[cfg(php_debug)]
 mod calls {
-    use super::super::ffi::{_efree, _emalloc, _estrndup, _php_stream, _php_stream_fopen_from_fd};
+    use super::super::ffi::{
+        _efree, _emalloc, _estrndup, _php_stream, _php_stream_alloc, _php_stream_fopen_from_fd, _php_stream_ops,
+    };
     use super::{c_char, c_int, c_void};
 
     /// The file name that PHP prints for our calls.
@@ -56,6 +65,12 @@ mod calls {
     pub(super) unsafe fn stream_of(descriptor: c_int, mode: *const c_char) -> *mut _php_stream {
         // SAFETY: the caller vouches as for the call without debug mode. FILE is a static C string.
         unsafe { _php_stream_fopen_from_fd(descriptor, mode, std::ptr::null(), false, 0, FILE, line!(), NO_FILE, 0) }
+    }
+
+    pub(super) unsafe fn stream_over(operations: *const _php_stream_ops, mode: *const c_char) -> *mut _php_stream {
+        let (own, persistent_id) = (std::ptr::null_mut(), std::ptr::null());
+        // SAFETY: the caller vouches as for the call without debug mode. FILE is a static C string.
+        unsafe { _php_stream_alloc(operations, own, persistent_id, mode, 0, FILE, line!(), NO_FILE, 0) }
     }
 }
 
@@ -94,4 +109,16 @@ pub(super) unsafe fn copy(text: *const c_char, length: usize) -> *mut c_char {
 pub(super) unsafe fn stream_of(descriptor: c_int, mode: *const c_char) -> *mut super::ffi::_php_stream {
     // SAFETY: the caller vouches for the descriptor, the C string and a running request, as `stream_of` demands.
     unsafe { calls::stream_of(descriptor, mode) }
+}
+
+/// Makes a stream of PHP's with operations of ours. May bail out.
+///
+/// # Safety
+/// `operations` live as long as the process. `mode` is a C string. The rest is as for `allocate`.
+pub(super) unsafe fn stream_over(
+    operations: *const super::ffi::_php_stream_ops,
+    mode: *const c_char,
+) -> *mut super::ffi::_php_stream {
+    // SAFETY: the caller vouches for the operations, the C string and a running request, as `stream_over` demands.
+    unsafe { calls::stream_over(operations, mode) }
 }

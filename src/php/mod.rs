@@ -5,13 +5,19 @@ mod body_reader;
 mod body_stream;
 mod borrow;
 mod context;
+#[cfg(feature = "differential")]
+mod differential;
 mod error_header;
 mod ffi;
+mod form;
+mod form_memory;
+mod form_stream;
 mod functions;
 mod guard;
 mod headers;
 mod host;
 mod ini;
+mod input_filter;
 mod leftovers;
 mod lifecycle;
 mod log;
@@ -77,6 +83,8 @@ impl Engine for Php {
         lifecycle::enter_worker(self.around.directory.is_some());
         variables::take_over();
         body_stream::take_over();
+        form::take_over();
+        input_filter::take_over();
         Ok(())
     }
 

@@ -1,13 +1,13 @@
 //! The SAPI `fpm-fcgi`: the callbacks of PHP. Each converts its pointers, makes one call of safe code, and bails out last if it
 //! must.
 
-use std::ffi::{c_char, c_int, c_short, c_void};
+use std::ffi::{c_char, c_int, c_void};
 use std::io::Write;
 
 use super::context::{Context, with};
 use super::ffi::{
-    FAILURE, HashTable, SUCCESS, core_globals, php_handle_aborted_connection, sapi_globals, sapi_headers_struct,
-    sapi_module_struct,
+    CONNECTION_ABORTED, FAILURE, HashTable, SUCCESS, core_globals, php_handle_aborted_connection, sapi_globals,
+    sapi_headers_struct, sapi_module_struct,
 };
 use super::headers::{Headers, Status, write_head};
 use super::module::start_module;
@@ -19,9 +19,6 @@ use crate::log::messages::php as messages;
 
 /// `SAPI_HEADER_SENT_SUCCESSFULLY`
 const SENT: c_int = 1;
-
-/// `PHP_CONNECTION_ABORTED`
-const CONNECTION_ABORTED: c_short = 1;
 
 /// The description of the SAPI. `lifecycle::start` fills in the members for ini settings.
 pub(super) fn description() -> sapi_module_struct {

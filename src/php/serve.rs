@@ -130,7 +130,7 @@ fn answer(around: &Surroundings) {
 fn body_refused() -> bool {
     let reason = with(|context| match &context.body {
         Body::Refused(unusable) => Some(unusable.to_string()),
-        Body::Stream | Body::File(_) => None,
+        _ => None,
     });
     let Some(reason) = reason.flatten() else { return false };
     log::report(&messages::body_file_refused(reason.as_bytes()));

@@ -14,6 +14,8 @@ const IS_LONG: u32 = 4;
 const IS_DOUBLE: u32 = 5;
 const IS_STRING: u32 = 6;
 const IS_ARRAY: u32 = 7;
+/// `IS_STRING_EX`: with the flag of a reference-counted value.
+const STRING: u32 = IS_STRING | 1 << 8;
 /// `IS_ARRAY_EX`: with the flags of a reference-counted value that can be part of a cycle.
 const ARRAY: u32 = IS_ARRAY | 1 << 8 | 2 << 8;
 
@@ -153,6 +155,37 @@ pub(super) unsafe fn set_array(value: *mut zval, array: *mut HashTable) {
     unsafe { (*value).value = zend_value { arr: array } };
     // SAFETY: the caller vouches for a writable value, whose content is an array now.
     unsafe { (*value).u1 = TypeWord { type_info: ARRAY } };
+}
+
+/// Makes `value` refer to the array that `other` has.
+///
+/// # Safety
+/// `value` must be writable and have no content. `other` must be a live value that holds an array.
+pub(super) unsafe fn share_array(value: *mut zval, other: *const zval) {
+    // SAFETY: the caller vouches for a live value that holds an array.
+    let array: *mut HashTable = unsafe { pointer(other) };
+    // SAFETY: the array lives, and this is PHP's thread. Arrays of requests are counted.
+    unsafe { (*array).gc.refcount += 1 };
+    // SAFETY: the caller vouches for a writable value; the reference was counted above.
+    unsafe { set_array(value, array) };
+}
+
+/// A value that holds a string, to which the caller's reference goes over.
+pub(super) fn of_string(string: *mut zend_string) -> zval {
+    of_string_with(string, STRING)
+}
+
+/// A value that holds a string that is not counted.
+pub(super) fn of_static_string(string: *mut zend_string) -> zval {
+    of_string_with(string, IS_STRING)
+}
+
+fn of_string_with(string: *mut zend_string, type_info: u32) -> zval {
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    let mut value: zval = unsafe { std::mem::zeroed() };
+    value.value = zend_value { str_: string };
+    value.u1 = TypeWord { type_info };
+    value
 }
 
 /// The flags and the type of a reference-counted value.

@@ -1,13 +1,16 @@
-//! Strings of PHP (`zend_string`) that outlive a request.
+//! Strings of PHP (`zend_string`): those that outlive a request, and those of a request.
 
 use std::mem::offset_of;
 use std::ptr::null_mut;
 
-use super::ffi::zend_string;
-use super::value::counted_info;
+use super::ffi::{zend_empty_string, zend_string, zval};
+use super::memory;
+use super::value::{self, counted_info};
 
 /// `GC_STRING` with `IS_STR_PERSISTENT`: the memory is malloc's.
 const PERSISTENT_STRING: u32 = 6 | 1 << 4 | 1 << 7;
+/// `GC_STRING`
+const STRING: u32 = 6 | 1 << 4;
 const INTERNED: u32 = 1 << 6;
 
 /// Copies `bytes` to memory that does not belong to a request. Null: malloc failed.
@@ -47,6 +50,35 @@ pub(super) fn release(string: *mut zend_string) {
         // SAFETY: `persistent` got it from malloc, and that was the last reference.
         unsafe { libc::free(string.cast()) };
     }
+}
+
+/// A value that holds a copy of a text in the memory of the request. May bail out.
+///
+/// # Safety
+/// `text` has `length` bytes. A request runs or begins; the caller owns nothing with a destructor.
+pub(super) unsafe fn of_request(text: *const u8, length: usize) -> zval {
+    if length == 0 {
+        // SAFETY: the address of PHP's variable (`ffi::host`). The pointer is copied.
+        return value::of_static_string(unsafe { *zend_empty_string() });
+    }
+    let header = offset_of!(zend_string, val);
+    // SAFETY: the caller vouches for a running request and owns nothing with a destructor.
+    let string = unsafe { memory::allocate((header + length + 1).next_multiple_of(8)) }.cast::<zend_string>();
+    // SAFETY: new memory, not null and large enough for the header.
+    unsafe { string.cast::<u8>().write_bytes(0, header) };
+    // SAFETY: new memory that nothing else uses. The header's bytes are all set, and zero is valid for each member.
+    let known = unsafe { &mut *string };
+    known.gc.refcount = 1;
+    known.gc.u.type_info = STRING;
+    known.len = length;
+    let place = known.val.as_mut_ptr().cast::<u8>();
+    // SAFETY: the memory has room for the header, these bytes and a NUL. The caller vouches for the text, which is elsewhere.
+    unsafe { place.copy_from_nonoverlapping(text, length) };
+    // SAFETY: the memory has room for the header, these bytes and a NUL, so the NUL's place is inside.
+    let end = unsafe { place.add(length) };
+    // SAFETY: as above.
+    unsafe { end.write(0) };
+    value::of_string(string)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod error_header;
 mod every_door;
 mod finish_request;
 mod forks;
+mod forms;
 mod given_up;
 mod ini_entries;
 mod leftovers;

@@ -1,0 +1,116 @@
+//! Tells which filter PHP passes the fields of a form to (`sapi_module.input_filter`): none, ext/filter without a filter of its own
+//! (`filter.default = unsafe_raw`), or another, which only PHP's own readers of forms serve.
+//!
+//! ext/filter registers each field twice: in `$_POST`, and in an array of its own, for `filter_input()`. Both arrays are equal, and
+//! an array that two values share is copied when one is written to. So our reader of forms makes one array, and lets ext/filter's
+//! value refer to it as well. The place of that value is known from the ini entry `filter.default`, which refers to the same
+//! structure (`php_filter.h`: five arrays, then the default filter).
+
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use super::ffi::{
+    executor_globals, host, module_registry, sapi_module, zend_hash_str_find, zend_ini_entry, zend_module_entry, zval,
+};
+use super::value;
+
+/// `FILTER_UNSAFE_RAW`
+const UNSAFE_RAW: i64 = 0x0204;
+/// The arrays of `zend_filter_globals`: post, get, cookie, env, server.
+const ARRAYS: usize = 5;
+
+/// ext/filter, as it was found at the start of the worker.
+#[derive(Clone, Copy)]
+struct Extension {
+    /// The address of its function. It is only compared.
+    function: usize,
+    /// The array of the raw fields of a form.
+    post: *mut zval,
+    default: *const i64,
+}
+
+/// What happens to a field of a form besides that it gets into `$_POST`.
+#[derive(Clone, Copy)]
+pub(super) enum Input {
+    /// Nothing.
+    Unfiltered,
+    /// ext/filter registers it in this array too. The array does not exist yet.
+    Kept(*mut zval),
+}
+
+thread_local! {
+    static EXTENSION: Cell<Option<Extension>> = const { Cell::new(None) };
+}
+
+/// Looks for ext/filter, in a worker. No request runs.
+pub(super) fn take_over() {
+    EXTENSION.set(find());
+}
+
+/// The filter of the current request. `None`: one that is not known here, or that changes fields.
+pub(super) fn current() -> Option<Input> {
+    let function = function()?;
+    if function == host().php_default_input_filter as usize {
+        return Some(Input::Unfiltered);
+    }
+    let extension = EXTENSION.get().filter(|extension| extension.function == function)?;
+    // SAFETY: `find` has found the structure of ext/filter, which lives as long as the process. The number is copied.
+    let default = unsafe { extension.default.read() };
+    // SAFETY: as above; a value that PHP has set, if only to undefined.
+    let kind = unsafe { value::kind(extension.post) };
+    (default == UNSAFE_RAW && kind == 0).then_some(Input::Kept(extension.post))
+}
+
+/// The address of the filter.
+fn function() -> Option<usize> {
+    // SAFETY: the address of PHP's variable (`ffi::host`). The function pointer is copied.
+    let filter = unsafe { (*sapi_module()).input_filter };
+    filter.map(|filter| filter as usize)
+}
+
+/// The function and the value of ext/filter, if it was found.
+#[cfg(feature = "differential")]
+pub(super) fn known() -> Option<(usize, *mut zval)> {
+    EXTENSION.get().map(|extension| (extension.function, extension.post))
+}
+
+fn find() -> Option<Extension> {
+    const NAME: &[u8] = b"filter";
+    const SETTING: &[u8] = b"filter.default";
+    let function = function()?;
+    // SAFETY: PHP's table of modules; the key is given with its length.
+    let module = unsafe { zend_hash_str_find(module_registry(), NAME.as_ptr().cast(), NAME.len()) };
+    // SAFETY: EG(ini_directives) is PHP's, at a valid address (`ffi::host`). The pointer is copied.
+    let settings = unsafe { (*executor_globals()).ini_directives };
+    // SAFETY: PHP's table of settings; the key is given with its length.
+    let setting = unsafe { zend_hash_str_find(settings, SETTING.as_ptr().cast(), SETTING.len()) };
+    if module.is_null() || setting.is_null() {
+        return None;
+    }
+    // SAFETY: the values of the table are pointers to modules.
+    let module: *const zend_module_entry = unsafe { value::pointer(module) };
+    // SAFETY: a module lives as long as the process. The function pointer is copied.
+    let own = unsafe { (*module).request_shutdown_func }? as usize;
+    // SAFETY: the values of the table are pointers to settings.
+    let setting: *const zend_ini_entry = unsafe { value::pointer(setting) };
+    // SAFETY: a setting lives as long as its module. No code of PHP's runs while it is borrowed.
+    let setting = unsafe { &*setting };
+    let (offset, globals) = (setting.mh_arg1 as usize, setting.mh_arg2.cast::<zval>());
+    let as_known = offset == ARRAYS * size_of::<zval>() && !globals.is_null() && setting.module_number > 0;
+    (as_known && object_of(function)? == object_of(own)?).then(|| Extension {
+        function,
+        post: globals,
+        default: globals.wrapping_add(ARRAYS).cast_const().cast(),
+    })
+}
+
+/// The address that the program or the library around a function was loaded to.
+fn object_of(function: usize) -> Option<*mut c_void> {
+    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: the address is only compared with those of loaded objects; `info` has room for the answer.
+    let found = unsafe { libc::dladdr(std::ptr::without_provenance(function), info.as_mut_ptr()) };
+    // SAFETY: every member is a number or a pointer, all of which may be zero, so it is initialized either way.
+    let info = unsafe { info.assume_init() };
+    (found != 0).then_some(info.dli_fbase)
+}
