@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::http::Client;
+use crate::nginx::Upstream;
 use crate::sandbox::Sandbox;
 use crate::stream::Address;
 use crate::target::web_user;
@@ -24,7 +25,28 @@ impl Apache {
     /// # Errors
     /// When it doesn't come up within 10 s, or isn't installed.
     pub fn start(pages: &Sandbox, pool: &Address) -> Outcome<Self> {
-        WebServer::start(PROGRAM, |own: &Sandbox, address| conf(own, pages, pool, address), arguments).map(Self)
+        Self::start_with(pages, pool, Upstream::Kept(32))
+    }
+
+    /// As `start`, with connections of that kind to the pool. (Apache's own default is one for each request.)
+    ///
+    /// # Errors
+    /// When it doesn't come up within 10 s, or isn't installed.
+    pub fn start_with(pages: &Sandbox, pool: &Address, upstream: Upstream) -> Outcome<Self> {
+        WebServer::start(PROGRAM, |own: &Sandbox, address| conf(own, pages, pool, upstream, address), arguments)
+            .map(Self)
+    }
+
+    /// Whether Apache is there.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        Path::new(PROGRAM).exists()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
     }
 
     /// A client of it; every read and write takes at most `limit`.
@@ -45,7 +67,7 @@ pub(crate) fn arguments(command: &mut Command, own: &Sandbox) {
     command.arg("-d").arg(own.path()).arg("-f").arg(own.file("conf")).arg("-DFOREGROUND");
 }
 
-fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, listen: SocketAddr) -> String {
+fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, upstream: Upstream, listen: SocketAddr) -> String {
     let mut text = String::new();
     for name in ["mpm_event", "authz_core", "unixd", "proxy", "proxy_fcgi"] {
         let module = format!("/usr/lib/apache2/modules/mod_{name}.so");
@@ -63,11 +85,15 @@ fn conf(own: &Sandbox, pages: &Sandbox, pool: &Address, listen: SocketAddr) -> S
         Address::Unix(path) => format!("unix:{}|fcgi://localhost{www}/", path.display()),
         Address::Tcp(addr) => format!("fcgi://{addr}{www}/"),
     };
+    let reuse = match upstream {
+        Upstream::PerRequest => "enablereuse=off".to_owned(),
+        Upstream::Kept(count) => format!("enablereuse=on max={count}"),
+    };
     text.push_str(&format!(
         "Listen {listen}\nServerName localhost\nPidFile {dir}/pid\nErrorLog {dir}/error.log\nDefaultRuntimeDir {dir}
         MaxKeepAliveRequests 0\nKeepAliveTimeout 60\nDocumentRoot {www}\nProxyTimeout 30
         StartServers 1\nServerLimit 1\nThreadsPerChild 32\nMaxRequestWorkers 32\nMinSpareThreads 32\nMaxSpareThreads 32
-        ProxyPass \"/\" \"{backend}\" enablereuse=on max=32\n"
+        ProxyPass \"/\" \"{backend}\" {reuse}\n"
     ));
     text
 }

@@ -5,6 +5,7 @@ pub mod apache;
 pub mod around;
 pub mod broken;
 pub mod bytes;
+pub mod calls;
 pub mod clock;
 pub mod extension;
 pub mod fastcgi;
@@ -28,6 +29,7 @@ mod sys;
 pub mod target;
 pub mod this_test;
 pub mod turn;
+pub mod usage;
 mod web_server;
 
 pub use this_test::{say, skip};

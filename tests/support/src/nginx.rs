@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::web_server::WebServer;
 
 pub(crate) const PROGRAM: &str = "/usr/sbin/nginx";
 
-/// How nginx treats its connections to the pool.
+/// How a web server treats its connections to the pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upstream {
     /// One for each request.
@@ -45,6 +46,18 @@ impl Nginx {
     pub fn start_with(http: impl FnOnce(SocketAddr) -> String) -> Outcome<Self> {
         let conf = |own: &Sandbox, address| format!("{}access_log off;\n{}\n}}\n", head(own), http(address));
         WebServer::start(PROGRAM, conf, arguments).map(Self)
+    }
+
+    /// Whether nginx is there.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        Path::new(PROGRAM).exists()
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
     }
 
     /// A client of it; every read and write takes at most `limit`.
