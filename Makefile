@@ -19,6 +19,9 @@ T       = 60
 FUZZ    =
 SEED    =
 SCALE   =
+QUICK   =
+MARKDOWN =
+BENCH   =
 
 build  := $(CURDIR)/build
 prefix := $(build)/php-$(PHP)
@@ -54,7 +57,7 @@ phpt: all
 	@tests-phpt/run --php $(PHP) $(TESTS)
 
 bench: all
-	@build-aux/bench.sh $(PHP) $(if $(SCALE),--scale)
+	@build-aux/bench.sh $(PHP) $(if $(QUICK),--quick) $(if $(SCALE),--scale) $(if $(MARKDOWN),--markdown) $(BENCH)
 
 # As root: pools under load, while everything that may go wrong goes wrong, for T seconds. SEED=N makes the same choices again.
 chaos: all
@@ -80,7 +83,9 @@ help:
 	@echo "make run DOOR=stock the same with Debian's php-cgi8.2; builds no PHP"
 	@echo "make test           style, unit and process tests, and php-src's fpm tests as root and as a user"
 	@echo "                    (single stages: make style, unit, process; make phpt TESTS='status-*.phpt')"
-	@echo "make bench          compares the cost of requests with the php-fpm of the same build"
+	@echo "make bench          compares with the php-fpm of the same build: CPU, latency, system calls, memory (15 minutes)"
+	@echo "make bench QUICK=1  the same with fewer cases and rounds (2 minutes); MARKDOWN=1: a short table;"
+	@echo "                    BENCH='--only TCP --rounds 3': options of the bench (see CONTRIBUTING.md)"
 	@echo "make bench SCALE=1  as root: compares memory, start and reload of 50, 200 and 600 pools with that php-fpm"
 	@echo "make chaos T=600    as root: kills, reloads, changes and attacks under load for T seconds (SEED=N: the same choices again)"
 	@echo "make fuzz T=60      runs each fuzz target for T seconds (FUZZ='conf xml': these only)"

@@ -1,0 +1,100 @@
+//! Micro cases: one worker and one client on one core, so that figures repeat to a few percent. On two cores the same request
+//! costs two to three times as much as soon as both processes sleep in between.
+
+use testkit::fastcgi::Request;
+use testkit::sandbox::Sandbox;
+use testkit::setup::Listen;
+use testkit::target::Target;
+use testkit::{Outcome, say};
+
+use crate::bodies;
+use crate::client::{Check, Single};
+use crate::figures::{Figures, Row, Sample};
+use crate::options::Options;
+use crate::pair::{OURS, Pair, Pinned, setup};
+
+/// A case: a request, how it is sent, and how often in one round.
+struct Case {
+    name: &'static str,
+    listen: Listen,
+    kept: bool,
+    requests: usize,
+    request: fn(&Sandbox) -> Outcome<Request>,
+    /// Whether two answers have different numbers.
+    has_numbers: bool,
+}
+
+/// Kept, on a unix socket.
+const fn kept(name: &'static str, requests: usize, request: fn(&Sandbox) -> Outcome<Request>) -> Case {
+    Case { name, listen: Listen::Unix, kept: true, requests, request, has_numbers: false }
+}
+
+const CASES: [Case; 13] = [
+    kept("hello, kept, unix", 10_000, hello),
+    Case { listen: Listen::Tcp, ..kept("hello, kept, TCP", 10_000, hello) },
+    Case { kept: false, ..kept("hello, new connection, unix", 10_000, hello) },
+    Case { listen: Listen::Tcp, kept: false, ..kept("hello, new connection, TCP", 10_000, hello) },
+    kept("$_SERVER page", 10_000, |pages| page(pages, "server.php")),
+    kept("100 KB of output", 5_000, output),
+    kept("form: one field of 100 KB", 2_000, |pages| Ok(bodies::one_field(pages))),
+    kept("form: 200 encoded fields", 1_000, |pages| Ok(bodies::encoded_fields(pages))),
+    kept("form: 900 nested fields", 2_000, |pages| Ok(bodies::nested_fields(pages))),
+    kept("upload of 64 MB, FastCGI", 8, |pages| Ok(bodies::upload(pages))),
+    kept("upload of 64 MB, REQUEST_BODY_FILE", 8, bodies::upload_by_file),
+    kept("application of 200 classes", 1_000, |pages| page(pages, "application.php")),
+    Case { has_numbers: true, ..kept("status page", 10_000, |_| Ok(Request::of_pool("/status", ""))) },
+];
+
+fn page(pages: &Sandbox, name: &str) -> Outcome<Request> {
+    Ok(Request::get(&pages.page(name)))
+}
+
+fn hello(pages: &Sandbox) -> Outcome<Request> {
+    page(pages, "hello.php")
+}
+
+fn output(pages: &Sandbox) -> Outcome<Request> {
+    Ok(page(pages, "download.php")?.param("QUERY_STRING", "kb=100"))
+}
+
+/// Measures all cases.
+///
+/// # Errors
+/// If a server does not start, or an answer is wrong.
+pub(crate) fn run(ours: &Target, pages: &Sandbox, options: &Options) -> Outcome<Vec<Row>> {
+    let _pinned = Pinned::to_one_core()?;
+    let mut rows = Vec::new();
+    for listen in [Listen::Unix, Listen::Tcp] {
+        let pair = Pair::start(ours, &setup(1, listen), options)?;
+        for (at, case) in CASES.iter().enumerate().filter(|(_, case)| case.listen == listen && options.wants(case.name))
+        {
+            say(case.name);
+            rows.push((at, measure(&pair, pages, case, options)?));
+        }
+        pair.stop()?;
+    }
+    rows.sort_by_key(|(at, _)| *at);
+    Ok(rows.into_iter().map(|(_, row)| row).collect())
+}
+
+fn measure(pair: &Pair, pages: &Sandbox, case: &Case, options: &Options) -> Outcome<Row> {
+    let request = (case.request)(pages)?;
+    let bytes = Request { keep: case.kept, ..request }.encode(1);
+    let requests = options.requests(case.requests, 2);
+    let client = |at: usize| Single::new(&pair.0[at].address, &bytes, case.kept);
+    // Both must answer what ours answers.
+    let check = Check::like(client(OURS).ask()?, case.has_numbers);
+    for at in 0..2 {
+        client(at).run(&check, requests / 5 + 1)?;
+    }
+    let rounds = pair.rounds(options.rounds, |at, server| {
+        let mut client = client(at);
+        Sample::take(server, || client.run(&check, requests))
+    })?;
+    let mut figures = rounds.map(|rounds| Figures { rounds, calls: None });
+    for (at, figures) in figures.iter_mut().enumerate() {
+        figures.count(&pair.0[at], || client(at).run(&check, requests / 10 + 1))?;
+    }
+    let [ours, stock] = figures;
+    Ok(Row { case: case.name.to_owned(), ours, stock })
+}
