@@ -60,6 +60,8 @@ impl Engine for Stub {
         Err(std::io::ErrorKind::Unsupported.into())
     }
 
+    fn release_memory(&mut self) {}
+
     fn stop(&mut self) {}
 }
 

@@ -172,6 +172,9 @@ pub trait Engine {
     /// This process can't read its own memory.
     fn tracer(&self) -> io::Result<Box<dyn Tracer>>;
 
+    /// In a worker, between two requests, when none has come for a while: returns memory to the kernel.
+    fn release_memory(&mut self);
+
     /// Before a regular exit, in the process that called `start` and in workers.
     fn stop(&mut self);
 }

@@ -10,7 +10,7 @@ use crate::fastcgi::management::Capacity;
 use crate::fastcgi::params::Params;
 use crate::fastcgi::reply::Reply;
 use crate::fastcgi::request::Reader;
-use crate::sys::hangup;
+use crate::sys::{hangup, idle_memory};
 
 /// The client has gone or the request was aborted; nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +53,16 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Between two requests: returns the memory of the buffer to the kernel.
+    pub fn release_memory(&mut self) {
+        if self.connection.is_none() {
+            self.reader.reset();
+        }
+        if let Some(buffer) = self.reader.unused() {
+            idle_memory::clear(buffer);
+        }
+    }
+
     /// An exchange without a connection.
     #[must_use]
     pub fn new(limits: Limits, capacity: Capacity) -> Self {

@@ -39,16 +39,15 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn new(params_limit: usize) -> Self {
-        let mut input = Self {
-            params: Params::default(),
+        // Zeroed by the allocator: writing to it would use memory.
+        Self {
+            params: Params::in_buffer(vec![0; BASE]),
             unread: FRONT..FRONT,
             params_start: FRONT,
             floor: FRONT,
             sealed: false,
             most: BASE.max(params_limit.saturating_add(FRONT + 2 * WINDOW)),
-        };
-        input.params.bytes.resize(BASE, 0);
-        input
+        }
     }
 
     pub(super) fn params(&self) -> &Params {
@@ -89,6 +88,11 @@ impl Input {
             self.params.bytes.resize((length * 2).min(self.most).max(self.unread.end + LEAST_ROOM), 0);
         }
         &mut self.params.bytes[self.unread.end..]
+    }
+
+    /// All of it.
+    pub(super) fn whole(&mut self) -> &mut [u8] {
+        &mut self.params.bytes
     }
 
     /// Notes that `count` bytes were received into the room.

@@ -37,6 +37,11 @@ pub struct Params {
 }
 
 impl Params {
+    /// No parameters yet, in that buffer.
+    pub(super) fn in_buffer(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
     /// The value of that name.
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {

@@ -183,6 +183,10 @@ host_table! {
         fn add_assoc_zval_ex(array: *mut zval, key: *const c_char, length: usize, value: *mut zval);
         fn zend_hash_next_index_insert(table: *mut HashTable, value: *mut zval) -> *mut zval;
         fn zend_memory_peak_usage(real: bool) -> usize;
+        fn zend_memory_usage(real: bool) -> usize;
+        fn zend_set_memory_limit(limit: usize) -> c_int;
+        fn is_zend_mm() -> bool;
+        fn zend_mm_get_heap() -> *mut c_void;
 
         fn zend_hash_str_find(table: *const HashTable, key: *const c_char, length: usize) -> *mut zval;
         fn zend_hash_str_del(table: *mut HashTable, key: *const c_char, length: usize) -> c_int;

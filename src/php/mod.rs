@@ -16,6 +16,7 @@ mod functions;
 mod guard;
 mod headers;
 mod host;
+mod idle;
 mod ini;
 mod input_filter;
 mod leftovers;
@@ -125,6 +126,10 @@ impl Engine for Php {
 
     fn tracer(&self) -> std::io::Result<Box<dyn Tracer>> {
         Ok(Box::new(trace::Walker::new()?))
+    }
+
+    fn release_memory(&mut self) {
+        idle::release_memory();
     }
 
     fn stop(&mut self) {

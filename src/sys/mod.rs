@@ -16,6 +16,7 @@ pub mod failure;
 pub mod fd;
 pub mod hangup;
 pub mod helper;
+pub mod idle_memory;
 pub mod ids;
 pub mod inherited;
 pub mod limits;

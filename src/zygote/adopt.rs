@@ -57,6 +57,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         closing: None,
         leave_request: None,
         inspector: Inspector::default(),
+        release_at: None,
     })
 }
 

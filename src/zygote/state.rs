@@ -52,6 +52,8 @@ pub(super) struct Zygote {
     /// While draining: when parked connections of pools that end are closed.
     pub(super) closing: Option<Closing>,
     pub(super) inspector: Inspector,
+    /// When it returns memory that it has needed to start or to fork.
+    pub(super) release_at: Option<Moment>,
 }
 
 /// The state of a zygote that a signal has asked to exit.

@@ -13,6 +13,7 @@ mod finish_request;
 mod forks;
 mod forms;
 mod given_up;
+mod idle_memory;
 mod ini_entries;
 mod leftovers;
 mod oracle;

@@ -160,6 +160,15 @@ impl Reader {
         self.input.room()
     }
 
+    /// The whole buffer, if no request is on its way and no byte waits in it: it may be overwritten.
+    pub fn unused(&mut self) -> Option<&mut [u8]> {
+        if self.has_bytes() || !matches!(self.phase, Phase::Idle | Phase::Over) {
+            return None;
+        }
+        self.next_request();
+        Some(self.input.whole())
+    }
+
     /// Notes that so many bytes were received into the room.
     pub fn filled(&mut self, count: usize) {
         self.input.filled(count);

@@ -29,8 +29,12 @@ use crate::ipc::WorkerSays;
 use crate::ipc::handover::{Connection, FIRST_BYTE};
 use crate::request::Stage;
 use crate::scoreboard::{Counter, Slot};
-use crate::sys::signal;
+use crate::sys::clock::{self, Moment};
+use crate::sys::{idle_memory, signal};
 use stop_signal::StopSignal;
+
+/// How long a worker keeps the memory of its last request.
+const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
 /// The state of a worker.
 pub(super) struct ServeLoop<'a, E> {
@@ -56,6 +60,8 @@ pub(super) struct ServeLoop<'a, E> {
     leaving: bool,
     /// The engine must not be given another request.
     spent: bool,
+    /// When memory is returned, if no request comes until then.
+    release_at: Option<Moment>,
 }
 
 impl<'a, E: Engine> ServeLoop<'a, E> {
@@ -95,6 +101,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,
+            release_at: Some(clock::now() + KEEP_MEMORY),
         })
     }
 
@@ -144,7 +151,12 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
         }
         let first_byte = (holding && self.fresh).then_some(FIRST_BYTE);
-        let woken = self.sources.wait(first_byte.into_iter().chain(self.stop_signal.time_left()).min())?;
+        let release = self.release_at.map(|at| at.since(clock::now()));
+        let woken =
+            self.sources.wait(first_byte.into_iter().chain(self.stop_signal.time_left()).chain(release).min())?;
+        if woken == Woken::default() {
+            self.release_memory_if_due();
+        }
         if holding && self.fresh && woken == Woken::default() && !signal::quit_asked() {
             self.close_held();
         }
@@ -172,6 +184,16 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         Ok(next)
+    }
+
+    /// Returns memory that only requests need. Not right after a request: then the next one could use it again.
+    fn release_memory_if_due(&mut self) {
+        if self.release_at.is_some_and(|at| at <= clock::now()) {
+            self.release_at = None;
+            self.engine.release_memory();
+            self.exchange.release_memory();
+            idle_memory::release();
+        }
     }
 
     /// Makes a new epoll set. A connection that this worker no longer holds may stay open elsewhere and would still

@@ -2,12 +2,13 @@
 
 use std::ffi::CStr;
 
-use super::ServeLoop;
+use super::{KEEP_MEMORY, ServeLoop};
 use crate::engine::{Engine, Request, Served, Tracker};
 use crate::exchange::Arrival;
 use crate::ipc::MARK;
 use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
+use crate::sys::clock;
 
 impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the requests of the held connection, as long as the next one arrives at once.
@@ -53,6 +54,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         }
         self.mark_output();
         self.tracker.idle();
+        self.release_at = Some(clock::now() + KEEP_MEMORY);
         self.leaving |= self.lifetime.is_over();
     }
 

@@ -22,7 +22,7 @@ use crate::exit::ExitCode;
 use crate::ipc::{BaseSpec, Channel, FromBase, Incoming, PROTOCOL, ReportSender, SPOKEN, ToBase};
 use crate::log::{self, messages::bases::base_started_wrongly};
 use crate::sys::private_copy::{OpenDescriptors, PrivateCopy};
-use crate::sys::{fd, ids, inherited, process, process_limits, signal, title};
+use crate::sys::{fd, idle_memory, ids, inherited, process, process_limits, signal, title};
 use error::BaseError;
 use forked::ForkedZygote;
 
@@ -175,6 +175,8 @@ impl Base {
 
     /// Forks zygotes on order. Returns in a forked one; `None`: the supervisor has ended.
     fn serve(&mut self, copy: PrivateCopy) -> Option<ForkedZygote> {
+        // Each zygote would have a copy of what it changes there.
+        idle_memory::release();
         loop {
             let (orders, _) = self.channels.as_mut()?;
             let mut fds = [PollFd::new(orders.as_fd(), PollFlags::POLLIN)];

@@ -1,0 +1,101 @@
+//! Returns memory to the kernel that an idle process does not need: the free pages of its heap, and the part of its stack that earlier
+//! calls have used.
+
+use std::ffi::c_void;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// What the calls below may use of the stack; it stays.
+const MARGIN: usize = 4 * 1024;
+/// So much of the stack below that is returned. Below the main thread's stack the kernel keeps a gap of 1 MiB without other mappings
+/// (`stack_guard_gap`), so the range has nothing but stack.
+const DEEPEST: usize = 512 * 1024;
+
+/// Returns the free pages of the heap, and the unused part of the stack. To be called in the main thread.
+pub fn release() {
+    trim_heap();
+    release_stack();
+}
+
+#[cfg(target_env = "gnu")]
+fn trim_heap() {
+    // SAFETY: returns whole pages of free memory. The allocator locks itself.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn trim_heap() {}
+
+/// `MADV_DONTNEED`: the pages are zero when they are used next.
+#[inline(never)]
+fn release_stack() {
+    let Some(page) = page_size() else { return };
+    let here = (&raw const page).addr();
+    let Some(end) = here.checked_sub(MARGIN).map(|end| end / page * page) else { return };
+    let Some(start) = end.checked_sub(DEEPEST / page * page) else { return };
+    // SAFETY: the stack grows downwards, and `end` is more than this function and the call use below `here`. So the range is below
+    // everything that is live, and has no memory but the main thread's stack (see `DEEPEST`).
+    unsafe { dont_need(start, end) };
+}
+
+/// Makes bytes zero that nobody needs. Whole pages are returned to the kernel.
+pub fn clear(bytes: &mut [u8]) {
+    let Some(page) = page_size() else { return };
+    let (start, end) = (bytes.as_ptr().addr(), bytes.as_ptr().addr() + bytes.len());
+    let (first, last) = (start.next_multiple_of(page), end / page * page);
+    if first >= last {
+        return bytes.fill(0);
+    }
+    bytes[..first - start].fill(0);
+    bytes[last - start..].fill(0);
+    // SAFETY: the pages are in `bytes`, which is borrowed for writing. Each byte stays initialised: memory of the allocator is private
+    // and anonymous, so it is zero afterwards.
+    unsafe { dont_need(first, last) };
+}
+
+/// Drops the pages of a range: `MADV_DONTNEED`. Private anonymous memory there is zero from now on. Only whole pages are dropped.
+///
+/// # Safety
+/// Nobody needs the content, and no reference to it exists.
+pub unsafe fn release_range(start: usize, end: usize) {
+    let Some(page) = page_size() else { return };
+    // SAFETY: the caller vouches for the whole range.
+    unsafe { dont_need(start.next_multiple_of(page), end / page * page) };
+}
+
+/// # Safety
+/// As for `release_range`; both are multiples of the page size.
+unsafe fn dont_need(start: usize, end: usize) {
+    if start < end {
+        // SAFETY: the caller vouches that nobody needs the content. If a part is not mapped, the kernel drops the rest.
+        unsafe {
+            libc::madvise(std::ptr::with_exposed_provenance_mut::<c_void>(start), end - start, libc::MADV_DONTNEED)
+        };
+    }
+}
+
+fn page_size() -> Option<usize> {
+    let size = sysconf(SysconfVar::PAGE_SIZE).ok()??;
+    usize::try_from(size).ok().filter(|size| size.is_power_of_two())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cleared_bytes_are_zero() {
+        for length in [0, 1, 4096, 100_000] {
+            let mut bytes = vec![7u8; length];
+            clear(&mut bytes);
+            assert!(bytes.iter().all(|byte| *byte == 0), "{length}");
+        }
+    }
+
+    #[test]
+    fn live_data_stays() {
+        let (on_the_stack, on_the_heap) = ([5u8; 3000], vec![6u8; 30_000]);
+        release();
+        assert!(on_the_stack.iter().all(|byte| *byte == 5) && on_the_heap.iter().all(|byte| *byte == 6));
+    }
+}

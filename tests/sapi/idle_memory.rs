@@ -1,0 +1,40 @@
+//! Memory of requests that a worker returns when it has nothing to do.
+#![forbid(unsafe_code)]
+
+use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Client, Request};
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, turn};
+
+/// Uses some chunks of PHP's allocator, and a large part of the worker's buffer.
+const USES: &str = "<?php $all = []; for ($i = 0; $i < 200000; $i++) { $all[] = \"text number $i of many\"; }
+    echo count($all), ' ', strlen($_SERVER['LONG']), ' ', getmypid();";
+
+/// A worker that has served a large request needs no more memory a second later than after a small one, and serves the next ones
+/// like the first, on the connection that it has kept and on a new one.
+#[test]
+fn an_idle_worker_returns_the_memory_of_its_requests() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    server.sandbox.put("www/uses.php", USES)?;
+    let mut client = Client::connect(&server.address, ms(10_000))?;
+    ensure!(client.ask(&server.hello().keep())?.body() == "hello", "a small request");
+    let worker = server.workers().into_iter().next().ok_or("no worker")?;
+    let small = worker.anonymous_kb();
+    let large = Request::get(&server.sandbox.page("uses.php")).param("LONG", &"x".repeat(50_000));
+    let expected = format!("200000 50000 {}", worker.pid);
+    for _ in 0..2 {
+        for _ in 0..3 {
+            ensure!(client.ask(&large.clone().keep())?.body() == expected, "the same worker serves");
+        }
+        ensure!(worker.anonymous_kb() > small + 2 * 1024, "it keeps memory for the next request at first");
+        wait_until("the return of the memory", ms(5_000), || worker.anonymous_kb() < small + 512)?;
+    }
+    let mut other = Client::connect(&server.address, ms(10_000))?;
+    drop(client);
+    ensure!(other.ask(&large.keep())?.body() == expected, "a new connection");
+    server.stop()
+}
