@@ -3,6 +3,7 @@
 
 mod lies;
 mod memory;
+mod secrets;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
