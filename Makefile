@@ -86,7 +86,7 @@ help:
 	@echo "make bench          compares with the php-fpm of the same build: CPU, latency, system calls, memory (15 minutes)"
 	@echo "make bench QUICK=1  the same with fewer cases and rounds (2 minutes); MARKDOWN=1: a short table;"
 	@echo "                    BENCH='--only TCP --rounds 3': options of the bench (see CONTRIBUTING.md)"
-	@echo "make bench SCALE=1  as root: compares memory, start and reload of 50, 200 and 600 pools with that php-fpm"
+	@echo "make bench SCALE=1  as root: the same for many clients, and for 50, 200 and 600 pools"
 	@echo "make chaos T=600    as root: kills, reloads, changes and attacks under load for T seconds (SEED=N: the same choices again)"
 	@echo "make fuzz T=60      runs each fuzz target for T seconds (FUZZ='conf xml': these only)"
 	@echo "make install        installs into PREFIX=$(PREFIX) (with DESTDIR in front, if set)"

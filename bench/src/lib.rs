@@ -14,6 +14,7 @@
 
 mod bodies;
 mod client;
+mod clients;
 mod figures;
 mod fresh;
 mod front;
@@ -29,6 +30,7 @@ mod stats;
 mod table;
 mod web;
 
+use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, say, turn};
 
@@ -49,45 +51,54 @@ pub fn run(words: impl IntoIterator<Item = String>) -> Outcome {
     let mut results = Results::default();
     let pages = pages::make()?;
     for part in &options.parts {
-        // `scale` takes its own turns.
-        let _turn = if *part == Part::Scale { None } else { Some(turn::alone()?) };
-        match part {
-            Part::Micro => {
-                let rows = micro::run(&ours, &pages, &options)?;
-                report::print("One worker, one client, one core:", &rows, &options);
-                results.add("micro", rows)?;
-            }
-            Part::Fresh => {
-                let rows = fresh::run(&ours, &pages, &options)?;
-                report::print_table("New workers:", &fresh::table(&rows));
-                results.add("fresh", rows)?;
-            }
-            Part::Web => {
-                let rows = web::run(&ours, &pages, &options)?;
-                report::print("Behind a web server, 4 workers, c clients without a pause:", &rows, &options);
-                results.add("web", rows)?;
-            }
-            Part::Rates => {
-                let rows = rates::run(&ours, &pages, &options)?;
-                report::print("Behind nginx, 4 workers, at shares of php-fpm's highest rate:", &rows, &options);
-                results.add("rates", rows)?;
-            }
-            Part::Memory => {
-                let rows = memory::run(&ours, &pages, &options)?;
-                report::print_table(
-                    "Memory of a pool with 20 workers after 2,000 requests (Pss):",
-                    &memory::table(&rows),
-                );
-                results.add("memory", rows)?;
-            }
-            Part::Scale => scale::run()?,
-        }
+        let _turn = turn::alone()?;
+        measure(*part, &ours, &pages, &options, &mut results)?;
     }
     if let Some(path) = &options.json {
         results.write(path, &machine)?;
         say(&format!("figures of all rounds: {}", path.display()));
     }
     Ok(())
+}
+
+/// Measures a part and prints its table.
+fn measure(part: Part, ours: &Target, pages: &Sandbox, options: &Options, results: &mut Results) -> Outcome {
+    match part {
+        Part::Micro => {
+            let rows = micro::run(ours, pages, options)?;
+            report::print("One worker, one client, one core:", &rows, options);
+            results.add("micro", rows)
+        }
+        Part::Fresh => {
+            let rows = fresh::run(ours, pages, options)?;
+            report::print_table("New workers:", &fresh::table(&rows));
+            results.add("fresh", rows)
+        }
+        Part::Web => {
+            let rows = web::run(ours, pages, options)?;
+            report::print("Behind a web server, 4 workers, c clients without a pause:", &rows, options);
+            results.add("web", rows)
+        }
+        Part::Rates => {
+            let rows = rates::run(ours, pages, options)?;
+            report::print("Behind nginx, 4 workers, at shares of php-fpm's highest rate:", &rows, options);
+            results.add("rates", rows)
+        }
+        Part::Memory => {
+            let rows = memory::run(ours, pages, options)?;
+            report::print_table("Memory of a pool with 20 workers after 2,000 requests (Pss):", &memory::table(&rows));
+            results.add("memory", rows)
+        }
+        Part::Clients => {
+            let rows = clients::run(ours, pages, options)?;
+            report::print_table(
+                "200 workers, kept TCP clients, 5,000 requests per second together:",
+                &clients::table(&rows),
+            );
+            results.add("clients", rows)
+        }
+        Part::Pools => results.add("pools", scale::run(ours, options)?),
+    }
 }
 
 /// Says which programs are missing, and what is not measured without them.

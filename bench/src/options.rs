@@ -21,6 +21,10 @@ pub(crate) struct Options {
     pub(crate) access_log: bool,
     /// Whether the table is the short one, for a document.
     pub(crate) markdown: bool,
+    /// Numbers of pools.
+    pub(crate) pools: Vec<usize>,
+    /// Values of `opcache.interned_strings_buffer` for the pools.
+    pub(crate) strings: Vec<usize>,
     /// Where the figures of all rounds are written.
     pub(crate) json: Option<PathBuf>,
 }
@@ -38,18 +42,21 @@ pub(crate) enum Part {
     Rates,
     /// Memory of a pool.
     Memory,
-    /// Many clients, many pools.
-    Scale,
+    /// Many workers and clients.
+    Clients,
+    /// Many pools.
+    Pools,
 }
 
-/// Names of the parts; without `--parts` all but the last are run.
-const PARTS: [(&str, Part); 6] = [
+/// Names of the parts; without `--parts` all but the last two are run.
+const PARTS: [(&str, Part); 7] = [
     ("micro", Part::Micro),
     ("fresh", Part::Fresh),
     ("web", Part::Web),
     ("rates", Part::Rates),
     ("memory", Part::Memory),
-    ("scale", Part::Scale),
+    ("clients", Part::Clients),
+    ("pools", Part::Pools),
 ];
 
 impl Default for Options {
@@ -62,13 +69,15 @@ impl Default for Options {
             only: None,
             access_log: false,
             markdown: false,
+            pools: vec![50, 200, 600],
+            strings: vec![8, 2],
             json: None,
         }
     }
 }
 
 impl Options {
-    /// Reads the words after the program's name. `--pools` and `--strings` belong to the part `scale`.
+    /// Reads the words after the program's name.
     ///
     /// # Errors
     /// If an option is unknown or lacks its value.
@@ -79,14 +88,15 @@ impl Options {
             let mut value = || words.next().ok_or(format!("{word} wants a value"));
             match word.as_str() {
                 "--quick" => options = Self { quick: true, rounds: 3, effort: 0.2, ..options },
-                "--scale" => options.parts = vec![Part::Scale],
+                "--scale" => options.parts = vec![Part::Clients, Part::Pools],
                 "--access-log" => options.access_log = true,
                 "--markdown" => options.markdown = true,
                 "--rounds" => options.rounds = number(&value()?)?,
                 "--only" => options.only = Some(value()?),
                 "--json" => options.json = Some(value()?.into()),
                 "--parts" => options.parts = value()?.split(',').map(part).collect::<Outcome<_>>()?,
-                "--pools" | "--strings" => drop(value()?),
+                "--pools" => options.pools = numbers(&value()?)?,
+                "--strings" => options.strings = numbers(&value()?)?,
                 _ => return Err(format!("unknown option {word}").into()),
             }
         }
@@ -110,6 +120,10 @@ fn part(name: &str) -> Outcome<Part> {
     known.map(|(_, part)| *part).ok_or_else(|| format!("there is no part {name}; the parts are {names}").into())
 }
 
+fn numbers(text: &str) -> Outcome<Vec<usize>> {
+    text.split(',').map(number).collect()
+}
+
 fn number(text: &str) -> Outcome<usize> {
     let number = text.parse().ok().filter(|number| *number > 0);
     number.ok_or_else(|| format!("{text} is no number above 0").into())
@@ -130,7 +144,9 @@ mod tests {
         assert_eq!(options.parts, [Part::Web, Part::Memory]);
         assert!(options.wants("nginx TCP, c = 2") && !options.wants("nginx unix, c = 2"));
         assert_eq!((options.requests(1000, 10), options.requests(10, 8)), (200, 8));
-        assert!(!read("")?.parts.contains(&Part::Scale));
+        assert!(!read("")?.parts.contains(&Part::Pools));
+        let options = read("--scale --pools 50,600")?;
+        assert_eq!((options.parts, options.pools), (vec![Part::Clients, Part::Pools], vec![50, 600]));
         Ok(())
     }
 

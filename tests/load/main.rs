@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod backlog;
+mod bench;
 mod chaos;
 mod crashes;
 mod limits;

@@ -12,6 +12,7 @@ use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
+use testkit::usage::Usage;
 use testkit::{Outcome, ensure};
 
 use super::memory::{self, Memory};
@@ -19,7 +20,7 @@ use super::side::Side;
 
 /// Longer than any start or reload takes.
 const LIMIT: Duration = Duration::from_secs(180);
-/// How long sleeping pools are watched.
+/// How long pools without clients are watched.
 const ASLEEP: Duration = Duration::from_secs(10);
 const READY: &str = "ready to handle connections";
 /// Sleeping pools that are asked, one after the other.
@@ -45,12 +46,16 @@ pub struct Figures {
     pub start_cpu: Duration,
     /// After one request to each pool.
     pub serving: Memory,
+    /// CPU time of all processes without clients after that, in milliseconds per second.
+    pub idle_cpu: f64,
     /// From SIGUSR2 until it is ready again.
     pub reload: Duration,
     /// The most memory during the reload.
     pub peak: u64,
     /// Ondemand pools without a client.
     pub asleep: Memory,
+    /// CPU time of all processes meanwhile, in milliseconds per second.
+    pub asleep_cpu: f64,
     /// How often processes were scheduled per second meanwhile.
     pub wakeups: f64,
     /// The median of first requests to such pools.
@@ -65,6 +70,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let start_cpu = server.supervisor.tree().into_iter().map(testkit::process::Process::cpu).sum();
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
     let serving = memory::of(&server);
+    let idle_cpu = idle(&server).0;
     let reload = reload(&server)?;
     // In a reload of its own: looking at the memory of all processes takes time from them.
     let peak = peak_of_reload(&server)?;
@@ -73,15 +79,22 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let (server, sockets) = serve(side, case, "pm = ondemand\npm.max_children = 1\n")?;
     std::thread::sleep(Duration::from_secs(2));
     let asleep = memory::of(&server);
-    let before = memory::switches(&server);
-    std::thread::sleep(ASLEEP);
-    let wakeups = memory::switches(&server).saturating_sub(before) as f64 / ASLEEP.as_secs_f64();
+    let (asleep_cpu, wakeups) = idle(&server);
     let mut times: Vec<Duration> =
         sockets.iter().take(FIRST).map(|socket| ask(&server, socket)).collect::<Outcome<_>>()?;
     times.sort_unstable();
     let first = times.get(times.len() / 2).copied().unwrap_or_default();
     server.stop()?;
-    Ok(Figures { start, start_cpu, serving, reload, peak, asleep, wakeups, first })
+    Ok(Figures { start, start_cpu, serving, idle_cpu, reload, peak, asleep, asleep_cpu, wakeups, first })
+}
+
+/// CPU time in milliseconds, and how often processes were scheduled, per second without clients.
+fn idle(server: &Server) -> (f64, f64) {
+    let before = Usage::of_tree(server.supervisor);
+    std::thread::sleep(ASLEEP);
+    let used = Usage::of_tree(server.supervisor).since(before);
+    let seconds = ASLEEP.as_secs_f64();
+    (used.cpu.as_secs_f64() * 1e3 / seconds, (used.sleeps + used.preempted) as f64 / seconds)
 }
 
 fn serve(side: &Side, case: Case, manager: &str) -> Outcome<(Server, Vec<PathBuf>)> {

@@ -1,6 +1,5 @@
-//! Memory and wake-ups of a process tree.
+//! Memory of a process tree.
 
-use testkit::process::Process;
 use testkit::server::Server;
 
 /// Memory in kB.
@@ -20,11 +19,4 @@ pub fn of(server: &Server) -> Memory {
         memory.tables += process.status_number("VmPTE");
     }
     memory
-}
-
-/// How often its processes were scheduled so far.
-pub fn switches(server: &Server) -> u64 {
-    let number = |process: Process, kind| process.status_number(&format!("{kind}_ctxt_switches"));
-    let of = |process| number(process, "voluntary") + number(process, "nonvoluntary");
-    server.supervisor.tree().into_iter().map(of).sum()
 }

@@ -16,14 +16,16 @@ pub fn head(target: &Target) {
 /// A line: its name, and a value of each side.
 type Row = (&'static str, fn(&Figures) -> f64);
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     ("static, 1 worker each, after a request: memory, MB", |f| mb(f.serving.pss)),
     ("- page tables, MB", |f| mb(f.serving.tables)),
     ("- start until ready, s", |f| f.start.as_secs_f64()),
     ("- CPU time of the start, s", |f| f.start_cpu.as_secs_f64()),
     ("- reload (SIGUSR2) until ready, s", |f| f.reload.as_secs_f64()),
     ("- most memory during the reload, MB", |f| mb(f.peak)),
+    ("- CPU time without clients, ms per second", |f| f.idle_cpu),
     ("ondemand, no clients: memory, MB", |f| mb(f.asleep.pss)),
+    ("- CPU time, ms per second", |f| f.asleep_cpu),
     ("- scheduled per second", |f| f.wakeups),
     ("- first request to a sleeping pool, ms", |f| millis(f.first)),
 ];
@@ -47,6 +49,11 @@ pub fn print(case: Case, sides: &[Side], all: &[Figures]) {
         let cells: Vec<String> = all.iter().enumerate().map(cell).collect();
         println!("| {name:<50} |{}", cells.concat());
     }
+}
+
+/// A server's figures by the names of the rows.
+pub fn figures(all: &Figures) -> serde_json::Value {
+    ROWS.iter().map(|(name, value)| ((*name).to_owned(), serde_json::Value::from(value(all)))).collect()
 }
 
 fn mb(kb: u64) -> f64 {
