@@ -111,6 +111,57 @@ fn groups_with_a_base_zygote_are_renewed_from_it() -> Outcome {
     renews(&target, "process.base = yes")
 }
 
+/// A reload during a renewal: the exec hands the renewal over, and the new configuration follows it.
+#[test]
+fn a_reload_follows_a_renewal_that_is_under_way() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let groups = start(&target, "")?;
+    let hello = Request::get(&groups.server.sandbox.page("hello.php"));
+    let load = Plan::clients(2).pause(ms(2)).start(|_| asker(&groups.socket("a"), &hello, "hello", bar(ms(10_000))));
+    (0..3).for_each(|_| groups.crash());
+    groups.run(&["reload"])?.expect(0, &[])?;
+    groups.await_generation("a", 2)?;
+    groups.await_generation("b", 2)?;
+    load.stop().expect_no_failure()?;
+    let text = groups.server.log.text();
+    let lines =
+        ["initiating renewal of group a", "reloading: execvp", "[group a] is renewed", "ready to handle connections"];
+    let places: Vec<_> = lines.iter().map(|line| text.rfind(line)).collect();
+    ensure!(places.is_sorted() && places.iter().all(Option::is_some), "{lines:?} in {text}");
+    ensure!(!text.contains("ERROR"), "{text}");
+    groups.server.stop()
+}
+
+/// Processes of a renewed group write to the access log that the group had, and to the next one after a rotation.
+#[test]
+fn a_renewed_group_keeps_its_access_log() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let lines = "access.log = {{DIR}}/a.access\naccess.format = %{REQUEST_URI}e";
+    let mut groups = Groups::spawn_with(&target, RULE, &[("a", lines), ("b", "")], &[])?;
+    groups.server.await_ready()?;
+    (0..3).for_each(|_| groups.crash());
+    groups.await_line("[group a] is renewed: new processes serve")?;
+    let log = groups.file("a.access");
+    let asks = |uri: &str| {
+        let request = Request::get(&groups.server.sandbox.page("hello.php")).param("REQUEST_URI", uri);
+        ask_once(&groups.socket("a"), &request, ms(10_000))
+    };
+    let has = |line: &str| {
+        wait_until(line, bar(ms(5_000)), || {
+            std::fs::read_to_string(&log).is_ok_and(|text| text.lines().filter(|at| *at == line).count() == 1)
+        })
+    };
+    asks("/before")?;
+    has("/before")?;
+    std::fs::rename(&log, groups.file("a.access.1"))?;
+    groups.run(&["logrotate"])?.expect(0, &[])?;
+    asks("/after")?;
+    has("/after")?;
+    groups.server.stop()
+}
+
 /// If PHP does not start any more, the present processes serve on.
 #[test]
 fn a_group_that_cannot_be_renewed_serves_on() -> Outcome {

@@ -6,6 +6,7 @@ use super::world::World;
 use super::{Action, Emergency, GenerationId, Phase, Renewal, Scope, Settings, group, two};
 use crate::plan::fleet::Event;
 use crate::plan::fleet::members::Zygote;
+use crate::plan::scaling::Policy;
 use crate::sys::process::Exit;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,26 +79,23 @@ fn a_group_is_renewed_once_in_thirty_seconds() {
 
 #[test]
 fn a_renewal_that_cannot_start_leaves_the_present_generation() {
-    let mut world = World::started(&two());
-    let old = serving(&world, "a");
-    for (at, what) in [(0, true), (1, false)] {
-        let set = if what { &mut world.fails } else { &mut world.lacks };
-        set.insert("a".to_owned());
+    for of_zygote in [true, false] {
+        let mut world = World::started(&two());
+        let old = serving(&world, "a");
+        let failing = if of_zygote { &mut world.fails } else { &mut world.lacks };
+        failing.insert("a".to_owned());
         assert_eq!(renew(&mut world, "a"), Renewal::Begins);
         world.pass(10 * SECOND);
-        assert_eq!(serving(&world, "a"), old);
-        assert_eq!(count(&world, |a| matches!(a, Action::NotRenewed(..))), at + 1);
+        assert_eq!((serving(&world, "a"), world.fleet.generations.len()), (old, 2));
+        assert_eq!(count(&world, |a| matches!(a, Action::NotRenewed(..))), 1);
         assert_eq!(renew(&mut world, "a"), Renewal::Waits(20 * SECOND), "it is not tried all the time");
-        world.fails.clear();
+        // It is no failure of a reload.
         world.reload(&two(), &Scope::Pools(["b".to_owned()].into()));
-        world.lacks.clear();
-        if what {
-            world.fleet.generation_mut(old).unwrap().renewal_due = None;
-            world.pass(30 * SECOND);
-        }
+        world.pass(30 * SECOND);
+        assert_eq!((serving(&world, "a"), renewals(&world)), (old, 0));
+        assert_eq!(count(&world, |a| matches!(a, Action::GivenUp { .. } | Action::Refused)), 0);
+        assert_eq!(world.reports(), [Action::Ready; 2]);
     }
-    assert_eq!(count(&world, |a| matches!(a, Action::GivenUp { .. } | Action::Refused)), 0);
-    assert_eq!(world.reports(), [Action::Ready; 3]);
 }
 
 #[test]
@@ -156,6 +154,24 @@ fn renewals_wait_for_their_turn() {
     world.finish_starts();
     world.pass(4 * SECOND);
     assert_eq!(renewals(&world), 4);
+}
+
+#[test]
+fn a_group_that_has_a_zygote_gets_one_and_a_sleeping_one_sleeps_on() {
+    let mut sleeper = group("a", &["a"]);
+    sleeper.pools[0].policy = Policy::Ondemand(10 * SECOND);
+    let mut world = World::started(&[sleeper]);
+    let zygote = |world: &World| world.fleet.zygote(serving(world, "a").zygote());
+    assert_eq!(renew(&mut world, "a"), Renewal::Begins);
+    world.pass(31 * SECOND);
+    assert!(matches!(zygote(&world), Some(Zygote::Asleep(_))) && renewals(&world) == 1);
+    let key = serving(&world, "a").zygote();
+    world.event(Event::Connection(key));
+    assert!(matches!(zygote(&world), Some(Zygote::Up(_))));
+    assert_eq!(renew(&mut world, "a"), Renewal::Begins);
+    world.pass(2 * SECOND);
+    assert!(matches!(zygote(&world), Some(Zygote::Up(_))) && serving(&world, "a").zygote() != key);
+    assert_eq!((renewals(&world), world.reports()), (2, vec![Action::Ready]));
 }
 
 fn crash(world: &mut World, name: &str) {
