@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use nix::unistd::User;
 
 use super::child::Child;
@@ -93,6 +94,8 @@ fn prepare(program: &Program, out: &File) -> std::io::Result<()> {
         let nobody = Identity { uid, gid, groups: vec![gid] };
         ids::become_identity(&nobody, NOBODY.0, &[]).map_err(std::io::Error::other)?;
     }
+    // After the change of user, which resets it.
+    process::die_with_parent(Signal::SIGKILL)?;
     let _ = signal::set_mask(&nix::sys::signal::SigSet::empty());
     Ok(())
 }

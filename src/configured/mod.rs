@@ -10,6 +10,7 @@ mod file_mark;
 mod groups_of;
 mod hello;
 mod inquiry;
+mod introductions;
 pub(crate) mod loaded_files;
 mod options;
 pub(crate) mod own_ini;

@@ -4,23 +4,22 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::file_mark::Mark;
-use super::hello::{self, Failure, Hello};
+use super::hello::{self, Failure};
+use super::introductions::Introductions;
 use super::program_file::ProgramFile;
 use crate::config::PoolConfig;
 use crate::engine::Program;
 use crate::host::Host;
-use crate::ipc::{Introduction, SPOKEN};
+use crate::ipc::SPOKEN;
 use crate::log::messages::programs::ProgramError;
 use crate::sys::failure::reason;
 use crate::sys::named_file;
 
 const PHP: &str = "process.php";
 const LIBRARY: &str = "process.php_library";
-/// How long a failure counts for other groups with the same program.
-const FAILURE_COUNTS: Duration = Duration::from_millis(50);
 
 /// The program that a pool runs with, and what it has in common with us.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,20 +39,9 @@ pub(crate) struct Programs {
     own_library: PathBuf,
     own_version: String,
     root: bool,
-    seen: Vec<Seen>,
-    /// Programs that were asked and have not answered.
-    asked: Vec<(Program, Hello)>,
+    introductions: Introductions,
     /// What was found in the files of programs.
     files: Vec<(PathBuf, Mark, ProgramFile)>,
-}
-
-/// The answer of a program.
-#[derive(Debug)]
-struct Seen {
-    program: Program,
-    marks: Vec<Option<Mark>>,
-    at: Instant,
-    answer: Result<Introduction, Failure>,
 }
 
 impl Programs {
@@ -67,8 +55,7 @@ impl Programs {
             own_library,
             own_version: host.php_version.clone(),
             root,
-            seen: Vec::new(),
-            asked: Vec::new(),
+            introductions: Introductions::default(),
             files: Vec::new(),
         }
     }
@@ -78,24 +65,23 @@ impl Programs {
     /// # Errors
     /// The pool cannot run with it.
     pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<(), ProgramError> {
-        if let Some(program) = self.named(pool)?
-            && self.known(&program).is_none()
-            && !self.asked.iter().any(|(asked, _)| *asked == program)
-        {
-            let hello = Hello::ask(&program);
-            self.asked.push((program, hello));
+        if let Some(program) = self.named(pool)? {
+            self.introductions.ask(&program);
         }
         Ok(())
     }
 
     /// Whether the program of a pool has answered by then, or will not. `of_pool` then does not wait.
     pub(crate) fn has_answered(&mut self, pool: &PoolConfig, until: Instant) -> bool {
-        let own = |program: &Program| {
-            let path = pool.engine.program.as_deref().unwrap_or(&self.own);
-            program.path == path && (pool.engine.library.is_none() || program.preload == pool.engine.library)
-        };
-        let over = |(program, hello): &mut (Program, Hello)| own(program) && !hello.is_over(until);
-        !self.asked.iter_mut().any(over)
+        let path = pool.engine.program.as_deref().unwrap_or(&self.own);
+        let library = &pool.engine.library;
+        let is_of_pool = |p: &Program| p.path == path && (library.is_none() || p.preload == *library);
+        self.introductions.have_come(is_of_pool, until)
+    }
+
+    /// Ends programs that have not answered.
+    pub(crate) fn abandon(&mut self) {
+        self.introductions.abandon();
     }
 
     /// The program of a pool; `None`: the running one.
@@ -104,7 +90,7 @@ impl Programs {
     /// The pool cannot run with it.
     pub(crate) fn of_pool(&mut self, pool: &PoolConfig) -> Result<Option<Chosen>, ProgramError> {
         let Some(program) = self.named(pool)? else { return Ok(None) };
-        let answer = self.introduction(&program);
+        let answer = self.introductions.of(&program);
         let introduction = answer.map_err(|failure| no_answer(pool, &program.path, failure))?;
         self.require_roots(pool, LIBRARY, &introduction.library)?;
         let protocol = introduction.common().ok_or_else(|| ProgramError::Protocol {
@@ -195,37 +181,6 @@ impl Programs {
         self.files.push((path.to_owned(), mark, file.clone()));
         Ok(file)
     }
-
-    /// What the program says, asked again only if a file of it has changed.
-    fn introduction(&mut self, program: &Program) -> Result<Introduction, Failure> {
-        let asked = self.asked.iter().position(|(asked, _)| asked == program);
-        if asked.is_none()
-            && let Some(known) = self.known(program)
-        {
-            return known;
-        }
-        let hello = asked.map_or_else(|| Hello::ask(program), |at| self.asked.swap_remove(at).1);
-        let answer = hello.answer();
-        let marks = marks(program, &answer);
-        self.seen.retain(|seen| seen.program != *program);
-        self.seen.push(Seen { program: program.clone(), marks, at: Instant::now(), answer: answer.clone() });
-        answer
-    }
-
-    /// What it has said before, if that still counts.
-    fn known(&self, program: &Program) -> Option<Result<Introduction, Failure>> {
-        let seen = self.seen.iter().find(|seen| seen.program == *program)?;
-        // What has failed at once may succeed now, and costs little.
-        let old = matches!(seen.answer, Err(Failure::Said(_))) && seen.at.elapsed() > FAILURE_COUNTS;
-        (!old && seen.marks == marks(program, &seen.answer)).then(|| seen.answer.clone())
-    }
-}
-
-/// The marks of the program and of its library.
-fn marks(program: &Program, answer: &Result<Introduction, Failure>) -> Vec<Option<Mark>> {
-    let library = answer.as_ref().ok().map(|said| said.library.as_path());
-    let files = [Some(program.path.as_path()), program.preload.as_deref(), library];
-    files.into_iter().flatten().map(|path| Mark::of(path).ok()).collect()
 }
 
 fn no_answer(pool: &PoolConfig, path: &Path, failure: Failure) -> ProgramError {

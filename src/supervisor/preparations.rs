@@ -164,6 +164,7 @@ impl Supervisor {
     pub(super) fn abandon_preparations(&mut self) -> Vec<GenerationId> {
         let ids: Vec<_> = self.preparing.keys().copied().collect();
         ids.iter().for_each(|id| self.abandon_preparation(*id));
+        self.programs.abandon();
         ids
     }
 
