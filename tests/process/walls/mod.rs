@@ -6,6 +6,7 @@ mod claims;
 mod floods;
 mod locked;
 mod messages;
+mod native;
 mod one_way;
 mod paths;
 mod pipes;

@@ -27,7 +27,7 @@ use super::locked::{LOCK, stop_with_programs};
 use super::{BOB, GLOBAL, Neighbours, address, asker, section, start};
 
 /// The attacker's pool. The user is one that no other test has, since it sends signals to all processes of its own.
-const ALICE: (&str, u32) = ("alice", 2771);
+pub(super) const ALICE: (&str, u32) = ("alice", 2771);
 
 /// The length of a window, and the number of pairs of windows.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -83,7 +83,7 @@ echo 'ok';
 ";
 
 /// Acts until it is told to stop.
-type Attack = fn(&Neighbours, &AtomicBool) -> Outcome;
+pub(super) type Attack = fn(&Neighbours, &AtomicBool) -> Outcome;
 
 const ATTACKS: [(&str, Attack); 10] = [
     ("every signal to every process", |pools, stop| by_program(pools, stop, "signals")),
@@ -162,13 +162,18 @@ fn by_messages(pools: &Neighbours, stop: &AtomicBool, messages: &[&str]) -> Outc
     Ok(())
 }
 
+/// Two pools: alice's with these further lines, and bob's, who needs new workers all the time.
+pub(super) fn pools(target: &Target, sandbox: Sandbox, alice: &str) -> Outcome<Neighbours> {
+    let alice = format!("process.priority = 19\nrequest_drop_abandoned = yes\n{alice}");
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 3, &alice), section(BOB, 3, "pm.max_requests = 100"));
+    Ok(Neighbours { server: start(target, sandbox, &conf)? })
+}
+
 fn neighbours(target: &Target) -> Outcome<Neighbours> {
     let sandbox = Sandbox::new()?;
     extension::program(&sandbox, "attack", &[LOCK, PROGRAM].concat())?;
     sandbox.put("www/attack.php", PAGE)?;
-    let alice = "catch_workers_output = yes\nrequest_terminate_timeout = 1s\nprocess.priority = 19\nrequest_drop_abandoned = yes";
-    let conf = format!("{GLOBAL}{}{}", section(ALICE, 3, alice), section(BOB, 3, "pm.max_requests = 100"));
-    Ok(Neighbours { server: start(target, sandbox, &conf)? })
+    pools(target, sandbox, "catch_workers_output = yes\nrequest_terminate_timeout = 1s")
 }
 
 /// What a window has shown.
@@ -249,16 +254,21 @@ fn attacks_cost_others_nothing() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let turn = turn::alone()?;
     let pools = neighbours(&target)?;
+    judge_all(&turn, &pools, &ATTACKS)?;
+    // The supervisor unlocks the pipes of dead workers one after another, and may not have come to the last ones.
+    let locker = format!("{} lock", pools.server.sandbox.file("attack").display());
+    stop_with_programs(pools.server, &locker)
+}
+
+/// Judges each attack, and what the supervisor has then.
+pub(super) fn judge_all(turn: &Alone, pools: &Neighbours, attacks: &[(&str, Attack)]) -> Outcome {
     let supervisor = pools.server.supervisor;
     let (fds, memory) = (supervisor.fds().len(), supervisor.anonymous_kb());
-    for attack in ATTACKS {
-        judge(&turn, &pools, attack)?;
+    for attack in attacks {
+        judge(turn, pools, *attack)?;
         let (fds_now, memory_now) = (supervisor.fds().len(), supervisor.anonymous_kb());
         ensure!(fds_now <= fds + 24, "{}: {fds} descriptors have become {fds_now}", attack.0);
         ensure!(memory_now <= memory + 8 * 1024, "{}: {memory} kB have become {memory_now} kB", attack.0);
     }
-    wait_until("few descriptors", bar(ms(10_000)), || supervisor.fds().len() <= fds + 4)?;
-    // The supervisor unlocks the pipes of dead workers one after another, and may not have come to the last ones.
-    let locker = format!("{} lock", pools.server.sandbox.file("attack").display());
-    stop_with_programs(pools.server, &locker)
+    wait_until("few descriptors", bar(ms(10_000)), || supervisor.fds().len() <= fds + 4).map(drop)
 }
