@@ -16,7 +16,7 @@ use crate::pair::{OURS, Pair, Pinned, setup};
 /// A case: a request, how it is sent, and how often in one round.
 struct Case {
     name: &'static str,
-    listen: Listen,
+    settings: Settings,
     kept: bool,
     requests: usize,
     request: fn(&Sandbox) -> Outcome<Request>,
@@ -24,16 +24,25 @@ struct Case {
     has_numbers: bool,
 }
 
-/// Kept, on a unix socket.
-const fn kept(name: &'static str, requests: usize, request: fn(&Sandbox) -> Outcome<Request>) -> Case {
-    Case { name, listen: Listen::Unix, kept: true, requests, request, has_numbers: false }
+/// What a case needs of the pool. Cases with the same needs share two servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settings {
+    Unix,
+    Tcp,
+    /// With `pm.status_path`, for which requests are counted and their CPU time is measured.
+    Status,
 }
 
-const CASES: [Case; 13] = [
+/// Kept, on a unix socket.
+const fn kept(name: &'static str, requests: usize, request: fn(&Sandbox) -> Outcome<Request>) -> Case {
+    Case { name, settings: Settings::Unix, kept: true, requests, request, has_numbers: false }
+}
+
+const CASES: [Case; 14] = [
     kept("hello, kept, unix", 10_000, hello),
-    Case { listen: Listen::Tcp, ..kept("hello, kept, TCP", 10_000, hello) },
+    Case { settings: Settings::Tcp, ..kept("hello, kept, TCP", 10_000, hello) },
     Case { kept: false, ..kept("hello, new connection, unix", 10_000, hello) },
-    Case { listen: Listen::Tcp, kept: false, ..kept("hello, new connection, TCP", 10_000, hello) },
+    Case { settings: Settings::Tcp, kept: false, ..kept("hello, new connection, TCP", 10_000, hello) },
     kept("$_SERVER page", 10_000, |pages| page(pages, "server.php")),
     kept("100 KB of output", 5_000, output),
     kept("form: one field of 100 KB", 2_000, |pages| Ok(bodies::one_field(pages))),
@@ -42,11 +51,16 @@ const CASES: [Case; 13] = [
     kept("upload of 64 MB, FastCGI", 8, |pages| Ok(bodies::upload(pages))),
     kept("upload of 64 MB, REQUEST_BODY_FILE", 8, bodies::upload_by_file),
     kept("application of 200 classes", 1_000, |pages| page(pages, "application.php")),
-    Case { has_numbers: true, ..kept("status page", 10_000, |_| Ok(Request::of_pool("/status", ""))) },
+    Case { settings: Settings::Status, ..kept("hello, kept, unix, pm.status_path is set", 10_000, hello) },
+    Case { settings: Settings::Status, has_numbers: true, ..kept("status page", 10_000, status) },
 ];
 
 fn page(pages: &Sandbox, name: &str) -> Outcome<Request> {
     Ok(Request::get(&pages.page(name)))
+}
+
+fn status(_: &Sandbox) -> Outcome<Request> {
+    Ok(Request::of_pool("/status", ""))
 }
 
 fn hello(pages: &Sandbox) -> Outcome<Request> {
@@ -64,9 +78,15 @@ fn output(pages: &Sandbox) -> Outcome<Request> {
 pub(crate) fn run(ours: &Target, pages: &Sandbox, options: &Options) -> Outcome<Vec<Row>> {
     let _pinned = Pinned::to_one_core()?;
     let mut rows = Vec::new();
-    for listen in [Listen::Unix, Listen::Tcp] {
-        let pair = Pair::start(ours, &setup(1, listen), options)?;
-        for (at, case) in CASES.iter().enumerate().filter(|(_, case)| case.listen == listen && options.wants(case.name))
+    for settings in [Settings::Unix, Settings::Tcp, Settings::Status] {
+        let setup = match settings {
+            Settings::Unix => setup(1, Listen::Unix),
+            Settings::Tcp => setup(1, Listen::Tcp),
+            Settings::Status => setup(1, Listen::Unix).pool("pm.status_path = /status"),
+        };
+        let pair = Pair::start(ours, &setup, options)?;
+        for (at, case) in
+            CASES.iter().enumerate().filter(|(_, case)| case.settings == settings && options.wants(case.name))
         {
             say(case.name);
             rows.push((at, measure(&pair, pages, case, options)?));

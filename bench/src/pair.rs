@@ -21,7 +21,6 @@ pub(crate) struct Pair(pub(crate) [Server; 2]);
 pub(crate) fn setup(workers: u32, listen: Listen) -> Setup {
     Setup::new(workers)
         .listen(listen)
-        .pool("pm.status_path = /status")
         .pool("listen.backlog = 4096")
         .ini("opcache.file_update_protection = 2")
         .ini("upload_max_filesize = 80M\npost_max_size = 96M")
