@@ -10,10 +10,15 @@ impl Exchange {
     /// Reads body bytes into `buf` until it is full or the body ends. 0: there are no more (the body ended, the
     /// client aborted or stalled: see `aborted`).
     pub fn read_body(&mut self, buf: &mut [u8]) -> usize {
+        self.read_body_some(buf, buf.len())
+    }
+
+    /// Reads body bytes into `buf` until there are `least`, or the body ends. It may read more if they have arrived.
+    pub fn read_body_some(&mut self, buf: &mut [u8], least: usize) -> usize {
         let mut filled = 0;
-        while filled < buf.len() {
-            let rest = buf.get_mut(filled..).unwrap_or_default();
-            match self.read_some(rest) {
+        while filled < least {
+            let rest = buf.get_mut(filled..).filter(|rest| !rest.is_empty());
+            match rest.and_then(|rest| self.read_some(rest)) {
                 Some(count) => filled += count,
                 None => break,
             }

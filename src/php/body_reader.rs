@@ -40,14 +40,24 @@ impl Context {
     /// announced length, so a body that ends earlier was cut off. One exception: if the web server ends the body without a byte,
     /// it does not pass bodies on (nginx: `fastcgi_pass_request_body off`), and the script gets an empty body.
     pub(super) fn read_body(&mut self, buffer: &mut [u8], before: u64) -> usize {
+        self.read_body_some(buffer, buffer.len(), before)
+    }
+
+    /// The same, but waits only until `least` bytes are there.
+    pub(super) fn read_body_some(&mut self, buffer: &mut [u8], least: usize, before: u64) -> usize {
         let count = match &self.body {
-            Body::Stream => self.exchange().map_or(0, |exchange| exchange.read_body(buffer)),
+            Body::Stream => {
+                let known = self.form.copy_ahead(buffer, before);
+                let rest = buffer.get_mut(known..).unwrap_or_default();
+                let least = least.saturating_sub(known);
+                known + self.exchange().map_or(0, |exchange| exchange.read_body_some(rest, least))
+            }
             Body::File(file) => file.read_at(buffer, before),
             Body::Refused(_) => 0,
             #[cfg(feature = "differential")]
-            Body::Memory(bytes) => super::differential::read_at(bytes, buffer, before),
+            Body::Memory(bytes) => super::differential::read_at(bytes, buffer, least, before),
         };
-        if count < buffer.len() {
+        if count < least {
             let withheld = before == 0 && count == 0 && self.is_stream_ended();
             self.cut_off |= !withheld;
         }

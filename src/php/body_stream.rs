@@ -141,7 +141,7 @@ pub(super) fn asked_by_script() -> bool {
 }
 
 /// Whether `post_max_size` allows the body. If not, PHP reports it.
-fn fits() -> bool {
+pub(super) fn fits() -> bool {
     // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &*sapi_globals() };
     globals.post_max_size <= 0 || globals.request_info.content_length <= globals.post_max_size

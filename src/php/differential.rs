@@ -4,25 +4,30 @@
 //! For the unsafe blocks below: PHP's variables are at valid addresses (`ffi::host`); a script runs, so they may be read and set, and
 //! this is PHP's thread; what is taken out is put back before PHP goes on.
 //!
-//! The query string is `KIND:SEED:COUNT`. The function prints what differs and returns false, or prints nothing and returns true.
+//! The query string is `KIND:SEED:COUNT`; with a kind such as `multipart-show` the first body is shown in any case. The function prints what differs and returns false, or prints nothing and returns true.
 
 #![expect(clippy::multiple_unsafe_ops_per_block, reason = "a test that sets many variables of PHP")]
 
-use std::cell::RefCell;
-use std::ffi::{c_char, c_int, c_uint};
+use std::cell::{Cell, RefCell};
+use std::ffi::OsStr;
+use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::fmt::Write as _;
 use std::mem::{ManuallyDrop, replace};
+use std::os::unix::ffi::OsStrExt as _;
 use std::ptr::null_mut;
 
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
     self, _php_stream_free, _php_stream_read, _php_stream_seek, _zend_new_array_0, ErrorCallback, HashTable,
-    core_globals, executor_globals, php_output_write, php_std_post_handler, sapi_globals, sapi_module,
-    sapi_read_standard_form_data, sapi_request_info, zend_error_cb, zend_execute_data, zend_string, zval,
-    zval_ptr_dtor,
+    Rfc1867Callback, core_globals, destroy_uploaded_files_hash, executor_globals, php_output_write,
+    php_rfc1867_callback, php_std_post_handler, rfc1867_post_handler, sapi_globals, sapi_module,
+    sapi_read_standard_form_data, sapi_request_info, zend_error_cb, zend_execute_data, zend_hash_str_find,
+    zend_ini_entry, zend_string, zval, zval_ptr_dtor,
 };
-use super::{body_stream, form, input_filter, value};
+use super::multipart_events::{FileData, FileEnd, FileStart};
+use super::text::c_bytes;
+use super::{body_stream, form, input_filter, multipart, multipart_events, value, zend_string as zend_strings};
 use crate::escape::{line, lines};
 use crate::form::generator::{self, Numbers};
 
@@ -30,11 +35,15 @@ use crate::form::generator::{self, Numbers};
 type Filter = unsafe extern "C" fn(c_int, *const c_char, *mut *mut c_char, usize, *mut usize) -> c_uint;
 
 thread_local! {
+    static EVENTS: Cell<(u64, u64)> = const { Cell::new((0, u64::MAX)) };
     static MESSAGES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What `read_post` gives of such a body.
-pub(super) fn read_at(bytes: &[u8], buffer: &mut [u8], at: u64) -> usize {
+pub(super) fn read_at(bytes: &[u8], buffer: &mut [u8], least: usize, at: u64) -> usize {
+    // As a connection, it has at times no more than is waited for.
+    let most = if at % 3 == 0 { least } else { buffer.len() };
+    let buffer = buffer.get_mut(..most).unwrap_or_default();
     let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
     let count = rest.len().min(buffer.len());
     if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
@@ -64,7 +73,17 @@ unsafe fn string_bytes<'a>(string: *const zend_string) -> &'a [u8] {
 
 /// Settings of one comparison.
 struct Case {
+    /// The content type, a C string.
+    kind: Vec<u8>,
     body: Vec<u8>,
+    multipart: bool,
+    /// The event that the callback refuses, if any.
+    refused: u64,
+    callback: bool,
+    upload_max_filesize: i64,
+    file_uploads: bool,
+    max_file_uploads: u64,
+    max_parts: i64,
     max_input_vars: i64,
     nesting: i64,
     display_errors: u8,
@@ -72,13 +91,25 @@ struct Case {
 }
 
 impl Case {
-    fn new(numbers: &mut Numbers) -> Self {
-        let body = generator::urlencoded(numbers);
+    fn new(numbers: &mut Numbers, multipart: bool) -> Self {
+        let form = b"application/x-www-form-urlencoded".to_vec();
+        let (mut kind, body) =
+            if multipart { generator::multipart(numbers) } else { (form, generator::urlencoded(numbers)) };
+        kind.push(0);
         let few = numbers.once_in(8);
+        let small = |numbers: &mut Numbers, end| i64::try_from(numbers.below(end)).unwrap_or(0) - 1;
         Self {
+            kind,
             body,
-            max_input_vars: if few { i64::try_from(numbers.below(6)).unwrap_or(0) - 1 } else { 1000 },
-            nesting: if numbers.once_in(8) { i64::try_from(numbers.below(5)).unwrap_or(0) - 1 } else { 64 },
+            multipart,
+            refused: if numbers.once_in(20) { numbers.below(12) } else { u64::MAX },
+            callback: !numbers.once_in(4),
+            upload_max_filesize: if numbers.once_in(6) { small(numbers, 30) } else { 2 << 20 },
+            file_uploads: !numbers.once_in(20),
+            max_file_uploads: if numbers.once_in(10) { numbers.below(3) } else { 20 },
+            max_parts: if numbers.once_in(10) { small(numbers, 5) } else { -1 },
+            max_input_vars: if few { small(numbers, 6) } else { 1000 },
+            nesting: if numbers.once_in(8) { small(numbers, 5) } else { 64 },
             display_errors: u8::from(numbers.once_in(2)),
             filtered: !numbers.once_in(4),
         }
@@ -89,15 +120,21 @@ impl Case {
 pub(super) unsafe extern "C" fn compare(_call: *mut zend_execute_data, result: *mut zval) {
     let query = with(|context| context.env.value(b"QUERY_STRING").map(<[u8]>::to_vec)).flatten().unwrap_or_default();
     let query = String::from_utf8_lossy(&query).into_owned();
+    let multipart = query.starts_with('m');
     let mut parts = query.split(':').skip(1).map(|part| part.parse::<u64>().unwrap_or(0));
     let (seed, count) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     let mut report = String::new();
     for number in 0..count {
         let seed = seed.wrapping_add(number);
-        let case = Case::new(&mut Numbers::new(seed));
+        let case = Case::new(&mut Numbers::new(seed), multipart);
         let [php, ours] = [false, true].map(|ours| run(&case, ours));
-        if php != ours {
-            let _ = writeln!(report, "seed {seed}\nbody {}\nPHP:\n{php}\nours:\n{ours}", line(&case.body));
+        if php != ours || query.contains("show") {
+            let _ = writeln!(
+                report,
+                "seed {seed}\nkind {}\nbody {}\nPHP:\n{php}\nours:\n{ours}",
+                line(&case.kind),
+                line(&case.body)
+            );
             break;
         }
     }
@@ -123,6 +160,11 @@ struct Saved {
     filter: Option<Filter>,
     numbers: i64,
     body: Body,
+    files: zval,
+    table: *mut HashTable,
+    uploads: (i64, bool),
+    told: (Option<Rfc1867Callback>, usize),
+    settings: [*mut zend_string; 2],
 }
 
 impl Saved {
@@ -140,6 +182,11 @@ impl Saved {
                 callback: zend_error_cb().replace(record),
                 filter: (*sapi_module()).input_filter,
                 numbers: (*executor_globals()).regular_list.nNextFreeElement,
+                files: replace(&mut (*core).http_globals[5], undefined()),
+                table: replace(&mut (*sapi).rfc1867_uploaded_files, null_mut()),
+                uploads: ((*core).upload_max_filesize, (*core).file_uploads),
+                told: (*php_rfc1867_callback(), multipart_events::trust(tell as *const () as usize)),
+                settings: SETTINGS.map(|name| (*setting(name)).value),
                 body: with(|context| replace(&mut context.body, Body::Stream)).unwrap_or_default(),
             }
         }
@@ -155,6 +202,18 @@ impl Saved {
                 _php_stream_free(stream, 3);
             }
             zval_ptr_dtor(&raw mut (*core).http_globals[0]);
+            if !(*sapi).rfc1867_uploaded_files.is_null() {
+                destroy_uploaded_files_hash();
+            }
+            (*sapi).rfc1867_uploaded_files = self.table;
+            zval_ptr_dtor(&raw mut (*core).http_globals[5]);
+            (&raw mut (*core).http_globals[5]).write(self.files);
+            ((*core).upload_max_filesize, (*core).file_uploads) = self.uploads;
+            *php_rfc1867_callback() = self.told.0;
+            multipart_events::trust(self.told.1);
+            for (name, value) in SETTINGS.into_iter().zip(self.settings) {
+                zend_strings::release(replace(&mut (*setting(name)).value, value));
+            }
             (&raw mut (*core).http_globals[0]).write(self.post);
             if let Some((place, raw)) = self.raw {
                 zval_ptr_dtor(place);
@@ -179,8 +238,15 @@ fn arrange(case: &Case) {
     MESSAGES.with_borrow_mut(Vec::clear);
     let (sapi, core) = (sapi_globals(), core_globals());
     with(|context| context.body = Body::Memory(case.body.clone()));
+    EVENTS.set((0, case.refused));
+    let limits = [case.max_file_uploads.to_string(), case.max_parts.to_string()];
     // SAFETY: see the head of this file.
     unsafe {
+        for (name, value) in SETTINGS.into_iter().zip(limits) {
+            (*setting(name)).value = zend_strings::persistent(value.as_bytes());
+        }
+        ((*core).upload_max_filesize, (*core).file_uploads) = (case.upload_max_filesize, case.file_uploads);
+        *php_rfc1867_callback() = case.callback.then_some(tell as Rfc1867Callback);
         if !case.filtered {
             (*sapi_module()).input_filter = Some(ffi::host().php_default_input_filter);
         }
@@ -196,18 +262,85 @@ fn arrange(case: &Case) {
 }
 
 /// Lets one reader read the body. PHP passes it a copy of the value of `$_POST`.
-fn read(ours: bool) {
-    let kind = c"application/x-www-form-urlencoded".as_ptr().cast_mut();
+fn read(case: &Case, ours: bool) {
+    let mut kind = case.kind.clone();
+    let kind = kind.as_mut_ptr().cast::<c_char>();
     // SAFETY: see the head of this file.
     unsafe {
         let mut array = ManuallyDrop::new((&raw const (*core_globals()).http_globals[0]).read());
-        if ours {
-            body_stream::read_form();
-            form::handle(kind, (&raw mut array).cast());
-        } else {
-            sapi_read_standard_form_data();
-            php_std_post_handler(kind, (&raw mut array).cast());
+        let array = (&raw mut array).cast();
+        match (case.multipart, ours) {
+            (false, true) => {
+                body_stream::read_form();
+                form::handle(kind, array);
+            }
+            (false, false) => {
+                sapi_read_standard_form_data();
+                php_std_post_handler(kind, array);
+            }
+            (true, true) => multipart::handle(kind, array),
+            (true, false) => rfc1867_post_handler(kind, array),
         }
+    }
+}
+
+/// Stands for ext/session's callback: records what it is told, and refuses one event.
+unsafe extern "C" fn tell(event: c_uint, data: *mut c_void, extra: *mut *mut c_void) -> c_int {
+    let (number, refused) = EVENTS.get();
+    EVENTS.set((number + 1, refused));
+    let mut text = format!("event {event}");
+    // SAFETY: see the head of this file; the structure is that of the event.
+    unsafe {
+        let _ = write!(text, " extra {} seen {}", *extra as usize, *data.cast::<usize>());
+        *extra = std::ptr::without_provenance_mut(*extra as usize + 1);
+        match event {
+            1 => {
+                let data = &*data.cast::<FormDataSeen>();
+                let value = std::slice::from_raw_parts((*data.value).cast::<u8>(), data.length);
+                let name = c_bytes(data.name).unwrap_or_default();
+                let new = data.new_length.as_ref();
+                let _ = write!(text, " {} {} {} {new:?}", line(name), line(value), data.length);
+            }
+            2 => {
+                let data = &*data.cast::<FileStart>();
+                let (name, file) = (c_bytes(data.name), c_bytes(*data.file));
+                let _ = write!(text, " {} {}", line(name.unwrap_or_default()), line(file.unwrap_or_default()));
+            }
+            3 => {
+                let data = &*data.cast::<FileData>();
+                let bytes = std::slice::from_raw_parts(data.data.cast::<u8>(), data.length);
+                let _ = write!(text, " {} {} {} {}", data.offset, data.length, *data.new_length, line(bytes));
+            }
+            4 => {
+                let data = &*data.cast::<FileEnd>();
+                let there = c_bytes(data.file).map(|path| std::fs::metadata(OsStr::from_bytes(path)).is_ok());
+                let _ = write!(text, " {there:?} {}", data.fault);
+            }
+            _ => {}
+        }
+    }
+    MESSAGES.with_borrow_mut(|messages| messages.extend_from_slice(format!("{text}\n").as_bytes()));
+    if number == refused { ffi::FAILURE } else { ffi::SUCCESS }
+}
+
+/// `multipart_event_formdata`
+#[repr(C)]
+struct FormDataSeen {
+    seen: usize,
+    name: *const c_char,
+    value: *mut *mut c_char,
+    length: usize,
+    new_length: *mut usize,
+}
+
+/// Settings that have no variable of their own.
+const SETTINGS: [&CStr; 2] = [c"max_file_uploads", c"max_multipart_body_parts"];
+
+fn setting(name: &CStr) -> *mut zend_ini_entry {
+    // SAFETY: see the head of this file; PHP has these settings.
+    unsafe {
+        let found = zend_hash_str_find((*executor_globals()).ini_directives, name.as_ptr(), name.count_bytes());
+        value::pointer(found)
     }
 }
 
@@ -215,7 +348,7 @@ fn read(ours: bool) {
 fn run(case: &Case, ours: bool) -> String {
     let saved = Saved::take();
     arrange(case);
-    read(ours);
+    read(case, ours);
     let mut outcome = String::new();
     let sapi = sapi_globals();
     // SAFETY: see the head of this file.
@@ -225,6 +358,9 @@ fn run(case: &Case, ours: bool) -> String {
             outcome.push_str("\nraw ");
             describe(place, false, &mut outcome);
         }
+        outcome.push_str("\nfiles ");
+        describe(&raw const (*core_globals()).http_globals[5], true, &mut outcome);
+        describe_uploads((*sapi).rfc1867_uploaded_files, &mut outcome);
         let _ = write!(outcome, "\nread {} {}", (*sapi).read_post_bytes, (*sapi).post_read);
         let _ = write!(outcome, "\nnumbers {}", (*executor_globals()).regular_list.nNextFreeElement - saved.numbers);
         describe_stream((*sapi).request_info.request_body, &mut outcome);
@@ -232,6 +368,32 @@ fn run(case: &Case, ours: bool) -> String {
     let _ = write!(outcome, "\n{}", MESSAGES.with_borrow(|messages| lines(messages)));
     saved.restore();
     outcome
+}
+
+/// Writes what is in the uploaded files, and replaces their random names by numbers.
+///
+/// # Safety
+/// `table` is null or live.
+unsafe fn describe_uploads(table: *const HashTable, out: &mut String) {
+    if table.is_null() {
+        out.push_str("\nno table");
+        return;
+    }
+    // SAFETY: the caller vouches for a live table.
+    let known = unsafe { &*table };
+    for at in 0..known.nNumUsed as usize {
+        // SAFETY: that many elements have been filled.
+        let (value, key, _) = unsafe { element(known, false, at) };
+        // SAFETY: an element of a live table, whose values are pointers to strings.
+        let (path, same) = unsafe { (string_bytes(key), std::ptr::eq(key, value::pointer::<zend_string>(value))) };
+        let content = std::fs::read(OsStr::from_bytes(path));
+        *out = out.replace(&line(path), &format!("upload {at}"));
+        let _ = write!(
+            out,
+            "\nupload {at} {same} {}",
+            line(&content.unwrap_or_else(|fault| fault.to_string().into_bytes()))
+        );
+    }
 }
 
 /// Writes what positions and content of a stream are after some seeks.

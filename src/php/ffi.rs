@@ -40,6 +40,10 @@ pub(super) type PostReader = unsafe extern "C" fn();
 /// The reader of a form, which fills `$_POST`
 pub(super) type PostHandler = unsafe extern "C" fn(kind: *mut c_char, array: *mut c_void);
 
+/// `php_rfc1867_callback`: is told about the progress of a multipart form
+pub(super) type Rfc1867Callback =
+    unsafe extern "C" fn(event: c_uint, data: *mut c_void, extra: *mut *mut c_void) -> c_int;
+
 /// The first members of `zend_signal_globals_t`.
 #[repr(C)]
 pub(super) struct SignalGlobals {
@@ -113,12 +117,20 @@ host_table! {
         fn php_output_end_all();
         fn php_header();
         fn sapi_read_standard_form_data();
+        fn rfc1867_post_handler(kind: *mut c_char, array: *mut c_void);
+        fn php_open_temporary_fd_ex(
+            directory: *const c_char, prefix: *const c_char, path: *mut *mut zend_string, flags: u32,
+        ) -> c_int;
+        fn zend_ini_long(name: *const c_char, length: usize, original: c_int) -> i64;
+        fn zend_hash_add(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;
         fn php_std_post_handler(kind: *mut c_char, array: *mut c_void);
         fn php_default_input_filter(
             kind: c_int, name: *const c_char, value: *mut *mut c_char, length: usize, new_length: *mut usize,
         ) -> c_uint;
         #[cfg(feature = "differential")]
         fn _php_stream_free(stream: *mut _php_stream, options: c_int) -> c_int;
+        #[cfg(feature = "differential")]
+        fn destroy_uploaded_files_hash();
         #[cfg(feature = "differential")]
         fn zval_ptr_dtor(value: *mut zval);
         fn _php_stream_read(stream: *mut _php_stream, buffer: *mut c_char, size: usize) -> isize;
@@ -246,9 +258,11 @@ host_table! {
     }
     variadic {
         zend_error: fn(c_int, *const c_char);
+        php_error_docref: fn(*const c_char, c_int, *const c_char);
         php_info_print_table_row: fn(c_int);
     }
     variables {
+        static php_rfc1867_callback: Option<Rfc1867Callback>;
         static zend_empty_string: *mut zend_string;
         static sapi_module: sapi_module_struct;
         static sapi_globals: sapi_globals_struct;

@@ -1,5 +1,6 @@
 //! The memory of a form while a request runs: its body and its fields.
 
+use super::multipart_state::Parts;
 use crate::form::urlencoded::{Fields, Limits};
 
 /// PHP keeps a body that is smaller in its memory (`SAPI_POST_BLOCK_SIZE`).
@@ -18,6 +19,10 @@ pub(super) struct Form {
     /// php://input reads the body from here, from this position on.
     pub(super) position: Option<u64>,
     fields: Fields,
+    /// A multipart form that is read.
+    pub(super) parts: Option<Box<Parts>>,
+    /// What our reader has read of the body beyond the place where PHP's would have stopped, and the number of that place.
+    ahead: (u64, Vec<u8>),
 }
 
 impl Form {
@@ -46,9 +51,39 @@ impl Form {
         self.fields.get(at, self.body())
     }
 
+    /// Gives the memory to a multipart form.
+    pub(super) fn take_memory(&mut self) -> Vec<u8> {
+        self.length = 0;
+        std::mem::take(&mut self.memory)
+    }
+
+    /// Ends a multipart form.
+    pub(super) fn end_parts(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
+        let (at, bytes) = parts.ahead();
+        if !bytes.is_empty() {
+            self.ahead = (at, bytes.to_vec());
+        }
+        self.memory = parts.into_memory();
+    }
+
+    /// Copies bytes of the body that were read already, from the `at`th on, to the buffer. Returns their number.
+    pub(super) fn copy_ahead(&self, buffer: &mut [u8], at: u64) -> usize {
+        let (first, bytes) = &self.ahead;
+        let from = at.checked_sub(*first).and_then(|from| usize::try_from(from).ok());
+        let rest = from.and_then(|from| bytes.get(from..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+            to.copy_from_slice(from);
+        }
+        count
+    }
+
     /// Ends the request.
     pub(super) fn leave(&mut self) {
+        self.end_parts();
         (self.length, self.position) = (0, None);
+        self.ahead = (0, Vec::new());
         if self.memory.len() > KEPT {
             self.memory = Vec::new();
         }

@@ -106,7 +106,7 @@ fn find() -> Option<Extension> {
 }
 
 /// The address that the program or the library around a function was loaded to.
-fn object_of(function: usize) -> Option<*mut c_void> {
+pub(super) fn object_of(function: usize) -> Option<*mut c_void> {
     let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: the address is only compared with those of loaded objects; `info` has room for the answer.
     let found = unsafe { libc::dladdr(std::ptr::without_provenance(function), info.as_mut_ptr()) };

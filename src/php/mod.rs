@@ -24,6 +24,13 @@ mod lifecycle;
 mod log;
 mod memory;
 mod module;
+mod multipart;
+mod multipart_events;
+mod multipart_file;
+mod multipart_parts;
+mod multipart_progress;
+mod multipart_register;
+mod multipart_state;
 mod names;
 mod pool;
 mod report;
@@ -85,6 +92,7 @@ impl Engine for Php {
         variables::take_over();
         body_stream::take_over();
         form::take_over();
+        multipart::take_over();
         input_filter::take_over();
         Ok(())
     }

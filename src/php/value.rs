@@ -1,6 +1,7 @@
 //! Reads and sets PHP's values (`zval`) one word at a time.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::{CStr, c_int, c_void};
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 
 use ext_php_rs::ffi::{_zval_struct__bindgen_ty_1 as TypeWord, zend_value};
@@ -14,6 +15,7 @@ const IS_LONG: u32 = 4;
 const IS_DOUBLE: u32 = 5;
 const IS_STRING: u32 = 6;
 const IS_ARRAY: u32 = 7;
+const IS_PTR: u32 = 13;
 /// `IS_STRING_EX`: with the flag of a reference-counted value.
 const STRING: u32 = IS_STRING | 1 << 8;
 /// `IS_ARRAY_EX`: with the flags of a reference-counted value that can be part of a cycle.
@@ -178,6 +180,24 @@ pub(super) fn of_string(string: *mut zend_string) -> zval {
 /// A value that holds a string that is not counted.
 pub(super) fn of_static_string(string: *mut zend_string) -> zval {
     of_string_with(string, IS_STRING)
+}
+
+/// A value that holds a number.
+pub(super) fn of_number(number: i64) -> zval {
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    let mut value: zval = unsafe { std::mem::zeroed() };
+    value.value = zend_value { lval: number };
+    value.u1 = TypeWord { type_info: IS_LONG };
+    value
+}
+
+/// A value that holds a pointer, for tables that are not a script's.
+pub(super) fn of_pointer(pointer: *mut c_void) -> ManuallyDrop<zval> {
+    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
+    let mut value: zval = unsafe { std::mem::zeroed() };
+    value.value = zend_value { ptr: pointer };
+    value.u1 = TypeWord { type_info: IS_PTR };
+    ManuallyDrop::new(value)
 }
 
 fn of_string_with(string: *mut zend_string, type_info: u32) -> zval {

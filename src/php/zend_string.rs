@@ -81,6 +81,31 @@ pub(super) unsafe fn of_request(text: *const u8, length: usize) -> zval {
     value::of_string(string)
 }
 
+/// A value that holds another reference to a string of a request.
+pub(super) fn again(string: *mut zend_string) -> zval {
+    // SAFETY: the caller holds a reference to the string. Only this thread uses it.
+    let known = unsafe { &mut *string };
+    if counted_info(&known.gc) & INTERNED != 0 {
+        return value::of_static_string(string);
+    }
+    known.gc.refcount += 1;
+    value::of_string(string)
+}
+
+/// Drops one reference to a string of a request.
+pub(super) fn release_of_request(string: *mut zend_string) {
+    // SAFETY: null, or a string that the caller holds a reference to. Only this thread uses it.
+    let Some(known) = (unsafe { string.as_mut() }) else { return };
+    if counted_info(&known.gc) & INTERNED != 0 {
+        return;
+    }
+    known.gc.refcount -= 1;
+    if known.gc.refcount == 0 {
+        // SAFETY: PHP allocated it for this request, and that was the last reference.
+        unsafe { memory::free(string.cast()) };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{persistent, release};

@@ -16,6 +16,7 @@ mod given_up;
 mod idle_memory;
 mod ini_entries;
 mod leftovers;
+mod multipart;
 mod oracle;
 mod pool_settings;
 mod records;
