@@ -60,7 +60,10 @@ unsafe fn fill(array: *mut zval) -> bool {
         return false;
     }
     let Some(input) = input_filter::current() else { return false };
-    if !(at_hand() || read_stream()) {
+    // SAFETY: SG(request_info.request_body) is PHP's, at a valid address (`ffi::host`). The value is copied.
+    let stream = unsafe { (*sapi_globals()).request_info.request_body };
+    // There is none if the body was larger than `post_max_size`.
+    if stream.is_null() || !(at_hand() || read_stream()) {
         return false;
     }
     // SAFETY: PG is PHP's, at a valid address (`ffi::host`). Two numbers are copied.
