@@ -15,6 +15,7 @@ mod queued;
 mod signals;
 mod unresponsive;
 mod user_change;
+mod veto;
 
 use std::time::{Duration, Instant};
 
