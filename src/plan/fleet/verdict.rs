@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::plan::fleet::action::Action;
 use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::GenerationId;
-use crate::plan::fleet::members::Generation;
+use crate::plan::fleet::members::{Generation, Zygote};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::unit::{Failure, Unit, UnitState, Verdict};
 use crate::plan::reload::Readiness;
@@ -14,6 +14,8 @@ use crate::sys::clock::Moment;
 /// After this time a unit that starts no longer keeps others waiting, and a reload of which a part has taken effect no longer keeps
 /// the next one waiting.
 const SLOW: Duration = Duration::from_secs(2);
+/// The same for a unit whose groups are still being prepared: they wait for a directory or a program, and start no PHP.
+const BRIEF: Duration = Duration::from_millis(300);
 
 impl Fleet {
     /// Reports how a reload has gone, once no unit of it is on its way.
@@ -103,7 +105,10 @@ impl Fleet {
 
     /// How many units count in `process.start_parallel`.
     pub(super) fn busy_units(&self, now: Moment) -> usize {
-        self.units.iter().filter(|unit| unit.keeps_others_waiting(now)).count()
+        let prepares = |g: &Generation| g.groups.iter().all(|g| g.zygote == Zygote::Preparing);
+        let hangs = |unit: &Unit| unit.state == UnitState::Starting && self.those(&unit.coming).all(prepares);
+        let busy = self.units.iter().filter(|unit| unit.keeps_others_waiting(now));
+        busy.filter(|unit| now.since(unit.since) < BRIEF || !hangs(unit)).count()
     }
 
     /// Whether another one may begin besides so many.
@@ -114,7 +119,8 @@ impl Fleet {
     /// When another unit, or another reload, may begin because time has passed.
     pub(super) fn slow_since(&self, now: Moment) -> Option<Moment> {
         let units = self.units.iter().filter(|unit| unit.state == UnitState::Starting).map(|unit| unit.since);
-        let ends = units.chain(self.verdict.map(|verdict| verdict.since)).map(|since| since + SLOW);
+        let brief = units.clone().map(|since| since + BRIEF);
+        let ends = units.chain(self.verdict.map(|verdict| verdict.since)).map(|since| since + SLOW).chain(brief);
         ends.filter(|end| *end > now).min()
     }
 }

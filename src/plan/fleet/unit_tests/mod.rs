@@ -201,3 +201,15 @@ fn what_would_end_a_pool_that_is_wanted_again_is_given_up() {
     world.begin(&joint, &Scope::All);
     assert_eq!(world.numbers(), [("a".to_owned(), 3)]);
 }
+
+#[test]
+fn a_group_whose_preparation_hangs_keeps_others_waiting_only_briefly() {
+    let mut world = World::new();
+    world.fleet.start_parallel = 1;
+    world.hangs.insert("a".to_owned());
+    world.reload(&two(), &Scope::All);
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.numbers(), []);
+    world.pass(Duration::from_millis(200));
+    assert_eq!(world.numbers(), [("b".to_owned(), 1)]);
+}

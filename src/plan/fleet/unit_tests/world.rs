@@ -18,6 +18,8 @@ pub(super) struct World {
     pub(super) fails: BTreeSet<String>,
     /// Groups that can't be prepared.
     pub(super) lacks: BTreeSet<String>,
+    /// Groups whose preparation does not end.
+    pub(super) hangs: BTreeSet<String>,
     /// Groups whose zygotes take their time to start.
     pub(super) slow: BTreeSet<String>,
     /// Groups whose workers don't leave: each is inside a request.
@@ -34,6 +36,7 @@ impl World {
             log: Vec::new(),
             fails: BTreeSet::new(),
             lacks: BTreeSet::new(),
+            hangs: BTreeSet::new(),
             slow: BTreeSet::new(),
             stuck: BTreeSet::new(),
             together: false,
@@ -110,6 +113,7 @@ impl World {
         let is_in = |set: &BTreeSet<String>, key| name(key).is_some_and(|name| set.contains(&name));
         match action {
             Action::Prepare(key) if is_in(&self.lacks, key) => vec![Event::PrepareFailed(key)],
+            Action::Prepare(key) if is_in(&self.hangs, key) => vec![],
             Action::Prepare(key) => vec![Event::Prepared(key)],
             Action::SpawnZygote(key) if is_in(&self.fails, key) => vec![Event::ZygoteGone(key)],
             Action::SpawnZygote(key) if is_in(&self.slow, key) => {
