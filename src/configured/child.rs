@@ -18,6 +18,8 @@ const LONGEST: u64 = 1 << 20;
 /// How long a child is waited for after SIGKILL. One that a hanging file system holds takes longer; it is then reaped together with the
 /// next child that ends.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
+/// How often it is looked whether the child was stopped.
+const STOP_CHECK: Duration = Duration::from_millis(25);
 
 /// Lets a child do `work`; returns its output. `None`: it took too long, printed too much, or could not be started.
 pub(super) fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Option<Vec<u8>> {
@@ -61,9 +63,15 @@ impl Child {
         let mut buffer = [0; 4096];
         loop {
             let Some(output) = &mut self.output else { return true };
-            match socket::await_input(&*output, until.min(self.deadline)) {
+            let slice = until.min(self.deadline).min(Instant::now() + STOP_CHECK);
+            match socket::await_input(&*output, slice) {
                 Ok(true) => {}
-                Ok(false) if Instant::now() < self.deadline => return false,
+                Ok(false) if Instant::now() < self.deadline && !self.was_stopped() => {
+                    if Instant::now() >= until {
+                        return false;
+                    }
+                    continue;
+                }
                 Ok(false) | Err(_) => {
                     self.output = None;
                     continue;
@@ -79,6 +87,11 @@ impl Child {
                 self.output = None;
             }
         }
+    }
+
+    /// Whether another process of its user has stopped it. It is then not waited for.
+    fn was_stopped(&self) -> bool {
+        self.process.as_ref().is_some_and(pidfd::Process::was_stopped)
     }
 
     /// Waits for its output. `None`: it took too long, printed too much, or could not be started.

@@ -11,7 +11,6 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind,
 use crate::log::{self, messages::sockets as messages};
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::options::SocketOptions;
-use crate::supervisor::sockets::paths;
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::named_file;
@@ -102,25 +101,31 @@ impl UnixOpening {
     /// Waits until it is bound, sets owner and mode, and listens.
     ///
     /// # Errors
-    /// Why the pool cannot listen there.
-    pub(super) fn finish(self, path: &Path, options: &SocketOptions) -> Result<OwnedFd, SocketError> {
+    /// Why the pool cannot listen there, and the socket if its file is to be removed.
+    pub(super) fn finish(
+        self,
+        path: &Path,
+        options: &SocketOptions,
+    ) -> Result<OwnedFd, (SocketError, Option<OwnedFd>)> {
         let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
         let Self { fd, binding } = self;
-        let file = binding.wait().map_err(|e| match e {
+        let bound = binding.wait().map_err(|e| match e {
             NotBound::Served => SocketError::Served(path.to_owned()),
             NotBound::Error(e) => failed(e),
-        })?;
+        });
+        let file = match bound {
+            Ok(file) => file,
+            Err(refusal) => return Err((refusal, None)),
+        };
         if let Some(user) = file.through {
             let text = named_file::leads_through(&path.to_string_lossy(), user);
             log::say(&messages::path_of_a_users(&options.pool, text));
         }
-        if let Err(refusal) = options.give_access(path, &fd, &file) {
-            if let Some(removal) = paths::unlink(&path.to_string_lossy(), &fd) {
-                paths::finish_unlink(&path.to_string_lossy(), removal);
-            }
-            return Err(refusal);
+        let listens =
+            options.give_access(path, &fd, &file).and_then(|()| listen::listen(&fd, options.backlog).map_err(failed));
+        match listens {
+            Ok(()) => Ok(fd),
+            Err(refusal) => Err((refusal, Some(fd))),
         }
-        listen::listen(&fd, options.backlog).map_err(failed)?;
-        Ok(fd)
     }
 }

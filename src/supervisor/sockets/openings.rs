@@ -142,7 +142,14 @@ impl Opening {
                 }
                 // It may have been closed since.
                 State::Known if sockets.known(&self.name).is_none() => State::Waiting,
-                State::Binding(binding) => State::Open(binding.finish(&self.path, &self.options)?),
+                State::Binding(binding) => match binding.finish(&self.path, &self.options) {
+                    Ok(fd) => State::Open(fd),
+                    Err((refusal, bound)) => {
+                        // `abandon` removes its file.
+                        self.state = bound.map_or(State::Waiting, State::Open);
+                        return Err(refusal);
+                    }
+                },
                 over @ (State::Known | State::Open(_)) => {
                     self.state = over;
                     return Ok(true);
