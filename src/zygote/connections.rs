@@ -57,13 +57,14 @@ impl Zygote {
             self.make_room();
             match handover::take(queue(&self.pools[index])) {
                 Taken::Connection(connection) => self.keep(now, index, connection),
+                Taken::Kept(message) => self.hear_kept(now, index, message),
                 Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
+    pub(super) fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.closing != Some(Closing::Closed) {
@@ -93,7 +94,7 @@ impl Zygote {
 
     fn make_room(&mut self) {
         let most = usize::try_from(self.nofile.soft.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
-        while self.parking.len() + 8 * self.pools.len() >= most {
+        while self.parking.len() + self.kept.len() + 8 * self.pools.len() >= most {
             let before = self.parking.len();
             self.parking.shed(&self.epoll);
             if self.parking.len() == before {
@@ -110,7 +111,7 @@ impl Zygote {
                 self.make_room();
                 match handover::take(link.as_fd()) {
                     Taken::Connection(connection) => self.keep(now, index, connection),
-                    Taken::Rescan => {}
+                    Taken::Rescan | Taken::Kept(_) => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,
                 }

@@ -131,6 +131,7 @@ impl ForkedWorker {
             pool: pool.spec.config,
             listeners: pool.listeners,
             queues: WorkerQueues { queue: Rc::new(queue), queue_in, park: pool.park.0 },
+            kept: pool.kept,
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,

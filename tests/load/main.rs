@@ -5,6 +5,7 @@ mod backlog;
 mod bench;
 mod chaos;
 mod crashes;
+mod keeping;
 mod limits;
 mod mass;
 mod pinning;

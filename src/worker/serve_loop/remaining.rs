@@ -17,8 +17,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn serve_remaining(&mut self, closing: u32) {
         let mut silent = Vec::new();
         self.set_aside(&mut silent);
-        // A kept connection, which would be closed when the next one is held.
-        self.park_held();
+        self.park_all();
         let mut waiting = self.intake.waiting(closing);
         while !self.spent
             && let Some(connection) = self.intake.take_waiting(&mut waiting)
@@ -53,7 +52,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         while !self.spent {
             match handover::take(self.intake.queues().queue.as_fd()) {
                 Taken::Connection(connection) => self.serve_guest(connection, silent),
-                Taken::Rescan => {}
+                Taken::Rescan | Taken::Kept(_) => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
@@ -68,8 +67,10 @@ impl<E: Engine> ServeLoop<'_, E> {
 
     /// Moves the held connection to `silent` if no byte has arrived on it yet.
     fn set_aside(&mut self, silent: &mut Vec<OwnedFd>) {
-        if self.fresh && self.exchange.connection().is_some() {
-            self.sources.unlist(self.exchange.connection());
+        if self.fresh {
+            if let Some(held) = self.exchange.connection() {
+                self.kept.unlist(held);
+            }
             silent.extend(self.exchange.detach());
         }
     }
