@@ -30,7 +30,7 @@ impl Supervisor {
     pub(super) fn run(mut self) -> i32 {
         // Helpers of the start may have ended before SIGCHLD was waited for.
         self.reap();
-        self.feed(Event::Tick);
+        self.decide();
         loop {
             if let Some(status) = self.exit {
                 return self.end(status);
@@ -60,7 +60,7 @@ impl Supervisor {
             self.outputs.resume(&mut self.poller);
             self.flush_orders();
             self.attend_to_bases();
-            self.feed(Event::Tick);
+            self.decide();
             self.advance_reload();
         }
     }
@@ -139,7 +139,7 @@ impl Supervisor {
         self.carry_out_all(actions);
     }
 
-    /// Lets the fleet decide about an event, and about the events that its decisions cause.
+    /// Lets the fleet note an event. What follows from it is decided at the end of the turn, once for all events of the turn.
     pub(super) fn feed(&mut self, event: Event) {
         self.pending.push_back(event);
         self.handle_pending();
@@ -148,8 +148,20 @@ impl Supervisor {
     /// The same for events that wait.
     pub(super) fn handle_pending(&mut self) {
         while let Some(event) = self.pending.pop_front() {
-            let actions = self.fleet.handle(clock::now(), event, &FleetView(&self.runtimes));
+            let actions = self.fleet.note(clock::now(), event, &FleetView(&self.runtimes));
             self.carry_out_all(actions);
+        }
+    }
+
+    /// Lets the fleet decide what follows from the events and from the time, and from the events that its decisions cause.
+    fn decide(&mut self) {
+        loop {
+            self.handle_pending();
+            let actions = self.fleet.decide(clock::now(), &FleetView(&self.runtimes));
+            self.carry_out_all(actions);
+            if self.pending.is_empty() {
+                return;
+            }
         }
     }
 

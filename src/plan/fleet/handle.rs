@@ -18,8 +18,16 @@ use crate::sys::process::Exit;
 const SOUND_LIFE: Duration = Duration::from_secs(5);
 
 impl Fleet {
-    /// Handles an event and returns the actions to take.
+    /// Handles one event and returns the actions to take.
     pub(crate) fn handle(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
+        let mut out = self.note(now, event, view);
+        self.advance(now, view, &mut out);
+        out
+    }
+
+    /// Notes an event. Returns what is to be done about it at once; `decide` returns the rest. One decision after many events costs
+    /// less than one after each, since it looks at all generations.
+    pub(crate) fn note(&mut self, now: Moment, event: Event, view: &dyn View) -> Vec<Action> {
         let mut out = Vec::new();
         match event {
             Event::Prepared(key) => self.prepared(now, key),
@@ -51,6 +59,12 @@ impl Fleet {
             Event::Reported(key) => self.reported(now, key),
             Event::Tick => {}
         }
+        out
+    }
+
+    /// The actions that follow from the events since the last decision, and from the time.
+    pub(crate) fn decide(&mut self, now: Moment, view: &dyn View) -> Vec<Action> {
+        let mut out = Vec::new();
         self.advance(now, view, &mut out);
         out
     }
