@@ -72,6 +72,16 @@ pub(super) fn fork_with_shared_directories() -> io::Result<Forked> {
     unsafe { process::fork_with_shared_directories() }
 }
 
+/// Forks a child of this process's parent (clone(2), `CLONE_PARENT`), without the functions of pthread_atfork(3).
+///
+/// # Errors
+/// `EAGAIN`, `ENOMEM`; the process has other threads; others: it cannot be done here.
+pub fn fork_sibling() -> io::Result<Forked> {
+    check()?;
+    // SAFETY: as for `fork`.
+    unsafe { process::fork_sibling() }
+}
+
 /// Sets one variable of the environment.
 ///
 /// # Panics
