@@ -35,6 +35,9 @@ pub(super) type RegisterExtensions = unsafe extern "C" fn() -> c_int;
 /// `zend_post_startup_cb`: called once, after all extensions have started
 pub(super) type PostStartup = unsafe extern "C" fn() -> c_int;
 
+/// `llist_apply_func_t`
+pub(super) type ApplyToElement = unsafe extern "C" fn(element: *mut c_void);
+
 /// The reader of a body, which runs before the body is parsed
 pub(super) type PostReader = unsafe extern "C" fn();
 /// The reader of a form, which fills `$_POST`
@@ -54,6 +57,18 @@ pub(super) struct SignalGlobals {
     check: bool,
     /// PHP installs its handlers again at each request.
     pub(super) reset: bool,
+}
+
+/// The first members of `zend_extension`.
+#[repr(C)]
+pub(super) struct ZendExtension {
+    name: *const c_char,
+    version: *const c_char,
+    author: *const c_char,
+    url: *const c_char,
+    copyright: *const c_char,
+    startup: Option<unsafe extern "C" fn(extension: *mut ZendExtension) -> c_int>,
+    pub(super) shutdown: Option<unsafe extern "C" fn(extension: *mut ZendExtension)>,
 }
 
 static HOST: OnceLock<Host> = OnceLock::new();
@@ -102,6 +117,7 @@ host_table! {
         fn sapi_shutdown();
         fn php_module_startup(module: *mut sapi_module_struct, additional: *mut zend_module_entry) -> c_int;
         fn php_module_shutdown();
+        fn sapi_flush();
         fn php_module_shutdown_wrapper(module: *mut sapi_module_struct) -> c_int;
         fn php_request_startup() -> c_int;
         fn php_request_shutdown(unused: *mut c_void);
@@ -205,6 +221,9 @@ host_table! {
         fn _zend_hash_init(table: *mut HashTable, size: u32, destructor: *mut c_void, persistent: bool);
         fn zend_hash_clean(table: *mut HashTable);
         fn zend_hash_destroy(table: *mut HashTable);
+        fn zend_hash_graceful_reverse_destroy(table: *mut HashTable);
+        fn zend_llist_apply(list: *mut zend_llist, function: ApplyToElement);
+        fn zend_destroy_modules();
         fn config_zval_dtor(value: *mut zval);
 
         fn zend_register_ini_entries(definitions: *const zend_ini_entry_def, module: c_int) -> c_int;

@@ -141,6 +141,6 @@ impl Engine for Php {
     }
 
     fn stop(&mut self) {
-        lifecycle::stop();
+        lifecycle::end_extensions();
     }
 }

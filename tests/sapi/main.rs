@@ -9,6 +9,7 @@ mod cut_off;
 mod doors;
 mod error_header;
 mod every_door;
+mod extension_end;
 mod finish_request;
 mod forks;
 mod forms;
