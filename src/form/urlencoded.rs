@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memchr3};
 
 /// The limits within which a form is read here. PHP's own reader reports one that exceeds them.
 #[derive(Debug, Clone, Copy)]
@@ -49,38 +49,45 @@ impl Fields {
             if self.fields.len() as u64 >= most {
                 return false;
             }
-            let piece = memchr(b'&', rest).map_or(rest, |end| rest.get(..end).unwrap_or(rest));
-            if !self.add(piece, from, limits.nesting) {
-                return false;
-            }
-            from += piece.len() + 1;
+            let Some(length) = self.add(rest, from, limits.nesting) else { return false };
+            from += length + 1;
         }
         true
     }
 
-    /// Adds the field `piece`, which begins at `from` in the body.
-    fn add(&mut self, piece: &[u8], from: usize, nesting: i64) -> bool {
-        let split = memchr(b'=', piece).unwrap_or(piece.len());
-        let (name, value) = piece.split_at_checked(split).unwrap_or((piece, &[]));
-        let value = value.get(1..).unwrap_or_default();
+    /// Adds the first field of `rest`, which begins at `from` in the body. Returns its length; `None`: it has too many levels.
+    fn add(&mut self, rest: &[u8], from: usize, nesting: i64) -> Option<usize> {
+        let shape = Shape::of(rest);
+        let (name, rest) = rest.split_at_checked(shape.length)?;
         let begin = self.decoded.len();
-        decode(name, &mut self.decoded);
+        let levels = if shape.plain {
+            self.decoded.extend_from_slice(name);
+            shape.levels
+        } else {
+            decode(name, &mut self.decoded);
+            self.decoded.get(begin..).map_or(0, levels)
+        };
+        if levels > 0 && i64::try_from(levels).map_or(true, |levels| levels > nesting) {
+            return None;
+        }
         let name = begin..self.decoded.len();
         self.decoded.push(0);
-        let levels = self.decoded.get(name.clone()).map_or(0, levels);
-        if levels > 0 && i64::try_from(levels).map_or(true, |levels| levels > nesting) {
-            return false;
-        }
-        let value = if memchr2(b'%', b'+', value).is_none() {
-            let begin = from + piece.len() - value.len();
-            Value::Plain(begin..begin + value.len())
+        let [b'=', value @ ..] = rest else {
+            self.fields.push(Field { name, value: Value::Plain(0..0) });
+            return Some(shape.length);
+        };
+        let first = memchr3(b'&', b'%', b'+', value).unwrap_or(value.len());
+        let (value, length) = if value.get(first).is_none_or(|&byte| byte == b'&') {
+            let begin = from + shape.length + 1;
+            (Value::Plain(begin..begin + first), first)
         } else {
+            let length = memchr(b'&', value).unwrap_or(value.len());
             let begin = self.decoded.len();
-            decode(value, &mut self.decoded);
-            Value::Decoded(begin..self.decoded.len())
+            decode(value.get(..length).unwrap_or_default(), &mut self.decoded);
+            (Value::Decoded(begin..self.decoded.len()), length)
         };
         self.fields.push(Field { name, value });
-        true
+        Some(shape.length + 1 + length)
     }
 
     /// The `at`th field: its name, which is followed by a NUL byte in memory, and its value. `body` is the one that was read.
@@ -107,6 +114,34 @@ impl Fields {
         self.decoded.clear();
         self.decoded.shrink_to(bytes);
         self.fields.shrink_to(bytes / size_of::<Field>());
+    }
+}
+
+/// What a name is like before it is decoded.
+struct Shape {
+    length: usize,
+    /// It has neither escapes nor NUL bytes.
+    plain: bool,
+    /// The number of its brackets, if it is plain.
+    levels: usize,
+}
+
+impl Shape {
+    /// That of the first name of `rest`.
+    fn of(rest: &[u8]) -> Self {
+        let mut shape = Self { length: rest.len(), plain: true, levels: 0 };
+        for (at, byte) in rest.iter().enumerate() {
+            match byte {
+                b'=' | b'&' => {
+                    shape.length = at;
+                    break;
+                }
+                b'%' | b'+' | 0 => shape.plain = false,
+                b'[' => shape.levels += 1,
+                _ => {}
+            }
+        }
+        shape
     }
 }
 
