@@ -121,6 +121,27 @@ fn a_zygote_that_hangs_is_replaced_if_clients_wait() -> Outcome {
     pools.server.stop()
 }
 
+/// The same in a generation that drains: the end of its workers is not reported.
+#[test]
+fn a_zygote_that_hangs_keeps_no_generation() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pools = Neighbours::start_hostile(&target, "", "")?;
+    let zygote = pools.zygote(ALICE)?;
+    hostile::act(&pools.server.sandbox, zygote, "spin")?;
+    pools.server.reload()?;
+    for pool in [ALICE, BOB] {
+        let body = pools.ask(pool, "hello.php")?;
+        ensure!(body == "hello", "{pool:?}: {body}");
+    }
+    wait_until("its end", bar(KILLED_WITHIN), || !zygote.lives())?;
+    // Until then there was room for one worker.
+    wait_until("both workers of the next generation", bar(ms(5000)), || {
+        pools.server.zygotes_of("alice").len() == 1 && pools.workers(ALICE).len() == 2
+    })?;
+    pools.server.stop()
+}
+
 /// All of alice's processes are stopped. A reload takes place, and with `process_control_timeout` the old ones end; the zygote
 /// also without it.
 #[test]
