@@ -47,7 +47,9 @@ impl Pair {
         let mut results = [Vec::new(), Vec::new()];
         for round in 0..rounds {
             for at in [round % 2, (round + 1) % 2] {
-                results[at].push(measure(at, &self.0[at])?);
+                let name = if at == OURS { "cgi-fpm" } else { "php-fpm" };
+                let result = measure(at, &self.0[at]).map_err(|error| format!("{name}: {error}"))?;
+                results[at].push(result);
             }
         }
         Ok(results)

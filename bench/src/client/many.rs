@@ -154,7 +154,12 @@ impl<'a> Run<'a> {
     /// A web server may close a kept connection at any time but in an answer. Then its request is sent again.
     fn reopen(&mut self, number: usize) -> Outcome {
         let connection = &mut self.connections[number];
-        ensure!(self.load.protocol == Protocol::Http, "a connection ended in place of an answer");
+        let has_request = if connection.since.is_some() { "with" } else { "without" };
+        ensure!(
+            self.load.protocol == Protocol::Http,
+            "connection {number} ended, {has_request} a request, after {} answers",
+            self.report.answered
+        );
         ensure!(connection.reader.is_empty() || connection.since.is_none(), "a connection ended in an answer");
         self.report.reopened += 1;
         connection.stream = open(self.load.address, &self.epoll, number)?;
