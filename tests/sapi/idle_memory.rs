@@ -38,3 +38,17 @@ fn an_idle_worker_returns_the_memory_of_its_requests() -> Outcome {
     ensure!(other.ask(&large.keep())?.body() == expected, "a new connection");
     server.stop()
 }
+
+/// The time at which a worker returns memory does not end its wait for a connection that has sent nothing yet.
+#[test]
+fn a_new_connection_outlives_the_return_of_memory() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    server.says_hello(&server.address)?;
+    let mut client = Client::connect(&server.address, ms(10_000))?;
+    // More than the second until then, less than the five seconds after which a silent connection is closed.
+    std::thread::sleep(ms(1_500));
+    ensure!(client.ask(&server.hello())?.body() == "hello", "the first request of the connection");
+    server.stop()
+}
