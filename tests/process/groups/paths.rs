@@ -1,12 +1,15 @@
 //! A directory or log of one pool that is missing concerns its group only.
 
 use std::fs;
+use std::process::Command;
 
 use testkit::clock::{bar, ms, wait_until};
+use testkit::sandbox::Sandbox;
+use testkit::stage::run_to_end;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
-use super::Groups;
+use super::{Groups, conf};
 
 /// Lines of a pool, and the reason why its group cannot start, until the directory `later` exists.
 const MISSING: [(&str, &str); 5] = [
@@ -82,12 +85,14 @@ fn all_or_nothing() -> Outcome {
         for (global, list) in
             [("process.start_failure = stop", vec![("a", ""), ("b", lines)]), ("", vec![("b", lines)])]
         {
-            let mut groups = Groups::spawn(&target, global, &list)?;
-            let ended = groups.server.await_end(ms(10_000))?;
-            ensure!(ended == Some(78), "{list:?}: {ended:?}: {}", groups.server.log.tail(5));
-            for line in [reason, "failed to post process the configuration", "FPM initialization failed"] {
-                ensure!(groups.server.log.count(line) == 1, "{line}: {}", groups.server.log.tail(5));
-            }
+            let sandbox = Sandbox::new()?;
+            let dir = sandbox.path().display().to_string();
+            sandbox.put("fpm.conf", &conf(global, &list).replace("{{DIR}}", &dir))?;
+            sandbox.put("php.ini", "")?;
+            let mut start = Command::new(target.program());
+            start.arg("-F").arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
+            let lines = [reason, "failed to post process the configuration", "FPM initialization failed"];
+            run_to_end(start.envs(target.environment()))?.expect(78, &lines)?;
         }
     }
     let groups = Groups::start(&target, &[("a", ""), ("b", "")])?;
