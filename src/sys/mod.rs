@@ -37,6 +37,7 @@ pub mod proc_stat;
 pub mod process;
 pub mod process_limits;
 pub mod shared;
+pub mod shared_port;
 pub mod signal;
 pub mod single_threaded;
 pub mod sock_diag;

@@ -14,7 +14,7 @@ use crate::supervisor::sockets::options::SocketOptions;
 use crate::sys::failure::reason;
 use crate::sys::listen;
 use crate::sys::named_file;
-use crate::sys::socket_file::{self, Binding, NotBound};
+use crate::sys::socket_file::{self, Binding, NotBound, Place};
 
 /// Binds the first address that can be bound, of those that a host name has, or of the two for a port alone (IPv6 first).
 ///
@@ -78,12 +78,24 @@ impl UnixOpening {
     /// # Errors
     /// Why the pool cannot listen there.
     pub(super) fn begin(path: &Path, options: &SocketOptions) -> Result<Self, SocketError> {
+        Self::begin_at(path, options, Place::Final)
+    }
+
+    /// The same for a socket that gets its path later.
+    ///
+    /// # Errors
+    /// Why the pool cannot listen there.
+    pub(super) fn begin_beside(temporary: &Path, options: &SocketOptions) -> Result<Self, SocketError> {
+        Self::begin_at(temporary, options, Place::Temporary)
+    }
+
+    fn begin_at(path: &Path, options: &SocketOptions, place: Place) -> Result<Self, SocketError> {
         let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
         let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
         let fd = unbound.map_err(|e| failed(e.into()))?;
         // No process can connect until owner and mode are set. Where they may not be changed later, the mode is right from the start.
         let mode = if socket_file::can_prove(&fd) { 0 } else { options.mode };
-        let binding = Binding::begin(&fd, path, mode).map_err(failed)?;
+        let binding = Binding::begin(&fd, path, mode, place).map_err(failed)?;
         Ok(Self { fd, binding })
     }
 

@@ -31,6 +31,9 @@ pub struct Entry {
     pub through: bool,
     /// The path led through a directory of root's in which a group or everybody can replace any entry.
     pub shared: bool,
+    /// A user other than the controller can replace a part of the path to the directory: a call that takes the path could end in
+    /// another directory.
+    pub redirectable: bool,
 }
 
 impl Entry {
@@ -44,6 +47,7 @@ impl Entry {
             linked: false,
             through: false,
             shared: false,
+            redirectable: false,
         }
     }
 

@@ -94,7 +94,7 @@ impl Task {
         let begun = entry.map(|entry| Entry { through: self.through.is_some(), ..entry }).and_then(|entry| {
             match (entry.controller, &entry.dir) {
                 (Controller::User(user), Some(dir)) => {
-                    Ok(State::Child(UserChild::start(user, dir, &entry.name, &self.keep, &*self.op)?, user))
+                    Ok(State::Child(UserChild::start(user, (dir, &entry), &self.keep, &*self.op)?, user))
                 }
                 (controller, _) => {
                     let answer = (self.op)(&entry)?;

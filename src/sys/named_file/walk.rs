@@ -38,7 +38,8 @@ pub(super) fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
     let dir = directory(AT_FDCWD, OsStr::new(start))?;
     // The start is trusted whatever user owns it.
     let mount = statx(&dir, OsStr::new(""))?.mount;
-    Walk { mount, dir, controller: Controller::Root, left: names(path), links: 0, shared: false }.go(rules)
+    Walk { mount, dir, controller: Controller::Root, left: names(path), links: 0, shared: false, redirectable: false }
+        .go(rules)
 }
 
 /// Walks on from a directory that a user's child has come to.
@@ -48,7 +49,8 @@ pub(super) fn walk(path: &Path, rules: &Rules) -> io::Result<Entry> {
 pub(super) fn walk_on(dir: OwnedFd, rest: &Path, rules: &Rules) -> io::Result<Entry> {
     let seen = statx(&dir, OsStr::new(""))?;
     let controller = controller_of(&dir, &seen)?;
-    Walk { mount: seen.mount, dir, controller, left: names(rest), links: 0, shared: false }.go(rules)
+    Walk { mount: seen.mount, dir, controller, left: names(rest), links: 0, shared: false, redirectable: true }
+        .go(rules)
 }
 
 struct Walk {
@@ -63,6 +65,8 @@ struct Walk {
     links: u32,
     /// It has come through a directory in which a group or everybody can replace any entry.
     shared: bool,
+    /// It has come out of such a directory, or of a directory of a user's.
+    redirectable: bool,
 }
 
 /// The kernel follows as many (path_resolution(7)).
@@ -112,6 +116,7 @@ impl Walk {
     }
 
     fn enter(&mut self, name: &OsStr) -> io::Result<()> {
+        self.redirectable |= self.controller == Controller::Shared;
         let dir = directory(self.dir.as_fd(), name)?;
         let seen = statx(&dir, OsStr::new(""))?;
         self.controller = if seen.mount.is_some() && seen.mount == self.mount {
@@ -142,6 +147,7 @@ impl Walk {
         if self.links > MOST_LINKS {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
+        self.redirectable |= self.controller == Controller::Shared;
         let target = PathBuf::from(readlinkat(&self.dir, name)?);
         if target.is_absolute() {
             self.enter_root()?;
@@ -176,6 +182,7 @@ impl Walk {
             linked: false,
             through: false,
             shared: self.shared,
+            redirectable: self.redirectable,
         }
     }
 

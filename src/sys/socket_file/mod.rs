@@ -4,6 +4,7 @@
 
 mod access;
 mod bind;
+mod placing;
 mod removal;
 
 use std::ffi::OsStr;
@@ -16,7 +17,8 @@ use nix::errno::Errno;
 use nix::sys::stat::SFlag;
 
 pub use access::{Access, Failure};
-pub use bind::{Binding, NotBound};
+pub use bind::{Binding, NotBound, Place};
+pub use placing::{Placing, place};
 pub use removal::{Removal, remove};
 
 use super::named_file::statx::{Attributes, statx};

@@ -34,16 +34,18 @@ fn remove_in(entry: &Entry, id: Option<FileId>) -> io::Result<Answer> {
     if !statx(&file, OsStr::new(""))?.is(SFlag::S_IFSOCK) {
         return Ok(Answer::default());
     }
-    // Where the kernel does not tell, remove it only if no other user can have put it there, or with that user's own rights.
-    let may = match id.and_then(|id| id.is(&file)) {
-        Some(same) => same,
-        None => entry.controller != Controller::Shared && !entry.through,
-    };
-    if !may {
+    if !may_change(entry, &file, id) {
         return Ok(Answer { file: None, note: FOREIGN });
     }
     unlinkat(entry.dir(), &entry.name, UnlinkatFlags::NoRemoveDir)?;
     Ok(Answer::default())
+}
+
+/// Whether the file belongs to the socket with that id. Where the kernel does not tell, it may be removed or renamed only if no other
+/// user can have put it there, or with that user's own rights.
+pub(super) fn may_change(entry: &Entry, file: &OwnedFd, id: Option<FileId>) -> bool {
+    let same = id.and_then(|id| id.is(file));
+    same.unwrap_or_else(|| entry.controller != Controller::Shared && !entry.through)
 }
 
 impl Removal {

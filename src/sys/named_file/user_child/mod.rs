@@ -9,7 +9,6 @@ mod work;
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -17,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::Id;
 use nix::unistd::Pid;
 
-use super::{Op, time_limit};
+use super::{Entry, Op, time_limit};
 use crate::sys::proc_stat::{self, Origin};
 use crate::sys::process::{self, Forked};
 use crate::sys::{message, pidfd, single_threaded, socket};
@@ -43,12 +42,12 @@ pub(super) struct UserChild {
 }
 
 impl UserChild {
-    /// Starts a child for that user, which walks `rest` from this directory and carries out `op`.
-    pub(super) fn start(user: u32, dir: &OwnedFd, rest: &Path, keep: &[RawFd], op: &Op) -> io::Result<Self> {
+    /// Starts a child for that user, which walks the rest of an entry's path from this directory and carries out `op`.
+    pub(super) fn start(user: u32, (dir, entry): (&OwnedFd, &Entry), keep: &[RawFd], op: &Op) -> io::Result<Self> {
         let (ours, theirs) = message::pair()?;
         let known = known_users::find(user);
         match single_threaded::fork()? {
-            Forked::Child => work::run(user, known, (dir, rest), keep, op, &theirs),
+            Forked::Child => work::run(user, known, (dir, entry), keep, op, &theirs),
             Forked::Parent(pid) => {
                 let limit = time_limit::limit_of(user);
                 let child = pidfd::Process::open(pid).ok();

@@ -14,7 +14,7 @@ use super::super::Op;
 use super::super::controller::{Controller, refuse_foreign_mount};
 use super::super::entry::Entry;
 use super::super::names::{directory, names};
-use super::super::statx::statx;
+use super::super::statx::{Attributes, statx};
 use super::report::{self, Report};
 use crate::sys::ids::{self, Identity};
 use crate::sys::{fd, message, process};
@@ -23,7 +23,7 @@ use crate::sys::{fd, message, process};
 pub(super) fn run(
     user: u32,
     known: Option<Identity>,
-    (dir, rest): (&OwnedFd, &Path),
+    (dir, begun): (&OwnedFd, &Entry),
     keep: &[RawFd],
     op: &Op,
     channel: &OwnedFd,
@@ -35,7 +35,7 @@ pub(super) fn run(
     unsafe { fd::close_all_but(&[keep, &[dir.as_raw_fd(), channel.as_raw_fd()]].concat()) };
     let is_new = known.is_none();
     let identity = known.unwrap_or_else(|| look_up(user));
-    let report = become_user(&identity).and_then(|()| walk(user, dir, rest)).and_then(|end| match end {
+    let report = become_user(&identity).and_then(|()| walk(user, dir, begun)).and_then(|end| match end {
         End::Here(entry) => op(&entry).map(Report::Done),
         End::Elsewhere(dir, rest) => Ok(Report::Elsewhere(dir, rest)),
     });
@@ -74,10 +74,11 @@ enum End {
 
 /// Walks down directories of this user's. At a directory of another owner the parent has to decide. Symbolic links are followed
 /// with this user's rights, but not magic links (`RESOLVE_NO_MAGICLINKS`), which lead to open files of a process.
-fn walk(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<End> {
-    let mut left = names(rest);
+fn walk(user: u32, dir: &OwnedFd, begun: &Entry) -> io::Result<End> {
+    let mut left = names(&begun.name);
+    let mut redirectable = begun.redirectable;
     let mut dir = dir.try_clone()?;
-    let entry = |dir: OwnedFd, name: OsString, linked| {
+    let entry = |dir: OwnedFd, name: OsString, linked, redirectable| {
         End::Here(Entry {
             dir: Some(dir),
             name: name.into(),
@@ -86,20 +87,23 @@ fn walk(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<End> {
             linked,
             through: false,
             shared: false,
+            redirectable,
         })
     };
     loop {
         let name = left.pop_front().unwrap_or_else(|| ".".into());
         if left.is_empty() {
-            return Ok(entry(dir, name, false));
+            return Ok(entry(dir, name, false, redirectable));
         }
         if name == ".." || statx(&dir, &name)?.is(SFlag::S_IFLNK) {
             left.push_front(name);
             let last = left.pop_back().unwrap_or_default();
             let dir = by_links(dir.as_fd(), &left.iter().collect::<PathBuf>())?;
             refuse_foreign_mount(&dir, &statx(&dir, OsStr::new(""))?)?;
-            return Ok(entry(dir, last, true));
+            return Ok(entry(dir, last, true, redirectable));
         }
+        // A group, or everybody, may replace what is in it.
+        redirectable |= is_open_to_others(&statx(&dir, OsStr::new(""))?);
         dir = directory(dir.as_fd(), &name)?;
         let seen = statx(&dir, OsStr::new(""))?;
         refuse_foreign_mount(&dir, &seen)?;
@@ -107,6 +111,10 @@ fn walk(user: u32, dir: &OwnedFd, rest: &Path) -> io::Result<End> {
             return Ok(End::Elsewhere(dir, left.iter().collect()));
         }
     }
+}
+
+fn is_open_to_others(directory: &Attributes) -> bool {
+    directory.mode & 0o022 != 0 && directory.mode & libc::S_ISVTX == 0
 }
 
 fn by_links(at: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {

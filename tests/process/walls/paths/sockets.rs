@@ -155,6 +155,25 @@ fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     Ok(())
 }
 
+/// Bob may not connect to a socket of root's in his directory. It is replaced if no process serves it, and otherwise it stays.
+#[test]
+fn a_socket_that_is_served_stays() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let (sandbox, _, _listener) = neighbourhood()?;
+    let path = sandbox.file("bob/s/php.sock");
+    let live = UnixListener::bind(&path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    let before = marks(&path)?;
+    let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), in_own_dir(BOB, ""));
+    let server = starts_without_bob(&target, sandbox, &conf, "already listen")?;
+    ensure!(marks(&path)? == before, "{} in place of {before}", marks(&path)?);
+    drop(live);
+    server.reload()?;
+    hello(&server, &path)?;
+    server.stop()
+}
+
 /// In a directory that every user may write to, such as /tmp, sockets work as elsewhere.
 #[test]
 fn sockets_in_a_sticky_directory() -> Outcome {
