@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::ipc::ToZygote;
-use crate::plan::fleet::{GenerationId, Goal, PoolKey, ZygoteKey};
+use crate::plan::fleet::{GenerationId, Goal, Phase, PoolKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
 use crate::sys::message;
@@ -47,6 +47,10 @@ impl Supervisor {
             Goal::Terminate => return,
         };
         if !all {
+            let generations = self.fleet.generations();
+            self.sockets.switch(|other| {
+                generations.iter().any(|g| g.id == other && matches!(g.phase, Phase::Settling | Phase::Serving))
+            });
             self.sockets.leave(&[id]);
         }
         self.sockets.unlink(all);

@@ -141,9 +141,10 @@ impl Supervisor {
         work: impl FnOnce(&mut Preparation<'_>) -> T,
     ) -> T {
         let load = load_options(&self.host, &self.options);
-        let fleet = &self.fleet;
+        let (fleet, runtimes) = (&self.fleet, &self.runtimes);
         work(&mut Preparation {
-            claim: Claim { owner: id, leaves: &|older| fleet.makes_way(older, id) },
+            claim: Claim { owner: id, leaves: &|older| fleet.makes_way(older, id), is_foreign: &|_, _, _| false },
+            trust_of_socket: &|other, raw| runtimes.get(other)?.trust_of_socket(raw),
             load: &load,
             engine: &self.options.engine,
             nofile,

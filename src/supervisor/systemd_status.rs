@@ -16,7 +16,7 @@ use crate::sys::listen;
 
 /// The sockets that systemd is to store: those that we have opened. Its own ones it has anyway.
 fn stored_sockets(sockets: &Sockets) -> BTreeMap<String, (u64, &OwnedFd)> {
-    sockets.own().filter_map(|l| Some((stored_name(&l.fd)?, (listen::inode(&l.fd)?, &l.fd)))).collect()
+    sockets.own().filter_map(|l| Some((stored_name(&l.name, &l.fd)?, (listen::inode(&l.fd)?, &l.fd)))).collect()
 }
 
 impl Supervisor {

@@ -80,6 +80,16 @@ messages! {
     [Ours Warning] socket_not_removed(address, reason) = "failed to remove the socket '{address}': {reason}",
         do "Remove the file by hand.";
 
+    /// A reload has given a pool another user, and the file of its new socket cannot be put at the path.
+    [Ours Error] address_not_taken(address, reason) =
+        "the new socket could not take the path '{address}': {reason}; no client reaches the pool there",
+        do "Remove what has this path, then reload.";
+
+    /// A reload has given a pool another user. The socket is systemd's, so that no other one can take its place.
+    [Ours Warning] socket_stays_with_former_user(pool, address) =
+        "[pool {pool}] processes of its former user can accept connections of \"{address}\", a socket of systemd's, until they end",
+        do "Restart the .socket unit and php-fpm.";
+
     /// No pool names the address any more.
     [Ours Debug] socket_closed(address) = "closed listening socket \"{address}\"",
         do "Nothing.";

@@ -1,6 +1,7 @@
 //! Everything that a group needs before its zygote starts: users, sockets, counters, scoreboards, access logs. What a directory of a
 //! user or a program may delay is done by children, so the supervisor waits for none of it.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Instant;
 
@@ -26,6 +27,8 @@ use crate::sys::named_file::DirectoryId;
 pub(crate) struct Preparation<'a> {
     /// The generation of the group.
     pub claim: Claim<'a>,
+    /// Whose processes have a socket open that a pool of a generation listens on.
+    pub trust_of_socket: &'a dyn Fn(GenerationId, RawFd) -> Option<Trust>,
     /// Options of the command line.
     pub load: &'a LoadOptions,
     /// Options for PHP.
@@ -95,8 +98,10 @@ impl Preparation<'_> {
                 Stage::Program => self.hear_program(draft, preparing, until)?,
                 Stage::Paths => preparing.paths.advance(until)?.then_some(Stage::Sockets),
                 Stage::Sockets => {
-                    let open = preparing.openings.advance(self.sockets, self.claim.owner, until)?;
-                    open.then_some(Stage::AccessLogs(0))
+                    let trusts = preparing.trusts(draft);
+                    let is_foreign = foreign(self.trust_of_socket, &trusts);
+                    let claim = Claim { is_foreign: &is_foreign, ..self.claim };
+                    preparing.openings.advance(self.sockets, claim, until)?.then_some(Stage::AccessLogs(0))
                 }
                 Stage::AccessLogs(at) if at >= draft.pools.len() => return self.finish(draft, preparing).map(Some),
                 Stage::AccessLogs(at) => preparing.open_logs(draft, at, until).then_some(Stage::AccessLogs(at + 1)),
@@ -125,9 +130,12 @@ impl Preparation<'_> {
 
     fn finish(&mut self, draft: &GroupDraft, preparing: &mut Preparing) -> Result<GroupRuntime, StartError> {
         let (mut pools, mut specs) = (Vec::new(), Vec::new());
+        let trusts = preparing.trusts(draft);
+        let is_foreign = foreign(self.trust_of_socket, &trusts);
+        let claim = Claim { is_foreign: &is_foreign, ..self.claim };
         let users = std::mem::take(&mut preparing.users);
         for ((config, user), root) in draft.pools.iter().zip(users).zip(&preparing.paths.roots) {
-            let listen_fds = self.sockets.open(self.claim, config, &mut preparing.openings)?;
+            let listen_fds = self.sockets.open(claim, config, &mut preparing.openings)?;
             let (spec, pool) = self.prepare_pool((config, listen_fds), user, *root, draft.identity.is_some())?;
             specs.push(spec);
             pools.push(pool);
@@ -189,11 +197,28 @@ impl Preparation<'_> {
     }
 }
 
+/// Whether a socket of another generation is of another user than a pool.
+fn foreign<'a>(
+    trust_of_socket: &'a dyn Fn(GenerationId, RawFd) -> Option<Trust>,
+    trusts: &'a BTreeMap<String, Trust>,
+) -> impl Fn(&str, GenerationId, RawFd) -> bool + use<'a> {
+    move |pool, id, raw| trust_of_socket(id, raw).is_some_and(|other| trusts.get(pool) != Some(&other))
+}
+
 impl Preparing {
     /// It has failed, or is not wanted any more: nothing is left of it but counters that no pool uses.
     pub(crate) fn abandon(self, owner: GenerationId, sockets: &mut Sockets) {
         sockets.abandon(self.openings);
         sockets.withdraw(owner);
+    }
+
+    /// Whose code runs in the workers of each pool. The root directories are known once `paths` is over.
+    fn trusts(&self, draft: &GroupDraft) -> BTreeMap<String, Trust> {
+        let pools = draft.pools.iter().zip(&self.users).zip(&self.paths.roots);
+        let trust = |((pool, user), root): ((&PoolConfig, &PoolUser), &_)| {
+            (pool.name.clone(), Trust::of(pool, user.identity.as_ref(), *root))
+        };
+        pools.map(trust).collect()
     }
 
     /// Whether the access log of that pool is open by then, or cannot be opened. Those of the next pools are begun.

@@ -1,14 +1,14 @@
 //! The resources of the processes of one generation: drain signals, scoreboards, access logs, zygotes.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use crate::configured::loaded_files::MarkedFile;
-use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, ZygoteSpec};
+use crate::ipc::{OrderSender, PoolSpec, ReportReceiver, ToSupervisor, Trust, ZygoteSpec};
 use crate::plan::base::BaseId;
 use crate::plan::budget::{Allowance, Bucket};
 use crate::plan::fleet::{GenerationId, ZygoteKey};
@@ -174,6 +174,15 @@ impl Runtime {
     /// Its groups with their keys, if it is that of this generation.
     pub(super) fn keyed(&self, generation: GenerationId) -> impl Iterator<Item = (ZygoteKey, &GroupRuntime)> {
         self.groups.iter().enumerate().map(move |(group, runtime)| (ZygoteKey { generation, group }, runtime))
+    }
+
+    /// Whose the pool is that listens on that socket.
+    pub(crate) fn trust_of_socket(&self, raw: RawFd) -> Option<Trust> {
+        let of_group = |g: &GroupRuntime| {
+            let pool = g.spec.pools.iter().find(|pool| pool.listen_fds.contains(&raw))?;
+            Some(g.spec.trust(pool))
+        };
+        self.groups.iter().find_map(of_group)
     }
 
     /// The names of its groups, in their order.

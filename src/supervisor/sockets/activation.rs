@@ -13,6 +13,7 @@ use crate::plan::systemd::{passed_names, socket_name};
 use crate::supervisor::sockets::error::Unused;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::named_file::{self, Answer, Rules};
+use crate::sys::socket_file::{self, Proof};
 use crate::sys::{inherited, listen, single_threaded};
 
 /// The first descriptor that is passed.
@@ -51,10 +52,14 @@ pub(crate) fn take() -> Vec<Passed> {
     passed
 }
 
-/// The name under which systemd stores a socket of ours.
+/// The name under which systemd stores a socket of ours. A unix socket may have another address than its path, the temporary name of
+/// its file.
 #[must_use]
-pub(crate) fn stored_name(socket: &OwnedFd) -> Option<String> {
-    socket_name(&listen::address(socket)?)
+pub(crate) fn stored_name(name: &str, socket: &OwnedFd) -> Option<String> {
+    match listen::local(socket) {
+        Some(address) => socket_name(&address.to_string()),
+        None => socket_name(name),
+    }
 }
 
 /// An address of a pool: as it is written, and as sockets are bound.
@@ -75,11 +80,14 @@ impl Sockets {
         };
         let mut stored = BTreeMap::new();
         for Passed { fd, name } in passed {
-            let ours = stored_name(&fd).is_some_and(|stored| stored == name);
+            let place = self.place_of(&fd, &wanted);
+            let is_stored = |written: &str| stored_name(written, &fd).is_some_and(|stored| stored == name);
+            let address = || listen::address(&fd).is_some_and(|address| is_stored(&address));
+            let ours = place.as_ref().is_ok_and(|written| is_stored(written)) || address();
             if let Some(inode) = listen::inode(&fd).filter(|_| ours) {
                 stored.insert(name.clone(), inode);
             }
-            match self.place_of(&fd, &wanted) {
+            match place {
                 Ok(written) => {
                     log::say(&messages::passed_socket_used(fd.as_raw_fd(), &written));
                     self.all.push(Listener::inherited(written, fd).passed_if(!ours));
@@ -122,11 +130,16 @@ impl Wanted {
 
     fn is_that_of(&self, fd: &OwnedFd) -> bool {
         match (&self.path, listen::local_path(fd)) {
-            (Some(wanted), Some(bound)) => *wanted == real(&bound),
+            (Some(wanted), Some(bound)) => *wanted == real(&bound) || has_file(wanted, fd),
             (None, None) => listen::local(fd).is_some_and(|bound| self.addrs.contains(&bound)),
             _ => false,
         }
     }
+}
+
+/// Whether the socket's file is the one at that path. Then it had another name at first.
+fn has_file(path: &Path, socket: &OwnedFd) -> bool {
+    socket_file::can_prove(socket) && socket_file::find(path).is_ok_and(|file| file.is_of(socket) == Proof::Ours)
 }
 
 /// The path with the real name of its directory: /var/run is /run. The directory may be a user's and not answer.

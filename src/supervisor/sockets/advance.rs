@@ -32,10 +32,10 @@ impl Sockets {
     fn finish_until(&mut self, until: Instant) {
         for mut work in std::mem::take(&mut self.background) {
             if work.is_over(until) {
-                let copy = work.finish();
+                let copies = work.finish();
                 let others = || self.all.iter().filter_map(|l| listen::inode(&l.fd));
-                let last =
-                    copy.filter(|copy| listen::inode(copy).is_none_or(|inode| others().all(|other| other != inode)));
+                let is_last = |copy: &OwnedFd| listen::inode(copy).is_none_or(|inode| others().all(|o| o != inode));
+                let last: Vec<OwnedFd> = copies.into_iter().filter(is_last).collect();
                 close_all(last);
             } else {
                 self.background.push(work);
@@ -56,7 +56,7 @@ impl Drop for Sockets {
     /// The process ends: waits for the rest, as long as its users' time limits allow it. Its exit closes the sockets, and the kernel
     /// does not wait then for descriptors in their queues.
     fn drop(&mut self) {
-        let copies = self.background.drain(..).filter_map(Background::finish);
+        let copies = self.background.drain(..).flat_map(Background::finish);
         let listeners = self.all.drain(..).map(|listener| listener.fd);
         copies.chain(listeners).for_each(|socket| {
             let _ = socket.into_raw_fd();

@@ -2,12 +2,13 @@
 //! and modes, and removals. The event loop waits for it only briefly, and then looks at it again and again.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::log;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
-use crate::sys::socket_file::{Removal, Search};
+use crate::sys::socket_file::{Placing, Removal, Search};
 
 /// How long the event loop waits for all of it together, and how long at most in each `PERIOD`.
 const BRIEF: Duration = Duration::from_millis(40);
@@ -26,6 +27,19 @@ pub(super) enum Background {
         options: SocketOptions,
         /// The search.
         search: Search,
+    },
+    /// The file of a new user's socket takes its place.
+    Place {
+        /// The path.
+        name: String,
+        /// The present name of the file.
+        file: PathBuf,
+        /// A copy of the socket.
+        socket: OwnedFd,
+        /// A copy of the former user's.
+        former: Option<OwnedFd>,
+        /// The change of names.
+        placing: Placing,
     },
     /// The path is removed.
     Removal {
@@ -47,20 +61,25 @@ impl Background {
     pub(super) fn is_over(&mut self, until: Instant) -> bool {
         match self {
             Self::Access { search, .. } => search.is_over(until),
+            Self::Place { placing, .. } => placing.is_over(until),
             Self::Removal { removal, .. } => removal.is_over(until),
         }
     }
 
-    /// Waits for its end. Returns the copy of a socket, which may be the last one.
-    pub(super) fn finish(self) -> Option<OwnedFd> {
+    /// Waits for its end. Returns the copies of sockets, which may be the last ones.
+    pub(super) fn finish(self) -> Vec<OwnedFd> {
         match self {
             Self::Access { name, socket, options, search } => {
                 options.apply(&name, &socket, search).unwrap_or_else(|e| log::say(&e.message()));
-                Some(socket)
+                vec![socket]
+            }
+            Self::Place { name, file, socket, former, placing } => {
+                paths::finish_placing(&name, &file, (&socket, former.as_ref()), placing);
+                former.into_iter().chain([socket]).collect()
             }
             Self::Removal { name, removal } => {
                 paths::finish_unlink(&name, removal);
-                None
+                Vec::new()
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::{Background, Waited};
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
+use crate::supervisor::sockets::user_change::Waits;
 use crate::sys::backlog::Inspector;
 use crate::sys::{listen, message};
 
@@ -32,6 +33,8 @@ pub(crate) struct Listener {
     pub(super) unlinked: bool,
     /// Others have removed its file, so a later generation has opened another socket at that path.
     pub(super) replaced: bool,
+    /// It waits beside the socket of a former user at the same address.
+    pub(super) waits: Option<Waits>,
 }
 
 /// A generation that names a socket.
@@ -56,6 +59,9 @@ pub(crate) struct Ownership {
     used: bool,
     unlinked: bool,
     replaced: bool,
+    /// A former version opened none of these.
+    #[serde(default)]
+    waits: Option<Waits>,
 }
 
 /// All of them.
@@ -85,7 +91,7 @@ impl Listener {
             message::refuse_descriptors(&fd);
         }
         let (passed, used, unlinked, replaced) = (false, false, false, false);
-        Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced }
+        Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced, waits: None }
     }
 
     /// The same; `passed`: systemd has opened it.
@@ -104,8 +110,8 @@ impl Listener {
     /// The same, as a former image has left it.
     #[must_use]
     pub(crate) fn resumed(self, ownership: &Ownership) -> Self {
-        let Ownership { fd: _, owners, used, unlinked, replaced } = ownership.clone();
-        Self { owners, used, unlinked, replaced, ..self }
+        let Ownership { fd: _, owners, used, unlinked, replaced, waits } = ownership.clone();
+        Self { owners, used, unlinked, replaced, waits, ..self }
     }
 
     pub(super) fn is_of(&self, id: GenerationId) -> bool {
@@ -127,8 +133,12 @@ impl Listener {
         if !first || self.passed {
             return None;
         }
-        let removal = paths::unlink(&self.name, &self.fd)?;
-        Some(Background::Removal { name: self.name.clone(), removal })
+        let name = match &self.waits {
+            Some(Waits::As(file)) => file.to_string_lossy().into_owned(),
+            _ => self.name.clone(),
+        };
+        let removal = paths::unlink(&name, &self.fd)?;
+        Some(Background::Removal { name, removal })
     }
 }
 
@@ -151,9 +161,9 @@ impl Sockets {
         self.all.iter().filter(|listener| fds.contains(&listener.fd.as_raw_fd()))
     }
 
-    /// Those that systemd hasn't opened.
+    /// Those that systemd hasn't opened and that new connections go to.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Listener> {
-        self.all.iter().filter(|listener| !listener.passed)
+        self.all.iter().filter(|listener| !listener.passed && !listener.replaced && listener.waits.is_none())
     }
 
     /// Names and descriptors, for the next image.
@@ -166,9 +176,9 @@ impl Sockets {
     #[must_use]
     pub(crate) fn ownership(&self) -> Vec<Ownership> {
         let of = |listener: &Listener| {
-            let Listener { fd, owners, used, unlinked, replaced, .. } = listener;
-            let (fd, owners) = (fd.as_raw_fd(), owners.clone());
-            Ownership { fd, owners, used: *used, unlinked: *unlinked, replaced: *replaced }
+            let Listener { fd, owners, used, unlinked, replaced, waits, .. } = listener;
+            let (fd, owners, waits) = (fd.as_raw_fd(), owners.clone(), waits.clone());
+            Ownership { fd, owners, used: *used, unlinked: *unlinked, replaced: *replaced, waits }
         };
         self.all.iter().map(of).collect()
     }

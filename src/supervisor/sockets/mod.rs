@@ -15,6 +15,7 @@ pub(super) mod oracle;
 mod ownership;
 mod paths;
 mod queues;
+mod user_change;
 
 pub(super) use activation::{Passed, stored_name, take as take_passed};
 pub(super) use error::SocketError;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crate::config::{self, ListenAddr, PoolConfig};
@@ -11,13 +11,14 @@ use crate::log::{
     self,
     messages::{accounts, sockets as messages},
 };
-use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::supervisor::sockets::open::UnixOpening;
 use crate::supervisor::sockets::options::SocketOptions;
+use crate::supervisor::sockets::ownership::Claim;
 use crate::supervisor::sockets::paths;
+use crate::supervisor::sockets::user_change::{self, Opened, Waits};
 use crate::sys::socket_file::{self, Search};
 
 /// Most sockets of a group that are worked at at the same time.
@@ -35,6 +36,8 @@ pub(crate) struct Openings {
 struct Opening {
     name: String,
     path: PathBuf,
+    /// The name of the file of a socket that waits beside that of a former user.
+    temporary: Option<PathBuf>,
     options: SocketOptions,
     state: State,
 }
@@ -70,7 +73,7 @@ impl Openings {
                 if list.iter().any(|other| other.name == name) {
                     return Err(SocketError::NamedTwice { pool: pool.name.clone(), address: name });
                 }
-                list.push(Opening { name, path, options: options.clone(), state: State::Waiting });
+                list.push(Opening { name, path, temporary: None, options: options.clone(), state: State::Waiting });
             }
             all.insert(pool.name.clone(), options);
         }
@@ -84,7 +87,7 @@ impl Openings {
     pub(crate) fn advance(
         &mut self,
         sockets: &mut Sockets,
-        owner: GenerationId,
+        claim: Claim<'_>,
         until: Instant,
     ) -> Result<bool, SocketError> {
         let mut busy = 0;
@@ -92,7 +95,7 @@ impl Openings {
             if busy >= AT_ONCE {
                 break;
             }
-            if !opening.advance(sockets, owner, until)? {
+            if !opening.advance(sockets, claim, until)? {
                 busy += 1;
             }
         }
@@ -105,18 +108,18 @@ impl Openings {
     }
 
     /// Takes the socket of that name, if it was opened.
-    pub(super) fn take(&mut self, name: &str) -> Option<OwnedFd> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Opened> {
         let is_open = |opening: &Opening| opening.name == name && matches!(opening.state, State::Open(_));
         let at = self.list.iter().position(is_open)?;
-        match self.list.swap_remove(at).state {
-            State::Open(fd) => Some(fd),
+        match self.list.swap_remove(at) {
+            Opening { state: State::Open(fd), temporary, .. } => Some((fd, temporary.map(Waits::As))),
             _ => None,
         }
     }
 }
 
 impl Opening {
-    fn advance(&mut self, sockets: &mut Sockets, owner: GenerationId, until: Instant) -> Result<bool, SocketError> {
+    fn advance(&mut self, sockets: &mut Sockets, claim: Claim<'_>, until: Instant) -> Result<bool, SocketError> {
         loop {
             let over = match &mut self.state {
                 State::Searching(search) => search.is_over(until),
@@ -128,7 +131,7 @@ impl Opening {
             }
             self.state = match std::mem::replace(&mut self.state, State::Waiting) {
                 State::Waiting => match sockets.known(&self.name) {
-                    Some(known) if known.is_of(owner) => State::Known,
+                    Some(known) if known.is_of(claim.owner) => State::Known,
                     Some(_) => State::Searching(Search::begin(&self.path)),
                     None => State::Binding(UnixOpening::begin(&self.path, &self.options)?),
                 },
@@ -142,7 +145,13 @@ impl Opening {
                 }
                 // It may have been closed since.
                 State::Known if sockets.known(&self.name).is_none() => State::Waiting,
-                State::Binding(binding) => match binding.finish(&self.path, &self.options) {
+                State::Known if self.is_of_another_user(sockets, claim) => {
+                    let temporary = user_change::temporary(&self.path);
+                    let binding = UnixOpening::begin_beside(&temporary, &self.options)?;
+                    self.temporary = Some(temporary);
+                    State::Binding(binding)
+                }
+                State::Binding(binding) => match binding.finish(self.file(), &self.options) {
                     Ok(fd) => State::Open(fd),
                     Err((refusal, bound)) => {
                         // `abandon` removes its file.
@@ -158,22 +167,34 @@ impl Opening {
         }
     }
 
+    /// Whether a socket of a former user has the path, so that another one is to be bound.
+    fn is_of_another_user(&self, sockets: &mut Sockets, claim: Claim<'_>) -> bool {
+        let known = sockets.known(&self.name);
+        known.is_some_and(|known| !known.passed && known.is_of_another_user(claim, &self.options.pool))
+    }
+
+    /// The path at which it is bound.
+    fn file(&self) -> &Path {
+        self.temporary.as_deref().unwrap_or(&self.path)
+    }
+
     /// The removal of the file, if this has made one.
     fn removal(self) -> Option<Background> {
+        let name = self.file().to_string_lossy().into_owned();
         let fd = match self.state {
             State::Binding(binding) => binding.into_bound()?,
             State::Open(fd) => fd,
             State::Waiting | State::Searching(_) | State::Known => return None,
         };
-        let removal = paths::unlink(&self.name, &fd)?;
-        Some(Background::Removal { name: self.name, removal })
+        let removal = paths::unlink(&name, &fd)?;
+        Some(Background::Removal { name, removal })
     }
 }
 
 impl Sockets {
     /// The socket that is bound to this path.
     pub(super) fn known(&mut self, name: &str) -> Option<&mut Listener> {
-        self.all.iter_mut().find(|listener| !listener.replaced && listener.name == name)
+        self.all.iter_mut().rev().find(|listener| !listener.replaced && listener.name == name)
     }
 
     /// The group is not prepared after all: removes the files of sockets that were opened for it. `withdraw` does the rest.

@@ -1,7 +1,8 @@
 //! Which generations name which sockets. A socket is opened for the first generation that names it, and closed when no generation
 //! does any more. Each generation names its sockets on its own: one that cannot start changes nothing for the others.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -17,8 +18,9 @@ use crate::supervisor::sockets::open;
 use crate::supervisor::sockets::openings::Openings;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
+use crate::supervisor::sockets::user_change::Opened;
 use crate::sys::socket_file::Search;
-use crate::sys::{fd, listen};
+use crate::sys::{fd, listen, shared_port};
 
 /// Most paths whose removal is begun before they are waited for.
 const AT_ONCE: usize = 32;
@@ -30,6 +32,8 @@ pub(crate) struct Claim<'a> {
     pub owner: GenerationId,
     /// Whether that generation stops accepting connections before `owner` serves, so that `owner` may take its addresses.
     pub leaves: &'a dyn Fn(GenerationId) -> bool,
+    /// Whether processes of another user than that of this pool may have a socket of that generation open.
+    pub is_foreign: &'a dyn Fn(&str, GenerationId, RawFd) -> bool,
 }
 
 impl Sockets {
@@ -58,15 +62,22 @@ impl Sockets {
         match address {
             ListenAddr::Unix(path) => {
                 let name = config::unix_path(path).0.to_string_lossy().into_owned();
-                let at = self.all.iter().position(|l| !l.replaced && l.name == name);
-                let open = || openings.take(&name).ok_or_else(|| SocketError::bind(&name, Errno::EBADF.into()));
+                let at = self.all.iter().rposition(|l| !l.replaced && l.name == name);
+                let open = |_: Option<&Listener>| {
+                    openings.take(&name).ok_or_else(|| SocketError::bind(&name, Errno::EBADF.into()))
+                };
                 self.take_or_open(claim, at, &name, options, open)
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
                 let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
-                let at = addrs.iter().find_map(|addr| self.all.iter().position(|l| l.bound == Some(*addr)));
-                self.take_or_open(claim, at, spec, options, || open::first(spec, &addrs, options))
+                let known = |addr: &SocketAddr| self.all.iter().rposition(|l| !l.replaced && l.bound == Some(*addr));
+                let at = addrs.iter().find_map(known);
+                let open = |former: Option<&Listener>| match former {
+                    Some(former) => former.open_beside(spec, options),
+                    None => open::first(spec, &addrs, options).map(|fd| (fd, None)),
+                };
+                self.take_or_open(claim, at, spec, options, open)
             }
         }
     }
@@ -81,32 +92,42 @@ impl Sockets {
         }
     }
 
-    /// The socket at that place of the list, or a new one.
+    /// The socket at that place of the list, or a new one: if there is none, or if it is of another user.
     fn take_or_open(
         &mut self,
-        Claim { owner: id, leaves }: Claim<'_>,
+        claim: Claim<'_>,
         at: Option<usize>,
         name: &str,
         options: &SocketOptions,
-        open: impl FnOnce() -> Result<OwnedFd, SocketError>,
+        open: impl FnOnce(Option<&Listener>) -> Result<Opened, SocketError>,
     ) -> Result<RawFd, SocketError> {
+        let Claim { owner: id, leaves, .. } = claim;
+        let mut former = None;
         if let Some(listener) = at.and_then(|at| self.all.get_mut(at)) {
             if listener.owners.iter().any(|owner| !owner.leaving && !leaves(owner.id)) {
                 return Err(SocketError::NamedTwice { pool: options.pool.clone(), address: name.to_owned() });
             }
-            let options = Some(options.clone()).filter(|_| !listener.passed);
-            listener.owners.push(Owner { options, ..Owner::new(id, name.to_owned()) });
-            return Ok(listener.fd.as_raw_fd());
+            let is_foreign = listener.is_of_another_user(claim, &options.pool);
+            if !is_foreign || listener.passed {
+                if is_foreign {
+                    log::say(&messages::socket_stays_with_former_user(&options.pool, name));
+                }
+                let options = Some(options.clone()).filter(|_| !listener.passed);
+                listener.owners.push(Owner { options, ..Owner::new(id, name.to_owned()) });
+                return Ok(listener.fd.as_raw_fd());
+            }
+            former = Some(&*listener);
         }
-        let fd = open()?;
+        let (fd, waits) = open(former)?;
         fd::set_nonblocking(&fd, true).map_err(|e| SocketError::bind(name, e))?;
         let raw = fd.as_raw_fd();
-        self.all.push(Listener::opened(name.to_owned(), fd).named_by(id));
+        self.all.push(Listener { waits, ..Listener::opened(name.to_owned(), fd).named_by(id) });
         Ok(raw)
     }
 
     /// That generation serves: sockets that were open before get the options of its configuration.
     pub(crate) fn serve(&mut self, id: GenerationId) {
+        self.switch(|other| other == id);
         for listener in &mut self.all {
             let Some(owner) = listener.owners.iter_mut().find(|owner| owner.id == id) else { continue };
             listener.used = true;
@@ -184,6 +205,8 @@ impl Sockets {
 
     fn close_those(&mut self, mut gone: Vec<Listener>) {
         self.background.extend(gone.iter_mut().filter_map(Listener::begin_unlink));
+        // Processes of a former user may have it open, and another socket has its port.
+        gone.iter().filter(|l| l.replaced && l.bound.is_some()).for_each(|l| shared_port::abandon(&l.fd));
         close_all(gone.into_iter().map(|listener| listener.fd));
     }
 

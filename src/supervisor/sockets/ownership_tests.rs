@@ -1,5 +1,7 @@
 //! Which sockets stay open, and when their options change.
 
+use std::os::fd::OwnedFd;
+
 use super::*;
 use crate::config::LoadOptions;
 
@@ -38,12 +40,17 @@ fn pool(listen: &[String]) -> PoolConfig {
 fn opened(sockets: &mut Sockets, claim: Claim<'_>, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
     let mut openings = Openings::of(std::slice::from_ref(pool))?;
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
-    let done = openings.advance(sockets, claim.owner, until).and_then(|over| {
+    let done = openings.advance(sockets, claim, until).and_then(|over| {
         assert!(over);
         sockets.open(claim, pool, &mut openings)
     });
     sockets.abandon(openings);
     done
+}
+
+/// All pools have the same user.
+fn claim(owner: GenerationId, leaves: &dyn Fn(GenerationId) -> bool) -> Claim<'_> {
+    Claim { owner, leaves, is_foreign: &|_, _, _| false }
 }
 
 fn names(sockets: &Sockets) -> Vec<&str> {
@@ -91,19 +98,19 @@ fn a_generation_that_cannot_start_changes_nothing_for_others() {
     let place = tempfile::tempdir().unwrap();
     let [a, b, c] = ["a", "b", "c"].map(|name| place.path().join(name).display().to_string());
     let mut sockets = Sockets::default();
-    let first = Claim { owner: id(1), leaves: &|_| false };
+    let first = claim(id(1), &|_| false);
     let fds = opened(&mut sockets, first, &pool(&[a.clone(), b.clone()])).unwrap();
     sockets.serve(id(1));
     // The second one takes `a`, opens `c`, and gets a new socket at `b`, whose file has gone.
     std::fs::remove_file(&b).unwrap();
-    let second = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    let second = claim(id(2), &|owner| owner == id(1));
     let theirs = opened(&mut sockets, second, &pool(&[a.clone(), b.clone(), c.clone()])).unwrap();
     assert!(theirs[0] == fds[0] && theirs[1] != fds[1] && std::fs::exists(&c).unwrap());
     sockets.withdraw(id(2));
     assert_eq!(names(&sockets), [a.as_str(), b.as_str()]);
     assert!(std::fs::exists(&a).unwrap() && !std::fs::exists(&b).unwrap() && !std::fs::exists(&c).unwrap());
     // The next one again gets a new socket at `b`.
-    let third = Claim { owner: id(3), leaves: &|owner| owner == id(1) };
+    let third = claim(id(3), &|owner| owner == id(1));
     assert_ne!(opened(&mut sockets, third, &pool(std::slice::from_ref(&b))).unwrap(), [fds[1]]);
     sockets.serve(id(3));
     sockets.drop_owner(id(1));
@@ -118,9 +125,9 @@ fn a_socket_whose_directory_comes_back_is_kept() {
     std::fs::create_dir(&dir).unwrap();
     let pool = pool(&[dir.join("s").display().to_string()]);
     let mut sockets = Sockets::default();
-    let fds = opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &pool).unwrap();
+    let fds = opened(&mut sockets, claim(id(1), &|_| false), &pool).unwrap();
     sockets.serve(id(1));
-    let next = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    let next = claim(id(2), &|owner| owner == id(1));
     std::fs::rename(&dir, &away).unwrap();
     assert!(opened(&mut sockets, next, &pool).is_err());
     sockets.withdraw(id(2));
@@ -133,12 +140,11 @@ fn an_address_belongs_to_one_pool_at_a_time() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("s").display().to_string();
     let mut sockets = Sockets::default();
-    let fds =
-        opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &pool(std::slice::from_ref(&path))).unwrap();
-    let stays = Claim { owner: id(2), leaves: &|_| false };
+    let fds = opened(&mut sockets, claim(id(1), &|_| false), &pool(std::slice::from_ref(&path))).unwrap();
+    let stays = claim(id(2), &|_| false);
     let refused = opened(&mut sockets, stays, &pool(std::slice::from_ref(&path))).unwrap_err();
     assert!(matches!(refused, SocketError::NamedTwice { .. }), "{refused}");
-    let twice = Claim { owner: id(2), leaves: &|owner| owner == id(1) };
+    let twice = claim(id(2), &|owner| owner == id(1));
     assert!(opened(&mut sockets, twice, &pool(&[path.clone(), path.clone()])).is_err());
     sockets.withdraw(id(2));
     // It may move to a pool of a generation that takes over: same socket, same queue.
@@ -153,11 +159,11 @@ fn options_are_applied_when_their_generation_serves() {
     let mode = || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
     let mut sockets = Sockets::default();
     let first = pool(std::slice::from_ref(&path));
-    opened(&mut sockets, Claim { owner: id(1), leaves: &|_| false }, &first).unwrap();
+    opened(&mut sockets, claim(id(1), &|_| false), &first).unwrap();
     assert_eq!(mode(), 0o600);
     for (number, listen_mode) in [(2, 0o660), (3, 0o666)] {
         let next = PoolConfig { listen_mode, ..first.clone() };
-        opened(&mut sockets, Claim { owner: id(number), leaves: &|owner| owner < id(number) }, &next).unwrap();
+        opened(&mut sockets, claim(id(number), &|owner| owner < id(number)), &next).unwrap();
         assert_eq!(mode(), 0o600);
     }
     sockets.withdraw(id(2));

@@ -7,6 +7,7 @@ mod floods;
 mod locked;
 mod messages;
 mod native;
+mod new_sockets;
 mod one_way;
 mod paths;
 mod pipes;

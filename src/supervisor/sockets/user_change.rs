@@ -1,0 +1,109 @@
+//! A pool that changes its user gets new sockets at its addresses. Processes of the former user have the old ones open and could accept
+//! connections that are meant for the new user. A new socket waits beside the old one until its generation serves, then new
+//! connections go to it.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::fleet::GenerationId;
+use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::error::SocketError;
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
+use crate::supervisor::sockets::options::SocketOptions;
+use crate::supervisor::sockets::ownership::Claim;
+use crate::sys::{clock, listen, shared_port, socket_file};
+
+/// How a socket waits beside the one of a former user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Waits {
+    /// Its file has this name, in the directory of its address.
+    As(PathBuf),
+    /// The kernel gives it no connections of its port.
+    AtPort,
+}
+
+/// A new socket, and how it waits, if it does.
+pub(super) type Opened = (OwnedFd, Option<Waits>);
+
+/// Another name for a file in that directory.
+pub(super) fn temporary(path: &Path) -> PathBuf {
+    path.with_file_name(format!(".cgi-fpm-{}-{}.sock", std::process::id(), clock::micros()))
+}
+
+impl Listener {
+    /// Whether another user's pool names it, whose processes may have it open for as long as they run.
+    pub(super) fn is_of_another_user(&self, claim: Claim<'_>, pool: &str) -> bool {
+        let raw = self.fd.as_raw_fd();
+        self.owners.iter().any(|owner| owner.id != claim.owner && (claim.is_foreign)(pool, owner.id, raw))
+    }
+
+    /// Opens another TCP socket at its address.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub(super) fn open_beside(&self, spec: &str, options: &SocketOptions) -> Result<Opened, SocketError> {
+        let opened = self.open_at_port(options).map_err(|e| SocketError::bind(spec, e))?;
+        Ok((opened, Some(Waits::AtPort)))
+    }
+
+    fn open_at_port(&self, options: &SocketOptions) -> io::Result<OwnedFd> {
+        let address = SockaddrStorage::from(self.bound.ok_or(nix::errno::Errno::EADDRNOTAVAIL)?);
+        let v6 = self.bound.is_some_and(|bound| bound.is_ipv6());
+        let family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+        setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
+        if v6 {
+            setsockopt(&fd, sockopt::Ipv6V6Only, &getsockopt(&self.fd, sockopt::Ipv6V6Only)?)?;
+        }
+        shared_port::share(&self.fd)?;
+        shared_port::share(&fd)?;
+        bind(fd.as_raw_fd(), &address)?;
+        listen::listen(&fd, options.backlog)?;
+        // Otherwise the new socket gets some connections already, which wait in its queue.
+        let _ = shared_port::choose(&fd, 0);
+        Ok(fd)
+    }
+}
+
+impl Sockets {
+    /// Those generations serve from now on: new connections go to their sockets, and no longer to those of former users.
+    pub(crate) fn switch(&mut self, serves: impl Fn(GenerationId) -> bool) {
+        for at in 0..self.all.len() {
+            let listener = &mut self.all[at];
+            if listener.waits.is_none() || !listener.owners.iter().any(|owner| serves(owner.id)) {
+                continue;
+            }
+            let Some(waits) = listener.waits.take() else { continue };
+            let (name, bound) = (listener.name.clone(), listener.bound);
+            let is_former = |l: &Listener| l.waits.is_none() && !l.replaced && l.name == name && l.bound == bound;
+            let former = (0..at).find(|other| is_former(&self.all[*other]));
+            if let Some(former) = former {
+                self.all[former].replaced = true;
+            }
+            let former = former.and_then(|former| self.all[former].fd.try_clone().ok());
+            self.take_place(at, waits, former);
+        }
+        self.wait_briefly();
+    }
+
+    fn take_place(&mut self, at: usize, waits: Waits, former: Option<OwnedFd>) {
+        let Listener { name, fd, .. } = &self.all[at];
+        match waits {
+            // If the kernel refuses, both sockets get connections until the former one is closed.
+            Waits::AtPort => drop(shared_port::choose(fd, 1)),
+            Waits::As(file) => {
+                let placing = socket_file::place(&file, Path::new(name), fd);
+                if let Ok(socket) = fd.try_clone() {
+                    self.background.push(Background::Place { name: name.clone(), file, socket, former, placing });
+                }
+            }
+        }
+    }
+}

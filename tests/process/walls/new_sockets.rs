@@ -1,0 +1,226 @@
+//! A reload gives a pool another user: it gets new listening sockets, so that processes of the former user, which have the old ones
+//! open, accept no connection of the new user's.
+
+use std::fs;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::sys::socket::{Backlog, SockFlag, accept4, getsockopt, listen, setsockopt, sockopt};
+use testkit::clock::{bar, ms};
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::inside::borrow_all;
+use testkit::load::{Load, Plan};
+use testkit::process::Process;
+use testkit::sandbox::{Sandbox, free_port};
+use testkit::server::Server;
+use testkit::setup::Setup;
+use testkit::stream::Address;
+use testkit::target::Target;
+use testkit::{Outcome, ensure, say, turn};
+
+use super::{ALICE, BOB, GLOBAL, section};
+
+/// A server with the one pool, alice's at first.
+struct Pool {
+    server: Server,
+}
+
+fn conf(sandbox: &Sandbox, address: &Address, uid: u32, lines: &str) -> String {
+    let listen = match address {
+        Address::Unix(path) => path.display().to_string(),
+        Address::Tcp(address) => address.to_string(),
+    };
+    let dir = sandbox.path().display().to_string();
+    let section = section((ALICE.0, uid), 2, lines).replace("{{DIR}}/alice.sock", &listen);
+    format!("{GLOBAL}{section}").replace("{{DIR}}", &dir)
+}
+
+impl Pool {
+    fn start(target: &Target, sandbox: Sandbox, address: Address) -> Outcome<Self> {
+        sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
+        sandbox.put("www/long.php", "<?php echo getmypid(), str_repeat(' ', 9000); flush(); sleep(8);\n")?;
+        let setup = Setup::new(1).whole(&conf(&sandbox, &address, ALICE.1, ""));
+        Ok(Self { server: Server::start_at(address, sandbox, target, &setup)? })
+    }
+
+    fn configure(&self, uid: u32, lines: &str) -> Outcome {
+        let Server { sandbox, address, .. } = &self.server;
+        sandbox.put("fpm.conf", &conf(sandbox, address, uid, lines))
+    }
+
+    fn who(&self) -> Outcome<String> {
+        let request = Request::get(&self.server.sandbox.page("who.php"));
+        ask_once(&self.server.address, &request, ms(5000))
+    }
+
+    /// The listening sockets of all workers and zygotes. A process that alice leaves may keep them without end.
+    fn listening(&self) -> Outcome<Vec<OwnedFd>> {
+        let processes: Vec<Process> = self.server.supervisor.descendants();
+        let mut all = Vec::new();
+        for process in processes {
+            all.extend(borrow_all(process)?.into_iter().map(|borrowed| borrowed.fd));
+        }
+        all.retain(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
+        Ok(all)
+    }
+
+    fn busy_worker(&self) -> Outcome<Client> {
+        let mut client = Client::connect(&self.server.address, ms(20_000))?;
+        client.send(&Request::get(&self.server.sandbox.page("long.php")).encode(1))?;
+        client.record()?.ok_or("no answer")?;
+        Ok(client)
+    }
+}
+
+/// What a process of the former user can do with a listening socket.
+fn try_to_accept(former: &[OwnedFd]) -> usize {
+    let mut accepted = 0;
+    for socket in former {
+        for share in [false, true] {
+            let _ = setsockopt(socket, sockopt::ReusePort, &share);
+            let _ = listen(socket, Backlog::MAXALLOWABLE);
+            if let Ok(raw) = accept4(socket.as_raw_fd(), SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC) {
+                let _ = nix::unistd::close(raw);
+                accepted += 1;
+            }
+        }
+    }
+    accepted
+}
+
+fn both_kinds(sandbox: &Sandbox) -> Outcome<[Address; 2]> {
+    Ok([Address::Unix(sandbox.file("alice.sock")), Address::Tcp(([127, 0, 0, 1], free_port()?).into())])
+}
+
+#[test]
+fn the_former_user_accepts_nothing() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for kind in 0..2 {
+        let sandbox = Sandbox::new()?;
+        let address = both_kinds(&sandbox)?[kind].clone();
+        let pool = Pool::start(&target, sandbox, address)?;
+        let (former, _long) = (pool.listening()?, pool.busy_worker()?);
+        ensure!(!former.is_empty(), "no listening socket found");
+        pool.configure(BOB.1, "")?;
+        pool.server.reload()?;
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        let (accepted, answers) = std::thread::scope(|scope| -> Outcome<_> {
+            let thief = scope.spawn(|| {
+                let mut accepted = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    accepted += try_to_accept(&former);
+                }
+                accepted
+            });
+            let answers: Vec<_> = (0..200).map(|_| pool.who().unwrap_or_else(|e| e.to_string())).collect();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            Ok((thief.join().map_err(|_| "the thread has panicked")?, answers))
+        })?;
+        ensure!(accepted == 0, "{:?}: the former user got {accepted} connections", pool.server.address);
+        let others: Vec<_> = answers.iter().filter(|answer| **answer != BOB.1.to_string()).collect();
+        ensure!(others.is_empty(), "{:?}: {others:?}; {}", pool.server.address, pool.server.log.tail(5));
+        pool.server.stop()?;
+    }
+    Ok(())
+}
+
+/// Changes of the user under load: each request is served.
+#[test]
+fn no_request_is_lost() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for kind in 0..2 {
+        let sandbox = Sandbox::new()?;
+        let address = both_kinds(&sandbox)?[kind].clone();
+        let pool = Pool::start(&target, sandbox, address)?;
+        let load: Load = Plan::clients(4).start(|_| {
+            let request = Request::get(&pool.server.sandbox.page("hello.php"));
+            testkit::load::asker(&pool.server.address, &request, "hello", ms(5000))
+        });
+        for uid in [BOB.1, ALICE.1, ALICE.1, BOB.1] {
+            pool.configure(uid, "")?;
+            pool.server.reload()?;
+            let who = pool.who()?;
+            ensure!(who == uid.to_string(), "{who} in place of {uid}: {}", pool.server.log.tail(8));
+        }
+        let tally = load.stop();
+        say(&tally.summary());
+        tally.expect_no_failure()?;
+        only_its_socket(&pool)?;
+        pool.server.stop()?;
+    }
+    Ok(())
+}
+
+/// No file of a socket is left but the pool's, and the supervisor has only its socket.
+fn only_its_socket(pool: &Pool) -> Outcome {
+    let names: Vec<_> =
+        fs::read_dir(pool.server.sandbox.path())?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    let sockets: Vec<_> = names.iter().filter(|name| name.to_string_lossy().contains(".sock")).collect();
+    let expected = usize::from(matches!(pool.server.address, Address::Unix(_)));
+    ensure!(sockets.len() == expected, "{sockets:?}");
+    let own = borrow_all(pool.server.supervisor)?;
+    let listening = own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count();
+    ensure!(listening == 1, "{listening} listening sockets");
+    Ok(())
+}
+
+/// The new user's group cannot start: the former user's socket serves on, and no other is left.
+#[test]
+fn a_group_that_cannot_start_changes_no_socket() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for kind in 0..2 {
+        let sandbox = Sandbox::new()?;
+        let address = both_kinds(&sandbox)?[kind].clone();
+        let pool = Pool::start(&target, sandbox, address)?;
+        pool.configure(BOB.1, "access.log = {{DIR}}/fpm.pid/none")?;
+        let mark = pool.server.log.mark();
+        pool.server.supervisor.signal(Signal::SIGUSR2);
+        pool.server.log.wait_for(mark, &["reload failed"], ms(20_000))?;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(500) {
+            ensure!(pool.who()? == ALICE.1.to_string(), "alice's pool");
+        }
+        only_its_socket(&pool)?;
+        pool.configure(BOB.1, "")?;
+        pool.server.reload()?;
+        ensure!(pool.who()? == BOB.1.to_string(), "bob's pool");
+        let begun = Instant::now();
+        pool.server.stop()?;
+        ensure!(begun.elapsed() < bar(ms(10_000)), "the end took {:?}", begun.elapsed());
+    }
+    Ok(())
+}
+
+/// The former user's socket, its directory a user's or open to all.
+#[test]
+fn in_every_directory() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for (owner, mode) in [(ALICE.1, 0o755), (BOB.1, 0o755), (0, 0o1777), (0, 0o777)] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let sandbox = Sandbox::new()?;
+        let dir = sandbox.file("run");
+        fs::create_dir(&dir)?;
+        fs::set_permissions(&dir, fs::Permissions::from_mode(mode))?;
+        nix::unistd::chown(&dir, Some(owner.into()), None)?;
+        let address = Address::Unix(dir.join("php.sock"));
+        let mut pool = Pool::start(&target, sandbox, address)?;
+        let former = pool.listening()?;
+        for uid in [BOB.1, ALICE.1] {
+            pool.configure(uid, &format!("listen.owner = {uid}"))?;
+            pool.server.reload()?;
+            ensure!(try_to_accept(&former) == 0, "{owner} {mode:o}: it accepts");
+            let who = pool.who().map_err(|e| format!("{owner} {mode:o}: {e}: {}", pool.server.log.tail(8)))?;
+            ensure!(who == uid.to_string(), "{owner} {mode:o}: {who}");
+        }
+        ensure!(fs::read_dir(&dir)?.count() == 1, "{owner} {mode:o}: files are left");
+        pool.server.supervisor.signal(Signal::SIGTERM);
+        pool.server.await_end(ms(15_000))?;
+        ensure!(fs::read_dir(&dir)?.count() == 0, "{owner} {mode:o}: the socket is left");
+    }
+    Ok(())
+}
