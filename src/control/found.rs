@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 
 use super::error::Failure;
 use crate::config::{self, LoadOptions};
-use crate::sys::pid_file;
 use crate::sys::pidfd::Process;
+use crate::sys::{pid_file, proc_stat};
 
 /// The result of the search for the running server.
 #[derive(Debug)]
@@ -27,14 +27,16 @@ pub(super) enum Found {
 /// php-fpm from being stopped.
 pub(super) fn find(config: &Path, load: &LoadOptions) -> Result<Found, Failure> {
     let file = config::pid_file(config, load).map_err(Failure::Configuration)?.ok_or(Failure::NoPidFile)?;
-    let pid = match pid_file::read(&file) {
-        Ok(pid) => pid,
+    let contents = match pid_file::read(&file) {
+        Ok(contents) => contents,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Stopped),
         Err(source) => return Err(Failure::PidFile { path: file, source }),
     };
-    let process = pid.and_then(process_id).and_then(|pid| Process::open(pid).ok());
+    // A user whose directory has the pid file can put another one there. It leads to processes of that user only.
+    let owner = contents.map(|contents| contents.owner);
+    let process = contents.and_then(|contents| Process::open(process_id(contents.pid)?).ok());
     // Examined after it is opened: from then on the number cannot become another process's.
-    match process.filter(|process| is_known(process.pid)) {
+    match process.filter(|process| proc_stat::user_of(process.pid) == owner && is_known(process.pid)) {
         Some(process) => Ok(Found::Running(process)),
         None => Ok(Found::Dead(file)),
     }

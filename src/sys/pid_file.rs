@@ -1,6 +1,7 @@
 //! The pid file. It belongs to root, but may be in a directory of a user: Debian's /run/php belongs to www-data.
 #![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -9,6 +10,7 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, unlinkat};
 
+use super::named_file::statx::statx;
 use super::named_file::{self, Answer, Controller, Entry, Rules};
 
 /// No pid file has more bytes.
@@ -40,18 +42,30 @@ pub fn write(path: &Path, pid: u32) -> io::Result<()> {
     write!(File::from(file), "{pid}")
 }
 
+/// A pid file that another process has written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contents {
+    /// The pid.
+    pub pid: u32,
+    /// The owner of the file.
+    pub owner: u32,
+}
+
 /// The pid in the file, for a process that has not written it. In a directory of a user it is read with that user's rights and time
 /// limit. `None`: it contains no pid.
 ///
 /// # Errors
 /// Those of open and read; it is no regular file, such as a FIFO.
-pub fn read(path: &Path) -> io::Result<Option<u32>> {
+pub fn read(path: &Path) -> io::Result<Option<Contents>> {
     let rules = Rules { follow: true, owners: None };
     let asked = named_file::run(path, rules, |entry| {
-        let pid = text_of(entry, OFlag::empty())?.and_then(|text| text.trim().parse().ok());
-        Ok(Answer { file: None, note: pid.unwrap_or(0) })
+        let (file, text) = open_text(entry, OFlag::empty())?;
+        let pid = text.and_then(|text| text.trim().parse().ok());
+        Ok(Answer { file: Some(file.into()), note: pid.unwrap_or(0) })
     });
-    asked.map(|asked| Some(asked.answer.note).filter(|pid| *pid > 0))
+    let Answer { file, note: pid } = asked?.answer;
+    let owner = file.map(|file| statx(&file, OsStr::new(""))).transpose()?.map(|seen| seen.uid);
+    Ok(owner.filter(|_| pid > 0).map(|owner| Contents { pid, owner }))
 }
 
 /// Whether the file holds this pid.
@@ -78,11 +92,11 @@ pub fn remove(path: &Path, pid: u32) {
 }
 
 fn is_of(entry: &Entry, pid: u32) -> io::Result<bool> {
-    Ok(text_of(entry, OFlag::O_NOFOLLOW)?.is_some_and(|text| text == pid.to_string()))
+    Ok(open_text(entry, OFlag::O_NOFOLLOW)?.1.is_some_and(|text| text == pid.to_string()))
 }
 
-/// The beginning of the file. `None`: it is no text.
-fn text_of(entry: &Entry, follow: OFlag) -> io::Result<Option<String>> {
+/// The file and its beginning. `None`: it is no text.
+fn open_text(entry: &Entry, follow: OFlag) -> io::Result<(File, Option<String>)> {
     // O_NONBLOCK: a FIFO in its place must not block this process.
     let file = entry.open(follow | OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY, Mode::empty())?;
     let file = File::from(file);
@@ -90,8 +104,8 @@ fn text_of(entry: &Entry, follow: OFlag) -> io::Result<Option<String>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text)?;
-    Ok(String::from_utf8(text).ok())
+    (&file).take(LONGEST).read_to_end(&mut text)?;
+    Ok((file, String::from_utf8(text).ok()))
 }
 
 #[cfg(test)]
@@ -104,15 +118,16 @@ mod tests {
     fn only_a_file_with_its_own_pid_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let [path, other] = ["pid", "other"].map(|name| dir.path().join(name));
+        let pid_of = |path: &Path| read(path).unwrap().map(|contents| contents.pid);
         std::fs::write(&other, "42").unwrap();
         symlink(&other, &path).unwrap();
         assert!(!holds(&path, 42));
-        assert_eq!(read(&path).unwrap(), Some(42));
+        assert_eq!(pid_of(&path), Some(42));
         write(&path, 42).unwrap();
-        assert_eq!(read(&path).unwrap(), Some(42));
+        assert_eq!(pid_of(&path), Some(42));
         assert!(holds(&path, 42) && !holds(&path, 4) && !std::fs::symlink_metadata(&path).unwrap().is_symlink());
         std::fs::write(&other, "42 43").unwrap();
-        assert_eq!(read(&other).unwrap(), None);
+        assert_eq!(pid_of(&other), None);
         remove(&path, 43);
         assert!(path.exists());
         remove(&path, 42);
