@@ -115,8 +115,8 @@ impl Check<'_> {
 
     /// Opens a log file for appending; it is created if it does not exist.
     fn appendable(&mut self, path: &str, owner: Owner) -> io::Result<()> {
-        if let Some(user) = open_log(Path::new(path), owner)? {
-            self.messages.log(path_remark(named_file::leads_through(path, user)));
+        for remark in open_log(Path::new(path), owner)? {
+            self.messages.log(path_remark(remark));
         }
         Ok(())
     }
@@ -155,18 +155,18 @@ impl Check<'_> {
     }
 }
 
-/// Opens a log for appending, as php-fpm does. Returns the user whose directory its path leads through, if there is one.
+/// Opens a log for appending, as php-fpm does. Returns warnings about its path.
 ///
 /// A descriptor of this process exists even if it cannot be opened by its name, because it is a socket or belongs to the
 /// user that this process was. The standard streams are never opened by name: if one is a pipe that no process reads,
 /// opening it waits.
-fn open_log(path: &Path, owner: Owner) -> io::Result<Option<u32>> {
+fn open_log(path: &Path, owner: Owner) -> io::Result<Vec<String>> {
     if fd::standard_stream(path).is_some() && path.exists() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     match log_file::open(path, owner) {
         Err(error) if !(is_own_descriptor(path) && path.exists()) => Err(error),
-        opened => Ok(opened.ok().and_then(|opened| opened.through)),
+        opened => Ok(opened.map(|opened| opened.remarks).unwrap_or_default()),
     }
 }
 

@@ -17,7 +17,6 @@ use crate::supervisor::generation::runtimes::Runtimes;
 use crate::supervisor::log_files::{self, FIRST_FD};
 use crate::sys::fd;
 use crate::sys::log_file::{self, Opening};
-use crate::sys::named_file;
 
 /// Files that are opened together. Pools share the open file description of a log only if they trust each other (same user):
 /// each of them could change its flags for all.
@@ -93,11 +92,8 @@ impl Opened {
             Some(at) => self.begun.swap_remove(at).file,
             None => log_files::begin(path, trust.owner_of_logs()),
         };
-        let log_file::Opened { file, through } = opening.wait().map_err(failed)?;
-        if let Some(user) = through {
-            let remark = named_file::leads_through(&path.to_string_lossy(), user);
-            self.remarks.push(sockets::path_of_a_users(&pool.name, remark));
-        }
+        let log_file::Opened { file, remarks } = opening.wait().map_err(failed)?;
+        self.remarks.extend(remarks.into_iter().map(|remark| sockets::path_of_a_users(&pool.name, remark)));
         let copy = fd::dup_from(&file, FIRST_FD).map_err(failed)?;
         self.files.push(Entry { path: path.clone(), trust: trust.clone(), file });
         Ok(Some(copy))

@@ -16,7 +16,7 @@ use crate::supervisor::generation::resolve::PoolUser;
 use crate::supervisor::log_files;
 use crate::sys::failure::reason;
 use crate::sys::log_file::{Opening, Owner};
-use crate::sys::named_file::{self, DirectoryId, Look};
+use crate::sys::named_file::{DirectoryId, Look};
 
 /// Most paths of a group that are examined at the same time.
 const AT_ONCE: usize = 8;
@@ -137,8 +137,8 @@ impl PoolPath {
             (Self::SlowLog { path, pool, .. }, Examination::SlowLog(opening)) => {
                 let path = shown(&path);
                 let failed = |e| PoolError::SlowlogNotOpened { path: path.clone(), reason: reason(&e) };
-                if let Some(user) = opening.wait().map_err(failed)?.through {
-                    log::say(&sockets::path_of_a_users(pool, named_file::leads_through(&path, user)));
+                for remark in opening.wait().map_err(failed)?.remarks {
+                    log::say(&sockets::path_of_a_users(&pool, remark));
                 }
                 Ok(None)
             }

@@ -1,12 +1,12 @@
 //! Opening log files, which may be in directories of users (`named_file`).
 #![forbid(unsafe_code)]
 
+mod roots;
+
 use std::ffi::OsStr;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -32,8 +32,8 @@ pub enum Owner {
 pub struct Opened {
     /// Open for appending.
     pub file: OwnedFd,
-    /// A user who can replace a part of the path to it.
-    pub through: Option<u32>,
+    /// Warnings about its path.
+    pub remarks: Vec<String>,
 }
 
 /// A log that is being opened. Its directory may be on a file system that hangs.
@@ -43,13 +43,15 @@ pub struct Opening(Way);
 #[derive(Debug)]
 enum Way {
     Given(Option<io::Result<OwnedFd>>),
-    Asked(Task, Owner),
+    Asked(Task, Owner, PathBuf),
 }
 
 /// A note of an answer: the file was created.
 const MADE: u32 = 1;
 /// A note of an answer: the file is root's. It is held by `O_PATH`, and root has to open it.
 const ROOTS: u32 = 2;
+/// The place of a number in a note: one more than that of the name which a file of root's has got.
+const ASIDE: u32 = 8;
 
 /// Opens a log for appending. A new one gets mode 0600, as under php-fpm. In a directory of a user it is opened with that user's
 /// rights. A FIFO without a reader is opened at once; messages are lost until it has one.
@@ -68,7 +70,8 @@ pub fn start(path: &Path, owner: Owner) -> Opening {
         Owner::Pool(Some(user)) => vec![0, user],
     };
     let rules = Rules { follow: true, owners: Some(owners) };
-    Opening(Way::Asked(Task::start(path, rules, &[], Box::new(open_in)), owner))
+    let op = move |entry: &Entry| open_in(entry, owner);
+    Opening(Way::Asked(Task::start(path, rules, &[], Box::new(op)), owner, path.to_owned()))
 }
 
 impl Opening {
@@ -81,8 +84,8 @@ impl Opening {
     /// The log, if it is open by then (`None`: now). It is returned once.
     pub fn poll(&mut self, until: Option<Instant>) -> Option<io::Result<Opened>> {
         match &mut self.0 {
-            Way::Given(file) => file.take().map(|file| Ok(Opened { file: file?, through: None })),
-            Way::Asked(task, owner) => task.poll(until).map(|outcome| finish(outcome?, *owner)),
+            Way::Given(file) => file.take().map(|file| Ok(Opened { file: file?, remarks: Vec::new() })),
+            Way::Asked(task, owner, path) => task.poll(until).map(|outcome| finish(outcome?, *owner, path)),
         }
     }
 
@@ -90,7 +93,7 @@ impl Opening {
     pub fn is_over(&mut self, until: Option<Instant>) -> bool {
         match &mut self.0 {
             Way::Given(_) => true,
-            Way::Asked(task, _) => task.is_over(until),
+            Way::Asked(task, ..) => task.is_over(until),
         }
     }
 
@@ -100,26 +103,46 @@ impl Opening {
     /// As `open`.
     pub fn wait(self) -> io::Result<Opened> {
         match self.0 {
-            Way::Given(file) => Ok(Opened { file: file.unwrap_or_else(|| Err(Errno::EBADF.into()))?, through: None }),
-            Way::Asked(task, owner) => finish(task.wait()?, owner),
+            Way::Given(file) => {
+                Ok(Opened { file: file.unwrap_or_else(|| Err(Errno::EBADF.into()))?, remarks: Vec::new() })
+            }
+            Way::Asked(task, owner, path) => finish(task.wait()?, owner, &path),
         }
     }
 }
 
-fn finish(outcome: Finished, owner: Owner) -> io::Result<Opened> {
+fn finish(outcome: Finished, owner: Owner, path: &Path) -> io::Result<Opened> {
     let Finished { answer: Answer { file, note }, controller, through } = outcome;
     let file = file.ok_or(Errno::EBADF)?;
-    let file = if note & ROOTS != 0 { open_roots(&file)? } else { file };
+    let file = if note & ROOTS != 0 { roots::open(&file)? } else { file };
     if note & MADE != 0 && owner == Owner::Root && matches!(controller, Controller::User(_)) {
         // If chown fails, the file stays with the user, who controls the directory anyway.
         let _ = fchown(&file, Some(Uid::from_raw(0)), Some(Gid::from_raw(0)));
     }
-    Ok(Opened { file, through })
+    let path = path.to_string_lossy();
+    let through = through.map(|user| named_file::leads_through(&path, user));
+    let aside = (note >> ASIDE).checked_sub(1).map(|number| {
+        let suffix = roots::suffix(number);
+        format!(
+            "the log '{path}' belonged to root, in a directory of a user who may have moved another file there: it is now \
+             '{path}{suffix}', and the new log belongs to that user"
+        )
+    });
+    Ok(Opened { file, remarks: through.into_iter().chain(aside).collect() })
 }
 
-fn open_in(entry: &Entry) -> io::Result<Answer> {
+fn open_in(entry: &Entry, owner: Owner) -> io::Result<Answer> {
     let (file, note) = match open_or_make(entry) {
-        Err(e) if e.raw_os_error() == Some(libc::EACCES) => return hold_roots(entry).ok_or(e),
+        Err(e) if e.raw_os_error() == Some(libc::EACCES) => match (roots::hold(entry), owner) {
+            (None, _) => return Err(e),
+            (Some(held), Owner::Root) => return Ok(Answer { file: Some(held), note: ROOTS }),
+            // Workers get the descriptor of an access log, and could do anything with the file.
+            (Some(_), Owner::Pool(_)) => {
+                let number = roots::set_aside(entry)?;
+                let (file, note) = open_or_make(entry)?;
+                (file, note | (number + 1) << ASIDE)
+            }
+        },
         Err(e) if e.raw_os_error() == Some(libc::ELOOP) => return Err(link_of_a_users()),
         opened => opened?,
     };
@@ -203,36 +226,9 @@ fn link_of_a_users() -> io::Error {
     )
 }
 
-/// Holds a log of root's in a directory of a user, as older versions created it. It has one hard link, so the user cannot have
-/// linked a file of another directory here.
-fn hold_roots(entry: &Entry) -> Option<Answer> {
-    let Controller::User(user) = entry.controller else { return None };
-    let dir = statx(entry.dir(), OsStr::new(".")).ok()?;
-    if entry.linked || dir.uid != user {
-        return None;
-    }
-    let file = entry.hold().ok()?;
-    is_roots(&file).then_some(Answer { file: Some(file), note: ROOTS })
-}
-
-fn is_roots(file: &OwnedFd) -> bool {
-    statx(file, OsStr::new("")).is_ok_and(|seen| seen.is(SFlag::S_IFREG) && seen.uid == 0 && seen.links == 1)
-}
-
-fn open_roots(held: &OwnedFd) -> io::Result<OwnedFd> {
-    if !is_roots(held) {
-        return Err(Errno::EACCES.into());
-    }
-    let mut options = OpenOptions::new();
-    options.append(true).custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits());
-    let file = OwnedFd::from(options.open(named_file::name_of(held))?);
-    fd::set_nonblocking(&file, false)?;
-    Ok(file)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
+    use std::fs::{File, OpenOptions};
     use std::io::{Read, Write};
 
     use super::*;

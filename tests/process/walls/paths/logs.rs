@@ -10,6 +10,7 @@ use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
+use testkit::stage::run_to_end;
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -198,8 +199,44 @@ fn a_fifo_of_a_users_is_no_log() -> Outcome {
     server.stop()
 }
 
-/// Logs in a user's directory belong to that user; a log that root once made there is still written to and stays
-/// root's.
+/// Bob moves a file of root's, which lies in his directory, to the path of a log, and the path of a former log of root's as well. Root
+/// writes no log into it, and bob's workers get no descriptor of it.
+#[test]
+fn a_file_of_roots_that_was_moved_is_no_log() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for (global, pool, said) in KINDS.into_iter().filter(|(_, _, said)| !said.contains("PID")) {
+        let sandbox = bobs_logs()?;
+        let [log, moved] = ["bob/logs/a.log", "bob/logs/roots"].map(|name| sandbox.file(name));
+        fs::write(&moved, "root's\n")?;
+        fs::set_permissions(&moved, fs::Permissions::from_mode(0o640))?;
+        fs::rename(&moved, &log)?;
+        let before = marks(&log)?;
+        if !global.is_empty() {
+            let stage = stage(target.clone(), sandbox, &conf((global, pool, said)))?;
+            stage.run(&["-F"])?.expect(78, &[said, "Permission denied (13)"])?;
+            ensure!(marks(&log)? == before, "{said}: {}", marks(&log)?);
+            continue;
+        }
+        let aside = sandbox.file("bob/logs/a.log.root");
+        let server = start(&target, sandbox, &conf((global, pool, said)))?;
+        let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
+        ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
+        testkit::clock::wait_until("a line in the log", ms(5000), || fs::metadata(&log).is_ok_and(|m| m.len() > 0))?;
+        ensure!(fs::metadata(&log)?.uid() == BOB.1, "the log is {}", marks(&log)?);
+        ensure!(marks(&aside)? == before, "{said}: {} in place of {before}", marks(&aside)?);
+        let has = |fd: &String| fd.contains("a.log.root");
+        for process in server.supervisor.descendants() {
+            ensure!(!process.fds().values().any(has), "{}: {:?}", process.title(), process.fds());
+        }
+        let told = "belonged to root, in a directory of a user";
+        ensure!(server.log.count(told) > 0, "{}", server.log.text());
+        server.stop()?;
+    }
+    Ok(())
+}
+
+/// Logs in a user's directory belong to that user; a log that root once made there gets another name.
 #[test]
 fn logs_in_a_users_directory_work() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
@@ -216,8 +253,9 @@ fn logs_in_a_users_directory_work() -> Outcome {
     hello_of(&server, ("carol", 0))?;
     let [old, new] = ["old.log", "new.log"].map(|name| logs.join(name));
     let owners = [fs::metadata(&old)?.uid(), fs::metadata(&new)?.uid()];
-    ensure!(owners == [0, BOB.1], "{owners:?}");
-    for (path, count) in [(&old, 2), (&new, 1)] {
+    ensure!(owners == [BOB.1, BOB.1], "{owners:?}");
+    ensure!(fs::read_to_string(logs.join("old.log.root"))? == "old\n", "the former log");
+    for (path, count) in [(&old, 1), (&new, 1)] {
         let text = fs::read_to_string(path)?;
         ensure!(text.lines().count() == count && text.contains("/hello.php"), "{}: {text}", path.display());
     }
@@ -273,6 +311,37 @@ fn the_pid_file_in_a_users_directory_is_roots() -> Outcome {
     end(&mut server)?;
     ensure!(!pid.exists(), "it stays");
     Ok(())
+}
+
+/// Bob puts another pid file in the place of root's, which names another server of root's. Root's commands do not signal that one.
+#[test]
+fn a_users_pid_file_names_no_process_of_roots() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let other = start(&target, Sandbox::new()?, &conf(("", "", "")))?;
+    let server = start(&target, bobs_logs()?, &conf(KINDS[3]))?;
+    let pid = server.sandbox.file("bob/logs/a.log");
+    let stop = || -> Outcome {
+        let mut command = std::process::Command::new(target.program());
+        command
+            .arg("stop")
+            .arg("-y")
+            .arg(server.sandbox.file("fpm.conf"))
+            .arg("-c")
+            .arg(server.sandbox.file("php.ini"));
+        run_to_end(command.envs(target.environment())).map(drop)
+    };
+    fs::remove_file(&pid)?;
+    fs::write(&pid, other.supervisor.pid.to_string())?;
+    give(&pid, BOB.1)?;
+    stop()?;
+    hello_of(&other, ALICE)?;
+    hello_of(&server, ALICE)?;
+    fs::remove_file(&pid)?;
+    fs::write(&pid, server.supervisor.pid.to_string())?;
+    stop()?;
+    ensure!(!server.supervisor.lives(), "the command stops nothing");
+    other.stop()
 }
 
 /// In a directory that every user may write to, such as /tmp, files of root and of the pool's user are accepted, and
