@@ -16,8 +16,26 @@ use crate::sys::{backlog, clock, listen};
 /// The pause after an accept that failed for lack of resources.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Listening sockets that are about to be closed, with the number of connections to take from each.
-pub(super) type Waiting = Vec<(u32, OwnedFd)>;
+/// How long the handshake of a TCP connection may take on a machine with load, if its client is near.
+const HANDSHAKE: Duration = Duration::from_millis(2);
+
+/// Listening sockets that are about to be closed.
+pub(super) type Waiting = Vec<Emptied>;
+
+/// A listening socket whose queue is being emptied.
+#[derive(Debug)]
+pub(super) struct Emptied {
+    /// The number of connections to take.
+    left: u32,
+    /// The queue is to be looked at once more.
+    counts_again: bool,
+    socket: OwnedFd,
+}
+
+/// How many connections wait in the queue of a TCP socket.
+fn queued(socket: &OwnedFd) -> u32 {
+    backlog::tcp(socket).map_or(0, |queue| queue.waiting)
+}
 
 /// The pool's sources of connections.
 #[derive(Debug)]
@@ -102,31 +120,35 @@ impl Intake {
     #[must_use]
     pub(super) fn waiting(&self, closing: u32) -> Waiting {
         let woken = Woken { listeners: closing, ..Woken::default() };
-        let count = |listener: &OwnedFd| {
-            if listen::local(listener).is_some() {
-                return backlog::tcp(listener).map_or(0, |queue| queue.waiting);
-            }
-            listen::refuse(listener);
-            u32::MAX
-        };
         let chosen = named(&self.listeners, &woken).filter_map(|l| l.try_clone_to_owned().ok());
-        chosen.map(|listener| (count(&listener), listener)).collect()
+        let emptied = |socket: OwnedFd| {
+            let is_tcp = listen::local(&socket).is_some();
+            if !is_tcp {
+                listen::refuse(&socket);
+            }
+            let left = if is_tcp { queued(&socket) } else { u32::MAX };
+            Emptied { left, counts_again: is_tcp, socket }
+        };
+        chosen.map(emptied).collect()
     }
 
     /// Takes the next of them. A socket that has none left is shut down, so that no client waits there in vain.
     pub(super) fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
-        while let Some((left, listener)) = waiting.last_mut() {
-            match listen::accept(&*listener) {
-                Ok(Some(fd)) if *left > 0 => {
-                    *left -= 1;
-                    if self.lets_in(&fd) {
-                        return Some((fd, ConnectionState::New));
-                    }
+        while let Some(Emptied { left, counts_again, socket }) = waiting.last_mut() {
+            if *left == 0 && std::mem::take(counts_again) {
+                // Another socket may get the new connections of the port by now. Those whose handshake had begun arrive here.
+                std::thread::sleep(HANDSHAKE);
+                *left = queued(socket);
+            } else if *left == 0 {
+                listen::refuse(&*socket);
+                waiting.pop();
+            } else if let Ok(Some(fd)) = listen::accept(&*socket) {
+                *left -= 1;
+                if self.lets_in(&fd) {
+                    return Some((fd, ConnectionState::New));
                 }
-                _ => {
-                    listen::refuse(&*listener);
-                    waiting.pop();
-                }
+            } else {
+                *left = 0;
             }
         }
         None

@@ -29,7 +29,10 @@ impl Place {
     }
 
     pub(crate) fn supervisor(&self) -> Option<Process> {
-        Process::find(fs::read_to_string(self.0.sandbox.file("fpm.pid")).ok()?.trim().parse().ok()?)
+        let file = self.0.sandbox.file("fpm.pid");
+        // A FIFO would have to be waited for.
+        let text = fs::metadata(&file).ok().filter(fs::Metadata::is_file).and_then(|_| fs::read_to_string(&file).ok());
+        Process::find(text?.trim().parse().ok()?)
     }
 
     pub(crate) fn put_conf(&self, change: &[(&str, &str)]) -> Outcome {
