@@ -9,7 +9,7 @@ use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::{Background, Waited};
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
-use crate::supervisor::sockets::user_change::Waits;
+use crate::supervisor::sockets::waits::Waits;
 use crate::sys::backlog::Inspector;
 use crate::sys::{listen, message};
 

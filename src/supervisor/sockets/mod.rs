@@ -4,6 +4,7 @@
 mod activation;
 mod advance;
 mod background;
+mod claim;
 mod error;
 mod inherited;
 mod listeners;
@@ -16,10 +17,11 @@ mod ownership;
 mod paths;
 mod queues;
 mod user_change;
+mod waits;
 
 pub(super) use activation::{Passed, stored_name, take as take_passed};
+pub(super) use claim::Claim;
 pub(super) use error::SocketError;
 pub(super) use inherited::InheritedSockets;
 pub(super) use listeners::{Listener, Ownership, Sockets};
 pub(super) use openings::Openings;
-pub(super) use ownership::Claim;

@@ -12,13 +12,13 @@ use crate::log::{
     messages::{accounts, sockets as messages},
 };
 use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::supervisor::sockets::open::UnixOpening;
 use crate::supervisor::sockets::options::SocketOptions;
-use crate::supervisor::sockets::ownership::Claim;
 use crate::supervisor::sockets::paths;
-use crate::supervisor::sockets::user_change::{self, Opened, Waits};
+use crate::supervisor::sockets::waits::{self, Opened, Waits};
 use crate::sys::socket_file::{self, Search};
 
 /// Most sockets of a group that are worked at at the same time.
@@ -146,7 +146,7 @@ impl Opening {
                 // It may have been closed since.
                 State::Known if sockets.known(&self.name).is_none() => State::Waiting,
                 State::Known if self.is_of_another_user(sockets, claim) => {
-                    let temporary = user_change::temporary(&self.path);
+                    let temporary = waits::temporary(&self.path);
                     let binding = UnixOpening::begin_beside(&temporary, &self.options)?;
                     self.temporary = Some(temporary);
                     State::Binding(binding)

@@ -12,29 +12,19 @@ use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::advance::close_all;
 use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Owner, Sockets};
 use crate::supervisor::sockets::open;
 use crate::supervisor::sockets::openings::Openings;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
-use crate::supervisor::sockets::user_change::Opened;
+use crate::supervisor::sockets::waits::Opened;
 use crate::sys::socket_file::Search;
 use crate::sys::{fd, listen, shared_port};
 
 /// Most paths whose removal is begun before they are waited for.
 const AT_ONCE: usize = 32;
-
-/// A generation that is about to name its sockets.
-#[derive(Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    /// Which.
-    pub owner: GenerationId,
-    /// Whether that generation stops accepting connections before `owner` serves, so that `owner` may take its addresses.
-    pub leaves: &'a dyn Fn(GenerationId) -> bool,
-    /// Whether processes of another user than that of this pool may have a socket of that generation open.
-    pub is_foreign: &'a dyn Fn(&str, GenerationId, RawFd) -> bool,
-}
 
 impl Sockets {
     /// The descriptors that a pool of a generation listens on. `openings` has opened its unix sockets; TCP sockets are opened where they

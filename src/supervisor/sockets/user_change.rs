@@ -4,37 +4,20 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::supervisor::sockets::options::SocketOptions;
-use crate::supervisor::sockets::ownership::Claim;
-use crate::sys::{clock, listen, shared_port, socket_file};
-
-/// How a socket waits beside the one of a former user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Waits {
-    /// Its file has this name, in the directory of its address.
-    As(PathBuf),
-    /// The kernel gives it no connections of its port.
-    AtPort,
-}
-
-/// A new socket, and how it waits, if it does.
-pub(super) type Opened = (OwnedFd, Option<Waits>);
-
-/// Another name for a file in that directory.
-pub(super) fn temporary(path: &Path) -> PathBuf {
-    path.with_file_name(format!(".cgi-fpm-{}-{}.sock", std::process::id(), clock::micros()))
-}
+use crate::supervisor::sockets::waits::{Opened, Waits};
+use crate::sys::{listen, shared_port, socket_file};
 
 impl Listener {
     /// Whether another user's pool names it, whose processes may have it open for as long as they run.
