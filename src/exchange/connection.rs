@@ -23,9 +23,6 @@ pub type ParkConnection = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 /// Called when the first byte of a request arrives.
 pub type FirstByte = Box<dyn Fn()>;
 
-/// Called before the exchange closes its connection or parks it.
-pub(super) type BeforeClose = Box<dyn Fn(BorrowedFd<'_>)>;
-
 /// What the client has done to the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Client {
@@ -46,7 +43,6 @@ pub struct Exchange {
     pub(super) limits: Limits,
     pub(super) first_byte: Option<FirstByte>,
     pub(super) park: Option<ParkConnection>,
-    before_close: Option<BeforeClose>,
     pub(super) parked: bool,
     pub(super) client: Client,
     /// Deadline for the parameters of the request that has begun to arrive.
@@ -77,7 +73,6 @@ impl Exchange {
             limits,
             first_byte: None,
             park: None,
-            before_close: None,
             parked: false,
             client: Client::default(),
             until: None,
@@ -98,16 +93,9 @@ impl Exchange {
         Self { park: Some(park), ..self }
     }
 
-    /// Sets a function that is called before the connection is closed or parked.
-    #[must_use]
-    pub fn with_before_close(self, before_close: BeforeClose) -> Self {
-        Self { before_close: Some(before_close), ..self }
-    }
-
     /// Takes a connection, new or handed over. An earlier one is closed.
     pub fn attach(&mut self, connection: OwnedFd) {
         self.finish();
-        self.close();
         self.reader.reset();
         self.connection = Some(connection);
         self.parked = false;
@@ -158,9 +146,6 @@ impl Exchange {
             && self.reader.at_rest()
             && let Some(connection) = self.connection.take()
         {
-            if let Some(before) = &self.before_close {
-                before(connection.as_fd());
-            }
             self.connection = park(connection).err();
             self.parked = self.connection.is_none();
         }
@@ -175,15 +160,6 @@ impl Exchange {
 
     /// Closes the connection, if there is one. The parameters stay valid.
     pub fn close(&mut self) {
-        if let Some(connection) = self.connection.take()
-            && let Some(before) = &self.before_close
-        {
-            before(connection.as_fd());
-        }
-    }
-
-    /// Closes this process's descriptor only: the connection is another one's.
-    pub(super) fn forsake(&mut self) {
         self.connection = None;
     }
 

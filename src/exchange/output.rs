@@ -59,7 +59,7 @@ impl Exchange {
         if process::was_forked_by_script() {
             self.reply.clear();
             self.finished = true;
-            self.forsake();
+            self.close();
             return true;
         }
         let ended = self.drop_body();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv};
 
-use super::kept::{self, KeptMessage};
 use crate::sys::backlog;
 use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
@@ -84,8 +83,6 @@ pub(crate) enum Taken {
     Connection(Connection),
     /// Look at the listening sockets: a worker that has ended may have been woken for a connection there.
     Rescan,
-    /// About a connection that a worker keeps.
-    Kept(KeptMessage),
     /// The queue is empty.
     Nothing,
     /// The queue is empty, and its writers have gone.
@@ -113,7 +110,6 @@ fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
             let size = u32::from_ne_bytes([s0, s1, s2, s3]);
             Taken::Connection((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
         }
-        (_, fd, None) => kept::decode(text, fd).map_or(Taken::Rescan, Taken::Kept),
         _ => Taken::Rescan,
     }
 }
@@ -132,11 +128,6 @@ pub(crate) fn waiting(queue: &OwnedFd) -> u64 {
     backlog::unread(queue) / CONNECTION as u64
 }
 
-/// Tries to send the zygote a connection, `RETRY` apart: one second.
-pub(crate) const PARK_TRIES: u32 = 200;
-/// The pause between two tries.
-const RETRY: Duration = Duration::from_millis(5);
-
 /// A worker's ends of its pool's queues.
 #[derive(Debug)]
 pub(crate) struct WorkerQueues {
@@ -154,34 +145,18 @@ impl WorkerQueues {
     /// # Errors
     /// Returns the connection if the zygote has gone or stays slow.
     pub(crate) fn park(&self, connection: Connection) -> Result<(), Connection> {
-        let mut left = Some(connection);
-        let sent = self.tell(PARK_TRIES, |queue| {
-            let Some(connection) = left.take() else { return Ok(()) };
-            send(queue, connection).map_err(|(connection, e)| {
-                left = Some(connection);
-                e
-            })
-        });
-        match left {
-            Some(connection) if sent.is_err() => Err(connection),
-            _ => Ok(()),
-        }
-    }
-
-    /// Sends the zygote something. As long as its queue is full, tries that again, so many times in all.
-    ///
-    /// # Errors
-    /// The zygote has gone, or its queue stays full.
-    pub(crate) fn tell(&self, tries: u32, mut send: impl FnMut(&OwnedFd) -> io::Result<()>) -> io::Result<()> {
-        let mut result = send(&self.park);
-        for _ in 1..tries {
-            if !result.as_ref().is_err_and(message::is_for_later) {
-                break;
+        let mut connection = connection;
+        for _ in 0..200 {
+            match send(&self.park, connection) {
+                Ok(()) => return Ok(()),
+                Err((back, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => {
+                    connection = back;
+                }
+                Err((back, _)) => return Err(back),
             }
-            std::thread::sleep(RETRY);
-            result = send(&self.park);
+            std::thread::sleep(Duration::from_millis(5));
         }
-        result
+        Err(connection)
     }
 
     /// Hands a connection to an idle worker of the pool, or parks it if the queue is full.

@@ -10,7 +10,6 @@ mod found_memory;
 mod group_table;
 pub(crate) mod handover;
 mod introduction;
-pub(crate) mod kept;
 mod marks;
 mod messages;
 #[cfg(any(test, feature = "oracles"))]

@@ -110,24 +110,6 @@ impl Slot {
         (word & CLOSING_ANNOUNCED != 0).then(|| u32::try_from(word & !CLOSING_ANNOUNCED).unwrap_or(0))
     }
 
-    /// How long the last request took, in microseconds.
-    #[must_use]
-    pub(crate) fn last_duration(&self) -> u64 {
-        self.scoreboard.read(self.index, Word::Duration)
-    }
-
-    /// Its number.
-    #[must_use]
-    pub(crate) fn index(&self) -> u32 {
-        self.index
-    }
-
-    /// How many other workers wait for a request.
-    #[must_use]
-    pub(crate) fn idle_others(&self) -> usize {
-        (0..self.scoreboard.slots()).filter(|slot| *slot != self.index && self.scoreboard.is_idle(*slot)).count()
-    }
-
     /// Adds one to a counter.
     pub(crate) fn count(&self, counter: Counter) {
         self.totals.add(counter, 1);

@@ -18,6 +18,8 @@ pub(crate) enum Counter {
     Requests = 0,
     /// Connections parked with the zygote.
     Parked = 1,
+    /// Times a worker was woken for another connection while it held one.
+    Disrupted = 2,
     /// Workers inside a request, for `ActiveMax`. `Scoreboard::snapshot` counts "active processes" from the slots.
     Active = 3,
     /// "max active processes": the most of them at once.
@@ -108,10 +110,10 @@ impl Totals {
     /// Copies the values of another memory.
     pub(crate) fn carry_on(&self, from: &Self) {
         use Counter::{
-            Abandoned, ActiveMax, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow, Started,
-            Watched,
+            Abandoned, ActiveMax, Disrupted, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow,
+            Started, Watched,
         };
-        let all = [Requests, Parked, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched];
+        let all = [Requests, Parked, Disrupted, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched];
         for counter in all.into_iter().chain([Incomplete, Abandoned]) {
             self.set(counter, from.get(counter));
         }

@@ -108,7 +108,7 @@ impl Intake {
             match handover::take(self.queues.queue.as_fd()) {
                 Taken::Connection(connection) => taken.push_back(connection),
                 Taken::Rescan => woken.listeners = u32::MAX,
-                Taken::Kept(_) | Taken::Nothing | Taken::Gone => {}
+                Taken::Nothing | Taken::Gone => {}
             }
         }
         taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l)));

@@ -7,11 +7,11 @@ mod failure;
 mod first_byte;
 mod hat;
 mod intake;
-mod kept;
 mod lifetime;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod pages;
+mod predictor;
 mod serve_loop;
 mod setup;
 mod sources;
@@ -28,14 +28,12 @@ use std::sync::atomic::AtomicU64;
 
 use nix::unistd::Pid;
 
-use self::sources::Sources;
 use crate::config::{AllowedClients, ListenAddr, PoolConfig};
 use crate::engine::Engine;
 use crate::exchange;
 use crate::exit::ExitCode;
 use crate::fastcgi::management::Capacity;
 use crate::ipc::handover;
-use crate::ipc::kept::KeptTable;
 use crate::ipc::{Channel, ToWorker, WorkerSays};
 use crate::log;
 use crate::log::messages::{requests, worker_setup};
@@ -59,8 +57,6 @@ pub(crate) struct WorkerSpec {
     pub listeners: Vec<OwnedFd>,
     /// The pool's queues.
     pub queues: handover::WorkerQueues,
-    /// Which of the connections that it keeps were taken by the zygote.
-    pub kept: KeptTable,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
     /// The drain signal: a pipe that ends when the worker has to drain.
@@ -124,11 +120,6 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         log::say(&worker_setup::forks_not_detected(&spec.pool.name, e));
         return ExitCode::Software.status();
     }
-    serve(spec, engine, lifetime)
-}
-
-/// Serves until the worker has to exit; returns its exit status.
-fn serve(spec: WorkerSpec, engine: &mut impl Engine, lifetime: lifetime::Lifetime) -> i32 {
     let slot = Rc::new(spec.slot);
     slot.open(std::process::id(), clock::wall_seconds());
     // php-fpm shows it since 8.4.
@@ -154,17 +145,10 @@ fn serve(spec: WorkerSpec, engine: &mut impl Engine, lifetime: lifetime::Lifetim
         .with_parking(park_connection(Rc::clone(&queues), Rc::clone(&slot)));
     let allowed = allowed_clients(&spec.pool);
     allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
-    let intake = intake::Intake::new(spec.listeners, allowed, Rc::clone(&queues), Rc::clone(&slot));
-    let (drain, table) = (spec.drain, spec.kept);
-    let sources = control.with_descriptor(|fd| Sources::new(intake.listeners(), &queues.queue, drain, fd));
-    let served = sources.and_then(|sources| {
-        let sources = Rc::new(sources);
-        let kept = Rc::new(kept::KeptConnections::new(Rc::clone(&sources), queues, table, slot.index()));
-        let closing = Rc::clone(&kept);
-        let exchange = exchange.with_before_close(Box::new(move |connection| closing.unlist(connection)));
-        let (request, from, ways) = ((exchange, tracker), (slot, intake), (sources, kept));
-        serve_loop::ServeLoop::new(engine, request, from, control, ways, &spec.pool, lifetime).run()
-    });
+    let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
+    let ways = (control, spec.drain);
+    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, lifetime)
+        .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     match served {
         Ok(true) => 0,

@@ -1,8 +1,7 @@
 //! The epoll set of a worker: listening sockets, the hand-over queue, the drain signal, its zygote's channel, and the
-//! connections that it keeps.
+//! connection that it holds.
 #![forbid(unsafe_code)]
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -22,8 +21,8 @@ pub(super) struct Woken {
     pub drain: bool,
     /// The zygote has sent a message, or has gone.
     pub control: bool,
-    /// A bit for each kept connection that has bytes or was closed, by its place.
-    pub kept: u64,
+    /// The held connection has bytes, or was closed.
+    pub held: bool,
     /// A signal has interrupted the wait.
     pub signal: bool,
 }
@@ -31,16 +30,15 @@ pub(super) struct Woken {
 const QUEUE: u64 = 1;
 const DRAIN: u64 = 2;
 const CONTROL: u64 = 3;
+const HELD: u64 = 4;
 const LISTENER: u64 = 16;
-const KEPT: u64 = 1 << 32;
 
 /// The epoll set.
 #[derive(Debug)]
 pub(super) struct Sources {
     epoll: Epoll,
-    last_in_line: Cell<bool>,
-    /// Stays open, because an epoll set forgets closed descriptors.
-    _drain: OwnedFd,
+    listed: bool,
+    last_in_line: bool,
 }
 
 impl Sources {
@@ -52,13 +50,13 @@ impl Sources {
     pub(super) fn new(
         listeners: &[OwnedFd],
         queue: &OwnedFd,
-        drain: OwnedFd,
+        drain: &OwnedFd,
         control: BorrowedFd<'_>,
     ) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
+        epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
         epoll.add(control, EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
-        let sources = Self { epoll, last_in_line: Cell::new(false), _drain: drain };
+        let sources = Self { epoll, listed: false, last_in_line: false };
         sources.add_shared(listeners, queue)?;
         Ok(sources)
     }
@@ -72,19 +70,31 @@ impl Sources {
         Ok(())
     }
 
-    /// Adds a kept connection, with its place.
+    /// Whether the held connection is in the set.
+    #[must_use]
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed
+    }
+
+    /// Adds the held connection to the set.
     ///
     /// # Errors
     /// `ENOMEM`, `ENOSPC`.
-    pub(super) fn add(&self, kept: BorrowedFd<'_>, place: usize) -> io::Result<()> {
-        let token = KEPT + place as u64;
-        Ok(self.epoll.add(kept, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, token))?)
+    pub(super) fn list(&mut self, held: BorrowedFd<'_>) -> io::Result<()> {
+        if !self.listed {
+            self.epoll.add(held, EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, HELD))?;
+            self.listed = true;
+        }
+        Ok(())
     }
 
-    /// Removes a kept connection. Called before it is closed or given away, because its file description may stay open in
-    /// another process.
-    pub(super) fn remove(&self, kept: BorrowedFd<'_>) {
-        let _ = self.epoll.delete(kept);
+    /// Removes the held connection from the set. Called before it is closed or given away, because its file
+    /// description may stay open in another process.
+    pub(super) fn unlist(&mut self, held: Option<BorrowedFd<'_>>) {
+        if let Some(held) = held.filter(|_| self.listed) {
+            let _ = self.epoll.delete(held);
+        }
+        self.listed = false;
     }
 
     /// Moves this worker to the end of the wake-up order, which is the order of registration, so that workers without
@@ -92,20 +102,20 @@ impl Sources {
     ///
     /// # Errors
     /// `ENOMEM`.
-    pub(super) fn go_last(&self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
-        if self.last_in_line.get() {
+    pub(super) fn go_last(&mut self, listeners: &[OwnedFd], queue: &OwnedFd) -> io::Result<()> {
+        if self.last_in_line {
             return Ok(());
         }
         for shared in listeners.iter().chain([queue]) {
             self.epoll.delete(shared)?;
         }
-        self.last_in_line.set(true);
+        self.last_in_line = true;
         self.add_shared(listeners, queue)
     }
 
-    /// The next `go_last` moves the worker again: others may have moved to the end since.
-    pub(super) fn forget_place(&self) {
-        self.last_in_line.set(false);
+    /// The worker's place in the order may have changed: the next `go_last` moves it again.
+    pub(super) fn forget_place(&mut self) {
+        self.last_in_line = false;
     }
 
     /// Waits for up to `patience`. If nothing is set in the result, that time has passed.
@@ -128,7 +138,7 @@ impl Sources {
                 QUEUE => woken.queue = true,
                 DRAIN => woken.drain = true,
                 CONTROL => woken.control = true,
-                token if token >= KEPT => woken.kept |= 1 << (token - KEPT).min(63),
+                HELD => woken.held = true,
                 token => woken.listeners |= 1 << (token - LISTENER).min(31),
             }
         }

@@ -8,9 +8,8 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
 use super::pool::ZygotePool;
 use super::state::Zygote;
-use super::{children, demand, kept, parking};
+use super::{children, demand, parking};
 use crate::escape;
-use crate::ipc::kept::KeptTable;
 use crate::ipc::{Channel, PoolSpec, ReportSender, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
@@ -48,7 +47,6 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         signals: None,
         children: children::Children::default(),
         parking: parking::ParkedConnections::new(),
-        kept: kept::KeptByWorkers::default(),
         null: fd::lift(null.into()),
         nofile: spec.nofile,
         processes: spec.processes,
@@ -78,7 +76,6 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
     let access_log = spec.access_log_fd.map(take).transpose()?.map(|fd| (fd, reopened));
     let pair = || message::pair().map(|(a, b)| (fd::lift(a), fd::lift(b)));
     let (queue, park) = (pair()?, pair()?);
-    let kept = KeptTable::new(spec.slots)?;
     let demand = demand::Demand::of(spec.config.pm);
     Ok(ZygotePool {
         spec,
@@ -88,7 +85,6 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
         totals,
         queue,
         park,
-        kept,
         access_log,
         successor: None,
         links: Vec::new(),

@@ -57,14 +57,13 @@ impl Zygote {
             self.make_room();
             match handover::take(queue(&self.pools[index])) {
                 Taken::Connection(connection) => self.keep(now, index, connection),
-                Taken::Kept(message) => self.hear_kept(now, index, message),
                 Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    pub(super) fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
+    fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.closing != Some(Closing::Closed) {
@@ -94,7 +93,7 @@ impl Zygote {
 
     fn make_room(&mut self) {
         let most = usize::try_from(self.nofile.soft.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
-        while self.parking.len() + self.kept.len() + 8 * self.pools.len() >= most {
+        while self.parking.len() + 8 * self.pools.len() >= most {
             let before = self.parking.len();
             self.parking.shed(&self.epoll);
             if self.parking.len() == before {
@@ -111,7 +110,7 @@ impl Zygote {
                 self.make_room();
                 match handover::take(link.as_fd()) {
                     Taken::Connection(connection) => self.keep(now, index, connection),
-                    Taken::Rescan | Taken::Kept(_) => {}
+                    Taken::Rescan => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,
                 }

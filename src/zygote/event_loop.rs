@@ -25,8 +25,6 @@ use crate::sys::process_limits::{self, ProcessLimits};
 use crate::sys::{fd, idle_memory, process, signal};
 use crate::worker::{Place, WorkerSpec};
 
-/// The most messages about connections that are read when a worker has ended.
-const MOST_OFFERS: usize = 1024;
 /// How long a zygote that exits waits until the supervisor has read its messages.
 pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
 /// The time until a full queue is tried again.
@@ -112,14 +110,13 @@ impl Zygote {
         let closing = self.close_when_due(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
-        let kept = self.watch_kept(now);
         let backed_up = self.parking.is_backed_up() || self.reports.is_backed_up() || self.children.is_backed_up();
         let retry = backed_up.then(|| now + RETRY);
         log::flush();
         let log = log::is_behind().then(|| now + LOG_RETRY);
         let release = self.release_memory(now);
-        let all = expiry.into_iter().chain(release).chain(retry).chain(log).chain(demand).chain(leave);
-        let due = all.chain(closing).chain(kept).min();
+        let due =
+            expiry.into_iter().chain(release).chain(retry).chain(log).chain(demand).chain(leave).chain(closing).min();
         due.map_or(EpollTimeout::NONE, |at| {
             EpollTimeout::try_from(clock::millis(at.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
         })
@@ -229,16 +226,11 @@ impl Zygote {
             // script has forked may go on sending.
             let words = self.children.get_mut(pid.as_raw()).map(Child::final_messages).unwrap_or_default();
             words.into_iter().for_each(|says| self.heard(pid.as_raw(), says));
-            // The same holds for its offers.
-            if let Some(pool) = self.children.get_mut(pid.as_raw()).and_then(|child| u32::try_from(child.pool).ok()) {
-                self.take_queued(pool, |p| p.park.1.as_fd(), MOST_OFFERS);
-            }
             let Some(child) = self.children.remove(pid) else { continue };
             if let Some(channel) = &child.channel {
                 let _ = self.epoll.delete(channel);
             }
             let Child { pool, slot, .. } = child;
-            self.inherit_kept(clock::now(), pool, slot);
             // The worker may have been woken for a connection that no other worker then accepts. If this zygote
             // watches the sockets, it checks them itself.
             if self.pools[pool].demand.is_none() || self.draining {

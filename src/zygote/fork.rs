@@ -131,7 +131,6 @@ impl ForkedWorker {
             pool: pool.spec.config,
             listeners: pool.listeners,
             queues: WorkerQueues { queue: Rc::new(queue), queue_in, park: pool.park.0 },
-            kept: pool.kept,
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,

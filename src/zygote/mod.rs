@@ -10,14 +10,12 @@ mod error;
 mod event_loop;
 mod event_source;
 mod fork;
-mod kept;
 mod leaving;
 mod parking;
 mod pool;
 mod privileges;
 mod scaling;
 mod state;
-mod taking_over;
 
 use nix::sys::signal::{SigSet, Signal};
 

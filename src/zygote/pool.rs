@@ -5,7 +5,6 @@ use std::os::fd::OwnedFd;
 
 use super::demand::Demand;
 use crate::ipc::PoolSpec;
-use crate::ipc::kept::KeptTable;
 use crate::scoreboard::Scoreboard;
 use crate::worker::{AccessLogFile, Place};
 
@@ -22,8 +21,6 @@ pub(super) struct ZygotePool {
     pub(super) queue: (OwnedFd, OwnedFd),
     /// Park queue: writing end (for workers), reading end.
     pub(super) park: (OwnedFd, OwnedFd),
-    /// Which of the two reads a connection that a worker keeps and the zygote has a duplicate of.
-    pub(super) kept: KeptTable,
     /// Its access log.
     pub(super) access_log: Option<AccessLogFile>,
     /// While the generation drains: the link to the pool's zygote in the next generation.

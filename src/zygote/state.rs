@@ -10,7 +10,6 @@ use nix::sys::signalfd::SignalFd;
 
 use super::children::Children;
 use super::event_source::EventSource;
-use super::kept::KeptByWorkers;
 use super::parking::ParkedConnections;
 use super::pool::ZygotePool;
 use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
@@ -36,7 +35,6 @@ pub(super) struct Zygote {
     pub(super) signals: Option<SignalFd>,
     pub(super) children: Children,
     pub(super) parking: ParkedConnections,
-    pub(super) kept: KeptByWorkers,
     /// /dev/null, for its workers.
     pub(super) null: OwnedFd,
     pub(super) nofile: FileLimits,

@@ -5,7 +5,6 @@ mod backlog;
 mod bench;
 mod chaos;
 mod crashes;
-mod keeping;
 mod limits;
 mod mass;
 mod pinning;

@@ -8,6 +8,7 @@ mod serving;
 mod stop_signal;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ use nix::sys::signal::Signal;
 
 use super::first_byte::FirstByteWait;
 use super::intake::Intake;
-use super::kept::KeptConnections;
 use super::lifetime::Lifetime;
 use super::pages::Pages;
+use super::predictor::Predictor;
 use super::sources::{Sources, Woken};
 use super::tracker::RequestTracker;
 use super::zygote_channel::ZygoteChannel;
@@ -27,7 +28,7 @@ use crate::exchange::Exchange;
 use crate::ipc::WorkerSays;
 use crate::ipc::handover::{Connection, FIRST_BYTE};
 use crate::request::Stage;
-use crate::scoreboard::Slot;
+use crate::scoreboard::{Counter, Slot};
 use crate::sys::clock::{self, Moment};
 use crate::sys::{idle_memory, signal};
 use stop_signal::StopSignal;
@@ -44,16 +45,15 @@ pub(super) struct ServeLoop<'a, E> {
     slot: Rc<Slot>,
     intake: Intake,
     control: Rc<ZygoteChannel>,
-    sources: Rc<Sources>,
-    kept: Rc<KeptConnections>,
+    drain: OwnedFd,
+    sources: Sources,
+    predictor: Predictor,
     /// The supervisor catches stdout and stderr.
     caught: bool,
     /// `request_drop_abandoned`
     drops_abandoned: bool,
     /// Nothing was received yet on the held connection.
     fresh: bool,
-    /// When it is closed, if that stays so.
-    first_byte_until: Option<Moment>,
     first_byte: FirstByteWait,
     lifetime: Lifetime,
     stop_signal: StopSignal,
@@ -66,17 +66,23 @@ pub(super) struct ServeLoop<'a, E> {
 
 impl<'a, E: Engine> ServeLoop<'a, E> {
     /// Makes the loop.
+    ///
+    /// # Errors
+    /// The epoll set can't be made.
     pub(super) fn new(
         engine: &'a mut E,
         (exchange, tracker): (Exchange, Rc<RequestTracker>),
-        (slot, intake): (Rc<Slot>, Intake),
-        control: Rc<ZygoteChannel>,
-        (sources, kept): (Rc<Sources>, Rc<KeptConnections>),
+        slot: Rc<Slot>,
+        intake: Intake,
+        (control, drain): (Rc<ZygoteChannel>, OwnedFd),
         pool: &PoolConfig,
         lifetime: Lifetime,
-    ) -> Self {
+    ) -> io::Result<Self> {
+        let sources =
+            control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
         let pages = Pages::new(pool, || engine.powered_by());
-        Self {
+        let predictor = Predictor::default();
+        Ok(Self {
             engine,
             exchange,
             tracker,
@@ -84,19 +90,19 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             slot,
             intake,
             control,
+            drain,
             sources,
-            kept,
+            predictor,
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
             fresh: false,
-            first_byte_until: None,
             first_byte: FirstByteWait::default(),
             lifetime,
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,
             release_at: Some(clock::now() + KEEP_MEMORY),
-        }
+        })
     }
 
     /// Serves until the worker has to exit; then it holds no connection, and the zygote knows. Returns false if it
@@ -108,14 +114,13 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
         while !self.is_leaving() {
-            let keeps = self.exchange.connection().is_some() || !self.kept.is_empty();
-            let ahead = if keeps { None } else { self.intake.take_before_sleep() };
+            let ahead = if self.sources.is_listed() { None } else { self.intake.take_before_sleep() };
             let next = match ahead {
                 Some(next) => Some(next),
                 None => self.wait()?,
             };
             if let Some(next) = next {
-                self.put_down();
+                self.park_held();
                 self.hold(next);
                 self.serve();
             }
@@ -123,7 +128,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         if let Some(closing) = self.slot.closing().or_else(|| self.control.is_zygote_leaving().then_some(0)) {
             self.serve_remaining(closing);
         }
-        self.park_all();
+        self.park_held();
         if self.control.is_retired() && signal::is_blocked(Signal::SIGQUIT) {
             self.await_kill();
         }
@@ -138,39 +143,46 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.leaving || told || self.stop_signal.is_due()
     }
 
-    /// Sleeps until something comes. Serves kept connections itself; returns any other one, to be served.
+    /// Sleeps until something comes. Serves the held connection itself; returns any other one, to be served.
     fn wait(&mut self) -> io::Result<Option<Connection>> {
-        self.kept.drop_all_taken();
-        self.list_held()?;
-        let first_byte = self.first_byte_until.filter(|_| self.exchange.connection().is_some());
-        let ends = first_byte.into_iter().chain(self.release_at).map(|at| at.since(clock::now()));
-        let woken = self.sources.wait(ends.chain(self.stop_signal.time_left()).min())?;
+        let holding = self.exchange.connection().is_some();
+        if let Some(held) = self.exchange.connection() {
+            self.sources.list(held)?;
+            self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
+        }
+        let first_byte = (holding && self.fresh).then_some(FIRST_BYTE);
+        let release = self.release_at.map(|at| at.since(clock::now()));
+        let woken =
+            self.sources.wait(first_byte.into_iter().chain(self.stop_signal.time_left()).chain(release).min())?;
         if woken == Woken::default() {
             self.release_memory_if_due();
         }
-        if first_byte.is_some_and(|end| woken == Woken::default() && end <= clock::now()) {
+        if holding && self.fresh && woken == Woken::default() && !signal::quit_asked() {
             self.close_held();
         }
         if woken.control {
             self.control.hear();
         }
+        if woken.held && !holding {
+            self.renew_sources()?;
+        }
         self.leaving |= woken.drain;
         let mut taken = self.intake.take_woken(&woken);
-        if woken.kept != 0 {
-            // Without an idle worker the queue would only give it back: a worker whose kept connections are always ready would never
-            // serve it.
-            let next = if self.slot.idle_others() == 0 { taken.pop_front() } else { None };
+        if woken.held && holding {
+            self.predictor.held_paid();
             taken.into_iter().for_each(|other| self.pass(other));
-            if let Some(next) = next {
-                self.put_down();
-                self.hold(next);
-                self.serve();
-            }
-            self.serve_kept(woken.kept);
+            self.serve();
             return Ok(None);
         }
         let next = taken.pop_front();
         taken.into_iter().for_each(|other| self.pass(other));
+        if next.is_some() && holding {
+            self.slot.count(Counter::Disrupted);
+            self.predictor.held_in_vain();
+            if self.predictor.favours_holding() {
+                self.sources.forget_place();
+            }
+        }
         Ok(next)
     }
 
@@ -184,17 +196,14 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         }
     }
 
-    /// Puts the held connection into the epoll set. A worker that keeps one is woken after those that keep none.
-    fn list_held(&mut self) -> io::Result<()> {
-        let Some(held) = self.exchange.connection().filter(|_| !self.kept.is_listed()) else { return Ok(()) };
-        if !self.kept.list(held) {
-            self.park_held();
-            return Ok(());
-        }
-        self.first_byte_until = self.fresh.then(|| clock::now() + FIRST_BYTE);
-        // Others that keep connections may have moved to the end of the order since.
-        self.sources.forget_place();
-        self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)
+    /// Makes a new epoll set. A connection that this worker no longer holds may stay open elsewhere and would still
+    /// wake it: in the zygote, if a script has continued after its answer, or in a process that a script has forked.
+    fn renew_sources(&mut self) -> io::Result<()> {
+        let intake = &self.intake;
+        self.sources = self
+            .control
+            .with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &self.drain, fd))?;
+        Ok(())
     }
 
     /// Waits to be killed. A script that has blocked SIGQUIT keeps its process from exiting by itself. As in php-fpm,

@@ -28,7 +28,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     }
 
     fn arrive_briefly(&mut self) -> Arrival {
-        if !self.fresh || self.kept.is_listed() {
+        if !self.fresh || self.sources.is_listed() {
             return self.exchange.arrive_briefly(Duration::ZERO);
         }
         let wait = self.first_byte.next();
@@ -54,9 +54,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     /// again.
     fn put_aside(&mut self) -> bool {
         let Some((rest, until)) = self.exchange.rest() else { return false };
-        if let Some(held) = self.exchange.connection() {
-            self.kept.unlist(held);
-        }
+        self.sources.unlist(self.exchange.connection());
         let Some(fd) = self.exchange.detach_unfinished() else { return false };
         let parked = match shared::file_of("cgi-fpm-request", &rest) {
             Ok(bytes) => {

@@ -17,7 +17,8 @@ impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn serve_remaining(&mut self, closing: u32) {
         let mut silent = Vec::new();
         self.set_aside(&mut silent);
-        self.park_all();
+        // A kept connection, which would be closed when the next one is held.
+        self.park_held();
         let mut waiting = self.intake.waiting(closing);
         while !self.spent
             && let Some(connection) = self.intake.take_waiting(&mut waiting)
@@ -52,7 +53,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         while !self.spent {
             match handover::take(self.intake.queues().queue.as_fd()) {
                 Taken::Connection(connection) => self.serve_guest(connection, silent),
-                Taken::Rescan | Taken::Kept(_) => {}
+                Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }
@@ -67,10 +68,8 @@ impl<E: Engine> ServeLoop<'_, E> {
 
     /// Moves the held connection to `silent` if no byte has arrived on it yet.
     fn set_aside(&mut self, silent: &mut Vec<OwnedFd>) {
-        if self.fresh {
-            if let Some(held) = self.exchange.connection() {
-                self.kept.unlist(held);
-            }
+        if self.fresh && self.exchange.connection().is_some() {
+            self.sources.unlist(self.exchange.connection());
             silent.extend(self.exchange.detach());
         }
     }

@@ -13,11 +13,6 @@ use crate::sys::clock;
 impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the requests of the held connection, as long as the next one arrives at once.
     pub(super) fn serve(&mut self) {
-        self.serve_arrived();
-        self.kept.release();
-    }
-
-    fn serve_arrived(&mut self) {
         loop {
             match self.next_request() {
                 Arrival::Request => self.serve_one(),
@@ -32,18 +27,20 @@ impl<E: Engine> ServeLoop<'_, E> {
                 return self.close_held();
             }
             if !self.exchange.has_bytes() {
-                return;
+                break;
             }
+        }
+        if !self.sources.is_listed() && !self.is_leaving() && !self.predictor.hold_next() {
+            self.park_held();
         }
     }
 
     /// Serves the request whose parameters have arrived.
     pub(super) fn serve_one(&mut self) {
-        (self.fresh, self.first_byte_until) = (false, None);
+        self.fresh = false;
         let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
             Served::Ready
         } else {
-            self.kept.guard();
             self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
         };
         Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
@@ -51,6 +48,9 @@ impl<E: Engine> ServeLoop<'_, E> {
             Served::Ready => {}
             Served::Changed => self.leaving = true,
             Served::Spent => (self.spent, self.leaving) = (true, true),
+        }
+        if self.exchange.parked() && self.sources.is_listed() && self.renew_sources().is_err() {
+            self.leaving = true;
         }
         self.mark_output();
         self.tracker.idle();
