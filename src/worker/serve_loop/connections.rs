@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{ServeLoop, partial};
 use crate::engine::Engine;
 use crate::exchange::Arrival;
-use crate::ipc::handover::{Connection, ConnectionState};
+use crate::ipc::handover::{Connection, ConnectionState, FIRST_BYTE};
 use crate::scoreboard::Counter;
+use crate::sys::clock;
 
 /// How long a worker waits for a request on a connection that no other process will take.
 pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
@@ -15,6 +16,9 @@ pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
 impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn hold(&mut self, (fd, state): Connection) {
         self.fresh = matches!(state, ConnectionState::New);
+        if self.fresh {
+            self.first_byte_until = clock::now() + FIRST_BYTE;
+        }
         self.tracker.attached(fd.as_fd());
         match state {
             ConnectionState::BetweenRequests | ConnectionState::New => self.exchange.attach(fd),

@@ -26,7 +26,7 @@ use crate::config::PoolConfig;
 use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::ipc::WorkerSays;
-use crate::ipc::handover::{Connection, FIRST_BYTE};
+use crate::ipc::handover::Connection;
 use crate::request::Stage;
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::clock::{self, Moment};
@@ -54,6 +54,8 @@ pub(super) struct ServeLoop<'a, E> {
     drops_abandoned: bool,
     /// Nothing was received yet on the held connection.
     fresh: bool,
+    /// When such a connection is closed.
+    first_byte_until: Moment,
     first_byte: FirstByteWait,
     lifetime: Lifetime,
     stop_signal: StopSignal,
@@ -96,6 +98,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
             fresh: false,
+            first_byte_until: clock::now(),
             first_byte: FirstByteWait::default(),
             lifetime,
             stop_signal: StopSignal::default(),
@@ -150,14 +153,13 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.sources.list(held)?;
             self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
         }
-        let first_byte = (holding && self.fresh).then_some(FIRST_BYTE);
-        let release = self.release_at.map(|at| at.since(clock::now()));
-        let woken =
-            self.sources.wait(first_byte.into_iter().chain(self.stop_signal.time_left()).chain(release).min())?;
+        let first_byte = (holding && self.fresh).then_some(self.first_byte_until);
+        let ends = first_byte.into_iter().chain(self.release_at).map(|at| at.since(clock::now()));
+        let woken = self.sources.wait(ends.chain(self.stop_signal.time_left()).min())?;
         if woken == Woken::default() {
             self.release_memory_if_due();
         }
-        if holding && self.fresh && woken == Woken::default() && !signal::quit_asked() {
+        if first_byte.is_some_and(|end| woken == Woken::default() && end <= clock::now()) {
             self.close_held();
         }
         if woken.control {
