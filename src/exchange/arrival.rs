@@ -37,8 +37,10 @@ pub enum Reason {
 
 /// The state of the wait for one request.
 struct Wait {
-    /// How long to wait for the first byte.
+    /// How long to wait for the first byte of a request.
     patience: Duration,
+    /// When `patience` ends.
+    patience_ends: Option<Instant>,
     /// How long to wait for the rest of the parameters once some have arrived; `None`: up to `Limits::header`.
     moment: Option<Duration>,
     /// When `moment` ends.
@@ -50,6 +52,16 @@ struct Wait {
     /// The socket was read once more after the deadline: the request may have been complete in time, and only its
     /// worker late.
     looked: bool,
+}
+
+impl Wait {
+    fn patience_ends(&mut self) -> Instant {
+        *self.patience_ends.get_or_insert_with(|| Instant::now() + self.patience)
+    }
+
+    fn patience_is_over(&mut self) -> bool {
+        self.patience.is_zero() || Instant::now() >= self.patience_ends()
+    }
 }
 
 impl Exchange {
@@ -75,7 +87,15 @@ impl Exchange {
         }
         self.client = Client::default();
         self.reader.next_request();
-        let mut wait = Wait { patience, moment, moment_ends: None, reading: false, answers: None, looked: false };
+        let mut wait = Wait {
+            patience,
+            patience_ends: None,
+            moment,
+            moment_ends: None,
+            reading: false,
+            answers: None,
+            looked: false,
+        };
         let arrival = self.read_head(&mut wait);
         if arrival != Arrival::Unfinished {
             self.until = None;
@@ -141,8 +161,8 @@ impl Exchange {
             {
                 return Err(Arrival::Unfinished);
             }
-        } else if wait.reading && wait.patience.is_zero() {
-            // The bytes belong to an earlier body. However long that is, it must not occupy the worker here.
+        } else if wait.reading && wait.patience_is_over() {
+            // The bytes belong to no request, or to an earlier body. However long that is, it must not occupy the worker here.
             return Err(Arrival::NothingYet);
         }
         match socket::receive(connection, self.reader.room()) {
@@ -156,13 +176,13 @@ impl Exchange {
         }
     }
 
-    fn await_head(&self, wait: &Wait) -> Result<(), Arrival> {
+    fn await_head(&self, wait: &mut Wait) -> Result<(), Arrival> {
         let Some(connection) = &self.connection else { return Err(Arrival::Closed) };
         let begun = self.reader.has_begun();
         if !begun && wait.patience.is_zero() {
             return Err(Arrival::NothingYet);
         }
-        let until = self.until.filter(|_| begun).unwrap_or_else(|| Instant::now() + wait.patience);
+        let until = self.until.filter(|_| begun).unwrap_or_else(|| wait.patience_ends());
         let deadline = wait.moment_ends.map_or(until, |end| until.min(end));
         match socket::await_input(connection, deadline) {
             Ok(true) => Ok(()),

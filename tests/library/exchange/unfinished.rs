@@ -191,3 +191,23 @@ fn a_first_byte_may_come_a_little_later() {
     assert_eq!(exchange.arrive_briefly(PATIENCE), Arrival::Request);
     drop(sender.join().unwrap());
 }
+
+/// Records that begin no request do not make the wait for one any longer.
+#[test]
+fn the_wait_for_a_first_byte_has_an_end() {
+    let (server, mut client) = UnixStream::pair().unwrap();
+    let mut exchange = exchange(at_once());
+    exchange.attach(server.into());
+    let sender = std::thread::spawn(move || {
+        let record = record(RecordType::Stdin, 9, b"of no request");
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(2) && client.write_all(&record).is_ok() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    });
+    let start = Instant::now();
+    while exchange.arrive_briefly(Duration::from_millis(20)) == Arrival::NothingYet {}
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    drop(exchange);
+    sender.join().unwrap();
+}
