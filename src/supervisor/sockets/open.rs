@@ -13,6 +13,7 @@ use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::sys::failure::reason;
 use crate::sys::listen;
+use crate::sys::message;
 use crate::sys::named_file;
 use crate::sys::socket_file::{self, Binding, NotBound, Place};
 
@@ -93,6 +94,8 @@ impl UnixOpening {
         let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
         let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
         let fd = unbound.map_err(|e| failed(e.into()))?;
+        // Clients could leave some in its queue, and the supervisor may close it before it has a pool.
+        message::refuse_descriptors(&fd);
         // No process can connect until owner and mode are set. Where they may not be changed later, the mode is right from the start.
         let mode = if socket_file::can_prove(&fd) { 0 } else { options.mode };
         let binding = Binding::begin(&fd, path, mode, place).map_err(failed)?;

@@ -11,6 +11,7 @@ use crate::log::{
     self,
     messages::{accounts, sockets as messages},
 };
+use crate::supervisor::sockets::advance::close_all;
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
@@ -178,16 +179,16 @@ impl Opening {
         self.temporary.as_deref().unwrap_or(&self.path)
     }
 
-    /// The removal of the file, if this has made one.
-    fn removal(self) -> Option<Background> {
+    /// The socket, if it is bound to a file, and the removal of that.
+    fn removal(self) -> Option<(OwnedFd, Option<Background>)> {
         let name = self.file().to_string_lossy().into_owned();
         let fd = match self.state {
             State::Binding(binding) => binding.into_bound()?,
             State::Open(fd) => fd,
             State::Waiting | State::Searching(_) | State::Known => return None,
         };
-        let removal = paths::unlink(&name, &fd)?;
-        Some(Background::Removal { name, removal })
+        let removal = paths::unlink(&name, &fd).map(|removal| Background::Removal { name, removal });
+        Some((fd, removal))
     }
 }
 
@@ -199,6 +200,8 @@ impl Sockets {
 
     /// The group is not prepared after all: removes the files of sockets that were opened for it. `withdraw` does the rest.
     pub(crate) fn abandon(&mut self, openings: Openings) {
-        self.background.extend(openings.list.into_iter().filter_map(Opening::removal));
+        let (sockets, removals): (Vec<_>, Vec<_>) = openings.list.into_iter().filter_map(Opening::removal).unzip();
+        self.background.extend(removals.into_iter().flatten());
+        close_all(sockets);
     }
 }

@@ -195,8 +195,8 @@ impl Sockets {
 
     fn close_those(&mut self, mut gone: Vec<Listener>) {
         self.background.extend(gone.iter_mut().filter_map(Listener::begin_unlink));
-        // Processes of a former user may have it open, and another socket has its port.
-        gone.iter().filter(|l| l.replaced && l.bound.is_some()).for_each(|l| shared_port::abandon(&l.fd));
+        // Processes of its user may keep it open. They must not take the connections of a socket that gets its port.
+        gone.iter().filter(|l| !l.passed && l.bound.is_some()).for_each(|l| shared_port::abandon(&l.fd));
         close_all(gone.into_iter().map(|listener| listener.fd));
     }
 

@@ -65,7 +65,9 @@ impl Sockets {
             }
             let Some(waits) = listener.waits.take() else { continue };
             let (name, bound) = (listener.name.clone(), listener.bound);
-            let is_former = |l: &Listener| l.waits.is_none() && !l.replaced && l.name == name && l.bound == bound;
+            // An address may have several names.
+            let is_same = |l: &Listener| if bound.is_some() { l.bound == bound } else { l.name == name };
+            let is_former = |l: &Listener| l.waits.is_none() && !l.replaced && is_same(l);
             let former = (0..at).find(|other| is_former(&self.all[*other]));
             if let Some(former) = former {
                 self.all[former].replaced = true;
