@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, SockFlag, accept4, getsockopt, listen, setsockopt, sockopt};
-use testkit::clock::{bar, ms};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
 use testkit::inside::borrow_all;
 use testkit::load::{Load, Plan};
@@ -124,6 +124,31 @@ fn the_former_user_accepts_nothing() -> Outcome {
         pool.server.stop()?;
     }
     Ok(())
+}
+
+/// The same address may be written in another way. Nothing listens at the former socket then, although its holders still have it.
+#[test]
+fn an_address_with_another_name_is_the_same() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let address = both_kinds(&sandbox)?[1].clone();
+    let pool = Pool::start(&target, sandbox, address)?;
+    let former = pool.listening()?;
+    let listens = || former.iter().any(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
+    ensure!(listens(), "no listening socket found");
+    pool.configure(BOB.1, "")?;
+    let file = pool.server.sandbox.file("fpm.conf");
+    let text = fs::read_to_string(&file)?;
+    let other = text.replace("127.0.0.1:", "127.1:");
+    ensure!(other != text, "no address in {text}");
+    pool.server.sandbox.put("fpm.conf", &other)?;
+    pool.server.reload()?;
+    wait_until("the end of the former socket", ms(5000), || !listens())?;
+    ensure!(try_to_accept(&former) == 0, "it accepts");
+    let who = pool.who()?;
+    ensure!(who == BOB.1.to_string(), "{who}");
+    pool.server.stop()
 }
 
 /// Changes of the user under load: each request is served.
