@@ -34,7 +34,7 @@ impl Supervisor {
         self.fleet.workers().find(|(_, w)| proved(w)).map(|(key, _)| key)
     }
 
-    fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
+    pub(super) fn zygote_ended(&mut self, key: ZygoteKey, pid: Pid, exit: Exit) {
         self.hear_rest(key);
         let mut unproved = false;
         let group = self.runtimes.group_mut(key);
@@ -58,7 +58,7 @@ impl Supervisor {
         self.write_off(key);
     }
 
-    fn worker_ended(&mut self, key: WorkerKey, exit: Exit) {
+    pub(super) fn worker_ended(&mut self, key: WorkerKey, exit: Exit) {
         self.collect(key, exit);
         self.handle_pending();
     }

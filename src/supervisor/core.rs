@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
+use nix::unistd::Pid;
+
 use crate::cli::Options;
 use crate::config::{Config, Global};
 use crate::configured::Programs;
@@ -52,6 +54,8 @@ pub(super) struct Supervisor {
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
     /// Workers that had ended at the last look, and that their zygote had not reaped.
     pub(super) unreaped: BTreeSet<(WorkerKey, i32)>,
+    /// Killed children of ours that had ended at the last look, without that we could reap them.
+    pub(super) hidden: BTreeSet<Pid>,
     /// Base zygotes.
     pub(super) bases: Bases,
     /// Tracers of workers whose pool limits requests.
@@ -133,6 +137,7 @@ impl Supervisor {
             config,
             paused_zygotes: BTreeMap::new(),
             unreaped: BTreeSet::new(),
+            hidden: BTreeSet::new(),
             bases: Bases::default(),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),

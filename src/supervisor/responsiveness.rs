@@ -11,6 +11,7 @@ use crate::log::{self, messages::bases, messages::zygotes};
 use crate::plan::fleet::{Phase, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::sys::pidfd::Process;
+use crate::sys::process::Exit;
 use crate::sys::{clock, proc_stat, process};
 
 impl Supervisor {
@@ -24,6 +25,30 @@ impl Supervisor {
         self.unreaped = unreaped;
         self.fleet.note_unresponsive(clock::now(), &silent);
         self.kill_stopped_bases();
+        self.write_off_traced();
+    }
+
+    /// Goes on without processes whose end the kernel hides from us, because another process traces them (ptrace(2)): one that their
+    /// user has left, for example, which never lets go. We were told of every other end before the second look.
+    fn write_off_traced(&mut self) {
+        let us = getpid();
+        let is_hidden = |pid: Pid| {
+            let origin = proc_stat::origin(pid).filter(|origin| origin.parent == us);
+            origin.is_some_and(|origin| proc_stat::is_zombie(pid, origin.born))
+        };
+        let killed = |key: ZygoteKey| Some((key, self.runtimes.zygote(key).filter(|zygote| zygote.killed)?.pid));
+        let zygotes: Vec<_> =
+            self.runtimes.keys().into_iter().filter_map(killed).filter(|(_, pid)| is_hidden(*pid)).collect();
+        let orphans = self.fleet.workers().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
+        let workers: Vec<_> = orphans.filter(|(_, pid)| is_hidden(*pid)).collect();
+        let hidden = zygotes.iter().map(|(_, pid)| pid).chain(workers.iter().map(|(_, pid)| pid)).copied().collect();
+        let before: BTreeSet<Pid> = std::mem::replace(&mut self.hidden, hidden);
+        for (key, _) in workers.into_iter().filter(|(_, pid)| before.contains(pid)) {
+            self.worker_ended(key, Exit::Unknown);
+        }
+        for (key, pid) in zygotes.into_iter().filter(|(_, pid)| before.contains(pid)) {
+            self.zygote_ended(key, pid, Exit::Unknown);
+        }
     }
 
     /// Workers that have ended and still are their zygote's children, in generations that drain and in pools where clients wait.

@@ -1,16 +1,18 @@
 //! Zygotes and workers that their user stops (SIGSTOP), or that no longer do what they are told. They keep neither the limits on
 //! requests nor reloads nor the stop of the service from taking effect, and the group gets working processes again.
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGQUIT, SIGSTOP};
+use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::target::Target;
-use testkit::{Outcome, ensure, turn};
+use testkit::{Outcome, ensure, extension, turn};
 
 use super::{ALICE, BOB, GLOBAL, Neighbours, address, section, start};
 use crate::hostile;
@@ -183,4 +185,49 @@ fn a_stopped_zygote_keeps_no_stop() -> Outcome {
     stop(pools.zygote(ALICE)?)?;
     pools.server.supervisor.signal(SIGQUIT);
     pools.server.await_end(bar(KILLED_WITHIN)).map(drop)
+}
+
+/// Traces the processes with these pids, and never waits for them.
+const TRACER: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <unistd.h>
+int main(int count, char **words) {
+    for (int at = 1; at < count; at++)
+        if (ptrace(PTRACE_SEIZE, atoi(words[at]), 0, 0)) return 1;
+    puts("tracing");
+    fclose(stdout);
+    for (;;) pause();
+}
+"#;
+
+/// A process that another one traces cannot be reaped after its end. The stop does not wait for it.
+#[test]
+fn traced_processes_keep_no_stop() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for whole_group in [false, true] {
+        let mut pools = neighbours(&target, "", "")?;
+        let tracer = extension::program(&pools.server.sandbox, "tracer", TRACER)?;
+        let mut traced = pools.workers(ALICE);
+        if whole_group {
+            traced.push(pools.zygote(ALICE)?);
+        }
+        let mut tracing = Command::new(tracer);
+        tracing.args(traced.iter().map(|process| process.pid.to_string())).stdout(Stdio::piped());
+        let mut tracing = tracing.spawn()?;
+        let mut told = String::new();
+        tracing.stdout.take().ok_or("no output")?.read_to_string(&mut told)?;
+        let ended = if told == "tracing\n" {
+            pools.server.supervisor.signal(SIGTERM);
+            pools.server.await_end(bar(ms(15_000))).map(drop)
+        } else {
+            Err(format!("the tracer says {told:?}").into())
+        };
+        tracing.kill()?;
+        tracing.wait()?;
+        ended.map_err(|e| format!("{whole_group}: {e}"))?;
+    }
+    Ok(())
 }
