@@ -9,7 +9,6 @@ use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::{Event, GenerationId, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::{GroupRuntime, Opened, Preparation, Runtime, StartError};
-use crate::supervisor::sockets::Claim;
 use crate::sys::clock;
 use crate::sys::limits::FileLimits;
 
@@ -143,7 +142,8 @@ impl Supervisor {
         let load = load_options(&self.host, &self.options);
         let (fleet, runtimes) = (&self.fleet, &self.runtimes);
         work(&mut Preparation {
-            claim: Claim { owner: id, leaves: &|older| fleet.makes_way(older, id), is_foreign: &|_, _, _| false },
+            owner: id,
+            leaves: &|older| fleet.makes_way(older, id),
             trust_of_socket: &|other, raw| runtimes.get(other)?.trust_of_socket(raw),
             load: &load,
             engine: &self.options.engine,

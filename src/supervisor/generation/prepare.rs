@@ -26,7 +26,9 @@ use crate::sys::named_file::DirectoryId;
 /// What groups are prepared with.
 pub(crate) struct Preparation<'a> {
     /// The generation of the group.
-    pub claim: Claim<'a>,
+    pub owner: GenerationId,
+    /// As in `Claim`.
+    pub leaves: &'a dyn Fn(GenerationId) -> bool,
     /// Whose processes have a socket open that a pool of a generation listens on.
     pub trust_of_socket: &'a dyn Fn(GenerationId, RawFd) -> Option<Trust>,
     /// Options of the command line.
@@ -49,6 +51,8 @@ pub(crate) struct Preparing {
     users: Vec<PoolUser>,
     program: Option<Chosen>,
     paths: PoolPaths,
+    /// Whose code runs in the workers of each pool. Known once `paths` is over, which finds the root directories.
+    trusts: BTreeMap<String, Trust>,
     openings: Openings,
     opened: Opened,
     stage: Stage,
@@ -80,7 +84,8 @@ impl Preparation<'_> {
         // All pools of a group have the same PHP.
         draft.pools.first().map_or(Ok(()), |pool| self.programs.ask(pool))?;
         let (paths, openings) = (PoolPaths::of(&draft.pools, &users), Openings::of(&draft.pools)?);
-        Ok(Preparing { users, program: None, paths, openings, opened, stage: Stage::Program })
+        let trusts = BTreeMap::new();
+        Ok(Preparing { users, program: None, paths, trusts, openings, opened, stage: Stage::Program })
     }
 
     /// Goes on until then. `None`: it is not over.
@@ -96,11 +101,10 @@ impl Preparation<'_> {
         loop {
             let next = match preparing.stage {
                 Stage::Program => self.hear_program(draft, preparing, until)?,
-                Stage::Paths => preparing.paths.advance(until)?.then_some(Stage::Sockets),
+                Stage::Paths => preparing.examine_paths(draft, until)?,
                 Stage::Sockets => {
-                    let trusts = preparing.trusts(draft);
-                    let is_foreign = foreign(self.trust_of_socket, &trusts);
-                    let claim = Claim { is_foreign: &is_foreign, ..self.claim };
+                    let is_foreign = foreign(self.trust_of_socket, &preparing.trusts);
+                    let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign };
                     preparing.openings.advance(self.sockets, claim, until)?.then_some(Stage::AccessLogs(0))
                 }
                 Stage::AccessLogs(at) if at >= draft.pools.len() => return self.finish(draft, preparing).map(Some),
@@ -130,9 +134,8 @@ impl Preparation<'_> {
 
     fn finish(&mut self, draft: &GroupDraft, preparing: &mut Preparing) -> Result<GroupRuntime, StartError> {
         let (mut pools, mut specs) = (Vec::new(), Vec::new());
-        let trusts = preparing.trusts(draft);
-        let is_foreign = foreign(self.trust_of_socket, &trusts);
-        let claim = Claim { is_foreign: &is_foreign, ..self.claim };
+        let is_foreign = foreign(self.trust_of_socket, &preparing.trusts);
+        let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign };
         let users = std::mem::take(&mut preparing.users);
         for ((config, user), root) in draft.pools.iter().zip(users).zip(&preparing.paths.roots) {
             let listen_fds = self.sockets.open(claim, config, &mut preparing.openings)?;
@@ -212,20 +215,22 @@ impl Preparing {
         sockets.withdraw(owner);
     }
 
-    /// Whose code runs in the workers of each pool. The root directories are known once `paths` is over.
-    fn trusts(&self, draft: &GroupDraft) -> BTreeMap<String, Trust> {
+    fn examine_paths(&mut self, draft: &GroupDraft, until: Instant) -> Result<Option<Stage>, StartError> {
+        if !self.paths.advance(until)? {
+            return Ok(None);
+        }
         let pools = draft.pools.iter().zip(&self.users).zip(&self.paths.roots);
         let trust = |((pool, user), root): ((&PoolConfig, &PoolUser), &_)| {
             (pool.name.clone(), Trust::of(pool, user.identity.as_ref(), *root))
         };
-        pools.map(trust).collect()
+        self.trusts = pools.map(trust).collect();
+        Ok(Some(Stage::Sockets))
     }
 
     /// Whether the access log of that pool is open by then, or cannot be opened. Those of the next pools are begun.
     fn open_logs(&mut self, draft: &GroupDraft, at: usize, until: Instant) -> bool {
-        let pools = draft.pools.iter().zip(&self.users).zip(&self.paths.roots);
-        let trust = |((pool, user), root): ((_, &PoolUser), &_)| (pool, Trust::of(pool, user.identity.as_ref(), *root));
-        let ahead: Vec<_> = pools.map(trust).skip(at).take(AT_ONCE).collect();
+        let pools = draft.pools.iter().skip(at).take(AT_ONCE);
+        let ahead: Vec<_> = pools.filter_map(|pool| Some((pool, self.trusts.get(&pool.name)?))).collect();
         ahead.iter().for_each(|(pool, trust)| self.opened.begin(pool, trust));
         ahead.first().is_none_or(|(pool, trust)| self.opened.is_begun(pool, trust, until))
     }
