@@ -36,9 +36,9 @@ impl Introductions {
         }
     }
 
-    /// Whether such programs that were asked have answered by then, or will not.
-    pub(super) fn have_come(&mut self, which: impl Fn(&Program) -> bool, until: Instant) -> bool {
-        !self.asked.iter_mut().any(|(program, hello)| which(program) && !hello.is_over(until))
+    /// Whether a program that was asked has answered by then, or will not.
+    pub(super) fn has_come(&mut self, program: &Program, until: Instant) -> bool {
+        !self.asked.iter_mut().any(|(asked, hello)| asked == program && !hello.is_over(until))
     }
 
     /// Ends programs that have not answered.

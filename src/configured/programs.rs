@@ -60,23 +60,19 @@ impl Programs {
         }
     }
 
-    /// Asks the program of a pool which protocol it speaks, if that is not known.
+    /// Asks the program of a pool which protocol it speaks, if that is not known. Returns the program; `None`: the running one.
     ///
     /// # Errors
     /// The pool cannot run with it.
-    pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<(), ProgramError> {
-        if let Some(program) = self.named(pool)? {
-            self.introductions.ask(&program);
-        }
-        Ok(())
+    pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<Option<Program>, ProgramError> {
+        let program = self.named(pool)?;
+        program.iter().for_each(|program| self.introductions.ask(program));
+        Ok(program)
     }
 
-    /// Whether the program of a pool has answered by then, or will not. `of_pool` then does not wait.
-    pub(crate) fn has_answered(&mut self, pool: &PoolConfig, until: Instant) -> bool {
-        let path = pool.engine.program.as_deref().unwrap_or(&self.own);
-        let library = &pool.engine.library;
-        let is_of_pool = |p: &Program| p.path == path && (library.is_none() || p.preload == *library);
-        self.introductions.have_come(is_of_pool, until)
+    /// Whether a program that was asked has answered by then, or will not. `of_pool` then does not wait.
+    pub(crate) fn has_answered(&mut self, program: &Program, until: Instant) -> bool {
+        self.introductions.has_come(program, until)
     }
 
     /// Ends programs that have not answered.
