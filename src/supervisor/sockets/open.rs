@@ -52,18 +52,34 @@ pub(super) fn first(spec: &str, addrs: &[SocketAddr], options: &SocketOptions) -
 /// A listening TCP socket (`SO_REUSEADDR`, `TCP_NODELAY`). It is for IPv6 alone (`IPV6_V6ONLY`) where a pool listens on all IPv4
 /// addresses of the same port.
 fn bind_tcp(addr: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd> {
-    let address = SockaddrStorage::from(addr);
+    let fd = tcp_socket(addr)?;
+    if addr.ip() == Ipv6Addr::UNSPECIFIED && options.v4_ports.contains(&addr.port()) {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
+    listen_at(addr, &fd, options)?;
+    Ok(fd)
+}
+
+/// A socket for an address, with the options that all TCP sockets of pools have.
+///
+/// # Errors
+/// `EAFNOSUPPORT`, `EMFILE`.
+pub(super) fn tcp_socket(addr: SocketAddr) -> io::Result<OwnedFd> {
     let family = if addr.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     // Accepted connections inherit it: responses are sent at once.
     setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-    if addr.ip() == Ipv6Addr::UNSPECIFIED && options.v4_ports.contains(&addr.port()) {
-        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
-    }
-    bind(fd.as_raw_fd(), &address)?;
-    listen::listen(&fd, options.backlog)?;
     Ok(fd)
+}
+
+/// Binds the socket, and listens.
+///
+/// # Errors
+/// Those of bind and listen.
+pub(super) fn listen_at(addr: SocketAddr, fd: &OwnedFd, options: &SocketOptions) -> io::Result<()> {
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?;
+    listen::listen(fd, options.backlog)
 }
 
 /// A unix socket that is being bound.

@@ -6,18 +6,18 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
-};
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
+use crate::supervisor::sockets::open;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::waits::{Opened, Waits};
-use crate::sys::{listen, shared_port, socket_file};
+use crate::sys::{shared_port, socket_file};
 
 impl Listener {
     /// Whether another user's pool names it, whose processes may have it open for as long as they run.
@@ -36,19 +36,14 @@ impl Listener {
     }
 
     fn open_at_port(&self, options: &SocketOptions) -> io::Result<OwnedFd> {
-        let address = SockaddrStorage::from(self.bound.ok_or(nix::errno::Errno::EADDRNOTAVAIL)?);
-        let v6 = self.bound.is_some_and(|bound| bound.is_ipv6());
-        let family = if v6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
-        let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-        setsockopt(&fd, sockopt::TcpNoDelay, &true)?;
-        if v6 {
+        let address = self.bound.ok_or(Errno::EADDRNOTAVAIL)?;
+        let fd = open::tcp_socket(address)?;
+        if address.is_ipv6() {
             setsockopt(&fd, sockopt::Ipv6V6Only, &getsockopt(&self.fd, sockopt::Ipv6V6Only)?)?;
         }
         shared_port::share(&self.fd)?;
         shared_port::share(&fd)?;
-        bind(fd.as_raw_fd(), &address)?;
-        listen::listen(&fd, options.backlog)?;
+        open::listen_at(address, &fd, options)?;
         // Otherwise the new socket gets some connections already, which wait in its queue.
         let _ = shared_port::choose(&fd, 0);
         Ok(fd)
