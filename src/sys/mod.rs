@@ -38,6 +38,7 @@ pub mod process;
 pub mod process_limits;
 pub mod shared;
 pub mod shared_port;
+mod sibling;
 pub mod signal;
 pub mod single_threaded;
 pub mod sock_diag;

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread::Builder;
 
 use super::process::Forked;
-use super::{environment, process};
+use super::{environment, process, sibling};
 
 /// `begin` was not called: a test, or another program.
 const UNKNOWN: u8 = 0;
@@ -79,7 +79,7 @@ pub(super) fn fork_with_shared_directories() -> io::Result<Forked> {
 pub fn fork_sibling() -> io::Result<Forked> {
     check()?;
     // SAFETY: as for `fork`.
-    unsafe { process::fork_sibling() }
+    unsafe { sibling::fork_sibling() }
 }
 
 /// Sets one variable of the environment.
