@@ -15,10 +15,7 @@ pub(super) const LAST_REQUEST: Duration = Duration::from_secs(1);
 
 impl<E: Engine> ServeLoop<'_, E> {
     pub(super) fn hold(&mut self, (fd, state): Connection) {
-        self.fresh = matches!(state, ConnectionState::New);
-        if self.fresh {
-            self.first_byte_until = clock::now() + FIRST_BYTE;
-        }
+        self.first_byte_until = matches!(state, ConnectionState::New).then(|| clock::now() + FIRST_BYTE);
         self.tracker.attached(fd.as_fd());
         match state {
             ConnectionState::BetweenRequests | ConnectionState::New => self.exchange.attach(fd),
@@ -36,7 +33,8 @@ impl<E: Engine> ServeLoop<'_, E> {
     /// here.
     pub(super) fn park_held(&mut self) {
         self.sources.unlist(self.exchange.connection());
-        let state = if self.fresh { ConnectionState::New } else { ConnectionState::BetweenRequests };
+        let is_new = self.first_byte_until.is_some();
+        let state = if is_new { ConnectionState::New } else { ConnectionState::BetweenRequests };
         let Some(fd) = self.exchange.detach() else { return };
         match self.intake.queues().park((fd, state)) {
             Ok(()) => self.slot.count(Counter::Parked),

@@ -52,10 +52,8 @@ pub(super) struct ServeLoop<'a, E> {
     caught: bool,
     /// `request_drop_abandoned`
     drops_abandoned: bool,
-    /// Nothing was received yet on the held connection.
-    fresh: bool,
-    /// When such a connection is closed.
-    first_byte_until: Moment,
+    /// Nothing was received yet on the held connection. It is closed at that time.
+    first_byte_until: Option<Moment>,
     first_byte: FirstByteWait,
     lifetime: Lifetime,
     stop_signal: StopSignal,
@@ -97,8 +95,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             predictor,
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
-            fresh: false,
-            first_byte_until: clock::now(),
+            first_byte_until: None,
             first_byte: FirstByteWait::default(),
             lifetime,
             stop_signal: StopSignal::default(),
@@ -153,7 +150,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.sources.list(held)?;
             self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
         }
-        let first_byte = (holding && self.fresh).then_some(self.first_byte_until);
+        let first_byte = self.first_byte_until.filter(|_| holding);
         let ends = first_byte.into_iter().chain(self.release_at).map(|at| at.since(clock::now()));
         let woken = self.sources.wait(ends.chain(self.stop_signal.time_left()).min())?;
         if woken == Woken::default() {

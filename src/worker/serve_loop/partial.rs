@@ -28,7 +28,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     }
 
     fn arrive_briefly(&mut self) -> Arrival {
-        if !self.fresh || self.sources.is_listed() {
+        if self.first_byte_until.is_none() || self.sources.is_listed() {
             return self.exchange.arrive_briefly(Duration::ZERO);
         }
         let wait = self.first_byte.next();

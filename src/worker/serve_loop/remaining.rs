@@ -68,7 +68,7 @@ impl<E: Engine> ServeLoop<'_, E> {
 
     /// Moves the held connection to `silent` if no byte has arrived on it yet.
     fn set_aside(&mut self, silent: &mut Vec<OwnedFd>) {
-        if self.fresh && self.exchange.connection().is_some() {
+        if self.first_byte_until.is_some() && self.exchange.connection().is_some() {
             self.sources.unlist(self.exchange.connection());
             silent.extend(self.exchange.detach());
         }

@@ -37,7 +37,7 @@ impl<E: Engine> ServeLoop<'_, E> {
 
     /// Serves the request whose parameters have arrived.
     pub(super) fn serve_one(&mut self) {
-        self.fresh = false;
+        self.first_byte_until = None;
         let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
             Served::Ready
         } else {
