@@ -2,14 +2,44 @@
 //! calls have used.
 
 use std::ffi::c_void;
+use std::time::Duration;
 
 use nix::unistd::{SysconfVar, sysconf};
+
+use super::clock::{self, Moment};
 
 /// What the calls below may use of the stack; it stays.
 const MARGIN: usize = 4 * 1024;
 /// So much of the stack below that is returned. Below the main thread's stack the kernel keeps a gap of 1 MiB without other mappings
 /// (`stack_guard_gap`), so the range has nothing but stack.
 const DEEPEST: usize = 512 * 1024;
+
+/// How long a process keeps the memory of its last work. The next work could use it again.
+const KEEP: Duration = Duration::from_secs(1);
+
+/// When a process returns memory, if it has no work until then.
+#[derive(Debug, Default)]
+pub struct ReleaseTimer {
+    due: Option<Moment>,
+}
+
+impl ReleaseTimer {
+    /// The process has work.
+    pub fn restart(&mut self) {
+        self.due = Some(clock::now() + KEEP);
+    }
+
+    /// When memory is to be returned.
+    #[must_use]
+    pub fn due(&self) -> Option<Moment> {
+        self.due
+    }
+
+    /// Whether the time has come. True once.
+    pub fn has_come(&mut self, now: Moment) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+}
 
 /// Returns the free pages of the heap, and the unused part of the stack. To be called in the main thread.
 pub fn release() {
@@ -82,6 +112,16 @@ fn page_size() -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_of_the_release_comes_once() {
+        let mut timer = ReleaseTimer::default();
+        assert!(timer.due().is_none() && !timer.has_come(clock::now()), "no work so far");
+        timer.restart();
+        let due = timer.due().unwrap();
+        assert!(!timer.has_come(clock::now()) && timer.due() == Some(due));
+        assert!(timer.has_come(due) && timer.due().is_none() && !timer.has_come(due));
+    }
 
     #[test]
     fn cleared_bytes_are_zero() {

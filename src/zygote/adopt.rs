@@ -15,6 +15,7 @@ use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
 use crate::status::Group;
 use crate::sys::backlog::Inspector;
+use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::{fd, inherited, message};
 use crate::worker::Place;
 
@@ -57,7 +58,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         closing: None,
         leave_request: None,
         inspector: Inspector::default(),
-        release_at: None,
+        release: ReleaseTimer::default(),
     })
 }
 

@@ -20,9 +20,8 @@ use crate::ipc::handover;
 use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
-use crate::sys::clock::{self, Moment};
 use crate::sys::process_limits::{self, ProcessLimits};
-use crate::sys::{fd, idle_memory, process, signal};
+use crate::sys::{clock, fd, idle_memory, process, signal};
 use crate::worker::{Place, WorkerSpec};
 
 /// How long a zygote that exits waits until the supervisor has read its messages.
@@ -31,9 +30,6 @@ pub(super) const FLUSH_TIME: Duration = Duration::from_millis(100);
 const RETRY: Duration = Duration::from_millis(5);
 /// The time until the log is tried again, if the supervisor doesn't read it.
 const LOG_RETRY: Duration = Duration::from_millis(50);
-
-/// How long it keeps the memory that it has needed to start or to fork.
-const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
 /// How the event loop ended.
 #[derive(Debug)]
@@ -69,7 +65,7 @@ impl Zygote {
         }
         self.report(&ToSupervisor::Ready);
         self.watch_demand();
-        self.release_at = Some(clock::now() + KEEP_MEMORY);
+        self.release.restart();
         Ok(())
     }
 
@@ -114,22 +110,15 @@ impl Zygote {
         let retry = backed_up.then(|| now + RETRY);
         log::flush();
         let log = log::is_behind().then(|| now + LOG_RETRY);
-        let release = self.release_memory(now);
+        if self.release.has_come(now) {
+            idle_memory::release();
+        }
+        let release = self.release.due();
         let due =
             expiry.into_iter().chain(release).chain(retry).chain(log).chain(demand).chain(leave).chain(closing).min();
         due.map_or(EpollTimeout::NONE, |at| {
             EpollTimeout::try_from(clock::millis(at.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
         })
-    }
-
-    /// Returns memory to the kernel when it is time; the next time.
-    fn release_memory(&mut self, now: Moment) -> Option<Moment> {
-        let at = self.release_at?;
-        if at <= now {
-            self.release_at = None;
-            idle_memory::release();
-        }
-        self.release_at
     }
 
     fn act(&mut self, source: EventSource) -> Option<ForkedWorker> {
@@ -152,7 +141,7 @@ impl Zygote {
         match self.orders.receive() {
             Incoming::Message(ToZygote::Fork { pool, slot, traced }, fds) => {
                 if !self.leaves_to_the_next(pool, slot) {
-                    self.release_at = Some(clock::now() + KEEP_MEMORY);
+                    self.release.restart();
                     return self.fork(pool, slot, traced, fds);
                 }
             }

@@ -16,6 +16,7 @@ use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
 use crate::status::Group;
 use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
+use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::limits::FileLimits;
 use crate::sys::process_limits::ProcessLimits;
 
@@ -52,8 +53,8 @@ pub(super) struct Zygote {
     /// While draining: when parked connections of pools that end are closed.
     pub(super) closing: Option<Closing>,
     pub(super) inspector: Inspector,
-    /// When it returns memory that it has needed to start or to fork.
-    pub(super) release_at: Option<Moment>,
+    /// For the memory that it has needed to start or to fork.
+    pub(super) release: ReleaseTimer,
 }
 
 /// The state of a zygote that a signal has asked to exit.

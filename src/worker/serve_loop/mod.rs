@@ -30,11 +30,9 @@ use crate::ipc::handover::Connection;
 use crate::request::Stage;
 use crate::scoreboard::{Counter, Slot};
 use crate::sys::clock::{self, Moment};
-use crate::sys::{idle_memory, signal};
+use crate::sys::idle_memory::{self, ReleaseTimer};
+use crate::sys::signal;
 use stop_signal::StopSignal;
-
-/// How long a worker keeps the memory of its last request.
-const KEEP_MEMORY: Duration = Duration::from_secs(1);
 
 /// The state of a worker.
 pub(super) struct ServeLoop<'a, E> {
@@ -60,8 +58,7 @@ pub(super) struct ServeLoop<'a, E> {
     leaving: bool,
     /// The engine must not be given another request.
     spent: bool,
-    /// When memory is returned, if no request comes until then.
-    release_at: Option<Moment>,
+    release: ReleaseTimer,
 }
 
 impl<'a, E: Engine> ServeLoop<'a, E> {
@@ -101,7 +98,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,
-            release_at: Some(clock::now() + KEEP_MEMORY),
+            release: ReleaseTimer::default(),
         })
     }
 
@@ -113,6 +110,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     pub(super) fn run(&mut self) -> io::Result<bool> {
         self.slot.stage(Stage::Idle);
         self.control.say(WorkerSays::Accepting);
+        self.release.restart();
         while !self.is_leaving() {
             let ahead = if self.sources.is_listed() { None } else { self.intake.take_before_sleep() };
             let next = match ahead {
@@ -151,7 +149,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
         }
         let first_byte = self.first_byte_until.filter(|_| holding);
-        let ends = first_byte.into_iter().chain(self.release_at).map(|at| at.since(clock::now()));
+        let ends = first_byte.into_iter().chain(self.release.due()).map(|at| at.since(clock::now()));
         let woken = self.sources.wait(ends.chain(self.stop_signal.time_left()).min())?;
         if woken == Woken::default() {
             self.release_memory_if_due();
@@ -185,10 +183,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         Ok(next)
     }
 
-    /// Returns memory that only requests need. Not right after a request: then the next one could use it again.
+    /// Returns memory that only requests need.
     fn release_memory_if_due(&mut self) {
-        if self.release_at.is_some_and(|at| at <= clock::now()) {
-            self.release_at = None;
+        if self.release.has_come(clock::now()) {
             self.engine.release_memory();
             self.exchange.release_memory();
             idle_memory::release();

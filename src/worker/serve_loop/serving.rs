@@ -2,13 +2,12 @@
 
 use std::ffi::CStr;
 
-use super::{KEEP_MEMORY, ServeLoop};
+use super::ServeLoop;
 use crate::engine::{Engine, Request, Served, Tracker};
 use crate::exchange::Arrival;
 use crate::ipc::MARK;
 use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
-use crate::sys::clock;
 
 impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the requests of the held connection, as long as the next one arrives at once.
@@ -54,7 +53,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         }
         self.mark_output();
         self.tracker.idle();
-        self.release_at = Some(clock::now() + KEEP_MEMORY);
+        self.release.restart();
         self.leaving |= self.lifetime.is_over();
     }
 
