@@ -4,7 +4,6 @@
 mod access_log;
 mod authorization;
 mod failure;
-mod first_byte;
 mod hat;
 mod intake;
 mod lifetime;

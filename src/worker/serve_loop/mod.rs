@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::first_byte::FirstByteWait;
 use super::intake::Intake;
 use super::lifetime::Lifetime;
 use super::pages::Pages;
@@ -34,6 +33,11 @@ use crate::sys::idle_memory::{self, ReleaseTimer};
 use crate::sys::signal;
 use stop_signal::StopSignal;
 
+/// One request in so many is a trial to hold the connection, where that was in vain.
+const HOLDS_PROBE: u32 = 16;
+/// One new connection in so many is a trial to wait for its first byte.
+const WAITS_PROBE: u32 = 33;
+
 /// The state of a worker.
 pub(super) struct ServeLoop<'a, E> {
     engine: &'a mut E,
@@ -45,14 +49,16 @@ pub(super) struct ServeLoop<'a, E> {
     control: Rc<ZygoteChannel>,
     drain: OwnedFd,
     sources: Sources,
-    predictor: Predictor,
+    /// Whether it holds a connection between two requests.
+    holds: Predictor,
     /// The supervisor catches stdout and stderr.
     caught: bool,
     /// `request_drop_abandoned`
     drops_abandoned: bool,
     /// Nothing was received yet on the held connection. It is closed at that time.
     first_byte_until: Option<Moment>,
-    first_byte: FirstByteWait,
+    /// Whether it waits for the first byte of a new connection.
+    waits: Predictor,
     lifetime: Lifetime,
     stop_signal: StopSignal,
     leaving: bool,
@@ -78,7 +84,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         let sources =
             control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
         let pages = Pages::new(pool, || engine.powered_by());
-        let predictor = Predictor::default();
+        let holds = Predictor::new(HOLDS_PROBE);
         Ok(Self {
             engine,
             exchange,
@@ -89,11 +95,11 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             control,
             drain,
             sources,
-            predictor,
+            holds,
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
             first_byte_until: None,
-            first_byte: FirstByteWait::default(),
+            waits: Predictor::new(WAITS_PROBE),
             lifetime,
             stop_signal: StopSignal::default(),
             leaving: false,
@@ -166,7 +172,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.leaving |= woken.drain;
         let mut taken = self.intake.take_woken(&woken);
         if woken.held && holding {
-            self.predictor.held_paid();
+            self.holds.paid();
             taken.into_iter().for_each(|other| self.pass(other));
             self.serve();
             return Ok(None);
@@ -175,8 +181,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         taken.into_iter().for_each(|other| self.pass(other));
         if next.is_some() && holding {
             self.slot.count(Counter::Disrupted);
-            self.predictor.held_in_vain();
-            if self.predictor.favours_holding() {
+            self.holds.in_vain();
+            if self.holds.is_in_favour() {
                 self.sources.forget_place();
             }
         }

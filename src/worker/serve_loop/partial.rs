@@ -10,6 +10,12 @@ use crate::exchange::{Arrival, Exchange};
 use crate::ipc::handover::{ConnectionState, PartialRequest};
 use crate::sys::{clock, shared};
 
+/// How long a worker waits for the first byte of a new connection before it looks for another one. A client connects and sends a few
+/// microseconds later. A worker that takes up another connection in between, or sleeps for it and for all others, needs several more
+/// system calls for the same request, and so does its zygote, which keeps the connection then. Clients that send nothing take this
+/// time of a worker for one in `WAITS_PROBE` connections.
+const FIRST_BYTE_WAIT: Duration = Duration::from_millis(2);
+
 impl<E: Engine> ServeLoop<'_, E> {
     /// Receives the next request on the held connection. A request that doesn't arrive at once is set aside. If no
     /// worker could resume it, this one waits for it.
@@ -31,9 +37,13 @@ impl<E: Engine> ServeLoop<'_, E> {
         if self.first_byte_until.is_none() || self.sources.is_listed() {
             return self.exchange.arrive_briefly(Duration::ZERO);
         }
-        let wait = self.first_byte.next();
-        let arrival = self.exchange.arrive_briefly(wait);
-        self.first_byte.learn(wait, arrival != Arrival::NothingYet);
+        let waits = self.waits.try_next();
+        let arrival = self.exchange.arrive_briefly(if waits { FIRST_BYTE_WAIT } else { Duration::ZERO });
+        if arrival != Arrival::NothingYet {
+            self.waits.paid();
+        } else if waits {
+            self.waits.in_vain();
+        }
         arrival
     }
 

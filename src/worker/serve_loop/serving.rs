@@ -29,7 +29,7 @@ impl<E: Engine> ServeLoop<'_, E> {
                 break;
             }
         }
-        if !self.sources.is_listed() && !self.is_leaving() && !self.predictor.hold_next() {
+        if !self.sources.is_listed() && !self.is_leaving() && !self.holds.try_next() {
             self.park_held();
         }
     }
