@@ -44,7 +44,7 @@ pub struct Figures {
     pub start: Duration,
     /// CPU time of all processes until then.
     pub start_cpu: Duration,
-    /// After one request to each pool.
+    /// After one request to each pool and a rest.
     pub serving: Memory,
     /// CPU time of all processes without clients after that, in milliseconds per second.
     pub idle_cpu: f64,
@@ -69,8 +69,8 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let start = begun.elapsed();
     let start_cpu = server.supervisor.tree().into_iter().map(testkit::process::Process::cpu).sum();
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
-    let serving = memory::of(&server);
     let idle_cpu = idle(&server).0;
+    let serving = memory::of(&server);
     let reload = reload(&server)?;
     // In a reload of its own: looking at the memory of all processes takes time from them.
     let peak = peak_of_reload(&server)?;
