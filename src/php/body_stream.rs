@@ -12,7 +12,6 @@ use super::body::Body;
 use super::context::with;
 use super::ffi::{
     PostReader, core_globals, host, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
-    zend_hash_str_find, zval,
 };
 use super::memory;
 use super::text::c_bytes;
@@ -45,13 +44,8 @@ pub(super) fn take_over() {
 pub(super) fn entry_of(kind: &[u8]) -> Option<*mut sapi_post_entry> {
     // SAFETY: SG(known_post_content_types) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
     let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
-    // SAFETY: `kinds` is PHP's table; the key is given with its length.
-    let found: *mut zval = unsafe { zend_hash_str_find(kinds, kind.as_ptr().cast(), kind.len()) };
-    if found.is_null() {
-        return None;
-    }
     // SAFETY: the values of this table are pointers, to PHP's own copies of the entries. Nothing changes it meanwhile.
-    Some(unsafe { value::pointer(found) })
+    unsafe { value::pointer_at(kinds, kind) }
 }
 
 pub(super) unsafe extern "C" fn read_form() {

@@ -22,12 +22,12 @@ use super::ffi::{
     self, _php_stream_free, _php_stream_read, _php_stream_seek, _zend_new_array_0, ErrorCallback, HashTable,
     Rfc1867Callback, core_globals, destroy_uploaded_files_hash, executor_globals, php_output_write,
     php_rfc1867_callback, php_std_post_handler, rfc1867_post_handler, sapi_globals, sapi_module,
-    sapi_read_standard_form_data, sapi_request_info, zend_error_cb, zend_execute_data, zend_hash_str_find,
-    zend_ini_entry, zend_string, zval, zval_ptr_dtor,
+    sapi_read_standard_form_data, sapi_request_info, zend_error_cb, zend_execute_data, zend_ini_entry, zend_string,
+    zval, zval_ptr_dtor,
 };
 use super::multipart_events::{FileData, FileEnd, FileStart};
 use super::text::c_bytes;
-use super::{body_stream, form, input_filter, multipart, multipart_events, value, zend_string as zend_strings};
+use super::{body_stream, form, ini, input_filter, multipart, multipart_events, value, zend_string as zend_strings};
 use crate::escape::{line, lines};
 use crate::form::generator::{self, Numbers};
 
@@ -42,7 +42,7 @@ thread_local! {
 /// What `read_post` gives of such a body.
 pub(super) fn read_at(bytes: &[u8], buffer: &mut [u8], least: usize, at: u64) -> usize {
     // As a connection, it has at times no more than is waited for.
-    let most = if at % 3 == 0 { least } else { buffer.len() };
+    let most = if at.is_multiple_of(3) { least } else { buffer.len() };
     let buffer = buffer.get_mut(..most).unwrap_or_default();
     let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
     let count = rest.len().min(buffer.len());
@@ -337,11 +337,7 @@ struct FormDataSeen {
 const SETTINGS: [&CStr; 2] = [c"max_file_uploads", c"max_multipart_body_parts"];
 
 fn setting(name: &CStr) -> *mut zend_ini_entry {
-    // SAFETY: see the head of this file; PHP has these settings.
-    unsafe {
-        let found = zend_hash_str_find((*executor_globals()).ini_directives, name.as_ptr(), name.count_bytes());
-        value::pointer(found)
-    }
+    ini::find(name).unwrap_or(null_mut())
 }
 
 /// Lets one reader read a body, and describes the outcome. PHP's state is as before afterwards.

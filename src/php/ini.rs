@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_int};
 
-use super::ffi::{SUCCESS, executor_globals, zend_hash_str_find, zend_ini_entry, zend_string};
+use super::ffi::{SUCCESS, executor_globals, zend_ini_entry, zend_string};
 use super::guard::attempt;
 use super::value;
 use super::zend_string::{persistent, release};
@@ -88,13 +88,12 @@ impl Before {
     }
 }
 
-fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
+/// PHP's entry of that name, which lives as long as its module.
+pub(super) fn find(name: &CStr) -> Option<*mut zend_ini_entry> {
     // SAFETY: EG(ini_directives) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let table = unsafe { (*executor_globals()).ini_directives };
-    // SAFETY: `table` is PHP's; the key is given with its length.
-    let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
-    // SAFETY: the values of this table are pointers to entries.
-    (!found.is_null()).then(|| unsafe { value::pointer(found) })
+    // SAFETY: the values of PHP's table are pointers to entries.
+    unsafe { value::pointer_at(table, name.to_bytes()) }
 }
 
 /// Sets the value. False: the owner refuses it.

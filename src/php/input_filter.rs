@@ -7,13 +7,9 @@
 //! structure (`php_filter.h`: five arrays, then the default filter).
 
 use std::cell::Cell;
-use std::ffi::c_void;
-use std::mem::MaybeUninit;
 
-use super::ffi::{
-    executor_globals, host, module_registry, sapi_module, zend_hash_str_find, zend_ini_entry, zend_module_entry, zval,
-};
-use super::value;
+use super::ffi::{host, sapi_module, zval};
+use super::{extension, ini, value};
 
 /// `FILTER_UNSAFE_RAW`
 const UNSAFE_RAW: i64 = 0x0204;
@@ -76,41 +72,13 @@ pub(super) fn known() -> Option<(usize, *mut zval)> {
 }
 
 fn find() -> Option<Extension> {
-    const NAME: &[u8] = b"filter";
-    const SETTING: &[u8] = b"filter.default";
     let function = function()?;
-    // SAFETY: PHP's table of modules; the key is given with its length.
-    let module = unsafe { zend_hash_str_find(module_registry(), NAME.as_ptr().cast(), NAME.len()) };
-    // SAFETY: EG(ini_directives) is PHP's, at a valid address (`ffi::host`). The pointer is copied.
-    let settings = unsafe { (*executor_globals()).ini_directives };
-    // SAFETY: PHP's table of settings; the key is given with its length.
-    let setting = unsafe { zend_hash_str_find(settings, SETTING.as_ptr().cast(), SETTING.len()) };
-    if module.is_null() || setting.is_null() {
+    if !extension::has(c"filter", function) {
         return None;
     }
-    // SAFETY: the values of the table are pointers to modules.
-    let module: *const zend_module_entry = unsafe { value::pointer(module) };
-    // SAFETY: a module lives as long as the process. The function pointer is copied.
-    let own = unsafe { (*module).request_shutdown_func }? as usize;
-    // SAFETY: the values of the table are pointers to settings.
-    let setting: *const zend_ini_entry = unsafe { value::pointer(setting) };
-    // SAFETY: a setting lives as long as its module. No code of PHP's runs while it is borrowed.
-    let setting = unsafe { &*setting };
+    // SAFETY: an entry lives as long as its module. No code of PHP's runs while it is borrowed.
+    let setting = unsafe { &*ini::find(c"filter.default")? };
     let (offset, globals) = (setting.mh_arg1 as usize, setting.mh_arg2.cast::<zval>());
     let as_known = offset == ARRAYS * size_of::<zval>() && !globals.is_null() && setting.module_number > 0;
-    (as_known && object_of(function)? == object_of(own)?).then(|| Extension {
-        function,
-        post: globals,
-        default: globals.wrapping_add(ARRAYS).cast_const().cast(),
-    })
-}
-
-/// The address that the program or the library around a function was loaded to.
-pub(super) fn object_of(function: usize) -> Option<*mut c_void> {
-    let mut info = MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: the address is only compared with those of loaded objects; `info` has room for the answer.
-    let found = unsafe { libc::dladdr(std::ptr::without_provenance(function), info.as_mut_ptr()) };
-    // SAFETY: every member is a number or a pointer, all of which may be zero, so it is initialized either way.
-    let info = unsafe { info.assume_init() };
-    (found != 0).then_some(info.dli_fbase)
+    as_known.then(|| Extension { function, post: globals, default: globals.wrapping_add(ARRAYS).cast_const().cast() })
 }

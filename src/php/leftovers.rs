@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ext_php_rs::ffi::zend_internal_function;
 
-use super::ffi::{compiler_globals, zend_execute_data, zend_hash_str_find, zval};
+use super::ffi::{compiler_globals, zend_execute_data, zval};
 use super::value;
 use crate::engine::Served;
 use crate::sys::dispositions::Dispositions;
@@ -67,13 +67,12 @@ pub(super) fn take_over() {
     // SAFETY: CG(function_table) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let table = unsafe { (*compiler_globals()).function_table };
     for ((name, _), original) in WATCHED.iter().zip(&ORIGINALS) {
-        // SAFETY: `table` is PHP's; the key is given with its length.
-        let found = unsafe { zend_hash_str_find(table, name.as_ptr(), name.count_bytes()) };
-        if found.is_null() || original.get().is_some() {
+        if original.get().is_some() {
             continue;
         }
         // SAFETY: the values of PHP's table of functions are pointers to them.
-        let function: *mut zend_internal_function = unsafe { value::pointer(found) };
+        let found = unsafe { value::pointer_at::<zend_internal_function>(table, name.to_bytes()) };
+        let Some(function) = found else { continue };
         // SAFETY: all kinds of functions begin with a byte that tells the kind.
         if unsafe { function.cast::<u8>().read() } != INTERNAL_FUNCTION {
             continue;

@@ -8,6 +8,7 @@ mod context;
 #[cfg(feature = "differential")]
 mod differential;
 mod error_header;
+mod extension;
 mod ffi;
 mod form;
 mod form_memory;

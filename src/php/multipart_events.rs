@@ -3,12 +3,9 @@
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint};
 
-use super::ffi::{
-    Rfc1867Callback as Callback, SUCCESS, module_registry, php_rfc1867_callback, zend_hash_str_find, zend_module_entry,
-};
-use super::input_filter::object_of;
+use super::extension;
+use super::ffi::{Rfc1867Callback as Callback, SUCCESS, php_rfc1867_callback};
 use super::multipart_progress::Progress;
-use super::value;
 
 thread_local! {
     /// The address of ext/session's callback. It is only compared.
@@ -78,18 +75,8 @@ pub(super) fn take_over() {
 }
 
 fn find() -> Option<usize> {
-    const NAME: &[u8] = b"session";
     let callback = installed()? as usize;
-    // SAFETY: PHP's table of modules; the key is given with its length.
-    let module = unsafe { zend_hash_str_find(module_registry(), NAME.as_ptr().cast(), NAME.len()) };
-    if module.is_null() {
-        return None;
-    }
-    // SAFETY: the values of the table are pointers to modules.
-    let module: *const zend_module_entry = unsafe { value::pointer(module) };
-    // SAFETY: a module lives as long as the process. The function pointer is copied.
-    let own = unsafe { (*module).request_shutdown_func }? as usize;
-    (object_of(callback)? == object_of(own)?).then_some(callback)
+    extension::has(c"session", callback).then_some(callback)
 }
 
 /// Takes a callback for ext/session's.

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use ext_php_rs::ffi::{_zval_struct__bindgen_ty_1 as TypeWord, zend_value};
 
-use super::ffi::{Bucket, HashTable, zend_gcvt, zend_refcounted_h, zend_string, zval};
+use super::ffi::{Bucket, HashTable, zend_gcvt, zend_hash_str_find, zend_refcounted_h, zend_string, zval};
 
 const IS_NULL: u32 = 1;
 const IS_FALSE: u32 = 2;
@@ -60,6 +60,17 @@ pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
     let content = unsafe { (*value).value };
     // SAFETY: every member of this union has one word, so the word can be read as a pointer. It is not followed here.
     unsafe { content.ptr }.cast()
+}
+
+/// The pointer that a table has under a key. `None`: it has no such key.
+///
+/// # Safety
+/// `table` must be a live table, whose values are pointers.
+pub(super) unsafe fn pointer_at<T>(table: *const HashTable, key: &[u8]) -> Option<*mut T> {
+    // SAFETY: the caller vouches for the table; the key is given with its length.
+    let found = unsafe { zend_hash_str_find(table, key.as_ptr().cast(), key.len()) };
+    // SAFETY: a value of a live table.
+    (!found.is_null()).then(|| unsafe { pointer(found) })
 }
 
 /// A string, a number, a boolean or null as a text; nothing for other types.
