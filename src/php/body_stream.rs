@@ -11,13 +11,15 @@ use std::sync::OnceLock;
 use super::body::Body;
 use super::context::with;
 use super::ffi::{
-    PostReader, core_globals, host, sapi_globals, sapi_module, sapi_post_entry, sapi_read_standard_form_data,
+    PostHandler, PostReader, core_globals, host, sapi_globals, sapi_module, sapi_post_entry,
+    sapi_read_standard_form_data,
 };
 use super::memory;
 use super::text::c_bytes;
 use super::{form_stream, user_ini, value};
 
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
+/// The type of a form without files.
+pub(super) const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// PHP's own reader of bodies that are not forms.
 static PHP_READER: OnceLock<PostReader> = OnceLock::new();
@@ -41,11 +43,22 @@ pub(super) fn take_over() {
 }
 
 /// PHP's entry for a kind of forms, which lives as long as the process.
-pub(super) fn entry_of(kind: &[u8]) -> Option<*mut sapi_post_entry> {
+fn entry_of(kind: &[u8]) -> Option<*mut sapi_post_entry> {
     // SAFETY: SG(known_post_content_types) is PHP's, at a valid address (`ffi::host`). Only a pointer to it is made.
     let kinds = unsafe { &raw const (*sapi_globals()).known_post_content_types };
     // SAFETY: the values of this table are pointers, to PHP's own copies of the entries. Nothing changes it meanwhile.
     unsafe { value::pointer_at(kinds, kind) }
+}
+
+/// Installs `ours` in the place of PHP's reader of a kind of forms, in a worker. No request runs. The reader of an extension, such as
+/// mbstring, is not replaced.
+pub(super) fn replace_handler(kind: &[u8], php: PostHandler, ours: PostHandler) {
+    let Some(entry) = entry_of(kind) else { return };
+    // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
+    let handler = unsafe { &mut (*entry).post_handler };
+    if handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, php)) {
+        *handler = Some(ours);
+    }
 }
 
 pub(super) unsafe extern "C" fn read_form() {

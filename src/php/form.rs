@@ -9,7 +9,7 @@ use std::mem::ManuallyDrop;
 use super::body::Body;
 use super::context::{Context, with};
 use super::ffi::{
-    _php_stream_read, _php_stream_seek, HashTable, PostHandler, core_globals, host, php_register_variable_ex,
+    _php_stream_read, _php_stream_seek, HashTable, core_globals, host, php_register_variable_ex,
     php_register_variable_safe, php_std_post_handler, sapi_globals, zval,
 };
 use super::form_memory::{LEAST, MOST};
@@ -17,7 +17,6 @@ use super::input_filter::{self, Input};
 use super::{body_stream, value, zend_string};
 use crate::form::urlencoded::Limits;
 
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const TRACK_VARS_POST: usize = 0;
 const SEEK_SET: i32 = 0;
 
@@ -30,14 +29,7 @@ struct ForPhp {
 
 /// Installs our reader, in a worker. No request runs.
 pub(super) fn take_over() {
-    let Some(entry) = body_stream::entry_of(FORM) else { return };
-    // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
-    let handler = unsafe { &mut (*entry).post_handler };
-    let original: PostHandler = host().php_std_post_handler;
-    // The reader of an extension, such as mbstring, is not replaced.
-    if handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, original)) {
-        *handler = Some(handle);
-    }
+    body_stream::replace_handler(body_stream::FORM, host().php_std_post_handler, handle);
 }
 
 /// Called by PHP to fill `$_POST`.

@@ -7,8 +7,8 @@ use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{null, null_mut};
 
 use super::ffi::{
-    _zend_hash_init, _zend_new_array_0, HashTable, PostHandler, core_globals, host, php_error_docref,
-    rfc1867_post_handler, sapi_globals, zend_ini_long, zval,
+    _zend_hash_init, _zend_new_array_0, HashTable, core_globals, host, php_error_docref, rfc1867_post_handler,
+    sapi_globals, zend_ini_long, zval,
 };
 use super::multipart_events::{Event, FormData, Size, callback, tell};
 use super::multipart_parts::{self as parts, Next};
@@ -22,14 +22,7 @@ const FORM: &[u8] = b"multipart/form-data";
 /// Installs our reader, in a worker. No request runs.
 pub(super) fn take_over() {
     super::multipart_events::take_over();
-    let Some(entry) = body_stream::entry_of(FORM) else { return };
-    // SAFETY: the entry is PHP's own copy in its table. No request runs, so PHP does not read it now.
-    let handler = unsafe { &mut (*entry).post_handler };
-    let original: PostHandler = host().rfc1867_post_handler;
-    // The reader of an extension is not replaced.
-    if handler.is_some_and(|handler| std::ptr::fn_addr_eq(handler, original)) {
-        *handler = Some(handle);
-    }
+    body_stream::replace_handler(FORM, host().rfc1867_post_handler, handle);
 }
 
 /// Called by PHP to fill `$_POST` and `$_FILES`. May bail out.
