@@ -185,36 +185,29 @@ pub(super) unsafe fn share_array(value: *mut zval, other: *const zval) {
 
 /// A value that holds a string, to which the caller's reference goes over.
 pub(super) fn of_string(string: *mut zend_string) -> zval {
-    of_string_with(string, STRING)
+    of(zend_value { str_: string }, STRING)
 }
 
 /// A value that holds a string that is not counted.
 pub(super) fn of_static_string(string: *mut zend_string) -> zval {
-    of_string_with(string, IS_STRING)
+    of(zend_value { str_: string }, IS_STRING)
 }
 
 /// A value that holds a number.
 pub(super) fn of_number(number: i64) -> zval {
-    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
-    let mut value: zval = unsafe { std::mem::zeroed() };
-    value.value = zend_value { lval: number };
-    value.u1 = TypeWord { type_info: IS_LONG };
-    value
+    of(zend_value { lval: number }, IS_LONG)
 }
 
 /// A value that holds a pointer, for tables that are not a script's.
 pub(super) fn of_pointer(pointer: *mut c_void) -> ManuallyDrop<zval> {
-    // SAFETY: a C structure of numbers and pointers, all of which may be zero.
-    let mut value: zval = unsafe { std::mem::zeroed() };
-    value.value = zend_value { ptr: pointer };
-    value.u1 = TypeWord { type_info: IS_PTR };
-    ManuallyDrop::new(value)
+    ManuallyDrop::new(of(zend_value { ptr: pointer }, IS_PTR))
 }
 
-fn of_string_with(string: *mut zend_string, type_info: u32) -> zval {
+/// A value with that content, which its type word describes.
+fn of(content: zend_value, type_info: u32) -> zval {
     // SAFETY: a C structure of numbers and pointers, all of which may be zero.
     let mut value: zval = unsafe { std::mem::zeroed() };
-    value.value = zend_value { str_: string };
+    value.value = content;
     value.u1 = TypeWord { type_info };
     value
 }

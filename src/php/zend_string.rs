@@ -1,7 +1,6 @@
 //! Strings of PHP (`zend_string`): those that outlive a request, and those of a request.
 
 use std::mem::offset_of;
-use std::ptr::null_mut;
 
 use super::ffi::{zend_empty_string, zend_string, zval};
 use super::memory;
@@ -15,41 +14,58 @@ const INTERNED: u32 = 1 << 6;
 
 /// Copies `bytes` to memory that does not belong to a request. Null: malloc failed.
 pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
-    let header = offset_of!(zend_string, val);
     // SAFETY: malloc accepts any size.
-    let string = unsafe { libc::malloc((header + bytes.len() + 1).next_multiple_of(8)) }.cast::<zend_string>();
-    if string.is_null() {
-        return null_mut();
+    let string = unsafe { libc::malloc(size_for(bytes.len())) }.cast::<zend_string>();
+    if !string.is_null() {
+        // SAFETY: malloc gave that much new memory, and the length is that of the bytes.
+        unsafe { write(string, PERSISTENT_STRING, bytes.as_ptr(), bytes.len()) };
     }
-    // SAFETY: new memory, not null and large enough for the header.
-    unsafe { string.cast::<u8>().write_bytes(0, header) };
+    string
+}
+
+/// The size of a string with a text of that length, which a NUL follows.
+fn size_for(length: usize) -> usize {
+    (offset_of!(zend_string, val) + length + 1).next_multiple_of(8)
+}
+
+/// Makes new memory a string with one reference.
+///
+/// # Safety
+/// `string` is new memory of `size_for(length)` bytes. `text` has `length` bytes, which are elsewhere.
+unsafe fn write(string: *mut zend_string, type_info: u32, text: *const u8, length: usize) {
+    // SAFETY: the caller vouches for the memory, which has room for the header.
+    unsafe { string.cast::<u8>().write_bytes(0, offset_of!(zend_string, val)) };
     // SAFETY: new memory that nothing else uses. The header's bytes are all set, and zero is valid for each member.
     let known = unsafe { &mut *string };
     known.gc.refcount = 1;
-    known.gc.u.type_info = PERSISTENT_STRING;
-    known.len = bytes.len();
-    let text = known.val.as_mut_ptr().cast::<u8>();
-    // SAFETY: `malloc` gave room for the header, these bytes and a NUL. The texts are separate memory.
-    unsafe { text.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    // SAFETY: `malloc` gave room for the header, these bytes and a NUL, so the NUL's place is inside.
-    let end = unsafe { text.add(bytes.len()) };
-    // SAFETY: `malloc` gave room for the header, these bytes and a NUL.
+    known.gc.u.type_info = type_info;
+    known.len = length;
+    let place = known.val.as_mut_ptr().cast::<u8>();
+    // SAFETY: the memory has room for the header, the text and a NUL. The caller vouches for the text, which is elsewhere.
+    unsafe { place.copy_from_nonoverlapping(text, length) };
+    // SAFETY: the memory has room for the header, the text and a NUL, so the NUL's place is inside.
+    let end = unsafe { place.add(length) };
+    // SAFETY: as above.
     unsafe { end.write(0) };
-    string
 }
 
 /// Drops one reference to a string of [`persistent`].
 pub(super) fn release(string: *mut zend_string) {
-    // SAFETY: null, or a string of `persistent` that the caller holds a reference to. Only this thread uses it.
-    let Some(known) = (unsafe { string.as_mut() }) else { return };
-    if counted_info(&known.gc) & INTERNED != 0 {
-        return;
-    }
-    known.gc.refcount -= 1;
-    if known.gc.refcount == 0 {
+    if drop_reference(string) {
         // SAFETY: `persistent` got it from malloc, and that was the last reference.
         unsafe { libc::free(string.cast()) };
     }
+}
+
+/// Drops one reference. True: it was the last.
+fn drop_reference(string: *mut zend_string) -> bool {
+    // SAFETY: null, or a string that the caller holds a reference to. Only this thread uses it.
+    let Some(known) = (unsafe { string.as_mut() }) else { return false };
+    if counted_info(&known.gc) & INTERNED != 0 {
+        return false;
+    }
+    known.gc.refcount -= 1;
+    known.gc.refcount == 0
 }
 
 /// A value that holds a copy of a text in the memory of the request. May bail out.
@@ -61,23 +77,10 @@ pub(super) unsafe fn of_request(text: *const u8, length: usize) -> zval {
         // SAFETY: the address of PHP's variable (`ffi::host`). The pointer is copied.
         return value::of_static_string(unsafe { *zend_empty_string() });
     }
-    let header = offset_of!(zend_string, val);
     // SAFETY: the caller vouches for a running request and owns nothing with a destructor.
-    let string = unsafe { memory::allocate((header + length + 1).next_multiple_of(8)) }.cast::<zend_string>();
-    // SAFETY: new memory, not null and large enough for the header.
-    unsafe { string.cast::<u8>().write_bytes(0, header) };
-    // SAFETY: new memory that nothing else uses. The header's bytes are all set, and zero is valid for each member.
-    let known = unsafe { &mut *string };
-    known.gc.refcount = 1;
-    known.gc.u.type_info = STRING;
-    known.len = length;
-    let place = known.val.as_mut_ptr().cast::<u8>();
-    // SAFETY: the memory has room for the header, these bytes and a NUL. The caller vouches for the text, which is elsewhere.
-    unsafe { place.copy_from_nonoverlapping(text, length) };
-    // SAFETY: the memory has room for the header, these bytes and a NUL, so the NUL's place is inside.
-    let end = unsafe { place.add(length) };
-    // SAFETY: as above.
-    unsafe { end.write(0) };
+    let string = unsafe { memory::allocate(size_for(length)) }.cast::<zend_string>();
+    // SAFETY: PHP's allocator gave that much new memory, and never null. The caller vouches for the text.
+    unsafe { write(string, STRING, text, length) };
     value::of_string(string)
 }
 
@@ -94,13 +97,7 @@ pub(super) fn again(string: *mut zend_string) -> zval {
 
 /// Drops one reference to a string of a request.
 pub(super) fn release_of_request(string: *mut zend_string) {
-    // SAFETY: null, or a string that the caller holds a reference to. Only this thread uses it.
-    let Some(known) = (unsafe { string.as_mut() }) else { return };
-    if counted_info(&known.gc) & INTERNED != 0 {
-        return;
-    }
-    known.gc.refcount -= 1;
-    if known.gc.refcount == 0 {
+    if drop_reference(string) {
         // SAFETY: PHP allocated it for this request, and that was the last reference.
         unsafe { memory::free(string.cast()) };
     }
