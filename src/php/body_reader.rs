@@ -1,12 +1,17 @@
 //! Reads the body of a request, from the connection or from its file.
 
+use std::ffi::c_short;
 use std::path::Path;
 
 use super::body::Body;
 use super::context::Context;
+use super::ffi::core_globals;
 use crate::exchange::Exchange;
 use crate::script::body_file::BodyFile;
 use crate::text::atol;
+
+/// `PHP_CONNECTION_ABORTED`
+const CONNECTION_ABORTED: c_short = 1;
 
 impl Context {
     /// Opens the body file, if the request names one. An empty name stands for none: nginx sends that with requests without a body.
@@ -59,9 +64,18 @@ impl Context {
         };
         if count < least {
             let withheld = before == 0 && count == 0 && self.is_stream_ended();
-            self.cut_off |= !withheld;
+            if !withheld {
+                self.note_cut_off();
+            }
         }
         count
+    }
+
+    /// Scripts see it by connection_status(). They go on, and can still answer if the client reads.
+    fn note_cut_off(&mut self) {
+        self.cut_off = true;
+        // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
+        unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
     }
 
     fn is_stream_ended(&mut self) -> bool {

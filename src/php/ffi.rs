@@ -1,6 +1,6 @@
 //! All that this library uses of its host, by PHP's names: types from ext-php-rs, functions and variables looked up by `dlsym`.
 
-use std::ffi::{c_char, c_int, c_short, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 
 pub(super) use ext_php_rs::ffi::{
@@ -15,9 +15,6 @@ use super::symbols::{host_table, required};
 
 pub(super) const SUCCESS: c_int = 0;
 pub(super) const FAILURE: c_int = -1;
-
-/// `PHP_CONNECTION_ABORTED`
-pub(super) const CONNECTION_ABORTED: c_short = 1;
 
 /// `zend_ini_parser_cb_t`
 pub(super) type IniParserCallback =

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use super::body::Body;
 use super::context::{Context, with};
-use super::ffi::{_php_stream, _php_stream_ops, CONNECTION_ABORTED, core_globals, executor_globals, sapi_globals};
+use super::ffi::{_php_stream, _php_stream_ops, executor_globals, sapi_globals};
 use super::form_memory::{LEAST, MOST};
 use super::memory;
 
@@ -68,11 +68,7 @@ pub(super) fn hold() -> bool {
     unsafe { &mut *stream }.flags |= NO_BUFFER;
     // SAFETY: EG(regular_list) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*executor_globals()).regular_list.nNextFreeElement += NUMBERS - 1 };
-    let (count, cut_off) = with(|context| (receive(context, length), context.cut_off)).unwrap_or_default();
-    if cut_off {
-        // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
-        unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
-    }
+    let count = with(|context| receive(context, length)).unwrap_or(0);
     // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     globals.request_info.request_body = stream;

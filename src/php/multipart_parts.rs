@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::os::fd::{FromRawFd as _, OwnedFd};
 
 use super::context::{Context, with};
-use super::ffi::{CONNECTION_ABORTED, core_globals, sapi_globals};
+use super::ffi::sapi_globals;
 use super::multipart_state::{LinkState, Parts};
 use crate::form::multipart::headers::Headers;
 use crate::form::multipart::names::{self, FileName};
@@ -74,22 +74,16 @@ pub(super) fn begin(boundary: &[u8], length: u64) -> Option<()> {
 fn reading<R: Default>(work: impl FnOnce(&mut Parts, &mut dyn Connection) -> R) -> R {
     let done = with(|context| {
         let mut parts = context.form.parts.take()?;
-        let LinkState { length, received, .. } = parts.link;
-        let file = parts.link.file.take();
-        let mut state = LinkState { length, received, file };
+        let mut state = std::mem::take(&mut parts.link);
         let result = work(&mut parts, &mut Link { context, state: &mut state });
         parts.link = state;
         let seen = parts.window.seen();
         context.form.parts = Some(parts);
-        Some((result, seen, context.cut_off))
+        Some((result, seen))
     });
-    let (result, seen, cut_off) = done.flatten().unwrap_or_default();
+    let (result, seen) = done.flatten().unwrap_or_default();
     // SAFETY: SG(read_post_bytes) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
     unsafe { (*sapi_globals()).read_post_bytes = i64::try_from(seen).unwrap_or(i64::MAX) };
-    if cut_off {
-        // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
-        unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
-    }
     result
 }
 

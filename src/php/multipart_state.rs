@@ -25,7 +25,7 @@ pub(super) struct Parts {
     pub(super) link: LinkState,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct LinkState {
     /// The length of the body, and how much of it was read.
     pub(super) length: u64,

@@ -6,8 +6,7 @@ use std::io::Write;
 
 use super::context::{Context, with};
 use super::ffi::{
-    CONNECTION_ABORTED, FAILURE, HashTable, SUCCESS, core_globals, php_handle_aborted_connection, sapi_globals,
-    sapi_headers_struct, sapi_module_struct,
+    FAILURE, HashTable, SUCCESS, php_handle_aborted_connection, sapi_globals, sapi_headers_struct, sapi_module_struct,
 };
 use super::headers::{Headers, Status, write_head};
 use super::module::start_module;
@@ -139,14 +138,7 @@ unsafe extern "C" fn read_post(buffer: *mut c_char, wanted: usize) -> usize {
     // SAFETY: PHP passes a buffer of `wanted` bytes, which it does not use during the call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buffer.cast::<u8>(), wanted.min(left)) };
     let before = u64::try_from(read).unwrap_or(0);
-    let read = with(|context| (context.read_body(buffer, before), context.cut_off));
-    let (count, cut_off) = read.unwrap_or_default();
-    if cut_off {
-        // Scripts see it by connection_status(). They go on, and can still answer if the client reads.
-        // SAFETY: PG(connection_status) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread.
-        unsafe { (*core_globals()).connection_status |= CONNECTION_ABORTED };
-    }
-    count
+    with(|context| context.read_body(buffer, before)).unwrap_or(0)
 }
 
 unsafe extern "C" fn read_cookies() -> *mut c_char {
