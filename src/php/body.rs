@@ -16,3 +16,13 @@ pub(super) enum Body {
     #[cfg(feature = "differential")]
     Memory(Vec<u8>),
 }
+
+/// Copies the bytes from the `at`th on to the buffer. Returns their number.
+pub(super) fn copy_from(bytes: &[u8], at: u64, buffer: &mut [u8]) -> usize {
+    let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+    let count = rest.len().min(buffer.len());
+    if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
+        to.copy_from_slice(from);
+    }
+    count
+}

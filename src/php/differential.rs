@@ -16,7 +16,7 @@ use std::mem::{ManuallyDrop, replace};
 use std::os::unix::ffi::OsStrExt as _;
 use std::ptr::null_mut;
 
-use super::body::Body;
+use super::body::{Body, copy_from};
 use super::context::with;
 use super::ffi::{
     self, _php_stream_free, _php_stream_read, _php_stream_seek, _zend_new_array_0, ErrorCallback, HashTable,
@@ -43,13 +43,7 @@ thread_local! {
 pub(super) fn read_at(bytes: &[u8], buffer: &mut [u8], least: usize, at: u64) -> usize {
     // As a connection, it has at times no more than is waited for.
     let most = if at.is_multiple_of(3) { least } else { buffer.len() };
-    let buffer = buffer.get_mut(..most).unwrap_or_default();
-    let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
-    let count = rest.len().min(buffer.len());
-    if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
-        to.copy_from_slice(from);
-    }
-    count
+    copy_from(bytes, at, buffer.get_mut(..most).unwrap_or_default())
 }
 
 unsafe extern "C" fn record(kind: c_int, _file: *mut zend_string, _line: u32, message: *mut zend_string) {

@@ -18,7 +18,6 @@ use super::{body_stream, value, zend_string};
 use crate::form::urlencoded::Limits;
 
 const TRACK_VARS_POST: usize = 0;
-const SEEK_SET: i32 = 0;
 
 /// A field for PHP. The pointers stay valid until the form changes: `name` is a C string, `value` has `length` bytes.
 struct ForPhp {
@@ -61,8 +60,7 @@ unsafe fn fill(array: *mut zval) -> bool {
     // SAFETY: PG is PHP's, at a valid address (`ffi::host`). Two numbers are copied.
     let globals = unsafe { &*core_globals() };
     let limits = Limits { fields: globals.max_input_vars, nesting: globals.max_input_nesting_level };
-    let count = with(|context| take_apart(context, limits)).flatten();
-    let Some(count) = count else { return false };
+    let Some(count) = with(|context| context.form.take_apart(limits)).flatten() else { return false };
     for at in 0..count {
         let Some(field) = with(|context| field(context, at)).flatten() else { continue };
         // SAFETY: `field` has made it of the form, which does not change before the next request. `array` is an array.
@@ -120,7 +118,7 @@ fn read_stream() -> bool {
         return false;
     }
     // SAFETY: PHP's stream of the body, which lives until the end of the request.
-    if unsafe { _php_stream_seek(stream, 0, SEEK_SET) } != 0 {
+    if unsafe { _php_stream_seek(stream, 0, libc::SEEK_SET) } != 0 {
         return false;
     }
     let mut memory = std::ptr::null_mut();
@@ -149,11 +147,6 @@ fn read_stream() -> bool {
         }
     }
     with(|context| context.form.fill(length, |_| length)).is_some()
-}
-
-/// Takes the body apart; the number of its fields. `None`: it exceeds a limit.
-fn take_apart(context: &mut Context, limits: Limits) -> Option<usize> {
-    context.form.take_apart(limits)
 }
 
 fn field(context: &mut Context, at: usize) -> Option<ForPhp> {

@@ -1,5 +1,6 @@
 //! The memory of a form while a request runs: its body and its fields.
 
+use super::body::copy_from;
 use super::multipart_state::Parts;
 use crate::form::urlencoded::{Fields, Limits};
 
@@ -70,13 +71,7 @@ impl Form {
     /// Copies bytes of the body that were read already, from the `at`th on, to the buffer. Returns their number.
     pub(super) fn copy_ahead(&self, buffer: &mut [u8], at: u64) -> usize {
         let (first, bytes) = &self.ahead;
-        let from = at.checked_sub(*first).and_then(|from| usize::try_from(from).ok());
-        let rest = from.and_then(|from| bytes.get(from..)).unwrap_or_default();
-        let count = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
-            to.copy_from_slice(from);
-        }
-        count
+        at.checked_sub(*first).map_or(0, |from| copy_from(bytes, from, buffer))
     }
 
     /// Ends the request.

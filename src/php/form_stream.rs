@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_char, c_int};
 use std::ptr::null_mut;
 use std::sync::OnceLock;
 
-use super::body::Body;
+use super::body::{Body, copy_from};
 use super::context::{Context, with};
 use super::ffi::{_php_stream, _php_stream_ops, executor_globals, sapi_globals};
 use super::form_memory::{LEAST, MOST};
@@ -17,10 +17,6 @@ use super::memory;
 const NO_BUFFER: u32 = 2;
 /// PHP's stream has three numbers: one of its own, one of the memory before the file, and one of the file.
 const NUMBERS: i64 = 3;
-
-const SEEK_SET: c_int = 0;
-const SEEK_CUR: c_int = 1;
-const SEEK_END: c_int = 2;
 
 struct Operations(_php_stream_ops);
 
@@ -94,12 +90,7 @@ unsafe extern "C" fn read(_stream: *mut _php_stream, buffer: *mut c_char, size: 
 
 fn copy(context: &mut Context, buffer: &mut [u8]) -> usize {
     let Some(position) = context.form.position else { return 0 };
-    let rest =
-        usize::try_from(position).ok().and_then(|position| context.form.body().get(position..)).unwrap_or_default();
-    let count = rest.len().min(buffer.len());
-    if let (Some(to), Some(from)) = (buffer.get_mut(..count), rest.get(..count)) {
-        to.copy_from_slice(from);
-    }
+    let count = copy_from(context.form.body(), position, buffer);
     context.form.position = Some(position + count as u64);
     count
 }
@@ -109,9 +100,9 @@ unsafe extern "C" fn seek(_stream: *mut _php_stream, offset: i64, from: c_int, p
         let now = i64::try_from(context.form.position?).ok()?;
         let end = i64::try_from(context.form.body().len()).ok()?;
         let base = match from {
-            SEEK_SET => Some(0),
-            SEEK_CUR => Some(now),
-            SEEK_END => Some(end),
+            libc::SEEK_SET => Some(0),
+            libc::SEEK_CUR => Some(now),
+            libc::SEEK_END => Some(end),
             _ => None,
         };
         let sought = base.and_then(|base| base.checked_add(offset)).and_then(|sought| u64::try_from(sought).ok());
