@@ -25,7 +25,7 @@ use super::ffi::{
     sapi_read_standard_form_data, sapi_request_info, zend_error_cb, zend_execute_data, zend_ini_entry, zend_string,
     zval, zval_ptr_dtor,
 };
-use super::multipart_events::{FileData, FileEnd, FileStart};
+use super::multipart_events::{FileData, FileEnd, FileStart, FormData};
 use super::text::c_bytes;
 use super::{body_stream, form, ini, input_filter, multipart, multipart_events, value, zend_string as zend_strings};
 use crate::escape::{line, lines};
@@ -289,7 +289,7 @@ unsafe extern "C" fn tell(event: c_uint, data: *mut c_void, extra: *mut *mut c_v
         *extra = std::ptr::without_provenance_mut(*extra as usize + 1);
         match event {
             1 => {
-                let data = &*data.cast::<FormDataSeen>();
+                let data = &*data.cast::<FormData>();
                 let value = std::slice::from_raw_parts((*data.value).cast::<u8>(), data.length);
                 let name = c_bytes(data.name).unwrap_or_default();
                 let new = data.new_length.as_ref();
@@ -315,16 +315,6 @@ unsafe extern "C" fn tell(event: c_uint, data: *mut c_void, extra: *mut *mut c_v
     }
     MESSAGES.with_borrow_mut(|messages| messages.extend_from_slice(format!("{text}\n").as_bytes()));
     if number == refused { ffi::FAILURE } else { ffi::SUCCESS }
-}
-
-/// `multipart_event_formdata`
-#[repr(C)]
-struct FormDataSeen {
-    seen: usize,
-    name: *const c_char,
-    value: *mut *mut c_char,
-    length: usize,
-    new_length: *mut usize,
 }
 
 /// Settings that have no variable of their own.

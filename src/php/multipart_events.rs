@@ -30,11 +30,11 @@ pub(super) struct Size(pub(super) usize);
 /// `multipart_event_formdata`
 #[repr(C)]
 pub(super) struct FormData {
-    seen: usize,
-    name: *const c_char,
-    value: *mut *mut c_char,
-    length: usize,
-    new_length: *mut usize,
+    pub(super) seen: usize,
+    pub(super) name: *const c_char,
+    pub(super) value: *mut *mut c_char,
+    pub(super) length: usize,
+    pub(super) new_length: *mut usize,
 }
 
 /// `multipart_event_file_start`

@@ -31,8 +31,8 @@ const CHECK_ON_FALLBACK: u32 = 1;
 struct Upload {
     /// 0, or why it is not there.
     fault: c_int,
+    /// What was kept of it so far.
     size: i64,
-    offset: i64,
     /// The boundary after it has been seen.
     ended: bool,
     /// The path of its copy, or null.
@@ -46,7 +46,7 @@ pub(super) fn read(progress: &mut Progress) {
     if !tell(progress, Event::FileStart, &mut start) {
         return;
     }
-    let mut upload = Upload { fault: 0, size: 0, offset: 0, ended: false, path: null_mut() };
+    let mut upload = Upload { fault: 0, size: 0, ended: false, path: null_mut() };
     if parts::file_name_length() == 0 {
         upload.fault = NO_FILE;
     } else {
@@ -71,8 +71,7 @@ impl Upload {
 
     /// Copies the file.
     fn read(&mut self, progress: &mut Progress) {
-        let mut piece = parts::read_piece();
-        self.ended |= piece.as_ref().is_some_and(|piece| piece.ended);
+        let mut piece = self.next_piece();
         // SAFETY: PG(upload_tmp_dir) is PHP's, at a valid address (`ffi::host`). The value is copied.
         let directory = unsafe { (*core_globals()).upload_tmp_dir };
         // SAFETY: null or a C string, and a C string; a place for the path. The call may bail out; a piece needs no destructor.
@@ -93,12 +92,17 @@ impl Upload {
                 self.fault = STOPPED;
                 break;
             }
-            piece = parts::read_piece();
-            self.ended |= piece.as_ref().is_some_and(|piece| piece.ended);
+            piece = self.next_piece();
         }
         if !parts::close_file() && self.fault == 0 {
             self.fault = NOT_WRITTEN;
         }
+    }
+
+    fn next_piece(&mut self) -> Option<Piece> {
+        let piece = parts::read_piece();
+        self.ended |= piece.as_ref().is_some_and(|piece| piece.ended);
+        piece
     }
 
     /// Adds a piece to the copy if the file may be so large. False: the callback refuses it.
@@ -106,7 +110,7 @@ impl Upload {
         let mut length = piece.length();
         let mut data = FileData {
             seen: parts::seen(),
-            offset: self.offset,
+            offset: self.size,
             data: parts::bytes_of(piece),
             length,
             new_length: &raw mut length,
@@ -124,7 +128,6 @@ impl Upload {
         } else {
             parts::keep(piece);
             self.size = size;
-            self.offset = size;
         }
         if self.fault != 0 {
             parts::discard();
