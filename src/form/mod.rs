@@ -4,5 +4,5 @@
 pub mod multipart;
 pub mod urlencoded;
 
-#[cfg(any(test, feature = "oracles", feature = "differential"))]
+#[cfg(any(test, feature = "differential"))]
 pub mod generator;
