@@ -1,6 +1,6 @@
 #!/bin/sh
 # compare-forms.sh X.Y [COUNT [SEED]]: runs PHP's readers of forms and ours on COUNT made-up bodies of each kind, in one process, and
-# compares everything that a script can see (src/php/differential.rs). Needs build/php-X.Y.
+# compares everything that a script can see (src/php/differential/). Needs build/php-X.Y.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
