@@ -52,9 +52,7 @@ impl Groups {
         files.iter().try_for_each(|(name, content)| sandbox.put(name, content).map(drop))?;
         let setup = Setup::new(1).whole(&conf(global, groups));
         let address = Address::Unix(sandbox.file("a.sock"));
-        let mut server = Server::spawn_in(sandbox, target, &setup)?;
-        server.address = address;
-        Ok(Self { server, target: target.clone() })
+        Ok(Self { server: Server::spawn_at(address, sandbox, target, &setup)?, target: target.clone() })
     }
 
     /// One that is ready when this returns.

@@ -62,9 +62,7 @@ fn start(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
 /// The same, and it is not awaited.
 fn spawn(target: &Target, sandbox: Sandbox, conf: &str) -> Outcome<Server> {
     let address = Address::Unix(sandbox.file("alice.sock"));
-    let mut server = Server::spawn_in(sandbox, target, &Setup::new(1).whole(conf))?;
-    server.address = address;
-    Ok(server)
+    Server::spawn_at(address, sandbox, target, &Setup::new(1).whole(conf))
 }
 
 impl Neighbours {

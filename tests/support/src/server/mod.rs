@@ -105,7 +105,15 @@ impl Server {
     /// # Errors
     /// When it can't be started.
     pub fn spawn_in(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
-        Self::spawn_amid(Around::default(), Address::Unix(sandbox.file("fpm.sock")), sandbox, target, setup)
+        Self::spawn_at(Address::Unix(sandbox.file("fpm.sock")), sandbox, target, setup)
+    }
+
+    /// As `spawn_in`, at an address that others already know.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn spawn_at(address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
+        Self::spawn_amid(Around::default(), address, sandbox, target, setup)
     }
 
     fn spawn_amid(around: Around, address: Address, sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<Self> {
