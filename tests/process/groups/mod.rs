@@ -9,7 +9,7 @@ mod starts;
 use std::fmt::Write as _;
 
 use testkit::Outcome;
-use testkit::clock::{bar, ms, wait_until};
+use testkit::clock::{bar, ms};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -90,10 +90,7 @@ impl Groups {
     }
 
     /// Waits until that group has one zygote, of that generation.
-    fn await_generation(&self, name: &str, number: u32) -> Outcome {
-        let title = format!("php-fpm: zygote {name} (generation {number})");
-        let alone = || matches!(&self.server.zygotes_of(name)[..], [zygote] if zygote.title() == title);
-        let awaited = wait_until(&title, bar(ms(10_000)), alone);
-        Ok(awaited.map(drop).map_err(|e| format!("{e}: {}", self.server.log.tail(8)))?)
+    fn await_generation(&self, name: &str, number: usize) -> Outcome {
+        self.server.await_generation(name, number, bar(ms(10_000)))
     }
 }

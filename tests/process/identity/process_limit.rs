@@ -144,9 +144,7 @@ fn a_full_limit_stops_no_pool() -> Outcome {
     })?;
     // The old generation serves on, and the other group has its new one.
     for (name, number) in [("www", 1), ("other", 2)] {
-        let title = format!("php-fpm: zygote {name} (generation {number})");
-        let alone = || matches!(&server.zygotes_of(name)[..], [zygote] if zygote.title() == title);
-        wait_until(&title, ms(10_000), alone).map_err(|e| format!("{e}: {}", server.log.tail(9)))?;
+        server.await_generation(name, number, ms(10_000))?;
     }
     for address in [&server.address, &other] {
         server.says_hello(address)?;

@@ -121,9 +121,7 @@ fn programs_that_do_not_answer() -> Outcome {
     configure(&server, &silents().chain([section("good", user, "env[N] = 2")]).collect::<Vec<_>>())?;
     let (begun, mark) = (Instant::now(), server.log.mark());
     server.supervisor.signal(Signal::SIGUSR2);
-    let title = "php-fpm: zygote good (generation 2)";
-    let changed = || matches!(&server.zygotes_of("good")[..], [zygote] if zygote.title() == title);
-    wait_until("the new generation", ms(20_000), changed)?;
+    server.await_generation("good", 2, ms(20_000))?;
     ensure!(begun.elapsed() < bar(ms(9000)), "the reload took {:?}", begun.elapsed());
     let heard = server.hears(ms(5000))?;
     ensure!(heard < bar(ms(100)), "a signal was heard after {heard:?}");

@@ -80,9 +80,7 @@ fn a_reload_does_not_wait_for_a_directory_that_hangs() -> Outcome {
         let (mark, asked) = (server.log.mark(), Instant::now());
         put_conf(server, &conf(at + 1, lines))?;
         server.supervisor.signal(Signal::SIGUSR2);
-        let title = format!("php-fpm: zygote alice (generation {})", at + 2);
-        let alone = || matches!(&server.zygotes_of("alice")[..], [zygote] if zygote.title() == title);
-        wait_until(&title, ms(20_000), alone)?;
+        server.await_generation("alice", at + 2, ms(20_000))?;
         ensure!(asked.elapsed() < bar(ms(4000)), "{lines}: alice's group changed after {:?}", asked.elapsed());
         hello_of(server, ALICE)?;
         hello_of(server, BOB)?;

@@ -22,6 +22,17 @@ impl Server {
         self.log.wait_for(mark, &["Reloading in progress", READY], ms(20_000))
     }
 
+    /// Waits until that group has one zygote, of that generation.
+    ///
+    /// # Errors
+    /// When it hasn't within the limit.
+    pub fn await_generation(&self, group: &str, number: usize, limit: Duration) -> Outcome {
+        let title = format!("php-fpm: zygote {group} (generation {number})");
+        let alone = || matches!(&self.zygotes_of(group)[..], [zygote] if zygote.title() == title);
+        let awaited = wait_until(&title, limit, alone);
+        Ok(awaited.map(drop).map_err(|e| format!("{e}: {}", self.log.tail(9)))?)
+    }
+
     /// Sends SIGUSR1 and waits until the log says that the supervisor has handled it; returns how long that took.
     ///
     /// # Errors
