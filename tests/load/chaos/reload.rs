@@ -1,12 +1,11 @@
 //! A reload, from the file to the check that every pool has the configuration that it should have.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use testkit::process::Process;
-use testkit::stage::{Ran, end_within};
+use testkit::stage::{Ran, command_in, end_within};
 use testkit::{Outcome, ensure};
 
 use super::clients::{ask, ask_within};
@@ -90,11 +89,8 @@ impl<'a> Reloads<'a> {
         self.world.journal.note(format!("php-fpm reload {}", words.join(" ")));
         let start = Instant::now();
         self.world.reloading.store(true, Ordering::Relaxed);
-        let (dir, target) = (self.world.dir(), &self.world.target);
-        let mut command = Command::new(target.program());
-        command.arg("reload").args(words).arg("-y").arg(dir.join("fpm.conf")).arg("-c").arg(dir.join("php.ini"));
-        command.envs(target.environment()).current_dir(dir).stdin(Stdio::null());
-        let ended = end_within(&mut command, RELOAD)?;
+        let mut command = command_in(&self.world.target, &self.world.server.sandbox, &["reload"]);
+        let ended = end_within(command.args(words), RELOAD)?;
         self.world.reloading.store(false, Ordering::Relaxed);
         if ended.status == Some(0) {
             // A worker closes its connection after its last request.

@@ -13,7 +13,7 @@ use testkit::clock::{bar, ms};
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
-use testkit::stage::{Ran, run_to_end};
+use testkit::stage::{Ran, command_in, run_to_end};
 use testkit::stream::Address;
 use testkit::target::{Target, web_user};
 
@@ -70,9 +70,7 @@ impl Groups {
 
     /// A command of the control script.
     fn run(&self, words: &[&str]) -> Outcome<Ran> {
-        let mut command = std::process::Command::new(self.target.program());
-        command.args(words).arg("-y").arg(self.file("fpm.conf")).arg("-c").arg(self.file("php.ini"));
-        run_to_end(command.envs(self.target.environment()))
+        run_to_end(&mut command_in(&self.target, &self.server.sandbox, words))
     }
 
     fn file(&self, name: &str) -> std::path::PathBuf {

@@ -1,11 +1,10 @@
 //! A directory or log of one pool that is missing concerns its group only.
 
 use std::fs;
-use std::process::Command;
 
 use testkit::clock::{bar, ms, wait_until};
 use testkit::sandbox::Sandbox;
-use testkit::stage::run_to_end;
+use testkit::stage::{command_in, run_to_end};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
 
@@ -89,10 +88,8 @@ fn all_or_nothing() -> Outcome {
             let dir = sandbox.path().display().to_string();
             sandbox.put("fpm.conf", &conf(global, &list).replace("{{DIR}}", &dir))?;
             sandbox.put("php.ini", "")?;
-            let mut start = Command::new(target.program());
-            start.arg("-F").arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini"));
             let lines = [reason, "failed to post process the configuration", "FPM initialization failed"];
-            run_to_end(start.envs(target.environment()))?.expect(78, &lines)?;
+            run_to_end(&mut command_in(&target, &sandbox, &["-F"]))?.expect(78, &lines)?;
         }
     }
     let groups = Groups::start(&target, &[("a", ""), ("b", "")])?;

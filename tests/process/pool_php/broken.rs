@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::process::Command;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::sandbox::Sandbox;
 use testkit::setup::Setup;
-use testkit::stage::run_to_end;
+use testkit::stage::{command_in, run_to_end};
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
@@ -128,9 +127,7 @@ fn programs_that_do_not_answer() -> Outcome {
     server.log.wait_for(mark, &["ready to handle connections"], ms(20_000))?;
 
     let begun = Instant::now();
-    let mut test = Command::new(target.program());
-    test.arg("-t").arg("-y").arg(server.sandbox.file("fpm.conf")).arg("-c").arg(server.sandbox.file("php.ini"));
-    let tested = run_to_end(test.envs(target.environment()))?;
+    let tested = run_to_end(&mut command_in(&target, &server.sandbox, &["-t"]))?;
     tested.expect(78, &["fake0 --fpm does not say within 5 seconds", "fake2 --fpm does not say"])?;
     ensure!(begun.elapsed() < bar(ms(9000)), "-t took {:?}", begun.elapsed());
     server.stop()

@@ -59,10 +59,7 @@ impl Stage {
     /// The program with this configuration and further options.
     #[must_use]
     pub fn command(&self, options: &[&str]) -> Command {
-        let mut command = Command::new(self.target.program());
-        command.arg("-y").arg(self.sandbox.file("fpm.conf")).arg("-c").arg(self.sandbox.file("php.ini")).args(options);
-        command.envs(self.target.environment()).current_dir(self.sandbox.path()).stdin(Stdio::null());
-        command
+        command_in(&self.target, &self.sandbox, options)
     }
 
     /// Runs it to its end, at most 10 s.
@@ -88,6 +85,15 @@ impl Stage {
         let tree = daemon.tree();
         process::end_all(|| tree.clone())
     }
+}
+
+/// The program with the configuration of a sandbox and further options.
+#[must_use]
+pub fn command_in(target: &Target, sandbox: &Sandbox, options: &[&str]) -> Command {
+    let mut command = Command::new(target.program());
+    command.arg("-y").arg(sandbox.file("fpm.conf")).arg("-c").arg(sandbox.file("php.ini")).args(options);
+    command.envs(target.environment()).current_dir(sandbox.path()).stdin(Stdio::null());
+    command
 }
 
 /// Runs the program in a sandbox to its end, as `run_to_end`.

@@ -10,7 +10,7 @@ use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::log::Log;
 use testkit::sandbox::Sandbox;
-use testkit::stage::run_to_end;
+use testkit::stage::{command_in, run_to_end};
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -321,16 +321,7 @@ fn a_users_pid_file_names_no_process_of_roots() -> Outcome {
     let other = start(&target, Sandbox::new()?, &conf(("", "", "")))?;
     let server = start(&target, bobs_logs()?, &conf(KINDS[3]))?;
     let pid = server.sandbox.file("bob/logs/a.log");
-    let stop = || -> Outcome {
-        let mut command = std::process::Command::new(target.program());
-        command
-            .arg("stop")
-            .arg("-y")
-            .arg(server.sandbox.file("fpm.conf"))
-            .arg("-c")
-            .arg(server.sandbox.file("php.ini"));
-        run_to_end(command.envs(target.environment())).map(drop)
-    };
+    let stop = || run_to_end(&mut command_in(&target, &server.sandbox, &["stop"])).map(drop);
     fs::remove_file(&pid)?;
     fs::write(&pid, other.supervisor.pid.to_string())?;
     give(&pid, BOB.1)?;
