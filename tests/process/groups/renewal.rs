@@ -57,8 +57,7 @@ fn keep(groups: &Groups, page: &Path) -> Outcome<Client> {
 }
 
 fn renews(target: &Target, global: &str) -> Outcome {
-    let mut groups = start(target, global)?;
-    groups.server.address = groups.socket("a");
+    let groups = start(target, global)?;
     let hello = groups.server.sandbox.page("hello.php");
     ensure!(groups.server.bases().is_empty() == global.is_empty(), "base zygotes: {:?}", groups.server.bases());
     let (zygote, cache, others) = (groups.server.zygote_of("a")?, groups.cache("a")?, groups.processes("b"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal::{SIGCONT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM};
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Client, Request};
+use testkit::fastcgi::Client;
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::target::Target;
@@ -32,18 +32,8 @@ fn stop(process: Process) -> Outcome {
 
 /// A request to alice that takes so long; its script runs.
 fn begin(pools: &Neighbours, lasts: Duration) -> Outcome<Client> {
-    let mut client = Client::connect(&address(&pools.server, ALICE), lasts + bar(ms(10_000)))?;
-    let begun = pools.server.sandbox.file("public/begun");
-    let directory = begun.parent().ok_or("no directory")?;
-    if !directory.exists() {
-        std::fs::create_dir(directory)?;
-        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777))?;
-    }
-    pools.server.sandbox.put("www/begin.php", "<?php touch($_GET['begun']); require __DIR__ . '/work.php';\n")?;
-    let query = format!("ms={}&begun={}", lasts.as_millis(), begun.display());
-    client.send(&Request::get(&pools.server.sandbox.page("begin.php")).param("QUERY_STRING", &query).encode(1))?;
-    wait_until("the script runs", bar(ms(10_000)), || begun.exists())?;
-    Ok(client)
+    std::fs::set_permissions(pools.server.sandbox.file("out"), std::fs::Permissions::from_mode(0o777))?;
+    pools.server.in_hand_at(&address(&pools.server, ALICE), lasts)
 }
 
 /// The time limits of requests hold although the zygote is stopped: the supervisor signals its workers itself.
@@ -68,7 +58,7 @@ fn time_limits_hold_while_the_zygote_is_stopped() -> Outcome {
         log.wait_for(mark, &["executing too slow", "execution timed out"], bar(ms(1000)))?;
         let entry = std::fs::read_to_string(pools.server.sandbox.file("slow.log")).unwrap_or_default();
         // A thread of the worker tells where the request is.
-        ensure!(worker_stops || entry.contains("begin.php"), "slow log: {entry}");
+        ensure!(worker_stops || entry.contains("in_hand.php"), "slow log: {entry}");
         pools.workers(ALICE).into_iter().for_each(|worker| worker.signal(SIGCONT));
         ensure!(pools.all_of(BOB)? == bob, "bob's processes are others");
         // The end of that worker is not reported, so the zygote is found out.

@@ -67,6 +67,14 @@ impl Server {
     /// # Errors
     /// When the script doesn't begin in time.
     pub fn in_hand(&self, lasts: Duration) -> Outcome<Client> {
+        self.in_hand_at(&self.address, lasts)
+    }
+
+    /// As `in_hand`, at one of its addresses. The pool's user needs the right to write to the directory `out`.
+    ///
+    /// # Errors
+    /// When the script doesn't begin in time.
+    pub fn in_hand_at(&self, at: &Address, lasts: Duration) -> Outcome<Client> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let begun = self.sandbox.file(&format!("out/begun-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let page = self.sandbox.page("in_hand.php");
@@ -74,7 +82,7 @@ impl Server {
             self.sandbox.put("www/in_hand.php", "<?php touch($_GET['begun']); require __DIR__ . '/work.php';\n")?;
         }
         let query = format!("ms={}&begun={}", lasts.as_millis(), begun.display());
-        let mut client = Client::connect(&self.address, lasts + bar(ms(10_000)))?;
+        let mut client = Client::connect(at, lasts + bar(ms(10_000)))?;
         client.send(&Request::get(&page).param("QUERY_STRING", &query).encode(1))?;
         wait_until("the script runs", bar(ms(10_000)), || begun.exists())?;
         Ok(client)
