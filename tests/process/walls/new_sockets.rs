@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Backlog, SockFlag, accept4, getsockopt, listen, setsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
-use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::fastcgi::{Request, ask_once};
 use testkit::inside::borrow_all;
 use testkit::load::{Load, Plan};
 use testkit::process::Process;
@@ -19,6 +19,7 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, say, turn};
 
+use super::user_change::keep_one_busy;
 use super::{ALICE, BOB, GLOBAL, section};
 
 /// A server with the one pool, alice's at first.
@@ -39,7 +40,6 @@ fn conf(sandbox: &Sandbox, address: &Address, uid: u32, lines: &str) -> String {
 impl Pool {
     fn start(target: &Target, sandbox: Sandbox, address: Address) -> Outcome<Self> {
         sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
-        sandbox.put("www/long.php", "<?php echo getmypid(), str_repeat(' ', 9000); flush(); sleep(8);\n")?;
         let setup = Setup::new(1).whole(&conf(&sandbox, &address, ALICE.1, ""));
         Ok(Self { server: Server::start_at(address, sandbox, target, &setup)? })
     }
@@ -64,13 +64,6 @@ impl Pool {
         all.retain(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
         Ok(all)
     }
-
-    fn busy_worker(&self) -> Outcome<Client> {
-        let mut client = Client::connect(&self.server.address, ms(20_000))?;
-        client.send(&Request::get(&self.server.sandbox.page("long.php")).encode(1))?;
-        client.record()?.ok_or("no answer")?;
-        Ok(client)
-    }
 }
 
 /// What a process of the former user can do with a listening socket.
@@ -89,19 +82,30 @@ fn try_to_accept(former: &[OwnedFd]) -> usize {
     accepted
 }
 
-fn both_kinds(sandbox: &Sandbox) -> Outcome<[Address; 2]> {
-    Ok([Address::Unix(sandbox.file("alice.sock")), Address::Tcp(([127, 0, 0, 1], free_port()?).into())])
+fn local_port() -> Outcome<Address> {
+    Ok(Address::Tcp(([127, 0, 0, 1], free_port()?).into()))
+}
+
+/// Runs the test with a pool at a path, then with one at a port, and ends their servers.
+fn with_both_kinds(test: impl Fn(&Pool) -> Outcome) -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    for at_port in [false, true] {
+        let sandbox = Sandbox::new()?;
+        let address = if at_port { local_port()? } else { Address::Unix(sandbox.file("alice.sock")) };
+        let pool = Pool::start(&target, sandbox, address)?;
+        test(&pool)?;
+        let begun = Instant::now();
+        pool.server.stop()?;
+        ensure!(begun.elapsed() < bar(ms(10_000)), "the end took {:?}", begun.elapsed());
+    }
+    Ok(())
 }
 
 #[test]
 fn the_former_user_accepts_nothing() -> Outcome {
-    let Some(target) = Target::find_as_root() else { return Ok(()) };
-    let _turn = turn::shared()?;
-    for kind in 0..2 {
-        let sandbox = Sandbox::new()?;
-        let address = both_kinds(&sandbox)?[kind].clone();
-        let pool = Pool::start(&target, sandbox, address)?;
-        let (former, _long) = (pool.listening()?, pool.busy_worker()?);
+    with_both_kinds(|pool| {
+        let (former, _long) = (pool.listening()?, keep_one_busy(&pool.server)?);
         ensure!(!former.is_empty(), "no listening socket found");
         pool.configure(BOB.1, "")?;
         pool.server.reload()?;
@@ -121,9 +125,8 @@ fn the_former_user_accepts_nothing() -> Outcome {
         ensure!(accepted == 0, "{:?}: the former user got {accepted} connections", pool.server.address);
         let others: Vec<_> = answers.iter().filter(|answer| **answer != BOB.1.to_string()).collect();
         ensure!(others.is_empty(), "{:?}: {others:?}; {}", pool.server.address, pool.server.log.tail(5));
-        pool.server.stop()?;
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The same address may be written in another way. Nothing listens at the former socket then, although its holders still have it.
@@ -132,8 +135,7 @@ fn an_address_with_another_name_is_the_same() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    let address = both_kinds(&sandbox)?[1].clone();
-    let pool = Pool::start(&target, sandbox, address)?;
+    let pool = Pool::start(&target, sandbox, local_port()?)?;
     let former = pool.listening()?;
     let listens = || former.iter().any(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
     ensure!(listens(), "no listening socket found");
@@ -154,12 +156,7 @@ fn an_address_with_another_name_is_the_same() -> Outcome {
 /// Changes of the user under load: each request is served.
 #[test]
 fn no_request_is_lost() -> Outcome {
-    let Some(target) = Target::find_as_root() else { return Ok(()) };
-    let _turn = turn::shared()?;
-    for kind in 0..2 {
-        let sandbox = Sandbox::new()?;
-        let address = both_kinds(&sandbox)?[kind].clone();
-        let pool = Pool::start(&target, sandbox, address)?;
+    with_both_kinds(|pool| {
         let load: Load = Plan::clients(4).start(|_| {
             let request = Request::get(&pool.server.sandbox.page("hello.php"));
             testkit::load::asker(&pool.server.address, &request, "hello", ms(5000))
@@ -173,10 +170,8 @@ fn no_request_is_lost() -> Outcome {
         let tally = load.stop();
         say(&tally.summary());
         tally.expect_no_failure()?;
-        only_its_socket(&pool)?;
-        pool.server.stop()?;
-    }
-    Ok(())
+        only_its_socket(pool)
+    })
 }
 
 /// No file of a socket is left but the pool's, and the supervisor has only its socket.
@@ -195,12 +190,7 @@ fn only_its_socket(pool: &Pool) -> Outcome {
 /// The new user's group cannot start: the former user's socket serves on, and no other is left.
 #[test]
 fn a_group_that_cannot_start_changes_no_socket() -> Outcome {
-    let Some(target) = Target::find_as_root() else { return Ok(()) };
-    let _turn = turn::shared()?;
-    for kind in 0..2 {
-        let sandbox = Sandbox::new()?;
-        let address = both_kinds(&sandbox)?[kind].clone();
-        let pool = Pool::start(&target, sandbox, address)?;
+    with_both_kinds(|pool| {
         pool.configure(BOB.1, "access.log = {{DIR}}/fpm.pid/none")?;
         let mark = pool.server.log.mark();
         pool.server.supervisor.signal(Signal::SIGUSR2);
@@ -209,15 +199,12 @@ fn a_group_that_cannot_start_changes_no_socket() -> Outcome {
         while begun.elapsed() < Duration::from_millis(500) {
             ensure!(pool.who()? == ALICE.1.to_string(), "alice's pool");
         }
-        only_its_socket(&pool)?;
+        only_its_socket(pool)?;
         pool.configure(BOB.1, "")?;
         pool.server.reload()?;
         ensure!(pool.who()? == BOB.1.to_string(), "bob's pool");
-        let begun = Instant::now();
-        pool.server.stop()?;
-        ensure!(begun.elapsed() < bar(ms(10_000)), "the end took {:?}", begun.elapsed());
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// The former user's socket, its directory a user's or open to all.

@@ -20,13 +20,13 @@ fn conf(uid: u32) -> String {
 }
 
 /// A worker in a long request, and its channels to its zygote.
-struct Former {
+pub(super) struct Former {
     _client: Client,
     worker: Process,
     ways: Vec<OwnedFd>,
 }
 
-fn keep_one_busy(server: &Server) -> Outcome<Former> {
+pub(super) fn keep_one_busy(server: &Server) -> Outcome<Former> {
     let zygote = *server.zygotes().first().ok_or("no zygote")?;
     server.sandbox.put("www/long.php", "<?php echo getmypid(), str_repeat(' ', 9000); flush(); sleep(8);\n")?;
     let mut client = Client::connect(&server.address, ms(20_000))?;
