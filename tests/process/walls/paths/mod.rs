@@ -2,7 +2,9 @@
 
 mod groups;
 mod hanging;
+mod links;
 mod logs;
+mod pid_file;
 mod returns;
 mod sockets;
 mod stopped;
@@ -22,7 +24,7 @@ use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure};
 
-use super::{ALICE, BOB, GLOBAL, section, spawn, start};
+use super::{ALICE, BOB, GLOBAL, address, section, spawn, start};
 
 /// The conditions of all tests here: root, and our own program.
 fn find() -> Option<Target> {
@@ -118,16 +120,22 @@ fn end(server: &mut Server) -> Outcome {
     Ok(())
 }
 
-/// The server's configuration with one more line at its end, which is bob's.
+/// Replaces the server's configuration.
 fn put_conf(server: &Server, conf: &str) -> Outcome {
     server.sandbox.put("fpm.conf", &conf.replace("{{DIR}}", &server.sandbox.path().display().to_string()))
 }
 
-/// A directory of bob's, one in it, and one of root's.
-fn dirs_of_bobs() -> Outcome<Sandbox> {
+/// A directory of bob's, and one in it.
+fn bobs_logs() -> Outcome<Sandbox> {
     let sandbox = Sandbox::new()?;
     dir_of(&sandbox, "bob", BOB.1)?;
     dir_of(&sandbox, "bob/logs", BOB.1)?;
+    Ok(sandbox)
+}
+
+/// The same, and one of root's.
+fn dirs_of_bobs() -> Outcome<Sandbox> {
+    let sandbox = bobs_logs()?;
     roots_dir(&sandbox, "roots", 0o755)?;
     Ok(sandbox)
 }
