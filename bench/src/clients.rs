@@ -13,7 +13,7 @@ use testkit::{Outcome, say};
 use std::time::Duration;
 
 use crate::client::{Check, Many, Protocol, Single};
-use crate::figures::{Figures, Sample};
+use crate::figures::Figures;
 use crate::options::Options;
 use crate::pair::{OURS, Pair, setup};
 use crate::table::{Table, short};
@@ -48,18 +48,17 @@ pub(crate) fn run(ours: &Target, pages: &Sandbox, options: &Options) -> Outcome<
         let pair = Pair::start(ours, &setup(WORKERS, Listen::Tcp), options)?;
         let check = Check::like(Single::new(&pair.0[OURS].address, &bytes, true).ask()?, false);
         let lasts = Duration::from_secs(if options.quick { 3 } else { 10 });
-        let rounds = pair.rounds(options.rounds.min(ROUNDS), |_, server| {
+        let [ours, stock] = Figures::of_rounds(&pair, options.rounds.min(ROUNDS), |at| {
             let load = Many {
-                address: &server.address,
+                address: &pair.0[at].address,
                 protocol: Protocol::FastCgi,
                 request: &bytes,
                 check: &check,
                 connections: clients,
             };
-            Sample::take(server, || load.open(RATE, lasts))
+            load.open(RATE, lasts)
         })?;
         pair.stop()?;
-        let [ours, stock] = rounds.map(|rounds| Figures { rounds, calls: None });
         rows.push(Row { clients, ours, stock });
     }
     Ok(rows)

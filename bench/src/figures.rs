@@ -10,6 +10,7 @@ use testkit::usage::Usage;
 use testkit::{Outcome, say};
 
 use crate::client::Report;
+use crate::pair::Pair;
 use crate::stats::{least, median, quantile};
 
 /// How long a server gets to finish its own work after the last answer.
@@ -86,6 +87,19 @@ impl Sample {
 }
 
 impl Figures {
+    /// Does the work in so many rounds with each server, given by its place in the pair.
+    ///
+    /// # Errors
+    /// If the work fails.
+    pub(crate) fn of_rounds(
+        pair: &Pair,
+        rounds: usize,
+        mut work: impl FnMut(usize) -> Outcome<Report>,
+    ) -> Outcome<[Self; 2]> {
+        let rounds = pair.rounds(rounds, |at, server| Sample::take(server, || work(at)))?;
+        Ok(rounds.map(|rounds| Self { rounds, calls: None }))
+    }
+
     /// One value of each round.
     pub(crate) fn all(&self, of: fn(&Sample) -> f64) -> Vec<f64> {
         self.rounds.iter().map(of).collect()
@@ -107,7 +121,7 @@ impl Figures {
     }
 
     /// Counts system calls in a run of its own. Without strace, and if it may not attach, there are none.
-    pub(crate) fn count(&mut self, server: &Server, work: impl FnOnce() -> Outcome<Report>) {
+    fn count(&mut self, server: &Server, work: impl FnOnce() -> Outcome<Report>) {
         if !calls::is_installed() {
             return;
         }
@@ -127,6 +141,25 @@ impl Figures {
 }
 
 impl Row {
+    /// Measures rounds, and counts system calls in further, shorter work.
+    ///
+    /// # Errors
+    /// If the work of a round fails.
+    pub(crate) fn measure(
+        case: String,
+        pair: &Pair,
+        rounds: usize,
+        [requests, counted]: [usize; 2],
+        work: impl Fn(usize, usize) -> Outcome<Report>,
+    ) -> Outcome<Self> {
+        let mut figures = Figures::of_rounds(pair, rounds, |at| work(at, requests))?;
+        for (at, (figures, server)) in figures.iter_mut().zip(&pair.0).enumerate() {
+            figures.count(server, || work(at, counted));
+        }
+        let [ours, stock] = figures;
+        Ok(Self { case, ours, stock })
+    }
+
     /// Least CPU time, ours to php-fpm's.
     pub(crate) fn ratio(&self) -> f64 {
         self.ours.cpu() / self.stock.cpu()

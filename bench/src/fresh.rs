@@ -18,7 +18,7 @@ use testkit::usage::Usage;
 use testkit::{Outcome, ensure, say};
 
 use crate::client::{Check, Single};
-use crate::figures::Sample;
+use crate::figures::Figures;
 use crate::options::Options;
 use crate::pair::{OURS, Pair, Pinned, setup};
 use crate::stats::{least, median};
@@ -109,12 +109,12 @@ fn whole_lives(ours: &Target, bytes: &[u8], options: &Options, all: &mut [Fresh;
     let pair = Pair::start(ours, &of_life(1), options)?;
     let check = Check::like(Single::new(&pair.0[OURS].address, bytes, false).ask()?, false);
     Single::new(&pair.0[1].address, bytes, false).run(&check, 1)?;
-    let lives = pair.rounds(options.rounds.min(3), |at, server| {
-        let mut client = Single::new(&pair.0[at].address, bytes, false);
-        Sample::take(server, || client.run(&check, options.requests(200, 100)))
+    let requests = options.requests(200, 100);
+    let lives = Figures::of_rounds(&pair, options.rounds.min(3), |at| {
+        Single::new(&pair.0[at].address, bytes, false).run(&check, requests)
     })?;
-    for (fresh, rounds) in all.iter_mut().zip(lives) {
-        fresh.life = rounds.iter().map(|round| round.cpu / 1e3).collect();
+    for (fresh, figures) in all.iter_mut().zip(lives) {
+        fresh.life = figures.all(|round| round.cpu / 1e3);
     }
     pair.stop()
 }

@@ -9,7 +9,7 @@ use testkit::{Outcome, say};
 
 use crate::bodies;
 use crate::client::{Check, Single};
-use crate::figures::{Figures, Row, Sample};
+use crate::figures::Row;
 use crate::options::Options;
 use crate::pair::{OURS, Pair, Pinned, setup};
 
@@ -107,14 +107,7 @@ fn measure(pair: &Pair, pages: &Sandbox, case: &Case, options: &Options) -> Outc
     for at in 0..2 {
         client(at).run(&check, requests / 5 + 1)?;
     }
-    let rounds = pair.rounds(options.rounds, |at, server| {
-        let mut client = client(at);
-        Sample::take(server, || client.run(&check, requests))
-    })?;
-    let mut figures = rounds.map(|rounds| Figures { rounds, calls: None });
-    for (at, figures) in figures.iter_mut().enumerate() {
-        figures.count(&pair.0[at], || client(at).run(&check, requests / 10 + 1));
-    }
-    let [ours, stock] = figures;
-    Ok(Row { case: case.name.to_owned(), ours, stock })
+    Row::measure(case.name.to_owned(), pair, options.rounds, [requests, requests / 10 + 1], |at, requests| {
+        client(at).run(&check, requests)
+    })
 }

@@ -7,7 +7,7 @@ use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, say};
 
-use crate::figures::{Figures, Row, Sample};
+use crate::figures::{Figures, Row};
 use crate::front::{Fronted, Program, wanted};
 use crate::options::Options;
 use crate::stats::median;
@@ -50,9 +50,7 @@ fn limit(fronted: &Fronted, options: &Options) -> Outcome<f64> {
 
 fn measure(fronted: &Fronted, case: String, rate: f64, options: &Options) -> Outcome<Row> {
     let lasts = Duration::from_secs(if options.quick { 2 } else { 5 });
-    let rounds = fronted.pair.rounds(options.rounds.min(ROUNDS), |at, server| {
-        Sample::take(server, || fronted.load(at, CONNECTIONS).open(rate, lasts))
-    })?;
-    let [ours, stock] = rounds.map(|rounds| Figures { rounds, calls: None });
+    let work = |at| fronted.load(at, CONNECTIONS).open(rate, lasts);
+    let [ours, stock] = Figures::of_rounds(&fronted.pair, options.rounds.min(ROUNDS), work)?;
     Ok(Row { case, ours, stock })
 }

@@ -4,7 +4,7 @@ use testkit::sandbox::Sandbox;
 use testkit::target::Target;
 use testkit::{Outcome, say};
 
-use crate::figures::{Figures, Row, Sample};
+use crate::figures::Row;
 use crate::front::{Fronted, Program, wanted};
 use crate::options::Options;
 
@@ -40,13 +40,7 @@ pub(crate) fn run(ours: &Target, pages: &Sandbox, options: &Options) -> Outcome<
 
 fn measure(fronted: &Fronted, case: String, clients: usize, options: &Options) -> Outcome<Row> {
     let requests = options.requests(REQUESTS, 2000);
-    let rounds = fronted
-        .pair
-        .rounds(options.rounds, |at, server| Sample::take(server, || fronted.load(at, clients).closed(requests)))?;
-    let mut figures = rounds.map(|rounds| Figures { rounds, calls: None });
-    for (at, figures) in figures.iter_mut().enumerate() {
-        figures.count(&fronted.pair.0[at], || fronted.load(at, clients).closed(requests / 10));
-    }
-    let [ours, stock] = figures;
-    Ok(Row { case, ours, stock })
+    Row::measure(case, &fronted.pair, options.rounds, [requests, requests / 10], |at, requests| {
+        fronted.load(at, clients).closed(requests)
+    })
 }
