@@ -17,6 +17,7 @@ use testkit::{Outcome, ensure};
 
 use super::memory::{self, Memory};
 use super::side::Side;
+use crate::stats::quantile;
 
 /// Longer than any start or reload takes.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -67,7 +68,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let begun = Instant::now();
     let (server, sockets) = serve(side, case, "pm = static\npm.max_children = 1\n")?;
     let start = begun.elapsed();
-    let start_cpu = server.supervisor.tree().into_iter().map(testkit::process::Process::cpu).sum();
+    let start_cpu = Usage::of_tree(server.supervisor).cpu;
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
     let idle_cpu = idle(&server).0;
     let serving = memory::of(&server);
@@ -83,7 +84,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let mut times: Vec<Duration> =
         sockets.iter().take(FIRST).map(|socket| ask(&server, socket)).collect::<Outcome<_>>()?;
     times.sort_unstable();
-    let first = times.get(times.len() / 2).copied().unwrap_or_default();
+    let first = quantile(&times, 0.5);
     server.stop()?;
     Ok(Figures { start, start_cpu, serving, idle_cpu, reload, peak, asleep, asleep_cpu, wakeups, first })
 }

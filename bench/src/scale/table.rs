@@ -6,6 +6,8 @@ use testkit::target::Target;
 
 use super::case::{Case, Figures};
 use super::side::Side;
+use crate::report::print_table;
+use crate::table::Table;
 
 /// Prints what is measured.
 pub fn head(target: &Target) {
@@ -32,23 +34,18 @@ const ROWS: [Row; 11] = [
 
 /// Prints a case; the first side is php-fpm, and the others have a ratio to it.
 pub fn print(case: Case, sides: &[Side], all: &[Figures]) {
-    println!("\n{} pools, opcache.interned_strings_buffer = {}:\n", case.pools, case.strings);
-    let names: Vec<String> = sides.iter().map(|side| format!(" {:>24} |", side.name)).collect();
-    println!("| {:<50} |{}", "", names.concat());
-    println!("|{:-<52}|{}", "", format!("{:-<25}:|", "").repeat(sides.len()));
+    let names: Vec<&str> = std::iter::once("").chain(sides.iter().map(|side| side.name)).collect();
+    let mut table = Table::new(&names);
     for (name, value) in ROWS {
         let stock = all.first().map_or(f64::NAN, value);
         let cell = |(index, figures): (usize, &Figures)| {
             let value = value(figures);
-            if index == 0 {
-                format!(" {value:>24.2} |")
-            } else {
-                format!(" {value:>13.2} ({:>5.2} x) |", value / stock)
-            }
+            if index == 0 { format!("{value:.2}") } else { format!("{value:.2} ({:>5.2} x)", value / stock) }
         };
-        let cells: Vec<String> = all.iter().enumerate().map(cell).collect();
-        println!("| {name:<50} |{}", cells.concat());
+        table.row(std::iter::once(name.to_owned()).chain(all.iter().enumerate().map(cell)).collect());
     }
+    let Case { pools, strings } = case;
+    print_table(&format!("{pools} pools, opcache.interned_strings_buffer = {strings}:"), &table);
 }
 
 /// A server's figures by the names of the rows.
