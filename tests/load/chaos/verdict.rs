@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
+use testkit::load::percentile;
 use testkit::log::Log;
 use testkit::process;
 use testkit::{Outcome, ensure, say};
@@ -48,7 +49,7 @@ pub(super) fn requests(world: &World, seen: Vec<(&Pool, Seen)>) -> Outcome {
         lost.extend(one.lost);
     }
     waits.sort_unstable();
-    let at = |share: usize| waits.get(waits.len().saturating_sub(1) * share / 100).copied().unwrap_or_default();
+    let at = |share| percentile(&waits, share);
     let all = lost.len();
     lost.retain(|one| one.owner != ATTACKER);
     let (others, unexplained) = (lost.len(), world.journal.unexplained(lost));

@@ -141,6 +141,12 @@ impl Load {
     }
 }
 
+/// The time within which this share (0 to 100) of the sorted times stays; zero if there is none.
+#[must_use]
+pub fn percentile(sorted: &[Duration], share: usize) -> Duration {
+    sorted.get(sorted.len().saturating_sub(1) * share / 100).copied().unwrap_or_default()
+}
+
 impl Tally {
     /// The longest wait for an answer.
     #[must_use]
@@ -151,7 +157,7 @@ impl Tally {
     /// The time within which this share of the answers (0 to 100) arrived.
     #[must_use]
     pub fn percentile(&self, share: usize) -> Duration {
-        self.times.get(self.times.len().saturating_sub(1) * share / 100).copied().unwrap_or_default()
+        percentile(&self.times, share)
     }
 
     /// In one line.
