@@ -225,10 +225,7 @@ fn a_worker_changes_few_pages() -> Outcome {
     for group in 0..4 {
         ask(&server, group, "hello.php")?;
     }
-    let changed = |worker: &Process| {
-        let lines = worker.lines("smaps_rollup", "Private_Dirty:");
-        lines.first().and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok())
-    };
+    let changed = |worker: &Process| worker.rollup_kb("Private_Dirty");
     let workers = server.workers();
     ensure!(workers.len() == 4, "{} workers", workers.len());
     let most = || workers.iter().filter_map(changed).max().unwrap_or(u64::MAX);

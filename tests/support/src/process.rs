@@ -27,6 +27,8 @@ struct Stat {
     session: i32,
     terminal: i32,
     nice: i32,
+    /// The CPU time of the children that it has reaped (`cutime` and `cstime`), in ticks.
+    reaped: u32,
     started: u64,
 }
 
@@ -150,8 +152,14 @@ impl Process {
     /// Memory in kB; pages that several processes have count for each in equal parts (`Pss`).
     #[must_use]
     pub fn pss_kb(self) -> u64 {
-        let lines = self.lines("smaps_rollup", "Pss:");
-        lines.first().and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        self.rollup_kb("Pss").unwrap_or(0)
+    }
+
+    /// A field of `/proc/PID/smaps_rollup`, in kB.
+    #[must_use]
+    pub fn rollup_kb(self, field: &str) -> Option<u64> {
+        let lines = self.lines("smaps_rollup", &format!("{field}:"));
+        lines.first().and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
     }
 
     /// The lines of one of its files in `/proc` that start with a text; empty if the file cannot be read.
@@ -178,6 +186,12 @@ impl Process {
         let text = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).ok()?;
         let flags = text.lines().find_map(|line| line.strip_prefix("flags:"))?;
         Some(u32::from_str_radix(flags.trim(), 8).ok()? & 3)
+    }
+
+    /// CPU time of the children that it has reaped. A tick is 10 ms: `USER_HZ` is 100 on every architecture that PHP runs on.
+    #[must_use]
+    pub fn cpu_of_reaped(self) -> Duration {
+        ms(10) * stat(self.pid).map_or(0, |stat| stat.reaped)
     }
 
     /// CPU time of all its threads: from schedstat, which counts nanoseconds where stat has ticks of 10 ms.
@@ -227,6 +241,7 @@ fn stat(pid: i32) -> Option<Stat> {
         group: words.get(2)?.parse().ok()?,
         session: words.get(3)?.parse().ok()?,
         terminal: words.get(4)?.parse().ok()?,
+        reaped: words.get(13)?.parse::<u32>().ok()? + words.get(14)?.parse::<u32>().ok()?,
         nice: words.get(16)?.parse().ok()?,
         started: words.get(19)?.parse().ok()?,
     })

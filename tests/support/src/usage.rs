@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use crate::process::Process;
 
-/// One unit of the times in `/proc/PID/stat`: `USER_HZ` is 100 on every architecture that PHP runs on.
-const TICK: Duration = Duration::from_millis(10);
-
 /// Counters that only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -53,22 +50,13 @@ impl Usage {
 }
 
 fn one(process: Process) -> Usage {
-    let mut usage = Usage { cpu: process.cpu() + reaped(process).unwrap_or_default(), ..Usage::default() };
+    let mut usage = Usage { cpu: process.cpu() + process.cpu_of_reaped(), ..Usage::default() };
     let threads = fs::read_dir(format!("/proc/{}/task", process.pid)).into_iter().flatten().flatten();
     for text in threads.filter_map(|thread| fs::read_to_string(thread.path().join("status")).ok()) {
         usage.sleeps += number(&text, "voluntary_ctxt_switches:");
         usage.preempted += number(&text, "nonvoluntary_ctxt_switches:");
     }
     usage
-}
-
-/// The CPU time of the children that it has reaped (`cutime` and `cstime`, proc(5)).
-fn reaped(process: Process) -> Option<Duration> {
-    let text = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok()?;
-    let (_, rest) = text.rsplit_once(") ")?;
-    let mut times = rest.split(' ').skip(13);
-    let ticks: u32 = times.next()?.parse::<u32>().ok()? + times.next()?.parse::<u32>().ok()?;
-    Some(TICK * ticks)
 }
 
 fn number(status: &str, field: &str) -> u64 {
