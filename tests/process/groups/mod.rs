@@ -49,7 +49,7 @@ impl Groups {
     /// The same, with files.
     fn spawn_with(target: &Target, global: &str, groups: &[Group<'_>], files: &[(&str, &str)]) -> Outcome<Self> {
         let sandbox = Sandbox::new()?;
-        files.iter().try_for_each(|(name, content)| sandbox.put(name, content).map(drop))?;
+        files.iter().try_for_each(|(name, content)| sandbox.put(name, content))?;
         let setup = Setup::new(1).whole(&conf(global, groups));
         let address = Address::Unix(sandbox.file("a.sock"));
         Ok(Self { server: Server::spawn_at(address, sandbox, target, &setup)?, target: target.clone() })
@@ -64,8 +64,7 @@ impl Groups {
 
     /// Changes the configuration.
     fn write(&self, global: &str, groups: &[Group<'_>]) -> Outcome {
-        let dir = self.server.sandbox.path().display().to_string();
-        self.server.sandbox.put("fpm.conf", &conf(global, groups).replace("{{DIR}}", &dir)).map(drop)
+        self.server.sandbox.configure(&conf(global, groups))
     }
 
     /// A command of the control script.

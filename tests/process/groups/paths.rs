@@ -85,8 +85,7 @@ fn all_or_nothing() -> Outcome {
             [("process.start_failure = stop", vec![("a", ""), ("b", lines)]), ("", vec![("b", lines)])]
         {
             let sandbox = Sandbox::new()?;
-            let dir = sandbox.path().display().to_string();
-            sandbox.put("fpm.conf", &conf(global, &list).replace("{{DIR}}", &dir))?;
+            sandbox.configure(&conf(global, &list))?;
             sandbox.put("php.ini", "")?;
             let lines = [reason, "failed to post process the configuration", "FPM initialization failed"];
             run_to_end(&mut command_in(&target, &sandbox, &["-F"]))?.expect(78, &lines)?;

@@ -184,8 +184,8 @@ fn a_users_own_is_not_read_as_root() -> Outcome {
     chown(sandbox.file("a.ini"), Some(2001), None)?;
     let dir = sandbox.path().display().to_string();
     let pool = |name: &str, user: &str| section(name, user, "process.group = g\nprocess.php_ini = {{DIR}}/a.ini");
-    let conf = format!("{}{}{}", super::GLOBAL, pool("one", "2001"), pool("two", "2002")).replace("{{DIR}}", &dir);
-    sandbox.put("fpm.conf", &conf)?;
+    let conf = format!("{}{}{}", super::GLOBAL, pool("one", "2001"), pool("two", "2002"));
+    sandbox.configure(&conf)?;
     let said = format!("[pool one] process.php_ini = {dir}/a.ini: user 2001 can change this file");
     run_in(&target, &sandbox, &["-t", "-y", "fpm.conf"])?.expect(78, &[&said, "chown root"])?;
     let started = run_in(&target, &sandbox, &["-F", "-y", "fpm.conf"])?;

@@ -12,8 +12,7 @@ use testkit::{Outcome, ensure, turn};
 
 fn configured(pools: &str) -> Outcome<Sandbox> {
     let sandbox = Sandbox::new()?;
-    let conf = format!("{GLOBAL}{pools}").replace("{{DIR}}", &sandbox.path().display().to_string());
-    sandbox.put("fpm.conf", &conf)?;
+    sandbox.configure(&format!("{GLOBAL}{pools}"))?;
     Ok(sandbox)
 }
 

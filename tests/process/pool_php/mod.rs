@@ -80,7 +80,5 @@ fn fake(sandbox: &Sandbox, script: &str) -> Outcome {
 
 /// Replaces the pools of a running server's configuration.
 fn configure(server: &Server, pools: &[String]) -> Outcome {
-    let dir = server.sandbox.path().display().to_string();
-    let text = format!("{GLOBAL}{}", pools.concat()).replace("{{DIR}}", &dir);
-    server.sandbox.put("fpm.conf", &text)
+    server.sandbox.configure(&format!("{GLOBAL}{}", pools.concat()))
 }

@@ -13,9 +13,8 @@ use testkit::{Outcome, ensure, turn};
 
 /// `-t` with a pool that says this.
 fn test(target: &Target, sandbox: &Sandbox, lines: &str) -> Outcome<Ran> {
-    let dir = sandbox.path().display().to_string();
     let conf = format!("{GLOBAL}{}", section("own", web_user().unwrap_or_default(), lines));
-    sandbox.put("fpm.conf", &conf.replace("{{DIR}}", &dir))?;
+    sandbox.configure(&conf)?;
     run_in(target, sandbox, &["-t", "-y", "fpm.conf"])
 }
 

@@ -27,26 +27,20 @@ struct Pool {
     server: Server,
 }
 
-fn conf(sandbox: &Sandbox, address: &Address, uid: u32, lines: &str) -> String {
-    let listen = match address {
-        Address::Unix(path) => path.display().to_string(),
-        Address::Tcp(address) => address.to_string(),
-    };
-    let dir = sandbox.path().display().to_string();
-    let section = section((ALICE.0, uid), 2, lines).replace("{{DIR}}/alice.sock", &listen);
-    format!("{GLOBAL}{section}").replace("{{DIR}}", &dir)
+fn setup(uid: u32, lines: &str) -> Setup {
+    let section = section((ALICE.0, uid), 2, lines).replace("{{DIR}}/alice.sock", "{{LISTEN}}");
+    Setup::new(1).whole(&format!("{GLOBAL}{section}"))
 }
 
 impl Pool {
     fn start(target: &Target, sandbox: Sandbox, address: Address) -> Outcome<Self> {
         sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
-        let setup = Setup::new(1).whole(&conf(&sandbox, &address, ALICE.1, ""));
-        Ok(Self { server: Server::start_at(address, sandbox, target, &setup)? })
+        Ok(Self { server: Server::start_at(address, sandbox, target, &setup(ALICE.1, ""))? })
     }
 
     fn configure(&self, uid: u32, lines: &str) -> Outcome {
         let Server { sandbox, address, .. } = &self.server;
-        sandbox.put("fpm.conf", &conf(sandbox, address, uid, lines))
+        sandbox.put("fpm.conf", &setup(uid, lines).conf(sandbox.path(), address))
     }
 
     fn who(&self) -> Outcome<String> {

@@ -61,7 +61,7 @@ fn they_delay_no_reload_that_closes_the_socket() -> Outcome {
     for refused in kernels() {
         let (pools, _reader) = queue_one(&target, &refused)?;
         let (server, alices) = (&pools.server, pools.all_of(ALICE)?);
-        server.sandbox.put("fpm.conf", &conf("").replace("{{DIR}}", &server.sandbox.path().display().to_string()))?;
+        server.sandbox.configure(&conf(""))?;
         let mark = server.log.mark();
         server.supervisor.signal(Signal::SIGUSR2);
         // They drain from then on, so no others take their place. The supervisor is the last one that has the socket.

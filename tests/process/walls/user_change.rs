@@ -61,8 +61,7 @@ fn after_a_reload_to(target: &Target, uid: u32) -> Outcome<Vec<String>> {
     let server = start(target, sandbox, &conf(ALICE.1))?;
     let former = keep_one_busy(&server)?;
     ensure!(!former.ways.is_empty(), "no ways: {:?}", former.worker.fds());
-    let next = conf(uid).replace("{{DIR}}", &server.sandbox.path().display().to_string());
-    server.sandbox.put("fpm.conf", &next)?;
+    server.sandbox.configure(&conf(uid))?;
     server.reload()?;
     let who = Request::get(&server.sandbox.page("who.php"));
     let now = ask_once(&server.address, &who, ms(5000))?;
@@ -105,8 +104,7 @@ fn counters_are_copied_once() -> Outcome {
         process.fds().into_values().filter(|to| to.contains("cgi-fpm-totals")).collect()
     };
     ensure!(totals(server.supervisor).len() == 1, "{:?}", totals(server.supervisor));
-    let next = conf(2002).replace("{{DIR}}", &server.sandbox.path().display().to_string());
-    server.sandbox.put("fpm.conf", &next)?;
+    server.sandbox.configure(&conf(2002))?;
     server.reload()?;
     ensure!(former.worker.lives(), "the former worker has gone");
     ensure!(totals(server.supervisor).len() == 2, "{:?}", totals(server.supervisor));
@@ -129,8 +127,7 @@ fn kept_connections_end_soon() -> Outcome {
     let hello = Request::get(&server.sandbox.page("hello.php")).keep();
     ensure!(kept.ask(&hello)?.body() == "hello", "no answer");
     let former = keep_one_busy(&server)?;
-    let next = conf(2002).replace("{{DIR}}", &server.sandbox.path().display().to_string());
-    server.sandbox.put("fpm.conf", &next)?;
+    server.sandbox.configure(&conf(2002))?;
     server.reload()?;
     let end = kept.record()?;
     ensure!(end.is_none(), "something came: {end:?}");

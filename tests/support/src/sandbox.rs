@@ -67,6 +67,14 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Replaces `fpm.conf`; `{{DIR}}` is the directory.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn configure(&self, conf: &str) -> Outcome {
+        self.put("fpm.conf", &conf.replace("{{DIR}}", &self.path().display().to_string()))
+    }
+
     /// A subdirectory that belongs to the pool's user.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use testkit::sandbox::Sandbox;
 use testkit::{Outcome, ensure, skip, turn};
 
 use super::hanging::{Hung, Silent};
-use super::{ALICE, BOB, GLOBAL, dir_of, find, hello_of, put_conf, section, spawn, start, swap};
+use super::{ALICE, BOB, GLOBAL, dir_of, find, hello_of, section, spawn, start, swap};
 
 /// Lines of bob's pool that lead into a directory that hangs.
 const HANGING: [&str; 4] = [
@@ -78,7 +78,7 @@ fn a_reload_does_not_wait_for_a_directory_that_hangs() -> Outcome {
     let server = &mut hung.server;
     for (at, lines) in HANGING.into_iter().enumerate() {
         let (mark, asked) = (server.log.mark(), Instant::now());
-        put_conf(server, &conf(at + 1, lines))?;
+        server.sandbox.configure(&conf(at + 1, lines))?;
         server.supervisor.signal(Signal::SIGUSR2);
         server.await_generation("alice", at + 2, ms(20_000))?;
         ensure!(asked.elapsed() < bar(ms(4000)), "{lines}: alice's group changed after {:?}", asked.elapsed());

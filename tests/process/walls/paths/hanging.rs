@@ -17,7 +17,7 @@ use testkit::stream::Address;
 use testkit::{Outcome, ensure, skip, turn};
 
 use super::{
-    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, dirs_of_bobs, find, give, hello_of, put_conf, section, stage, start,
+    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, dirs_of_bobs, find, give, hello_of, section, stage, start,
     starts_without_bob, swap,
 };
 
@@ -107,13 +107,13 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
     ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
     // The directory of the slow log has not answered yet, and the supervisor handles this signal.
     let (mark, begun) = (server.log.mark(), Instant::now());
-    put_conf(server, "[global]\n")?;
+    server.sandbox.configure("[global]\n")?;
     server.supervisor.signal(Signal::SIGUSR2);
     server.log.wait_for(mark, &["reload refused"], ms(5000))?;
     ensure!(begun.elapsed() < bar(ms(5000)), "it took {:?}", begun.elapsed());
     server.log.wait_for(mark, &["unable to open slowlog", "did not answer within 10000 ms"], ms(20_000))?;
 
-    put_conf(server, &conf)?;
+    server.sandbox.configure(&conf)?;
     for text in ["unable to re-opened access log file", "access.log): a directory of user 2002 did not answer"] {
         let (mark, begun) = (server.log.mark(), Instant::now());
         server.supervisor.signal(Signal::SIGUSR1);
@@ -147,7 +147,7 @@ fn a_mount_that_hangs_delays_no_signal() -> Outcome {
     let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
     let server = &hung.server;
     swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
-    put_conf(server, "[global]\n")?;
+    server.sandbox.configure("[global]\n")?;
     let log = server.sandbox.file("alice.log");
     for round in 0..3 {
         fs::rename(&log, log.with_extension("old"))?;
@@ -204,9 +204,9 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
             ("pid = {{DIR}}/PLACE", "", "Device or resource busy"),
         ] {
             let conf = format!("{GLOBAL}{global}\n{}{}", section(ALICE, 1, ""), section(BOB, 1, pool));
-            let conf = conf.replace("PLACE", place).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
+            let conf = conf.replace("PLACE", place);
             // Otherwise the other group starts without this one.
-            stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
+            stage.sandbox.configure(&all_or_nothing(&conf))?;
             let begun = Instant::now();
             stage.run(&["-F"])?.expect(78, &[reason]).map_err(|e| format!("{global}{pool} {place}: {e}"))?;
             ensure!(begun.elapsed() < bar(ms(5000)), "{global}{pool} {place}: {:?}", begun.elapsed());
@@ -273,9 +273,8 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
         ("listen = {{DIR}}/bob/mount/php.sock", "it is on a FUSE mount of user 2002"),
         ("chdir = {{DIR}}/bob/mount/deep", "does not exist or is not a directory"),
     ] {
-        let conf = conf(line).replace("{{DIR}}", &stage.sandbox.path().display().to_string());
         // Otherwise the other group starts without this one.
-        stage.sandbox.put("fpm.conf", &all_or_nothing(&conf))?;
+        stage.sandbox.configure(&all_or_nothing(&conf(line)))?;
         let begun = Instant::now();
         stage.run(&["-F"])?.expect(78, &[reason])?;
         ensure!(begun.elapsed() < bar(ms(5000)), "{line}: {:?}", begun.elapsed());

@@ -81,11 +81,10 @@ fn marks(path: &Path) -> Outcome<String> {
 
 /// Expects that the configuration is refused at the start.
 fn stage(target: Target, sandbox: Sandbox, conf: &str) -> Outcome<Stage> {
-    let conf = conf.replace("{{DIR}}", &sandbox.path().display().to_string());
-    sandbox.put("fpm.conf", &conf)?;
+    sandbox.configure(conf)?;
     sandbox.put("php.ini", "")?;
     let address = Address::Unix(sandbox.file("alice.sock"));
-    Ok(Stage { target, sandbox, address, conf })
+    Ok(Stage { target, sandbox, address, conf: conf.to_owned() })
 }
 
 /// A server whose group of bob's cannot start, for that reason: alice's starts and serves.
@@ -118,11 +117,6 @@ fn end(server: &mut Server) -> Outcome {
     let status = server.await_end(ms(15_000))?;
     ensure!(status == Some(0), "it ended with {status:?}: {}", server.log.tail(5));
     Ok(())
-}
-
-/// Replaces the server's configuration.
-fn put_conf(server: &Server, conf: &str) -> Outcome {
-    server.sandbox.put("fpm.conf", &conf.replace("{{DIR}}", &server.sandbox.path().display().to_string()))
 }
 
 /// A directory of bob's, and one in it.

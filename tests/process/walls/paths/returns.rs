@@ -13,9 +13,7 @@ use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
 use super::sockets::{in_own_dir, neighbourhood};
-use super::{
-    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, hello, marks, put_conf, roots_dir, section, start, swap,
-};
+use super::{ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, hello, marks, roots_dir, section, start, swap};
 
 /// A reload that fails.
 fn failed_reload(server: &Server) -> Outcome<String> {
@@ -141,7 +139,7 @@ fn a_reload_that_failed_leaves_no_socket() -> Outcome {
     let [logs, sockets, away] = ["bob/logs", "bob/s", "bob/away"].map(|name| server.sandbox.file(name));
     let before = marks(&socket)?;
     let all = format!("{GLOBAL}{alice}{}{bob}", section(("carol", 2003), 1, ""));
-    put_conf(&server, &all_or_nothing(&all))?;
+    server.sandbox.configure(&all_or_nothing(&all))?;
     fs::remove_file(&gone)?;
     for directory in [logs, sockets] {
         let told = failed_by(&server, || Ok(fs::rename(&directory, &away)?))?;
@@ -176,7 +174,7 @@ fn a_group_whose_reload_failed_leaves_no_socket() -> Outcome {
     let before = marks(&socket)?;
     let more = "listen = {{DIR}}/bob/s/php.sock, {{DIR}}/bob/next.sock, {{DIR}}/bob/t/php.sock";
     let carol = section(("carol", 2003), 1, "");
-    put_conf(&server, &format!("{GLOBAL}{}{carol}{bob}{more}\n", section(ALICE, 1, "")))?;
+    server.sandbox.configure(&format!("{GLOBAL}{}{carol}{bob}{more}\n", section(ALICE, 1, "")))?;
     let told = failed_by(&server, || Ok(fs::rename(&missing, &away)?))?;
     let line = "ERROR: [group bob] reload failed: ";
     let told = told.lines().find(|line_of| line_of.contains(line)).ok_or_else(|| format!("no {line}: {told}"))?;

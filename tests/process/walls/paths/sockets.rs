@@ -15,8 +15,8 @@ use testkit::stream::Address;
 use testkit::{Outcome, ensure, turn};
 
 use super::{
-    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, give, hello, marks, put_conf, roots_dir, section, stage,
-    start, starts_without_bob, swap,
+    ALICE, BOB, GLOBAL, all_or_nothing, dir_of, end, find, give, hello, marks, roots_dir, section, stage, start,
+    starts_without_bob, swap,
 };
 
 /// The section of a pool whose socket lies in a directory of its user's.
@@ -61,7 +61,7 @@ fn a_link_gives_nobody_elses_socket_away() -> Outcome {
         let link = server.sandbox.file("bob/s");
         swap(&link, &server.sandbox.file(victim), BOB.1)?;
         for lines in ["", "listen.acl_users = daemon", "listen.mode = 0666"] {
-            put_conf(&server, &format!("{conf}\n{lines}\n"))?;
+            server.sandbox.configure(&format!("{conf}\n{lines}\n"))?;
             let mark = server.log.mark();
             server.reload()?;
             unchanged(&server, &format!("{place}, {lines:?}"))?;
@@ -74,7 +74,7 @@ fn a_link_gives_nobody_elses_socket_away() -> Outcome {
         hello(&server, &link.join("php.sock"))?;
     }
     swap(&server.sandbox.file("bob/s"), &server.sandbox.file("service"), BOB.1)?;
-    put_conf(&server, &format!("{GLOBAL}{}", in_own_dir(ALICE, "listen.owner = 2001")))?;
+    server.sandbox.configure(&format!("{GLOBAL}{}", in_own_dir(ALICE, "listen.owner = 2001")))?;
     server.reload()?;
     unchanged(&server, "bob's pool has gone")?;
     end(&mut server)?;
@@ -143,7 +143,7 @@ fn sockets_in_a_users_directory_are_as_configured() -> Outcome {
     };
     ensure!(seen(&path)? == (0, 33, 0o600), "{:?}", seen(&path)?);
     hello(&server, &path)?;
-    put_conf(&server, &format!("{conf}\nlisten.owner = 1\nlisten.mode = 0640\n"))?;
+    server.sandbox.configure(&format!("{conf}\nlisten.owner = 1\nlisten.mode = 0640\n"))?;
     server.reload()?;
     ensure!(seen(&path)? == (1, 33, 0o640), "{:?}", seen(&path)?);
     fs::remove_file(&path)?;
@@ -186,7 +186,7 @@ fn sockets_in_a_sticky_directory() -> Outcome {
     let path = tmp.join("alice.sock");
     let mut server = Server::start_at(Address::Unix(path.clone()), sandbox, &target, &Setup::new(1).whole(&conf))?;
     for mode in [0o600, 0o660] {
-        put_conf(&server, &format!("{conf}\nlisten.mode = {mode:04o}\n"))?;
+        server.sandbox.configure(&format!("{conf}\nlisten.mode = {mode:04o}\n"))?;
         server.reload()?;
         let now = fs::symlink_metadata(&path)?;
         ensure!((now.uid(), now.mode() & 0o777) == (2001, mode), "{} {:o}", now.uid(), now.mode());
@@ -216,7 +216,7 @@ fn without_sock_diag_owners_are_changed_in_roots_directories_only() -> Outcome {
     let owners = [&server.sandbox.file("alice.sock"), &path].map(|path| fs::symlink_metadata(path).map(|m| m.uid()));
     ensure!(matches!(owners, [Ok(2001), Ok(2002)]), "{owners:?}");
     hello(&server, &path)?;
-    put_conf(&server, &format!("{conf}\nlisten.owner = 2001\n"))?;
+    server.sandbox.configure(&format!("{conf}\nlisten.owner = 2001\n"))?;
     let mark = server.log.mark();
     server.reload()?;
     let told = server.log.since(mark);
