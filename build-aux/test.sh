@@ -87,10 +87,11 @@ phpt() {
 }
 
 clippy() {
-	# With PHP's bindings and without them, because both kinds of tests are built.
-	CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config" \
-		cargo clippy --locked --release --lib -p cgi-fpm -- -D warnings &&
-		CARGO_TARGET_DIR="$root/build/target-$php" cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
+	# With PHP's bindings and without them, because both kinds of tests are built, and with what only compare-forms.sh builds.
+	export CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
+	cargo clippy --locked --release --lib -p cgi-fpm -- -D warnings &&
+		cargo clippy --locked --release --lib -p cgi-fpm --features differential -- -D warnings &&
+		cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
 }
 
 # Warnings of rustdoc are errors: broken links, and text that it takes for markup. With PHP's bindings and without.
