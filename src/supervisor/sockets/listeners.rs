@@ -79,17 +79,18 @@ impl Listener {
     /// A socket that another process, or a former image of this one, has opened.
     #[must_use]
     pub(crate) fn inherited(name: String, fd: OwnedFd) -> Self {
-        Self { used: true, ..Self::opened(name, fd) }
+        let listener = Self { used: true, ..Self::opened(name, fd) };
+        if listener.bound.is_none() {
+            // As `UnixOpening::begin`.
+            message::refuse_descriptors(&listener.fd);
+        }
+        listener
     }
 
     /// A socket that has just been opened.
     #[must_use]
     pub(super) fn opened(name: String, fd: OwnedFd) -> Self {
         let bound = listen::local(&fd);
-        if bound.is_none() {
-            // No client of a pool has a reason to send one. The process that reads it, or closes the socket, would have to close it.
-            message::refuse_descriptors(&fd);
-        }
         let (passed, used, unlinked, replaced) = (false, false, false, false);
         Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced, waits: None }
     }

@@ -110,7 +110,7 @@ impl UnixOpening {
         let failed = |e: io::Error| SocketError::bind(&path.to_string_lossy(), e);
         let unbound = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
         let fd = unbound.map_err(|e| failed(e.into()))?;
-        // Clients could leave some in its queue, and the supervisor may close it before it has a pool.
+        // No client of a pool has a reason to send one. The process that reads it, or closes the socket, would have to close it.
         message::refuse_descriptors(&fd);
         // No process can connect until owner and mode are set. Where they may not be changed later, the mode is right from the start.
         let mode = if socket_file::can_prove(&fd) { 0 } else { options.mode };
