@@ -45,4 +45,5 @@ pub mod sock_diag;
 pub mod socket;
 pub mod socket_file;
 pub mod startup;
+pub mod task_child;
 pub mod title;

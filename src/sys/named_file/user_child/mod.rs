@@ -11,29 +11,19 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::sys::signal::Signal;
-use nix::sys::wait::Id;
-use nix::unistd::Pid;
-
 use super::{Entry, Op, time_limit};
-use crate::sys::proc_stat::{self, Origin};
-use crate::sys::process::{self, Forked};
-use crate::sys::{message, pidfd, single_threaded, socket};
+use crate::sys::process::Forked;
+use crate::sys::task_child::TaskChild;
+use crate::sys::{message, single_threaded};
 pub(super) use report::Report;
 
 /// How long a child is waited for after its answer or SIGKILL. One that a hanging mount holds takes longer.
 const LAST_MOMENT: Duration = Duration::from_millis(10);
 
-/// How often the parent checks whether the user has stopped the child.
-const STOP_CHECK: Duration = Duration::from_millis(25);
-
 /// A child at work.
 #[derive(Debug)]
 pub(super) struct UserChild {
-    pid: Pid,
-    child: Option<pidfd::Process>,
-    origin: Option<Origin>,
+    child: TaskChild,
     channel: OwnedFd,
     user: u32,
     limit: Duration,
@@ -50,12 +40,8 @@ impl UserChild {
             Forked::Child => work::run(user, known, (dir, entry), keep, op, &theirs),
             Forked::Parent(pid) => {
                 let limit = time_limit::limit_of(user);
-                let child = pidfd::Process::open(pid).ok();
-                let origin = proc_stat::origin(pid);
                 Ok(Self {
-                    pid,
-                    child,
-                    origin,
+                    child: TaskChild::new(pid),
                     channel: ours,
                     user,
                     limit,
@@ -69,7 +55,7 @@ impl UserChild {
     /// Its report, if it arrives by then.
     pub(super) fn report(&self, until: Option<Instant>) -> Option<io::Result<Report>> {
         let until = until.unwrap_or_else(Instant::now).min(self.deadline);
-        let (answered, stopped) = self.wait(until);
+        let (answered, stopped) = self.child.await_input(&self.channel, until);
         if answered != Ok(false) || stopped || Instant::now() >= self.deadline {
             time_limit::charge(self.user, (Instant::now() + self.limit).saturating_duration_since(self.deadline));
         }
@@ -99,43 +85,9 @@ impl UserChild {
     }
 }
 
-impl UserChild {
-    /// Whether it has answered by then, and whether its user has stopped it. A stopped child is not waited for.
-    fn wait(&self, until: Instant) -> (Result<bool, Errno>, bool) {
-        loop {
-            let answered = socket::await_input(&self.channel, until.min(Instant::now() + STOP_CHECK));
-            if answered != Ok(false) {
-                return (answered, false);
-            }
-            let stopped = match &self.child {
-                Some(child) => child.was_stopped(),
-                None => process::has_been_stopped(Id::Pid(self.pid)),
-            };
-            if stopped || Instant::now() >= until {
-                return (answered, stopped);
-            }
-        }
-    }
-}
-
 impl Drop for UserChild {
-    /// Kills the child and waits only for a moment: a hanging mount may hold it for longer. It is then reaped together with the
-    /// next child that ends.
     fn drop(&mut self) {
-        match &self.child {
-            Some(child) => {
-                let _ = child.signal(Signal::SIGKILL);
-                // One that has not answered may not be killable.
-                let limit = if self.answered.get() { LAST_MOMENT } else { Duration::ZERO };
-                if child.ends_within(limit) {
-                    child.reap();
-                }
-            }
-            // A seccomp filter refuses pidfd_open. The pid may belong to another process by now, so its origin is compared.
-            None if self.origin.is_some() && proc_stat::origin(self.pid) == self.origin => {
-                process::kill(self.pid, Signal::SIGKILL);
-            }
-            None => {}
-        }
+        // One that has not answered may not be killable: a hanging mount may hold it.
+        self.child.kill(if self.answered.get() { LAST_MOMENT } else { Duration::ZERO });
     }
 }
