@@ -75,3 +75,29 @@ impl TaskChild {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn without_a_pidfd_a_stop_is_seen_and_no_other_process_is_killed() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::piped()).spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let output = child.stdout.take().unwrap();
+        let origin = proc_stat::origin(pid).unwrap();
+        let another = Origin { born: origin.born + 1, ..origin };
+        TaskChild(Handle::Pid(pid, Some(another))).kill(Duration::ZERO);
+        let own = TaskChild(Handle::Pid(pid, Some(origin)));
+        assert_eq!(own.await_input(&output, Instant::now()), (Ok(false), false), "it was killed");
+        process::kill(pid, Signal::SIGSTOP);
+        let begun = Instant::now();
+        assert_eq!(own.await_input(&output, begun + Duration::from_secs(60)), (Ok(false), true));
+        assert!(begun.elapsed() < Duration::from_secs(30), "it was waited for");
+        own.kill(Duration::ZERO);
+        assert_eq!(own.await_input(&output, Instant::now() + Duration::from_secs(10)), (Ok(true), false));
+        child.wait().unwrap();
+    }
+}

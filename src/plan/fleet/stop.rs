@@ -85,7 +85,7 @@ impl Fleet {
         }
     }
 
-    /// When `handle(Tick)` is next needed.
+    /// When `decide` is next needed.
     #[must_use]
     pub(crate) fn deadline(&self, now: Moment) -> Option<Moment> {
         let settle = now + SETTLE_LOOK;
