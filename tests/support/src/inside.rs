@@ -30,8 +30,13 @@ pub struct Borrowed {
 /// # Errors
 /// When the process has gone or the kernel refuses.
 pub fn borrow_all(process: Process) -> Outcome<Vec<Borrowed>> {
-    let borrow = |(number, points_to)| Ok(Borrowed { number, points_to, fd: sys::borrow(process.pid, number)? });
-    process.fds().into_iter().map(borrow).collect()
+    let borrow = |(number, points_to)| match sys::borrow(process.pid, number) {
+        Ok(fd) => Some(Ok(Borrowed { number, points_to, fd })),
+        // The process has closed it since it was listed.
+        Err(e) if e.raw_os_error() == Some(libc::EBADF) => None,
+        Err(e) => Some(Err(e.into())),
+    };
+    process.fds().into_iter().filter_map(borrow).collect()
 }
 
 /// The sockets of a process that keep message boundaries and were made by that one.
