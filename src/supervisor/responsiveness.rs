@@ -31,16 +31,16 @@ impl Supervisor {
     /// Goes on without processes whose end the kernel hides from us, because another process traces them (ptrace(2)): one that their
     /// user has left, for example, which never lets go. We were told of every other end before the second look.
     fn write_off_traced(&mut self) {
-        let us = getpid();
-        let is_hidden = |pid: Pid| {
-            let origin = proc_stat::origin(pid).filter(|origin| origin.parent == us);
-            origin.is_some_and(|origin| proc_stat::is_zombie(pid, origin.born))
-        };
         let killed = |key: ZygoteKey| Some((key, self.runtimes.zygote(key).filter(|zygote| zygote.killed)?.pid));
-        let zygotes: Vec<_> =
-            self.runtimes.keys().into_iter().filter_map(killed).filter(|(_, pid)| is_hidden(*pid)).collect();
+        let zygotes: Vec<_> = self
+            .runtimes
+            .keys()
+            .into_iter()
+            .filter_map(killed)
+            .filter(|(_, pid)| proc_stat::is_unreaped_child(*pid))
+            .collect();
         let orphans = self.fleet.workers().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
-        let workers: Vec<_> = orphans.filter(|(_, pid)| is_hidden(*pid)).collect();
+        let workers: Vec<_> = orphans.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
         let hidden = zygotes.iter().map(|(_, pid)| pid).chain(workers.iter().map(|(_, pid)| pid)).copied().collect();
         let before: BTreeSet<Pid> = std::mem::replace(&mut self.hidden, hidden);
         for (key, _) in workers.into_iter().filter(|(_, pid)| before.contains(pid)) {

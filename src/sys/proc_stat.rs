@@ -2,7 +2,7 @@
 //! process has it now, so parent and time of birth are compared before a process is believed to be the one that is meant.
 #![forbid(unsafe_code)]
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 
 /// The origin of a process. Parent and time of birth distinguish it from a later process with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,19 @@ pub fn lives(pid: Pid, born: u64) -> bool {
 }
 
 fn is_alive(stat: &[u8], born: u64) -> bool {
-    parse_stat(stat).is_some_and(|origin| origin.born == born) && !matches!(state(stat), Some(b'Z' | b'X'))
+    state_of(stat, born).is_some_and(|state| !matches!(state, b'Z' | b'X'))
+}
+
+/// The state of the process, if it has this time of birth.
+fn state_of(stat: &[u8], born: u64) -> Option<u8> {
+    parse_stat(stat).filter(|origin| origin.born == born).and_then(|_| state(stat))
+}
+
+/// Whether this is a child of this process that has ended and was not reaped yet.
+#[must_use]
+pub fn is_unreaped_child(pid: Pid) -> bool {
+    let is_ours = |stat: &[u8]| parse_stat(stat).is_some_and(|origin| origin.parent == getpid());
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_ours(&stat) && state(&stat) == Some(b'Z'))
 }
 
 /// Whether the process with this pid and this time of birth has ended and was not reaped yet (state `Z`).
@@ -52,8 +64,7 @@ pub fn is_stopped(pid: Pid, born: u64) -> bool {
 }
 
 fn has_state(pid: Pid, born: u64, letter: u8) -> bool {
-    let is_it = |stat: &[u8]| parse_stat(stat).is_some_and(|origin| origin.born == born);
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_it(&stat) && state(&stat) == Some(letter))
+    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state_of(&stat, born) == Some(letter))
 }
 
 /// Whether the process waits in the kernel and cannot be interrupted (state `D`).
@@ -127,7 +138,7 @@ pub fn user_of(pid: Pid) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use nix::unistd::{getpid, getppid};
+    use nix::unistd::getppid;
 
     use super::*;
 
@@ -160,6 +171,16 @@ mod tests {
         let own = origin(getpid()).unwrap();
         assert!(lives(getpid(), own.born) && !lives(getpid(), own.born + 1));
         assert!(!is_zombie(getpid(), own.born) && !is_stopped(getpid(), own.born));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+        assert!(!is_unreaped_child(pid));
+        child.kill().unwrap();
+        let begun = std::time::Instant::now();
+        while !is_unreaped_child(pid) {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "its end is not seen");
+        }
+        child.wait().unwrap();
+        assert!(!is_unreaped_child(pid));
         assert_eq!(own.parent, getppid());
         assert!(own.born > 0);
         assert_eq!(user_of(getpid()), Some(nix::unistd::getuid().as_raw()));
