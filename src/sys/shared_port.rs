@@ -38,12 +38,17 @@ pub fn choose(socket: impl AsFd, number: u32) -> io::Result<()> {
 }
 
 /// Ends the listening of a socket whose address another one serves, in all processes that have it open; connections in its queue are
-/// reset. None of these processes can make it listen there again: sockets share an address only if they belong to the same user, and
-/// this one is given away.
+/// reset. None of these processes can make it listen there again.
 pub fn abandon(socket: &OwnedFd) {
+    give_away(socket);
+    listen::refuse(socket);
+}
+
+/// None of the processes that have it open can share its address with a later socket: sockets share an address only if they belong
+/// to the same user. It listens on, and connections in its queue can be accepted.
+pub fn give_away(socket: &OwnedFd) {
     const NOBODY: u32 = 65534;
     let _ = fchown(socket, Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY)));
-    listen::refuse(socket);
 }
 
 #[cfg(test)]

@@ -195,8 +195,15 @@ impl Sockets {
 
     fn close_those(&mut self, mut gone: Vec<Listener>) {
         self.background.extend(gone.iter_mut().filter_map(Listener::begin_unlink));
-        // Processes of its user may keep it open. They must not take the connections of a socket that gets its port.
-        gone.iter().filter(|l| !l.passed && l.bound.is_some()).for_each(|l| shared_port::abandon(&l.fd));
+        for listener in gone.iter().filter(|l| !l.passed && l.bound.is_some()) {
+            // Processes of its user may keep it open. They must not take the connections of a socket that gets its port.
+            if listener.replaced {
+                shared_port::abandon(&listener.fd);
+            } else {
+                // Its workers still serve the connections in its queue.
+                shared_port::give_away(&listener.fd);
+            }
+        }
         close_all(gone.into_iter().map(|listener| listener.fd));
     }
 
