@@ -1,4 +1,7 @@
 //! Asks a php-cgi with its library which protocol it speaks (`--fpm-role=hello`), as a user without rights and with a time limit.
+//!
+//! That user has no other process. Otherwise a pool of this user could answer in place of the program, or end it, and so keep other pools
+//! from starting; and it could lock the pipe of the answer, which this process reads.
 #![forbid(unsafe_code)]
 
 use std::fs::{File, OpenOptions};
@@ -6,7 +9,6 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::unistd::User;
 
 use super::child::Child;
 use crate::engine::Program;
@@ -15,12 +17,10 @@ use crate::host::preload_list;
 use crate::ipc::Introduction;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
-use crate::sys::{process, signal, single_threaded};
+use crate::sys::{process, signal, single_threaded, unused_user};
 
 /// How long it may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
-/// The user that does it, and its number where the system has no user of that name.
-const NOBODY: (&str, u32) = ("nobody", 65534);
 /// Variables that it gets; no others, since it may be of any user's making.
 const KEPT: [&str; 2] = ["PATH", "LD_LIBRARY_PATH"];
 /// The most of its words that a message shows.
@@ -40,11 +40,11 @@ pub(super) enum Failure {
 pub(super) struct Hello(Child);
 
 impl Hello {
-    /// Runs the program.
-    pub(super) fn ask(program: &Program) -> Self {
+    /// Runs the program; as root, with a user id that is none of `users`.
+    pub(super) fn ask(program: &Program, users: &[u32]) -> Self {
         Self(Child::start(LIMIT, |out| {
-            let failed = run(program, out);
-            let _ = write!(out, "cannot execute it as user {}: {failed}", NOBODY.0);
+            let failed = run(program, users, out);
+            let _ = write!(out, "cannot execute it: {failed}");
         }))
     }
 
@@ -63,15 +63,15 @@ impl Hello {
 }
 
 /// Executes it. Returns only if that fails.
-fn run(program: &Program, out: &File) -> std::io::Error {
-    let prepared = prepare(program, out);
+fn run(program: &Program, users: &[u32], out: &File) -> std::io::Error {
+    let prepared = prepare(program, users, out);
     if let Err(e) = prepared {
         return e;
     }
     process::exec(&program.path, &["php-fpm: hello", "--fpm", "--fpm-role=hello"])
 }
 
-fn prepare(program: &Program, out: &File) -> std::io::Result<()> {
+fn prepare(program: &Program, users: &[u32], out: &File) -> std::io::Result<()> {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     fd::redirect(Stream::Stdin, &null)?;
     fd::redirect(Stream::Stdout, out)?;
@@ -87,12 +87,9 @@ fn prepare(program: &Program, out: &File) -> std::io::Result<()> {
     }
     signal::reset_actions();
     if nix::unistd::geteuid().is_root() {
-        let (uid, gid) = User::from_name(NOBODY.0)
-            .ok()
-            .flatten()
-            .map_or((NOBODY.1, NOBODY.1), |user| (user.uid.as_raw(), user.gid.as_raw()));
-        let nobody = Identity { uid, gid, groups: vec![gid] };
-        ids::become_identity(&nobody, NOBODY.0, &[]).map_err(std::io::Error::other)?;
+        let user = unused_user::find(users).ok_or_else(|| std::io::Error::other("no user id is unused"))?;
+        let identity = Identity { uid: user, gid: user, groups: vec![user] };
+        ids::become_identity(&identity, &user.to_string(), &[]).map_err(std::io::Error::other)?;
     }
     // After the change of user, which resets it.
     process::die_with_parent(Signal::SIGKILL)?;

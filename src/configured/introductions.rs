@@ -11,10 +11,16 @@ use crate::ipc::Introduction;
 
 /// How long a failure counts for other groups with the same program. What has failed at once may succeed later, and costs little.
 const FAILURE_COUNTS: Duration = Duration::from_millis(50);
+/// The same for a program that has not answered. The machine may have been too busy, or a file system was slow.
+const SILENCE_COUNTS: Duration = Duration::from_secs(30);
+/// So long after `has_come`, `of` takes the answer that was known then.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers, and programs that were asked.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Introductions {
+    /// Of pools. Programs that are asked get another one.
+    users: Vec<u32>,
     seen: Vec<Seen>,
     asked: Vec<(Program, Hello)>,
 }
@@ -29,15 +35,21 @@ struct Seen {
 }
 
 impl Introductions {
+    /// None yet. `users`: the user ids of pools, as far as they have no account.
+    pub(super) fn new(users: Vec<u32>) -> Self {
+        Self { users, seen: Vec::new(), asked: Vec::new() }
+    }
+
     /// Asks a program, if its answer is not known.
     pub(super) fn ask(&mut self, program: &Program) {
-        if self.known(program).is_none() && !self.asked.iter().any(|(asked, _)| asked == program) {
-            self.asked.push((program.clone(), Hello::ask(program)));
+        if self.known(program, Duration::ZERO).is_none() && !self.asked.iter().any(|(asked, _)| asked == program) {
+            self.asked.push((program.clone(), Hello::ask(program, &self.users)));
         }
     }
 
-    /// Whether a program that was asked has answered by then, or will not.
+    /// Whether a program has answered by then, or will not. `of` then does not wait. It is asked again if its answer counts no longer.
     pub(super) fn has_come(&mut self, program: &Program, until: Instant) -> bool {
+        self.ask(program);
         !self.asked.iter_mut().any(|(asked, hello)| asked == program && !hello.is_over(until))
     }
 
@@ -50,11 +62,11 @@ impl Introductions {
     pub(super) fn of(&mut self, program: &Program) -> Result<Introduction, Failure> {
         let asked = self.asked.iter().position(|(asked, _)| asked == program);
         if asked.is_none()
-            && let Some(known) = self.known(program)
+            && let Some(known) = self.known(program, GRACE)
         {
             return known;
         }
-        let hello = asked.map_or_else(|| Hello::ask(program), |at| self.asked.swap_remove(at).1);
+        let hello = asked.map_or_else(|| Hello::ask(program, &self.users), |at| self.asked.swap_remove(at).1);
         let answer = hello.answer();
         let marks = marks(program, &answer);
         self.seen.retain(|seen| seen.program != *program);
@@ -62,11 +74,15 @@ impl Introductions {
         answer
     }
 
-    /// What it has said before, if that still counts.
-    fn known(&self, program: &Program) -> Option<Result<Introduction, Failure>> {
+    /// What it has said before, if that still counts, or has until `grace` ago.
+    fn known(&self, program: &Program, grace: Duration) -> Option<Result<Introduction, Failure>> {
         let seen = self.seen.iter().find(|seen| seen.program == *program)?;
-        let old = matches!(seen.answer, Err(Failure::Said(_))) && seen.at.elapsed() > FAILURE_COUNTS;
-        (!old && seen.marks == marks(program, &seen.answer)).then(|| seen.answer.clone())
+        let counts = match seen.answer {
+            Ok(_) => Duration::MAX,
+            Err(Failure::Said(_)) => FAILURE_COUNTS + grace,
+            Err(Failure::Silent) => SILENCE_COUNTS + grace,
+        };
+        (seen.at.elapsed() <= counts && seen.marks == marks(program, &seen.answer)).then(|| seen.answer.clone())
     }
 }
 
@@ -75,4 +91,43 @@ fn marks(program: &Program, answer: &Result<Introduction, Failure>) -> Vec<Optio
     let library = answer.as_ref().ok().map(|said| said.library.as_path());
     let files = [Some(program.path.as_path()), program.preload.as_deref(), library];
     files.into_iter().flatten().map(|path| Mark::of(path).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_count_for_a_while() {
+        let program = Program { path: "/bin/true".into(), preload: None };
+        let known = |answer: Failure, age: Duration, grace| {
+            let answer = Err(answer);
+            let seen = Seen {
+                program: program.clone(),
+                marks: marks(&program, &answer),
+                at: Instant::now().checked_sub(age).unwrap(),
+                answer,
+            };
+            Introductions { seen: vec![seen], ..Introductions::new(Vec::new()) }.known(&program, grace).is_some()
+        };
+        let said = || Failure::Said(String::new());
+        assert!(known(Failure::Silent, Duration::from_secs(29), Duration::ZERO));
+        assert!(!known(Failure::Silent, Duration::from_secs(31), Duration::ZERO));
+        assert!(known(said(), Duration::from_millis(1), Duration::ZERO));
+        assert!(!known(said(), Duration::from_secs(1), Duration::ZERO));
+        assert!(known(said(), Duration::from_millis(500), GRACE));
+    }
+
+    /// `has_come` begins to ask in place of a wait in `of`.
+    #[test]
+    fn what_was_given_up_is_asked_again_without_a_wait() {
+        let mut introductions = Introductions::new(Vec::new());
+        let program = Program { path: "/bin/true".into(), preload: None };
+        introductions.ask(&program);
+        introductions.abandon();
+        let _ = introductions.has_come(&program, Instant::now());
+        assert!(!introductions.asked.is_empty(), "`of` would wait");
+        assert!(introductions.has_come(&program, Instant::now() + Duration::from_secs(30)));
+        assert!(introductions.of(&program).is_err() && introductions.asked.is_empty());
+    }
 }

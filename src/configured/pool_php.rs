@@ -4,14 +4,14 @@
 use super::announce::say;
 use super::inquiry::{self, Inquiry, Question};
 use super::options::load_options;
-use super::programs::Programs;
+use super::programs::{Chosen, Programs};
 use super::users::identity_of;
 use crate::cli::Options;
 use crate::config::{self, PoolConfig};
 use crate::engine::{Engine, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::log::{self, messages::pools::groups_unknown, messages::terminal};
+use crate::log::{self, messages::pools::groups_unknown, messages::programs::ProgramError, messages::terminal};
 use crate::sys::failure::reason;
 
 /// Prints about the PHP of the pool of that name. Returns the exit status.
@@ -30,7 +30,10 @@ pub(crate) fn describe_pool(host: &Host, engine: &mut dyn Engine, options: &Opti
         return ExitCode::Config.status();
     };
     match inquiry_about(pool, &load, options, topic) {
-        Ok(inquiry) => ask(host, engine, pool, inquiry, topic),
+        Ok(inquiry) => {
+            let chosen = Programs::new(host, &loaded.config.pools).of_pool(pool);
+            ask(host, engine, chosen, inquiry, topic)
+        }
         Err(message) => {
             log::say(&message);
             ExitCode::Config.status()
@@ -50,8 +53,14 @@ fn inquiry_about(
     Inquiry::about(pool, user, &options.engine, load.root, Question::Describe(topic)).map_err(|e| e.message())
 }
 
-fn ask(host: &Host, engine: &mut dyn Engine, pool: &PoolConfig, mut inquiry: Inquiry, topic: Topic) -> i32 {
-    match Programs::new(host).of_pool(pool) {
+fn ask(
+    host: &Host,
+    engine: &mut dyn Engine,
+    program: Result<Option<Chosen>, ProgramError>,
+    mut inquiry: Inquiry,
+    topic: Topic,
+) -> i32 {
+    match program {
         Ok(None) => {
             host.complete(&mut inquiry.engine);
             inquiry::describe(engine, topic, &inquiry)

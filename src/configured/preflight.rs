@@ -52,7 +52,7 @@ pub(crate) fn load(
         options: &options.engine,
         load,
         aloud,
-        programs: Programs::new(host),
+        programs: Programs::new(host, &loaded.config.pools),
         looked_into: Vec::new(),
         told: Vec::new(),
         until: Instant::now() + ALL_LIMIT,

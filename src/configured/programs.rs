@@ -45,9 +45,10 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// None seen yet.
+    /// None seen yet. `pools` are all pools of the configuration.
     #[must_use]
-    pub(crate) fn new(host: &Host) -> Self {
+    pub(crate) fn new(host: &Host, pools: &[PoolConfig]) -> Self {
+        let users = pools.iter().filter_map(|pool| pool.user.as_deref()?.parse().ok()).collect();
         let root = nix::unistd::geteuid().is_root();
         let (own, own_library) = (host.program.clone(), host.library.clone());
         Self {
@@ -55,7 +56,7 @@ impl Programs {
             own_library,
             own_version: host.php_version.clone(),
             root,
-            introductions: Introductions::default(),
+            introductions: Introductions::new(users),
             files: Vec::new(),
         }
     }
@@ -70,7 +71,7 @@ impl Programs {
         Ok(program)
     }
 
-    /// Whether a program that was asked has answered by then, or will not. `of_pool` then does not wait.
+    /// Whether a program has answered by then, or will not. `of_pool` then does not wait.
     pub(crate) fn has_answered(&mut self, program: &Program, until: Instant) -> bool {
         self.introductions.has_come(program, until)
     }

@@ -125,7 +125,7 @@ impl Supervisor {
         }
         Ok(Self {
             reload: Reload::of_image(&host),
-            programs: Programs::new(&host),
+            programs: Programs::new(&host, &config.pools),
             host,
             options,
             fleet: Fleet::new(fleet_settings(&config.global)),

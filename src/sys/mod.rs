@@ -47,3 +47,4 @@ pub mod socket_file;
 pub mod startup;
 pub mod task_child;
 pub mod title;
+pub mod unused_user;

@@ -58,15 +58,15 @@ fn what_cannot_be_talked_to() -> Outcome {
     Ok(())
 }
 
-/// As root: a program is asked as nobody, without our environment, and only if no other user can have replaced it.
+/// As root: a program is asked without our environment, and only if no other user can have replaced it.
 #[test]
 fn what_is_not_roots() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let dir = sandbox.path().display().to_string();
-    fake(&sandbox, "id -un; env | grep -c CGI_FPM")?;
-    let ran = test(&target, &sandbox, FAKE)?.expect(78, &["--fpm does not work: nobody"])?;
+    fake(&sandbox, "env | grep -c CGI_FPM")?;
+    let ran = test(&target, &sandbox, FAKE)?.expect(78, &["--fpm does not work: 0"])?;
     ensure!(!ran.text.contains("test is successful"), "{}", ran.text);
     let mode = |mode| fs::set_permissions(sandbox.file("fake"), Permissions::from_mode(mode));
     let advice = "can change this file or replace it, and php-fpm runs as root: use chown root and chmod go-w";
@@ -80,5 +80,28 @@ fn what_is_not_roots() -> Outcome {
     chown(sandbox.file("text"), Some(2001), None)?;
     let ran = test(&target, &sandbox, "process.php_library = {{DIR}}/text")?;
     ran.expect(78, &[&format!("process.php_library = {dir}/text: user 2001 {advice}")])?;
+    Ok(())
+}
+
+/// As root: no pool can have a process of the user that a program is asked as, which could signal it or answer in its place.
+#[test]
+fn its_user_has_no_other_process() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    fake(&sandbox, "echo user $(id -u), groups $(id -G), name $(id -un 2>&1)")?;
+    let asked_as = |user: &str| -> Outcome<u32> {
+        let pool =
+            format!("[own]\nuser = {user}\ngroup = nogroup\nlisten = {{{{DIR}}}}/own.sock\npm.max_children = 1\n");
+        sandbox.configure(&format!("{GLOBAL}{pool}pm = ondemand\n{FAKE}\n"))?;
+        let ran = run_in(&target, &sandbox, &["-t", "-y", "fpm.conf"])?.expect(78, &["--fpm does not work: user "])?;
+        let (_, said) = ran.text.split_once("does not work: user ").ok_or("no answer")?;
+        let uid: u32 = said.split(',').next().unwrap_or_default().parse()?;
+        ensure!(said.contains(&format!("groups {uid}, ")) && said.contains("cannot find name"), "{said}");
+        Ok(uid)
+    };
+    let of_nobody = asked_as("nobody")?;
+    let of_that_number = asked_as(&of_nobody.to_string())?;
+    ensure!(of_that_number != of_nobody, "the pool's own user {of_nobody}");
     Ok(())
 }
