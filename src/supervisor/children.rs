@@ -8,7 +8,7 @@ use crate::ipc::FORMER_PROTOCOL;
 use crate::plan::fleet::{Event, Worker, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::output::Writer;
-use crate::sys::helper;
+use crate::sys::aside;
 use crate::sys::process::{self, Exit};
 
 impl Supervisor {
@@ -46,7 +46,7 @@ impl Supervisor {
             if zygote.protocol == Some(FORMER_PROTOCOL) {
                 theirs.push(socket);
             }
-            helper::close_aside(theirs);
+            aside::close(theirs);
         }
         let name = self.runtimes.group_name(key);
         self.outputs.drain_of(&mut self.poller, |writer| writer.is_of(key, &name));

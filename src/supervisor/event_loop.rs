@@ -12,7 +12,7 @@ use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
 use crate::sys::signal::Heard;
-use crate::sys::{clock, peer_pipe, pid_file};
+use crate::sys::{aside, clock, peer_pipe, pid_file};
 
 /// Orders that could not be sent are tried again after this time.
 const RETRY: Duration = Duration::from_millis(10);
@@ -75,6 +75,9 @@ impl Supervisor {
             let waiting = self.note_queues();
             self.look_at_zygotes(&waiting);
             self.end_unused_bases();
+            if let Some((count, reason)) = aside::retry() {
+                log::say(&messages::descriptors_not_closed(count, reason));
+            }
         }
     }
 

@@ -3,8 +3,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::fcntl::OFlag;
-use nix::unistd::{Pid, pipe2, read};
+use nix::unistd::Pid;
 
 use super::process::{self, Forked};
 use super::{fd, single_threaded};
@@ -34,24 +33,5 @@ pub fn start<const N: usize, C: Copy + 'static>(
             }
             process::exit_now(0)
         }
-    }
-}
-
-/// Closes sockets whose queues may hold descriptors of others, without waiting: a child has them open until they are closed here, then
-/// it ends. Closing such a descriptor can take as long as its sender likes (a TCP socket that lingers, a file of a file system in user
-/// space), and the end of the child takes that time.
-pub fn close_aside(fds: Vec<OwnedFd>) {
-    if fds.is_empty() {
-        return;
-    }
-    let Ok((reading, writing)) = pipe2(OFlag::O_CLOEXEC) else { return };
-    match single_threaded::fork() {
-        Ok(Forked::Child) => {
-            drop(writing);
-            let _ = read(&reading, &mut [0]);
-            process::exit_now(0)
-        }
-        // If no process can be made, they are closed here all the same: they must not pile up.
-        Ok(Forked::Parent(_)) | Err(_) => drop(fds),
     }
 }

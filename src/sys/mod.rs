@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod apparmor;
+pub mod aside;
 pub mod backlog;
 pub mod capabilities;
 pub mod clock;

@@ -23,6 +23,12 @@ messages! {
     [Ours Error] cannot_wait_for_events(reason) = "the supervisor cannot wait for events and stops: {reason}",
         do "Restart php-fpm. Report it with the reason if it happens again.";
 
+    /// Sockets of which the supervisor is the last holder are closed by a child, since their close may take long. No child could be
+    /// made for at least 5 seconds, so they stay open. The line comes again every 5 minutes.
+    [Ours Warning] descriptors_not_closed(count, reason) =
+        "cannot make a process that closes {count} descriptors of ended processes and former sockets: {reason}; it is tried again",
+        do "End processes that use up the limit, or raise it: TasksMax= of the systemd unit, pids.max of the cgroup.";
+
     /// SIGUSR1 or `php-fpm logrotate`: the supervisor has opened the error log again.
     [Fpm Notice] error_log_reopened() = "error log file re-opened",
         originally "log file re-opened",

@@ -29,8 +29,8 @@ pub(super) struct Adopted {
     pub runtimes: Runtimes,
     /// Pipes to tracers: questions, answers.
     pub tracers: Vec<(WorkerKey, OwnedFd, OwnedFd)>,
-    /// Sockets of tracers of a former version, to be closed with care.
-    pub former_tracers: Vec<OwnedFd>,
+    /// Descriptors that are to be closed with care.
+    pub unclosed: Vec<OwnedFd>,
     /// Pipes.
     pub outputs: Vec<(OwnedFd, Writer)>,
     /// Base zygotes.
@@ -54,13 +54,14 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
         .iter()
         .map(|(key, question, answer)| Ok((*key, inherited::adopt(*question)?, inherited::adopt(*answer)?)));
     let tracers = tracers.collect::<io::Result<_>>()?;
-    let former_tracers = state.tracers.iter().map(|(_, raw)| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
+    let unclosed = state.tracers.iter().map(|(_, raw)| raw).chain(&state.unclosed);
+    let unclosed = unclosed.map(|raw| inherited::adopt(*raw)).collect::<io::Result<_>>()?;
     let bases = Bases::adopt(&state.bases)?;
     let results =
         state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
     let requests =
         state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, bases, commands: (results, requests) })
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands: (results, requests) })
 }
 
 /// The user of the pool whose counters have that descriptor.

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use crate::log::Backlog;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State, VERSION};
+use crate::sys::aside;
 
 impl Supervisor {
     /// The present state, by descriptor numbers of this process.
@@ -43,6 +44,7 @@ impl Supervisor {
             runtimes: runtimes.collect(),
             outputs: self.outputs.state(),
             tracers: Vec::new(),
+            unclosed: aside::kept(),
             traces: self.tracers.state(),
             bases: self.bases.state(),
             log: None,

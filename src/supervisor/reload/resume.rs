@@ -19,7 +19,7 @@ use crate::supervisor::reload::adopt::{self, Adopted};
 use crate::supervisor::reload::state::{State, StateError};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::failure::reason;
-use crate::sys::{clock, fd, helper, inherited, pid_file, title};
+use crate::sys::{aside, clock, fd, inherited, pid_file, title};
 
 /// Takes over, then starts the next generations. If those can't start, the present ones go on.
 #[must_use]
@@ -35,7 +35,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, former_tracers, bases, commands } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands } = adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, commands) {
         Ok(bare) => bare,
@@ -53,7 +53,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         let pool = supervisor.runtimes.pool_name(key.of_pool());
         supervisor.tracers.add(&mut supervisor.poller, key, questions, answers, &pool);
     }
-    helper::close_aside(former_tracers);
+    aside::close(unclosed);
     supervisor.carry_on(outputs, &state.scope);
     supervisor.run()
 }

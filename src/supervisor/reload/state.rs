@@ -63,6 +63,9 @@ pub(crate) struct State {
     /// Sockets to tracers of a former version; they are closed.
     #[serde(default)]
     pub tracers: Vec<(WorkerKey, RawFd)>,
+    /// Descriptors that could not be closed without a wait.
+    #[serde(default)]
+    pub unclosed: Vec<RawFd>,
     /// Pipes to tracers: questions, answers.
     #[serde(default)]
     pub traces: Vec<(WorkerKey, RawFd, RawFd)>,
@@ -182,6 +185,7 @@ impl State {
             .into_iter()
             .chain(self.board)
             .chain(self.requests)
+            .chain(self.unclosed.iter().copied())
             .chain(self.bases.iter().flat_map(BaseState::descriptors));
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }

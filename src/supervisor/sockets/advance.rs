@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::listeners::Sockets;
-use crate::sys::{helper, listen};
+use crate::sys::{aside, listen};
 
 impl Sockets {
     /// Whether work goes on that `advance` has to finish.
@@ -49,7 +49,7 @@ impl Sockets {
 pub(super) fn close_all(sockets: impl IntoIterator<Item = OwnedFd>) {
     let (tcp, unix): (Vec<_>, Vec<_>) = sockets.into_iter().partition(|socket| listen::local(socket).is_some());
     drop(tcp);
-    helper::close_aside(unix);
+    aside::close(unix);
 }
 
 impl Drop for Sockets {

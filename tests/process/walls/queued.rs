@@ -1,22 +1,24 @@
 //! Descriptors that a client sends in a connection that no worker accepts: the process that closes the listening socket as the last
 //! one closes them as well.
 
+use std::fs;
 use std::net::TcpStream;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{setsockopt, sockopt};
-use testkit::clock::{bar, ms};
-use testkit::inside::{lingering, send};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use testkit::clock::{bar, ms, wait_until};
+use testkit::inside::{borrow_all, lingering, send};
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::Refused;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stream::Address;
-use testkit::target::Target;
+use testkit::target::{Target, as_root};
 use testkit::{Outcome, ensure, turn};
 
 use super::{ALICE, BOB, GLOBAL, Neighbours, section};
@@ -32,9 +34,12 @@ fn conf(alice: &str) -> String {
 /// Where the kernel can, it has refused the descriptor.
 fn queue_one(target: &Target, refused: &[Refused]) -> Outcome<(Neighbours, TcpStream)> {
     let setup = Setup::new(1).whole(&conf(&section(ALICE, 2, ""))).refused(refused);
-    let sandbox = Sandbox::new()?;
+    queue_at(Sandbox::new()?, target, &setup)
+}
+
+fn queue_at(sandbox: Sandbox, target: &Target, setup: &Setup) -> Outcome<(Neighbours, TcpStream)> {
     let bobs = Address::Unix(sandbox.file("bob.sock"));
-    let pools = Neighbours { server: Server::start_at(bobs, sandbox, target, &setup)? };
+    let pools = Neighbours { server: Server::start_at(bobs, sandbox, target, setup)? };
     for process in pools.all_of(ALICE)? {
         process.signal(Signal::SIGSTOP);
     }
@@ -94,4 +99,57 @@ fn they_do_not_delay_the_end() -> Outcome {
         ensure!(took < bar(ms(8000)), "the end took {took:?}");
     }
     Ok(())
+}
+
+/// A server of an ordinary user, whose limit on processes is used up: what a child would close waits until there can be one.
+#[test]
+fn they_delay_nothing_if_no_process_can_be_made() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    // Another setting of PHP, so that alice has a zygote of her own although the pools have the same user.
+    let lines = "process.php_define[user_ini.cache_ttl] = 301";
+    let conf = |alice: &str| conf(alice).replace("process_control_timeout = 1s", "process_control_timeout = 60s");
+    let [_, old_kernel] = kernels();
+    let id = |option: &str| format!("--{option}={}", BOB.1);
+    let as_user = ["setpriv", &id("reuid"), &id("regid"), "--clear-groups"].map(str::to_owned);
+    let as_user = if as_root() { as_user.to_vec() } else { Vec::new() };
+    let mut setup = Setup::new(1).whole(&conf(&section(ALICE, 2, lines))).refused(&old_kernel);
+    if as_root() {
+        for entry in fs::read_dir(sandbox.path())? {
+            std::os::unix::fs::chown(entry?.path(), Some(BOB.1), None)?;
+        }
+        std::os::unix::fs::chown(sandbox.path(), Some(BOB.1), None)?;
+        setup = setup.under(&as_user.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    let (pools, _reader) = queue_at(sandbox, &target, &setup)?;
+    let (server, alices) = (&pools.server, pools.all_of(ALICE)?);
+    server.sandbox.configure(&conf(""))?;
+    server.supervisor.signal(Signal::SIGUSR2);
+    server.await_generation("bob", 2, ms(20_000))?;
+    let limit = |soft: &str| -> Outcome {
+        let limits = [format!("--pid={}", server.supervisor.pid), format!("--nproc={soft}:")];
+        let words: Vec<String> = as_user.iter().cloned().chain(["prlimit".to_owned()]).chain(limits).collect();
+        ensure!(Command::new(&words[0]).args(&words[1..]).status()?.success(), "prlimit");
+        Ok(())
+    };
+    limit("0")?;
+    let mark = server.log.mark();
+    alices.iter().for_each(|process| process.signal(Signal::SIGKILL));
+    let closed = "closed listening socket";
+    server.log.wait_for(mark, &[closed], ms(60_000))?;
+    let heard = server.hears(ms(60_000))?;
+    ensure!(heard < bar(ms(500)), "the supervisor heard SIGUSR1 after {heard:?}: {}", server.log.tail(8));
+    ensure!(pools.ask(BOB, "hello.php")? == "hello", "bob");
+    let listening = || -> Outcome<usize> {
+        let own = borrow_all(server.supervisor)?;
+        Ok(own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count())
+    };
+    ensure!(listening()? == 2, "the socket is not kept");
+    server.log.wait_for(mark, &["cannot make a process that closes"], ms(20_000))?;
+    limit("1000")?;
+    wait_until("the close of the socket", ms(10_000), || listening().is_ok_and(|count| count == 1))?;
+    let told = server.log.since(mark).matches("cannot make a process that closes").count();
+    ensure!(told == 1, "{told} lines: {}", server.log.tail(20));
+    pools.server.stop()
 }
