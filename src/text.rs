@@ -27,6 +27,12 @@ fn low_bits(value: i64) -> i32 {
     low.cast_signed()
 }
 
+/// FNV-1a: the same in all versions of this program.
+pub(crate) fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let fold = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, fold)
+}
+
 /// Decodes `%XX`.
 #[must_use]
 pub(crate) fn url_decoded(text: &[u8]) -> Vec<u8> {

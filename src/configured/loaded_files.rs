@@ -11,6 +11,7 @@ use super::child::in_child;
 use super::file_mark::Mark;
 use crate::engine::IniFiles;
 use crate::sys::ids::{self, Identity};
+use crate::text;
 
 /// A path, and the mark of the file there: a hash of device, inode, size and times. It is at the same time part of a message to the
 /// supervisor and of its state.
@@ -92,15 +93,10 @@ fn first_other(files: &[MarkedFile], become_user: impl FnOnce() -> bool) -> Opti
 
 fn mark_of(path: &str) -> u64 {
     match Mark::of(Path::new(path)) {
-        Ok(mark) => hash(mark.bytes()).max(DENIED + 1),
+        Ok(mark) => text::hash(mark.bytes()).max(DENIED + 1),
         Err(e) if e.kind() == ErrorKind::NotFound => MISSING,
         Err(_) => DENIED,
     }
-}
-
-/// FNV-1a. It is compared with hashes of other processes of the same program only.
-pub(crate) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::config::PoolConfig;
 use crate::sys::ids::Identity;
 use crate::sys::log_file::Owner;
 use crate::sys::named_file;
+use crate::text;
 
 /// The user, root directory and AppArmor hat of a pool's workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,18 @@ impl Trust {
         Owner::Pool(self.identity.as_ref().map(|identity| identity.uid))
     }
 
+    /// A number that is the same for equal trusts, in all processes and versions of this program. Two that differ only in how a root
+    /// directory is known may have different ones.
+    #[must_use]
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let root = self.chroot.as_ref().map(|root| match root.id {
+            Some(id) => format!("{id:?}"),
+            None => format!("{:?}", root.path),
+        });
+        let identity = self.identity.as_ref().map(|identity| (identity.uid, identity.gid, &identity.groups));
+        text::hash(format!("{identity:?} {root:?} {:?}", self.hat).into_bytes())
+    }
+
     /// The trust with these parts.
     #[must_use]
     pub(crate) fn in_place(
@@ -83,6 +96,28 @@ mod tests {
         assert_ne!(of(1, &[7]), own);
         assert_ne!(Trust::in_place(None, Some(("/srv".into(), None)), None), own);
         assert_ne!(Trust::in_place(None, None, Some("hat".into())), own);
+    }
+
+    #[test]
+    fn a_fingerprint_stands_for_a_trust() {
+        let of = |uid, groups: &[u32], chroot: Option<(PathBuf, _)>, hat: Option<String>| {
+            let identity = Identity { uid, gid: 7, groups: groups.to_vec() };
+            Trust::in_place(Some(&identity), chroot, hat).fingerprint()
+        };
+        let plain = of(1, &[7, 8], None, None);
+        assert_eq!(plain, of(1, &[8, 7, 8], None, None));
+        // Former versions have stored sockets with it.
+        assert_eq!(plain, 13_666_715_832_300_019_062);
+        let root = |path: &str, id| Some((PathBuf::from(path), id));
+        let others = [
+            of(2, &[7, 8], None, None),
+            of(1, &[7], None, None),
+            of(1, &[7, 8], root("/srv", None), None),
+            of(1, &[7, 8], None, Some("hat".into())),
+        ];
+        assert!(!others.contains(&plain), "{others:?}");
+        let moved = |path: &str| of(1, &[7], root(path, Some((8, 1, 100))), None);
+        assert_eq!(moved("/srv/current"), moved("/srv/release"));
     }
 
     /// A link at the path of a root directory may lead elsewhere now.

@@ -10,13 +10,14 @@ use crate::plan::systemd::{self, Load};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
-use crate::supervisor::sockets::{Sockets, stored_name};
+use crate::supervisor::sockets::{Listener, Sockets, stored_name};
 use crate::sys::clock::{self, millis};
 use crate::sys::listen;
 
 /// The sockets that systemd is to store: those that we have opened. Its own ones it has anyway.
-fn stored_sockets(sockets: &Sockets) -> BTreeMap<String, (u64, &OwnedFd)> {
-    sockets.own().filter_map(|l| Some((stored_name(&l.name, &l.fd)?, (listen::inode(&l.fd)?, &l.fd)))).collect()
+fn stored_sockets<'a>(sockets: &'a Sockets) -> BTreeMap<String, (u64, &'a OwnedFd)> {
+    let stored = |l: &'a Listener| Some((stored_name(&l.name, &l.fd, l.user)?, (listen::inode(&l.fd)?, &l.fd)));
+    sockets.own().filter_map(stored).collect()
 }
 
 impl Supervisor {

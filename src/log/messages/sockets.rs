@@ -90,6 +90,12 @@ messages! {
         "[pool {pool}] processes of its former user can accept connections of \"{address}\", a socket of systemd's, until they end",
         do "Restart the .socket unit and php-fpm.";
 
+    /// systemd has stored a socket of a supervisor that was killed, and the pool has another user now. Processes of the former user may
+    /// still have it open, so another socket takes its place. Clients that wait at the former one are refused.
+    [Ours Notice] stored_for_another_user(pool, address) =
+        "[pool {pool}] the stored socket \"{address}\" belongs to another user: a new one takes its place",
+        do "Nothing.";
+
     /// No pool names the address any more.
     [Ours Debug] socket_closed(address) = "closed listening socket \"{address}\"",
         do "Nothing.";

@@ -5,7 +5,7 @@ mod store;
 mod variables;
 
 pub(crate) use heartbeat::{Heartbeat, Load};
-pub(crate) use store::{Change, changes, socket_name};
+pub(crate) use store::{Change, changes, socket_name, user_in_name};
 pub(crate) use variables::{passed_names, watchdog};
 
 use crate::escape;

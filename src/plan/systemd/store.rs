@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 /// The longest name that systemd accepts.
 const NAME: usize = 255;
 
-/// The name under which a socket is stored: that of its address, by which it is taken out again. `:` and `%` would end or
-/// mean something else. `None`: systemd would refuse it.
+/// The name under which a socket is stored: that of its address, by which it is taken out again, and a number that stands for the user
+/// whose processes may have it open, if that is known. `:` and `%` would end or mean something else. `None`: systemd would refuse it.
 #[must_use]
-pub(crate) fn socket_name(address: &str) -> Option<String> {
-    let mut name = "listen=".to_owned();
+pub(crate) fn socket_name(address: &str, user: Option<u64>) -> Option<String> {
+    let mut name = user.map_or_else(|| "listen=".to_owned(), |user| format!("listen.{user:016x}="));
     for byte in address.bytes() {
         match byte {
             b' '..=b'~' if !matches!(byte, b':' | b'%') => name.push(char::from(byte)),
@@ -18,6 +18,13 @@ pub(crate) fn socket_name(address: &str) -> Option<String> {
         }
     }
     (name.len() <= NAME).then_some(name)
+}
+
+/// The number in the name of a stored socket. A former version gave none.
+#[must_use]
+pub(crate) fn user_in_name(name: &str) -> Option<u64> {
+    let (head, _) = name.split_once('=')?;
+    u64::from_str_radix(head.strip_prefix("listen.")?, 16).ok()
 }
 
 /// A change of the store.
@@ -44,10 +51,18 @@ mod tests {
 
     #[test]
     fn names_are_such_as_systemd_takes() {
-        assert_eq!(socket_name("/run/www.sock").unwrap(), "listen=/run/www.sock");
-        assert_eq!(socket_name("[::1]:9000").unwrap(), "listen=[%3A%3A1]%3A9000");
-        assert_eq!(socket_name("/a%b\n").unwrap(), "listen=/a%25b%0A");
-        assert!(socket_name(&format!("/{}", "ä".repeat(53))).is_none());
+        assert_eq!(socket_name("/run/www.sock", None).unwrap(), "listen=/run/www.sock");
+        assert_eq!(socket_name("[::1]:9000", None).unwrap(), "listen=[%3A%3A1]%3A9000");
+        assert_eq!(socket_name("/a%b\n", None).unwrap(), "listen=/a%25b%0A");
+        assert!(socket_name(&format!("/{}", "ä".repeat(53)), None).is_none());
+    }
+
+    #[test]
+    fn a_name_says_whose_the_socket_is() {
+        let name = socket_name("/run/a=b.sock", Some(0xbeef)).unwrap();
+        assert_eq!(name, "listen.000000000000beef=/run/a=b.sock");
+        assert_eq!(user_in_name(&name), Some(0xbeef));
+        assert_eq!(["listen=/run/a=b", "php-fpm.socket", "listen.=/a", "unknown"].map(user_in_name), [None; 4]);
     }
 
     #[test]

@@ -106,7 +106,8 @@ impl Preparation<'_> {
                 Stage::Paths => preparing.examine_paths(draft, until)?,
                 Stage::Sockets => {
                     let is_foreign = foreign(self.trust_of_socket, &preparing.trusts);
-                    let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign };
+                    let user = |pool: &str| preparing.trusts.get(pool).map(Trust::fingerprint);
+                    let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign, user: &user };
                     preparing.openings.advance(self.sockets, claim, until)?.then_some(Stage::AccessLogs(0))
                 }
                 Stage::AccessLogs(at) if at >= draft.pools.len() => return self.finish(draft, preparing).map(Some),
@@ -137,7 +138,8 @@ impl Preparation<'_> {
     fn finish(&mut self, draft: &GroupDraft, preparing: &mut Preparing) -> Result<GroupRuntime, StartError> {
         let (mut pools, mut specs) = (Vec::new(), Vec::new());
         let is_foreign = foreign(self.trust_of_socket, &preparing.trusts);
-        let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign };
+        let user = |pool: &str| preparing.trusts.get(pool).map(Trust::fingerprint);
+        let claim = Claim { owner: self.owner, leaves: self.leaves, is_foreign: &is_foreign, user: &user };
         let users = std::mem::take(&mut preparing.users);
         for ((config, user), root) in draft.pools.iter().zip(users).zip(&preparing.paths.roots) {
             let listen_fds = self.sockets.open(claim, config, &mut preparing.openings)?;

@@ -2,13 +2,14 @@
 //! and fails concerns that group alone.
 
 use crate::config::{self, Account, Config, LoadOptions, PoolConfig};
-use crate::configured::{self, loaded_files};
+use crate::configured;
 use crate::log;
 use crate::plan::base::BaseId;
 use crate::plan::groups::{self, Grouping};
 use crate::supervisor::generation::error::StartError;
 use crate::sys::ids::Identity;
 use crate::sys::limits::{self, Ceilings};
+use crate::text;
 
 /// A group of a configuration, before anything is opened for it.
 #[derive(Debug)]
@@ -115,8 +116,8 @@ impl GroupDraft {
         let Some(Ok(users)) = &self.users else { return 0 };
         let users: Vec<_> =
             users.iter().zip(&self.pools).map(|(user, pool)| (&user.identity, user.environment(pool))).collect();
-        let text = serde_json::to_vec(&(&self.name, &self.identity, &self.pools, users)).unwrap_or_default();
-        loaded_files::hash(text.into_iter()).max(1)
+        let content = serde_json::to_vec(&(&self.name, &self.identity, &self.pools, users)).unwrap_or_default();
+        text::hash(content).max(1)
     }
 
     /// The users of its pools. They are looked up at the first call already, and again at each later one.

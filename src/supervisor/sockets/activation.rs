@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::{self, ListenAddr, PoolConfig};
 use crate::log::{self, messages::sockets as messages};
-use crate::plan::systemd::{passed_names, socket_name};
+use crate::plan::systemd::{passed_names, socket_name, user_in_name};
 use crate::supervisor::sockets::error::Unused;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::named_file::{self, Answer, Rules};
@@ -53,12 +53,12 @@ pub(crate) fn take() -> Vec<Passed> {
 }
 
 /// The name under which systemd stores a socket of ours. A unix socket may have another address than its path, the temporary name of
-/// its file.
+/// its file. `user` is that of `Listener`.
 #[must_use]
-pub(crate) fn stored_name(name: &str, socket: &OwnedFd) -> Option<String> {
+pub(crate) fn stored_name(name: &str, socket: &OwnedFd, user: Option<u64>) -> Option<String> {
     match listen::local(socket) {
-        Some(address) => socket_name(&address.to_string()),
-        None => socket_name(name),
+        Some(address) => socket_name(&address.to_string(), user),
+        None => socket_name(name, user),
     }
 }
 
@@ -81,7 +81,8 @@ impl Sockets {
         let mut stored = BTreeMap::new();
         for Passed { fd, name } in passed {
             let place = self.place_of(&fd, &wanted);
-            let is_stored = |written: &str| stored_name(written, &fd).is_some_and(|stored| stored == name);
+            let user = user_in_name(&name);
+            let is_stored = |written: &str| stored_name(written, &fd, user).is_some_and(|stored| stored == name);
             let address = || listen::address(&fd).is_some_and(|address| is_stored(&address));
             let ours = place.as_ref().is_ok_and(|written| is_stored(written)) || address();
             if let Some(inode) = listen::inode(&fd).filter(|_| ours) {
@@ -90,7 +91,8 @@ impl Sockets {
             match place {
                 Ok(written) => {
                     log::say(&messages::passed_socket_used(fd.as_raw_fd(), &written));
-                    self.all.push(Listener::inherited(written, fd).passed_if(!ours));
+                    let listener = Listener::inherited(written, fd).passed_if(!ours);
+                    self.all.push(listener.of_user(user.filter(|_| ours)));
                 }
                 Err(why) => say_unused(&fd, &name, &why),
             }

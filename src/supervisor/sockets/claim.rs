@@ -13,4 +13,6 @@ pub(crate) struct Claim<'a> {
     pub leaves: &'a dyn Fn(GenerationId) -> bool,
     /// Whether processes of another user than that of this pool may have a socket of that generation open.
     pub is_foreign: &'a dyn Fn(&str, GenerationId, RawFd) -> bool,
+    /// The user of a pool, as in `Listener`.
+    pub user: &'a dyn Fn(&str) -> Option<u64>,
 }

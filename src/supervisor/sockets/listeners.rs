@@ -35,6 +35,8 @@ pub(crate) struct Listener {
     pub(super) replaced: bool,
     /// It waits beside the socket of a former user at the same address.
     pub(super) waits: Option<Waits>,
+    /// Whose processes may have it open (`Trust::fingerprint`). `None`: that is not known.
+    pub user: Option<u64>,
 }
 
 /// A generation that names a socket.
@@ -62,6 +64,9 @@ pub(crate) struct Ownership {
     /// A former version opened none of these.
     #[serde(default)]
     waits: Option<Waits>,
+    /// A former version did not know it.
+    #[serde(default)]
+    user: Option<u64>,
 }
 
 /// All of them.
@@ -92,13 +97,19 @@ impl Listener {
     pub(super) fn opened(name: String, fd: OwnedFd) -> Self {
         let bound = listen::local(&fd);
         let (passed, used, unlinked, replaced) = (false, false, false, false);
-        Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced, waits: None }
+        Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced, waits: None, user: None }
     }
 
     /// The same; `passed`: systemd has opened it.
     #[must_use]
     pub(crate) fn passed_if(self, passed: bool) -> Self {
         Self { passed, ..self }
+    }
+
+    /// The same, of that user.
+    #[must_use]
+    pub(super) fn of_user(self, user: Option<u64>) -> Self {
+        Self { user, ..self }
     }
 
     /// The same, named by that generation, which serves.
@@ -111,8 +122,8 @@ impl Listener {
     /// The same, as a former image has left it.
     #[must_use]
     pub(crate) fn resumed(self, ownership: &Ownership) -> Self {
-        let Ownership { fd: _, owners, used, unlinked, replaced, waits } = ownership.clone();
-        Self { owners, used, unlinked, replaced, waits, ..self }
+        let Ownership { fd: _, owners, used, unlinked, replaced, waits, user } = ownership.clone();
+        Self { owners, used, unlinked, replaced, waits, user, ..self }
     }
 
     pub(super) fn is_of(&self, id: GenerationId) -> bool {
@@ -177,9 +188,9 @@ impl Sockets {
     #[must_use]
     pub(crate) fn ownership(&self) -> Vec<Ownership> {
         let of = |listener: &Listener| {
-            let Listener { fd, owners, used, unlinked, replaced, waits, .. } = listener;
+            let Listener { fd, owners, used, unlinked, replaced, waits, user, .. } = listener;
             let (fd, owners, waits) = (fd.as_raw_fd(), owners.clone(), waits.clone());
-            Ownership { fd, owners, used: *used, unlinked: *unlinked, replaced: *replaced, waits }
+            Ownership { fd, owners, used: *used, unlinked: *unlinked, replaced: *replaced, waits, user: *user }
         };
         self.all.iter().map(of).collect()
     }

@@ -102,16 +102,21 @@ impl Sockets {
                 if is_foreign {
                     log::say(&messages::socket_stays_with_former_user(&options.pool, name));
                 }
+                listener.user = (claim.user)(&options.pool);
                 let options = Some(options.clone()).filter(|_| !listener.passed);
                 listener.owners.push(Owner { options, ..Owner::new(id, name.to_owned()) });
                 return Ok(listener.fd.as_raw_fd());
+            }
+            if listener.owners.is_empty() {
+                log::say(&messages::stored_for_another_user(&options.pool, name));
             }
             former = Some(&*listener);
         }
         let (fd, waits) = open(former)?;
         fd::set_nonblocking(&fd, true).map_err(|e| SocketError::bind(name, e))?;
         let raw = fd.as_raw_fd();
-        self.all.push(Listener { waits, ..Listener::opened(name.to_owned(), fd).named_by(id) });
+        let listener = Listener::opened(name.to_owned(), fd).of_user((claim.user)(&options.pool));
+        self.all.push(Listener { waits, ..listener.named_by(id) });
         Ok(raw)
     }
 
@@ -132,7 +137,17 @@ impl Sockets {
                 self.background.push(Background::Access { name, socket, options, search });
             }
         }
-        self.wait_briefly();
+        self.close_superseded();
+    }
+
+    /// Closes those that another process has handed over and that others have replaced: no generation will ever drop them.
+    fn close_superseded(&mut self) {
+        let serving = self.all.iter().filter(|l| l.used && !l.replaced && l.waits.is_none());
+        let serving: Vec<_> = serving.map(|l| (l.name.clone(), l.bound)).collect();
+        let serves_for = |l: &Listener| {
+            serving.iter().any(|(name, bound)| if l.bound.is_some() { *bound == l.bound } else { *name == l.name })
+        };
+        self.close(|l| l.replaced && l.owners.is_empty() && serves_for(l));
     }
 
     /// That generation can't start: what was opened for it alone is closed, the rest stays as it is.

@@ -50,7 +50,7 @@ fn opened(sockets: &mut Sockets, claim: Claim<'_>, pool: &PoolConfig) -> Result<
 
 /// All pools have the same user.
 fn claim(owner: GenerationId, leaves: &dyn Fn(GenerationId) -> bool) -> Claim<'_> {
-    Claim { owner, leaves, is_foreign: &|_, _, _| false }
+    Claim { owner, leaves, is_foreign: &|_, _, _| false, user: &|_| Some(1) }
 }
 
 fn names(sockets: &Sockets) -> Vec<&str> {

@@ -20,10 +20,12 @@ use crate::supervisor::sockets::waits::{Opened, Waits};
 use crate::sys::{shared_port, socket_file};
 
 impl Listener {
-    /// Whether another user's pool names it, whose processes may have it open for as long as they run.
+    /// Whether another user's pool names it, or has named it before it was stored, whose processes may have it open for as long as they run.
     pub(super) fn is_of_another_user(&self, claim: Claim<'_>, pool: &str) -> bool {
         let raw = self.fd.as_raw_fd();
-        self.owners.iter().any(|owner| owner.id != claim.owner && (claim.is_foreign)(pool, owner.id, raw))
+        let stored_for_another = self.owners.is_empty() && self.user.is_some() && self.user != (claim.user)(pool);
+        stored_for_another
+            || self.owners.iter().any(|owner| owner.id != claim.owner && (claim.is_foreign)(pool, owner.id, raw))
     }
 
     /// Opens another TCP socket at its address.

@@ -100,9 +100,13 @@ impl Manager {
         Ok(texts)
     }
 
-    /// The names of what is stored, in order.
-    pub(super) fn stored(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.store.iter().map(|(name, _)| name.as_str()).collect();
+    /// The names of what is stored, in order, without the number that stands for the user.
+    pub(super) fn stored(&self) -> Vec<String> {
+        let without_user = |name: &str| match name.split_once('=') {
+            Some((head, rest)) if head.starts_with("listen.") && head.len() == 23 => format!("listen={rest}"),
+            _ => name.to_owned(),
+        };
+        let mut names: Vec<String> = self.store.iter().map(|(name, _)| without_user(name)).collect();
         names.sort_unstable();
         names
     }

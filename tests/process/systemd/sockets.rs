@@ -8,9 +8,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{getsockopt, sockopt};
 use testkit::around::Around;
 use testkit::clock::{ms, wait_until};
-use testkit::fastcgi::{Client, Request};
+use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::inside::{borrow_all, try_to_accept};
 use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -124,6 +126,55 @@ fn stored_sockets() -> Outcome {
     manager.rest()?;
     ensure!(manager.store.is_empty() && !path.exists(), "after the end: {:?}, {}", manager.stored(), path.exists());
     Ok(())
+}
+
+/// The same, and meanwhile the configuration has given the pool another user: processes of the former user, which may have the stored
+/// sockets open, accept no connection of the new one's.
+#[test]
+fn stored_sockets_of_another_user() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let mut manager = Manager::abstract_one(&sandbox)?;
+    let port = free_port()?;
+    let (address, by_port) = (at_path(&sandbox), Address::Tcp(([127, 0, 0, 1], port).into()));
+    let listen = format!("listen = {{{{LISTEN}}}}, 127.0.0.1:{port}\nlisten.mode = 0666");
+    let setup = |user: u32| {
+        let global = "[global]\npid = {{DIR}}/fpm.pid\nerror_log = {{DIR}}/fpm.log\n";
+        let pool = format!("[www]\nuser = {user}\ngroup = {user}\n{listen}\npm = static\npm.max_children = 2\n");
+        Setup::new(1).whole(&format!("{global}{pool}"))
+    };
+    let mut server = Server::start_amid(served_by(&manager), address.clone(), sandbox, &target, &setup(2001))?;
+    let mut ended = Vec::new();
+    for (user, new) in [(2002, 2), (2002, 0), (2001, 2)] {
+        manager.rest()?;
+        ensure!(manager.store.len() == 2, "stored: {:?}", manager.store);
+        let former = manager.store.iter().map(|(_, fd)| Ok(fd.try_clone()?)).collect::<Outcome<Vec<_>>>()?;
+        server.supervisor.signal(Signal::SIGKILL);
+        server.await_end(LIMIT)?;
+        let copies = manager.store.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
+        let around = with_sockets(&manager, copies.collect::<Outcome<_>>()?);
+        let sandbox = Sandbox::new()?;
+        sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
+        let next = Server::start_amid(around, address.clone(), sandbox, &target, &setup(user))?;
+        ended.push(std::mem::replace(&mut server, next));
+        let told = server.log.count("belongs to another user: a new one takes its place");
+        ensure!(told == new, "{told} new sockets in place of {new}: {}", server.log.text());
+        let request = Request::get(&server.sandbox.page("who.php"));
+        for _ in 0..20 {
+            for to in [&address, &by_port] {
+                if new > 0 {
+                    ensure!(try_to_accept(&former) == 0, "{user}: the former user accepts at {to:?}");
+                }
+                let who = ask_once(to, &request, LIMIT)?;
+                ensure!(who == user.to_string(), "{user}: {who} at {to:?}");
+            }
+        }
+        let own = borrow_all(server.supervisor)?;
+        let listening = own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count();
+        ensure!(listening == 2, "{user}: {listening} listening sockets");
+    }
+    server.stop()
 }
 
 /// A socket for another process, or a descriptor that is not a listening socket, is not used.

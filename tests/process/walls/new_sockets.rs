@@ -2,14 +2,14 @@
 //! open, accept no connection of the new user's.
 
 use std::fs;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::sys::socket::{Backlog, SockFlag, accept4, getsockopt, listen, setsockopt, sockopt};
+use nix::sys::socket::{getsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::inside::borrow_all;
+use testkit::inside::{borrow_all, try_to_accept};
 use testkit::load::{Load, Plan};
 use testkit::process::Process;
 use testkit::sandbox::{Sandbox, free_port};
@@ -58,22 +58,6 @@ impl Pool {
         all.retain(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
         Ok(all)
     }
-}
-
-/// What a process of the former user can do with a listening socket.
-fn try_to_accept(former: &[OwnedFd]) -> usize {
-    let mut accepted = 0;
-    for socket in former {
-        for share in [false, true] {
-            let _ = setsockopt(socket, sockopt::ReusePort, &share);
-            let _ = listen(socket, Backlog::MAXALLOWABLE);
-            if let Ok(raw) = accept4(socket.as_raw_fd(), SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC) {
-                let _ = nix::unistd::close(raw);
-                accepted += 1;
-            }
-        }
-    }
-    accepted
 }
 
 fn local_port() -> Outcome<Address> {

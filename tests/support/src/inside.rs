@@ -8,7 +8,8 @@ use std::thread::JoinHandle;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, getsockopt, sendmsg, setsockopt, socketpair, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, accept4, getsockopt, listen, sendmsg,
+    setsockopt, socketpair, sockopt,
 };
 
 use crate::process::Process;
@@ -115,6 +116,24 @@ pub fn lingering() -> Outcome<(OwnedFd, TcpStream)> {
     while stream.write(&[b'x'; 4096]).is_ok() {}
     setsockopt(&stream, sockopt::Linger, &libc::linger { l_onoff: 1, l_linger: 20 })?;
     Ok((stream.into(), reader))
+}
+
+/// What a process can do that has listening sockets open, perhaps those of a former user of their address: it lets them share their port,
+/// or not, listens again, and accepts. Returns how many connections it got.
+#[must_use]
+pub fn try_to_accept(sockets: &[OwnedFd]) -> usize {
+    let mut accepted = 0;
+    for socket in sockets {
+        for share in [false, true] {
+            let _ = setsockopt(socket, sockopt::ReusePort, &share);
+            let _ = listen(socket, Backlog::MAXALLOWABLE);
+            if let Ok(raw) = accept4(socket.as_raw_fd(), SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC) {
+                let _ = nix::unistd::close(raw);
+                accepted += 1;
+            }
+        }
+    }
+    accepted
 }
 
 /// The kernel's lock of a pipe, held by a thread of this process until this is dropped. A process that reads the pipe, or closes
