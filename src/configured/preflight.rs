@@ -88,7 +88,6 @@ impl Preflight<'_> {
     /// Messages about groups in which PHP cannot start.
     fn remarks(mut self, groups: &[Group<'_>], start_failure_stops: bool) -> Vec<Message> {
         let mut remarks: Vec<Message> = Vec::new();
-        let mut startable = 0;
         if self.aloud {
             // All programs answer, or hang, at the same time.
             groups.iter().for_each(|group| drop(self.programs.ask(group.pool)));
@@ -96,14 +95,15 @@ impl Preflight<'_> {
         for group in groups {
             let found = self.of_group(group);
             let failed = found.iter().any(|remark| remark.level() >= Level::Error);
-            startable += usize::from(!failed);
+            if !self.aloud && !start_failure_stops && !failed {
+                // One group that can start is enough: a group that cannot concerns no other, and its zygote reports it.
+                return Vec::new();
+            }
             // Groups with the same user and php.ini have the same to say.
             remarks.extend(found.into_iter().filter(|remark| !remarks.contains(remark)).collect::<Vec<_>>());
         }
         if !self.aloud {
-            // A group that cannot start concerns no other; its zygote reports it.
-            let refused = startable == 0 || start_failure_stops;
-            remarks.retain(|remark| refused && remark.level() >= Level::Error);
+            remarks.retain(|remark| remark.level() >= Level::Error);
         }
         remarks
     }
