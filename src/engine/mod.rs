@@ -177,4 +177,9 @@ pub trait Engine {
 
     /// Before a regular exit, in the process that called `start` and in workers.
     fn stop(&mut self);
+
+    /// Ends the process after `stop`, or returns the status for its exit.
+    fn exit(&mut self, status: i32) -> i32 {
+        status
+    }
 }

@@ -61,6 +61,7 @@ pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, 
 
 use crate::config::PoolConfig;
 use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
+use crate::sys::process;
 
 /// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
@@ -143,5 +144,10 @@ impl Engine for Php {
 
     fn stop(&mut self) {
         lifecycle::end_extensions();
+    }
+
+    fn exit(&mut self, status: i32) -> i32 {
+        // A PHP in debug mode may be built with tools that report at the exit what they have found.
+        if cfg!(php_debug) { status } else { process::exit_flushed(status) }
     }
 }

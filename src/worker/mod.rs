@@ -149,14 +149,14 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, lifetime)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
-    match served {
+    engine.exit(match served {
         Ok(true) => 0,
         Ok(false) => ExitCode::Software.status(),
         Err(e) => {
             log::say(&requests::worker_cannot_wait(&spec.pool.name, e));
             ExitCode::Software.status()
         }
-    }
+    })
 }
 
 /// Makes this process a worker of its pool.

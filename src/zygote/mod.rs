@@ -96,7 +96,7 @@ fn serve<E: Engine>(
     match zygote.run() {
         LoopEnd::Exit(_speaker) => {
             stop(engine);
-            0
+            engine.exit(0)
         }
         // The regular end of PHP could remove things that the workers still use.
         LoopEnd::ExitBeforeWorkers(_speaker) => process::exit_now(0),
