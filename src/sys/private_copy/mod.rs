@@ -2,10 +2,11 @@
 //! which opcache locks bytes. A base zygote is such a process: the zygotes of different users are forked from it, and must not share
 //! anything that one of them could write to.
 //!
-//! The process first makes each of these mappings private, at its address ([`PrivateCopy::make`]). So a child has a copy from the
-//! moment of its fork on, and no process ever shares a page with the parent that can be written. The child then makes the mappings
-//! shared again ([`PrivateCopy::share_again`]): from now on it shares them with its own children, as PHP expects. Whatever does not
-//! look as expected is an [`Obstacle`], and nothing is guessed.
+//! The process first copies each of these mappings to a sealed memfd, and maps that at its address, privately and for reading only
+//! ([`PrivateCopy::make`]). So no process ever shares a page with the parent that can be written. Each child then copies the memfd to
+//! one of its own, and maps that at the address ([`PrivateCopy::share_again`]): from now on it shares it with its own children, as PHP
+//! expects. The kernel copies from file to file, and a fork has no pages of the mappings to copy, so a child takes less time than
+//! with private pages. Whatever does not look as expected is an [`Obstacle`], and nothing is guessed.
 
 mod descriptors;
 mod maps;
@@ -14,17 +15,21 @@ mod maps;
 mod tests;
 
 use std::ffi::c_void;
+use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::Range;
-use std::ptr::NonNull;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
 
-use nix::sys::mman::{MRemapFlags, MapFlags, ProtFlags, mmap_anonymous, mprotect, mremap};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::MFdFlags;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap};
+use nix::unistd::{SysconfVar, Whence, lseek, sysconf};
 
 use super::failure::reason;
 use super::own_memory::OwnMemory;
-use super::single_threaded;
+use super::{shared, single_threaded};
 use descriptors::Lock;
 pub use descriptors::OpenDescriptors;
 use maps::{Access, Mapping};
@@ -76,7 +81,6 @@ impl<T, E: Into<io::Error>> System<T> for Result<T, E> {
 pub struct PrivateCopy {
     areas: Vec<Area>,
     lock: Option<Lock>,
-    page: usize,
 }
 
 /// One area of memory that was shared.
@@ -85,8 +89,10 @@ struct Area {
     range: Range<usize>,
     /// The mappings that it consists of, in order and without gaps.
     pieces: Vec<(Range<usize>, Access)>,
-    /// The pages with content, as offsets from the start.
-    filled: Vec<usize>,
+    /// Their content, sealed against changes. `None` until it is copied.
+    content: Option<File>,
+    /// The parts with content, as offsets from the start.
+    filled: Vec<Range<usize>>,
 }
 
 impl PrivateCopy {
@@ -108,15 +114,18 @@ impl PrivateCopy {
         let mut areas = areas(&std::fs::read("/proc/self/maps").of("/proc/self/maps")?)?;
         let memory = OwnMemory::new().of("process_vm_readv")?;
         for area in &mut areas {
-            let copy = map(area.range.len(), MapFlags::MAP_PRIVATE)?;
-            area.filled = area.copy_to(copy, &memory, page)?;
+            let copy = area.new_file()?;
+            area.copy_to(&copy, &memory, page)?;
             if maps::swapped_out(&std::fs::read("/proc/self/smaps").of("/proc/self/smaps")?, &area.range) != Some(0) {
                 return Err(Obstacle::SwappedOut);
             }
+            let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+            fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).of("fcntl")?;
             // SAFETY: `copy` has the length and the content of the area: there is one thread, so nothing has written to it meanwhile.
-            unsafe { area.replace_by(copy, false) }?;
+            unsafe { area.replace_by(copy.as_fd(), MapFlags::MAP_PRIVATE) }?;
+            area.content = Some(copy);
         }
-        Ok(Self { areas, lock, page })
+        Ok(Self { areas, lock })
     }
 
     /// In a child of the process that made it: the memory becomes shared with the processes that this one will fork, can be written
@@ -126,18 +135,13 @@ impl PrivateCopy {
     /// The child must not go on.
     pub fn share_again(self) -> Result<(), Obstacle> {
         for area in &self.areas {
-            let copy = map(area.range.len(), MapFlags::MAP_SHARED)?;
-            for &offset in &area.filled {
-                let from = std::ptr::with_exposed_provenance::<u8>(area.range.start + offset);
-                // SAFETY: `filled` has offsets of whole pages inside the area, and so inside of `copy`.
-                let to = unsafe { copy.cast::<u8>().add(offset) };
-                // SAFETY: `make` has found the page readable, and has replaced the area by private memory, which stays mapped. `to`
-                // is in a new mapping, so the pages do not overlap.
-                unsafe { to.as_ptr().copy_from_nonoverlapping(from, self.page) };
-            }
-            // SAFETY: `copy` has the length of the area, and its content. Pages that are not in `filled` were zero, and the area was
-            // write-protected since; `self` is used up, so this happens once.
-            unsafe { area.replace_by(copy, true) }?;
+            let Some(content) = &area.content else { return Err(Obstacle::Layout) };
+            let copy = area.new_file()?;
+            area.filled.iter().try_for_each(|part| copy_part(content, &copy, part.clone()))?;
+            // SAFETY: `copy` has the length of the area, and its content: `make` has filled and sealed that file, and the area could not
+            // be written to since. `self` is used up, so this happens once.
+            unsafe { area.replace_by(copy.as_fd(), MapFlags::MAP_SHARED) }?;
+            area.map_pages();
         }
         self.lock.map_or(Ok(()), Lock::replace)
     }
@@ -145,7 +149,7 @@ impl PrivateCopy {
     /// How many bytes a child copies.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.areas.iter().map(|area| area.filled.len() * self.page).sum()
+        self.areas.iter().flat_map(|area| &area.filled).map(ExactSizeIterator::len).sum()
     }
 }
 
@@ -165,7 +169,8 @@ fn areas(maps: &[u8]) -> Result<Vec<Area>, Obstacle> {
         }
         match areas.iter_mut().find(|(known, ..)| *known == file) {
             None => {
-                let area = Area { range: range.clone(), pieces: vec![(range, access)], filled: Vec::new() };
+                let pieces = vec![(range.clone(), access)];
+                let area = Area { range, pieces, content: None, filled: Vec::new() };
                 areas.push((file, offset, area));
             }
             Some((_, first, area)) if area.range.end == range.start && *first + area.range.len() == offset => {
@@ -179,9 +184,16 @@ fn areas(maps: &[u8]) -> Result<Vec<Area>, Obstacle> {
 }
 
 impl Area {
-    /// Copies the pages with content, and returns their offsets. A page that was never written to is not touched: reading it would
-    /// make the kernel allocate it.
-    fn copy_to(&self, copy: NonNull<c_void>, memory: &OwnMemory, page: usize) -> Result<Vec<usize>, Obstacle> {
+    /// An empty file of the area's length. Like the memory of opcache, only what is used of it is allocated.
+    fn new_file(&self) -> Result<File, Obstacle> {
+        let file = File::from(shared::memory_file("shared_memory", MFdFlags::MFD_ALLOW_SEALING).of("memfd_create")?);
+        file.set_len(self.range.len() as u64).of("ftruncate")?;
+        Ok(file)
+    }
+
+    /// Copies the pages with content, and notes where they are. A page that was never written to is not touched: reading it would make
+    /// the kernel allocate it.
+    fn copy_to(&mut self, copy: &File, memory: &OwnMemory, page: usize) -> Result<(), Obstacle> {
         if !self.range.start.is_multiple_of(page) || !self.range.len().is_multiple_of(page) {
             return Err(Obstacle::Layout);
         }
@@ -192,50 +204,68 @@ impl Area {
         if done < 0 {
             return Err(io::Error::last_os_error()).of("mincore");
         }
-        let (mut filled, mut content) = (Vec::new(), vec![0u8; page]);
+        let mut content = vec![0u8; page];
         for (index, _) in resident.iter().enumerate().filter(|(_, state)| **state & 1 == 1) {
             let offset = index * page;
             memory.read(self.range.start + offset, &mut content).of("process_vm_readv")?;
             if content.iter().any(|byte| *byte != 0) {
-                // SAFETY: the offset is inside the area, and `copy` is as long as that.
-                let to = unsafe { copy.cast::<u8>().add(offset) };
-                // SAFETY: a page inside of `copy`, which was mapped for writing and which nothing else refers to yet.
-                unsafe { to.as_ptr().copy_from_nonoverlapping(content.as_ptr(), page) };
-                filled.push(offset);
+                copy.write_all_at(&content, offset as u64).of("pwrite")?;
+                match self.filled.last_mut() {
+                    Some(part) if part.end == offset => part.end += page,
+                    _ => self.filled.push(offset..offset + page),
+                }
             }
         }
-        Ok(filled)
+        Ok(())
     }
 
-    /// Puts another mapping at the place of the area, with the access of its pieces, or without the right to write.
+    /// Maps a file at the place of the area: shared, with the access of its pieces, or private, without the right to write. Then a
+    /// write is a fault, which ends the process.
     ///
     /// # Safety
-    /// `copy` is a mapping of the area's length and content, and nothing refers into it.
-    unsafe fn replace_by(&self, copy: NonNull<c_void>, writable: bool) -> Result<(), Obstacle> {
-        let length = self.range.len();
-        let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
-        // SAFETY: `copy` may move, since nothing refers into it. What refers into the area finds the same bytes there.
-        unsafe { mremap(copy, length, length, flags, Some(place(self.range.start)?)) }.of("mremap")?;
+    /// The file has the area's length and content.
+    unsafe fn replace_by(&self, file: BorrowedFd<'_>, kind: MapFlags) -> Result<(), Obstacle> {
+        let writable = kind.contains(MapFlags::MAP_SHARED);
         for (range, access) in &self.pieces {
-            let access = Access { write: access.write && writable, ..*access };
-            // SAFETY: the range is a part of the area, which has just been mapped. It gets the access that it had before, or less:
-            // then a write is a fault, which ends the process.
-            unsafe { mprotect(place(range.start)?, range.len(), protection(access)) }.of("mprotect")?;
+            let length = NonZeroUsize::new(range.len()).ok_or(Obstacle::Layout)?;
+            let access = protection(Access { write: access.write && writable, ..*access });
+            let offset = i64::try_from(range.start - self.range.start).map_err(|_| Obstacle::Layout)?;
+            let flags = kind | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
+            // SAFETY: the range is a part of the area, which `areas` has found to be mapped. What refers into it finds the same bytes
+            // there, with the access that they had before, or less.
+            unsafe { mmap(NonZeroUsize::new(range.start), length, access, flags, file, offset) }.of("mmap")?;
         }
         Ok(())
     }
 }
 
-fn place(address: usize) -> Result<NonNull<c_void>, Obstacle> {
-    NonNull::new(std::ptr::with_exposed_provenance_mut(address)).ok_or(Obstacle::Layout)
+impl Area {
+    /// Maps the pages with content now, all at once (`MADV_POPULATE_READ`, Linux 5.14), so that they count as memory of this process.
+    /// Without that they are mapped as they are used.
+    fn map_pages(&self) {
+        for part in &self.filled {
+            let start = std::ptr::with_exposed_provenance_mut::<c_void>(self.range.start + part.start);
+            // SAFETY: the part is inside of the area, which is mapped. Its content does not change.
+            unsafe { libc::madvise(start, part.len(), libc::MADV_POPULATE_READ) };
+        }
+    }
 }
 
-/// New anonymous memory of that many bytes, all zero. Like the memory of opcache, only what is used of it is allocated.
-fn map(length: usize, kind: MapFlags) -> Result<NonNull<c_void>, Obstacle> {
-    let length = NonZeroUsize::new(length).ok_or(Obstacle::Layout)?;
-    let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    // SAFETY: the kernel chooses the address, so the mapping overlaps no other memory.
-    unsafe { mmap_anonymous(None, length, access, kind | MapFlags::MAP_NORESERVE) }.of("mmap")
+/// Copies a part of a file to the same place of another one (sendfile(2)).
+fn copy_part(from: &File, to: &File, part: Range<usize>) -> Result<(), Obstacle> {
+    let mut offset = i64::try_from(part.start).map_err(|_| Obstacle::Layout)?;
+    let end = i64::try_from(part.end).map_err(|_| Obstacle::Layout)?;
+    lseek(to, offset, Whence::SeekSet).of("lseek")?;
+    while let left @ 1.. = usize::try_from(end - offset).unwrap_or(0) {
+        // SAFETY: the kernel copies between files, and touches no memory of this process but `offset`.
+        let copied = unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), &raw mut offset, left) };
+        match copied {
+            1.. => {}
+            0 => return Err(Obstacle::Layout),
+            _ => return Err(io::Error::last_os_error()).of("sendfile"),
+        }
+    }
+    Ok(())
 }
 
 fn protection(access: Access) -> ProtFlags {

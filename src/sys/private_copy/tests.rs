@@ -4,9 +4,11 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::ptr::NonNull;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::memfd::MFdFlags;
+use nix::sys::mman::{mmap_anonymous, mprotect};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 
@@ -48,7 +50,9 @@ struct Shared(NonNull<c_void>);
 
 impl Shared {
     fn new() -> Self {
-        Self(map(PAGES * PAGE, MapFlags::MAP_SHARED).unwrap())
+        let (length, access) = (NonZeroUsize::new(PAGES * PAGE).unwrap(), ProtFlags::PROT_READ | ProtFlags::PROT_WRITE);
+        // SAFETY: the kernel chooses the address, so the mapping overlaps no other memory.
+        Self(unsafe { mmap_anonymous(None, length, access, MapFlags::MAP_SHARED) }.unwrap())
     }
 
     fn word(self, page: usize) -> *mut u64 {
@@ -112,8 +116,12 @@ fn children_get_copies_that_they_share_with_their_own_children_only() {
 
 /// A child has a copy of its parent's value.
 fn copy_of(copy: &PrivateCopy) -> PrivateCopy {
-    let area =
-        |area: &Area| Area { range: area.range.clone(), pieces: area.pieces.clone(), filled: area.filled.clone() };
+    let area = |area: &Area| Area {
+        range: area.range.clone(),
+        pieces: area.pieces.clone(),
+        content: area.content.as_ref().map(|content| content.try_clone().unwrap()),
+        filled: area.filled.clone(),
+    };
     PrivateCopy { areas: copy.areas.iter().map(area).collect(), ..*copy }
 }
 

@@ -108,7 +108,9 @@ fn what_cannot_be_copied_is_not_shared() -> Outcome {
 fn shared_files(pid: i32) -> Outcome<Vec<String>> {
     let maps = fs::read(format!("/proc/{pid}/maps"))?;
     let maps = String::from_utf8_lossy(&maps).into_owned();
-    let lines = maps.lines().filter(|line| line.ends_with("/dev/zero (deleted)"));
+    // Anonymous, or a copy of that of a base zygote.
+    let names = ["/dev/zero (deleted)", "/memfd:shared_memory (deleted)"];
+    let lines = maps.lines().filter(|line| names.iter().any(|name| line.ends_with(name)));
     Ok(lines.filter_map(|line| line.split_ascii_whitespace().nth(4)).map(str::to_owned).collect())
 }
 
