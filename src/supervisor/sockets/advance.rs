@@ -33,8 +33,8 @@ impl Sockets {
         for mut work in std::mem::take(&mut self.background) {
             if work.is_over(until) {
                 let copies = work.finish();
-                let others = || self.all.iter().filter_map(|l| listen::inode(&l.fd));
-                let is_last = |copy: &OwnedFd| listen::inode(copy).is_none_or(|inode| others().all(|o| o != inode));
+                let is_open = |inode: u64| self.all.iter().any(|listener| listener.inode == Some(inode));
+                let is_last = |copy: &OwnedFd| listen::inode(copy).is_none_or(|inode| !is_open(inode));
                 let last: Vec<OwnedFd> = copies.into_iter().filter(is_last).collect();
                 close_all(last);
             } else {

@@ -23,6 +23,8 @@ pub(crate) struct Listener {
     /// systemd has opened it and listens on it again after we have ended. Owner, mode, backlog and path are left to systemd, and
     /// connections that wait may wait.
     pub passed: bool,
+    /// Its inode number.
+    pub(super) inode: Option<u64>,
     /// Where a TCP socket listens.
     pub(super) bound: Option<SocketAddr>,
     /// The generations that name it, in the order in which they took it.
@@ -95,9 +97,10 @@ impl Listener {
     /// A socket that has just been opened.
     #[must_use]
     pub(super) fn opened(name: String, fd: OwnedFd) -> Self {
-        let bound = listen::local(&fd);
+        let (bound, inode) = (listen::local(&fd), listen::inode(&fd));
         let (passed, used, unlinked, replaced) = (false, false, false, false);
-        Self { name, fd, passed, bound, owners: Vec::new(), used, unlinked, replaced, waits: None, user: None }
+        let owners = Vec::new();
+        Self { name, fd, passed, inode, bound, owners, used, unlinked, replaced, waits: None, user: None }
     }
 
     /// The same; `passed`: systemd has opened it.
