@@ -27,6 +27,9 @@ use crate::sys::clock::{self, Moment};
 use crate::sys::limits::FileLimits;
 use crate::sys::peer_pipe;
 
+/// How many groups start for each processor, if their zygotes are forked from a base zygote.
+const FORKED: usize = 4;
+
 /// The supervisor.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -170,6 +173,7 @@ pub(super) fn fleet_settings(global: &Global) -> Settings {
     Settings {
         control_timeout: global.process_control_timeout,
         start_parallel: most_starting(global),
+        fork_parallel: most_forked(global),
         drain_patience: global.drain_patience,
         process_max: global.process_max,
         emergency: Emergency {
@@ -181,7 +185,19 @@ pub(super) fn fleet_settings(global: &Global) -> Settings {
 
 /// `process.start_parallel`.
 fn most_starting(global: &Global) -> usize {
-    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
-    let given = global.start_parallel.and_then(|most| usize::try_from(most).ok());
-    given.unwrap_or_else(|| processors().max(2))
+    given_parallel(global).unwrap_or_else(|| processors().max(2))
+}
+
+/// The same for groups whose zygotes are forked from a base zygote. Each spends most of the time waiting for others: the supervisor, the
+/// base zygote, its worker and the former worker take turns.
+fn most_forked(global: &Global) -> usize {
+    given_parallel(global).unwrap_or_else(|| FORKED * processors().max(2))
+}
+
+fn given_parallel(global: &Global) -> Option<usize> {
+    global.start_parallel.and_then(|most| usize::try_from(most).ok())
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use testkit::calls::{self, Calls};
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::load::{Plan, asker};
@@ -81,6 +82,58 @@ fn two_hundred_pools() -> Outcome {
     ensure!(!supervisor.lives(), "it lives");
     let limits = [("start", started, ms(6000)), ("reload", reloaded, ms(6000)), ("stop", stopped, ms(3000))];
     limits.into_iter().try_for_each(|(what, took, limit)| turn.expect_within(what, took, limit))
+}
+
+/// What a reload costs grows with the number of pools and not faster, and each pool costs a limited number of system calls and two
+/// processes: a zygote and a worker.
+#[test]
+fn a_reload_costs_each_pool_the_same() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    if !calls::is_installed() {
+        testkit::skip("strace is missing");
+        return Ok(());
+    }
+    let _turn = turn::shared()?;
+    let costs = [10, 30, 50].map(|pools| cost_of_reload(&target, pools));
+    let [few, some, many] = costs;
+    let (few, some, many) = (few?, some?, many?);
+    let (first, next) = (some.beyond(&few), many.beyond(&some));
+    say(&format!("system calls for 20 more pools: {}, and for the next 20: {}", first.total(), next.total()));
+    let forks = |calls: &Calls| ["clone", "clone3", "fork", "vfork"].iter().map(|name| calls.of(name)).sum::<u64>();
+    ensure!(forks(&next) <= 2 * 20 + 5, "{} processes for 20 pools", forks(&next));
+    ensure!(next.total() <= 20 * MOST_CALLS, "{} system calls for a pool: {next:?}", next.total() / 20);
+    ensure!(next.total() <= first.total() + first.total() / 5, "{first:?} for 20 pools, {next:?} for the next 20");
+    // Others depend on how many events come at the same time.
+    for name in ["newfstatat", "statx", "openat", "fcntl", "socket", "sendto"] {
+        let (before, after) = (first.of(name), next.of(name));
+        ensure!(after <= before + before / 5 + 40, "{name}: {before} for 20 pools, {after} for the next 20");
+    }
+    Ok(())
+}
+
+/// System calls of all processes for one pool with one worker.
+const MOST_CALLS: u64 = 1500;
+
+/// The system calls of all processes during a reload of so many pools, each with a user of its own.
+fn cost_of_reload(target: &Target, pools: u32) -> Outcome<Calls> {
+    let mut conf = "[global]\npid = {{DIR}}/fpm.pid\nerror_log = {{DIR}}/fpm.log\n".to_owned();
+    for pool in 0..pools {
+        let _ = writeln!(
+            conf,
+            "[p{pool}]\nuser = {0}\ngroup = {0}\nlisten = {{{{DIR}}}}/{pool}.sock\npm = static\npm.max_children = 1",
+            2301 + pool
+        );
+    }
+    let sandbox = Sandbox::new()?;
+    let address = Address::Unix(sandbox.file("0.sock"));
+    let server = Server::start_at(address, sandbox, target, &Setup::new(1).whole(&conf))?;
+    let ended = || server.zygotes().len() == usize::try_from(pools).unwrap_or(0);
+    let calls = calls::count(&server, || {
+        server.reload()?;
+        wait_until("the former generation's end", bar(ms(20_000)), ended).map(drop)
+    })?;
+    server.stop()?;
+    Ok(calls)
 }
 
 /// More workers than in the examples of php-fpm's documentation: both kinds of configuration are accepted.

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub control_timeout: Duration,
     /// `process.start_parallel`: most units that change at the same time; 0: no limit.
     pub start_parallel: usize,
+    /// The same for units whose zygotes are forked from a base zygote. At least `start_parallel`; 0: no limit.
+    pub fork_parallel: usize,
     /// `process.drain_patience`; zero: no limit.
     pub drain_patience: Duration,
     /// `process.max`; 0: no limit.

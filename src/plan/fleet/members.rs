@@ -36,6 +36,9 @@ pub(crate) struct Generation {
     /// It drains, and since then others wait for its end.
     #[serde(default)]
     pub(super) blocking_since: Option<Moment>,
+    /// Its zygotes are forked from a base zygote, which takes little: PHP has started there.
+    #[serde(default)]
+    pub(super) forked: bool,
     /// When the latest renewal began that has made it, or that was to replace it.
     #[serde(default)]
     pub(super) renewed: Option<Moment>,
@@ -153,6 +156,7 @@ impl Generation {
             steps: None,
             given_up: false,
             blocking_since: None,
+            forked: false,
             renewed: None,
             renewal_due: None,
         }

@@ -60,7 +60,7 @@ impl Fleet {
         let due: Vec<GenerationId> = self.generations.iter().filter(due).map(|g| g.id).collect();
         for id in due {
             let replaced = self.retiring(id).next().is_some();
-            if !replaced && self.leaves_room(self.busy_units(now)) && self.blocking(&[id]).is_empty() {
+            if !replaced && self.leaves_room(&[id], self.busy_units(now)) && self.blocking(&[id]).is_empty() {
                 self.begin_renewal(id, now, out);
             }
         }
@@ -69,14 +69,14 @@ impl Fleet {
     fn begin_renewal(&mut self, id: GenerationId, now: Moment, out: &mut Vec<Action>) {
         let Some(old) = self.generation_mut(id) else { return };
         (old.renewed, old.renewal_due) = (Some(now), None);
-        let number = old.number();
+        let (number, forked) = (old.number(), old.forked);
         let groups: Vec<Group> = old.groups.iter().map(|group| Group::planned(&group.plan(), now)).collect();
         let mut coming = Vec::new();
         for group in groups {
             let id = self.add_generation(number, group, now);
             coming.push(id);
             if let Some(new) = self.generation_mut(id) {
-                new.renewed = Some(now);
+                (new.renewed, new.forked) = (Some(now), forked);
             }
         }
         self.units.push(Unit { renewal: true, ..Unit::queued(vec![id], coming, now) });

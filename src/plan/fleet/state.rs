@@ -59,6 +59,9 @@ pub(crate) struct Fleet {
     /// Most units that change at the same time; 0: no limit.
     #[serde(default)]
     pub(super) start_parallel: usize,
+    /// The same for units whose zygotes are forked from a base zygote.
+    #[serde(default)]
+    pub(super) fork_parallel: usize,
     /// How long a group waits for a draining generation; zero: without a limit.
     #[serde(default, with = "clock::as_millis")]
     pub(super) drain_patience: Duration,
@@ -92,6 +95,7 @@ impl Fleet {
             started: false,
             together: false,
             start_parallel: settings.start_parallel,
+            fork_parallel: settings.fork_parallel,
             drain_patience: settings.drain_patience,
             stop_steps: None,
             leaving: None,
@@ -100,8 +104,8 @@ impl Fleet {
 
     /// Takes over what the configuration sets.
     pub(crate) fn configure(&mut self, settings: Settings) {
-        let Settings { control_timeout, process_max, emergency, start_parallel, drain_patience } = settings;
-        (self.start_parallel, self.drain_patience) = (start_parallel, drain_patience);
+        let Settings { control_timeout, process_max, emergency, start_parallel, fork_parallel, drain_patience } = settings;
+        (self.start_parallel, self.fork_parallel, self.drain_patience) = (start_parallel, fork_parallel, drain_patience);
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 

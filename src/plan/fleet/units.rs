@@ -161,8 +161,11 @@ impl Fleet {
     pub(super) fn begin_units(&mut self, now: Moment, out: &mut Vec<Action>) {
         let mut busy = self.busy_units(now);
         let mut at = 0;
-        while at < self.units.len() && self.leaves_room(busy) {
-            if self.units[at].state == UnitState::Queued && self.can_begin(at) && !self.must_wait(at, now, out) {
+        // Without coming generations, the larger of both limits counts.
+        while at < self.units.len() && self.leaves_room(&[], busy) {
+            let unit = &self.units[at];
+            let is_next = unit.state == UnitState::Queued && self.leaves_room(&unit.coming, busy);
+            if is_next && self.can_begin(at) && !self.must_wait(at, now, out) {
                 self.split(at, now);
                 self.begin(at, now, out);
                 busy += 1;

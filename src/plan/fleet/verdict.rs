@@ -111,9 +111,18 @@ impl Fleet {
         busy.filter(|unit| now.since(unit.since) < BRIEF || !hangs(unit)).count()
     }
 
-    /// Whether another one may begin besides so many.
-    pub(super) fn leaves_room(&self, busy: usize) -> bool {
-        self.start_parallel == 0 || busy < self.start_parallel
+    /// Whether another one with these coming generations may begin besides so many.
+    pub(super) fn leaves_room(&self, coming: &[GenerationId], busy: usize) -> bool {
+        let forked = self.those(coming).all(|g| g.forked);
+        let most = if forked { self.fork_parallel.max(self.start_parallel) } else { self.start_parallel };
+        self.start_parallel == 0 || busy < most
+    }
+
+    /// Whether the zygotes of a generation are forked from a base zygote.
+    pub(crate) fn note_forked(&mut self, id: GenerationId, forked: bool) {
+        if let Some(generation) = self.generation_mut(id) {
+            generation.forked = forked;
+        }
     }
 
     /// When another unit, or another reload, may begin because time has passed.

@@ -48,7 +48,12 @@ impl Supervisor {
     /// Lets its plan decide, and takes the steps that it returns.
     fn decide_on_base<T>(&mut self, id: BaseId, decide: impl FnOnce(&mut BasePlan, &mut Vec<Step>) -> T) -> Option<T> {
         let mut steps = Vec::new();
-        let answer = decide(&mut self.bases.get_mut(id)?.plan, &mut steps);
+        let plan = &mut self.bases.get_mut(id)?.plan;
+        let was_useless = plan.is_useless();
+        let answer = decide(plan, &mut steps);
+        if plan.is_useless() && !was_useless {
+            self.note_useless(id);
+        }
         for step in steps {
             match step {
                 Step::Start => self.start_base(id),
@@ -62,6 +67,15 @@ impl Supervisor {
             }
         }
         Some(answer)
+    }
+
+    /// The groups of a base zygote start PHP themselves from now on, so that fewer of them start at the same time.
+    fn note_useless(&mut self, id: BaseId) {
+        let prepared = self.runtimes.keyed().filter(|(_, group)| group.base == Some(id)).map(|(key, _)| key.generation);
+        let waiting = self.candidates.iter().filter(|(_, candidate)| candidate.draft.base == Some(id));
+        for generation in prepared.chain(waiting.map(|(generation, _)| *generation)).collect::<Vec<_>>() {
+            self.fleet.note_forked(generation, false);
+        }
     }
 
     fn kill_base(&mut self, id: BaseId) {

@@ -171,6 +171,25 @@ fn at_most_so_many_start_at_a_time_and_slow_ones_do_not_count() {
 }
 
 #[test]
+fn more_groups_start_at_a_time_if_their_zygotes_are_forked_from_a_base_zygote() {
+    let names: Vec<String> = (0..60).map(|i| format!("g{i}")).collect();
+    let plans: Vec<GroupPlan> = names.iter().map(|name| group(name, &[name])).collect();
+    let mut world = World::new();
+    (world.fleet.start_parallel, world.fleet.fork_parallel) = (2, 8);
+    world.slow.extend(names.iter().cloned());
+    let starting = |world: &World| world.fleet.generations.iter().filter(|g| g.phase == Phase::Starting).count();
+    world.begin(&plans, &Scope::All);
+    assert_eq!(starting(&world), 2, "each starts PHP");
+    let forked: Vec<GenerationId> = world.fleet.generations.iter().map(|g| g.id).skip(3).collect();
+    forked.into_iter().for_each(|id| world.fleet.note_forked(id, true));
+    world.pass(Duration::from_millis(1));
+    assert_eq!(starting(&world), 8, "the third starts PHP and waits; those after it do not");
+    world.slow.clear();
+    world.finish_starts();
+    assert_eq!((world.numbers().len(), world.reports()), (60, vec![Action::Ready]));
+}
+
+#[test]
 fn a_slow_group_goes_on_through_the_next_reload_and_is_then_replaced() {
     let mut world = World::started(&two());
     world.slow.insert("b".to_owned());
