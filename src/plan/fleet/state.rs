@@ -104,8 +104,10 @@ impl Fleet {
 
     /// Takes over what the configuration sets.
     pub(crate) fn configure(&mut self, settings: Settings) {
-        let Settings { control_timeout, process_max, emergency, start_parallel, fork_parallel, drain_patience } = settings;
-        (self.start_parallel, self.fork_parallel, self.drain_patience) = (start_parallel, fork_parallel, drain_patience);
+        let Settings { control_timeout, process_max, emergency, start_parallel, fork_parallel, drain_patience } =
+            settings;
+        (self.start_parallel, self.fork_parallel, self.drain_patience) =
+            (start_parallel, fork_parallel, drain_patience);
         (self.control_timeout, self.process_max, self.emergency) = (control_timeout, process_max, emergency);
     }
 

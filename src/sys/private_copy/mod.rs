@@ -119,7 +119,8 @@ impl PrivateCopy {
             if maps::swapped_out(&std::fs::read("/proc/self/smaps").of("/proc/self/smaps")?, &area.range) != Some(0) {
                 return Err(Obstacle::SwappedOut);
             }
-            let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+            let seals =
+                SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
             fcntl(&copy, FcntlArg::F_ADD_SEALS(seals)).of("fcntl")?;
             // SAFETY: `copy` has the length and the content of the area: there is one thread, so nothing has written to it meanwhile.
             unsafe { area.replace_by(copy.as_fd(), MapFlags::MAP_PRIVATE) }?;
