@@ -13,8 +13,6 @@ use crate::ipc::Introduction;
 const FAILURE_COUNTS: Duration = Duration::from_millis(50);
 /// The same for a program that has not answered. The machine may have been too busy, or a file system was slow.
 const SILENCE_COUNTS: Duration = Duration::from_secs(30);
-/// So long after `has_come`, `of` takes the answer that was known then.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// Answers, and programs that were asked.
 #[derive(Debug)]
@@ -42,15 +40,9 @@ impl Introductions {
 
     /// Asks a program, if its answer is not known.
     pub(super) fn ask(&mut self, program: &Program) {
-        if self.known(program, Duration::ZERO).is_none() && !self.asked.iter().any(|(asked, _)| asked == program) {
+        if self.known(program).is_none() && !self.asked.iter().any(|(asked, _)| asked == program) {
             self.asked.push((program.clone(), Hello::ask(program, &self.users)));
         }
-    }
-
-    /// Whether a program has answered by then, or will not. `of` then does not wait. It is asked again if its answer counts no longer.
-    pub(super) fn has_come(&mut self, program: &Program, until: Instant) -> bool {
-        self.ask(program);
-        !self.asked.iter_mut().any(|(asked, hello)| asked == program && !hello.is_over(until))
     }
 
     /// Ends programs that have not answered.
@@ -58,29 +50,34 @@ impl Introductions {
         self.asked.clear();
     }
 
-    /// What the program says, asked again only if a file of it has changed.
-    pub(super) fn of(&mut self, program: &Program) -> Result<Introduction, Failure> {
+    /// What the program says, if that is known by then; it is asked if it was not, or if a file of it has changed. It gives no answer
+    /// after `hello::LIMIT`, and that is known then.
+    pub(super) fn of(&mut self, program: &Program, until: Instant) -> Option<Result<Introduction, Failure>> {
         let asked = self.asked.iter().position(|(asked, _)| asked == program);
         if asked.is_none()
-            && let Some(known) = self.known(program, GRACE)
+            && let Some(known) = self.known(program)
         {
-            return known;
+            return Some(known);
         }
-        let hello = asked.map_or_else(|| Hello::ask(program, &self.users), |at| self.asked.swap_remove(at).1);
+        let mut hello = asked.map_or_else(|| Hello::ask(program, &self.users), |at| self.asked.swap_remove(at).1);
+        if !hello.is_over(until) {
+            self.asked.push((program.clone(), hello));
+            return None;
+        }
         let answer = hello.answer();
         let marks = marks(program, &answer);
         self.seen.retain(|seen| seen.program != *program);
         self.seen.push(Seen { program: program.clone(), marks, at: Instant::now(), answer: answer.clone() });
-        answer
+        Some(answer)
     }
 
-    /// What it has said before, if that still counts, or has until `grace` ago.
-    fn known(&self, program: &Program, grace: Duration) -> Option<Result<Introduction, Failure>> {
+    /// What it has said before, if that still counts.
+    fn known(&self, program: &Program) -> Option<Result<Introduction, Failure>> {
         let seen = self.seen.iter().find(|seen| seen.program == *program)?;
         let counts = match seen.answer {
             Ok(_) => Duration::MAX,
-            Err(Failure::Said(_)) => FAILURE_COUNTS + grace,
-            Err(Failure::Silent) => SILENCE_COUNTS + grace,
+            Err(Failure::Said(_)) => FAILURE_COUNTS,
+            Err(Failure::Silent) => SILENCE_COUNTS,
         };
         (seen.at.elapsed() <= counts && seen.marks == marks(program, &seen.answer)).then(|| seen.answer.clone())
     }
@@ -100,7 +97,7 @@ mod tests {
     #[test]
     fn failures_count_for_a_while() {
         let program = Program { path: "/bin/true".into(), preload: None };
-        let known = |answer: Failure, age: Duration, grace| {
+        let known = |answer: Failure, age: Duration| {
             let answer = Err(answer);
             let seen = Seen {
                 program: program.clone(),
@@ -108,26 +105,22 @@ mod tests {
                 at: Instant::now().checked_sub(age).unwrap(),
                 answer,
             };
-            Introductions { seen: vec![seen], ..Introductions::new(Vec::new()) }.known(&program, grace).is_some()
+            Introductions { seen: vec![seen], ..Introductions::new(Vec::new()) }.known(&program).is_some()
         };
         let said = || Failure::Said(String::new());
-        assert!(known(Failure::Silent, Duration::from_secs(29), Duration::ZERO));
-        assert!(!known(Failure::Silent, Duration::from_secs(31), Duration::ZERO));
-        assert!(known(said(), Duration::from_millis(1), Duration::ZERO));
-        assert!(!known(said(), Duration::from_secs(1), Duration::ZERO));
-        assert!(known(said(), Duration::from_millis(500), GRACE));
+        assert!(known(Failure::Silent, Duration::from_secs(29)));
+        assert!(!known(Failure::Silent, Duration::from_secs(31)));
+        assert!(known(said(), Duration::from_millis(1)));
+        assert!(!known(said(), Duration::from_secs(1)));
     }
 
-    /// `has_come` begins to ask in place of a wait in `of`.
     #[test]
-    fn what_was_given_up_is_asked_again_without_a_wait() {
+    fn what_was_given_up_is_asked_again() {
         let mut introductions = Introductions::new(Vec::new());
         let program = Program { path: "/bin/true".into(), preload: None };
         introductions.ask(&program);
         introductions.abandon();
-        let _ = introductions.has_come(&program, Instant::now());
-        assert!(!introductions.asked.is_empty(), "`of` would wait");
-        assert!(introductions.has_come(&program, Instant::now() + Duration::from_secs(30)));
-        assert!(introductions.of(&program).is_err() && introductions.asked.is_empty());
+        let answer = introductions.of(&program, Instant::now() + Duration::from_secs(30));
+        assert!(answer.is_some_and(|answer| answer.is_err()) && introductions.asked.is_empty());
     }
 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::Instant;
 
 use super::file_mark::Mark;
@@ -13,7 +14,7 @@ use super::program_file::ProgramFile;
 use crate::config::PoolConfig;
 use crate::engine::Program;
 use crate::host::Host;
-use crate::ipc::SPOKEN;
+use crate::ipc::{Introduction, SPOKEN};
 use crate::log::messages::programs::ProgramError;
 use crate::sys::failure::reason;
 use crate::sys::named_file;
@@ -61,19 +62,15 @@ impl Programs {
         }
     }
 
-    /// Asks the program of a pool which protocol it speaks, if that is not known. Returns the program; `None`: the running one.
+    /// Asks the program of a pool which protocol it speaks, if that is not known.
     ///
     /// # Errors
     /// The pool cannot run with it.
-    pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<Option<Program>, ProgramError> {
-        let program = self.named(pool)?;
-        program.iter().for_each(|program| self.introductions.ask(program));
-        Ok(program)
-    }
-
-    /// Whether a program has answered by then, or will not. `of_pool` then does not wait.
-    pub(crate) fn has_answered(&mut self, program: &Program, until: Instant) -> bool {
-        self.introductions.has_come(program, until)
+    pub(crate) fn ask(&mut self, pool: &PoolConfig) -> Result<(), ProgramError> {
+        if let Some(program) = self.named(pool)? {
+            self.introductions.ask(&program);
+        }
+        Ok(())
     }
 
     /// Ends programs that have not answered.
@@ -81,13 +78,40 @@ impl Programs {
         self.introductions.abandon();
     }
 
-    /// The program of a pool; `None`: the running one.
+    /// The program of a pool; `None`: the running one. Waits for its answer.
     ///
     /// # Errors
     /// The pool cannot run with it.
     pub(crate) fn of_pool(&mut self, pool: &PoolConfig) -> Result<Option<Chosen>, ProgramError> {
         let Some(program) = self.named(pool)? else { return Ok(None) };
-        let answer = self.introductions.of(&program);
+        // It has less time than that.
+        let until = Instant::now() + 2 * hello::LIMIT;
+        let answer = self.introductions.of(&program, until).unwrap_or(Err(Failure::Silent));
+        self.chosen(pool, program, answer).map(Some)
+    }
+
+    /// The same, as far as its answer has come by then.
+    ///
+    /// # Errors
+    /// The pool cannot run with it.
+    pub(crate) fn poll_of_pool(
+        &mut self,
+        pool: &PoolConfig,
+        until: Instant,
+    ) -> Result<Poll<Option<Chosen>>, ProgramError> {
+        let Some(program) = self.named(pool)? else { return Ok(Poll::Ready(None)) };
+        match self.introductions.of(&program, until) {
+            None => Ok(Poll::Pending),
+            Some(answer) => self.chosen(pool, program, answer).map(|chosen| Poll::Ready(Some(chosen))),
+        }
+    }
+
+    fn chosen(
+        &self,
+        pool: &PoolConfig,
+        program: Program,
+        answer: Result<Introduction, Failure>,
+    ) -> Result<Chosen, ProgramError> {
         let introduction = answer.map_err(|failure| no_answer(pool, &program.path, failure))?;
         self.require_roots(pool, LIBRARY, &introduction.library)?;
         let protocol = introduction.common().ok_or_else(|| ProgramError::Protocol {
@@ -96,7 +120,7 @@ impl Programs {
             theirs: versions(&introduction.protocol),
             ours: versions(&SPOKEN),
         })?;
-        Ok(Some(Chosen { program, protocol, php: introduction.php }))
+        Ok(Chosen { program, protocol, php: introduction.php })
     }
 
     /// The program that a pool names, and how it gets its library.

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsRawFd, RawFd};
+use std::task::Poll;
 use std::time::Instant;
 
 use crate::config::{LoadOptions, PoolConfig};
 use crate::configured::{Chosen, Programs};
-use crate::engine::{EngineOptions, Program};
+use crate::engine::EngineOptions;
 use crate::ipc::{PoolSpec, Trust, ZygoteSpec};
 use crate::log;
 use crate::plan::fleet::{GenerationId, PoolState};
@@ -49,8 +50,7 @@ pub(crate) struct Preparation<'a> {
 #[derive(Debug)]
 pub(crate) struct Preparing {
     users: Vec<PoolUser>,
-    /// The program that was asked, if it is not the running one.
-    asked: Option<Program>,
+    /// The program, if it is not the running one.
     program: Option<Chosen>,
     paths: PoolPaths,
     /// Whose code runs in the workers of each pool. Known once `paths` is over, which finds the root directories.
@@ -84,10 +84,10 @@ impl Preparation<'_> {
     pub(crate) fn begin(&mut self, draft: &mut GroupDraft, opened: Opened) -> Result<Preparing, StartError> {
         let users = draft.users(self.load)?;
         // All pools of a group have the same PHP.
-        let asked = draft.pools.first().map_or(Ok(None), |pool| self.programs.ask(pool))?;
+        draft.pools.first().map_or(Ok(()), |pool| self.programs.ask(pool))?;
         let (paths, openings) = (PoolPaths::of(&draft.pools, &users), Openings::of(&draft.pools)?);
         let trusts = BTreeMap::new();
-        Ok(Preparing { users, asked, program: None, paths, trusts, openings, opened, stage: Stage::Program })
+        Ok(Preparing { users, program: None, paths, trusts, openings, opened, stage: Stage::Program })
     }
 
     /// Goes on until then. `None`: it is not over.
@@ -126,11 +126,9 @@ impl Preparation<'_> {
         preparing: &mut Preparing,
         until: Instant,
     ) -> Result<Option<Stage>, StartError> {
-        if preparing.asked.as_ref().is_some_and(|asked| !self.programs.has_answered(asked, until)) {
-            return Ok(None);
-        }
         if let Some(pool) = draft.pools.first() {
-            preparing.program = self.programs.of_pool(pool)?;
+            let Poll::Ready(program) = self.programs.poll_of_pool(pool, until)? else { return Ok(None) };
+            preparing.program = program;
         }
         Ok(Some(Stage::Paths))
     }

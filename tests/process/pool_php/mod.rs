@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod broken;
+mod changing;
 mod ini;
 mod inquiry;
 mod refused;
