@@ -11,12 +11,20 @@ use crate::supervisor::output::Writer;
 use crate::sys::aside;
 use crate::sys::process::{self, Exit};
 
+/// Most children that are reaped at once. A script can leave processes faster than they are reaped.
+const AT_ONCE: usize = 256;
+
 impl Supervisor {
-    /// Reaps all children that have ended. As a subreaper the supervisor also inherits processes that scripts have left running: they
-    /// are reaped without a line in the log.
+    /// Reaps children that have ended; if there may be more, `children_ended` stays set. As a subreaper the supervisor also inherits
+    /// processes that scripts have left running: they are reaped without a line in the log.
     pub(super) fn reap(&mut self) {
         self.hear_bases();
-        while let Some((pid, exit)) = process::reap() {
+        self.children_ended = true;
+        for _ in 0..AT_ONCE {
+            let Some((pid, exit)) = process::reap() else {
+                self.children_ended = false;
+                return;
+            };
             if let Some(key) = self.runtimes.zygote_of(pid) {
                 self.zygote_ended(key, pid, exit);
             } else if let Some(key) = self.worker_of(pid) {

@@ -55,6 +55,8 @@ pub(super) struct Supervisor {
     pub(super) outputs: Outputs,
     /// Zygotes that have sent too many messages, and when they are heard again.
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
+    /// Children have ended that may not have been reaped yet.
+    pub(super) children_ended: bool,
     /// Workers that had ended at the last look, and that their zygote had not reaped.
     pub(super) unreaped: BTreeSet<(WorkerKey, i32)>,
     /// Killed children of ours that had ended at the last look, without that we could reap them.
@@ -139,6 +141,7 @@ impl Supervisor {
             outputs: Outputs::new(config.global.log_limit),
             config,
             paused_zygotes: BTreeMap::new(),
+            children_ended: false,
             unreaped: BTreeSet::new(),
             hidden: BTreeSet::new(),
             bases: Bases::default(),

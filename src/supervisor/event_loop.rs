@@ -42,6 +42,9 @@ impl Supervisor {
                     return self.end(ExitCode::Software.status());
                 }
             }
+            if self.children_ended {
+                self.reap();
+            }
             self.slow_logs.write();
             self.sockets.advance();
             self.advance_reopening();
@@ -83,6 +86,9 @@ impl Supervisor {
 
     /// How long to wait for events until something is due.
     fn patience(&self) -> Option<Duration> {
+        if self.children_ended {
+            return Some(Duration::ZERO);
+        }
         let now = clock::now();
         let retry = self.orders_wait().then(|| now + RETRY);
         let unwritten = log::is_behind() || !self.slow_logs.is_empty() || self.sockets.is_busy() || self.is_reopening();
@@ -126,7 +132,7 @@ impl Supervisor {
         log::say(&messages::signal_received(heard.name()));
         let Heard::Named(signal) = heard else { return self.hear_requests() };
         match signal {
-            Signal::SIGCHLD => self.reap(),
+            Signal::SIGCHLD => self.children_ended = true,
             Signal::SIGINT | Signal::SIGTERM => {
                 self.stop(self.fleet.goal_of_sigterm(sigterm_is_graceful(&self.config.global)))
             }

@@ -9,6 +9,7 @@ mod messages;
 mod native;
 mod new_sockets;
 mod one_way;
+mod orphans;
 mod paths;
 mod pipes;
 mod pressure;
