@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::unistd::{Gid, Uid, fchown};
@@ -19,6 +20,23 @@ use super::listen;
 /// `ENOPROTOOPT`: the kernel lacks it.
 pub fn share(socket: &OwnedFd) -> io::Result<()> {
     Ok(setsockopt(socket, sockopt::ReusePort, &true)?)
+}
+
+/// Binds another socket beside one that listens, or makes it listen there: `attempt`. Processes that have the other socket open can
+/// undo `share` at any time, so it is repeated for as long as they do that, and for `LONGEST` at most.
+///
+/// # Errors
+/// Those of the attempt. `EADDRINUSE`: they undo it again and again.
+pub fn beside(other: &OwnedFd, mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    const LONGEST: Duration = Duration::from_millis(20);
+    let end = Instant::now() + LONGEST;
+    loop {
+        share(other)?;
+        match attempt() {
+            Err(e) if e.raw_os_error() == Some(libc::EADDRINUSE) && Instant::now() < end => {}
+            done => return done,
+        }
+    }
 }
 
 /// Gives all new connections to one of the sockets of an address: 0 is the one that has listened there for the longest time

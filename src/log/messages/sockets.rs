@@ -18,6 +18,13 @@ messages! {
     [Fpm Error] served_by_another(path) = "Another FPM instance seems to already listen on {path}",
         do "Stop the other process, or give the pool another path in `listen`.";
 
+    /// A reload has given a pool another user. Its new socket could not be bound beside the present one, since a process of the former
+    /// user changes that one again and again (`SO_REUSEPORT`). The group keeps what it had.
+    [Ours Error] held_by_former_user(pool, address) =
+        "[pool {pool}] cannot listen at '{address}' beside the socket of its former user: a process of that user keeps changing that \
+         socket. End the processes that `ss -tlnp` shows there, or restart php-fpm",
+        do "Find the processes of the former user that have the socket open with `ss -tlnp`, end them, and reload; or restart php-fpm.";
+
     /// Two pools, or two addresses of one pool, name the same address.
     [Ours Error] address_named_twice(pool, address) =
         "[pool {pool}] '{address}' is an address that is listened on already",

@@ -24,6 +24,13 @@ pub(crate) enum SocketError {
     Unresolved(#[from] AddressError),
     /// Another process accepts connections there.
     Served(PathBuf),
+    /// The pool has another user than before, and processes of the former one keep its new socket from being bound.
+    Held {
+        /// Whose address it is.
+        pool: String,
+        /// As the configuration names it.
+        address: String,
+    },
     /// Another address of the configuration is the same.
     NamedTwice {
         /// Whose address it is.
@@ -84,6 +91,7 @@ impl SocketError {
             Self::Bind { address, source } => messages::cannot_bind(address, reason(source)),
             Self::Unresolved(error) => error.message(),
             Self::Served(path) => messages::served_by_another(path.display()),
+            Self::Held { pool, address } => messages::held_by_former_user(pool, address),
             Self::NamedTwice { pool, address } => messages::address_named_twice(pool, address),
             Self::Access(error) => error.message(),
             Self::Replaced { pool, path } => messages::new_socket_was_replaced(pool, path.display()),

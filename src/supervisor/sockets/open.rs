@@ -56,7 +56,8 @@ fn bind_tcp(addr: SocketAddr, options: &SocketOptions) -> io::Result<OwnedFd> {
     if addr.ip() == Ipv6Addr::UNSPECIFIED && options.v4_ports.contains(&addr.port()) {
         setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
     }
-    listen_at(addr, &fd, options)?;
+    bind_at(addr, &fd)?;
+    listen::listen(&fd, options.backlog)?;
     Ok(fd)
 }
 
@@ -73,13 +74,12 @@ pub(super) fn tcp_socket(addr: SocketAddr) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Binds the socket, and listens.
+/// Binds the socket.
 ///
 /// # Errors
-/// Those of bind and listen.
-pub(super) fn listen_at(addr: SocketAddr, fd: &OwnedFd, options: &SocketOptions) -> io::Result<()> {
-    bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?;
-    listen::listen(fd, options.backlog)
+/// Those of bind.
+pub(super) fn bind_at(addr: SocketAddr, fd: &OwnedFd) -> io::Result<()> {
+    Ok(bind(fd.as_raw_fd(), &SockaddrStorage::from(addr))?)
 }
 
 /// A unix socket that is being bound.

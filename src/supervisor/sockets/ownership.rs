@@ -213,6 +213,8 @@ impl Sockets {
         for listener in gone.iter().filter(|l| !l.passed && l.bound.is_some()) {
             // Processes of its user may keep it open. They must not take the connections of a socket that gets its port.
             if listener.replaced {
+                // Clients that still wait are reset. The supervisor cannot accept them for the new user: those processes can make the
+                // socket blocking at any moment, and accept would wait. With `net.ipv4.tcp_migrate_req` the kernel moves them.
                 shared_port::abandon(&listener.fd);
             } else {
                 // Its workers still serve the connections in its queue.

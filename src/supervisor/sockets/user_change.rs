@@ -17,7 +17,7 @@ use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::supervisor::sockets::open;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::waits::{Opened, Waits};
-use crate::sys::{shared_port, socket_file};
+use crate::sys::{listen, shared_port, socket_file};
 
 impl Listener {
     /// Whether another user's pool names it, or has named it before it was stored, whose processes may have it open for as long as they run.
@@ -33,7 +33,10 @@ impl Listener {
     /// # Errors
     /// Why that is not possible.
     pub(super) fn open_beside(&self, spec: &str, options: &SocketOptions) -> Result<Opened, SocketError> {
-        let opened = self.open_at_port(options).map_err(|e| SocketError::bind(spec, e))?;
+        let opened = self.open_at_port(options).map_err(|e| match e.raw_os_error() {
+            Some(libc::EADDRINUSE) => SocketError::Held { pool: options.pool.clone(), address: spec.to_owned() },
+            _ => SocketError::bind(spec, e),
+        })?;
         Ok((opened, Some(Waits::AtPort)))
     }
 
@@ -43,10 +46,10 @@ impl Listener {
         if address.is_ipv6() {
             setsockopt(&fd, sockopt::Ipv6V6Only, &getsockopt(&self.fd, sockopt::Ipv6V6Only)?)?;
         }
-        shared_port::share(&self.fd)?;
         shared_port::share(&fd)?;
-        open::listen_at(address, &fd, options)?;
-        // Otherwise the new socket gets some connections already, which wait in its queue.
+        shared_port::beside(&self.fd, || open::bind_at(address, &fd))?;
+        shared_port::beside(&self.fd, || listen::listen(&fd, options.backlog))?;
+        // Otherwise the new socket gets some connections already, or all, which wait in its queue.
         let _ = shared_port::choose(&fd, 0);
         Ok(fd)
     }

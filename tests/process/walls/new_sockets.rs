@@ -3,10 +3,11 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::inside::{borrow_all, try_to_accept};
@@ -87,17 +88,17 @@ fn the_former_user_accepts_nothing() -> Outcome {
         ensure!(!former.is_empty(), "no listening socket found");
         pool.configure(BOB.1, "")?;
         pool.server.reload()?;
-        let stop = std::sync::atomic::AtomicBool::new(false);
+        let stop = AtomicBool::new(false);
         let (accepted, answers) = std::thread::scope(|scope| -> Outcome<_> {
             let thief = scope.spawn(|| {
                 let mut accepted = 0;
-                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                while !stop.load(Ordering::Relaxed) {
                     accepted += try_to_accept(&former);
                 }
                 accepted
             });
             let answers: Vec<_> = (0..200).map(|_| pool.who().unwrap_or_else(|e| e.to_string())).collect();
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
             Ok((thief.join().map_err(|_| "the thread has panicked")?, answers))
         })?;
         ensure!(accepted == 0, "{:?}: the former user got {accepted} connections", pool.server.address);
@@ -213,4 +214,57 @@ fn in_every_directory() -> Outcome {
         ensure!(fs::read_dir(&dir)?.count() == 0, "{owner} {mode:o}: the socket is left");
     }
     Ok(())
+}
+
+/// A process of the former user takes `SO_REUSEPORT` from its socket without end, so that no other one could be bound beside it.
+#[test]
+fn the_former_user_cannot_keep_a_port() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pool = Pool::start(&target, Sandbox::new()?, local_port()?)?;
+    for uid in [BOB.1, ALICE.1] {
+        let former = pool.listening()?;
+        let socket = former.first().ok_or("no listening socket found")?;
+        pool.configure(uid, "")?;
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| -> Outcome {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let _ = setsockopt(socket, sockopt::ReusePort, &false);
+                    }
+                });
+            }
+            let done = pool.server.reload();
+            stop.store(true, Ordering::Relaxed);
+            done
+        })?;
+        let who = pool.who()?;
+        ensure!(who == uid.to_string(), "{who} in place of {uid}: {}", pool.server.log.tail(8));
+    }
+    pool.server.stop()
+}
+
+/// If the new socket cannot be bound all the same, the group keeps what it had, and the log says what to do.
+#[test]
+fn a_port_that_is_kept_is_reported() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let pool = Pool::start(&target, Sandbox::new()?, local_port()?)?;
+    let former = pool.listening()?;
+    let socket = former.first().ok_or("no listening socket found")?;
+    // Sockets of different users cannot share a port.
+    let give = |uid: u32| nix::unistd::fchown(socket, Some(uid.into()), None);
+    give(ALICE.1)?;
+    pool.configure(BOB.1, "")?;
+    let mark = pool.server.log.mark();
+    pool.server.supervisor.signal(Signal::SIGUSR2);
+    pool.server.log.wait_for(mark, &["reload failed"], ms(20_000))?;
+    let told = pool.server.log.since(mark);
+    ensure!(told.contains("beside the socket of its former user") && told.contains("`ss -tlnp`"), "{told}");
+    ensure!(pool.who()? == ALICE.1.to_string(), "alice's pool");
+    give(0)?;
+    pool.server.reload()?;
+    ensure!(pool.who()? == BOB.1.to_string(), "bob's pool");
+    pool.server.stop()
 }
