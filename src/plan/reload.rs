@@ -9,6 +9,8 @@
 //!                            a file has changed since
 //! ```
 //!
+//! The execution waits for work at the paths of sockets, which would be lost with this image, for `PATHS_LIMIT` at most.
+//!
 //! While one reload is under way, one more can be wanted; it has the scopes of all requests that come until it begins.
 
 use std::time::Duration;
@@ -21,6 +23,9 @@ use crate::sys::process::Exit;
 
 /// A check that takes longer is killed, and the reload refused.
 pub(crate) const CHECK_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the execution waits for work at the paths of sockets. In a directory that hangs it can take longer.
+pub(crate) const PATHS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Whether a fleet can begin a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub(crate) enum Step {
     Begin,
     /// Kill the check, which has taken too long, and log that.
     KillCheck,
+    /// Execute the new program, if the work that it waits for is over by now.
+    Execute,
 }
 
 /// The consequence of the end of a check.
@@ -73,6 +80,8 @@ enum Check {
     Until(Moment),
     /// It was killed and has not been reaped yet.
     Killed,
+    /// It has succeeded. The execution waits for other work until then at most.
+    Passed(Moment),
 }
 
 impl Reload {
@@ -107,6 +116,7 @@ impl Reload {
                 return Some(Step::KillCheck);
             }
             Check::Until(_) | Check::Killed => return None,
+            Check::Passed(_) => return Some(Step::Execute),
             Check::None if self.wanted.is_none() => return None,
             Check::None => {}
         }
@@ -138,10 +148,21 @@ impl Reload {
         }
     }
 
+    /// Work at paths goes on that the new program would not finish: whether its execution is put off. It may be called again and again.
+    pub(crate) fn wait_for_paths(&mut self, now: Moment) -> bool {
+        let until = match self.check {
+            Check::Passed(until) => until,
+            _ => now + PATHS_LIMIT,
+        };
+        self.check = Check::Passed(until);
+        now < until
+    }
+
     /// Whether the new program may be executed now. An order that is half sent would be lost with this image, so the reload begins
     /// again when all are sent. `serving`: the fleet is to serve. The new program reads the files as they are then, so it answers
     /// the requests that came during the check, too.
     pub(crate) fn may_execute(&mut self, orders_wait: bool, serving: bool) -> bool {
+        self.check = Check::None;
         if !serving {
             self.wanted = None;
         } else if orders_wait {
@@ -155,7 +176,7 @@ impl Reload {
     /// When `advance` is needed.
     #[must_use]
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        if let Check::Until(end) = self.check { Some(end) } else { None }
+        if let Check::Until(end) | Check::Passed(end) = self.check { Some(end) } else { None }
     }
 }
 
@@ -248,6 +269,23 @@ mod tests {
         let _ = reload.check_ended(Exit::Code(0), true);
         assert!(!reload.may_execute(false, false));
         assert_eq!(reload.advance(START, Readiness::Ready), None);
+    }
+
+    #[test]
+    fn work_at_paths_puts_the_execution_off_for_a_time() {
+        let mut reload = begun();
+        let _ = reload.check_ended(Exit::Code(0), true);
+        assert!(reload.wait_for_paths(START));
+        // No second check begins; what is asked for meanwhile is answered by the execution.
+        assert_eq!(reload.ask(true, Scope::All), [Step::Count, Step::Announce]);
+        let end = START + PATHS_LIMIT;
+        assert_eq!(reload.deadline(), Some(end));
+        for (at, waits) in [(Moment::at_millis(1_500), true), (end, false)] {
+            assert_eq!(reload.advance(at, Readiness::Busy), Some(Step::Execute));
+            assert_eq!(reload.wait_for_paths(at), waits);
+        }
+        assert!(reload.may_execute(false, true));
+        assert_eq!((reload.advance(end, Readiness::Ready), reload.deadline()), (None, None));
     }
 
     fn pools(name: &str) -> Scope {

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::ipc::ToZygote;
-use crate::plan::fleet::{GenerationId, Goal, Phase, PoolKey, ZygoteKey};
+use crate::plan::fleet::{Generation, GenerationId, Goal, Phase, PoolKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
 use crate::sys::message;
@@ -47,10 +47,7 @@ impl Supervisor {
             Goal::Terminate => return,
         };
         if !all {
-            let generations = self.fleet.generations();
-            self.sockets.switch(|other| {
-                generations.iter().any(|g| g.id == other && matches!(g.phase, Phase::Settling | Phase::Serving))
-            });
+            self.switch_sockets();
             self.sockets.leave(&[id]);
         }
         self.sockets.unlink(all);
@@ -63,6 +60,13 @@ impl Supervisor {
                 (0..pool.slots).for_each(|slot| resources.scoreboard.announce_closing(slot, closing));
             }
         }
+    }
+
+    /// New connections go to the sockets of generations that serve, and no longer to those of former users.
+    pub(super) fn switch_sockets(&mut self) {
+        let generations = self.fleet.generations();
+        let serves = |g: &Generation| matches!(g.phase, Phase::Settling | Phase::Serving);
+        self.sockets.switch(|id| generations.iter().any(|g| g.id == id && serves(g)));
     }
 
     /// Socket pairs for kept connections: from each pool of a zygote to the pool of another generation where it goes on. Returns the

@@ -92,6 +92,8 @@ impl Supervisor {
         let runtimes = &self.runtimes;
         let listens = |key| runtimes.pool(key).map(|pool| &pool.listen);
         self.fleet.learn_addresses(|key| listens(key).into_iter().flatten().flat_map(addresses).collect());
+        // The former image may not have put all sockets in their places.
+        self.switch_sockets();
         self.prove_workers();
         self.catch_up();
         self.close_outputs_of_ended();

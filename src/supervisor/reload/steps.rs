@@ -37,6 +37,7 @@ impl Supervisor {
             Step::Count => self.results.reload_asked(),
             Step::Announce => self.tell_reloading(),
             Step::Begin => self.begin_reload(),
+            Step::Execute => self.execute(),
             Step::KillCheck => {
                 let message = messages::check_timed_out();
                 log::say(&message);
@@ -147,16 +148,21 @@ impl Supervisor {
         self.tell_refused(status.as_deref().unwrap_or(message.text()));
     }
 
-    /// Executes the new program. Returns only if that fails; then nothing has changed.
+    /// Executes the new program, or puts that off. Otherwise returns only if it fails; then nothing has changed.
     pub(super) fn execute(&mut self) {
+        let serving = self.fleet.goal() == Goal::Serve;
+        if serving && self.sockets.is_busy() && self.reload.plan.wait_for_paths(clock::now()) {
+            return;
+        }
         self.flush_orders();
         let orders_wait = self.orders_wait();
-        if !self.reload.plan.may_execute(orders_wait, self.fleet.goal() == Goal::Serve) {
+        if !self.reload.plan.may_execute(orders_wait, serving) {
             return;
         }
         // The new image reads the files as they are then, so this counts for requests during the check, too.
         self.results.reload_begins();
         let abandoned = self.abandon_preparations();
+        self.sockets.wait_briefly();
         let keep_log = log::descriptor();
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);

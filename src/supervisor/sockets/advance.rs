@@ -3,7 +3,7 @@
 use std::os::fd::{IntoRawFd, OwnedFd};
 use std::time::Instant;
 
-use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::background::{Background, Next};
 use crate::supervisor::sockets::listeners::Sockets;
 use crate::sys::{aside, listen};
 
@@ -20,7 +20,7 @@ impl Sockets {
     }
 
     /// Waits briefly for the work that was begun. Nearly always it is over then.
-    pub(super) fn wait_briefly(&mut self) {
+    pub(crate) fn wait_briefly(&mut self) {
         let now = Instant::now();
         let until = now + self.waited.left(now);
         self.finish_until(until);
@@ -30,18 +30,29 @@ impl Sockets {
     }
 
     fn finish_until(&mut self, until: Instant) {
-        for mut work in std::mem::take(&mut self.background) {
-            if work.is_over(until) {
-                let copies = work.finish();
-                let is_open = |inode: u64| self.all.iter().any(|listener| listener.inode == Some(inode));
-                let is_last = |copy: &OwnedFd| listen::inode(copy).is_none_or(|inode| !is_open(inode));
-                let last: Vec<OwnedFd> = copies.into_iter().filter(is_last).collect();
-                close_all(last);
-            } else {
-                self.background.push(work);
+        for work in std::mem::take(&mut self.background) {
+            match finish_parts(work, until) {
+                Next::Continue(work) => self.background.push(work),
+                Next::Break(copies) => {
+                    let is_open = |inode: u64| self.all.iter().any(|listener| listener.inode == Some(inode));
+                    let is_last = |copy: &OwnedFd| listen::inode(copy).is_none_or(|inode| !is_open(inode));
+                    let last: Vec<OwnedFd> = copies.into_iter().filter(is_last).collect();
+                    close_all(last);
+                }
             }
         }
     }
+}
+
+/// Finishes the parts of the work that are over by then. The part that is not.
+fn finish_parts(mut work: Background, until: Instant) -> Next {
+    while work.is_over(until) {
+        match work.finish() {
+            Next::Continue(next) => work = next,
+            over @ Next::Break(_) => return over,
+        }
+    }
+    Next::Continue(work)
 }
 
 /// Closes listening sockets. The queue of a unix socket may hold descriptors that its clients have sent, and nothing of theirs may
@@ -56,7 +67,7 @@ impl Drop for Sockets {
     /// The process ends: waits for the rest, as long as its users' time limits allow it. Its exit closes the sockets, and the kernel
     /// does not wait then for descriptors in their queues.
     fn drop(&mut self) {
-        let copies = self.background.drain(..).flat_map(Background::finish);
+        let copies = self.background.drain(..).flat_map(Background::end);
         let listeners = self.all.drain(..).map(|listener| listener.fd);
         copies.chain(listeners).for_each(|socket| {
             let _ = socket.into_raw_fd();

@@ -191,8 +191,9 @@ impl Sockets {
     #[must_use]
     pub(crate) fn ownership(&self) -> Vec<Ownership> {
         let of = |listener: &Listener| {
-            let Listener { fd, owners, used, unlinked, replaced, waits, user, .. } = listener;
-            let (fd, owners, waits) = (fd.as_raw_fd(), owners.clone(), waits.clone());
+            let Listener { fd, owners, used, unlinked, replaced, waits, user, inode, .. } = listener;
+            let waits = waits.clone().or_else(|| self.background.iter().find_map(|work| work.waits_for(*inode)));
+            let (fd, owners) = (fd.as_raw_fd(), owners.clone());
             Ownership { fd, owners, used: *used, unlinked: *unlinked, replaced: *replaced, waits, user: *user }
         };
         self.all.iter().map(of).collect()

@@ -4,20 +4,19 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 
 use crate::plan::fleet::GenerationId;
-use crate::supervisor::sockets::background::Background;
+use crate::supervisor::sockets::background::{Background, Placed};
 use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::supervisor::sockets::open;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::waits::{Opened, Waits};
-use crate::sys::{listen, shared_port, socket_file};
+use crate::sys::{listen, shared_port};
 
 impl Listener {
     /// Whether another user's pool names it, or has named it before it was stored, whose processes may have it open for as long as they run.
@@ -67,8 +66,9 @@ impl Sockets {
             let (name, bound) = (listener.name.clone(), listener.bound);
             // An address may have several names.
             let is_same = |l: &Listener| if bound.is_some() { l.bound == bound } else { l.name == name };
-            let is_former = |l: &Listener| l.waits.is_none() && !l.replaced && is_same(l);
-            let former = (0..at).find(|other| is_former(&self.all[*other]));
+            // A former image of the supervisor may have begun this already.
+            let is_former = |l: &Listener| l.waits.is_none() && is_same(l);
+            let former = (0..at).rfind(|other| is_former(&self.all[*other]));
             if let Some(former) = former {
                 self.all[former].replaced = true;
             }
@@ -84,9 +84,9 @@ impl Sockets {
             // If the kernel refuses, both sockets get connections until the former one is closed.
             Waits::AtPort => drop(shared_port::choose(fd, 1)),
             Waits::As(file) => {
-                let placing = socket_file::place(&file, Path::new(name), fd);
                 if let Ok(socket) = fd.try_clone() {
-                    self.background.push(Background::Place { name: name.clone(), file, socket, former, placing });
+                    let placed = Placed { name: name.clone(), file, socket, former, cleared: false };
+                    self.background.push(Background::place(placed));
                 }
             }
         }

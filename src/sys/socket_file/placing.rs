@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::fcntl::renameat;
-use nix::sys::stat::SFlag;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag};
 
 use super::RULES;
 use super::removal::may_change;
@@ -31,15 +31,25 @@ pub fn place(from: &Path, to: &Path, socket: &OwnedFd) -> Placing {
 }
 
 fn place_in(entry: &Entry, name: &OsStr, id: Option<FileId>) -> io::Result<Answer> {
-    if !may_change(entry, &entry.hold()?, id) {
-        return Err(Errno::ENOENT.into());
-    }
     let to = entry.name.with_file_name(name);
+    match entry.hold() {
+        Ok(file) if may_change(entry, &file, id) => {}
+        // The child of a former image of the supervisor has renamed it.
+        Err(_) if is_in_place(entry, &to, id) => return Ok(Answer::default()),
+        held => return Err(held.err().unwrap_or_else(|| Errno::ENOENT.into())),
+    }
     if statx(entry.dir(), to.as_os_str()).is_ok_and(|seen| !seen.is(SFlag::S_IFSOCK)) {
         return Err(Errno::EEXIST.into());
     }
     renameat(entry.dir(), &entry.name, entry.dir(), &to)?;
     Ok(Answer::default())
+}
+
+/// Whether the file of the socket has that name.
+fn is_in_place(entry: &Entry, name: &Path, id: Option<FileId>) -> bool {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let held = openat(entry.dir(), name, flags, Mode::empty());
+    held.is_ok_and(|held| id.is_some_and(|id| id.is(&held) == Some(true)))
 }
 
 impl Placing {
@@ -79,5 +89,9 @@ mod tests {
         place(&from, &to, &socket).wait().unwrap();
         let _client = UnixStream::connect(&to).unwrap();
         assert!(ours.accept().is_ok() && !from.exists());
+        if super::super::can_prove(&socket) {
+            place(&from, &to, &socket).wait().unwrap();
+        }
+        assert!(place(&from, &to, &other).wait().is_err(), "the file is another socket's");
     }
 }

@@ -5,6 +5,7 @@ mod hanging;
 mod links;
 mod logs;
 mod pid_file;
+mod placing;
 mod returns;
 mod sockets;
 mod stopped;
