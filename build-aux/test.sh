@@ -1,13 +1,16 @@
 #!/bin/sh
-# test.sh X.Y [style|unit|process|phpt|debug|install]…: the stages of `make test` (all by default; debug and install with 8.4 only). A
+# test.sh X.Y [style|bindings|unit|process|phpt|debug|install]…: the stages of `make test` (all by default; debug and install with 8.4 only). A
 # stage that fails does not keep the next from running. The last lines say what ran, how long it took and what was skipped; the very last one
 # is the sum. build/test-X.Y/{summary,skipped,total} keep these for .ci/run.
+#
+# CGI_FPM_SECOND: set if all has been tested with another PHP version: leaves out what does not depend on PHP's version.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 . "$root/build-aux/common.sh"
 
 php=$1
 shift
+second=${CGI_FPM_SECOND:-}
 prefix=$root/build/php-$php
 results=$root/build/test-$php
 mkdir -p "$results"
@@ -91,7 +94,7 @@ clippy() {
 	export CARGO_TARGET_DIR="$root/build/target-$php" PHP="$prefix/bin/php" PHP_CONFIG="$prefix/bin/php-config"
 	cargo clippy --locked --release --lib -p cgi-fpm -- -D warnings &&
 		cargo clippy --locked --release --lib -p cgi-fpm --features differential -- -D warnings &&
-		cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings
+		{ [ -n "$second" ] || cargo clippy --locked --workspace --no-default-features --all-targets -- -D warnings; }
 }
 
 # Warnings of rustdoc are errors: broken links, and text that it takes for markup. With PHP's bindings and without.
@@ -120,6 +123,8 @@ stage() {
 		checked "documentation" documentation
 		checked "fuzz targets" fuzz_targets
 		;;
+	# With CGI_FPM_SECOND: what `style` says about the code that uses PHP's headers.
+	bindings) checked "clippy" clippy ;;
 	unit)
 		# Parsers and decisions; no PHP needed.
 		cargo_tests unit --workspace --no-default-features --lib
@@ -148,7 +153,13 @@ stage() {
 			export CGI_FPM_OTHER_PREFIX
 		fi
 		export CGI_FPM_PREFIX CGI_FPM_STOCK CGI_FPM_PHP_SRC CGI_FPM_GENERATED CGI_FPM_EXPORTER CGI_FPM_FORMER
-		cargo_tests process --no-default-features --test '*'
+		if [ -z "$second" ]; then
+			cargo_tests process --no-default-features --test '*'
+		else
+			# What load and attacks cost is a matter of the processes, not of PHP.
+			cargo_tests process --no-default-features --test library --test oracle --test pages --test process --test sapi -- \
+				--skip walls::pressure:: --skip walls::native::
+		fi
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
 			CGI_FPM_EXTENSIONS=$("$root/build-aux/fetch-extensions.sh")
@@ -201,6 +212,10 @@ if [ $# = 0 ]; then
 	set -- style unit process phpt
 	# One version is enough; each version builds another PHP if the cache has none (3 minutes).
 	[ "$php" != 8.4 ] || set -- "$@" debug install
+	if [ -n "$second" ]; then
+		shift 2
+		set -- bindings "$@"
+	fi
 fi
 for each in "$@"; do
 	stage "$each"
