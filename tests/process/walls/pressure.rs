@@ -29,11 +29,10 @@ use super::{BOB, GLOBAL, Neighbours, address, asker, section, start};
 /// The attacker's pool. The user is one that no other test has, since it sends signals to all processes of its own.
 pub(super) const ALICE: (&str, u32) = ("alice", 2771);
 
-/// The length of a window, and the number of pairs of windows.
+/// The length of a window, and the numbers of pairs of windows that are judged. The machine may do other work in some, so a bad
+/// verdict counts only after the last number.
 const WINDOW: Duration = Duration::from_millis(500);
-const PAIRS: usize = 3;
-/// Attempts: the machine may do other work meanwhile.
-const ATTEMPTS: usize = 3;
+const PAIRS: [usize; 3] = [3, 7, 13];
 /// Differences below this are not seen by bob's clients: they are a few switches between processes.
 const UNSEEN: Duration = Duration::from_micros(300);
 
@@ -202,13 +201,19 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// Quiet windows and windows of an attack in turn.
-fn compare(pools: &Neighbours, attack: Attack) -> Outcome<(Duration, Duration, Duration)> {
-    let (mut quiet, mut attacked) = (Vec::new(), Vec::new());
-    for _ in 0..PAIRS {
-        quiet.push(window(pools)?);
+/// What the windows so far have shown.
+#[derive(Default)]
+struct Windows {
+    quiet: Vec<Seen>,
+    attacked: Vec<Seen>,
+}
+
+impl Windows {
+    /// A quiet window, then one of an attack.
+    fn add(&mut self, pools: &Neighbours, attack: Attack) -> Outcome {
+        self.quiet.push(window(pools)?);
         let stop = AtomicBool::new(false);
-        attacked.push(std::thread::scope(|scope| {
+        self.attacked.push(std::thread::scope(|scope| {
             let attacking = scope.spawn(|| attack(pools, &stop).map_err(|e| e.to_string()));
             std::thread::sleep(ms(30));
             let seen = window(pools);
@@ -216,11 +221,17 @@ fn compare(pools: &Neighbours, attack: Attack) -> Outcome<(Duration, Duration, D
             attacking.join().map_err(|_| "the attack has panicked")??;
             seen
         })?);
-        recover(pools)?;
+        recover(pools)
     }
-    let p99 = |seen: &[Seen]| median(seen.iter().map(|one| one.p99).collect());
-    let signal = attacked.iter().map(|one| one.signal).max().unwrap_or_default();
-    Ok((p99(&quiet), p99(&attacked), signal))
+
+    /// The medians of bob's 99th percentiles, in quiet and under attack.
+    fn p99(&self) -> [Duration; 2] {
+        [&self.quiet, &self.attacked].map(|seen| median(seen.iter().map(|one| one.p99).collect()))
+    }
+
+    fn longest_signal(&self) -> Duration {
+        self.attacked.iter().map(|one| one.signal).max().unwrap_or_default()
+    }
 }
 
 /// Waits until alice is served again. Her stopped processes are killed; old requests in her queue may stop others.
@@ -237,9 +248,12 @@ fn recover(pools: &Neighbours) -> Outcome {
 }
 
 fn judge(turn: &Alone, pools: &Neighbours, (name, attack): (&str, Attack)) -> Outcome {
-    let mut last = String::new();
-    for _ in 0..ATTEMPTS {
-        let (quiet, attacked, signal) = compare(pools, attack).map_err(|e| format!("{name}: {e}"))?;
+    let (mut windows, mut last) = (Windows::default(), String::new());
+    for pairs in PAIRS {
+        while windows.attacked.len() < pairs {
+            windows.add(pools, attack).map_err(|e| format!("{name}: {e}"))?;
+        }
+        let ([quiet, attacked], signal) = (windows.p99(), windows.longest_signal());
         last = format!("{name}: p99 {quiet:.1?} in quiet, {attacked:.1?} under attack; signals within {signal:.1?}");
         say(&last);
         if attacked <= bar(quiet * 3 / 2) + UNSEEN && turn.expect_within(name, signal, ms(100)).is_ok() {
