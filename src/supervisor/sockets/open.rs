@@ -152,8 +152,9 @@ impl UnixOpening {
             let text = named_file::leads_through(&path.to_string_lossy(), user);
             log::say(&messages::path_of_a_users(&options.pool, text));
         }
-        let listens =
-            options.give_access(path, &fd, &file).and_then(|()| listen::listen(&fd, options.backlog).map_err(failed));
+        let listens = options
+            .give_access(path, &file, file.is_of(&fd))
+            .and_then(|()| listen::listen(&fd, options.backlog).map_err(failed));
         match listens {
             Ok(()) => Ok(fd),
             Err(refusal) => Err((refusal, Some(fd))),

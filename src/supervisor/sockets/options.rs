@@ -50,11 +50,13 @@ impl SocketOptions {
     /// The option that could not be set, and why.
     pub(super) fn apply(&self, name: &str, fd: &OwnedFd, search: Search) -> Result<(), SocketError> {
         match search.wait() {
-            Ok(file) if file.is_of(fd) == Proof::Foreign => {
-                log::say(&messages::socket_was_replaced(&self.pool, name));
-                Ok(())
-            }
-            Ok(file) => self.give_access(Path::new(name), fd, &file),
+            Ok(file) => match file.is_of(fd) {
+                Proof::Foreign => {
+                    log::say(&messages::socket_was_replaced(&self.pool, name));
+                    Ok(())
+                }
+                proof => self.give_access(Path::new(name), &file, proof),
+            },
             Err(e) => {
                 log::say(&messages::socket_cannot_be_examined(&self.pool, name, reason(&e)));
                 Ok(())
@@ -74,11 +76,11 @@ impl SocketOptions {
         })
     }
 
-    /// Owner, group, mode and access list of a unix socket that is bound to this file.
+    /// Owner, group, mode and access list of the file of a unix socket. `proof`: whether it is bound to this file.
     ///
     /// # Errors
     /// The option that could not be set, and why.
-    pub(super) fn give_access(&self, path: &Path, fd: &OwnedFd, file: &SocketFile) -> Result<(), SocketError> {
+    pub(super) fn give_access(&self, path: &Path, file: &SocketFile, proof: Proof) -> Result<(), SocketError> {
         let access = Access {
             uid: self.access.uid.unwrap_or_else(|| Uid::effective().as_raw()),
             gid: self.access.gid,
@@ -87,7 +89,7 @@ impl SocketOptions {
             acl_groups: &self.access.acl_groups,
         };
         let (pool, path) = (self.pool.clone(), path.to_owned());
-        match file.is_of(fd) {
+        match proof {
             Proof::Ours => file.set_access(&access).map_err(|Failure { what, error: source }| SocketError::SetAccess {
                 pool,
                 path,
