@@ -59,6 +59,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         leave_request: None,
         inspector: Inspector::default(),
         release: ReleaseTimer::default(),
+        copied: None,
     })
 }
 

@@ -20,6 +20,7 @@ use crate::ipc::handover;
 use crate::ipc::{Incoming, ReportSender, ToSupervisor, ToWorker, ToZygote, WorkerSays};
 use crate::log;
 use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
+use crate::sys::private_copy::CopiedPages;
 use crate::sys::process_limits::{self, ProcessLimits};
 use crate::sys::{clock, fd, idle_memory, process, signal};
 use crate::worker::{Place, WorkerSpec};
@@ -112,6 +113,8 @@ impl Zygote {
         let log = log::is_behind().then(|| now + LOG_RETRY);
         if self.release.has_come(now) {
             idle_memory::release();
+            // Not earlier: a reload of hundreds of groups has no time for it.
+            self.copied.take().into_iter().for_each(CopiedPages::map);
         }
         let release = self.release.due();
         let due =

@@ -18,6 +18,7 @@ use crate::sys::backlog::Inspector;
 use crate::sys::clock::Moment;
 use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::limits::FileLimits;
+use crate::sys::private_copy::CopiedPages;
 use crate::sys::process_limits::ProcessLimits;
 
 /// The receiving end of the supervisor's orders. Nothing can be sent there.
@@ -55,6 +56,8 @@ pub(super) struct Zygote {
     pub(super) inspector: Inspector,
     /// For the memory that it has needed to start or to fork.
     pub(super) release: ReleaseTimer,
+    /// Copies of a base zygote's memory that are not mapped yet.
+    pub(super) copied: Option<CopiedPages>,
 }
 
 /// The state of a zygote that a signal has asked to exit.

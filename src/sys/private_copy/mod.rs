@@ -83,6 +83,22 @@ pub struct PrivateCopy {
     lock: Option<Lock>,
 }
 
+/// Where a child's copies are.
+#[derive(Debug)]
+pub struct CopiedPages(Vec<Range<usize>>);
+
+impl CopiedPages {
+    /// Maps them all at once (`MADV_POPULATE_READ`, Linux 5.14), so that they count as memory of this process. Until then those are
+    /// mapped that were used.
+    pub fn map(self) {
+        for part in self.0 {
+            let start = std::ptr::with_exposed_provenance_mut::<c_void>(part.start);
+            // SAFETY: `share_again` has mapped these addresses. The call changes no content.
+            unsafe { libc::madvise(start, part.len(), libc::MADV_POPULATE_READ) };
+        }
+    }
+}
+
 /// One area of memory that was shared.
 #[derive(Debug)]
 struct Area {
@@ -134,7 +150,8 @@ impl PrivateCopy {
     ///
     /// # Errors
     /// The child must not go on.
-    pub fn share_again(self) -> Result<(), Obstacle> {
+    pub fn share_again(self) -> Result<CopiedPages, Obstacle> {
+        let mut copied = Vec::new();
         for area in &self.areas {
             let Some(content) = &area.content else { return Err(Obstacle::Layout) };
             let copy = area.new_file()?;
@@ -142,9 +159,10 @@ impl PrivateCopy {
             // SAFETY: `copy` has the length of the area, and its content: `make` has filled and sealed that file, and the area could not
             // be written to since. `self` is used up, so this happens once.
             unsafe { area.replace_by(copy.as_fd(), MapFlags::MAP_SHARED) }?;
-            area.map_pages();
+            copied.extend(area.filled.iter().map(|part| area.range.start + part.start..area.range.start + part.end));
         }
-        self.lock.map_or(Ok(()), Lock::replace)
+        self.lock.map_or(Ok(()), Lock::replace)?;
+        Ok(CopiedPages(copied))
     }
 
     /// How many bytes a child copies.
@@ -237,18 +255,6 @@ impl Area {
             unsafe { mmap(NonZeroUsize::new(range.start), length, access, flags, file, offset) }.of("mmap")?;
         }
         Ok(())
-    }
-}
-
-impl Area {
-    /// Maps the pages with content now, all at once (`MADV_POPULATE_READ`, Linux 5.14), so that they count as memory of this process.
-    /// Without that they are mapped as they are used.
-    fn map_pages(&self) {
-        for part in &self.filled {
-            let start = std::ptr::with_exposed_provenance_mut::<c_void>(self.range.start + part.start);
-            // SAFETY: the part is inside of the area, which is mapped. Its content does not change.
-            unsafe { libc::madvise(start, part.len(), libc::MADV_POPULATE_READ) };
-        }
     }
 }
 

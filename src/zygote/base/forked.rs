@@ -13,7 +13,7 @@ use crate::ipc::{ToSupervisor, ZygoteSpec};
 use crate::log::{self, messages::bases::forked_zygote_not_set_up};
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity, IdentityError};
-use crate::sys::private_copy::{Obstacle, PrivateCopy};
+use crate::sys::private_copy::{CopiedPages, Obstacle, PrivateCopy};
 use crate::sys::{capabilities, inherited, process, shared, signal};
 use crate::zygote::state::Zygote;
 use crate::zygote::{self, privileges};
@@ -53,12 +53,13 @@ impl ForkedZygote {
     /// Becomes a zygote of its group. `files`: what PHP was started with. On failure returns the exit status.
     pub(super) fn become_zygote(self, php: &str, files: &LoadedFiles) -> Result<Zygote, i32> {
         let has_identity = self.identity.is_some();
-        let spec = self.set_up().map_err(|e| {
+        let (spec, copied) = self.set_up().map_err(|e| {
             log::say(&forked_zygote_not_set_up(e));
             ExitCode::Software.status()
         })?;
         let tell_files = spec.tell_files;
         let mut zygote = zygote::begin(spec, php)?;
+        zygote.copied = Some(copied);
         let pools: Vec<_> = zygote.pools.iter().map(|pool| &pool.spec.config).collect();
         // Without root, a zygote stays in the directory of the supervisor.
         if let Some(pool) = has_identity.then(|| privileges::enter_as_user(&pools)).flatten() {
@@ -73,13 +74,13 @@ impl ForkedZygote {
     }
 
     /// The specification is read last: it is of no use to a process that has not become its user.
-    fn set_up(self) -> Result<ZygoteSpec, ForkedError> {
+    fn set_up(self) -> Result<(ZygoteSpec, CopiedPages), ForkedError> {
         let mut fds = self.fds.into_iter();
         let (Some(spec), Some(output)) = (fds.next(), fds.next()) else { return Err(ForkedError::Descriptors) };
         fd::redirect(Stream::Stdout, &output)?;
         fd::redirect(Stream::Stderr, &output)?;
         drop(output);
-        self.copy.share_again()?;
+        let copied = self.copy.share_again()?;
         if let Some(identity) = &self.identity {
             capabilities::raise_kept()?;
             ids::become_identity(identity, &self.user, &[])?;
@@ -93,7 +94,8 @@ impl ForkedZygote {
             return Err(ForkedError::Orphan);
         }
         signal::set_mask(&SigSet::empty())?;
-        adopt_descriptors(serde_json::from_slice(&shared::content_of(spec)?)?, fds.collect())
+        let spec = adopt_descriptors(serde_json::from_slice(&shared::content_of(spec)?)?, fds.collect())?;
+        Ok((spec, copied))
     }
 }
 
