@@ -67,7 +67,7 @@ impl Supervisor {
             Action::Stopping(goal) => self.announce_stop(goal),
             Action::Prepare(key) => self.prepare(key),
             Action::Serves { id, late } => self.generation_serves(id, late),
-            Action::Replaced(id) => self.sockets.drop_owner(id),
+            Action::Replaced(id) => self.replaced(id),
             Action::GivenUp { id, because, failure, kept } => self.generation_given_up(id, because, failure, kept),
             Action::NotStarted(id, failure) => self.generation_not_started(id, failure),
             Action::Refused => {
@@ -169,6 +169,7 @@ impl Supervisor {
         self.report_dropped_lines(Some(id));
         self.abandon_preparation(id);
         self.sockets.drop_owner(id);
+        self.links.retain(|(pool, _)| pool.zygote.generation != id);
         self.candidates.remove(&id);
         self.reasons.remove(&id);
         self.unstarted.remove(&id);

@@ -13,7 +13,7 @@ use crate::host::Host;
 use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
-use crate::plan::fleet::{Event, Fleet, GenerationId, Settings, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Event, Fleet, GenerationId, PoolKey, Settings, WorkerKey, ZygoteKey};
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
@@ -105,6 +105,8 @@ pub(super) struct Supervisor {
     pub(super) unstarted: BTreeSet<GenerationId>,
     /// Generations whose workers' output is logged from now on.
     pub(super) unheld: Vec<(GenerationId, Moment)>,
+    /// Links that zygotes get when they are started.
+    pub(super) links: Vec<(PoolKey, OwnedFd)>,
     /// Events that actions have caused.
     pub(super) pending: VecDeque<Event>,
     /// The event loop ends with this exit status.
@@ -165,6 +167,7 @@ impl Supervisor {
             reasons: BTreeMap::new(),
             unstarted: BTreeSet::new(),
             unheld: Vec::new(),
+            links: Vec::new(),
             pending: VecDeque::new(),
             exit: None,
         })

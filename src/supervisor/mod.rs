@@ -34,6 +34,7 @@ mod slow;
 mod slow_requests;
 mod sockets;
 mod start_zygote;
+mod stranded;
 mod systemd;
 mod systemd_status;
 mod view;

@@ -29,6 +29,7 @@ impl Supervisor {
         if !self.want_from_base(key) {
             self.start_alone(key, None);
         }
+        self.send_links(key);
     }
 
     /// Starts a zygote that starts PHP itself. `pending`: orders that were sent to it already.

@@ -4,6 +4,7 @@
 //! A doc comment gives the kernel's names (`SCM_RIGHTS`, `PR_SET_PDEATHSIG`, …), also where nix or std hide them, so that a search
 //! for a name finds its use.
 
+pub mod accept_queue;
 pub mod acl;
 pub mod apparmor;
 pub mod aside;

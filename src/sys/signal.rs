@@ -3,10 +3,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::unistd::getpid;
+use nix::unistd::{alarm, getpid};
 
 static QUIT: AtomicBool = AtomicBool::new(false);
 
@@ -128,6 +129,15 @@ pub fn reset_actions() {
         let _ = unsafe { sigaction(signal, &default) };
     }
     ignore(Signal::SIGPIPE);
+}
+
+/// Has SIGALRM end this process after that time (alarm(2), in whole seconds), also where it waits in a call.
+///
+/// # Errors
+/// None in practice.
+pub fn end_after(limit: Duration) -> io::Result<()> {
+    alarm::set(u32::try_from(limit.as_secs()).unwrap_or(u32::MAX).max(1));
+    block_all_but(Signal::SIGALRM)
 }
 
 /// Ignores one signal.

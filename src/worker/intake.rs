@@ -11,31 +11,11 @@ use crate::config::AllowedClients;
 use crate::ipc::handover::{self, Connection, ConnectionState, Taken, WorkerQueues};
 use crate::log::{self, messages::requests as messages};
 use crate::scoreboard::Slot;
-use crate::sys::{backlog, clock, listen};
+use crate::sys::accept_queue::Emptying;
+use crate::sys::{clock, listen};
 
 /// The pause after an accept that failed for lack of resources.
 const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long the handshake of a TCP connection may take on a machine with load, if its client is near.
-const HANDSHAKE: Duration = Duration::from_millis(2);
-
-/// Listening sockets that are about to be closed.
-pub(super) type Waiting = Vec<Emptied>;
-
-/// A listening socket whose queue is being emptied.
-#[derive(Debug)]
-pub(super) struct Emptied {
-    /// The number of connections to take.
-    left: u32,
-    /// The queue is to be looked at once more.
-    counts_again: bool,
-    socket: OwnedFd,
-}
-
-/// How many connections wait in the queue of a TCP socket.
-fn queued(socket: &OwnedFd) -> u32 {
-    backlog::tcp(socket).map_or(0, |queue| queue.waiting)
-}
 
 /// The pool's sources of connections.
 #[derive(Debug)]
@@ -115,40 +95,21 @@ impl Intake {
         taken
     }
 
-    /// How many connections wait on each of these listening sockets. A unix socket is shut down first and then
-    /// emptied. On a TCP socket more connections may follow without end, so they are counted.
+    /// Those of the listening sockets that are about to close, with the connections in their queues.
     #[must_use]
-    pub(super) fn waiting(&self, closing: u32) -> Waiting {
+    pub(super) fn closing(&self, closing: u32) -> Vec<Emptying> {
         let woken = Woken { listeners: closing, ..Woken::default() };
         let chosen = named(&self.listeners, &woken).filter_map(|l| l.try_clone_to_owned().ok());
-        let emptied = |socket: OwnedFd| {
-            let is_tcp = listen::local(&socket).is_some();
-            if !is_tcp {
-                listen::refuse(&socket);
-            }
-            let left = if is_tcp { queued(&socket) } else { u32::MAX };
-            Emptied { left, counts_again: is_tcp, socket }
-        };
-        chosen.map(emptied).collect()
+        chosen.map(Emptying::new).collect()
     }
 
-    /// Takes the next of them. A socket that has none left is shut down, so that no client waits there in vain.
-    pub(super) fn take_waiting(&self, waiting: &mut Waiting) -> Option<Connection> {
-        while let Some(Emptied { left, counts_again, socket }) = waiting.last_mut() {
-            if *left == 0 && std::mem::take(counts_again) {
-                // Another socket may get the new connections of the port by now. Those whose handshake had begun arrive here.
-                std::thread::sleep(HANDSHAKE);
-                *left = queued(socket);
-            } else if *left == 0 {
-                listen::refuse(&*socket);
-                waiting.pop();
-            } else if let Ok(Some(fd)) = listen::accept(&*socket) {
-                *left -= 1;
-                if self.lets_in(&fd) {
-                    return Some((fd, ConnectionState::New));
-                }
-            } else {
-                *left = 0;
+    /// Takes the next connection out of the queues of these sockets.
+    pub(super) fn take_closing(&self, closing: &mut Vec<Emptying>) -> Option<Connection> {
+        while let Some(queue) = closing.last_mut() {
+            match queue.next() {
+                Some(fd) if self.lets_in(&fd) => return Some((fd, ConnectionState::New)),
+                Some(_) => {}
+                None => drop(closing.pop()),
             }
         }
         None

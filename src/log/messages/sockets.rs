@@ -107,6 +107,12 @@ messages! {
     [Ours Debug] socket_closed(address) = "closed listening socket \"{address}\"",
         do "Nothing.";
 
+    /// A reload changes an address of a pool. Clients that wait at the former address are to be served by the pool's new processes, which
+    /// needs a child of the master process.
+    [Ours Warning] waiting_clients_lost(pool, reason) =
+        "[pool {pool}] clients that wait at an address that the pool has left are not served: {reason}",
+        do "Raise the limits of processes and descriptors of php-fpm.";
+
     /// php-fpm has left a listening socket in `FPM_SOCKETS`, and a pool listens on it.
     [Fpm Notice] inherited_socket_used(fd, address) = "using inherited socket fd={fd}, \"{address}\"",
         do "Nothing.";

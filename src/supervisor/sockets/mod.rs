@@ -6,6 +6,7 @@ mod advance;
 mod background;
 mod claim;
 mod error;
+mod handing_over;
 mod inherited;
 mod listeners;
 mod open;

@@ -19,9 +19,9 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.set_aside(&mut silent);
         // A kept connection, which would be closed when the next one is held.
         self.park_held();
-        let mut waiting = self.intake.waiting(closing);
+        let mut closing = self.intake.closing(closing);
         while !self.spent
-            && let Some(connection) = self.intake.take_waiting(&mut waiting)
+            && let Some(connection) = self.intake.take_closing(&mut closing)
         {
             self.serve_guest(connection, &mut silent);
         }

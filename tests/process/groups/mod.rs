@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod endless;
+mod moved;
 mod paths;
 mod renewal;
 mod starts;
