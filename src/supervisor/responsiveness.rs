@@ -1,6 +1,6 @@
 //! Zygotes that no longer respond, because their user has stopped them or because they hang. Orders have deadlines, but in quiet times
 //! there are none. So the supervisor looks once a second whether zygotes are stopped, and, where clients wait or a generation drains,
-//! whether they reap their dead workers. The fleet decides when it has lasted too long.
+//! whether they reap their dead workers and ask for new ones. The fleet decides when it has lasted too long.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +23,7 @@ impl Supervisor {
         // A zygote needs a moment to reap a worker.
         silent.extend(unreaped.intersection(&self.unreaped).map(|(worker, _)| worker.zygote()));
         self.unreaped = unreaped;
+        silent.extend(self.fleet.unaware(waiting));
         self.fleet.note_unresponsive(clock::now(), &silent);
         self.kill_stopped_bases();
         self.write_off_traced();

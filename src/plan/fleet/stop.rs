@@ -9,7 +9,7 @@ use crate::plan::fleet::event::Event;
 use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::ZygoteKey;
 use crate::plan::fleet::members::{Generation, Group, Phase, Zygote};
-use crate::plan::fleet::pool::Life;
+use crate::plan::fleet::pool::{Life, PoolState};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::unit::UnitState;
 use crate::plan::fleet::view::Blind;
@@ -83,6 +83,20 @@ impl Fleet {
                 g.note_unresponsive(now, zygotes.contains(&ZygoteKey { generation: id, group }));
             }
         }
+    }
+
+    /// Zygotes of pools where clients wait that have no worker and want none: such a zygote reports at once that a client waits, so
+    /// these do not respond.
+    #[must_use]
+    pub(crate) fn unaware(&self, waiting: &BTreeSet<String>) -> BTreeSet<ZygoteKey> {
+        let ignores = |p: &PoolState| waiting.contains(&p.name) && p.is_childless() && p.target() == 0;
+        let mut found = BTreeSet::new();
+        for generation in self.generations.iter().filter(|g| g.phase == Phase::Serving) {
+            let groups = generation.groups.iter().enumerate();
+            let unaware = groups.filter(|(_, g)| matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().any(ignores));
+            found.extend(unaware.map(|(group, _)| ZygoteKey { generation: generation.id, group }));
+        }
+        found
     }
 
     /// When `decide` is next needed.

@@ -113,6 +113,24 @@ fn a_zygote_that_hangs_is_replaced_if_clients_wait() -> Outcome {
     pools.server.stop()
 }
 
+/// The same in a pool that has no workers until a client comes.
+#[test]
+fn a_zygote_that_hangs_is_replaced_if_a_client_comes() -> Outcome {
+    let Some(target) = Target::find_as_root() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let lines = "pm = ondemand\npm.process_idle_timeout = 1s";
+    let pools = Neighbours::start_hostile(&target, "", lines)?;
+    ensure!(pools.ask(ALICE, "hello.php")? == "hello", "the first request");
+    wait_until("the end of its worker", bar(ms(10_000)), || pools.workers(ALICE).is_empty())?;
+    let (zygote, bob) = (pools.zygote(ALICE)?, pools.all_of(BOB)?);
+    hostile::act(&pools.server.sandbox, zygote, "hang")?;
+    let mut waiting = Client::connect(&address(&pools.server, ALICE), bar(ms(30_000)))?;
+    let body = waiting.ask(&pools.server.hello())?.body();
+    ensure!(body == "hello" && !zygote.lives(), "{body}");
+    ensure!(pools.all_of(BOB)? == bob, "bob's processes have changed");
+    pools.server.stop()
+}
+
 /// The same in a generation that drains: the end of its workers is not reported.
 #[test]
 fn a_zygote_that_hangs_keeps_no_generation() -> Outcome {
