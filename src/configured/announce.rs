@@ -3,6 +3,7 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::Instant;
 
 use crate::cli::Options;
 use crate::config::{ErrorLog, Global, Message, Messages};
@@ -65,13 +66,42 @@ pub(crate) fn announce(messages: &Messages, global: Option<&Global>, options: &O
 /// # Errors
 /// It cannot be opened.
 pub(crate) fn open_log(global: &Global, options: &Options) -> Result<Option<log::Sink>, LogError> {
-    let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
-    if to_stderr {
-        return Ok(None);
+    match begin_log(global, options) {
+        LogOpening::Over(sink) => Ok(sink),
+        LogOpening::Asked(path, opening) => opening.wait().map(Some).map_err(|source| LogError { path, source }),
     }
-    let ErrorLog::File(path) = &global.error_log else {
-        return Ok(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)));
-    };
-    let failed = |source| LogError { path: path.clone(), source };
-    log::open(path).map(Some).map_err(failed)
+}
+
+/// Begins to open it.
+pub(crate) fn begin_log(global: &Global, options: &Options) -> LogOpening {
+    let to_stderr = !global.daemonize && (options.force_stderr || std::io::stderr().is_terminal());
+    match &global.error_log {
+        _ if to_stderr => LogOpening::Over(None),
+        ErrorLog::File(path) => LogOpening::Asked(path.clone(), log::begin(path)),
+        ErrorLog::Syslog => {
+            LogOpening::Over(Some(log::Sink::Syslog(global.syslog_ident.clone(), global.syslog_facility)))
+        }
+    }
+}
+
+/// An error log that is being opened.
+#[derive(Debug)]
+pub(crate) enum LogOpening {
+    /// It is no file.
+    Over(Option<log::Sink>),
+    /// A file, and its path.
+    Asked(PathBuf, log::Opening),
+}
+
+impl LogOpening {
+    /// As `open_log`, if that is known by then. It is returned once.
+    pub(crate) fn poll(&mut self, until: Instant) -> Option<Result<Option<log::Sink>, LogError>> {
+        match self {
+            Self::Over(sink) => Some(Ok(sink.take())),
+            Self::Asked(path, opening) => {
+                let failed = |source| LogError { path: path.clone(), source };
+                opening.poll(until).map(|opened| opened.map(Some).map_err(failed))
+            }
+        }
+    }
 }

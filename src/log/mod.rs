@@ -8,6 +8,7 @@ mod json;
 pub mod level;
 mod line;
 pub mod messages;
+mod opening;
 mod outlet;
 mod setup;
 mod sink;
@@ -19,10 +20,10 @@ pub use file::{append, write_all};
 pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
 pub use level::{Format, Level};
 pub use messages::Message;
+pub use opening::{Opening, begin};
 pub use setup::{
     become_worker, descriptor, drain, echo_faults_only, flush, is_behind, keep_stream, lead_stderr, lead_stderr_again,
-    never_wait, open, replace_descriptor, say_by, set_format, set_level, set_sink, stop_echo, take_over,
-    take_unwritten,
+    never_wait, replace_descriptor, say_by, set_format, set_level, set_sink, stop_echo, take_over, take_unwritten,
 };
 pub use sink::Sink;
 pub use write::{

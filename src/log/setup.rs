@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::backlog::Backlog;
@@ -136,12 +135,4 @@ pub fn become_worker() {
     let mut log = LOG.lock();
     // The backlog is the zygote's: the zygote writes it.
     (log.sink, log.echo, log.waits, log.backlog) = (Sink::Bare, None, true, Backlog::default());
-}
-
-/// Opens a log file for appending, mode 0600 like php-fpm's.
-///
-/// # Errors
-/// Those of open(2).
-pub fn open(path: &Path) -> std::io::Result<Sink> {
-    Sink::open(path)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::backlog::Line;
 use super::outlet::{self, Outlet};
 use super::{About, Level, classic, json, line};
-use crate::sys::{fd, log_file};
+use crate::sys::fd;
 
 /// A place for lines.
 #[derive(Debug)]
@@ -26,12 +26,13 @@ pub enum Sink {
 }
 
 impl Sink {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        match fd::standard_stream(path) {
-            Some(1) => Ok(Self::of(io::stdout().as_fd().try_clone_to_owned()?)),
-            Some(_) => Ok(Self::Stderr),
-            None => log_file::open(path, log_file::Owner::Root).map(|opened| Self::of(opened.file)),
-        }
+    /// The standard stream that a path names. `None`: it names none.
+    pub(super) fn of_stream(path: &Path) -> io::Result<Option<Self>> {
+        Ok(match fd::standard_stream(path) {
+            Some(1) => Some(Self::of(io::stdout().as_fd().try_clone_to_owned()?)),
+            Some(_) => Some(Self::Stderr),
+            None => None,
+        })
     }
 
     pub(super) fn of(fd: OwnedFd) -> Self {

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use crate::configured::begin_log;
 use crate::ipc::ToZygote;
 use crate::log::messages::{lifecycle, pools};
 use crate::log::{self, Message};
@@ -21,8 +22,22 @@ const BRIEF: Duration = Duration::from_millis(40);
 impl Supervisor {
     /// SIGUSR1: opens all logs again. No worker is restarted.
     pub(super) fn reopen_logs(&mut self) {
-        let mut wrong = Vec::new();
-        match crate::configured::open_log(&self.config.global, &self.options) {
+        self.abandon_reopening();
+        let waiting = self.logging_pools();
+        let of_pools = !waiting.is_empty();
+        self.reopened += u64::from(of_pools);
+        let opened = Opened::streams(&self.runtimes);
+        let error_log = Some(begin_log(&self.config.global, &self.options));
+        let (changed, wrong) = (Vec::new(), Vec::new());
+        self.reopening = Some(Reopening { error_log, of_pools, opened, waiting, begun: 0, changed, wrong, failed: 0 });
+        self.continue_reopening(Instant::now() + BRIEF);
+    }
+
+    /// The error log is used from the moment at which it is open.
+    fn take_error_log(&self, going: &mut Reopening, until: Instant) {
+        let Some(outcome) = going.error_log.as_mut().and_then(|opening| opening.poll(until)) else { return };
+        going.error_log = None;
+        match outcome {
             Ok(sink) => {
                 // A standard stream has no name to be opened by.
                 let own = self.config.global.error_log.file().and_then(fd::standard_stream).is_some();
@@ -35,19 +50,9 @@ impl Supervisor {
                 let refusal = e.message();
                 log::say(&refusal);
                 log::say(&lifecycle::error_log_not_reopened());
-                wrong.push(refusal.text().to_owned());
+                going.wrong.push(refusal.text().to_owned());
             }
         }
-        self.abandon_reopening();
-        let waiting = self.logging_pools();
-        if waiting.is_empty() {
-            self.results.reopened(&wrong);
-            return;
-        }
-        self.reopened += 1;
-        let opened = Opened::streams(&self.runtimes);
-        self.reopening = Some(Reopening { opened, waiting, begun: 0, changed: Vec::new(), wrong, failed: 0 });
-        self.continue_reopening(Instant::now() + BRIEF);
     }
 
     /// Whether logs are still being opened again.
@@ -55,7 +60,7 @@ impl Supervisor {
         self.reopening.is_some()
     }
 
-    /// Takes the logs that are open by now.
+    /// Takes the logs that are open by now. One that does not answer delays no other one.
     pub(super) fn advance_reopening(&mut self) {
         self.continue_reopening(Instant::now());
     }
@@ -64,6 +69,7 @@ impl Supervisor {
     /// after the line in the error log is in the new files.
     fn continue_reopening(&mut self, until: Instant) {
         let Some(mut going) = self.reopening.take() else { return };
+        self.take_error_log(&mut going, until);
         loop {
             let Reopening { opened, waiting, begun, .. } = &mut going;
             while *begun < waiting.len().min(AT_ONCE) {
@@ -79,7 +85,7 @@ impl Supervisor {
             self.take_reopened(&mut going, &pool);
         }
         self.announce_reopened(&mut going);
-        if going.waiting.is_empty() {
+        if going.waiting.is_empty() && going.error_log.is_none() {
             self.report_reopened(&going);
         } else {
             self.reopening = Some(going);
@@ -109,7 +115,9 @@ impl Supervisor {
     }
 
     fn report_reopened(&mut self, going: &Reopening) {
-        log::say(&if going.failed == 0 { pools::access_log_reopened() } else { pools::access_log_not_reopened() });
+        if going.of_pools {
+            log::say(&if going.failed == 0 { pools::access_log_reopened() } else { pools::access_log_not_reopened() });
+        }
         self.results.reopened(&going.wrong);
     }
 

@@ -1,6 +1,7 @@
-//! Access logs that are being opened again (SIGUSR1), while the event loop runs.
+//! Logs that are being opened again (SIGUSR1), while the event loop runs.
 
 use crate::config::PoolConfig;
+use crate::configured::LogOpening;
 use crate::ipc::Trust;
 use crate::plan::fleet::{PoolKey, ZygoteKey};
 use crate::supervisor::generation::access_logs::Opened;
@@ -18,9 +19,13 @@ pub(crate) struct LoggingPool {
 }
 
 /// Logs that are being opened again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reopening {
-    /// The files.
+    /// The error log. `None`: it is open.
+    pub error_log: Option<LogOpening>,
+    /// Pools have access logs.
+    pub of_pools: bool,
+    /// Their files.
     pub opened: Opened,
     /// Pools whose logs are not open yet; from the end on.
     pub waiting: Vec<LoggingPool>,
@@ -30,7 +35,7 @@ pub(crate) struct Reopening {
     pub changed: Vec<(PoolKey, String)>,
     /// What has gone wrong so far.
     pub wrong: Vec<String>,
-    /// How many logs have not been opened.
+    /// How many access logs have not been opened.
     pub failed: usize,
 }
 

@@ -170,6 +170,47 @@ fn a_mount_that_hangs_delays_no_signal() -> Outcome {
     Ok(())
 }
 
+/// The error log is in bob's directory, which hangs when it is opened again: signals are handled at once, and the former file is written
+/// on.
+#[test]
+fn an_error_log_that_hangs_delays_no_signal() -> Outcome {
+    let Some(target) = find() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    for name in ["bob", "bob/logs", "bob/mount"] {
+        dir_of(&sandbox, name, BOB.1)?;
+    }
+    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
+        skip("no FUSE here");
+        return Ok(());
+    };
+    let global = GLOBAL.replace("{{DIR}}/fpm.log", "{{DIR}}/bob/logs/fpm.log");
+    let conf = format!("{global}{}", section(ALICE, 1, ""));
+    std::os::unix::fs::symlink("bob/logs/fpm.log", sandbox.file("fpm.log"))?;
+    let deep = silent.path.join("deep");
+    let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let server = &hung.server;
+    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+    // The log is where it was moved to.
+    fs::remove_file(server.sandbox.file("fpm.log"))?;
+    std::os::unix::fs::symlink("bob/logs.away/fpm.log", server.sandbox.file("fpm.log"))?;
+    let (file, first) = (&server.log, server.log.mark());
+    server.sandbox.configure("[global]\n")?;
+    for round in 0..3 {
+        let mark = file.mark();
+        server.supervisor.signal(Signal::SIGUSR1);
+        std::thread::sleep(ms(10));
+        let begun = Instant::now();
+        server.supervisor.signal(Signal::SIGUSR2);
+        file.wait_for(mark, &["Reloading in progress"], ms(20_000))?;
+        ensure!(begun.elapsed() < bar(ms(100)), "round {round}: it took {:?}", begun.elapsed());
+        hello_of(server, ALICE)?;
+        file.wait_for(mark, &["reload refused"], ms(10_000))?;
+    }
+    file.wait_for(first, &["failed to open error_log", "a directory of user 2002 did not answer"], ms(20_000))?;
+    Ok(())
+}
+
 /// Mounts on files of bob's: one in his directory, one in a directory of root's.
 fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
     let mut mounted = Vec::new();
