@@ -15,7 +15,7 @@ use crate::log::messages::accounts::{AccountError, acl_overrides};
 use crate::log::messages::config::needs_root;
 
 /// The account of a pool's workers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The user to change to; `None`: no change.
     pub uid: Option<u32>,
@@ -176,11 +176,22 @@ pub fn ignored_without_root(pool: &PoolConfig) -> Vec<log::Message> {
     given.map(|(directive, _)| needs_root(&pool.name, directive)).collect()
 }
 
-/// Looks up who may use a pool's unix socket. Also returns warnings about settings that have no effect.
+/// Warnings about an owner and a group of a unix socket that have no effect, because it has an access list.
+#[must_use]
+pub fn ignored_owners(pool: &PoolConfig) -> Vec<log::Message> {
+    if pool.listen_acl_users.is_empty() && pool.listen_acl_groups.is_empty() {
+        return Vec::new();
+    }
+    let owners = [("owner", &pool.listen_owner), ("group", &pool.listen_group)];
+    let ignored = owners.into_iter().filter_map(|(what, name)| Some((what, name.as_deref()?)));
+    ignored.map(|(what, name)| acl_overrides(&pool.name, what, name)).collect()
+}
+
+/// Looks up who may use a pool's unix socket.
 ///
 /// # Errors
 /// A name is unknown.
-pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<log::Message>), AccountError> {
+pub fn socket_access(pool: &PoolConfig) -> Result<SocketAccess, AccountError> {
     let user = |name: &str| {
         user_named(name).ok_or_else(|| AccountError::SocketUser { pool: pool.name.clone(), name: name.to_owned() })
     };
@@ -195,9 +206,7 @@ pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<log::Messag
         access.acl_groups.push(group(name)?.gid.as_raw());
     }
     if !(access.acl_users.is_empty() && access.acl_groups.is_empty()) {
-        let owners = [("owner", &pool.listen_owner), ("group", &pool.listen_group)];
-        let ignored = owners.into_iter().filter_map(|(what, name)| Some((what, name.as_deref()?)));
-        return Ok((access, ignored.map(|(what, name)| acl_overrides(&pool.name, what, name)).collect()));
+        return Ok(access);
     }
     match pool.listen_owner.as_deref() {
         Some(number) if is_number(number) => {
@@ -218,5 +227,5 @@ pub fn socket_access(pool: &PoolConfig) -> Result<(SocketAccess, Vec<log::Messag
         Some(name) => access.gid = Some(group(name)?.gid.as_raw()),
         None => {}
     }
-    Ok((access, Vec::new()))
+    Ok(access)
 }

@@ -61,6 +61,16 @@ pub fn unix_path(path: &Path) -> (PathBuf, Option<LongPath>) {
     (cut.into(), Some(problem))
 }
 
+/// Whether an address names a host, which a name service has to know.
+#[must_use]
+pub fn names_host(spec: &str) -> bool {
+    let host = spec.rsplit_once(':').map(|(host, _)| host).filter(|host| *host != "*");
+    let bare = |host: &str| {
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse::<IpAddr>().is_err()
+    };
+    host.is_some_and(bare)
+}
+
 /// Finds the socket addresses of `host:port` or `port`. The first of them that can be bound is used.
 ///
 /// # Errors
@@ -115,6 +125,14 @@ mod tests {
     fn paths_are_what_has_no_port() {
         assert!(is_unix("/run/x") && is_unix("x.sock") && is_unix("900x"));
         assert!(!is_unix("9000") && !is_unix("a:1") && !is_unix("[::1]:9"));
+    }
+
+    #[test]
+    fn only_names_of_hosts_need_a_name_service() {
+        for literal in ["9000", "127.0.0.1:9000", "[::1]:9000", "*:9000"] {
+            assert!(!names_host(literal), "{literal}");
+        }
+        assert!(names_host("localhost:9000") && names_host("web.example:80"));
     }
 
     #[test]

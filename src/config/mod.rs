@@ -31,7 +31,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
-pub use account::{Account, SocketAccess, account, account_named, ignored_without_root, socket_access};
+pub use account::{Account, SocketAccess, account, account_named, ignored_owners, ignored_without_root, socket_access};
 pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES, POOL_DIRECTIVES};
 
 use crate::log;
@@ -40,7 +40,7 @@ pub use clients::AllowedClients;
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
-pub use listen::{resolve, unix_path};
+pub use listen::{names_host, resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
 pub use model::{Config, Global, PoolConfig};
 pub use options::{LoadOptions, PoolPaths};

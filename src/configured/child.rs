@@ -3,10 +3,11 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
+use nix::unistd::{Pid, pipe2};
 
 use crate::sys::process::{self, Forked};
 use crate::sys::single_threaded;
@@ -24,7 +25,7 @@ pub(super) fn in_child(limit: Duration, work: impl FnOnce(&mut File)) -> Option<
 
 /// A child at work.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     /// `None`: it could not be started.
     process: Option<TaskChild>,
     /// `None`: nothing more is read.
@@ -35,7 +36,14 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts a child that does `work`.
+    /// A child that was just started and writes to that pipe.
+    #[must_use]
+    pub(crate) fn running(limit: Duration, pid: Pid, output: OwnedFd) -> Self {
+        let (process, output) = (Some(TaskChild::new(pid)), Some(File::from(output)));
+        Self { process, output, said: Vec::new(), deadline: Instant::now() + limit, complete: false }
+    }
+
+    /// Starts a child that does `work`. It has all descriptors of this process.
     pub(super) fn start(limit: Duration, work: impl FnOnce(&mut File)) -> Self {
         let deadline = Instant::now() + limit;
         let mut child = Self { process: None, output: None, said: Vec::new(), deadline, complete: false };
@@ -55,7 +63,7 @@ impl Child {
     }
 
     /// Whether its output is complete by then, or will not be.
-    pub(super) fn is_over(&mut self, until: Instant) -> bool {
+    pub(crate) fn is_over(&mut self, until: Instant) -> bool {
         loop {
             let (Some(process), Some(output)) = (&self.process, &self.output) else { return true };
             match process.await_input(output, until.min(self.deadline)) {
@@ -80,7 +88,7 @@ impl Child {
     }
 
     /// Waits for its output. `None`: it took too long, printed too much, or could not be started.
-    pub(super) fn wait(mut self) -> Option<Vec<u8>> {
+    pub(crate) fn wait(mut self) -> Option<Vec<u8>> {
         self.is_over(self.deadline);
         self.complete.then(|| std::mem::take(&mut self.said))
     }

@@ -21,7 +21,8 @@ mod programs;
 pub(crate) mod start_files;
 mod users;
 
-pub(crate) use announce::{LogError, announce, open_log, say};
+pub(crate) use announce::{LogError, LogOpening, announce, begin_log, open_log, say};
+pub(crate) use child::Child;
 pub(crate) use commands::{convert, test};
 pub(crate) use inquiry::{Inquiry, described, run as answer_inquiry};
 pub(crate) use options::load_options;

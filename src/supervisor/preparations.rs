@@ -100,7 +100,7 @@ impl Supervisor {
                 Some(known) => known,
                 None => preparation.begin(&mut candidate.draft, streams)?,
             };
-            match preparation.advance(&candidate.draft, &mut preparing, until) {
+            match preparation.advance(&mut candidate.draft, &mut preparing, until) {
                 Ok(group) => Ok((group, preparing)),
                 Err(e) => {
                     preparing.abandon(id, preparation.sockets);

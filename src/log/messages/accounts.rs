@@ -15,6 +15,7 @@ messages! {
 
 errors! {
     /// Why the account of a pool, or the access to its socket, cannot be determined.
+    #[derive(serde::Serialize, serde::Deserialize)]
     pub enum AccountError in ACCOUNT_ERRORS;
 
     /// There is no such user.
@@ -52,6 +53,7 @@ errors! {
 
 errors! {
     /// A path is too long for a unix socket.
+    #[derive(serde::Serialize, serde::Deserialize)]
     pub enum LongPath in LONG_PATHS;
 
     /// The system allows 107 bytes.
@@ -67,6 +69,7 @@ errors! {
 
 errors! {
     /// Why an address with a port cannot be listened on.
+    #[derive(serde::Serialize, serde::Deserialize)]
     pub enum AddressError in ADDRESS_ERRORS;
 
     /// The port is not a number from 1 to 65535.

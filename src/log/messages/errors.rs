@@ -19,6 +19,7 @@
 macro_rules! errors {
     (
         $(#[doc = $about:literal])+
+        $(#[derive($($derived:path),+)])?
         pub enum $enum:ident in $table:ident;
         $(
             $(#[doc = $what:literal])+
@@ -29,6 +30,7 @@ macro_rules! errors {
     ) => {
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+        $(#[derive($($derived),+)])?
         #[allow(missing_docs, reason = "the text of a variant says what its fields are")]
         pub enum $enum {
             $(

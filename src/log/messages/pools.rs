@@ -7,6 +7,12 @@ messages! {
     [Ours Error] groups_unknown(pool, reason) = "[pool {pool}] cannot look up the groups of the pool's user: {reason}",
         do "Check the account and the name service (nsswitch.conf).";
 
+    /// A name service has not answered, so the group of the pool cannot start. It is tried again.
+    [Ours Error] names_not_known(pool, seconds) =
+        "[pool {pool}] the users, groups or hosts that its group names could not be looked up in {seconds} seconds: does the name \
+         service answer?",
+        do "Check the name service (nsswitch.conf, resolv.conf).";
+
     /// There is no memory, or no descriptor, for the counters of a pool.
     [Ours Error] no_counters(pool, reason) = "[pool {pool}] no memory for counters: {reason}",
         do "Raise the limit on memory or descriptors (LimitNOFILE= of the systemd unit), or use fewer pools.";

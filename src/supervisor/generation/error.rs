@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::configured::LogError;
 use crate::exit::ExitCode;
@@ -37,6 +38,13 @@ pub(crate) enum StartError {
         pool: String,
         /// The system's error.
         source: io::Error,
+    },
+    /// A name service has not answered.
+    NoAnswer {
+        /// The first pool of the group that has asked.
+        pool: String,
+        /// How long was waited for it.
+        limit: Duration,
     },
     /// A pool's counters cannot be made.
     Counters {
@@ -106,6 +114,7 @@ impl StartError {
             Self::Account(error) => error.message(),
             Self::Program(error) => error.message(),
             Self::Groups { pool, source } => pools::groups_unknown(pool, reason(source)),
+            Self::NoAnswer { pool, limit } => pools::names_not_known(pool, limit.as_secs()),
             Self::Counters { pool, source } => pools::no_counters(pool, reason(source)),
             Self::Paths(error) => error.message(),
             Self::Directory { directive, path, reason } => {

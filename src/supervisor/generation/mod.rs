@@ -5,6 +5,8 @@ mod access_logs;
 mod drain;
 mod error;
 mod launch;
+mod lookup;
+mod names;
 pub(super) mod own_limits;
 mod plans;
 mod pool_paths;

@@ -12,7 +12,7 @@ use crate::log::{
     messages::{config_pools::PoolError, sockets},
 };
 use crate::supervisor::generation::error::StartError;
-use crate::supervisor::generation::resolve::PoolUser;
+use crate::supervisor::generation::names::PoolUser;
 use crate::supervisor::log_files;
 use crate::sys::failure::reason;
 use crate::sys::log_file::{Opening, Owner};
@@ -22,7 +22,7 @@ use crate::sys::named_file::{DirectoryId, Look};
 const AT_ONCE: usize = 8;
 
 /// The paths of a group, in php-fpm's order.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PoolPaths {
     waiting: VecDeque<(usize, PoolPath)>,
     begun: VecDeque<(usize, PoolPath, Examination)>,

@@ -16,8 +16,10 @@ use crate::scoreboard;
 use crate::supervisor::generation::access_logs::Opened;
 use crate::supervisor::generation::drain::Drain;
 use crate::supervisor::generation::error::StartError;
+use crate::supervisor::generation::lookup::Lookup;
+use crate::supervisor::generation::names::{Names, PoolUser};
 use crate::supervisor::generation::pool_paths::PoolPaths;
-use crate::supervisor::generation::resolve::{GroupDraft, PoolUser};
+use crate::supervisor::generation::resolve::GroupDraft;
 use crate::supervisor::generation::runtime::{GroupRuntime, PoolRuntime};
 use crate::supervisor::generation::totals::PoolTotals;
 use crate::supervisor::sockets::{Claim, Openings, Sockets};
@@ -49,6 +51,8 @@ pub(crate) struct Preparation<'a> {
 /// A group whose preparation goes on.
 #[derive(Debug)]
 pub(crate) struct Preparing {
+    /// `None`: the names are known.
+    lookup: Option<Lookup>,
     users: Vec<PoolUser>,
     /// The program, if it is not the running one.
     program: Option<Chosen>,
@@ -63,6 +67,8 @@ pub(crate) struct Preparing {
 /// What is under way. Each stage begins when the former one is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// Users, groups and hosts are looked up.
+    Names,
     /// The program of the group was asked which protocol it speaks.
     Program,
     /// Directories and slow logs are examined.
@@ -82,12 +88,12 @@ impl Preparation<'_> {
     /// # Errors
     /// What the group lacks. Other groups are not affected.
     pub(crate) fn begin(&mut self, draft: &mut GroupDraft, opened: Opened) -> Result<Preparing, StartError> {
-        let users = draft.users(self.load)?;
+        let lookup = Some(Lookup::begin(draft.users.take(), &draft.pools, self.load));
         // All pools of a group have the same PHP.
         draft.pools.first().map_or(Ok(()), |pool| self.programs.ask(pool))?;
-        let (paths, openings) = (PoolPaths::of(&draft.pools, &users), Openings::of(&draft.pools)?);
-        let trusts = BTreeMap::new();
-        Ok(Preparing { users, program: None, paths, trusts, openings, opened, stage: Stage::Program })
+        let (users, paths, openings) = (Vec::new(), PoolPaths::default(), Openings::default());
+        let (trusts, program, stage) = (BTreeMap::new(), None, Stage::Names);
+        Ok(Preparing { lookup, users, program, paths, trusts, openings, opened, stage })
     }
 
     /// Goes on until then. `None`: it is not over.
@@ -96,12 +102,13 @@ impl Preparation<'_> {
     /// What the group lacks. `abandon` must follow.
     pub(crate) fn advance(
         &mut self,
-        draft: &GroupDraft,
+        draft: &mut GroupDraft,
         preparing: &mut Preparing,
         until: Instant,
     ) -> Result<Option<GroupRuntime>, StartError> {
         loop {
             let next = match preparing.stage {
+                Stage::Names => preparing.learn_names(draft, until)?,
                 Stage::Program => self.hear_program(draft, preparing, until)?,
                 Stage::Paths => preparing.examine_paths(draft, until)?,
                 Stage::Sockets => {
@@ -215,6 +222,20 @@ impl Preparing {
     pub(crate) fn abandon(self, owner: GenerationId, sockets: &mut Sockets) {
         sockets.abandon(self.openings);
         sockets.withdraw(owner);
+    }
+
+    fn learn_names(&mut self, draft: &mut GroupDraft, until: Instant) -> Result<Option<Stage>, StartError> {
+        if self.lookup.as_mut().is_some_and(|lookup| !lookup.is_over(until)) {
+            return Ok(None);
+        }
+        if let Some(lookup) = self.lookup.take() {
+            let Names { users, sockets } = lookup.finish(&draft.pools)?;
+            draft.learn_users(&users);
+            self.paths = PoolPaths::of(&draft.pools, &users);
+            self.openings = Openings::of(&draft.pools, sockets)?;
+            self.users = users;
+        }
+        Ok(Some(Stage::Program))
     }
 
     fn examine_paths(&mut self, draft: &GroupDraft, until: Instant) -> Result<Option<Stage>, StartError> {

@@ -1,12 +1,11 @@
 //! From a configuration to its groups: which pools share a zygote, and with which users. What is looked up or opened for one group
 //! and fails concerns that group alone.
 
-use crate::config::{self, Account, Config, LoadOptions, PoolConfig};
-use crate::configured;
+use crate::config::{self, Config, LoadOptions, PoolConfig};
 use crate::log;
 use crate::plan::base::BaseId;
 use crate::plan::groups::{self, Grouping};
-use crate::supervisor::generation::error::StartError;
+use crate::supervisor::generation::names::{KnownUsers, PoolUser, Unknown, user_of};
 use crate::sys::ids::Identity;
 use crate::sys::limits::{self, Ceilings};
 use crate::text;
@@ -23,16 +22,7 @@ pub(crate) struct GroupDraft {
     /// Its base zygote, once that is chosen.
     pub base: Option<BaseId>,
     /// The users of its pools, in the same order; or why one of them is unknown. `None`: to be looked up.
-    users: Option<Result<Vec<PoolUser>, StartError>>,
-}
-
-/// The user of a pool.
-#[derive(Debug, Clone)]
-pub(crate) struct PoolUser {
-    /// The user of its workers; `None`: the supervisor's.
-    pub identity: Option<Identity>,
-    /// What the database of users has about it.
-    pub account: Account,
+    pub(super) users: Option<KnownUsers>,
 }
 
 /// Sorts the pools of a configuration into groups. A pool whose user is unknown is in a group of its own, unless `process.group`
@@ -40,7 +30,7 @@ pub(crate) struct PoolUser {
 #[must_use]
 pub(crate) fn drafts(config: &Config, load: &LoadOptions) -> Vec<GroupDraft> {
     let pools: Vec<PoolConfig> = config.pools.iter().map(|pool| permitted(pool, load)).collect();
-    let mut users: Vec<Option<Result<PoolUser, StartError>>> =
+    let mut users: Vec<Option<Result<PoolUser, Unknown>>> =
         pools.iter().map(|pool| Some(user_of(pool, load))).collect();
     let mut drafts = Vec::new();
     for Grouping { name, identity, pools: members } in groupings(config, load, &pools, &users) {
@@ -64,7 +54,7 @@ fn groupings(
     config: &Config,
     load: &LoadOptions,
     pools: &[PoolConfig],
-    users: &[Option<Result<PoolUser, StartError>>],
+    users: &[Option<Result<PoolUser, Unknown>>],
 ) -> Vec<Grouping> {
     let named = |pool: &PoolConfig| pool.process_group.is_some() || config.global.process_group.is_some();
     let (mut places, mut view, mut alone) = (Vec::new(), Vec::new(), Vec::<Grouping>::new());
@@ -102,13 +92,6 @@ fn permitted(pool: &PoolConfig, load: &LoadOptions) -> PoolConfig {
     pool
 }
 
-fn user_of(pool: &PoolConfig, load: &LoadOptions) -> Result<PoolUser, StartError> {
-    let account = config::account(pool, load)?;
-    let identity =
-        configured::identity_of(&account).map_err(|source| StartError::Groups { pool: pool.name.clone(), source })?;
-    Ok(PoolUser { identity, account })
-}
-
 impl GroupDraft {
     /// Identifies what the group would run with: settings, users, environments. 0: that is not known, because a user is not.
     #[must_use]
@@ -120,33 +103,11 @@ impl GroupDraft {
         text::hash(content).max(1)
     }
 
-    /// The users of its pools. They are looked up at the first call already, and again at each later one.
-    ///
-    /// # Errors
-    /// One is unknown.
-    pub(super) fn users(&mut self, load: &LoadOptions) -> Result<Vec<PoolUser>, StartError> {
-        let users = match self.users.take() {
-            Some(users) => users?,
-            None => self.pools.iter().map(|pool| user_of(pool, load)).collect::<Result<Vec<_>, _>>()?,
-        };
-        if let [user] = users.as_slice() {
+    /// The users of its pools are known.
+    pub(super) fn learn_users(&mut self, users: &[PoolUser]) {
+        if let [user] = users {
             self.identity.clone_from(&user.identity);
         }
-        Ok(users)
-    }
-}
-
-impl PoolUser {
-    /// `env[]`, with USER and HOME of the pool's user unless given.
-    #[must_use]
-    pub(crate) fn environment(&self, pool: &PoolConfig) -> Vec<(String, String)> {
-        let mut variables = pool.env.clone();
-        for (name, value) in [("USER", &self.account.user), ("HOME", &self.account.home)] {
-            if let Some(value) = value.as_ref().filter(|_| !pool.env.iter().any(|(n, _)| n == name)) {
-                variables.push((name.to_owned(), value.clone()));
-            }
-        }
-        variables
     }
 }
 
@@ -164,11 +125,11 @@ mod tests {
         std::fs::write(&file, format!("[global]\nerror_log = /dev/null\n{pools}")).unwrap();
         let load = LoadOptions { allow_root: true, root: true, ..LoadOptions::default() };
         let config = config::load(&file, &load).unwrap().config;
-        let shown = |draft: &mut GroupDraft| {
+        let shown = |draft: &GroupDraft| {
             let pools = draft.pools.iter().map(|pool| pool.name.clone()).collect();
-            (draft.name.clone(), pools, draft.users(&load).is_ok())
+            (draft.name.clone(), pools, matches!(draft.users, Some(Ok(_))))
         };
-        drafts(&config, &load).iter_mut().map(shown).collect()
+        drafts(&config, &load).iter().map(shown).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::cli::Options;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::configured;
 use crate::engine::Engine;
 use crate::exit::ExitCode;
@@ -27,6 +27,7 @@ pub(crate) fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: 
     let load = configured::load_options(host, options);
     match configured::load(engine, host, options, &load, false) {
         Ok(loaded) => {
+            ask_name_services(&loaded.config);
             let names = check_names(&state, &loaded.config);
             if names == ExitCode::Ok
                 && let Some(answer) = state.answer
@@ -44,6 +45,12 @@ pub(crate) fn run(host: &Host, engine: &mut dyn Engine, options: &Options, raw: 
             ExitCode::Config.status()
         }
     }
+}
+
+/// Looks up what the supervisor will look up itself. If a name service does not answer, this check is ended, and the supervisor never
+/// waits for that service. An unknown name concerns only its group.
+fn ask_name_services(config: &Config) {
+    config.pools.iter().for_each(|pool| drop(config::socket_access(pool)));
 }
 
 /// Whether each name that is to be reloaded is one of a pool or group that runs or is in the configuration.

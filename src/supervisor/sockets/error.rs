@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use crate::log::messages::accounts::{AccountError, AddressError};
+use crate::log::messages::accounts::AddressError;
 use crate::log::{Message, messages::sockets as messages};
 use crate::sys::failure::reason;
 
@@ -38,9 +38,6 @@ pub(crate) enum SocketError {
         /// The address.
         address: String,
     },
-    /// The user or group that may connect is unknown.
-    #[error(transparent)]
-    Access(#[from] AccountError),
     /// The file at the socket's path is another's.
     Replaced {
         /// Whose socket it is.
@@ -93,7 +90,6 @@ impl SocketError {
             Self::Served(path) => messages::served_by_another(path.display()),
             Self::Held { pool, address } => messages::held_by_former_user(pool, address),
             Self::NamedTwice { pool, address } => messages::address_named_twice(pool, address),
-            Self::Access(error) => error.message(),
             Self::Replaced { pool, path } => messages::new_socket_was_replaced(pool, path.display()),
             Self::Unproved { pool, path } => messages::socket_access_cannot_be_changed(pool, path.display()),
             Self::SetAccess { pool, path, what, source } => {

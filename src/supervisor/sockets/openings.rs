@@ -2,6 +2,7 @@
 //! necessary: a child looks whether the file of a socket that is open already has gone, and another one binds a new socket.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,6 +17,7 @@ use crate::supervisor::sockets::background::Background;
 use crate::supervisor::sockets::claim::Claim;
 use crate::supervisor::sockets::error::SocketError;
 use crate::supervisor::sockets::listeners::{Listener, Sockets};
+use crate::supervisor::sockets::names::SocketNames;
 use crate::supervisor::sockets::open::UnixOpening;
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
@@ -31,6 +33,7 @@ pub(crate) struct Openings {
     list: Vec<Opening>,
     /// By pool.
     options: BTreeMap<String, SocketOptions>,
+    names: SocketNames,
 }
 
 #[derive(Debug)]
@@ -58,14 +61,14 @@ enum State {
 }
 
 impl Openings {
-    /// Those of these pools.
+    /// Those of these pools, whose names have been looked up.
     ///
     /// # Errors
-    /// A user or group that a pool names is unknown; two pools have the same path.
-    pub(crate) fn of(pools: &[PoolConfig]) -> Result<Self, SocketError> {
+    /// Two pools have the same path.
+    pub(crate) fn of(pools: &[PoolConfig], names: SocketNames) -> Result<Self, SocketError> {
         let (mut list, mut all) = (Vec::<Opening>::new(), BTreeMap::new());
         for pool in pools {
-            let options = SocketOptions::of(pool)?;
+            let options = SocketOptions::of(pool, names.access_to(pool));
             for address in &pool.listen {
                 let ListenAddr::Unix(path) = address else { continue };
                 let (path, warning) = config::unix_path(path);
@@ -78,7 +81,7 @@ impl Openings {
             }
             all.insert(pool.name.clone(), options);
         }
-        Ok(Self { list, options: all })
+        Ok(Self { list, options: all, names })
     }
 
     /// Goes on until then. Whether all are open.
@@ -104,8 +107,16 @@ impl Openings {
     }
 
     /// The options of a pool.
-    pub(super) fn options(&self, pool: &PoolConfig) -> Result<SocketOptions, SocketError> {
-        self.options.get(&pool.name).cloned().map_or_else(|| SocketOptions::of(pool), Ok)
+    pub(super) fn options(&self, pool: &PoolConfig) -> SocketOptions {
+        self.options.get(&pool.name).cloned().unwrap_or_else(|| SocketOptions::of(pool, self.names.access_to(pool)))
+    }
+
+    /// The socket addresses of `host:port` or `port`.
+    ///
+    /// # Errors
+    /// The port is wrong.
+    pub(super) fn addresses(&self, spec: &str) -> Result<Vec<SocketAddr>, SocketError> {
+        self.names.addresses(spec).map_or_else(|| Ok(config::resolve(spec)?), Ok)
     }
 
     /// Takes the socket of that name, if it was opened.

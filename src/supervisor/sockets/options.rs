@@ -26,21 +26,19 @@ pub(super) struct SocketOptions {
 }
 
 impl SocketOptions {
-    /// The options of that pool. Looks up its users and groups.
-    ///
-    /// # Errors
-    /// A user or group is unknown.
-    pub(super) fn of(pool: &PoolConfig) -> Result<Self, SocketError> {
-        let unix = pool.listen.iter().any(|address| matches!(address, ListenAddr::Unix(_)));
-        let (access, warnings) = if unix { config::socket_access(pool)? } else { Default::default() };
-        warnings.iter().for_each(log::say);
-        Ok(Self {
+    /// The options of that pool. `access`: of its unix sockets, if it has any.
+    #[must_use]
+    pub(super) fn of(pool: &PoolConfig, access: Option<SocketAccess>) -> Self {
+        if access.is_some() {
+            config::ignored_owners(pool).iter().for_each(log::say);
+        }
+        Self {
             pool: pool.name.clone(),
             backlog: pool.listen_backlog,
             v4_ports: v4_ports(pool),
             mode: pool.listen_mode,
-            access,
-        })
+            access: access.unwrap_or_default(),
+        }
     }
 
     /// Sets owner, group, mode and access list of a socket that listens already, whose path has been looked at. A file at its path that

@@ -38,7 +38,7 @@ impl Sockets {
         pool: &PoolConfig,
         openings: &mut Openings,
     ) -> Result<Vec<RawFd>, SocketError> {
-        let options = openings.options(pool)?;
+        let options = openings.options(pool);
         pool.listen.iter().map(|address| self.open_one(claim, address, &options, openings)).collect()
     }
 
@@ -60,7 +60,7 @@ impl Sockets {
             }
             ListenAddr::Tcp { spec, addrs } => {
                 // Host names are resolved when the socket is opened.
-                let addrs = if addrs.is_empty() { config::resolve(spec)? } else { addrs.clone() };
+                let addrs = if addrs.is_empty() { openings.addresses(spec)? } else { addrs.clone() };
                 let known = |addr: &SocketAddr| self.all.iter().rposition(|l| !l.replaced && l.bound == Some(*addr));
                 let at = addrs.iter().find_map(known);
                 let open = |former: Option<&Listener>| match former {

@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use super::*;
 use crate::config::LoadOptions;
+use crate::supervisor::sockets::SocketNames;
 
 fn id(number: u32) -> GenerationId {
     GenerationId(number)
@@ -38,7 +39,8 @@ fn pool(listen: &[String]) -> PoolConfig {
 
 /// Opens the sockets of a pool, as the preparation of its group does.
 fn opened(sockets: &mut Sockets, claim: Claim<'_>, pool: &PoolConfig) -> Result<Vec<RawFd>, SocketError> {
-    let mut openings = Openings::of(std::slice::from_ref(pool))?;
+    let pools = std::slice::from_ref(pool);
+    let mut openings = Openings::of(pools, SocketNames::look_up(pools).unwrap())?;
     let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
     let done = openings.advance(sockets, claim, until).and_then(|over| {
         assert!(over);

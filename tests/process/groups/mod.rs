@@ -3,6 +3,7 @@
 
 mod endless;
 mod moved;
+mod names;
 mod paths;
 mod renewal;
 mod starts;

@@ -23,6 +23,16 @@ pub fn build(target: &Target, sandbox: &Sandbox, name: &str, source: &str) -> Ou
     Ok(to)
 }
 
+/// Compiles a shared library with that file name.
+///
+/// # Errors
+/// When it doesn't compile.
+pub fn library(sandbox: &Sandbox, name: &str, source: &str) -> Outcome<PathBuf> {
+    let to = sandbox.file(name);
+    compile(source, &to, &["-shared", "-fPIC"])?;
+    Ok(to)
+}
+
 /// Compiles a program of that name.
 ///
 /// # Errors

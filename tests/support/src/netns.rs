@@ -33,6 +33,14 @@ pub fn inside_with_groups(lines: &str) -> Outcome<bool> {
     run_inside(&[], "/etc/group", &(std::fs::read_to_string("/etc/group")? + lines))
 }
 
+/// The same with these lines in place of a file of the system's.
+///
+/// # Errors
+/// The run inside has failed.
+pub fn inside_with_file(place: &str, lines: &str) -> Outcome<bool> {
+    run_inside(&[], place, lines)
+}
+
 fn run_inside(addresses: &[&str], place: &str, text: &str) -> Outcome<bool> {
     let test = crate::this_test::name().ok_or("not in the thread of a test")?;
     if std::env::var(INSIDE).as_deref() == Ok(test.as_str()) {
