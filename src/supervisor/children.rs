@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use nix::unistd::Pid;
 
 use crate::ipc::FORMER_PROTOCOL;
-use crate::plan::fleet::{Event, Worker, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Event, Generation, Worker, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::output::Writer;
 use crate::sys::aside;
@@ -81,8 +81,8 @@ impl Supervisor {
 
     /// Workers of a dead zygote that did not come to us as children have died with it.
     pub(super) fn write_off(&mut self, key: ZygoteKey) {
-        let lost =
-            self.fleet.workers().filter(|(k, w)| k.zygote() == key && w.orphan && self.proved_orphan(w).is_none());
+        let workers = self.fleet.generation(key.generation).into_iter().flat_map(Generation::workers);
+        let lost = workers.filter(|(k, w)| k.zygote() == key && w.orphan && self.proved_orphan(w).is_none());
         let lost: Vec<WorkerKey> = lost.map(|(k, _)| k).collect();
         lost.into_iter().for_each(|worker| self.worker_ended(worker, Exit::Unknown));
     }

@@ -30,7 +30,7 @@ impl Supervisor {
         let number = self.fleet.next_number();
         let ids = self.fleet.reload(clock::now(), Desired { plans: &plans, scope, together });
         let mut renewed: Vec<_> = ids.into_iter().zip(drafts).filter_map(|(id, draft)| Some((id?, draft))).collect();
-        self.assign_bases(renewed.iter_mut().map(|(_, draft)| draft), number);
+        self.assign_bases(renewed.iter_mut().map(|(_, draft)| draft), number, scope);
         renewed.iter().for_each(|(id, draft)| self.fleet.note_forked(*id, draft.base.is_some()));
         let renewed = renewed.into_iter().map(|(id, draft)| (id, Candidate { draft, nofile }));
         let before = self.candidates.len();

@@ -2,7 +2,8 @@
 
 use crate::config::{EngineKey, PoolConfig};
 use crate::log::{self, messages::bases as messages};
-use crate::plan::base::is_worth_it;
+use crate::plan::base::{BaseId, is_worth_it};
+use crate::plan::fleet::{Generation, Phase, PoolState, Scope};
 use crate::plan::privileged::Privileged;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupDraft;
@@ -13,16 +14,24 @@ use crate::sys::limits::{self, Ceilings};
 const MOST_GROUPS: usize = 1024;
 
 impl Supervisor {
-    /// Chooses a base zygote for each of these groups that can have one, if there are enough of them that start PHP in the same way.
+    /// Chooses a base zygote for each of these groups that can have one: if `scope` is a part of the groups, that of the generation before,
+    /// as long as PHP would start with the same files; otherwise a new one, if there are enough groups that start PHP in the same way.
     pub(in crate::supervisor) fn assign_bases<'a>(
         &mut self,
         drafts: impl Iterator<Item = &'a mut GroupDraft>,
         generation: u32,
+        scope: &Scope,
     ) {
         let root = nix::unistd::geteuid().is_root();
         let Ok(ceilings) = limits::ceilings() else { return };
         let use_of_base = self.config.global.base;
         let mut rest: Vec<&mut GroupDraft> = drafts.filter(|draft| can_have_base(draft, root, ceilings)).collect();
+        if *scope != Scope::All {
+            rest.retain_mut(|draft| {
+                draft.base = self.unchanged_base(draft);
+                draft.base.is_none()
+            });
+        }
         if !is_worth_it(use_of_base, rest.len()) || !self.base_user_exists(root) {
             return;
         }
@@ -36,6 +45,23 @@ impl Supervisor {
                 same.into_iter().for_each(|draft| draft.base = Some(id));
             }
         }
+    }
+
+    /// The base zygote of the generation that serves a group's pools, if it can fork another zygote for the group. The check of the
+    /// reload has forgotten the fingerprint of a generation whose files have changed.
+    fn unchanged_base(&self, draft: &GroupDraft) -> Option<BaseId> {
+        let has_pool = |pool: &PoolState| draft.pools.iter().any(|one| one.name == pool.name);
+        let serves = |generation: &&Generation| matches!(generation.phase, Phase::Serving | Phase::Settling);
+        let group = self.fleet.generations().iter().filter(serves).find_map(|generation| {
+            let at = generation.groups.iter().position(|group| group.pools.iter().any(has_pool))?;
+            let known = generation.groups.get(at).is_some_and(|group| group.fingerprint != 0);
+            self.runtimes.get(generation.id)?.groups.get(at).filter(|_| known)
+        })?;
+        let before = group.spec.pools.first().map(|pool| &pool.config.engine);
+        let lives = |id: &BaseId| {
+            self.bases.bases.get(id).is_some_and(|base| base.process.is_some() && !base.plan.is_useless())
+        };
+        group.base.filter(lives).filter(|_| before == engine_of(draft))
     }
 
     fn base_user_exists(&self, root: bool) -> bool {

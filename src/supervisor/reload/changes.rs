@@ -1,5 +1,6 @@
-//! `php-fpm reload --changed`: the check looks at the files that the groups' PHPs were started with, such as php.ini and extensions,
-//! and tells the supervisor for which generations they are others by now.
+//! A reload of a part: the check looks at the files that the groups' PHPs were started with, such as php.ini and extensions, and tells
+//! the supervisor for which generations they are others by now. `php-fpm reload --changed` renews those, and a group whose files are
+//! the same keeps its base zygote.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,6 +9,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use crate::configured::loaded_files;
+use crate::ipc::ZygoteSpec;
 use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::Supervisor;
@@ -35,8 +37,10 @@ impl Supervisor {
             None
         });
         for (id, path) in changed.into_iter().flatten() {
-            let group = self.runtimes.group_name(id.zygote());
-            log::say(&messages::file_changed(group, path));
+            if self.reload.plan.scope().asks_for_changes() {
+                let group = self.runtimes.group_name(id.zygote());
+                log::say(&messages::file_changed(group, path));
+            }
             self.fleet.forget_fingerprint(id);
         }
     }
@@ -51,7 +55,12 @@ fn changed(state: &State) -> Vec<(GenerationId, String)> {
     let end = Instant::now() + ALL_LIMIT;
     let mut times: BTreeMap<Option<u32>, Duration> = BTreeMap::new();
     let mut changed = Vec::new();
-    for (id, group) in state.runtimes.iter().flat_map(|r| r.groups.iter().map(|group| (r.id, group))) {
+    let groups = state.runtimes.iter().flat_map(|r| r.groups.iter().map(|group| (r.id, group)));
+    let is_concerned = |spec: &ZygoteSpec| {
+        let pools = spec.pools.iter().map(|pool| pool.config.name.as_str());
+        state.scope.covers(&spec.group, pools, || true)
+    };
+    for (id, group) in groups.filter(|(_, group)| is_concerned(&group.spec)) {
         let begun = Instant::now();
         let left = times.entry(group.spec.identity.as_ref().map(|user| user.uid)).or_insert(USER_LIMIT);
         let limit = (*left).min(end.saturating_duration_since(begun));

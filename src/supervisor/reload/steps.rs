@@ -72,7 +72,8 @@ impl Supervisor {
     }
 
     fn start_check(&mut self) -> std::io::Result<()> {
-        let answer = self.reload.plan.scope().asks_for_changes().then(|| shared::file_of("cgi-fpm-changes", b""));
+        let is_part = *self.reload.plan.scope() != Scope::All;
+        let answer = is_part.then(|| shared::file_of("cgi-fpm-changes", b""));
         let answer = answer.transpose()?;
         let mut state = self.state();
         state.answer = answer.as_ref().map(AsRawFd::as_raw_fd);

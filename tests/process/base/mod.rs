@@ -7,6 +7,7 @@ mod secrets;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::fs;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
@@ -16,6 +17,7 @@ use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
+use testkit::stage::{command_in, run_to_end};
 use testkit::stream::Address;
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -169,6 +171,30 @@ fn a_reload_has_a_base_zygote_of_its_own() -> Outcome {
     }
     load.stop().expect_no_failure()?;
     wait_until("four zygotes", ms(10_000), || server.zygotes().len() == 4)?;
+    server.stop()
+}
+
+/// A reload of fewer than four groups uses the base zygote of the others, as long as PHP would start with the same files.
+#[test]
+fn a_reload_of_one_group_uses_the_base_zygote_that_there_is() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = start(&target, Sandbox::new()?, 4, "", &[])?;
+    let first = base(&server)?;
+    let reload = |generation: usize| -> Outcome<bool> {
+        let ran = run_to_end(&mut command_in(&target, &server.sandbox, &["reload", "p1"]))?;
+        ran.expect(0, &[])?;
+        server.await_generation("p1", generation, bar(ms(10_000)))?;
+        ensure!(ask(&server, 1, "hello.php")? == "hello", "it serves");
+        // It has a copy of the base zygote's memory.
+        let maps = fs::read_to_string(format!("/proc/{}/maps", server.zygote_of("p1")?.pid))?;
+        Ok(maps.contains("/memfd:shared_memory"))
+    };
+    ensure!(reload(2)?, "it started PHP itself: {}", server.log.tail(20));
+    ensure!(base(&server)? == first, "another base zygote");
+    let ini = server.sandbox.file("php.ini");
+    fs::write(&ini, fs::read_to_string(&ini)? + "user_agent = changed\n")?;
+    ensure!(!reload(3)?, "it was forked from a PHP that has read another php.ini");
     server.stop()
 }
 
