@@ -25,6 +25,7 @@ pub mod limits;
 pub mod listen;
 pub mod local_time;
 pub mod log_file;
+mod mappings;
 pub mod message;
 pub mod named_file;
 pub mod notify;

@@ -9,7 +9,6 @@
 //! with private pages. Whatever does not look as expected is an [`Obstacle`], and nothing is guessed.
 
 mod descriptors;
-mod maps;
 
 #[cfg(test)]
 mod tests;
@@ -28,11 +27,11 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap};
 use nix::unistd::{SysconfVar, Whence, lseek, sysconf};
 
 use super::failure::reason;
+use super::mappings::{self, Access, Mapping};
 use super::own_memory::OwnMemory;
 use super::{shared, single_threaded};
 use descriptors::Lock;
 pub use descriptors::OpenDescriptors;
-use maps::{Access, Mapping};
 
 /// Why the memory of this process cannot be copied for its children.
 #[derive(Debug, thiserror::Error)]
@@ -132,7 +131,8 @@ impl PrivateCopy {
         for area in &mut areas {
             let copy = area.new_file()?;
             area.copy_to(&copy, &memory, page)?;
-            if maps::swapped_out(&std::fs::read("/proc/self/smaps").of("/proc/self/smaps")?, &area.range) != Some(0) {
+            let smaps = std::fs::read("/proc/self/smaps").of("/proc/self/smaps")?;
+            if mappings::swapped_out(&smaps, &area.range) != Some(0) {
                 return Err(Obstacle::SwappedOut);
             }
             let seals =
@@ -175,7 +175,7 @@ impl PrivateCopy {
 /// Finds the areas of shared anonymous memory.
 fn areas(maps: &[u8]) -> Result<Vec<Area>, Obstacle> {
     let mut areas: Vec<((Vec<u8>, u64), usize, Area)> = Vec::new();
-    for mapping in maps::parse(maps).ok_or(Obstacle::Form)? {
+    for mapping in mappings::parse(maps).ok_or(Obstacle::Form)? {
         if !mapping.is_shared_anonymous() {
             if mapping.shared && mapping.access.write {
                 return Err(Obstacle::SharedFile(String::from_utf8_lossy(&mapping.path).into_owned()));

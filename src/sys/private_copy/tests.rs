@@ -78,7 +78,8 @@ impl Shared {
 
 fn permissions(address: usize) -> String {
     let maps = std::fs::read("/proc/self/maps").unwrap();
-    let mapping = maps::parse(&maps).unwrap().into_iter().find(|mapping| mapping.range.contains(&address)).unwrap();
+    let all = mappings::parse(&maps).unwrap();
+    let mapping = all.into_iter().find(|mapping| mapping.range.contains(&address)).unwrap();
     let Access { read, write, execute } = mapping.access;
     let flag = |set: bool, letter: char| if set { letter } else { '-' };
     [flag(read, 'r'), flag(write, 'w'), flag(execute, 'x'), if mapping.shared { 's' } else { 'p' }].iter().collect()
