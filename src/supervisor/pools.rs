@@ -27,10 +27,15 @@ impl Supervisor {
     /// Notes how many connections wait at each pool's sockets, for status pages; once a second, as php-fpm does. Returns the names of
     /// the pools where some wait.
     pub(super) fn note_queues(&mut self) -> BTreeSet<String> {
+        let notable = self.sockets.look_at_queues();
         let (mut noted, mut waiting) = (BTreeSet::new(), BTreeSet::new());
+        if notable.is_empty() {
+            return waiting;
+        }
         // The newest generation of a pool knows its sockets.
         for pool in self.runtimes.groups().rev().flat_map(|group| &group.spec.pools) {
-            if !noted.insert(pool.config.name.as_str()) {
+            let is_newest = noted.insert(pool.config.name.as_str());
+            if !is_newest || !pool.listen_fds.iter().any(|fd| notable.contains(fd)) {
                 continue;
             }
             let queue = self.sockets.queue(&pool.listen_fds);

@@ -10,6 +10,7 @@ use nix::unistd::{Pid, getpid};
 use crate::log::{self, messages::bases, messages::zygotes};
 use crate::plan::fleet::{Phase, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::generation::GroupRuntime;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Exit;
 use crate::sys::{clock, proc_stat, process};
@@ -17,8 +18,7 @@ use crate::sys::{clock, proc_stat, process};
 impl Supervisor {
     /// Looks at all zygotes. `waiting`: the pools where clients wait.
     pub(super) fn look_at_zygotes(&mut self, waiting: &BTreeSet<String>) {
-        let is_stopped = |key: &ZygoteKey| self.runtimes.zygote(*key).is_some_and(|z| process::is_stopped(z.pid));
-        let mut silent: BTreeSet<ZygoteKey> = self.runtimes.keys().into_iter().filter(is_stopped).collect();
+        let mut silent = self.stopped_zygotes();
         let unreaped = self.unreaped_workers(waiting);
         // A zygote needs a moment to reap a worker.
         silent.extend(unreaped.intersection(&self.unreaped).map(|(worker, _)| worker.zygote()));
@@ -29,17 +29,23 @@ impl Supervisor {
         self.write_off_traced();
     }
 
+    fn stopped_zygotes(&self) -> BTreeSet<ZygoteKey> {
+        // Mostly none is, and one question is enough.
+        if !process::some_child_is_stopped() {
+            return BTreeSet::new();
+        }
+        let is_stopped = |group: &GroupRuntime| group.zygote.as_ref().is_some_and(|z| process::is_stopped(z.pid));
+        self.runtimes.keyed().filter(|(_, group)| is_stopped(group)).map(|(key, _)| key).collect()
+    }
+
     /// Goes on without processes whose end the kernel hides from us, because another process traces them (ptrace(2)): one that their
     /// user has left, for example, which never lets go. We were told of every other end before the second look.
     fn write_off_traced(&mut self) {
-        let killed = |key: ZygoteKey| Some((key, self.runtimes.zygote(key).filter(|zygote| zygote.killed)?.pid));
-        let zygotes: Vec<_> = self
-            .runtimes
-            .keys()
-            .into_iter()
-            .filter_map(killed)
-            .filter(|(_, pid)| proc_stat::is_unreaped_child(*pid))
-            .collect();
+        let killed = |(key, group): (ZygoteKey, &GroupRuntime)| {
+            Some((key, group.zygote.as_ref().filter(|zygote| zygote.killed)?.pid))
+        };
+        let zygotes = self.runtimes.keyed().filter_map(killed);
+        let zygotes: Vec<_> = zygotes.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
         let orphans = self.fleet.workers().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
         let workers: Vec<_> = orphans.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
         let hidden = zygotes.iter().map(|(_, pid)| pid).chain(workers.iter().map(|(_, pid)| pid)).copied().collect();

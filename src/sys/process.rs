@@ -242,6 +242,13 @@ pub fn is_stopped(child: Pid) -> bool {
     matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::Stopped(..)))
 }
 
+/// Whether some child is stopped now, by one system call for all children. True where the kernel does not tell.
+#[must_use]
+pub fn some_child_is_stopped() -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    !matches!(waitid(Id::All, flags), Ok(WaitStatus::StillAlive))
+}
+
 /// Whether this child has been stopped, even if it runs again (waitid(2), `WSTOPPED`). `WNOWAIT` leaves the state for later calls.
 #[must_use]
 pub fn has_been_stopped(child: Id<'_>) -> bool {

@@ -61,8 +61,8 @@ impl Supervisor {
     /// The pid of a worker without a zygote, if it is our child and still the process that it was proved to be.
     pub(in crate::supervisor) fn proved_orphan(&self, worker: &Worker) -> Option<Pid> {
         let pid = Pid::from_raw(worker.pid?);
-        let origin = Origin { parent: getpid(), born: worker.born? };
-        (worker.orphan && proc_stat::origin(pid) == Some(origin)).then_some(pid)
+        let born = worker.born.filter(|_| worker.orphan)?;
+        (proc_stat::origin(pid) == Some(Origin { parent: getpid(), born })).then_some(pid)
     }
 
     /// After a reload from a version that kept no start times.

@@ -10,7 +10,7 @@ use crate::supervisor::sockets::background::{Background, Waited};
 use crate::supervisor::sockets::options::SocketOptions;
 use crate::supervisor::sockets::paths;
 use crate::supervisor::sockets::waits::Waits;
-use crate::sys::backlog::Inspector;
+use crate::sys::backlog::{Backlog, Inspector};
 use crate::sys::{listen, message};
 
 /// One listening socket.
@@ -39,6 +39,8 @@ pub(crate) struct Listener {
     pub(super) waits: Option<Waits>,
     /// Whose processes may have it open (`Trust::fingerprint`). `None`: that is not known.
     pub user: Option<u64>,
+    /// Its accept queue at the last look. `None`: its limit may have changed since, or other counters show it.
+    pub(super) queue: Option<Backlog>,
 }
 
 /// A generation that names a socket.
@@ -100,7 +102,7 @@ impl Listener {
         let (bound, inode) = (listen::local(&fd), listen::inode(&fd));
         let (passed, used, unlinked, replaced) = (false, false, false, false);
         let owners = Vec::new();
-        Self { name, fd, passed, inode, bound, owners, used, unlinked, replaced, waits: None, user: None }
+        Self { name, fd, passed, inode, bound, owners, used, unlinked, replaced, waits: None, user: None, queue: None }
     }
 
     /// The same; `passed`: systemd has opened it.
@@ -118,7 +120,7 @@ impl Listener {
     /// The same, named by that generation, which serves.
     #[must_use]
     pub(crate) fn named_by(mut self, id: GenerationId) -> Self {
-        self.owners.push(Owner::new(id, self.name.clone()));
+        self.add_owner(Owner::new(id, self.name.clone()));
         self
     }
 
@@ -127,6 +129,22 @@ impl Listener {
     pub(crate) fn resumed(self, ownership: &Ownership) -> Self {
         let Ownership { fd: _, owners, used, unlinked, replaced, waits, user } = ownership.clone();
         Self { owners, used, unlinked, replaced, waits, user, ..self }
+    }
+
+    /// A further generation names it.
+    pub(super) fn add_owner(&mut self, owner: Owner) {
+        // Most of the time there is one, and push would make room for four.
+        self.owners.reserve_exact(1);
+        self.owners.push(owner);
+        self.queue = None;
+    }
+
+    /// That generation names it no more.
+    pub(super) fn forget_owner(&mut self, id: GenerationId) {
+        if self.is_of(id) {
+            self.owners.retain(|owner| owner.id != id);
+            self.queue = None;
+        }
     }
 
     pub(super) fn is_of(&self, id: GenerationId) -> bool {

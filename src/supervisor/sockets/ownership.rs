@@ -77,7 +77,7 @@ impl Sockets {
         for listener in &mut self.all {
             if let Some(owner) = listener.owners.iter().find(|owner| owner.id == of) {
                 let owner = Owner::new(with, owner.name.clone());
-                listener.owners.push(owner);
+                listener.add_owner(owner);
             }
         }
     }
@@ -104,7 +104,7 @@ impl Sockets {
                 }
                 listener.user = (claim.user)(&options.pool);
                 let options = Some(options.clone()).filter(|_| !listener.passed);
-                listener.owners.push(Owner { options, ..Owner::new(id, name.to_owned()) });
+                listener.add_owner(Owner { options, ..Owner::new(id, name.to_owned()) });
                 return Ok(listener.fd.as_raw_fd());
             }
             if listener.owners.is_empty() {
@@ -130,6 +130,7 @@ impl Sockets {
             let Some(options) = owner.options.take() else { continue };
             let name = listener.name.clone();
             options.apply_backlog(&name, &listener.fd).unwrap_or_else(|e| log::say(&e.message()));
+            listener.queue = None;
             if paths::is_path(&name)
                 && let Ok(socket) = listener.fd.try_clone()
             {
@@ -192,7 +193,7 @@ impl Sockets {
     }
 
     fn forget_owner(&mut self, id: GenerationId) {
-        self.all.iter_mut().for_each(|l| l.owners.retain(|owner| owner.id != id));
+        self.all.iter_mut().for_each(|l| l.forget_owner(id));
     }
 
     fn close(&mut self, which: impl Fn(&Listener) -> bool) {
