@@ -23,7 +23,7 @@ pub fn pages(board: &[u8], totals: &[u8]) -> io::Result<()> {
     let fd = super::create(SLOTS)?;
     fill(&fd, board)?;
     let board = Scoreboard::map(fd.as_fd(), SLOTS)?;
-    let fd = Totals::create(0)?;
+    let fd = Totals::create()?;
     fill(&fd, totals)?;
     let totals = Totals::map(fd.as_fd())?;
     for slot in 0..=SLOTS {

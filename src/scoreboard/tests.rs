@@ -12,6 +12,12 @@ fn board(slots: u32) -> (OwnedFd, Scoreboard) {
     (fd, board)
 }
 
+fn started(second: u64) -> OwnedFd {
+    let fd = Totals::create().unwrap();
+    Totals::map(fd.as_fd()).unwrap().set(Counter::Started, second);
+    fd
+}
+
 fn slot(fd: &OwnedFd, totals: &OwnedFd, slots: u32, index: u32) -> Slot {
     let board = Scoreboard::map(fd.as_fd(), slots).unwrap();
     Slot::new(board, Totals::map(totals.as_fd()).unwrap(), index)
@@ -19,7 +25,7 @@ fn slot(fd: &OwnedFd, totals: &OwnedFd, slots: u32, index: u32) -> Slot {
 
 #[test]
 fn a_worker_and_the_supervisor_see_the_same_slot() {
-    let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
+    let ((fd, ours), counters) = (board(3), started(5));
     let slot = slot(&fd, &counters, 3, 2);
     let totals = Totals::map(counters.as_fd()).unwrap();
     assert!(!ours.is_busy(2) && !slot.drain_asked());
@@ -48,7 +54,7 @@ fn the_end_is_for_one_worker_alone() {
 
 #[test]
 fn who_has_answered_is_free_soon_and_who_is_to_leave_never() {
-    let ((fd, ours), counters) = (board(1), Totals::create(5).unwrap());
+    let ((fd, ours), counters) = (board(1), started(5));
     let slot = slot(&fd, &counters, 1, 0);
     assert_eq!(ours.readiness(0), Readiness::Free, "it is being made");
     slot.begin(1);
@@ -66,7 +72,7 @@ fn who_has_answered_is_free_soon_and_who_is_to_leave_never() {
 
 #[test]
 fn announced_closing_survives_a_reset_of_the_slot() {
-    let ((fd, ours), counters) = (board(3), Totals::create(5).unwrap());
+    let ((fd, ours), counters) = (board(3), started(5));
     let slot = slot(&fd, &counters, 3, 2);
     ours.ask_to_drain(2);
     assert_eq!(slot.closing(), None);
@@ -79,7 +85,7 @@ fn announced_closing_survives_a_reset_of_the_slot() {
 
 #[test]
 fn a_snapshot_shows_who_is_there() {
-    let ((fd, ours), counters) = (board(4), Totals::create(5).unwrap());
+    let ((fd, ours), counters) = (board(4), started(5));
     let totals = Totals::map(counters.as_fd()).unwrap();
     let (first, second) = (slot(&fd, &counters, 4, 1), slot(&fd, &counters, 4, 3));
     assert_eq!(ours.snapshot(&totals).processes, []);
@@ -122,7 +128,7 @@ fn clock_before() -> u64 {
 
 #[test]
 fn a_worker_that_dies_inside_a_request_is_taken_off_once() {
-    let totals = Totals::map(Totals::create(0).unwrap().as_fd()).unwrap();
+    let totals = Totals::map(Totals::create().unwrap().as_fd()).unwrap();
     totals.enter(2);
     totals.leave();
     totals.leave();
@@ -133,9 +139,32 @@ fn a_worker_that_dies_inside_a_request_is_taken_off_once() {
 }
 
 #[test]
+fn counters_that_are_not_published_leave_the_memory_untouched() {
+    let fd = Totals::create().unwrap();
+    let blocks = || nix::sys::stat::fstat(&fd).unwrap().st_blocks;
+    let ours = Totals::map_unpublished(fd.as_fd(), &[]).unwrap();
+    ours.set(Counter::Started, 7);
+    ours.note_queue(3, 128);
+    ours.note_queue(0, 128);
+    ours.enter(1);
+    assert_eq!((ours.get(Counter::QueueMax), ours.get(Counter::Active), blocks()), (3, 1, 0));
+    // The next image of the supervisor takes them over.
+    let values = ours.unpublished().unwrap();
+    let mut next = Totals::map_unpublished(fd.as_fd(), &values).unwrap();
+    assert_eq!((next.get(Counter::Started), next.unpublished(), blocks()), (7, Some(values), 0));
+    next.publish();
+    next.add(Counter::Requests, 2);
+    next.publish();
+    let theirs = Totals::map(fd.as_fd()).unwrap();
+    let shown = [Counter::Started, Counter::QueueMax, Counter::QueueLimit, Counter::Requests].map(|c| theirs.get(c));
+    assert_eq!((shown, next.unpublished()), ([7, 3, 128, 2], None));
+    assert!(blocks() > 0);
+}
+
+#[test]
 fn refusals_are_told_once_a_minute_with_the_number_of_the_others() {
     use crate::sys::clock::Moment;
-    let totals = Totals::map(Totals::create(0).unwrap().as_fd()).unwrap();
+    let totals = Totals::map(Totals::create().unwrap().as_fd()).unwrap();
     assert_eq!(totals.refuse(Moment::default()), Some(0));
     assert_eq!(totals.refuse(Moment::at_millis(1)), None);
     assert_eq!(totals.refuse(Moment::at_millis(59_999)), None);

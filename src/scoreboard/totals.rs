@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
@@ -70,17 +70,18 @@ const WORDS: usize = 24;
 #[derive(Debug)]
 pub(crate) struct Totals {
     words: Words,
+    /// The values, as long as no other process has the memory. A page of shared memory that was never touched takes no memory,
+    /// and most pools of a large server sleep.
+    private: Option<Box<[AtomicU64; WORDS]>>,
 }
 
 impl Totals {
-    /// Creates the memory for a pool that starts at that second since 1970.
+    /// Creates the memory. All counters are 0.
     ///
     /// # Errors
     /// `EMFILE`, `ENOMEM`.
-    pub(crate) fn create(started: u64) -> io::Result<OwnedFd> {
-        let fd = shared::create("cgi-fpm-totals", WORDS)?;
-        Self::map(std::os::fd::AsFd::as_fd(&fd))?.set(Counter::Started, started);
-        Ok(fd)
+    pub(crate) fn create() -> io::Result<OwnedFd> {
+        shared::create("cgi-fpm-totals", WORDS)
     }
 
     /// Maps the memory.
@@ -88,23 +89,50 @@ impl Totals {
     /// # Errors
     /// The file isn't sealed or has another size.
     pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self { words: Words::map(fd, WORDS)? })
+        Ok(Self { words: Words::map(fd, WORDS)?, private: None })
+    }
+
+    /// The same, without touching the memory before `publish`. The first values; those that are missing are 0.
+    ///
+    /// # Errors
+    /// As `map`.
+    pub(crate) fn map_unpublished(fd: BorrowedFd<'_>, values: &[u64]) -> io::Result<Self> {
+        let value = |at: usize| AtomicU64::new(values.get(at).copied().unwrap_or_default());
+        Ok(Self { private: Some(Box::new(std::array::from_fn(value))), ..Self::map(fd)? })
+    }
+
+    /// Writes the values into the memory: another process is about to get it.
+    pub(crate) fn publish(&mut self) {
+        for (at, value) in self.private.take().iter().flat_map(|values| values.iter().enumerate()) {
+            self.words.word(at).store(value.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
+    /// The values, if they are not published.
+    #[must_use]
+    pub(crate) fn unpublished(&self) -> Option<Vec<u64>> {
+        self.private.as_ref().map(|values| values.iter().map(|value| value.load(Ordering::Relaxed)).collect())
+    }
+
+    fn word(&self, counter: Counter) -> &AtomicU64 {
+        let at = counter as usize;
+        self.private.as_ref().and_then(|values| values.get(at)).unwrap_or_else(|| self.words.word(at))
     }
 
     /// The value.
     #[must_use]
     pub(crate) fn get(&self, counter: Counter) -> u64 {
-        self.words.word(counter as usize).load(Ordering::Relaxed)
+        self.word(counter).load(Ordering::Relaxed)
     }
 
     /// Sets it.
     pub(crate) fn set(&self, counter: Counter, value: u64) {
-        self.words.word(counter as usize).store(value, Ordering::Relaxed);
+        self.word(counter).store(value, Ordering::Relaxed);
     }
 
     /// Adds a number to a counter.
     pub(crate) fn add(&self, counter: Counter, more: u64) {
-        self.words.word(counter as usize).fetch_add(more, Ordering::Relaxed);
+        self.word(counter).fetch_add(more, Ordering::Relaxed);
     }
 
     /// Copies the values of another memory.
@@ -121,26 +149,26 @@ impl Totals {
 
     /// Takes one from a counter.
     pub(crate) fn take_back(&self, counter: Counter) {
-        self.words.word(counter as usize).fetch_sub(1, Ordering::Relaxed);
+        self.word(counter).fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Raises a counter to `value`, unless it is higher already.
     pub(crate) fn raise(&self, counter: Counter, value: u64) {
         if value > self.get(counter) {
-            self.words.word(counter as usize).fetch_max(value, Ordering::Relaxed);
+            self.word(counter).fetch_max(value, Ordering::Relaxed);
         }
     }
 
     /// Counts a worker as active. At most `most` can be.
     pub(super) fn enter(&self, most: u64) {
-        let active = self.words.word(Counter::Active as usize).fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let active = self.word(Counter::Active).fetch_add(1, Ordering::Relaxed).wrapping_add(1);
         self.raise(Counter::ActiveMax, active.min(most));
     }
 
     /// Counts a worker as no longer active: its request has ended, or the worker has.
     pub(crate) fn leave(&self) {
         let less = |active: u64| active.checked_sub(1);
-        let _ = self.words.word(Counter::Active as usize).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let _ = self.word(Counter::Active).fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     /// Counts a refused client. Returns the number of refusals since the last log line if a line is due.
@@ -157,12 +185,12 @@ impl Totals {
 
     /// Adds one to `count`. Returns the count since the time in `told` if a log line is due.
     fn tell(&self, count: Counter, told: Counter, now: Moment) -> Option<u64> {
-        let told = self.words.word(told as usize);
+        let told = self.word(told);
         let last = told.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Moment::at_millis(last)) >= LOG_INTERVAL;
         // Only one of several workers that come here at the same time logs the line.
         if due && told.compare_exchange(last, now.as_millis().max(1), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            return Some(self.words.word(count as usize).swap(0, Ordering::Relaxed));
+            return Some(self.word(count).swap(0, Ordering::Relaxed));
         }
         self.add(count, 1);
         None

@@ -47,6 +47,7 @@ impl Supervisor {
         self.check_room_for_zygote()?;
         let number = self.fleet.number_of(key.generation);
         let Some(group) = self.runtimes.group(key) else { return Ok(None) };
+        group.spec.pools.iter().for_each(|pool| self.totals.publish(pool.totals_fd));
         let (orders, theirs) = pending.into_ends();
         let (reports, reporting) = ReportReceiver::pair(&group.spec.group)?;
         let (drain, drained) = Drain::new()?;

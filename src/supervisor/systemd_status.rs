@@ -9,7 +9,6 @@ use crate::log::{self, messages::lifecycle as messages};
 use crate::plan::systemd::{self, Load};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::generation::GroupRuntime;
 use crate::supervisor::sockets::{Listener, Sockets, stored_name};
 use crate::sys::clock::{self, millis};
 use crate::sys::listen;
@@ -111,14 +110,17 @@ impl Supervisor {
     /// The numbers of php-fpm's status line.
     fn load(&self) -> Load {
         let mut load = Load::default();
-        let pools = self.runtimes.groups().flat_map(GroupRuntime::pools);
-        for (_, pool) in pools.filter(|(spec, _)| spec.config.status_of.is_none()) {
-            let board = &pool.scoreboard;
-            load.active += (0..board.slots()).filter(|slot| board.is_busy(*slot)).count() as u64;
-            load.idle += (0..board.slots()).filter(|slot| board.is_idle(*slot)).count() as u64;
+        // The slots of workers alone: reading memory of pools that have never had one would take memory.
+        for (key, _) in self.fleet.workers() {
+            let is_shown = self.runtimes.pool(key.of_pool()).is_some_and(|pool| pool.status_of.is_none());
+            if let Some(board) = self.runtimes.scoreboard(key).filter(|_| is_shown) {
+                load.active += u64::from(board.is_busy(key.slot));
+                load.idle += u64::from(board.is_idle(key.slot));
+            }
         }
+        let totals = self.totals.latest_of_all();
         for pool in self.config.pools.iter().filter(|pool| pool.status_of.is_none()) {
-            if let Some(totals) = self.totals.latest(&pool.name) {
+            if let Some(totals) = totals.get(pool.name.as_str()) {
                 load.requests += totals.get(Counter::Requests);
                 load.slow += totals.get(Counter::Slow);
             }

@@ -1,11 +1,13 @@
 //! The pools' counters. A pool keeps them through reloads for as long as a configuration names it. A pool that changes its user
-//! gets new memory, because processes of the former user can still write to the old one; its numbers go on.
+//! gets new memory, because processes of the former user can still write to the old one; its numbers go on. The memory of a pool that
+//! never had a zygote is not touched.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use crate::ipc::Trust;
-use crate::scoreboard::Totals;
+use crate::scoreboard::{Counter, Totals};
 use crate::sys::{clock, inherited};
 
 /// The counters of all pools.
@@ -34,28 +36,44 @@ impl PoolTotals {
         if let Some(entry) = latest.filter(|entry| entry.trust.as_ref() == Some(trust)) {
             return Ok(entry.fd.as_raw_fd());
         }
-        let fd = Totals::create(clock::wall_seconds())?;
+        let fd = Totals::create()?;
+        let totals = Totals::map_unpublished(fd.as_fd(), &[])?;
+        totals.set(Counter::Started, clock::wall_seconds());
         if let Some(former) = self.latest(pool) {
-            Totals::map(fd.as_fd())?.carry_on(former);
+            totals.carry_on(former);
         }
-        self.insert(pool, Some(trust.clone()), fd)
+        let raw = fd.as_raw_fd();
+        self.entries.push(Entry { pool: pool.to_owned(), trust: Some(trust.clone()), fd, totals });
+        Ok(raw)
     }
 
-    fn insert(&mut self, pool: &str, trust: Option<Trust>, fd: OwnedFd) -> io::Result<RawFd> {
-        let totals = Totals::map(fd.as_fd())?;
-        let raw = fd.as_raw_fd();
-        self.entries.push(Entry { pool: pool.to_owned(), trust, fd, totals });
-        Ok(raw)
+    /// The counters with that descriptor are about to be passed to a process of the pool.
+    pub(crate) fn publish(&mut self, fd: RawFd) {
+        self.entries.iter_mut().filter(|entry| entry.fd.as_raw_fd() == fd).for_each(|entry| entry.totals.publish());
+    }
+
+    /// All are published: the next image may be one of another version.
+    pub(crate) fn publish_all(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.totals.publish());
     }
 
     /// Takes over those of a former image; `trust_of` returns whose the counters with that descriptor are.
     ///
     /// # Errors
     /// A descriptor that isn't there or isn't what it should be.
-    pub(crate) fn adopt(list: &[(String, RawFd)], trust_of: impl Fn(RawFd) -> Option<Trust>) -> io::Result<Self> {
+    pub(crate) fn adopt(
+        list: &[(String, RawFd)],
+        unpublished: &BTreeMap<RawFd, Vec<u64>>,
+        trust_of: impl Fn(RawFd) -> Option<Trust>,
+    ) -> io::Result<Self> {
         let mut totals = Self::default();
         for (pool, raw) in list {
-            totals.insert(pool, trust_of(*raw), inherited::adopt(*raw)?)?;
+            let fd = inherited::adopt(*raw)?;
+            let mapped = match unpublished.get(raw) {
+                Some(values) => Totals::map_unpublished(fd.as_fd(), values)?,
+                None => Totals::map(fd.as_fd())?,
+            };
+            totals.entries.push(Entry { pool: pool.clone(), trust: trust_of(*raw), fd, totals: mapped });
         }
         Ok(totals)
     }
@@ -66,10 +84,22 @@ impl PoolTotals {
         self.entries.iter().map(|entry| (entry.pool.clone(), entry.fd.as_raw_fd())).collect()
     }
 
+    /// The values of those that are not published, for the next image.
+    #[must_use]
+    pub(crate) fn unpublished(&self) -> BTreeMap<RawFd, Vec<u64>> {
+        self.entries.iter().filter_map(|entry| Some((entry.fd.as_raw_fd(), entry.totals.unpublished()?))).collect()
+    }
+
     /// The counters with that descriptor.
     #[must_use]
     pub(crate) fn get(&self, fd: RawFd) -> Option<&Totals> {
         self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| &entry.totals)
+    }
+
+    /// The latest of each name.
+    #[must_use]
+    pub(crate) fn latest_of_all(&self) -> BTreeMap<&str, &Totals> {
+        self.entries.iter().map(|entry| (entry.pool.as_str(), &entry.totals)).collect()
     }
 
     /// The latest of that name.
@@ -92,7 +122,6 @@ impl PoolTotals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoreboard::Counter;
     use crate::sys::ids::Identity;
 
     fn user(uid: u32) -> Trust {

@@ -45,7 +45,7 @@ pub(super) struct Adopted {
 /// A descriptor that isn't there or isn't what it should be.
 pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
     let sockets = adopt_sockets(state)?;
-    let totals = PoolTotals::adopt(&state.totals, |raw| trust_of(state, raw))?;
+    let totals = PoolTotals::adopt(&state.totals, &state.unpublished, |raw| trust_of(state, raw))?;
     let runtimes = state.runtimes.iter().map(|r| Ok((r.id, adopt_runtime(r)?))).collect::<io::Result<_>>()?;
     let outputs = state.outputs.iter().map(|(raw, source)| Ok((inherited::adopt(*raw)?, source.clone())));
     let outputs = outputs.collect::<io::Result<_>>()?;

@@ -39,6 +39,7 @@ impl Supervisor {
             systemd: self.systemd.state(),
             config: self.config.clone(),
             totals: self.totals.descriptors(),
+            unpublished: self.totals.unpublished(),
             reopened: self.reopened,
             fleet: self.fleet.with_resources(),
             runtimes: runtimes.collect(),

@@ -50,6 +50,10 @@ pub(crate) struct State {
     pub config: Config,
     /// The pools' counters.
     pub totals: Vec<(String, RawFd)>,
+    /// The values of those that no process but the supervisor has had, by descriptor. A former version has written all values into
+    /// the memory.
+    #[serde(default)]
+    pub unpublished: BTreeMap<RawFd, Vec<u64>>,
     /// The fleet.
     pub fleet: Fleet,
     /// The resources of their processes.

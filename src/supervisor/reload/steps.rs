@@ -165,6 +165,10 @@ impl Supervisor {
         let abandoned = self.abandon_preparations();
         self.sockets.wait_briefly();
         let keep_log = log::descriptor();
+        if self.is_program_replaced() {
+            // A former version does not know counters that are not published.
+            self.totals.publish_all();
+        }
         let mut state = self.state();
         state.log = keep_log.as_ref().map(AsRawFd::as_raw_fd);
         let args: Vec<OsString> = self.arguments();
