@@ -1,5 +1,7 @@
 //! From the command line to a running supervisor.
 
+use std::io;
+
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::cli::Options;
@@ -11,13 +13,13 @@ use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
 use crate::log::{self, messages::config::rules_broken, messages::lifecycle};
 use crate::plan::fleet::Scope;
-use crate::supervisor::core::Supervisor;
+use crate::supervisor::core::{self, Supervisor};
 use crate::supervisor::daemon::{self, Side};
 use crate::supervisor::generation::StartError;
 use crate::supervisor::sockets::{self, InheritedSockets, Passed};
 use crate::supervisor::systemd::Systemd;
 use crate::sys::limits::FileLimits;
-use crate::sys::{clock, fd, pid_file, process, signal, title};
+use crate::sys::{clock, fd, pid_file, process, shared, signal, title};
 
 /// The state that the process which started this one has handed over.
 struct Handed {
@@ -104,6 +106,24 @@ fn fatal(e: &StartError) -> ExitCode {
     e.exit_code()
 }
 
+/// Calls `fork` while the configuration is not on the heap: children that live as long as this process would keep a copy of it.
+///
+/// # Errors
+/// It could not be read again.
+fn without_config(config: Config, fork: fn()) -> io::Result<Config> {
+    // A path that is not UTF-8 cannot be stored.
+    let stored = serde_json::to_vec(&config).ok().and_then(|text| shared::file_of("cgi-fpm-config", &text).ok());
+    let Some(stored) = stored else {
+        fork();
+        return Ok(config);
+    };
+    drop(config);
+    fork();
+    let mut config: Config = serde_json::from_slice(&shared::content_of(stored)?)?;
+    config.pools.shrink_to_fit();
+    Ok(config)
+}
+
 fn first_generations(
     host: Host,
     options: Options,
@@ -115,6 +135,7 @@ fn first_generations(
     let nofile = FileLimits::of_process()?;
     // Pipes of all workers and sockets of all pools are open here.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile.hard, nofile.hard);
+    let config = without_config(config, core::start_pipe_readers)?;
     let commands = (ResultsWriter::new()?, RequestReader::new()?);
     let bare = Supervisor::bare(host, options, config, nofile, systemd, commands)?;
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };

@@ -176,6 +176,7 @@ impl Supervisor {
         self.runtimes.remove(id);
         self.outputs.forget_generation(id);
         self.forget_totals();
+        self.release.restart();
     }
 
     fn announce_delayed_stop(&mut self, delay: Duration) {

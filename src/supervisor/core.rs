@@ -24,6 +24,7 @@ use crate::supervisor::slow::{SlowLogs, Tracers};
 use crate::supervisor::sockets::Sockets;
 use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::{self, Moment};
+use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::limits::FileLimits;
 use crate::sys::peer_pipe;
 
@@ -71,6 +72,8 @@ pub(super) struct Supervisor {
     pub(super) reopened: u64,
     /// Access logs that are being opened again.
     pub(super) reopening: Option<Reopening>,
+    /// When memory is returned that the start of generations has used.
+    pub(super) release: ReleaseTimer,
     /// When `every_second` is due.
     pub(super) next_second: Moment,
     /// A reload that is asked for or under way.
@@ -126,10 +129,6 @@ impl Supervisor {
         systemd: Systemd,
         (results, requests): (ResultsWriter, RequestReader),
     ) -> io::Result<Self> {
-        // Without root the pools have the supervisor's user, and could stop it as well.
-        if nix::unistd::geteuid().is_root() {
-            peer_pipe::use_readers();
-        }
         Ok(Self {
             reload: Reload::of_image(&host),
             programs: Programs::new(&host, &config.pools),
@@ -151,6 +150,7 @@ impl Supervisor {
             slow_logs: SlowLogs::default(),
             reopened: 0,
             reopening: None,
+            release: ReleaseTimer::default(),
             next_second: clock::now(),
             systemd,
             results,
@@ -171,6 +171,13 @@ impl Supervisor {
             pending: VecDeque::new(),
             exit: None,
         })
+    }
+}
+
+/// Has children read the pipes of other users' processes. Without root the pools have the supervisor's user, and could stop it as well.
+pub(super) fn start_pipe_readers() {
+    if nix::unistd::geteuid().is_root() {
+        peer_pipe::use_readers();
     }
 }
 

@@ -12,7 +12,7 @@ use crate::supervisor::core::Supervisor;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
 use crate::sys::signal::Heard;
-use crate::sys::{aside, clock, peer_pipe, pid_file};
+use crate::sys::{aside, clock, idle_memory, peer_pipe, pid_file};
 
 /// Orders that could not be sent are tried again after this time.
 const RETRY: Duration = Duration::from_millis(10);
@@ -55,6 +55,10 @@ impl Supervisor {
                 log::say(&output::pipe_locked(owner));
             }
             self.every_second();
+            if self.release.has_come(clock::now()) {
+                idle_memory::release();
+                idle_memory::release_files();
+            }
             let actions = self.fleet.stop_if_due(clock::now());
             self.carry_out_all(actions);
             self.attend_to_systemd();
@@ -107,6 +111,7 @@ impl Supervisor {
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
             .chain(self.release_due())
+            .chain(self.release.due())
             .chain([self.next_second])
             .min();
         due.map(|at| at.since(now))

@@ -62,6 +62,7 @@ impl Supervisor {
     /// A generation serves in place of those before it.
     pub(super) fn generation_serves(&mut self, id: GenerationId, late: bool) {
         let group = self.group_of(id);
+        self.release.restart();
         self.sockets.serve(id);
         self.reasons.remove(&id);
         self.unstarted.remove(&id);

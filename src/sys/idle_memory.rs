@@ -1,5 +1,5 @@
-//! Returns memory to the kernel that an idle process does not need: the free pages of its heap, and the part of its stack that earlier
-//! calls have used.
+//! Returns memory to the kernel that an idle process does not need: the free pages of its heap, the part of its stack that earlier
+//! calls have used, and pages of files.
 
 use std::ffi::c_void;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::clock::{self, Moment};
+use super::{mappings, single_threaded};
 
 /// What the calls below may use of the stack; it stays.
 const MARGIN: usize = 4 * 1024;
@@ -45,6 +46,21 @@ impl ReleaseTimer {
 pub fn release() {
     trim_heap();
     release_stack();
+}
+
+/// Unmaps the pages of programs and libraries that are the same as in their files. They stay in the page cache, and those that are used
+/// again are mapped again. Worth it for a process that has started PHP and only waits from then on: most of the pages were needed
+/// for the start.
+pub fn release_files() {
+    if single_threaded::count() != Some(1) {
+        return;
+    }
+    let smaps = std::fs::read("/proc/self/smaps").unwrap_or_default();
+    for range in mappings::unchanged_files(&smaps) {
+        // SAFETY: the mapping is private, cannot be written to and has no page that differs from the file, so each page is read from
+        // the file again with the same content. There is one thread, so nothing has changed that since the list was read.
+        unsafe { dont_need(range.start, range.end) };
+    }
 }
 
 #[cfg(target_env = "gnu")]
@@ -111,7 +127,10 @@ fn page_size() -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::wait::{WaitStatus, waitpid};
+
     use super::*;
+    use crate::sys::process::{self, Forked};
 
     #[test]
     fn the_time_of_the_release_comes_once() {
@@ -129,6 +148,38 @@ mod tests {
             let mut bytes = vec![7u8; length];
             clear(&mut bytes);
             assert!(bytes.iter().all(|byte| *byte == 0), "{length}");
+        }
+    }
+
+    /// Bytes of files that are mapped at this moment.
+    fn mapped_files() -> u64 {
+        let rollup = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap();
+        let field = |name: &str| {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse::<u64>().unwrap()
+        };
+        field("Rss:") - field("Anonymous:")
+    }
+
+    fn use_and_release_files() {
+        for range in mappings::unchanged_files(&std::fs::read("/proc/self/smaps").unwrap()) {
+            for address in range.step_by(4096) {
+                // SAFETY: the list has mapped files, which can be read if they are programs or libraries.
+                unsafe { std::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
+            }
+        }
+        let before = mapped_files();
+        release_files();
+        assert!(mapped_files() < before / 2, "{} kB of {before} kB", mapped_files());
+    }
+
+    #[test]
+    fn pages_of_files_are_unmapped_and_come_back() {
+        // The test program has several threads, a child of it has one.
+        // SAFETY: the child takes no lock that another thread may hold, but those of malloc, which glibc makes free in a child.
+        match unsafe { process::fork() }.unwrap() {
+            Forked::Child => process::exit_now(i32::from(std::panic::catch_unwind(use_and_release_files).is_err())),
+            Forked::Parent(pid) => assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0)),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::host::Host;
 use crate::log;
 use crate::log::messages::{lifecycle, reload, zygotes};
 use crate::plan::fleet::Scope;
-use crate::supervisor::core::Supervisor;
+use crate::supervisor::core::{self, Supervisor};
 use crate::supervisor::daemon;
 use crate::supervisor::generation::{StartError, addresses};
 use crate::supervisor::output::Writer;
@@ -24,6 +24,8 @@ use crate::sys::{aside, clock, fd, inherited, pid_file, title};
 /// Takes over, then starts the next generations. If those can't start, the present ones go on.
 #[must_use]
 pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
+    // Before the state is read, which is large.
+    core::start_pipe_readers();
     let (state, adopted) =
         match State::read(raw).and_then(|mut state| adopt_state(&mut state).map(|adopted| (state, adopted))) {
             Ok(both) => both,

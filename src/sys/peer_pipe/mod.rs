@@ -35,7 +35,9 @@ thread_local! {
     static READERS: RefCell<Readers> = RefCell::new(Readers::default());
 }
 
-/// From now on children of this process read and close these pipes. Without this call the process does it itself.
+/// From now on children of this process read and close these pipes. Without this call the process does it itself. The children are
+/// forked at once: a child keeps the pages that this process changes later, so it is to be called before the heap grows, and after
+/// RLIMIT_NOFILE is set.
 pub fn use_readers() {
     READERS.with_borrow_mut(Readers::enable);
 }

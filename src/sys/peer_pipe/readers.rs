@@ -57,6 +57,9 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn enable(&mut self) {
         self.enabled = true;
+        // Where one cannot be forked now, it is when there is work for it.
+        self.reader = Reader::start().ok();
+        self.closer = Closer::start();
     }
 
     /// Reads from a pipe.

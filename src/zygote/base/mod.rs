@@ -177,6 +177,7 @@ impl Base {
     fn serve(&mut self, copy: PrivateCopy) -> Option<ForkedZygote> {
         // Each zygote would have a copy of what it changes there.
         idle_memory::release();
+        idle_memory::release_files();
         loop {
             let (orders, _) = self.channels.as_mut()?;
             let mut fds = [PollFd::new(orders.as_fd(), PollFlags::POLLIN)];

@@ -1,6 +1,7 @@
 //! Zygotes that are forked from a base zygote: who has one, and what happens if the base zygote dies, stops or cannot serve.
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod lies;
 mod memory;
 mod secrets;
