@@ -99,10 +99,11 @@ impl Supervisor {
     }
 
     pub(super) fn send(&mut self, key: ZygoteKey, message: &ToZygote, fds: Vec<OwnedFd>) {
-        if let Some(zygote) = self.runtimes.zygote_mut(key) {
-            zygote.orders.send(clock::now(), message, fds);
-        } else if let Some(orders) = self.bases.orders_mut(key) {
-            orders.send(clock::now(), message, fds);
+        let zygote = self.runtimes.zygote_mut(key).map(|zygote| &mut zygote.orders);
+        let Some(orders) = zygote.or_else(|| self.bases.orders_mut(key)) else { return };
+        orders.send(clock::now(), message, fds);
+        if orders.is_backed_up() {
+            self.behind.insert(key);
         }
     }
 

@@ -58,6 +58,12 @@ pub(super) struct Supervisor {
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
     /// Children have ended that may not have been reaped yet.
     pub(super) children_ended: bool,
+    /// Zygotes that have not taken all their orders yet.
+    pub(super) behind: BTreeSet<ZygoteKey>,
+    /// Groups of which log lines were dropped, until a line says how many.
+    pub(super) dropping: BTreeSet<ZygoteKey>,
+    /// Zygotes that were killed and have not been reaped.
+    pub(super) killed: BTreeSet<ZygoteKey>,
     /// Workers that had ended at the last look, and that their zygote had not reaped.
     pub(super) unreaped: BTreeSet<(WorkerKey, i32)>,
     /// Killed children of ours that had ended at the last look, without that we could reap them.
@@ -143,6 +149,9 @@ impl Supervisor {
             config,
             paused_zygotes: BTreeMap::new(),
             children_ended: false,
+            behind: BTreeSet::new(),
+            dropping: BTreeSet::new(),
+            killed: BTreeSet::new(),
             unreaped: BTreeSet::new(),
             hidden: BTreeSet::new(),
             bases: Bases::default(),

@@ -17,7 +17,14 @@ impl Supervisor {
     fn may_log(&mut self, key: ZygoteKey, level: Level, bytes: usize) -> bool {
         let length = u64::try_from(bytes).unwrap_or(u64::MAX);
         let group = self.runtimes.group_mut(key);
-        log::takes(level) && group.is_none_or(|group| group.lines.take_line(clock::now(), length))
+        if !log::takes(level) {
+            return false;
+        }
+        let fits = group.is_none_or(|group| group.lines.take_line(clock::now(), length));
+        if !fits {
+            self.dropping.insert(key);
+        }
+        fits
     }
 
     /// Logs a message of the catalogue that the group's processes have caused.
@@ -84,11 +91,16 @@ impl Supervisor {
     /// Logs how many lines were dropped, when their second is over; those of a generation that is forgotten at once.
     pub(super) fn report_dropped_lines(&mut self, of: Option<GenerationId>) {
         let now = clock::now();
-        for (_, group) in self.runtimes.groups_mut().filter(|(key, _)| of.is_none_or(|of| of == key.generation)) {
-            if let Some(count) = group.lines.settle(now, of.is_some()) {
-                let name = &group.spec.group;
-                log::say(&zygotes::lines_dropped(name, count));
+        let concerned = |key: &ZygoteKey| of.is_none_or(|of| of == key.generation);
+        for key in self.dropping.iter().copied().filter(concerned).collect::<Vec<_>>() {
+            let group = self.runtimes.group_mut(key);
+            let settled = group.map(|group| (group.lines.settle(now, of.is_some()), &group.spec.group));
+            match settled {
+                Some((Some(count), name)) => log::say(&zygotes::lines_dropped(name, count)),
+                Some((None, _)) => continue,
+                None => {}
             }
+            self.dropping.remove(&key);
         }
     }
 }

@@ -68,9 +68,10 @@ impl Supervisor {
 
     /// Waits for connections to a group without a zygote.
     pub(super) fn watch_sockets(&mut self, key: ZygoteKey) {
-        for listener in self.sockets.of(&self.listen_fds(key)) {
-            if let Err(e) = self.poller.add_listener(&listener.fd, key) {
-                log::say(&pools::socket_not_watched(&listener.name, e));
+        for listener in self.sockets.of_mut(&self.listen_fds(key)) {
+            match self.poller.add_listener(&listener.fd, key) {
+                Ok(()) => listener.watch(true),
+                Err(e) => log::say(&pools::socket_not_watched(&listener.name, e)),
             }
         }
     }
@@ -78,6 +79,7 @@ impl Supervisor {
     /// Ends that.
     pub(super) fn unwatch_sockets(&mut self, key: ZygoteKey) {
         let fds = self.listen_fds(key);
+        self.sockets.of_mut(&fds).for_each(|listener| listener.watch(false));
         self.poller.remove_listeners(self.sockets.of(&fds).map(|listener| &listener.fd), key);
     }
 

@@ -41,10 +41,9 @@ impl Supervisor {
     /// Goes on without processes whose end the kernel hides from us, because another process traces them (ptrace(2)): one that their
     /// user has left, for example, which never lets go. We were told of every other end before the second look.
     fn write_off_traced(&mut self) {
-        let killed = |(key, group): (ZygoteKey, &GroupRuntime)| {
-            Some((key, group.zygote.as_ref().filter(|zygote| zygote.killed)?.pid))
-        };
-        let zygotes = self.runtimes.keyed().filter_map(killed);
+        let is_killed = |key: &ZygoteKey| self.runtimes.zygote(*key).is_some_and(|zygote| zygote.killed);
+        self.killed.retain(is_killed);
+        let zygotes = self.killed.iter().filter_map(|key| Some((*key, self.runtimes.zygote(*key)?.pid)));
         let zygotes: Vec<_> = zygotes.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
         let orphans = self.fleet.workers().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
         let workers: Vec<_> = orphans.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();

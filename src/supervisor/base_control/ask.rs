@@ -34,9 +34,7 @@ impl Supervisor {
 
     /// A zygote that was forked for the group has ended before it could serve: the group's zygotes start PHP themselves from now on.
     pub(in crate::supervisor) fn do_without_base(&mut self, key: ZygoteKey) {
-        if let Some(group) = self.runtimes.group_mut(key) {
-            group.base = None;
-        }
+        self.runtimes.leave_base(key);
         self.start_alone(key, None);
     }
 

@@ -106,6 +106,9 @@ impl Supervisor {
 
     /// Ends base zygotes that no group has any more.
     pub(super) fn end_unused_bases(&mut self) {
+        if !self.runtimes.take_regrouped() {
+            return;
+        }
         let present = self.bases_of_groups();
         let mut ended = Vec::new();
         for (id, base) in &mut self.bases.bases {

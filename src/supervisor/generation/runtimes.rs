@@ -15,11 +15,13 @@ use crate::supervisor::generation::runtime::{GroupRuntime, Runtime, ZygoteProces
 #[derive(Debug, Default)]
 pub(crate) struct Runtimes {
     generations: BTreeMap<GenerationId, Runtime>,
+    /// A base zygote may have another number of groups than at the last look.
+    regrouped: bool,
 }
 
 impl FromIterator<(GenerationId, Runtime)> for Runtimes {
     fn from_iter<I: IntoIterator<Item = (GenerationId, Runtime)>>(generations: I) -> Self {
-        Self { generations: generations.into_iter().collect() }
+        Self { generations: generations.into_iter().collect(), regrouped: true }
     }
 }
 
@@ -27,11 +29,26 @@ impl Runtimes {
     /// Adds a generation.
     pub(crate) fn insert(&mut self, id: GenerationId, runtime: Runtime) {
         self.generations.insert(id, runtime);
+        self.regrouped = true;
     }
 
     /// Drops a generation's resources.
     pub(crate) fn remove(&mut self, id: GenerationId) {
         self.generations.remove(&id);
+        self.regrouped = true;
+    }
+
+    /// The group's zygotes start PHP themselves from now on.
+    pub(crate) fn leave_base(&mut self, key: ZygoteKey) {
+        if let Some(group) = self.group_mut(key) {
+            group.base = None;
+        }
+        self.regrouped = true;
+    }
+
+    /// Whether groups with a base zygote may have come or gone since the last call.
+    pub(crate) fn take_regrouped(&mut self) -> bool {
+        std::mem::take(&mut self.regrouped)
     }
 
     /// One generation.
@@ -59,14 +76,6 @@ impl Runtimes {
     /// The same with their keys.
     pub(crate) fn keyed(&self) -> impl Iterator<Item = (ZygoteKey, &GroupRuntime)> {
         self.generations.iter().flat_map(|(&generation, runtime)| runtime.keyed(generation))
-    }
-
-    /// The same, to change them.
-    pub(crate) fn groups_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut GroupRuntime)> {
-        self.generations.iter_mut().flat_map(|(&generation, runtime)| {
-            let groups = runtime.groups.iter_mut().enumerate();
-            groups.map(move |(group, g)| (ZygoteKey { generation, group }, g))
-        })
     }
 
     /// The keys of all groups.
@@ -117,11 +126,6 @@ impl Runtimes {
     /// All running zygotes.
     pub(crate) fn zygotes(&self) -> impl Iterator<Item = &ZygoteProcess> {
         self.groups().filter_map(|group| group.zygote.as_ref())
-    }
-
-    /// The same with their keys, to change them.
-    pub(crate) fn zygotes_mut(&mut self) -> impl Iterator<Item = (ZygoteKey, &mut ZygoteProcess)> {
-        self.groups_mut().filter_map(|(key, group)| Some((key, group.zygote.as_mut()?)))
     }
 
     /// The zygote with that pid.

@@ -85,6 +85,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn give_up_on(&mut self, key: ZygoteKey) {
         if let Some(zygote) = self.runtimes.zygote_mut(key) {
             zygote.killed = true;
+            self.killed.insert(key);
             process::kill(zygote.pid, nix::sys::signal::Signal::SIGKILL);
         }
         self.probe_zygote(key);
@@ -119,11 +120,22 @@ impl Supervisor {
     pub(in crate::supervisor) fn flush_orders(&mut self) {
         let now = clock::now();
         let mut unheard = Vec::new();
-        for (key, zygote) in self.runtimes.zygotes_mut().filter(|(_, zygote)| !zygote.killed) {
-            zygote.orders.flush(now);
-            if zygote.orders.is_stalled(now) {
-                unheard.push((key, zygote.pid));
+        for key in self.behind.iter().copied().collect::<Vec<_>>() {
+            match self.runtimes.zygote_mut(key).filter(|zygote| !zygote.killed) {
+                Some(zygote) => {
+                    zygote.orders.flush(now);
+                    if zygote.orders.is_stalled(now) {
+                        unheard.push((key, zygote.pid));
+                    }
+                    if zygote.orders.is_backed_up() {
+                        continue;
+                    }
+                }
+                // It has still to be forked by its base zygote.
+                None if self.bases.orders_mut(key).is_some() => continue,
+                None => {}
             }
+            self.behind.remove(&key);
         }
         for (key, pid) in unheard {
             let group = self.runtimes.group_name(key);
@@ -134,6 +146,7 @@ impl Supervisor {
 
     /// Whether there are orders that a zygote has not taken yet.
     pub(in crate::supervisor) fn orders_wait(&self) -> bool {
-        self.bases.orders_wait() || self.runtimes.zygotes().any(|z| !z.killed && z.orders.is_backed_up())
+        let zygotes = self.behind.iter().filter_map(|key| self.runtimes.zygote(*key));
+        self.bases.orders_wait() || zygotes.into_iter().any(|z| !z.killed && z.orders.is_backed_up())
     }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Listener {
     pub user: Option<u64>,
     /// Its accept queue at the last look. `None`: its limit may have changed since, or other counters show it.
     pub(super) queue: Option<Backlog>,
+    /// The supervisor waits for connections to it: its queue is empty until the next one arrives.
+    pub(super) watched: bool,
 }
 
 /// A generation that names a socket.
@@ -102,7 +104,8 @@ impl Listener {
         let (bound, inode) = (listen::local(&fd), listen::inode(&fd));
         let (passed, used, unlinked, replaced) = (false, false, false, false);
         let owners = Vec::new();
-        Self { name, fd, passed, inode, bound, owners, used, unlinked, replaced, waits: None, user: None, queue: None }
+        let (waits, user, queue, watched) = (None, None, None, false);
+        Self { name, fd, passed, inode, bound, owners, used, unlinked, replaced, waits, user, queue, watched }
     }
 
     /// The same; `passed`: systemd has opened it.
@@ -145,6 +148,11 @@ impl Listener {
             self.owners.retain(|owner| owner.id != id);
             self.queue = None;
         }
+    }
+
+    /// The supervisor waits for connections to it, or does so no more.
+    pub(crate) fn watch(&mut self, watched: bool) {
+        self.watched = watched;
     }
 
     pub(super) fn is_of(&self, id: GenerationId) -> bool {
@@ -197,6 +205,11 @@ impl Sockets {
     /// Those that systemd hasn't opened and that new connections go to.
     pub(crate) fn own(&self) -> impl Iterator<Item = &Listener> {
         self.all.iter().filter(|listener| !listener.passed && !listener.replaced && listener.waits.is_none())
+    }
+
+    /// The same, to change what the supervisor waits for.
+    pub(crate) fn of_mut<'a>(&'a mut self, fds: &'a [RawFd]) -> impl Iterator<Item = &'a mut Listener> {
+        self.all.iter_mut().filter(|listener| fds.contains(&listener.fd.as_raw_fd()))
     }
 
     /// Names and descriptors, for the next image.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::supervisor::sockets::listeners::Sockets;
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::backlog::{self, Backlog};
 
 /// The accept queues of a pool's sockets together.
@@ -17,15 +17,19 @@ pub(crate) struct Queue {
 
 impl Sockets {
     /// Looks at the accept queues of all sockets. Returns the sockets where connections wait, and those whose queue was different at
-    /// the last look. So a server without clients costs a few system calls, however many sockets it has.
+    /// the last look. Those that the supervisor waits for are empty. So a server without clients costs a few system calls, however
+    /// many sockets it has.
     pub(crate) fn look_at_queues(&mut self) -> BTreeSet<RawFd> {
         let Self { all, inspector, .. } = self;
-        let filled = backlog::have_connections(all.iter().map(|listener| &listener.fd));
+        let is_looked_at = |listener: &&Listener| !listener.watched;
+        let looked_at = all.iter().filter(is_looked_at).map(|listener| &listener.fd);
+        let mut filled = backlog::have_connections(looked_at).into_iter();
         let mut notable = BTreeSet::new();
-        for (listener, filled) in all.iter_mut().zip(filled) {
+        for listener in all {
             let before = listener.queue;
+            let is_filled = !listener.watched && filled.next().unwrap_or(true);
             let now = match before {
-                Some(known) if !filled => Backlog { waiting: 0, ..known },
+                Some(known) if !is_filled => Backlog { waiting: 0, ..known },
                 _ => inspector.backlog(&listener.fd).unwrap_or_default(),
             };
             listener.queue = Some(now);
@@ -51,7 +55,6 @@ mod tests {
 
     use super::*;
     use crate::plan::fleet::GenerationId;
-    use crate::supervisor::sockets::listeners::Listener;
 
     #[test]
     fn a_queue_is_notable_while_it_is_filled_and_when_it_changes() {
@@ -83,6 +86,14 @@ mod tests {
         assert_eq!(look(&mut sockets), [a, b]);
         sockets.withdraw(GenerationId(2));
         assert_eq!(look(&mut sockets), [a, b]);
+        let _client = UnixStream::connect(place.path().join("a")).unwrap();
+        sockets.of_mut(&[a]).for_each(|listener| listener.watch(true));
+        assert!(look(&mut sockets).is_empty(), "the poller tells");
+        sockets.of_mut(&[a]).for_each(|listener| listener.watch(false));
+        assert_eq!(look(&mut sockets), [a]);
+        assert_eq!(sockets.queue(&[a]).waiting, 1);
+        drop(UnixListener::from(sockets.all[0].fd.try_clone().unwrap()).accept().unwrap());
+        assert_eq!(look(&mut sockets), [a]);
         crate::sys::listen::listen(&sockets.all[0].fd, 7).unwrap();
         sockets.all[0].queue = None;
         assert_eq!(look(&mut sockets), [a]);
