@@ -162,7 +162,7 @@ impl Supervisor {
     /// The same for events that wait.
     pub(super) fn handle_pending(&mut self) {
         while let Some(event) = self.pending.pop_front() {
-            let actions = self.fleet.note(clock::now(), event, &FleetView(&self.runtimes));
+            let actions = self.fleet.note(clock::now(), event, &FleetView(&self.runtimes, &self.sockets));
             self.carry_out_all(actions);
         }
     }
@@ -171,7 +171,7 @@ impl Supervisor {
     fn decide(&mut self) {
         loop {
             self.handle_pending();
-            let actions = self.fleet.decide(clock::now(), &FleetView(&self.runtimes));
+            let actions = self.fleet.decide(clock::now(), &FleetView(&self.runtimes, &self.sockets));
             self.carry_out_all(actions);
             if self.pending.is_empty() {
                 return;

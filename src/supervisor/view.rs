@@ -2,14 +2,15 @@
 
 use nix::unistd::Pid;
 
-use crate::plan::fleet::{View, WorkerKey};
+use crate::plan::fleet::{GenerationId, View, WorkerKey};
 use crate::plan::watch::Seen;
 use crate::supervisor::generation::Runtimes;
+use crate::supervisor::sockets::Sockets;
 use crate::sys::clock::Moment;
 use crate::sys::{pressure, proc_stat};
 
-/// Reads scoreboards, and the memory pressure of the machine.
-pub(super) struct FleetView<'a>(pub(super) &'a Runtimes);
+/// Reads scoreboards, the list of sockets, and the memory pressure of the machine.
+pub(super) struct FleetView<'a>(pub(super) &'a Runtimes, pub(super) &'a Sockets);
 
 impl View for FleetView<'_> {
     fn is_busy(&self, worker: WorkerKey) -> bool {
@@ -22,6 +23,10 @@ impl View for FleetView<'_> {
 
     fn is_stopped(&self, pid: i32, born: u64) -> bool {
         proc_stat::is_stopped(Pid::from_raw(pid), born)
+    }
+
+    fn has_replaced_sockets(&self, generation: GenerationId) -> bool {
+        self.1.has_replaced(generation)
     }
 
     fn requests(&self, worker: WorkerKey) -> u64 {

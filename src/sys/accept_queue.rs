@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use super::{backlog, listen};
 
-/// How long the handshake of a TCP connection may take on a machine with load, if its client is near.
+/// How long the handshake of a TCP connection may take if its client is near. The kernel's thread that ends it may have to wait for
+/// a core, so each further look at the queue comes after twice that time.
 const HANDSHAKE: Duration = Duration::from_millis(2);
+/// How often the queue is looked at again: the last time comes 62 ms after the first.
+const LOOKS: u32 = 5;
 
 /// Takes them out of the queue, one after the other, and then refuses further clients, so that none waits there in vain.
 #[derive(Debug)]
@@ -16,8 +19,8 @@ pub struct Emptying {
     socket: OwnedFd,
     /// The most connections that are still taken.
     left: u32,
-    /// The queue is to be looked at once more.
-    counts_again: bool,
+    /// How often the queue was looked at again.
+    looks: u32,
     refused: bool,
 }
 
@@ -31,7 +34,7 @@ impl Emptying {
             listen::refuse(&socket);
         }
         let left = if is_tcp { queued(&socket) } else { u32::MAX };
-        Self { socket, left, counts_again: is_tcp, refused: false }
+        Self { socket, left, looks: if is_tcp { 0 } else { LOOKS }, refused: false }
     }
 }
 
@@ -46,10 +49,10 @@ impl Iterator for Emptying {
                     return Some(connection);
                 }
                 self.left = 0;
-            } else if std::mem::take(&mut self.counts_again) {
+            } else if self.looks < LOOKS {
                 // Another socket may get the new connections of the port by now. Those whose handshake had begun arrive here.
-                std::thread::sleep(HANDSHAKE);
-                self.left = queued(&self.socket);
+                std::thread::sleep(HANDSHAKE * (1 << self.looks));
+                (self.left, self.looks) = (queued(&self.socket), self.looks + 1);
             } else {
                 listen::refuse(&self.socket);
                 self.refused = true;

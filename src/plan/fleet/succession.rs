@@ -9,7 +9,7 @@ use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::Goal;
 use crate::plan::fleet::keys::{GenerationId, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Phase, Zygote};
-use crate::plan::fleet::pool::{Life, PoolState};
+use crate::plan::fleet::pool::{Life, PoolState, Worker};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::stop::START_LIMIT;
 use crate::plan::fleet::unit::{Failure, Unit, UnitState};
@@ -183,8 +183,12 @@ impl Fleet {
 
     /// No worker of the retiring generations accepts a further request: each has said so, or is inside its last one.
     fn is_quiet(&self, at: usize, view: &dyn View) -> bool {
-        let workers = self.those(&self.units[at].retiring).flat_map(Generation::workers);
-        workers.into_iter().all(|(key, w)| w.life == Life::Leaving || w.orphan || view.is_busy(key))
+        self.those(&self.units[at].retiring).all(|generation| {
+            // A worker that is busy takes a client of such a socket next.
+            let busy_is_quiet = !view.has_replaced_sockets(generation.id);
+            let is_quiet = |w: &Worker, key| w.life == Life::Leaving || w.orphan || busy_is_quiet && view.is_busy(key);
+            generation.workers().into_iter().all(|(key, worker)| is_quiet(worker, key))
+        })
     }
 
     /// A zygote without workers leaves, but not while an older generation still sends its kept connections there.

@@ -1,6 +1,6 @@
 //! A fleet's view of workers and of the machine.
 
-use crate::plan::fleet::keys::WorkerKey;
+use crate::plan::fleet::keys::{GenerationId, WorkerKey};
 use crate::plan::watch::Seen;
 use crate::sys::clock::Moment;
 
@@ -15,6 +15,12 @@ pub(crate) trait View {
 
     /// Whether the process with that pid and start time is stopped (SIGSTOP).
     fn is_stopped(&self, _pid: i32, _born: u64) -> bool {
+        false
+    }
+
+    /// Whether others listen in place of TCP sockets of that generation. These are shut down when it is replaced, and clients that still
+    /// wait there are reset.
+    fn has_replaced_sockets(&self, _generation: GenerationId) -> bool {
         false
     }
 

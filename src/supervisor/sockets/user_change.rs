@@ -55,6 +55,11 @@ impl Listener {
 }
 
 impl Sockets {
+    /// Whether others listen in place of TCP sockets of that generation.
+    pub(crate) fn has_replaced(&self, id: GenerationId) -> bool {
+        self.all.iter().any(|l| l.replaced && l.bound.is_some() && l.is_of(id))
+    }
+
     /// Those generations serve from now on: new connections go to their sockets, and no longer to those of former users.
     pub(crate) fn switch(&mut self, serves: impl Fn(GenerationId) -> bool) {
         for at in 0..self.all.len() {
