@@ -63,16 +63,20 @@ pub(super) fn swapped_out(smaps: &[u8], area: &Range<usize>) -> Option<u64> {
 }
 
 /// Where programs and libraries are mapped of which this process has changed no page, from `/proc/self/smaps`: dropping such a page
-/// loses nothing.
+/// loses nothing. A changed page that is swapped out no longer counts as anonymous.
 pub(super) fn unchanged_files(smaps: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut candidate) = (Vec::new(), None);
     for line in lines(smaps) {
         if let Some(mapping) = mapping(line) {
             let Access { read, write, .. } = mapping.access;
             let is_file = mapping.path.starts_with(b"/") && !mapping.shared && read && !write;
-            candidate = is_file.then_some(mapping.range);
+            candidate = is_file.then_some((mapping.range, false));
         } else if let Some(amount) = line.strip_prefix(b"Anonymous:") {
-            found.extend(candidate.take().filter(|_| amount.trim_ascii() == b"0 kB"));
+            let none = amount.trim_ascii() == b"0 kB";
+            candidate = candidate.filter(|_| none).map(|(range, _)| (range, true));
+        } else if let Some(amount) = line.strip_prefix(b"Swap:") {
+            let unchanged = candidate.take().filter(|(_, none)| *none && amount.trim_ascii() == b"0 kB");
+            found.extend(unchanged.map(|(range, _)| range));
         }
     }
     found
@@ -170,14 +174,16 @@ mod tests {
 
     #[test]
     fn files_without_changed_pages_are_found() {
-        let smaps = b"7f00-7f10 r-xp 0 fd:00 9 /lib/a.so\nRss: 8 kB\nAnonymous:             0 kB\nVmFlags: rd ex\n\
-            7f10-7f20 r--p 0 fd:00 9 /lib/a.so\nRss: 8 kB\nAnonymous:             4 kB\n\
-            7f20-7f30 rw-p 0 fd:00 9 /lib/a.so\nAnonymous:             0 kB\n\
-            7f30-7f40 r--s 0 fd:00 9 /lib/a.so\nAnonymous:             0 kB\n\
-            7f40-7f50 r--p 0 00:00 0 [vvar]\nAnonymous:             0 kB\n\
-            7f50-7f60 r--p 0 00:00 0\nAnonymous:             0 kB\n\
-            7f60-7f70 r--p 0 fd:00 9 /lib/silent.so\nRss: 8 kB\n\
-            7f70-7f80 r--p 0 fd:00 9 /lib/b.so\nAnonymous:  0 kB\n";
+        let smaps =
+            b"7f00-7f10 r-xp 0 fd:00 9 /lib/a.so\nRss: 8 kB\nAnonymous:             0 kB\nSwap: 0 kB\nVmFlags: rd ex\n\
+            7f10-7f20 r--p 0 fd:00 9 /lib/a.so\nRss: 8 kB\nAnonymous:             4 kB\nSwap: 0 kB\n\
+            7f20-7f30 rw-p 0 fd:00 9 /lib/a.so\nAnonymous:             0 kB\nSwap: 0 kB\n\
+            7f30-7f40 r--s 0 fd:00 9 /lib/a.so\nAnonymous:             0 kB\nSwap: 0 kB\n\
+            7f40-7f50 r--p 0 00:00 0 [vvar]\nAnonymous:             0 kB\nSwap: 0 kB\n\
+            7f50-7f60 r--p 0 00:00 0\nAnonymous:             0 kB\nSwap: 0 kB\n\
+            7f60-7f70 r--p 0 fd:00 9 /lib/silent.so\nRss: 8 kB\nSwap: 0 kB\n\
+            7f70-7f80 r--p 0 fd:00 9 /lib/b.so\nAnonymous:  0 kB\nSwap:   0 kB\n\
+            7f80-7f90 r--p 0 fd:00 9 /lib/swapped.so\nAnonymous:  0 kB\nSwap:   4 kB\nSwapPss:   4 kB\n";
         assert_eq!(unchanged_files(smaps), [0x7f00..0x7f10, 0x7f70..0x7f80]);
     }
 
