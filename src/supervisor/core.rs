@@ -64,6 +64,8 @@ pub(super) struct Supervisor {
     pub(super) dropping: BTreeSet<ZygoteKey>,
     /// Zygotes that were killed and have not been reaped.
     pub(super) killed: BTreeSet<ZygoteKey>,
+    /// There may be workers whose zygote has ended.
+    pub(super) has_orphans: bool,
     /// Workers that had ended at the last look, and that their zygote had not reaped.
     pub(super) unreaped: BTreeSet<(WorkerKey, i32)>,
     /// Killed children of ours that had ended at the last look, without that we could reap them.
@@ -152,6 +154,7 @@ impl Supervisor {
             behind: BTreeSet::new(),
             dropping: BTreeSet::new(),
             killed: BTreeSet::new(),
+            has_orphans: true,
             unreaped: BTreeSet::new(),
             hidden: BTreeSet::new(),
             bases: Bases::default(),

@@ -162,6 +162,7 @@ impl Supervisor {
     /// The same for events that wait.
     pub(super) fn handle_pending(&mut self) {
         while let Some(event) = self.pending.pop_front() {
+            self.has_orphans |= event.ends_zygote();
             let actions = self.fleet.note(clock::now(), event, &FleetView(&self.runtimes, &self.sockets));
             self.carry_out_all(actions);
         }

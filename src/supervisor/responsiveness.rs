@@ -18,22 +18,20 @@ use crate::sys::{clock, proc_stat, process};
 impl Supervisor {
     /// Looks at all zygotes. `waiting`: the pools where clients wait.
     pub(super) fn look_at_zygotes(&mut self, waiting: &BTreeSet<String>) {
-        let mut silent = self.stopped_zygotes();
+        // Mostly none is stopped, and one question is enough.
+        let some_stopped = process::some_child_is_stopped();
+        let mut silent = if some_stopped { self.stopped_zygotes() } else { BTreeSet::new() };
         let unreaped = self.unreaped_workers(waiting);
         // A zygote needs a moment to reap a worker.
         silent.extend(unreaped.intersection(&self.unreaped).map(|(worker, _)| worker.zygote()));
         self.unreaped = unreaped;
         silent.extend(self.fleet.unaware(waiting));
         self.fleet.note_unresponsive(clock::now(), &silent);
-        self.kill_stopped_bases();
+        self.note_stopped_bases(some_stopped);
         self.write_off_traced();
     }
 
     fn stopped_zygotes(&self) -> BTreeSet<ZygoteKey> {
-        // Mostly none is, and one question is enough.
-        if !process::some_child_is_stopped() {
-            return BTreeSet::new();
-        }
         let is_stopped = |group: &GroupRuntime| group.zygote.as_ref().is_some_and(|z| process::is_stopped(z.pid));
         self.runtimes.keyed().filter(|(_, group)| is_stopped(group)).map(|(key, _)| key).collect()
     }
@@ -45,8 +43,7 @@ impl Supervisor {
         self.killed.retain(is_killed);
         let zygotes = self.killed.iter().filter_map(|key| Some((*key, self.runtimes.zygote(*key)?.pid)));
         let zygotes: Vec<_> = zygotes.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
-        let orphans = self.fleet.workers().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
-        let workers: Vec<_> = orphans.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect();
+        let workers = self.hidden_orphans();
         let hidden = zygotes.iter().map(|(_, pid)| pid).chain(workers.iter().map(|(_, pid)| pid)).copied().collect();
         let before: BTreeSet<Pid> = std::mem::replace(&mut self.hidden, hidden);
         for (key, _) in workers.into_iter().filter(|(_, pid)| before.contains(pid)) {
@@ -55,6 +52,17 @@ impl Supervisor {
         for (key, pid) in zygotes.into_iter().filter(|(_, pid)| before.contains(pid)) {
             self.zygote_ended(key, pid, Exit::Unknown);
         }
+    }
+
+    /// Workers without a zygote that have ended, and that we cannot reap.
+    fn hidden_orphans(&mut self) -> Vec<(WorkerKey, Pid)> {
+        if !self.has_orphans {
+            return Vec::new();
+        }
+        let orphans: Vec<_> = self.fleet.workers().filter(|(_, worker)| worker.orphan).collect();
+        self.has_orphans = !orphans.is_empty();
+        let proved = orphans.into_iter().filter_map(|(key, worker)| Some((key, self.proved_orphan(worker)?)));
+        proved.filter(|(_, pid)| proc_stat::is_unreaped_child(*pid)).collect()
     }
 
     /// Workers that have ended and still are their zygote's children, in generations that drain and in pools where clients wait.
@@ -77,10 +85,10 @@ impl Supervisor {
     }
 
     /// Nothing is lost with a base zygote, so it is killed at once if it is stopped; another one starts when it is needed.
-    fn kill_stopped_bases(&mut self) {
+    fn note_stopped_bases(&mut self, some_stopped: bool) {
         for base in self.bases.bases.values_mut() {
             let Some(base) = base.process.as_mut().filter(|base| !base.reaped) else { continue };
-            let is_stopped = process::is_stopped(base.pid);
+            let is_stopped = some_stopped && process::is_stopped(base.pid);
             // All processes may have been stopped, and continue at this moment.
             if is_stopped && base.was_stopped {
                 log::say(&bases::base_stopped(base.pid));

@@ -76,3 +76,11 @@ pub(crate) enum Event {
     /// Time passes.
     Tick,
 }
+
+impl Event {
+    /// Whether a zygote has ended, so that its workers have none.
+    #[must_use]
+    pub(crate) fn ends_zygote(&self) -> bool {
+        matches!(self, Self::ZygoteEnded { .. } | Self::ZygoteGone(_) | Self::ZygoteMissing(_))
+    }
+}

@@ -91,6 +91,9 @@ impl Fleet {
     pub(crate) fn unaware(&self, waiting: &BTreeSet<String>) -> BTreeSet<ZygoteKey> {
         let ignores = |p: &PoolState| waiting.contains(&p.name) && p.is_childless() && p.target() == 0;
         let mut found = BTreeSet::new();
+        if waiting.is_empty() {
+            return found;
+        }
         for generation in self.generations.iter().filter(|g| g.phase == Phase::Serving) {
             let groups = generation.groups.iter().enumerate();
             let unaware = groups.filter(|(_, g)| matches!(g.zygote, Zygote::Up(_)) && g.pools.iter().any(ignores));
