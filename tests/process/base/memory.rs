@@ -205,6 +205,8 @@ fn groups_take_little_memory() -> Outcome {
         for group in 0..GROUPS {
             ask(&server, group, "hello.php")?;
         }
+        // A second after its last work a zygote maps all that it has copied.
+        std::thread::sleep(ms(2000));
         let processes = [server.zygotes(), server.workers()].concat();
         let sum: u64 = processes.into_iter().map(Process::pss_kb).sum();
         sums.push(sum / u64::try_from(GROUPS)?);
