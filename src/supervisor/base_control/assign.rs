@@ -28,7 +28,7 @@ impl Supervisor {
         let mut rest: Vec<&mut GroupDraft> = drafts.filter(|draft| can_have_base(draft, root, ceilings)).collect();
         if *scope != Scope::All {
             rest.retain_mut(|draft| {
-                draft.base = self.unchanged_base(draft);
+                draft.base = self.unchanged_base(draft, scope);
                 draft.base.is_none()
             });
         }
@@ -48,8 +48,9 @@ impl Supervisor {
     }
 
     /// The base zygote of the generation that serves a group's pools, if it can fork another zygote for the group. The check of the
-    /// reload has forgotten the fingerprint of a generation whose files have changed.
-    fn unchanged_base(&self, draft: &GroupDraft) -> Option<BaseId> {
+    /// reload has looked at the files of the groups in `scope`, as far as their zygotes have named them, and has forgotten the
+    /// fingerprint of a generation whose files have changed.
+    fn unchanged_base(&self, draft: &GroupDraft, scope: &Scope) -> Option<BaseId> {
         let has_pool = |pool: &PoolState| draft.pools.iter().any(|one| one.name == pool.name);
         let serves = |generation: &&Generation| matches!(generation.phase, Phase::Serving | Phase::Settling);
         let group = self.fleet.generations().iter().filter(serves).find_map(|generation| {
@@ -57,6 +58,10 @@ impl Supervisor {
             let known = generation.groups.get(at).is_some_and(|group| group.fingerprint != 0);
             self.runtimes.get(generation.id)?.groups.get(at).filter(|_| known)
         })?;
+        let names = group.spec.pools.iter().map(|pool| pool.config.name.as_str());
+        if group.files.is_empty() || !scope.covers(&group.spec.group, names, || true) {
+            return None;
+        }
         let before = group.spec.pools.first().map(|pool| &pool.config.engine);
         let lives = |id: &BaseId| {
             self.bases.bases.get(id).is_some_and(|base| base.process.is_some() && !base.plan.is_useless())

@@ -182,20 +182,43 @@ fn a_reload_of_one_group_uses_the_base_zygote_that_there_is() -> Outcome {
     let _turn = turn::shared()?;
     let server = start(&target, Sandbox::new()?, 4, "", &[])?;
     let first = base(&server)?;
-    let reload = |generation: usize| -> Outcome<bool> {
-        let ran = run_to_end(&mut command_in(&target, &server.sandbox, &["reload", "p1"]))?;
-        ran.expect(0, &[])?;
-        server.await_generation("p1", generation, bar(ms(10_000)))?;
-        ensure!(ask(&server, 1, "hello.php")? == "hello", "it serves");
-        // It has a copy of the base zygote's memory.
-        let maps = fs::read_to_string(format!("/proc/{}/maps", server.zygote_of("p1")?.pid))?;
-        Ok(maps.contains("/memfd:shared_memory"))
-    };
+    let reload = |generation: usize| is_forked_after_reload(&target, &server, generation);
     ensure!(reload(2)?, "it started PHP itself: {}", server.log.tail(20));
     ensure!(base(&server)? == first, "another base zygote");
     let ini = server.sandbox.file("php.ini");
     fs::write(&ini, fs::read_to_string(&ini)? + "user_agent = changed\n")?;
     ensure!(!reload(3)?, "it was forked from a PHP that has read another php.ini");
+    server.stop()
+}
+
+/// Whether the zygote of the second group is forked from a base zygote after a reload of that group.
+fn is_forked_after_reload(target: &Target, server: &Server, generation: usize) -> Outcome<bool> {
+    let ran = run_to_end(&mut command_in(target, &server.sandbox, &["reload", "p1"]))?;
+    ran.expect(0, &[])?;
+    server.await_generation("p1", generation, bar(ms(10_000)))?;
+    ensure!(ask(server, 1, "hello.php")? == "hello", "it serves");
+    // It has a copy of the base zygote's memory.
+    let maps = fs::read_to_string(format!("/proc/{}/maps", server.zygote_of("p1")?.pid))?;
+    Ok(maps.contains("/memfd:shared_memory"))
+}
+
+/// The files of a group that never had a zygote are not known: the base zygote that there is may have read others.
+#[test]
+fn a_reload_of_a_group_that_has_slept_so_far_reads_php_ini_again() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let sandbox = Sandbox::new()?;
+    let setup = Setup::new(1).whole(&conf_with(4, "", "pm = ondemand"));
+    let server = Server::start_at(socket_in(&sandbox, 0), sandbox, &target, &setup)?;
+    wait_until("the base zygote", ms(10_000), || server.log.text().contains("is ready: each zygote gets a copy"))?;
+    ensure!(server.zygote_of("p1").is_err(), "it has woken: {}", server.log.tail(20));
+    let ini = server.sandbox.file("php.ini");
+    fs::write(&ini, fs::read_to_string(&ini)? + "user_agent = changed\n")?;
+    let ran = run_to_end(&mut command_in(&target, &server.sandbox, &["reload", "p1"]))?;
+    ran.expect(0, &[])?;
+    ensure!(ask(&server, 1, "hello.php")? == "hello", "it serves");
+    let maps = fs::read_to_string(format!("/proc/{}/maps", server.zygote_of("p1")?.pid))?;
+    ensure!(!maps.contains("/memfd:shared_memory"), "it was forked from a PHP that has read another php.ini");
     server.stop()
 }
 
