@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use testkit::calls::{self, Calls};
 use testkit::clock::{ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
 use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
@@ -26,7 +27,7 @@ const MOST_OF_READER: u64 = 700;
 /// A server with so many groups that have neither zygote nor worker.
 fn sleepers(target: &Target, groups: usize) -> Outcome<Server> {
     let soon = "process.group_idle_timeout = 1s";
-    let conf = conf_with(groups, soon, "pm = ondemand\npm.process_idle_timeout = 1s");
+    let conf = conf_with(groups, soon, "pm = ondemand\npm.process_idle_timeout = 1s\npm.status_path = /status");
     let sandbox = Sandbox::new()?;
     let server = Server::start_at(socket_in(&sandbox, 0), sandbox, target, &Setup::new(1).whole(&conf))?;
     // The testkit has woken the first one.
@@ -93,4 +94,25 @@ fn sleeping_groups_take_little_memory() -> Outcome {
     say(&format!("{sums:?} kB, {each} bytes for each group"));
     ensure!(each <= MOST_BYTES, "{each} bytes for each sleeping group: {sums:?} kB");
     Ok(())
+}
+
+/// The counters of a group that has slept since the start go through a reload.
+#[test]
+fn counters_of_sleeping_groups_survive_a_reload() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = sleepers(&target, 4)?;
+    server.reload()?;
+    server.reload()?;
+    // Two seconds and more since the start, as `sleepers` says.
+    let page = ask_once(&socket_in(&server.sandbox, 2), &Request::of_pool("/status", "json"), ms(10_000))?;
+    let status: serde_json::Value = serde_json::from_str(&page)?;
+    let since = status["start since"].as_u64();
+    ensure!((Some(2)..Some(600)).contains(&since), "{status}");
+    wait_until("the limit of the queue", ms(5000), || {
+        let page = ask_once(&socket_in(&server.sandbox, 2), &Request::of_pool("/status", "json"), ms(10_000));
+        let status: Option<serde_json::Value> = page.ok().and_then(|page| serde_json::from_str(&page).ok());
+        status.is_some_and(|status| status["listen queue len"].as_u64() > Some(0))
+    })?;
+    server.stop()
 }
