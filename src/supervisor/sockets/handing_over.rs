@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::config::AllowedClients;
 use crate::ipc::handover::{self, Connection, ConnectionState};
 use crate::plan::fleet::GenerationId;
-use crate::supervisor::sockets::listeners::Sockets;
+use crate::supervisor::sockets::listeners::{Listener, Sockets};
 use crate::sys::accept_queue::Emptying;
 use crate::sys::{helper, listen, message, shared, signal, title};
 
@@ -17,11 +17,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(5);
 
 impl Sockets {
-    /// Whether clients wait in the queue of that socket, and it closes if that generation no longer names it.
+    /// Whether clients wait in the queue of that socket now, and it closes if that generation no longer names it.
     pub(crate) fn strands_clients(&mut self, socket: RawFd, id: GenerationId) -> bool {
-        let closes =
-            self.of(&[socket]).any(|l| !l.passed && l.is_of(id) && l.owners.iter().all(|owner| owner.id == id));
-        closes && self.queue(&[socket]).waiting > 0
+        let closes = |l: &&Listener| !l.passed && l.is_of(id) && l.owners.iter().all(|owner| owner.id == id);
+        let Self { all, inspector, .. } = self;
+        let closing = all.iter().filter(|l| l.fd.as_raw_fd() == socket).find(closes);
+        closing.and_then(|l| inspector.backlog(&l.fd)).is_some_and(|queue| queue.waiting > 0)
     }
 
     /// Begins to pass the clients in the queue of a socket to the zygote at the other end of `link`, as far as they are allowed. The
