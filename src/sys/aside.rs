@@ -1,8 +1,8 @@
 //! Closing descriptors of which this process may be the last holder, and whose close can take as long as others like: a socket in whose
 //! queue a client has left a TCP socket that lingers, or a file of a file system in user space.
 //!
-//! A child has them open until they are closed here, then it ends, and its end takes that time. If no process can be made (`pids.max`), the
-//! descriptors are kept, and the next try is made a second later: a user may have used up all processes to have them closed here.
+//! A child has them open until they are closed here, then it is killed, and its end takes that time. No further descriptor is needed for
+//! that: there may be none left. If no process can be made (`pids.max`), the descriptors are kept, and the next try is made a second later: a user may have used up all processes to have them closed here.
 
 use std::cell::RefCell;
 use std::io;
@@ -10,8 +10,8 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use nix::fcntl::OFlag;
-use nix::unistd::{pipe2, read};
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid, pause};
 
 use super::clock::{self, Moment};
 use super::failure::reason;
@@ -69,7 +69,7 @@ impl Kept {
         match start_holder(&self.fds) {
             Ok(holder) => {
                 self.fds.clear();
-                drop(holder);
+                process::kill(holder, Signal::SIGKILL);
                 self.report_at = None;
                 None
             }
@@ -93,23 +93,30 @@ impl Kept {
     }
 }
 
-/// Starts a child that has these descriptors open as well, and ends when this process closes the descriptor that is returned.
-fn start_holder(fds: &[OwnedFd]) -> io::Result<OwnedFd> {
-    let (reading, writing) = pipe2(OFlag::O_CLOEXEC)?;
+/// Starts a child that has these descriptors open as well until it is killed.
+fn start_holder(fds: &[OwnedFd]) -> io::Result<Pid> {
+    let parent = getpid();
     match single_threaded::fork()? {
         Forked::Child => {
-            let numbers: Vec<RawFd> = fds.iter().chain([&reading]).map(AsRawFd::as_raw_fd).collect();
-            // SAFETY: this is a forked child. It only uses `reading`, which stays open, and ends by `exit_now`.
+            let numbers: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+            // SAFETY: this is a forked child. It uses no descriptor, and ends by a signal or `exit_now`.
             unsafe { fd::close_all_but(&numbers) };
-            let _ = read(&reading, &mut [0]);
+            while process::die_with_parent(Signal::SIGKILL).is_ok() && getppid() == parent {
+                pause();
+            }
             process::exit_now(0)
         }
-        Forked::Parent(_) => Ok(writing),
+        Forked::Parent(holder) => Ok(holder),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use nix::fcntl::OFlag;
+    use nix::sys::resource::{Resource, setrlimit};
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{pipe2, read};
+
     use super::*;
 
     /// A test has other threads, so that no child can be made.
@@ -126,6 +133,26 @@ mod tests {
         assert_eq!(reports(10).map(|(count, _)| count), Some(2));
         assert_eq!([reports(11), reports(309)], [None, None]);
         assert!(reports(311).is_some());
+    }
+
+    fn close_without_a_free_descriptor() {
+        let (reading, writing) = pipe2(OFlag::O_CLOEXEC).unwrap();
+        setrlimit(Resource::RLIMIT_NOFILE, 0, 0).unwrap();
+        close(vec![writing]);
+        assert!(kept().is_empty());
+        assert_eq!(read(&reading, &mut [0]), Ok(0), "the child has ended");
+    }
+
+    #[test]
+    fn descriptors_are_closed_although_no_further_one_can_be_opened() {
+        // The test program has several threads, a child of it has one.
+        // SAFETY: the child takes no lock that another thread may hold, but those of malloc, which glibc makes free in a child.
+        match unsafe { process::fork() }.unwrap() {
+            Forked::Child => {
+                process::exit_now(i32::from(std::panic::catch_unwind(close_without_a_free_descriptor).is_err()))
+            }
+            Forked::Parent(pid) => assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0)),
+        }
     }
 
     #[test]
