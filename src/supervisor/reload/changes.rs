@@ -13,7 +13,7 @@ use crate::ipc::ZygoteSpec;
 use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::GenerationId;
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::reload::state::State;
+use crate::supervisor::reload::state::{GroupState, State};
 use crate::sys::{inherited, shared};
 
 /// All groups of a user together get this time, and all users together. A group that is not looked at in time counts as changed.
@@ -54,20 +54,26 @@ fn read(answer: OwnedFd) -> io::Result<Vec<(GenerationId, String)>> {
 fn changed(state: &State) -> Vec<(GenerationId, String)> {
     let end = Instant::now() + ALL_LIMIT;
     let mut times: BTreeMap<Option<u32>, Duration> = BTreeMap::new();
-    let mut changed = Vec::new();
+    let (mut changed, mut of_bases) = (Vec::new(), BTreeMap::new());
     let groups = state.runtimes.iter().flat_map(|r| r.groups.iter().map(|group| (r.id, group)));
     let is_concerned = |spec: &ZygoteSpec| {
         let pools = spec.pools.iter().map(|pool| pool.config.name.as_str());
         state.scope.covers(&spec.group, pools, || true)
     };
-    for (id, group) in groups.filter(|(_, group)| is_concerned(&group.spec)) {
+    let (asleep, known): (Vec<_>, Vec<_>) =
+        groups.filter(|(_, group)| is_concerned(&group.spec)).partition(|(_, group)| group.files.is_empty());
+    for (id, group) in known {
         let begun = Instant::now();
         let left = times.entry(group.spec.identity.as_ref().map(|user| user.uid)).or_insert(USER_LIMIT);
         let limit = (*left).min(end.saturating_duration_since(begun));
-        if let Some(path) = loaded_files::changed(&group.files, group.spec.identity.as_ref(), limit) {
-            changed.push((id, path));
-        }
+        let path = loaded_files::changed(&group.files, group.spec.identity.as_ref(), limit);
         *left = left.saturating_sub(begun.elapsed());
+        of_bases.extend(group.base.zip(path.clone()));
+        changed.extend(path.map(|path| (id, path)));
     }
+    // The base zygote of a group that never had a zygote has read its files for others, too. A zygote can name wrong files. So one that
+    // has changed is enough.
+    let path_of = |group: &GroupState| of_bases.get(&group.base?).cloned();
+    changed.extend(asleep.into_iter().filter_map(|(id, group)| Some((id, path_of(group)?))));
     changed
 }
