@@ -37,7 +37,7 @@ pub fn close(fds: Vec<OwnedFd>) {
         if kept.report_at.is_none() {
             let _ = kept.close(clock::now());
         }
-        kept.limit();
+        kept.limit(MOST);
     });
 }
 
@@ -86,9 +86,9 @@ impl Kept {
         Some((self.fds.len(), reason(error)))
     }
 
-    /// Closes here what is too much.
-    fn limit(&mut self) {
-        let more = self.fds.len().saturating_sub(MOST);
+    /// Closes here what is too much, the oldest ones.
+    fn limit(&mut self, most: usize) {
+        let more = self.fds.len().saturating_sub(most);
         self.fds.drain(..more);
     }
 }
@@ -158,9 +158,11 @@ mod tests {
     #[test]
     fn not_all_descriptors_are_kept() {
         let (reading, writing) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).unwrap();
-        let of = |fd: &OwnedFd| fd.try_clone().unwrap();
-        let mut kept = Kept { fds: vec![of(&reading), of(&writing)], report_at: None };
-        kept.limit();
-        assert_eq!(kept.fds.len(), 2);
+        let other = reading.try_clone().unwrap();
+        let mut kept = Kept { fds: vec![writing, other], report_at: None };
+        kept.limit(2);
+        assert!(read(&reading, &mut [0]).is_err(), "it was closed");
+        kept.limit(1);
+        assert_eq!((kept.fds.len(), read(&reading, &mut [0])), (1, Ok(0)));
     }
 }
