@@ -92,10 +92,12 @@ impl Fleet {
     }
 
     /// Whether a reload may begin: no stop is under way, and the former reload is reported. One that a group holds up is waited for
-    /// only a short time, if it has had an effect on others.
+    /// only a short time, if it has had an effect on others, or if it can have none before draining generations end.
     #[must_use]
     pub(crate) fn readiness(&self, now: Moment) -> Readiness {
-        let waits = |verdict: Verdict| verdict.done == 0 || now.since(verdict.since) < SLOW;
+        let mut open = self.units.iter().filter(|unit| unit.is_open()).peekable();
+        let is_held_up = open.peek().is_some() && open.all(|unit| unit.late);
+        let waits = |verdict: Verdict| (verdict.done == 0 && !is_held_up) || now.since(verdict.since) < SLOW;
         if self.goal == Goal::Serve && self.leaving.is_none() && !self.verdict.is_some_and(waits) {
             Readiness::Ready
         } else {

@@ -1,7 +1,7 @@
 //! Requests that don't end keep neither their own group from reloading, nor another one.
 
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use testkit::clock::{bar, ms, wait_until};
 use testkit::target::Target;
@@ -55,14 +55,32 @@ fn three_generations_of_one_group_keep_no_other_waiting() -> Outcome {
     groups.serves("a")?;
     let log = &groups.server.log;
     ensure!(log.count("[group a] reload waits: three generations still finish") == 1, "{}", log.tail(9));
+    one_of_another_group_does_not_wait(&groups)?;
     groups.write("process.drain_patience = 1s", &BOTH)?;
     groups.run(&["reload"])?.expect(0, &[])?;
     let over = "WARNING: [group a] a reload has waited too long for the requests of generation 1";
     wait_until(over, bar(ms(10_000)), || log.count(over) == 1).map_err(|e| format!("{e}: {}", log.tail(9)))?;
-    wait_until("the group", bar(ms(10_000)), || log.count("[group a] generation 6 serves") == 1)?;
+    let serves = || groups.server.zygotes().iter().any(|zygote| zygote.title().contains("zygote a (generation 8)"));
+    wait_until("the group", bar(ms(10_000)), serves)?;
     groups.serves("a")?;
     let cut = long.remove(0).join().map_err(|_| "the client panicked")?;
     ensure!(!matches!(&cut, Ok(answer) if answer == "done"), "the first request was to be ended: {cut:?}");
     ensure!(long.iter().all(|request| !request.is_finished()), "the others go on");
     groups.server.stop()
+}
+
+/// A reload of that group alone can begin nothing, and waits with it.
+fn one_of_another_group_does_not_wait(groups: &Groups) -> Outcome {
+    let begins = || groups.server.log.count("Reloading in progress");
+    let before = begins();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| groups.run(&["reload", "a"]).map(drop).map_err(|e| e.to_string()));
+        wait_until("the reload that waits", bar(ms(5_000)), || begins() > before)?;
+        std::thread::sleep(ms(500));
+        ensure!(!waiting.is_finished(), "the reload of the group that waits has ended");
+        let begun = Instant::now();
+        groups.run(&["reload", "b"])?.expect(0, &[])?;
+        ensure!(begun.elapsed() < bar(ms(8_000)), "the other reload took {:?}", begun.elapsed());
+        Ok(waiting.join().map_err(|_| "the command panicked")??)
+    })
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::world::World;
 use super::{Action, GenerationId, Phase, Scope, two};
+use crate::plan::reload::Readiness;
 
 fn all(world: &mut World) {
     world.reload(&two(), &Scope::All);
@@ -62,6 +63,7 @@ fn a_reload_of_which_nothing_can_begin_waits() {
     world.stuck.extend(["a".to_owned(), "b".to_owned()]);
     (0..4).for_each(|_| all(&mut world));
     assert_eq!((world.reports().len(), world.fleet.is_unreported()), (4, true));
+    assert_eq!(world.fleet.readiness(world.now), Readiness::Ready, "the next reload may be one of other groups");
     world.fleet.drain_patience = Duration::from_secs(60);
     world.pass(Duration::from_secs(61));
     assert_eq!(world.reports(), [Action::Ready; 5]);
