@@ -37,6 +37,7 @@ pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES
 use crate::log;
 use crate::log::messages::config as texts;
 pub use clients::AllowedClients;
+pub(crate) use ini::syntax_error;
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;

@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
             }
         }
         if let Some(error) = line.error {
-            self.messages.stderr(format!("PHP:  {}", error.0));
+            self.messages.stderr(format!("PHP:  {error}"));
             refused = Some(Some(hint::for_syntax(text)));
         }
         if let Some(hint) = refused {

@@ -7,18 +7,20 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{EngineKey, PhpIni};
+use crate::config::{self, EngineKey, PhpIni};
 use crate::log::messages::programs::ProgramError;
 use crate::sys::failure::reason;
 use crate::sys::named_file;
 
 const INI: &str = "process.php_ini";
 const SCAN_DIR: &str = "process.php_ini_scan_dir";
+/// Larger ini files are not searched for syntax errors, in bytes.
+const MOST_READ: u64 = 4 << 20;
 /// The names that PHP looks for in the directory of php.ini.
 const NAMES: [&str; 2] = ["php-fpm-fcgi.ini", "php.ini"];
 
@@ -79,31 +81,48 @@ fn scanned(own: &EngineKey) -> impl Iterator<Item = &Path> {
     list.flat_map(|list| list.split(':')).filter(|path| !path.is_empty()).map(Path::new)
 }
 
-/// An ini file or directory that this process cannot read.
+/// An ini file or directory that this process cannot read, or with a syntax error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unreadable {
     directive: String,
     path: PathBuf,
     reason: String,
+    /// That of a syntax error.
+    line: Option<u32>,
 }
 
 impl Unreadable {
     /// The error.
     #[must_use]
     pub(crate) fn error(self, pool: &str) -> ProgramError {
-        let (directive, path) = (self.directive, self.path.display().to_string());
-        ProgramError::Unreadable { pool: pool.to_owned(), directive, path, reason: self.reason }
+        let (pool, directive, path) = (pool.to_owned(), self.directive, self.path.display().to_string());
+        match self.line {
+            None => ProgramError::Unreadable { pool, directive, path, reason: self.reason },
+            Some(line) => ProgramError::IniSyntax { pool, directive, path, line, text: self.reason },
+        }
     }
 }
 
-/// Checks that this process can read the pool's ini files. PHP would start without those that it cannot read.
+/// Checks that this process can read the pool's ini files, and that they have no syntax error. PHP would start without what it cannot
+/// read, and without what follows a syntax error.
 ///
 /// # Errors
 /// The first that it cannot read.
 pub(crate) fn require_readable(own: &EngineKey) -> Result<(), Unreadable> {
-    let require = |directive: &str, path: &Path, done: io::Result<()>| {
-        let failed = |e| Unreadable { directive: directive.to_owned(), path: path.to_owned(), reason: reason(&e) };
-        done.map_err(failed)
+    let failed = |directive: &str, path: &Path, reason: String, line| {
+        Err(Unreadable { directive: directive.to_owned(), path: path.to_owned(), reason, line })
+    };
+    let require = |directive: &str, path: &Path, read: io::Result<Option<PathBuf>>| {
+        let file = match read {
+            Ok(None) => return Ok(()),
+            Ok(Some(file)) => file,
+            Err(e) => return failed(directive, path, reason(&e), None),
+        };
+        match syntax_error(&file) {
+            Ok(None) => Ok(()),
+            Ok(Some((what, line))) => failed(directive, &file, what, Some(line)),
+            Err(e) => failed(directive, path, reason(&e), None),
+        }
     };
     if let Some(PhpIni::At(path)) = &own.ini {
         require(INI, path, readable(path))?;
@@ -121,24 +140,34 @@ pub(crate) fn require_readable(own: &EngineKey) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// Whether a file, or the files in a directory, can be read. A FIFO is not opened, since that could wait.
-fn readable(path: &Path) -> io::Result<()> {
+/// The syntax error in a file, with its line.
+fn syntax_error(file: &Path) -> io::Result<Option<(String, u32)>> {
+    let mut text = Vec::new();
+    File::open(file)?.take(MOST_READ).read_to_end(&mut text)?;
+    // A larger file would be cut within a statement.
+    let whole = (text.len() as u64) < MOST_READ;
+    Ok(config::syntax_error(&text).filter(|_| whole).map(|error| (error.what, error.line)))
+}
+
+/// Finds the file that PHP reads if a pool names this file or directory. `None`: there is none. A FIFO is not opened, since that could
+/// wait.
+fn readable(path: &Path) -> io::Result<Option<PathBuf>> {
     let kind = fs::metadata(path)?.file_type();
     if kind.is_file() {
-        return File::open(path).map(drop);
+        return Ok(Some(path.to_owned()));
     }
     if !kind.is_dir() {
-        return Ok(());
+        return Ok(None);
     }
     let files = NAMES.iter().map(|name| path.join(name));
     for file in files {
         match fs::metadata(&file) {
-            Ok(meta) if meta.is_file() => return File::open(file).map(drop),
+            Ok(meta) if meta.is_file() => return Ok(Some(file)),
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
             _ => {}
         }
     }
-    fs::read_dir(path).map(drop)
+    fs::read_dir(path).map(|_| None)
 }
 
 #[cfg(test)]
@@ -166,6 +195,25 @@ mod tests {
         assert_eq!(missing(&key(Some(&name("x")), "")), Err(said));
         let said = missing(&key(None, &name("y").display().to_string()));
         assert!(said.unwrap_err().starts_with("[pool www] process.php_ini_scan_dir = "));
+    }
+
+    #[test]
+    fn a_syntax_error_is_reported_with_its_line() {
+        let place = tempfile::tempdir().unwrap();
+        let name = |name: &str| place.path().join(name);
+        fs::create_dir(name("d")).unwrap();
+        let refused = |key: &EngineKey| require_readable(key).map_err(|e| e.error("www").to_string());
+        let good = "\u{feff}; it's (fine)\r\n[PHP]\r\na = \"x\n(y\"\n[PATH=/srv/a b]\nb = On\nc[] = ${N:-1} | E_ALL & ~E_NOTICE\n;";
+        fs::write(name("php.ini"), good).unwrap();
+        fs::write(name("d/a.ini"), good).unwrap();
+        let both = key(Some(place.path()), &name("d").display().to_string());
+        assert_eq!(refused(&both), Ok(()));
+        fs::write(name("d/a.ini"), "a = 1\n\nb = x(y\nopen_basedir = /srv").unwrap();
+        let said = "syntax error, unexpected '('; PHP would ignore the file from there on";
+        let place_of = |file| format!("{}:3: {said}", name(file).display());
+        assert_eq!(refused(&both), Err(format!("[pool www] process.php_ini_scan_dir: {}", place_of("d/a.ini"))));
+        fs::copy(name("d/a.ini"), name("php.ini")).unwrap();
+        assert_eq!(refused(&both), Err(format!("[pool www] process.php_ini: {}", place_of("php.ini"))));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::statement::{Line, Names, Statement, SyntaxError};
 use super::token::Token;
 use crate::text::atoi;
 
-/// Reads one line, which must end in a newline.
+/// Reads one line or several, which must end in a newline.
 pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
     let mut parser = Parser { scanner: Scanner::new(text), ahead: None, names, depth: 0 };
     let mut line = Line::default();
@@ -18,6 +18,24 @@ pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
                 return line;
             }
         }
+    }
+}
+
+/// The syntax error of a whole file such as php.ini, if it has one.
+pub(crate) fn syntax_error(text: &[u8]) -> Option<SyntaxError> {
+    parse_line(&[text, b"\n"].concat(), &NoNames).error
+}
+
+/// Values do not matter for the syntax.
+struct NoNames;
+
+impl Names for NoNames {
+    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn constant(&self, _name: &str) -> Option<String> {
+        None
     }
 }
 
@@ -48,7 +66,7 @@ impl Parser<'_> {
     }
 
     fn error(&self, text: &str) -> SyntaxError {
-        SyntaxError(format!("{text} in Unknown on line {}", self.scanner.line()))
+        SyntaxError { what: text.to_owned(), line: self.scanner.line() }
     }
 
     fn expect(&mut self, mark: u8, expecting: &str) -> Result<(), SyntaxError> {

@@ -12,5 +12,5 @@ mod token;
 mod tests;
 
 pub(crate) use constants::core_constant;
-pub(crate) use grammar::parse_line;
+pub(crate) use grammar::{parse_line, syntax_error};
 pub(crate) use statement::{Names, Statement};

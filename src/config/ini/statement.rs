@@ -19,9 +19,15 @@ pub(crate) enum Statement {
     Array { name: Vec<u8>, key: Vec<u8>, value: Vec<u8> },
 }
 
-/// A syntax error in the rest of a line; the text is Zend's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SyntaxError(pub(crate) String);
+/// A syntax error. Nothing after it was read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} in Unknown on line {line}")]
+pub(crate) struct SyntaxError {
+    /// Zend's text.
+    pub(crate) what: String,
+    /// In the text that was given, from 1.
+    pub(crate) line: u32,
+}
 
 /// The statements of a line, up to the error if there is one.
 #[derive(Debug, Default, PartialEq, Eq)]

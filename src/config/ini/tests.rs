@@ -18,7 +18,7 @@ impl Names for Known {
 
 fn read(line: &str) -> (Vec<Statement>, Option<String>) {
     let read = parse_line(format!("{line}\n").as_bytes(), &Known);
-    (read.statements, read.error.map(|error| error.0))
+    (read.statements, read.error.map(|error| error.to_string()))
 }
 
 /// The value of `a = …`, which must be all that the line says.

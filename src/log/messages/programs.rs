@@ -13,6 +13,13 @@ errors! {
         names ["process.php", "process.php_library", "process.php_ini", "process.php_ini_scan_dir"],
         do "Correct the path, install the file, or correct its permissions.";
 
+    /// The pool's php.ini, or a file of `process.php_ini_scan_dir`, has a syntax error. PHP would ignore the file from this line on,
+    /// and start without settings that the pool needs, such as `disable_functions` and `open_basedir`.
+    [Ours Error] IniSyntax { pool: String, directive: String, path: String, line: u32, text: String } =
+        "[pool {pool}] {directive}: {path}:{line}: {text}; PHP would ignore the file from there on",
+        names ["process.php_ini", "process.php_ini_scan_dir"],
+        do "Correct the line. A value that contains one of ;=&|^~()!\"{{}} must be in quotes; a comment begins with a semicolon.";
+
     /// A user can change the pool's php.ini, and PHP would start as root: it would load any extension that the file names.
     [Ours Error] IniOfUser { pool: String, directive: String, path: String, who: String } =
         "[pool {pool}] {directive} = {path}: {who} can change this file or replace it, and PHP of this pool starts as root: use chown \
