@@ -212,6 +212,13 @@ mod tests {
         let said = "syntax error, unexpected '('; PHP would ignore the file from there on";
         let place_of = |file| format!("{}:3: {said}", name(file).display());
         assert_eq!(refused(&both), Err(format!("[pool www] process.php_ini_scan_dir: {}", place_of("d/a.ini"))));
+        for (text, line) in [("a = 1\nb = (\n", 2), ("a = ''\nb = 'x\nc = 1\n", 2), ("[PHP\n", 1), ("a = \"\n", 2)] {
+            fs::write(name("php.ini"), text).unwrap();
+            let said = refused(&both).unwrap_err();
+            assert!(said.contains(&format!("php.ini:{line}: syntax error, unexpected ")), "{text}: {said}");
+        }
+        fs::write(name("php.ini"), "a = ''\nb = 'x;(y'\n; don't").unwrap();
+        assert!(refused(&both).unwrap_err().contains("d/a.ini:"));
         fs::copy(name("d/a.ini"), name("php.ini")).unwrap();
         assert_eq!(refused(&both), Err(format!("[pool www] process.php_ini: {}", place_of("php.ini"))));
     }

@@ -1,13 +1,15 @@
 //! Tokens of one line to statements: Zend's ini grammar, with its operators, variables and syntax errors.
 
+use std::borrow::Cow;
+
 use super::scanner::Scanner;
 use super::statement::{Line, Names, Statement, SyntaxError};
 use super::token::Token;
 use crate::text::atoi;
 
-/// Reads one line or several, which must end in a newline.
+/// Reads one line, which must end in a newline.
 pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
-    let mut parser = Parser { scanner: Scanner::new(text), ahead: None, names, depth: 0 };
+    let mut parser = Parser::new(text, names);
     let mut line = Line::default();
     loop {
         match parser.statement() {
@@ -23,7 +25,23 @@ pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
 
 /// The syntax error of a whole file such as php.ini, if it has one.
 pub(crate) fn syntax_error(text: &[u8]) -> Option<SyntaxError> {
-    parse_line(&[text, b"\n"].concat(), &NoNames).error
+    let text = if text.ends_with(b"\n") { Cow::Borrowed(text) } else { Cow::Owned([text, b"\n"].concat()) };
+    let mut parser = Parser::new(&text, &NoNames);
+    loop {
+        let read = parser.statement();
+        if let Some(line) = parser.scanner.open_quote() {
+            return Some(SyntaxError { what: "syntax error, unexpected ', which is not closed".to_owned(), line });
+        }
+        match read {
+            Ok(Some(_)) => {}
+            Ok(None) => return None,
+            Err(mut error) => {
+                // Zend has counted this end of a line.
+                error.line -= u32::from(error.line > 1 && error.what.contains("unexpected END_OF_LINE"));
+                return Some(error);
+            }
+        }
+    }
 }
 
 /// Values do not matter for the syntax.
@@ -52,7 +70,11 @@ struct Parser<'a> {
     depth: u32,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
+    fn new(text: &'a [u8], names: &'a dyn Names) -> Self {
+        Self { scanner: Scanner::new(text), ahead: None, names, depth: 0 }
+    }
+
     fn peek(&mut self) -> &Token {
         self.ahead.get_or_insert_with(|| self.scanner.next())
     }

@@ -13,6 +13,8 @@ pub(super) struct Scanner<'a> {
     state: State,
     outer: Vec<State>,
     line: u32,
+    /// Where a single quote opens that is not closed in the rest of the text.
+    open_quote: Option<u32>,
 }
 
 impl<'a> Scanner<'a> {
@@ -20,12 +22,17 @@ impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
         let limit = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
         let at = if limit > 3 && text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-        Self { text, limit, at, state: State::Start, outer: Vec::new(), line: 1 }
+        Self { text, limit, at, state: State::Start, outer: Vec::new(), line: 1, open_quote: None }
     }
 
     /// Zend's line number, which counts within the text given.
     pub(super) fn line(&self) -> u32 {
         self.line
+    }
+
+    /// The line of the first single quote that is not closed. Zend's scanner then reads past the end of the file.
+    pub(super) fn open_quote(&self) -> Option<u32> {
+        self.open_quote
     }
 
     /// The next token; after the last one `End` for ever.
@@ -95,7 +102,13 @@ impl<'a> Scanner<'a> {
                 self.line += 1;
                 (State::Start, Token::EndOfLine)
             }
-            _ => (State::Start, Token::EndOfLine),
+            _ => {
+                let rest = &self.text[from..self.limit];
+                if rest.len() > 1 && rest[0] == b'\'' && !rest[1..].contains(&b'\'') {
+                    self.open_quote.get_or_insert(self.line);
+                }
+                (State::Start, Token::EndOfLine)
+            }
         };
         self.state = state;
         token

@@ -73,6 +73,36 @@ fn others_reload() -> Outcome {
     server.stop()
 }
 
+/// A php.ini with a syntax error: PHP would start without the settings that follow it. `-t` fails, a reload keeps the former settings,
+/// and at a start only this pool does not serve. The global php.ini has PHP's rule: its error is no more than a message.
+#[test]
+fn a_syntax_error_is_not_ignored() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let user = web_user().unwrap_or_default();
+    let sandbox = Sandbox::new()?;
+    sandbox.put("a.ini", "precision = 5\nmemory_limit = 71M\n")?;
+    sandbox.put("b.ini", "; one\nprecision = a(b\nmemory_limit = 72M\n")?;
+    let own = |name: &str, ini: &str| section(name, user, &format!("process.php_ini = {{{{DIR}}}}/{ini}"));
+    let server = start(&target, sandbox, "good", &[section("good", user, ""), own("a", "a.ini"), own("b", "b.ini")])?;
+    let file = server.sandbox.file("b.ini").display().to_string();
+    let said = format!("[pool b] process.php_ini: {file}:2: syntax error, unexpected '('");
+    wait_until(&said, ms(10_000), || server.log.text().contains(&said))?;
+
+    server.sandbox.put("a.ini", "precision = 6\nx = (\nmemory_limit = 81M\n")?;
+    server.sandbox.put("php.ini", "memory_limit = 82M\nx = (\n")?;
+    let mark = server.log.mark();
+    server.supervisor.signal(Signal::SIGUSR2);
+    server.log.wait_for(mark, &["Reloading in progress", "[pool a] process.php_ini: "], ms(20_000))?;
+    let has = |pool: &str, limit: &str| ask(&server, pool, "facts.php").is_ok_and(|facts| facts.contains(limit));
+    wait_until("the new php.ini of the good pool", ms(10_000), || has("good", "82M"))?;
+    ensure!(has("a", "71M"), "the pool has lost its former settings");
+
+    let tested = run_to_end(&mut command_in(&target, &server.sandbox, &["-t"]))?;
+    tested.expect(78, &["[pool a] process.php_ini: ", "a.ini:2: syntax error", &said])?;
+    server.stop()
+}
+
 /// A base zygote does not start PHP without the php.ini that the pools name: each group says that it is missing.
 #[test]
 fn a_base_zygote_needs_it_too() -> Outcome {
