@@ -1,11 +1,9 @@
-//! A user id that belongs to no account and to no process. No process of another user can signal or trace a process that has it, or
+//! A user id that belongs to no local account and to no process. No process of another user can signal or trace a process that has it, or
 //! open its descriptors.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 use std::fs;
-
-use nix::unistd::{Uid, User};
 
 use super::proc_stat;
 
@@ -13,18 +11,25 @@ use super::proc_stat;
 /// any account or service.
 const HIGHEST: u32 = 65533;
 
-/// The highest user id that no account and no process has and that is none of `taken`. A group may have that number, too. `None`: there
+/// The highest user id that no account of /etc/passwd and no process has and that is none of `taken`. A group may have that number, too. `None`: there
 /// is none in this user namespace.
 #[must_use]
 pub fn find(taken: &[u32]) -> Option<u32> {
     let maps = ["uid_map", "gid_map"].map(|name| fs::read_to_string(format!("/proc/self/{name}")).ok());
     let of_processes: BTreeSet<u32> =
         proc_stat::pids().filter_map(proc_stat::credentials).flat_map(|credentials| credentials.uids).collect();
-    let has_account = |id| User::from_uid(Uid::from_raw(id)).is_ok_and(|user| user.is_some());
+    // Not the name service, which may hang: it asks LDAP for each id that no local account has.
+    let accounts = local_accounts(&fs::read("/etc/passwd").unwrap_or_default());
     (1..=HIGHEST).rev().find(|id| {
         let exists = maps.iter().flatten().all(|map| is_mapped(map, *id));
-        exists && !taken.contains(id) && !of_processes.contains(id) && !has_account(*id)
+        exists && !taken.contains(id) && !of_processes.contains(id) && !accounts.contains(id)
     })
+}
+
+/// The user ids in the text of /etc/passwd.
+fn local_accounts(passwd: &[u8]) -> BTreeSet<u32> {
+    let id = |line: &[u8]| std::str::from_utf8(line.split(|byte| *byte == b':').nth(2)?).ok()?.parse().ok();
+    passwd.split(|byte| *byte == b'\n').filter_map(id).collect()
 }
 
 /// Whether an id exists in a user namespace (user_namespaces(7)). Each line of the map has the first id of a range, the one that it stands
@@ -45,7 +50,13 @@ mod tests {
         let first = find(&[]).unwrap();
         let next = find(&[first]).unwrap();
         assert!(next < first && first <= HIGHEST, "{next} {first}");
-        assert!(User::from_uid(Uid::from_raw(first)).unwrap().is_none());
+        assert!(nix::unistd::User::from_uid(first.into()).unwrap().is_none());
+    }
+
+    #[test]
+    fn accounts_are_those_of_the_file() {
+        let passwd = b"root:x:0:0::/root:/bin/sh\n\n+::::::\n\xff:x:65533:1::/:/bin/sh\nbad:x:no:1\nlast:x:7:7";
+        assert_eq!(local_accounts(passwd), BTreeSet::from([0, 7, 65533]));
     }
 
     #[test]
