@@ -8,13 +8,17 @@ const A_POOL: &str = "the section of a pool";
 
 /// For a line with a syntax error.
 pub(super) fn for_syntax(line: &[u8]) -> Hint {
+    if line.trim_ascii_start().starts_with(b"#") {
+        return Hint::Comment;
+    }
     let odd = |quote: u8| line.iter().filter(|byte| **byte == quote).count() % 2 == 1;
     if odd(b'"') || odd(b'\'') { Hint::OpenQuote } else { Hint::NeedsQuotes }
 }
 
 /// For a name without a value.
 pub(super) fn for_missing_value(line: &[u8]) -> Hint {
-    if line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { Hint::NameAndValue }
+    let is_comment = line.trim_ascii_start().starts_with(b"#");
+    if is_comment || line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { Hint::NameAndValue }
 }
 
 /// For a directive that is refused, in a pool's section or in `[global]`.
@@ -115,6 +119,15 @@ mod tests {
         assert_eq!(hint("memory_limit", true), "");
         assert_eq!(hint("php_value", true), "write php_value[…] = value in the section of a pool");
         assert_eq!(hint(&"x".repeat(10_000), true), "");
+    }
+
+    #[test]
+    fn number_signs_begin_no_comment() {
+        for line in ["# the pool", " # it's", "#pm = (static"] {
+            assert_eq!(for_missing_value(line.as_bytes()), Hint::Comment);
+            assert_eq!(for_syntax(line.as_bytes()), Hint::Comment);
+        }
+        assert_eq!(for_missing_value(b"pm # static"), Hint::NameAndValue);
     }
 
     #[test]

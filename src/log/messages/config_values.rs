@@ -126,6 +126,10 @@ errors! {
     [Ours Part] NameAndValue = "write name = value",
         do "Write name = value.";
 
+    /// A line begins with `#`, which begins no comment in an ini file.
+    [Ours Part] Comment = "a comment begins with a semicolon, not with #",
+        do "Replace the # by a semicolon.";
+
     /// What a directive takes.
     [Ours Part] Takes { name: String, what: &'static str } = "{name} takes {what}",
         do "Correct the value.";
