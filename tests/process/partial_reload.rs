@@ -169,6 +169,21 @@ fn a_group_that_fails_is_named() -> Outcome {
     Ok(())
 }
 
+/// A pool that exchanges its address with a named one is reloaded with it, so it does not wait for another reload.
+#[test]
+fn what_is_reloaded_along_does_not_wait() -> Outcome {
+    let Some(mut two) = Target::find_ours().map(Two::start).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let swapped = two.conf.replace("fpm.sock", "other.sock").replace("shop.sock", "fpm.sock");
+    two.conf = swapped.replace("other.sock", "shop.sock");
+    two.put("", "", "")?;
+    let ran = two.reload(&["shop"], 0, &[" done\n"], (true, true))?;
+    for text in [ran.text, two.place.log().text()] {
+        ensure!(!text.contains("but not reloaded"), "{text}");
+    }
+    Ok(())
+}
+
 /// The file is open to processes that may signal the supervisor, and to no others.
 #[test]
 fn other_users_cannot_write_requests() -> Outcome {

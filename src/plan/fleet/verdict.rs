@@ -40,6 +40,20 @@ impl Fleet {
         self.units.iter().any(Unit::is_open)
     }
 
+    /// The latest reload has begun a new generation of that group.
+    #[must_use]
+    pub(crate) fn is_renewed(&self, group: &str) -> bool {
+        let newest = |g: &Generation| g.number() == self.readings && g.groups.iter().any(|one| one.name == group);
+        self.generations.iter().any(newest)
+    }
+
+    /// The latest reload replaces or ends that generation.
+    #[must_use]
+    pub(crate) fn is_retired(&self, id: GenerationId) -> bool {
+        let newest = |unit: &&Unit| self.those(&unit.coming).all(|g| g.number() == self.readings);
+        self.units.iter().filter(newest).any(|unit| unit.retiring.contains(&id))
+    }
+
     /// The present reload, or the start, is still to be reported.
     #[must_use]
     pub(crate) fn is_unreported(&self) -> bool {

@@ -4,9 +4,9 @@
 use crate::config::{self, Config};
 use crate::configured::{load_options, say};
 use crate::log::{self, messages::reload as messages};
-use crate::plan::fleet::{Goal, Phase, Scope};
+use crate::plan::fleet::{GenerationId, Goal, Phase, Scope};
 use crate::supervisor::core::Supervisor;
-use crate::supervisor::generation::{GroupDraft, GroupRuntime, StartError, drafts};
+use crate::supervisor::generation::{GroupDraft, GroupRuntime, Runtime, StartError, drafts};
 
 impl Supervisor {
     /// The check of a reload has succeeded. Everything is reloaded by a new image; so is what has changed, if the program or
@@ -31,32 +31,31 @@ impl Supervisor {
         if other_global && scope.asks_for_changes() {
             return self.execute();
         }
-        self.say_what_waits(&scope, other_global, &drafts(&read, &load));
+        let drafts = drafts(&read, &load);
         let next = Config { global: self.config.global.clone(), ..read };
         let before = std::mem::replace(&mut self.config, next);
         if let Err(e) = self.begin_groups(&load, &scope) {
             self.config = before;
-            self.refuse_reload(&messages::next_generation_failed(e), None);
+            return self.refuse_reload(&messages::next_generation_failed(e), None);
+        }
+        if !scope.asks_for_changes() {
+            self.say_what_waits(other_global, &drafts);
         }
     }
 
-    /// Says what is different in the configuration, but not reloaded.
-    fn say_what_waits(&mut self, scope: &Scope, other_global: bool, drafts: &[GroupDraft]) {
+    /// Says what is different in the configuration, but not reloaded: neither named, nor reloaded with what is named.
+    fn say_what_waits(&mut self, other_global: bool, drafts: &[GroupDraft]) {
         let mut waiting: Vec<String> = other_global.then(|| "[global]".to_owned()).into_iter().collect();
-        let names = |draft: &GroupDraft| draft.pools.iter().map(|pool| pool.name.clone()).collect::<Vec<_>>();
-        let covers = |group: &str, pools: &[String]| scope.covers(group, pools.iter().map(String::as_str), || true);
-        for draft in drafts.iter().filter(|draft| !covers(&draft.name, &names(draft))) {
+        for draft in drafts.iter().filter(|draft| !self.fleet.is_renewed(&draft.name)) {
             let running =
                 |name: &str| self.serving_groups().flat_map(GroupRuntime::pools).find(|(p, _)| p.config.name == name);
             let other = draft.pools.iter().filter(|p| running(&p.name).is_none_or(|(now, _)| now.config != **p));
             waiting.extend(other.filter(|pool| pool.status_of.is_none()).map(|pool| pool.name.clone()));
         }
-        for group in self.serving_groups() {
-            let pools: Vec<String> = group.spec.pools.iter().map(|pool| pool.config.name.clone()).collect();
-            let stays = |name: &String| drafts.iter().any(|draft| draft.pools.iter().any(|pool| pool.name == *name));
-            if !covers(&group.spec.group, &pools) {
-                waiting.extend(pools.into_iter().filter(|name| !stays(name)));
-            }
+        let stays = |name: &String| drafts.iter().any(|draft| draft.pools.iter().any(|pool| pool.name == *name));
+        for (_, runtime) in self.serving_generations().filter(|(id, _)| !self.fleet.is_retired(*id)) {
+            let pools = runtime.groups.iter().flat_map(GroupRuntime::pools).map(|(pool, _)| pool.config.name.clone());
+            waiting.extend(pools.filter(|name| !stays(name)));
         }
         if !waiting.is_empty() {
             let message = messages::differences_wait(waiting.join(", "));
@@ -67,8 +66,12 @@ impl Supervisor {
 
     /// The groups that serve, without those that drain or have yet to start.
     pub(in crate::supervisor) fn serving_groups(&self) -> impl Iterator<Item = &GroupRuntime> {
+        self.serving_generations().flat_map(|(_, runtime)| &runtime.groups)
+    }
+
+    fn serving_generations(&self) -> impl Iterator<Item = (GenerationId, &Runtime)> {
         let serves = |phase| matches!(phase, Phase::Serving | Phase::Settling);
         let generations = self.fleet.generations().iter().filter(move |g| serves(g.phase));
-        generations.filter_map(|g| self.runtimes.get(g.id)).flat_map(|runtime| &runtime.groups)
+        generations.filter_map(|g| Some((g.id, self.runtimes.get(g.id)?)))
     }
 }
