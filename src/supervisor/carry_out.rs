@@ -70,9 +70,9 @@ impl Supervisor {
             Action::Replaced(id) => self.replaced(id),
             Action::GivenUp { id, because, failure, kept } => self.generation_given_up(id, because, failure, kept),
             Action::NotStarted(id, failure) => self.generation_not_started(id, failure),
+            Action::NotReplaced { id, because } => self.generation_not_replaced(id, because),
             Action::Refused => {
-                let number = self.fleet.next_number() - 1;
-                self.refuse_reload(&reload::generation_given_up(number), None);
+                self.refuse_reload(&reload::no_group_changed(self.kept_text()), None);
                 self.release_all_outputs();
             }
             Action::Forget(id) => self.forget(id),

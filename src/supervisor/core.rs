@@ -92,6 +92,8 @@ pub(super) struct Supervisor {
     pub(super) results: ResultsWriter,
     /// Why groups could not be changed by the last reload, or cannot start.
     pub(super) outdated: BTreeMap<String, String>,
+    /// Groups that the present reload could not change, and what serves on in their place.
+    pub(super) kept: BTreeMap<String, String>,
     /// Where `php-fpm status` reads the table of groups, once it has asked.
     pub(super) group_table: Option<GroupTableWriter>,
     /// When systemd was last told how far a reload has come.
@@ -167,6 +169,7 @@ impl Supervisor {
             systemd,
             results,
             outdated: BTreeMap::new(),
+            kept: BTreeMap::new(),
             group_table: None,
             told_progress: Moment::default(),
             requests,

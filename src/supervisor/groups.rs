@@ -25,6 +25,7 @@ impl Supervisor {
         self.check_descriptors(&drafts)?;
         let idle_limit = self.config.global.group_idle_timeout;
         let plans: Vec<_> = drafts.iter().map(|draft| draft.plan(idle_limit)).collect();
+        self.reload_begins_with(&drafts);
         self.fleet.configure(fleet_settings(&self.config.global));
         let together = self.config.global.start_failure_stops;
         let number = self.fleet.next_number();
@@ -82,18 +83,23 @@ impl Supervisor {
         id: GenerationId,
         because: GenerationId,
         failure: Failure,
-        kept: Option<u32>,
+        kept: Option<GenerationId>,
     ) {
         let group = self.group_of(id);
-        let reason = if because == id {
-            self.reason(id, failure)
-        } else {
-            format!("it changes together with group {}, which could not start", self.group_of(because))
+        let reason = if because == id { self.reason(id, failure) } else { self.joint_reason(because) };
+        let kept = kept.map(|kept| (self.group_of(kept), self.fleet.number_of(kept)));
+        let (message, serves) = match kept {
+            Some((former, number)) if former == group => {
+                (messages::group_keeps(&group, &reason, number), format!("generation {number} serves on"))
+            }
+            Some((former, number)) => (
+                messages::group_not_formed(&group, &reason, number, &former),
+                format!("generation {number} of group {former} serves on"),
+            ),
+            None => (messages::group_not_added(&group, &reason), "not started".to_owned()),
         };
-        log::say(&match kept {
-            Some(kept) => messages::group_keeps(&group, &reason, kept),
-            None => messages::group_not_added(&group, &reason),
-        });
+        log::say(&message);
+        self.kept.insert(group.clone(), serves);
         self.group_is_outdated(&group, &reason);
         self.forget_outdated();
         self.results.group_failed(&group, &reason);
@@ -107,6 +113,22 @@ impl Supervisor {
         log::say(&messages::group_waits(&group));
         self.results.group_late(&group);
         self.tell_progress();
+    /// A generation serves on because the groups that its pools would go to, or that change together with it, could not start.
+    pub(super) fn generation_not_replaced(&mut self, id: GenerationId, because: GenerationId) {
+        let reason = self.joint_reason(because);
+        self.group_is_outdated(&self.group_of(id), &reason);
+    }
+
+    /// Why a group keeps what it has, although not its own new generation could not start.
+    fn joint_reason(&self, because: GenerationId) -> String {
+        let other = self.group_of(because);
+        if self.config.global.start_failure_stops {
+            format!("process.start_failure = stop, and group {other} could not start")
+        } else {
+            format!("it changes together with group {other}, which could not start")
+        }
+    }
+
     }
 
     /// The workers of a generation are ended, because others have waited too long for it.
@@ -126,6 +148,7 @@ impl Supervisor {
     }
 
     fn say_not_started(&self, id: GenerationId) {
+        self.kept.insert(self.group_of(id), "not started".to_owned());
         let reason = self.reasons.get(&id).map_or("", String::as_str);
         log::say(&messages::group_not_started(self.group_of(id), reason));
     }

@@ -8,6 +8,7 @@ use crate::log::{self, messages::reload as messages};
 use crate::plan::fleet::{Generation, GenerationId, Phase, ZygoteKey};
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::generation::GroupDraft;
 use crate::sys::clock;
 
 impl Supervisor {
@@ -34,6 +35,23 @@ impl Supervisor {
         let names = serving.chain(pools.flatten()).chain(&self.config.global.process_group).cloned();
         let names: BTreeSet<String> = names.collect();
         self.outdated.retain(|group, _| names.contains(group));
+    }
+
+    /// A reload begins. Groups that are neither in its configuration nor serve have no state that is outdated.
+    pub(super) fn reload_begins_with(&mut self, drafts: &[GroupDraft]) {
+        let serving = self.serving_groups().map(|group| &group.spec.group);
+        let names: BTreeSet<String> = serving.chain(drafts.iter().map(|draft| &draft.name)).cloned().collect();
+        self.outdated.retain(|group, _| names.contains(group));
+        self.kept.clear();
+    }
+
+    /// The groups that the present reload could not change, and what serves on in their place.
+    pub(super) fn kept_text(&self) -> String {
+        const SHOWN: usize = 5;
+        let shown = self.kept.iter().take(SHOWN).map(|(group, by)| format!("group {group} ({by})"));
+        let more = self.kept.len().saturating_sub(SHOWN);
+        let rest = (more > 0).then(|| format!("{more} more"));
+        shown.chain(rest).collect::<Vec<_>>().join(", ")
     }
 
     /// The end of a status line: how many groups keep what they had, and the first of them.

@@ -88,6 +88,12 @@ messages! {
         "[group {group}] reload failed: {reason}; its generation {generation} serves on",
         do "Correct what the reason names, and reload again.";
 
+    /// A group of the new configuration could not start, or one that changes together with it. Its pools are still in the group
+    /// that they were in, which keeps the former configuration.
+    [Ours Error] group_not_formed(group, reason, generation, former) =
+        "[group {group}] reload failed: {reason}; generation {generation} of group {former} serves on",
+        do "Correct what the reason names, and reload again.";
+
     /// A group of the new configuration could not start, and the groups that change together with it keep the former one.
     [Ours Error] group_not_added(group, reason) = "[group {group}] reload failed: {reason}; it is not started",
         do "Correct what the reason names, and reload again.";
@@ -105,9 +111,9 @@ messages! {
     [Ours Notice] group_serves(group, generation) = "[group {group}] generation {generation} serves",
         do "Nothing.";
 
-    /// No group could start with the new configuration. All keep the former one.
-    [Ours Error] generation_given_up(generation) =
-        "reload failed: generation {generation} could not start, the one before it serves on",
+    /// None of the groups that were to be reloaded could change: all groups, or with `php-fpm reload NAME…` and
+    /// `php-fpm reload --changed` some of them. They keep the former configuration. The line names the first five.
+    [Ours Error] no_group_changed(groups) = "reload failed: could not change {groups}",
         do "The lines before say why. Correct that, and reload again.";
 
     /// The check of a reload: the new program does not understand the state of the running one.

@@ -104,8 +104,15 @@ pub(crate) enum Action {
         because: GenerationId,
         /// Why that can't.
         failure: Failure,
-        /// The number of the generation that serves on in its place.
-        kept: Option<u32>,
+        /// The generation that serves on in its place.
+        kept: Option<GenerationId>,
+    },
+    /// A generation serves on because those that were to replace it are given up. None of them has its group.
+    NotReplaced {
+        /// Which.
+        id: GenerationId,
+        /// The one that can't start.
+        because: GenerationId,
     },
     /// A generation can't start and replaces none. It is tried again.
     NotStarted(GenerationId, Failure),

@@ -74,9 +74,12 @@ impl Fleet {
             return;
         }
         out.extend(self.those(coming).map(|g| {
-            let kept = self.those(retiring).find(|old| old.shares_a_pool_with(g)).map(Generation::number);
+            let kept = self.those(retiring).find(|old| old.shares_a_pool_with(g)).map(|old| old.id);
             Action::GivenUp { id: g.id, because, failure, kept }
         }));
+        let comes = |name: &String| self.those(coming).any(|g| g.groups.iter().any(|group| group.name == *name));
+        let left = self.those(retiring).filter(|old| !old.groups.iter().all(|group| comes(&group.name)));
+        out.extend(left.map(|old| Action::NotReplaced { id: old.id, because }));
         self.count(at, |verdict| &mut verdict.failed);
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
+use testkit::fastcgi::{Request, ask_once};
 use testkit::load::{Plan, asker};
 use testkit::target::Target;
 use testkit::{Outcome, ensure, turn};
@@ -59,9 +60,9 @@ fn all_or_nothing() -> Outcome {
     }
     let groups = Groups::start(&target, &[("a", ""), ("b", "")])?;
     groups.write("process.start_failure = stop", &[("a", ""), ("b", NO_PRELOAD)])?;
-    groups
-        .run(&["reload"])?
-        .expect(1, &["reload failed: generation 2 could not start, the one before it serves on"])?;
+    let serve_on = "could not change group a (generation 1 serves on), group b (generation 1 serves on)\n";
+    let cause = "[a] process.start_failure = stop, and group b could not start\n";
+    groups.run(&["reload"])?.expect(1, &["reload failed: ", serve_on, cause])?;
     groups.await_generation("a", 1)?;
     groups.serves("b")?;
     groups.server.stop()
@@ -102,6 +103,40 @@ fn at_a_reload_it_keeps_what_it_had() -> Outcome {
     groups.run(&["reload"])?.expect(0, &[" done\n"])?;
     groups.await_generation("b", generation + 1)?;
     load.stop().expect_no_failure()?;
+    groups.server.stop()
+}
+
+/// A group whose pools would go to other groups keeps its configuration if one of those cannot start, and all reports say so.
+#[test]
+fn a_group_that_cannot_be_divided_is_reported() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    const SHARED: &str = "process.group = shared\npm.status_path = /status";
+    const OWN: &str = "pm.status_path = /status";
+    let failing = format!("{OWN}\n{NO_USER}");
+    let groups = Groups::start(&target, &[("a", SHARED), ("b", SHARED)])?;
+    let outdated = |group: &str, value: u32| -> Outcome {
+        let page = ask_once(&groups.socket("a"), &Request::of_pool("/status", "openmetrics"), ms(5_000))?;
+        let line = format!("phpfpm_group_outdated{{group=\"{group}\"}} {value}");
+        ensure!(page.lines().any(|one| one == line), "{line:?} isn't in {page}");
+        Ok(())
+    };
+    outdated("shared", 0)?;
+    groups.write("", &[("a", OWN), ("b", &failing)])?;
+    let kept = "group a (generation 1 of group shared serves on), group b (generation 1 of group shared serves on)\n";
+    groups.run(&["reload"])?.expect(1, &[kept])?;
+    let log = &groups.server.log;
+    ensure!(log.count("[group a] reload failed: ") == 1, "{}", log.tail(9));
+    ensure!(log.count("; generation 1 of group shared serves on") == 2, "{}", log.tail(9));
+    let why = "it changes together with group b, which could not start\n";
+    groups.run(&["status"])?.expect(0, &["\nshared ", "    keeps its configuration of ", why])?;
+    outdated("shared", 1)?;
+    // The next reload of what has changed tries it again.
+    groups.write("", &[("a", OWN), ("b", OWN)])?;
+    groups.run(&["reload", "--changed"])?.expect(0, &[" done\n"])?;
+    let status = groups.run(&["status"])?.expect(0, &["\na ", "\nb "])?;
+    ensure!(!status.text.contains("keeps its configuration"), "{}", status.text);
+    outdated("a", 0)?;
     groups.server.stop()
 }
 

@@ -34,7 +34,7 @@ fn a_group_that_fails_keeps_its_generation_while_the_other_gets_the_new_one() {
     assert_eq!(world.numbers(), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
     let given_up = world.fleet.readings;
     assert!(world.log.iter().any(
-        |a| matches!(a, Action::GivenUp { id, because, failure: Failure::Zygote, kept: Some(1) } if id == because)
+        |a| matches!(a, Action::GivenUp { id, because, failure: Failure::Zygote, kept: Some(GenerationId(2)) } if id == because)
     ));
     assert_eq!((given_up, world.reports()), (2, vec![Action::Ready, Action::Ready]));
     world.fails.clear();
@@ -114,9 +114,22 @@ fn a_pool_that_moves_takes_both_groups_along() {
     world.reload(&two(), &Scope::All);
     assert_eq!(world.numbers(), [("a".to_owned(), 1)]);
     assert_eq!(world.log.iter().filter(|a| matches!(a, Action::GivenUp { .. })).count(), 2);
+    assert!(!world.log.iter().any(|a| matches!(a, Action::NotReplaced { .. })), "group a is named already");
     world.fails.clear();
     world.reload(&two(), &Scope::All);
     assert_eq!(world.numbers(), [("a".to_owned(), 3), ("b".to_owned(), 3)]);
+}
+
+#[test]
+fn a_group_that_cannot_be_divided_serves_on() {
+    let mut world = World::started(&[group("shared", &["a", "b"])]);
+    world.fails.insert("b".to_owned());
+    world.reload(&two(), &Scope::All);
+    assert_eq!(world.numbers(), [("shared".to_owned(), 1)]);
+    let kept = |a: &&Action| matches!(a, Action::GivenUp { kept: Some(GenerationId(1)), .. });
+    assert_eq!(world.log.iter().filter(kept).count(), 2);
+    let left = Action::NotReplaced { id: GenerationId(1), because: GenerationId(3) };
+    assert_eq!(world.log.iter().filter(|a| **a == left).count(), 1);
 }
 
 #[test]
