@@ -29,9 +29,9 @@ pub(super) fn ended(now: &CommandResults) -> Ended {
         return Err(Failure::Refused(refusal.clone()));
     }
     // If no group has changed, the text has the lines of the log, which say more.
-    let before = if now.done == 0 { refusal.lines().map(str::to_owned).collect() } else { vec![now.summary()] };
+    let mut before = if now.done == 0 { refusal.lines().map(str::to_owned).collect() } else { vec![now.summary()] };
+    before.retain(|line| !now.failed.iter().any(|failed| failed.repeats(line)));
     let groups = now.failed.iter().map(|failed| format!("[{}] {}", failed.group, failed.reason));
-    let groups = groups.filter(|line| !before.contains(line));
     let listed = u32::try_from(now.failed.len()).unwrap_or(u32::MAX);
     let unlisted = now.failures.checked_sub(listed).filter(|more| *more > 0).map(texts::more_failed_groups);
     let lines: Vec<String> = before.iter().cloned().chain(groups).chain(unlisted).chain(remarks).collect();

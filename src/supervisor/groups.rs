@@ -49,10 +49,16 @@ impl Supervisor {
     /// Keeps the reason why a generation can't start, for the line about that. If it is tried again and fails for another reason, that
     /// is logged as well.
     pub(super) fn note_reason(&mut self, id: GenerationId, reason: &str) {
+        let reason = self.without_own_name(id, reason);
         let before = self.reasons.insert(id, reason.to_owned());
         if self.unstarted.contains(&id) && before.is_some_and(|before| before != reason) {
             self.say_not_started(id);
         }
+    }
+
+    /// A reason may begin with its pool. Where that has the name of its group, the line about the group names it already.
+    fn without_own_name<'a>(&self, id: GenerationId, reason: &'a str) -> &'a str {
+        reason.strip_prefix(&format!("[pool {}] ", self.group_of(id))).unwrap_or(reason)
     }
 
     /// The same, if no better reason is known.
@@ -107,12 +113,6 @@ impl Supervisor {
         self.release_later(id);
     }
 
-    /// A generation waits until one of three former ones has ended.
-    pub(super) fn generation_is_late(&mut self, id: GenerationId) {
-        let group = self.group_of(id);
-        log::say(&messages::group_waits(&group));
-        self.results.group_late(&group);
-        self.tell_progress();
     /// A generation serves on because the groups that its pools would go to, or that change together with it, could not start.
     pub(super) fn generation_not_replaced(&mut self, id: GenerationId, because: GenerationId) {
         let reason = self.joint_reason(because);
@@ -129,6 +129,12 @@ impl Supervisor {
         }
     }
 
+    /// A generation waits until one of three former ones has ended.
+    pub(super) fn generation_is_late(&mut self, id: GenerationId) {
+        let group = self.group_of(id);
+        log::say(&messages::group_waits(&group));
+        self.results.group_late(&group);
+        self.tell_progress();
     }
 
     /// The workers of a generation are ended, because others have waited too long for it.
@@ -142,13 +148,13 @@ impl Supervisor {
         let reason = self.reason(id, failure);
         self.group_is_outdated(&self.group_of(id), &reason);
         self.results.group_failed(&self.group_of(id), &reason);
+        self.kept.insert(self.group_of(id), "not started".to_owned());
         self.reasons.insert(id, reason);
         self.unstarted.insert(id);
         self.say_not_started(id);
     }
 
     fn say_not_started(&self, id: GenerationId) {
-        self.kept.insert(self.group_of(id), "not started".to_owned());
         let reason = self.reasons.get(&id).map_or("", String::as_str);
         log::say(&messages::group_not_started(self.group_of(id), reason));
     }

@@ -184,6 +184,26 @@ fn what_is_reloaded_along_does_not_wait() -> Outcome {
     Ok(())
 }
 
+/// The reason why a group cannot start is printed once, and names its group once.
+#[test]
+fn a_reason_is_printed_once() -> Outcome {
+    let Some(two) = Target::find_ours().map(Two::start).transpose()? else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let cases = [
+        ("process.php_define[opcache.preload] = /no/such/preload.php\n", "PHP could not be started: "),
+        ("process.php_ini = /no/such/php.ini\n", "process.php_ini = /no/such/php.ini: "),
+    ];
+    for (lines, reason) in cases {
+        two.put("", lines, "")?;
+        let serves = "reload failed: could not change group shop (generation 1 serves on)\n";
+        let ran = two.reload(&["shop"], 1, &[reason, serves], (false, false))?;
+        ensure!(ran.text.matches(reason).count() == 1, "{}", ran.text);
+        ensure!(!ran.text.contains("[shop] [pool shop]"), "{}", ran.text);
+        ensure!(two.place.log().count("[group shop] reload failed: [pool") == 0, "{}", two.place.log().text());
+    }
+    Ok(())
+}
+
 /// The file is open to processes that may signal the supervisor, and to no others.
 #[test]
 fn other_users_cannot_write_requests() -> Outcome {

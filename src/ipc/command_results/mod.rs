@@ -65,6 +65,16 @@ pub(crate) struct GroupFailure {
     pub reason: String,
 }
 
+impl GroupFailure {
+    /// Whether it says what a line says: one of the list of groups, or one of the log, whose reason may be cut.
+    #[must_use]
+    pub(crate) fn repeats(&self, line: &str) -> bool {
+        let of_group = |begin: &str| line.strip_prefix(&format!("[{begin}{}] ", self.group));
+        of_group("").is_some_and(|rest| rest == self.reason)
+            || of_group("group ").is_some_and(|rest| !rest.is_empty() && self.reason.starts_with(rest))
+    }
+}
+
 /// The supervisor's side.
 #[derive(Debug)]
 pub(crate) struct ResultsWriter {
