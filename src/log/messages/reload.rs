@@ -83,7 +83,8 @@ messages! {
     [Ours Error] next_generation_failed(reason) = "reload failed: {reason}; the present generation serves on",
         do "Correct what the reason names, and reload again.";
 
-    /// A group could not start with the new configuration. It keeps the former one; other groups are not affected.
+    /// A group could not start with the new configuration. It keeps the former one; other groups are not affected. The reason `it changes
+    /// together with group …, which could not start` names the group whose reason counts: the two exchange a pool or an address.
     [Ours Error] group_keeps(group, reason, generation) =
         "[group {group}] reload failed: {reason}; its generation {generation} serves on",
         do "Correct what the reason names, and reload again.";

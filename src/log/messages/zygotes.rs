@@ -19,7 +19,8 @@ messages! {
     [Ours Debug] zygote_speaks(group, protocol, php) = "[group {group}] its zygote speaks protocol {protocol}, PHP {php}",
         do "Nothing.";
 
-    /// PHP does not start in the zygote. After a reload the former generation goes on.
+    /// PHP does not start in the zygote. After a reload the former generation goes on. If the reason is `PHP gave no reason; see its output
+    /// in the log`, the lines before this one have what PHP printed, for example about a preload file that is missing.
     [Ours Error] php_not_started(group, reason) = "[group {group}] PHP could not be started: {reason}",
         do "Correct what the reason names, mostly a setting of php.ini or an extension, and reload.";
 

@@ -42,8 +42,8 @@ pub(in crate::zygote) enum BaseError {
     /// A user could change the php.ini that the pools name.
     #[error("a user can change the php.ini that the pools name")]
     OwnIni,
-    /// The php.ini that the pools name cannot be read. Their zygotes say why.
-    #[error("the php.ini that the pools name cannot be read")]
+    /// The php.ini that the pools name cannot be read or has a syntax error. Their zygotes say why.
+    #[error("the php.ini that the pools name cannot be read, or has a syntax error")]
     OwnIniUnreadable,
     /// Users other than root could change a file that PHP reads when it starts, or not all users may read it.
     #[error("{path} is not a file of root's that all users may read")]

@@ -17,8 +17,8 @@ const PRELOAD: &str = "opcache.preload";
 /// The setting that makes an extension load libraries of a user.
 const FFI_PRELOAD: &str = "ffi.preload";
 
-/// Before php.ini is read, as root: no user may be able to change the file that the pools name, and it must be readable. PHP would
-/// start without it.
+/// Before php.ini is read, as root: no user may be able to change the file that the pools name, and it must be readable and without
+/// syntax errors. PHP would start without it.
 ///
 /// # Errors
 /// PHP must not be started.
