@@ -49,16 +49,10 @@ impl Supervisor {
     /// Keeps the reason why a generation can't start, for the line about that. If it is tried again and fails for another reason, that
     /// is logged as well.
     pub(super) fn note_reason(&mut self, id: GenerationId, reason: &str) {
-        let reason = self.without_own_name(id, reason);
         let before = self.reasons.insert(id, reason.to_owned());
         if self.unstarted.contains(&id) && before.is_some_and(|before| before != reason) {
             self.say_not_started(id);
         }
-    }
-
-    /// A reason may begin with its pool. Where that has the name of its group, the line about the group names it already.
-    fn without_own_name<'a>(&self, id: GenerationId, reason: &'a str) -> &'a str {
-        reason.strip_prefix(&format!("[pool {}] ", self.group_of(id))).unwrap_or(reason)
     }
 
     /// The same, if no better reason is known.

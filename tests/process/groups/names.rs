@@ -114,7 +114,7 @@ fn a_user_that_no_name_service_knows() -> Outcome {
     let address = Address::Unix(sandbox.file("a.sock"));
     let server = Server::start_at(address, sandbox, &target, &setup)?;
     let first = server.log.mark();
-    let unknown = "[group b] could not be started: cannot get uid for user 'late'";
+    let unknown = "[group b] could not be started: [pool b] cannot get uid for user 'late'";
     wait_until("the refusal", bar(ms(5_000)), || server.log.count(unknown) > 0)?;
     fs::write(server.sandbox.file("hangs"), "")?;
     hears_for_two_seconds(&server)?;
