@@ -114,6 +114,8 @@ impl<'a> Admin<'a> {
 
     /// Several SIGUSR2, and a reload that waits for the last one's end.
     fn storm(&mut self) -> Outcome {
+        // The first SIGUSR2 already moves pools whose `listen` is to change.
+        self.reloads.announce();
         for _ in 0..2 + self.random.below(3) {
             let number = self.random.below(self.reloads.wanted.len());
             self.count += 1;

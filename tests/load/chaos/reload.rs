@@ -82,7 +82,7 @@ impl<'a> Reloads<'a> {
                 moves.push(self.world.journal.lasting(Cost::Idle(pool.owner), RELOAD, text));
             }
         }
-        self.moves = moves;
+        self.moves.append(&mut moves);
     }
 
     pub(super) fn command(&mut self, words: &[String]) -> Outcome<Ran> {
