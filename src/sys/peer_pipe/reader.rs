@@ -167,7 +167,7 @@ fn serve([socket]: [OwnedFd; 1], supervisor: Pid) {
     }
 }
 
-/// The supervisor may not have left its standard streams yet, and whoever has started it waits for their end.
+/// The supervisor may not have left its standard streams yet, and the process that has started it waits for their end.
 fn drop_streams() {
     let null = OpenOptions::new().read(true).write(true).open("/dev/null");
     for stream in [Stream::Stdin, Stream::Stdout, Stream::Stderr] {
