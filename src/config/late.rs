@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 
 use serde::{Deserialize, Serialize};
 
-use super::ini::{Names, Statement, parse_line};
+use super::ini::{Names, NoNames, Statement, parse_line};
 
 /// Constants whose values differ between PHP versions, and a pool may have another PHP than the supervisor.
 const VERSIONED: [&str; 2] = ["E_ALL", "PHP_VERSION"];
@@ -37,18 +37,6 @@ impl LateValue {
 struct Known<'a> {
     late: &'a LateValue,
     php: &'a dyn Names,
-}
-
-struct NoNames;
-
-impl Names for NoNames {
-    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn constant(&self, _name: &str) -> Option<String> {
-        None
-    }
 }
 
 impl Names for Known<'_> {

@@ -37,6 +37,8 @@ pub use directives::{Directive, Dumped, GLOBAL_DIRECTIVES, Kind, LIST_DIRECTIVES
 use crate::log;
 use crate::log::messages::config as texts;
 pub use clients::AllowedClients;
+#[cfg(all(test, feature = "php"))]
+pub(crate) use ini::NoNames;
 pub(crate) use ini::syntax_error;
 #[cfg(feature = "php")]
 pub(crate) use ini::{Names, Statement, parse_line};

@@ -208,24 +208,13 @@ impl Names for OfIni {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Nothing;
-
-    impl Names for Nothing {
-        fn variable(&self, _name: &str) -> Option<Vec<u8>> {
-            None
-        }
-
-        fn constant(&self, _name: &str) -> Option<String> {
-            None
-        }
-    }
+    use crate::config::NoNames;
 
     #[test]
     fn what_is_loaded_is_told_and_what_is_not_is_not() {
         let text = b"Extension = a\n; extension=b\nextension_dir=/x\n[PATH=/srv]\nextension=c\n[PHP]\n zend_extension=\"d\" ; e\nextension=\n";
         let mut told = Vec::new();
-        named_in(text, &Nothing, &mut |setting, name| told.push(format!("{setting} {name}")));
+        named_in(text, &NoNames, &mut |setting, name| told.push(format!("{setting} {name}")));
         assert_eq!(told, ["extension a", "zend_extension d"]);
     }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::scanner::Scanner;
-use super::statement::{Line, Names, Statement, SyntaxError};
+use super::statement::{Line, Names, NoNames, Statement, SyntaxError};
 use super::token::Token;
 use crate::text::atoi;
 
@@ -26,6 +26,7 @@ pub(crate) fn parse_line(text: &[u8], names: &dyn Names) -> Line {
 /// The syntax error of a whole file such as php.ini, if it has one.
 pub(crate) fn syntax_error(text: &[u8]) -> Option<SyntaxError> {
     let text = if text.ends_with(b"\n") { Cow::Borrowed(text) } else { Cow::Owned([text, b"\n"].concat()) };
+    // Values do not matter for the syntax.
     let mut parser = Parser::new(&text, &NoNames);
     loop {
         let read = parser.statement();
@@ -41,19 +42,6 @@ pub(crate) fn syntax_error(text: &[u8]) -> Option<SyntaxError> {
                 return Some(error);
             }
         }
-    }
-}
-
-/// Values do not matter for the syntax.
-struct NoNames;
-
-impl Names for NoNames {
-    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn constant(&self, _name: &str) -> Option<String> {
-        None
     }
 }
 

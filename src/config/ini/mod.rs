@@ -13,4 +13,4 @@ mod tests;
 
 pub(crate) use constants::core_constant;
 pub(crate) use grammar::{parse_line, syntax_error};
-pub(crate) use statement::{Names, Statement};
+pub(crate) use statement::{Names, NoNames, Statement};

@@ -8,6 +8,19 @@ pub(crate) trait Names {
     fn constant(&self, name: &str) -> Option<String>;
 }
 
+/// Knows no name.
+pub(crate) struct NoNames;
+
+impl Names for NoNames {
+    fn variable(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn constant(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
 /// A statement. Text ends at its first NUL byte, as in php-fpm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Statement {
