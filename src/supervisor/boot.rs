@@ -75,7 +75,7 @@ fn try_start(host: Host, options: Options, engine: &mut dyn Engine, handed: Hand
         Ok(mut supervisor) => {
             if starter.is_some() {
                 log::keep_stream();
-                daemon::drop_streams().map_err(|e| fatal(&StartError::Streams(e)))?;
+                fd::drop_streams().map_err(|e| fatal(&StartError::Streams(e)))?;
             }
             log::echo_faults_only();
             log::never_wait();

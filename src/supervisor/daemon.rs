@@ -75,15 +75,6 @@ pub(super) fn leave_caller() -> io::Result<()> {
     fd::redirect(Stream::Stdin, &null)
 }
 
-/// Standard streams of a daemon.
-///
-/// # Errors
-/// Those of open and dup2.
-pub(super) fn drop_streams() -> io::Result<()> {
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
-    [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| fd::redirect(stream, &null))
-}
-
 /// Opens what is missing of 0, 1, 2, so that no other descriptor gets these numbers.
 pub(super) fn fill_streams() {
     while let Ok(file) = OpenOptions::new().read(true).write(true).open("/dev/null") {

@@ -1,5 +1,6 @@
 //! File descriptors: their numbers, their flags, and the standard streams. [`super::inherited`] takes descriptors over by number.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,15 @@ pub fn redirect(stream: Stream, to: impl AsFd) -> io::Result<()> {
         Stream::Stderr => dup2_stderr(to)?,
     }
     Ok(())
+}
+
+/// Redirects all standard streams to `/dev/null`.
+///
+/// # Errors
+/// Those of open and dup2.
+pub fn drop_streams() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    [Stream::Stdin, Stream::Stdout, Stream::Stderr].into_iter().try_for_each(|stream| redirect(stream, &null))
 }
 
 /// Keeps that number open through the exec that follows (`FD_CLOEXEC` off). Safe for any number: the flag changes what exec does,

@@ -2,7 +2,6 @@
 //! child that waits for a lock can be replaced at once.
 
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -13,9 +12,8 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::MOST;
-use crate::sys::fd::{self, Stream};
 use crate::sys::message::{self, Received};
-use crate::sys::{helper, idle_memory, proc_stat, process, title};
+use crate::sys::{fd, helper, idle_memory, proc_stat, process, title};
 
 /// Orders to a reader.
 const READ: &[u8] = b"r";
@@ -142,7 +140,8 @@ fn serve([socket]: [OwnedFd; 1], supervisor: Pid) {
         return;
     }
     title::set("php-fpm: reads pipes");
-    drop_streams();
+    // The supervisor may not have left its standard streams yet, and the process that has started it waits for their end.
+    let _ = fd::drop_streams();
     // What the supervisor has freed by now is a copy in this process as soon as the supervisor uses it again.
     idle_memory::release();
     let mut closing = Closing::default();
@@ -164,14 +163,6 @@ fn serve([socket]: [OwnedFd; 1], supervisor: Pid) {
             (CLOSE, _) => closing.pipes.push_back((Instant::now() + KEPT, closing.held.take())),
             _ => {}
         }
-    }
-}
-
-/// The supervisor may not have left its standard streams yet, and the process that has started it waits for their end.
-fn drop_streams() {
-    let null = OpenOptions::new().read(true).write(true).open("/dev/null");
-    for stream in [Stream::Stdin, Stream::Stdout, Stream::Stderr] {
-        let _ = null.as_ref().map(|null| fd::redirect(stream, null));
     }
 }
 
