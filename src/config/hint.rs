@@ -8,7 +8,7 @@ const A_POOL: &str = "the section of a pool";
 
 /// For a line with a syntax error.
 pub(super) fn for_syntax(line: &[u8]) -> Hint {
-    if line.trim_ascii_start().starts_with(b"#") {
+    if is_comment(line) {
         return Hint::Comment;
     }
     let odd = |quote: u8| line.iter().filter(|byte| **byte == quote).count() % 2 == 1;
@@ -17,8 +17,13 @@ pub(super) fn for_syntax(line: &[u8]) -> Hint {
 
 /// For a name without a value.
 pub(super) fn for_missing_value(line: &[u8]) -> Hint {
-    let is_comment = line.trim_ascii_start().starts_with(b"#");
-    if is_comment || line.contains(&b'\'') || line.contains(&b'"') { for_syntax(line) } else { Hint::NameAndValue }
+    let is_syntax = is_comment(line) || line.contains(&b'\'') || line.contains(&b'"');
+    if is_syntax { for_syntax(line) } else { Hint::NameAndValue }
+}
+
+/// Whether a line is meant as a comment. Zend's ini grammar has no comments that begin with `#`.
+fn is_comment(line: &[u8]) -> bool {
+    line.trim_ascii_start().starts_with(b"#")
 }
 
 /// For a directive that is refused, in a pool's section or in `[global]`.
