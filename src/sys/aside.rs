@@ -114,10 +114,10 @@ fn start_holder(fds: &[OwnedFd]) -> io::Result<Pid> {
 mod tests {
     use nix::fcntl::OFlag;
     use nix::sys::resource::{Resource, setrlimit};
-    use nix::sys::wait::{WaitStatus, waitpid};
     use nix::unistd::{pipe2, read};
 
     use super::*;
+    use crate::sys::test_child;
 
     /// A test has other threads, so that no child can be made.
     #[test]
@@ -145,14 +145,7 @@ mod tests {
 
     #[test]
     fn descriptors_are_closed_although_no_further_one_can_be_opened() {
-        // The test program has several threads, a child of it has one.
-        // SAFETY: the child takes no lock that another thread may hold, but those of malloc, which glibc makes free in a child.
-        match unsafe { process::fork() }.unwrap() {
-            Forked::Child => {
-                process::exit_now(i32::from(std::panic::catch_unwind(close_without_a_free_descriptor).is_err()))
-            }
-            Forked::Parent(pid) => assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0)),
-        }
+        assert_eq!(test_child::run(close_without_a_free_descriptor), 0);
     }
 
     #[test]

@@ -127,10 +127,8 @@ fn page_size() -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use nix::sys::wait::{WaitStatus, waitpid};
-
     use super::*;
-    use crate::sys::process::{self, Forked};
+    use crate::sys::test_child;
 
     #[test]
     fn the_time_of_the_release_comes_once() {
@@ -175,12 +173,7 @@ mod tests {
 
     #[test]
     fn pages_of_files_are_unmapped_and_come_back() {
-        // The test program has several threads, a child of it has one.
-        // SAFETY: the child takes no lock that another thread may hold, but those of malloc, which glibc makes free in a child.
-        match unsafe { process::fork() }.unwrap() {
-            Forked::Child => process::exit_now(i32::from(std::panic::catch_unwind(use_and_release_files).is_err())),
-            Forked::Parent(pid) => assert_eq!(waitpid(pid, None).unwrap(), WaitStatus::Exited(pid, 0)),
-        }
+        assert_eq!(test_child::run(use_and_release_files), 0);
     }
 
     #[test]

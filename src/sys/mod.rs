@@ -49,5 +49,7 @@ pub mod socket;
 pub mod socket_file;
 pub mod startup;
 pub mod task_child;
+#[cfg(test)]
+mod test_child;
 pub mod title;
 pub mod unused_user;

@@ -15,6 +15,7 @@ use nix::sys::wait::{WaitStatus, waitpid};
 use super::*;
 use crate::sys::process::{self, Forked};
 use crate::sys::shared;
+use crate::sys::test_child::run as child;
 
 /// Runs `work` in a child. It fails if that panics. `test` is the name of the test.
 fn in_child(test: &str, work: impl FnOnce() + std::panic::UnwindSafe) {
@@ -27,18 +28,6 @@ fn in_child(test: &str, work: impl FnOnce() + std::panic::UnwindSafe) {
     let output = program.args([&test, "--exact", "--nocapture"]).env(ALONE, "1").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn child(work: impl FnOnce() + std::panic::UnwindSafe) -> i32 {
-    // SAFETY: the child uses no lock that a thread of the test program may hold but those of malloc, which glibc makes free in a
-    // child, and of the standard streams, which it only uses to fail.
-    match unsafe { process::fork() }.unwrap() {
-        Forked::Child => process::exit_now(i32::from(std::panic::catch_unwind(work).is_err())),
-        Forked::Parent(pid) => match waitpid(pid, None).unwrap() {
-            WaitStatus::Exited(_, code) => code,
-            other => panic!("{other:?}"),
-        },
-    }
 }
 
 const PAGE: usize = 4096;
@@ -131,7 +120,7 @@ fn a_write_to_the_private_memory_ends_the_process() {
     in_child("a_write_to_the_private_memory_ends_the_process", || {
         let memory = Shared::new();
         let _copy = PrivateCopy::make(&OpenDescriptors::now()).unwrap();
-        // SAFETY: as in `child`.
+        // SAFETY: as in `test_child::run`.
         match unsafe { process::fork() }.unwrap() {
             Forked::Child => {
                 memory.set(0, 1);
