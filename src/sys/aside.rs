@@ -2,7 +2,8 @@
 //! queue a client has left a TCP socket that lingers, or a file of a file system in user space.
 //!
 //! A child has them open until they are closed here, then it is killed, and its end takes that time. No further descriptor is needed for
-//! that: there may be none left. If no process can be made (`pids.max`), the descriptors are kept, and the next try is made a second later: a user may have used up all processes to have them closed here.
+//! that: there may be none left. If no process can be made (`pids.max`), the descriptors are kept, and the next try is made a second
+//! later: a user may have used up all processes to have them closed here.
 
 use std::cell::RefCell;
 use std::io;

@@ -11,8 +11,8 @@ use super::proc_stat;
 /// any account or service.
 const HIGHEST: u32 = 65533;
 
-/// The highest user id that no account of /etc/passwd and no process has and that is none of `taken`. A group may have that number, too. `None`: there
-/// is none in this user namespace.
+/// The highest user id that no account of /etc/passwd and no process has and that is none of `taken`. A group may have that number,
+/// too. `None`: there is none in this user namespace.
 #[must_use]
 pub fn find(taken: &[u32]) -> Option<u32> {
     let maps = ["uid_map", "gid_map"].map(|name| fs::read_to_string(format!("/proc/self/{name}")).ok());
