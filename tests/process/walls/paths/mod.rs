@@ -1,5 +1,6 @@
 //! Attacks by users on the directories that contain sockets, logs and the pid file.
 
+mod fuse_files;
 mod groups;
 mod hanging;
 mod links;
