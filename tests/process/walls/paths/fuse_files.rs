@@ -9,13 +9,16 @@ use testkit::fastcgi::{Request, ask_once};
 use testkit::sandbox::Sandbox;
 use testkit::stage::Stage;
 use testkit::stream::Address;
-use testkit::{Outcome, ensure, skip, turn};
+use testkit::{Outcome, ensure, turn};
 
 use super::hanging::{Hung, Silent};
 use super::{
     ALICE, BOB, GLOBAL, all_or_nothing, dir_of, dirs_of_bobs, find, give, hello_of, section, stage, start,
     starts_without_bob,
 };
+
+/// Files of bob's: one in his directory, one in a directory of root's.
+const FILES: [&str; 2] = ["bob/logs/a.log", "roots/a.log"];
 
 impl Hung<Stage> {
     /// Starts the server of that configuration: bob's group waits for what is on a mount of his.
@@ -29,15 +32,13 @@ impl Hung<Stage> {
     }
 }
 
-/// Mounts on files of bob's: one in his directory, one in a directory of root's.
-fn on_files(sandbox: &Sandbox) -> Outcome<Vec<Silent>> {
-    let mut mounted = Vec::new();
-    for file in ["bob/logs/a.log", "roots/a.log"] {
+/// Mounts on `FILES`.
+fn on_files(sandbox: &Sandbox) -> Outcome<Option<Vec<Silent>>> {
+    for file in FILES {
         fs::write(sandbox.file(file), "")?;
         give(&sandbox.file(file), BOB.1)?;
-        mounted.extend(Silent::mount(&sandbox.file(file))?);
     }
-    Ok(mounted)
+    Silent::mount_all(sandbox, &FILES)
 }
 
 /// A file that is itself such a mount is not opened either, wherever it lies: the program may answer the open, and
@@ -47,14 +48,10 @@ fn nothing_is_opened_on_a_file_that_is_a_users_fuse_mount() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = dirs_of_bobs()?;
-    let mounted = on_files(&sandbox)?;
-    if mounted.len() < 2 {
-        skip("no FUSE here");
-        return Ok(());
-    }
-    let hung = Hung { silent: mounted, server: stage(target, sandbox, "")? };
+    let Some(silent) = on_files(&sandbox)? else { return Ok(()) };
+    let hung = Hung { silent, server: stage(target, sandbox, "")? };
     let stage = &hung.server;
-    for place in ["bob/logs/a.log", "roots/a.log"] {
+    for place in FILES {
         for (global, pool, reason) in [
             ("", "access.log = {{DIR}}/PLACE", "it is on a FUSE mount of user 2002"),
             ("", "slowlog = {{DIR}}/PLACE\nrequest_slowlog_timeout = 1s", "it is on a FUSE mount of user 2002"),
@@ -84,12 +81,8 @@ fn a_running_server_opens_no_file_that_is_a_users_fuse_mount() -> Outcome {
     let lines = "access.log = {{DIR}}/bob/logs/a.log\nslowlog = {{DIR}}/roots/a.log\nrequest_slowlog_timeout = 1s";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
     let server = start(&target, sandbox, &conf)?;
-    let mounted = on_files(&server.sandbox)?;
-    if mounted.len() < 2 {
-        skip("no FUSE here");
-        return server.stop();
-    }
-    let mut hung = Hung { silent: mounted, server };
+    let Some(silent) = on_files(&server.sandbox)? else { return server.stop() };
+    let mut hung = Hung { silent, server };
     let server = &mut hung.server;
     let (mark, begun) = (server.log.mark(), Instant::now());
     server.supervisor.signal(Signal::SIGUSR1);
@@ -111,20 +104,12 @@ fn nothing_is_opened_on_a_users_fuse_mount() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    dir_of(&sandbox, "bob", BOB.1)?;
-    for place in ["bob/mount", "mount"] {
+    for place in ["bob", "bob/mount", "mount"] {
         dir_of(&sandbox, place, BOB.1)?;
     }
-    let mut mounted = Vec::new();
-    for place in ["bob/mount", "mount"] {
-        mounted.extend(Silent::mount(&sandbox.file(place))?);
-    }
-    if mounted.len() < 2 {
-        skip("no FUSE here");
-        return Ok(());
-    }
+    let Some(silent) = Silent::mount_all(&sandbox, &["bob/mount", "mount"])? else { return Ok(()) };
     let conf = |lines: &str| format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
-    let hung = Hung { silent: mounted, server: stage(target, sandbox, &conf(""))? };
+    let hung = Hung { silent, server: stage(target, sandbox, &conf(""))? };
     let stage = &hung.server;
     for (line, reason) in [
         ("access.log = {{DIR}}/bob/mount/access.log", "it is on a FUSE mount of user 2002"),

@@ -6,9 +6,9 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::sandbox::Sandbox;
-use testkit::{Outcome, ensure, skip, turn};
+use testkit::{Outcome, ensure, turn};
 
-use super::hanging::{Hung, Silent};
+use super::hanging::{Hung, Silent, bob_with_mount};
 use super::{ALICE, BOB, GLOBAL, dir_of, find, hello_of, section, spawn, start, swap};
 
 /// Lines of bob's pool that lead into a directory that hangs.
@@ -22,16 +22,9 @@ const HANGING: [&str; 4] = [
 const NO_ANSWER: &str = "a directory of user 2002 did not answer within";
 
 /// A directory of bob's with a link into a mount that hangs.
-fn with_hanging_link() -> Outcome<Option<(Sandbox, Silent)>> {
-    let sandbox = Sandbox::new()?;
-    for name in ["bob", "bob/mount"] {
-        dir_of(&sandbox, name, BOB.1)?;
-    }
-    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        skip("no FUSE here");
-        return Ok(None);
-    };
-    swap(&sandbox.file("bob/hangs"), &silent.path.join("deep"), BOB.1)?;
+fn with_hanging_link() -> Outcome<Option<(Sandbox, Vec<Silent>)>> {
+    let Some((sandbox, silent)) = bob_with_mount(&[])? else { return Ok(None) };
+    swap(&sandbox.file("bob/hangs"), &sandbox.file("bob/mount/deep"), BOB.1)?;
     Ok(Some((sandbox, silent)))
 }
 
@@ -46,7 +39,7 @@ fn a_start_does_not_wait_for_a_directory_that_hangs() -> Outcome {
         let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, ""), section(BOB, 1, lines));
         let begun = Instant::now();
         let server = spawn(&target, sandbox, &conf)?;
-        let mut hung = Hung { silent: vec![silent], server };
+        let mut hung = Hung { silent, server };
         let server = &mut hung.server;
         let first = server.log.mark();
         wait_until("alice's page", ms(20_000), || hello_of(server, ALICE).is_ok())?;
@@ -74,7 +67,7 @@ fn a_reload_does_not_wait_for_a_directory_that_hangs() -> Outcome {
     let conf = |number: usize, lines: &str| {
         format!("{GLOBAL}{}{}", section(ALICE, 1, &format!("env[N] = {number}")), section(BOB, 1, lines))
     };
-    let mut hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf(0, ""))? };
+    let mut hung = Hung { silent, server: start(&target, sandbox, &conf(0, ""))? };
     let server = &mut hung.server;
     for (at, lines) in HANGING.into_iter().enumerate() {
         let (mark, asked) = (server.log.mark(), Instant::now());

@@ -11,7 +11,9 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms};
 use testkit::fastcgi::{Request, ask_once};
+use testkit::log::Mark;
 use testkit::sandbox::Sandbox;
+use testkit::server::Server;
 use testkit::stream::Address;
 use testkit::{Outcome, ensure, skip, turn};
 
@@ -20,7 +22,7 @@ use super::{ALICE, BOB, GLOBAL, dir_of, find, hello_of, section, start, swap};
 /// A FUSE mount of bob's: its server completes the handshake and then answers nothing. A process that waits for it
 /// cannot be killed, so the mount is removed before the server, and before its directory.
 pub(super) struct Silent {
-    pub(super) path: PathBuf,
+    path: PathBuf,
     _device: File,
 }
 
@@ -31,8 +33,21 @@ pub(super) struct Hung<T> {
 }
 
 impl Silent {
+    /// On each of these; if mounting is not possible, the test is skipped.
+    pub(super) fn mount_all(sandbox: &Sandbox, places: &[&str]) -> Outcome<Option<Vec<Self>>> {
+        let mut mounted = Vec::new();
+        for place in places {
+            mounted.extend(Self::mount(&sandbox.file(place))?);
+        }
+        if mounted.len() < places.len() {
+            skip("no FUSE here");
+            return Ok(None);
+        }
+        Ok(Some(mounted))
+    }
+
     /// On a directory or a file; `None` if mounting is not possible.
-    pub(super) fn mount(path: &Path) -> Outcome<Option<Self>> {
+    fn mount(path: &Path) -> Outcome<Option<Self>> {
         let rootmode = if path.is_dir() { 40_000 } else { 100_000 };
         let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
         let Ok(mut device) = OpenOptions::new().read(true).write(true).custom_flags(flags).open("/dev/fuse") else {
@@ -65,27 +80,39 @@ impl Drop for Silent {
     }
 }
 
+/// A sandbox with the directories `bob` and `bob/mount`, a mount on the latter, and further directories, all of bob's. If mounting is not
+/// possible, the test is skipped.
+pub(super) fn bob_with_mount(further: &[&str]) -> Outcome<Option<(Sandbox, Vec<Silent>)>> {
+    let sandbox = Sandbox::new()?;
+    for name in ["bob", "bob/mount"].iter().chain(further) {
+        dir_of(&sandbox, name, BOB.1)?;
+    }
+    Ok(Silent::mount_all(&sandbox, &["bob/mount"])?.map(|silent| (sandbox, silent)))
+}
+
+/// Asks for a reload at once after SIGUSR1, and expects that this delays neither it nor alice's page.
+fn reload_at_once(server: &Server, mark: Mark) -> Outcome {
+    std::thread::sleep(ms(10));
+    let begun = Instant::now();
+    server.supervisor.signal(Signal::SIGUSR2);
+    server.log.wait_for(mark, &["Reloading in progress"], ms(20_000))?;
+    ensure!(begun.elapsed() < bar(ms(100)), "it took {:?}", begun.elapsed());
+    hello_of(server, ALICE)
+}
+
 /// A link into the mount delays SIGUSR1 and a reload by at most the time limit of a directory; the second time much
 /// less; the end only a little more. Slow requests do not delay the supervisor at all.
 #[test]
 fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let sandbox = Sandbox::new()?;
-    dir_of(&sandbox, "bob", BOB.1)?;
-    dir_of(&sandbox, "bob/logs", BOB.1)?;
-    dir_of(&sandbox, "bob/mount", BOB.1)?;
-    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        skip("no FUSE here");
-        return Ok(());
-    };
+    let Some((sandbox, silent)) = bob_with_mount(&["bob/logs"])? else { return Ok(()) };
     let lines = "listen = {{DIR}}/bob/logs/php.sock, {{DIR}}/bob.sock\naccess.log = {{DIR}}/bob/logs/access.log\n\
                  slowlog = {{DIR}}/bob/logs/slow.log\nrequest_slowlog_timeout = 1s";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
-    let deep = silent.path.join("deep");
-    let mut hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let mut hung = Hung { silent, server: start(&target, sandbox, &conf)? };
     let server = &mut hung.server;
-    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+    swap(&server.sandbox.file("bob/logs"), &server.sandbox.file("bob/mount/deep"), BOB.1)?;
 
     let slow = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=1600");
     ask_once(&Address::Unix(server.sandbox.file("bob.sock")), &slow, ms(8000))?;
@@ -117,20 +144,12 @@ fn a_mount_that_hangs_keeps_nobody_else() -> Outcome {
 fn a_mount_that_hangs_delays_no_signal() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let sandbox = Sandbox::new()?;
-    for name in ["bob", "bob/logs", "bob/mount"] {
-        dir_of(&sandbox, name, BOB.1)?;
-    }
-    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        skip("no FUSE here");
-        return Ok(());
-    };
+    let Some((sandbox, silent)) = bob_with_mount(&["bob/logs"])? else { return Ok(()) };
     let lines = "access.log = {{DIR}}/bob/logs/access.log";
     let conf = format!("{GLOBAL}{}{}", section(ALICE, 1, "access.log = {{DIR}}/alice.log"), section(BOB, 1, lines));
-    let deep = silent.path.join("deep");
-    let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let hung = Hung { silent, server: start(&target, sandbox, &conf)? };
     let server = &hung.server;
-    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+    swap(&server.sandbox.file("bob/logs"), &server.sandbox.file("bob/mount/deep"), BOB.1)?;
     server.sandbox.configure("[global]\n")?;
     let log = server.sandbox.file("alice.log");
     for round in 0..3 {
@@ -138,12 +157,7 @@ fn a_mount_that_hangs_delays_no_signal() -> Outcome {
         let mark = server.log.mark();
         server.supervisor.signal(Signal::SIGUSR1);
         server.log.wait_for(mark, &["error log file re-opened"], ms(5000))?;
-        std::thread::sleep(ms(10));
-        let begun = Instant::now();
-        server.supervisor.signal(Signal::SIGUSR2);
-        server.log.wait_for(mark, &["Reloading in progress"], ms(20_000))?;
-        ensure!(begun.elapsed() < bar(ms(100)), "round {round}: it took {:?}", begun.elapsed());
-        hello_of(server, ALICE)?;
+        reload_at_once(server, mark).map_err(|e| format!("round {round}: {e}"))?;
         testkit::clock::wait_until("a line in alice's new log", bar(ms(1000)), || {
             fs::read_to_string(&log).is_ok_and(|text| text.contains("hello.php"))
         })?;
@@ -160,21 +174,13 @@ fn a_mount_that_hangs_delays_no_signal() -> Outcome {
 fn an_error_log_that_hangs_delays_no_signal() -> Outcome {
     let Some(target) = find() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let sandbox = Sandbox::new()?;
-    for name in ["bob", "bob/logs", "bob/mount"] {
-        dir_of(&sandbox, name, BOB.1)?;
-    }
-    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        skip("no FUSE here");
-        return Ok(());
-    };
+    let Some((sandbox, silent)) = bob_with_mount(&["bob/logs"])? else { return Ok(()) };
     let global = GLOBAL.replace("{{DIR}}/fpm.log", "{{DIR}}/bob/logs/fpm.log");
     let conf = format!("{global}{}", section(ALICE, 1, ""));
     std::os::unix::fs::symlink("bob/logs/fpm.log", sandbox.file("fpm.log"))?;
-    let deep = silent.path.join("deep");
-    let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf)? };
+    let hung = Hung { silent, server: start(&target, sandbox, &conf)? };
     let server = &hung.server;
-    swap(&server.sandbox.file("bob/logs"), &deep, BOB.1)?;
+    swap(&server.sandbox.file("bob/logs"), &server.sandbox.file("bob/mount/deep"), BOB.1)?;
     // The log is where it was moved to.
     fs::remove_file(server.sandbox.file("fpm.log"))?;
     std::os::unix::fs::symlink("bob/logs.away/fpm.log", server.sandbox.file("fpm.log"))?;
@@ -183,12 +189,7 @@ fn an_error_log_that_hangs_delays_no_signal() -> Outcome {
     for round in 0..3 {
         let mark = file.mark();
         server.supervisor.signal(Signal::SIGUSR1);
-        std::thread::sleep(ms(10));
-        let begun = Instant::now();
-        server.supervisor.signal(Signal::SIGUSR2);
-        file.wait_for(mark, &["Reloading in progress"], ms(20_000))?;
-        ensure!(begun.elapsed() < bar(ms(100)), "round {round}: it took {:?}", begun.elapsed());
-        hello_of(server, ALICE)?;
+        reload_at_once(server, mark).map_err(|e| format!("round {round}: {e}"))?;
         file.wait_for(mark, &["reload refused"], ms(10_000))?;
     }
     file.wait_for(first, &["failed to open error_log", "a directory of user 2002 did not answer"], ms(20_000))?;

@@ -6,13 +6,12 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::sandbox::Sandbox;
-use testkit::stream::Address;
-use testkit::{Outcome, ensure, skip, turn};
-
-use super::hanging::{Hung, Silent};
-use super::{ALICE, BOB, GLOBAL, dir_of, find, hello_of, section, start, swap};
 use testkit::server::Server;
+use testkit::stream::Address;
+use testkit::{Outcome, ensure, turn};
+
+use super::hanging::{Hung, bob_with_mount};
+use super::{ALICE, BOB, GLOBAL, find, hello_of, section, start, swap};
 
 /// Bob's pool is at a socket in a directory of his. Alice's has nothing to do with that.
 fn conf(uid: u32) -> String {
@@ -28,24 +27,16 @@ fn has_temporary(dir: &Path) -> bool {
 /// After a reload that gives bob's pool the uid 2003; the new socket still has its temporary name.
 fn halfway() -> Outcome<Option<Hung<Server>>> {
     let Some(target) = find() else { return Ok(None) };
-    let sandbox = Sandbox::new()?;
-    for name in ["bob", "bob/s", "bob/mount"] {
-        dir_of(&sandbox, name, BOB.1)?;
-    }
-    let Some(silent) = Silent::mount(&sandbox.file("bob/mount"))? else {
-        skip("no FUSE here");
-        return Ok(None);
-    };
+    let Some((sandbox, silent)) = bob_with_mount(&["bob/s"])? else { return Ok(None) };
     sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
-    let deep = silent.path.join("deep");
-    let hung = Hung { silent: vec![silent], server: start(&target, sandbox, &conf(BOB.1))? };
+    let hung = Hung { silent, server: start(&target, sandbox, &conf(BOB.1))? };
     let server = &hung.server;
     let dir = server.sandbox.file("bob/s");
     server.sandbox.configure(&conf(2003))?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
     wait_until("the new socket", ms(20_000), || has_temporary(&dir))?;
-    swap(&dir, &deep, BOB.1)?;
+    swap(&dir, &server.sandbox.file("bob/mount/deep"), BOB.1)?;
     server.log.wait_for(mark, &["ready to handle connections"], ms(20_000))?;
     ensure!(has_temporary(&dir.with_extension("away")), "the directory was replaced too late");
     Ok(Some(hung))
