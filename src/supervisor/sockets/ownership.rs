@@ -143,12 +143,13 @@ impl Sockets {
 
     /// Closes those that another process has handed over and that others have replaced: no generation will ever drop them.
     fn close_superseded(&mut self) {
-        let serving = self.all.iter().filter(|l| l.used && !l.replaced && l.waits.is_none());
-        let serving: Vec<_> = serving.map(|l| (l.name.clone(), l.bound)).collect();
         let serves_for = |l: &Listener| {
-            serving.iter().any(|(name, bound)| if l.bound.is_some() { *bound == l.bound } else { *name == l.name })
+            let mut serving = self.all.iter().filter(|one| one.used && !one.replaced && one.waits.is_none());
+            serving.any(|one| if l.bound.is_some() { one.bound == l.bound } else { one.name == l.name })
         };
-        self.close(|l| l.replaced && l.owners.is_empty() && serves_for(l));
+        let superseded = self.all.iter().filter(|l| l.replaced && l.owners.is_empty() && serves_for(l));
+        let superseded: Vec<RawFd> = superseded.map(|l| l.fd.as_raw_fd()).collect();
+        self.close(|l| superseded.contains(&l.fd.as_raw_fd()));
     }
 
     /// That generation can't start: what was opened for it alone is closed, the rest stays as it is.
