@@ -31,14 +31,14 @@ impl Supervisor {
         if other_global && scope.asks_for_changes() {
             return self.execute();
         }
-        let drafts = drafts(&read, &load);
+        let drafts = (!scope.asks_for_changes()).then(|| drafts(&read, &load));
         let next = Config { global: self.config.global.clone(), ..read };
         let before = std::mem::replace(&mut self.config, next);
         if let Err(e) = self.begin_groups(&load, &scope) {
             self.config = before;
             return self.refuse_reload(&messages::next_generation_failed(e), None);
         }
-        if !scope.asks_for_changes() {
+        if let Some(drafts) = drafts {
             self.say_what_waits(other_global, &drafts);
         }
     }
