@@ -25,8 +25,6 @@ pub(super) enum Lookup {
     Over(Result<Names, Unknown>),
     /// A child looks them up.
     Asked(Child),
-    /// There is no child for it.
-    Failed(io::Error),
 }
 
 /// The pools, their users if those are known, and `root` and `allow_root` of `LoadOptions`.
@@ -35,19 +33,21 @@ type Question<'a> = (&'a [PoolConfig], Option<Vec<PoolUser>>, bool, bool);
 impl Lookup {
     /// Begins. The users of a group are known at its first start already. The service that knew them has just answered, and knows the
     /// owners of sockets as well; the check of a reload has asked it for these before.
-    pub(super) fn begin(users: Option<KnownUsers>, pools: &[PoolConfig], load: &LoadOptions) -> Self {
-        match users {
+    ///
+    /// # Errors
+    /// `EAGAIN`, `EMFILE`, `ENOMEM`: there is no child for it.
+    pub(super) fn begin(users: Option<KnownUsers>, pools: &[PoolConfig], load: &LoadOptions) -> io::Result<Self> {
+        Ok(match users {
             Some(Err(unknown)) => Self::Over(Err(unknown)),
             Some(Ok(users)) if !name_hosts(pools) => Self::Over(look_up(pools, Some(users), load)),
-            users => ask(&(pools, users.and_then(Result::ok), load.root, load.allow_root))
-                .map_or_else(Self::Failed, Self::Asked),
-        }
+            users => Self::Asked(ask(&(pools, users.and_then(Result::ok), load.root, load.allow_root))?),
+        })
     }
 
     /// Whether they are known by then, or will not be.
     pub(super) fn is_over(&mut self, until: Instant) -> bool {
         match self {
-            Self::Over(_) | Self::Failed(_) => true,
+            Self::Over(_) => true,
             Self::Asked(child) => child.is_over(until),
         }
     }
@@ -63,7 +63,6 @@ impl Lookup {
         };
         match self {
             Self::Over(names) => Ok(names?),
-            Self::Failed(e) => Err(e.into()),
             Self::Asked(child) => {
                 let said = child.wait().ok_or_else(late)?;
                 Ok(serde_json::from_slice::<Result<Names, Unknown>>(&said).map_err(|_| late())??)

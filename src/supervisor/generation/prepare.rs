@@ -88,7 +88,7 @@ impl Preparation<'_> {
     /// # Errors
     /// What the group lacks. Other groups are not affected.
     pub(crate) fn begin(&mut self, draft: &mut GroupDraft, opened: Opened) -> Result<Preparing, StartError> {
-        let lookup = Some(Lookup::begin(draft.users.take(), &draft.pools, self.load));
+        let lookup = Some(Lookup::begin(draft.users.take(), &draft.pools, self.load)?);
         // All pools of a group have the same PHP.
         draft.pools.first().map_or(Ok(()), |pool| self.programs.ask(pool))?;
         let (users, paths, openings) = (Vec::new(), PoolPaths::default(), Openings::default());
