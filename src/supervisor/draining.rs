@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use crate::ipc::ToZygote;
-use crate::plan::fleet::{Generation, GenerationId, Goal, Phase, PoolKey, ZygoteKey};
+use crate::plan::fleet::{GenerationId, Goal, PoolKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
 use crate::sys::message;
@@ -65,8 +65,7 @@ impl Supervisor {
     /// New connections go to the sockets of generations that serve, and no longer to those of former users.
     pub(super) fn switch_sockets(&mut self) {
         let generations = self.fleet.generations();
-        let serves = |g: &Generation| matches!(g.phase, Phase::Settling | Phase::Serving);
-        self.sockets.switch(|id| generations.iter().any(|g| g.id == id && serves(g)));
+        self.sockets.switch(|id| generations.iter().any(|g| g.id == id && g.serves()));
     }
 
     /// Socket pairs for kept connections: from each pool of a zygote to the pool of another generation where it goes on. Returns the

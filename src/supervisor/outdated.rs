@@ -65,9 +65,8 @@ impl Supervisor {
     }
 
     fn serving(&self, group: &str) -> Vec<GenerationId> {
-        let serves = |g: &&Generation| matches!(g.phase, Phase::Serving | Phase::Settling);
         let has = |g: &&Generation| g.groups.iter().any(|one| one.name == group);
-        self.fleet.generations().iter().filter(serves).filter(has).map(|g| g.id).collect()
+        self.fleet.generations().iter().filter(|g| g.serves()).filter(has).map(|g| g.id).collect()
     }
 
     /// For the status pages of its pools.

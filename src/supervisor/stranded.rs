@@ -6,7 +6,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use crate::config::AllowedClients;
 use crate::ipc::ToZygote;
 use crate::log::{self, messages::sockets as messages};
-use crate::plan::fleet::{Event, GenerationId, Phase, PoolKey, ZygoteKey};
+use crate::plan::fleet::{Event, GenerationId, PoolKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
 use crate::sys::message;
@@ -30,9 +30,7 @@ impl Supervisor {
     }
 
     fn stranded(&mut self, id: GenerationId) -> Vec<Stranded> {
-        let serves = |phase| matches!(phase, Phase::Settling | Phase::Serving);
-        let serving: Vec<GenerationId> =
-            self.fleet.generations().iter().filter(|g| serves(g.phase)).map(|g| g.id).collect();
+        let serving: Vec<GenerationId> = self.fleet.generations().iter().filter(|g| g.serves()).map(|g| g.id).collect();
         let Self { runtimes, sockets, .. } = self;
         let groups = runtimes.get(id).into_iter().flat_map(|runtime| &runtime.groups);
         let mut all = Vec::new();

@@ -168,6 +168,12 @@ impl Generation {
         if self.number == 0 { self.id.0 } else { self.number }
     }
 
+    /// Whether it has started, and no other one has taken its place.
+    #[must_use]
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.phase, Phase::Settling | Phase::Serving)
+    }
+
     /// Whether it has a pool of that name.
     pub(super) fn has_pool(&self, name: &str) -> bool {
         self.pools().any(|pool| pool.name == name)

@@ -30,8 +30,7 @@ impl Fleet {
     /// Asks for a new generation with the same configuration in place of one that serves. If that generation is replaced by a reload
     /// before the renewal begins, there is none. If the new one cannot start, the present one serves on.
     pub(crate) fn renew(&mut self, now: Moment, id: GenerationId) -> Renewal {
-        let serves = |g: &Generation| matches!(g.phase, Phase::Serving | Phase::Settling);
-        let Some(generation) = self.generation(id).filter(|g| serves(g)) else { return Renewal::Refused };
+        let Some(generation) = self.generation(id).filter(|g| g.serves()) else { return Renewal::Refused };
         let (wanted, latest) = (generation.renewal_due.is_some(), generation.renewed);
         if self.retiring(id).any(|unit| !unit.late) {
             return Renewal::Expected;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::plan::fleet::action::{Action, Remark, Stop};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
-use crate::plan::fleet::members::{Group, Phase, Zygote};
+use crate::plan::fleet::members::{Generation, Group, Zygote};
 use crate::plan::fleet::pool::{Life, PoolState};
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
@@ -34,13 +34,13 @@ impl Fleet {
             let scaling = g.pools.iter().any(|p| p.policy != Policy::Static && !p.workers.is_empty());
             scaling || (g.may_sleep() && g.is_awake())
         };
-        let serving = self.generations.iter().filter(|g| matches!(g.phase, Phase::Settling | Phase::Serving));
+        let serving = self.generations.iter().filter(|g| g.serves());
         serving.flat_map(|g| g.groups.iter().enumerate()).any(awake).then_some(self.next_look)
     }
 
     fn scaling_pools(&self) -> Vec<PoolKey> {
         let mut keys = Vec::new();
-        for generation in self.generations.iter().filter(|g| matches!(g.phase, Phase::Settling | Phase::Serving)) {
+        for generation in self.generations.iter().filter(|g| g.serves()) {
             for (group, g) in generation.groups.iter().enumerate().filter(|(_, g)| matches!(g.zygote, Zygote::Up(_))) {
                 let zygote = ZygoteKey { generation: generation.id, group };
                 let scaling = g.pools.iter().enumerate().filter(|(_, p)| p.policy != Policy::Static);
@@ -82,8 +82,7 @@ impl Fleet {
     /// Connections wait. The zygote has compared their number with that of its free workers at one moment, after it reported its
     /// latest fork. The scoreboard is not looked at again here: a worker may have accepted one of the connections since.
     pub(super) fn demand(&mut self, key: PoolKey, short: u32, view: &dyn View, out: &mut Vec<Action>) {
-        let phase = self.generation(key.zygote.generation).map(|g| g.phase);
-        if !matches!(phase, Some(Phase::Settling | Phase::Serving)) {
+        if !self.generation(key.zygote.generation).is_some_and(Generation::serves) {
             return;
         }
         let Some(pool) = self.pool_mut(key.worker(0)) else { return };

@@ -71,7 +71,7 @@ impl Fleet {
     pub(super) fn watch_sleepers(&mut self, now: Moment, out: &mut Vec<Action>) {
         let mut watch = Vec::new();
         for generation in &mut self.generations {
-            let serving = matches!(generation.phase, Phase::Settling | Phase::Serving);
+            let serving = generation.serves();
             for (group, g) in generation.groups.iter_mut().enumerate() {
                 let key = ZygoteKey { generation: generation.id, group };
                 if generation.phase == Phase::Draining && matches!(g.zygote, Zygote::Asleep(_)) {

@@ -89,8 +89,7 @@ impl Fleet {
 
     fn is_touched(&self, Component { old, new }: &Component, desired: Desired<'_>) -> bool {
         let scope = desired.scope;
-        let serves = |g: &&Generation| matches!(g.phase, Phase::Serving | Phase::Settling);
-        let groups = || self.those(old).filter(serves).flat_map(|g| &g.groups);
+        let groups = || self.those(old).filter(|g| g.serves()).flat_map(|g| &g.groups);
         let prints = |mut all: Vec<u64>| {
             all.sort_unstable();
             all

@@ -3,7 +3,7 @@
 use crate::config::{EngineKey, PoolConfig};
 use crate::log::{self, messages::bases as messages};
 use crate::plan::base::{BaseId, is_worth_it};
-use crate::plan::fleet::{Generation, Phase, PoolState, Scope};
+use crate::plan::fleet::{PoolState, Scope};
 use crate::plan::privileged::Privileged;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupDraft;
@@ -52,12 +52,12 @@ impl Supervisor {
     /// fingerprint of a generation whose files have changed.
     fn unchanged_base(&self, draft: &GroupDraft, scope: &Scope) -> Option<BaseId> {
         let has_pool = |pool: &PoolState| draft.pools.iter().any(|one| one.name == pool.name);
-        let serves = |generation: &&Generation| matches!(generation.phase, Phase::Serving | Phase::Settling);
-        let group = self.fleet.generations().iter().filter(serves).find_map(|generation| {
-            let at = generation.groups.iter().position(|group| group.pools.iter().any(has_pool))?;
-            let known = generation.groups.get(at).is_some_and(|group| group.fingerprint != 0);
-            self.runtimes.get(generation.id)?.groups.get(at).filter(|_| known)
-        })?;
+        let group =
+            self.fleet.generations().iter().filter(|generation| generation.serves()).find_map(|generation| {
+                let at = generation.groups.iter().position(|group| group.pools.iter().any(has_pool))?;
+                let known = generation.groups.get(at).is_some_and(|group| group.fingerprint != 0);
+                self.runtimes.get(generation.id)?.groups.get(at).filter(|_| known)
+            })?;
         let names = group.spec.pools.iter().map(|pool| pool.config.name.as_str());
         if group.files.is_empty() || !scope.covers(&group.spec.group, names, || true) {
             return None;

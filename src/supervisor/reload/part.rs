@@ -4,7 +4,7 @@
 use crate::config::{self, Config};
 use crate::configured::{load_options, say};
 use crate::log::{self, messages::reload as messages};
-use crate::plan::fleet::{GenerationId, Goal, Phase, Scope};
+use crate::plan::fleet::{GenerationId, Goal, Scope};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::{GroupDraft, GroupRuntime, Runtime, StartError, drafts};
 
@@ -70,8 +70,7 @@ impl Supervisor {
     }
 
     fn serving_generations(&self) -> impl Iterator<Item = (GenerationId, &Runtime)> {
-        let serves = |phase| matches!(phase, Phase::Serving | Phase::Settling);
-        let generations = self.fleet.generations().iter().filter(move |g| serves(g.phase));
+        let generations = self.fleet.generations().iter().filter(|g| g.serves());
         generations.filter_map(|g| Some((g.id, self.runtimes.get(g.id)?)))
     }
 }

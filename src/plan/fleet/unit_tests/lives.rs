@@ -74,7 +74,7 @@ struct Watched {
 impl Watched {
     fn look(&mut self, world: &World) {
         let generations = &world.fleet.generations;
-        let serving = || generations.iter().filter(|g| matches!(g.phase, Phase::Serving | Phase::Settling));
+        let serving = || generations.iter().filter(|g| g.serves());
         let pools: Vec<_> = serving().flat_map(|g| &g.groups[0].pools).collect();
         let names: BTreeSet<String> = pools.iter().map(|p| p.name.clone()).collect();
         let addresses: BTreeSet<_> = pools.iter().flat_map(|p| &p.addresses).collect();

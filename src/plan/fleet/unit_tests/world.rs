@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::plan::fleet::members::Zygote;
 use crate::plan::fleet::tests::{Sight, exited, forked};
-use crate::plan::fleet::{Action, Desired, Event, Fleet, GroupPlan, Phase, Scope, Settings, WorkerKey, ZygoteKey};
+use crate::plan::fleet::{Action, Desired, Event, Fleet, GroupPlan, Scope, Settings, WorkerKey, ZygoteKey};
 use crate::sys::clock::Moment;
 use crate::sys::process::Exit;
 
@@ -139,7 +139,7 @@ impl World {
 
     /// Groups that serve, by name, with the number of their generation.
     pub(super) fn numbers(&self) -> Vec<(String, u32)> {
-        let serve = self.fleet.generations.iter().filter(|g| matches!(g.phase, Phase::Serving | Phase::Settling));
+        let serve = self.fleet.generations.iter().filter(|g| g.serves());
         let mut numbers: Vec<_> = serve.map(|g| (g.groups[0].name.clone(), g.number())).collect();
         numbers.sort();
         numbers
