@@ -30,8 +30,8 @@ impl Supervisor {
     }
 
     fn stranded(&mut self, id: GenerationId) -> Vec<Stranded> {
-        let serving: Vec<GenerationId> = self.fleet.generations().iter().filter(|g| g.serves()).map(|g| g.id).collect();
-        let Self { runtimes, sockets, .. } = self;
+        let Self { fleet, runtimes, sockets, .. } = self;
+        let serving = || fleet.generations().iter().filter(|g| g.serves()).map(|g| g.id).collect::<Vec<_>>();
         let groups = runtimes.get(id).into_iter().flat_map(|runtime| &runtime.groups);
         let mut all = Vec::new();
         for (spec, (pool, _)) in groups.flat_map(|g| GroupRuntime::pools(g).map(|pool| (&g.spec, pool))) {
@@ -39,7 +39,7 @@ impl Supervisor {
             if closing.peek().is_none() {
                 continue;
             }
-            let Some(to) = runtimes.successor_of(&serving, spec, pool) else { continue };
+            let Some(to) = runtimes.successor_of(&serving(), spec, pool) else { continue };
             let allowed = &pool.config.listen_allowed_clients;
             all.extend(closing.map(|socket| Stranded { socket: *socket, allowed: allowed.clone(), to }));
         }
