@@ -93,12 +93,11 @@ impl Supervisor {
     /// Prepares a group as far as it gets by then.
     fn try_prepare(&mut self, id: GenerationId, until: Instant) -> Prepared {
         let Some(mut candidate) = self.candidates.remove(&id) else { return Some(self.prepare_renewal(id)) };
-        let known = self.preparing.remove(&id);
-        let streams = Opened::streams(&self.runtimes);
+        let known = self.preparing.remove(&id).ok_or_else(|| Opened::streams(&self.runtimes));
         let advanced = self.with_preparation(id, candidate.nofile, |preparation| {
             let mut preparing = match known {
-                Some(known) => known,
-                None => preparation.begin(&mut candidate.draft, streams)?,
+                Ok(known) => known,
+                Err(streams) => preparation.begin(&mut candidate.draft, streams)?,
             };
             match preparation.advance(&mut candidate.draft, &mut preparing, until) {
                 Ok(group) => Ok((group, preparing)),
