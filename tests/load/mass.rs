@@ -89,8 +89,7 @@ fn two_hundred_pools() -> Outcome {
 #[test]
 fn a_reload_costs_each_pool_the_same() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
-    if !calls::is_installed() {
-        testkit::skip("strace is missing");
+    if !calls::installed_or_skip() {
         return Ok(());
     }
     let _turn = turn::shared()?;

@@ -48,8 +48,7 @@ fn calls_at_rest(server: &Server) -> Outcome<Calls> {
 #[test]
 fn groups_without_clients_cost_few_system_calls() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
-    if !calls::is_installed() {
-        testkit::skip("needs strace");
+    if !calls::installed_or_skip() {
         return Ok(());
     }
     let _turn = turn::shared()?;

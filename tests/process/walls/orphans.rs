@@ -7,7 +7,7 @@ use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
 use testkit::process::Process;
 use testkit::target::Target;
-use testkit::{Outcome, ensure, say, skip, turn};
+use testkit::{Outcome, ensure, say, turn};
 
 use super::{ALICE, BOB, Neighbours, address};
 
@@ -34,8 +34,7 @@ fn reaped(trace: &str) -> (usize, usize) {
 fn they_are_reaped_some_at_a_time() -> Outcome {
     let Some(target) = Target::find_as_root() else { return Ok(()) };
     let _turn = turn::shared()?;
-    if !testkit::calls::is_installed() {
-        skip("strace is missing");
+    if !testkit::calls::installed_or_skip() {
         return Ok(());
     }
     let pools = Neighbours::start(&target, "request_terminate_timeout = 0")?;

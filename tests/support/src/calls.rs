@@ -11,6 +11,7 @@ use crate::Outcome;
 use crate::clock::{ms, wait_until};
 use crate::process::Process;
 use crate::server::Server;
+use crate::skip;
 
 const PROGRAM: &str = "/usr/bin/strace";
 
@@ -42,6 +43,16 @@ impl Calls {
 #[must_use]
 pub fn is_installed() -> bool {
     Path::new(PROGRAM).exists()
+}
+
+/// The same for a test, which is skipped if not.
+#[must_use]
+pub fn installed_or_skip() -> bool {
+    let installed = is_installed();
+    if !installed {
+        skip("strace is missing");
+    }
+    installed
 }
 
 /// Does the work, and counts the system calls of the server's processes meanwhile. The work is much slower than usual: measure
