@@ -8,11 +8,10 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
-use nix::sys::socket::{getsockopt, sockopt};
 use testkit::around::Around;
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
-use testkit::inside::{borrow_all, try_to_accept};
+use testkit::inside::{listening_sockets, try_to_accept};
 use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -170,8 +169,7 @@ fn stored_sockets_of_another_user() -> Outcome {
                 ensure!(who == user.to_string(), "{user}: {who} at {to:?}");
             }
         }
-        let own = borrow_all(server.supervisor)?;
-        let listening = own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count();
+        let listening = listening_sockets(server.supervisor)?.len();
         ensure!(listening == 2, "{user}: {listening} listening sockets");
     }
     server.stop()

@@ -10,9 +10,8 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Request, ask_once};
-use testkit::inside::{borrow_all, try_to_accept};
+use testkit::inside::{listening_sockets, try_to_accept};
 use testkit::load::{Load, Plan};
-use testkit::process::Process;
 use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -51,12 +50,10 @@ impl Pool {
 
     /// The listening sockets of all workers and zygotes. A process that alice leaves may keep them without end.
     fn listening(&self) -> Outcome<Vec<OwnedFd>> {
-        let processes: Vec<Process> = self.server.supervisor.descendants();
         let mut all = Vec::new();
-        for process in processes {
-            all.extend(borrow_all(process)?.into_iter().map(|borrowed| borrowed.fd));
+        for process in self.server.supervisor.descendants() {
+            all.extend(listening_sockets(process)?);
         }
-        all.retain(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true));
         Ok(all)
     }
 }
@@ -160,8 +157,7 @@ fn only_its_socket(pool: &Pool) -> Outcome {
     let sockets: Vec<_> = names.iter().filter(|name| name.to_string_lossy().contains(".sock")).collect();
     let expected = usize::from(matches!(pool.server.address, Address::Unix(_)));
     ensure!(sockets.len() == expected, "{sockets:?}");
-    let own = borrow_all(pool.server.supervisor)?;
-    let listening = own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count();
+    let listening = listening_sockets(pool.server.supervisor)?.len();
     ensure!(listening == 1, "{listening} listening sockets");
     Ok(())
 }

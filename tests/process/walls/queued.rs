@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{getsockopt, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
-use testkit::inside::{borrow_all, lingering, send};
+use testkit::inside::{lingering, listening_sockets, send};
 use testkit::sandbox::Sandbox;
 use testkit::seccomp::Refused;
 use testkit::server::Server;
@@ -141,10 +141,7 @@ fn they_delay_nothing_if_no_process_can_be_made() -> Outcome {
     let heard = server.hears(ms(60_000))?;
     ensure!(heard < bar(ms(500)), "the supervisor heard SIGUSR1 after {heard:?}: {}", server.log.tail(8));
     ensure!(pools.ask(BOB, "hello.php")? == "hello", "bob");
-    let listening = || -> Outcome<usize> {
-        let own = borrow_all(server.supervisor)?;
-        Ok(own.iter().filter(|one| getsockopt(&one.fd, sockopt::AcceptConn) == Ok(true)).count())
-    };
+    let listening = || listening_sockets(server.supervisor).map(|sockets| sockets.len());
     ensure!(listening()? == 2, "the socket is not kept");
     server.log.wait_for(mark, &["cannot make a process that closes"], ms(20_000))?;
     limit("1000")?;

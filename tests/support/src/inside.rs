@@ -40,6 +40,15 @@ pub fn borrow_all(process: Process) -> Outcome<Vec<Borrowed>> {
     process.fds().into_iter().filter_map(borrow).collect()
 }
 
+/// The listening sockets of a process.
+///
+/// # Errors
+/// As `borrow_all`.
+pub fn listening_sockets(process: Process) -> Outcome<Vec<OwnedFd>> {
+    let all = borrow_all(process)?.into_iter().map(|borrowed| borrowed.fd);
+    Ok(all.filter(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true)).collect())
+}
+
 /// The sockets of a process that keep message boundaries and were made by that one.
 ///
 /// # Errors
