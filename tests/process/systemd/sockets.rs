@@ -25,6 +25,12 @@ fn with_sockets(manager: &Manager, sockets: Vec<(String, OwnedFd)>) -> Around {
     Around { sockets, ..served_by(manager) }
 }
 
+/// What systemd gives a service that it starts again: copies of the stored sockets, which stay stored.
+fn with_stored(manager: &Manager) -> Outcome<Around> {
+    let copies = manager.store.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
+    Ok(with_sockets(manager, copies.collect::<Outcome<_>>()?))
+}
+
 /// Sockets of a .socket unit: a path and a port that pools name in another form, and one that no pool names. Clients
 /// that waited in their queues are answered. Mode and path stay those of systemd, also through a reload and after the
 /// end.
@@ -106,11 +112,7 @@ fn stored_sockets() -> Outcome {
     first.await_end(LIMIT)?;
     let mut waiting = [Client::connect(&address, LIMIT)?, Client::connect(&by_port, LIMIT)?];
     waiting.iter_mut().try_for_each(|client| client.send(&first.hello().encode(1)))?;
-    let sockets = std::mem::take(&mut manager.store);
-    let copies = sockets.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
-    let around = with_sockets(&manager, copies.collect::<Outcome<_>>()?);
-    manager.store = sockets;
-    let second = Server::start_amid(around, address.clone(), Sandbox::new()?, &target, &setup)?;
+    let second = Server::start_amid(with_stored(&manager)?, address.clone(), Sandbox::new()?, &target, &setup)?;
     for client in &mut waiting {
         ensure!(client.answer()?.body() == "hello", "who waited has no answer");
     }
@@ -151,11 +153,9 @@ fn stored_sockets_of_another_user() -> Outcome {
         let former = manager.store.iter().map(|(_, fd)| Ok(fd.try_clone()?)).collect::<Outcome<Vec<_>>>()?;
         server.supervisor.signal(Signal::SIGKILL);
         server.await_end(LIMIT)?;
-        let copies = manager.store.iter().map(|(name, fd)| Ok((name.clone(), fd.try_clone()?)));
-        let around = with_sockets(&manager, copies.collect::<Outcome<_>>()?);
         let sandbox = Sandbox::new()?;
         sandbox.put("www/who.php", "<?php echo posix_geteuid();\n")?;
-        let next = Server::start_amid(around, address.clone(), sandbox, &target, &setup(user))?;
+        let next = Server::start_amid(with_stored(&manager)?, address.clone(), sandbox, &target, &setup(user))?;
         ended.push(std::mem::replace(&mut server, next));
         let told = server.log.count("belongs to another user: a new one takes its place");
         ensure!(told == new, "{told} new sockets in place of {new}: {}", server.log.text());
