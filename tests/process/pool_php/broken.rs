@@ -7,12 +7,23 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::sandbox::Sandbox;
+use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::stage::{command_in, run_to_end};
 use testkit::target::{Target, web_user};
 use testkit::{Outcome, ensure, turn};
 
 use super::{ask, configure, fake, section, start, start_with};
+
+/// A pool with this php.ini, of the usual user.
+fn with_ini(name: &str, ini: &str) -> String {
+    section(name, web_user().unwrap_or_default(), &format!("process.php_ini = {{{{DIR}}}}/{ini}"))
+}
+
+/// Whether PHP has this memory limit in that pool.
+fn has(server: &Server, pool: &str, limit: &str) -> bool {
+    ask(server, pool, "facts.php").is_ok_and(|facts| facts.contains(limit))
+}
 
 /// At a start: each says why, the others serve, and what is mended serves without a reload.
 #[test]
@@ -23,7 +34,7 @@ fn others_start() -> Outcome {
     let pools = [
         section("good", user, ""),
         section("program", user, "process.php = {{DIR}}/no/php-cgi"),
-        section("ini", user, "process.php_ini = {{DIR}}/no.ini"),
+        with_ini("ini", "no.ini"),
         section("scan", user, "process.php_ini_scan_dir = {{DIR}}/no.d"),
     ];
     let server = start(&target, Sandbox::new()?, "good", &pools)?;
@@ -37,8 +48,7 @@ fn others_start() -> Outcome {
     }
     ensure!(ask(&server, "good", "hello.php")? == "hello", "the good pool does not serve");
     server.sandbox.put("no.ini", "memory_limit = 71M\n")?;
-    let served = || ask(&server, "ini", "facts.php").is_ok_and(|facts| facts.contains("71M"));
-    wait_until("the mended pool serves", ms(40_000), served)?;
+    wait_until("the mended pool serves", ms(40_000), || has(&server, "ini", "71M"))?;
     server.stop()
 }
 
@@ -51,14 +61,12 @@ fn others_reload() -> Outcome {
     let sandbox = Sandbox::new()?;
     sandbox.put("a.ini", "memory_limit = 71M\n")?;
     sandbox.put("b.ini", "memory_limit = 72M\n")?;
-    let own = |name: &str, ini: &str, more: &str| {
-        section(name, user, &format!("process.php_ini = {{{{DIR}}}}/{ini}\n{more}"))
-    };
-    let server = start(&target, sandbox, "a", &[own("a", "a.ini", ""), own("b", "b.ini", ""), section("c", user, "")])?;
+    let pools = [with_ini("a", "a.ini"), with_ini("b", "b.ini"), section("c", user, "")];
+    let server = start(&target, sandbox, "a", &pools)?;
     server.sandbox.put("a.ini", "memory_limit = 81M\n")?;
     fake(&server.sandbox, "echo broken")?;
     let broken = section("c", user, "process.php = {{DIR}}/fake");
-    configure(&server, &[own("a", "a.ini", ""), own("b", "none.ini", ""), broken])?;
+    configure(&server, &[with_ini("a", "a.ini"), with_ini("b", "none.ini"), broken])?;
     let before = ask(&server, "c", "pid.php")?;
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
@@ -66,9 +74,8 @@ fn others_reload() -> Outcome {
     for said in ["fake --fpm does not work: broken", "none.ini: No such file"] {
         ensure!(server.log.since(mark).contains(said), "{said} isn't in the log: {}", server.log.since(mark));
     }
-    let has = |pool: &str, limit: &str| ask(&server, pool, "facts.php").is_ok_and(|facts| facts.contains(limit));
-    wait_until("the new php.ini of the good pool", ms(10_000), || has("a", "81M"))?;
-    ensure!(has("b", "72M"), "the other pool has lost its php.ini");
+    wait_until("the new php.ini of the good pool", ms(10_000), || has(&server, "a", "81M"))?;
+    ensure!(has(&server, "b", "72M"), "the other pool has lost its php.ini");
     ensure!(ask(&server, "c", "pid.php")? == before, "the pool with the broken program has another worker");
     server.stop()
 }
@@ -83,8 +90,8 @@ fn a_syntax_error_is_not_ignored() -> Outcome {
     let sandbox = Sandbox::new()?;
     sandbox.put("a.ini", "precision = 5\nmemory_limit = 71M\n")?;
     sandbox.put("b.ini", "; one\nprecision = a(b\nmemory_limit = 72M\n")?;
-    let own = |name: &str, ini: &str| section(name, user, &format!("process.php_ini = {{{{DIR}}}}/{ini}"));
-    let server = start(&target, sandbox, "good", &[section("good", user, ""), own("a", "a.ini"), own("b", "b.ini")])?;
+    let pools = [section("good", user, ""), with_ini("a", "a.ini"), with_ini("b", "b.ini")];
+    let server = start(&target, sandbox, "good", &pools)?;
     let file = server.sandbox.file("b.ini").display().to_string();
     let said = format!("[pool b] process.php_ini: {file}:2: syntax error, unexpected '('");
     wait_until(&said, ms(10_000), || server.log.text().contains(&said))?;
@@ -94,9 +101,8 @@ fn a_syntax_error_is_not_ignored() -> Outcome {
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
     server.log.wait_for(mark, &["Reloading in progress", "[pool a] process.php_ini: "], ms(20_000))?;
-    let has = |pool: &str, limit: &str| ask(&server, pool, "facts.php").is_ok_and(|facts| facts.contains(limit));
-    wait_until("the new php.ini of the good pool", ms(10_000), || has("good", "82M"))?;
-    ensure!(has("a", "71M"), "the pool has lost its former settings");
+    wait_until("the new php.ini of the good pool", ms(10_000), || has(&server, "good", "82M"))?;
+    ensure!(has(&server, "a", "71M"), "the pool has lost its former settings");
 
     let tested = run_to_end(&mut command_in(&target, &server.sandbox, &["-t"]))?;
     tested.expect(78, &["[pool a] process.php_ini: ", "a.ini:2: syntax error", &said])?;
