@@ -52,9 +52,10 @@ fn groups_without_clients_cost_few_system_calls() -> Outcome {
         return Ok(());
     }
     let _turn = turn::shared()?;
-    for server in [sleepers(&target, 50)?, start(&target, Sandbox::new()?, 20, "", &[])?] {
-        // Workers and zygotes return memory a second after their start.
-        sleep(ms(2500));
+    let servers = [sleepers(&target, 50)?, start(&target, Sandbox::new()?, 20, "", &[])?];
+    // Workers and zygotes return memory a second after their start.
+    sleep(ms(2500));
+    for server in servers {
         let before = Usage::of_tree(server.supervisor);
         sleep(Duration::from_secs(SECONDS));
         let woken = Usage::of_tree(server.supervisor).since(before).sleeps;
@@ -104,14 +105,15 @@ fn counters_of_sleeping_groups_survive_a_reload() -> Outcome {
     server.reload()?;
     server.reload()?;
     // Two seconds and more since the start, as `sleepers` says.
-    let page = ask_once(&socket_in(&server.sandbox, 2), &Request::of_pool("/status", "json"), ms(10_000))?;
-    let status: serde_json::Value = serde_json::from_str(&page)?;
-    let since = status["start since"].as_u64();
-    ensure!((Some(2)..Some(600)).contains(&since), "{status}");
+    let status = || -> Outcome<serde_json::Value> {
+        let page = ask_once(&socket_in(&server.sandbox, 2), &Request::of_pool("/status", "json"), ms(10_000))?;
+        Ok(serde_json::from_str(&page)?)
+    };
+    let first = status()?;
+    let since = first["start since"].as_u64();
+    ensure!((Some(2)..Some(600)).contains(&since), "{first}");
     wait_until("the limit of the queue", ms(5000), || {
-        let page = ask_once(&socket_in(&server.sandbox, 2), &Request::of_pool("/status", "json"), ms(10_000));
-        let status: Option<serde_json::Value> = page.ok().and_then(|page| serde_json::from_str(&page).ok());
-        status.is_some_and(|status| status["listen queue len"].as_u64() > Some(0))
+        status().is_ok_and(|status| status["listen queue len"].as_u64() > Some(0))
     })?;
     server.stop()
 }
