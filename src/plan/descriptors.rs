@@ -8,6 +8,8 @@ use crate::sys::clock::Moment;
 const OWN: u64 = 24;
 /// Stay free for what takes descriptors for a moment only: the check of a reload, logs that are opened again, a process that starts.
 const RESERVE: u64 = 64;
+/// What a zygote leaves of the reserve. Zygotes may use the rest: a reload starts some when the workers have taken all else.
+const ZYGOTES_LEAVE: u64 = RESERVE / 2;
 /// Of a group with a zygote: orders, reports, drain signal, output.
 pub(crate) const GROUP: u64 = 4;
 /// The zygote's ends of these and its specification, until it runs.
@@ -76,10 +78,16 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// Whether `count` more leave the reserve free, and these that are `promised` to others.
+    /// Whether a worker that needs `count` more leaves the reserve free, and those that are `promised` to others.
     #[must_use]
     pub(crate) fn has_room(self, count: u64, promised: u64) -> bool {
         self.open.saturating_add(count).saturating_add(RESERVE).saturating_add(promised) <= self.limit
+    }
+
+    /// Whether one more zygote leaves enough of the reserve free.
+    #[must_use]
+    pub(crate) fn has_room_for_zygote(self) -> bool {
+        self.open.saturating_add(GROUP + ZYGOTE_START + ZYGOTES_LEAVE) <= self.limit
     }
 
     /// Whether it is so empty that promises need not be added up: they are at most about as many as are open.
@@ -113,6 +121,8 @@ mod tests {
         let table = Table { open: 100, limit: 300 };
         assert!(table.has_room(136, 0) && !table.has_room(137, 0));
         assert!(table.has_room(36, 100) && !table.has_room(37, 100) && !table.has_room(u64::MAX, 0));
+        assert!(Table { open: 259, limit: 300 }.has_room_for_zygote());
+        assert!(!Table { open: 260, limit: 300 }.has_room_for_zygote());
         assert!(!table.is_spacious() && Table { open: 100, limit: 1024 }.is_spacious());
     }
 }

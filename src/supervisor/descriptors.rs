@@ -44,7 +44,14 @@ impl Supervisor {
         // Workers are asked for in the order of their slots.
         let is_later = |(slot, worker): (&u32, &Worker)| *slot >= key.slot && worker.life == Life::Asked;
         let is_first = self.fleet.pool(key).is_some_and(|pool| pool.workers.iter().all(is_later));
-        let has_room = pool.worker == 0 || self.has_room(count, is_first);
+        let leaves_room = |supervisor: &Self| {
+            let promised = match is_first || supervisor.table().is_spacious() {
+                true => 0,
+                false => supervisor.descriptors.again + supervisor.promised(),
+            };
+            supervisor.table().has_room(count, promised)
+        };
+        let has_room = pool.worker == 0 || self.has_room(leaves_room);
         if has_room {
             self.descriptors.since += count;
         } else if !self.table().has_room(count, self.descriptors.again) {
@@ -59,7 +66,7 @@ impl Supervisor {
     /// # Errors
     /// How many descriptors there are, if that is too few.
     pub(super) fn check_room_for_zygote(&mut self) -> io::Result<()> {
-        if !self.has_room(GROUP + ZYGOTE_START, true) {
+        if !self.has_room(|supervisor| supervisor.table().has_room_for_zygote()) {
             self.log_shortage();
             let Table { open, limit } = self.table();
             return Err(io::Error::other(format!("{open} of {limit} file descriptors are open, the rest is reserved")));
@@ -68,20 +75,16 @@ impl Supervisor {
         Ok(())
     }
 
-    fn has_room(&mut self, count: u64, is_promised: bool) -> bool {
+    /// Whether there is room, by a count of the open ones that is recent.
+    fn has_room(&mut self, is_enough: impl Fn(&Self) -> bool) -> bool {
         let now = clock::now();
         if now.since(self.descriptors.when) >= COUNT_PAUSE {
             self.count_descriptors(now);
         }
-        let promised = |supervisor: &Self| match is_promised || supervisor.table().is_spacious() {
-            true => 0,
-            false => supervisor.descriptors.again + supervisor.promised(),
-        };
-        let has_room = |supervisor: &Self| supervisor.table().has_room(count, promised(supervisor));
-        has_room(self) || {
+        is_enough(self) || {
             // What is said to have been opened since may have been closed.
             self.count_descriptors(now);
-            has_room(self)
+            is_enough(self)
         }
     }
 

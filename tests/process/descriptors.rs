@@ -77,7 +77,8 @@ fn each_pool_serves_when_descriptors_are_short() -> Outcome {
         .lines()
         .any(|line| line.contains("WARNING") && line.contains("its limit is 420") && line.contains("LimitNOFILE="));
     ensure!(warned, "no warning: {}", server.log.tail(30));
-    wait_until("as many workers run as have room", bar(ms(5000)), || server.workers().len() > 35)?;
+    let are_full = || wait_until("as many workers run as have room", bar(ms(5000)), || server.workers().len() > 35);
+    are_full()?;
     wait_until("the log tells of those that are missing", bar(ms(5000)), || {
         server.log.text().contains("no more workers or zygotes are started")
     })?;
@@ -87,6 +88,7 @@ fn each_pool_serves_when_descriptors_are_short() -> Outcome {
     server.supervisor.signal(Signal::SIGUSR1);
     server.log.wait_for(mark, &["access log file re-opened"], bar(ms(5000)))?;
     for _ in 0..2 {
+        are_full()?;
         server.reload()?;
         all_serve()?;
     }
