@@ -13,7 +13,8 @@ pub struct Origin {
     pub born: u64,
 }
 
-/// The origin of a process, also of one that has ended and was not reaped yet. `None`: there is no such process.
+/// The origin of a process, also of one that has ended and was not reaped yet. `None`: there is no such process, or its parent is
+/// reaping it.
 #[must_use]
 pub fn origin(pid: Pid) -> Option<Origin> {
     let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
@@ -25,7 +26,9 @@ fn parse_stat(stat: &[u8]) -> Option<Origin> {
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     let mut fields = std::str::from_utf8(stat.get(end + 2..)?).ok()?.split_ascii_whitespace();
     let parent = fields.nth(1)?.parse().ok()?;
-    let born = fields.nth(17)?.parse().ok()?;
+    // Of a process that is being reaped the kernel tells neither parent (0) nor process group (-1).
+    fields.next().filter(|process_group| *process_group != "-1")?;
+    let born = fields.nth(16)?.parse().ok()?;
     Some(Origin { parent: Pid::from_raw(parent), born })
 }
 
@@ -164,6 +167,8 @@ mod tests {
         let stat = b"42 (a) S 9 (b)) R 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
         assert_eq!(parse_stat(stat), Some(Origin { parent: Pid::from_raw(7), born: 12345 }));
         assert_eq!(parse_stat(b"42 (a"), None);
+        let reaped = b"42 (a) S 9 (b)) X 0 -1 -1 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 0 0 12345 1 2\n";
+        assert_eq!(parse_stat(reaped), None, "its parent is unknown");
         assert!(is_alive(stat, 12345) && !is_alive(stat, 12344) && !is_alive(b"42 (a", 12345));
         let ended = b"42 (a) S 9 (b)) Z 7 42 42 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2\n";
         assert!(!is_alive(ended, 12345));

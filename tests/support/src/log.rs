@@ -86,8 +86,21 @@ impl Log {
     /// The last lines, long ones cut.
     #[must_use]
     pub fn tail(&self, count: usize) -> String {
+        self.last(count, |_| true)
+    }
+
+    /// The last lines about something else than a worker that starts or exits as it should, long ones cut.
+    #[must_use]
+    pub fn unusual(&self, count: usize) -> String {
+        let is_routine = |line: &str| {
+            line.contains("] child ") && (line.ends_with(" started") || line.contains(" exited with code 0 "))
+        };
+        self.last(count, |line| !is_routine(line))
+    }
+
+    fn last(&self, count: usize, which: impl Fn(&str) -> bool) -> String {
         let text = self.text();
-        let lines: Vec<String> = text.lines().map(|line| format!("{line:.300}")).collect();
+        let lines: Vec<String> = text.lines().filter(|line| which(line)).map(|line| format!("{line:.300}")).collect();
         lines[lines.len().saturating_sub(count)..].join("\n")
     }
 }

@@ -188,7 +188,12 @@ impl Server {
     }
 
     fn last_words(&self) -> String {
-        format!("{}\n{}", self.log.tail(6), Log::new(&self.sandbox.file("stdio")).tail(3))
+        format!(
+            "{}\n-- its last lines about other things than workers that start and exit --\n{}\n{}",
+            self.log.tail(6),
+            self.log.unusual(12),
+            Log::new(&self.sandbox.file("stdio")).tail(3)
+        )
     }
 }
 
