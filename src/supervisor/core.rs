@@ -26,6 +26,7 @@ use crate::supervisor::systemd::Systemd;
 use crate::sys::clock::{self, Moment};
 use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::limits::FileLimits;
+use crate::sys::named_file::mount_list;
 use crate::sys::peer_pipe;
 
 /// How many groups start for each processor, if their zygotes are forked from a base zygote.
@@ -139,6 +140,7 @@ impl Supervisor {
         systemd: Systemd,
         (results, requests): (ResultsWriter, RequestReader),
     ) -> io::Result<Self> {
+        mount_list::keep();
         Ok(Self {
             reload: Reload::of_image(&host),
             programs: Programs::new(&host, &config.pools),

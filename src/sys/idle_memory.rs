@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::clock::{self, Moment};
-use super::{mappings, single_threaded};
+use super::{mappings, proc_file, single_threaded};
 
 /// What the calls below may use of the stack; it stays.
 const MARGIN: usize = 4 * 1024;
@@ -55,7 +55,7 @@ pub fn release_files() {
     if single_threaded::count() != Some(1) {
         return;
     }
-    let smaps = std::fs::read("/proc/self/smaps").unwrap_or_default();
+    let smaps = proc_file::read("/proc/self/smaps").unwrap_or_default();
     for range in mappings::unchanged_files(&smaps) {
         // SAFETY: the mapping is private, cannot be written to and has no page that differs from the file, so each page is read from
         // the file again with the same content. There is one thread, so nothing has changed that since the list was read.

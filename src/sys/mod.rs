@@ -36,6 +36,7 @@ pub mod pid_file;
 pub mod pidfd;
 pub mod pressure;
 pub mod private_copy;
+mod proc_file;
 pub mod proc_stat;
 pub mod process;
 pub mod process_limits;

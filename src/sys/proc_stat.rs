@@ -4,6 +4,8 @@
 
 use nix::unistd::{Pid, getpid};
 
+use super::proc_file;
+
 /// The origin of a process. Parent and time of birth distinguish it from a later process with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin {
@@ -17,7 +19,7 @@ pub struct Origin {
 /// reaping it.
 #[must_use]
 pub fn origin(pid: Pid) -> Option<Origin> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = proc_file::read(format!("/proc/{pid}/stat")).ok()?;
     parse_stat(&stat)
 }
 
@@ -35,7 +37,7 @@ fn parse_stat(stat: &[u8]) -> Option<Origin> {
 /// Whether the process with this pid and this time of birth runs: it is no zombie.
 #[must_use]
 pub fn lives(pid: Pid, born: u64) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_alive(&stat, born))
+    proc_file::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_alive(&stat, born))
 }
 
 fn is_alive(stat: &[u8], born: u64) -> bool {
@@ -51,7 +53,7 @@ fn state_of(stat: &[u8], born: u64) -> Option<u8> {
 #[must_use]
 pub fn is_unreaped_child(pid: Pid) -> bool {
     let is_ours = |stat: &[u8]| parse_stat(stat).is_some_and(|origin| origin.parent == getpid());
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_ours(&stat) && state(&stat) == Some(b'Z'))
+    proc_file::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_ours(&stat) && state(&stat) == Some(b'Z'))
 }
 
 /// Whether the process with this pid and this time of birth has ended and was not reaped yet (state `Z`).
@@ -67,13 +69,13 @@ pub fn is_stopped(pid: Pid, born: u64) -> bool {
 }
 
 fn has_state(pid: Pid, born: u64, letter: u8) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state_of(&stat, born) == Some(letter))
+    proc_file::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state_of(&stat, born) == Some(letter))
 }
 
 /// Whether the process waits in the kernel and cannot be interrupted (state `D`).
 #[must_use]
 pub fn waits_in_kernel(pid: Pid) -> bool {
-    std::fs::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state(&stat) == Some(b'D'))
+    proc_file::read(format!("/proc/{pid}/stat")).is_ok_and(|stat| state(&stat) == Some(b'D'))
 }
 
 fn state(stat: &[u8]) -> Option<u8> {
@@ -115,7 +117,7 @@ pub(super) fn real_uid(status: &[u8]) -> Option<u32> {
 /// The credentials of a process. `None`: there is no such process, or the kernel does not tell all of them.
 #[must_use]
 pub fn credentials(pid: Pid) -> Option<Credentials> {
-    parse_credentials(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
+    parse_credentials(&proc_file::read(format!("/proc/{pid}/status")).ok()?)
 }
 
 fn parse_credentials(status: &[u8]) -> Option<Credentials> {
@@ -136,7 +138,7 @@ fn parse_credentials(status: &[u8]) -> Option<Credentials> {
 /// The real uid of a process. `None`: there is no such process.
 #[must_use]
 pub fn user_of(pid: Pid) -> Option<u32> {
-    real_uid(&std::fs::read(format!("/proc/{pid}/status")).ok()?)
+    real_uid(&proc_file::read(format!("/proc/{pid}/status")).ok()?)
 }
 
 #[cfg(test)]

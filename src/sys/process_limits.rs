@@ -8,7 +8,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
-use super::proc_stat;
+use super::{proc_file, proc_stat};
 
 /// `RLIMIT_NPROC` of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ fn soft_limit(limits: &str) -> Option<u64> {
 /// How many processes and threads of that real user there are, from `/proc`.
 #[must_use]
 pub fn count_of_user(uid: u32) -> u64 {
-    let statuses = proc_stat::pids().filter_map(|pid| std::fs::read(format!("/proc/{pid}/status")).ok());
+    let statuses = proc_stat::pids().filter_map(|pid| proc_file::read(format!("/proc/{pid}/status")).ok());
     statuses.filter_map(|status| threads(&status, uid)).sum()
 }
 

@@ -105,6 +105,28 @@ pub fn has_input(fd: impl AsFd) -> bool {
     poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
+/// What there is to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input {
+    /// Bytes, or an error.
+    Some,
+    /// Nothing at the moment.
+    None,
+    /// All writers have closed a pipe, and it is empty.
+    End,
+}
+
+/// Whether there is something to read from a pipe. Nothing, if poll(2) fails.
+#[must_use]
+pub fn input(pipe: impl AsFd) -> Input {
+    let mut polled = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    match poll(&mut polled, PollTimeout::ZERO) {
+        Ok(1..) if polled[0].revents() == Some(PollFlags::POLLHUP) => Input::End,
+        Ok(1..) => Input::Some,
+        _ => Input::None,
+    }
+}
+
 /// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed
 /// first, or a signal arrived.
 pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {
@@ -169,5 +191,22 @@ fn received(result: Result<usize, Errno>) -> Result<Received, Errno> {
         Ok(count) => Ok(Received::Bytes(count)),
         Err(Errno::EAGAIN) => Ok(Received::Nothing),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_pipe_comes_after_its_bytes() {
+        let (reading, writing) = nix::unistd::pipe().unwrap();
+        assert_eq!(input(&reading), Input::None);
+        nix::unistd::write(&writing, b"a").unwrap();
+        assert_eq!(input(&reading), Input::Some);
+        drop(writing);
+        assert_eq!(input(&reading), Input::Some);
+        nix::unistd::read(&reading, &mut [0; 4]).unwrap();
+        assert_eq!(input(&reading), Input::End);
     }
 }

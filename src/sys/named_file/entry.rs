@@ -11,7 +11,7 @@ use nix::fcntl::{AT_FDCWD, OFlag, openat};
 use nix::sys::stat::{Mode, SFlag};
 
 use super::controller::{Controller, refuse_foreign_mount};
-use super::mounts;
+use super::mount_list;
 use super::statx::statx;
 
 /// A name in a directory that is held open.
@@ -90,7 +90,7 @@ impl Entry {
         // Opens the file that was checked: its name in /proc leads to it even if a user mounts something over its own name.
         let reopen = (flags | OFlag::O_CLOEXEC) & !OFlag::O_NOFOLLOW;
         match openat(AT_FDCWD, &super::name_of(&held), reopen, Mode::empty()) {
-            Err(nix::errno::Errno::ENOENT) if !mounts::are_known() => by_name(),
+            Err(nix::errno::Errno::ENOENT) if !mount_list::is_known() => by_name(),
             opened => Ok(opened?),
         }
     }

@@ -6,6 +6,7 @@
 mod controller;
 mod directory;
 mod entry;
+pub mod mount_list;
 pub mod mounts;
 mod names;
 #[cfg(any(test, feature = "oracles"))]

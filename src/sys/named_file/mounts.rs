@@ -5,13 +5,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::Path;
 
 use nix::fcntl::AT_FDCWD;
 
+use super::mount_list;
 use super::statx::{Attributes, statx};
-
-const TABLE: &str = "/proc/self/mountinfo";
+use crate::sys::proc_file;
 
 /// A mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub struct Mount {
 #[must_use]
 pub fn of(file: impl AsFd, seen: &Attributes) -> Option<Mount> {
     let id = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd()))?;
-    find(&table(TABLE.as_ref()).ok()?, id)
+    mount_list::look(|list| find(list, id)).ok()?
 }
 
 /// The mount of an open file, and the file's inode.
@@ -44,8 +43,8 @@ pub fn identity(file: impl AsFd) -> Option<(Mount, u64)> {
 /// The mount is not in the list: it has been detached, and any user's program may serve it.
 pub fn served_by(file: impl AsFd, seen: &Attributes) -> io::Result<Option<u32>> {
     let Some(id) = seen.mount.or_else(|| id_of(file.as_fd().as_raw_fd())) else { return Ok(None) };
-    let Ok(table) = table(TABLE.as_ref()) else { return Ok(None) };
-    match find(&table, id) {
+    let Ok(found) = mount_list::look(|list| find(list, id)) else { return Ok(None) };
+    match found {
         Some(mount) => Ok(mount.served_by),
         // In a chroot that is no mount point, the mount of the root directory is not listed.
         None if statx(AT_FDCWD, "/".as_ref())?.mount.is_none_or(|root| root == id) => Ok(None),
@@ -53,26 +52,15 @@ pub fn served_by(file: impl AsFd, seen: &Attributes) -> io::Result<Option<u32>> 
     }
 }
 
-/// Whether the kernel's list of mounts can be read.
-#[must_use]
-pub fn are_known() -> bool {
-    Path::new(TABLE).exists()
-}
-
-/// The list. The kernel writes names as they are, and a user who mounts something chooses one: it need not be UTF-8.
-fn table(file: &Path) -> io::Result<String> {
-    std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-}
-
 fn id_of(raw: i32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{raw}")).ok()?;
+    let text = String::from_utf8(proc_file::read(format!("/proc/self/fdinfo/{raw}")).ok()?).ok()?;
     text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?.trim().parse().ok()
 }
 
 /// A line has: id, parent, major:minor, root, mount point, options, optional fields, a dash, type, source, options of the file
 /// system.
-pub(super) fn find(table: &str, id: u64) -> Option<Mount> {
-    let line = table.lines().find(|line| line.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
+pub(super) fn find(list: &str, id: u64) -> Option<Mount> {
+    let line = list.lines().find(|line| line.split(' ').next().and_then(|n| n.parse().ok()) == Some(id))?;
     let (major, minor) = line.split(' ').nth(2)?.split_once(':')?;
     let (_, rest) = line.split_once(" - ")?;
     let mut rest = rest.split(' ');
@@ -87,26 +75,24 @@ pub(super) fn find(table: &str, id: u64) -> Option<Mount> {
 mod tests {
     use super::*;
 
-    const TABLE: &str = "\
+    const LIST: &str = "\
         22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n\
         29 22 0:26 / /run rw,nosuid - tmpfs tmpfs rw,size=10%,mode=755\n\
         61 22 0:51 / /home/bob/m rw,nosuid shared:7 master:2 - fuse.sshfs bob@host:\\040x rw,user_id=2002,group_id=2002\n";
 
     #[test]
     fn mounts_are_found_by_number() {
-        assert_eq!(find(TABLE, 29).unwrap(), Mount { device: (0, 26), kind: "tmpfs".into(), served_by: None });
-        assert_eq!(find(TABLE, 61).unwrap().served_by, Some(2002));
-        assert_eq!((find(TABLE, 2), find("", 1), find("1 2", 1)), (None, None, None));
+        assert_eq!(find(LIST, 29).unwrap(), Mount { device: (0, 26), kind: "tmpfs".into(), served_by: None });
+        assert_eq!(find(LIST, 61).unwrap().served_by, Some(2002));
+        assert_eq!((find(LIST, 2), find("", 1), find("1 2", 1)), (None, None, None));
     }
 
     #[test]
     fn a_name_that_is_no_utf8_hides_no_mount() {
-        let file = tempfile::NamedTempFile::new().unwrap();
         let bobs = b"70 22 0:52 / /home/bob/\xff rw - fuse.x x rw,user_id=2002\n";
-        std::fs::write(&file, [bobs, TABLE.as_bytes()].concat()).unwrap();
-        let table = table(file.path()).unwrap();
-        assert_eq!(find(&table, 70).unwrap().served_by, Some(2002));
-        assert_eq!(find(&table, 61).unwrap().served_by, Some(2002));
+        let list = mount_list::text_of(&[bobs, LIST.as_bytes()].concat());
+        assert_eq!(find(&list, 70).unwrap().served_by, Some(2002));
+        assert_eq!(find(&list, 61).unwrap().served_by, Some(2002));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use crate::sys::clock::Moment;
-use crate::sys::socket::has_input;
+use crate::sys::socket::{self, Input};
 use pipe::Pipe;
 use readers::{Away, Outcome, Readers};
 
@@ -93,8 +93,12 @@ impl PeerPipe {
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Read> {
         let outcome = match self.away.take() {
             Some(away) => READERS.with_borrow_mut(|readers| readers.collect(away, buffer)),
-            None if !has_input(&self.fd) => return Ok(Read::Nothing),
-            None => READERS.with_borrow_mut(|readers| readers.read(self.pipe(), buffer)),
+            None => match socket::input(&self.fd) {
+                Input::None => return Ok(Read::Nothing),
+                // No reader has to be asked.
+                Input::End => return Ok(Read::Closed),
+                Input::Some => READERS.with_borrow_mut(|readers| readers.read(self.pipe(), buffer)),
+            },
         };
         match outcome {
             Outcome::Done(Ok(0)) => Ok(Read::Closed),

@@ -15,7 +15,7 @@ use nix::unistd::{Uid, UnlinkatFlags, fchdir, unlinkat};
 
 use super::{RULES, SocketFile, find_in};
 use crate::sys::named_file::statx::statx;
-use crate::sys::named_file::{self, Answer, Controller, Entry, Finished, Task, mounts};
+use crate::sys::named_file::{self, Answer, Controller, Entry, Finished, Task, mount_list};
 
 /// Why a socket was not bound.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ fn probe(entry: &Entry, whole: &Path, dead: Option<FileNumber>) -> io::Result<Fo
     if dead == Some(FileNumber::of(&held)?) {
         return Ok(Found::Dead);
     }
-    let by_path = entry.controller == Controller::Own || !mounts::are_known();
+    let by_path = entry.controller == Controller::Own || !mount_list::is_known();
     let address = if by_path { UnixAddr::new(whole) } else { UnixAddr::new(&named_file::name_of(&held)) };
     match is_served(&address?) {
         Ok(true) => Ok(Found::Served),
