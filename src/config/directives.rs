@@ -114,7 +114,7 @@ directives! {
     ShutdownDelay "shutdown_delay" Kind::Seconds(0), WhenSet, "Before a graceful stop: how long requests are still accepted while ping answers 503, so that web servers send no more.";
     ProcessGroup "process.group" Kind::Text, WhenSet, "`shared`: one zygote for the pools of all users, as php-fpm does it.";
     StartFailure "process.start_failure" Kind::StartFailure, WhenSet, "If a group cannot start: retry (the others start, and it is tried again; at a reload it keeps what it had) or stop (all or nothing, as php-fpm does it). Default: retry.";
-    StartParallel "process.start_parallel" Kind::Integer(0), WhenSet, "Most groups that start at the same time; 0: as many as there are processors, at least 2, and four times as many from a base zygote.";
+    StartParallel "process.start_parallel" Kind::Integer(0), WhenSet, "Most groups that start at the same time; 0: as many as there are processors, at least 2, and four to twelve times as many from a base zygote.";
     DrainPatience "process.drain_patience" Kind::Seconds(60), WhenSet, "How long the reload of a group waits while three generations of it finish requests. Then the oldest one's workers are ended; 0: no limit.";
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
     Base "process.base" Kind::BaseUse, WhenSet, "Start PHP once in a base zygote, from which the zygotes of several users are forked, each with a copy of its memory: yes, no, or auto (from four groups on). Default: auto.";

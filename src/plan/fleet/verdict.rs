@@ -17,6 +17,11 @@ const SLOW: Duration = Duration::from_secs(2);
 /// The same for a unit whose groups are still being prepared: they wait for a directory or a program, and start no PHP.
 const BRIEF: Duration = Duration::from_millis(300);
 
+/// One of so many generations may start by a fork at the same time, where that is more than `fork_parallel`.
+const FORKED_SHARE: usize = 16;
+/// At most so many times `fork_parallel`.
+const FORKED_MOST: usize = 3;
+
 impl Fleet {
     /// Reports how a reload has gone, once no unit of it is on its way.
     pub(super) fn judge(&mut self, out: &mut Vec<Action>) {
@@ -133,8 +138,17 @@ impl Fleet {
     /// Whether another one with these coming generations may begin besides so many.
     pub(super) fn leaves_room(&self, coming: &[GenerationId], busy: usize) -> bool {
         let forked = self.those(coming).all(|g| g.forked);
-        let most = if forked { self.fork_parallel.max(self.start_parallel) } else { self.start_parallel };
+        let most = if forked { self.most_forked() } else { self.start_parallel };
         self.start_parallel == 0 || busy < most
+    }
+
+    /// How many units may change at the same time if their zygotes are forked. Of many more may: each waits for others most of the
+    /// time, and the memory that former and new processes take together stays small beside that of all.
+    fn most_forked(&self) -> usize {
+        if self.fork_parallel <= self.start_parallel {
+            return self.start_parallel;
+        }
+        (self.generations.len() / FORKED_SHARE).clamp(self.fork_parallel, FORKED_MOST * self.fork_parallel)
     }
 
     /// Whether the zygotes of a generation are forked from a base zygote.

@@ -203,6 +203,21 @@ fn more_groups_start_at_a_time_if_their_zygotes_are_forked_from_a_base_zygote() 
 }
 
 #[test]
+fn of_many_groups_more_start_at_a_time() {
+    let most = |generations: usize, (start, fork)| {
+        let mut world = World::new();
+        let names: Vec<String> = (0..generations).map(|i| format!("g{i}")).collect();
+        (world.fleet.start_parallel, world.fleet.fork_parallel) = (start, fork);
+        world.begin(&names.iter().map(|name| group(name, &[name])).collect::<Vec<_>>(), &Scope::All);
+        let ids: Vec<GenerationId> = world.fleet.generations.iter().map(|g| g.id).collect();
+        ids.iter().for_each(|id| world.fleet.note_forked(*id, true));
+        (0..).take_while(|busy| world.fleet.leaves_room(&ids, *busy)).count()
+    };
+    assert_eq!([60, 200, 400, 1000].map(|groups| most(groups, (2, 8))), [8, 12, 24, 24]);
+    assert_eq!(most(400, (3, 3)), 3, "process.start_parallel is set");
+}
+
+#[test]
 fn a_slow_group_goes_on_through_the_next_reload_and_is_then_replaced() {
     let mut world = World::started(&two());
     world.slow.insert("b".to_owned());
