@@ -20,6 +20,7 @@ use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
+use crate::supervisor::responsiveness::StoppedChildren;
 use crate::supervisor::slow::{SlowLogs, Tracers};
 use crate::supervisor::sockets::Sockets;
 use crate::supervisor::systemd::Systemd;
@@ -59,6 +60,8 @@ pub(super) struct Supervisor {
     pub(super) paused_zygotes: BTreeMap<ZygoteKey, Moment>,
     /// Children have ended that may not have been reaped yet.
     pub(super) children_ended: bool,
+    /// Whether some child is stopped.
+    pub(super) stopped_children: StoppedChildren,
     /// Zygotes that have not taken all their orders yet.
     pub(super) behind: BTreeSet<ZygoteKey>,
     /// Groups of which log lines were dropped, until a line says how many.
@@ -155,6 +158,7 @@ impl Supervisor {
             config,
             paused_zygotes: BTreeMap::new(),
             children_ended: false,
+            stopped_children: StoppedChildren::default(),
             behind: BTreeSet::new(),
             dropping: BTreeSet::new(),
             killed: BTreeSet::new(),

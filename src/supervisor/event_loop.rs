@@ -137,7 +137,10 @@ impl Supervisor {
         log::say(&messages::signal_received(heard.name()));
         let Heard::Named(signal) = heard else { return self.hear_requests() };
         match signal {
-            Signal::SIGCHLD => self.children_ended = true,
+            Signal::SIGCHLD => {
+                self.children_ended = true;
+                self.stopped_children.note_signal();
+            }
             Signal::SIGINT | Signal::SIGTERM => {
                 self.stop(self.fleet.goal_of_sigterm(sigterm_is_graceful(&self.config.global)))
             }

@@ -21,6 +21,8 @@ use crate::stats::quantile;
 
 /// Longer than any start or reload takes.
 const LIMIT: Duration = Duration::from_secs(180);
+/// After this, workers have returned the memory that only requests need, which they do once.
+const REST: Duration = Duration::from_secs(2);
 /// How long pools without clients are watched.
 const ASLEEP: Duration = Duration::from_secs(10);
 const READY: &str = "ready to handle connections";
@@ -70,6 +72,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     let start = begun.elapsed();
     let start_cpu = Usage::of_tree(server.supervisor).cpu;
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
+    std::thread::sleep(REST);
     let idle_cpu = idle(&server).0;
     let serving = memory::of(&server);
     let reload = reload(&server)?;
@@ -78,7 +81,7 @@ pub fn measure(side: &Side, case: Case) -> Outcome<Figures> {
     sockets.iter().try_for_each(|socket| ask(&server, socket).map(drop))?;
     server.stop()?;
     let (server, sockets) = serve(side, case, "pm = ondemand\npm.max_children = 1\n")?;
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(REST);
     let asleep = memory::of(&server);
     let (asleep_cpu, wakeups) = idle(&server);
     let mut times: Vec<Duration> =
