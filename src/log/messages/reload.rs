@@ -35,8 +35,8 @@ messages! {
         do "Use one of the names.";
 
     /// The check of `php-fpm reload --changed` cannot tell the supervisor what has changed.
-    [Ours Error] changes_not_told(reason) = "cannot tell which groups have changed: {reason}",
-        do "Reload everything with `php-fpm reload`.";
+    [Ours Error] changes_not_told(reason) = "cannot tell which groups have changed: {reason}; all count as changed",
+        do "See what the reason names, such as a full disk or memory that is short.";
 
     /// `php-fpm reload --changed`: the group's PHP was started with another version of this file, such as php.ini or an extension.
     [Ours Notice] file_changed(group, path) = "[group {group}] {path} has changed since the group's PHP was started",

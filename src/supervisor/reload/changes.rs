@@ -34,6 +34,8 @@ impl Supervisor {
     pub(super) fn note_changes(&mut self, answer: Option<OwnedFd>) {
         let changed = answer.map(read).transpose().unwrap_or_else(|e| {
             log::say(&messages::changes_not_told(e));
+            let all: Vec<GenerationId> = self.fleet.generations().iter().map(|generation| generation.id).collect();
+            all.into_iter().for_each(|id| self.fleet.forget_fingerprint(id));
             None
         });
         for (id, path) in changed.into_iter().flatten() {
