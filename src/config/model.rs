@@ -148,6 +148,14 @@ pub struct PoolConfig {
     pub php_settings: Vec<PhpSetting>,
 }
 
+impl PoolConfig {
+    /// Whether it has a TCP socket.
+    #[must_use]
+    pub fn listens_on_tcp(&self) -> bool {
+        self.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }))
+    }
+}
+
 /// An earlier version kept the text of `access.format`, unchecked where the pool has no access log.
 fn access_format<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Format>, D::Error> {
     let text = Option::<String>::deserialize(from)?;

@@ -50,6 +50,8 @@ pub struct Exchange {
     pub(super) finished: bool,
     /// When the request began, or a part of its answer was last sent.
     pub(super) sent: Instant,
+    /// Connections may be those of TCP.
+    pub(super) on_tcp: bool,
 }
 
 impl Exchange {
@@ -78,7 +80,14 @@ impl Exchange {
             until: None,
             finished: true,
             sent: Instant::now(),
+            on_tcp: false,
         }
+    }
+
+    /// Tells it that connections may be those of TCP, whose last bytes and end can leave together.
+    #[must_use]
+    pub fn on_tcp(self, on_tcp: bool) -> Self {
+        Self { on_tcp, ..self }
     }
 
     /// Sets a function that is called when the first byte of a request arrives.

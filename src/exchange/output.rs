@@ -67,7 +67,8 @@ impl Exchange {
             self.reply.begin(self.reader.id());
         }
         self.reply.end();
-        let sent = self.send_pending().is_ok();
+        let closes = ended && !self.reader.keep();
+        let sent = if self.on_tcp && closes { self.send_end() } else { self.send_pending() }.is_ok();
         self.finished = true;
         if !sent {
             self.close();
@@ -139,6 +140,17 @@ impl Exchange {
         }
         let used = 1 + 2 * batch.len().div_ceil(usize::from(MAX_ALIGNED_CONTENT));
         let sent = socket::send_gathered(connection, &mut slices[..used], self.limits.send);
+        self.reply.clear();
+        self.note(sent)
+    }
+
+    /// Sends what is buffered together with the end of a TCP connection, which saves both sides a segment. The end is sent here
+    /// and not by the close, since a process that a script has forked may have the connection open, too.
+    fn send_end(&mut self) -> Result<(), ClientGone> {
+        let Some(connection) = self.connection.as_ref().filter(|_| !self.client.gone) else { return Err(ClientGone) };
+        let sent = socket::send_last(connection, self.reply.pending(), self.limits.send);
+        // If that fails, the client has closed the connection after the answer.
+        let _ = socket::end_sending(connection);
         self.reply.clear();
         self.note(sent)
     }

@@ -45,10 +45,22 @@ pub fn receive_two(fd: impl AsFd, first: &mut [u8], second: &mut [u8]) -> Result
 ///
 /// # Errors
 /// The peer has gone, or `ETIMEDOUT`.
-pub fn send(fd: impl AsFd, mut bytes: &[u8], limit: Option<Duration>) -> Result<(), Errno> {
-    let fd = fd.as_fd();
+pub fn send(fd: impl AsFd, bytes: &[u8], limit: Option<Duration>) -> Result<(), Errno> {
+    send_all(fd.as_fd(), bytes, limit, MsgFlags::empty())
+}
+
+/// As `send`, but a part that does not fill a TCP segment stays in the kernel until `end_sending` is called (`MSG_MORE`): it then
+/// leaves in one segment with the end of the connection. Call that at once.
+///
+/// # Errors
+/// The peer has gone, or `ETIMEDOUT`.
+pub fn send_last(fd: impl AsFd, bytes: &[u8], limit: Option<Duration>) -> Result<(), Errno> {
+    send_all(fd.as_fd(), bytes, limit, MsgFlags::from_bits_retain(libc::MSG_MORE))
+}
+
+fn send_all(fd: BorrowedFd<'_>, mut bytes: &[u8], limit: Option<Duration>, more: MsgFlags) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match repeat(|| socket::send(fd.as_raw_fd(), bytes, send_flags(limit))) {
+        match repeat(|| socket::send(fd.as_raw_fd(), bytes, send_flags(limit) | more)) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
             Err(Errno::EAGAIN) => await_room(fd, limit)?,
             Err(error) => return Err(error),

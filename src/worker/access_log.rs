@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::zygote_channel::ZygoteChannel;
 use crate::access_log::{Facts, Format, is_suppressed};
-use crate::config::{ListenAddr, PoolConfig};
+use crate::config::PoolConfig;
 use crate::log;
 use crate::request::{Description, Outcome};
 use crate::sys::{clock, listen, local_time};
@@ -52,12 +52,11 @@ impl AccessLog {
     /// For a worker of that pool, if it has an access log.
     pub(super) fn new(pool: &PoolConfig, control: Rc<ZygoteChannel>, supervisor: Pid) -> Option<Self> {
         pool.access_log.as_ref()?;
-        let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
         let format = pool.access_format.clone()?;
         let number = |pid: Pid| u32::try_from(pid.as_raw()).unwrap_or(0);
         Some(Self {
             control,
-            wants_remote: format.wants_remote() && on_tcp,
+            wants_remote: format.wants_remote() && pool.listens_on_tcp(),
             format,
             suppressed: pool.access_suppress_path.clone(),
             pool: pool.name.clone(),

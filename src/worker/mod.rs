@@ -140,6 +140,7 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     drop(spec.null);
     let queues = Rc::new(spec.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
+        .on_tcp(spec.pool.listens_on_tcp())
         .with_first_byte(Box::new(move || begun.begin()))
         .with_parking(park_connection(Rc::clone(&queues), Rc::clone(&slot)));
     let allowed = allowed_clients(&spec.pool);
