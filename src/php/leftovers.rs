@@ -15,6 +15,7 @@ use super::value;
 use crate::engine::Served;
 use crate::sys::dispositions::Dispositions;
 use crate::sys::process;
+use crate::sys::working_directory::WorkingDirectory;
 
 const TIMER: u32 = 1;
 const MASK: u32 = 1 << 1;
@@ -136,7 +137,7 @@ pub(super) fn stop_timer() {
 }
 
 /// After a request: undoes what it has changed.
-pub(super) fn take_back(directory: Option<&CStr>) -> Served {
+pub(super) fn take_back(directory: Option<&WorkingDirectory>) -> Served {
     let left = LEFT.load(Ordering::Relaxed);
     if left == 0 {
         return Served::Ready;
@@ -148,8 +149,7 @@ pub(super) fn take_back(directory: Option<&CStr>) -> Served {
         process::cancel_alarm();
     }
     if let Some(directory) = directory.filter(|_| left & DIRECTORY != 0) {
-        // SAFETY: a C string. If the directory has vanished the call fails, and the worker stays where it is, as in PHP.
-        unsafe { libc::chdir(directory.as_ptr()) };
+        directory.enter();
     }
     if left & ACTIONS != 0
         && let Some(beginning) = BEGINNING.get()

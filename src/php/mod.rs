@@ -54,14 +54,12 @@ mod value;
 mod variables;
 mod zend_string;
 
-use std::ffi::CString;
-use std::os::unix::ffi::OsStringExt;
-
 pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
 
 use crate::config::PoolConfig;
 use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
 use crate::sys::process;
+use crate::sys::working_directory::WorkingDirectory;
 
 /// PHP. There is one per process, and [`check_host`] must have succeeded.
 #[derive(Debug, Default)]
@@ -83,8 +81,7 @@ impl Engine for Php {
     fn enter_pool(&mut self, pool: &PoolConfig) -> Result<(), EngineError> {
         self.around.trust = pool.security_fastcgi_php_value;
         self.around.extensions = pool.security_limit_extensions.iter().map(|text| text.clone().into_bytes()).collect();
-        let directory = std::env::current_dir().ok();
-        self.around.directory = directory.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
+        self.around.directory = WorkingDirectory::present();
         self.around.root.clone_from(&pool.chroot);
         pool::apply(&pool.name, &pool.php_settings);
         // Once more, for extensions that only this pool loads.
@@ -106,7 +103,7 @@ impl Engine for Php {
         self.context.leave();
         lifecycle::keep_signal_handlers();
         match served {
-            Served::Ready => leftovers::take_back(self.around.directory.as_deref()),
+            Served::Ready => leftovers::take_back(self.around.directory.as_ref()),
             other => other,
         }
     }

@@ -21,6 +21,7 @@ use crate::log::messages::php as messages;
 use crate::request::{NotRun, Stage};
 use crate::script::guard::extension_allowed;
 use crate::sys::process;
+use crate::sys::working_directory::WorkingDirectory;
 
 /// The settings of the pool that serving a request needs.
 #[derive(Debug, Default)]
@@ -32,7 +33,7 @@ pub(super) struct Surroundings {
     /// `security.limit_extensions`
     pub(super) extensions: Vec<Vec<u8>>,
     /// The worker's directory between scripts. `None`: it has no path.
-    pub(super) directory: Option<std::ffi::CString>,
+    pub(super) directory: Option<WorkingDirectory>,
 }
 
 /// Serves the request that the context holds.
@@ -232,8 +233,7 @@ fn run(around: &Surroundings, file: &mut zend_file_handle) {
     // SAFETY: a request runs, and the file was opened for it. PHP catches bailouts of the script.
     unsafe { php_execute_script(file) };
     if let Some(directory) = &around.directory {
-        // SAFETY: a C string. If the directory has vanished the call fails, and the worker stays where it is, as in PHP.
-        unsafe { libc::chdir(directory.as_ptr()) };
+        directory.enter();
     }
 }
 

@@ -54,3 +54,4 @@ pub mod task_child;
 mod test_child;
 pub mod title;
 pub mod unused_user;
+pub mod working_directory;
