@@ -135,6 +135,8 @@ host_table! {
             directory: *const c_char, prefix: *const c_char, path: *mut *mut zend_string, flags: u32,
         ) -> c_int;
         fn zend_ini_long(name: *const c_char, length: usize, original: c_int) -> i64;
+        fn zend_string_hash_func(string: *mut zend_string) -> u64;
+        fn zend_hash_update(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;
         fn zend_hash_add(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;
         fn php_std_post_handler(kind: *mut c_char, array: *mut c_void);
         fn php_default_input_filter(

@@ -50,7 +50,7 @@ unsafe fn fill(array: *mut zval) -> bool {
     if body_stream::asked_by_script() || !unsafe { is_new_post(array) } {
         return false;
     }
-    let Some(input) = input_filter::current() else { return false };
+    let Some(input) = input_filter::of_form() else { return false };
     // SAFETY: SG(request_info.request_body) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let stream = unsafe { (*sapi_globals()).request_info.request_body };
     // There is none if the body was larger than `post_max_size`.

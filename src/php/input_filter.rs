@@ -1,9 +1,9 @@
-//! Tells which filter PHP passes the fields of a form to (`sapi_module.input_filter`): none, ext/filter without a filter of its own
-//! (`filter.default = unsafe_raw`), or another, which only PHP's own readers of forms serve.
+//! Tells which filter PHP passes the fields of a form and the variables of `$_SERVER` to (`sapi_module.input_filter`): none, ext/filter
+//! without a filter of its own (`filter.default = unsafe_raw`), or another, which only PHP's own functions serve.
 //!
 //! ext/filter registers each field twice: in `$_POST`, and in an array of its own, for `filter_input()`. Both arrays are equal, and
 //! an array that two values share is copied when one is written to. So our reader of forms makes one array, and lets ext/filter's
-//! value refer to it as well. The place of that value is known from the ini entry `filter.default`, which refers to the same
+//! value refer to it as well. The arrays for `$_SERVER` differ (PHP adds more to it), but their values are the same strings. The place of that value is known from the ini entry `filter.default`, which refers to the same
 //! structure (`php_filter.h`: five arrays, then the default filter).
 
 use std::cell::Cell;
@@ -15,6 +15,8 @@ use super::{extension, ini, value};
 const UNSAFE_RAW: i64 = 0x0204;
 /// The arrays of `zend_filter_globals`: post, get, cookie, env, server.
 const ARRAYS: usize = 5;
+const POST: usize = 0;
+const SERVER: usize = 4;
 
 /// ext/filter, as it was found at the start of the worker.
 #[derive(Clone, Copy)]
@@ -26,7 +28,7 @@ struct Extension {
     default: *const i64,
 }
 
-/// What happens to a field of a form besides that it gets into `$_POST`.
+/// What happens to a field or a variable besides that it gets into `$_POST` or `$_SERVER`.
 #[derive(Clone, Copy)]
 pub(super) enum Input {
     /// Nothing.
@@ -44,8 +46,17 @@ pub(super) fn take_over() {
     EXTENSION.set(find());
 }
 
-/// The filter of the current request. `None`: one that is not known here, or that changes fields.
-pub(super) fn current() -> Option<Input> {
+/// The filter of the fields of the current request's form. `None`: one that is not known here, or that changes fields.
+pub(super) fn of_form() -> Option<Input> {
+    current(POST)
+}
+
+/// The same for the variables of `$_SERVER`.
+pub(super) fn of_server() -> Option<Input> {
+    current(SERVER)
+}
+
+fn current(at: usize) -> Option<Input> {
     let function = function()?;
     if function == host().php_default_input_filter as usize {
         return Some(Input::Unfiltered);
@@ -53,9 +64,10 @@ pub(super) fn current() -> Option<Input> {
     let extension = EXTENSION.get().filter(|extension| extension.function == function)?;
     // SAFETY: `find` has found the structure of ext/filter, which lives as long as the process. The number is copied.
     let default = unsafe { extension.default.read() };
+    let array = extension.post.wrapping_add(at);
     // SAFETY: as above; a value that PHP has set, if only to undefined.
-    let kind = unsafe { value::kind(extension.post) };
-    (default == UNSAFE_RAW && kind == 0).then_some(Input::Kept(extension.post))
+    let kind = unsafe { value::kind(array) };
+    (default == UNSAFE_RAW && kind == 0).then_some(Input::Kept(array))
 }
 
 /// The address of the filter.

@@ -39,6 +39,7 @@ mod request_info;
 mod request_ini;
 mod sapi;
 mod serve;
+mod server_keys;
 mod settings;
 mod start_files;
 mod start_steps;

@@ -1,17 +1,18 @@
 //! `$_SERVER`, `$_ENV` and `getenv()`: the environment of the process, then the variables of the request, in php-fpm's order.
 
 use std::ffi::{c_char, c_int};
+use std::mem::ManuallyDrop;
 use std::sync::OnceLock;
 
 use super::context::{Variable, with};
 use super::ffi::{
-    self, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals, sapi_module,
-    zend_array_destroy, zend_array_dup, zval,
+    self, _zend_new_array_0, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals,
+    sapi_module, zend_array_destroy, zend_array_dup, zend_hash_update, zval,
 };
-use super::memory;
+use super::input_filter::{self, Input};
 use super::settings::settings;
 use super::text::c_bytes;
-use super::value;
+use super::{memory, server_keys, value, zend_string};
 
 const TRACK_VARS_SERVER: usize = 3;
 const TRACK_VARS_ENV: usize = 4;
@@ -62,11 +63,78 @@ unsafe extern "C" fn import(array: *mut zval) {
     // SAFETY: PHP passes an array that its own function may fill.
     unsafe { import_process(array) };
     // SAFETY: PHP passes an array. The other one may be undefined, so only its pointer is compared.
-    let kind = if unsafe { same_array(TRACK_VARS_ENV, array) } { PARSE_ENV } else { PARSE_SERVER };
+    if unsafe { same_array(TRACK_VARS_ENV, array) } {
+        each(|variable| {
+            // SAFETY: name and value are C strings of the request, `array` is an array.
+            unsafe { register_filtered(PARSE_ENV, variable.name, variable.value, variable.length(), array) };
+        });
+        return;
+    }
+    // SAFETY: PHP passes an array.
+    let quick = unsafe { Quick::begin(array) };
     each(|variable| {
-        // SAFETY: name and value are C strings of the request, `array` is an array.
-        unsafe { register_filtered(kind, variable.name, variable.value, variable.length(), array) };
+        // SAFETY: name and value are C strings of the request, `array` is the array of `quick`.
+        let done = quick.as_ref().is_some_and(|quick| unsafe { quick.register(variable) });
+        if !done {
+            // SAFETY: name and value are C strings of the request, `array` is an array.
+            unsafe { register_filtered(PARSE_SERVER, variable.name, variable.value, variable.length(), array) };
+        }
     });
+}
+
+/// Registers variables in `$_SERVER` as the input filter and `php_register_variable_ex` do, with keys that are kept.
+struct Quick {
+    server: *mut HashTable,
+    /// The array of ext/filter.
+    raw: Option<*mut HashTable>,
+}
+
+impl Quick {
+    /// `None`: PHP has to do it.
+    ///
+    /// # Safety
+    /// `array` is a live value that holds an array. A request runs; the caller owns nothing with a destructor.
+    unsafe fn begin(array: *mut zval) -> Option<Self> {
+        // SAFETY: the caller vouches for a live value.
+        if !unsafe { same_array(TRACK_VARS_SERVER, array) } {
+            return None;
+        }
+        let input = input_filter::of_server()?;
+        let raw = match input {
+            Input::Unfiltered => None,
+            Input::Kept(value) => {
+                // SAFETY: a request runs. The call may bail out; the caller owns nothing.
+                let table = unsafe { _zend_new_array_0() };
+                // SAFETY: ext/filter's value, which is undefined. The reference to the new array goes over to it.
+                unsafe { value::set_array(value, table) };
+                Some(table)
+            }
+        };
+        // SAFETY: the caller vouches for an array.
+        Some(Self { server: unsafe { value::pointer(array) }, raw })
+    }
+
+    /// False: PHP has to do it.
+    ///
+    /// # Safety
+    /// The variable's pointers are valid, and both arrays live. May bail out; the caller owns nothing with a destructor.
+    unsafe fn register(&self, variable: Variable) -> bool {
+        // SAFETY: the caller vouches for a C string.
+        let Some(key) = unsafe { c_bytes(variable.name) }.and_then(server_keys::find) else { return false };
+        // SAFETY: the caller vouches for the text. A request runs.
+        let text = unsafe { zend_string::of_request(variable.value.cast(), variable.length()) };
+        // A bailout would skip the destructor, and PHP takes the references over.
+        let mut text = ManuallyDrop::new(text);
+        if let Some(raw) = self.raw {
+            // SAFETY: it holds a string.
+            let mut other = ManuallyDrop::new(zend_string::again(unsafe { value::pointer(&raw const *text) }));
+            // SAFETY: the array lives, and the key lives as long as the process. The second reference goes over to the array.
+            unsafe { zend_hash_update(raw, key, &raw mut *other) };
+        }
+        // SAFETY: as above, with the first reference.
+        unsafe { zend_hash_update(self.server, key, &raw mut *text) };
+        true
+    }
 }
 
 fn tracked(which: usize) -> *mut zval {

@@ -10,7 +10,10 @@ use super::value::{self, counted_info};
 const PERSISTENT_STRING: u32 = 6 | 1 << 4 | 1 << 7;
 /// `GC_STRING`
 const STRING: u32 = 6 | 1 << 4;
+/// `IS_STR_INTERNED`
 const INTERNED: u32 = 1 << 6;
+/// `IS_STR_PERMANENT`
+const PERMANENT: u32 = 1 << 8;
 
 /// Copies `bytes` to memory that does not belong to a request. Null: malloc failed.
 pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
@@ -21,6 +24,26 @@ pub(super) fn persistent(bytes: &[u8]) -> *mut zend_string {
         unsafe { write(string, PERSISTENT_STRING, bytes.as_ptr(), bytes.len()) };
     }
     string
+}
+
+/// Copies `bytes` to a string that lives as long as the process and whose references are not counted. Null: malloc failed.
+pub(super) fn permanent(bytes: &[u8]) -> *mut zend_string {
+    let string = persistent(bytes);
+    // SAFETY: null, or a string that was just made and that nothing else uses.
+    if let Some(known) = unsafe { string.as_mut() } {
+        known.gc.u.type_info = PERSISTENT_STRING | INTERNED | PERMANENT;
+    }
+    string
+}
+
+/// The bytes of a string that lives as long as the process.
+pub(super) fn bytes(string: *const zend_string) -> &'static [u8] {
+    // SAFETY: the caller has it from `permanent`, so it is never freed or changed.
+    let length = unsafe { (*string).len };
+    // SAFETY: as above. Only a pointer to the text is made.
+    let text = unsafe { (&raw const (*string).val).cast::<u8>() };
+    // SAFETY: as above; the text has that length.
+    unsafe { std::slice::from_raw_parts(text, length) }
 }
 
 /// The size of a string with a text of that length, which a NUL follows.
