@@ -5,6 +5,7 @@
 mod base;
 mod command_line;
 mod control;
+mod costs;
 mod cpu_time;
 mod daemon;
 mod death;

@@ -22,6 +22,7 @@ mod oracle;
 mod pool_settings;
 mod records;
 mod request_ini;
+mod server_array;
 mod uploads;
 mod user_ini;
 
