@@ -34,6 +34,7 @@ mod slow;
 mod slow_requests;
 mod sockets;
 mod start_zygote;
+mod stopped_children;
 mod stranded;
 mod systemd;
 mod systemd_status;

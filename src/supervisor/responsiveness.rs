@@ -3,7 +3,6 @@
 //! whether they reap their dead workers and ask for new ones. The fleet decides when it has lasted too long.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid};
@@ -12,37 +11,9 @@ use crate::log::{self, messages::bases, messages::zygotes};
 use crate::plan::fleet::{Phase, WorkerKey, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::GroupRuntime;
-use crate::sys::clock::Moment;
 use crate::sys::pidfd::Process;
 use crate::sys::process::Exit;
 use crate::sys::{clock, proc_stat, process};
-
-/// How often the kernel is asked although it has signalled no change of a child.
-const UNSIGNALLED: Duration = Duration::from_secs(8);
-
-/// Whether some child is stopped. The kernel goes through all children to tell, so it is asked only after it has signalled a change
-/// (SIGCHLD), while some are stopped, and now and then.
-#[derive(Debug, Default)]
-pub(super) struct StoppedChildren {
-    signalled: bool,
-    some: bool,
-    next: Moment,
-}
-
-impl StoppedChildren {
-    /// SIGCHLD has arrived.
-    pub(super) fn note_signal(&mut self) {
-        self.signalled = true;
-    }
-
-    fn look(&mut self, now: Moment) -> bool {
-        if std::mem::take(&mut self.signalled) || self.some || self.next <= now {
-            self.some = process::some_child_is_stopped();
-            self.next = now + UNSIGNALLED;
-        }
-        self.some
-    }
-}
 
 impl Supervisor {
     /// Looks at all zygotes. `waiting`: the pools where clients wait.
