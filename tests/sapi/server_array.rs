@@ -1,7 +1,7 @@
 //! `$_SERVER` and ext/filter's copy of it: names, values and their order are those of php-fpm, whatever fills them.
 #![forbid(unsafe_code)]
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use testkit::clock::ms;
 use testkit::fastcgi::{Client, Request};
@@ -52,7 +52,7 @@ const SETTINGS: [&str; 8] = [
     "variables_order = S\nopcache.enable = 0",
 ];
 
-fn requests(page: &std::path::Path) -> Vec<Request> {
+fn requests(page: &Path) -> Vec<Request> {
     let get = || Request::get(page);
     let odd = [
         ("A.B", "1"),
@@ -100,7 +100,7 @@ fn requests(page: &std::path::Path) -> Vec<Request> {
 }
 
 /// What a server says to each of the requests. `root`: the directory of the page.
-fn told(target: &Target, setup: &Setup, page: &PathBuf) -> Outcome<Vec<String>> {
+fn told(target: &Target, setup: &Setup, page: &Path) -> Outcome<Vec<String>> {
     let server = Server::start(target, setup)?;
     let mut client = Client::connect(&server.address, ms(10_000))?;
     let answers: Outcome<Vec<String>> =
