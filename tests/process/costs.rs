@@ -35,7 +35,13 @@ fn system_calls_of_a_kept_connection() -> Outcome {
     let server = Server::start(&target, &Setup::new(2).pool("chdir = /"))?;
     let more = kept(&server, 2 * REQUESTS)?.beyond(&kept(&server, REQUESTS)?);
     let most = 11 * REQUESTS + REQUESTS / 10;
-    ensure!(more.total() <= most, "{} system calls of {REQUESTS} requests: {:?}", more.total(), more.0);
+    // PHP 8.4 asks for its pid at the start of each request.
+    ensure!(
+        more.total() - more.of("getpid") <= most,
+        "{} system calls of {REQUESTS} requests: {:?}",
+        more.total(),
+        more.0
+    );
     for (name, most) in [("epoll_wait", 1), ("recvfrom", 1), ("sendto", 1), ("recvmsg", 0), ("accept4", 0), ("read", 0)]
     {
         ensure!(more.of(name) <= most * REQUESTS + 20, "{name}: {:?}", more.0);
