@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -32,6 +33,8 @@ use crate::sys::peer_pipe;
 
 /// How many groups start for each processor, if their zygotes are forked from a base zygote.
 const FORKED: usize = 4;
+/// How long the supervisor keeps the memory of a start or a reload. It does such work rarely.
+const RELEASE: Duration = Duration::from_millis(100);
 
 /// The supervisor.
 #[derive(Debug)]
@@ -170,7 +173,7 @@ impl Supervisor {
             slow_logs: SlowLogs::default(),
             reopened: 0,
             reopening: None,
-            release: ReleaseTimer::default(),
+            release: ReleaseTimer::after(RELEASE),
             next_second: clock::now(),
             systemd,
             results,

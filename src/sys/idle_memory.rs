@@ -19,15 +19,28 @@ const DEEPEST: usize = 512 * 1024;
 const KEEP: Duration = Duration::from_secs(1);
 
 /// When a process returns memory, if it has no work until then.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReleaseTimer {
+    keep: Duration,
     due: Option<Moment>,
 }
 
+impl Default for ReleaseTimer {
+    fn default() -> Self {
+        Self::after(KEEP)
+    }
+}
+
 impl ReleaseTimer {
+    /// One with another time than the usual.
+    #[must_use]
+    pub fn after(keep: Duration) -> Self {
+        Self { keep, due: None }
+    }
+
     /// The process has work.
     pub fn restart(&mut self) {
-        self.due = Some(clock::now() + KEEP);
+        self.due = Some(clock::now() + self.keep);
     }
 
     /// When memory is to be returned.

@@ -64,6 +64,10 @@ impl Zygote {
             let _ = process_limits::raise_to_hard();
             self.report(&ToSupervisor::RemoveProcessLimit);
         }
+        // A zygote from a base zygote has mapped few pages of files.
+        if self.copied.is_none() {
+            idle_memory::release_files();
+        }
         self.report(&ToSupervisor::Ready);
         self.watch_demand();
         self.release.restart();

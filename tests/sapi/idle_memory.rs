@@ -3,6 +3,7 @@
 
 use testkit::clock::{ms, wait_until};
 use testkit::fastcgi::{Client, Request};
+use testkit::process::Process;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::Target;
@@ -50,5 +51,22 @@ fn a_new_connection_outlives_the_return_of_memory() -> Outcome {
     // More than the second until then, less than the five seconds after which a silent connection is closed.
     std::thread::sleep(ms(1_500));
     ensure!(client.ask(&server.hello())?.body() == "hello", "the first request of the connection");
+    server.stop()
+}
+
+/// A zygote and its supervisor have no pages of programs and libraries mapped that only their start needed: fewer than a worker that
+/// has served a request.
+#[test]
+fn a_zygote_unmaps_what_only_its_start_needed() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &Setup::new(1))?;
+    server.says_hello(&server.address)?;
+    let mapped = |process: Process| process.status_number("RssFile");
+    let worker = mapped(server.workers().into_iter().next().ok_or("no worker")?);
+    let zygote = mapped(server.zygotes().into_iter().next().ok_or("no zygote")?);
+    ensure!(zygote < worker * 3 / 4, "zygote: {zygote} kB, worker: {worker} kB");
+    // Much less than the second for which a worker keeps memory.
+    wait_until("a small supervisor", ms(700), || mapped(server.supervisor) < worker * 3 / 4)?;
     server.stop()
 }
