@@ -52,7 +52,12 @@ impl Pool {
     fn listening(&self) -> Outcome<Vec<OwnedFd>> {
         let mut all = Vec::new();
         for process in self.server.supervisor.descendants() {
-            all.extend(listening_sockets(process)?);
+            match listening_sockets(process) {
+                Ok(sockets) => all.extend(sockets),
+                // A process of the former generation may end meanwhile.
+                Err(_) if !process.lives() => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(all)
     }
