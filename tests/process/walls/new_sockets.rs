@@ -1,11 +1,14 @@
 //! A reload gives a pool another user: it gets new listening sockets, so that processes of the former user, which have the old ones
 //! open, accept no connection of the new user's.
 
+use std::error::Error;
 use std::fs;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{getsockopt, setsockopt, sockopt};
 use testkit::clock::{bar, ms, wait_until};
@@ -55,12 +58,17 @@ impl Pool {
             match listening_sockets(process) {
                 Ok(sockets) => all.extend(sockets),
                 // A process of the former generation may end meanwhile.
-                Err(_) if !process.lives() => {}
+                Err(error) if has_ended(&*error) => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(all)
     }
+}
+
+/// Whether that is the error of a system call that names a process which has ended (ESRCH).
+fn has_ended(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error) == Some(Errno::ESRCH as i32)
 }
 
 fn local_port() -> Outcome<Address> {
