@@ -83,7 +83,7 @@ fn unprivileged(worker: Process) -> Outcome {
     Ok(())
 }
 
-/// A worker has its standard fds, its epoll set, drain signal and sockets, opcache's lock: no descriptor of other
+/// A worker has its standard fds, its epoll set, drain signal and sockets, its directory, opcache's lock: no descriptor of other
 /// pools, of a log or of a memfd.
 #[test]
 fn workers_hold_nothing_foreign() -> Outcome {
@@ -123,7 +123,9 @@ fn allowed(worker: Process, fd: i32, to: &str) -> bool {
     let waiting = to.starts_with("socket:") || to == "anon_inode:[eventpoll]";
     // The drain signal, on which it can only wait.
     let signal = to.starts_with("pipe:") && worker.access(fd) == Some(0);
-    standard || waiting || signal || to.contains("/.ZendSem.") || to.contains("opcache")
+    // It returns there after a script.
+    let directory = to == worker.directory();
+    standard || waiting || signal || directory || to.contains("/.ZendSem.") || to.contains("opcache")
 }
 
 fn kept_client(server: &Server) -> Outcome<Client> {

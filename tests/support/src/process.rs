@@ -60,6 +60,13 @@ impl Process {
         String::from_utf8_lossy(&raw).replace('\0', " ").trim_end().to_owned()
     }
 
+    /// Its working directory; empty if it has ended.
+    #[must_use]
+    pub fn directory(self) -> String {
+        let link = fs::read_link(format!("/proc/{}/cwd", self.pid)).unwrap_or_default();
+        link.to_string_lossy().into_owned()
+    }
+
     /// Its parent's id.
     #[must_use]
     pub fn parent(self) -> i32 {
