@@ -53,7 +53,6 @@ mod trusted;
 mod user_ini;
 mod value;
 mod variables;
-mod warm_up;
 mod zend_string;
 
 pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
@@ -135,12 +134,6 @@ impl Engine for Php {
 
     fn tracer(&self) -> std::io::Result<Box<dyn Tracer>> {
         Ok(Box::new(trace::Walker::new()?))
-    }
-
-    fn warm_up(&mut self) -> Served {
-        let ready = warm_up::run();
-        lifecycle::keep_signal_handlers();
-        if ready { Served::Ready } else { Served::Spent }
     }
 
     fn release_memory(&mut self) {

@@ -25,7 +25,6 @@ mod request_ini;
 mod server_array;
 mod uploads;
 mod user_ini;
-mod warm_up;
 
 #[path = "../shared/script/mod.rs"]
 mod script;
