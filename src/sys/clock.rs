@@ -3,6 +3,8 @@
 use std::ops::Add;
 use std::time::Duration;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
@@ -113,6 +115,19 @@ pub fn wall_seconds() -> u64 {
 pub fn wall() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// CPU time of this process and of its children that have ended, in microseconds: user and system (getrusage(2), `RUSAGE_SELF` and
+/// `RUSAGE_CHILDREN`).
+#[must_use]
+pub fn cpu_times() -> (u64, u64) {
+    let of = |who| {
+        let Ok(usage) = getrusage(who) else { return (0, 0) };
+        let micros = |t: TimeVal| u64::try_from(t.num_microseconds()).unwrap_or(0);
+        (micros(usage.user_time()), micros(usage.system_time()))
+    };
+    let (own, children) = (of(UsageWho::RUSAGE_SELF), of(UsageWho::RUSAGE_CHILDREN));
+    (own.0 + children.0, own.1 + children.1)
 }
 
 #[cfg(test)]

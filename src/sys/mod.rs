@@ -11,7 +11,6 @@ pub mod aside;
 pub mod backlog;
 pub mod capabilities;
 pub mod clock;
-pub mod cpu_time;
 pub mod directory_changer;
 pub mod dispositions;
 pub mod environment;

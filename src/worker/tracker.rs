@@ -12,7 +12,7 @@ use crate::ipc::handover;
 use crate::request::{Description, NotRun, Outcome, Stage};
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::{Group, Snapshot};
-use crate::sys::{clock, cpu_time};
+use crate::sys::clock;
 
 /// The pool that a status page shows, if it isn't the worker's own.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ impl RequestTracker {
         };
         // Read last here, and first at the end of the request, so that the CPU time of a single thread is never more
         // than the duration.
-        let cpu = self.wants_cpu().then(cpu_time::times);
+        let cpu = self.wants_cpu().then(clock::cpu_times);
         self.request.set(Request { accepted, accepted_at, cpu });
     }
 
@@ -138,7 +138,7 @@ impl RequestTracker {
     /// this request, because the shutdown functions of the request before have run after its outcome was reported.
     fn times(&self) -> (u64, (u64, u64)) {
         let Request { accepted, cpu, .. } = self.request.get();
-        let now = cpu.map(|_| cpu_time::times());
+        let now = cpu.map(|_| clock::cpu_times());
         let duration = clock::micros().saturating_sub(accepted);
         let used = cpu.zip(now).map(|(begun, now)| (now.0.saturating_sub(begun.0), now.1.saturating_sub(begun.1)));
         (duration, without_rounding(duration, used.unwrap_or_default()))
