@@ -13,8 +13,16 @@ const PAGE: usize = 4096;
 /// # Errors
 /// Those of open(2) and read(2). `ENOENT`, `ESRCH`: the process has ended.
 pub(super) fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    content(&File::open(path)?)
+}
+
+/// The content of an open file, from where it was read to.
+///
+/// # Errors
+/// Those of read(2).
+pub(super) fn content(mut file: &File) -> io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(PAGE);
-    File::open(path)?.read_to_end(&mut content)?;
+    file.read_to_end(&mut content)?;
     Ok(content)
 }
 

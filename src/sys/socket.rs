@@ -114,7 +114,7 @@ pub fn await_input(fd: impl AsFd, deadline: Instant) -> Result<bool, Errno> {
 /// Whether there is something to receive or to accept, or the peer has closed. Not, if poll(2) fails.
 #[must_use]
 pub fn has_input(fd: impl AsFd) -> bool {
-    poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    input(fd) != Input::None
 }
 
 /// What there is to read.

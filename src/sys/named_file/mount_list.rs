@@ -4,9 +4,8 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -68,11 +67,12 @@ impl Kept {
     fn update(&mut self) -> io::Result<&str> {
         if !matches!(self, Self::List { file, .. } if !has_changed(file)) {
             // It is polled, or opened, before it is read: a change after that shows at the next poll.
-            let file = match std::mem::replace(self, Self::Unread) {
+            let mut file = match std::mem::replace(self, Self::Unread) {
                 Self::List { file, .. } => file,
                 Self::Not | Self::Unread => File::open(PATH)?,
             };
-            let text = text_of(&content(&file)?);
+            file.rewind()?;
+            let text = text_of(&proc_file::content(&file)?);
             *self = Self::List { process: std::process::id(), file, text };
         }
         match self {
@@ -86,17 +86,6 @@ impl Kept {
 fn has_changed(file: &File) -> bool {
     let mut polled = [PollFd::new(file.as_fd(), PollFlags::POLLPRI)];
     !matches!(poll(&mut polled, PollTimeout::ZERO), Ok(0))
-}
-
-/// The whole file, from its start.
-fn content(file: &File) -> io::Result<Vec<u8>> {
-    let (mut content, mut part) = (Vec::new(), [0; 16 * 1024]);
-    loop {
-        match file.read_at(&mut part, content.len() as u64)? {
-            0 => return Ok(content),
-            count => content.extend_from_slice(part.get(..count).unwrap_or_default()),
-        }
-    }
 }
 
 /// The kernel writes names as they are, and a user who mounts something chooses one: it need not be UTF-8.
