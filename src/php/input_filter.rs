@@ -3,8 +3,10 @@
 //!
 //! ext/filter registers each field twice: in `$_POST`, and in an array of its own, for `filter_input()`. Both arrays are equal, and
 //! an array that two values share is copied when one is written to. So our reader of forms makes one array, and lets ext/filter's
-//! value refer to it as well. The arrays for `$_SERVER` differ (PHP adds more to it), but their values are the same strings. The place of that value is known from the ini entry `filter.default`, which refers to the same
-//! structure (`php_filter.h`: five arrays, then the default filter).
+//! value refer to it as well. The arrays for `$_SERVER` differ (PHP adds more to it), but their values are the same strings.
+//!
+//! The place of ext/filter's arrays is known from the ini entry `filter.default`, which refers to the same structure (`php_filter.h`:
+//! five arrays, then the default filter).
 
 use std::cell::Cell;
 

@@ -37,7 +37,8 @@ impl Keys {
                 *slot = make(name)?;
                 return Some(*slot);
             }
-            if zend_string::bytes(*slot) == name {
+            // SAFETY: a slot that is filled has a string of `make`, which is one of `permanent`.
+            if unsafe { zend_string::bytes(*slot) } == name {
                 return Some(*slot);
             }
         }

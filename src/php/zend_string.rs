@@ -37,8 +37,11 @@ pub(super) fn permanent(bytes: &[u8]) -> *mut zend_string {
 }
 
 /// The bytes of a string that lives as long as the process.
-pub(super) fn bytes(string: *const zend_string) -> &'static [u8] {
-    // SAFETY: the caller has it from `permanent`, so it is never freed or changed.
+///
+/// # Safety
+/// It comes from `permanent`, so it is never freed or changed.
+pub(super) unsafe fn bytes(string: *const zend_string) -> &'static [u8] {
+    // SAFETY: the caller vouches for it.
     let length = unsafe { (*string).len };
     // SAFETY: as above. Only a pointer to the text is made.
     let text = unsafe { (&raw const (*string).val).cast::<u8>() };

@@ -142,8 +142,8 @@ impl Fleet {
         self.start_parallel == 0 || busy < most
     }
 
-    /// How many units may change at the same time if their zygotes are forked. Of many more may: each waits for others most of the
-    /// time, and the memory that former and new processes take together stays small beside that of all.
+    /// How many units may change at the same time if their zygotes are forked. Where there are many groups, more may: each waits for
+    /// others most of the time, and the memory that former and new processes take together stays small beside that of all.
     fn most_forked(&self) -> usize {
         if self.fork_parallel <= self.start_parallel {
             return self.start_parallel;
