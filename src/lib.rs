@@ -22,6 +22,7 @@ mod php;
 mod plan;
 pub mod program;
 pub mod request;
+pub mod request_ids;
 mod scoreboard;
 pub mod script;
 pub mod status;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::format::Cpu;
 use crate::request::Description;
+use crate::request_ids::RequestIds;
 
 /// The facts that a line can contain. Points in time are in seconds since 1970, durations in microseconds.
 pub struct Facts<'a> {
@@ -32,6 +33,8 @@ pub struct Facts<'a> {
     pub memory: u64,
     /// HTTP status.
     pub status: u16,
+    /// The ids of the request, if requests have ids.
+    pub ids: Option<RequestIds>,
     /// A header of the answer by its name.
     pub header: &'a dyn Fn(&[u8]) -> Option<&'a [u8]>,
     /// A variable of the request by its name.

@@ -1,4 +1,4 @@
-//! `access.format`, parsed into the parts of a line. Placeholders and error texts are php-fpm's.
+//! `access.format`, parsed into the parts of a line. Placeholders and error texts are php-fpm's, except for JSON and `%i`.
 
 use std::ffi::CString;
 
@@ -21,7 +21,7 @@ pub struct Format {
     pub(super) json: bool,
 }
 
-/// What is wrong with a format. The texts are php-fpm's, except for the one about JSON.
+/// What is wrong with a format. The texts are php-fpm's, except for those about JSON and ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// A `{` without a `}`, or nothing after the `}`.
@@ -67,6 +67,8 @@ pub(super) enum Part {
     Variable(Vec<u8>),
     /// `%f`
     Script,
+    /// `%i`: ours
+    Id(Id),
     /// `%l`
     ContentLength,
     /// `%m`
@@ -107,6 +109,14 @@ pub(super) enum Cpu {
     Total,
 }
 
+/// Which id `%i` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Id {
+    Request,
+    Trace,
+    Span,
+}
+
 /// What `%d` counts in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
@@ -139,6 +149,12 @@ impl Format {
     #[must_use]
     pub fn wants_cpu(&self) -> bool {
         self.json || self.parts.iter().any(|part| matches!(part, Part::Cpu(_)))
+    }
+
+    /// Whether the format asks for ids of requests (`%i`), which they have only with `log.request_id`.
+    #[must_use]
+    pub fn asks_for_ids(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Id(_)))
     }
 
     /// Whether lines contain the client's address.
@@ -211,6 +227,7 @@ fn placeholder(token: char, modifier: &[u8]) -> Result<Part, FormatError> {
             let allowed = "'seconds', 'milli', 'milliseconds', 'micro' or 'microseconds'";
             return Ok(Part::Duration(one_of(token, modifier, UNITS, allowed)?));
         }
+        'i' => return Ok(Part::Id(one_of(token, modifier, IDS, "'request', 'trace' or 'span'")?)),
         'M' => {
             let allowed = "'bytes', 'kilo', 'kilobytes', 'mega' or 'megabytes'";
             return Ok(Part::Memory(one_of(token, modifier, SIZES, allowed)?));
@@ -244,6 +261,8 @@ fn placeholder(token: char, modifier: &[u8]) -> Result<Part, FormatError> {
 }
 
 const CPU: &[(&str, Cpu)] = &[("total", Cpu::Total), ("user", Cpu::User), ("system", Cpu::System)];
+
+const IDS: &[(&str, Id)] = &[("request", Id::Request), ("trace", Id::Trace), ("span", Id::Span)];
 
 /// Two of these names are misspelt; php-fpm accepts them for compatibility.
 const UNITS: &[(&str, Unit)] = &[

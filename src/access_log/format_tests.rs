@@ -20,6 +20,10 @@ fn what_it_refuses() {
     assert_eq!(refusal("%{x}%"), "embrace is not allowed for modifier %%");
     assert_eq!(refusal("%e"), "the name of the environment variable must be set between embraces for %e");
     assert_eq!(refusal("%o"), "the name of the header must be set between embraces for %o");
+    assert_eq!(
+        refusal("%{X-Request-ID}i"),
+        "only 'request', 'trace' or 'span' are allowed as a modifier for %i ('X-Request-ID')"
+    );
     assert_eq!(refusal("%{x}C"), "only 'total', 'user' or 'system' are allowed as a modifier for %C ('x')");
 }
 

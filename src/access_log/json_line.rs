@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::facts::{Facts, as_float, cpu_share};
 use super::format::{Cpu, Part};
 use crate::json;
+use crate::request_ids::{RequestId, SpanId, TraceId};
 
 /// The object. A fact that does not exist is null.
 #[derive(Serialize)]
@@ -34,6 +35,13 @@ struct Line<'a> {
     memory: u64,
     /// In percent of one processor.
     cpu: f64,
+    /// The ids are there if requests have ids.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<Option<TraceId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<Option<SpanId>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     variables: BTreeMap<Cow<'a, str>, Option<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -64,6 +72,9 @@ pub(super) fn push(extra: &[Part], facts: &Facts<'_>, line: &mut Vec<u8>) {
         duration: as_float(facts.duration) / 1_000_000.0,
         memory: facts.memory,
         cpu: (cpu_share(Cpu::Total, facts) * 100.0).round() / 100.0,
+        request_id: facts.ids.map(|ids| ids.request),
+        trace_id: facts.ids.map(|ids| ids.trace.map(|context| context.trace)),
+        span_id: facts.ids.map(|ids| ids.trace.map(|context| context.span)),
         variables: BTreeMap::new(),
         headers: BTreeMap::new(),
         escaped: Vec::new(),
@@ -110,9 +121,14 @@ mod tests {
     use super::super::Format;
     use super::*;
     use crate::request::Description;
+    use crate::request_ids::{RequestIds, TraceContext};
 
     /// The line of a request whose texts are all this one.
     fn line(format: &str, bytes: &[u8]) -> Vec<u8> {
+        line_of(format, bytes, None)
+    }
+
+    fn line_of(format: &str, bytes: &[u8], ids: Option<RequestIds>) -> Vec<u8> {
         let none = |_: &[u8]| None;
         let told = |name: &[u8]| (name != b"none").then_some(bytes);
         let facts = Facts {
@@ -135,6 +151,7 @@ mod tests {
             cpu: (100_000, 23_456),
             memory: 2_097_152,
             status: 200,
+            ids,
             header: if bytes.is_empty() { &none } else { &told },
             variable: if bytes.is_empty() { &none } else { &told },
             date: &|_, _, _| {},
@@ -156,6 +173,18 @@ mod tests {
         });
         assert_eq!(read, expected);
         assert!(line.starts_with(b"{\"time\":"));
+    }
+
+    #[test]
+    fn ids_are_fields_if_requests_have_ids() {
+        let read = |ids| serde_json::from_slice::<Value>(&line_of("json", b"x", ids)).unwrap();
+        let ids = RequestIds { request: RequestId::accept(b"a-1").unwrap(), trace: None };
+        let shown = |line: &Value| ["request_id", "trace_id", "span_id"].map(|name| line.get(name).cloned());
+        assert_eq!(shown(&read(None)), [None, None, None]);
+        assert_eq!(shown(&read(Some(ids))), [Some("a-1".into()), Some(Value::Null), Some(Value::Null)]);
+        let traced = RequestIds { trace: TraceContext::of_numbers((0xab, 0xcd)), ..ids };
+        let expected = ["a-1", "000000000000000000000000000000ab", "00000000000000cd"].map(|id| Some(id.into()));
+        assert_eq!(shown(&read(Some(traced))), expected);
     }
 
     #[test]

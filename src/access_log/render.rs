@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use super::facts::{Facts, as_float, cpu_share};
-use super::format::{Format, Part, Unit};
+use super::format::{Format, Id, Part, Unit};
 use super::json_line;
 use crate::escape::{self, Place};
+use crate::request_ids::RequestIds;
 
 impl Format {
     /// Appends the line, without a newline.
@@ -36,6 +37,7 @@ impl Part {
             Self::Uri => escape::push(line, request.uri, Place::Field),
             Self::User => escape::push(line, request.user, Place::Field),
             Self::ContentLength => write(line, format_args!("{}", request.content_length)),
+            Self::Id(which) => id(*which, facts.ids.as_ref(), line),
             Self::Memory(unit) => write(line, format_args!("{}", facts.memory / unit)),
             Self::Pid => write(line, format_args!("{}", facts.pid)),
             Self::Supervisor => write(line, format_args!("{}", facts.supervisor)),
@@ -66,6 +68,16 @@ fn text_or_dash(line: &mut Vec<u8>, text: Option<&[u8]>) {
     }
 }
 
+fn id(which: Id, ids: Option<&RequestIds>, line: &mut Vec<u8>) {
+    let trace = ids.and_then(|ids| ids.trace);
+    match (which, ids, trace) {
+        (Id::Request, Some(ids), _) => line.extend_from_slice(ids.request.as_bytes()),
+        (Id::Trace, _, Some(context)) => write(line, format_args!("{}", context.trace)),
+        (Id::Span, _, Some(context)) => write(line, format_args!("{}", context.span)),
+        _ => line.push(b'-'),
+    }
+}
+
 fn duration(unit: Unit, micros: u64, line: &mut Vec<u8>) {
     match unit {
         Unit::Seconds => write(line, format_args!("{:.3}", as_float(micros) / 1_000_000.0)),
@@ -80,6 +92,7 @@ mod tests {
 
     use super::*;
     use crate::request::Description;
+    use crate::request_ids::{RequestId, TraceContext};
 
     fn rendered(format: &str, change: impl FnOnce(&mut Facts<'_>)) -> String {
         let header = |name: &[u8]| name.eq_ignore_ascii_case(b"X-Id").then_some(&b"a\"b"[..]);
@@ -113,6 +126,7 @@ mod tests {
             cpu: (100_000, 23_456),
             memory: 2_097_152,
             status: 200,
+            ids: None,
             header: &header,
             variable: &variable,
             date: &date,
@@ -140,6 +154,16 @@ mod tests {
         ] {
             assert_eq!(rendered(format, |_| {}), line, "{format}");
         }
+    }
+
+    #[test]
+    fn ids_that_a_request_has() {
+        let with = |ids| rendered("%i %{request}i %{Trace}i %{span}i", |facts| facts.ids = ids);
+        let ids = RequestIds { request: RequestId::accept(b"a-1").unwrap(), trace: None };
+        assert_eq!(with(None), "- - - -");
+        assert_eq!(with(Some(ids)), "a-1 a-1 - -");
+        let traced = RequestIds { trace: TraceContext::of_numbers((0xab, 0xcd)), ..ids };
+        assert_eq!(with(Some(traced)), "a-1 a-1 000000000000000000000000000000ab 00000000000000cd");
     }
 
     #[test]
@@ -174,6 +198,7 @@ mod tests {
             cpu: (0, 0),
             memory: 0,
             status: 0,
+            ids: None,
             header: &none,
             variable: &none,
             date: &|_, _, _| {},

@@ -97,6 +97,7 @@ fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {
         access_log: path(Key::AccessLog),
         access_format: raw.access_format.clone(),
         access_suppress_path: raw.suppressed_paths.clone(),
+        log_request_id: values.filled(Key::LogRequestId).map(str::to_owned),
         slowlog: path(Key::Slowlog),
         request_slowlog_timeout: seconds(values.integer(Key::RequestSlowlogTimeout)),
         request_slowlog_trace_depth: count(values.integer(Key::RequestSlowlogTraceDepth)),

@@ -158,6 +158,7 @@ directives! {
     PingResponse "ping.response" Kind::Text, Always, "Answer to a ping. Default: pong.";
     AccessLog "access.log" Kind::Text, Always, "File of the access log.";
     AccessFormat "access.format" Kind::Text, Always, "Format of the access log, or `json`: an object a line. Default: %R - %u %t \"%m %r\" %s";
+    LogRequestId "log.request_id" Kind::Text, WhenSet, "FastCGI parameter with the id of a request, such as HTTP_X_REQUEST_ID: the logs show this id, and the trace of `traceparent`. An id is made where there is none. Default: no ids.";
     Slowlog "slowlog" Kind::Text, Always, "File of the traces of slow requests.";
     RequestSlowlogTimeout "request_slowlog_timeout" Kind::Seconds(0), Always, "Time after which a request is traced; 0: never.";
     RequestSlowlogTraceDepth "request_slowlog_trace_depth" Kind::Integer(0), Always, "Most frames of such a trace. Default: 20.";

@@ -124,6 +124,9 @@ pub struct PoolConfig {
     #[serde(default, deserialize_with = "access_format")]
     pub access_format: Option<Format>,
     pub access_suppress_path: Vec<String>,
+    /// The parameter with the id of a request. `None`: requests have no ids.
+    #[serde(default)]
+    pub log_request_id: Option<String>,
     pub slowlog: Option<PathBuf>,
     pub request_slowlog_timeout: Duration,
     pub request_slowlog_trace_depth: u32,

@@ -131,6 +131,9 @@ impl Exchange {
     }
 
     fn begin(&mut self) -> Arrival {
+        if let Some(arrived) = &self.arrived {
+            arrived(self.reader.params_mut());
+        }
         self.reply.begin(self.reader.id());
         self.finished = false;
         self.sent = Instant::now();

@@ -23,6 +23,9 @@ pub type ParkConnection = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 /// Called when the first byte of a request arrives.
 pub type FirstByte = Box<dyn Fn()>;
 
+/// Called when a request has arrived, before it is served. It may set one parameter (`Params::set`).
+pub type RequestArrived = Box<dyn Fn(&mut Params)>;
+
 /// What the client has done to the request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Client {
@@ -42,6 +45,7 @@ pub struct Exchange {
     pub(super) reply: Reply,
     pub(super) limits: Limits,
     pub(super) first_byte: Option<FirstByte>,
+    pub(super) arrived: Option<RequestArrived>,
     pub(super) park: Option<ParkConnection>,
     pub(super) parked: bool,
     pub(super) client: Client,
@@ -74,6 +78,7 @@ impl Exchange {
             reply: Reply::default(),
             limits,
             first_byte: None,
+            arrived: None,
             park: None,
             parked: false,
             client: Client::default(),
@@ -94,6 +99,14 @@ impl Exchange {
     #[must_use]
     pub fn with_first_byte(self, first_byte: FirstByte) -> Self {
         Self { first_byte: Some(first_byte), ..self }
+    }
+
+    /// Sets a function that is called when a request has arrived. `room`: the bytes of the parameter that it sets, name and
+    /// value, each with a NUL.
+    #[must_use]
+    pub fn with_arrived(mut self, room: usize, arrived: RequestArrived) -> Self {
+        self.reader.reserve(room);
+        Self { arrived: Some(arrived), ..self }
     }
 
     /// Sets the function that parks the connection if a script continues after its answer.

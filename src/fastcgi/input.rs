@@ -18,7 +18,7 @@ const WINDOW: usize = 16 * 1024;
 const LEAST_ROOM: usize = 4 * 1024;
 
 /// Room for `FCGI_ROLE\0AUTHORIZER\0`, a pair that isn't on the wire.
-const FRONT: usize = 24;
+const ROLE_ROOM: usize = 24;
 
 const ROLE: &[u8] = b"FCGI_ROLE";
 
@@ -28,6 +28,8 @@ pub(super) struct Input {
     params: Params,
     /// Received and not yet consumed.
     unread: Range<usize>,
+    /// Room for pairs that aren't on the wire.
+    front: usize,
     /// Where the parameters' content begins.
     params_start: usize,
     /// Where it ends; nothing before this is overwritten.
@@ -38,16 +40,23 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn new(params_limit: usize) -> Self {
+    /// `room`: bytes for a parameter that `Params::set` sets, a few hundred at most.
+    pub(super) fn new(params_limit: usize, room: usize) -> Self {
+        let front = ROLE_ROOM + room;
         // Zeroed by the allocator: writing to it would use memory.
         Self {
-            params: Params::in_buffer(vec![0; BASE]),
-            unread: FRONT..FRONT,
-            params_start: FRONT,
-            floor: FRONT,
+            params: Params::in_buffer(vec![0; BASE], ROLE_ROOM..front),
+            unread: front..front,
+            front,
+            params_start: front,
+            floor: front,
             sealed: false,
-            most: BASE.max(params_limit.saturating_add(FRONT + 2 * WINDOW)),
+            most: BASE.max(params_limit.saturating_add(front + 2 * WINDOW)),
         }
+    }
+
+    pub(super) fn params_mut(&mut self) -> &mut Params {
+        &mut self.params
     }
 
     pub(super) fn params(&self) -> &Params {
@@ -102,7 +111,7 @@ impl Input {
 
     /// A new connection: nothing is unread.
     pub(super) fn clear(&mut self) {
-        self.unread = FRONT..FRONT;
+        self.unread = self.front..self.front;
         self.rewind();
     }
 
@@ -119,7 +128,7 @@ impl Input {
     /// Drops the parameters, so that bytes may move again.
     pub(super) fn forget_params(&mut self) {
         self.params.clear();
-        (self.params_start, self.floor, self.sealed) = (FRONT, FRONT, false);
+        (self.params_start, self.floor, self.sealed) = (self.front, self.front, false);
     }
 
     /// Gives the request its role as a parameter.

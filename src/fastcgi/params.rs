@@ -34,12 +34,28 @@ pub struct Params {
     pairs: Vec<Pair>,
     /// One bit for each name: a name without its bit needs no search.
     seen: [u64; 4],
+    /// Room in the buffer for one more parameter, which is not on the wire.
+    room: Range<usize>,
 }
 
 impl Params {
-    /// No parameters yet, in that buffer.
-    pub(super) fn in_buffer(bytes: Vec<u8>) -> Self {
-        Self { bytes, ..Self::default() }
+    /// No parameters yet, in that buffer. `room`: where `set` writes.
+    pub(super) fn in_buffer(bytes: Vec<u8>, room: Range<usize>) -> Self {
+        Self { bytes, room, ..Self::default() }
+    }
+
+    /// Sets a parameter that the client has not sent, or has sent with another value. There is room for one. Returns false if
+    /// it is too long; nothing has changed then.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let needed = name.len() + value.len() + 2;
+        let Some(room) = self.bytes.get_mut(self.room.clone()).filter(|room| room.len() >= needed) else {
+            return false;
+        };
+        for (to, from) in room.iter_mut().zip(name.iter().chain(b"\0").chain(value).chain(b"\0")) {
+            *to = *from;
+        }
+        self.add_written(self.room.start, name.len(), value.len());
+        true
     }
 
     /// The value of that name.
@@ -60,9 +76,11 @@ impl Params {
         self.pairs.iter().map(|pair| (self.name_c(pair), self.value(pair)))
     }
 
-    /// To make a copy: all bytes up to the last value's NUL, and the place of each name and value in them.
+    /// To make a copy: all bytes up to the last NUL, and the place of each name and value in them.
     pub fn layout(&self) -> (&[u8], impl ExactSizeIterator<Item = (Range<usize>, Range<usize>)>) {
-        let end = self.pairs.iter().map(|pair| pair.value_at + pair.value_len + 1).max().unwrap_or(0);
+        // A value that was set lies before the name.
+        let end = |pair: &Pair| (pair.value_at + pair.value_len).max(pair.name_at + pair.name_len) + 1;
+        let end = self.pairs.iter().map(end).max().unwrap_or(0);
         let places = self
             .pairs
             .iter()
@@ -258,6 +276,35 @@ mod tests {
         let params = decoded(&wire(&[(b"A", b"1"), (b"B", b"2"), (b"A", b"3")]), 10).unwrap();
         let pairs: Vec<_> = params.iter().collect();
         assert_eq!(pairs, [(c"A", &b"3"[..]), (c"B", &b"2"[..])]);
+    }
+
+    #[test]
+    fn a_parameter_is_set_beside_those_that_were_sent() {
+        let sent = wire(&[(b"ID", b"a\nb"), (b"B", b"2")]);
+        let read = |name: &[u8], value: &[u8]| {
+            let bytes = [&[0; 10], &sent[..], b"?"].concat();
+            let mut params = Params::in_buffer(bytes, 0..10);
+            params.decode(10..10 + sent.len(), 9).unwrap();
+            let set = params.set(name, value);
+            let pairs: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
+            let (copy, places) = params.layout();
+            let copied: Vec<_> = places
+                .map(|(name, value)| (copy[name.start..=name.end].to_vec(), copy[value.start..=value.end].to_vec()))
+                .collect();
+            let expected =
+                pairs.iter().map(|(name, value)| (name.to_bytes_with_nul().to_vec(), [value, &b"\0"[..]].concat()));
+            assert_eq!(copied, expected.collect::<Vec<_>>());
+            (set, pairs)
+        };
+        let pair = |name: &std::ffi::CStr, value: &[u8]| (name.to_owned(), value.to_vec());
+        assert_eq!(read(b"ID", b"123456"), (true, vec![pair(c"ID", b"123456"), pair(c"B", b"2")]));
+        // The last one on the wire: its name now is after all values.
+        assert_eq!(read(b"B", b"123"), (true, vec![pair(c"ID", b"a\nb"), pair(c"B", b"123")]));
+        assert_eq!(
+            read(b"NEW", b"12345"),
+            (true, vec![pair(c"ID", b"a\nb"), pair(c"B", b"2"), pair(c"NEW", b"12345")])
+        );
+        assert_eq!(read(b"ID", b"1234567"), (false, vec![pair(c"ID", b"a\nb"), pair(c"B", b"2")]));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Level;
 use crate::json;
+use crate::request_ids::{RequestId, RequestIds, SpanId, TraceId};
 use crate::sys::clock;
 
 /// Bytes of a worker's message in one object at most. Longer messages get several objects, all but the last with `continues`.
@@ -30,6 +31,33 @@ pub struct About<'a> {
     /// The process has closed the stream after this text.
     #[serde(skip_serializing_if = "is_false")]
     pub closed: bool,
+    /// The request.
+    #[serde(flatten)]
+    pub request: OfRequest,
+}
+
+/// The request that a line is about, as fields of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct OfRequest {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    span_id: Option<SpanId>,
+}
+
+impl OfRequest {
+    /// These ids; all absent if there are none.
+    #[must_use]
+    pub fn new(ids: Option<&RequestIds>) -> Self {
+        let trace = ids.and_then(|ids| ids.trace);
+        Self {
+            request_id: ids.map(|ids| ids.request),
+            trace_id: trace.map(|context| context.trace),
+            span_id: trace.map(|context| context.span),
+        }
+    }
 }
 
 /// serde passes the field by reference.
@@ -64,6 +92,15 @@ pub struct Told {
     /// The text was not UTF-8.
     #[serde(default, skip_serializing_if = "is_false")]
     pub escaped: bool,
+    /// The id of the request that it was logged in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// Its trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<TraceId>,
+    /// Its span in the trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub span_id: Option<SpanId>,
 }
 
 impl<'a> About<'a> {
@@ -92,7 +129,8 @@ pub fn line(level: Level, text: &[u8], about: &About<'_>) -> Vec<u8> {
 /// The same for a message that a worker logged.
 #[must_use]
 pub fn told_line(told: &Told, about: &About<'_>) -> Vec<u8> {
-    let about = About { continues: told.continues, ..*about };
+    let Told { request_id, trace_id, span_id, .. } = *told;
+    let about = About { continues: told.continues, request: OfRequest { request_id, trace_id, span_id }, ..*about };
     object(told.level, &told.message, told.escaped, &about)
 }
 
@@ -104,11 +142,14 @@ fn object(level: Level, message: &str, escaped: bool, about: &About<'_>) -> Vec<
     line
 }
 
-/// A message that a worker logs, as lines of at most `BOUND` bytes.
-pub(super) fn worker_lines(level: Level, text: &[u8]) -> Vec<Vec<u8>> {
+/// A message that a worker logs in a request with these ids, as lines of at most `BOUND` bytes.
+pub(super) fn worker_lines(level: Level, text: &[u8], ids: Option<&RequestIds>) -> Vec<Vec<u8>> {
     let (message, escaped) = json::text(text);
+    let OfRequest { request_id, trace_id, span_id } = OfRequest::new(ids);
+    let message = message.into_owned();
+    let told = Told { level, message, continues: false, escaped, request_id, trace_id, span_id };
     let mut lines = Vec::new();
-    push_worker_lines(&Told { level, message: message.into_owned(), continues: false, escaped }, &mut lines);
+    push_worker_lines(&told, &mut lines);
     lines
 }
 
@@ -166,6 +207,7 @@ mod tests {
 
     use super::*;
     use crate::json::bytes_of;
+    use crate::request_ids::TraceContext;
 
     fn read(line: &[u8]) -> Value {
         assert!(!line.contains(&b'\n'));
@@ -198,20 +240,40 @@ mod tests {
 
     #[test]
     fn what_a_worker_says_is_known_again_with_its_newlines() {
-        let lines = worker_lines(Level::Error, b"PHP message: a\nStack trace:\n#0 {main}");
+        let lines = worker_lines(Level::Error, b"PHP message: a\nStack trace:\n#0 {main}", None);
         let told = told_by_worker(&lines[0]).unwrap();
         assert_eq!((told.level, told.message.lines().count(), told.continues), (Level::Error, 3, false));
         assert_eq!(told_by_worker(br#"{"level":"error","message":"x","user":1}"#), None);
         assert_eq!(told_by_worker(br#"{"level":"fatal","message":"x"}"#), None);
         assert_eq!(told_by_worker(b"{\"level\":\"error\",\"message\":\"\xff\"}"), None);
-        let told = told_by_worker(&worker_lines(Level::Error, b"\\\xff")[0]).unwrap();
+        let told = told_by_worker(&worker_lines(Level::Error, b"\\\xff", None)[0]).unwrap();
         assert_eq!((&*told.message, told.escaped), (r"\\\xFF", true));
+    }
+
+    #[test]
+    fn what_a_worker_says_in_a_request_has_its_ids() {
+        let trace = TraceContext::of_numbers((1, 2));
+        let ids = RequestIds { request: RequestId::accept(b"abc").unwrap(), trace };
+        let told = told_by_worker(&worker_lines(Level::Error, b"x", Some(&ids))[0]).unwrap();
+        let object = read(&told_line(&told, &About { pool: Some("www"), ..About::default() }));
+        let expected = ["abc", "00000000000000000000000000000001", "0000000000000002"];
+        for (name, expected) in ["request_id", "trace_id", "span_id"].into_iter().zip(expected) {
+            assert_eq!(object[name], expected, "{name}");
+        }
+        let ids = RequestIds { trace: None, ..ids };
+        let object =
+            read(&line(Level::Error, b"x", &About { request: OfRequest::new(Some(&ids)), ..About::default() }));
+        assert_eq!((&object["request_id"], object.get("trace_id"), object.get("span_id")), (&"abc".into(), None, None));
+        for bad in [r#""request_id":"a\nb""#, r#""request_id":7"#, r#""trace_id":"0""#, r#""span_id":"x""#] {
+            let line = format!(r#"{{"level":"error","message":"x",{bad}}}"#);
+            assert_eq!(told_by_worker(line.as_bytes()), None, "{bad}");
+        }
     }
 
     #[test]
     fn a_long_message_is_cut_into_lines_that_fit() {
         let text = "\u{1b}ä".repeat(40_000);
-        let lines = worker_lines(Level::Notice, text.as_bytes());
+        let lines = worker_lines(Level::Notice, text.as_bytes(), None);
         assert!(lines.len() > 1 && lines.iter().all(|line| line.len() <= BOUND));
         let told: Vec<Told> = lines.iter().map(|line| told_by_worker(line).unwrap()).collect();
         assert_eq!(told.iter().map(|t| t.message.as_str()).collect::<String>(), text);

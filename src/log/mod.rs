@@ -17,13 +17,14 @@ mod write;
 
 pub use backlog::Backlog;
 pub use file::{append, write_all};
-pub use json::{About, BOUND, Told, line as object_line, told_by_worker, told_line};
+pub use json::{About, BOUND, OfRequest, Told, line as object_line, told_by_worker, told_line};
 pub use level::{Format, Level};
 pub use messages::Message;
 pub use opening::{Opening, begin};
 pub use setup::{
     become_worker, descriptor, drain, echo_faults_only, flush, is_behind, keep_stream, lead_stderr, lead_stderr_again,
-    never_wait, replace_descriptor, say_by, set_format, set_level, set_sink, stop_echo, take_over, take_unwritten,
+    never_wait, replace_descriptor, say_by, set_format, set_level, set_request, set_sink, stop_echo, take_over,
+    take_unwritten,
 };
 pub use sink::Sink;
 pub use write::{

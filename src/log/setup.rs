@@ -9,6 +9,7 @@ use super::level::{Format, Level};
 use super::outlet::Outlet;
 use super::sink::Sink;
 use super::state::LOG;
+use crate::request_ids::RequestIds;
 use crate::sys::fd;
 
 /// Sets the least severe level that is logged.
@@ -84,6 +85,11 @@ pub fn echo_faults_only() {
 /// The start is over: nothing more is copied to stderr.
 pub fn stop_echo() {
     LOG.lock().echo = None;
+}
+
+/// Sets the request that the following messages of this worker are about.
+pub fn set_request(ids: Option<RequestIds>) {
+    LOG.lock().request = ids;
 }
 
 /// A duplicate of the log's descriptor, for the program image that replaces this one at a reload.

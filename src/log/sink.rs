@@ -8,6 +8,7 @@ use std::path::Path;
 use super::backlog::Line;
 use super::outlet::{self, Outlet};
 use super::{About, Level, classic, json, line};
+use crate::request_ids::RequestIds;
 use crate::sys::fd;
 
 /// A place for lines.
@@ -78,10 +79,11 @@ impl Sink {
         }
     }
 
-    /// A message as a JSON object. The supervisor completes the objects of a worker with pool and pid.
-    pub(super) fn json(&self, level: Level, text: &[u8]) -> Vec<Line> {
+    /// A message as a JSON object. The supervisor completes the objects of a worker with pool and pid; the worker alone knows
+    /// the request.
+    pub(super) fn json(&self, level: Level, text: &[u8], request: Option<&RequestIds>) -> Vec<Line> {
         match self {
-            Self::Bare => json::worker_lines(level, text).iter().map(|text| whole(level, text)).collect(),
+            Self::Bare => json::worker_lines(level, text, request).iter().map(|text| whole(level, text)).collect(),
             _ => vec![whole(level, &json::line(level, text, &About::text(text)))],
         }
     }

@@ -10,6 +10,7 @@ use super::messages::logs::lines_lost;
 use super::outlet::Outlet;
 use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
+use crate::request_ids::{self, RequestIds};
 use crate::sys::fd::{self, Stream};
 
 /// The log of this process. Global, because PHP's callbacks need it and cannot be given a reference.
@@ -28,6 +29,8 @@ pub(super) struct Log {
     pub(super) backlog: Backlog,
     /// Descriptor 2 leads to the log, where that is a file.
     pub(super) leads_stderr: bool,
+    /// In a worker: the ids of the request that all messages are about, if requests have ids.
+    pub(super) request: Option<RequestIds>,
 }
 
 impl Default for Log {
@@ -40,6 +43,7 @@ impl Default for Log {
             waits: true,
             backlog: Backlog::default(),
             leads_stderr: false,
+            request: None,
         }
     }
 }
@@ -68,13 +72,15 @@ impl Log {
         }
         match self.format {
             Format::Default => vec![self.sink.stamped(level, text, self.level == Level::Debug)],
-            Format::Json => self.sink.json(level, text),
+            Format::Json => self.sink.json(level, text, self.request.as_ref()),
             Format::Classic => vec![self.sink.classic(level, text)],
         }
     }
 
     /// The same for any bytes.
     pub(super) fn escaped_lines(&self, level: Level, text: &[u8]) -> Vec<Line> {
+        let tagged = self.request.filter(|_| self.format != Format::Json).map(|ids| request_ids::each_line(text, &ids));
+        let text = tagged.as_deref().unwrap_or(text);
         let escapes = match self.format {
             // The process that logs the line escapes it.
             Format::Default => !matches!(self.sink, Sink::Bare | Sink::Relay(..)),
@@ -87,12 +93,14 @@ impl Log {
 
     /// A message of the catalogue in the log's form.
     pub(super) fn message_lines(&self, message: &Message) -> Vec<Line> {
-        let (level, text) = (message.level(), message.text().as_bytes());
+        let level = message.level();
         match (&self.sink, self.format) {
             // The process that logs the line gives it its form.
-            (Sink::Bare | Sink::Relay(..), _) | (_, Format::Default) => self.escaped_lines(level, text),
-            (_, Format::Classic) => self.escaped_lines(level, message.original().as_bytes()),
-            (_, Format::Json) => vec![self.sink.json_about(level, text, &message.fields())],
+            (Sink::Bare | Sink::Relay(..), _) | (_, Format::Default) => {
+                self.escaped_lines(level, message.tagged(message.text()).as_bytes())
+            }
+            (_, Format::Classic) => self.escaped_lines(level, message.tagged(message.original()).as_bytes()),
+            (_, Format::Json) => vec![self.sink.json_about(level, message.text().as_bytes(), &message.fields())],
         }
     }
 

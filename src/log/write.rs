@@ -4,13 +4,14 @@ use std::fs::File;
 use std::os::fd::AsFd;
 
 use super::backlog::Line;
-use super::json::About;
+use super::json::{About, OfRequest};
 use super::level::{Format, Level};
 use super::messages::Message;
 use super::outlet::Outlet;
 use super::state::LOG;
 use super::{classic, json, line, sink};
 use crate::escape;
+use crate::request_ids::{self, RequestIds};
 
 /// The form of the lines.
 #[must_use]
@@ -83,13 +84,20 @@ pub fn raw(line: &[u8]) {
     log.put([line]);
 }
 
-/// Logs bytes that are escaped already and hold no newline.
-pub fn bytes(level: Level, text: &[u8]) {
+/// Logs bytes that are escaped already and hold no newline, about a request with these ids.
+pub fn bytes(level: Level, text: &[u8], ids: Option<RequestIds>) {
     let mut log = LOG.lock();
     if level < log.level {
         return;
     }
-    let lines = log.lines(level, text);
+    let lines = match (ids, log.format) {
+        (Some(ids), Format::Json) => {
+            let about = About { request: OfRequest::new(Some(&ids)), ..About::text(text) };
+            vec![log.sink.json_about(level, text, &about)]
+        }
+        (Some(ids), _) => log.lines(level, &[text, request_ids::tag(&ids).as_bytes()].concat()),
+        (None, _) => log.lines(level, text),
+    };
     log.put(lines);
 }
 

@@ -1,12 +1,13 @@
 //! What workers publish about themselves: one sealed shared memory per generation of a pool, made of atomic words
 //! without a lock. The pool's totals (`totals.rs`) are in a second memory, which outlives generations.
 //!
-//! Each slot has a dense part with numbers, and a wide part with texts (`texts.rs`) after the dense parts of all
-//! slots. Each word has one writer: the worker of the slot, except `DRAIN`, `CLOSING` and `END`, which only the
+//! Each slot has a dense part with numbers, a wide part with texts (`texts.rs`) after the dense parts of all slots, and ids
+//! (`ids.rs`) after the texts of all slots. Each word has one writer: the worker of the slot, except `DRAIN`, `CLOSING` and `END`, which only the
 //! supervisor writes. The supervisor trusts no value in here: there are no pointers, a pid is only shown, and lengths
 //! are cut to the size of their fields.
 #![forbid(unsafe_code)]
 
+mod ids;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod slot;

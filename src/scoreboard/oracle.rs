@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{Scoreboard, Totals};
 use crate::escape;
+use crate::request_ids;
 use crate::status::{self, Format, PageOptions, Snapshot};
 use crate::sys::local_time;
 
@@ -27,7 +28,11 @@ pub fn pages(board: &[u8], totals: &[u8]) -> io::Result<()> {
     fill(&fd, totals)?;
     let totals = Totals::map(fd.as_fd())?;
     for slot in 0..=SLOTS {
-        let _ = (board.readiness(slot), board.since(slot), board.request(slot), board.worker(slot));
+        let _ = (board.readiness(slot), board.since(slot), board.request(slot), board.identified_worker(slot));
+        if let Some(ids) = board.present_ids(slot) {
+            let tag = request_ids::tag(&ids);
+            assert!(tag.len() < 256 && !tag.chars().any(escape::steers), "{tag:?}");
+        }
     }
     let snapshot = board.snapshot(&totals);
     let mut plain = snapshot.clone();
@@ -95,7 +100,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn whatever_is_written(
-            board in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..2400),
+            board in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..2800),
             totals in proptest::collection::vec(proptest::arbitrary::any::<u8>(), 0..200),
         ) {
             pages(&board, &totals).unwrap();

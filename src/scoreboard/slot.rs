@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::slots::{CLOSING_ANNOUNCED, Scoreboard, Word};
 use super::totals::{Counter, Totals};
 use crate::request::{Description, Stage};
+use crate::request_ids::RequestIds;
 use crate::sys::clock;
 
 /// A worker's own slot and its pool's totals.
@@ -86,6 +87,15 @@ impl Slot {
     pub(crate) fn describe(&self, request: &Description<'_>) {
         self.set(Word::ContentLength, request.content_length);
         self.scoreboard.texts(self.index).write(request);
+    }
+
+    /// Publishes the ids of the request. `None`: they are not known yet.
+    pub(crate) fn identify(&self, ids: Option<&RequestIds>) {
+        let Some(place) = self.scoreboard.ids(self.index) else { return };
+        match ids {
+            Some(ids) => place.write(ids),
+            None => place.clear(),
+        }
     }
 
     /// Publishes how the request went.

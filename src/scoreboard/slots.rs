@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::texts;
+use super::{ids, texts};
 use crate::request::Stage;
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
@@ -50,6 +50,8 @@ pub(super) enum Word {
 pub(crate) struct Scoreboard {
     pub(super) words: Words,
     pub(super) slots: u32,
+    /// There is room for ids: the memory is not that of a former version.
+    has_ids: bool,
 }
 
 /// Whether a worker can take a connection.
@@ -72,16 +74,24 @@ pub(crate) fn create(slots: u32) -> io::Result<OwnedFd> {
 }
 
 fn words_for(slots: u32) -> usize {
+    former_words_for(slots) + ids::WORDS * usize::try_from(slots).unwrap_or(0)
+}
+
+/// The same in versions without ids.
+fn former_words_for(slots: u32) -> usize {
     (SLOT + texts::WORDS) * usize::try_from(slots).unwrap_or(0)
 }
 
 impl Scoreboard {
-    /// Maps the memory.
+    /// Maps the memory, which may be that of a former version.
     ///
     /// # Errors
     /// The file isn't a sealed scoreboard of that many slots.
     pub(crate) fn map(fd: BorrowedFd<'_>, slots: u32) -> io::Result<Self> {
-        Ok(Self { words: Words::map(fd, words_for(slots))?, slots })
+        match Words::map(fd, words_for(slots)) {
+            Ok(words) => Ok(Self { words, slots, has_ids: true }),
+            Err(_) => Ok(Self { words: Words::map(fd, former_words_for(slots))?, slots, has_ids: false }),
+        }
     }
 
     pub(super) fn word(&self, slot: u32, word: Word) -> &AtomicU64 {
@@ -95,6 +105,12 @@ impl Scoreboard {
     pub(super) fn texts(&self, slot: u32) -> texts::Place<'_> {
         let [all, slot] = [self.slots, slot.min(self.slots)].map(|n| usize::try_from(n).unwrap_or(0));
         texts::Place::new(&self.words, SLOT * all + texts::WORDS * slot)
+    }
+
+    /// The place for ids. `None`: the memory has none.
+    pub(super) fn ids(&self, slot: u32) -> Option<ids::Place<'_>> {
+        let slot = usize::try_from(slot.min(self.slots)).unwrap_or(0);
+        self.has_ids.then(|| ids::Place::new(&self.words, former_words_for(self.slots) + ids::WORDS * slot))
     }
 
     /// How many slots there are.
@@ -172,5 +188,8 @@ impl Scoreboard {
             self.words.word(SLOT * usize::try_from(slot).unwrap_or(0) + word).store(0, Ordering::SeqCst);
         }
         self.texts(slot).clear();
+        if let Some(ids) = self.ids(slot) {
+            ids.clear();
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::slots::{Scoreboard, Word};
 use super::totals::{Counter, Totals};
 use crate::plan::watch::{Phase, Seen};
 use crate::request::Stage;
+use crate::request_ids::RequestIds;
 use crate::status::{Process, Snapshot};
 use crate::sys::clock;
 
@@ -40,6 +41,21 @@ impl Scoreboard {
     #[must_use]
     pub(crate) fn worker(&self, slot: u32) -> Option<Process> {
         self.process(slot, clock::micros())
+    }
+
+    /// The same with the ids of its request, if it is inside of one that has ids.
+    #[must_use]
+    pub(crate) fn identified_worker(&self, slot: u32) -> Option<(Process, Option<RequestIds>)> {
+        let before = self.requests(slot);
+        let (process, ids) = (self.worker(slot)?, self.present_ids(slot));
+        // Not those of the next request.
+        Some((process, ids.filter(|_| self.requests(slot) == before)))
+    }
+
+    /// The ids of the request that the worker of that slot is inside of.
+    #[must_use]
+    pub(crate) fn present_ids(&self, slot: u32) -> Option<RequestIds> {
+        self.ids(slot).filter(|_| self.is_busy(slot))?.read()
     }
 
     /// The request that the worker of that slot is inside of.

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::request::{Description, Stage};
+use crate::request_ids::{RequestId, RequestIds, TraceContext};
 use crate::sys::shared;
 
 fn board(slots: u32) -> (OwnedFd, Scoreboard) {
@@ -124,6 +125,54 @@ fn a_snapshot_shows_who_is_there() {
 
 fn clock_before() -> u64 {
     crate::sys::clock::micros().saturating_sub(1_000_000)
+}
+
+fn ids(request: &[u8]) -> RequestIds {
+    RequestIds { request: RequestId::accept(request).unwrap(), trace: None }
+}
+
+#[test]
+fn ids_are_there_while_their_request_is() {
+    let ((fd, ours), counters) = (board(3), started(5));
+    let (first, last) = (slot(&fd, &counters, 3, 0), slot(&fd, &counters, 3, 2));
+    assert_eq!(ours.present_ids(2), None);
+    let long = [b'x'; 128];
+    let traced = RequestIds { trace: TraceContext::of_numbers((u128::MAX - 1, 7)), ..ids(&long) };
+    last.open(20, 7);
+    last.begin(1);
+    last.identify(Some(&traced));
+    assert_eq!((ours.present_ids(2), ours.present_ids(1), ours.present_ids(0)), (Some(traced), None, None));
+    assert_eq!(ours.identified_worker(2).unwrap().1, Some(traced));
+    last.stage(Stage::Idle);
+    assert_eq!(ours.present_ids(2), None, "its request is over");
+    last.begin(2);
+    last.identify(None);
+    assert_eq!(ours.present_ids(2), None, "its parameters have not arrived");
+    last.identify(Some(&ids(b"a")));
+    first.begin(1);
+    first.identify(Some(&ids(b"b")));
+    assert_eq!((ours.present_ids(2), ours.present_ids(0)), (Some(ids(b"a")), Some(ids(b"b"))));
+    ours.reset(2);
+    last.begin(3);
+    assert_eq!(ours.present_ids(2), None, "the next worker of the slot");
+}
+
+#[test]
+fn memory_of_a_former_version_has_no_ids_and_no_fault() {
+    // The size of version 0.2: 16 and 128 words a slot.
+    let fd = shared::create("cgi-fpm-scoreboard", 144 * 2).unwrap();
+    let ours = Scoreboard::map(fd.as_fd(), 2).unwrap();
+    let counters = started(5);
+    let slot = slot(&fd, &counters, 2, 1);
+    slot.open(20, 7);
+    slot.begin(1);
+    slot.identify(Some(&ids(b"a")));
+    assert_eq!((ours.present_ids(1), ours.identified_worker(1).unwrap().1), (None, None));
+    assert_eq!(ours.snapshot(&Totals::map(counters.as_fd()).unwrap()).processes.len(), 1);
+    ours.reset(1);
+    assert!(!ours.is_busy(1));
+    // And a former version maps its part of today's memory.
+    assert!(shared::Words::map(create(2).unwrap().as_fd(), 144 * 2).is_ok());
 }
 
 #[test]

@@ -74,9 +74,18 @@ impl Supervisor {
     /// Frees what belonged to a worker that has ended; the fleet learns of it next.
     pub(super) fn collect(&mut self, key: WorkerKey, exit: Exit) {
         let first_request = self.runtimes.scoreboard(key).is_some_and(|board| board.requests(key.slot) <= 1);
+        self.note_ids(key);
         self.clear_slot(key);
         self.outputs.close_soon(key);
         self.pending.push_back(Event::Exited { key, exit, first_request });
+    }
+
+    /// Keeps the ids of the request that a worker has ended in, for the line about its end.
+    fn note_ids(&mut self, key: WorkerKey) {
+        match self.runtimes.scoreboard(key).and_then(|board| board.present_ids(key.slot)) {
+            Some(ids) => self.ids_at_end.insert(key, ids),
+            None => self.ids_at_end.remove(&key),
+        };
     }
 
     /// Workers of a dead zygote that did not come to us as children have died with it.

@@ -15,6 +15,7 @@ use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, PoolKey, Settings, WorkerKey, ZygoteKey};
+use crate::request_ids::RequestIds;
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
@@ -69,6 +70,8 @@ pub(super) struct Supervisor {
     pub(super) behind: BTreeSet<ZygoteKey>,
     /// Groups of which log lines were dropped, until a line says how many.
     pub(super) dropping: BTreeSet<ZygoteKey>,
+    /// The ids of requests in which workers have ended, until the lines about their end.
+    pub(super) ids_at_end: BTreeMap<WorkerKey, RequestIds>,
     /// Zygotes that were killed and have not been reaped.
     pub(super) killed: BTreeSet<ZygoteKey>,
     /// There may be workers whose zygote has ended.
@@ -164,6 +167,7 @@ impl Supervisor {
             stopped_children: StoppedChildren::default(),
             behind: BTreeSet::new(),
             dropping: BTreeSet::new(),
+            ids_at_end: BTreeMap::new(),
             killed: BTreeSet::new(),
             has_orphans: true,
             unreaped: BTreeSet::new(),

@@ -5,6 +5,7 @@ use crate::escape;
 use crate::log::messages::{workers, zygotes};
 use crate::log::{self, About, Level, Message};
 use crate::plan::fleet::{GenerationId, WorkerEnd, WorkerKey, ZygoteEnd, ZygoteKey};
+use crate::request_ids::RequestIds;
 use crate::supervisor::core::Supervisor;
 use crate::sys::clock;
 
@@ -34,10 +35,10 @@ impl Supervisor {
         }
     }
 
-    /// Logs a line of bytes that the group's processes have caused. They are escaped already.
-    pub(super) fn log_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8]) {
+    /// Logs a line of bytes about a request that the group's processes have caused. They are escaped already.
+    pub(super) fn log_bytes_of(&mut self, key: ZygoteKey, level: Level, line: &[u8], ids: Option<RequestIds>) {
         if self.may_log_line(key, level, line) {
-            log::bytes(level, line);
+            log::bytes(level, line, ids);
         }
     }
 
@@ -76,7 +77,9 @@ impl Supervisor {
 
     /// Logs how a worker has ended.
     pub(super) fn log_worker_end(&mut self, key: WorkerKey, end: &WorkerEnd) {
-        self.log_of(key.zygote(), &end.message(&self.runtimes.pool_name(key.of_pool())));
+        let message = end.message(&self.runtimes.pool_name(key.of_pool()));
+        let ids = self.ids_at_end.remove(&key);
+        self.log_of(key.zygote(), &message.of_request(ids));
     }
 
     /// Logs how a zygote has ended.

@@ -7,6 +7,7 @@ use crate::ipc::FORMER_PROTOCOL;
 use crate::log::messages::{output, workers};
 use crate::log::{self, Level, Message};
 use crate::plan::fleet::{Event, WorkerKey};
+use crate::request_ids::RequestIds;
 use crate::scoreboard::Counter;
 use crate::status::Process;
 use crate::supervisor::core::Supervisor;
@@ -37,30 +38,31 @@ impl Supervisor {
 
     /// `request_slowlog_timeout` is over.
     pub(super) fn report_slow(&mut self, key: WorkerKey) {
-        self.log_late(key, Late::Slow);
+        let ids = self.log_late(key, Late::Slow);
         if let Some(totals) = self.totals_of(key.of_pool()) {
             totals.add(Counter::Slow, 1);
         }
         let pid = self.pid(key);
-        if !self.tracers.ask(&mut self.poller, key, pid, Question::Slow) {
-            self.write_slow(key, pid, b"", false);
+        if !self.tracers.ask(&mut self.poller, key, (pid, ids), Question::Slow) {
+            self.write_slow(key, (pid, ids), b"", false);
         }
     }
 
     /// `request_terminate_timeout` is over.
     pub(super) fn report_timed_out(&mut self, key: WorkerKey) {
-        self.log_late(key, Late::TimedOut);
+        let ids = self.log_late(key, Late::TimedOut);
         let pid = self.pid(key);
-        if !self.tracers.ask(&mut self.poller, key, pid, Question::TimedOut) {
+        if !self.tracers.ask(&mut self.poller, key, (pid, ids), Question::TimedOut) {
             self.pending.push_back(Event::Reported(key));
         }
     }
 
-    /// Logs that a request takes too long.
-    fn log_late(&mut self, key: WorkerKey, late: Late) {
-        let Some(process) = self.runtimes.scoreboard(key).and_then(|board| board.worker(key.slot)) else { return };
+    /// Logs that a request takes too long. Returns its ids.
+    fn log_late(&mut self, key: WorkerKey, late: Late) -> Option<RequestIds> {
+        let (process, ids) = self.runtimes.scoreboard(key)?.identified_worker(key.slot)?;
         let line = late_line(&self.runtimes.pool_name(key.of_pool()), self.pid(key), &process, late);
-        self.log_of(key.zygote(), &line);
+        self.log_of(key.zygote(), &line.of_request(ids));
+        ids
     }
 
     fn pid(&self, key: WorkerKey) -> i32 {
@@ -87,23 +89,25 @@ impl Supervisor {
 
     fn write_trace(&mut self, key: WorkerKey, answer: &Answer) {
         if answer.slow {
-            self.write_slow(key, answer.pid, &answer.text, answer.complete);
+            self.write_slow(key, (answer.pid, answer.ids), &answer.text, answer.complete);
         }
         let calls = if answer.timed_out { slow::in_one_line(&answer.text) } else { Vec::new() };
         if !calls.is_empty() {
             let start = format!("[pool {}] child {} was in ", self.runtimes.pool_name(key.of_pool()), answer.pid);
-            self.log_bytes_of(key.zygote(), Level::Warning, &[start.as_bytes(), &calls].concat());
+            let line = [start.as_bytes(), &calls].concat();
+            self.log_bytes_of(key.zygote(), Level::Warning, &line, answer.ids);
         }
     }
 
     /// Adds an entry to the pool's slow log.
-    fn write_slow(&mut self, key: WorkerKey, pid: i32, text: &[u8], complete: bool) {
+    fn write_slow(&mut self, key: WorkerKey, of: (i32, Option<RequestIds>), text: &[u8], complete: bool) {
+        let (pid, ids) = of;
         let Some(group) = self.runtimes.group(key.zygote()) else { return };
         let Some(pool) = group.spec.pools.get(key.pool) else { return };
         let Some(path) = &pool.config.slowlog else { return };
         let owner = group.spec.trust(pool).owner_of_logs();
         let heading = log::slow_heading(&pool.config.name, pid);
-        self.slow_logs.add(path, owner, &heading, text, complete);
+        self.slow_logs.add(path, owner, (&heading, ids), text, complete);
     }
 }
 

@@ -40,6 +40,7 @@ mod proc_file;
 pub mod proc_stat;
 pub mod process;
 pub mod process_limits;
+pub mod random;
 pub mod shared;
 pub mod shared_port;
 mod sibling;

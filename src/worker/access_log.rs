@@ -14,6 +14,7 @@ use crate::access_log::{Facts, Format, is_suppressed};
 use crate::config::PoolConfig;
 use crate::log;
 use crate::request::{Description, Outcome};
+use crate::request_ids::RequestIds;
 use crate::sys::{clock, listen, local_time};
 
 /// How long a line waits for a log that was opened again and is on its way to this worker.
@@ -87,7 +88,7 @@ impl AccessLog {
     }
 
     /// Writes the line. `reopened`: how many times the logs have been opened again so far.
-    pub(super) fn ended(&mut self, outcome: &Outcome<'_>, timing: Timing, reopened: u64) {
+    pub(super) fn ended(&mut self, outcome: &Outcome<'_>, timing: Timing, ids: Option<RequestIds>, reopened: u64) {
         if is_suppressed(&self.suppressed, &self.request.description(), outcome.status) {
             return;
         }
@@ -107,6 +108,7 @@ impl AccessLog {
             cpu: timing.cpu,
             memory: outcome.memory_peak,
             status: outcome.status,
+            ids,
             header: &|name| (outcome.header)(name),
             variable: &|name| (outcome.variable)(name),
             date: &local_time::push_local_time,

@@ -5,6 +5,7 @@ mod access_log;
 mod authorization;
 mod failure;
 mod hat;
+mod identification;
 mod intake;
 mod lifetime;
 #[cfg(any(test, feature = "oracles"))]
@@ -143,6 +144,7 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         .on_tcp(spec.pool.listens_on_tcp())
         .with_first_byte(Box::new(move || begun.begin()))
         .with_parking(park_connection(Rc::clone(&queues), Rc::clone(&slot)));
+    let exchange = identified(exchange, &spec.pool, &tracker);
     let allowed = allowed_clients(&spec.pool);
     allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
     let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
@@ -182,6 +184,17 @@ fn set_up(spec: &mut WorkerSpec, engine: &mut impl Engine) -> Result<(), failure
 fn allowed_clients(pool: &PoolConfig) -> AllowedClients {
     let on_tcp = pool.listen.iter().any(|address| matches!(address, ListenAddr::Tcp { .. }));
     if on_tcp { pool.listen_allowed_clients.clone() } else { AllowedClients::default() }
+}
+
+/// Gives each request of an exchange its ids, if the pool wants that, and tells the tracker.
+fn identified(
+    exchange: exchange::Exchange,
+    pool: &PoolConfig,
+    tracker: &Rc<tracker::RequestTracker>,
+) -> exchange::Exchange {
+    let Some(identification) = identification::Identification::new(pool) else { return exchange };
+    let (room, tracker) = (identification.room(), Rc::clone(tracker));
+    exchange.with_arrived(room, Box::new(move |params| tracker.identified(identification.identify(params))))
 }
 
 /// Parks the connection of a script that continues after its answer.

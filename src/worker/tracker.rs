@@ -9,7 +9,9 @@ use super::access_log::{AccessLog, Timing};
 use crate::config::{PoolConfig, ProcessManager};
 use crate::engine::Tracker;
 use crate::ipc::handover;
+use crate::log;
 use crate::request::{Description, NotRun, Outcome, Stage};
+use crate::request_ids::RequestIds;
 use crate::scoreboard::{Counter, Ended, Scoreboard, Slot, Totals};
 use crate::status::{Group, Snapshot};
 use crate::sys::clock;
@@ -52,6 +54,9 @@ pub(super) struct RequestTracker {
     /// CPU times are always measured.
     measured: bool,
     request: Cell<Request>,
+    /// Requests have ids (`log.request_id`).
+    identifies: bool,
+    ids: Cell<Option<RequestIds>>,
     access_log: Option<RefCell<AccessLog>>,
 }
 
@@ -88,6 +93,8 @@ impl RequestTracker {
             queue,
             measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
             request: Cell::default(),
+            identifies: pool.log_request_id.is_some(),
+            ids: Cell::new(None),
             access_log: access_log.map(RefCell::new),
         }
     }
@@ -103,6 +110,9 @@ impl RequestTracker {
     pub(super) fn begin(&self) {
         let accepted = clock::micros();
         self.slot.begin(accepted);
+        if self.identifies {
+            self.set_ids(None);
+        }
         let accepted_at = if let Some(log) = &self.access_log {
             log.borrow_mut().begin();
             clock::wall_seconds()
@@ -115,9 +125,24 @@ impl RequestTracker {
         self.request.set(Request { accepted, accepted_at, cpu });
     }
 
+    /// The parameters of the request have arrived, with these ids.
+    pub(super) fn identified(&self, ids: RequestIds) {
+        self.set_ids(Some(ids));
+    }
+
+    fn set_ids(&self, ids: Option<RequestIds>) {
+        self.slot.identify(ids.as_ref());
+        self.ids.set(ids);
+        log::set_request(ids);
+    }
+
     /// The worker waits: the request has ended, or the bytes that came began none.
     pub(super) fn idle(&self) {
         self.slot.stage(Stage::Idle);
+        if self.identifies {
+            self.ids.set(None);
+            log::set_request(None);
+        }
     }
 
     /// The request that has begun to arrive is set aside, and will begin again.
@@ -171,7 +196,7 @@ impl Tracker for RequestTracker {
         self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
         if let Some(log) = &self.access_log {
             let timing = Timing { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
-            log.borrow_mut().ended(outcome, timing, self.slot.totals().get(Counter::Reopened));
+            log.borrow_mut().ended(outcome, timing, self.ids.get(), self.slot.totals().get(Counter::Reopened));
         }
     }
 

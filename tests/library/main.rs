@@ -6,6 +6,7 @@ mod exchange;
 mod fastcgi;
 mod memory;
 mod plain_ini;
+mod request_ids;
 mod script_rules;
 
 #[path = "../shared/script/mod.rs"]

@@ -10,8 +10,10 @@ use std::time::Duration;
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::exchange::{Arrival, Exchange, Limits};
 use cgi_fpm::fastcgi::management::Capacity;
+use cgi_fpm::fastcgi::params::Params;
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::request::Description;
+use cgi_fpm::request_ids::{RequestId, RequestIds, TraceContext};
 use cgi_fpm::sys::local_time;
 
 use crate::wire::properties::{LIMITS, read, wild_records};
@@ -46,8 +48,22 @@ static ALLOCATOR: Watched = Watched;
 
 #[test]
 fn a_kept_request_allocates_nothing() {
+    kept_requests(Exchange::new(Limits::default(), Capacity { max_children: 1 }), None);
+}
+
+#[test]
+fn a_parameter_that_is_set_allocates_nothing() {
+    let id = b"7f0c9b1e52a84d6f9c3be0d1a4725f38";
+    for name in ["HTTP_X_REQUEST_ID", "HTTP_X_7"] {
+        let exchange = Exchange::new(Limits::default(), Capacity { max_children: 1 });
+        let set = move |params: &mut Params| assert!(params.set(name.as_bytes(), id));
+        kept_requests(exchange.with_arrived(name.len() + id.len() + 2, Box::new(set)), Some((name, id)));
+    }
+}
+
+/// Serves the same request several times. `set`: a parameter that the exchange has to have.
+fn kept_requests(mut exchange: Exchange, set: Option<(&str, &[u8])>) {
     let (server, mut client) = UnixStream::pair().unwrap();
-    let mut exchange = Exchange::new(Limits::default(), Capacity { max_children: 1 });
     exchange.attach(server.into());
     let mut request = Request { piece: 1000, ..Request::post(&[b'b'; 5000], true) };
     for number in 0..40 {
@@ -59,6 +75,7 @@ fn a_kept_request_allocates_nothing() {
         client.write_all(&bytes).unwrap();
         assert_eq!(exchange.arrive(Duration::ZERO), Arrival::Request);
         assert!(exchange.params().get(b"HTTP_X_39").is_some_and(|value| value.len() == 390));
+        assert!(set.is_none_or(|(name, value)| exchange.params().get(name.as_bytes()) == Some(value)));
         while exchange.read_body(&mut body) > 0 {}
         exchange.write(b"Content-Type: text/plain\r\n\r\n").unwrap();
         exchange.write_stderr(b"PHP message: hello");
@@ -77,9 +94,10 @@ fn a_kept_request_allocates_nothing() {
 
 #[test]
 fn a_line_of_the_access_log_allocates_nothing() {
-    let format = "%R - %u %t \"%m %r%Q%q\" %s %f %{milli}d %{kilo}M %C%% %{HTTP_X}e %{X-Y}o %p %P %{%H}T %n";
+    let format = "%R - %u %t \"%m %r%Q%q\" %s %f %{milli}d %{kilo}M %C%% %{HTTP_X}e %{X-Y}o %p %P %{%H}T %n %i %{trace}i %{span}i";
     let format = Format::compile(format).unwrap();
     let value = |_: &[u8]| Some(&b"a\n\xff"[..]);
+    let id = RequestId::of_number(7);
     let mut line = Vec::new();
     let mut write = || {
         line.clear();
@@ -97,6 +115,7 @@ fn a_line_of_the_access_log_allocates_nothing() {
             cpu: (4, 5),
             memory: 6,
             status: 200,
+            ids: Some(RequestIds { request: id, trace: TraceContext::of_numbers((1, 2)) }),
             header: &value,
             variable: &value,
             date: &local_time::push_local_time,

@@ -24,7 +24,7 @@ const ORDERS: &str = "<?php error_log('order 7 is not paid'); error_log(\"two\\n
 fn samples_of_the_documentation() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
-    for (page, least) in [("logs", 6), ("slowlog", 2), ("status", 2)] {
+    for (page, least) in [("logs", 7), ("slowlog", 3), ("status", 2)] {
         let text = source(&format!("docs/{page}.md"))?;
         let samples = samples(&text);
         ensure!(samples.len() >= least && samples.iter().all(|sample| !sample.lines.is_empty()), "{samples:#?}");
@@ -88,7 +88,10 @@ fn shown(target: &Target, sample: &Sample) -> Outcome {
     let has = |name: &str| sample.conf.iter().any(|line| line.starts_with(name));
     let page = if has("slowlog") || has("request_terminate") { "slow.php" } else { "hello.php" };
     let request = Request::get(&server.sandbox.page(page)).param("QUERY_STRING", "a=1");
-    let answer = ask_once(&server.address, &request.param("HTTP_AUTHORIZATION", "Basic c2hvcDpzZWNyZXQ="), ms(10_000));
+    let request = request.param("HTTP_AUTHORIZATION", "Basic c2hvcDpzZWNyZXQ=");
+    let request = request.param("HTTP_X_REQUEST_ID", "7f0c9b1e52a84d6f9c3be0d1a4725f38");
+    let request = request.param("HTTP_TRACEPARENT", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
+    let answer = ask_once(&server.address, &request, ms(10_000));
     ensure!(answer.is_ok() != has("request_terminate"), "{answer:?}");
     let (requests, lines): (Vec<_>, Vec<_>) = sample.lines.iter().partition(|line| line.starts_with("GET "));
     let answers: Outcome<Vec<String>> =

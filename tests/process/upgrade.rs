@@ -125,6 +125,31 @@ fn nothing_is_lost() -> Outcome {
     server.stop()
 }
 
+/// A directive of this version comes with it. The scoreboard of the former zygote has no room for ids: a worker of it that is
+/// killed in a request has none, and disturbs nobody.
+#[test]
+fn ids_of_requests_come_with_the_new_version() -> Outcome {
+    let _turn = turn::alone()?;
+    let Some(former) = Former::find()? else { return Ok(()) };
+    let server = former.start()?;
+    let _long = long_request(&server, 20_000)?;
+    let workers = server.workers();
+    former.install(&server)?;
+    server.sandbox.put("fpm.conf", &format!("{}log.request_id = HTTP_X_REQUEST_ID\n", server.conf))?;
+    server.reload()?;
+    let page = "<?php echo $_SERVER['HTTP_X_REQUEST_ID']; error_log('complained');";
+    server.sandbox.put("www/id.php", page)?;
+    let id = ask_once(&server.address, &Request::get(&server.sandbox.page("id.php")), ms(5000))?;
+    ensure!(id.len() == 32, "{id:?}");
+    let told = format!("complained [request_id={id}]");
+    wait_until("its message", ms(5000), || server.log.count(&told) == 1)?;
+    workers.iter().filter(|worker| worker.lives()).for_each(|worker| worker.signal(Signal::SIGKILL));
+    wait_until("the former worker's end", ms(5000), || server.log.count("exited on signal 9") == 1)?;
+    ensure!(server.log.count("request_id=") == 1, "{}", server.log.text());
+    server.says_hello(&server.address)?;
+    server.stop()
+}
+
 /// PHP does not start any more: the former zygote continues to serve, and its dead workers are replaced, until a
 /// reload succeeds.
 #[test]

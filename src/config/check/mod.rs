@@ -143,6 +143,10 @@ impl Check<'_> {
             }
             let Some(format) = pool.values.filled(PoolDirective::AccessFormat) else { continue };
             match Format::compile(format) {
+                Ok(format) if format.asks_for_ids() && pool.values.filled(PoolDirective::LogRequestId).is_none() => {
+                    let error = PoolError::FormatOfIds { pool: pool.name.clone(), format: format.into() };
+                    return self.refuse_pool(pool, &error);
+                }
                 Ok(format) => pool.access_format = Some(format),
                 Err(error) => {
                     self.messages.log(access_format_wrong(error));

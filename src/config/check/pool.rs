@@ -28,6 +28,7 @@ impl Check<'_> {
         self.status_path(pool)?;
         self.ping(pool)?;
         self.access_log(pool);
+        self.request_id(pool)?;
         self.slowlog(pool)?;
         self.trace_depth(pool)?;
         self.chroot(pool)?;
@@ -70,6 +71,13 @@ impl Check<'_> {
         Ok(())
     }
 
+    fn request_id(&mut self, pool: &mut RawPool) -> Result<(), Refused> {
+        let Some(name) = pool.values.filled(Key::LogRequestId).filter(|name| !may_be_request_id(name)) else {
+            return Ok(());
+        };
+        self.refuse_pool(pool, &PoolError::RequestId { pool: pool.name.clone(), name: name.to_owned() })
+    }
+
     fn access_log(&mut self, pool: &mut RawPool) {
         let prefix = pool.values.text(Key::Prefix);
         let Some(path) = pool.values.filled(Key::AccessLog) else { return };
@@ -79,6 +87,35 @@ impl Check<'_> {
             pool.values.set_text(Key::AccessFormat, "%R - %u %t \"%m %r\" %s".to_owned());
         }
     }
+}
+
+/// Whether a FastCGI parameter may have the id of a request. PHP and php-fpm use some for other purposes; an id in place of their
+/// value would change which script runs, or what it takes the client for.
+fn may_be_request_id(name: &str) -> bool {
+    const TAKEN: &[&str] = &[
+        "AUTH_TYPE",
+        "DOCUMENT_ROOT",
+        "DOCUMENT_URI",
+        "GATEWAY_INTERFACE",
+        "HTTPS",
+        "HTTP_AUTHORIZATION",
+        "HTTP_COOKIE",
+        "HTTP_HOST",
+        "HTTP_PROXY",
+        "HTTP_TRACEPARENT",
+        "PATH_INFO",
+        "PATH_TRANSLATED",
+        "QUERY_STRING",
+        "REQUEST_BODY_FILE",
+        "REQUEST_METHOD",
+        "REQUEST_SCHEME",
+        "REQUEST_URI",
+    ];
+    const PREFIXES: &[&str] = &["CONTENT_", "FCGI_", "ORIG_", "PHP_", "REDIRECT_", "REMOTE_", "SCRIPT_", "SERVER_"];
+    let is_name = name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_name && !TAKEN.contains(&name) && !PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The hidden pool that serves `pm.status_listen`.

@@ -54,6 +54,52 @@ fn abandoned_requests_are_dropped_on_demand_and_shown_so() {
 }
 
 #[test]
+fn requests_have_ids_if_a_parameter_for_them_is_named() {
+    for (line, name) in [
+        ("", None),
+        ("log.request_id = ", None),
+        ("log.request_id = no", None),
+        ("log.request_id = HTTP_X_REQUEST_ID", Some("HTTP_X_REQUEST_ID")),
+        ("log.request_id = \"UNIQUE_ID\"", Some("UNIQUE_ID")),
+    ] {
+        let loaded = pool_with(line).load().unwrap();
+        assert_eq!(loaded.config.pools[0].log_request_id.as_deref(), name, "{line}");
+        let shown = super::dump::lines(&loaded.raw);
+        let told =
+            shown.iter().any(|line| Some(line.as_str()) == name.map(|n| format!("\tlog.request_id = {n}")).as_deref());
+        assert_eq!(told, name.is_some(), "{line}: {shown:?}");
+    }
+    let long = "X".repeat(65);
+    for bad in [
+        "SCRIPT_FILENAME",
+        "REMOTE_ADDR",
+        "PHP_VALUE",
+        "QUERY_STRING",
+        "X-Request-ID",
+        "1",
+        "_A",
+        "A B",
+        "A\u{e4}",
+        &long,
+    ] {
+        let refusal = pool_with(&format!("log.request_id = \"{bad}\"")).refusal();
+        let start = format!("Error: [pool www] log.request_id = '{bad}': write the name of a FastCGI parameter");
+        assert!(refusal[0].starts_with(&start), "{refusal:?}");
+        assert_eq!(refusal[1], "Notice: [DIR/php-fpm.conf:6] hint: log.request_id is set here", "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_format_with_ids_needs_them() {
+    let with = |lines: &str| pool_with(&format!("access.log = access.log\n{lines}"));
+    let refusal = with("access.format = \"%r %{trace}i\"").refusal();
+    let expected = "Error: [pool www] access.format '%r %{trace}i' contains %i, the id of a request, but log.request_id is not set";
+    assert!(refusal[0].starts_with(expected), "{refusal:?}");
+    let config = with("access.format = \"%r %{trace}i\"\nlog.request_id = HTTP_X_REQUEST_ID").config();
+    assert!(config.pools[0].access_format.as_ref().is_some_and(crate::access_log::Format::asks_for_ids));
+}
+
+#[test]
 fn the_log_has_a_form_and_may_be_a_stream() {
     let global = |lines: &str| Place::new(&format!("[global]\n{lines}\n{POOL}")).config().global;
     assert_eq!(global("").log_format, log::Format::Default);

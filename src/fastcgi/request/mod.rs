@@ -75,7 +75,7 @@ impl Reader {
     #[must_use]
     pub fn new(limits: ParamsLimits, capacity: Capacity) -> Self {
         Self {
-            input: Input::new(limits.bytes),
+            input: Input::new(limits.bytes, 0),
             phase: Phase::Idle,
             content: Content::Skipped,
             left: 0,
@@ -87,6 +87,17 @@ impl Reader {
             limits,
             capacity,
         }
+    }
+
+    /// Makes room for a parameter that `Params::set` sets in each request. The reader has received nothing yet.
+    pub fn reserve(&mut self, room: usize) {
+        self.input = Input::new(self.limits.bytes, room);
+    }
+
+    /// The parameters, to set one that the client has not sent. Only directly after `Step::Request`: the bytes of parameters
+    /// do not change while a request is served.
+    pub fn params_mut(&mut self) -> &mut Params {
+        self.input.params_mut()
     }
 
     /// Drops everything: the next bytes come from another connection.

@@ -196,6 +196,20 @@ errors! {
         "[pool {pool}] wrong format for access.format '{format}'",
         names ["access.format"],
         do "Correct access.format; docs/configuration.md lists what it can contain.";
+
+    /// The name of the parameter is not one that can have the id of a request.
+    [Ours Error] RequestId { pool: String, name: String } =
+        "[pool {pool}] log.request_id = '{name}': write the name of a FastCGI parameter for ids alone, such as HTTP_X_REQUEST_ID \
+         (letters, digits and _, at most 64; no parameter of CGI or PHP)",
+        names ["log.request_id"],
+        do "Write the name of the parameter in which the web server passes an id.";
+
+    /// `access.format` contains `%i`, and requests have no ids.
+    [Ours Error] FormatOfIds { pool: String, format: String } =
+        "[pool {pool}] access.format '{format}' contains %i, the id of a request, but log.request_id is not set: set it, such as \
+         log.request_id = HTTP_X_REQUEST_ID",
+        names ["access.format"],
+        do "Set log.request_id, or remove %i from access.format.";
 }
 
 /// A page that php-fpm answers itself.

@@ -1,8 +1,10 @@
 //! A message with its values, and what the documentation knows of it.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display};
 
-use crate::log::{About, Level};
+use crate::log::{About, Level, OfRequest};
+use crate::request_ids::{self, RequestIds};
 
 /// A line for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +16,13 @@ pub struct Message {
     pool: Option<String>,
     group: Option<String>,
     pid: Option<i32>,
+    request: Option<Box<RequestIds>>,
 }
 
 impl Message {
     /// A message about nothing in particular.
     pub(super) fn new(level: Level, text: String) -> Self {
-        Self { level, text, original: None, pool: None, group: None, pid: None }
+        Self { level, text, original: None, pool: None, group: None, pid: None, request: None }
     }
 
     /// With the original patch's wording.
@@ -46,6 +49,18 @@ impl Message {
         Self { level, ..self }
     }
 
+    /// The same message about a request with these ids.
+    #[must_use]
+    pub fn of_request(self, request: Option<RequestIds>) -> Self {
+        Self { request: request.map(Box::new), ..self }
+    }
+
+    /// A text of the message with the ids of its request at the end.
+    pub(in crate::log) fn tagged<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let tagged = |ids: &RequestIds| Cow::Owned(format!("{text}{}", request_ids::tag(ids)));
+        self.request.as_deref().map_or(Cow::Borrowed(text), tagged)
+    }
+
     /// How severe it is.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -67,7 +82,13 @@ impl Message {
     /// The subject of the message, as fields of a JSON line.
     #[must_use]
     pub fn fields(&self) -> About<'_> {
-        About { pool: self.pool.as_deref(), group: self.group.as_deref(), pid: self.pid, ..About::default() }
+        About {
+            pool: self.pool.as_deref(),
+            group: self.group.as_deref(),
+            pid: self.pid,
+            request: OfRequest::new(self.request.as_deref()),
+            ..About::default()
+        }
     }
 }
 

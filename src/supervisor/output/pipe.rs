@@ -194,7 +194,7 @@ impl Pen<'_> {
         match object {
             Some((level, object)) => log::object(level, &object),
             None if self.writer.is_undecorated() => log::raw(line),
-            None => log::bytes(Level::Warning, line),
+            None => log::bytes(Level::Warning, line, None),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::escape;
 use crate::log::{self, messages::output as messages};
+use crate::request_ids::RequestIds;
 use crate::supervisor::log_files;
 use crate::sys::failure::reason;
 use crate::sys::log_file::{Opening, Owner};
@@ -36,11 +37,19 @@ impl SlowLogs {
         self.files.is_empty()
     }
 
-    /// Adds an entry to that file: a heading, which says when and which process, and the text of a trace.
-    pub(crate) fn add(&mut self, path: &Path, owner: Owner, heading: &str, text: &[u8], complete: bool) {
+    /// Adds an entry to that file: a heading, which says when and which process, the text of a trace, and the ids of the request.
+    pub(crate) fn add(
+        &mut self,
+        path: &Path,
+        owner: Owner,
+        (heading, ids): (&str, Option<RequestIds>),
+        text: &[u8],
+        complete: bool,
+    ) {
         let new = || Unwritten { owner, bytes: Vec::new(), opening: None };
         let file = self.files.entry(path.to_owned()).or_insert_with(new);
         file.bytes.extend(entry(heading, text, complete));
+        file.bytes.extend(ids.as_ref().map(id_lines).unwrap_or_default().into_bytes());
     }
 
     /// Writes what has been added since the last time: many slow requests at once cost one open and one write.
@@ -96,6 +105,13 @@ fn entry(heading: &str, text: &[u8], complete: bool) -> Vec<u8> {
     entry
 }
 
+/// The ids, at the end of an entry. Programs that read slow logs expect the innermost call right after `script_filename`, and skip
+/// lines that they don't know up to the empty line before the next entry.
+fn id_lines(ids: &RequestIds) -> String {
+    let trace = ids.trace.map(|context| format!("trace_id = {}\nspan_id = {}\n", context.trace, context.span));
+    format!("request_id = {}\n{}", ids.request, trace.unwrap_or_default())
+}
+
 /// The calls of a trace for a line of the error log, the innermost first.
 #[must_use]
 pub(crate) fn in_one_line(text: &[u8]) -> Vec<u8> {
@@ -118,6 +134,16 @@ mod tests {
         assert_eq!(String::from_utf8_lossy(&text), expected);
         let failed = entry("t", b"script_filename = /a\0\x1b[31m\n", false);
         assert_eq!(failed, b"\nt\nscript_filename = /a\\x00\\x1B[31m\n+++ dump failed\n");
+    }
+
+    #[test]
+    fn ids_are_lines_as_the_scripts_name_is() {
+        use crate::request_ids::{RequestId, TraceContext};
+        let ids = RequestIds { request: RequestId::accept(b"a-1").unwrap(), trace: None };
+        assert_eq!(id_lines(&ids), "request_id = a-1\n");
+        let traced = RequestIds { trace: TraceContext::of_numbers((0xab, 0xcd)), ..ids };
+        let expected = "request_id = a-1\ntrace_id = 000000000000000000000000000000ab\nspan_id = 00000000000000cd\n";
+        assert_eq!(id_lines(&traced), expected);
     }
 
     #[test]

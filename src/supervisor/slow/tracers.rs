@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use crate::ipc::trace::{self, Packet};
 use crate::plan::fleet::WorkerKey;
+use crate::request_ids::RequestIds;
 use crate::supervisor::poller::Poller;
 use crate::sys::peer_pipe::{PeerPipe, Read};
 use crate::sys::{message, packets};
@@ -31,6 +32,8 @@ pub(crate) struct Answer {
     pub timed_out: bool,
     /// The pid of the worker when it was asked.
     pub pid: i32,
+    /// The ids of its request when it was asked.
+    pub ids: Option<RequestIds>,
     /// Lines, from a process that is not trusted.
     pub text: Vec<u8>,
     /// The text is whole.
@@ -47,6 +50,7 @@ struct Tracer {
     slow: bool,
     timed_out: bool,
     pid: i32,
+    ids: Option<RequestIds>,
     text: Vec<u8>,
 }
 
@@ -81,8 +85,8 @@ impl Tracers {
     ) {
         let answers = PeerPipe::new(answers, &format!("[pool {pool}]"));
         self.remove(poller, key);
-        let (token, slow, timed_out, pid, text) = (None, false, false, 0, Vec::new());
-        self.workers.insert(key, Tracer { questions, answers, token, slow, timed_out, pid, text });
+        let (token, slow, timed_out, pid, ids, text) = (None, false, false, 0, None, Vec::new());
+        self.workers.insert(key, Tracer { questions, answers, token, slow, timed_out, pid, ids, text });
     }
 
     /// Its worker has ended.
@@ -101,12 +105,24 @@ impl Tracers {
         }
     }
 
-    /// Asks where the script of a worker is. `pid` is the worker's. False: there will be no answer.
-    pub(crate) fn ask(&mut self, poller: &mut Poller, key: WorkerKey, pid: i32, question: Question) -> bool {
-        self.try_ask(poller, key, pid, question).is_some()
+    /// Asks where the script of a worker is. `of`: the worker's pid, and the ids of its request. False: there will be no answer.
+    pub(crate) fn ask(
+        &mut self,
+        poller: &mut Poller,
+        key: WorkerKey,
+        of: (i32, Option<RequestIds>),
+        question: Question,
+    ) -> bool {
+        self.try_ask(poller, key, of, question).is_some()
     }
 
-    fn try_ask(&mut self, poller: &mut Poller, key: WorkerKey, pid: i32, question: Question) -> Option<()> {
+    fn try_ask(
+        &mut self,
+        poller: &mut Poller,
+        key: WorkerKey,
+        of: (i32, Option<RequestIds>),
+        question: Question,
+    ) -> Option<()> {
         let tracer = self.workers.get_mut(&key)?;
         if tracer.token.is_none() {
             tracer.text.clear();
@@ -115,7 +131,7 @@ impl Tracers {
         }
         // A tracer that doesn't take the question doesn't answer one either.
         packets::send(&tracer.questions, trace::ASK).ok()?;
-        tracer.pid = pid;
+        (tracer.pid, tracer.ids) = of;
         match question {
             Question::Slow => tracer.slow = true,
             Question::TimedOut => tracer.timed_out = true,
@@ -163,6 +179,7 @@ impl Tracers {
             slow: std::mem::take(&mut tracer.slow),
             timed_out: std::mem::take(&mut tracer.timed_out),
             pid: tracer.pid,
+            ids: tracer.ids,
             text: std::mem::take(&mut tracer.text),
             complete,
         })

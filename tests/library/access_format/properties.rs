@@ -3,6 +3,7 @@
 use cgi_fpm::access_log::{Facts, Format};
 use cgi_fpm::json;
 use cgi_fpm::request::Description;
+use cgi_fpm::request_ids::{RequestId, RequestIds, TraceContext};
 
 /// A format is either refused or produces lines. Whatever a client sends, a line has the same control characters and
 /// quotation marks as for a harmless client, and is UTF-8. A JSON line is an object without control characters.
@@ -23,6 +24,12 @@ fn marks(line: &[u8]) -> Vec<char> {
     String::from_utf8_lossy(line).chars().filter(marks).collect()
 }
 
+/// The text as a request's id, or an id that was made instead.
+fn accepted(text: &[u8]) -> Option<RequestIds> {
+    let request = RequestId::accept(text).unwrap_or_else(|| RequestId::of_number(1));
+    Some(RequestIds { request, trace: TraceContext::parse(text) })
+}
+
 /// The line of a request in which every text is `text`.
 fn rendered(format: &Format, text: &[u8]) -> Vec<u8> {
     let value = |_: &[u8]| Some(text);
@@ -39,6 +46,7 @@ fn rendered(format: &Format, text: &[u8]) -> Vec<u8> {
         cpu: (4, 5),
         memory: 6,
         status: 200,
+        ids: accepted(text),
         header: &value,
         variable: &value,
         date: &|_, _, line| line.extend_from_slice(b"date"),

@@ -2,6 +2,7 @@
 //! docs/{logs,slowlog,status}.md.
 #![forbid(unsafe_code)]
 
+mod request_ids;
 mod steering;
 mod streams;
 

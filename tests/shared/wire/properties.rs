@@ -1,5 +1,7 @@
 //! Properties of every input: shared by the property tests and the fuzz targets.
 
+use std::ops::Range;
+
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::fastcgi::reply::Reply;
@@ -116,6 +118,45 @@ pub fn params_are_decoded(content: &[u8], cuts: &[u8]) {
         Some(pairs) if content.len() <= LIMITS.bytes => assert_eq!(outcome.requests[0].pairs, pairs),
         _ => assert!(outcome.refusal.is_some()),
     }
+    for is_new in [false, true] {
+        a_parameter_is_set(&bytes, cuts, is_new);
+    }
+}
+
+/// Sets one more parameter, new or in place of the last one that was sent: all others stay, also in the copy for PHP.
+fn a_parameter_is_set(bytes: &[u8], cuts: &[u8], is_new: bool) {
+    const ROOM: usize = 40;
+    let mut reader = Reader::new(LIMITS, Capacity { max_children: 3 });
+    reader.reserve(ROOM);
+    let mut pieces = Pieces { rest: bytes, cuts: cuts.iter().cycle() };
+    loop {
+        match reader.advance() {
+            Ok(Step::Request) => break,
+            Ok(Step::More) if pieces.feed(&mut reader) => {}
+            _ => return,
+        }
+    }
+    let mut expected = copied(&reader);
+    let last = expected.last().map(|(name, _)| name.clone()).filter(|_| !is_new);
+    let (name, value) = (last.unwrap_or_else(|| b"NEW\nNAME".to_vec()), b"0123456789".to_vec());
+    let fits = name.len() + value.len() + 2 <= ROOM;
+    assert_eq!(reader.params_mut().set(&name, &value), fits);
+    match expected.iter_mut().find(|(known, _)| *known == name) {
+        _ if !fits => {}
+        Some((_, known)) => *known = value,
+        None => expected.push((name, value)),
+    }
+    assert_eq!(copied(&reader), expected);
+}
+
+/// The parameters in the copy that PHP gets.
+fn copied(reader: &Reader) -> Pairs {
+    let (bytes, places) = reader.params().layout();
+    let text = |range: Range<usize>| {
+        assert_eq!(bytes.get(range.end), Some(&0));
+        bytes.get(range).unwrap_or_default().to_vec()
+    };
+    places.map(|(name, value)| (text(name), text(value))).collect()
 }
 
 /// Decodes name-value pairs the slow way, in the reader's order: the role first, a repeated name with its last value.
