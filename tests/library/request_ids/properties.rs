@@ -10,7 +10,8 @@ pub(super) fn a_header_is_read_as_by_the_standard(header: &[u8]) {
 }
 
 fn plain(header: &[u8]) -> Option<(String, String)> {
-    let text = std::str::from_utf8(header).ok()?;
+    // Fields that a later version adds may be any bytes.
+    let text = String::from_utf8_lossy(header);
     let mut fields = text.splitn(5, '-');
     let mut hex = |digits: usize| {
         let field = fields.next()?;
@@ -28,7 +29,7 @@ fn plain(header: &[u8]) -> Option<(String, String)> {
 pub(super) fn an_accepted_id_is_harmless(sent: &[u8]) {
     let Some(request) = RequestId::accept(sent) else { return };
     assert!(request.as_bytes() == sent && (1..=LONGEST).contains(&sent.len()));
-    let shown = tag(&RequestIds { request, trace: TraceContext::parse(sent) });
+    let shown = tag(&RequestIds { request, trace: None });
     assert_eq!(shown.matches([' ', '[', ']', '"', '\\', '\'']).count(), 3, "{shown}");
     assert_eq!(escape::line(shown.as_bytes()), shown);
 }
