@@ -46,6 +46,7 @@ mod start_steps;
 mod status;
 mod status_entries;
 mod stdout;
+mod structures;
 mod symbols;
 mod text;
 mod trace;
