@@ -3,6 +3,8 @@
 use std::ffi::CStr;
 use std::ops::Range;
 
+use super::index::{Index, Pair, Text};
+
 /// Why name-value pairs were refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadPairs {
@@ -14,15 +16,6 @@ pub enum BadPairs {
     TooMany,
 }
 
-/// Where a pair lies: the lengths on the wire, the offsets in the buffer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Pair {
-    name_at: usize,
-    name_len: usize,
-    value_at: usize,
-    value_len: usize,
-}
-
 /// The parameters of one request, in the buffer that they were received in.
 ///
 /// A name that was sent twice keeps its first place and its last value, as in php-fpm. `FCGI_ROLE` comes first, as in
@@ -31,9 +24,9 @@ struct Pair {
 pub struct Params {
     /// The input buffer; parameters lie before the bytes of the body.
     pub(super) bytes: Vec<u8>,
-    pairs: Vec<Pair>,
-    /// One bit for each name: a name without its bit needs no search.
-    seen: [u64; 4],
+    index: Index,
+    /// Where the last NUL ends.
+    end: usize,
     /// Room in the buffer for one more parameter, which is not on the wire.
     room: Range<usize>,
 }
@@ -59,56 +52,54 @@ impl Params {
     }
 
     /// The value of that name.
+    #[inline]
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.find(name).map(|pair| self.value(pair))
+        self.index.find(&self.bytes, name).map(|pair| pair.value.of(&self.bytes))
     }
 
     /// The value of that name as a C string, cut at its first NUL.
+    #[inline]
     #[must_use]
     pub fn get_c(&self, name: &[u8]) -> Option<&CStr> {
-        let pair = self.find(name)?;
-        CStr::from_bytes_until_nul(self.bytes.get(pair.value_at..=pair.value_at + pair.value_len)?).ok()
+        self.index.find(&self.bytes, name).map(|pair| self.c_string(pair.value))
     }
 
     /// All pairs in the order of arrival (php-fpm's `$_SERVER` has them in reverse); each name and each value is followed by a NUL byte in memory.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&CStr, &[u8])> + ExactSizeIterator {
-        self.pairs.iter().map(|pair| (self.name_c(pair), self.value(pair)))
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&CStr, &[u8])> {
+        self.index.iter().map(|Pair { name, value, .. }| (self.c_string(*name), value.of(&self.bytes)))
     }
 
-    /// To make a copy: all bytes up to the last NUL, and the place of each name and value in them.
-    pub fn layout(&self) -> (&[u8], impl ExactSizeIterator<Item = (Range<usize>, Range<usize>)>) {
-        // A value that was set lies before the name.
-        let end = |pair: &Pair| (pair.value_at + pair.value_len).max(pair.name_at + pair.name_len) + 1;
-        let end = self.pairs.iter().map(end).max().unwrap_or(0);
-        let places = self
-            .pairs
-            .iter()
-            .map(|pair| (pair.name_at..pair.name_at + pair.name_len, pair.value_at..pair.value_at + pair.value_len));
-        (self.bytes.get(..end).unwrap_or_default(), places)
+    /// To make a copy: all bytes up to the last NUL, and where the names and values are in them.
+    #[must_use]
+    pub fn parts(&self) -> (&[u8], &Index) {
+        (self.bytes.get(..self.end).unwrap_or_default(), &self.index)
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pairs.len()
+        self.index.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pairs.is_empty()
+        self.index.is_empty()
     }
 
     /// Drops the pairs; the buffer stays.
     pub(super) fn clear(&mut self) {
-        self.pairs.clear();
-        self.seen = [0; 4];
+        self.index.clear();
+        self.end = 0;
     }
 
     /// Adds the pair that lies as `name\0value\0` at an offset.
     pub(super) fn add_written(&mut self, at: usize, name_len: usize, value_len: usize) {
-        self.add(Pair { name_at: at, name_len, value_at: at + name_len + 1, value_len });
+        let value = at + name_len + 1;
+        let end = value + value_len;
+        self.index.put(&self.bytes, Text::at(at..at + name_len), Text::at(value..end));
+        self.end = self.end.max(end + 1);
     }
 
     /// Decodes the pairs in a range of the buffer; the byte after the range is overwritten. A name moves by one byte,
@@ -132,54 +123,11 @@ impl Params {
         Ok(())
     }
 
-    fn add(&mut self, pair: Pair) {
-        let name = self.name(&pair);
-        let (word, bit) = seen_bit(name);
-        if self.seen[word] & bit != 0
-            && let Some(index) = self.position(name)
-        {
-            let earlier = &mut self.pairs[index];
-            (earlier.value_at, earlier.value_len) = (pair.value_at, pair.value_len);
-            return;
-        }
-        self.seen[word] |= bit;
-        self.pairs.push(pair);
-    }
-
-    fn find(&self, name: &[u8]) -> Option<&Pair> {
-        let (word, bit) = seen_bit(name);
-        if self.seen[word] & bit == 0 {
-            return None;
-        }
-        self.position(name).map(|index| &self.pairs[index])
-    }
-
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        self.pairs.iter().position(|pair| pair.name_len == name.len() && self.name(pair) == name)
-    }
-
-    fn name(&self, pair: &Pair) -> &[u8] {
-        self.bytes.get(pair.name_at..pair.name_at + pair.name_len).unwrap_or_default()
-    }
-
-    fn name_c(&self, pair: &Pair) -> &CStr {
-        let with_nul = self.bytes.get(pair.name_at..=pair.name_at + pair.name_len).unwrap_or_default();
+    /// A text that a NUL byte follows.
+    fn c_string(&self, text: Text) -> &CStr {
+        let with_nul = self.bytes.get(text.range().start..=text.range().end).unwrap_or_default();
         CStr::from_bytes_until_nul(with_nul).unwrap_or_default()
     }
-
-    fn value(&self, pair: &Pair) -> &[u8] {
-        self.bytes.get(pair.value_at..pair.value_at + pair.value_len).unwrap_or_default()
-    }
-}
-
-/// The bit of a name: a hash of its last eight bytes, where names differ most.
-fn seen_bit(name: &[u8]) -> (usize, u64) {
-    let tail = match name.last_chunk() {
-        Some(tail) => u64::from_le_bytes(*tail),
-        None => name.iter().fold(0, |tail, &byte| tail << 8 | u64::from(byte)),
-    };
-    let [.., word, bit] = tail.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
-    (usize::from(word & 3), 1 << (bit & 63))
 }
 
 /// The lengths at the head of a pair.
@@ -287,10 +235,9 @@ mod tests {
             params.decode(10..10 + sent.len(), 9).unwrap();
             let set = params.set(name, value);
             let pairs: Vec<_> = params.iter().map(|(name, value)| (name.to_owned(), value.to_vec())).collect();
-            let (copy, places) = params.layout();
-            let copied: Vec<_> = places
-                .map(|(name, value)| (copy[name.start..=name.end].to_vec(), copy[value.start..=value.end].to_vec()))
-                .collect();
+            let (copy, index) = params.parts();
+            let with_nul = |text: Text| copy[text.range().start..=text.range().end].to_vec();
+            let copied: Vec<_> = index.iter().map(|pair| (with_nul(pair.name), with_nul(pair.value))).collect();
             let expected =
                 pairs.iter().map(|(name, value)| (name.to_bytes_with_nul().to_vec(), [value, &b"\0"[..]].concat()));
             assert_eq!(copied, expected.collect::<Vec<_>>());

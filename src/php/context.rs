@@ -41,8 +41,8 @@ impl Context {
     /// Begins a request: PHP's callbacks find it from now on. The caller does not use `request` before `leave`.
     pub(super) fn enter(&mut self, request: Request<'_>) {
         let Request { exchange, tracker } = request;
-        let (bytes, places) = exchange.params().layout();
-        self.env.fill(bytes, places);
+        let (bytes, index) = exchange.params().parts();
+        self.env.fill(bytes, index);
         self.logged = false;
         (self.cut_off, self.ini_applied) = (false, false);
         (self.exchange, self.tracker) = (Some(NonNull::from(exchange)), Some(NonNull::from(tracker)));
@@ -148,6 +148,7 @@ impl Context {
     }
 
     /// The value of a variable as such a C string, by its name.
+    #[inline]
     pub(super) fn variable(&self, name: &[u8]) -> *mut c_char {
         self.c_string(self.env.get(name))
     }

@@ -1,106 +1,44 @@
 //! The variables of a request: FastCGI parameters in php-fpm's order. The rules for paths then correct some of them.
 
-use std::ffi::CStr;
+pub use crate::fastcgi::index::Text;
+
 use std::ops::Range;
 
-/// A value in an [`Env`], or a part of one. A NUL byte follows each whole value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Text {
-    at: u32,
-    len: u32,
-}
-
-impl Text {
-    /// Without its first `count` bytes.
-    #[must_use]
-    pub fn skip(self, count: usize) -> Self {
-        let count = narrow(count).min(self.len);
-        Self { at: self.at + count, len: self.len - count }
-    }
-
-    /// Its first `count` bytes.
-    #[must_use]
-    pub fn take(self, count: usize) -> Self {
-        Self { at: self.at, len: self.len.min(narrow(count)) }
-    }
-
-    /// Its length.
-    #[must_use]
-    pub fn len(self) -> usize {
-        self.len as usize
-    }
-
-    /// Whether it is empty.
-    #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    fn at(range: Range<usize>) -> Self {
-        Self { at: narrow(range.start), len: narrow(range.len()) }
-    }
-
-    fn range(self) -> Range<usize> {
-        self.at as usize..self.at as usize + self.len as usize
-    }
-}
-
-/// The reader of the request limits the variables to some megabytes.
-fn narrow(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-#[derive(Debug)]
-struct Var {
-    hash: u32,
-    /// One more than the index of the next variable in the same bucket; 0: none.
-    next: u16,
-    /// A deleted variable stays in the list, so that the others keep their index.
-    deleted: bool,
-    name: Text,
-    value: Text,
-}
-
-const BUCKETS: usize = 64;
+use crate::fastcgi::index::Index;
 
 /// Variables by name. A name that is set twice has the later value and the earlier position.
 ///
 /// Nothing is freed between requests: after warm-up, filling it allocates nothing.
 #[derive(Debug)]
 pub struct Env {
+    /// A NUL byte follows each whole value.
     bytes: Vec<u8>,
-    vars: Vec<Var>,
-    /// One more than the index of the last variable of each bucket; 0: none.
-    buckets: [u16; BUCKETS],
+    index: Index,
 }
 
 impl Default for Env {
     fn default() -> Self {
-        Self { bytes: Vec::with_capacity(8192), vars: Vec::with_capacity(64), buckets: [0; BUCKETS] }
+        Self { bytes: Vec::with_capacity(8192), index: Index::default() }
     }
 }
 
 impl Env {
-    /// Replaces all variables by those of a request, in the order of arrival, each name once. `places` are the ranges of names and
-    /// values in `bytes`.
-    pub fn fill(&mut self, bytes: &[u8], places: impl Iterator<Item = (Range<usize>, Range<usize>)>) {
+    /// Replaces all variables by those of a request, in the order of arrival, each name once.
+    pub fn fill(&mut self, bytes: &[u8], index: &Index) {
         self.bytes.clear();
         self.bytes.extend_from_slice(bytes);
-        self.vars.clear();
-        self.buckets = [0; BUCKETS];
-        for (name, value) in places {
-            let name = Text::at(name);
-            self.append(hash(self.bytes(name)), name, Text::at(value));
-        }
+        self.index.copy_from(index);
     }
 
     /// The value of `name`. It ends at its first NUL byte, as it does for PHP.
+    #[inline]
     #[must_use]
     pub fn get(&self, name: &[u8]) -> Option<Text> {
-        Some(self.cut(self.vars.get(self.position(name, hash(name))?)?.value))
+        self.index.find(&self.bytes, name).map(|pair| self.cut(pair.value))
     }
 
     /// The bytes of the value of `name`.
+    #[inline]
     #[must_use]
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.get(name).map(|text| self.bytes(text))
@@ -109,7 +47,7 @@ impl Env {
     /// The bytes of a text.
     #[must_use]
     pub fn bytes(&self, text: Text) -> &[u8] {
-        self.bytes.get(text.range()).unwrap_or_default()
+        text.of(&self.bytes)
     }
 
     /// Sets `name`.
@@ -139,19 +77,14 @@ impl Env {
 
     /// Deletes `name`.
     pub fn remove(&mut self, name: &[u8]) {
-        if let Some(at) = self.position(name, hash(name))
-            && let Some(var) = self.vars.get_mut(at)
-        {
-            var.deleted = true;
-        }
+        self.index.remove(&self.bytes, name);
     }
 
     /// Shortens the value of `name` to a part of it, in place.
     pub fn shrink(&mut self, name: &[u8], part: Range<usize>) -> Option<Text> {
-        let position = self.position(name, hash(name))?;
-        let var = self.vars.get_mut(position)?;
-        let new = var.value.take(part.end).skip(part.start);
-        var.value = new;
+        let value = self.index.value_mut(&self.bytes, name)?;
+        let new = value.take(part.end).skip(part.start);
+        *value = new;
         if let Some(byte) = self.bytes.get_mut(new.range().end) {
             *byte = 0;
         }
@@ -161,19 +94,19 @@ impl Env {
     /// The number of positions; those of deleted variables are empty.
     #[must_use]
     pub fn places(&self) -> usize {
-        self.vars.len()
+        self.index.len()
     }
 
     /// Name and value at a position, with any NUL bytes. php-fpm's order: the last variable to arrive comes first.
     #[must_use]
     pub fn nth(&self, place: usize) -> Option<(Text, Text)> {
-        let var = self.vars.get(self.vars.len().checked_sub(place + 1)?)?;
-        (!var.deleted).then_some((var.name, var.value))
+        let pair = self.index.nth(self.index.len().checked_sub(place + 1)?)?;
+        Some((pair.name, pair.value))
     }
 
     /// Name and value of each variable in that order.
     pub fn iter(&self) -> impl Iterator<Item = (Text, Text)> + '_ {
-        (0..self.places()).filter_map(|place| self.nth(place)).map(|(name, value)| (self.cut(name), self.cut(value)))
+        self.index.iter().rev().map(|pair| (self.cut(pair.name), self.cut(pair.value)))
     }
 
     /// A pointer to the first byte of a text, for C. It is valid until the next change.
@@ -183,8 +116,7 @@ impl Env {
     }
 
     fn cut(&self, text: Text) -> Text {
-        let with_end = self.bytes.get(text.at as usize..).unwrap_or_default();
-        CStr::from_bytes_until_nul(with_end).map_or(text, |c_text| text.take(c_text.count_bytes()))
+        memchr::memchr(0, self.bytes(text)).map_or(text, |length| text.take(length))
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Text {
@@ -195,44 +127,11 @@ impl Env {
     }
 
     fn put(&mut self, name: &[u8], value: Text) {
-        let hash = hash(name);
-        if let Some(at) = self.position(name, hash)
-            && let Some(var) = self.vars.get_mut(at)
-        {
-            var.value = value;
-        } else {
-            let name = self.keep(name);
-            self.append(hash, name, value);
+        if let Some(known) = self.index.value_mut(&self.bytes, name) {
+            *known = value;
+            return;
         }
+        let name = self.keep(name);
+        self.index.put(&self.bytes, name, value);
     }
-
-    fn append(&mut self, hash: u32, name: Text, value: Text) {
-        let Ok(number) = u16::try_from(self.vars.len() + 1) else { return };
-        let bucket = &mut self.buckets[hash as usize % BUCKETS];
-        let next = std::mem::replace(bucket, number);
-        self.vars.push(Var { hash, next, deleted: false, name, value });
-    }
-
-    /// The index of a variable. A deleted one is not found: setting it again adds it in front, as in php-fpm.
-    fn position(&self, name: &[u8], hash: u32) -> Option<usize> {
-        let mut number = self.buckets[hash as usize % BUCKETS];
-        while let Some(at) = usize::from(number).checked_sub(1) {
-            let var = self.vars.get(at)?;
-            if var.hash == hash && !var.deleted && self.bytes(var.name) == name {
-                return Some(at);
-            }
-            number = var.next;
-        }
-        None
-    }
-}
-
-/// A hash of the length and the last eight bytes, where names differ most.
-fn hash(name: &[u8]) -> u32 {
-    const SEED: u64 = 0x517c_c1b7_2722_0a95;
-    let end = match name.last_chunk::<8>() {
-        Some(end) => u64::from_le_bytes(*end),
-        None => name.iter().fold(0, |end, &byte| end << 8 | u64::from(byte)),
-    };
-    ((end ^ name.len() as u64).wrapping_mul(SEED) >> 32) as u32
 }

@@ -1,7 +1,6 @@
 //! Properties of every input: shared by the property tests and the fuzz targets.
 
-use std::ops::Range;
-
+use cgi_fpm::fastcgi::index::Text;
 use cgi_fpm::fastcgi::management::Capacity;
 use cgi_fpm::fastcgi::record::RecordType;
 use cgi_fpm::fastcgi::reply::Reply;
@@ -151,12 +150,13 @@ fn a_parameter_is_set(bytes: &[u8], cuts: &[u8], is_new: bool) {
 
 /// The parameters in the copy that PHP gets.
 fn copied(reader: &Reader) -> Pairs {
-    let (bytes, places) = reader.params().layout();
-    let text = |range: Range<usize>| {
+    let (bytes, index) = reader.params().parts();
+    let text = |text: Text| {
+        let range = text.range();
         assert_eq!(bytes.get(range.end), Some(&0));
         bytes.get(range).unwrap_or_default().to_vec()
     };
-    places.map(|(name, value)| (text(name), text(value))).collect()
+    index.iter().map(|pair| (text(pair.name), text(pair.value))).collect()
 }
 
 /// Decodes name-value pairs the slow way, in the reader's order: the role first, a repeated name with its last value.
