@@ -72,6 +72,7 @@ host_table! {
         ) -> c_int;
         fn zend_ini_long(name: *const c_char, length: usize, original: c_int) -> i64;
         fn zend_string_hash_func(string: *mut zend_string) -> u64;
+        fn zend_hash_extend(table: *mut HashTable, size: u32, packed: bool);
         fn zend_hash_update(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;
         fn zend_hash_add(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;
         fn php_std_post_handler(kind: *mut c_char, array: *mut c_void);
@@ -129,6 +130,7 @@ host_table! {
         ) -> *mut c_char;
         fn zend_dirname(path: *mut c_char, length: usize) -> usize;
         fn tsrm_realpath(path: *const c_char, resolved: *mut c_char) -> *mut c_char;
+        fn realpath_cache_lookup(path: *const c_char, length: usize, now: libc::time_t) -> *mut c_void;
 
         fn php_register_variable_safe(name: *const c_char, value: *const c_char, length: usize, array: *mut zval);
         fn php_register_variable_ex(name: *const c_char, value: *mut zval, array: *mut zval);

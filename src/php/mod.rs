@@ -34,6 +34,7 @@ mod multipart_register;
 mod multipart_state;
 mod names;
 mod pool;
+mod realpath_cache;
 mod report;
 mod request_info;
 mod request_ini;
@@ -95,6 +96,7 @@ impl Engine for Php {
         form::take_over();
         multipart::take_over();
         input_filter::take_over();
+        realpath_cache::begin();
         Ok(())
     }
 

@@ -6,9 +6,9 @@ use std::ptr::{null, null_mut};
 use super::body::Body;
 use super::context::{Context, with};
 use super::ffi::{core_globals, php_handle_auth_data, sapi_globals, tsrm_realpath};
-use super::memory;
 use super::settings::settings;
 use super::text::{PATH_MAX, c_bytes, with_path};
+use super::{memory, realpath_cache};
 use crate::script::resolve::{Files, Script, Settings, resolve};
 
 /// Stands for HTTP/1.0, as in php-fpm: the protocol is not known.
@@ -78,6 +78,9 @@ struct Disk;
 
 impl Files for Disk {
     fn exists(&self, path: &[u8]) -> bool {
+        if realpath_cache::has(path) {
+            return true;
+        }
         let mut resolved = [MaybeUninit::<u8>::uninit(); PATH_MAX];
         with_path(path, |path| {
             // SAFETY: `with_path` gives a C string, and the buffer has MAXPATHLEN bytes. PHP allocates nothing that stays.

@@ -12,7 +12,7 @@ use super::headers::{Headers, Status, write_head};
 use super::module::start_module;
 use super::settings::settings;
 use super::text::{bytes_at, c_bytes};
-use super::{body_stream, error_header, guard, log, start_steps, user_ini, variables};
+use super::{body_stream, error_header, guard, log, realpath_cache, start_steps, user_ini, variables};
 use crate::exchange::ClientGone;
 use crate::log::messages::php as messages;
 
@@ -154,10 +154,11 @@ unsafe extern "C" fn log_message(message: *const c_char, _priority: c_int) {
 unsafe extern "C" fn activate() -> c_int {
     // SAFETY: SG(request_info.path_translated) is PHP's, at a valid address (`ffi::host`). The value is copied.
     let path = unsafe { (*sapi_globals()).request_info.path_translated };
+    user_ini::apply_once();
+    realpath_cache::note_open_basedir();
     if path.is_null() {
         return FAILURE;
     }
-    user_ini::apply_once();
     body_stream::activate();
     SUCCESS
 }
