@@ -7,12 +7,15 @@ use std::sync::OnceLock;
 use super::context::{Variable, with};
 use super::ffi::{
     self, _zend_new_array_0, EnvironmentImport, HashTable, core_globals, php_register_variable_safe, sapi_globals,
-    sapi_module, zend_array_destroy, zend_array_dup, zend_hash_update, zval,
+    sapi_module, zend_array_destroy, zend_array_dup, zend_hash_extend, zend_hash_update, zval,
 };
 use super::input_filter::{self, Input};
 use super::settings::settings;
 use super::text::c_bytes;
 use super::{memory, server_keys, value, zend_string};
+
+/// Elements that PHP adds to `$_SERVER`: `PHP_SELF`, `REQUEST_TIME_FLOAT`, `REQUEST_TIME`.
+const ADDED: u32 = 3;
 
 const TRACK_VARS_SERVER: usize = 3;
 const TRACK_VARS_ENV: usize = 4;
@@ -100,18 +103,27 @@ impl Quick {
             return None;
         }
         let input = input_filter::of_server()?;
+        // SAFETY: the caller vouches for an array.
+        let server: *mut HashTable = unsafe { value::pointer(array) };
+        let places = with(|context| context.env.places()).and_then(|places| u32::try_from(places).ok()).unwrap_or(0);
+        // SAFETY: `server` is the table of an array; its number of elements is copied.
+        let size = unsafe { (*server).nNumOfElements } + places + ADDED;
+        // SAFETY: the table of an array whose keys are strings, so that it is no packed one. It grows at once, and not by several
+        // steps. The call may bail out; the caller owns nothing.
+        unsafe { zend_hash_extend(server, size, false) };
         let raw = match input {
             Input::Unfiltered => None,
             Input::Kept(value) => {
                 // SAFETY: a request runs. The call may bail out; the caller owns nothing.
                 let table = unsafe { _zend_new_array_0() };
+                // SAFETY: as above, with a new table.
+                unsafe { zend_hash_extend(table, places + ADDED, false) };
                 // SAFETY: ext/filter's value, which is undefined. The reference to the new array goes over to it.
                 unsafe { value::set_array(value, table) };
                 Some(table)
             }
         };
-        // SAFETY: the caller vouches for an array.
-        Some(Self { server: unsafe { value::pointer(array) }, raw })
+        Some(Self { server, raw })
     }
 
     /// False: PHP has to do it.
