@@ -47,6 +47,9 @@ impl Pages {
 
     /// Answers if the request is for one of them; returns whether it was.
     pub(super) fn serve(&self, exchange: &mut Exchange, tracker: &RequestTracker) -> bool {
+        if self.ping.is_none() && self.status.is_none() {
+            return false;
+        }
         let Some(asked) = asked(exchange.params()) else { return false };
         let is_ping = self.ping.as_ref().is_some_and(|(path, _)| path == asked);
         if !is_ping && self.status.as_deref() != Some(asked) {
