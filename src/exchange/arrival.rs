@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Client, Exchange};
 use crate::fastcgi::request::{Refusal, Step};
+use crate::sys::clock;
 use crate::sys::socket::{self, Received};
 
 /// The result of waiting for a request.
@@ -49,6 +50,8 @@ struct Wait {
     reading: bool,
     /// Deadline for sending answers to management records.
     answers: Option<Instant>,
+    /// It has waited for bytes after the first one.
+    waited: bool,
     /// The socket was read once more after the deadline: the request may have been complete in time, and only its
     /// worker late.
     looked: bool,
@@ -94,6 +97,7 @@ impl Exchange {
             moment_ends: None,
             reading: false,
             answers: None,
+            waited: false,
             looked: false,
         };
         let arrival = self.read_head(&mut wait);
@@ -114,7 +118,7 @@ impl Exchange {
         }
         loop {
             match self.reader.advance() {
-                Ok(Step::Request) => return self.begin(),
+                Ok(Step::Request) => return self.begin(wait),
                 Ok(Step::Answer { last }) => {
                     if self.send_answers(&mut wait.answers).is_err() || last {
                         return Arrival::Closed;
@@ -130,21 +134,21 @@ impl Exchange {
         }
     }
 
-    fn begin(&mut self) -> Arrival {
+    fn begin(&mut self, wait: &Wait) -> Arrival {
         if let Some(arrived) = &self.arrived {
             arrived(self.reader.params_mut());
         }
         self.reply.begin(self.reader.id());
         self.finished = false;
-        self.sent = Instant::now();
+        if wait.waited {
+            self.sent = clock::micros();
+        }
         Arrival::Request
     }
 
-    fn note_reading(&self, wait: &mut Wait) {
+    fn note_reading(&mut self, wait: &mut Wait) {
         if !wait.reading {
-            if let Some(first_byte) = &self.first_byte {
-                first_byte();
-            }
+            self.sent = self.first_byte.as_ref().map_or_else(clock::micros, |first_byte| first_byte());
             wait.reading = true;
         }
     }
@@ -182,6 +186,7 @@ impl Exchange {
     fn await_head(&self, wait: &mut Wait) -> Result<(), Arrival> {
         let Some(connection) = &self.connection else { return Err(Arrival::Closed) };
         let begun = self.reader.has_begun();
+        wait.waited |= begun;
         if !begun && wait.patience.is_zero() {
             return Err(Arrival::NothingYet);
         }

@@ -20,8 +20,8 @@ pub struct ClientGone;
 /// it can't.
 pub type ParkConnection = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 
-/// Called when the first byte of a request arrives.
-pub type FirstByte = Box<dyn Fn()>;
+/// Called when the first byte of a request arrives; returns the time, in microseconds of `CLOCK_MONOTONIC`.
+pub type FirstByte = Box<dyn Fn() -> u64>;
 
 /// Called when a request has arrived, before it is served. It may set one parameter (`Params::set`).
 pub type RequestArrived = Box<dyn Fn(&mut Params)>;
@@ -52,8 +52,8 @@ pub struct Exchange {
     /// Deadline for the parameters of the request that has begun to arrive.
     pub(super) until: Option<Instant>,
     pub(super) finished: bool,
-    /// When the request began, or a part of its answer was last sent.
-    pub(super) sent: Instant,
+    /// When the request began, or a part of its answer was last sent, in microseconds of `CLOCK_MONOTONIC`.
+    pub(super) sent: u64,
     /// Connections may be those of TCP.
     pub(super) on_tcp: bool,
 }
@@ -84,7 +84,7 @@ impl Exchange {
             client: Client::default(),
             until: None,
             finished: true,
-            sent: Instant::now(),
+            sent: 0,
             on_tcp: false,
         }
     }

@@ -1,10 +1,11 @@
 //! The answer: buffered, sent in large pieces, finished once.
 
 use std::io::IoSlice;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::connection::{ClientGone, Exchange};
 use crate::fastcgi::record::{HEADER_LEN, MAX_ALIGNED_CONTENT, RecordType};
+use crate::sys::clock;
 use crate::sys::process;
 use crate::sys::socket::{self, Received};
 
@@ -14,8 +15,8 @@ const LARGE: usize = 32 * 1024;
 /// The least that is sent in one call while the script is slow: php-fpm sends whenever it has that much.
 const PIECE: usize = 8 * 1024;
 
-/// A script counts as slow if buffered bytes have waited this long.
-const SLOW: Duration = Duration::from_millis(5);
+/// A script counts as slow if buffered bytes have waited so many microseconds.
+const SLOW: u64 = 5_000;
 
 /// The most records in one call.
 const BATCH: usize = 8;
@@ -40,7 +41,9 @@ impl Exchange {
         }
         self.check()?;
         self.reply.close_record();
-        self.send_pending()
+        let sent = self.send_pending();
+        self.sent = clock::micros();
+        sent
     }
 
     /// A line for the web server's error log (FCGI_STDERR), in its place between the bytes of the answer.
@@ -110,7 +113,7 @@ impl Exchange {
 
     /// Whether the buffer, which held `before` bytes before, should be sent now. Reads the clock once for each piece.
     fn is_due(&self, before: usize) -> bool {
-        self.reply.pending().len() / PIECE > before / PIECE && self.sent.elapsed() >= SLOW
+        self.reply.pending().len() / PIECE > before / PIECE && clock::micros().saturating_sub(self.sent) >= SLOW
     }
 
     /// Sends what is buffered, then `bytes` as records. Up to seven bytes stay in the buffer, so that no record needs
@@ -140,6 +143,7 @@ impl Exchange {
         }
         let used = 1 + 2 * batch.len().div_ceil(usize::from(MAX_ALIGNED_CONTENT));
         let sent = socket::send_gathered(connection, &mut slices[..used], self.limits.send);
+        self.sent = clock::micros();
         self.reply.clear();
         self.note(sent)
     }
@@ -165,7 +169,6 @@ impl Exchange {
 
     fn note<E>(&mut self, sent: Result<(), E>) -> Result<(), ClientGone> {
         self.client.gone |= sent.is_err();
-        self.sent = Instant::now();
         if self.client.gone { Err(ClientGone) } else { Ok(()) }
     }
 

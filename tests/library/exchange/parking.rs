@@ -110,8 +110,10 @@ fn the_first_byte_of_a_request_is_reported() {
     let count = Rc::new(Cell::new(0));
     let (server, mut client) = UnixStream::pair().unwrap();
     let begun = Rc::clone(&count);
-    let mut exchange =
-        Exchange::new(Limits::default(), CAPACITY).with_first_byte(Box::new(move || begun.set(begun.get() + 1)));
+    let mut exchange = Exchange::new(Limits::default(), CAPACITY).with_first_byte(Box::new(move || {
+        begun.set(begun.get() + 1);
+        0
+    }));
     exchange.attach(server.into());
     assert_eq!((exchange.arrive(Duration::ZERO), count.get()), (Arrival::NothingYet, 0));
     client.write_all(&record(RecordType::GetValues, 0, b"")).unwrap();
