@@ -53,6 +53,8 @@ pub(super) struct RequestTracker {
     queue: Rc<OwnedFd>,
     /// CPU times are always measured.
     measured: bool,
+    /// The access log shows CPU times, perhaps user and system time apart. Without it, their sum counts as user time.
+    apart: bool,
     request: Cell<Request>,
     /// Requests have ids (`log.request_id`).
     identifies: bool,
@@ -86,12 +88,14 @@ impl RequestTracker {
             None => (pool.name.clone(), pool.pm),
         };
         let caption = Caption { name, manager: manager.name(), memory_peak, group };
+        let apart = access_log.as_ref().is_some_and(AccessLog::wants_cpu);
         Self {
             slot,
             shown,
             caption,
             queue,
-            measured: pool.pm_status_path.is_some() || access_log.as_ref().is_some_and(AccessLog::wants_cpu),
+            measured: pool.pm_status_path.is_some() || apart,
+            apart,
             request: Cell::default(),
             identifies: pool.log_request_id.is_some(),
             ids: Cell::new(None),
@@ -106,8 +110,8 @@ impl RequestTracker {
         }
     }
 
-    /// The first byte of a request has arrived.
-    pub(super) fn begin(&self) {
+    /// The first byte of a request has arrived. Returns the time.
+    pub(super) fn begin(&self) -> u64 {
         let accepted = clock::micros();
         self.slot.begin(accepted);
         if self.identifies {
@@ -121,8 +125,9 @@ impl RequestTracker {
         };
         // Read last here, and first at the end of the request, so that the CPU time of a single thread is never more
         // than the duration.
-        let cpu = self.wants_cpu().then(clock::cpu_times);
+        let cpu = self.wants_cpu().then(|| self.cpu());
         self.request.set(Request { accepted, accepted_at, cpu });
+        accepted
     }
 
     /// The parameters of the request have arrived, with these ids.
@@ -159,11 +164,15 @@ impl RequestTracker {
         self.measured || self.slot.totals().get(Counter::Watched) != 0
     }
 
+    fn cpu(&self) -> (u64, u64) {
+        if self.apart { clock::cpu_times() } else { (clock::cpu_time(), 0) }
+    }
+
     /// Duration, and user and system time, of the request so far, in microseconds. Measured from the beginning of
     /// this request, because the shutdown functions of the request before have run after its outcome was reported.
     fn times(&self) -> (u64, (u64, u64)) {
         let Request { accepted, cpu, .. } = self.request.get();
-        let now = cpu.map(|_| clock::cpu_times());
+        let now = cpu.map(|_| self.cpu());
         let duration = clock::micros().saturating_sub(accepted);
         let used = cpu.zip(now).map(|(begun, now)| (now.0.saturating_sub(begun.0), now.1.saturating_sub(begun.1)));
         (duration, without_rounding(duration, used.unwrap_or_default()))
