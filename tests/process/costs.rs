@@ -54,6 +54,25 @@ fn system_calls_of_a_kept_connection() -> Outcome {
     server.stop()
 }
 
+/// With a status page, CPU times are read at the beginning and at the end of a request: two calls each. Whether the worker's directory
+/// is still there is looked up once in a while.
+#[test]
+fn system_calls_with_a_status_page_and_a_directory() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    if !calls::installed_or_skip() {
+        return Ok(());
+    }
+    let _turn = turn::alone()?;
+    let setup = Setup::new(2).pool("chdir = /usr/share").pool("pm.status_path = /status");
+    let server = Server::start(&target, &setup)?;
+    let more = kept(&server, 2 * REQUESTS)?.beyond(&kept(&server, REQUESTS)?);
+    for (name, most) in [("getrusage", 2 * REQUESTS), ("clock_gettime", 2 * REQUESTS), ("newfstatat", REQUESTS * 3 / 4)]
+    {
+        ensure!(more.of(name) <= most + 20, "{name}: {:?}", more.0);
+    }
+    server.stop()
+}
+
 /// One process serves the requests of one client. The others sleep.
 #[test]
 fn nobody_wakes_up_for_nothing() -> Outcome {
