@@ -172,6 +172,12 @@ pub trait Engine {
     /// This process can't read its own memory.
     fn tracer(&self) -> io::Result<Box<dyn Tracer>>;
 
+    /// In a worker without work, before its first request: does once what would make the first request slower than later ones, as far
+    /// as scripts cannot notice.
+    fn warm_up(&mut self) -> Served {
+        Served::Ready
+    }
+
     /// In a worker, between two requests, when none has come for a while: returns memory to the kernel.
     fn release_memory(&mut self);
 

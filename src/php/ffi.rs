@@ -152,6 +152,7 @@ host_table! {
         fn zend_set_memory_limit(limit: usize) -> c_int;
         fn is_zend_mm() -> bool;
         fn zend_mm_get_heap() -> *mut c_void;
+        fn virtual_cwd_activate() -> c_int;
 
         fn zend_hash_str_find(table: *const HashTable, key: *const c_char, length: usize) -> *mut zval;
         fn zend_hash_str_del(table: *mut HashTable, key: *const c_char, length: usize) -> c_int;

@@ -55,6 +55,7 @@ mod trusted;
 mod user_ini;
 mod value;
 mod variables;
+mod warm_up;
 mod zend_string;
 
 pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
@@ -69,6 +70,8 @@ use crate::sys::working_directory::WorkingDirectory;
 pub(crate) struct Php {
     context: Box<context::Context>,
     around: serve::Surroundings,
+    /// A request without a script was the last one.
+    warmed: bool,
 }
 
 impl Engine for Php {
@@ -102,6 +105,9 @@ impl Engine for Php {
 
     fn serve(&mut self, request: Request<'_>) -> Served {
         leftovers::unblock();
+        if std::mem::take(&mut self.warmed) {
+            warm_up::before_first_request();
+        }
         self.context.enter(request);
         let served = serve::serve(&self.around);
         self.context.leave();
@@ -137,6 +143,17 @@ impl Engine for Php {
 
     fn tracer(&self) -> std::io::Result<Box<dyn Tracer>> {
         Ok(Box::new(trace::Walker::new()?))
+    }
+
+    fn warm_up(&mut self) -> Served {
+        let Ok(ran) = warm_up::run() else {
+            // Most likely the next worker fails as well.
+            std::thread::sleep(warm_up::PAUSE);
+            return Served::Spent;
+        };
+        self.warmed = ran;
+        lifecycle::keep_signal_handlers();
+        Served::Ready
     }
 
     fn release_memory(&mut self) {

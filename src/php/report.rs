@@ -71,7 +71,8 @@ fn in_request(work: impl FnOnce()) -> Result<(), EngineError> {
     Ok(())
 }
 
-fn without_headers() {
+/// No headers are sent for the request.
+pub(super) fn without_headers() {
     // SAFETY: SG is PHP's, at a valid address (`ffi::host`). PHP is not called while it is borrowed.
     let globals = unsafe { &mut *sapi_globals() };
     globals.headers_sent = 1;

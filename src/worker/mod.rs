@@ -89,6 +89,8 @@ pub(crate) struct WorkerSpec {
     pub graceful: bool,
     /// What its status page shows of its group.
     pub group: Group,
+    /// It is to make its engine ready for requests when it has nothing else to do.
+    pub warms_up: bool,
 }
 
 /// The most characters of a reason that are sent to the supervisor.
@@ -149,7 +151,8 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
     let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, spec.drain);
-    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, lifetime)
+    let life = (lifetime, spec.warms_up);
+    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, life)
         .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     engine.exit(match served {

@@ -58,6 +58,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         closing: None,
         leave_request: None,
         inspector: Inspector::default(),
+        ready_at: None,
         release: ReleaseTimer::default(),
         copied: None,
     })

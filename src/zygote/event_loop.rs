@@ -69,6 +69,7 @@ impl Zygote {
             idle_memory::release_files();
         }
         self.report(&ToSupervisor::Ready);
+        self.ready_at = Some(clock::now());
         self.watch_demand();
         self.release.restart();
         Ok(())

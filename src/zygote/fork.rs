@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use nix::unistd::{Pid, getpid, getppid};
 
@@ -16,8 +17,12 @@ use crate::ipc::handover::WorkerQueues;
 use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::Forked;
-use crate::sys::{fd, message, signal, single_threaded};
+use crate::sys::{clock, fd, message, signal, single_threaded};
 use crate::worker::{WorkerSpec, tracker::ShownPool};
+
+/// Workers that a zygote forks in this time are those of its start. They do not warm up: many groups may start at the same time, and
+/// the processor is needed for that.
+const START: Duration = Duration::from_millis(500);
 
 /// A child directly after the fork: which worker it will be.
 #[derive(Debug)]
@@ -147,6 +152,7 @@ impl ForkedWorker {
             supervisor: self.supervisor,
             graceful: zygote.graceful,
             group: zygote.group,
+            warms_up: zygote.ready_at.is_some_and(|ready| clock::now().since(ready) > START),
         })
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Zygote {
     /// While draining: when parked connections of pools that end are closed.
     pub(super) closing: Option<Closing>,
     pub(super) inspector: Inspector,
+    /// When PHP had started.
+    pub(super) ready_at: Option<Moment>,
     /// For the memory that it has needed to start or to fork.
     pub(super) release: ReleaseTimer,
     /// Copies of a base zygote's memory that are not mapped yet.

@@ -25,6 +25,7 @@ mod request_ini;
 mod server_array;
 mod uploads;
 mod user_ini;
+mod warm_up;
 
 #[path = "../shared/script/mod.rs"]
 mod script;

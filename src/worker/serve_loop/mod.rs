@@ -64,6 +64,8 @@ pub(super) struct ServeLoop<'a, E> {
     leaving: bool,
     /// The engine must not be given another request.
     spent: bool,
+    /// It has served no request yet, and its engine is to be made ready when there is nothing else to do.
+    cold: bool,
     release: ReleaseTimer,
 }
 
@@ -79,7 +81,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         intake: Intake,
         (control, drain): (Rc<ZygoteChannel>, OwnedFd),
         pool: &PoolConfig,
-        lifetime: Lifetime,
+        (lifetime, cold): (Lifetime, bool),
     ) -> io::Result<Self> {
         let sources =
             control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
@@ -104,6 +106,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,
+            cold,
             release: ReleaseTimer::default(),
         })
     }
@@ -124,6 +127,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
                 None => self.wait()?,
             };
             if let Some(next) = next {
+                self.cold = false;
                 self.park_held();
                 self.hold(next);
                 self.serve();
@@ -156,7 +160,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         }
         let first_byte = self.first_byte_until.filter(|_| holding);
         let ends = first_byte.into_iter().chain(self.release.due()).map(|at| at.since(clock::now()));
-        let woken = self.sources.wait(ends.chain(self.stop_signal.time_left()).min())?;
+        let woken = self.sleep(ends.chain(self.stop_signal.time_left()).min())?;
         if woken == Woken::default() {
             self.release_memory_if_due();
         }
@@ -187,6 +191,23 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             }
         }
         Ok(next)
+    }
+
+    /// Waits until something comes, for `limit` at most. A new worker that has nothing to do makes its engine ready before.
+    fn sleep(&mut self, limit: Option<Duration>) -> io::Result<Woken> {
+        if self.cold && self.stop_signal.time_left().is_none() {
+            let woken = self.sources.wait(Some(Duration::ZERO))?;
+            if woken != Woken::default() {
+                return Ok(woken);
+            }
+            self.cold = false;
+            let served = self.engine.warm_up();
+            self.note_served(served);
+            if self.leaving {
+                return Ok(woken);
+            }
+        }
+        self.sources.wait(limit)
     }
 
     /// Returns memory that only requests need.

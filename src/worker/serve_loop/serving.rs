@@ -43,11 +43,7 @@ impl<E: Engine> ServeLoop<'_, E> {
             self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
         };
         Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
-        match served {
-            Served::Ready => {}
-            Served::Changed => self.leaving = true,
-            Served::Spent => (self.spent, self.leaving) = (true, true),
-        }
+        self.note_served(served);
         if self.exchange.parked() && self.sources.is_listed() && self.renew_sources().is_err() {
             self.leaving = true;
         }
@@ -55,6 +51,14 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.tracker.idle();
         self.release.restart();
         self.leaving |= self.lifetime.is_over();
+    }
+
+    pub(super) fn note_served(&mut self, served: Served) {
+        match served {
+            Served::Ready => {}
+            Served::Changed => self.leaving = true,
+            Served::Spent => (self.spent, self.leaving) = (true, true),
+        }
     }
 
     /// `request_drop_abandoned`: whether the client has closed the connection. Then the request is counted, and no

@@ -162,6 +162,14 @@ impl Process {
         self.rollup_kb("Pss").unwrap_or(0)
     }
 
+    /// Page faults without I/O since its start; 0 if it has ended.
+    #[must_use]
+    pub fn page_faults(self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let field = text.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(7));
+        field.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
     /// A field of `/proc/PID/smaps_rollup`, in kB.
     #[must_use]
     pub fn rollup_kb(self, field: &str) -> Option<u64> {
