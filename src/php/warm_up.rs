@@ -1,5 +1,5 @@
 //! A request without a script, run by a new worker before its first request: memory pages, symbols and tables that each request uses
-//! are then in place.
+//! are then in place, and so are pages that a script of some size uses.
 //!
 //! What is different afterwards is gone when the next request begins, or is put back (`Flags`, `before_first_request`): scripts find PHP
 //! as if no request had run. Extensions take part (`RINIT`, `RSHUTDOWN`). One that counts or reports requests would see it, so it is only
@@ -11,10 +11,11 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use super::ffi::{
-    SUCCESS, core_globals, executor_globals, module_registry, php_request_shutdown, php_request_startup,
-    virtual_cwd_activate, zend_extensions,
+    SUCCESS, compiler_globals, core_globals, executor_globals, module_registry, php_request_shutdown,
+    php_request_startup, virtual_cwd_activate, zend_empty_string, zend_extensions,
 };
-use super::{ini, report, value};
+use super::{guard, ini, memory, report, value};
+use crate::sys::prefault;
 
 /// Extensions whose work at the start and the end of a request nobody can see: those of the PHP distribution. In alphabetical order.
 const KNOWN: &[&[u8]] = &[
@@ -95,6 +96,18 @@ const KNOWN: &[&[u8]] = &[
 const ACTIONS: [&CStr; 4] =
     [c"session.auto_start", c"output_handler", c"zlib.output_compression", c"tidy.clean_output"];
 
+/// Bytes of the stack of PHP's functions, which has 256 KiB.
+const VM_STACK: usize = 8 * 1024;
+/// Bytes for classes: all that PHP takes at first (`init_compiler`).
+const ARENA: usize = 60 * 1024;
+/// Bytes for all else.
+const BLOCKS: usize = 128 * 1024;
+/// Bytes of libc's heap. Tables that grow with opcache's scripts are there (`zend_map_ptr_extend`).
+const HEAP: usize = 96 * 1024;
+
+/// Bytes of opcache's memory. They need at most two pages of page tables.
+const SCRIPTS: usize = 2 * 1024 * 1024;
+
 /// How long a worker waits that cannot warm up, before it exits: no client has asked for the work of forking it.
 pub(super) const PAUSE: Duration = Duration::from_millis(400);
 
@@ -116,10 +129,44 @@ pub(super) fn run() -> Result<bool, Broken> {
         return Err(Broken);
     }
     report::without_headers();
+    guard::attempt(prefault_memory);
     // SAFETY: the request started above, and it is ended once.
     unsafe { php_request_shutdown(null_mut()) };
     flags.restore();
     Ok(true)
+}
+
+/// Memory that a script of some size uses: PHP's allocator takes it in the same order in each request. `idle::release_memory` and
+/// `idle_memory::release` return it.
+fn prefault_memory() {
+    // SAFETY: EG(vm_stack_top) is PHP's, at a valid address (`ffi::host`). The value is copied.
+    let stack = unsafe { (*executor_globals()).vm_stack_top };
+    prefault::for_writing(stack.addr(), VM_STACK);
+    // SAFETY: CG(arena) is PHP's, at a valid address (`ffi::host`). The value is copied.
+    let arena = unsafe { (*compiler_globals()).arena };
+    prefault::for_writing(arena.addr(), ARENA);
+    // SAFETY: a request runs. The call may bail out; this frame owns nothing.
+    let memory = unsafe { memory::allocate(BLOCKS) };
+    prefault::for_writing(memory.addr(), BLOCKS);
+    // SAFETY: allocated above.
+    unsafe { memory::free(memory) };
+    prefault::heap(HEAP);
+    prefault::stack();
+    prefault_scripts();
+}
+
+/// What opcache has cached first: its table and scripts, which are in its memory behind the interned strings.
+fn prefault_scripts() {
+    let megabytes = ini::text(c"opcache.interned_strings_buffer").and_then(|text| text.parse::<u16>().ok());
+    let megabytes = usize::from(megabytes.unwrap_or(0));
+    // `zend_accel_init_shm`: the strings begin behind a table of this size, the empty one first.
+    let table = (megabytes * 32 * 1024 + 1).next_power_of_two() * size_of::<u32>();
+    // SAFETY: `zend_empty_string` is PHP's, at a valid address (`ffi::host`). The value is copied.
+    let first = unsafe { *zend_empty_string() };
+    // If opcache has not moved it there, the range has other memory, or none.
+    if let Some(start) = first.addr().checked_sub(table) {
+        prefault::shared_for_reading(start + (megabytes << 20), SCRIPTS);
+    }
 }
 
 /// Allocates what PHP's start allocates for the first request only: a copy of the directory's name. It counts in `memory_get_usage()`.

@@ -133,7 +133,7 @@ unsafe fn dont_need(start: usize, end: usize) {
     }
 }
 
-fn page_size() -> Option<usize> {
+pub(super) fn page_size() -> Option<usize> {
     let size = sysconf(SysconfVar::PAGE_SIZE).ok()??;
     usize::try_from(size).ok().filter(|size| size.is_power_of_two())
 }

@@ -34,6 +34,7 @@ pub mod packets;
 pub mod peer_pipe;
 pub mod pid_file;
 pub mod pidfd;
+pub mod prefault;
 pub mod pressure;
 pub mod private_copy;
 mod proc_file;

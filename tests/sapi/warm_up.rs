@@ -77,7 +77,21 @@ fn the_first_request_of_a_later_worker_needs_few_page_faults() -> Outcome {
     let first = server.workers().into_iter().next().ok_or("no worker")?;
     let cold = of_first_request(first)?;
     let warm = of_first_request(next_worker(&server, 1)?)?;
-    ensure!(warm * 2 < cold, "{warm} page faults, {cold} in a worker of the start");
+    ensure!(warm * 7 < cold, "{warm} page faults, {cold} in a worker of the start");
+    server.stop()
+}
+
+/// What it takes for that, a worker returns if no request comes.
+#[test]
+fn the_memory_is_returned() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let server = Server::start(&target, &setup())?;
+    server.await_workers(1, ms(10_000))?;
+    std::thread::sleep(ms(600));
+    let worker = next_worker(&server, 0)?;
+    let taken = worker.anonymous_kb();
+    wait_until("less memory", ms(10_000), || worker.anonymous_kb() + 200 < taken)?;
     server.stop()
 }
 
