@@ -17,6 +17,8 @@ pub mod host;
 mod ipc;
 pub mod json;
 pub mod log;
+mod metrics;
+mod monitor;
 #[cfg(feature = "php")]
 mod php;
 mod plan;
@@ -36,6 +38,7 @@ mod zygote;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracles {
     pub use crate::ipc::oracle as ipc;
+    pub use crate::monitor::oracle as monitor;
     pub use crate::scoreboard::oracle as scoreboard;
     pub use crate::supervisor::oracle as supervisor;
     pub use crate::supervisor::output::oracle as output;

@@ -11,10 +11,10 @@ use crate::configured::{self, Inquiry};
 use crate::engine::{Engine, NoSteps, Topic};
 use crate::exit::ExitCode;
 use crate::host::Host;
-use crate::ipc::{BaseSpec, Introduction, SPOKEN, ZygoteSpec};
+use crate::ipc::{BaseSpec, Introduction, MonitorSpec, SPOKEN, ZygoteSpec};
 use crate::log::messages::terminal::zygote_by_hand;
 use crate::sys::{inherited, shared};
-use crate::{control, log, supervisor, zygote};
+use crate::{control, log, monitor, supervisor, zygote};
 
 /// Runs the command that the arguments ask for; returns the exit status.
 #[must_use]
@@ -27,6 +27,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
             start.remove(at);
             control::run((verb, part), &host, &options, &start, engine)
         }
+        Ok(Command::Health { check, options }) => control::health::run(check, &host, &options),
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
         Ok(Command::Describe { topic, options }) => match &options.pool {
@@ -37,6 +38,10 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         Ok(Command::Hello) => hello(&host),
         Ok(Command::Role { role: Role::Zygote, fd, .. }) => start_zygote(fd, &host, engine),
         Ok(Command::Role { role: Role::Base, fd, .. }) => start_base(fd, &host, engine),
+        Ok(Command::Role { role: Role::Monitor, fd, .. }) => match specification::<MonitorSpec>(fd) {
+            Ok(spec) => monitor::run(spec),
+            Err(e) => started_by_hand(e),
+        },
         Ok(Command::Role { role: Role::Check, fd, options }) => supervisor::check(&host, engine, &options, fd),
         Ok(Command::Role { role: Role::Inquiry, fd, .. }) => {
             let Ok(mut inquiry) = specification::<Inquiry>(fd) else { return ExitCode::Usage.status() };

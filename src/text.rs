@@ -54,9 +54,53 @@ pub(crate) fn url_decoded(text: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// A time since 1970 as web servers write it, in microseconds: `t=` may stand before it; with a point it is in seconds (nginx:
+/// `$msec`), without one in seconds, milliseconds or microseconds (Apache: `%t`), whatever gives a time of this century.
+#[must_use]
+pub(crate) fn request_start(text: &[u8]) -> Option<u64> {
+    const MILLIS: u64 = 100_000_000_000;
+    const MICROS: u64 = MILLIS * 1000;
+    let text = std::str::from_utf8(text).ok()?;
+    let text = text.strip_prefix("t=").unwrap_or(text);
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some((seconds, fraction)) = text.split_once('.') {
+        let fraction = fraction.get(..fraction.len().min(6)).filter(|fraction| is_number(fraction))?;
+        let scale = (fraction.len()..6).fold(1, |scale, _| scale * 10);
+        let seconds: u64 = Some(seconds).filter(|seconds| is_number(seconds))?.parse().ok()?;
+        return seconds.checked_mul(1_000_000)?.checked_add(fraction.parse::<u64>().ok()? * scale);
+    }
+    match Some(text).filter(|text| is_number(text))?.parse().ok()? {
+        micros if micros >= MICROS => Some(micros),
+        millis if millis >= MILLIS => Some(millis * 1000),
+        seconds => Some(seconds * 1_000_000),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_start_of_a_request_panics(text in "(t=)?[0-9]*[.]?.{0,9}") {
+            let _ = request_start(text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn the_start_of_a_request_has_the_unit_that_makes_sense() {
+        let start = |text: &str| request_start(text.as_bytes());
+        const TIME: Option<u64> = Some(1_700_000_000_123_000);
+        assert_eq!((start("1700000000.123"), start("t=1700000000.123")), (TIME, TIME));
+        assert_eq!((start("t=1700000000123000"), start("1700000000123")), (TIME, TIME));
+        assert_eq!(start("1700000000"), Some(1_700_000_000_000_000));
+        assert_eq!(start("1700000000.1234567"), Some(1_700_000_000_123_456));
+        for wrong in
+            ["", "t=", "-1", "x", ".5", "5.", "1.x", "1e9", "99999999999999999999", "99999999999999999999.1", "\u{e9}"]
+        {
+            assert_eq!(start(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn numbers_end_at_what_is_no_digit() {

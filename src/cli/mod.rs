@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod getopt;
+mod health;
 mod options;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
@@ -15,6 +16,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use getopt::{Getopt, Opt};
+pub use health::{HealthCheck, Metric, WrongOption};
 pub use options::Options;
 pub use usage::{Usage, usage};
 
@@ -40,6 +42,13 @@ pub enum Command {
         at: usize,
         /// What `reload` is limited to.
         part: Part,
+        /// The rest.
+        options: Options,
+    },
+    /// `health`: whether the running php-fpm works, as its monitor says.
+    Health {
+        /// What to find out.
+        check: Result<HealthCheck, WrongOption>,
         /// The rest.
         options: Options,
     },
@@ -102,6 +111,8 @@ pub enum Role {
     Zygote,
     /// Starts PHP once and forks zygotes.
     Base,
+    /// Answers HTTP requests about the pools.
+    Monitor,
     /// Checks whether the new configuration and program would start.
     Check,
     /// Tells about PHP for `-t`, `-i` and the like.
@@ -125,6 +136,9 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         let Some(option) = getopt.next() else {
             // A word of the control script may stand among the options; after `reload`, names.
             let Some((at, word)) = getopt.word() else { break };
+            if control.is_none() && word == "health" {
+                return health_command(arguments.get(at + 1..).unwrap_or_default(), options);
+            }
             match (control, Verb::named(word)) {
                 (None, Some(verb)) => control = Some((verb, at)),
                 (Some((Verb::Reload, _)), _) => part.names.push(word.to_str().ok_or(Usage)?.to_owned()),
@@ -160,24 +174,46 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         return Err(Usage);
     }
     if let Some((verb, at)) = control {
-        // A start in the foreground would not return.
-        let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
-        let alone = tests == 0 && convert.is_none() && role.is_none() && fd.is_none() && !stays;
-        let alone = alone && (verb == Verb::Reload || part == Part::default());
-        return if alone { Ok(Command::Control { verb, at, part, options }) } else { Err(Usage) };
+        let alone = tests == 0 && convert.is_none() && role.is_none() && fd.is_none();
+        return control_command((verb, at), part, options, alone);
     }
-    if part.changed {
-        return Err(Usage);
-    }
-    if let (Some(file), None, None) = (&convert, role, fd) {
-        return Ok(Command::Convert { file: file.clone(), options });
-    }
-    match (role, fd) {
-        (Some(role), Some(fd)) => Ok(Command::Role { role, fd, options }),
-        (None, None) if tests > 0 => Ok(Command::Test { dump: tests > 1, options }),
-        (None, None) => Ok(Command::Run(options)),
+    match (role, fd, convert) {
+        _ if part.changed => Err(Usage),
+        (Some(role), Some(fd), _) => Ok(Command::Role { role, fd, options }),
+        (None, None, Some(file)) => Ok(Command::Convert { file, options }),
+        (None, None, None) if tests > 0 => Ok(Command::Test { dump: tests > 1, options }),
+        (None, None, None) => Ok(Command::Run(options)),
         _ => Err(Usage),
     }
+}
+
+/// A word of the control script; `alone`: without an option that excludes it.
+fn control_command((verb, at): (Verb, usize), part: Part, options: Options, alone: bool) -> Result<Command, Usage> {
+    // A start in the foreground would not return.
+    let stays = matches!(verb, Verb::Start | Verb::Restart) && options.daemonize == Some(false);
+    let whole = verb == Verb::Reload || part == Part::default();
+    if alone && whole && !stays { Ok(Command::Control { verb, at, part, options }) } else { Err(Usage) }
+}
+
+/// `health` has options of its own, among which others may stand.
+fn health_command(arguments: &[OsString], mut options: Options) -> Result<Command, Usage> {
+    let (check, others) = match health::take(arguments) {
+        Ok(taken) => taken,
+        Err(wrong) => return Ok(Command::Health { check: Err(wrong), options }),
+    };
+    let mut getopt = Getopt::new(&others);
+    let mut known = true;
+    while let Some(option) = getopt.next() {
+        match option {
+            Ok((option @ (Opt::PhpIni | Opt::NoPhpIni | Opt::Define | Opt::FpmConfig | Opt::Prefix), value)) => {
+                options.set(option, value);
+            }
+            Ok(_) | Err(Usage) => known = false,
+        }
+    }
+    let wrong = || WrongOption(format!("it does not take all of '{}'", others.join(" ".as_ref()).display()));
+    let check = if known && getopt.is_at_end() { Ok(check) } else { Err(wrong()) };
+    Ok(Command::Health { check, options })
 }
 
 impl Verb {
@@ -201,6 +237,7 @@ impl Role {
         match name.to_str() {
             Some("zygote") => Ok(Role::Zygote),
             Some("base") => Ok(Role::Base),
+            Some("monitor") => Ok(Role::Monitor),
             Some("check") => Ok(Role::Check),
             Some("inquiry") => Ok(Role::Inquiry),
             Some("resume") => Ok(Role::Resume),

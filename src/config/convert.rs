@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::clients::AllowedClients;
 use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
-use super::model::{self, Config, Global, PoolConfig};
+use super::model::{self, Config, Global, MonitorConfig, PoolConfig};
 use super::options::LoadOptions;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
@@ -56,7 +56,18 @@ pub(super) fn global(raw: &Raw) -> Global {
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
         base: values.base_use(GlobalDirective::Base).unwrap_or_default(),
         base_user: values.owned(GlobalDirective::BaseUser).unwrap_or_else(model::nobody),
+        monitor: monitor(raw),
     }
+}
+
+fn monitor(raw: &Raw) -> Option<MonitorConfig> {
+    let values = &raw.global;
+    let hosts = list(values.text(GlobalDirective::MonitorAllowedHosts));
+    Some(MonitorConfig {
+        listen: values.owned(GlobalDirective::MonitorListen)?,
+        mode: values.filled(GlobalDirective::MonitorMode).map_or(0o660, values::octal),
+        allowed_hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
+    })
 }
 
 fn pool(raw: &RawPool, options: &LoadOptions) -> PoolConfig {

@@ -45,7 +45,7 @@ pub(crate) use ini::{Names, Statement, parse_line};
 pub use late::LateValue;
 pub use listen::{names_host, resolve, unix_path};
 pub use message::{ConfigError, Message, Messages};
-pub use model::{Config, Global, PoolConfig};
+pub use model::{Config, Global, MonitorConfig, PoolConfig};
 pub use options::{LoadOptions, PoolPaths};
 pub use types::{
     BaseUse, CoreLimit, EngineKey, ErrorLog, ListenAddr, PhpIni, PhpSetting, PhpValuePolicy, ProcessManager,
@@ -104,6 +104,22 @@ pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, M
     let read = sections(path, options, &mut raw, &mut messages, &mut Origins::default());
     match (raw.global.filled(GlobalDirective::Pid), read) {
         (Some(pid), _) => Ok(Some(prefixes.state_path(pid).into())),
+        (None, Ok(())) => Ok(None),
+        (None, Err(Refused)) => Err(messages),
+    }
+}
+
+/// The address of the monitor that a configuration names: a path, or an IP address with a port. Nothing is examined.
+///
+/// # Errors
+/// The messages of a configuration that cannot be read that far.
+pub fn monitor_address(path: &Path, options: &LoadOptions) -> Result<Option<String>, Messages> {
+    let (mut raw, mut messages) = (Raw::new(), Messages::new());
+    let prefixes = Prefixes::new(options);
+    let read = sections(path, options, &mut raw, &mut messages, &mut Origins::default());
+    match (raw.global.filled(GlobalDirective::MonitorListen), read) {
+        (Some(path), _) if path.contains('/') => Ok(Some(prefixes.state_path(path))),
+        (Some(address), _) => Ok(Some(address.to_owned())),
         (None, Ok(())) => Ok(None),
         (None, Err(Refused)) => Err(messages),
     }

@@ -1,5 +1,6 @@
 //! The checked configuration: plain values that can be passed to another process as JSON.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,6 +73,28 @@ pub struct Global {
     /// `process.base_user`
     #[serde(default = "nobody")]
     pub base_user: String,
+    /// `monitor.listen` and the like.
+    #[serde(default)]
+    pub monitor: Option<MonitorConfig>,
+}
+
+/// The monitor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorConfig {
+    /// `monitor.listen`: an absolute path, or an address with a port.
+    pub listen: String,
+    /// `monitor.mode`.
+    pub mode: u32,
+    /// `monitor.allowed_hosts`, in lower case.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl MonitorConfig {
+    /// Its TCP address; `None`: it is a unix socket.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.listen.parse().ok()
+    }
 }
 
 /// One pool section.
@@ -202,6 +225,7 @@ impl Default for Global {
             group_idle_timeout: Duration::from_secs(3600),
             base: BaseUse::Auto,
             base_user: nobody(),
+            monitor: None,
         }
     }
 }

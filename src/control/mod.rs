@@ -5,6 +5,7 @@
 mod error;
 mod found;
 mod groups;
+pub(crate) mod health;
 mod reload;
 mod say;
 mod start;

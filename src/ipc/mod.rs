@@ -12,6 +12,7 @@ pub(crate) mod handover;
 mod introduction;
 mod marks;
 mod messages;
+mod monitor;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod orders;
@@ -28,6 +29,7 @@ pub(crate) use group_table::{GroupRow, GroupTable, GroupTableWriter, read_group_
 pub(crate) use introduction::Introduction;
 pub(crate) use marks::MARK;
 pub(crate) use messages::{FORMER_PROTOCOL, PROTOCOL, SPOKEN, ToSupervisor, ToWorker, ToZygote, WorkerSays};
+pub(crate) use monitor::{MonitorSpec, PoolView, ToMonitor, ViewPhase};
 pub(crate) use orders::OrderSender;
 pub(crate) use reports::{Received, ReportReceiver, ReportSender};
 pub(crate) use spec::{PoolSpec, ZygoteSpec};

@@ -27,6 +27,7 @@ pub use setup::{
     take_unwritten,
 };
 pub use sink::Sink;
+pub use state::take_lost;
 pub use write::{
     bytes, format, length, length_of, message, message_of, object, raw, say, slow_heading, stamp_length, takes,
     to_stderr, told_by,

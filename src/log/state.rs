@@ -1,6 +1,7 @@
 //! The log of a process: where it goes, in which form, and the lines that are not written yet.
 
 use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
@@ -12,6 +13,14 @@ use super::{Format, Level, Message, Sink, classic, line};
 use crate::escape;
 use crate::request_ids::{self, RequestIds};
 use crate::sys::fd::{self, Stream};
+
+/// Lines that were dropped, since `take_lost` was called.
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+/// How many lines were dropped since the last call, because the reader of the log was too slow. Those of a gap count when it has ended.
+pub fn take_lost() -> u64 {
+    LOST.swap(0, Ordering::Relaxed)
+}
 
 /// The log of this process. Global, because PHP's callbacks need it and cannot be given a reference.
 pub(super) static LOG: Lazy<Mutex<Log>> = Lazy::new(|| Mutex::new(Log::default()));
@@ -129,6 +138,7 @@ impl Log {
 
     fn tell_lost(&mut self) {
         if let Some(count) = self.backlog.take_lost() {
+            LOST.fetch_add(count, Ordering::Relaxed);
             let lines = self.message_lines(&lines_lost(count));
             self.put(lines);
         }

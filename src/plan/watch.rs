@@ -131,6 +131,12 @@ impl Watch {
         Some(order)
     }
 
+    /// Whether its worker was told to end because of it.
+    #[must_use]
+    pub(crate) fn has_ended_worker(&self) -> bool {
+        matches!(self.end, End::Terminated(_) | End::Killed)
+    }
+
     /// Its trace is there, or there will be none.
     pub(crate) fn reported(&mut self, now: Moment) {
         if matches!(self.end, End::Traced(_)) {

@@ -7,18 +7,24 @@
 //! are cut to the size of their fields.
 #![forbid(unsafe_code)]
 
+mod board_view;
+mod histogram;
 mod ids;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
+mod service;
 mod slot;
 mod slots;
 mod snapshot;
 mod texts;
 mod totals;
 
+pub(crate) use board_view::{BoardView, Counts};
+pub(crate) use histogram::{BOUNDS, Histogram, bound};
+pub(crate) use service::{Fact, Service, ServiceView};
 pub(crate) use slot::{Ended, Slot};
 pub(crate) use slots::{Readiness, Scoreboard, create};
-pub(crate) use totals::{Counter, Totals};
+pub(crate) use totals::{CLASSES, Counter, Totals, TotalsView};
 
 #[cfg(test)]
 mod tests;

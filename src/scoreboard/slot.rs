@@ -28,6 +28,8 @@ pub(crate) struct Ended {
     pub cpu: u64,
     /// Peak, in bytes.
     pub memory: u64,
+    /// HTTP status.
+    pub status: u16,
 }
 
 impl Slot {
@@ -104,6 +106,7 @@ impl Slot {
         self.set(Word::Cpu, ended.cpu);
         self.set(Word::Memory, ended.memory);
         self.totals.raise(Counter::MemoryPeak, ended.memory);
+        self.totals.ended(ended.status, ended.duration);
     }
 
     /// Whether the supervisor wants this worker to take nothing new.

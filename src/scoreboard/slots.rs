@@ -82,6 +82,16 @@ fn former_words_for(slots: u32) -> usize {
     (SLOT + texts::WORDS) * usize::try_from(slots).unwrap_or(0)
 }
 
+/// The words of the dense parts, which are the first ones in the memory of each version.
+pub(super) fn dense_words_for(slots: u32) -> usize {
+    SLOT * usize::try_from(slots).unwrap_or(0)
+}
+
+/// The index of a slot's word.
+pub(super) fn place(slot: u32, word: Word) -> usize {
+    SLOT * usize::try_from(slot).unwrap_or(0) + word as usize
+}
+
 impl Scoreboard {
     /// Maps the memory, which may be that of a former version.
     ///
@@ -95,7 +105,7 @@ impl Scoreboard {
     }
 
     pub(super) fn word(&self, slot: u32, word: Word) -> &AtomicU64 {
-        self.words.word(SLOT * usize::try_from(slot).unwrap_or(0) + word as usize)
+        self.words.word(place(slot, word))
     }
 
     pub(super) fn read(&self, slot: u32, word: Word) -> u64 {

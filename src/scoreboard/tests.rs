@@ -42,6 +42,50 @@ fn a_worker_and_the_supervisor_see_the_same_slot() {
     assert!(!slot.drain_asked());
 }
 
+/// The words of a memory that the version before the monitor has made.
+const FORMER: usize = 24;
+
+#[test]
+fn the_memory_of_a_former_version_has_no_place_for_newer_counters() {
+    let fd = shared::create("former", FORMER).unwrap();
+    let former = Totals::map(fd.as_fd()).unwrap();
+    assert!(former.is_smaller());
+    former.add(Counter::Requests, 7);
+    former.add(Counter::Lost, 7);
+    former.ended(200, 1);
+    former.waited(1);
+    assert_eq!((former.get(Counter::Requests), former.get(Counter::Lost)), (7, 0));
+    let view = TotalsView::map(shared::read_only(fd.as_fd()).unwrap().as_fd()).unwrap();
+    assert_eq!((view.get(Counter::Requests), view.get(Counter::Lost), view.waits().count()), (7, 0, 0));
+    let raw: Vec<u64> =
+        (0..FORMER).map(|at| shared::Words::map(fd.as_fd(), FORMER).unwrap().word(at).load(Ordering::SeqCst)).collect();
+    assert_eq!(raw.iter().sum::<u64>(), 7, "no other word was written: {raw:?}");
+    let mut next = Totals::map(Totals::create().unwrap().as_fd()).unwrap();
+    next.carry_on(&former);
+    assert!(!next.is_smaller() && next.get(Counter::Requests) == 7);
+    assert!(Totals::map(shared::create("less", FORMER - 1).unwrap().as_fd()).is_err());
+}
+
+#[test]
+fn times_are_counted_by_status_and_go_on_in_another_memory() {
+    let fd = Totals::create().unwrap();
+    let totals = Totals::map(fd.as_fd()).unwrap();
+    for (status, micros) in [(200, 300), (204, 600_000), (404, 300), (500, 300), (199, 1), (600, 1), (0, 1)] {
+        totals.ended(status, micros);
+    }
+    totals.waited(1_000_000);
+    let seen = |fd: &OwnedFd| {
+        let view = TotalsView::map(shared::read_only(fd.as_fd()).unwrap().as_fd()).unwrap();
+        let counts: Vec<u64> = (0..CLASSES.len()).map(|class| view.durations(class).count()).collect();
+        (counts, view.durations(1).sum, view.waits().sum)
+    };
+    assert_eq!(seen(&fd), (vec![3, 2, 0, 1, 1], 600_300, 1_000_000));
+    let next = Totals::create().unwrap();
+    // One that no process has yet, as that of a pool that gets another user.
+    Totals::map_unpublished(next.as_fd(), &[]).unwrap().carry_on(&totals);
+    assert_eq!(seen(&next), seen(&fd));
+}
+
 #[test]
 fn the_end_is_for_one_worker_alone() {
     let (fd, ours) = board(3);
@@ -108,7 +152,7 @@ fn a_snapshot_shows_who_is_there() {
         (&b"GET"[..], &b"/a.php"[..], 512, &b"/www/a.php"[..])
     );
     assert!(busy.duration >= 1_000_000 && busy.content_length == 17 && busy.memory == 0);
-    second.end(Ended { duration: 2000, cpu: 500, memory: 4096 });
+    second.end(Ended { duration: 2000, cpu: 500, memory: 4096, status: 200 });
     second.stage(Stage::Idle);
     let seen = ours.snapshot(&totals);
     let idle = &seen.processes[1];

@@ -1,6 +1,9 @@
 //! A pool's counters: one sealed shared memory per pool for all its generations, so that a reload loses no count.
-//! Several processes write them by atomic operations. Only the status page depends on them, and when a worker looks
+//! Several processes write them by atomic operations. Only status pages and the monitor depend on them, and when a worker looks
 //! for an access log that was opened again.
+//!
+//! The memory is as large as the program made it that created it. One of a former version has fewer words: what has no word in it
+//! is not counted, and reads as 0.
 
 use std::time::Duration;
 
@@ -8,8 +11,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::histogram::{self, Histogram};
 use crate::sys::clock::Moment;
-use crate::sys::shared::{self, Words};
+use crate::sys::shared::{self, ReadOnlyWords, Words};
 
 /// The counters. In quotes: the field of the status page that shows the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +63,109 @@ pub(crate) enum Counter {
     SettingTold = 20,
     /// Not 0: the last reload could not change the pool's group, which keeps its configuration. Only the supervisor writes it.
     Outdated = 21,
+    /// Workers that were forked. From here on the words are for the monitor, and only the supervisor writes them, except `CpuUser`
+    /// and `CpuSystem`.
+    Starts = 24,
+    /// Workers that have ended, by reason: see `plan::exit_reason`. The eight words are in its order.
+    ExitMaxRequests = 25,
+    /// See there.
+    ExitMaxMemory = 26,
+    /// See there.
+    ExitIdle = 27,
+    /// See there.
+    ExitReload = 28,
+    /// See there.
+    ExitCrash = 29,
+    /// See there.
+    ExitTimeout = 30,
+    /// See there.
+    ExitOom = 31,
+    /// See there.
+    ExitOther = 32,
+    /// Requests inside workers that ended before they had answered.
+    Lost = 33,
+    /// User time of the pool's workers in microseconds, measured while there is a monitor.
+    CpuUser = 34,
+    /// The same for system time.
+    CpuSystem = 35,
+    /// Not 0: there is a monitor, so workers measure what costs a system call.
+    Monitored = 36,
+    /// `pm.max_children`.
+    Limit = 37,
+    /// How many workers the pool is to have now.
+    Wanted = 38,
 }
+
+impl Counter {
+    /// That of workers that have ended for this reason, by its place in `plan::exit_reason::REASONS`.
+    #[must_use]
+    pub(crate) fn of_exit(reason: usize) -> Self {
+        use Counter::{
+            ExitCrash, ExitIdle, ExitMaxMemory, ExitMaxRequests, ExitOom, ExitOther, ExitReload, ExitTimeout,
+        };
+        let all = [ExitMaxRequests, ExitMaxMemory, ExitIdle, ExitReload, ExitCrash, ExitTimeout, ExitOom];
+        all.get(reason).copied().unwrap_or(ExitOther)
+    }
+}
+
+/// The classes of HTTP statuses by which requests are counted.
+pub(crate) const CLASSES: [&str; 5] = ["other", "2xx", "3xx", "4xx", "5xx"];
 
 /// The time between two log lines about refused clients or settings, so that clients cannot fill the log.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-const WORDS: usize = 24;
+/// The words that each memory has, also one of a former version.
+const OLDEST: usize = 24;
+/// The words of counters.
+const COUNTERS: usize = 48;
+/// Where the histograms of durations begin, one for each class of statuses.
+const DURATIONS: usize = 64;
+/// Where the histogram of waits begins.
+const WAITS: usize = DURATIONS + CLASSES.len() * histogram::WORDS;
+const WORDS: usize = WAITS + histogram::WORDS;
+
+/// What goes on in another memory of the pool.
+const CARRIED: [Counter; 24] = {
+    use Counter::{
+        Abandoned, ActiveMax, CpuSystem, CpuUser, Disrupted, ExitCrash, ExitIdle, ExitMaxMemory, ExitMaxRequests,
+        ExitOom, ExitOther, ExitReload, ExitTimeout, Incomplete, LimitReached, Lost, MemoryPeak, Parked, QueueMax,
+        Requests, Slow, Started, Starts, Watched,
+    };
+    [
+        Requests,
+        Parked,
+        Disrupted,
+        ActiveMax,
+        QueueMax,
+        LimitReached,
+        Slow,
+        MemoryPeak,
+        Started,
+        Watched,
+        Incomplete,
+        Abandoned,
+        Starts,
+        ExitMaxRequests,
+        ExitMaxMemory,
+        ExitIdle,
+        ExitReload,
+        ExitCrash,
+        ExitTimeout,
+        ExitOom,
+        ExitOther,
+        Lost,
+        CpuUser,
+        CpuSystem,
+    ]
+};
+
+/// The place of a status in `CLASSES`.
+fn class(status: u16) -> usize {
+    match status / 100 {
+        hundreds @ 2..=5 => usize::from(hundreds) - 1,
+        _ => 0,
+    }
+}
 
 /// The counters, mapped.
 #[derive(Debug)]
@@ -72,7 +173,11 @@ pub(crate) struct Totals {
     words: Words,
     /// The values, as long as no other process has the memory. A page of shared memory that was never touched takes no memory,
     /// and most pools of a large server sleep.
-    private: Option<Box<[AtomicU64; WORDS]>>,
+    private: Option<Box<[AtomicU64; COUNTERS]>>,
+    /// The words of the memory.
+    count: usize,
+    /// In place of words that the memory does not have.
+    nowhere: AtomicU64,
 }
 
 impl Totals {
@@ -89,7 +194,14 @@ impl Totals {
     /// # Errors
     /// The file isn't sealed or has another size.
     pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self { words: Words::map(fd, WORDS)?, private: None })
+        let count = shared::words_in(fd)?.clamp(OLDEST, WORDS);
+        Ok(Self { words: Words::map(fd, count)?, private: None, count, nowhere: AtomicU64::new(0) })
+    }
+
+    /// Whether a former version has made the memory, which has no place for what this one counts.
+    #[must_use]
+    pub(crate) fn is_smaller(&self) -> bool {
+        self.count < WORDS
     }
 
     /// The same, without touching the memory before `publish`. The first values; those that are missing are 0.
@@ -116,13 +228,18 @@ impl Totals {
 
     fn word(&self, counter: Counter) -> &AtomicU64 {
         let at = counter as usize;
-        self.private.as_ref().and_then(|values| values.get(at)).unwrap_or_else(|| self.words.word(at))
+        self.private.as_ref().and_then(|values| values.get(at)).unwrap_or_else(|| self.shared(at))
+    }
+
+    fn shared(&self, at: usize) -> &AtomicU64 {
+        if at < self.count { self.words.word(at) } else { &self.nowhere }
     }
 
     /// The value.
     #[must_use]
     pub(crate) fn get(&self, counter: Counter) -> u64 {
-        self.word(counter).load(Ordering::Relaxed)
+        let word = self.word(counter);
+        if std::ptr::eq(word, &self.nowhere) { 0 } else { word.load(Ordering::Relaxed) }
     }
 
     /// Sets it.
@@ -136,15 +253,32 @@ impl Totals {
     }
 
     /// Copies the values of another memory.
-    pub(crate) fn carry_on(&self, from: &Self) {
-        use Counter::{
-            Abandoned, ActiveMax, Disrupted, Incomplete, LimitReached, MemoryPeak, Parked, QueueMax, Requests, Slow,
-            Started, Watched,
-        };
-        let all = [Requests, Parked, Disrupted, ActiveMax, QueueMax, LimitReached, Slow, MemoryPeak, Started, Watched];
-        for counter in all.into_iter().chain([Incomplete, Abandoned]) {
+    pub(crate) fn carry_on(&mut self, from: &Self) {
+        for counter in CARRIED {
             self.set(counter, from.get(counter));
         }
+        if from.private.is_none() {
+            // There are histograms only in the memory.
+            self.publish();
+            for at in DURATIONS..WORDS.min(from.count) {
+                self.shared(at).store(from.words.word(at).load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Counts a request that has ended: two additions.
+    pub(super) fn ended(&self, status: u16, micros: u64) {
+        self.note_time(DURATIONS + class(status) * histogram::WORDS, micros);
+    }
+
+    /// Counts a request that has waited so long until a worker took it.
+    pub(crate) fn waited(&self, micros: u64) {
+        self.note_time(WAITS, micros);
+    }
+
+    fn note_time(&self, base: usize, micros: u64) {
+        self.shared(base + histogram::bucket(micros)).fetch_add(1, Ordering::Relaxed);
+        self.shared(base + histogram::SUM).fetch_add(micros, Ordering::Relaxed);
     }
 
     /// Takes one from a counter.
@@ -201,5 +335,50 @@ impl Totals {
         self.set(Counter::Queue, waiting);
         self.set(Counter::QueueLimit, limit);
         self.raise(Counter::QueueMax, waiting);
+    }
+}
+
+/// The counters as another process reads them, which cannot write them.
+#[derive(Debug)]
+pub(crate) struct TotalsView {
+    words: ReadOnlyWords,
+    count: usize,
+}
+
+impl TotalsView {
+    /// Maps the memory.
+    ///
+    /// # Errors
+    /// The file isn't sealed or has another size.
+    pub(crate) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
+        let count = shared::words_in(fd)?.clamp(OLDEST, WORDS);
+        Ok(Self { words: ReadOnlyWords::map(fd, count)?, count })
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        if at < self.count { self.words.read(at) } else { 0 }
+    }
+
+    /// The value.
+    #[must_use]
+    pub(crate) fn get(&self, counter: Counter) -> u64 {
+        self.word(counter as usize)
+    }
+
+    /// The durations of requests whose status is of that class (`CLASSES`).
+    #[must_use]
+    pub(crate) fn durations(&self, class: usize) -> Histogram {
+        self.histogram(DURATIONS + class.min(CLASSES.len() - 1) * histogram::WORDS)
+    }
+
+    /// How long requests have waited.
+    #[must_use]
+    pub(crate) fn waits(&self) -> Histogram {
+        self.histogram(WAITS)
+    }
+
+    fn histogram(&self, base: usize) -> Histogram {
+        let counts = std::array::from_fn(|at| self.word(base + at));
+        Histogram { counts, sum: self.word(base + histogram::SUM) }
     }
 }

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::ipc::{RequestReader, ResultsWriter};
 use crate::log::{self, messages::config::rules_broken, messages::lifecycle};
 use crate::plan::fleet::Scope;
+use crate::scoreboard::Fact;
 use crate::supervisor::core::{self, Supervisor};
 use crate::supervisor::daemon::{self, Side};
 use crate::supervisor::generation::StartError;
@@ -141,6 +142,7 @@ fn first_generations(
     let mut supervisor = Supervisor { sockets: inherited.adopt(), ..bare };
     let stored = supervisor.sockets.adopt_passed(passed, &supervisor.config.pools);
     supervisor.systemd.set_stored(stored);
+    supervisor.service.set(Fact::Started, clock::wall_seconds());
     supervisor.begin_groups(load, &Scope::All)?;
     supervisor.prepare_all()?;
     if let Some(path) = &supervisor.config.global.pid {

@@ -12,7 +12,7 @@ use crate::log;
 use crate::log::messages::{lifecycle, output, pools, reload};
 use crate::plan::budget::ANSWERS;
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
-use crate::scoreboard::Counter;
+use crate::scoreboard::{Counter, Fact};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::output::Writer;
 use crate::sys::{clock, process};
@@ -46,10 +46,7 @@ impl Supervisor {
             Action::Renewed(id) => self.generation_renewed(id),
             Action::NotRenewed(id, failure) => self.renewal_failed(id, failure),
             Action::Refuse { key, pid, violation } => self.refuse(key, pid, violation),
-            Action::Started { key, pid, replaces } => {
-                self.outputs.set_pid(key, pid);
-                self.log_start(key, pid, replaces);
-            }
+            Action::Started { key, pid, replaces } => self.worker_started(key, pid, replaces),
             Action::Collect(key, exit) => self.collect(key, exit),
             Action::WorkerEnded(key, end) => {
                 self.log_worker_end(key, &end);
@@ -177,6 +174,7 @@ impl Supervisor {
         self.runtimes.remove(id);
         self.outputs.forget_generation(id);
         self.forget_totals();
+        self.monitor.stale = true;
         self.release.restart();
     }
 
@@ -185,6 +183,7 @@ impl Supervisor {
         log::say(&message);
         self.tell_stopping(message.text());
         self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
+        self.service.set(Fact::Leaving, 1);
     }
 
     fn announce_stop(&mut self, goal: Goal) {
@@ -193,6 +192,7 @@ impl Supervisor {
         let message = if goal == Goal::Terminate { reload::terminating() } else { reload::finishing() };
         log::say(&message);
         self.tell_stopping(message.text());
+        self.service.set(Fact::Leaving, 1);
     }
 
     fn announce_ready(&mut self) {
@@ -203,6 +203,8 @@ impl Supervisor {
         self.release_all_outputs();
         log::stop_echo();
         self.results.reload_done();
+        self.service.reload_done(!self.kept.is_empty(), clock::wall_seconds());
+        self.monitor.stale = true;
         if let Some(starter) = self.starter.take() {
             crate::supervisor::daemon::tell(starter, true);
         }

@@ -31,6 +31,8 @@ impl Supervisor {
                 self.worker_ended(key, exit);
             } else if let Some(id) = self.bases.of_pid(pid) {
                 self.base_ended(id, exit);
+            } else if self.monitor.has(pid) {
+                self.monitor_ended(pid, exit);
             } else if self.reload.is_check(pid) {
                 self.check_ended(exit);
             }
@@ -75,6 +77,7 @@ impl Supervisor {
     pub(super) fn collect(&mut self, key: WorkerKey, exit: Exit) {
         let first_request = self.runtimes.scoreboard(key).is_some_and(|board| board.requests(key.slot) <= 1);
         self.note_ids(key);
+        self.count_end(key, exit);
         self.clear_slot(key);
         self.outputs.close_soon(key);
         self.pending.push_back(Event::Exited { key, exit, first_request });
@@ -98,7 +101,7 @@ impl Supervisor {
 
     /// Pipes of processes that have ended are closed soon.
     pub(super) fn close_outputs_of_ended(&mut self) {
-        let Self { outputs, fleet, runtimes, bases, .. } = self;
+        let Self { outputs, fleet, runtimes, bases, monitor, .. } = self;
         let zygotes: BTreeSet<i32> = runtimes.zygotes().map(|zygote| zygote.pid.as_raw()).collect();
         outputs.close_soon_where(|writer| match writer {
             Writer::Worker { key, pid, .. } => {
@@ -106,6 +109,7 @@ impl Supervisor {
             }
             Writer::Group { pid, .. } => !zygotes.contains(pid),
             Writer::Base { pid } => !bases.has_pid(*pid),
+            Writer::Monitor { pid } => !monitor.is_present(Pid::from_raw(*pid)),
             Writer::Zygote(name) => !runtimes.groups().any(|g| g.zygote.is_some() && g.spec.group == *name),
         });
     }

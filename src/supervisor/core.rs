@@ -16,9 +16,11 @@ use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::fleet::{Event, Fleet, GenerationId, PoolKey, Settings, WorkerKey, ZygoteKey};
 use crate::request_ids::RequestIds;
+use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
 use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
+use crate::supervisor::monitor::Monitor;
 use crate::supervisor::output::Outputs;
 use crate::supervisor::poller::Poller;
 use crate::supervisor::reload::progress::Reload;
@@ -30,6 +32,7 @@ use crate::sys::clock::{self, Moment};
 use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::limits::FileLimits;
 use crate::sys::named_file::mount_list;
+use crate::sys::oom_kills;
 use crate::sys::peer_pipe;
 
 /// How many groups start for each processor, if their zygotes are forked from a base zygote.
@@ -82,6 +85,12 @@ pub(super) struct Supervisor {
     pub(super) hidden: BTreeSet<Pid>,
     /// Base zygotes.
     pub(super) bases: Bases,
+    /// The monitor.
+    pub(super) monitor: Monitor,
+    /// What it shows of the supervisor itself.
+    pub(super) service: Service,
+    /// Processes that the kernel had killed for want of memory, at the last look.
+    pub(super) oom_kills: u64,
     /// Tracers of workers whose pool limits requests.
     pub(super) tracers: Tracers,
     /// Entries of slow logs.
@@ -173,6 +182,9 @@ impl Supervisor {
             unreaped: BTreeSet::new(),
             hidden: BTreeSet::new(),
             bases: Bases::default(),
+            monitor: Monitor::default(),
+            service: Service::create()?,
+            oom_kills: oom_kills::so_far(),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),
             reopened: 0,

@@ -8,7 +8,9 @@ use crate::config::Global;
 use crate::exit::ExitCode;
 use crate::log::{self, messages::lifecycle as messages, messages::output};
 use crate::plan::fleet::{Event, Goal, Scope};
+use crate::scoreboard::Fact;
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::output::take_dropped;
 use crate::supervisor::poller::Source;
 use crate::supervisor::view::FleetView;
 use crate::sys::signal::Heard;
@@ -68,6 +70,7 @@ impl Supervisor {
             self.flush_orders();
             self.attend_to_bases();
             self.decide();
+            self.attend_to_monitor();
             self.advance_reload();
         }
     }
@@ -82,6 +85,9 @@ impl Supervisor {
             let waiting = self.note_queues();
             self.look_at_zygotes(&waiting);
             self.end_unused_bases();
+            self.note_for_monitor();
+            self.service.add(Fact::OutputDropped, take_dropped());
+            self.service.add(Fact::LinesDropped, log::take_lost());
             if let Some((count, reason)) = aside::retry() {
                 log::say(&messages::descriptors_not_closed(count, reason));
             }
@@ -107,6 +113,7 @@ impl Supervisor {
             .chain(self.requests_due)
             .chain(peer_pipe::deadline())
             .chain(self.bases.deadline())
+            .chain(self.monitor_deadline(now))
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
@@ -192,6 +199,9 @@ impl Supervisor {
             crate::supervisor::daemon::tell(starter, false);
         }
         self.sockets.unlink(true);
+        if let Some(address) = &self.monitor.address {
+            address.unlink();
+        }
         self.empty_store();
         if let Some(pid) = &self.config.global.pid {
             pid_file::remove(pid, std::process::id());

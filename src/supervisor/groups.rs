@@ -63,6 +63,7 @@ impl Supervisor {
     /// A generation serves in place of those before it.
     pub(super) fn generation_serves(&mut self, id: GenerationId, late: bool) {
         let group = self.group_of(id);
+        self.monitor.stale = true;
         self.release.restart();
         self.sockets.serve(id);
         self.reasons.remove(&id);

@@ -6,6 +6,7 @@ use crate::log::messages::{workers, zygotes};
 use crate::log::{self, About, Level, Message};
 use crate::plan::fleet::{GenerationId, WorkerEnd, WorkerKey, ZygoteEnd, ZygoteKey};
 use crate::request_ids::RequestIds;
+use crate::scoreboard::Fact;
 use crate::supervisor::core::Supervisor;
 use crate::sys::clock;
 
@@ -99,7 +100,10 @@ impl Supervisor {
             let group = self.runtimes.group_mut(key);
             let settled = group.map(|group| (group.lines.settle(now, of.is_some()), &group.spec.group));
             match settled {
-                Some((Some(count), name)) => log::say(&zygotes::lines_dropped(name, count)),
+                Some((Some(count), name)) => {
+                    log::say(&zygotes::lines_dropped(name, count));
+                    self.service.add(Fact::LinesDropped, count);
+                }
                 Some((None, _)) => continue,
                 None => {}
             }

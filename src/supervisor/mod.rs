@@ -18,6 +18,8 @@ mod groups;
 mod hear;
 mod log_files;
 mod log_lines;
+mod monitor;
+mod monitor_control;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod outdated;
@@ -39,6 +41,7 @@ mod stranded;
 mod systemd;
 mod systemd_status;
 mod view;
+mod worker_counts;
 
 pub(crate) use boot::start;
 pub(crate) use reload::{check, resume};

@@ -3,9 +3,9 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -60,13 +60,16 @@ impl Words {
     /// # Errors
     /// `InvalidData`: the file is not sealed or has fewer than `count` words.
     pub fn map(fd: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
+        Self::map_as(fd, count, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE)
+    }
+
+    fn map_as(fd: BorrowedFd<'_>, count: usize, protection: ProtFlags) -> io::Result<Self> {
         let seals = SealFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GET_SEALS)?);
         let size = usize::try_from(nix::sys::stat::fstat(fd)?.st_size).unwrap_or(0);
         let length = NonZeroUsize::new(count * WORD).filter(|l| l.get() <= size);
         let Some(length) = length.filter(|_| seals.contains(SealFlag::F_SEAL_SHRINK)) else {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "not a sealed scoreboard of the expected size"));
         };
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: the kernel chooses the address, so the mapping overlaps no other memory. F_SEAL_SHRINK, checked above, keeps its
         // pages backed.
         let base = unsafe { mmap(None, length, protection, MapFlags::MAP_SHARED, fd.as_fd(), 0) }?;
@@ -90,6 +93,45 @@ impl Drop for Words {
         // SAFETY: `map` made the mapping with this length. `&mut self` proves that no word is borrowed.
         let _ = unsafe { munmap(self.base.cast(), self.count * WORD) };
     }
+}
+
+/// A mapping of the same words that this process cannot write to. Unmapped on drop.
+#[derive(Debug)]
+pub struct ReadOnlyWords(Words);
+
+impl ReadOnlyWords {
+    /// Maps a memfd of `create` (mmap(2), `PROT_READ`). A descriptor that is open for reading is enough.
+    ///
+    /// # Errors
+    /// As `Words::map`.
+    pub fn map(fd: BorrowedFd<'_>, count: usize) -> io::Result<Self> {
+        Words::map_as(fd, count, ProtFlags::PROT_READ).map(Self)
+    }
+
+    /// The word at `index`, or the last one if there are fewer.
+    #[must_use]
+    pub fn read(&self, index: usize) -> u64 {
+        // No reference leaves this type, so nothing tries to write to the pages. Only relaxed loads work on memory that is read-only.
+        let value = self.0.word(index).load(Ordering::Relaxed);
+        fence(Ordering::Acquire);
+        value
+    }
+}
+
+/// How many words a memfd has.
+///
+/// # Errors
+/// None in practice.
+pub fn words_in(fd: BorrowedFd<'_>) -> io::Result<usize> {
+    Ok(usize::try_from(nix::sys::stat::fstat(fd)?.st_size).unwrap_or(0) / WORD)
+}
+
+/// Opens a memfd once more, for reading only: a process that gets this descriptor cannot write to the file.
+///
+/// # Errors
+/// There is no /proc; `EMFILE`.
+pub fn read_only(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open(format!("/proc/self/fd/{}", fd.as_raw_fd()))?.into())
 }
 
 /// Makes a memfd with these bytes. Its offset is at the beginning.

@@ -8,6 +8,7 @@ mod hat;
 mod identification;
 mod intake;
 mod lifetime;
+mod monitored;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod pages;

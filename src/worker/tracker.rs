@@ -6,6 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
 
 use super::access_log::{AccessLog, Timing};
+use super::monitored::Monitored;
 use crate::config::{PoolConfig, ProcessManager};
 use crate::engine::Tracker;
 use crate::ipc::handover;
@@ -59,6 +60,8 @@ pub(super) struct RequestTracker {
     /// Requests have ids (`log.request_id`).
     identifies: bool,
     ids: Cell<Option<RequestIds>>,
+    /// What is measured for the monitor.
+    monitored: Monitored,
     access_log: Option<RefCell<AccessLog>>,
 }
 
@@ -99,12 +102,14 @@ impl RequestTracker {
             request: Cell::default(),
             identifies: pool.log_request_id.is_some(),
             ids: Cell::new(None),
+            monitored: Monitored::default(),
             access_log: access_log.map(RefCell::new),
         }
     }
 
     /// The following requests come on this connection.
     pub(super) fn attached(&self, connection: BorrowedFd<'_>) {
+        self.monitored.attached(self.slot.totals(), connection);
         if let Some(log) = &self.access_log {
             log.borrow_mut().attached(connection);
         }
@@ -188,6 +193,12 @@ fn without_rounding(duration: u64, (user, system): (u64, u64)) -> (u64, u64) {
     }
 }
 
+impl Drop for RequestTracker {
+    fn drop(&mut self) {
+        self.monitored.leave(self.slot.totals());
+    }
+}
+
 impl Tracker for RequestTracker {
     fn stage(&self, stage: Stage) {
         self.slot.stage(stage);
@@ -202,7 +213,9 @@ impl Tracker for RequestTracker {
 
     fn outcome(&self, outcome: &Outcome<'_>) {
         let (duration, (user, system)) = self.times();
-        self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak });
+        let status = outcome.status;
+        self.slot.end(Ended { duration, cpu: user + system, memory: outcome.memory_peak, status });
+        self.monitored.ended(self.slot.totals(), duration, outcome.variable);
         if let Some(log) = &self.access_log {
             let timing = Timing { accepted: self.request.get().accepted_at, duration, cpu: (user, system) };
             log.borrow_mut().ended(outcome, timing, self.ids.get(), self.slot.totals().get(Counter::Reopened));

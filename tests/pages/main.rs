@@ -3,6 +3,7 @@
 
 mod configuration;
 mod migration;
+mod monitoring;
 mod samples;
 mod scripts;
 mod security;

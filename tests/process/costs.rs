@@ -6,6 +6,7 @@ use testkit::clock::ms;
 use testkit::fastcgi::{Client, Request};
 use testkit::load::{Plan, asker};
 use testkit::process::Process;
+use testkit::sandbox::free_port;
 use testkit::server::Server;
 use testkit::setup::{Listen, Setup};
 use testkit::target::Target;
@@ -29,7 +30,7 @@ fn kept(server: &Server, requests: u64) -> Outcome<Calls> {
 }
 
 /// Two for opcache's lock, two for the time limit, two for the signal of the time limit, two for the directory, which are PHP's own;
-/// the wait, and the request and its answer.
+/// the wait, and the request and its answer. A monitor adds none to a request: two a second for CPU times.
 #[test]
 fn system_calls_of_a_kept_connection() -> Outcome {
     let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
@@ -37,7 +38,15 @@ fn system_calls_of_a_kept_connection() -> Outcome {
         return Ok(());
     }
     let _turn = turn::alone()?;
-    let server = Server::start(&target, &Setup::new(2).pool("chdir = /"))?;
+    let setup = Setup::new(2).pool("chdir = /");
+    system_calls_of(&target, &setup)?;
+    system_calls_of(&target, &setup.global(&format!("monitor.listen = 127.0.0.1:{}", free_port()?)))
+}
+
+fn system_calls_of(target: &Target, setup: &Setup) -> Outcome {
+    let server = Server::start(target, setup)?;
+    // Until workers know whether there is a monitor.
+    std::thread::sleep(ms(1200));
     let more = kept(&server, 2 * REQUESTS)?.beyond(&kept(&server, REQUESTS)?);
     let most = 11 * REQUESTS + REQUESTS / 10;
     // PHP 8.4 asks for its pid at the start of each request.

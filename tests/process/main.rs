@@ -16,6 +16,7 @@ mod half_sent;
 mod hostile;
 mod identity;
 mod logs;
+mod monitor;
 mod opcache;
 mod output;
 mod partial_reload;

@@ -13,11 +13,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 use testkit::broken::replace;
 use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request, ask_once};
+use testkit::http;
 use testkit::inside::{lingering, packet_sockets, send};
 use testkit::load::{Job, Plan};
 use testkit::nginx::{Nginx, Upstream};
 use testkit::process::Process;
-use testkit::sandbox::Sandbox;
+use testkit::sandbox::{Sandbox, free_port};
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::Target;
@@ -147,6 +148,40 @@ fn ids_of_requests_come_with_the_new_version() -> Outcome {
     wait_until("the former worker's end", ms(5000), || server.log.count("exited on signal 9") == 1)?;
     ensure!(server.log.count("request_id=") == 1, "{}", server.log.text());
     server.says_hello(&server.address)?;
+    server.stop()
+}
+
+/// The former version's memory of counters is smaller. The pool gets another one, which goes on with the numbers, and the monitor that the
+/// new configuration wants shows them.
+#[test]
+fn counters_go_on() -> Outcome {
+    let _turn = turn::shared()?;
+    let Some(former) = Former::find()? else { return Ok(()) };
+    let server = former.start()?;
+    let ask = |count: u32| (0..count).try_for_each(|_| server.says_hello(&server.address));
+    ask(7)?;
+    let address = ([127, 0, 0, 1], free_port()?).into();
+    let conf = server.conf.replace("[global]\n", &format!("[global]\nmonitor.listen = {address}\n"));
+    server.sandbox.put("fpm.conf", &conf)?;
+    former.install(&server)?;
+    server.reload()?;
+    ask(5)?;
+    let metrics = || {
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+            http::Client::new(address, ms(5000)).get("/metrics")?.expect(200)?.text(),
+        )
+    };
+    wait_until("the monitor answers", bar(ms(5000)), || metrics().is_ok())?;
+    let text = metrics()?;
+    let accepted = text.lines().find(|line| line.starts_with("phpfpm_accepted_connections{")).unwrap_or_default();
+    ensure!(accepted.ends_with(" 12"), "{accepted}");
+    let has_status = "phpfpm_requests_total{pool=\"www\",code=\"2xx\"} 5\n";
+    ensure!(text.contains(has_status), "only requests of this version are counted by status: {text}");
+    server.reload()?;
+    ask(1)?;
+    let text = metrics()?;
+    ensure!(text.contains("phpfpm_requests_total{pool=\"www\",code=\"2xx\"} 6\n"), "{text}");
+    ensure!(http::Client::new(address, ms(5000)).get("/readyz")?.status == 200, "not ready");
     server.stop()
 }
 

@@ -1,12 +1,17 @@
 //! The rules of `[global]`.
 
+use std::net::SocketAddr;
+
 use super::Check;
 use crate::config::account::account_named;
 use crate::config::directives::GlobalDirective as Key;
+use crate::config::listen;
 use crate::config::message::Refused;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
-use crate::log::messages::config::{GlobalError, systemd_interval_ignored, watchdog_configured};
+use crate::log::messages::config::{
+    GlobalError, monitor_setting_unused, systemd_interval_ignored, watchdog_configured,
+};
 use crate::sys::failure::reason;
 use crate::sys::log_file::Owner;
 
@@ -43,7 +48,35 @@ impl Check<'_> {
         self.systemd(raw);
         self.error_log(raw)?;
         self.events(raw)?;
-        self.base_user(raw)
+        self.base_user(raw)?;
+        self.monitor(raw)
+    }
+
+    fn monitor(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        let global = &mut raw.global;
+        let Some(address) = global.owned(Key::MonitorListen) else {
+            let useless = [(Key::MonitorMode, "monitor.mode"), (Key::MonitorAllowedHosts, "monitor.allowed_hosts")];
+            let set = useless.into_iter().filter(|(key, _)| global.text(*key).is_some());
+            set.for_each(|(_, directive)| self.messages.log(monitor_setting_unused(directive)));
+            return Ok(());
+        };
+        if !address.contains('/') {
+            // Without a name service: an operator who misspells a name is told at once.
+            return match address.parse::<SocketAddr>() {
+                Ok(address) if address.port() > 0 => Ok(()),
+                _ => self.refuse(&GlobalError::MonitorListen { address }),
+            };
+        }
+        let path = self.prefixes.state_path(&address);
+        if let Some(long) = listen::too_long(&path) {
+            return self.refuse(&GlobalError::MonitorPath { reason: long.to_string() });
+        }
+        let mode = global.text(Key::MonitorMode).unwrap_or("0660").to_owned();
+        if mode.is_empty() || !mode.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) || mode.len() > 4 {
+            return self.refuse(&GlobalError::MonitorMode { mode });
+        }
+        raw.global.set_text(Key::MonitorListen, path);
+        Ok(())
     }
 
     fn base_user(&mut self, raw: &Raw) -> Result<(), Refused> {

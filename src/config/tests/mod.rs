@@ -43,6 +43,27 @@ fn the_web_server_is_trusted_as_far_as_the_pool_says() {
 }
 
 #[test]
+fn a_monitor_has_an_address_a_mode_and_names() {
+    let global = |lines: &str| Place::new(&format!("[global]\n{lines}\n{POOL}"));
+    assert_eq!(global("").config().global.monitor, None);
+    let monitor =
+        global("monitor.listen = [::1]:9253\nmonitor.allowed_hosts = Web1.example , b").config().global.monitor;
+    let monitor = monitor.unwrap();
+    assert_eq!((monitor.tcp(), monitor.mode), (Some("[::1]:9253".parse().unwrap()), 0o660));
+    assert_eq!(monitor.allowed_hosts, ["web1.example", "b"]);
+    let monitor = global("monitor.listen = run/monitor.sock\nmonitor.mode = 600").config().global.monitor.unwrap();
+    assert!(monitor.tcp().is_none() && monitor.listen.starts_with('/') && monitor.mode == 0o600, "{monitor:?}");
+    for wrong in ["localhost:9253", "9253", "127.0.0.1:0", "127.0.0.1:x", "127.0.0.1", "::1:9253x", "monitor.sock"] {
+        let refusal = global(&format!("monitor.listen = {wrong}")).refusal();
+        assert!(refusal[0].contains("is neither a path nor an IP address with a port"), "{refusal:?}");
+    }
+    assert!(global("monitor.listen = /run/x\nmonitor.mode = 0999").refusal()[0].contains("'0999' is not a mode"));
+    let alone = global("monitor.mode = 0600").load().unwrap();
+    assert_eq!(alone.config.global.monitor, None);
+    assert!(format!("{:?}", alone.messages).contains("monitor.mode has no effect without monitor.listen"));
+}
+
+#[test]
 fn abandoned_requests_are_dropped_on_demand_and_shown_so() {
     for (line, drops) in [("", false), ("request_drop_abandoned = no", false), ("request_drop_abandoned = Yes", true)] {
         let loaded = pool_with(line).load().unwrap();

@@ -4,6 +4,10 @@ use super::errors::errors;
 use super::messages;
 
 messages! {
+    /// A setting of the monitor, but there is no monitor.
+    [Ours Warning] monitor_setting_unused(directive) = "{directive} has no effect without monitor.listen",
+        do "Set `monitor.listen`, or remove the directive.";
+
     /// A line of the configuration is refused; nothing is started. The reasons are listed in the next sections.
     [Fpm Error] line_refused(place, reason) = "{place} {reason}",
         do "Correct the line; `php-fpm -t` tests the file.";
@@ -142,6 +146,21 @@ errors! {
     [Ours Error] BaseRoot = "process.base_user must be another user than root",
         names ["process.base_user"],
         do "Create a user for base zygotes, or remove the directive: then it is nobody.";
+
+    /// `monitor.listen` is neither a path nor an address with a port.
+    [Ours Error] MonitorListen { address: String } = "monitor.listen: '{address}' is neither a path nor an IP address with a port, such as 127.0.0.1:9253 or [::1]:9253",
+        names ["monitor.listen"],
+        do "Write the IP address in full, with its port; names of hosts are not looked up. A path contains a `/`.";
+
+    /// The path of the monitor's socket is too long.
+    [Ours Error] MonitorPath { reason: String } = "monitor.listen: {reason}",
+        names ["monitor.listen"],
+        do "Use a shorter path.";
+
+    /// `monitor.mode` is not a number of octal digits.
+    [Ours Error] MonitorMode { mode: String } = "monitor.mode: '{mode}' is not a mode, such as 0660",
+        names ["monitor.mode"],
+        do "Write three or four octal digits.";
 
     /// The configuration has no section of a pool.
     [Fpm Error] NoPool = "No pool defined. at least one pool section must be specified in config file",

@@ -17,6 +17,7 @@ pub mod config_values;
 pub mod config_xml;
 pub mod lifecycle;
 pub mod logs;
+pub mod monitor;
 pub mod output;
 pub mod php;
 pub mod pools;

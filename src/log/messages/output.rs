@@ -19,6 +19,10 @@ messages! {
     [Ours Warning] base_output_dropped(pid, bytes) = "base zygote {pid} wrote too much: {bytes} bytes dropped",
         do "See the lines before for what writes so much.";
 
+    /// The monitor has written more than 1 MiB of lines in a second. The rest was dropped.
+    [Ours Warning] monitor_output_dropped(pid, bytes) = "monitor {pid} wrote too much: {bytes} bytes dropped",
+        do "See the lines before for what writes so much.";
+
     /// The group's processes have written more than 1 MiB of lines in a second. The rest of this pipe was dropped.
     [Ours Warning] worker_output_dropped(pool, pid, bytes) = "[pool {pool}] child {pid} wrote too much: {bytes} bytes dropped",
         do "See the lines before for the script that writes so much.";

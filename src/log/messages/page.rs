@@ -45,6 +45,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("PHP", php::TABLE),
     ("Scripts and requests", php::BYTES),
     ("Logs", logs::TABLE),
+    ("Monitor", monitor::TABLE),
     ("Terminal", terminal::TEXTS),
     ("Terminal: errors", terminal::TABLE),
 ];

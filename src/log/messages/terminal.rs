@@ -17,6 +17,35 @@ messages! {
 }
 
 texts! {
+    /// `php-fpm health` has an option that it does not know, or a value that is no number. The exit status is 3.
+    [Ours Stderr] health_option_wrong(what) =
+        "health: {what}; it takes --live, --ready, --pool NAME, -v, and the options of php-fpm-healthcheck, such as --listen-queue=10",
+        do "Correct the command.";
+
+    /// `php-fpm health` needs the monitor. The exit status is 8.
+    [Ours Stderr] no_monitor_to_ask(file) = "health: {file} sets no monitor.listen",
+        do "Set `monitor.listen`, and reload.";
+
+    /// The monitor cannot be reached or does not answer in a second. The exit status is 111 if nothing listens, and otherwise 9.
+    [Ours Stderr] monitor_not_reached(address, reason) = "health: the monitor at {address} does not answer: {reason}",
+        do "See whether php-fpm runs, and whether its log says why the monitor does not.";
+
+    /// Another program listens at the address of the monitor. The exit status is 8.
+    [Ours Stderr] no_metrics(address) = "health: what listens at {address} is no monitor",
+        do "See which program has the address, or correct `monitor.listen`.";
+
+    /// `php-fpm health` was asked about a pool that does not exist. The exit status is 8.
+    [Ours Stderr] no_such_pool_to_check(pool) = "health: the monitor knows no pool {pool}",
+        do "Correct the name of the pool.";
+
+    /// A value of a pool is higher than it may be. The exit status is 1.
+    [Ours Stderr] metric_too_high(pool, option, value, most) = "health: pool {pool}: {option} is {value}, more than {most}",
+        do "See what the pool does, for example by its status page.";
+
+    /// With `-v`: a value that is not too high.
+    [Ours Stdout] metric_value(pool, option, value, most) = "pool {pool}: {option} is {value}, at most {most}",
+        do "Nothing.";
+
     /// The environment is that of a CGI request: a web server has started php-cgi for a request whose query string became
     /// the command line. Nothing is started (CVE-2012-1823).
     [Ours Stderr] refused_in_a_cgi_environment() =

@@ -158,7 +158,8 @@ impl PoolState {
     }
 
     /// How many it is to have now.
-    pub(super) fn target(&self) -> u32 {
+    #[must_use]
+    pub(crate) fn target(&self) -> u32 {
         if self.policy == Policy::Static { self.size } else { self.wanted.min(self.size) }
     }
 
@@ -215,6 +216,12 @@ impl Worker {
     pub(super) fn asked_for(now: Moment, replaces: bool) -> Self {
         let (life, watch) = (Life::Asked, Watch::default());
         Self { pid: None, born: None, since: now, life, orphan: false, replaces, retired: None, watch }
+    }
+
+    /// Its request took too long, so it was told to end.
+    #[must_use]
+    pub(crate) fn has_timed_out(&self) -> bool {
+        self.watch.has_ended_worker()
     }
 
     /// It was not told to leave and is not about to.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::crashes::Emergency;
 use crate::plan::fleet::escalation::Escalation;
 use crate::plan::fleet::goal::{Goal, Settings};
-use crate::plan::fleet::keys::{GenerationId, WorkerKey, ZygoteKey};
+use crate::plan::fleet::keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 use crate::plan::fleet::members::{Generation, Group, Zygote};
 use crate::plan::fleet::pool::{PoolState, Worker};
 use crate::plan::fleet::unit::{Unit, Verdict};
@@ -162,6 +162,12 @@ impl Fleet {
     #[must_use]
     pub(crate) fn pool(&self, key: WorkerKey) -> Option<&PoolState> {
         self.generation(key.generation)?.groups.get(key.group)?.pools.get(key.pool)
+    }
+
+    /// How many workers a pool is to have now.
+    #[must_use]
+    pub(crate) fn wanted(&self, key: PoolKey) -> u32 {
+        self.pool(key.worker(0)).map_or(0, PoolState::target)
     }
 
     pub(super) fn worker_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {

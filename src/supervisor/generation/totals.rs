@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use crate::ipc::Trust;
 use crate::scoreboard::{Counter, Totals};
@@ -33,11 +33,13 @@ impl PoolTotals {
     /// `EMFILE`, `ENOMEM`.
     pub(crate) fn open(&mut self, pool: &str, trust: &Trust) -> io::Result<RawFd> {
         let latest = self.entries.iter().rfind(|entry| entry.pool == pool);
-        if let Some(entry) = latest.filter(|entry| entry.trust.as_ref() == Some(trust)) {
+        // Memory of a former version has no place for all that this one counts.
+        let fits = |entry: &&Entry| entry.trust.as_ref() == Some(trust) && !entry.totals.is_smaller();
+        if let Some(entry) = latest.filter(fits) {
             return Ok(entry.fd.as_raw_fd());
         }
         let fd = Totals::create()?;
-        let totals = Totals::map_unpublished(fd.as_fd(), &[])?;
+        let mut totals = Totals::map_unpublished(fd.as_fd(), &[])?;
         totals.set(Counter::Started, clock::wall_seconds());
         if let Some(former) = self.latest(pool) {
             totals.carry_on(former);
@@ -94,6 +96,12 @@ impl PoolTotals {
     #[must_use]
     pub(crate) fn get(&self, fd: RawFd) -> Option<&Totals> {
         self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| &entry.totals)
+    }
+
+    /// The memory with that number.
+    #[must_use]
+    pub(crate) fn descriptor(&self, fd: RawFd) -> Option<BorrowedFd<'_>> {
+        self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| entry.fd.as_fd())
     }
 
     /// The latest of each name.

@@ -39,7 +39,7 @@ impl Intakes {
     pub(super) fn of(&mut self, writer: &Writer) -> &mut Intake {
         let key = match writer {
             Writer::Worker { key, .. } => Some(key.zygote()),
-            Writer::Base { .. } => None,
+            Writer::Base { .. } | Writer::Monitor { .. } => None,
             Writer::Zygote(name) | Writer::Group { group: name, .. } => {
                 self.named.get(name).and_then(|keys| keys.iter().max().copied())
             }

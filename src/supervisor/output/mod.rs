@@ -15,4 +15,5 @@ mod writer;
 
 pub(crate) use bounded::Bounded;
 pub(crate) use outputs::Outputs;
+pub(crate) use pipe::take_dropped;
 pub(crate) use writer::Writer;

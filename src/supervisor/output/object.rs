@@ -41,7 +41,7 @@ pub(super) fn way(writer: &Writer, line: &[u8], end: End) -> Way {
 fn about(writer: &Writer, end: End) -> About<'_> {
     let about = About { continues: end == End::Full, closed: end == End::Stream, ..About::default() };
     match writer {
-        Writer::Base { pid } => About { pid: Some(*pid), ..about },
+        Writer::Base { pid } | Writer::Monitor { pid } => About { pid: Some(*pid), ..about },
         Writer::Zygote(group) | Writer::Group { group, .. } => About { group: Some(group), ..about },
         Writer::Worker { pool, pid, stream, .. } => {
             About { pool: Some(pool), pid: Some(*pid).filter(|pid| *pid > 0), stream: Some(stream), ..about }

@@ -217,6 +217,8 @@ impl Outputs {
     /// Pipes and their writers, for the next image.
     #[must_use]
     pub(crate) fn state(&self) -> Vec<(RawFd, Writer)> {
-        self.pipes.values().map(|pipe| (pipe.fd.as_raw_fd(), pipe.writer.clone())).collect()
+        // The next image starts a monitor of its own, and a former version knows none.
+        let kept = self.pipes.values().filter(|pipe| !matches!(pipe.writer, Writer::Monitor { .. }));
+        kept.map(|pipe| (pipe.fd.as_raw_fd(), pipe.writer.clone())).collect()
     }
 }

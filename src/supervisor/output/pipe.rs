@@ -1,6 +1,7 @@
 //! One pipe that a zygote or a worker writes to, and the message that is not complete yet.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::log::{self, Format, Level, messages::output as messages};
 use crate::plan::budget::Intake;
@@ -11,6 +12,14 @@ use crate::supervisor::output::splitter::{Piece, Splitter};
 use crate::supervisor::output::writer::Writer;
 use crate::sys::clock;
 use crate::sys::peer_pipe::PeerPipe;
+
+/// Bytes that were dropped, since `take_dropped` was called.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes of all pipes were dropped since the last call.
+pub(crate) fn take_dropped() -> u64 {
+    DROPPED.swap(0, Ordering::Relaxed)
+}
 
 /// A pipe and the message that is not complete yet.
 #[derive(Debug)]
@@ -155,8 +164,10 @@ impl Pipe {
     pub(super) fn report_dropped(&mut self) {
         let bytes = std::mem::take(&mut self.dropped);
         if bytes > 0 {
+            DROPPED.fetch_add(bytes, Ordering::Relaxed);
             log::say(&match &self.writer {
                 Writer::Base { pid } => messages::base_output_dropped(pid, bytes),
+                Writer::Monitor { pid } => messages::monitor_output_dropped(pid, bytes),
                 Writer::Zygote(group) | Writer::Group { group, .. } => messages::zygote_output_dropped(group, bytes),
                 Writer::Worker { pool, pid, .. } => messages::worker_output_dropped(pool, pid, bytes),
             });

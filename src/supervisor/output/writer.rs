@@ -22,6 +22,11 @@ pub(crate) enum Writer {
         /// Its pid.
         pid: i32,
     },
+    /// The monitor.
+    Monitor {
+        /// Its pid.
+        pid: i32,
+    },
     /// A worker.
     Worker {
         /// Its slot. The slot is its own until it has ended; its pipes may be read a little longer.
@@ -50,7 +55,7 @@ impl Writer {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => group == name,
             Self::Worker { key, .. } => key.zygote() == zygote,
-            Self::Base { .. } => false,
+            Self::Base { .. } | Self::Monitor { .. } => false,
         }
     }
 
@@ -72,6 +77,7 @@ impl Writer {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}]"),
             Self::Base { pid } => format!("base zygote {pid}"),
+            Self::Monitor { pid } => format!("monitor {pid}"),
             Self::Worker { pool, .. } => format!("[pool {pool}]"),
         }
     }
@@ -82,6 +88,7 @@ impl Writer {
         match self {
             Self::Zygote(group) | Self::Group { group, .. } => format!("[group {group}] zygote"),
             Self::Base { pid } => format!("base zygote {pid}"),
+            Self::Monitor { pid } => format!("monitor {pid}"),
             Self::Worker { pool, pid, .. } => format!("[pool {pool}] child {pid}"),
         }
     }
@@ -90,7 +97,9 @@ impl Writer {
     #[must_use]
     pub(crate) fn prefix(&self) -> Option<String> {
         match self {
-            Self::Zygote(_) | Self::Group { .. } | Self::Base { .. } => Some(format!("{} said: ", self.name())),
+            Self::Zygote(_) | Self::Group { .. } | Self::Base { .. } | Self::Monitor { .. } => {
+                Some(format!("{} said: ", self.name()))
+            }
             Self::Worker { pool, pid, stream, decorate: true, .. } if log::format() == Format::Classic => {
                 Some(format!("child {pid} (pool {pool}) said into {stream}: "))
             }

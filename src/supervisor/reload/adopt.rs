@@ -10,9 +10,11 @@ use nix::unistd::Pid;
 use crate::ipc::{FORMER_PROTOCOL, OrderSender, ReportReceiver, RequestReader, ResultsWriter, Trust};
 use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::{GenerationId, Phase, WorkerKey};
+use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
+use crate::supervisor::monitor::Monitor;
 use crate::supervisor::output::Writer;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
 use crate::supervisor::sockets::{Listener, Sockets};
@@ -37,6 +39,10 @@ pub(super) struct Adopted {
     pub bases: Bases,
     /// The results of commands and their requests. A former version may have had none of these files; then they start empty.
     pub commands: (ResultsWriter, RequestReader),
+    /// The monitor.
+    pub monitor: Monitor,
+    /// What the supervisor publishes about itself; `None`: a former version has not done so.
+    pub service: Option<Service>,
 }
 
 /// Takes over what the state names.
@@ -61,7 +67,10 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
         state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
     let requests =
         state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands: (results, requests) })
+    let monitor = state.monitor.as_ref().map_or_else(|| Ok(Monitor::default()), |state| state.adopt())?;
+    let service = state.service.map(|raw| Service::adopt(inherited::adopt(raw)?)).transpose()?;
+    let commands = (results, requests);
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, service })
 }
 
 /// The user of the pool whose counters have that descriptor.

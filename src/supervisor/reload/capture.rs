@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use crate::log::Backlog;
 use crate::supervisor::core::Supervisor;
+use crate::supervisor::monitor::MonitorState;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State, VERSION};
 use crate::sys::aside;
 
@@ -54,6 +55,8 @@ impl Supervisor {
             requests: Some(self.requests.number()),
             scope: self.reload.plan.scope().clone(),
             outdated: self.outdated.clone(),
+            monitor: MonitorState::of(&self.monitor),
+            service: Some(self.service.as_fd().as_raw_fd()),
             answer: None,
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, service } = adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, commands) {
         Ok(bare) => bare,
@@ -47,7 +47,12 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
         }
     };
     let (fleet, reopened, outdated) = (state.fleet, state.reopened, state.outdated);
-    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, ..bare };
+    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, monitor, ..bare };
+    match service {
+        Some(service) => supervisor.service = service,
+        // A former version has served.
+        None => supervisor.service.begin_as_ready(clock::wall_seconds()),
+    }
     for (id, runtime) in supervisor.runtimes.iter() {
         supervisor.outputs.add_generation(id, runtime.group_names());
     }

@@ -15,6 +15,7 @@ use crate::plan::base::BaseId;
 use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
 use crate::supervisor::bases::BaseState;
 use crate::supervisor::generation::{AboutPhp, DrainState};
+use crate::supervisor::monitor::MonitorState;
 use crate::supervisor::output::Writer;
 use crate::supervisor::sockets::Ownership;
 use crate::supervisor::systemd::SystemdState;
@@ -94,6 +95,12 @@ pub(crate) struct State {
     /// Why groups keep what they had.
     #[serde(default)]
     pub outdated: BTreeMap<String, String>,
+    /// The monitor.
+    #[serde(default)]
+    pub monitor: Option<MonitorState>,
+    /// What the supervisor publishes about itself.
+    #[serde(default)]
+    pub service: Option<RawFd>,
     /// Where the check is to write which generations run with other files than there are now.
     #[serde(default)]
     pub answer: Option<RawFd>,
@@ -190,6 +197,8 @@ impl State {
             .chain(self.board)
             .chain(self.requests)
             .chain(self.unclosed.iter().copied())
+            .chain(self.service)
+            .chain(self.monitor.iter().flat_map(MonitorState::descriptors))
             .chain(self.bases.iter().flat_map(BaseState::descriptors));
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()
     }

@@ -145,6 +145,7 @@ impl Supervisor {
     pub(in crate::supervisor) fn refuse_reload(&mut self, message: &Message, reason: Option<&str>) {
         log::say(message);
         self.results.reload_failed(message.text());
+        self.service.reload_failed(clock::wall_seconds());
         let status = reason.map(|reason| format!("reload refused: {reason}"));
         self.tell_refused(status.as_deref().unwrap_or(message.text()));
     }

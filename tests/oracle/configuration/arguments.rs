@@ -91,6 +91,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Help) => "help",
         Ok(Command::Role { .. } | Command::Hello) => "role",
         Ok(Command::Control { .. }) => "control",
+        Ok(Command::Health { .. }) => "health",
         Err(Usage) => "usage",
     }
     .to_owned()

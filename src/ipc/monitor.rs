@@ -1,0 +1,85 @@
+//! What the supervisor tells the monitor: a specification at its start, then messages over a `SOCK_SEQPACKET` pair (`OrderSender`). Nothing
+//! comes back. Counters are not sent: the monitor reads them from memory that it cannot write.
+
+use std::os::fd::RawFd;
+
+use serde::{Deserialize, Serialize};
+
+use crate::log;
+use crate::sys::ids::Identity;
+
+/// What a monitor begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MonitorSpec {
+    /// The user that it becomes; `None`: it keeps its user.
+    pub identity: Option<Identity>,
+    /// The listening socket.
+    pub listen_fd: RawFd,
+    /// The way of messages.
+    pub views_fd: RawFd,
+    /// The memory of the supervisor's facts, read-only.
+    pub service_fd: RawFd,
+    /// It listens on a unix socket, which no browser can address.
+    pub unix: bool,
+    /// Names of this machine, in lower case.
+    pub allowed_hosts: Vec<String>,
+    /// The version of PHP's program.
+    pub php: String,
+    /// `log_level`.
+    pub log_level: log::Level,
+    /// `log_format`.
+    pub log_format: log::Format,
+}
+
+/// How far a generation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum ViewPhase {
+    /// It finishes requests.
+    Draining,
+    /// It does not serve yet.
+    Starting,
+    /// It serves.
+    Serving,
+}
+
+/// A pool of a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PoolView {
+    /// Higher than that of every pool that was told before.
+    pub id: u64,
+    /// The pool's name.
+    pub pool: String,
+    /// Its group's.
+    pub group: String,
+    /// The number of the start or reload that began it.
+    pub generation: u32,
+    /// The first address that it listens on, as `unix:///path` or `tcp://address`.
+    pub address: String,
+    /// `pm`.
+    pub manager: String,
+    /// Slots of its scoreboard.
+    pub slots: u32,
+    /// How far it has come.
+    pub phase: ViewPhase,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ToMonitor {
+    /// A pool of a generation is there; with its totals and its scoreboard, both read-only.
+    Show(PoolView),
+    /// It has come further.
+    Phase {
+        /// Which.
+        id: u64,
+        /// How far.
+        phase: ViewPhase,
+    },
+    /// It is no longer there.
+    Hide {
+        /// Which.
+        id: u64,
+    },
+    /// All pools that there are were told.
+    Complete,
+}

@@ -1,0 +1,216 @@
+//! The pools that the supervisor has told of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::pool_numbers::Numbers;
+use crate::ipc::{PoolView, ToMonitor, ViewPhase};
+use crate::scoreboard::{BoardView, Counts, ServiceView, TotalsView};
+
+/// A pool of a generation.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) view: PoolView,
+    pub(super) totals: TotalsView,
+    board: BoardView,
+}
+
+/// All pools, and the supervisor.
+#[derive(Debug)]
+pub(super) struct Views {
+    /// By id, so the newest of a pool is its last one.
+    shown: BTreeMap<u64, Shown>,
+    pub(super) service: ServiceView,
+    /// All pools were told once.
+    pub(super) complete: bool,
+    /// The highest numbers of each pool so far.
+    highest: BTreeMap<String, Numbers>,
+}
+
+/// A pool with all its generations.
+#[derive(Debug)]
+pub(super) struct Pool<'a> {
+    /// The generation that serves; the newest one if none does.
+    pub(super) current: &'a Shown,
+    /// Its workers.
+    pub(super) counts: Counts,
+    /// Workers of generations that do not serve yet.
+    pub(super) coming: u64,
+    /// Workers of generations that drain.
+    pub(super) draining: u64,
+    pub(super) numbers: Numbers,
+}
+
+impl Pool<'_> {
+    /// Whether a generation serves.
+    pub(super) fn serves(&self) -> bool {
+        self.current.view.phase == ViewPhase::Serving
+    }
+}
+
+impl Views {
+    pub(super) fn new(service: ServiceView) -> Self {
+        Self { shown: BTreeMap::new(), service, complete: false, highest: BTreeMap::new() }
+    }
+
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// Its memory cannot be mapped.
+    pub(super) fn take(&mut self, message: ToMonitor, fds: &[OwnedFd]) -> io::Result<()> {
+        match message {
+            ToMonitor::Show(view) => {
+                let [totals, board] = fds else { return Err(io::Error::other("a pool without its memories")) };
+                let totals = TotalsView::map(totals.as_fd())?;
+                let board = BoardView::map(board.as_fd(), view.slots)?;
+                self.shown.insert(view.id, Shown { view, totals, board });
+            }
+            ToMonitor::Phase { id, phase } => {
+                if let Some(shown) = self.shown.get_mut(&id) {
+                    shown.view.phase = phase;
+                }
+            }
+            ToMonitor::Hide { id } => {
+                self.shown.remove(&id);
+                let left: BTreeSet<&str> = self.shown.values().map(|shown| shown.view.pool.as_str()).collect();
+                self.highest.retain(|pool, _| left.contains(pool.as_str()));
+            }
+            ToMonitor::Complete => self.complete = true,
+        }
+        Ok(())
+    }
+
+    /// The pools by name.
+    pub(super) fn pools(&mut self) -> Vec<Pool<'_>> {
+        let Self { shown, highest, .. } = self;
+        let mut by_name: BTreeMap<&str, Vec<&Shown>> = BTreeMap::new();
+        for one in shown.values() {
+            by_name.entry(&one.view.pool).or_default().push(one);
+        }
+        by_name.into_iter().filter_map(|(name, generations)| pool(name, &generations, highest)).collect()
+    }
+
+    /// Pools of which no generation serves.
+    pub(super) fn unserved(&self) -> Vec<&str> {
+        let names: BTreeSet<&str> = self.shown.values().map(|one| one.view.pool.as_str()).collect();
+        let serves = |one: &&Shown| one.view.phase == ViewPhase::Serving;
+        let served: BTreeSet<&str> = self.shown.values().filter(serves).map(|one| one.view.pool.as_str()).collect();
+        names.difference(&served).copied().collect()
+    }
+}
+
+fn pool<'a>(name: &str, generations: &[&'a Shown], highest: &mut BTreeMap<String, Numbers>) -> Option<Pool<'a>> {
+    let current = *generations.iter().max_by_key(|one| (one.view.phase, one.view.id))?;
+    // Requests that are set aside count once more, and a pool that gets another user goes on with a copy of its numbers. Neither may
+    // make a counter fall.
+    let numbers = Numbers::read(&current.totals);
+    let numbers = match highest.get(name) {
+        Some(former) => numbers.at_least(former),
+        None => numbers,
+    };
+    highest.insert(name.to_owned(), numbers.clone());
+    let of_others = |phase| {
+        let others = generations.iter().filter(|one| one.view.id != current.view.id && one.view.phase == phase);
+        others.map(|one| all(one.board.counts())).sum()
+    };
+    let counts = current.board.counts();
+    let (coming, draining) = (of_others(ViewPhase::Starting), of_others(ViewPhase::Draining));
+    Some(Pool { current, counts, coming, draining, numbers })
+}
+
+fn all(Counts { starting, idle, busy }: Counts) -> u64 {
+    starting + idle + busy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoreboard::{self, Counter, Service, Slot, Totals};
+    use crate::sys::shared::read_only;
+
+    const SLOTS: u32 = 3;
+
+    struct World {
+        views: Views,
+        totals: OwnedFd,
+        boards: Vec<OwnedFd>,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let service = Service::create().unwrap();
+            let view = ServiceView::map(read_only(service.as_fd()).unwrap().as_fd()).unwrap();
+            Self { views: Views::new(view), totals: Totals::create().unwrap(), boards: Vec::new() }
+        }
+
+        fn show(&mut self, phase: ViewPhase) -> u64 {
+            let board = scoreboard::create(SLOTS).unwrap();
+            let fds = [&self.totals, &board].map(|fd| read_only(fd.as_fd()).unwrap());
+            self.boards.push(board);
+            let id = self.boards.len() as u64;
+            let (pool, group) = ("www".to_owned(), "www".to_owned());
+            let (address, manager) = ("unix:///run/x".to_owned(), "static".to_owned());
+            let view = PoolView { id, pool, group, generation: 1, address, manager, slots: SLOTS, phase };
+            self.views.take(ToMonitor::Show(view), &fds).unwrap();
+            id
+        }
+
+        fn totals(&self) -> Totals {
+            Totals::map(self.totals.as_fd()).unwrap()
+        }
+
+        fn worker(&self, generation: u64, slot: u32) -> Slot {
+            let board = &self.boards[usize::try_from(generation).unwrap() - 1];
+            let slot = Slot::new(scoreboard::Scoreboard::map(board.as_fd(), SLOTS).unwrap(), self.totals(), slot);
+            slot.open(7, 1);
+            slot.stage(crate::request::Stage::Idle);
+            slot
+        }
+    }
+
+    #[test]
+    fn the_generation_that_serves_is_shown_and_others_are_counted_beside_it() {
+        let mut world = World::new();
+        let old = world.show(ViewPhase::Serving);
+        let _idle = world.worker(old, 0);
+        world.worker(old, 2).begin(1);
+        let new = world.show(ViewPhase::Starting);
+        let _coming = world.worker(new, 1);
+        let seen = |world: &mut World| {
+            let pools = world.views.pools();
+            assert_eq!(pools.len(), 1);
+            let Pool { current, counts, coming, draining, .. } = &pools[0];
+            (current.view.id, counts.idle, counts.busy, *coming, *draining)
+        };
+        assert_eq!(seen(&mut world), (old, 1, 1, 1, 0));
+        world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Serving }, &[]).unwrap();
+        world.views.take(ToMonitor::Phase { id: old, phase: ViewPhase::Draining }, &[]).unwrap();
+        assert_eq!(seen(&mut world), (new, 1, 0, 0, 2));
+        assert!(world.views.unserved().is_empty());
+        world.views.take(ToMonitor::Hide { id: old }, &[]).unwrap();
+        world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Starting }, &[]).unwrap();
+        assert_eq!(world.views.unserved(), ["www"]);
+    }
+
+    #[test]
+    fn counters_do_not_fall() {
+        let mut world = World::new();
+        let id = world.show(ViewPhase::Serving);
+        let requests = |world: &mut World| world.views.pools()[0].numbers.counter(Counter::Requests);
+        world.totals().add(Counter::Requests, 5);
+        assert_eq!(requests(&mut world), 5);
+        world.totals().take_back(Counter::Requests);
+        assert_eq!(requests(&mut world), 5);
+        world.totals().add(Counter::Requests, 3);
+        assert_eq!(requests(&mut world), 7);
+        world.views.take(ToMonitor::Hide { id }, &[]).unwrap();
+        assert!(world.views.pools().is_empty() && world.views.highest.is_empty());
+    }
+
+    #[test]
+    fn the_memories_of_the_monitor_cannot_be_written() {
+        let totals = Totals::create().unwrap();
+        assert!(Totals::map(read_only(totals.as_fd()).unwrap().as_fd()).is_err(), "EACCES");
+    }
+}

@@ -1,0 +1,32 @@
+//! A process of the monitor.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::Pid;
+
+use crate::config::MonitorConfig;
+use crate::ipc::{OrderSender, ViewPhase};
+use crate::plan::fleet::PoolKey;
+use crate::sys::clock::Moment;
+
+/// A process, and what it was told.
+#[derive(Debug)]
+pub(crate) struct MonitorProcess {
+    /// Its pid; it is our child.
+    pub(crate) pid: Pid,
+    pub(crate) messages: OrderSender,
+    pub(crate) started: Moment,
+    /// What it was started with; `None`: by a former image, so it is replaced.
+    pub(crate) config: Option<MonitorConfig>,
+    /// The pools that it was told of, with their ids.
+    pub(crate) told: BTreeMap<PoolKey, (u64, ViewPhase)>,
+    /// It was told that these are all.
+    pub(crate) complete: bool,
+}
+
+impl MonitorProcess {
+    /// One that was told nothing.
+    pub(crate) fn new(pid: Pid, messages: OrderSender, started: Moment, config: Option<MonitorConfig>) -> Self {
+        Self { pid, messages, started, config, told: BTreeMap::new(), complete: false }
+    }
+}
