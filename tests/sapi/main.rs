@@ -20,6 +20,7 @@ mod leftovers;
 mod multipart;
 mod oracle;
 mod pool_settings;
+mod realpath_cache;
 mod records;
 mod request_ini;
 mod server_array;
