@@ -43,6 +43,7 @@ mod proc_file;
 pub mod proc_stat;
 pub mod process;
 pub mod process_limits;
+pub mod processor;
 pub mod random;
 pub mod shared;
 pub mod shared_port;

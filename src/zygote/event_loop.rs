@@ -22,7 +22,7 @@ use crate::log;
 use crate::log::messages::{pools::access_log_not_passed_on, zygotes::zygote_cannot_wait};
 use crate::sys::private_copy::CopiedPages;
 use crate::sys::process_limits::{self, ProcessLimits};
-use crate::sys::{clock, fd, idle_memory, process, signal};
+use crate::sys::{clock, fd, idle_memory, process, processor, signal};
 use crate::worker::{Place, WorkerSpec};
 
 /// How long a zygote that exits waits until the supervisor has read its messages.
@@ -70,6 +70,8 @@ impl Zygote {
         }
         self.report(&ToSupervisor::Ready);
         self.ready_at = Some(clock::now());
+        // For the workers.
+        processor::ask();
         self.watch_demand();
         self.release.restart();
         Ok(())

@@ -22,7 +22,7 @@ use crate::exit::ExitCode;
 use crate::ipc::{BaseSpec, Channel, FromBase, Incoming, PROTOCOL, ReportSender, SPOKEN, ToBase};
 use crate::log::{self, messages::bases::base_started_wrongly};
 use crate::sys::private_copy::{OpenDescriptors, PrivateCopy};
-use crate::sys::{fd, idle_memory, ids, inherited, process, process_limits, signal, title};
+use crate::sys::{fd, idle_memory, ids, inherited, process, process_limits, processor, signal, title};
 use error::BaseError;
 use forked::ForkedZygote;
 
@@ -131,6 +131,7 @@ impl Steps<'_> {
     /// When PHP has started: makes its shared memory private.
     fn make_copy(&mut self) -> Result<PrivateCopy, BaseError> {
         let copy = PrivateCopy::make(&self.before)?;
+        processor::ask();
         self.base.report(&FromBase::Fit { bytes: copy.bytes() });
         Ok(copy)
     }
