@@ -20,6 +20,9 @@ pub struct ClientGone;
 /// it can't.
 pub type ParkConnection = Box<dyn Fn(OwnedFd) -> Result<(), OwnedFd>>;
 
+/// Called before the exchange closes its connection.
+pub type Closing = Box<dyn Fn(&OwnedFd)>;
+
 /// Called when the first byte of a request arrives; returns the time, in microseconds of `CLOCK_MONOTONIC`.
 pub type FirstByte = Box<dyn Fn() -> u64>;
 
@@ -48,6 +51,7 @@ pub struct Exchange {
     pub(super) arrived: Option<RequestArrived>,
     pub(super) park: Option<ParkConnection>,
     pub(super) parked: bool,
+    pub(super) closing: Option<Closing>,
     pub(super) client: Client,
     /// Deadline for the parameters of the request that has begun to arrive.
     pub(super) until: Option<Instant>,
@@ -81,6 +85,7 @@ impl Exchange {
             arrived: None,
             park: None,
             parked: false,
+            closing: None,
             client: Client::default(),
             until: None,
             finished: true,
@@ -115,9 +120,16 @@ impl Exchange {
         Self { park: Some(park), ..self }
     }
 
+    /// Sets a function that is called before a connection is closed.
+    #[must_use]
+    pub fn with_closing(self, closing: Closing) -> Self {
+        Self { closing: Some(closing), ..self }
+    }
+
     /// Takes a connection, new or handed over. An earlier one is closed.
     pub fn attach(&mut self, connection: OwnedFd) {
         self.finish();
+        self.close();
         self.reader.reset();
         self.connection = Some(connection);
         self.parked = false;
@@ -182,7 +194,9 @@ impl Exchange {
 
     /// Closes the connection, if there is one. The parameters stay valid.
     pub fn close(&mut self) {
-        self.connection = None;
+        if let (Some(connection), Some(closing)) = (self.connection.take(), &self.closing) {
+            closing(&connection);
+        }
     }
 
     /// The connection, if there is one.

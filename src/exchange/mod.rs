@@ -9,5 +9,5 @@ mod limits;
 mod output;
 
 pub use arrival::{Arrival, Reason};
-pub use connection::{ClientGone, Exchange, FirstByte, ParkConnection, RequestArrived};
+pub use connection::{ClientGone, Closing, Exchange, FirstByte, ParkConnection, RequestArrived};
 pub use limits::Limits;

@@ -4,11 +4,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::rc::Rc;
 use std::time::Duration;
 
 use nix::sys::socket::{MsgFlags, recv};
 
+use super::retained::RetainedPlace;
 use crate::sys::backlog;
 use crate::sys::clock::Moment;
 use crate::sys::message::{self, Received};
@@ -44,6 +44,7 @@ pub(crate) type Connection = (OwnedFd, ConnectionState);
 const BETWEEN_REQUESTS: u8 = b'k';
 const NEW: u8 = b'f';
 const PARTIAL: u8 = b'u';
+const RETAINED: u8 = b'c';
 const RESCAN: &[u8] = b"l";
 /// The length of a message with a connection. The bytes in a queue tell how many connections wait in it, since a
 /// rescan message is short.
@@ -71,6 +72,19 @@ pub(crate) fn send(to: impl AsFd, connection: Connection) -> Result<(), (Connect
     sent.map_err(|e| (connection, e))
 }
 
+/// Sends the zygote a copy of a connection that the worker retains.
+///
+/// # Errors
+/// As those of `send`.
+pub(crate) fn send_copy(to: impl AsFd, connection: BorrowedFd<'_>, place: RetainedPlace) -> io::Result<()> {
+    let mut text = [0; CONNECTION];
+    text[0] = RETAINED;
+    text[4..8].copy_from_slice(&place.slot.to_ne_bytes());
+    text[8..16].copy_from_slice(&place.serial.to_ne_bytes());
+    text[16..20].copy_from_slice(&place.index.to_ne_bytes());
+    message::send(to, &text, &[connection])
+}
+
 /// Asks a worker to look at the listening sockets. If the queue is full, its readers are awake anyway.
 pub(crate) fn send_rescan(to: impl AsFd) {
     let _ = message::send(to, RESCAN, &[]);
@@ -81,6 +95,8 @@ pub(crate) fn send_rescan(to: impl AsFd) {
 pub(crate) enum Taken {
     /// A connection.
     Connection(Connection),
+    /// A copy of a connection that a worker retains.
+    Copy(OwnedFd, RetainedPlace),
     /// Look at the listening sockets: a worker that has ended may have been woken for a connection there.
     Rescan,
     /// The queue is empty.
@@ -100,15 +116,19 @@ pub(crate) fn take(from: BorrowedFd<'_>) -> Taken {
 }
 
 fn decode(text: &[u8; CONNECTION], fds: Vec<OwnedFd>) -> Taken {
-    let [tag, _, _, _, _, _, _, _, u0, u1, u2, u3, u4, u5, u6, u7, s0, s1, s2, s3, ..] = *text;
+    let [tag, _, _, _, first @ .., _, _, _, _] = text;
+    let number = |at: usize| first.get(at..at + 4).and_then(|n| n.try_into().ok()).map_or(0, u32::from_ne_bytes);
+    let long = first.get(4..12).and_then(|n| n.try_into().ok()).map_or(0, u64::from_ne_bytes);
     let mut fds = fds.into_iter();
-    match (tag, fds.next(), fds.next()) {
+    match (*tag, fds.next(), fds.next()) {
         (BETWEEN_REQUESTS, Some(fd), None) => Taken::Connection((fd, ConnectionState::BetweenRequests)),
         (NEW, Some(fd), None) => Taken::Connection((fd, ConnectionState::New)),
         (PARTIAL, Some(fd), Some(bytes)) => {
-            let until = Moment::at_millis(u64::from_ne_bytes([u0, u1, u2, u3, u4, u5, u6, u7]));
-            let size = u32::from_ne_bytes([s0, s1, s2, s3]);
-            Taken::Connection((fd, ConnectionState::Partial(PartialRequest { bytes, size, until })))
+            let request = PartialRequest { bytes, size: number(12), until: Moment::at_millis(long) };
+            Taken::Connection((fd, ConnectionState::Partial(request)))
+        }
+        (RETAINED, Some(fd), None) => {
+            Taken::Copy(fd, RetainedPlace { slot: number(0), index: number(12), serial: long })
         }
         _ => Taken::Rescan,
     }
@@ -126,46 +146,6 @@ pub(crate) fn holds_connection(queue: &OwnedFd) -> bool {
 #[must_use]
 pub(crate) fn waiting(queue: &OwnedFd) -> u64 {
     backlog::unread(queue) / CONNECTION as u64
-}
-
-/// A worker's ends of its pool's queues.
-#[derive(Debug)]
-pub(crate) struct WorkerQueues {
-    /// Hand-over queue, reading end, shared by the pool's workers.
-    pub queue: Rc<OwnedFd>,
-    /// Hand-over queue, writing end.
-    pub queue_in: OwnedFd,
-    /// The channel to the zygote.
-    pub park: OwnedFd,
-}
-
-impl WorkerQueues {
-    /// Parks a connection with the zygote. Waits for up to a second if the zygote is slow.
-    ///
-    /// # Errors
-    /// Returns the connection if the zygote has gone or stays slow.
-    pub(crate) fn park(&self, connection: Connection) -> Result<(), Connection> {
-        let mut connection = connection;
-        for _ in 0..200 {
-            match send(&self.park, connection) {
-                Ok(()) => return Ok(()),
-                Err((back, e)) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::ETOOMANYREFS)) => {
-                    connection = back;
-                }
-                Err((back, _)) => return Err(back),
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err(connection)
-    }
-
-    /// Hands a connection to an idle worker of the pool, or parks it if the queue is full.
-    ///
-    /// # Errors
-    /// Returns the connection if neither takes it.
-    pub(crate) fn pass(&self, connection: Connection) -> Result<(), Connection> {
-        send(&self.queue_in, connection).or_else(|(connection, _)| self.park(connection))
-    }
 }
 
 #[cfg(test)]
@@ -216,5 +196,18 @@ mod tests {
         assert_eq!(shared::content_of(came.bytes).unwrap(), b"half");
         message::send(&out, &[PARTIAL; CONNECTION], &[]).unwrap();
         assert!(matches!(take(inn.as_fd()), Taken::Rescan), "nothing without a descriptor");
+    }
+
+    #[test]
+    fn a_copy_arrives_with_its_place() {
+        let (out, inn) = message::pair().unwrap();
+        let (ours, theirs) = message::pair().unwrap();
+        let place = RetainedPlace { slot: 7, index: 30, serial: 1 << 40 };
+        send_copy(&out, theirs.as_fd(), place).unwrap();
+        drop(theirs);
+        let Taken::Copy(copy, came) = take(inn.as_fd()) else { panic!("no copy") };
+        assert_eq!(came, place);
+        message::send(&copy, b"x", &[]).unwrap();
+        assert!(matches!(message::receive(&ours, &mut [0; 4]).unwrap(), Received::Message(1, _)));
     }
 }

@@ -17,9 +17,11 @@ mod monitor;
 pub mod oracle;
 mod orders;
 mod reports;
+pub(crate) mod retained;
 mod spec;
 pub(crate) mod trace;
 mod trust;
+mod worker_queues;
 
 pub(crate) use base::{BaseSpec, FromBase, ToBase};
 pub(crate) use channel::{Channel, Incoming};
@@ -34,3 +36,4 @@ pub(crate) use orders::OrderSender;
 pub(crate) use reports::{Received, ReportReceiver, ReportSender};
 pub(crate) use spec::{PoolSpec, ZygoteSpec};
 pub(crate) use trust::Trust;
+pub(crate) use worker_queues::WorkerQueues;

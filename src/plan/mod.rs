@@ -14,6 +14,7 @@ pub(crate) mod pause;
 pub(crate) mod privileged;
 pub(crate) mod protocol;
 pub(crate) mod reload;
+pub(crate) mod retained;
 pub(crate) mod scaling;
 pub(crate) mod surge;
 pub(crate) mod systemd;

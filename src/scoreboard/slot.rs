@@ -39,6 +39,34 @@ impl Slot {
         Self { scoreboard, totals, index, active: Cell::new(false) }
     }
 
+    /// Its number.
+    #[must_use]
+    pub(crate) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Since when this worker is idle, in microseconds of the monotonic clock; not valid inside a request.
+    #[must_use]
+    pub(crate) fn idle_since(&self) -> u64 {
+        self.scoreboard.read(self.index, Word::Since)
+    }
+
+    /// How many other workers have been idle since that time, in microseconds of the monotonic clock. Looks at a few of them.
+    #[must_use]
+    pub(crate) fn resting(&self, since: u64) -> u32 {
+        const LOOKS: u32 = 16;
+        let all = self.scoreboard.slots();
+        let others = (1..=LOOKS.min(all.saturating_sub(1))).map(|n| (self.index + n) % all);
+        others.map(|slot| u32::from(self.scoreboard.rests(slot, since))).sum()
+    }
+
+    /// How many workers the pool has.
+    #[must_use]
+    pub(crate) fn workers(&self) -> u32 {
+        let all = 0..self.scoreboard.slots();
+        all.map(|slot| u32::from(self.scoreboard.read(slot, Word::Pid) != 0)).sum()
+    }
+
     /// Publishes that the worker exists.
     pub(crate) fn open(&self, pid: u32, started: u64) {
         self.set(Word::Started, started);

@@ -168,6 +168,14 @@ impl Scoreboard {
         self.word(slot, Word::Stage).load(Ordering::SeqCst) == Stage::Idle as u64
     }
 
+    /// Whether the worker of that slot has been idle since that time, in microseconds of the monotonic clock, and does not drain.
+    pub(super) fn rests(&self, slot: u32, since: u64) -> bool {
+        self.is_idle(slot)
+            && self.read(slot, Word::Pid) != 0
+            && self.read(slot, Word::Since) <= since
+            && !self.drain_asked(slot)
+    }
+
     /// Whether the worker of that slot can take a connection.
     #[must_use]
     pub(crate) fn readiness(&self, slot: u32) -> Readiness {

@@ -31,6 +31,7 @@ pub mod message;
 pub mod named_file;
 pub mod notify;
 pub mod oom_kills;
+pub mod orphan;
 pub mod own_memory;
 pub mod packets;
 pub mod peer_pipe;

@@ -9,6 +9,8 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signa
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{alarm, getpid};
 
+use super::orphan;
+
 static QUIT: AtomicBool = AtomicBool::new(false);
 
 /// The worker's pid. A process that a script forks inherits the handlers, and they may run before anything else does in it.
@@ -156,6 +158,9 @@ pub fn handle_by_nothing(signal: Signal) {
 
 extern "C" fn note_quit(_signal: libc::c_int) {
     QUIT.store(true, Ordering::Relaxed);
+    if !is_other_process() {
+        orphan::end_waiting();
+    }
 }
 
 /// The handler of SIGTERM and SIGINT in a graceful worker: it asks the worker to finish its request. If the supervisor has set

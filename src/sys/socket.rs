@@ -139,6 +139,13 @@ pub fn input(pipe: impl AsFd) -> Input {
     }
 }
 
+/// Whether one of several descriptors has something to receive, or its peer has closed.
+#[must_use]
+pub fn any_has_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>) -> bool {
+    let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// Waits for several descriptors and gives the index of the first that has something to receive. `None`: the deadline passed
 /// first, or a signal arrived.
 pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Instant) -> Option<usize> {
@@ -155,6 +162,11 @@ pub fn first_input<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, deadline: Inst
 /// The peer has gone.
 pub fn end_sending(fd: impl AsFd) -> Result<(), Errno> {
     socket::shutdown(fd.as_fd().as_raw_fd(), Shutdown::Write)
+}
+
+/// Ends a connection in both directions (`SHUT_RDWR`), also for other processes that have it open.
+pub fn end(fd: impl AsFd) {
+    let _ = socket::shutdown(fd.as_fd().as_raw_fd(), Shutdown::Both);
 }
 
 /// Without a limit, a blocking socket may block: then one call sends all.

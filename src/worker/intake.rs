@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::sources::{Woken, named};
 use crate::config::AllowedClients;
-use crate::ipc::handover::{self, Connection, ConnectionState, Taken, WorkerQueues};
+use crate::ipc::WorkerQueues;
+use crate::ipc::handover::{self, Connection, ConnectionState, Taken};
 use crate::log::{self, messages::requests as messages};
 use crate::scoreboard::Slot;
 use crate::sys::accept_queue::Emptying;
@@ -52,6 +53,12 @@ impl Intake {
         &self.queues
     }
 
+    /// The queues, to be shared.
+    #[must_use]
+    pub(super) fn shared_queues(&self) -> Rc<WorkerQueues> {
+        Rc::clone(&self.queues)
+    }
+
     /// Looks for a connection before the worker sleeps, but only if the last look found one (and sometimes
     /// otherwise): in a quiet pool this would be two useless system calls per request.
     pub(super) fn take_before_sleep(&mut self) -> Option<Connection> {
@@ -88,7 +95,7 @@ impl Intake {
             match handover::take(self.queues.queue.as_fd()) {
                 Taken::Connection(connection) => taken.push_back(connection),
                 Taken::Rescan => woken.listeners = u32::MAX,
-                Taken::Nothing | Taken::Gone => {}
+                Taken::Copy(..) | Taken::Nothing | Taken::Gone => {}
             }
         }
         taken.extend(named(&self.listeners, &woken).filter_map(|l| self.accept(l)));

@@ -13,6 +13,7 @@ mod monitored;
 pub mod oracle;
 mod pages;
 mod predictor;
+mod retained;
 mod serve_loop;
 mod setup;
 mod sources;
@@ -34,11 +35,11 @@ use crate::engine::Engine;
 use crate::exchange;
 use crate::exit::ExitCode;
 use crate::fastcgi::management::Capacity;
-use crate::ipc::handover;
-use crate::ipc::{Channel, ToWorker, WorkerSays};
+use crate::ipc::retained::Holders;
+use crate::ipc::{Channel, ToWorker, WorkerQueues, WorkerSays};
 use crate::log;
 use crate::log::messages::{requests, worker_setup};
-use crate::scoreboard::{Counter, Slot};
+use crate::scoreboard::Slot;
 use crate::status::Group;
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
@@ -57,13 +58,15 @@ pub(crate) struct WorkerSpec {
     /// The pool's listening sockets.
     pub listeners: Vec<OwnedFd>,
     /// The pool's queues.
-    pub queues: handover::WorkerQueues,
+    pub queues: WorkerQueues,
     /// To the zygote.
     pub control: Channel<WorkerSays, ToWorker>,
     /// The drain signal: a pipe that ends when the worker has to drain.
     pub drain: OwnedFd,
     /// Its place in the scoreboard.
     pub slot: Slot,
+    /// Who holds the connections that the pool's workers retain.
+    pub holders: &'static Holders,
     /// The word of the slot that is not 0 if the supervisor's next SIGTERM ends the worker.
     pub end: &'static AtomicU64,
     /// The pool that its status page shows, if it isn't its own.
@@ -108,20 +111,8 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         spec.control.send(&WorkerSays::Failed(message.text().chars().take(LONGEST_REASON).collect()), Vec::new());
         return ExitCode::Software.status();
     }
-    if let Some(ways) = spec.tracer.take() {
-        let depth = spec.pool.request_slowlog_trace_depth;
-        if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
-            log::say(&worker_setup::tracer_not_started(&spec.pool.name, e));
-        }
-    }
-    // After the start of the tracer, since threads count as processes.
-    if let Some(Err(e)) = spec.processes.map(ProcessLimits::apply) {
-        log::say(&worker_setup::process_limit_not_set(&spec.pool.name, e));
-        return ExitCode::Software.status();
-    }
-    if let Err(e) = process::watch_forks() {
-        log::say(&worker_setup::forks_not_detected(&spec.pool.name, e));
-        return ExitCode::Software.status();
+    if let Err(status) = prepare_process(&mut spec, engine) {
+        return status;
     }
     let slot = Rc::new(spec.slot);
     slot.open(std::process::id(), clock::wall_seconds());
@@ -145,16 +136,22 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
     let queues = Rc::new(spec.queues);
     let exchange = exchange::Exchange::new(exchange::Limits::default(), capacity)
         .on_tcp(spec.pool.listens_on_tcp())
-        .with_first_byte(Box::new(move || begun.begin()))
-        .with_parking(park_connection(Rc::clone(&queues), Rc::clone(&slot)));
+        .with_first_byte(Box::new(move || begun.begin()));
     let exchange = identified(exchange, &spec.pool, &tracker);
     let allowed = allowed_clients(&spec.pool);
     allowed.wrong().iter().for_each(|wrong| log::say(&wrong.message()));
     let intake = intake::Intake::new(spec.listeners, allowed, queues, Rc::clone(&slot));
     let ways = (control, spec.drain);
-    let life = (lifetime, spec.warms_up);
-    let served = serve_loop::ServeLoop::new(engine, (exchange, tracker), slot, intake, ways, &spec.pool, life)
-        .and_then(|mut serve_loop| serve_loop.run());
+    let served = serve_loop::ServeLoop::new(
+        engine,
+        (exchange, tracker),
+        (slot, spec.holders),
+        intake,
+        ways,
+        &spec.pool,
+        (lifetime, spec.warms_up),
+    )
+    .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();
     engine.exit(match served {
         Ok(true) => 0,
@@ -164,6 +161,26 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
             ExitCode::Software.status()
         }
     })
+}
+
+/// Starts what belongs to this process for all its requests. On failure returns the exit status.
+fn prepare_process(spec: &mut WorkerSpec, engine: &impl Engine) -> Result<(), i32> {
+    if let Some(ways) = spec.tracer.take() {
+        let depth = spec.pool.request_slowlog_trace_depth;
+        if let Err(e) = engine.tracer().and_then(|tracer| tracer::start(ways, tracer, depth)) {
+            log::say(&worker_setup::tracer_not_started(&spec.pool.name, e));
+        }
+    }
+    // After the start of the tracer, since threads count as processes.
+    if let Some(Err(e)) = spec.processes.map(ProcessLimits::apply) {
+        log::say(&worker_setup::process_limit_not_set(&spec.pool.name, e));
+        return Err(ExitCode::Software.status());
+    }
+    if let Err(e) = process::watch_forks() {
+        log::say(&worker_setup::forks_not_detected(&spec.pool.name, e));
+        return Err(ExitCode::Software.status());
+    }
+    Ok(())
 }
 
 /// Makes this process a worker of its pool.
@@ -199,13 +216,4 @@ fn identified(
     let Some(identification) = identification::Identification::new(pool) else { return exchange };
     let (room, tracker) = (identification.room(), Rc::clone(tracker));
     exchange.with_arrived(room, Box::new(move |params| tracker.identified(identification.identify(params))))
-}
-
-/// Parks the connection of a script that continues after its answer.
-fn park_connection(queues: Rc<handover::WorkerQueues>, slot: Rc<Slot>) -> exchange::ParkConnection {
-    Box::new(move |connection| {
-        queues.park((connection, handover::ConnectionState::BetweenRequests)).map_err(|(connection, _)| connection)?;
-        slot.count(Counter::Parked);
-        Ok(())
-    })
 }

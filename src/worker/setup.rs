@@ -20,7 +20,7 @@ use crate::sys::failure::reason;
 use crate::sys::fd::{self, Stream};
 use crate::sys::ids::{self, Identity};
 use crate::sys::limits::FileLimits;
-use crate::sys::{capabilities, limits, local_time, process, signal, single_threaded, title};
+use crate::sys::{capabilities, limits, local_time, orphan, process, signal, single_threaded, title};
 
 /// What the zygote has done for the directories of a pool, as its workers may have no right to do it.
 #[derive(Debug, Default)]
@@ -85,6 +85,7 @@ impl Setup<'_> {
         // `env[TZ]` may have changed the time zone.
         local_time::renew_zone();
         signal::reset_actions();
+        orphan::set_parent(self.parent);
         signal::in_worker(self.end, self.graceful);
         signal::set_mask(&SigSet::empty()).map_err(SetupFailure::Signals)
     }

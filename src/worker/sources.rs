@@ -1,9 +1,10 @@
 //! The epoll set of a worker: listening sockets, the hand-over queue, the drain signal, its zygote's channel, and the
-//! connection that it holds.
+//! connections that it holds or retains.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -23,6 +24,8 @@ pub(super) struct Woken {
     pub control: bool,
     /// The held connection has bytes, or was closed.
     pub held: bool,
+    /// A bit for each retained connection that has bytes, or was closed.
+    pub retained: u32,
     /// A signal has interrupted the wait.
     pub signal: bool,
 }
@@ -32,11 +35,15 @@ const DRAIN: u64 = 2;
 const CONTROL: u64 = 3;
 const HELD: u64 = 4;
 const LISTENER: u64 = 16;
+/// A retained connection: this and its place.
+const RETAINED: u64 = 1 << 32;
+/// More than the sources of most workers: the kernel returns others the next time.
+const EVENTS: usize = 40;
 
 /// The epoll set.
 #[derive(Debug)]
 pub(super) struct Sources {
-    epoll: Epoll,
+    epoll: Rc<Epoll>,
     listed: bool,
     last_in_line: bool,
 }
@@ -53,7 +60,7 @@ impl Sources {
         drain: &OwnedFd,
         control: BorrowedFd<'_>,
     ) -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let epoll = Rc::new(Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?);
         epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
         epoll.add(control, EpollEvent::new(EpollFlags::EPOLLIN, CONTROL))?;
         let sources = Self { epoll, listed: false, last_in_line: false };
@@ -68,6 +75,12 @@ impl Sources {
             self.epoll.add(listener, EpollEvent::new(exclusive, token))?;
         }
         Ok(())
+    }
+
+    /// The set.
+    #[must_use]
+    pub(super) fn epoll(&self) -> &Rc<Epoll> {
+        &self.epoll
     }
 
     /// Whether the held connection is in the set.
@@ -97,6 +110,11 @@ impl Sources {
         self.listed = false;
     }
 
+    /// The held connection is a retained one now.
+    pub(super) fn forget_held(&mut self) {
+        self.listed = false;
+    }
+
     /// Moves this worker to the end of the wake-up order, which is the order of registration, so that workers without
     /// a connection are woken first.
     ///
@@ -123,7 +141,7 @@ impl Sources {
     /// # Errors
     /// None in practice.
     pub(super) fn wait(&self, patience: Option<Duration>) -> io::Result<Woken> {
-        let mut events = [EpollEvent::empty(); 16];
+        let mut events = [EpollEvent::empty(); EVENTS];
         let patience = patience.map_or(EpollTimeout::NONE, |p| EpollTimeout::try_from(p).unwrap_or(EpollTimeout::MAX));
         let mut woken = Woken::default();
         let count = match self.epoll.wait(&mut events, patience) {
@@ -139,11 +157,21 @@ impl Sources {
                 DRAIN => woken.drain = true,
                 CONTROL => woken.control = true,
                 HELD => woken.held = true,
+                token if token >= RETAINED => woken.retained |= 1 << (token - RETAINED).min(31),
                 token => woken.listeners |= 1 << (token - LISTENER).min(31),
             }
         }
         Ok(woken)
     }
+}
+
+/// Adds a retained connection to a set, or gives it its place if it is `listed` there as the held one.
+///
+/// # Errors
+/// `ENOMEM`, `ENOSPC`.
+pub(super) fn list_retained(epoll: &Epoll, fd: &OwnedFd, place: u32, listed: bool) -> io::Result<()> {
+    let mut event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP, RETAINED + u64::from(place));
+    Ok(if listed { epoll.modify(fd, &mut event) } else { epoll.add(fd, event) }?)
 }
 
 /// The listening sockets that a `Woken` names.

@@ -7,9 +7,11 @@ use std::os::fd::OwnedFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags};
 
 use super::pool::ZygotePool;
+use super::retained::RetainedConnections;
 use super::state::Zygote;
 use super::{children, demand, parking};
 use crate::escape;
+use crate::ipc::retained::Holders;
 use crate::ipc::{Channel, PoolSpec, ReportSender, ToSupervisor, ZygoteSpec};
 use crate::log::{self, Level};
 use crate::scoreboard::{Scoreboard, Totals};
@@ -48,6 +50,7 @@ pub(super) fn adopt(spec: ZygoteSpec, php: &str) -> io::Result<Zygote> {
         signals: None,
         children: children::Children::default(),
         parking: parking::ParkedConnections::new(),
+        retained: RetainedConnections::default(),
         null: fd::lift(null.into()),
         nofile: spec.nofile,
         processes: spec.processes,
@@ -74,6 +77,7 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
     let listeners = spec.listen_fds.iter().map(|&raw| take(raw)).collect::<io::Result<Vec<_>>>()?;
     let scoreboard_fd = take(spec.scoreboard_fd)?;
     let scoreboard = Scoreboard::map(std::os::fd::AsFd::as_fd(&scoreboard_fd), spec.slots)?;
+    let holders = Holders::create(spec.slots)?;
     let totals = take(spec.totals_fd)?;
     drop(Totals::map(std::os::fd::AsFd::as_fd(&totals))?);
     let access_log = spec.access_log_fd.map(take).transpose()?.map(|fd| (fd, reopened));
@@ -86,6 +90,7 @@ fn adopt_pool(spec: PoolSpec, reopened: u64, take: &dyn Fn(i32) -> io::Result<Ow
         scoreboard_fd,
         scoreboard,
         totals,
+        holders,
         queue,
         park,
         access_log,

@@ -15,6 +15,7 @@ use super::pool::ZygotePool;
 use super::state::{Closing, Zygote};
 use crate::ipc::handover::{self, Connection, Taken};
 use crate::sys::clock::{self, Moment};
+use crate::sys::socket;
 
 /// Descriptors that are kept free. Beyond the limit the kernel drops descriptors that arrive in messages.
 const RESERVE: u64 = 64;
@@ -47,6 +48,15 @@ impl Zygote {
             self.take_queued(pool, |p| p.park.1.as_fd(), usize::MAX);
             self.take_queued(pool, |p| p.queue.1.as_fd(), usize::MAX);
         }
+        self.settle_all_retained(clock::now());
+    }
+
+    /// A worker has ended: takes over the connections that it has retained or parked.
+    pub(super) fn take_over_from(&mut self, pool: usize, slot: u32) {
+        /// More messages than a queue can hold.
+        const MOST: usize = 1024;
+        self.take_queued(u32::try_from(pool).unwrap_or(u32::MAX), |p| p.park.1.as_fd(), MOST);
+        self.settle_retained_of_dead(clock::now(), pool, slot);
     }
 
     /// Takes up to `most` connections from one of the pool's queues.
@@ -57,17 +67,20 @@ impl Zygote {
             self.make_room();
             match handover::take(queue(&self.pools[index])) {
                 Taken::Connection(connection) => self.keep(now, index, connection),
-                Taken::Rescan => {}
+                Taken::Copy(copy, place) => self.note_retained(now, index, place, copy),
+                Taken::Rescan => self.look_at_retained_soon(),
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
+    pub(super) fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
         if self.pools.as_slice().moves_on(pool) {
             self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.closing != Some(Closing::Closed) {
             self.parking.add(&self.epoll, now, pool, connection);
+        } else {
+            socket::end(&connection.0);
         }
     }
 
@@ -93,7 +106,7 @@ impl Zygote {
 
     fn make_room(&mut self) {
         let most = usize::try_from(self.nofile.soft.saturating_sub(RESERVE)).unwrap_or(usize::MAX).max(1);
-        while self.parking.len() + 8 * self.pools.len() >= most {
+        while self.parking.len() + self.retained.len() + 8 * self.pools.len() >= most {
             let before = self.parking.len();
             self.parking.shed(&self.epoll);
             if self.parking.len() == before {
@@ -110,7 +123,7 @@ impl Zygote {
                 self.make_room();
                 match handover::take(link.as_fd()) {
                     Taken::Connection(connection) => self.keep(now, index, connection),
-                    Taken::Rescan => {}
+                    Taken::Copy(..) | Taken::Rescan => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,
                 }

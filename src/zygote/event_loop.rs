@@ -100,6 +100,13 @@ impl Zygote {
             if self.leaving && !self.parking.is_backed_up() {
                 let childless = self.children.is_empty();
                 if childless || self.may_leave_workers(clock::now()) {
+                    // Workers that stay must not keep their clients waiting.
+                    self.settle_all_retained(clock::now());
+                    self.parking.send_ready(&self.epoll, self.pools.as_slice());
+                    if self.parking.is_backed_up() {
+                        continue;
+                    }
+                    self.parking.close_all(&self.epoll);
                     log::drain(FLUSH_TIME);
                     let reports = Box::new(self.reports);
                     return if childless { LoopEnd::Exit(reports) } else { LoopEnd::ExitBeforeWorkers(reports) };
@@ -111,6 +118,7 @@ impl Zygote {
     fn patience(&mut self) -> EpollTimeout {
         let now = clock::now();
         let leave = self.follow_leave_request(now);
+        let retained = self.look_at_retained(now);
         let closing = self.close_when_due(now);
         let demand = self.renew_demand(now);
         let expiry = self.parking.expire(&self.epoll, now, self.pools.as_slice());
@@ -124,8 +132,16 @@ impl Zygote {
             self.copied.take().into_iter().for_each(CopiedPages::map);
         }
         let release = self.release.due();
-        let due =
-            expiry.into_iter().chain(release).chain(retry).chain(log).chain(demand).chain(leave).chain(closing).min();
+        let due = expiry
+            .into_iter()
+            .chain(retained)
+            .chain(release)
+            .chain(retry)
+            .chain(log)
+            .chain(demand)
+            .chain(leave)
+            .chain(closing)
+            .min();
         due.map_or(EpollTimeout::NONE, |at| {
             EpollTimeout::try_from(clock::millis(at.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
         })
@@ -230,6 +246,7 @@ impl Zygote {
                 let _ = self.epoll.delete(channel);
             }
             let Child { pool, slot, .. } = child;
+            self.take_over_from(pool, slot);
             // The worker may have been woken for a connection that no other worker then accepts. If this zygote
             // watches the sockets, it checks them itself.
             if self.pools[pool].demand.is_none() || self.draining {

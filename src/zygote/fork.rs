@@ -13,8 +13,7 @@ use super::children::{Child, Reported};
 use super::event_source::EventSource;
 use super::pool::ZygotePool;
 use super::state::Zygote;
-use crate::ipc::handover::WorkerQueues;
-use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerSays};
+use crate::ipc::{Channel, ToSupervisor, ToWorker, WorkerQueues, WorkerSays};
 use crate::scoreboard::{Scoreboard, Slot, Totals};
 use crate::sys::process::Forked;
 use crate::sys::{clock, fd, message, signal, single_threaded};
@@ -139,6 +138,8 @@ impl ForkedWorker {
             control: Channel::new(self.control),
             drain: zygote.drain,
             slot: self.place,
+            // A signal handler of the worker uses it until its end.
+            holders: Box::leak(Box::new(pool.holders)),
             end: self.end,
             shown: self.shown,
             output: self.output,

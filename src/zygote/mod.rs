@@ -14,6 +14,8 @@ mod leaving;
 mod parking;
 mod pool;
 mod privileges;
+mod rescue;
+mod retained;
 mod scaling;
 mod state;
 

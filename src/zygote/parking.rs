@@ -15,6 +15,7 @@ use nix::sys::socket::{MsgFlags, recv};
 use super::event_source::EventSource;
 use crate::ipc::handover::{Connection, ConnectionState, FIRST_BYTE};
 use crate::sys::clock::Moment;
+use crate::sys::socket;
 
 /// How long the zygote ignores further bytes of a partial request: a client that sends byte by byte
 /// wakes a worker at most ten times a second.
@@ -83,6 +84,7 @@ impl ParkedConnections {
         };
         let listed = !matches!(connection.1, ConnectionState::Partial(_));
         if listed && !list(epoll, &connection.0, number) {
+            socket::end(&connection.0);
             return;
         }
         self.serial += 1;
@@ -141,7 +143,24 @@ impl ParkedConnections {
     pub(super) fn close_ending(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
         let all = self.parked.iter().filter(|(_, parked)| !to.moves_on(parked.pool));
         let ending: Vec<u32> = all.map(|(number, _)| *number).collect();
-        ending.into_iter().for_each(|number| drop(self.remove(epoll, number)));
+        ending.into_iter().for_each(|number| self.close(epoll, number));
+    }
+
+    /// Sends connections with input to the queues, before the zygote exits.
+    pub(super) fn send_ready(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized)) {
+        self.send_on(epoll, to, |parked| has_input(&parked.connection.0));
+    }
+
+    /// Closes all connections, before the zygote exits.
+    pub(super) fn close_all(&mut self, epoll: &Epoll) {
+        self.parked.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.close(epoll, number));
+    }
+
+    /// Closes a connection for its client, too, if a worker that has retained it still has it open.
+    fn close(&mut self, epoll: &Epoll, number: u32) {
+        if let Some(parked) = self.remove(epoll, number) {
+            socket::end(&parked.connection.0);
+        }
     }
 
     fn send_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized), which: impl Fn(&Parked) -> bool) {
@@ -173,7 +192,7 @@ impl ParkedConnections {
                     self.departing.push_front(Departing { connection, pool });
                     return;
                 }
-                Err((connection, _)) => drop(connection),
+                Err((connection, _)) => socket::end(&connection.0),
             }
         }
     }
@@ -220,7 +239,7 @@ impl ParkedConnections {
     fn close_oldest(&mut self, epoll: &Epoll, which: fn(&ConnectionState) -> bool) -> bool {
         let all = self.parked.iter().filter(|(_, parked)| which(&parked.connection.1));
         let oldest = all.min_by_key(|(_, parked)| parked.serial).map(|(number, _)| *number);
-        oldest.and_then(|number| self.remove(epoll, number)).is_some()
+        oldest.map(|number| self.close(epoll, number)).is_some()
     }
 }
 

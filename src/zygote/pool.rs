@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 
 use super::demand::Demand;
 use crate::ipc::PoolSpec;
+use crate::ipc::retained::Holders;
 use crate::scoreboard::Scoreboard;
 use crate::worker::{AccessLogFile, Place};
 
@@ -17,6 +18,8 @@ pub(super) struct ZygotePool {
     /// The scoreboard, mapped.
     pub(super) scoreboard: Scoreboard,
     pub(super) totals: OwnedFd,
+    /// Who holds the connections that workers retain.
+    pub(super) holders: Holders,
     /// Hand-over queue: writing end, reading end.
     pub(super) queue: (OwnedFd, OwnedFd),
     /// Park queue: writing end (for workers), reading end.

@@ -12,6 +12,7 @@ use super::children::Children;
 use super::event_source::EventSource;
 use super::parking::ParkedConnections;
 use super::pool::ZygotePool;
+use super::retained::RetainedConnections;
 use crate::ipc::{Channel, ReportSender, ToSupervisor, ToZygote};
 use crate::status::Group;
 use crate::sys::backlog::Inspector;
@@ -37,6 +38,7 @@ pub(super) struct Zygote {
     pub(super) signals: Option<SignalFd>,
     pub(super) children: Children,
     pub(super) parking: ParkedConnections,
+    pub(super) retained: RetainedConnections,
     /// /dev/null, for its workers.
     pub(super) null: OwnedFd,
     pub(super) nofile: FileLimits,

@@ -73,6 +73,37 @@ fn burst_on(server: &Server) -> Outcome<Tally> {
     Ok(tally)
 }
 
+/// Clients whose connections one worker retains ask for more than it can serve: the pool grows.
+#[test]
+fn clients_of_one_worker_make_the_pool_grow() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &ondemand(8, 30))?;
+    let hello = Request::get(&server.sandbox.page("hello.php")).keep();
+    let request = Request::get(&server.sandbox.page("work.php")).param("QUERY_STRING", "ms=4").keep();
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = Client::connect(&server.address, ms(5000))?;
+        client.ask(&hello)?;
+        clients.push(client);
+    }
+    let load = Plan::clients(8).start(|_| {
+        let (client, request) = (clients.pop(), request.clone());
+        let mut client = client;
+        Box::new(move || {
+            let body = client.as_mut().ok_or("no client")?.ask(&request)?.body();
+            ensure!(body == "done", "{body:?}");
+            Ok(())
+        })
+    });
+    let grown = wait_until("enough workers", ms(5000), || server.workers().len() >= 6);
+    let tally = load.stop();
+    say(&format!("{}; {} workers", tally.summary(), server.workers().len()));
+    tally.expect_no_failure()?;
+    grown?;
+    server.stop()
+}
+
 /// The number of workers goes up and down while POSTs arrive on kept connections: none fails.
 #[test]
 fn shrinking_loses_no_post() -> Outcome {

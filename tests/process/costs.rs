@@ -82,6 +82,29 @@ fn system_calls_with_a_status_page_and_a_directory() -> Outcome {
     server.stop()
 }
 
+/// More clients than workers: their connections are not passed from process to process for each request.
+#[test]
+fn messages_of_many_kept_connections() -> Outcome {
+    let Some(target) = Target::find_ours_as_root() else { return Ok(()) };
+    if !calls::installed_or_skip() {
+        return Ok(());
+    }
+    let _turn = turn::alone()?;
+    let server = Server::start(&target, &Setup::new(2))?;
+    let hello = Request::get(&server.sandbox.page("hello.php")).keep();
+    let mut clients: Vec<Client> =
+        (0..16).map(|_| Client::connect(&server.address, ms(20_000))).collect::<Outcome<_>>()?;
+    let mut ask = |rounds: u64| -> Outcome {
+        let all = (0..rounds).flat_map(|_| 0..16);
+        all.into_iter().try_for_each(|n: usize| clients[n].ask(&hello).map(drop))
+    };
+    ask(3)?;
+    let used = calls::count(&server, || ask(50))?;
+    let messages = used.of("sendmsg") + used.of("recvmsg");
+    ensure!(messages <= 80, "{messages} messages for 800 requests: {:?}", used.0);
+    server.stop()
+}
+
 /// One process serves the requests of one client. The others sleep.
 #[test]
 fn nobody_wakes_up_for_nothing() -> Outcome {

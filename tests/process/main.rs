@@ -24,6 +24,7 @@ mod php_ini;
 mod pipes;
 mod pool_php;
 mod reload;
+mod retained;
 mod root;
 mod signals;
 mod signals_to_all;

@@ -4,8 +4,10 @@
 mod connections;
 mod partial;
 mod remaining;
+mod retained;
 mod serving;
 mod stop_signal;
+mod waiting;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,20 +20,22 @@ use super::intake::Intake;
 use super::lifetime::Lifetime;
 use super::pages::Pages;
 use super::predictor::Predictor;
-use super::sources::{Sources, Woken};
+use super::retained::Retained;
+use super::sources::Sources;
 use super::tracker::RequestTracker;
 use super::zygote_channel::ZygoteChannel;
-use crate::config::PoolConfig;
+use crate::config::{PoolConfig, ProcessManager};
 use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::ipc::WorkerSays;
-use crate::ipc::handover::Connection;
+use crate::ipc::retained::Holders;
 use crate::request::Stage;
-use crate::scoreboard::{Counter, Slot};
-use crate::sys::clock::{self, Moment};
-use crate::sys::idle_memory::{self, ReleaseTimer};
+use crate::scoreboard::Slot;
+use crate::sys::clock::Moment;
+use crate::sys::idle_memory::ReleaseTimer;
 use crate::sys::signal;
 use stop_signal::StopSignal;
+use waiting::Work;
 
 /// One request in so many is a trial to hold the connection, where that was in vain.
 const HOLDS_PROBE: u32 = 16;
@@ -49,6 +53,11 @@ pub(super) struct ServeLoop<'a, E> {
     control: Rc<ZygoteChannel>,
     drain: OwnedFd,
     sources: Sources,
+    retained: Rc<Retained>,
+    /// How many workers the pool may have, if their number changes.
+    grows_to: u32,
+    /// When a retained connection is next put into the queue because the pool can grow; in microseconds of the monotonic clock.
+    shows_demand_at: u64,
     /// Whether it holds a connection between two requests.
     holds: Predictor,
     /// The supervisor catches stdout and stderr.
@@ -77,7 +86,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
     pub(super) fn new(
         engine: &'a mut E,
         (exchange, tracker): (Exchange, Rc<RequestTracker>),
-        slot: Rc<Slot>,
+        (slot, holders): (Rc<Slot>, &'static Holders),
         intake: Intake,
         (control, drain): (Rc<ZygoteChannel>, OwnedFd),
         pool: &PoolConfig,
@@ -86,6 +95,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         let sources =
             control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
         let pages = Pages::new(pool, || engine.powered_by());
+        let retained = Rc::new(Retained::new(holders, slot.index(), Rc::clone(sources.epoll())));
+        let (closing, parking) = (Rc::clone(&retained), connections::parking(&retained, &intake, &slot));
+        let exchange = exchange.with_closing(Box::new(move |fd| closing.closing(fd))).with_parking(parking);
         let holds = Predictor::new(HOLDS_PROBE);
         Ok(Self {
             engine,
@@ -97,6 +109,9 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             control,
             drain,
             sources,
+            retained,
+            grows_to: if pool.pm == ProcessManager::Static { 0 } else { pool.pm_max_children },
+            shows_demand_at: 0,
             holds,
             caught: pool.catch_workers_output,
             drops_abandoned: pool.request_drop_abandoned,
@@ -121,19 +136,23 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         self.control.say(WorkerSays::Accepting);
         self.release.restart();
         while !self.is_leaving() {
-            let ahead = if self.sources.is_listed() { None } else { self.intake.take_before_sleep() };
-            let next = match ahead {
-                Some(next) => Some(next),
+            let waits = self.sources.is_listed() || !self.retained.is_empty();
+            let ahead = if waits { None } else { self.intake.take_before_sleep() };
+            let work = match ahead {
+                Some(next) => Work { next: Some(next), retained: 0 },
                 None => self.wait()?,
             };
-            if let Some(next) = next {
+            if let Some(next) = work.next {
                 self.cold = false;
-                self.park_held();
+                self.put_away();
                 self.hold(next);
                 self.serve();
             }
+            self.serve_retained(work.retained);
         }
-        if let Some(closing) = self.slot.closing().or_else(|| self.control.is_zygote_leaving().then_some(0)) {
+        let closing = self.slot.closing().or_else(|| self.control.is_zygote_leaving().then_some(0));
+        self.leave_retained(closing.is_some());
+        if let Some(closing) = closing {
             self.serve_remaining(closing);
         }
         self.park_held();
@@ -149,84 +168,6 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         let told =
             control.is_zygote_gone() || control.is_retired() || control.is_zygote_leaving() || self.slot.drain_asked();
         self.leaving || told || self.stop_signal.is_due()
-    }
-
-    /// Sleeps until something comes. Serves the held connection itself; returns any other one, to be served.
-    fn wait(&mut self) -> io::Result<Option<Connection>> {
-        let holding = self.exchange.connection().is_some();
-        if let Some(held) = self.exchange.connection() {
-            self.sources.list(held)?;
-            self.sources.go_last(self.intake.listeners(), &self.intake.queues().queue)?;
-        }
-        let first_byte = self.first_byte_until.filter(|_| holding);
-        let ends = first_byte.into_iter().chain(self.release.due()).map(|at| at.since(clock::now()));
-        let woken = self.sleep(ends.chain(self.stop_signal.time_left()).min())?;
-        if woken == Woken::default() {
-            self.release_memory_if_due();
-        }
-        if first_byte.is_some_and(|end| woken == Woken::default() && end <= clock::now()) {
-            self.close_held();
-        }
-        if woken.control {
-            self.control.hear();
-        }
-        if woken.held && !holding {
-            self.renew_sources()?;
-        }
-        self.leaving |= woken.drain;
-        let mut taken = self.intake.take_woken(&woken);
-        if woken.held && holding {
-            self.holds.paid();
-            taken.into_iter().for_each(|other| self.pass(other));
-            self.serve();
-            return Ok(None);
-        }
-        let next = taken.pop_front();
-        taken.into_iter().for_each(|other| self.pass(other));
-        if next.is_some() && holding {
-            self.slot.count(Counter::Disrupted);
-            self.holds.in_vain();
-            if self.holds.is_in_favour() {
-                self.sources.forget_place();
-            }
-        }
-        Ok(next)
-    }
-
-    /// Waits until something comes, for `limit` at most. A new worker that has nothing to do makes its engine ready before.
-    fn sleep(&mut self, limit: Option<Duration>) -> io::Result<Woken> {
-        if self.cold && self.stop_signal.time_left().is_none() {
-            let woken = self.sources.wait(Some(Duration::ZERO))?;
-            if woken != Woken::default() {
-                return Ok(woken);
-            }
-            self.cold = false;
-            let served = self.engine.warm_up();
-            self.note_served(served);
-            if self.leaving {
-                return Ok(woken);
-            }
-        }
-        self.sources.wait(limit)
-    }
-
-    /// Returns memory that only requests need.
-    fn release_memory_if_due(&mut self) {
-        if self.release.has_come(clock::now()) {
-            self.engine.release_memory();
-            self.exchange.release_memory();
-            idle_memory::release();
-        }
-    }
-
-    /// Makes a new epoll set. A connection that this worker no longer holds may stay open elsewhere and would still
-    /// wake it: in the zygote, if a script has continued after its answer, or in a process that a script has forked.
-    fn renew_sources(&mut self) -> io::Result<()> {
-        let intake = &self.intake;
-        self.sources = self
-            .control
-            .with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &self.drain, fd))?;
-        Ok(())
     }
 
     /// Waits to be killed. A script that has blocked SIGQUIT keeps its process from exiting by itself. As in php-fpm,

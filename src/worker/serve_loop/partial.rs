@@ -66,6 +66,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         let Some((rest, until)) = self.exchange.rest() else { return false };
         self.sources.unlist(self.exchange.connection());
         let Some(fd) = self.exchange.detach_unfinished() else { return false };
+        self.retained.pass_on(&fd);
         let parked = match shared::file_of("cgi-fpm-request", &rest) {
             Ok(bytes) => {
                 let left = until.saturating_duration_since(Instant::now());

@@ -53,7 +53,7 @@ impl<E: Engine> ServeLoop<'_, E> {
         while !self.spent {
             match handover::take(self.intake.queues().queue.as_fd()) {
                 Taken::Connection(connection) => self.serve_guest(connection, silent),
-                Taken::Rescan => {}
+                Taken::Copy(..) | Taken::Rescan => {}
                 Taken::Nothing | Taken::Gone => return,
             }
         }

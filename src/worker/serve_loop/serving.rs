@@ -8,14 +8,21 @@ use crate::exchange::Arrival;
 use crate::ipc::MARK;
 use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
+use crate::sys::orphan;
+
+/// After so many requests that a client has sent without a pause, other clients of this worker are left to other workers.
+const PATIENT: u32 = 16;
 
 impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the requests of the held connection, as long as the next one arrives at once.
     pub(super) fn serve(&mut self) {
-        loop {
+        for number in 0u32.. {
+            if number == PATIENT {
+                self.give_retained();
+            }
             match self.next_request() {
                 Arrival::Request => self.serve_one(),
-                Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished => return,
+                Arrival::NothingYet | Arrival::NoRequest | Arrival::Unfinished => return self.rest_current(),
                 Arrival::Closed => return self.close_held(),
                 Arrival::Refused(reason) => {
                     log::say(&request_refused(reason));
@@ -29,24 +36,28 @@ impl<E: Engine> ServeLoop<'_, E> {
                 break;
             }
         }
+        self.rest_current();
         if !self.sources.is_listed() && !self.is_leaving() && !self.holds.try_next() {
-            self.park_held();
+            self.put_away();
         }
     }
 
     /// Serves the request whose parameters have arrived.
     pub(super) fn serve_one(&mut self) {
         self.first_byte_until = None;
+        orphan::set_inside_request(true);
         let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
             Served::Ready
         } else {
             self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
         };
         Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
+        orphan::set_inside_request(false);
         self.note_served(served);
         if self.exchange.parked() && self.sources.is_listed() && self.renew_sources().is_err() {
             self.leaving = true;
         }
+        self.retained.drop_taken();
         self.mark_output();
         self.tracker.idle();
         self.release.restart();
