@@ -7,10 +7,13 @@ use super::health::{self, Question};
 use super::http::{Refusal, Request, is_own_host};
 use super::views::Views;
 use crate::metrics::Format;
-use crate::sys::clock::Moment;
+use crate::sys::clock::{self, Moment};
 
 /// Metrics are not written more often than this: a client that asks without a pause must not cost the machine a processor.
 const FRESH: Duration = Duration::from_millis(20);
+
+/// They take at most one part in so many of a processor.
+const SHARE: u32 = 10;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -23,7 +26,7 @@ pub(super) struct Answers {
     php: String,
     /// This process is about to end: connections are not kept.
     pub(super) leaving: bool,
-    /// The last metrics of each format.
+    /// The last metrics of each format, and until when they are fresh.
     text: Option<(Moment, String)>,
     open: Option<(Moment, String)>,
 }
@@ -60,8 +63,14 @@ impl Answers {
 
     fn metrics(&mut self, format: Format, views: &mut Views, now: Moment) -> &str {
         let kept = if format == Format::Text { &mut self.text } else { &mut self.open };
-        let fresh = kept.take().filter(|(at, _)| now.since(*at) < FRESH);
-        &kept.insert(fresh.unwrap_or_else(|| (now, families::render(views, &self.php, format)))).1
+        let fresh = kept.take().filter(|(until, _)| now < *until);
+        let render = || {
+            let begun = clock::micros();
+            let text = families::render(views, &self.php, format);
+            let took = Duration::from_micros(clock::micros().saturating_sub(begun));
+            (now + FRESH.max(took * SHARE), text)
+        };
+        &kept.insert(fresh.unwrap_or_else(render)).1
     }
 }
 

@@ -44,17 +44,26 @@ impl Connection {
         Self { fd, received: Vec::new(), answer: Vec::new(), sent: 0, until: now + ACTIVE, last: false }
     }
 
+    /// How many bytes of an answer the client has not taken, and those before them.
+    pub(super) fn unsent(&self) -> usize {
+        self.answer.len()
+    }
+
     /// Goes on as far as that is possible.
     pub(super) fn advance(&mut self, answers: &mut Answers, views: &mut Views, now: Moment) -> Waits {
         // One request a turn, so that a client that sends many does not keep others waiting.
         if self.answer.is_empty() {
-            match self.receive() {
-                Ok(true) => {}
-                Ok(false) => return Waits::No,
-                Err(Errno::EAGAIN | Errno::EINTR) => {}
+            let open = match self.receive() {
+                Ok(open) => open,
+                Err(Errno::EAGAIN | Errno::EINTR) => true,
                 Err(_) => return Waits::No,
+            };
+            // A client that sends no more may wait for answers to what it has sent.
+            if !open && self.received.is_empty() {
+                return Waits::No;
             }
             match http::read(&self.received) {
+                Ok(None) if !open => return Waits::No,
                 Ok(None) => return Waits::ToReceive,
                 Ok(Some(mut request)) => {
                     request.keeps &= !answers.leaving;

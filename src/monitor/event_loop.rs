@@ -19,6 +19,8 @@ const LISTENER: u64 = 0;
 const VIEWS: u64 = 1;
 const FIRST: u64 = 2;
 
+/// The most bytes of answers that clients have not taken, of all together. Beyond that the oldest of these connections ends.
+const UNSENT: usize = 32 << 20;
 /// Connections accepted in one turn.
 const AT_ONCE: usize = 32;
 /// So long clients wait at most for a supervisor that does not tell which pools there are.
@@ -113,7 +115,9 @@ impl EventLoop {
                 self.connections.pop_first();
             }
             self.last += 1;
-            self.epoll.add(&fd, EpollEvent::new(EpollFlags::EPOLLIN, self.last))?;
+            if self.epoll.add(&fd, EpollEvent::new(EpollFlags::EPOLLIN, self.last)).is_err() {
+                continue;
+            }
             self.connections.insert(self.last, Connection::new(fd, clock::now()));
             // Its request has arrived already, mostly.
             self.advance(self.last);
@@ -134,6 +138,16 @@ impl EventLoop {
         let mut event = EpollEvent::new(flags, token);
         if self.epoll.modify(&*connection, &mut event).is_err() {
             self.connections.remove(&token);
+        }
+        self.limit_unsent(token);
+    }
+
+    /// Ends connections whose clients do not take their answers, if there are too many. Not the one that was just served.
+    fn limit_unsent(&mut self, present: u64) {
+        while self.connections.values().map(Connection::unsent).sum::<usize>() > UNSENT {
+            let slow = self.connections.iter().filter(|(token, one)| **token != present && one.unsent() > 0);
+            let Some(oldest) = slow.map(|(token, _)| *token).min() else { return };
+            self.connections.remove(&oldest);
         }
     }
 

@@ -266,7 +266,7 @@ fn of_former_exporter(out: &mut Exposition, pools: &[Pool<'_>]) {
     let (counter, gauge) = (Kind::FormerCounter, Kind::Gauge);
     let active = |pool: &Pool<'_>| pool.counts.busy;
     let idle = |pool: &Pool<'_>| pool.counts.idle;
-    each("phpfpm_up", gauge, "Whether a generation of the pool serves.", &|pool| u64::from(pool.serves()));
+    each("phpfpm_up", gauge, "Whether a generation of the pool serves.", &|pool| u64::from(pool.is_up()));
     each("phpfpm_start_since", counter, "The number of seconds since the pool has started.", &|pool| {
         now.saturating_sub(pool.current.totals.get(Started))
     });

@@ -43,9 +43,9 @@ pub(super) struct Pool<'a> {
 }
 
 impl Pool<'_> {
-    /// Whether a generation serves.
-    pub(super) fn serves(&self) -> bool {
-        self.current.view.phase == ViewPhase::Serving
+    /// Whether a generation serves. One that a reload has removed finishes its requests and is no failure.
+    pub(super) fn is_up(&self) -> bool {
+        self.current.view.phase != ViewPhase::Starting
     }
 }
 
@@ -91,12 +91,14 @@ impl Views {
         by_name.into_iter().filter_map(|(name, generations)| pool(name, &generations, highest)).collect()
     }
 
-    /// Pools of which no generation serves.
+    /// Pools of which no generation serves, but one is to. A pool that a reload has removed only drains.
     pub(super) fn unserved(&self) -> Vec<&str> {
-        let names: BTreeSet<&str> = self.shown.values().map(|one| one.view.pool.as_str()).collect();
-        let serves = |one: &&Shown| one.view.phase == ViewPhase::Serving;
-        let served: BTreeSet<&str> = self.shown.values().filter(serves).map(|one| one.view.pool.as_str()).collect();
-        names.difference(&served).copied().collect()
+        let names = |phase| -> BTreeSet<&str> {
+            let shown = self.shown.values().filter(|one| one.view.phase == phase);
+            shown.map(|one| one.view.pool.as_str()).collect()
+        };
+        let (coming, served) = (names(ViewPhase::Starting), names(ViewPhase::Serving));
+        coming.difference(&served).copied().collect()
     }
 }
 
@@ -191,6 +193,9 @@ mod tests {
         world.views.take(ToMonitor::Hide { id: old }, &[]).unwrap();
         world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Starting }, &[]).unwrap();
         assert_eq!(world.views.unserved(), ["www"]);
+        // A reload has removed the pool, and its last workers finish their requests.
+        world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Draining }, &[]).unwrap();
+        assert!(world.views.unserved().is_empty());
     }
 
     #[test]

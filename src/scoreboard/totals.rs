@@ -216,7 +216,7 @@ impl Totals {
     /// Writes the values into the memory: another process is about to get it.
     pub(crate) fn publish(&mut self) {
         for (at, value) in self.private.take().iter().flat_map(|values| values.iter().enumerate()) {
-            self.words.word(at).store(value.load(Ordering::Relaxed), Ordering::Relaxed);
+            self.shared(at).store(value.load(Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 

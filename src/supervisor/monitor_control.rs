@@ -116,11 +116,14 @@ impl Supervisor {
     /// Tells it what has changed, as far as it takes messages at once. The rest is told in a later turn.
     fn tell_monitor(&mut self, now: Moment) {
         let Some(mut process) = self.monitor.process.take() else { return };
-        let present = self.pools_to_show();
-        // First what has come: a pool is not missing between two generations.
+        let mut present = self.pools_to_show();
+        // First what serves: between two messages, no pool is without a generation that serves.
+        present.sort_by_key(|(_, phase)| std::cmp::Reverse(*phase));
+        let mut whole = true;
         for &(key, phase) in &present {
             if process.messages.is_backed_up() {
                 self.monitor.stale = true;
+                whole = false;
                 break;
             }
             match process.told.get_mut(&key) {
@@ -129,10 +132,20 @@ impl Supervisor {
                     *told = phase;
                     process.messages.send(now, &ToMonitor::Phase { id: *id, phase }, Vec::new());
                 }
-                None => self.show_pool(&mut process, key, phase, now),
+                None => {
+                    if let Err(e) = self.show_pool(&mut process, key, phase, now) {
+                        // No descriptor is free, and none would be for the next pool. It is tried again after a second.
+                        if !std::mem::replace(&mut process.lacks, true) {
+                            log::say(&messages::monitor_not_told(e));
+                        }
+                        whole = false;
+                        break;
+                    }
+                }
             }
         }
-        if !self.monitor.stale {
+        if whole {
+            process.lacks = false;
             let present: BTreeSet<PoolKey> = present.into_iter().map(|(key, _)| key).collect();
             let gone: Vec<PoolKey> = process.told.keys().filter(|key| !present.contains(key)).copied().collect();
             for (id, _) in gone.iter().filter_map(|key| process.told.remove(key)) {
@@ -145,17 +158,19 @@ impl Supervisor {
         self.monitor.process = Some(process);
     }
 
-    fn show_pool(&mut self, process: &mut MonitorProcess, key: PoolKey, phase: ViewPhase, now: Moment) {
-        let memories = self.memories_of(key);
-        let Some(view) = self.view_of(key, phase) else { return };
-        match memories {
-            Ok(fds) => {
-                process.told.insert(key, (view.id, phase));
-                process.messages.send(now, &ToMonitor::Show(view), fds);
-            }
-            // No descriptor is free. It is tried again after a second.
-            Err(e) => log::say(&messages::monitor_not_told(e)),
+    fn show_pool(
+        &mut self,
+        process: &mut MonitorProcess,
+        key: PoolKey,
+        phase: ViewPhase,
+        now: Moment,
+    ) -> io::Result<()> {
+        let fds = self.memories_of(key)?;
+        if let Some(view) = self.view_of(key, phase) {
+            process.told.insert(key, (view.id, phase));
+            process.messages.send(now, &ToMonitor::Show(view), fds);
         }
+        Ok(())
     }
 
     /// The memories of a pool, for a process that may only read.

@@ -23,7 +23,9 @@ impl Supervisor {
     /// A worker has ended. Its slot still has what it was doing.
     pub(super) fn count_end(&mut self, key: WorkerKey, exit: Exit) {
         let memory_ran_out = matches!(exit, Exit::Signal(number, _) if number == Signal::SIGKILL as i32)
-            && std::mem::replace(&mut self.oom_kills, oom_kills::so_far()) < self.oom_kills;
+            && self.oom_kills < oom_kills::so_far();
+        // This worker was one of those that were killed.
+        self.oom_kills += u64::from(memory_ran_out);
         let (Some(worker), Some(board)) = (self.fleet.worker(key), self.runtimes.scoreboard(key)) else { return };
         let (Some(pool), Some(totals)) = (self.runtimes.pool(key.of_pool()), self.totals_of(key.of_pool())) else {
             return;

@@ -1,5 +1,6 @@
 //! What a worker measures for the monitor only: CPU time, and how long requests have waited for a worker. Without a monitor it costs
-//! no system call; with one, a call for each TCP connection, and one a second.
+//! no system call; with one, a call for each TCP connection that comes to the worker, from a client or from its own retained ones, and one
+//! a second.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;

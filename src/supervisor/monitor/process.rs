@@ -22,11 +22,13 @@ pub(crate) struct MonitorProcess {
     pub(crate) told: BTreeMap<PoolKey, (u64, ViewPhase)>,
     /// It was told that these are all.
     pub(crate) complete: bool,
+    /// A pool could not be told for want of descriptors; the log says so.
+    pub(crate) lacks: bool,
 }
 
 impl MonitorProcess {
     /// One that was told nothing.
     pub(crate) fn new(pid: Pid, messages: OrderSender, started: Moment, config: Option<MonitorConfig>) -> Self {
-        Self { pid, messages, started, config, told: BTreeMap::new(), complete: false }
+        Self { pid, messages, started, config, told: BTreeMap::new(), complete: false, lacks: false }
     }
 }

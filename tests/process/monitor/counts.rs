@@ -57,6 +57,7 @@ fn reasons_of_ends() -> Outcome {
     let slow = Request::get(&server.sandbox.page("slow.php")).param("QUERY_STRING", "how=spin&seconds=9");
     let _ = ask_once(&server.address, &slow, bar(ms(8000)));
     exit_counts(&monitored, "timeout", 1.0)?;
+    server.await_workers(1, bar(ms(3000)))?;
     let worker = server.workers().pop().ok_or("no worker")?;
     worker.signal(Signal::SIGKILL);
     exit_counts(&monitored, "other", 1.0)?;
