@@ -85,7 +85,7 @@ pub(crate) fn send_copy(to: impl AsFd, connection: BorrowedFd<'_>, place: Retain
     message::send(to, &text, &[connection])
 }
 
-/// Asks a worker to look at the listening sockets. If the queue is full, its readers are awake anyway.
+/// Asks a worker to look at the listening sockets, or tells the zygote that a worker has left connections. If the queue is full, its readers are awake anyway.
 pub(crate) fn send_rescan(to: impl AsFd) {
     let _ = message::send(to, RESCAN, &[]);
 }
@@ -97,7 +97,8 @@ pub(crate) enum Taken {
     Connection(Connection),
     /// A copy of a connection that a worker retains.
     Copy(OwnedFd, RetainedPlace),
-    /// Look at the listening sockets: a worker that has ended may have been woken for a connection there.
+    /// For a worker: look at the listening sockets. A worker that has ended may have been woken for a connection there. For the
+    /// zygote: a worker has left connections.
     Rescan,
     /// The queue is empty.
     Nothing,

@@ -18,9 +18,11 @@ const NOBODY: u64 = 0;
 const IDLE: u64 = 1;
 const BUSY: u64 = 2;
 const ZYGOTE: u64 = 3;
-const HOLDER: u64 = 3;
+/// The worker has left it to the zygote, which has not noticed yet. Until then the place cannot be used again.
+const GIVEN: u64 = 4;
+const HOLDER: u64 = 7;
 /// The bits of a word above the holder: the serial number.
-const SHIFT: u32 = 2;
+const SHIFT: u32 = 3;
 
 /// A connection that a worker retains. The serial number tells it from earlier ones in the same place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,12 +105,28 @@ impl Holders {
 
     /// Worker: leaves a connection between two requests to the zygote.
     pub(crate) fn give(&self, place: RetainedPlace) {
-        self.word_of(place).store(place.held_by(ZYGOTE), Ordering::SeqCst);
+        self.word_of(place).store(place.held_by(GIVEN), Ordering::SeqCst);
     }
 
     /// Worker: has closed the connection that it served, or passed it on.
     pub(crate) fn release(&self, place: RetainedPlace) {
         self.word_of(place).store(place.held_by(NOBODY), Ordering::SeqCst);
+    }
+
+    /// Worker: whether a place of its own can be used.
+    #[must_use]
+    pub(crate) fn is_free(&self, slot: u32, index: u32) -> bool {
+        self.word_of(RetainedPlace { slot, index, serial: 0 }).load(Ordering::SeqCst) & HOLDER != GIVEN
+    }
+
+    /// Zygote: has noticed that the connection was left to it.
+    pub(crate) fn accept(&self, place: RetainedPlace) {
+        self.change(place, GIVEN, ZYGOTE);
+    }
+
+    /// Zygote: is about to send a connection on that it has taken. The worker may still have its descriptor, but not its connection.
+    pub(crate) fn send_on(&self, place: RetainedPlace) {
+        self.change(place, ZYGOTE, NOBODY);
     }
 
     /// Zygote: takes an idle connection from its worker. False: the worker has begun to serve it.
@@ -128,7 +146,7 @@ impl Holders {
             _ if word >> SHIFT != place.serial => Holder::Nobody,
             IDLE => Holder::Idle,
             BUSY => Holder::Busy,
-            ZYGOTE => Holder::Zygote,
+            ZYGOTE | GIVEN => Holder::Zygote,
             _ => Holder::Nobody,
         }
     }
@@ -165,6 +183,20 @@ mod tests {
         let second = holders.begin(0, PLACES - 1);
         assert!(!holders.take(first) && holders.take(second));
         assert_eq!((holders.holder(first), holders.holder(second)), (Holder::Nobody, Holder::Zygote));
+    }
+
+    #[test]
+    fn a_place_is_used_again_when_the_zygote_has_noticed() {
+        let holders = Holders::create(1).unwrap();
+        let place = holders.begin(0, 0);
+        holders.give(place);
+        assert!(!holders.is_free(0, 0) && holders.is_free(0, 1));
+        assert_eq!(holders.holder(place), Holder::Zygote);
+        holders.accept(place);
+        assert!(holders.is_free(0, 0));
+        assert_eq!(holders.holder(place), Holder::Zygote);
+        holders.send_on(place);
+        assert_eq!(holders.holder(place), Holder::Nobody);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// After this time inside one request, a worker's idle connections are taken.
+/// The time between two looks at a worker inside a request. If it is the same request, its idle connections are taken.
 pub(crate) const LONG_REQUEST: Duration = Duration::from_millis(5);
 /// The time between two looks while no worker has begun a request that may become long.
 const CALM: Duration = Duration::from_millis(25);

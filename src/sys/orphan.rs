@@ -24,7 +24,7 @@ struct Waiting {
     holder: AtomicPtr<AtomicU64>,
     /// Its value as long as the connection is idle.
     idle: AtomicU64,
-    /// Its value when it is not the worker's any more.
+    /// Its value when the parent has it.
     gone: AtomicU64,
 }
 
@@ -43,10 +43,12 @@ impl Waiting {
         // SAFETY: null, or the address of a `&'static` word that `add` got.
         let Some(holder) = (unsafe { self.holder.load(Ordering::SeqCst).as_ref() }) else { return };
         let (idle, gone) = (self.idle.load(Ordering::SeqCst), self.gone.load(Ordering::SeqCst));
-        if fd < 0 || has_bytes(fd) {
+        // The parent had taken it, and has given it to no other process.
+        let was_parents = holder.load(Ordering::SeqCst) == gone;
+        if fd < 0 || (!was_parents && has_bytes(fd)) {
             return;
         }
-        if holder.compare_exchange(idle, gone, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if was_parents || holder.compare_exchange(idle, gone, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
             // SAFETY: shutdown() is async-signal-safe, and `add` got an open descriptor, which stays open until `remove`.
             unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
         }
@@ -106,13 +108,15 @@ mod tests {
 
     #[test]
     fn only_idle_connections_of_an_orphan_inside_a_request_end() {
-        static WORDS: [AtomicU64; 3] = [const { AtomicU64::new(5) }; 3];
+        static WORDS: [AtomicU64; 4] = [const { AtomicU64::new(5) }; 4];
         let pair = || socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC).unwrap();
         let ((idle, its_client), (busy, other_client), (asked, third_client)) = (pair(), pair(), pair());
+        let (taken, fourth_client) = pair();
         socket::send(&third_client, b"request", None).unwrap();
         add(0, &idle, &WORDS[0], [5, 7]);
         add(1, &busy, &WORDS[1], [4, 7]);
         add(2, &asked, &WORDS[2], [5, 7]);
+        add(3, &taken, &WORDS[3], [4, 5]);
         let state = |client| socket::receive(client, &mut [0; 1]).unwrap();
         set_parent(getppid());
         set_inside_request(true);
@@ -126,7 +130,8 @@ mod tests {
         end_waiting();
         assert_eq!((state(&its_client), state(&other_client)), (Received::End, Received::Nothing));
         assert_eq!(state(&third_client), Received::Nothing, "its request would be lost");
-        assert_eq!(WORDS.each_ref().map(|word| word.load(Ordering::SeqCst)), [7, 5, 5]);
-        (0..3).for_each(remove);
+        assert_eq!(state(&fourth_client), Received::End, "the parent had it");
+        assert_eq!(WORDS.each_ref().map(|word| word.load(Ordering::SeqCst)), [7, 5, 5, 5]);
+        (0..4).for_each(remove);
     }
 }

@@ -223,6 +223,20 @@ fn handle(signal: Signal, handler: SigHandler) {
     let _ = unsafe { sigaction(signal, &action) };
 }
 
+/// The worker is inside a request from now on: if its parent ends, its idle connections end (`orphan`).
+pub fn begin_request() {
+    orphan::set_inside_request(true);
+    // The signal may have come just before.
+    if quit_asked() {
+        orphan::end_waiting();
+    }
+}
+
+/// The worker is between two requests from now on.
+pub fn end_request() {
+    orphan::set_inside_request(false);
+}
+
 /// Whether a signal has asked this worker to leave since `in_worker`.
 #[must_use]
 pub fn quit_asked() -> bool {

@@ -68,11 +68,11 @@ impl Retained {
     /// # Errors
     /// Gives the connection back, which is then not in the set: all places are taken, or the zygote can't take the copy now.
     pub(super) fn retain(&self, fd: OwnedFd, listed: bool, zygote: &OwnedFd) -> Result<(), OwnedFd> {
-        let index = self.used.get().trailing_ones();
-        if index >= self.most {
+        let is_free = |index: &u32| self.used.get() & 1 << index == 0 && self.holders.is_free(self.slot, *index);
+        let Some(index) = (0..self.most).find(is_free) else {
             self.unlist(&fd, listed);
             return Err(fd);
-        }
+        };
         if sources::list_retained(&self.epoll.borrow(), &fd, index, listed).is_err() {
             self.unlist(&fd, listed);
             return Err(fd);
@@ -141,6 +141,8 @@ impl Retained {
         if self.has_current() || self.elsewhere.get() {
             socket::end(fd);
         }
+        // As the held one it may be in the set, and would wake the worker as long as another process has it open.
+        self.unlist(fd, self.elsewhere.get() && !self.has_current());
         self.pass_on(fd);
     }
 
@@ -157,8 +159,12 @@ impl Retained {
 
     /// Closes the descriptors of connections that the zygote has taken.
     pub(super) fn drop_taken(&self) {
-        if !self.is_empty() && self.taken.replace(self.holders.taken(self.slot)) != self.taken.get() {
-            self.leave(|place| self.holders.holder(place) == Holder::Zygote);
+        if self.is_empty() {
+            return;
+        }
+        let taken = self.holders.taken(self.slot);
+        if self.taken.replace(taken) != taken {
+            self.leave(|place| self.holders.holder(place) != Holder::Idle);
         }
     }
 
@@ -168,6 +174,12 @@ impl Retained {
             self.holders.give(place);
             true
         });
+    }
+
+    /// Closes all connections, also for other processes that have them open.
+    pub(super) fn close_all(&self) {
+        self.connections.borrow().iter().flatten().for_each(|(_, fd)| socket::end(fd));
+        self.give_all();
     }
 
     fn leave(&self, which: impl Fn(RetainedPlace) -> bool) {

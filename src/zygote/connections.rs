@@ -14,6 +14,7 @@ use super::parking::Destinations;
 use super::pool::ZygotePool;
 use super::state::{Closing, Zygote};
 use crate::ipc::handover::{self, Connection, Taken};
+use crate::ipc::retained::RetainedPlace;
 use crate::sys::clock::{self, Moment};
 use crate::sys::socket;
 
@@ -21,6 +22,9 @@ use crate::sys::socket;
 const RESERVE: u64 = 64;
 /// The most connections that are taken from one queue in one turn of the event loop.
 pub(super) const TURN: usize = 64;
+
+/// More messages than a queue can hold. A worker that sends without a pause must not keep the zygote.
+const MOST: usize = 1024;
 
 /// When parked connections of pools that end are closed, after the workers were told to drain. For a
 /// second the workers serve the clients that are known to wait.
@@ -35,6 +39,12 @@ impl Destinations for [ZygotePool] {
         }
     }
 
+    fn leaves(&self, pool: usize, from: RetainedPlace) {
+        if let Some(p) = self.get(pool) {
+            p.holders.send_on(from);
+        }
+    }
+
     fn moves_on(&self, pool: usize) -> bool {
         self.get(pool).is_some_and(|p| p.successor.is_some())
     }
@@ -45,16 +55,14 @@ impl Zygote {
     pub(super) fn sweep(&mut self) {
         for pool in (0..self.pools.len()).filter_map(|pool| u32::try_from(pool).ok()) {
             self.take_links(pool);
-            self.take_queued(pool, |p| p.park.1.as_fd(), usize::MAX);
-            self.take_queued(pool, |p| p.queue.1.as_fd(), usize::MAX);
+            self.take_queued(pool, |p| p.park.1.as_fd(), MOST);
+            self.take_queued(pool, |p| p.queue.1.as_fd(), MOST);
         }
         self.settle_all_retained(clock::now());
     }
 
     /// A worker has ended: takes over the connections that it has retained or parked.
     pub(super) fn take_over_from(&mut self, pool: usize, slot: u32) {
-        /// More messages than a queue can hold.
-        const MOST: usize = 1024;
         self.take_queued(u32::try_from(pool).unwrap_or(u32::MAX), |p| p.park.1.as_fd(), MOST);
         self.settle_retained_of_dead(clock::now(), pool, slot);
     }
@@ -66,19 +74,21 @@ impl Zygote {
         for _ in 0..most {
             self.make_room();
             match handover::take(queue(&self.pools[index])) {
-                Taken::Connection(connection) => self.keep(now, index, connection),
+                Taken::Connection(connection) => self.keep(now, index, connection, None),
                 Taken::Copy(copy, place) => self.note_retained(now, index, place, copy),
-                Taken::Rescan => self.look_at_retained_soon(),
+                Taken::Rescan => self.look_for_left(),
                 Taken::Nothing | Taken::Gone => return,
             }
         }
     }
 
-    pub(super) fn keep(&mut self, now: Moment, pool: usize, connection: Connection) {
+    /// Parks a connection, which may come from a place of a worker, or sends it to the successor.
+    pub(super) fn keep(&mut self, now: Moment, pool: usize, connection: Connection, from: Option<RetainedPlace>) {
         if self.pools.as_slice().moves_on(pool) {
+            from.into_iter().for_each(|from| self.pools.as_slice().leaves(pool, from));
             self.parking.forward(pool, connection, self.pools.as_slice());
         } else if self.closing != Some(Closing::Closed) {
-            self.parking.add(&self.epoll, now, pool, connection);
+            self.parking.add(&self.epoll, now, pool, (connection, from));
         } else {
             socket::end(&connection.0);
         }
@@ -122,7 +132,7 @@ impl Zygote {
             let open = loop {
                 self.make_room();
                 match handover::take(link.as_fd()) {
-                    Taken::Connection(connection) => self.keep(now, index, connection),
+                    Taken::Connection(connection) => self.keep(now, index, connection, None),
                     Taken::Copy(..) | Taken::Rescan => {}
                     Taken::Nothing => break true,
                     Taken::Gone => break false,
@@ -163,7 +173,7 @@ impl Zygote {
         }
         self.parking.move_on(&self.epoll, self.pools.as_slice());
         for pool in 0..self.pools.len() {
-            self.take_queued(u32::try_from(pool).unwrap_or(u32::MAX), |p| p.park.1.as_fd(), usize::MAX);
+            self.take_queued(u32::try_from(pool).unwrap_or(u32::MAX), |p| p.park.1.as_fd(), MOST);
         }
         self.parking.hand_back(&self.epoll, self.pools.as_slice());
     }

@@ -97,13 +97,15 @@ impl Zygote {
             self.reports.flush();
             self.children.flush();
             self.parking.flush(self.pools.as_slice());
-            if self.leaving && !self.parking.is_backed_up() {
+            if self.leaving && (!self.parking.is_backed_up() || self.waits_no_longer(clock::now())) {
                 let childless = self.children.is_empty();
                 if childless || self.may_leave_workers(clock::now()) {
                     // Workers that stay must not keep their clients waiting.
                     self.settle_all_retained(clock::now());
-                    self.parking.send_ready(&self.epoll, self.pools.as_slice());
-                    if self.parking.is_backed_up() {
+                    if !childless {
+                        self.parking.send_ready(&self.epoll, self.pools.as_slice());
+                    }
+                    if self.parking.is_backed_up() && !self.waits_no_longer(clock::now()) {
                         continue;
                     }
                     self.parking.close_all(&self.epoll);

@@ -68,6 +68,11 @@ impl Zygote {
         true
     }
 
+    /// Whether the time is over in which the zygote waits for others.
+    pub(super) fn waits_no_longer(&self, now: Moment) -> bool {
+        matches!(self.leave_request, Some(LeaveRequest::Accepted(end, _)) if end <= now)
+    }
+
     /// Whether all workers that are left are inside requests. They finish as children of the supervisor, so the next
     /// zygote need not wait for them.
     pub(super) fn may_leave_workers(&self, now: Moment) -> bool {

@@ -14,6 +14,7 @@ use nix::sys::socket::{MsgFlags, recv};
 
 use super::event_source::EventSource;
 use crate::ipc::handover::{Connection, ConnectionState, FIRST_BYTE};
+use crate::ipc::retained::RetainedPlace;
 use crate::sys::clock::Moment;
 use crate::sys::socket;
 
@@ -30,6 +31,8 @@ struct Parked {
     connection: Connection,
     pool: usize,
     serial: u64,
+    /// The place from which the zygote has taken it.
+    from: Option<RetainedPlace>,
     /// When something is due even if no bytes arrive.
     due: Option<Moment>,
     /// It is in the epoll set.
@@ -60,6 +63,9 @@ pub(super) trait Destinations {
     /// Sends a connection to the pool's successor or, without one, to its workers.
     fn send(&self, pool: usize, connection: Connection) -> Result<(), (Connection, io::Error)>;
 
+    /// Called before a connection from that place is sent.
+    fn leaves(&self, pool: usize, from: RetainedPlace);
+
     /// Whether the pool's connections move to a successor, even without bytes.
     fn moves_on(&self, pool: usize) -> bool;
 }
@@ -74,8 +80,15 @@ impl ParkedConnections {
         self.parked.len() + self.unfinished.0 + self.departing.len()
     }
 
-    /// Parks a connection. One that can't be watched is closed; its peer sees that and opens another.
-    pub(super) fn add(&mut self, epoll: &Epoll, now: Moment, pool: usize, connection: Connection) {
+    /// Parks a connection, which may come from a place of a worker. One that can't be watched is closed; its peer sees that and opens
+    /// another.
+    pub(super) fn add(
+        &mut self,
+        epoll: &Epoll,
+        now: Moment,
+        pool: usize,
+        (connection, from): (Connection, Option<RetainedPlace>),
+    ) {
         let Ok(number) = u32::try_from(connection.0.as_raw_fd()) else { return };
         let due = match &connection.1 {
             ConnectionState::BetweenRequests => None,
@@ -90,7 +103,7 @@ impl ParkedConnections {
         self.serial += 1;
         self.due.extend(due.map(|due| (due, number)));
         self.count(&connection, true);
-        self.parked.insert(number, Parked { connection, pool, serial: self.serial, due, listed });
+        self.parked.insert(number, Parked { connection, pool, serial: self.serial, from, due, listed });
         while self.unfinished.1 > MOST_UNFINISHED
             && self.close_oldest(epoll, |kind| matches!(kind, ConnectionState::Partial(_)))
         {}
@@ -120,10 +133,17 @@ impl ParkedConnections {
 
     /// A parked connection has bytes, or its peer has gone.
     pub(super) fn stirred(&mut self, epoll: &Epoll, number: u32, to: &(impl Destinations + ?Sized)) {
-        let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) else { return };
-        if has_input(&connection.0) {
-            self.depart(Departing { connection, pool }, to);
+        let Some(parked) = self.remove(epoll, number) else { return };
+        if has_input(&parked.connection.0) {
+            self.send(parked, to);
+        } else {
+            socket::end(&parked.connection.0);
         }
+    }
+
+    fn send(&mut self, Parked { connection, pool, from, .. }: Parked, to: &(impl Destinations + ?Sized)) {
+        from.into_iter().for_each(|from| to.leaves(pool, from));
+        self.depart(Departing { connection, pool }, to);
     }
 
     /// Sends all connections of pools with a successor there.
@@ -154,6 +174,7 @@ impl ParkedConnections {
     /// Closes all connections, before the zygote exits.
     pub(super) fn close_all(&mut self, epoll: &Epoll) {
         self.parked.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.close(epoll, number));
+        self.departing.drain(..).for_each(|departing| socket::end(&departing.connection.0));
     }
 
     /// Closes a connection for its client, too, if a worker that has retained it still has it open.
@@ -166,8 +187,8 @@ impl ParkedConnections {
     fn send_on(&mut self, epoll: &Epoll, to: &(impl Destinations + ?Sized), which: impl Fn(&Parked) -> bool) {
         let moving: Vec<u32> = self.parked.iter().filter(|(_, p)| which(p)).map(|(n, _)| *n).collect();
         for number in moving {
-            if let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) {
-                self.depart(Departing { connection, pool }, to);
+            if let Some(parked) = self.remove(epoll, number) {
+                self.send(parked, to);
             }
         }
     }
@@ -220,8 +241,8 @@ impl ParkedConnections {
                     self.due.insert((until, number));
                 }
                 ConnectionState::Partial(_) => {
-                    if let Some(Parked { connection, pool, .. }) = self.remove(epoll, number) {
-                        self.depart(Departing { connection, pool }, to);
+                    if let Some(parked) = self.remove(epoll, number) {
+                        self.send(parked, to);
                     }
                 }
                 ConnectionState::New | ConnectionState::BetweenRequests => drop(self.remove(epoll, number)),

@@ -8,7 +8,7 @@ use super::state::Zygote;
 use crate::ipc::handover::ConnectionState;
 use crate::ipc::retained::{Holders, RetainedPlace};
 use crate::plan::retained::{self, Activity, Holder, Step};
-use crate::sys::clock::{self, Moment};
+use crate::sys::clock::Moment;
 use crate::sys::socket;
 
 impl Zygote {
@@ -19,18 +19,22 @@ impl Zygote {
             return;
         }
         let most = usize::try_from(self.nofile.soft / 2).unwrap_or(usize::MAX);
-        if self.retained.len() + self.parking.len() >= most {
-            if holders.take(place) {
-                self.keep(now, pool, (copy, ConnectionState::BetweenRequests));
-            }
-            return;
+        let full = self.retained.len() + self.parking.len() >= most;
+        if full && (holders.take(place) || holders.holder(place) == Holder::Zygote) {
+            return self.accept_retained(now, (pool, place), copy);
         }
+        // A worker that serves it needs the copy later. The number of places limits these.
         self.retained.add((pool, place.slot), place, copy);
         self.retained.next_look.get_or_insert(now + retained::LONG_REQUEST);
     }
 
     /// Looks at all retained connections if it is time. Returns when to look again.
     pub(super) fn look_at_retained(&mut self, now: Moment) -> Option<Moment> {
+        if std::mem::take(&mut self.retained.left) {
+            for worker in self.retained.workers() {
+                self.settle(now, worker, Activity::Serving);
+            }
+        }
         if self.retained.next_look? > now {
             return self.retained.next_look;
         }
@@ -40,10 +44,12 @@ impl Zygote {
             let seen = Seen { busy: scoreboard.is_busy(slot), requests: scoreboard.requests(slot) };
             let Some(worker) = self.retained.get_mut((pool, slot)) else { continue };
             let same = worker.seen.replace(seen) == Some(seen);
-            begun |= seen.busy && !same;
+            let awaited = same && !seen.busy && has_input(&worker.copies);
+            let awaited_before = std::mem::replace(&mut worker.awaited, awaited);
+            begun |= (seen.busy && !same) || awaited;
             let activity = match (same, seen.busy) {
                 (true, true) => Activity::InLongRequest,
-                (true, false) if has_input(&worker.copies) => Activity::NotServing,
+                (true, false) if awaited && awaited_before => Activity::NotServing,
                 _ => Activity::Serving,
             };
             self.settle(now, (pool, slot), activity);
@@ -52,11 +58,9 @@ impl Zygote {
         self.retained.next_look
     }
 
-    /// A worker has left its connections.
-    pub(super) fn look_at_retained_soon(&mut self) {
-        if self.retained.next_look.is_some() {
-            self.retained.next_look = Some(clock::now());
-        }
+    /// A worker has left connections.
+    pub(super) fn look_for_left(&mut self) {
+        self.retained.left = true;
     }
 
     /// A worker has ended: parks the connections that it did not serve.
@@ -74,10 +78,18 @@ impl Zygote {
     fn settle(&mut self, now: Moment, (pool, slot): (usize, u32), activity: Activity) {
         let holders = &self.pools[pool].holders;
         for (place, copy) in self.retained.take_out((pool, slot), |place| settled(holders, place, activity)) {
-            if self.pools[pool].holders.holder(place) == Holder::Zygote {
-                self.keep(now, pool, (copy, ConnectionState::BetweenRequests));
+            match self.pools[pool].holders.holder(place) {
+                Holder::Zygote => self.accept_retained(now, (pool, place), copy),
+                // Other workers that have had it may still have it open.
+                Holder::Busy if activity == Activity::Ended => socket::end(&copy),
+                Holder::Idle | Holder::Busy | Holder::Nobody => {}
             }
         }
+    }
+
+    fn accept_retained(&mut self, now: Moment, (pool, place): (usize, RetainedPlace), copy: OwnedFd) {
+        self.pools[pool].holders.accept(place);
+        self.keep(now, pool, (copy, ConnectionState::BetweenRequests), Some(place));
     }
 }
 
@@ -85,7 +97,7 @@ impl Zygote {
 fn settled(holders: &Holders, place: RetainedPlace, activity: Activity) -> bool {
     match retained::step(holders.holder(place), activity) {
         Step::Wait => false,
-        // Otherwise the worker has taken it in this moment.
+        // If this fails, the worker has begun to serve it.
         Step::Take => holders.take(place) || activity == Activity::Ended,
         Step::Watch | Step::Close => true,
     }

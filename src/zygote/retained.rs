@@ -1,5 +1,6 @@
-//! Copies of the idle connections that workers retain. The zygote neither reads nor watches them: `Holders` says who holds each. Every few
-//! milliseconds, as long as there are any, it looks for workers that are inside a long request, and parks the idle connections of these.
+//! Copies of the idle connections that workers retain. The zygote does not read them, and `Holders` says who holds each. Every few milliseconds, as
+//! long as there are any, it looks for workers that are inside a long request or seem to be stopped, and parks the idle connections of
+//! these.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(super) struct OfWorker {
     pub(super) copies: Vec<(RetainedPlace, OwnedFd)>,
     /// At the last look.
     pub(super) seen: Option<Seen>,
+    /// At the last look, bytes waited for the worker, which had not begun a request since the look before.
+    pub(super) awaited: bool,
 }
 
 /// All retained connections of a zygote's workers.
@@ -33,6 +36,8 @@ pub(super) struct OfWorker {
 pub(super) struct RetainedConnections {
     workers: BTreeMap<Worker, OfWorker>,
     len: usize,
+    /// A worker has left connections, which are not parked yet.
+    pub(super) left: bool,
     /// When to look at them again.
     pub(super) next_look: Option<Moment>,
 }

@@ -67,6 +67,8 @@ impl<E: Engine> ServeLoop<'_, E> {
                 self.pass((fd, ConnectionState::BetweenRequests));
             } else {
                 self.serve_claimed(fd);
+                // Others may have become idle meanwhile.
+                surplus = if ready == 0 { 0 } else { self.surplus(ready.count_ones()) };
             }
         }
     }
@@ -84,10 +86,11 @@ impl<E: Engine> ServeLoop<'_, E> {
             return 0;
         }
         let resting = self.slot.resting(now.saturating_sub(micros(RESTING)));
-        let grows = resting == 0 && now >= self.shows_demand_at && self.slot.workers() < self.grows_to;
-        if grows {
+        let asks = self.grows_to > 0 && resting == 0 && now >= self.shows_demand_at;
+        if asks {
             self.shows_demand_at = now + micros(SHOW_DEMAND);
         }
+        let grows = asks && self.slot.workers() < self.grows_to;
         surplus(ready, resting, waited) + u32::from(grows)
     }
 
@@ -130,7 +133,7 @@ impl<E: Engine> ServeLoop<'_, E> {
                 self.close_held();
             }
         }
-        self.retained.give_all();
+        self.retained.close_all();
     }
 }
 

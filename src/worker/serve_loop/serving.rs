@@ -8,7 +8,7 @@ use crate::exchange::Arrival;
 use crate::ipc::MARK;
 use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
-use crate::sys::orphan;
+use crate::sys::signal;
 
 /// After so many requests that a client has sent without a pause, other clients of this worker are left to other workers.
 const PATIENT: u32 = 16;
@@ -45,14 +45,14 @@ impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the request whose parameters have arrived.
     pub(super) fn serve_one(&mut self) {
         self.first_byte_until = None;
-        orphan::set_inside_request(true);
+        signal::begin_request();
         let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
             Served::Ready
         } else {
             self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
         };
         Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
-        orphan::set_inside_request(false);
+        signal::end_request();
         self.note_served(served);
         if self.exchange.parked() && self.sources.is_listed() && self.renew_sources().is_err() {
             self.leaving = true;
