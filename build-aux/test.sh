@@ -156,16 +156,18 @@ stage() {
 		if [ -z "$second" ]; then
 			cargo_tests process --no-default-features --test '*'
 		else
-			# What load and attacks cost is a matter of the processes, not of PHP.
+			# What load and attacks cost, who has a connection, and the monitor are matters of the processes, not of PHP.
 			cargo_tests process --no-default-features --test library --test oracle --test pages --test process --test sapi -- \
-				--skip walls::pressure:: --skip walls::native::
+				--skip walls::pressure:: --skip walls::native:: --skip retained:: --skip monitor::
 		fi
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
 			CGI_FPM_EXTENSIONS=$("$root/build-aux/fetch-extensions.sh")
 			export CGI_FPM_DOOR=stock CGI_FPM_EXTENSIONS
-			# The door makes no difference to the other kinds (tests/README.md), nor to attacks on the processes after the start.
-			cargo_tests process-stock --no-default-features --test pages --test process --test sapi -- --skip walls::
+			# The door makes no difference to the other kinds (tests/README.md), nor to attacks on the processes after the start, their
+			# connections, and the monitor.
+			cargo_tests process-stock --no-default-features --test pages --test process --test sapi -- \
+				--skip walls:: --skip retained:: --skip monitor::
 			unset CGI_FPM_DOOR
 		else
 			# Debian has no php-cgi 8.4: preload into our own, whose main is never reached then. Only tests that depend on the
