@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 
 use testkit::clock::{bar, ms, wait_until};
+use testkit::process::Process;
 use testkit::sandbox::Sandbox;
 use testkit::server::Server;
 use testkit::setup::Setup;
@@ -39,6 +40,15 @@ fn rights() -> Outcome {
         ensure!(monitor.status(set) == ["0000000000000000"], "{set}: {:?}", monitor.status(set));
     }
     ensure!(numbers("NoNewPrivs") == [1] && numbers("Seccomp") == [2], "{:?}", monitor.status("Seccomp"));
+    // Without root, nobody can look into a process that is closed to ptrace.
+    if as_root() {
+        no_files_and_no_writable_memory(monitor)?;
+    }
+    ensure!(monitor.limit("Max file size").starts_with('0'), "{}", monitor.limit("Max file size"));
+    monitored.server.stop()
+}
+
+fn no_files_and_no_writable_memory(monitor: Process) -> Outcome {
     for (number, target) in monitor.fds() {
         let harmless =
             ["socket:", "anon_inode:[eventpoll]", "/dev/null", "pipe:"].iter().any(|kind| target.starts_with(kind));
@@ -49,8 +59,7 @@ fn rights() -> Outcome {
         line.contains("cgi-fpm-") && line.split_whitespace().nth(1).is_some_and(|rights| rights.contains('w'))
     });
     ensure!(writable.count() == 0 && maps.iter().any(|line| line.contains("cgi-fpm-totals")), "{maps:#?}");
-    ensure!(monitor.limit("Max file size").starts_with('0'), "{}", monitor.limit("Max file size"));
-    monitored.server.stop()
+    Ok(())
 }
 
 /// Another name in `Host` is refused, unless it is allowed.
