@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
+use super::counter::Counter;
 use super::slots::{CLOSING_ANNOUNCED, Scoreboard, Word};
-use super::totals::{Counter, Totals};
+use super::totals::Totals;
 use crate::request::{Description, Stage};
 use crate::request_ids::RequestIds;
 use crate::sys::clock;

@@ -2,8 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
+use super::counter::Counter;
 use super::slots::{Scoreboard, Word};
-use super::totals::{Counter, Totals};
+use super::totals::Totals;
 use crate::plan::watch::{Phase, Seen};
 use crate::request::Stage;
 use crate::request_ids::RequestIds;
