@@ -44,9 +44,7 @@ fn a_worker_ends_its_extensions() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    let out = sandbox.file("www/out");
-    std::fs::create_dir_all(&out)?;
-    std::fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    let out = sandbox.web_dir("www/out")?;
     let extension = extension::build(&target, &sandbox, "ends", &ENDS.replace("OUT", &out.display().to_string()))?;
     let setup = Setup::new(1).ini(&format!("extension = {}", extension.display()));
     let server = Server::spawn_in(sandbox, &target, &setup)?;

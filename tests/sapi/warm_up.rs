@@ -101,9 +101,7 @@ fn other_extensions_see_no_request_before_the_first() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
-    let out = sandbox.file("www/out");
-    std::fs::create_dir_all(&out)?;
-    std::fs::set_permissions(&out, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    let out = sandbox.web_dir("www/out")?;
     let built = extension::build(&target, &sandbox, "counts", &COUNTS.replace("OUT", &out.display().to_string()))?;
     let server = Server::start_in(sandbox, &target, &setup().ini(&format!("extension = {}", built.display())))?;
     let requests = || std::fs::read_to_string(out.join("requests")).unwrap_or_default().len();
