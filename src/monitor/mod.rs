@@ -1,5 +1,5 @@
 //! The monitor: answers HTTP requests about all pools, from memory that it can read and not write. It is the program in another role,
-//! without PHP, with a user of its own, without files, and with few system calls. It asks nobody for anything, so it answers while all
+//! without PHP, with a user of its own, without files, and with few system calls. It waits for no other process, so it answers while all
 //! workers are busy; and no process waits for it.
 #![forbid(unsafe_code)]
 

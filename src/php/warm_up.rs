@@ -17,7 +17,7 @@ use super::ffi::{
 use super::{guard, ini, memory, report, value};
 use crate::sys::prefault;
 
-/// Extensions whose work at the start and the end of a request nobody can see: those of the PHP distribution. In alphabetical order.
+/// Extensions whose work at the start and the end of a request has no effect that can be seen: those of the PHP distribution. In alphabetical order.
 const KNOWN: &[&[u8]] = &[
     b"bcmath",
     b"bz2",

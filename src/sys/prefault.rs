@@ -39,7 +39,7 @@ pub fn shared_for_reading(start: usize, length: usize) {
 /// The ends of `pages` are multiples of the page size.
 fn populate(pages: Range<usize>, how: i32) {
     let address = std::ptr::with_exposed_provenance_mut::<c_void>(pages.start);
-    // SAFETY: the call changes no byte of the memory, whoever has mapped it, and maps nothing new.
+    // SAFETY: the call changes no byte of the memory, no matter which code has mapped it, and maps nothing new.
     unsafe { libc::madvise(address, pages.len(), how) };
 }
 
