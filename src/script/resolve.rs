@@ -142,7 +142,9 @@ impl<'a> Fixed<'a> {
             let decode = self.decode && self.given.path_info.is_none() && self.name.is_some();
             info = Some(if decode {
                 let decoded = url_decoded(self.env.bytes(new));
-                self.env.set(b"PATH_INFO", &decoded)
+                // For PHP it ends there: the value is a C string.
+                let text = decoded.split(|byte| *byte == 0).next().unwrap_or_default();
+                self.env.set(b"PATH_INFO", text)
             } else {
                 self.env.set_copy(b"PATH_INFO", new)
             });

@@ -104,6 +104,10 @@ fn apache_proxy_pass_with_encoded_path_info() {
     let (env, _) = run(&vars, Settings { decode: true, ..FIX });
     assert_eq!(env.value(b"PATH_INFO"), Some(&b"/a b"[..]));
     assert_eq!(env.value(b"PATH_TRANSLATED"), Some(&b"/docroot/a b"[..]));
+    let cut = [("SCRIPT_FILENAME", "proxy:fcgi://h/docroot/info.php/a%00b"), vars[1], vars[2]];
+    let (env, _) = run(&cut, Settings { decode: true, ..FIX });
+    assert_eq!(env.value(b"PATH_INFO"), Some(&b"/a"[..]));
+    assert_eq!(env.value(b"PATH_TRANSLATED"), Some(&b"/docroot/a"[..]));
 }
 
 #[test]
