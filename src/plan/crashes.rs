@@ -1,10 +1,11 @@
-//! Workers that crash: when a group's shared memory may be damaged, and when a pool's workers crash in a loop.
+//! Workers that crash: when a group's shared memory may be damaged, and when a pool's workers fail in a loop.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::sys::clock::{self, Moment};
+use crate::sys::process::Exit;
 
 /// `emergency_restart_threshold` and `emergency_restart_interval`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +41,37 @@ impl Crashes {
 /// that the queue of waiting connections, many of which their clients have closed, becomes empty in the end.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
-/// Workers of a pool that crashed at their first request, in a row: a new one will most likely crash, too.
+/// The end of a worker that has waited for requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// How it has ended.
+    pub exit: Exit,
+    /// How many requests it had begun, if that is known.
+    pub requests: Option<u64>,
+    /// Nobody has told it to leave, and it has not said that it leaves.
+    pub untold: bool,
+    /// The time since it was asked for.
+    pub age: Duration,
+}
+
+impl End {
+    /// A worker without a request that ends so early has most likely failed while it made PHP ready for its first one.
+    const EARLY: Duration = Duration::from_secs(1);
+
+    /// Whether the next worker will most likely end in the same way: this one has crashed or exited with a failure at its first request
+    /// or before, or it has ended early in any other way, for example because the system has killed it.
+    #[must_use]
+    pub(crate) fn is_of_loop(&self) -> bool {
+        let failed = self.exit.is_crash() || self.untold && matches!(self.exit, Exit::Code(code) if code != 0);
+        match self.requests {
+            Some(0) => failed || self.untold && self.age < Self::EARLY,
+            Some(1) => failed,
+            Some(_) | None => false,
+        }
+    }
+}
+
+/// Workers of a pool that failed at their first request or before, in a row: a new one will most likely fail, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Loop {
     crashes: u32,
@@ -95,6 +126,26 @@ mod tests {
         let mut crashes = Crashes::default();
         assert!((0..1000).all(|at| !crashes.note(Moment::at_millis(at), Emergency::default())));
         assert!(crashes.times.is_empty());
+    }
+
+    #[test]
+    fn a_worker_that_ends_before_it_has_served_is_one_of_a_loop() {
+        let end = |exit, requests| End { exit, requests, untold: true, age: Duration::from_millis(2) };
+        let (crash, killed) = (Exit::Signal(libc::SIGSEGV, false), Exit::Signal(libc::SIGKILL, false));
+        let rows = [
+            (crash, [true, true, false]),
+            (Exit::Code(137), [true, true, false]),
+            (killed, [true, false, false]),
+            (Exit::Code(0), [true, false, false]),
+        ];
+        for (exit, expected) in rows {
+            assert_eq!([0, 1, 2].map(|requests| end(exit, Some(requests)).is_of_loop()), expected, "{exit:?}");
+            assert!(!end(exit, None).is_of_loop(), "{exit:?}");
+            let told = End { untold: false, ..end(exit, Some(0)) };
+            assert_eq!(told.is_of_loop(), exit == crash, "{exit:?} after it was told to leave");
+            let late = End { age: Duration::from_secs(60), ..end(exit, Some(0)) };
+            assert_eq!(late.is_of_loop(), matches!(exit, Exit::Code(137)) || exit == crash, "{exit:?} after a minute");
+        }
     }
 
     #[test]

@@ -75,12 +75,12 @@ impl Supervisor {
 
     /// Frees what belonged to a worker that has ended; the fleet learns of it next.
     pub(super) fn collect(&mut self, key: WorkerKey, exit: Exit) {
-        let first_request = self.runtimes.scoreboard(key).is_some_and(|board| board.requests(key.slot) <= 1);
+        let requests = self.runtimes.scoreboard(key).map(|board| board.requests(key.slot));
         self.note_ids(key);
         self.count_end(key, exit);
         self.clear_slot(key);
         self.outputs.close_soon(key);
-        self.pending.push_back(Event::Exited { key, exit, first_request });
+        self.pending.push_back(Event::Exited { key, exit, requests });
     }
 
     /// Keeps the ids of the request that a worker has ended in, for the line about its end.

@@ -231,8 +231,9 @@ fn workers_that_cannot_warm_up_wait() -> Outcome {
     // Nobody can be served, as with php-fpm. The worker ends.
     let _ = ask_once(&server.address, &server.hello(), ms(10_000));
     let forked = || server.log.count("started");
-    wait_until("the next worker", ms(10_000), || forked() > 0)?;
-    std::thread::sleep(ms(2000));
-    ensure!((2..=8).contains(&forked()), "{} workers", forked());
+    wait_until("the second worker after that", ms(10_000), || forked() > 1)?;
+    std::thread::sleep(ms(1500));
+    // Debian's PHP ends the process at once, so the supervisor makes the pauses, which become longer.
+    ensure!(forked() <= 20, "{} workers", forked());
     server.stop()
 }

@@ -70,9 +70,9 @@ messages! {
     [Fpm Warning] process_max_reached() = "The maximum number of processes has been reached. Please review your configuration and consider raising 'process.max'",
         do "Raise process.max if there is memory for more workers.";
 
-    /// Five workers in a row have crashed at their first request. They are replaced after a pause until one gets past it.
-    [Ours Warning] crash_loop(pool, longest) = "[pool {pool}] its workers crash at their first request, one after the other: they are replaced after a pause from now on, {longest} ms at most, until one outlives its first request",
-        do "Look for the script that crashes in the access log, and update PHP and its extensions.";
+    /// Five workers in a row have crashed, exited with a failure or been killed at their first request or before it. They are replaced after a pause until one gets past it.
+    [Ours Warning] crash_loop(pool, longest) = "[pool {pool}] its workers fail at their first request or before, one after the other: they are replaced after a pause from now on, {longest} ms at most, until one outlives its first request",
+        do "The lines before say how they ended. Look for the script in the access log, and update PHP and its extensions. If no client has sent a request, PHP cannot begin any: look at `memory_limit`, at other settings of php.ini and at the memory of the machine.";
 
     /// A group without a zygote does not learn of connections on this socket.
     [Ours Error] socket_not_watched(address, reason) = "unable to watch {address}: {reason}",

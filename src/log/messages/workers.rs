@@ -13,7 +13,7 @@ messages! {
     [Fpm Warning Notice Debug] child_exited(pool, pid, how, original_how, seconds) =
         "[pool {pool}] child {pid} {how} after {seconds} seconds from start",
         originally "child {pid} (pool {pool}) {original_how} after {seconds} seconds from start",
-        do "After a crash, look for the script in the access log and update PHP and its extensions.";
+        do "After a crash, look for the script in the access log and update PHP and its extensions. Debian's PHP exits with code 137 when a script needs more memory than `memory_hard_limit_percent` of `memory_limit`.";
 
     /// `pm.process_idle_timeout` or `pm.max_spare_servers`: the pool has more idle workers than it needs.
     [Fpm Notice Debug] child_killed_by_management(pool, pid, seconds) =

@@ -137,7 +137,7 @@ pub(crate) enum Action {
 pub(crate) enum Remark {
     /// `pm.max_children` keeps it from growing; counted as well.
     Full,
-    /// Its workers crash at their first request, one after the other.
+    /// Its workers fail at their first request or before, one after the other.
     CrashLoop,
     /// It grows fast.
     Busy {

@@ -1,5 +1,6 @@
 //! The consequences of crashes of workers: a new zygote with new shared memory for their group, pauses for their pool.
 
+use crate::plan::crashes::End;
 use crate::plan::fleet::action::{Action, Remark};
 use crate::plan::fleet::keys::{PoolKey, WorkerKey, ZygoteKey};
 use crate::plan::fleet::members::{Phase, Zygote};
@@ -8,20 +9,34 @@ use crate::plan::fleet::renewal::Renewal;
 use crate::plan::fleet::state::Fleet;
 use crate::plan::fleet::view::View;
 use crate::sys::clock::Moment;
+use crate::sys::process::Exit;
 
 impl Fleet {
-    pub(super) fn note_crash(&mut self, now: Moment, key: WorkerKey, at_first: bool, out: &mut Vec<Action>) {
+    /// What follows from the end of a worker that has waited for requests and has begun so many, if that is known.
+    pub(super) fn note_failure(
+        &mut self,
+        now: Moment,
+        key: WorkerKey,
+        end: (Exit, Option<u64>),
+        out: &mut Vec<Action>,
+    ) {
+        let (exit, requests) = end;
         let serving = self.generation(key.generation).is_some_and(|g| g.phase != Phase::Draining);
-        let known = self.worker(key).is_some_and(|w| matches!(w.life, Life::Accepting | Life::Leaving));
-        if !serving || !known {
-            return;
-        }
-        if at_first
+        let worker = self.worker(key).filter(|w| matches!(w.life, Life::Accepting | Life::Leaving));
+        let Some(worker) = worker.filter(|_| serving) else { return };
+        let end = End { exit, requests, untold: worker.stays(), age: now.since(worker.since) };
+        if end.is_of_loop()
             && let Some(pool) = self.pool_mut(key)
             && pool.crash_loop.note()
         {
             out.push(Action::Remark(key.of_pool(), Remark::CrashLoop));
         }
+        if exit.is_crash() {
+            self.count_crash(now, key, out);
+        }
+    }
+
+    fn count_crash(&mut self, now: Moment, key: WorkerKey, out: &mut Vec<Action>) {
         let rule = self.emergency;
         let Some(group) = self.group_mut(key.zygote()) else { return };
         if group.crashes.note(now, rule) && matches!(group.zygote, Zygote::Up(_)) {

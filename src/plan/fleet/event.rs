@@ -62,8 +62,8 @@ pub(crate) enum Event {
         key: WorkerKey,
         /// How.
         exit: Exit,
-        /// It had begun one request at most.
-        first_request: bool,
+        /// How many requests it had begun, if that is known.
+        requests: Option<u64>,
     },
     /// So many connections wait at a pool that scales, and no worker that its zygote has forked so far is free for them.
     Demand(PoolKey, u32),

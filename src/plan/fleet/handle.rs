@@ -46,11 +46,9 @@ impl Fleet {
             Event::Accepting(key) => self.accepting(key),
             Event::Left(key) => self.left(key),
             Event::EndReported { key, pid, exit, runs } => self.end_reported(key, pid, exit, runs, &mut out),
-            Event::Exited { key, exit, first_request } => {
+            Event::Exited { key, exit, requests } => {
                 out.extend(self.report_exit(now, key, exit));
-                if exit.is_crash() {
-                    self.note_crash(now, key, first_request, &mut out);
-                }
+                self.note_failure(now, key, (exit, requests), &mut out);
                 self.exited(now, key, exit);
             }
             Event::Demand(key, short) => self.demand(key, short, view, &mut out),

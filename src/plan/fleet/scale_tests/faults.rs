@@ -36,7 +36,7 @@ fn workers_that_crash_at_their_first_request_come_back_slower_and_slower_until_o
     let key = stage.workers()[0];
     let mut pauses = Vec::new();
     for _ in 0..8 {
-        stage.event(Event::Exited { key, exit: Exit::Signal(11, false), first_request: true });
+        stage.event(Event::Exited { key, exit: Exit::Signal(11, false), requests: Some(1) });
         let died = stage.now;
         while stage.workers().is_empty() {
             stage.now = stage.fleet.deadline(stage.now).unwrap();
@@ -50,6 +50,27 @@ fn workers_that_crash_at_their_first_request_come_back_slower_and_slower_until_o
     stage.event(Event::Tick);
     stage.event(exited(key, Exit::Signal(11, false)));
     assert_eq!(stage.workers(), [key], "it is replaced at once again");
+}
+
+/// PHP ends the process of some workers at once, before a client has asked for anything.
+#[test]
+fn workers_that_end_as_soon_as_they_wait_come_back_slower_and_slower() {
+    for exit in [Exit::Code(137), Exit::Code(0), Exit::Signal(9, false)] {
+        let mut stage = Stage::new(&[("www", 1, Policy::Static)]);
+        let (key, begun) = (stage.workers()[0], stage.now);
+        let mut forked = 0;
+        while stage.now < begun + Duration::from_secs(10) {
+            stage.now = stage.now + Duration::from_millis(1);
+            if stage.workers().is_empty() {
+                stage.event(Event::Tick);
+                continue;
+            }
+            forked += 1;
+            stage.event(Event::Exited { key, exit, requests: Some(0) });
+        }
+        assert!((5 + 20..5 + 30).contains(&forked), "{forked} workers, {exit:?}");
+        assert_eq!(stage.said(|r| *r == Remark::CrashLoop), 1, "{exit:?}");
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn forked(key: WorkerKey, pid: i32) -> Event {
 }
 
 pub(super) fn exited(key: WorkerKey, exit: Exit) -> Event {
-    Event::Exited { key, exit, first_request: false }
+    Event::Exited { key, exit, requests: None }
 }
 
 /// Begins a reload of everything; returns the generations of the plans.

@@ -177,7 +177,7 @@ fn a_group_that_has_a_zygote_gets_one_and_a_sleeping_one_sleeps_on() {
 fn crash(world: &mut World, name: &str) {
     let id = serving(world, name);
     let key = world.fleet.workers().map(|(key, _)| key).find(|key| key.generation == id).unwrap();
-    world.event(Event::Exited { key, exit: Exit::Signal(11, false), first_request: false });
+    world.event(Event::Exited { key, exit: Exit::Signal(11, false), requests: None });
 }
 
 fn crashing() -> World {
