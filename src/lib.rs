@@ -19,6 +19,7 @@ pub mod json;
 pub mod log;
 mod metrics;
 mod monitor;
+mod overview;
 #[cfg(feature = "php")]
 mod php;
 mod plan;

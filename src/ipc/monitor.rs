@@ -59,6 +59,9 @@ pub(crate) struct PoolView {
     pub manager: String,
     /// Slots of its scoreboard.
     pub slots: u32,
+    /// `pm.max_children`, which the pool's user cannot change here.
+    #[serde(default)]
+    pub limit: u32,
     /// How far it has come.
     pub phase: ViewPhase,
 }

@@ -1,12 +1,20 @@
 //! The answer to a request.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::families;
 use super::health::{self, Question};
 use super::http::{Refusal, Request, is_own_host};
+use super::overview::{self, About};
+use super::samples::Samples;
 use super::views::Views;
+use crate::json;
 use crate::metrics::Format;
+use crate::overview::Overview;
+use crate::scoreboard::Fact;
 use crate::sys::clock::{self, Moment};
 
 /// Metrics are not written more often than this: a client that asks without a pause must not cost the machine a processor.
@@ -16,6 +24,7 @@ const FRESH: Duration = Duration::from_millis(20);
 const SHARE: u32 = 10;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 
 /// Answers requests.
 #[derive(Debug)]
@@ -23,17 +32,20 @@ pub(super) struct Answers {
     /// Any `Host` will do: no browser can address a unix socket.
     unix: bool,
     allowed_hosts: Vec<String>,
-    php: String,
+    about: About,
     /// This process is about to end: connections are not kept.
     pub(super) leaving: bool,
     /// The last metrics of each format, and until when they are fresh.
     text: Option<(Moment, String)>,
     open: Option<(Moment, String)>,
+    overview: Option<(Moment, Overview)>,
+    samples: Samples,
 }
 
 impl Answers {
-    pub(super) fn new(unix: bool, allowed_hosts: Vec<String>, php: String) -> Self {
-        Self { unix, allowed_hosts, php, leaving: false, text: None, open: None }
+    pub(super) fn new(unix: bool, allowed_hosts: Vec<String>, about: About) -> Self {
+        let (text, open, overview, samples) = (None, None, None, Samples::default());
+        Self { unix, allowed_hosts, about, leaving: false, text, open, overview, samples }
     }
 
     /// The bytes of the answer.
@@ -47,12 +59,17 @@ impl Answers {
                 let text = self.metrics(request.format, views, now);
                 return response(OK, request.format.content_type(), text, request.head, request.keeps);
             }
+            path if path.starts_with("/api/") => {
+                let path = path.to_owned();
+                let (status, text) = self.api(&path, views, now);
+                return response(status, JSON, &text, request.head, request.keeps);
+            }
             "/livez" => Question::Live,
             "/readyz" => Question::Ready,
             "/startupz" => Question::Started,
             _ => {
-                let text = "There are /metrics, /livez, /readyz and /startupz.\n";
-                return response((404, "Not Found"), PLAIN, text, request.head, request.keeps);
+                let text = "There are /metrics, /livez, /readyz, /startupz and /api/v1/overview.\n";
+                return response(NOT_FOUND, PLAIN, text, request.head, request.keeps);
             }
         };
         let verbose = request.query.split('&').any(|part| part == "verbose" || part.starts_with("verbose="));
@@ -66,15 +83,69 @@ impl Answers {
         let fresh = kept.take().filter(|(until, _)| now < *until);
         let render = || {
             let begun = clock::micros();
-            let text = families::render(views, &self.php, format);
-            let took = Duration::from_micros(clock::micros().saturating_sub(begun));
-            (now + FRESH.max(took * SHARE), text)
+            let text = families::render(views, &self.about.php, format);
+            (now + fresh_for(begun), text)
         };
         &kept.insert(fresh.unwrap_or_else(render)).1
     }
 }
 
+impl Answers {
+    fn api(&mut self, path: &str, views: &mut Views, now: Moment) -> ((u16, &'static str), String) {
+        match path {
+            "/api/v1/overview" => (OK, json_of(self.overview(views, now))),
+            _ => (NOT_FOUND, error("there is /api/v1/overview")),
+        }
+    }
+
+    /// What there is to see of all pools. Like metrics, it is not made more often than `FRESH` and `SHARE` allow.
+    pub(super) fn overview(&mut self, views: &mut Views, now: Moment) -> &Overview {
+        let Self { overview, samples, about, .. } = self;
+        let fresh = overview.take().filter(|(until, _)| now < *until);
+        let make = || {
+            let begun = clock::micros();
+            let made = overview::overview(views, samples, about, now);
+            (now + fresh_for(begun), made)
+        };
+        &overview.insert(fresh.unwrap_or_else(make)).1
+    }
+
+    /// When `sample` is due.
+    pub(super) fn sample_due(&self) -> Option<Moment> {
+        self.samples.due()
+    }
+
+    /// Takes numbers for later rates, if it is time.
+    pub(super) fn sample(&mut self, views: &mut Views, now: Moment) {
+        if self.samples.due().is_none_or(|due| due > now) || self.samples.end(now) {
+            return;
+        }
+        let begun = clock::micros();
+        let lines = views.service.get(Fact::LinesDropped);
+        self.samples.take(&views.pools(), lines, now);
+        self.samples.not_before(now + fresh_for(begun));
+    }
+}
+
+/// How long that is fresh what was begun at that time, in microseconds.
+fn fresh_for(begun: u64) -> Duration {
+    FRESH.max(Duration::from_micros(clock::micros().saturating_sub(begun)) * SHARE)
+}
+
+/// As JSON, in one line.
+fn json_of(value: &impl Serialize) -> String {
+    let mut text = Vec::new();
+    json::push(&mut text, value);
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn error(text: &str) -> String {
+    json_of(&BTreeMap::from([("error", text)]))
+}
+
 const OK: (u16, &str) = (200, "OK");
+const NOT_FOUND: (u16, &str) = (404, "Not Found");
 
 /// The answer to what is no request of ours. The connection is closed after it.
 pub(super) fn refused(refusal: Refusal) -> Vec<u8> {
@@ -108,6 +179,7 @@ mod tests {
 
     use super::super::http;
     use super::*;
+    use crate::overview::State;
     use crate::scoreboard::{Fact, Service, ServiceView};
 
     struct World {
@@ -120,7 +192,11 @@ mod tests {
         fn new(unix: bool) -> Self {
             let service = Service::create().unwrap();
             let views = Views::new(ServiceView::map(service.as_fd()).unwrap());
-            Self { service, views, answers: Answers::new(unix, vec!["web1".to_owned()], "8.2.0".to_owned()) }
+            Self {
+                service,
+                views,
+                answers: Answers::new(unix, vec!["web1".to_owned()], About { php: "8.2.0".to_owned(), cores: 2 }),
+            }
         }
 
         fn get(&mut self, path: &str, host: &str, at: u64) -> String {
@@ -146,6 +222,44 @@ mod tests {
         assert!(!ready(&mut world, 100));
         world.service.set(Fact::Ready, 1);
         assert!(!ready(&mut world, 119) && ready(&mut world, 120));
+    }
+
+    #[test]
+    fn the_overview_is_json_and_made_again_after_a_moment() {
+        let mut world = World::new(false);
+        let state = |world: &mut World, at| {
+            let answer = world.get("/api/v1/overview", "[::1]", at);
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains("Content-Type: application/json\r\n") && head.contains("no-store"), "{head}");
+            serde_json::from_str::<Overview>(body).unwrap().state
+        };
+        assert_eq!(state(&mut world, 100), State::Starting);
+        world.service.set(Fact::Ready, 1);
+        assert_eq!((state(&mut world, 119), state(&mut world, 120)), (State::Starting, State::Serving));
+        assert_eq!(state(&mut world, 6_000), State::Hanging);
+        assert!(world.get("/api/v1/overview", "evil.example", 0).starts_with("HTTP/1.1 421 "));
+        let unknown = world.get("/api/v2/overview", "localhost", 0);
+        assert!(
+            unknown.starts_with("HTTP/1.1 404 ") && unknown.ends_with("{\"error\":\"there is /api/v1/overview\"}\n")
+        );
+    }
+
+    #[test]
+    fn samples_are_taken_only_while_somebody_looks() {
+        let mut world = World::new(false);
+        let due = |world: &World| world.answers.sample_due().map(Moment::as_millis);
+        world.get("/metrics", "localhost", 0);
+        assert_eq!(due(&world), None);
+        world.get("/api/v1/overview", "localhost", 1_000);
+        assert_eq!(due(&world), Some(2_000));
+        world.answers.sample(&mut world.views, Moment::at_millis(1_999));
+        assert_eq!(due(&world), Some(2_000), "not yet");
+        for at in 2..=60 {
+            world.answers.sample(&mut world.views, Moment::at_millis(at * 1_000));
+            assert_eq!(due(&world), Some(at * 1_000 + 1_000));
+        }
+        world.answers.sample(&mut world.views, Moment::at_millis(61_000));
+        assert_eq!(due(&world), None, "nobody has asked for a minute");
     }
 
     #[test]

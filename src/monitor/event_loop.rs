@@ -64,6 +64,7 @@ impl EventLoop {
             let now = clock::now();
             self.connections.retain(|_, connection| connection.until > now);
             self.begin_to_accept(now)?;
+            self.answers.sample(&mut self.views, now);
             if self.end.is_some_and(|end| end <= now || self.connections.is_empty()) {
                 return Ok(());
             }
@@ -84,7 +85,7 @@ impl EventLoop {
 
     fn patience(&self, now: Moment) -> EpollTimeout {
         let times = self.connections.values().map(|connection| connection.until);
-        let due = times.chain(self.accepts).chain(self.end).min();
+        let due = times.chain(self.accepts).chain(self.end).chain(self.answers.sample_due()).min();
         due.map_or(EpollTimeout::NONE, |due| {
             EpollTimeout::try_from(clock::millis(due.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
         })

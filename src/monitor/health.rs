@@ -1,15 +1,11 @@
 //! `/livez`, `/readyz`, `/startupz`: whether this php-fpm works, for those who restart it or send it requests. None depends on the load:
 //! a php-fpm whose workers are all busy is alive, and to kill it makes things worse.
 
-use std::time::Duration;
-
 use crate::scoreboard::Fact;
 use crate::sys::clock::Moment;
 
+use super::overview::HANGS;
 use super::views::Views;
-
-/// The event loop of the supervisor turns once a second at least. If it has not for so long, the supervisor hangs.
-const HANGS: Duration = Duration::from_secs(5);
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

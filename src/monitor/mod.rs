@@ -11,7 +11,9 @@ mod health;
 mod http;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
+mod overview;
 mod pool_numbers;
+mod samples;
 mod views;
 
 use std::io;
@@ -28,6 +30,7 @@ use crate::sys::confine::{Confined, confine};
 use crate::sys::{capabilities, idle_memory, ids, inherited, local_time, process, title};
 use answer::Answers;
 use event_loop::EventLoop;
+use overview::About;
 use views::Views;
 
 /// Connections at a time. The oldest one ends when another one comes.
@@ -53,7 +56,9 @@ fn try_run(spec: MonitorSpec) -> io::Result<()> {
     let listener = inherited::adopt(spec.listen_fd)?;
     let views = Channel::new(inherited::adopt(spec.views_fd)?);
     let service = ServiceView::map(inherited::adopt(spec.service_fd)?.as_fd())?;
-    let answers = Answers::new(spec.unix, spec.allowed_hosts, spec.php);
+    // Counted now: files cannot be opened later.
+    let cores = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
+    let answers = Answers::new(spec.unix, spec.allowed_hosts, About { php: spec.php, cores });
     let event_loop = EventLoop::new(listener, views, Views::new(service), answers, CONNECTIONS)?;
     if let Some(identity) = &spec.identity {
         ids::become_identity(identity, "monitor", &[]).map_err(io::Error::other)?;

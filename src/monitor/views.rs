@@ -91,6 +91,11 @@ impl Views {
         by_name.into_iter().filter_map(|(name, generations)| pool(name, &generations, highest)).collect()
     }
 
+    /// Whether generations start while others serve, as during a reload.
+    pub(super) fn is_changing(&self) -> bool {
+        self.shown.values().any(|one| one.view.phase == ViewPhase::Starting)
+    }
+
     /// Pools of which no generation serves, but one is to. A pool that a reload has removed only drains.
     pub(super) fn unserved(&self) -> Vec<&str> {
         let names = |phase| -> BTreeSet<&str> {
@@ -126,43 +131,43 @@ fn all(Counts { starting, idle, busy }: Counts) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::scoreboard::{self, Counter, Service, Slot, Totals};
     use crate::sys::shared::read_only;
 
     const SLOTS: u32 = 3;
 
-    struct World {
-        views: Views,
+    pub(in super::super) struct World {
+        pub(in super::super) views: Views,
         totals: OwnedFd,
         boards: Vec<OwnedFd>,
     }
 
     impl World {
-        fn new() -> Self {
+        pub(in super::super) fn new() -> Self {
             let service = Service::create().unwrap();
             let view = ServiceView::map(read_only(service.as_fd()).unwrap().as_fd()).unwrap();
             Self { views: Views::new(view), totals: Totals::create().unwrap(), boards: Vec::new() }
         }
 
-        fn show(&mut self, phase: ViewPhase) -> u64 {
+        pub(in super::super) fn show(&mut self, phase: ViewPhase) -> u64 {
             let board = scoreboard::create(SLOTS).unwrap();
             let fds = [&self.totals, &board].map(|fd| read_only(fd.as_fd()).unwrap());
             self.boards.push(board);
             let id = self.boards.len() as u64;
             let (pool, group) = ("www".to_owned(), "www".to_owned());
             let (address, manager) = ("unix:///run/x".to_owned(), "static".to_owned());
-            let view = PoolView { id, pool, group, generation: 1, address, manager, slots: SLOTS, phase };
+            let view = PoolView { id, pool, group, generation: 1, address, manager, slots: SLOTS, limit: SLOTS, phase };
             self.views.take(ToMonitor::Show(view), &fds).unwrap();
             id
         }
 
-        fn totals(&self) -> Totals {
+        pub(in super::super) fn totals(&self) -> Totals {
             Totals::map(self.totals.as_fd()).unwrap()
         }
 
-        fn worker(&self, generation: u64, slot: u32) -> Slot {
+        pub(in super::super) fn worker(&self, generation: u64, slot: u32) -> Slot {
             let board = &self.boards[usize::try_from(generation).unwrap() - 1];
             let slot = Slot::new(scoreboard::Scoreboard::map(board.as_fd(), SLOTS).unwrap(), self.totals(), slot);
             slot.open(7, 1);

@@ -42,6 +42,38 @@ impl Histogram {
     }
 }
 
+impl Histogram {
+    /// What has been added since an earlier state.
+    #[must_use]
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let mut more = self.clone();
+        more.counts.iter_mut().zip(&earlier.counts).for_each(|(own, former)| *own = own.saturating_sub(*former));
+        more.sum = more.sum.saturating_sub(earlier.sum);
+        more
+    }
+
+    /// The time in seconds that a part of all times, such as 0.95, does not exceed. Within a bucket, times count as spread evenly; those
+    /// of the last one count as its lower bound. `None`: there are no times.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss, reason = "a time between two bounds")]
+    pub(crate) fn quantile(&self, part: f64) -> Option<f64> {
+        let all: f64 = self.counts.iter().map(|count| *count as f64).sum();
+        let rank = all * part;
+        let mut below = 0.0;
+        for (at, count) in self.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let count = *count as f64;
+            if below + count >= rank {
+                let lower = at.checked_sub(1).map_or(0.0, bound);
+                let upper = if at < BOUNDS { bound(at) } else { lower };
+                return Some(lower + (upper - lower) * ((rank - below) / count).clamp(0.0, 1.0));
+            }
+            below += count;
+        }
+        // Rounding may leave a rest.
+        self.counts.iter().rposition(|count| *count > 0).map(|at| bound(at.min(BOUNDS - 1)))
+    }
+}
+
 /// The bucket of a time in microseconds: the first one whose bound is not lower.
 pub(super) fn bucket(micros: u64) -> usize {
     // In units of 2^-13 seconds, rounded up: the bounds are 2, 3, 4, 6, 8, 12 and so on.
@@ -81,7 +113,43 @@ mod tests {
         assert_eq!((bucket(256_000_000), bucket(256_000_001), bucket(u64::MAX)), (BOUNDS - 1, BOUNDS, BOUNDS));
     }
 
+    fn of(times: &[u64]) -> Histogram {
+        let mut all = Histogram::default();
+        times.iter().for_each(|micros| all.counts[bucket(*micros)] += 1);
+        all
+    }
+
+    #[test]
+    fn quantiles_are_between_the_bounds_of_their_bucket() {
+        assert_eq!(Histogram::default().quantile(0.5), None);
+        let half = of(&[400_000; 100]);
+        // All are between 0.375 and 0.5.
+        assert_eq!((half.quantile(0.5), half.quantile(1.0)), (Some(0.4375), Some(0.5)));
+        let mut mixed = [1_000_u64; 90].to_vec();
+        mixed.extend([2_500_000; 10]);
+        let mixed = of(&mixed);
+        assert!(mixed.quantile(0.5).is_some_and(|time| time < 0.0015));
+        assert!(mixed.quantile(0.95).is_some_and(|time| (2.0..3.0).contains(&time)));
+        assert_eq!(of(&[u64::MAX]).quantile(0.5), Some(256.0));
+        let mut wild = of(&[1]);
+        wild.counts = [u64::MAX; BUCKETS];
+        assert!(wild.quantile(0.99).is_some_and(|time| time <= 256.0));
+    }
+
+    #[test]
+    fn a_difference_is_never_negative() {
+        let (few, many) = (of(&[10, 500_000]), of(&[10, 500_000, 500_000]));
+        assert_eq!((many.since(&few).count(), few.since(&many).count()), (1, 0));
+    }
+
     proptest! {
+        #[test]
+        fn quantiles_rise(times in proptest::collection::vec(any::<u64>(), 1..50), low in 0.0..1.0, more in 0.0..1.0) {
+            let times = of(&times);
+            let high: f64 = low + (1.0 - low) * more;
+            prop_assert!(times.quantile(low) <= times.quantile(high) && times.quantile(high) <= Some(256.0));
+        }
+
         #[test]
         fn each_time_is_in_the_first_bucket_that_has_room(micros in 0_u64..300_000_000) {
             #[allow(clippy::cast_precision_loss)]

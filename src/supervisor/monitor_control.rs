@@ -195,6 +195,7 @@ impl Supervisor {
             address: spec.config.listen.first().map(uri).unwrap_or_default(),
             manager: spec.config.pm.name().to_owned(),
             slots: spec.slots,
+            limit: spec.config.pm_max_children,
             phase,
         })
     }
