@@ -46,7 +46,7 @@ show('variables', [array_keys($GLOBALS), ...array_map(fn(array $one): array => w
 show('session', [session_status(), session_id(), session_name(), session_save_path(), session_module_name(), session_cache_limiter()]);
 show('mbstring', [call('mb_get_info'), call('mb_http_input'), call('mb_regex_encoding'), call('mb_regex_set_options'), call('mb_substitute_character'), call('mb_detect_order')]);
 show('locale', [setlocale(LC_ALL, 0), date_default_timezone_get(), call('iconv_get_encoding'), call('locale_get_default'), umask()]);
-show('errors', [error_reporting(), ini_get('display_errors'), assert(true), libxml_use_internal_errors()]);
+show('errors', [error_reporting(), ini_get('display_errors'), assert(true), call('libxml_use_internal_errors')]);
 show('changed settings', array_filter(ini_get_all(), fn(array $one): bool => $one['global_value'] !== $one['local_value']));
 sum('settings', ini_get_all());
 sum('constants', get_defined_constants());
