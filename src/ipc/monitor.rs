@@ -6,13 +6,12 @@ use std::os::fd::RawFd;
 use serde::{Deserialize, Serialize};
 
 use crate::log;
-use crate::sys::ids::Identity;
 
 /// What a monitor begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MonitorSpec {
-    /// The user that it becomes; `None`: it keeps its user.
-    pub identity: Option<Identity>,
+    /// It is started by root, and becomes a user of its own, which it finds by itself: the supervisor must not wait for that.
+    pub changes_user: bool,
     /// The listening socket.
     pub listen_fd: RawFd,
     /// The way of messages.
@@ -85,4 +84,7 @@ pub(crate) enum ToMonitor {
     },
     /// All pools that there are were told.
     Complete,
+    /// The supervisor is about to execute its program again, for a reload. The next image has the other end of this way, too. If it is
+    /// one of a former version, it neither uses nor closes it.
+    Executing,
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use super::abandoned::Watch;
 use super::answer::Answers;
 use super::connection::{Connection, Waits};
 use super::views::Views;
@@ -43,6 +44,8 @@ pub(super) struct EventLoop {
     accepts: Option<Moment>,
     /// The loop ends then.
     end: Option<Moment>,
+    /// Whether the next image of the supervisor knows this process.
+    watch: Watch,
 }
 
 impl EventLoop {
@@ -56,7 +59,8 @@ impl EventLoop {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&messages, EpollEvent::new(EpollFlags::EPOLLIN, VIEWS))?;
         let (connections, accepts) = (BTreeMap::new(), Some(clock::now() + UNTOLD));
-        Ok(Self { epoll, listener, messages, views, answers, connections, most, last: FIRST, accepts, end: None })
+        let (last, end, watch) = (FIRST, None, Watch::default());
+        Ok(Self { epoll, listener, messages, views, answers, connections, most, last, accepts, end, watch })
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
@@ -66,6 +70,11 @@ impl EventLoop {
             self.begin_to_accept(now)?;
             self.answers.sample(&mut self.views, now);
             if self.end.is_some_and(|end| end <= now || self.connections.is_empty()) {
+                return Ok(());
+            }
+            if self.watch.is_abandoned(&self.views.service, now) {
+                // Nobody would answer what waits there.
+                listen::refuse(&self.listener);
                 return Ok(());
             }
             let mut events = [EpollEvent::empty(); 64];
@@ -85,7 +94,8 @@ impl EventLoop {
 
     fn patience(&self, now: Moment) -> EpollTimeout {
         let times = self.connections.values().map(|connection| connection.until);
-        let due = times.chain(self.accepts).chain(self.end).chain(self.answers.sample_due()).min();
+        let others = [self.accepts, self.end, self.answers.sample_due(), self.watch.until()];
+        let due = times.chain(others.into_iter().flatten()).min();
         due.map_or(EpollTimeout::NONE, |due| {
             EpollTimeout::try_from(clock::millis(due.since(now)) + 1).unwrap_or(EpollTimeout::MAX)
         })
@@ -156,6 +166,7 @@ impl EventLoop {
     fn hear(&mut self) -> io::Result<()> {
         loop {
             match self.messages.receive() {
+                Incoming::Message(ToMonitor::Executing, _) => self.watch.begin(&self.views.service, clock::now()),
                 Incoming::Message(message, fds) => self.views.take(message, &fds)?,
                 Incoming::Nothing => return Ok(()),
                 Incoming::Nonsense => return Err(io::Error::other("the supervisor has sent no message")),

@@ -28,7 +28,7 @@ pub(super) fn checks(question: Question, views: &Views, now: Moment) -> Vec<Chec
     );
     let started = ("start", (fact(Fact::Ready) == 0).then(|| "not all groups have started yet".to_owned()));
     let pools = || {
-        let unserved = views.unserved();
+        let unserved = views.unserved(fact(Fact::Ready) == 0);
         let reason = if !views.complete {
             Some("not told yet".to_owned())
         } else if unserved.is_empty() {

@@ -3,6 +3,7 @@
 //! workers are busy; and no process waits for it.
 #![forbid(unsafe_code)]
 
+mod abandoned;
 mod answer;
 mod connection;
 mod event_loop;
@@ -26,8 +27,10 @@ use crate::exit::ExitCode;
 use crate::ipc::{Channel, MonitorSpec};
 use crate::log::{self, messages::monitor as messages};
 use crate::scoreboard::ServiceView;
-use crate::sys::confine::{Confined, confine};
-use crate::sys::{capabilities, idle_memory, ids, inherited, local_time, process, title};
+use crate::sys::confine::{Missing, confine};
+use crate::sys::failure::reason;
+use crate::sys::ids::{self, Identity};
+use crate::sys::{capabilities, idle_memory, inherited, local_time, process, title, unused_user};
 use answer::Answers;
 use event_loop::EventLoop;
 use overview::About;
@@ -60,9 +63,8 @@ fn try_run(spec: MonitorSpec) -> io::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
     let answers = Answers::new(spec.unix, spec.allowed_hosts, About { php: spec.php, cores });
     let event_loop = EventLoop::new(listener, views, Views::new(service), answers, CONNECTIONS)?;
-    if let Some(identity) = &spec.identity {
-        ids::become_identity(identity, "monitor", &[]).map_err(io::Error::other)?;
-    } else {
+    let stays_root = spec.changes_user && !change_user()?;
+    if !spec.changes_user {
         capabilities::drop_all()?;
     }
     // After the change of user, which resets both.
@@ -72,9 +74,32 @@ fn try_run(spec: MonitorSpec) -> io::Result<()> {
     // Read now: files cannot be opened later. And most pages of the program were needed for the start only.
     local_time::renew_zone();
     idle_memory::release_files();
-    let confined = confine()?;
-    say_confined(confined);
+    let missing = confine();
+    if let Some(missing) = missing.calls.as_ref().filter(|_| stays_root) {
+        return Err(io::Error::other(format!(
+            "there is no other user id, and without seccomp ({}) it must not run as root",
+            reason(missing)
+        )));
+    }
+    say_missing(&missing);
     event_loop.run()
+}
+
+/// Becomes a user that no other process has. False: there is none in this user namespace, which may have a single id. Then the user stays,
+/// without its capabilities, and the caller must see to it that it can open no file of that user.
+fn change_user() -> io::Result<bool> {
+    match unused_user::find(&[]) {
+        Some(id) => {
+            let identity = Identity { uid: id, gid: id, groups: vec![id] };
+            ids::become_identity(&identity, "monitor", &[]).map_err(io::Error::other)?;
+            Ok(true)
+        }
+        None => {
+            log::say(&messages::monitor_stays_root());
+            capabilities::drop_all_but(&std::collections::HashSet::new())?;
+            Ok(false)
+        }
+    }
 }
 
 /// Whatever it is brought to do, it writes no file, and starts no process.
@@ -84,9 +109,10 @@ fn limit_resources() -> io::Result<()> {
     Ok(setrlimit(Resource::RLIMIT_CORE, 0, 0)?)
 }
 
-fn say_confined(Confined { paths, calls }: Confined) {
-    let missing = [(paths, "Landlock"), (calls, "seccomp")].into_iter().filter(|(is_there, _)| !is_there);
-    let missing: Vec<&str> = missing.map(|(_, name)| name).collect();
+fn say_missing(Missing { paths, calls }: &Missing) {
+    let missing = [("Landlock", paths), ("seccomp", calls)].into_iter();
+    let missing: Vec<String> =
+        missing.filter_map(|(name, why)| Some(format!("{name} ({})", reason(why.as_ref()?)))).collect();
     if !missing.is_empty() {
         log::say(&messages::monitor_less_confined(missing.join(" and ")));
     }

@@ -26,6 +26,8 @@ pub(super) struct Views {
     pub(super) complete: bool,
     /// The highest numbers of each pool so far.
     highest: BTreeMap<String, Numbers>,
+    /// Pools of which a generation has served, as long as they are there.
+    served: BTreeSet<String>,
 }
 
 /// A pool with all its generations.
@@ -51,7 +53,7 @@ impl Pool<'_> {
 
 impl Views {
     pub(super) fn new(service: ServiceView) -> Self {
-        Self { shown: BTreeMap::new(), service, complete: false, highest: BTreeMap::new() }
+        Self { shown: BTreeMap::new(), service, complete: false, highest: BTreeMap::new(), served: BTreeSet::new() }
     }
 
     /// Takes a message.
@@ -64,21 +66,32 @@ impl Views {
                 let [totals, board] = fds else { return Err(io::Error::other("a pool without its memories")) };
                 let totals = TotalsView::map(totals.as_fd())?;
                 let board = BoardView::map(board.as_fd(), view.slots)?;
+                self.note_served(&view.pool, view.phase);
                 self.shown.insert(view.id, Shown { view, totals, board });
             }
             ToMonitor::Phase { id, phase } => {
                 if let Some(shown) = self.shown.get_mut(&id) {
                     shown.view.phase = phase;
+                    let pool = shown.view.pool.clone();
+                    self.note_served(&pool, phase);
                 }
             }
             ToMonitor::Hide { id } => {
                 self.shown.remove(&id);
                 let left: BTreeSet<&str> = self.shown.values().map(|shown| shown.view.pool.as_str()).collect();
                 self.highest.retain(|pool, _| left.contains(pool.as_str()));
+                self.served.retain(|pool| left.contains(pool.as_str()));
             }
             ToMonitor::Complete => self.complete = true,
+            ToMonitor::Executing => {}
         }
         Ok(())
+    }
+
+    fn note_served(&mut self, pool: &str, phase: ViewPhase) {
+        if phase != ViewPhase::Starting && !self.served.contains(pool) {
+            self.served.insert(pool.to_owned());
+        }
     }
 
     /// The pools by name.
@@ -96,14 +109,15 @@ impl Views {
         self.shown.values().any(|one| one.view.phase == ViewPhase::Starting)
     }
 
-    /// Pools of which no generation serves, but one is to. A pool that a reload has removed only drains.
-    pub(super) fn unserved(&self) -> Vec<&str> {
+    /// Pools of which no generation serves, but one is to. A pool that a reload has removed only drains. One that a reload has added
+    /// does not count before it serves for the first time: php-fpm serves what it has served before. At the start each counts.
+    pub(super) fn unserved(&self, at_start: bool) -> Vec<&str> {
         let names = |phase| -> BTreeSet<&str> {
             let shown = self.shown.values().filter(|one| one.view.phase == phase);
             shown.map(|one| one.view.pool.as_str()).collect()
         };
         let (coming, served) = (names(ViewPhase::Starting), names(ViewPhase::Serving));
-        coming.difference(&served).copied().collect()
+        coming.difference(&served).filter(|pool| at_start || self.served.contains(**pool)).copied().collect()
     }
 }
 
@@ -194,13 +208,27 @@ pub(super) mod tests {
         world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Serving }, &[]).unwrap();
         world.views.take(ToMonitor::Phase { id: old, phase: ViewPhase::Draining }, &[]).unwrap();
         assert_eq!(seen(&mut world), (new, 1, 0, 0, 2));
-        assert!(world.views.unserved().is_empty());
+        assert!(world.views.unserved(false).is_empty());
         world.views.take(ToMonitor::Hide { id: old }, &[]).unwrap();
         world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Starting }, &[]).unwrap();
-        assert_eq!(world.views.unserved(), ["www"]);
+        assert_eq!(world.views.unserved(false), ["www"]);
         // A reload has removed the pool, and its last workers finish their requests.
         world.views.take(ToMonitor::Phase { id: new, phase: ViewPhase::Draining }, &[]).unwrap();
-        assert!(world.views.unserved().is_empty());
+        assert!(world.views.unserved(false).is_empty());
+    }
+
+    #[test]
+    fn a_new_pool_counts_at_the_start_and_then_once_it_has_served() {
+        let mut world = World::new();
+        let first = world.show(ViewPhase::Starting);
+        assert_eq!((world.views.unserved(true), world.views.unserved(false)), (vec!["www"], vec![]));
+        world.views.take(ToMonitor::Phase { id: first, phase: ViewPhase::Serving }, &[]).unwrap();
+        let next = world.show(ViewPhase::Starting);
+        world.views.take(ToMonitor::Hide { id: first }, &[]).unwrap();
+        assert_eq!(world.views.unserved(false), ["www"], "it has served, and does so no longer");
+        world.views.take(ToMonitor::Hide { id: next }, &[]).unwrap();
+        world.show(ViewPhase::Starting);
+        assert!(world.views.unserved(false).is_empty(), "it was away in between, so it is a new one");
     }
 
     #[test]

@@ -18,13 +18,8 @@ use crate::supervisor::generation::{Launch, Launched};
 use crate::supervisor::monitor::{Address, MonitorProcess, Progress};
 use crate::supervisor::output::Writer;
 use crate::sys::clock::{self, Moment};
-use crate::sys::ids::Identity;
 use crate::sys::process::{self, Exit};
 use crate::sys::shared::read_only;
-use crate::sys::unused_user;
-
-/// The user of the monitor if each other user id is taken.
-const NOBODY: u32 = 65534;
 
 impl Supervisor {
     /// Does what is due about the monitor, in each turn of the event loop.
@@ -53,7 +48,7 @@ impl Supervisor {
     fn adapt_address(&mut self, wanted: Option<&MonitorConfig>, now: Moment) {
         let serves = |address: &mut Address| wanted.is_some_and(|wanted| address.serves(wanted));
         if let Some(other) = self.monitor.address.take_if(|address| !serves(address)) {
-            other.unlink();
+            other.give_up();
             self.monitor.dismiss(now);
         }
         let Some(wanted) = wanted else { return };
@@ -85,12 +80,8 @@ impl Supervisor {
         let listener = listener.ok_or_else(|| io::Error::other("nothing listens"))?;
         let (orders, theirs) = OrderSender::pair(0)?;
         let service = read_only(self.service.as_fd())?;
-        let identity = nix::unistd::geteuid().is_root().then(|| {
-            let id = unused_user::find(&[]).unwrap_or(NOBODY);
-            Identity { uid: id, gid: id, groups: vec![id] }
-        });
         let spec = MonitorSpec {
-            identity,
+            changes_user: nix::unistd::geteuid().is_root(),
             listen_fd: listener.as_raw_fd(),
             views_fd: theirs.as_raw_fd(),
             service_fd: service.as_raw_fd(),
@@ -250,10 +241,14 @@ impl Supervisor {
 
     /// Writes how many workers pools may have and are to have.
     fn note_sizes(&self) {
+        // There may be thousands of pools: they are not looked up one by one.
+        let all = self.totals.by_descriptor();
         for (key, phase) in self.pools_to_show() {
-            let (Some(totals), Some(pool)) = (self.totals_of(key), self.runtimes.pool(key)) else { continue };
-            if phase == ViewPhase::Serving {
-                totals.set(Counter::Limit, pool.pm_max_children.into());
+            let spec = self.runtimes.group(key.zygote).and_then(|group| group.spec.pools.get(key.pool));
+            if let Some(spec) = spec.filter(|_| phase == ViewPhase::Serving)
+                && let Some(totals) = all.get(&spec.totals_fd)
+            {
+                totals.set(Counter::Limit, spec.config.pm_max_children.into());
                 totals.set(Counter::Wanted, self.fleet.wanted(key).into());
             }
         }

@@ -8,13 +8,14 @@ use std::io;
 use landlock::{ABI, Access, AccessFs, AccessNet, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 
-/// What the kernel has put into effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Confined {
-    /// No path can be opened, made or removed, and no address bound or connected to.
-    pub paths: bool,
-    /// System calls other than those that were named fail with `EPERM`.
-    pub calls: bool,
+/// What is not in effect, with the reason.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Landlock: no path can be opened, made or removed, and no address bound or connected to.
+    pub paths: Option<io::Error>,
+    /// seccomp: system calls other than those that were named fail with `ENOSYS`. The C library knows that answer from older kernels,
+    /// and then tries another call.
+    pub calls: Option<io::Error>,
 }
 
 /// The calls of a process that answers on sockets, has all files open that it needs, and maps memory that it is sent.
@@ -54,16 +55,13 @@ const CALLS: &[libc::c_long] = &[
     libc::SYS_exit_group,
 ];
 
-/// Confines this process.
-///
-/// # Errors
-/// The kernel has one of both, but refuses it.
-pub fn confine() -> io::Result<Confined> {
+/// Confines this process as far as the kernel, and the container if it is in one, let it.
+pub fn confine() -> Missing {
     // Landlock first: the filter does not allow its calls.
-    Ok(Confined { paths: forbid_paths()?, calls: limit_calls()? })
+    Missing { paths: forbid_paths().err(), calls: limit_calls().err() }
 }
 
-fn forbid_paths() -> io::Result<bool> {
+fn forbid_paths() -> io::Result<()> {
     let abi = ABI::V6;
     let rules = Ruleset::default()
         .handle_access(AccessFs::from_all(abi))
@@ -71,23 +69,24 @@ fn forbid_paths() -> io::Result<bool> {
         .and_then(|rules| rules.scope(Scope::from_all(abi)))
         .and_then(Ruleset::create);
     let status = rules.and_then(landlock::RulesetCreated::restrict_self).map_err(io::Error::other)?;
-    Ok(status.ruleset != RulesetStatus::NotEnforced)
+    if status.ruleset == RulesetStatus::NotEnforced { Err(absent()) } else { Ok(()) }
 }
 
-fn limit_calls() -> io::Result<bool> {
-    let Ok(architecture) = std::env::consts::ARCH.try_into() else { return Ok(false) };
+fn limit_calls() -> io::Result<()> {
+    let architecture = std::env::consts::ARCH.try_into().map_err(|_| absent())?;
     let rules: BTreeMap<_, _> = CALLS.iter().map(|call| (*call, Vec::new())).collect();
-    let refused = u32::try_from(libc::EPERM).map_err(io::Error::other)?;
+    let refused = u32::try_from(libc::ENOSYS).map_err(io::Error::other)?;
     let filter = SeccompFilter::new(rules, SeccompAction::Errno(refused), SeccompAction::Allow, architecture);
     let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(io::Error::other)?;
-    match seccompiler::apply_filter(&program) {
-        Ok(()) => Ok(true),
-        // A kernel without seccomp.
-        Err(seccompiler::Error::Prctl(e) | seccompiler::Error::Seccomp(e))
-            if matches!(e.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) =>
-        {
-            Ok(false)
-        }
-        Err(e) => Err(io::Error::other(e)),
-    }
+    seccompiler::apply_filter(&program).map_err(|e| match e {
+        seccompiler::Error::Prctl(e) | seccompiler::Error::Seccomp(e) => match e.raw_os_error() {
+            Some(libc::ENOSYS | libc::EINVAL) => absent(),
+            _ => e,
+        },
+        other => io::Error::other(other),
+    })
+}
+
+fn absent() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "not in this kernel")
 }

@@ -31,7 +31,11 @@ messages! {
     [Ours Error] monitor_failed(reason) = "the monitor cannot go on: {reason}",
         do "The reason is that of the system, mostly a limit, or a security module that keeps the program from changing its user.";
 
-    /// The kernel lacks something that confines the monitor further. It has no rights and no files all the same.
-    [Ours Debug] monitor_less_confined(what) = "the monitor runs without {what}, which this kernel does not have",
-        do "Nothing.";
+    /// The kernel or the container lacks something that confines the monitor further. It has no rights and no files all the same.
+    [Ours Notice] monitor_less_confined(what) = "the monitor runs without {what}",
+        do "Nothing, or let the container have it: Landlock comes with Linux 5.13, seccomp is in each usual kernel.";
+
+    /// The user namespace of a container has no id but that of root. The monitor keeps it, without capabilities and with seccomp.
+    [Ours Notice] monitor_stays_root() = "this user namespace has no other user id: the monitor stays root, without its rights",
+        do "Nothing, or give the container more ids: /etc/subuid.";
 }

@@ -98,6 +98,11 @@ impl PoolTotals {
         self.entries.iter().find(|entry| entry.fd.as_raw_fd() == fd).map(|entry| &entry.totals)
     }
 
+    /// All, by their descriptors.
+    pub(crate) fn by_descriptor(&self) -> BTreeMap<RawFd, &Totals> {
+        self.entries.iter().map(|entry| (entry.fd.as_raw_fd(), &entry.totals)).collect()
+    }
+
     /// The memory with that number.
     #[must_use]
     pub(crate) fn descriptor(&self, fd: RawFd) -> Option<BorrowedFd<'_>> {

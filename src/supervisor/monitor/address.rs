@@ -119,6 +119,15 @@ impl Address {
         Ok(self.listener().is_some())
     }
 
+    /// Closes it for good: also in the process of the monitor, or an address that overlaps with it could not be used before that
+    /// process has ended.
+    pub(crate) fn give_up(&self) {
+        self.unlink();
+        if let Some(listener) = self.listener() {
+            listen::refuse(listener);
+        }
+    }
+
     /// Removes the file of a unix socket. The processes that have the socket go on with it.
     pub(crate) fn unlink(&self) {
         if let (None, Some(listener)) = (self.config.tcp(), self.listener()) {
@@ -182,6 +191,25 @@ mod tests {
         assert!(matches!(after(&mut address, 20_000), Progress::Waits), "too early");
         assert!(matches!(after(&mut address, 20_001), Progress::Listens));
         assert!(TcpStream::connect(there).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_given_up_can_be_used_while_a_process_has_its_socket_open() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut former = Address::new(config(&format!("127.0.0.1:{port}")));
+        assert!(opened(&mut former));
+        let open = former.listener().unwrap().try_clone().unwrap();
+        // A connection that goes on.
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let accepted = listen::accept(&open).unwrap();
+        assert!(accepted.is_some());
+        let mut next = Address::new(config(&format!("0.0.0.0:{port}")));
+        assert!(matches!(next.advance(Moment::at_millis(1)), Progress::Failed(_)));
+        former.give_up();
+        drop(former);
+        let mut next = Address::new(config(&format!("0.0.0.0:{port}")));
+        assert!(opened(&mut next) && TcpStream::connect(("127.0.0.1", port)).is_ok());
+        drop((client, open));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::ipc::ToMonitor;
 use crate::plan::pause::pause_after;
 use crate::sys::clock::Moment;
 use crate::sys::process::kill;
@@ -43,8 +44,22 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     /// Takes over that of a former image: the address stays open, and its process ends when another one has started.
-    fn of(address: Address, former: Option<MonitorProcess>) -> Self {
-        Self { address: Some(address), process: former, ..Self::default() }
+    fn of(address: Option<Address>, former: Option<MonitorProcess>) -> Self {
+        Self { address, process: former, ..Self::default() }
+    }
+
+    /// Processes of a former image that were told to end.
+    fn with_ending(mut self, pids: &[i32], now: Moment) -> Self {
+        self.ending = pids.iter().map(|pid| (Pid::from_raw(*pid), now + END)).collect();
+        self
+    }
+
+    /// The program is about to be executed again. A process that another image has started may be one of a former version: it is told
+    /// nothing.
+    pub(crate) fn tell_of_exec(&mut self, now: Moment) {
+        if let Some(process) = self.process.as_mut().filter(|process| process.config.is_some()) {
+            process.messages.send(now, &ToMonitor::Executing, Vec::new());
+        }
     }
 
     /// Whether a process is a monitor.
@@ -78,6 +93,11 @@ impl Monitor {
     pub(crate) fn failed(&mut self, now: Moment) {
         self.failures += 1;
         self.not_before = now + pause_after(self.failures.max(2));
+    }
+
+    /// The pids of those that were told to end, for the next image.
+    pub(crate) fn ending(&self) -> Vec<i32> {
+        self.ending.iter().map(|(pid, _)| pid.as_raw()).collect()
     }
 
     /// Kills processes that do not end.
@@ -140,5 +160,15 @@ mod tests {
         assert_eq!(monitor.deadline(false, Moment::at_millis(50)), Some(Moment::at_millis(3_050)));
         assert!(!monitor.ended(Pid::from_raw(7), Moment::at_millis(60)) && !monitor.has(Pid::from_raw(7)));
         assert_eq!(monitor.deadline(false, Moment::at_millis(60)), None);
+    }
+
+    #[test]
+    fn one_that_a_former_image_has_dismissed_is_known() {
+        let mut former = monitor(7, 0);
+        former.dismiss(Moment::at_millis(50));
+        let mut next = MonitorState::adopt(None, &former.ending()).unwrap();
+        let (pid, now) = (Pid::from_raw(7), crate::sys::clock::now());
+        assert!(next.has(pid) && next.deadline(false, now).is_some_and(|at| at <= now + END));
+        assert!(!next.ended(pid, now) && next.ending().is_empty());
     }
 }

@@ -11,8 +11,8 @@ use crate::ipc::OrderSender;
 use crate::supervisor::monitor::Monitor;
 use crate::supervisor::monitor::address::Address;
 use crate::supervisor::monitor::process::MonitorProcess;
-use crate::sys::clock::Moment;
-use crate::sys::inherited;
+use crate::sys::clock::{self, Moment};
+use crate::sys::{inherited, listen};
 
 /// A listening socket, and the process that has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,12 +40,20 @@ impl MonitorState {
         [self.listener].into_iter().chain(self.process.map(|(_, messages)| messages))
     }
 
-    /// Takes it over.
+    /// Takes it over; `ending`: processes that were told to end.
     ///
     /// # Errors
     /// A descriptor that isn't there.
-    pub(crate) fn adopt(&self) -> io::Result<Monitor> {
-        let address = Address::listening(self.config.clone(), inherited::adopt(self.listener)?);
+    pub(crate) fn adopt(state: Option<&Self>, ending: &[i32]) -> io::Result<Monitor> {
+        let monitor = state.map_or_else(|| Ok(Monitor::default()), Self::adopt_present)?;
+        Ok(monitor.with_ending(ending, clock::now()))
+    }
+
+    fn adopt_present(&self) -> io::Result<Monitor> {
+        let listener = inherited::adopt(self.listener)?;
+        // A monitor that was abandoned has shut it down.
+        let listens = listen::is_listening(&listener);
+        let address = listens.then(|| Address::listening(self.config.clone(), listener));
         let former = self.process.map(|(pid, messages)| {
             let messages = OrderSender::new(inherited::adopt(messages)?, 0);
             io::Result::Ok(MonitorProcess::new(Pid::from_raw(pid), messages, Moment::default(), None))

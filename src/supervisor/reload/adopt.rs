@@ -14,7 +14,7 @@ use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
-use crate::supervisor::monitor::Monitor;
+use crate::supervisor::monitor::{Monitor, MonitorState};
 use crate::supervisor::output::Writer;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State};
 use crate::supervisor::sockets::{Listener, Sockets};
@@ -67,7 +67,7 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
         state.board.map_or_else(ResultsWriter::new, |raw| Ok(ResultsWriter::adopt(inherited::adopt(raw)?)))?;
     let requests =
         state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
-    let monitor = state.monitor.as_ref().map_or_else(|| Ok(Monitor::default()), |state| state.adopt())?;
+    let monitor = MonitorState::adopt(state.monitor.as_ref(), &state.monitors_ending)?;
     let service = state.service.map(|raw| Service::adopt(inherited::adopt(raw)?)).transpose()?;
     let commands = (results, requests);
     Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, service })

@@ -56,6 +56,7 @@ impl Supervisor {
             scope: self.reload.plan.scope().clone(),
             outdated: self.outdated.clone(),
             monitor: MonitorState::of(&self.monitor),
+            monitors_ending: self.monitor.ending(),
             service: Some(self.service.as_fd().as_raw_fd()),
             answer: None,
         }

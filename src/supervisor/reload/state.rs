@@ -98,6 +98,9 @@ pub(crate) struct State {
     /// The monitor.
     #[serde(default)]
     pub monitor: Option<MonitorState>,
+    /// Monitors that were told to end.
+    #[serde(default)]
+    pub monitors_ending: Vec<i32>,
     /// What the supervisor publishes about itself.
     #[serde(default)]
     pub service: Option<RawFd>,

@@ -178,6 +178,7 @@ impl Supervisor {
         self.slow_logs.finish();
         self.abandon_reopening();
         state.unwritten = log::take_unwritten();
+        self.monitor.tell_of_exec(clock::now());
         let error = self.try_execute(&state, args);
         log::take_over(state.unwritten);
         abandoned.into_iter().for_each(|id| self.fleet.prepare_again(clock::now(), id.zygote()));

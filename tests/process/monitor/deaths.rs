@@ -78,6 +78,28 @@ fn reloads() -> Outcome {
     monitored.server.stop()
 }
 
+/// A reload to another address with the same port, which overlaps with the former one, at once: even if the former monitor does not end.
+#[test]
+fn another_address_with_its_port() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let monitored = Monitored::start(&target, &Setup::new(1))?;
+    let (server, first) = (&monitored.server, monitored.process()?);
+    let port = monitored.address.port();
+    first.signal(Signal::SIGSTOP);
+    server
+        .sandbox
+        .put("fpm.conf", &server.conf.replace(&format!("= 127.0.0.1:{port}"), &format!("= 0.0.0.0:{port}")))?;
+    server.reload()?;
+    // Not the first one, which is stopped.
+    let answers = || monitored.get("/readyz").is_ok_and(|reply| reply.status == 200);
+    wait_until("another monitor answers", bar(ms(3000)), answers)?;
+    ensure!(server.log.count("the monitor cannot listen") == 0, "it could not listen at first");
+    first.signal(Signal::SIGCONT);
+    wait_until("the first one ends", bar(ms(3000)), || !first.lives())?;
+    monitored.server.stop()
+}
+
 /// The address is taken: pools serve, the log says why, and the monitor listens when it can.
 #[test]
 fn address_taken() -> Outcome {
