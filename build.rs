@@ -1,11 +1,18 @@
-//! Passes the PHP version of the bindings to the compiler, and compiles the only part that cannot be written in Rust:
-//! setjmp.
+//! Passes the PHP version of the bindings and the hashes of the monitor's style and script to the compiler, and compiles the only part
+//! that cannot be written in Rust: setjmp.
 use std::process::Command;
+
+use base64::Engine as _;
+use sha2::Digest as _;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=src/php/try.c");
     println!("cargo:rerun-if-env-changed=PHP_CONFIG");
+    for (name, file) in [("STYLE", "src/monitor/page/page.css"), ("SCRIPT", "src/monitor/page/page.js")] {
+        println!("cargo:rerun-if-changed={file}");
+        println!("cargo:rustc-env=CGI_FPM_PAGE_{name}={}", hash(file));
+    }
     println!("cargo:rustc-check-cfg=cfg(php84)");
     println!("cargo:rustc-check-cfg=cfg(php85)");
     println!("cargo:rustc-check-cfg=cfg(php_debug)");
@@ -40,6 +47,12 @@ fn main() {
         println!("cargo:rustc-env=CGI_FPM_{name}={}", defined(&places, name).unwrap_or_default());
     }
     cc::Build::new().file("src/php/try.c").warnings(true).compile("cgi_fpm_try");
+}
+
+/// The hash of a file as Content-Security-Policy names it.
+fn hash(file: &str) -> String {
+    let Ok(bytes) = std::fs::read(file) else { panic!("cannot read {file}") };
+    format!("sha256-{}", base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(bytes)))
 }
 
 /// The string that a C header defines `name` as.

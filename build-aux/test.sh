@@ -134,7 +134,7 @@ stage() {
 		stock=
 		[ "$php" != 8.2 ] || stock="php8.2-cgi php8.2-fpm php8.2-soap"
 		# shellcheck disable=SC2086
-		need_packages nginx apache2 lighttpd caddy adminer locales strace prometheus python3-prometheus-client $stock
+		need_packages nginx apache2 lighttpd caddy chromium adminer locales strace prometheus python3-prometheus-client $stock
 		[ -n "${public:-}" ] || public=$(public_prefix "$prefix" "$scratch")
 		CGI_FPM_PREFIX=$public
 		# oracle::configuration compares with these: php-fpm of the same build, php-src's tests, generated files.

@@ -9,6 +9,7 @@ use super::families;
 use super::health::{self, Question};
 use super::http::{Refusal, Request, is_own_host};
 use super::overview::{self, About};
+use super::page;
 use super::samples::Samples;
 use super::views::Views;
 use crate::json;
@@ -24,6 +25,7 @@ const FRESH: Duration = Duration::from_millis(20);
 const SHARE: u32 = 10;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// Answers requests.
@@ -55,6 +57,10 @@ impl Answers {
             return response((421, "Misdirected Request"), PLAIN, text, request.head, request.keeps);
         }
         let question = match request.path.as_str() {
+            "/" => {
+                let text = page::overview(self.overview(views, now));
+                return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
+            }
             "/metrics" => {
                 let text = self.metrics(request.format, views, now);
                 return response(OK, request.format.content_type(), text, request.head, request.keeps);
@@ -68,7 +74,7 @@ impl Answers {
             "/readyz" => Question::Ready,
             "/startupz" => Question::Started,
             _ => {
-                let text = "There are /metrics, /livez, /readyz, /startupz and /api/v1/overview.\n";
+                let text = "There are /, /metrics, /livez, /readyz, /startupz and /api/v1/overview.\n";
                 return response(NOT_FOUND, PLAIN, text, request.head, request.keeps);
             }
         };
@@ -158,12 +164,24 @@ pub(super) fn refused(refusal: Refusal) -> Vec<u8> {
     response(status, PLAIN, text, false, false)
 }
 
-fn response((status, reason): (u16, &str), content_type: &str, body: &str, head: bool, keeps: bool) -> Vec<u8> {
+fn response(status: (u16, &str), content_type: &str, body: &str, head: bool, keeps: bool) -> Vec<u8> {
+    let allow = if status.0 == 405 { "Allow: GET, HEAD\r\n" } else { "" };
+    with_headers(status, content_type, allow, body, head, keeps)
+}
+
+/// `headers`: further ones, whole lines.
+fn with_headers(
+    (status, reason): (u16, &str),
+    content_type: &str,
+    headers: &str,
+    body: &str,
+    head: bool,
+    keeps: bool,
+) -> Vec<u8> {
     let connection = if keeps { "keep-alive" } else { "close" };
-    let allow = if status == 405 { "Allow: GET, HEAD\r\n" } else { "" };
     let headers = format!(
         "HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\nCache-Control: no-store\r\n\
-         X-Content-Type-Options: nosniff\r\n{allow}Connection: {connection}\r\n\r\n",
+         X-Content-Type-Options: nosniff\r\n{headers}Connection: {connection}\r\n\r\n",
         body.len()
     );
     let mut bytes = headers.into_bytes();
@@ -267,8 +285,19 @@ mod tests {
         let mut world = World::new(false);
         let status = |world: &mut World, path| world.get(path, "localhost", 0)[9..12].to_owned();
         assert_eq!((status(&mut world, "/livez"), status(&mut world, "/readyz")), ("200".to_owned(), "503".to_owned()));
-        assert_eq!((status(&mut world, "/startupz"), status(&mut world, "/")), ("503".to_owned(), "404".to_owned()));
+        assert_eq!((status(&mut world, "/startupz"), status(&mut world, "/x")), ("503".to_owned(), "404".to_owned()));
         assert!(world.get("/livez?verbose", "localhost", 0).ends_with("[+] supervisor ok\nok\n"));
+    }
+
+    #[test]
+    fn the_page_has_its_policy() {
+        let page = World::new(false).get("/", "localhost", 0);
+        let (head, body) = page.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n"), "{head}");
+        assert!(
+            head.contains(&format!("\r\n{}", super::page::HEADERS)) && body.starts_with("<!DOCTYPE html>"),
+            "{head}"
+        );
     }
 
     #[test]

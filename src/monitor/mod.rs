@@ -13,6 +13,7 @@ mod http;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
 mod overview;
+mod page;
 mod pool_numbers;
 mod samples;
 mod views;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// For HTML and XML: escapes the characters of markup. Characters that XML 1.0 does not allow become U+FFFD.
-pub(super) fn markup(bytes: &[u8]) -> String {
+pub(crate) fn markup(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for c in String::from_utf8_lossy(bytes).chars() {
         match c {

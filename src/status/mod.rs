@@ -9,6 +9,7 @@ mod snapshot;
 
 use crate::text::url_decoded;
 
+pub(crate) use escape::markup;
 pub use fields::{Field, Value, of_pool, of_process};
 pub use snapshot::{Group, Process, Snapshot, state};
 

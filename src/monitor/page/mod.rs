@@ -1,0 +1,57 @@
+//! The page for people. It works without a script; the script keeps it up to date. It is read-only, stores nothing, and loads nothing
+//! but figures of this monitor. Names and URIs are hostile: they become text and nothing else (template.rs, page.js).
+
+mod format;
+mod template;
+mod values;
+
+use crate::overview::Overview;
+use template::{Values, fill, inside, list, parts};
+use values::word;
+
+const FRAME: &str = include_str!("frame.html");
+const OVERVIEW: &str = include_str!("overview.html");
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// Headers of the page. Nothing but our style and our script counts in it: build.rs has their hashes.
+pub(super) const HEADERS: &str = concat!(
+    "Content-Security-Policy: default-src 'none'; style-src '",
+    env!("CGI_FPM_PAGE_STYLE"),
+    "'; script-src '",
+    env!("CGI_FPM_PAGE_SCRIPT"),
+    "'; connect-src 'self'; img-src data:; base-uri 'none'; frame-ancestors 'none'; form-action 'none'\r\n\
+     Referrer-Policy: no-referrer\r\nCross-Origin-Opener-Policy: same-origin\r\nCross-Origin-Resource-Policy: same-origin\r\n"
+);
+
+/// The page of all pools.
+pub(super) fn overview(all: &Overview) -> String {
+    let (main, templates) = parts(OVERVIEW);
+    let (severity, state) = (word(&all.severity), word(&all.state));
+    let title = format!("php-fpm, {state}");
+    let main = fill(
+        main,
+        &vec![
+            ("severity", severity.clone()),
+            ("state", state),
+            ("clock", format::clock(all.now)),
+            ("window", format::span(all.window_seconds)),
+            ("head", fill(inside(OVERVIEW, "head-of"), &values::head(all))),
+            ("pools", list(inside(OVERVIEW, "row"), &all.pools, values::pool)),
+        ],
+    );
+    frame(title, &severity, main + templates)
+}
+
+fn frame(title: String, severity: &str, body: String) -> String {
+    let title = match severity {
+        "ok" => title,
+        severity => format!("{severity}: {title}"),
+    };
+    let values: Values =
+        vec![("title", title), ("body", body), ("style", STYLE.to_owned()), ("script", SCRIPT.to_owned())];
+    fill(FRAME, &values)
+}
+
+#[cfg(test)]
+mod tests;
