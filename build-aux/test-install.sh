@@ -13,6 +13,8 @@ php=$1
 patch=$root/php-src-patch/cgi-fpm.patch
 cache=${CACHE:-$(default_cache)}
 unset PHP CACHE
+# The library is built as in README, but with little optimisation: the other tests run the optimised one.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=false
 flags='--disable-all --disable-phpdbg --without-pear CFLAGS=-O0'
 
 # The commands: the first console block of that section.

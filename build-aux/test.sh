@@ -42,7 +42,8 @@ checked() {
 	if (cd "$root" && "$@"); then add "$name" 1 0 0; else add "$name" 0 1 0; fi
 }
 
-# cargo_tests NAME ARGUMENTS…: runs `cargo test` and reads its counts. A failing build is one failure. For the harness
+# cargo_tests NAME ARGUMENTS…: runs `cargo test` and reads its counts. A failing build is one failure. The tests themselves
+# need no PHP to be built, so both versions use one target directory. For the harness
 # a skipped test has passed; the testkit writes skipped tests into a file, and tests/skips.txt lists which of them are
 # allowed.
 cargo_tests() {
@@ -56,7 +57,7 @@ cargo_tests() {
 	# Tests that run as other users append to it, too.
 	chmod 666 "$CGI_FPM_SKIPS"
 	# The status goes through a file: the status of a pipeline is that of its last command.
-	{ (cd "$root" && CARGO_TARGET_DIR="${cargo_target:-$root/build/target-$php}" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
+	{ (cd "$root" && CARGO_TARGET_DIR="${cargo_target:-$root/build/target-tests}" cargo test --locked --no-fail-fast "$@") 2>&1 </dev/null &&
 		echo 0 >"$scratch/status" || echo 1 >"$scratch/status"; } | tee "$log"
 	counts=$(awk '/^test result:/ { p += $4; f += $6; s += $8 } END { print p + 0, f + 0, s + 0 }' "$log")
 	# shellcheck disable=SC2086  # three words are wanted
@@ -73,6 +74,22 @@ cargo_tests() {
 	# shellcheck disable=SC2046  # two words are wanted
 	set -- "$@" $(tail -n 1 "$scratch/checked")
 	add "$name" $(($1 - $4)) $(($2 + $5)) $(($3 + $4))
+}
+
+# What the tests of `process` about the work of the supervisor alone are called: its logs, sockets, signals, limits, groups, monitor,
+# and what pools can do to each other. It is the same code with each PHP and through each door, so these run once, with the
+# first version and through the patched door. New modules run everywhere unless they are added here (tests/README.md).
+own_work='walls:: retained:: monitor:: groups:: logs:: sockets:: xml_config:: partial_reload:: half_sent:: signals_to_all:: output::
+	descriptors:: pipes:: unread_log:: syslog:: stop:: death:: base::asleep:: reload::storm signals::reloads:: signals::one_behind
+	signals::term_against'
+
+# again NAME: all that depends on PHP or on the door: the tests of a second version, or through a second door. `library` calls the library
+# without PHP, and `load` is about the processes.
+again() {
+	name=$1
+	shift
+	# shellcheck disable=SC2046,SC2086  # words are wanted
+	cargo_tests "$name" --no-default-features "$@" --test pages --test process --test sapi -- $(printf ' --skip %s' $own_work)
 }
 
 # phpt NAME OPTIONS…: tests-phpt/run, its counts read from its last line.
@@ -156,18 +173,13 @@ stage() {
 		if [ -z "$second" ]; then
 			cargo_tests process --no-default-features --test '*'
 		else
-			# What load and attacks cost, who has a connection, and the monitor are matters of the processes, not of PHP.
-			cargo_tests process --no-default-features --test library --test oracle --test pages --test process --test sapi -- \
-				--skip walls::pressure:: --skip walls::native:: --skip retained:: --skip monitor::
+			again process --test oracle
 		fi
 		# The other door: Debian's php-cgi has the same API as our 8.2.
 		if [ -n "$stock" ] && [ -x "/usr/bin/php-cgi$php" ]; then
 			CGI_FPM_EXTENSIONS=$("$root/build-aux/fetch-extensions.sh")
 			export CGI_FPM_DOOR=stock CGI_FPM_EXTENSIONS
-			# The door makes no difference to the other kinds (tests/README.md), nor to attacks on the processes after the start, their
-			# connections, and the monitor.
-			cargo_tests process-stock --no-default-features --test pages --test process --test sapi -- \
-				--skip walls:: --skip retained:: --skip monitor::
+			again process-stock
 			unset CGI_FPM_DOOR
 		else
 			# Debian has no php-cgi 8.4: preload into our own, whose main is never reached then. Only tests that depend on the

@@ -27,7 +27,7 @@ fn storm_kept() -> Outcome {
     storm(Upstream::Kept(8))
 }
 
-/// 40 reloads in 20 s, two thirds of them to a broken state, while 16 clients POST to a script of 20 ms.
+/// 40 reloads in 10 s, two thirds of them to a broken state, while 16 clients POST to a script of 20 ms.
 fn storm(upstream: Upstream) -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
     let _turn = turn::alone()?;
@@ -40,7 +40,7 @@ fn storm(upstream: Upstream) -> Outcome {
         settle(&server, turn);
         faults.arrange(&server, turn)?;
         server.supervisor.signal(Signal::SIGUSR2);
-        sleep((start + ms(500) * (turn + 1)).saturating_duration_since(Instant::now()));
+        sleep((start + ms(250) * (turn + 1)).saturating_duration_since(Instant::now()));
     }
     settle(&server, TURNS);
     faults.repair(&server)?;
@@ -105,7 +105,7 @@ impl Faults {
     }
 }
 
-/// 200 reloads leave nothing: memory, fds and processes are the same as after the first twenty.
+/// 120 reloads leave nothing: memory, fds and processes are the same as after the first twenty.
 #[test]
 fn quiet() -> Outcome {
     let Some(target) = Target::find() else { return Ok(()) };
@@ -116,9 +116,9 @@ fn quiet() -> Outcome {
     let start = Instant::now();
     (0..20).try_for_each(|_| server.reload())?;
     let early = Footprint::of(&server)?;
-    (0..180).try_for_each(|_| server.reload())?;
+    (0..100).try_for_each(|_| server.reload())?;
     let late = Footprint::of(&server)?;
-    let took = start.elapsed() / 200;
+    let took = start.elapsed() / 120;
     let tally = load.stop();
     say(&format!("{took:.0?} a reload; {early:?}, then {late:?}; {}", tally.summary()));
     tally.expect_no_failure()?;
