@@ -28,6 +28,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
             control::run((verb, part), &host, &options, &start, engine)
         }
         Ok(Command::Health { check, options }) => control::health::run(check, &host, &options),
+        Ok(Command::Top { top, options }) => control::top::run(top, &host, &options),
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
         Ok(Command::Describe { topic, options }) => match &options.pool {

@@ -6,6 +6,7 @@ mod health;
 mod options;
 #[cfg(any(test, feature = "oracles"))]
 pub mod oracle;
+mod top;
 mod usage;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use getopt::{Getopt, Opt};
 pub use health::{HealthCheck, Metric, WrongOption};
 pub use options::Options;
+pub use top::Top;
 pub use usage::{Usage, usage};
 
 use crate::engine::Topic;
@@ -49,6 +51,13 @@ pub enum Command {
     Health {
         /// What to find out.
         check: Result<HealthCheck, WrongOption>,
+        /// The rest.
+        options: Options,
+    },
+    /// `top`: what the pools do, as the monitor says.
+    Top {
+        /// How it is shown.
+        top: Result<Top, WrongOption>,
         /// The rest.
         options: Options,
     },
@@ -137,7 +146,10 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
             // A word of the control script may stand among the options; after `reload`, names.
             let Some((at, word)) = getopt.word() else { break };
             if control.is_none() && word == "health" {
-                return health_command(arguments.get(at + 1..).unwrap_or_default(), options);
+                return Ok(health_command(arguments.get(at + 1..).unwrap_or_default(), options));
+            }
+            if control.is_none() && word == "top" {
+                return Ok(top_command(arguments.get(at + 1..).unwrap_or_default(), options));
             }
             match (control, Verb::named(word)) {
                 (None, Some(verb)) => control = Some((verb, at)),
@@ -196,12 +208,22 @@ fn control_command((verb, at): (Verb, usize), part: Part, options: Options, alon
 }
 
 /// `health` has options of its own, among which others may stand.
-fn health_command(arguments: &[OsString], mut options: Options) -> Result<Command, Usage> {
-    let (check, others) = match health::take(arguments) {
-        Ok(taken) => taken,
-        Err(wrong) => return Ok(Command::Health { check: Err(wrong), options }),
-    };
-    let mut getopt = Getopt::new(&others);
+fn health_command(arguments: &[OsString], mut options: Options) -> Command {
+    let taken = health::take(arguments);
+    let check = taken.and_then(|(check, others)| others_of_command(&others, &mut options).map(|()| check));
+    Command::Health { check, options }
+}
+
+/// So has `top`.
+fn top_command(arguments: &[OsString], mut options: Options) -> Command {
+    let taken = top::take(arguments);
+    let top = taken.and_then(|(top, others)| others_of_command(&others, &mut options).map(|()| top));
+    Command::Top { top, options }
+}
+
+/// Options that say which configuration is meant.
+fn others_of_command(others: &[OsString], options: &mut Options) -> Result<(), WrongOption> {
+    let mut getopt = Getopt::new(others);
     let mut known = true;
     while let Some(option) = getopt.next() {
         match option {
@@ -212,8 +234,7 @@ fn health_command(arguments: &[OsString], mut options: Options) -> Result<Comman
         }
     }
     let wrong = || WrongOption(format!("it does not take all of '{}'", others.join(" ".as_ref()).display()));
-    let check = if known && getopt.is_at_end() { Ok(check) } else { Err(wrong()) };
-    Ok(Command::Health { check, options })
+    if known && getopt.is_at_end() { Ok(()) } else { Err(wrong()) }
 }
 
 impl Verb {

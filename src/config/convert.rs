@@ -67,6 +67,7 @@ fn monitor(raw: &Raw) -> Option<MonitorConfig> {
         listen: values.owned(GlobalDirective::MonitorListen)?,
         mode: values.filled(GlobalDirective::MonitorMode).map_or(0o660, values::octal),
         allowed_hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
+        show_requests: values.flag(GlobalDirective::MonitorShowRequests),
     })
 }
 

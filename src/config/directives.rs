@@ -122,6 +122,7 @@ directives! {
     MonitorListen "monitor.listen" Kind::Text, WhenSet, "Address of the monitor, which answers /metrics, /livez, /readyz and /startupz over HTTP: `ip:port`, `[ip6]:port`, `/unix/socket`. Default: there is no monitor.";
     MonitorMode "monitor.mode" Kind::Text, WhenSet, "Permissions of the monitor's unix socket, in octal. Default: 0660.";
     MonitorAllowedHosts "monitor.allowed_hosts" Kind::Text, WhenSet, "Names of this machine by which HTTP clients may address the monitor, with commas; addresses and localhost always may.";
+    MonitorShowRequests "monitor.show_requests" Kind::Flag(false), WhenSet, "Show whoever may ask the monitor the method, URI, script and id of each request that runs.";
 }
 
 directives! {

@@ -87,6 +87,9 @@ pub struct MonitorConfig {
     pub mode: u32,
     /// `monitor.allowed_hosts`, in lower case.
     pub allowed_hosts: Vec<String>,
+    /// `monitor.show_requests`.
+    #[serde(default)]
+    pub show_requests: bool,
 }
 
 impl MonitorConfig {

@@ -6,10 +6,12 @@ mod error;
 mod found;
 mod groups;
 pub(crate) mod health;
+mod monitor_client;
 mod reload;
 mod say;
 mod start;
 mod status;
+pub(crate) mod top;
 
 use std::ffi::OsString;
 use std::time::{Duration, Instant};

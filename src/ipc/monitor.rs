@@ -22,6 +22,8 @@ pub(crate) struct MonitorSpec {
     pub unix: bool,
     /// Names of this machine, in lower case.
     pub allowed_hosts: Vec<String>,
+    /// URIs and scripts of running requests are told.
+    pub show_requests: bool,
     /// The version of PHP's program.
     pub php: String,
     /// `log_level`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::detail;
 use super::families;
 use super::health::{self, Question};
 use super::http::{Refusal, Request, is_own_host};
@@ -14,9 +15,10 @@ use super::samples::Samples;
 use super::views::Views;
 use crate::json;
 use crate::metrics::Format;
-use crate::overview::Overview;
+use crate::overview::{Overview, PoolDetail};
 use crate::scoreboard::Fact;
 use crate::sys::clock::{self, Moment};
+use crate::text::url_decoded;
 
 /// Metrics are not written more often than this: a client that asks without a pause must not cost the machine a processor.
 const FRESH: Duration = Duration::from_millis(20);
@@ -74,7 +76,8 @@ impl Answers {
             "/readyz" => Question::Ready,
             "/startupz" => Question::Started,
             _ => {
-                let text = "There are /, /metrics, /livez, /readyz, /startupz and /api/v1/overview.\n";
+                let text =
+                    "There are /, /metrics, /livez, /readyz, /startupz, /api/v1/overview and /api/v1/pools/NAME.\n";
                 return response(NOT_FOUND, PLAIN, text, request.head, request.keeps);
             }
         };
@@ -98,10 +101,23 @@ impl Answers {
 
 impl Answers {
     fn api(&mut self, path: &str, views: &mut Views, now: Moment) -> ((u16, &'static str), String) {
-        match path {
-            "/api/v1/overview" => (OK, json_of(self.overview(views, now))),
-            _ => (NOT_FOUND, error("there is /api/v1/overview")),
+        if path == "/api/v1/overview" {
+            return (OK, json_of(self.overview(views, now)));
         }
+        let Some(name) = path.strip_prefix("/api/v1/pools/") else {
+            return (NOT_FOUND, error("there are /api/v1/overview and /api/v1/pools/NAME"));
+        };
+        let name = url_decoded(name.as_bytes());
+        match self.detail(&String::from_utf8_lossy(&name), views, now) {
+            Some(detail) => (OK, json_of(&detail)),
+            None => (NOT_FOUND, error("there is no such pool")),
+        }
+    }
+
+    /// A pool with its workers.
+    pub(super) fn detail(&mut self, name: &str, views: &mut Views, now: Moment) -> Option<PoolDetail> {
+        let pool = self.overview(views, now).pools.iter().find(|pool| pool.name == name)?.clone();
+        Some(detail::detail(pool, views, self.about.shows_requests))
     }
 
     /// What there is to see of all pools. Like metrics, it is not made more often than `FRESH` and `SHARE` allow.
@@ -213,7 +229,11 @@ mod tests {
             Self {
                 service,
                 views,
-                answers: Answers::new(unix, vec!["web1".to_owned()], About { php: "8.2.0".to_owned(), cores: 2 }),
+                answers: Answers::new(
+                    unix,
+                    vec!["web1".to_owned()],
+                    About { php: "8.2.0".to_owned(), cores: 2, shows_requests: false },
+                ),
             }
         }
 
@@ -257,8 +277,11 @@ mod tests {
         assert_eq!(state(&mut world, 6_000), State::Hanging);
         assert!(world.get("/api/v1/overview", "evil.example", 0).starts_with("HTTP/1.1 421 "));
         let unknown = world.get("/api/v2/overview", "localhost", 0);
+        assert!(unknown.starts_with("HTTP/1.1 404 ") && unknown.ends_with("/api/v1/pools/NAME\"}\n"), "{unknown}");
+        let none = world.get("/api/v1/pools/no%22ne", "localhost", 0);
         assert!(
-            unknown.starts_with("HTTP/1.1 404 ") && unknown.ends_with("{\"error\":\"there is /api/v1/overview\"}\n")
+            none.starts_with("HTTP/1.1 404 ") && none.ends_with("{\"error\":\"there is no such pool\"}\n"),
+            "{none}"
         );
     }
 

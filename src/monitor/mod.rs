@@ -6,6 +6,7 @@
 mod abandoned;
 mod answer;
 mod connection;
+mod detail;
 mod event_loop;
 mod families;
 mod health;
@@ -62,7 +63,8 @@ fn try_run(spec: MonitorSpec) -> io::Result<()> {
     let service = ServiceView::map(inherited::adopt(spec.service_fd)?.as_fd())?;
     // Counted now: files cannot be opened later.
     let cores = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
-    let answers = Answers::new(spec.unix, spec.allowed_hosts, About { php: spec.php, cores });
+    let answers =
+        Answers::new(spec.unix, spec.allowed_hosts, About { php: spec.php, cores, shows_requests: spec.show_requests });
     let event_loop = EventLoop::new(listener, views, Views::new(service), answers, CONNECTIONS)?;
     let stays_root = spec.changes_user && !change_user()?;
     if !spec.changes_user {

@@ -21,6 +21,8 @@ pub(super) struct About {
     pub(super) php: String,
     /// Processors that php-fpm may use.
     pub(super) cores: u32,
+    /// `monitor.show_requests`.
+    pub(super) shows_requests: bool,
 }
 
 /// Looks at all pools. Takes a sample, if one is due.
@@ -60,6 +62,7 @@ pub(super) fn overview(views: &mut Views, samples: &mut Samples, about: &About, 
         window_seconds: rounded(window.unwrap_or(since_start).as_secs_f64()),
         reloads,
         dropped,
+        shows_requests: about.shows_requests,
         pools: shown,
         ..Overview::default()
     };
@@ -163,12 +166,12 @@ fn percentiles(times: &Histogram) -> Option<Durations> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "microseconds of 285 years are exact")]
-fn seconds(micros: u64) -> f64 {
+pub(super) fn seconds(micros: u64) -> f64 {
     micros as f64 / 1e6
 }
 
 /// Six places are enough for people.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     (value * 1e6).round() / 1e6
 }
 
@@ -180,7 +183,7 @@ mod tests {
     use crate::request::Stage;
     use crate::scoreboard::Ended;
 
-    const ABOUT: fn() -> About = || About { php: "8.2.0".to_owned(), cores: 2 };
+    const ABOUT: fn() -> About = || About { php: "8.2.0".to_owned(), cores: 2, shows_requests: false };
 
     fn at(millis: u64) -> Moment {
         Moment::at_millis(millis)

@@ -104,6 +104,13 @@ impl Views {
         by_name.into_iter().filter_map(|(name, generations)| pool(name, &generations, highest)).collect()
     }
 
+    /// The generations of a pool with their scoreboards: first the one that serves, then the newest.
+    pub(super) fn boards(&self, name: &str) -> Vec<(&PoolView, &BoardView)> {
+        let mut found: Vec<_> = self.shown.values().filter(|one| one.view.pool == name).collect();
+        found.sort_by_key(|one| std::cmp::Reverse((one.view.phase, one.view.id)));
+        found.into_iter().map(|one| (&one.view, &one.board)).collect()
+    }
+
     /// Whether generations start while others serve, as during a reload.
     pub(super) fn is_changing(&self) -> bool {
         self.shown.values().any(|one| one.view.phase == ViewPhase::Starting)

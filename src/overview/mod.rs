@@ -2,9 +2,11 @@
 //! A reader ignores fields that it does not know, and has defaults for missing ones, so that versions may differ.
 #![forbid(unsafe_code)]
 
+mod detail;
 mod diagnosis;
 mod pool;
 
+pub(crate) use detail::{PoolDetail, Running, Slot, SlotState};
 pub(crate) use pool::{Durations, Pool, PoolPhase, Queue, Recent, Requests, Workers};
 
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The ids of a slot's request, in a part of the memory after all others. A supervisor or worker of a version without it maps the
 //! memory without this part.
 
-use super::section::{BYTES, Section};
+use super::section::{BYTES, Readable, Section};
 use crate::request_ids::{LONGEST, RequestId, RequestIds, TraceContext};
 use crate::sys::shared::Words;
 
@@ -16,13 +16,9 @@ pub(super) const WORDS: usize = 24;
 const _: () = assert!(TEXT + LONGEST.div_ceil(BYTES) <= WORDS);
 
 /// A slot's ids.
-pub(super) struct Place<'a>(Section<'a>);
+pub(super) struct Place<'a, W = Words>(Section<'a, W>);
 
-impl<'a> Place<'a> {
-    pub(super) fn new(words: &'a Words, base: usize) -> Self {
-        Self(Section::new(words, base))
-    }
-
+impl Place<'_> {
     /// There must be one writer at a time.
     pub(super) fn write(&self, ids: &RequestIds) {
         let section = &self.0;
@@ -40,6 +36,12 @@ impl<'a> Place<'a> {
 
     pub(super) fn clear(&self) {
         self.0.set(LENGTH, 0);
+    }
+}
+
+impl<'a, W: Readable> Place<'a, W> {
+    pub(super) fn new(words: &'a W, base: usize) -> Self {
+        Self(Section::new(words, base))
     }
 
     /// The ids. `None`: there are none, they change at this moment, or what is there is not what a worker writes.

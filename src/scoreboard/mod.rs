@@ -21,7 +21,7 @@ mod snapshot;
 mod texts;
 mod totals;
 
-pub(crate) use board_view::{BoardView, Counts};
+pub(crate) use board_view::{BoardView, Counts, RunningView, SlotView};
 pub(crate) use counter::Counter;
 pub(crate) use histogram::{BOUNDS, Histogram, bound};
 pub(crate) use service::{Fact, Service, ServiceView};

@@ -73,18 +73,24 @@ pub(crate) fn create(slots: u32) -> io::Result<OwnedFd> {
     shared::create("cgi-fpm-scoreboard", words_for(slots))
 }
 
-fn words_for(slots: u32) -> usize {
+pub(super) fn words_for(slots: u32) -> usize {
     former_words_for(slots) + ids::WORDS * usize::try_from(slots).unwrap_or(0)
 }
 
 /// The same in versions without ids.
-fn former_words_for(slots: u32) -> usize {
+pub(super) fn former_words_for(slots: u32) -> usize {
     (SLOT + texts::WORDS) * usize::try_from(slots).unwrap_or(0)
 }
 
-/// The words of the dense parts, which are the first ones in the memory of each version.
-pub(super) fn dense_words_for(slots: u32) -> usize {
-    SLOT * usize::try_from(slots).unwrap_or(0)
+/// Where the texts of a slot begin; those of slots beyond the last one are its neighbour's.
+pub(super) fn texts_at(slot: u32, slots: u32) -> usize {
+    let [all, slot] = [slots, slot.min(slots)].map(|n| usize::try_from(n).unwrap_or(0));
+    SLOT * all + texts::WORDS * slot
+}
+
+/// Where the ids of a slot begin.
+pub(super) fn ids_at(slot: u32, slots: u32) -> usize {
+    former_words_for(slots) + ids::WORDS * usize::try_from(slot.min(slots)).unwrap_or(0)
 }
 
 /// The index of a slot's word.
@@ -113,14 +119,12 @@ impl Scoreboard {
     }
 
     pub(super) fn texts(&self, slot: u32) -> texts::Place<'_> {
-        let [all, slot] = [self.slots, slot.min(self.slots)].map(|n| usize::try_from(n).unwrap_or(0));
-        texts::Place::new(&self.words, SLOT * all + texts::WORDS * slot)
+        texts::Place::new(&self.words, texts_at(slot, self.slots))
     }
 
     /// The place for ids. `None`: the memory has none.
     pub(super) fn ids(&self, slot: u32) -> Option<ids::Place<'_>> {
-        let slot = usize::try_from(slot.min(self.slots)).unwrap_or(0);
-        self.has_ids.then(|| ids::Place::new(&self.words, former_words_for(self.slots) + ids::WORDS * slot))
+        self.has_ids.then(|| ids::Place::new(&self.words, ids_at(slot, self.slots)))
     }
 
     /// How many slots there are.

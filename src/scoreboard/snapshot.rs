@@ -104,7 +104,7 @@ impl Scoreboard {
     }
 }
 
-fn stage_of(word: u64) -> Stage {
+pub(super) fn stage_of(word: u64) -> Stage {
     use Stage::{Answered, Creating, Ending, Finishing, Idle, Info, Reading, Running};
     let all = [Creating, Idle, Reading, Info, Running, Ending, Finishing, Answered];
     all.into_iter().find(|stage| *stage as u64 == word).unwrap_or(Creating)

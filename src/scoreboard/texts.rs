@@ -1,6 +1,6 @@
 //! The wide part of a slot: method, URI, query, user and script of a request, cut to fixed widths.
 
-use super::section::{BYTES, Section};
+use super::section::{BYTES, Readable, Section};
 use crate::request::Description;
 use crate::sys::shared::Words;
 
@@ -12,13 +12,9 @@ const LENGTHS: usize = 1;
 const FIRST: usize = LENGTHS + WIDTHS.len();
 
 /// A slot's texts.
-pub(super) struct Place<'a>(Section<'a>);
+pub(super) struct Place<'a, W = Words>(Section<'a, W>);
 
-impl<'a> Place<'a> {
-    pub(super) fn new(words: &'a Words, base: usize) -> Self {
-        Self(Section::new(words, base))
-    }
-
+impl Place<'_> {
     /// There must be one writer at a time.
     pub(super) fn write(&self, request: &Description<'_>) {
         self.0.write(|| {
@@ -35,11 +31,22 @@ impl<'a> Place<'a> {
     pub(super) fn clear(&self) {
         (0..WIDTHS.len()).for_each(|index| self.0.set(LENGTHS + index, 0));
     }
+}
+
+impl<'a, W: Readable> Place<'a, W> {
+    pub(super) fn new(words: &'a W, base: usize) -> Self {
+        Self(Section::new(words, base))
+    }
+
+    /// Method, URI, query, user, script. `None`: they change at this moment.
+    pub(super) fn read_whole(&self) -> Option<[Vec<u8>; 5]> {
+        self.0.read(|| self.copy())
+    }
 
     /// Method, URI, query, user, script. If they change during several attempts to read them, the last copy is
     /// returned: the texts are only shown.
     pub(super) fn read(&self) -> [Vec<u8>; 5] {
-        self.0.read(|| self.copy()).unwrap_or_else(|| self.copy())
+        self.read_whole().unwrap_or_else(|| self.copy())
     }
 
     fn copy(&self) -> [Vec<u8>; 5] {

@@ -87,6 +87,7 @@ impl Supervisor {
             service_fd: service.as_raw_fd(),
             unix: config.tcp().is_none(),
             allowed_hosts: config.allowed_hosts.clone(),
+            show_requests: config.show_requests,
             php: self.host.php_version.clone(),
             log_level: self.config.global.log_level,
             log_format: self.config.global.log_format,

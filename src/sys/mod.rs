@@ -57,6 +57,7 @@ pub mod socket_file;
 pub mod startup;
 pub mod task_child;
 pub mod tcp_info;
+pub mod terminal;
 #[cfg(test)]
 mod test_child;
 pub mod title;

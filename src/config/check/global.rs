@@ -55,8 +55,12 @@ impl Check<'_> {
     fn monitor(&mut self, raw: &mut Raw) -> Result<(), Refused> {
         let global = &mut raw.global;
         let Some(address) = global.owned(Key::MonitorListen) else {
-            let useless = [(Key::MonitorMode, "monitor.mode"), (Key::MonitorAllowedHosts, "monitor.allowed_hosts")];
-            let set = useless.into_iter().filter(|(key, _)| global.text(*key).is_some());
+            let useless = [
+                (Key::MonitorMode, "monitor.mode"),
+                (Key::MonitorAllowedHosts, "monitor.allowed_hosts"),
+                (Key::MonitorShowRequests, "monitor.show_requests"),
+            ];
+            let set = useless.into_iter().filter(|(key, _)| global.text(*key).is_some() || global.flag(*key));
             set.for_each(|(_, directive)| self.messages.log(monitor_setting_unused(directive)));
             return Ok(());
         };

@@ -50,7 +50,12 @@ fn a_monitor_has_an_address_a_mode_and_names() {
         global("monitor.listen = [::1]:9253\nmonitor.allowed_hosts = Web1.example , b").config().global.monitor;
     let monitor = monitor.unwrap();
     assert_eq!((monitor.tcp(), monitor.mode), (Some("[::1]:9253".parse().unwrap()), 0o660));
-    assert_eq!(monitor.allowed_hosts, ["web1.example", "b"]);
+    assert_eq!(
+        (monitor.allowed_hosts, monitor.show_requests),
+        (vec!["web1.example".to_owned(), "b".to_owned()], false)
+    );
+    let shows = global("monitor.listen = [::1]:9253\nmonitor.show_requests = yes").config().global.monitor.unwrap();
+    assert!(shows.show_requests);
     let monitor = global("monitor.listen = run/monitor.sock\nmonitor.mode = 600").config().global.monitor.unwrap();
     assert!(monitor.tcp().is_none() && monitor.listen.starts_with('/') && monitor.mode == 0o600, "{monitor:?}");
     for wrong in ["localhost:9253", "9253", "127.0.0.1:0", "127.0.0.1:x", "127.0.0.1", "::1:9253x", "monitor.sock"] {

@@ -22,17 +22,29 @@ texts! {
         "health: {what}; it takes --live, --ready, --pool NAME, -v, and the options of php-fpm-healthcheck, such as --listen-queue=10",
         do "Correct the command.";
 
-    /// `php-fpm health` needs the monitor. The exit status is 8.
-    [Ours Stderr] no_monitor_to_ask(file) = "health: {file} sets no monitor.listen",
+    /// `php-fpm top` has an option that it does not know. The exit status is 3.
+    [Ours Stderr] top_option_wrong(what) = "top: {what}; it takes --pool NAME, --once and --json",
+        do "Correct the command.";
+
+    /// `php-fpm top` was asked about a pool that does not exist. The exit status is 8.
+    [Ours Stderr] no_such_pool_to_show(pool, pools) = "top: the monitor knows no pool {pool}; there are {pools}",
+        do "Correct the name of the pool.";
+
+    /// `php-fpm top` cannot draw on the terminal. The exit status is 9.
+    [Ours Stderr] cannot_draw(reason) = "top: the terminal cannot be used: {reason}",
+        do "Run `php-fpm top --once`.";
+
+    /// `php-fpm health` and `php-fpm top` need the monitor. The exit status is 8.
+    [Ours Stderr] no_monitor_to_ask(command, file) = "{command}: {file} sets no monitor.listen",
         do "Set `monitor.listen`, and reload.";
 
     /// The monitor cannot be reached or does not answer in a second. The exit status is 111 if nothing listens, and otherwise 9.
-    [Ours Stderr] monitor_not_reached(address, reason) = "health: the monitor at {address} does not answer: {reason}",
+    [Ours Stderr] monitor_not_reached(command, address, reason) = "{command}: the monitor at {address} does not answer: {reason}",
         do "See whether php-fpm runs, and whether its log says why the monitor does not.";
 
     /// Another program listens at the address of the monitor. The exit status is 8.
-    [Ours Stderr] no_metrics(address) = "health: what listens at {address} is no monitor",
-        do "See which program has the address, or correct `monitor.listen`.";
+    [Ours Stderr] no_monitor_there(command, address) = "{command}: what listens at {address} is no monitor, or one of an earlier version",
+        do "See which program has the address, or correct `monitor.listen`. After an upgrade, reload.";
 
     /// `php-fpm health` was asked about a pool that does not exist. The exit status is 8.
     [Ours Stderr] no_such_pool_to_check(pool) = "health: the monitor knows no pool {pool}",

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn config(listen: &str) -> MonitorConfig {
-        MonitorConfig { listen: listen.to_owned(), mode: 0o640, allowed_hosts: Vec::new() }
+        MonitorConfig { listen: listen.to_owned(), mode: 0o640, allowed_hosts: Vec::new(), show_requests: false }
     }
 
     fn opened(address: &mut Address) -> bool {

@@ -92,6 +92,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Role { .. } | Command::Hello) => "role",
         Ok(Command::Control { .. }) => "control",
         Ok(Command::Health { .. }) => "health",
+        Ok(Command::Top { .. }) => "top",
         Err(Usage) => "usage",
     }
     .to_owned()

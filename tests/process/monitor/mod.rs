@@ -4,6 +4,7 @@ mod confined;
 mod counts;
 mod deaths;
 mod health;
+mod overview;
 mod page;
 mod under_load;
 mod valid;
