@@ -6,7 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use testkit::clock::{bar, ms};
+use testkit::clock::{bar, ms, wait_until};
 use testkit::fastcgi::{Client, Request};
 use testkit::process::Process;
 use testkit::server::Server;
@@ -30,22 +30,37 @@ fn started(listen: Listen) -> Outcome<Option<Server>> {
     Server::start(&target, &Setup::new(2).listen(listen)).map(Some)
 }
 
-/// Connections that one worker retains, and that worker. The other one is busy while they are made.
+/// Connections that one worker retains, and that worker. The other one is busy while they are made. On a machine that is so slow that
+/// it is not any more when the last one is made, it is tried again.
 fn at_one_worker(server: &Server, count: usize) -> Outcome<(Vec<Client>, Process)> {
-    let other = server.in_hand(ms(400))?;
-    let mut of = String::new();
-    let mut clients = Vec::new();
-    for _ in 0..count {
-        let mut client = Client::connect(&server.address, ms(5000))?;
-        let pid = client.ask(&page(server, "pid.php"))?.body();
-        ensure!(of.is_empty() || of == pid, "two workers serve: {of}, {pid}");
-        of = pid;
-        clients.push(client);
+    let mut workers = Vec::new();
+    for _ in 0..5 {
+        let mut other = server.in_hand(ms(400))?;
+        let mut clients = Vec::new();
+        workers.clear();
+        for _ in 0..count {
+            let mut client = Client::connect(&server.address, ms(5000))?;
+            workers.push(client.ask(&page(server, "pid.php"))?.body());
+            clients.push(client);
+        }
+        other.answer()?;
+        workers.dedup();
+        if let [worker] = workers.as_slice() {
+            return Ok((clients, Process::find(worker.parse()?).ok_or("no worker")?));
+        }
     }
-    let mut other = other;
-    other.answer()?;
-    drop(other);
-    Ok((clients, Process::find(of.parse()?).ok_or("no worker")?))
+    Err(format!("two workers serve: {workers:?}").into())
+}
+
+/// Sends a request whose script takes that long, and waits until it runs.
+fn begin(server: &Server, client: &mut Client, milliseconds: u32) -> Outcome {
+    let mark = server.sandbox.file("out/runs");
+    let _ = std::fs::remove_file(&mark);
+    server.sandbox.put("www/runs.php", "<?php touch($_GET['mark']); require __DIR__ . '/work.php';")?;
+    let query = format!("ms={milliseconds}&mark={}", mark.display());
+    client.send(&page(server, "runs.php").param("QUERY_STRING", &query).encode(1))?;
+    wait_until("the script runs", ms(10_000), || mark.exists())?;
+    Ok(())
 }
 
 fn time_of(client: &mut Client, request: &Request, expected: &str) -> Outcome<Duration> {
@@ -96,8 +111,7 @@ fn connections_of_a_killed_worker_live_on() -> Outcome {
     for listen in FAMILIES {
         let Some(server) = started(listen)? else { return Ok(()) };
         let (mut clients, worker) = at_one_worker(&server, 4)?;
-        clients[0].send(&work(&server, 3000).encode(1))?;
-        sleep(ms(2));
+        begin(&server, &mut clients[0], 3000)?;
         worker.signal(Signal::SIGKILL);
         expect_end(&mut clients[0], ms(500))?;
         for client in &mut clients[1..] {
@@ -121,7 +135,7 @@ fn the_end_of_the_zygote_leaves_no_client_waiting() -> Outcome {
         if !takes {
             zygote.signal(Signal::SIGSTOP);
         }
-        clients[0].send(&work(&server, 1500).encode(1))?;
+        begin(&server, &mut clients[0], 1500)?;
         sleep(ms(100));
         zygote.signal(Signal::SIGKILL);
         expect_end(&mut clients[1], ms(500))?;
@@ -265,22 +279,27 @@ fn the_end_of_a_taken_connection_reaches_the_client() -> Outcome {
     Ok(())
 }
 
-/// Two requests that wait for one worker while the other one has nothing to do are served at the same time.
+/// Two requests that wait for one worker while the other one has nothing to do are served at the same time, unless the machine lets the
+/// other one wait so long that the first request ends before. So it is enough if one of five pairs is.
 #[test]
 fn workers_share_what_waits() -> Outcome {
     let _turn = turn::alone()?;
     let Some(server) = started(Listen::Unix)? else { return Ok(()) };
     server.sandbox.put("www/short.php", "<?php usleep(4000); echo getmypid();")?;
-    let (mut clients, worker) = at_one_worker(&server, 2)?;
-    sleep(ms(20));
-    worker.signal(Signal::SIGSTOP);
-    for client in &mut clients {
-        client.send(&page(&server, "short.php").encode(1))?;
+    for _ in 0..5 {
+        let (mut clients, worker) = at_one_worker(&server, 2)?;
+        sleep(ms(20));
+        worker.signal(Signal::SIGSTOP);
+        for client in &mut clients {
+            client.send(&page(&server, "short.php").encode(1))?;
+        }
+        worker.signal(Signal::SIGCONT);
+        let of: Vec<String> = clients.iter_mut().map(|client| Ok(client.answer()?.body())).collect::<Outcome<_>>()?;
+        if of[0] != of[1] {
+            return server.stop();
+        }
     }
-    worker.signal(Signal::SIGCONT);
-    let of: Vec<String> = clients.iter_mut().map(|client| Ok(client.answer()?.body())).collect::<Outcome<_>>()?;
-    ensure!(of[0] != of[1], "one worker has served both");
-    server.stop()
+    Err("one worker has served both requests of each pair".into())
 }
 
 /// A worker has the words of its own pool only, also in a group with pools of other users.
@@ -358,10 +377,14 @@ fn idle_connections_cost_nothing() -> Outcome {
     let (mut clients, _) = at_one_worker(&server, 8)?;
     sleep(ms(1300));
     let watched: Vec<Process> = server.zygotes().into_iter().chain(server.workers()).collect();
-    let before = Usage::of(&watched);
-    sleep(ms(1000));
-    let sleeps = Usage::of(&watched).since(before).sleeps;
-    ensure!(sleeps <= 3, "{sleeps} sleeps in a second");
+    let in_a_second = || {
+        let before = Usage::of(&watched);
+        sleep(ms(1000));
+        Usage::of(&watched).since(before).sleeps
+    };
+    // On a slow machine, the zygote takes them within the first of these seconds.
+    let counted: Vec<_> = (0..3).map(|_| in_a_second()).take_while(|count| *count > 3).collect();
+    ensure!(counted.len() < 3, "{counted:?} sleeps in three seconds");
     for client in &mut clients {
         time_of(client, &page(&server, "hello.php"), "hello")?;
     }

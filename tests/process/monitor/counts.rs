@@ -34,9 +34,10 @@ fn all_series_from_the_start() -> Outcome {
         let _ = ask_once(&monitored.server.address, &request, ms(5000));
     }
     exit_counts(&monitored, "crash", 1.0)?;
-    let later = monitored.samples()?;
-    ensure!(www(&later, "phpfpm_requests_total", "code=\"2xx\"") == 1.0, "{later:#?}");
-    ensure!(www(&later, "phpfpm_requests_total", "code=\"4xx\"") == 1.0, "{later:#?}");
+    let requests = |samples: &Samples, code: &str| www(samples, "phpfpm_requests_total", &format!("code=\"{code}\""));
+    let later = monitored.samples_when("a request of each kind", |samples| {
+        requests(samples, "2xx") == 1.0 && requests(samples, "4xx") == 1.0
+    })?;
     ensure!(www(&later, "phpfpm_requests_lost_total", "") == 1.0, "{later:#?}");
     ensure!(www(&later, "phpfpm_request_memory_peak_bytes", "") > 100_000.0, "{later:#?}");
     ensure!(names(later) == first, "{first:#?}");
@@ -63,10 +64,10 @@ fn reasons_of_ends() -> Outcome {
     exit_counts(&monitored, "other", 1.0)?;
     server.reload()?;
     exit_counts(&monitored, "reload", 1.0)?;
-    let samples = monitored.samples()?;
+    let success = "phpfpm_reloads_total{result=\"success\"}";
+    let samples = monitored.samples_when("a reload", |samples| samples.get(success) == Some(&1.0))?;
     ensure!(www(&samples, "phpfpm_requests_lost_total", "") == 1.0, "only that of the timeout: {samples:#?}");
     ensure!(www(&samples, "phpfpm_worker_starts_total", "") >= 5.0, "{samples:#?}");
-    ensure!(samples.get("phpfpm_reloads_total{result=\"success\"}") == Some(&1.0), "{samples:#?}");
     monitored.server.stop()
 }
 
@@ -90,9 +91,8 @@ fn idle_and_memory() -> Outcome {
     let mark = server.log.mark();
     server.supervisor.signal(Signal::SIGUSR2);
     server.log.wait_for(mark, &["reload refused"], ms(10_000))?;
-    let failures = || Some(*monitored.samples().ok()?.get("phpfpm_reloads_total{result=\"failure\"}")?);
-    wait_until("the failure is counted", bar(ms(2000)), || failures() == Some(1.0))?;
-    let samples = monitored.samples()?;
+    let failure = "phpfpm_reloads_total{result=\"failure\"}";
+    let samples = monitored.samples_when("the failure", |samples| samples.get(failure) == Some(&1.0))?;
     ensure!(samples.get("phpfpm_last_reload_successful") == Some(&0.0), "{samples:#?}");
     ensure!(
         exits(&samples, "idle") >= idle && exits(&samples, "max_memory") == 1.0,
@@ -109,7 +109,7 @@ fn times() -> Outcome {
     let monitored = Monitored::start(&target, &Setup::new(1).listen(Listen::Tcp))?;
     let server = &monitored.server;
     // The supervisor says once a second that there is a monitor.
-    sleep(ms(1200));
+    sleep(ms(2000));
     let spin = Request::get(&server.sandbox.page("slow.php")).param("QUERY_STRING", "how=spin&seconds=1");
     let mut busy = Client::connect(&server.address, ms(10_000))?;
     busy.send(&spin.encode(1))?;
@@ -118,14 +118,14 @@ fn times() -> Outcome {
     busy.answer()?;
     let hour_ago = format!("t={}.000", std::time::UNIX_EPOCH.elapsed()?.as_secs() - 100);
     ask_once(&server.address, &server.hello().param("REQUEST_START", &hour_ago), ms(5000))?;
-    let samples = monitored.samples()?;
+    let count = |samples: &Samples| www(samples, "phpfpm_queue_wait_seconds_count", "");
+    let samples = monitored.samples_when("three requests", |samples| count(samples) == 3.0)?;
     let cpu: f64 = ["user", "system"]
         .iter()
         .map(|mode| www(&samples, "phpfpm_worker_cpu_seconds_total", &format!("mode=\"{mode}\"")))
         .sum();
-    ensure!((0.3..3.0).contains(&cpu), "{cpu} s");
+    ensure!((0.1..3.0).contains(&cpu), "{cpu} s");
     let bucket = |le: &str| www(&samples, "phpfpm_queue_wait_seconds_bucket", &format!("le=\"{le}\""));
-    ensure!(www(&samples, "phpfpm_queue_wait_seconds_count", "") == 3.0, "{samples:#?}");
     ensure!(
         bucket("0.25") == 1.0 && bucket("2.0") == 2.0 && bucket("96.0") == 2.0 && bucket("128.0") == 3.0,
         "{samples:#?}"

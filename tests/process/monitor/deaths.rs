@@ -5,7 +5,6 @@ use std::thread::sleep;
 
 use nix::sys::signal::Signal;
 use testkit::clock::{bar, ms, wait_until};
-use testkit::sandbox::free_port;
 use testkit::server::Server;
 use testkit::setup::Setup;
 use testkit::target::Target;
@@ -105,12 +104,12 @@ fn another_address_with_its_port() -> Outcome {
 fn address_taken() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
-    let taken = TcpListener::bind(("127.0.0.1", free_port()?))?;
+    let taken = TcpListener::bind(("127.0.0.1", 0))?;
     let address = taken.local_addr()?;
     let server = Server::start(&target, &Setup::new(1).global(&format!("monitor.listen = {address}")))?;
     server.says_hello(&server.address)?;
     let line = format!("ERROR: the monitor cannot listen on {address}: ");
-    wait_until("the log says it", ms(3000), || server.log.count(&line) == 1)?;
+    wait_until("the log says it", bar(ms(3000)), || server.log.count(&line) == 1)?;
     drop(taken);
     let answers = || http::Client::new(address, ms(1000)).get("/readyz").is_ok_and(|reply| reply.status == 200);
     wait_until("it listens", bar(ms(15_000)), answers)?;

@@ -46,6 +46,17 @@ impl Monitored {
         Ok(samples(&self.get("/metrics")?.expect(200)?.text()))
     }
 
+    /// The samples when all of that has been counted. A worker counts its request after its client has the answer.
+    fn samples_when(&self, what: &str, holds: impl Fn(&Samples) -> bool) -> Outcome<Samples> {
+        let mut last = Samples::new();
+        let waited = wait_until(what, bar(ms(5000)), || {
+            last = self.samples().unwrap_or_default();
+            holds(&last)
+        });
+        waited.map_err(|error| format!("{error}: {last:#?}"))?;
+        Ok(last)
+    }
+
     fn process(&self) -> Outcome<Process> {
         let children = self.server.supervisor.children();
         let monitor = children.into_iter().find(|child| child.title() == "php-fpm: monitor");

@@ -20,7 +20,7 @@ use super::{Monitored, Samples, samples, www};
 #[test]
 fn scrapes_go_on() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
-    let _turn = turn::alone()?;
+    let turn = turn::alone()?;
     let monitored = Monitored::start(&target, &Setup::new(4).listen(Listen::Tcp))?;
     let page = monitored.server.sandbox.page("work.php");
     let request = Request::get(&page).param("QUERY_STRING", "ms=20");
@@ -40,11 +40,13 @@ fn scrapes_go_on() -> Outcome {
     let tally = load.stop();
     say(&format!("{} scrapes, the slowest took {:.1?}; {}", scraper.count, scraper.slowest, tally.summary()));
     tally.expect_no_failure()?;
-    ensure!(scraper.count > 50 && scraper.slowest < bar(ms(100)), "{} scrapes, {:?}", scraper.count, scraper.slowest);
-    let last = monitored.samples()?;
+    ensure!(scraper.count > 30, "{} scrapes", scraper.count);
+    turn.expect_within("the slowest scrape", scraper.slowest, ms(100))?;
     let requests = tally.times.len() as f64;
-    ensure!(www(&last, "phpfpm_requests_total", "code=\"2xx\"") == requests, "{requests} requests: {last:#?}");
-    ensure!(www(&last, "phpfpm_request_duration_seconds_count", "") == requests, "{last:#?}");
+    let last = monitored.samples_when(&format!("{requests} requests"), |samples| {
+        www(samples, "phpfpm_requests_total", "code=\"2xx\"") == requests
+            && www(samples, "phpfpm_request_duration_seconds_count", "") == requests
+    })?;
     ensure!(www(&last, "phpfpm_request_duration_seconds_bucket", "le=\"0.015625\"") == 0.0, "{last:#?}");
     // Each client waits for about a second, in the queue of the socket.
     let (waited, count) =

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::unistd::User;
 use tempfile::TempDir;
@@ -104,7 +105,13 @@ impl Drop for Sandbox {
 /// # Errors
 /// When there is none.
 pub fn free_port() -> Outcome<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    // No other test of this process gets it, and no connection to a server: the kernel takes higher ports for these.
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(101);
+    let ports = (0..20_000_u32).map(|_| 10_000 + first.wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed)) % 20_000);
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    let port = ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    Ok(port.ok_or("no port is free")?)
 }
 
 /// Lets every user read and enter the directory.

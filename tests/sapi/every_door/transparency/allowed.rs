@@ -45,7 +45,11 @@ const CELL: &str = "<tr><td class=\"e\">";
 
 /// The prefixes of lines of a list.
 fn kind(line: &str) -> &str {
-    if line.starts_with(CELL) { CELL } else { line.split_once('[').map_or(line, |(kind, _)| kind) }
+    // The shell that runs `env` puts variables that fall into one bucket of its table into the order in which it got them.
+    [CELL, "child environment: "]
+        .into_iter()
+        .find(|kind| line.starts_with(kind))
+        .unwrap_or_else(|| line.split_once('[').map_or(line, |(kind, _)| kind))
 }
 
 /// A line of that variable.
