@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use serde::{Deserialize, Serialize};
 
 use crate::log;
+use crate::plan::events::Kept;
 
 /// What a monitor begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,8 @@ pub(crate) enum ToMonitor {
         /// Which.
         id: u64,
     },
+    /// Something has happened, or has happened again.
+    Event(Kept),
     /// All pools that there are were told.
     Complete,
     /// The supervisor is about to execute its program again, for a reload. The next image has the other end of this way, too. If it is

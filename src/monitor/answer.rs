@@ -104,8 +104,11 @@ impl Answers {
         if path == "/api/v1/overview" {
             return (OK, json_of(self.overview(views, now)));
         }
+        if path == "/api/v1/events" {
+            return (OK, json_of(&BTreeMap::from([("events", &self.overview(views, now).events)])));
+        }
         let Some(name) = path.strip_prefix("/api/v1/pools/") else {
-            return (NOT_FOUND, error("there are /api/v1/overview and /api/v1/pools/NAME"));
+            return (NOT_FOUND, error("there are /api/v1/overview, /api/v1/pools/NAME and /api/v1/events"));
         };
         let name = url_decoded(name.as_bytes());
         match self.detail(&String::from_utf8_lossy(&name), views, now) {
@@ -277,7 +280,7 @@ mod tests {
         assert_eq!(state(&mut world, 6_000), State::Hanging);
         assert!(world.get("/api/v1/overview", "evil.example", 0).starts_with("HTTP/1.1 421 "));
         let unknown = world.get("/api/v2/overview", "localhost", 0);
-        assert!(unknown.starts_with("HTTP/1.1 404 ") && unknown.ends_with("/api/v1/pools/NAME\"}\n"), "{unknown}");
+        assert!(unknown.starts_with("HTTP/1.1 404 ") && unknown.ends_with("and /api/v1/events\"}\n"), "{unknown}");
         let none = world.get("/api/v1/pools/no%22ne", "localhost", 0);
         assert!(
             none.starts_with("HTTP/1.1 404 ") && none.ends_with("{\"error\":\"there is no such pool\"}\n"),

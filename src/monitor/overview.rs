@@ -44,6 +44,8 @@ pub(super) fn overview(views: &mut Views, samples: &mut Samples, about: &About, 
         output_bytes: fact(views, Fact::OutputDropped),
         recent_lines: samples.recent_lines(lines, now),
     };
+    let reason = reason.or_else(|| views.events.why_reload_failed().filter(|_| !reloads.last_successful));
+    let events = views.events.shown();
     let window = samples.window(now);
     let pools = views.pools();
     let shown = pools.iter().map(|one| pool(one, samples, about, now)).collect();
@@ -64,6 +66,7 @@ pub(super) fn overview(views: &mut Views, samples: &mut Samples, about: &About, 
         dropped,
         shows_requests: about.shows_requests,
         pools: shown,
+        events,
         ..Overview::default()
     };
     overview.diagnose();

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::pool_numbers::Numbers;
 use crate::ipc::{PoolView, ToMonitor, ViewPhase};
+use crate::plan::events::Events;
 use crate::scoreboard::{BoardView, Counts, ServiceView, TotalsView};
 
 /// A pool of a generation.
@@ -22,6 +23,8 @@ pub(super) struct Views {
     /// By id, so the newest of a pool is its last one.
     shown: BTreeMap<u64, Shown>,
     pub(super) service: ServiceView,
+    /// What has happened.
+    pub(super) events: Events,
     /// All pools were told once.
     pub(super) complete: bool,
     /// The highest numbers of each pool so far.
@@ -53,7 +56,14 @@ impl Pool<'_> {
 
 impl Views {
     pub(super) fn new(service: ServiceView) -> Self {
-        Self { shown: BTreeMap::new(), service, complete: false, highest: BTreeMap::new(), served: BTreeSet::new() }
+        Self {
+            shown: BTreeMap::new(),
+            service,
+            events: Events::default(),
+            complete: false,
+            highest: BTreeMap::new(),
+            served: BTreeSet::new(),
+        }
     }
 
     /// Takes a message.
@@ -82,6 +92,7 @@ impl Views {
                 self.highest.retain(|pool, _| left.contains(pool.as_str()));
                 self.served.retain(|pool| left.contains(pool.as_str()));
             }
+            ToMonitor::Event(kept) => self.events.take(kept),
             ToMonitor::Complete => self.complete = true,
             ToMonitor::Executing => {}
         }

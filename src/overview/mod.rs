@@ -4,9 +4,11 @@
 
 mod detail;
 mod diagnosis;
+mod event;
 mod pool;
 
 pub(crate) use detail::{PoolDetail, Running, Slot, SlotState};
+pub(crate) use event::{Event, EventKind};
 pub(crate) use pool::{Durations, Pool, PoolPhase, Queue, Recent, Requests, Workers};
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Overview {
     /// What php-fpm does.
     pub(crate) state: State,
-    /// Why it hangs.
+    /// Why it hangs, or why the last reload has failed.
     pub(crate) reason: Option<String>,
     /// How bad the worst of it is.
     pub(crate) severity: Severity,
@@ -43,6 +45,8 @@ pub(crate) struct Overview {
     pub(crate) shows_requests: bool,
     /// The pools, the worst first.
     pub(crate) pools: Vec<Pool>,
+    /// What has happened, the newest first.
+    pub(crate) events: Vec<Event>,
 }
 
 /// What php-fpm does.

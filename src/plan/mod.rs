@@ -5,6 +5,7 @@ pub(crate) mod base;
 pub(crate) mod budget;
 pub(crate) mod crashes;
 pub(crate) mod descriptors;
+pub(crate) mod events;
 pub(crate) mod exit_reason;
 #[cfg(any(test, feature = "php"))]
 pub(crate) mod expiring;

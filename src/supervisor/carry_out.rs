@@ -11,6 +11,7 @@ use crate::ipc::ToZygote;
 use crate::log;
 use crate::log::messages::{lifecycle, output, pools, reload};
 use crate::plan::budget::ANSWERS;
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{Action, Event, GenerationId, Goal, Phase, Stop, WorkerKey, ZygoteKey};
 use crate::scoreboard::{Counter, Fact};
 use crate::supervisor::core::Supervisor;
@@ -183,6 +184,7 @@ impl Supervisor {
         log::say(&message);
         self.tell_stopping(message.text());
         self.totals.all().for_each(|totals| totals.set(Counter::Leaving, 1));
+        self.note_stop();
         self.service.set(Fact::Leaving, 1);
     }
 
@@ -192,7 +194,27 @@ impl Supervisor {
         let message = if goal == Goal::Terminate { reload::terminating() } else { reload::finishing() };
         log::say(&message);
         self.tell_stopping(message.text());
+        self.note_stop();
         self.service.set(Fact::Leaving, 1);
+    }
+
+    fn note_stop(&mut self) {
+        if self.service.get(Fact::Leaving) == 0 {
+            self.note_event(Owner::All, Happening::Stopping, 1);
+        }
+    }
+
+    fn note_ready(&mut self) {
+        const NAMES: usize = 5;
+        let names: Vec<&str> = self.kept.keys().take(NAMES).map(String::as_str).collect();
+        let more = self.kept.len().saturating_sub(NAMES);
+        let happening = match () {
+            () if self.service.get(Fact::Ready) == 0 => Happening::Started,
+            () if names.is_empty() => Happening::Reloaded,
+            () if more > 0 => Happening::ReloadedInPart(format!("{} and {more} more", names.join(", "))),
+            () => Happening::ReloadedInPart(names.join(", ")),
+        };
+        self.note_event(Owner::All, happening, 1);
     }
 
     fn announce_ready(&mut self) {
@@ -203,6 +225,7 @@ impl Supervisor {
         self.release_all_outputs();
         log::stop_echo();
         self.results.reload_done();
+        self.note_ready();
         self.service.reload_done(!self.kept.is_empty(), clock::wall_seconds());
         self.monitor.stale = true;
         if let Some(starter) = self.starter.take() {

@@ -14,6 +14,7 @@ use crate::host::Host;
 use crate::ipc::{GroupTableWriter, RequestReader, ResultsWriter};
 use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
+use crate::plan::events::Events;
 use crate::plan::fleet::{Event, Fleet, GenerationId, PoolKey, Settings, WorkerKey, ZygoteKey};
 use crate::request_ids::RequestIds;
 use crate::scoreboard::Service;
@@ -87,6 +88,8 @@ pub(super) struct Supervisor {
     pub(super) bases: Bases,
     /// The monitor.
     pub(super) monitor: Monitor,
+    /// What has happened, for the monitor.
+    pub(super) events: Events,
     /// What it shows of the supervisor itself.
     pub(super) service: Service,
     /// Processes that the kernel had killed for want of memory, at the last look.
@@ -183,6 +186,7 @@ impl Supervisor {
             hidden: BTreeSet::new(),
             bases: Bases::default(),
             monitor: Monitor::default(),
+            events: Events::default(),
             service: Service::create()?,
             oom_kills: oom_kills::so_far(),
             tracers: Tracers::default(),

@@ -4,6 +4,7 @@
 use crate::escape;
 use crate::log::messages::{workers, zygotes};
 use crate::log::{self, About, Level, Message};
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{GenerationId, WorkerEnd, WorkerKey, ZygoteEnd, ZygoteKey};
 use crate::request_ids::RequestIds;
 use crate::scoreboard::Fact;
@@ -103,6 +104,8 @@ impl Supervisor {
                 Some((Some(count), name)) => {
                     log::say(&zygotes::lines_dropped(name, count));
                     self.service.add(Fact::LinesDropped, count);
+                    let name = name.clone();
+                    self.note_event(Owner::Group(&name), Happening::LinesDropped(name.clone()), count);
                 }
                 Some((None, _)) => continue,
                 None => {}

@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use crate::config::{ListenAddr, MonitorConfig};
 use crate::ipc::{MonitorSpec, OrderSender, PoolView, ToMonitor, ViewPhase};
 use crate::log::{self, messages::monitor as messages};
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{Goal, Phase, PoolKey, describe};
 use crate::scoreboard::{Counter, Fact};
 use crate::supervisor::core::Supervisor;
@@ -147,7 +148,24 @@ impl Supervisor {
                 process.messages.send(now, &ToMonitor::Complete, Vec::new());
             }
         }
+        self.tell_events(&mut process, now);
         self.monitor.process = Some(process);
+    }
+
+    /// Those that do not find room are told in a later turn.
+    fn tell_events(&self, process: &mut MonitorProcess, now: Moment) {
+        for kept in self.events.since(process.events_told) {
+            if process.messages.is_backed_up() {
+                return;
+            }
+            process.events_told = kept.change;
+            process.messages.send(now, &ToMonitor::Event(kept), Vec::new());
+        }
+    }
+
+    /// Something has happened that the monitor tells. It learns of it within a second.
+    pub(super) fn note_event(&mut self, owner: Owner<'_>, happening: Happening, count: u64) {
+        self.events.note(owner, happening, count, clock::wall() / 1000);
     }
 
     fn show_pool(

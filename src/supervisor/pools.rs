@@ -6,6 +6,7 @@ use crate::config::ProcessManager;
 use crate::ipc::ToZygote;
 use crate::log::{self, messages::pools};
 use crate::plan::crashes;
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{PoolKey, Remark, WorkerKey, ZygoteKey};
 use crate::scoreboard::{Counter, Totals};
 use crate::supervisor::core::Supervisor;
@@ -89,7 +90,7 @@ impl Supervisor {
     }
 
     /// Logs php-fpm's lines about a pool. The hidden pool of `pm.status_listen` is small on purpose, so it gets none.
-    pub(super) fn remark(&self, key: PoolKey, remark: Remark) {
+    pub(super) fn remark(&mut self, key: PoolKey, remark: Remark) {
         let Some(pool) = self.runtimes.pool(key) else { return };
         if pool.status_of.is_some() {
             return;
@@ -103,6 +104,8 @@ impl Supervisor {
                 let directive = if pool.pm == ProcessManager::Ondemand { "max_children" } else { "pm.max_children" };
                 let most = pool.pm_max_children;
                 log::say(&pools::max_children_reached(name, directive, most));
+                let name = name.clone();
+                self.note_event(Owner::Pool(&name), Happening::LimitReached(most), 1);
             }
             Remark::CrashLoop => log::say(&pools::crash_loop(name, crashes::LONGEST_PAUSE.as_millis())),
             Remark::Busy { rate, idle, total } => log::say(&pools::pool_seems_busy(name, rate, idle, total)),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::log::{self, messages::zygotes};
 use crate::plan::crashes::Emergency;
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{Failure, GenerationId, ZygoteKey};
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::generation::StartError;
@@ -37,14 +38,19 @@ impl Supervisor {
     pub(super) fn generation_renewed(&mut self, id: GenerationId) {
         self.sockets.serve(id);
         self.reasons.remove(&id);
-        log::say(&zygotes::group_renewed(self.group_of(id)));
+        let group = self.group_of(id).to_string();
+        log::say(&zygotes::group_renewed(&group));
+        self.note_event(Owner::Group(&group), Happening::Renewed(group.clone()), 1);
         self.release_later(id);
     }
 
     /// It could not start.
     pub(super) fn renewal_failed(&mut self, id: GenerationId, failure: Failure) {
         let reason = self.reason(id, failure);
-        log::say(&zygotes::renewal_failed(self.group_of(id), reason));
+        let group = self.group_of(id).to_string();
+        let message = zygotes::renewal_failed(&group, reason);
+        log::say(&message);
+        self.note_event(Owner::Group(&group), Happening::NotRenewed(Happening::cut(message.text())), 1);
         self.release_later(id);
     }
 }

@@ -2,7 +2,8 @@
 
 use nix::sys::signal::Signal;
 
-use crate::plan::exit_reason::{self, Life};
+use crate::plan::events::{Happening, Owner};
+use crate::plan::exit_reason::{self, ExitReason, Life};
 use crate::plan::fleet::{Goal, Phase, WorkerKey};
 use crate::plan::watch;
 use crate::scoreboard::Counter;
@@ -46,9 +47,20 @@ impl Supervisor {
             },
         );
         totals.add(Counter::of_exit(reason as usize), 1);
+        let (name, shown) = (pool.name.clone(), pool.status_of.is_none());
         // After its script has ended, only shutdown functions are left.
         if request.is_some_and(|request| request.phase != watch::Phase::Finished) {
             totals.add(Counter::Lost, 1);
+        }
+        let happening = match reason {
+            ExitReason::Crash => Happening::Crashed,
+            ExitReason::Timeout => Happening::TimedOut,
+            ExitReason::Oom => Happening::OutOfMemory,
+            ExitReason::Other => Happening::Ended,
+            ExitReason::MaxRequests | ExitReason::MaxMemory | ExitReason::Idle | ExitReason::Reload => return,
+        };
+        if shown {
+            self.note_event(Owner::Pool(&name), happening, 1);
         }
     }
 }

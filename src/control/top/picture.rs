@@ -20,7 +20,10 @@ pub(super) fn lines(seen: &Seen, width: usize) -> Vec<Line> {
     lines.push((clip(&window(overview), width), Look::Plain));
     lines.push((String::new(), Look::Plain));
     match &seen.detail {
-        None => lines.extend(pools(&overview.pools, width)),
+        None => {
+            lines.extend(pools(&overview.pools, width));
+            lines.extend(events(overview, width));
+        }
         Some(detail) => {
             lines.extend(pools(std::slice::from_ref(&detail.pool), width));
             if let Some(diagnosis) = &detail.pool.diagnosis {
@@ -107,6 +110,21 @@ fn pool_cells(pool: &Pool) -> Vec<Cell> {
         Cell::Text(count(pool.slow)),
         Cell::Text(count(pool.lost)),
     ]
+}
+
+/// The last things that have happened.
+fn events(overview: &Overview, width: usize) -> Vec<Line> {
+    const MOST: usize = 5;
+    let mut lines = Vec::new();
+    for event in overview.events.iter().take(MOST) {
+        let pool = event.pool.as_deref().map_or_else(String::new, |pool| format!("pool {}: ", plain(pool)));
+        let text = format!("{:>8} ago  {pool}{}", age(overview.now - event.at), plain(&event.text));
+        lines.push((clip(&text, width), event.severity.into()));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, (String::new(), Look::Plain));
+    }
+    lines
 }
 
 const REQUESTS: [Column; 6] = [
@@ -197,7 +215,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::overview::{Durations, Queue, Requests, Workers};
+    use crate::overview::{Durations, Event, Queue, Requests, Severity, Workers};
 
     fn pool(name: &str) -> Pool {
         Pool {
@@ -234,7 +252,15 @@ mod tests {
 
     #[test]
     fn a_table_at_80_columns() {
-        let seen = Seen { overview: overview(vec![pool("shop"), pool("a_name_that_is_too_long")]), detail: None };
+        let mut overview = overview(vec![pool("shop"), pool("a_name_that_is_too_long")]);
+        overview.events = vec![Event {
+            at: overview.now - 62.0,
+            severity: Severity::Warning,
+            pool: Some("shop".to_owned()),
+            text: "3 workers crashed".to_owned(),
+            ..Event::default()
+        }];
+        let seen = Seen { overview, detail: None };
         let all = shown(&seen, 80);
         assert_eq!(
             all,
@@ -246,6 +272,8 @@ mod tests {
                 "POOL         WORKERS       BUSY WAIT REQ/S   P50   P95   P99  5XX  CPU SLOW LOST",
                 "shop         ####---.       4/8    2   8.3 4.2ms 100ms 1.50s  13%  0.3    3  12k",
                 "a_name_that~ ####---.       4/8    2   8.3 4.2ms 100ms 1.50s  13%  0.3    3  12k",
+                "",
+                "   1m 2s ago  pool shop: 3 workers crashed",
             ]
         );
         assert!(shown(&seen, 120).iter().any(|line| line.starts_with("a_name_that_is_too_long #")));
@@ -299,6 +327,7 @@ mod tests {
             (one.cpu, one.requests.per_second, one.diagnosis) = (seconds, seconds, Some(text.clone()));
             let mut overview = overview(vec![one.clone()]);
             (overview.now, overview.diagnosis, overview.php) = (seconds, text.clone(), text.clone());
+            overview.events = vec![Event { at: -seconds, pool: Some(text.clone()), text: text.clone(), ..Event::default() }];
             let running = Running { method: text.clone(), uri: text.clone(), script: text, seconds, pid: busy, ..Running::default() };
             let slots = vec![Slot { pid: busy, since: seconds, requests: busy, ..Slot::default() }];
             let detail = PoolDetail { pool: one, slots, running: Some(vec![running]), slots_left_out: busy };

@@ -20,6 +20,8 @@ pub(crate) struct MonitorProcess {
     pub(crate) config: Option<MonitorConfig>,
     /// The pools that it was told of, with their ids.
     pub(crate) told: BTreeMap<PoolKey, (u64, ViewPhase)>,
+    /// The last change of an event that it was told.
+    pub(crate) events_told: u64,
     /// It was told that these are all.
     pub(crate) complete: bool,
     /// A pool could not be told for want of descriptors; the log says so.
@@ -29,6 +31,6 @@ pub(crate) struct MonitorProcess {
 impl MonitorProcess {
     /// One that was told nothing.
     pub(crate) fn new(pid: Pid, messages: OrderSender, started: Moment, config: Option<MonitorConfig>) -> Self {
-        Self { pid, messages, started, config, told: BTreeMap::new(), complete: false, lacks: false }
+        Self { pid, messages, started, config, told: BTreeMap::new(), events_told: 0, complete: false, lacks: false }
     }
 }

@@ -57,6 +57,7 @@ impl Supervisor {
             outdated: self.outdated.clone(),
             monitor: MonitorState::of(&self.monitor),
             monitors_ending: self.monitor.ending(),
+            events: self.events.clone(),
             service: Some(self.service.as_fd().as_raw_fd()),
             answer: None,
         }

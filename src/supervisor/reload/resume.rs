@@ -46,8 +46,9 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
             return ExitCode::Software.status();
         }
     };
-    let (fleet, reopened, outdated) = (state.fleet, state.reopened, state.outdated);
-    let mut supervisor = Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, monitor, ..bare };
+    let (fleet, reopened, outdated, events) = (state.fleet, state.reopened, state.outdated, state.events);
+    let mut supervisor =
+        Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, monitor, events, ..bare };
     match service {
         Some(service) => supervisor.service = service,
         // A former version has served.

@@ -12,6 +12,7 @@ use crate::configured::loaded_files::MarkedFile;
 use crate::ipc::ZygoteSpec;
 use crate::log::Backlog;
 use crate::plan::base::BaseId;
+use crate::plan::events::Events;
 use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
 use crate::supervisor::bases::BaseState;
 use crate::supervisor::generation::{AboutPhp, DrainState};
@@ -101,6 +102,9 @@ pub(crate) struct State {
     /// Monitors that were told to end.
     #[serde(default)]
     pub monitors_ending: Vec<i32>,
+    /// What has happened.
+    #[serde(default)]
+    pub events: Events,
     /// What the supervisor publishes about itself.
     #[serde(default)]
     pub service: Option<RawFd>,

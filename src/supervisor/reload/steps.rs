@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 
 use crate::host::Host;
 use crate::log::{self, Message, messages::reload as messages};
+use crate::plan::events::{Happening, Owner};
 use crate::plan::fleet::{Goal, Scope};
 use crate::plan::reload::{Outcome, Step, refusal};
 use crate::supervisor::core::Supervisor;
@@ -53,6 +54,7 @@ impl Supervisor {
         let actions = self.fleet.conclude();
         self.carry_out_all(actions);
         log::say(&messages::reloading());
+        self.note_event(Owner::All, Happening::ReloadBegun, 1);
         self.tell_reloading();
         self.results.reload_begins();
         if let Err(e) = self.start_check() {
@@ -147,6 +149,8 @@ impl Supervisor {
         self.results.reload_failed(message.text());
         self.service.reload_failed(clock::wall_seconds());
         let status = reason.map(|reason| format!("reload refused: {reason}"));
+        let told = Happening::cut(status.as_deref().unwrap_or(message.text()));
+        self.note_event(Owner::All, Happening::ReloadRefused(told), 1);
         self.tell_refused(status.as_deref().unwrap_or(message.text()));
     }
 

@@ -85,6 +85,38 @@ fn top(target: &Target, server: &Server, options: &[&str]) -> Outcome<Ran> {
     run_to_end(&mut command_in(target, &server.sandbox, &options))
 }
 
+/// A killed worker, a reload and one that is refused are told, also by the monitor that comes after a reload.
+#[test]
+fn events() -> Outcome {
+    let Some(target) = Target::find_ours() else { return Ok(()) };
+    let _turn = turn::shared()?;
+    let monitored = Monitored::start(&target, &Setup::new(1))?;
+    let server = &monitored.server;
+    server.says_hello(&server.address)?;
+    server.workers().pop().ok_or("no worker")?.signal(nix::sys::signal::Signal::SIGKILL);
+    let texts = || -> Vec<String> {
+        let events = json(&monitored, "/api/v1/events").unwrap_or_default();
+        let text = |event: &Value| event["text"].as_str().map(str::to_owned);
+        events["events"].as_array().into_iter().flatten().filter_map(text).collect()
+    };
+    let told = |wanted: &[&str]| wait_until(&format!("{wanted:?}"), bar(ms(5000)), || texts() == wanted);
+    let killed = ["1 worker was killed or ended by itself", "php-fpm has started"];
+    told(&killed)?;
+    let events = json(&monitored, "/api/v1/events")?;
+    ensure!(events["events"][0]["pool"] == "www" && events["events"][0]["kind"] == "exit", "{events:#}");
+    server.reload()?;
+    let reloaded = [&["the reload is complete", "a reload has begun"][..], &killed].concat();
+    told(&reloaded)?;
+    server.sandbox.put("fpm.conf", &format!("{}no.such.directive = 1\n", server.conf))?;
+    server.supervisor.signal(nix::sys::signal::Signal::SIGUSR2);
+    wait_until("the refusal is told", bar(ms(8000)), || texts().first().is_some_and(|text| text.contains("refused")))?;
+    let seen = json(&monitored, "/api/v1/overview")?;
+    let reason = seen["reason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("no.such.directive") && seen["severity"] == "warning", "{seen:#}");
+    ensure!(seen["diagnosis"].as_str().is_some_and(|text| text.contains(reason)), "{seen:#}");
+    monitored.server.stop()
+}
+
 /// Without a terminal, and what is wrong.
 #[test]
 fn top_once() -> Outcome {
