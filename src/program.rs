@@ -29,6 +29,7 @@ pub fn run(host: Host, engine: &mut impl Engine) -> i32 {
         }
         Ok(Command::Health { check, options }) => control::health::run(check, &host, &options),
         Ok(Command::Top { top, options }) => control::top::run(top, &host, &options),
+        Ok(Command::Caches { command, options }) => control::caches::run(command, &host, &options),
         Ok(Command::Test { dump, options }) => configured::test(&host, engine, &options, dump),
         Ok(Command::Convert { file, options }) => configured::convert(&host, &file, &options),
         Ok(Command::Describe { topic, options }) => match &options.pool {

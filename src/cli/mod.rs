@@ -1,6 +1,7 @@
 //! The command line: php-fpm's options, and those with which the program starts itself again.
 #![forbid(unsafe_code)]
 
+mod caches;
 mod getopt;
 mod health;
 mod options;
@@ -16,6 +17,7 @@ use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+pub use caches::{CacheCommand, CacheVerb};
 use getopt::{Getopt, Opt};
 pub use health::{HealthCheck, Metric, WrongOption};
 pub use options::Options;
@@ -58,6 +60,13 @@ pub enum Command {
     Top {
         /// How it is shown.
         top: Result<Top, WrongOption>,
+        /// The rest.
+        options: Options,
+    },
+    /// `cache` and `opcache`: asks the running php-fpm about its caches.
+    Caches {
+        /// What to do.
+        command: Result<CacheCommand, WrongOption>,
         /// The rest.
         options: Options,
     },
@@ -145,11 +154,8 @@ pub fn parse(arguments: &[OsString]) -> Result<Command, Usage> {
         let Some(option) = getopt.next() else {
             // A word of the control script may stand among the options; after `reload`, names.
             let Some((at, word)) = getopt.word() else { break };
-            if control.is_none() && word == "health" {
-                return Ok(health_command(arguments.get(at + 1..).unwrap_or_default(), options));
-            }
-            if control.is_none() && word == "top" {
-                return Ok(top_command(arguments.get(at + 1..).unwrap_or_default(), options));
+            if let (None, Some(command)) = (control, command_with_options(word)) {
+                return Ok(command(arguments.get(at..).unwrap_or_default(), options));
             }
             match (control, Verb::named(word)) {
                 (None, Some(verb)) => control = Some((verb, at)),
@@ -207,18 +213,33 @@ fn control_command((verb, at): (Verb, usize), part: Part, options: Options, alon
     if alone && whole && !stays { Ok(Command::Control { verb, at, part, options }) } else { Err(Usage) }
 }
 
-/// `health` has options of its own, among which others may stand.
+/// Reads a command that has options of its own, among which others may stand. The first argument is its word.
+type ReadCommand = fn(&[OsString], Options) -> Command;
+
+fn command_with_options(word: &OsString) -> Option<ReadCommand> {
+    match word.to_str()? {
+        "health" => Some(health_command),
+        "top" => Some(top_command),
+        _ => caches::begins(word).then_some(caches_command),
+    }
+}
+
 fn health_command(arguments: &[OsString], mut options: Options) -> Command {
-    let taken = health::take(arguments);
+    let taken = health::take(arguments.get(1..).unwrap_or_default());
     let check = taken.and_then(|(check, others)| others_of_command(&others, &mut options).map(|()| check));
     Command::Health { check, options }
 }
 
-/// So has `top`.
 fn top_command(arguments: &[OsString], mut options: Options) -> Command {
-    let taken = top::take(arguments);
+    let taken = top::take(arguments.get(1..).unwrap_or_default());
     let top = taken.and_then(|(top, others)| others_of_command(&others, &mut options).map(|()| top));
     Command::Top { top, options }
+}
+
+fn caches_command(arguments: &[OsString], mut options: Options) -> Command {
+    let taken = caches::take(arguments);
+    let command = taken.and_then(|(command, others)| others_of_command(&others, &mut options).map(|()| command));
+    Command::Caches { command, options }
 }
 
 /// Options that say which configuration is meant.
@@ -227,9 +248,10 @@ fn others_of_command(others: &[OsString], options: &mut Options) -> Result<(), W
     let mut known = true;
     while let Some(option) = getopt.next() {
         match option {
-            Ok((option @ (Opt::PhpIni | Opt::NoPhpIni | Opt::Define | Opt::FpmConfig | Opt::Prefix), value)) => {
-                options.set(option, value);
-            }
+            Ok((
+                option @ (Opt::PhpIni | Opt::NoPhpIni | Opt::Define | Opt::FpmConfig | Opt::Prefix | Opt::Pid),
+                value,
+            )) => options.set(option, value),
             Ok(_) | Err(Usage) => known = false,
         }
     }

@@ -8,6 +8,7 @@ use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
 use super::model::{self, Config, Global, MonitorConfig, PoolConfig};
 use super::options::LoadOptions;
+use super::paths;
 use super::raw::{Pair, Raw, RawPool};
 use super::section::NO_PRIORITY;
 use super::types::{CoreLimit, EngineKey, NOTHING, PhpIni, PhpSetting, ProcessManager};
@@ -56,6 +57,10 @@ pub(super) fn global(raw: &Raw) -> Global {
         group_idle_timeout: seconds(values.integer(GlobalDirective::GroupIdleTimeout)),
         base: values.base_use(GlobalDirective::Base).unwrap_or_default(),
         base_user: values.owned(GlobalDirective::BaseUser).unwrap_or_else(model::nobody),
+        control_socket: paths::control_socket(
+            values.text(GlobalDirective::ControlSocket),
+            values.filled(GlobalDirective::Pid),
+        ),
         monitor: monitor(raw),
     }
 }

@@ -119,6 +119,7 @@ directives! {
     GroupIdleTimeout "process.group_idle_timeout" Kind::Seconds(3600), WhenSet, "How long a zygote whose pools are all ondemand may be without workers and connections; 0: for ever.";
     Base "process.base" Kind::BaseUse, WhenSet, "Start PHP once in a base zygote, from which the zygotes of several users are forked, each with a copy of its memory: yes, no, or auto (from four groups on). Default: auto.";
     BaseUser "process.base_user" Kind::Text, WhenSet, "User of base zygotes. Default: nobody.";
+    ControlSocket "control.socket" Kind::Text, WhenSet, "Unix socket where the commands `php-fpm cache` and `php-fpm opcache` ask the main process, with mode 0600; `no`: there is none. Default: beside the pid file, with `.control` in place of `.pid`.";
     MonitorListen "monitor.listen" Kind::Text, WhenSet, "Address of the monitor, which answers /metrics, /livez, /readyz and /startupz over HTTP: `ip:port`, `[ip6]:port`, `/unix/socket`. Default: there is no monitor.";
     MonitorMode "monitor.mode" Kind::Text, WhenSet, "Permissions of the monitor's unix socket, in octal. Default: 0660.";
     MonitorAllowedHosts "monitor.allowed_hosts" Kind::Text, WhenSet, "Names of this machine by which HTTP clients may address the monitor, with commas; addresses and localhost always may.";

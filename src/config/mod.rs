@@ -109,6 +109,21 @@ pub fn pid_file(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, M
     }
 }
 
+/// The control socket that a configuration names, or the one beside its pid file. Nothing is examined.
+///
+/// # Errors
+/// The messages of a configuration that cannot be read that far.
+pub fn control_socket(path: &Path, options: &LoadOptions) -> Result<Option<PathBuf>, Messages> {
+    let (mut raw, mut messages) = (Raw::new(), Messages::new());
+    let prefixes = Prefixes::new(options);
+    sections(path, options, &mut raw, &mut messages, &mut Origins::default()).map_err(|Refused| messages)?;
+    let state_path = |value: &str| prefixes.state_path(value);
+    let given = raw.global.text(GlobalDirective::ControlSocket);
+    let given = given.map(|given| if given.contains('/') { state_path(given) } else { given.to_owned() });
+    let pid = raw.global.filled(GlobalDirective::Pid).map(state_path);
+    Ok(paths::control_socket(given.as_deref(), pid.as_deref()))
+}
+
 /// The address of the monitor that a configuration names: a path, or an IP address with a port. Nothing is examined.
 ///
 /// # Errors

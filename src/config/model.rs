@@ -73,6 +73,9 @@ pub struct Global {
     /// `process.base_user`
     #[serde(default = "nobody")]
     pub base_user: String,
+    /// `control.socket`, or the place beside the pid file.
+    #[serde(default)]
+    pub control_socket: Option<PathBuf>,
     /// `monitor.listen` and the like.
     #[serde(default)]
     pub monitor: Option<MonitorConfig>,
@@ -228,6 +231,7 @@ impl Default for Global {
             group_idle_timeout: Duration::from_secs(3600),
             base: BaseUse::Auto,
             base_user: nobody(),
+            control_socket: None,
             monitor: None,
         }
     }

@@ -18,6 +18,10 @@ pub(super) enum Failure {
     Configuration(Messages),
     /// The configuration names no pid file.
     NoPidFile,
+    /// It names no control socket.
+    NoControlSocket,
+    /// This user may not do that, for this reason.
+    Forbidden(String),
     /// The pid file cannot be read.
     PidFile {
         /// Its path.
@@ -73,6 +77,8 @@ impl Failure {
         match self {
             Self::Configuration(_) => String::new(),
             Self::NoPidFile => texts::no_pid_file(),
+            Self::NoControlSocket => texts::no_control_socket(),
+            Self::Forbidden(reason) => reason.clone(),
             Self::PidFile { path, source } => texts::pid_file_not_read(path.display(), source),
             Self::NotRunning => texts::no_process(),
             Self::Signal { pid, source } => texts::not_signalled(pid, source),
@@ -94,8 +100,10 @@ impl Failure {
         let status = match self {
             Self::Start(Some(status)) => return *status,
             Self::NotRestarted(_) => return ExitCode::Config.status(),
-            Self::Configuration(_) | Self::PidFile { .. } | Self::Signal { .. } => Status::Forbidden,
-            Self::NoPidFile => Status::NotConfigured,
+            Self::Configuration(_) | Self::PidFile { .. } | Self::Signal { .. } | Self::Forbidden(_) => {
+                Status::Forbidden
+            }
+            Self::NoPidFile | Self::NoControlSocket => Status::NotConfigured,
             Self::NotRunning => Status::NotRunning,
             Self::NoRequests
             | Self::NotRequested(_)

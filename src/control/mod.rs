@@ -2,6 +2,7 @@
 //! It finds the running supervisor by the pid file of the configuration, and prints the result of what it asked for.
 #![forbid(unsafe_code)]
 
+pub(crate) mod caches;
 mod error;
 mod found;
 mod groups;

@@ -178,6 +178,9 @@ pub trait Engine {
         Served::Ready
     }
 
+    /// In a worker, between two requests: forgets what it has cached about files.
+    fn clear_file_caches(&mut self) {}
+
     /// In a worker, between two requests, when none has come for a while: returns memory to the kernel.
     fn release_memory(&mut self);
 

@@ -6,7 +6,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::trace::{self, Packet};
-use super::{CommandResults, ToSupervisor, ToWorker, ToZygote, WorkerSays, ZygoteSpec};
+use super::{
+    CONTROL_LONGEST, CommandResults, ControlAnswer, ControlRequest, ToSupervisor, ToWorker, ToZygote, WorkerSays,
+    ZygoteSpec,
+};
 use crate::sys::packets::LONGEST;
 
 /// Decodes bytes as a message of the kind that `kind` selects.
@@ -22,6 +25,22 @@ pub fn messages(kind: u8, bytes: &[u8]) {
         4 => drop(again::<ZygoteSpec>(bytes)),
         5 => drop(again::<CommandResults>(bytes)),
         _ => trace_packets(bytes),
+    }
+}
+
+/// Reads bytes as a command's request on the control socket, and as an answer.
+///
+/// # Panics
+/// When a request is another one after it was encoded, or an answer does not come through a message.
+pub fn control(bytes: &[u8]) {
+    if let Ok(request) = ControlRequest::read(bytes) {
+        assert_eq!(again::<ControlRequest>(bytes), Some(request));
+    }
+    if let Ok(answer) = ControlAnswer::read(bytes, None)
+        && let Ok((message, memory)) = answer.packet()
+    {
+        assert!(message.len() <= CONTROL_LONGEST);
+        assert_eq!(ControlAnswer::read(&message, memory).ok(), Some(answer));
     }
 }
 

@@ -71,6 +71,7 @@ host_table! {
             directory: *const c_char, prefix: *const c_char, path: *mut *mut zend_string, flags: u32,
         ) -> c_int;
         fn zend_ini_long(name: *const c_char, length: usize, original: c_int) -> i64;
+        fn php_clear_stat_cache(with_paths: bool, name: *const c_char, length: usize);
         fn zend_string_hash_func(string: *mut zend_string) -> u64;
         fn zend_hash_extend(table: *mut HashTable, size: u32, packed: bool);
         fn zend_hash_update(table: *mut HashTable, key: *mut zend_string, value: *mut zval) -> *mut zval;

@@ -156,6 +156,11 @@ impl Engine for Php {
         Served::Ready
     }
 
+    fn clear_file_caches(&mut self) {
+        realpath_cache::clear();
+        user_ini::forget();
+    }
+
     fn release_memory(&mut self) {
         idle::release_memory();
     }

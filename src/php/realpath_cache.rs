@@ -1,10 +1,10 @@
 //! PHP's cache of resolved paths, asked directly. `tsrm_realpath` asks it as well, but clears and copies buffers of 4 KiB before, and
 //! allocates memory, which costs a small request a tenth of PHP's own instructions.
 
-use std::ptr::null_mut;
+use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ffi::{core_globals, realpath_cache_lookup, zend_ini_long};
+use super::ffi::{core_globals, php_clear_stat_cache, realpath_cache_lookup, zend_ini_long};
 use super::text::{PATH_MAX, c_bytes};
 
 /// PHP has stopped to use its cache in this process, though entries may be left in it.
@@ -28,6 +28,12 @@ pub(super) fn note_open_basedir() {
     if unsafe { c_bytes(limit) }.is_some_and(|limit| !limit.is_empty()) {
         UNUSED.store(true, Ordering::Relaxed);
     }
+}
+
+/// Empties the cache, and forgets the file that PHP has asked the system about last (`stat`). To be called between two requests.
+pub(super) fn clear() {
+    // SAFETY: no request runs. Without a name, all entries are freed, which belong to the process and not to a request.
+    unsafe { php_clear_stat_cache(true, null(), 0) };
 }
 
 /// Whether PHP's cache has the path, so that `tsrm_realpath` would resolve it. False: ask that.

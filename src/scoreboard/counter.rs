@@ -48,6 +48,8 @@ pub(crate) enum Counter {
     SettingTold = 20,
     /// Not 0: the last reload could not change the pool's group, which keeps its configuration. Only the supervisor writes it.
     Outdated = 21,
+    /// How many times workers were asked to clear their caches of files (`php-fpm cache clear`). Only the supervisor writes it.
+    CachesCleared = 22,
     /// Workers that were forked. From here on the words are for the monitor, and only the supervisor writes them, except `CpuUser`
     /// and `CpuSystem`.
     Starts = 24,

@@ -20,6 +20,7 @@ use crate::request_ids::RequestIds;
 use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
 use crate::supervisor::candidate::Candidate;
+use crate::supervisor::control_socket::ControlSocket;
 use crate::supervisor::generation::{PoolTotals, Preparing, Reopening, Runtimes};
 use crate::supervisor::monitor::Monitor;
 use crate::supervisor::output::Outputs;
@@ -92,6 +93,8 @@ pub(super) struct Supervisor {
     pub(super) events: Events,
     /// What it shows of the supervisor itself.
     pub(super) service: Service,
+    /// Where commands ask.
+    pub(super) control: ControlSocket,
     /// Processes that the kernel had killed for want of memory, at the last look.
     pub(super) oom_kills: u64,
     /// Tracers of workers whose pool limits requests.
@@ -188,6 +191,7 @@ impl Supervisor {
             monitor: Monitor::default(),
             events: Events::default(),
             service: Service::create()?,
+            control: ControlSocket::default(),
             oom_kills: oom_kills::so_far(),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),

@@ -71,6 +71,7 @@ impl Supervisor {
             self.attend_to_bases();
             self.decide();
             self.attend_to_monitor();
+            self.attend_to_control_socket();
             self.advance_reload();
         }
     }
@@ -114,6 +115,7 @@ impl Supervisor {
             .chain(peer_pipe::deadline())
             .chain(self.bases.deadline())
             .chain(self.monitor_deadline(now))
+            .chain(self.control_deadline(now))
             .chain(retry)
             .chain(log)
             .chain(self.paused_zygotes.values().min().copied())
@@ -137,6 +139,8 @@ impl Supervisor {
             Source::Output(token) => self.outputs.relay(&mut self.poller, token),
             Source::Base(id) => self.hear_base(id),
             Source::Check(token) => self.hear_check(token),
+            Source::ControlSocket => self.accept_commands(),
+            Source::Command(token) => self.hear_command(token),
         }
     }
 
@@ -200,6 +204,9 @@ impl Supervisor {
         }
         self.sockets.unlink(true);
         if let Some(address) = &self.monitor.address {
+            address.unlink();
+        }
+        if let Some(address) = &self.control.address {
             address.unlink();
         }
         self.empty_store();

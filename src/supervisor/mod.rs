@@ -8,6 +8,8 @@ mod candidate;
 mod carry_out;
 mod children;
 mod commands;
+mod control_requests;
+mod control_socket;
 mod core;
 mod daemon;
 mod descriptors;

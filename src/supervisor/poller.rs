@@ -37,6 +37,10 @@ pub(crate) enum Source {
     Check(u64),
     /// Reports of that base zygote.
     Base(BaseId),
+    /// The control socket.
+    ControlSocket,
+    /// A command that has connected to it, by its token.
+    Command(u64),
 }
 
 /// An epoll set. A token is used once only, so that a late event is never taken for another source's.
@@ -92,6 +96,22 @@ impl Poller {
     /// `ENOMEM`, `ENOSPC`.
     pub(crate) fn add_base(&mut self, fd: impl AsFd, id: BaseId) -> io::Result<u64> {
         self.add(fd, |_| Source::Base(id))
+    }
+
+    /// Adds the control socket and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub(crate) fn add_control_socket(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, |_| Source::ControlSocket)
+    }
+
+    /// Adds a command's connection and gives its token.
+    ///
+    /// # Errors
+    /// `ENOMEM`, `ENOSPC`.
+    pub(crate) fn add_command(&mut self, fd: impl AsFd) -> io::Result<u64> {
+        self.add(fd, Source::Command)
     }
 
     /// Adds the way to a worker's tracer and gives its token.

@@ -47,6 +47,7 @@ impl Supervisor {
     /// It could not start.
     pub(super) fn renewal_failed(&mut self, id: GenerationId, failure: Failure) {
         let reason = self.reason(id, failure);
+        self.note_failed_renewal(id, &reason);
         let group = self.group_of(id).to_string();
         let message = zygotes::renewal_failed(&group, reason);
         log::say(&message);

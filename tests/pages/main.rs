@@ -4,6 +4,7 @@
 mod configuration;
 mod migration;
 mod monitoring;
+mod operations;
 mod samples;
 mod scripts;
 mod security;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod base;
+mod caches;
 mod command_line;
 mod control;
 mod costs;

@@ -7,6 +7,7 @@ use crate::config::account::account_named;
 use crate::config::directives::GlobalDirective as Key;
 use crate::config::listen;
 use crate::config::message::Refused;
+use crate::config::paths;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
 use crate::log::messages::config::{
@@ -49,7 +50,23 @@ impl Check<'_> {
         self.error_log(raw)?;
         self.events(raw)?;
         self.base_user(raw)?;
+        self.control_socket(raw)?;
         self.monitor(raw)
+    }
+
+    fn control_socket(&mut self, raw: &mut Raw) -> Result<(), Refused> {
+        let Some(value) = raw.global.owned(Key::ControlSocket).filter(|value| !paths::is_no(value)) else {
+            return Ok(());
+        };
+        if !value.contains('/') {
+            return self.refuse(&GlobalError::ControlSocket { value });
+        }
+        let path = self.prefixes.state_path(&value);
+        if let Some(long) = listen::too_long(&path) {
+            return self.refuse(&GlobalError::ControlPath { reason: long.to_string() });
+        }
+        raw.global.set_text(Key::ControlSocket, path);
+        Ok(())
     }
 
     fn monitor(&mut self, raw: &mut Raw) -> Result<(), Refused> {

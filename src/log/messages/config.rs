@@ -152,6 +152,16 @@ errors! {
         names ["monitor.listen"],
         do "Write the IP address in full, with its port; names of hosts are not looked up. A path contains a `/`.";
 
+    /// `control.socket` is neither a path nor `no`.
+    [Ours Error] ControlSocket { value: String } = "control.socket: '{value}' is neither a path nor 'no'",
+        names ["control.socket"],
+        do "Write a path, which contains a `/`, or `no`.";
+
+    /// The path of the control socket is too long.
+    [Ours Error] ControlPath { reason: String } = "control.socket: {reason}",
+        names ["control.socket"],
+        do "Use a shorter path.";
+
     /// The path of the monitor's socket is too long.
     [Ours Error] MonitorPath { reason: String } = "monitor.listen: {reason}",
         names ["monitor.listen"],

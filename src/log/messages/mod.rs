@@ -15,6 +15,7 @@ pub mod config;
 pub mod config_pools;
 pub mod config_values;
 pub mod config_xml;
+pub mod control;
 pub mod lifecycle;
 pub mod logs;
 pub mod monitor;

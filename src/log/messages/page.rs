@@ -46,6 +46,7 @@ const TOPICS: &[(&str, &[Entry])] = &[
     ("Scripts and requests", php::BYTES),
     ("Logs", logs::TABLE),
     ("Monitor", monitor::TABLE),
+    ("Control socket", control::TABLE),
     ("Terminal", terminal::TEXTS),
     ("Terminal: errors", terminal::TABLE),
 ];

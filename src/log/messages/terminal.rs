@@ -58,6 +58,39 @@ texts! {
     [Ours Stdout] metric_value(pool, option, value, most) = "pool {pool}: {option} is {value}, at most {most}",
         do "Nothing.";
 
+    /// `php-fpm cache` or `php-fpm opcache` has a word or an option that it does not know. The exit status is 64.
+    [Ours Stderr] cache_option_wrong(what) =
+        "{what}; the commands are: cache clear, opcache reset; they take --pool NAME, which may be repeated, and --json",
+        do "Correct the command.";
+
+    /// `php-fpm cache` and `php-fpm opcache` need the control socket. The exit status is 6.
+    [Ours Stderr] no_control_socket() = "the configuration has no control socket: control.socket is no, or there is neither it nor a pid file",
+        do "Set `control.socket` to a path, and reload.";
+
+    /// The control socket cannot be reached. The exit status is 1, or 4 if this user may not.
+    [Ours Stderr] control_socket_not_reached(path, reason) = "cannot ask php-fpm over its control socket {path}: {reason}",
+        do "Ask as root or as the user of the main process. If `control.socket` has changed, reload first. An older php-fpm has no control socket: reload, so that the new program runs.";
+
+    /// The names of pools are too long together.
+    [Ours Stderr] control_request_too_long() = "the request has more than 64 KiB; nothing was done",
+        do "Name fewer pools, or none for all.";
+
+    /// What was asked for failed in this group. The exit status is 1.
+    [Ours Stderr] group_failed(group, reason) = "{group}: {reason}",
+        do "See the log.";
+
+    /// The group sleeps: all its pools are ondemand, and it has had no connection for long. So it has no opcode cache.
+    [Ours Stdout] group_asleep(group) = "{group}: sleeps, so it has no opcode cache",
+        do "Nothing.";
+
+    /// `php-fpm cache clear` is done for these pools.
+    [Ours Stdout] file_caches_cleared(pools) = "{pools}: each worker clears its caches before its next request",
+        do "Nothing.";
+
+    /// `php-fpm opcache reset` is done for this group.
+    [Ours Stdout] opcache_is_new(group) = "{group}: new processes serve, with a new opcode cache",
+        do "Nothing.";
+
     /// The environment is that of a CGI request: a web server has started php-cgi for a request whose query string became
     /// the command line. Nothing is started (CVE-2012-1823).
     [Ours Stderr] refused_in_a_cgi_environment() =

@@ -238,7 +238,7 @@ impl Group {
     }
 
     /// It has a zygote, or soon will.
-    pub(super) fn is_awake(&self) -> bool {
+    pub(crate) fn is_awake(&self) -> bool {
         !matches!(self.zygote, Zygote::Unprepared(_) | Zygote::Preparing | Zygote::Asleep(_) | Zygote::Gone)
     }
 }

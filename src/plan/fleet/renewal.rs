@@ -48,6 +48,23 @@ impl Fleet {
         if due > now { Renewal::Waits(due.since(now)) } else { Renewal::Begins }
     }
 
+    /// The same for an operator, whose wish waits neither for `INTERVAL` nor for an answer: the renewal begins as soon as fewer than three
+    /// former generations finish requests. A renewal or a reload that replaces the generation already is as good. False: it does not serve.
+    pub(crate) fn renew_at_once(&mut self, now: Moment, id: GenerationId) -> bool {
+        let replaced = self.retiring(id).any(|unit| !unit.late);
+        let Some(generation) = self.generation_mut(id).filter(|g| g.serves()) else { return false };
+        if !replaced {
+            generation.renewal_due = Some(now);
+        }
+        true
+    }
+
+    /// Whether a generation that serves is to be replaced by another one.
+    pub(crate) fn is_being_renewed(&self, id: GenerationId) -> bool {
+        let due = self.generation(id).is_some_and(|g| g.renewal_due.is_some());
+        due || self.retiring(id).any(|unit| !unit.late)
+    }
+
     /// The units that are to replace that generation.
     fn retiring(&self, id: GenerationId) -> impl Iterator<Item = &Unit> {
         self.units.iter().filter(move |unit| unit.retiring.contains(&id) && unit.state != UnitState::Ended)

@@ -12,6 +12,7 @@ use crate::log::{self, messages::sockets as messages};
 use crate::plan::fleet::{GenerationId, Phase, WorkerKey};
 use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
+use crate::supervisor::control_socket::ControlSocket;
 use crate::supervisor::generation::{DrainState, GroupRuntime, PoolRuntime, PoolTotals, Runtime, Runtimes};
 use crate::supervisor::hear::former;
 use crate::supervisor::monitor::{Monitor, MonitorState};
@@ -41,6 +42,8 @@ pub(super) struct Adopted {
     pub commands: (ResultsWriter, RequestReader),
     /// The monitor.
     pub monitor: Monitor,
+    /// The control socket.
+    pub control: ControlSocket,
     /// What the supervisor publishes about itself; `None`: a former version has not done so.
     pub service: Option<Service>,
 }
@@ -68,9 +71,10 @@ pub(super) fn adopt(state: &State) -> io::Result<Adopted> {
     let requests =
         state.requests.map_or_else(RequestReader::new, |raw| Ok(RequestReader::adopt(inherited::adopt(raw)?)))?;
     let monitor = MonitorState::adopt(state.monitor.as_ref(), &state.monitors_ending)?;
+    let control = state.control.as_ref().map_or_else(|| Ok(ControlSocket::default()), |state| state.adopt())?;
     let service = state.service.map(|raw| Service::adopt(inherited::adopt(raw)?)).transpose()?;
     let commands = (results, requests);
-    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, service })
+    Ok(Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, control, service })
 }
 
 /// The user of the pool whose counters have that descriptor.

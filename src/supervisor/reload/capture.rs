@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use crate::log::Backlog;
+use crate::supervisor::control_socket::ControlState;
 use crate::supervisor::core::Supervisor;
 use crate::supervisor::monitor::MonitorState;
 use crate::supervisor::reload::state::{GroupState, RuntimeState, State, VERSION};
@@ -58,6 +59,7 @@ impl Supervisor {
             monitor: MonitorState::of(&self.monitor),
             monitors_ending: self.monitor.ending(),
             events: self.events.clone(),
+            control: ControlState::of(&self.control),
             service: Some(self.service.as_fd().as_raw_fd()),
             answer: None,
         }

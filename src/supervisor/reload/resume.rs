@@ -37,7 +37,8 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     host.program.clone_from(&state.program);
     // A former version may not have done so.
     let _ = daemon::leave_caller();
-    let Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, service } = adopted;
+    let Adopted { sockets, totals, runtimes, outputs, tracers, unclosed, bases, commands, monitor, control, service } =
+        adopted;
     let systemd = Systemd::from_state(&state.systemd, clock::now());
     let bare = match Supervisor::bare(host, options, state.config, state.nofile, systemd, commands) {
         Ok(bare) => bare,
@@ -48,7 +49,7 @@ pub(crate) fn resume(mut host: Host, options: Options, raw: RawFd) -> i32 {
     };
     let (fleet, reopened, outdated, events) = (state.fleet, state.reopened, state.outdated, state.events);
     let mut supervisor =
-        Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, monitor, events, ..bare };
+        Supervisor { fleet, runtimes, sockets, totals, bases, reopened, outdated, monitor, events, control, ..bare };
     match service {
         Some(service) => supervisor.service = service,
         // A former version has served.

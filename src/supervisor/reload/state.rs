@@ -15,6 +15,7 @@ use crate::plan::base::BaseId;
 use crate::plan::events::Events;
 use crate::plan::fleet::{Fleet, GenerationId, Scope, WorkerKey};
 use crate::supervisor::bases::BaseState;
+use crate::supervisor::control_socket::ControlState;
 use crate::supervisor::generation::{AboutPhp, DrainState};
 use crate::supervisor::monitor::MonitorState;
 use crate::supervisor::output::Writer;
@@ -105,6 +106,9 @@ pub(crate) struct State {
     /// What has happened.
     #[serde(default)]
     pub events: Events,
+    /// The control socket.
+    #[serde(default)]
+    pub control: Option<ControlState>,
     /// What the supervisor publishes about itself.
     #[serde(default)]
     pub service: Option<RawFd>,
@@ -205,6 +209,7 @@ impl State {
             .chain(self.requests)
             .chain(self.unclosed.iter().copied())
             .chain(self.service)
+            .chain(self.control.iter().map(|control| control.listener))
             .chain(self.monitor.iter().flat_map(MonitorState::descriptors))
             .chain(self.bases.iter().flat_map(BaseState::descriptors));
         sockets.chain(totals).chain(outputs).chain(tracers).chain(runtimes).chain(own).collect()

@@ -69,6 +69,8 @@ pub(super) struct ServeLoop<'a, E> {
     /// Whether it waits for the first byte of a new connection.
     waits: Predictor,
     lifetime: Lifetime,
+    /// How many times its caches were cleared.
+    caches_cleared: u64,
     stop_signal: StopSignal,
     leaving: bool,
     /// The engine must not be given another request.
@@ -118,6 +120,8 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             first_byte_until: None,
             waits: Predictor::new(WAITS_PROBE),
             lifetime,
+            // Not the present number: what the zygote has cached may be as old as itself.
+            caches_cleared: 0,
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,

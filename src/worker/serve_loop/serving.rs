@@ -8,6 +8,7 @@ use crate::exchange::Arrival;
 use crate::ipc::MARK;
 use crate::log::{self, messages::requests::request_refused};
 use crate::request::{Description, NotRun, Outcome};
+use crate::scoreboard::Counter;
 use crate::sys::signal;
 
 /// After so many requests that a client has sent without a pause, other clients of this worker are left to other workers.
@@ -45,6 +46,7 @@ impl<E: Engine> ServeLoop<'_, E> {
     /// Serves the request whose parameters have arrived.
     pub(super) fn serve_one(&mut self) {
         self.first_byte_until = None;
+        self.clear_file_caches();
         signal::begin_request();
         let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
             Served::Ready
@@ -62,6 +64,15 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.tracker.idle();
         self.release.restart();
         self.leaving |= self.lifetime.is_over();
+    }
+
+    /// Clears the caches of files, if an operator has asked for it since the last request.
+    fn clear_file_caches(&mut self) {
+        let asked = self.slot.totals().get(Counter::CachesCleared);
+        if asked != self.caches_cleared {
+            self.caches_cleared = asked;
+            self.engine.clear_file_caches();
+        }
     }
 
     pub(super) fn note_served(&mut self, served: Served) {

@@ -93,6 +93,7 @@ fn meaning(command: Result<Command, Usage>) -> String {
         Ok(Command::Control { .. }) => "control",
         Ok(Command::Health { .. }) => "health",
         Ok(Command::Top { .. }) => "top",
+        Ok(Command::Caches { .. }) => "caches",
         Err(Usage) => "usage",
     }
     .to_owned()

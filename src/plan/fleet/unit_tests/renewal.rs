@@ -78,6 +78,37 @@ fn a_group_is_renewed_once_in_thirty_seconds() {
 }
 
 #[test]
+fn an_operator_waits_for_no_interval_and_joins_what_is_under_way() {
+    let mut world = World::started(&two());
+    let at_once = |world: &mut World| {
+        let before = serving(world, "a");
+        // The second wish joins the first.
+        assert!((0..2).all(|_| world.fleet.renew_at_once(world.now, before)) && world.fleet.is_being_renewed(before));
+        world.event(Event::Tick);
+        world.pass(2 * SECOND);
+        assert!(serving(world, "a") != before && !world.fleet.is_being_renewed(serving(world, "a")));
+    };
+    (0..3).for_each(|_| at_once(&mut world));
+    assert!(matches!(renew(&mut world, "a"), Renewal::Waits(_)), "crashes still wait");
+    at_once(&mut world);
+    assert_eq!(renewals(&world), 4);
+    assert!(!world.fleet.renew_at_once(world.now, GenerationId(9999)), "there is no such generation");
+}
+
+#[test]
+fn an_operators_renewal_waits_until_fewer_former_generations_finish_requests() {
+    let mut world = World::started(&two());
+    world.stuck.insert("a".to_owned());
+    for _ in 0..4 {
+        let id = serving(&world, "a");
+        assert!(world.fleet.renew_at_once(world.now, id));
+        world.pass(2 * SECOND);
+    }
+    let last = serving(&world, "a");
+    assert_eq!((renewals(&world), world.fleet.is_being_renewed(last)), (3, true));
+}
+
+#[test]
 fn a_renewal_that_cannot_start_leaves_the_present_generation() {
     for of_zygote in [true, false] {
         let mut world = World::started(&two());
