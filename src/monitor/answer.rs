@@ -63,6 +63,14 @@ impl Answers {
                 let text = page::overview(self.overview(views, now));
                 return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
             }
+            path if path.starts_with("/pools/") => {
+                let name = url_decoded(path.strip_prefix("/pools/").unwrap_or_default().as_bytes());
+                let page = page::pool(self.overview(views, now), &String::from_utf8_lossy(&name));
+                let Some(text) = page else {
+                    return response(NOT_FOUND, PLAIN, "There is no such pool.\n", request.head, request.keeps);
+                };
+                return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
+            }
             "/metrics" => {
                 let text = self.metrics(request.format, views, now);
                 return response(OK, request.format.content_type(), text, request.head, request.keeps);
@@ -76,8 +84,9 @@ impl Answers {
             "/readyz" => Question::Ready,
             "/startupz" => Question::Started,
             _ => {
-                let text =
-                    "There are /, /metrics, /livez, /readyz, /startupz, /api/v1/overview and /api/v1/pools/NAME.\n";
+                let text = "There are /, /pools/NAME, /metrics, /livez, /readyz, /startupz, /api/v1/overview and \
+                    /api/v1/pools/NAME.
+";
                 return response(NOT_FOUND, PLAIN, text, request.head, request.keeps);
             }
         };
@@ -312,6 +321,7 @@ mod tests {
         let status = |world: &mut World, path| world.get(path, "localhost", 0)[9..12].to_owned();
         assert_eq!((status(&mut world, "/livez"), status(&mut world, "/readyz")), ("200".to_owned(), "503".to_owned()));
         assert_eq!((status(&mut world, "/startupz"), status(&mut world, "/x")), ("503".to_owned(), "404".to_owned()));
+        assert_eq!(status(&mut world, "/pools/x"), "404");
         assert!(world.get("/livez?verbose", "localhost", 0).ends_with("[+] supervisor ok\nok\n"));
     }
 

@@ -5,12 +5,13 @@ mod format;
 mod template;
 mod values;
 
-use crate::overview::Overview;
+use crate::overview::{Overview, Pool};
 use template::{Values, fill, inside, list, parts};
 use values::word;
 
 const FRAME: &str = include_str!("frame.html");
 const OVERVIEW: &str = include_str!("overview.html");
+const POOL: &str = include_str!("pool.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
@@ -43,6 +44,21 @@ pub(super) fn overview(all: &Overview) -> String {
     frame(title, &severity, main + templates)
 }
 
+/// The page of a pool. `None`: there is none of that name.
+pub(super) fn pool(all: &Overview, name: &str) -> Option<String> {
+    let (main, templates) = parts(POOL);
+    let pool = all.pools.iter().find(|pool| pool.name == name)?;
+    let mut filled = values::pool(pool);
+    filled.extend(vec![
+        ("clock", format::clock(all.now)),
+        ("head", fill(inside(POOL, "head-of"), &filled)),
+        ("figures", fill(inside(POOL, "figures-of"), &filled)),
+        ("answers", sums(&answers(pool))),
+        ("exits", sums(&exits(pool))),
+    ]);
+    Some(frame(format!("{name}, php-fpm"), &word(&pool.severity), fill(main, &filled) + templates))
+}
+
 fn frame(title: String, severity: &str, body: String) -> String {
     let title = match severity {
         "ok" => title,
@@ -51,6 +67,22 @@ fn frame(title: String, severity: &str, body: String) -> String {
     let values: Values =
         vec![("title", title), ("body", body), ("style", STYLE.to_owned()), ("script", SCRIPT.to_owned())];
     fill(FRAME, &values)
+}
+
+type Sums<'a> = Vec<(&'a str, u64, bool)>;
+
+fn answers(pool: &Pool) -> Sums<'_> {
+    let classes = pool.requests.by_class.iter().map(|(class, number)| (class.as_str(), *number, class == "5xx"));
+    classes.chain([("all", pool.requests.total, false)]).collect()
+}
+
+fn exits(pool: &Pool) -> Sums<'_> {
+    let bad = |reason: &str| matches!(reason, "crash" | "timeout" | "oom" | "other");
+    pool.exits.iter().map(|(reason, number)| (reason.as_str(), *number, bad(reason))).collect()
+}
+
+fn sums(sums: &Sums<'_>) -> String {
+    list(inside(POOL, "sum"), sums, |(name, number, bad)| values::sum(name, *number, *bad))
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ function pool(one) {
   const { workers, requests } = one, part = (number) => workers.limit ? Math.min(number / workers.limit, 1) * 100 : 0;
   const busy = part(workers.busy), word = one.severity !== "ok" ? one.severity : one.phase !== "serving" ? one.phase : "";
   return {
-    name: one.name, severity: one.severity, word, word_shown: shown(word),
+    name: one.name, path: encodeURIComponent(one.name), severity: one.severity, word, word_shown: shown(word),
     group: one.group, manager: one.manager, address: one.address, generation: count(one.generation), phase: one.phase,
     why: one.diagnosis || "", why_shown: shown(one.diagnosis),
     rate: rate(requests.per_second), line: line(one.history), area: area(one.history),
@@ -75,6 +75,16 @@ function pool(one) {
     memory: bytes(one.memory_peak), cpu: cores(one.cpu),
   };
 }
+const ABOUT = {
+  max_requests: "pm.max_requests", max_memory: "pm.max_memory", idle: "the pool needed fewer", reload: "a reload or a stop",
+  crash: "a signal such as SIGSEGV", timeout: "request_terminate_timeout", oom: "the kernel had no memory left", other: "",
+};
+function sums(counts, bad) {
+  return Object.entries(counts).map(([name, number]) => ({
+    name: name.replace("_", " "), about: ABOUT[name] || "", count: count(number), count_is: zeroOr(number, bad(name) ? "bad" : "some"),
+  }));
+}
+
 // Puts values into a copy of a template. Values become text, or attributes that the template names.
 function copy(id) {
   const root = document.getElementById(id).content.firstElementChild.cloneNode(true), places = [];
@@ -134,9 +144,22 @@ function showOverview(all) {
   speak(all.state + all.severity, all.diagnosis);
 }
 function overviewTitle(all) { return (all.severity === "ok" ? "" : all.severity + ": ") + "php-fpm, " + all.state; }
+function poolTitle(one) { return (one.severity === "ok" ? "" : one.severity + ": ") + one.name + ", php-fpm"; }
+function showPool(all) {
+  const shown = all.pools.find((each) => each.name === main.dataset.pool);
+  if (!shown) throw Object.assign(new Error(), { lost: "there is no such pool any more" });
+  const values = pool(shown);
+  severity(shown.severity);
+  document.title = poolTitle(shown);
+  one(at("head"), "head-of", values);
+  one(at("figures"), "figures-of", values);
+  list(at("answers"), "sum", sums({ ...shown.requests.by_class, all: shown.requests.total }, (name) => name === "5xx"), "name");
+  list(at("exits"), "sum", sums(shown.exits, (name) => ["crash", "timeout", "oom", "other"].includes(name)), "name");
+  speak(shown.severity, shown.diagnosis || "All is well.");
+}
 
 const SECOND = 1000;
-const from = document.querySelector("main").dataset.from, show = showOverview;
+const main = document.querySelector("main"), from = main.dataset.from, show = at("figures") ? showPool : showOverview;
 const state = { paused: false, good: Date.now(), lost: "", timer: 0, running: false };
 function live() {
   const lost = state.lost ? `Not live since ${clock(state.good / SECOND)} UTC: ${state.lost}` : "";
@@ -157,7 +180,7 @@ async function poll() {
     else throw new Error(answer.status);
   } catch (error) {
     if (!state.lost) text("spoken", "The figures are no longer live.");
-    state.lost = error.name === "TimeoutError" ? "no answer in 5 s" : lost;
+    state.lost = error.lost || (error.name === "TimeoutError" ? "no answer in 5 s" : lost);
   }
   state.running = false;
   live();

@@ -27,8 +27,8 @@ fn hostile() -> Overview {
 }
 
 /// All pages.
-fn pages() -> [String; 1] {
-    [overview(&hostile())]
+fn pages() -> [String; 2] {
+    [overview(&hostile()), pool(&hostile(), HOSTILE).unwrap()]
 }
 
 /// The tags of a page without its style and script, with what stands before each.
@@ -100,8 +100,10 @@ fn the_policy_allows_the_style_and_the_script_that_are_served() {
 
 #[test]
 fn the_fixed_parts_are_small() {
-    let size = [FRAME, STYLE, SCRIPT, OVERVIEW].map(str::len).iter().sum::<usize>();
-    assert!(size < 40 << 10, "{size}");
+    for main in [OVERVIEW, POOL] {
+        let size = FRAME.len() + STYLE.len() + SCRIPT.len() + main.len();
+        assert!(size < 40 << 10, "{size}");
+    }
 }
 
 #[test]
@@ -115,4 +117,9 @@ fn it_says_so_without_a_script() {
     ] {
         assert!(page.contains(wanted), "{wanted}: {page}");
     }
+    let link = "href=\"pools/%22'%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E";
+    assert!(page.contains(link), "{page}");
+    let page = pool(&hostile(), HOSTILE).unwrap();
+    assert!(page.contains("<small>a signal such as SIGSEGV</small></th><td class=\"bad\">1</td>"), "{page}");
+    assert!(pool(&hostile(), "other").is_none());
 }

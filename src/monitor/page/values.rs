@@ -76,6 +76,7 @@ pub(super) fn pool(one: &Pool) -> Values {
     let why = one.diagnosis.clone().unwrap_or_default();
     let mut values = vec![
         ("name", one.name.clone()),
+        ("path", path(&one.name)),
         ("severity", severity),
         ("word_shown", shown(&remark)),
         ("word", remark),
@@ -143,5 +144,35 @@ fn requests(one: &Pool) -> Values {
         ("lost_is", zero_or(one.lost as f64, "bad")),
         ("reached", count(one.limit_reached)),
         ("reached_is", zero_or(one.limit_reached as f64, "some")),
+    ]
+}
+
+/// A name as a part of a path, as JavaScript's `encodeURIComponent` writes it.
+fn path(name: &str) -> String {
+    let coded = |byte: u8| match byte {
+        b if b.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&b) => char::from(b).to_string(),
+        b => format!("%{b:02X}"),
+    };
+    name.bytes().map(coded).collect()
+}
+
+/// A count with its name. `bad`: it should be 0.
+#[allow(clippy::cast_precision_loss, reason = "for a comparison with 0")]
+pub(super) fn sum(name: &str, number: u64, bad: bool) -> Values {
+    let about = match name {
+        "max_requests" => "pm.max_requests",
+        "max_memory" => "pm.max_memory",
+        "idle" => "the pool needed fewer",
+        "reload" => "a reload or a stop",
+        "crash" => "a signal such as SIGSEGV",
+        "timeout" => "request_terminate_timeout",
+        "oom" => "the kernel had no memory left",
+        _ => "",
+    };
+    vec![
+        ("name", name.replacen('_', " ", 1)),
+        ("about", about.to_owned()),
+        ("count", count(number)),
+        ("count_is", zero_or(number as f64, if bad { "bad" } else { "some" })),
     ]
 }

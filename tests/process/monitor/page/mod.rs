@@ -51,7 +51,16 @@ fn in_a_browser() -> Outcome {
     browser.wait("one is", "document.querySelector('.pool').innerText.includes('1 of 2')")?;
     fits(&mut browser)?;
 
+    // By the link, as a reader goes there.
+    browser.value("document.querySelector('.pool a').click()")?;
+    let there = format!("location.href === '{url}pools/www' && document.readyState === 'complete'");
+    browser.wait("the page of the pool", &there)?;
+    browser.wait("the script runs", "document.getElementById('live').textContent.startsWith('Live')")?;
+    fits(&mut browser)?;
     drop(busy);
+    let ended = "[...document.querySelectorAll('#answers tr')].some((row) => /^all\\s+[1-9]/.test(row.innerText))";
+    server.says_hello(&server.address)?;
+    browser.wait("it counts a request", ended)?;
 
     figures(&mut browser)?;
     ensure!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
