@@ -65,10 +65,10 @@ impl Answers {
             }
             path if path.starts_with("/pools/") => {
                 let name = url_decoded(path.strip_prefix("/pools/").unwrap_or_default().as_bytes());
-                let page = page::pool(self.overview(views, now), &String::from_utf8_lossy(&name));
-                let Some(text) = page else {
+                let Some(detail) = self.detail(&String::from_utf8_lossy(&name), views, now) else {
                     return response(NOT_FOUND, PLAIN, "There is no such pool.\n", request.head, request.keeps);
                 };
+                let text = page::pool(&detail, self.overview(views, now).now);
                 return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
             }
             "/metrics" => {

@@ -5,7 +5,7 @@ mod format;
 mod template;
 mod values;
 
-use crate::overview::{Overview, Pool};
+use crate::overview::{Overview, Pool, PoolDetail};
 use template::{Values, fill, inside, list, parts};
 use values::word;
 
@@ -44,19 +44,24 @@ pub(super) fn overview(all: &Overview) -> String {
     frame(title, &severity, main + templates)
 }
 
-/// The page of a pool. `None`: there is none of that name.
-pub(super) fn pool(all: &Overview, name: &str) -> Option<String> {
+/// The page of a pool. `now`: in seconds since 1970.
+pub(super) fn pool(all: &PoolDetail, now: f64) -> String {
     let (main, templates) = parts(POOL);
-    let pool = all.pools.iter().find(|pool| pool.name == name)?;
+    let PoolDetail { pool, slots, slots_left_out, running } = all;
     let mut filled = values::pool(pool);
     filled.extend(vec![
-        ("clock", format::clock(all.now)),
+        ("clock", format::clock(now)),
         ("head", fill(inside(POOL, "head-of"), &filled)),
         ("figures", fill(inside(POOL, "figures-of"), &filled)),
+        ("cells", list(inside(POOL, "cell"), slots, values::slot)),
+        ("left_out", values::left_out(*slots_left_out)),
+        ("workers", list(inside(POOL, "worker"), slots, values::slot)),
+        ("running", list(inside(POOL, "request"), running.iter().flatten(), values::request)),
+        ("no_requests", no_requests(running.is_some()).to_owned()),
         ("answers", sums(&answers(pool))),
         ("exits", sums(&exits(pool))),
     ]);
-    Some(frame(format!("{name}, php-fpm"), &word(&pool.severity), fill(main, &filled) + templates))
+    frame(format!("{}, php-fpm", pool.name), &word(&pool.severity), fill(main, &filled) + templates)
 }
 
 fn frame(title: String, severity: &str, body: String) -> String {
@@ -67,6 +72,14 @@ fn frame(title: String, severity: &str, body: String) -> String {
     let values: Values =
         vec![("title", title), ("body", body), ("style", STYLE.to_owned()), ("script", SCRIPT.to_owned())];
     fill(FRAME, &values)
+}
+
+fn no_requests(shown: bool) -> &'static str {
+    if shown {
+        "No request runs."
+    } else {
+        "monitor.show_requests = yes shows them here. Whoever sees this page would see other people's URIs then."
+    }
 }
 
 type Sums<'a> = Vec<(&'a str, u64, bool)>;

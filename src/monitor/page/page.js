@@ -75,6 +75,23 @@ function pool(one) {
     memory: bytes(one.memory_peak), cpu: cores(one.cpu),
   };
 }
+const LETTERS = { idle: "I", reading: "A", running: "R", finishing: "F", ending: "E", starting: "S" };
+function slot(one) {
+  return {
+    key: one.generation + "." + one.slot, state: one.state, word: one.state, letter: LETTERS[one.state] || "?", slot: count(one.slot), pid: String(one.pid),
+    since: time(one.since), requests: count(one.requests),
+    about: `slot ${one.slot}, process ${one.pid}: ${one.state} for ${time(one.since)}, ${count(one.requests)} requests`,
+  };
+}
+// Control characters, and those that change the direction of the text after them: a URI could look like another one.
+function plain(words) { return words.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd"); }
+function request(one) {
+  return {
+    time: time(one.seconds), method: plain(one.method), uri: plain(one.uri), script: plain(one.script), pid: String(one.pid),
+    id: plain(one.id || ""), id_shown: shown(one.id),
+  };
+}
+function leftOut(number) { return number > 0 ? "and " + count(number) + " more workers" : ""; }
 const ABOUT = {
   max_requests: "pm.max_requests", max_memory: "pm.max_memory", idle: "the pool needed fewer", reload: "a reload or a stop",
   crash: "a signal such as SIGSEGV", timeout: "request_terminate_timeout", oom: "the kernel had no memory left", other: "",
@@ -145,21 +162,27 @@ function showOverview(all) {
 }
 function overviewTitle(all) { return (all.severity === "ok" ? "" : all.severity + ": ") + "php-fpm, " + all.state; }
 function poolTitle(one) { return (one.severity === "ok" ? "" : one.severity + ": ") + one.name + ", php-fpm"; }
+function noRequests(one) {
+  return one.running ? "No request runs." : "monitor.show_requests = yes shows them here. Whoever sees this page would see other people's URIs then.";
+}
 function showPool(all) {
-  const shown = all.pools.find((each) => each.name === main.dataset.pool);
-  if (!shown) throw Object.assign(new Error(), { lost: "there is no such pool any more" });
-  const values = pool(shown);
-  severity(shown.severity);
-  document.title = poolTitle(shown);
+  const values = pool(all), slots = all.slots.map(slot);
+  severity(all.severity);
+  document.title = poolTitle(all);
   one(at("head"), "head-of", values);
   one(at("figures"), "figures-of", values);
-  list(at("answers"), "sum", sums({ ...shown.requests.by_class, all: shown.requests.total }, (name) => name === "5xx"), "name");
-  list(at("exits"), "sum", sums(shown.exits, (name) => ["crash", "timeout", "oom", "other"].includes(name)), "name");
-  speak(shown.severity, shown.diagnosis || "All is well.");
+  list(at("cells"), "cell", slots, "key");
+  text("left-out", leftOut(all.slots_left_out));
+  list(at("workers"), "worker", slots, "key");
+  list(at("running"), "request", (all.running || []).map(request).map((values, number) => ({ ...values, number })), "number");
+  text("no-requests", noRequests(all));
+  list(at("answers"), "sum", sums({ ...all.requests.by_class, all: all.requests.total }, (name) => name === "5xx"), "name");
+  list(at("exits"), "sum", sums(all.exits, (name) => ["crash", "timeout", "oom", "other"].includes(name)), "name");
+  speak(all.severity, all.diagnosis || "All is well.");
 }
 
 const SECOND = 1000;
-const main = document.querySelector("main"), from = main.dataset.from, show = at("figures") ? showPool : showOverview;
+const from = document.querySelector("main").dataset.from, show = at("figures") ? showPool : showOverview;
 const state = { paused: false, good: Date.now(), lost: "", timer: 0, running: false };
 function live() {
   const lost = state.lost ? `Not live since ${clock(state.good / SECOND)} UTC: ${state.lost}` : "";
@@ -174,13 +197,13 @@ async function poll() {
   let lost = "php-fpm cannot be reached";
   try {
     const answer = await fetch(from, { cache: "no-store", signal: AbortSignal.timeout(5 * SECOND) });
-    lost = "php-fpm answers something else; load the page again";
+    lost = answer.status === 404 ? "there is no such pool any more" : "php-fpm answers something else; load the page again";
     if (answer.ok && !state.paused) show(await answer.json());
     if (answer.ok) Object.assign(state, { good: Date.now(), lost: "" });
     else throw new Error(answer.status);
   } catch (error) {
     if (!state.lost) text("spoken", "The figures are no longer live.");
-    state.lost = error.lost || (error.name === "TimeoutError" ? "no answer in 5 s" : lost);
+    state.lost = error.name === "TimeoutError" ? "no answer in 5 s" : lost;
   }
   state.running = false;
   live();

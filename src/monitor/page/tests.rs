@@ -4,6 +4,7 @@ use base64::Engine as _;
 use sha2::Digest as _;
 
 use super::*;
+use crate::overview::{Running, Slot, SlotState};
 
 const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></script><script>{name}{!script}";
 
@@ -26,9 +27,19 @@ fn hostile() -> Overview {
     serde_json::from_str(&all).unwrap()
 }
 
+/// The pool of it with a worker and a request.
+fn detail() -> PoolDetail {
+    let pool = hostile().pools.remove(0);
+    let slots = vec![Slot { pid: 1234, state: SlotState::Idle, since: 1.0, requests: 12, ..Slot::default() }];
+    let [method, uri, script] = [HOSTILE, HOSTILE, "/x\u{202e}gnp"].map(str::to_owned);
+    let running =
+        Running { pid: 1240, seconds: 2.1, method, uri, script, id: Some(HOSTILE.to_owned()), ..Running::default() };
+    PoolDetail { pool, slots, slots_left_out: 2000, running: Some(vec![running]) }
+}
+
 /// All pages.
 fn pages() -> [String; 2] {
-    [overview(&hostile()), pool(&hostile(), HOSTILE).unwrap()]
+    [overview(&hostile()), pool(&detail(), 0.0)]
 }
 
 /// The tags of a page without its style and script, with what stands before each.
@@ -119,7 +130,13 @@ fn it_says_so_without_a_script() {
     }
     let link = "href=\"pools/%22'%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E";
     assert!(page.contains(link), "{page}");
-    let page = pool(&hostile(), HOSTILE).unwrap();
+    let page = pool(&detail(), 0.0);
     assert!(page.contains("<small>a signal such as SIGSEGV</small></th><td class=\"bad\">1</td>"), "{page}");
-    assert!(pool(&hostile(), "other").is_none());
+    assert!(page.contains("title=\"slot 0, process 1234: idle for 1.0\u{202f}s, 12 requests\""), "{page}");
+    assert!(
+        page.contains("<small><bdi>/x\u{fffd}gnp</bdi></small>") && page.contains("and 2\u{202f}000 more workers"),
+        "{page}"
+    );
+    let page = pool(&PoolDetail { running: None, ..detail() }, 0.0);
+    assert!(page.contains("monitor.show_requests = yes shows them here"), "{page}");
 }

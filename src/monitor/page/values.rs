@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::format::{area, bytes, cores, count, fixed, line, rate, share, span, time};
 use super::template::Values;
-use crate::overview::{Dropped, Durations, Overview, Pool, Reloads};
+use crate::overview::{Dropped, Durations, Overview, Pool, Reloads, Running, Slot};
 
 /// The class of what is shown if there is a text.
 fn shown(text: &str) -> String {
@@ -154,6 +154,58 @@ fn path(name: &str) -> String {
         b => format!("%{b:02X}"),
     };
     name.bytes().map(coded).collect()
+}
+
+/// A worker.
+pub(super) fn slot(one: &Slot) -> Values {
+    let state = word(&one.state);
+    let letter = match state.as_str() {
+        "idle" => "I",
+        "reading" => "A",
+        "running" => "R",
+        "finishing" => "F",
+        "ending" => "E",
+        "starting" => "S",
+        _ => "?",
+    };
+    let (since, requests) = (time(one.since), count(one.requests));
+    let about = format!("slot {}, process {}: {state} for {since}, {requests} requests", one.slot, one.pid);
+    vec![
+        ("word", state.clone()),
+        ("state", state),
+        ("letter", letter.to_owned()),
+        ("key", format!("{}.{}", one.generation, one.slot)),
+        ("slot", count(one.slot.into())),
+        ("pid", one.pid.to_string()),
+        ("since", since),
+        ("requests", requests),
+        ("about", about),
+    ]
+}
+
+/// Without characters that change the direction of the text after them: they could make a URI look like another one.
+fn plain(text: &str) -> String {
+    text.replace(['\u{200e}', '\u{200f}'], "\u{fffd}")
+        .replace(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'), "\u{fffd}")
+}
+
+/// What is said of workers that are not told.
+pub(super) fn left_out(number: u64) -> String {
+    if number > 0 { format!("and {} more workers", count(number)) } else { String::new() }
+}
+
+/// A request that runs.
+pub(super) fn request(one: &Running) -> Values {
+    let id = plain(one.id.as_deref().unwrap_or_default());
+    vec![
+        ("time", time(one.seconds)),
+        ("method", plain(&one.method)),
+        ("uri", plain(&one.uri)),
+        ("script", plain(&one.script)),
+        ("pid", one.pid.to_string()),
+        ("id_shown", shown(&id)),
+        ("id", id),
+    ]
 }
 
 /// A count with its name. `bad`: it should be 0.

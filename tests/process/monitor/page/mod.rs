@@ -2,6 +2,7 @@
 
 mod chromium;
 
+use serde_json::json;
 use testkit::clock::ms;
 use testkit::fastcgi::{Client, Request};
 use testkit::setup::Setup;
@@ -14,11 +15,12 @@ use chromium::Chromium;
 /// The figures that Rust writes (src/monitor/page/format.rs), written by the script.
 const FIGURES: &str = include_str!("../../../../src/monitor/page/values.json");
 
-const HOSTILE: &str = "/<img src=x onerror=alert(1)>?\"'{name}";
+const HOSTILE: &str = "how=wait&seconds=60&x=<img src=x onerror=alert(1)>\"'{name}";
 
 /// What differs between the page as the server has written it, and as the script has. `""`: nothing.
 const DIFFERENCE: &str = r"(async () => {
-    const plain = (page, place) => page.querySelector(place)?.outerHTML.replace(/\s+/g, ' ').replace(/> </g, '><');
+    const plain = (page, place) => page.querySelector(place)?.outerHTML.replace(/\s+/g, ' ').replace(/> </g, '><')
+        .replace(/[0-9.]+ (ms|s|min)/g, '');
     const [all, text] = [await (await fetch(from)).json(), await (await fetch('')).text()];
     const served = new DOMParser().parseFromString(text, 'text/html');
     show(all);
@@ -37,7 +39,7 @@ fn in_a_browser() -> Outcome {
         return Ok(());
     }
     let _turn = turn::shared()?;
-    let monitored = Monitored::start(&target, &Setup::new(2))?;
+    let monitored = Monitored::start(&target, &Setup::new(2).global("monitor.show_requests = yes"))?;
     let server = &monitored.server;
     let mut browser = Chromium::start()?;
     let url = format!("http://{}/", monitored.address);
@@ -45,9 +47,9 @@ fn in_a_browser() -> Outcome {
     browser.visit(&url)?;
     browser.wait("the script runs", "document.getElementById('live').textContent.startsWith('Live')")?;
     browser.wait("no worker is busy", "document.querySelector('.pool').innerText.includes('0 of 2')")?;
-    let slow = Request::get(&server.sandbox.page("slow.php")).param("QUERY_STRING", "how=wait&seconds=60");
+    let slow = Request::get(&server.sandbox.page("slow.php")).param("QUERY_STRING", HOSTILE);
     let mut busy = Client::connect(&server.address, ms(10_000))?;
-    busy.send(&slow.param("REQUEST_URI", HOSTILE).encode(1))?;
+    busy.send(&slow.encode(1))?;
     browser.wait("one is", "document.querySelector('.pool').innerText.includes('1 of 2')")?;
     fits(&mut browser)?;
 
@@ -56,6 +58,9 @@ fn in_a_browser() -> Outcome {
     let there = format!("location.href === '{url}pools/www' && document.readyState === 'complete'");
     browser.wait("the page of the pool", &there)?;
     browser.wait("the script runs", "document.getElementById('live').textContent.startsWith('Live')")?;
+    let request =
+        format!("document.querySelector('#running bdi')?.textContent === 'GET /slow.php?' + {}", json!(HOSTILE));
+    browser.wait("the request that runs", &request)?;
     fits(&mut browser)?;
     drop(busy);
     let ended = "[...document.querySelectorAll('#answers tr')].some((row) => /^all\\s+[1-9]/.test(row.innerText))";
@@ -83,6 +88,6 @@ fn figures(browser: &mut Chromium) -> Outcome {
         "{FIGURES}.map(([name, value, wanted]) => [name, value, wanted, window[name](value).replaceAll('\\u202f', '_')])
             .filter(([, , wanted, written]) => wanted !== written)"
     ))?;
-    ensure!(wrong == serde_json::json!([]), "{wrong:#}");
+    ensure!(wrong == json!([]), "{wrong:#}");
     Ok(())
 }
