@@ -40,13 +40,14 @@ pub fn borrow_all(process: Process) -> Outcome<Vec<Borrowed>> {
     process.fds().into_iter().filter_map(borrow).collect()
 }
 
-/// The listening sockets of a process.
+/// The listening sockets of a process, except the one for commands, which keeps message boundaries.
 ///
 /// # Errors
 /// As `borrow_all`.
 pub fn listening_sockets(process: Process) -> Outcome<Vec<OwnedFd>> {
     let all = borrow_all(process)?.into_iter().map(|borrowed| borrowed.fd);
-    Ok(all.filter(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true)).collect())
+    let for_clients = |fd: &OwnedFd| getsockopt(fd, sockopt::SockType) != Ok(SockType::SeqPacket);
+    Ok(all.filter(|fd| getsockopt(fd, sockopt::AcceptConn) == Ok(true) && for_clients(fd)).collect())
 }
 
 /// The sockets of a process that keep message boundaries and were made by that one.
