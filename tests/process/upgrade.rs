@@ -144,7 +144,9 @@ fn ids_of_requests_come_with_the_new_version() -> Outcome {
     ensure!(id.len() == 32, "{id:?}");
     let told = format!("complained [request_id={id}]");
     wait_until("its message", ms(5000), || server.log.count(&told) == 1)?;
-    workers.iter().filter(|worker| worker.lives()).for_each(|worker| worker.signal(Signal::SIGKILL));
+    let living = || workers.iter().filter(|worker| worker.lives());
+    wait_until("the end of the former workers without a request", ms(5000), || living().count() == 1)?;
+    living().for_each(|worker| worker.signal(Signal::SIGKILL));
     wait_until("the former worker's end", ms(5000), || server.log.count("exited on signal 9") == 1)?;
     ensure!(server.log.count("request_id=") == 1, "{}", server.log.text());
     server.says_hello(&server.address)?;
