@@ -158,6 +158,28 @@ pub fn account_named(name: &str) -> Option<Account> {
     Some(Account { uid, gid, groups_of: Some(user.name), ..Account::default() })
 }
 
+/// Owner and group of a file, each by name or by number. Without a group it is that of an owner who is given by name.
+///
+/// # Errors
+/// The name that is unknown.
+pub(super) fn file_owner<'a>(
+    owner: Option<&'a str>,
+    group: Option<&'a str>,
+) -> Result<(Option<u32>, Option<u32>), &'a str> {
+    let mut of_owner = None;
+    let owner = match owner {
+        Some(number) if is_number(number) => Some(number.parse().map_err(|_| number)?),
+        Some(name) => {
+            let user = user_named(name).ok_or(name)?;
+            of_owner = Some(user.gid.as_raw());
+            Some(user.uid.as_raw())
+        }
+        None => None,
+    };
+    let group = group.map(|group| group_id(group).ok_or(group)).transpose()?;
+    Ok((owner, group.or(of_owner)))
+}
+
 /// The number of a group that is given by name or by number.
 fn group_id(text: &str) -> Option<u32> {
     if is_number(text) { text.parse().ok() } else { group_named(text).map(|group| group.gid.as_raw()) }

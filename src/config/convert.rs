@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::account::file_owner;
 use super::clients::AllowedClients;
 use super::directives::{GlobalDirective, PoolDirective as Key};
 use super::listen;
@@ -68,9 +69,15 @@ pub(super) fn global(raw: &Raw) -> Global {
 fn monitor(raw: &Raw) -> Option<MonitorConfig> {
     let values = &raw.global;
     let hosts = list(values.text(GlobalDirective::MonitorAllowedHosts));
+    // Their names were looked up by the check.
+    let text = |key| values.filled(key);
+    let (owner, group) =
+        file_owner(text(GlobalDirective::MonitorOwner), text(GlobalDirective::MonitorGroup)).unwrap_or_default();
     Some(MonitorConfig {
         listen: values.owned(GlobalDirective::MonitorListen)?,
         mode: values.filled(GlobalDirective::MonitorMode).map_or(0o660, values::octal),
+        owner,
+        group,
         allowed_hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect(),
         show_requests: values.flag(GlobalDirective::MonitorShowRequests),
     })
@@ -175,7 +182,7 @@ fn variable(pair: &Pair, options: &LoadOptions) -> (String, String) {
     (pair.key.clone(), value)
 }
 
-fn list(text: Option<&str>) -> Vec<String> {
+pub(super) fn list(text: Option<&str>) -> Vec<String> {
     let parts = text.unwrap_or_default().split(',').map(str::trim);
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }

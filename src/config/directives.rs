@@ -122,6 +122,8 @@ directives! {
     ControlSocket "control.socket" Kind::Text, WhenSet, "Unix socket where the commands `php-fpm cache` and `php-fpm opcache` ask the main process, with mode 0600; `no`: there is none. Default: beside the pid file, with `.control` in place of `.pid`.";
     MonitorListen "monitor.listen" Kind::Text, WhenSet, "Address of the monitor, which answers /metrics, /livez, /readyz and /startupz over HTTP: `ip:port`, `[ip6]:port`, `/unix/socket`. Default: there is no monitor.";
     MonitorMode "monitor.mode" Kind::Text, WhenSet, "Permissions of the monitor's unix socket, in octal. Default: 0660.";
+    MonitorOwner "monitor.owner" Kind::Text, WhenSet, "Owner of the monitor's unix socket. Default: the user that php-fpm is started as.";
+    MonitorGroup "monitor.group" Kind::Text, WhenSet, "Group of the monitor's unix socket. Default: that of monitor.owner.";
     MonitorAllowedHosts "monitor.allowed_hosts" Kind::Text, WhenSet, "Names of this machine by which HTTP clients may address the monitor, with commas; addresses and localhost always may.";
     MonitorShowRequests "monitor.show_requests" Kind::Flag(false), WhenSet, "Show whoever may ask the monitor the method, URI, script and id of each request that runs.";
 }

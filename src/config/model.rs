@@ -88,6 +88,12 @@ pub struct MonitorConfig {
     pub listen: String,
     /// `monitor.mode`.
     pub mode: u32,
+    /// `monitor.owner`.
+    #[serde(default)]
+    pub owner: Option<u32>,
+    /// `monitor.group`, or else the group of `monitor.owner`.
+    #[serde(default)]
+    pub group: Option<u32>,
     /// `monitor.allowed_hosts`, in lower case.
     pub allowed_hosts: Vec<String>,
     /// `monitor.show_requests`.

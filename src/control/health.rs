@@ -71,13 +71,33 @@ fn within(check: &HealthCheck, metrics: &str) -> Result<(), Problem> {
 /// The samples of a metric, by pool.
 fn values(metrics: &str, name: &str) -> Vec<(String, u64)> {
     let sample = |line: &str| {
-        let labels = line.strip_prefix(name)?.strip_prefix("{pool=\"")?;
-        let (labels, value) = labels.rsplit_once("} ")?;
-        let end = labels.find("\",").unwrap_or(labels.len().saturating_sub(1));
-        let pool = labels.get(..end)?.replace("\\\"", "\"").replace(r"\\", r"\");
-        Some((pool, value.parse().ok()?))
+        let mut rest = line.strip_prefix(name)?.strip_prefix('{')?;
+        let mut pool = None;
+        while let Some((label, after)) = rest.split_once("=\"") {
+            let (value, after) = label_value(after)?;
+            if label == "pool" {
+                pool = Some(value);
+            }
+            rest = after.strip_prefix(',').unwrap_or(after);
+        }
+        Some((pool?, rest.strip_prefix("} ")?.parse().ok()?))
     };
     metrics.lines().filter_map(sample).collect()
+}
+
+/// The value of a label, whose quote has been read, and what follows its closing quote. A backslash escapes.
+fn label_value(text: &str) -> Option<(String, &str)> {
+    let (mut value, mut chars) = (String::new(), text.chars());
+    loop {
+        match chars.next()? {
+            '"' => return Some((value, chars.as_str())),
+            '\\' => value.push(match chars.next()? {
+                'n' => '\n',
+                other => other,
+            }),
+            other => value.push(other),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -87,12 +107,15 @@ mod tests {
     use super::*;
 
     const METRICS: &str = "# HELP phpfpm_listen_queue x\nphpfpm_listen_queue{pool=\"www\",scrape_uri=\"unix:///x\"} 3\n\
-                           phpfpm_listen_queue{pool=\"a\\\"b\",scrape_uri=\"\"} 40\nphpfpm_listen_queue_length{pool=\"www\"} 511\n";
+                           phpfpm_listen_queue{pool=\"a\\\"b\",scrape_uri=\"\"} 40\nphpfpm_listen_queue_length{pool=\"www\"} 511\n\
+                           phpfpm_b{scrape_uri=\"tcp://a\",pool=\"c\\\\\"} 1\nphpfpm_b{pool=\"a\\nb\\\"} 9,x=\\\"\",x=\"} 2\"} 3\nphpfpm_b{pool=\"d\\\"} 4\n\
+                           phpfpm_b{x=\"\"} 5\nphpfpm_b{pool=\"e\"}\n";
 
     #[test]
     fn samples_are_found_by_pool() {
         assert_eq!(values(METRICS, "phpfpm_listen_queue"), [("www".to_owned(), 3), ("a\"b".to_owned(), 40)]);
         assert_eq!(values(METRICS, "phpfpm_listen_queue_length"), [("www".to_owned(), 511)]);
+        assert_eq!(values(METRICS, "phpfpm_b"), [("c\\".to_owned(), 1), ("a\nb\"} 9,x=\"".to_owned(), 3)]);
         assert!(values(METRICS, "phpfpm_listen").is_empty());
     }
 

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use super::Check;
-use crate::config::account::account_named;
+use crate::config::account::{account_named, file_owner};
+use crate::config::convert::list;
 use crate::config::directives::GlobalDirective as Key;
 use crate::config::listen;
 use crate::config::message::Refused;
@@ -11,10 +12,16 @@ use crate::config::paths;
 use crate::config::raw::Raw;
 use crate::config::section::NO_PRIORITY;
 use crate::log::messages::config::{
-    GlobalError, monitor_setting_unused, systemd_interval_ignored, watchdog_configured,
+    GlobalError, monitor_setting_ineffective, monitor_setting_unused, systemd_interval_ignored, watchdog_configured,
 };
 use crate::sys::failure::reason;
 use crate::sys::log_file::Owner;
+
+/// Settings of a monitor that listens on an address.
+const MONITOR_OVER_TCP: [(Key, &str); 1] = [(Key::MonitorAllowedHosts, "monitor.allowed_hosts")];
+/// Settings of a monitor that listens on a path.
+const MONITOR_AT_PATH: [(Key, &str); 3] =
+    [(Key::MonitorMode, "monitor.mode"), (Key::MonitorOwner, "monitor.owner"), (Key::MonitorGroup, "monitor.group")];
 
 /// Shortest `log_limit`, in bytes.
 const MIN_LOG_LIMIT: i32 = 512;
@@ -72,29 +79,47 @@ impl Check<'_> {
     fn monitor(&mut self, raw: &mut Raw) -> Result<(), Refused> {
         let global = &mut raw.global;
         let Some(address) = global.owned(Key::MonitorListen) else {
-            let useless = [
-                (Key::MonitorMode, "monitor.mode"),
-                (Key::MonitorAllowedHosts, "monitor.allowed_hosts"),
-                (Key::MonitorShowRequests, "monitor.show_requests"),
-            ];
-            let set = useless.into_iter().filter(|(key, _)| global.text(*key).is_some() || global.flag(*key));
+            let settings = MONITOR_OVER_TCP.iter().chain(&MONITOR_AT_PATH);
+            let shows = [(Key::MonitorShowRequests, "monitor.show_requests")];
+            let settings = settings.chain(&shows);
+            let set = settings.filter(|(key, _)| global.text(*key).is_some() || global.flag(*key));
             set.for_each(|(_, directive)| self.messages.log(monitor_setting_unused(directive)));
             return Ok(());
         };
-        if !address.contains('/') {
+        let is_path = address.contains('/');
+        let settings = if is_path { &MONITOR_OVER_TCP[..] } else { &MONITOR_AT_PATH };
+        for (_, directive) in settings.iter().filter(|(key, _)| global.text(*key).is_some()) {
+            self.messages.log(monitor_setting_ineffective(directive, if is_path { "a path" } else { "no path" }));
+        }
+        if let Some(host) = list(global.text(Key::MonitorAllowedHosts)).into_iter().find(|host| !is_name(host)) {
+            return self.refuse(&GlobalError::MonitorHost { host });
+        }
+        if !is_path {
             // Without a name service: an operator who misspells a name is told at once.
             return match address.parse::<SocketAddr>() {
                 Ok(address) if address.port() > 0 => Ok(()),
                 _ => self.refuse(&GlobalError::MonitorListen { address }),
             };
         }
-        let path = self.prefixes.state_path(&address);
+        self.monitor_at_path(raw, &address)
+    }
+
+    fn monitor_at_path(&mut self, raw: &mut Raw, address: &str) -> Result<(), Refused> {
+        let global = &mut raw.global;
+        let path = self.prefixes.state_path(address);
         if let Some(long) = listen::too_long(&path) {
             return self.refuse(&GlobalError::MonitorPath { reason: long.to_string() });
         }
         let mode = global.text(Key::MonitorMode).unwrap_or("0660").to_owned();
         if mode.is_empty() || !mode.bytes().all(|byte| (b'0'..=b'7').contains(&byte)) || mode.len() > 4 {
             return self.refuse(&GlobalError::MonitorMode { mode });
+        }
+        let (owner, group) = (global.filled(Key::MonitorOwner), global.filled(Key::MonitorGroup));
+        if let Err(name) = file_owner(owner, None).map_err(str::to_owned) {
+            return self.refuse(&GlobalError::MonitorOwner { name });
+        }
+        if let Err(name) = file_owner(None, group).map_err(str::to_owned) {
+            return self.refuse(&GlobalError::MonitorGroup { name });
         }
         raw.global.set_text(Key::MonitorListen, path);
         Ok(())
@@ -162,6 +187,11 @@ impl Check<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether it can be the name of a host, without a port.
+fn is_name(host: &str) -> bool {
+    !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 /// Unset, or a nice value that php-fpm accepts.

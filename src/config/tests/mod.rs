@@ -63,6 +63,29 @@ fn a_monitor_has_an_address_a_mode_and_names() {
         assert!(refusal[0].contains("is neither a path nor an IP address with a port"), "{refusal:?}");
     }
     assert!(global("monitor.listen = /run/x\nmonitor.mode = 0999").refusal()[0].contains("'0999' is not a mode"));
+    for host in ["web1:9253", "http://web1", "a b", "*.example", "[::1]"] {
+        let refusal = global(&format!("monitor.listen = 127.0.0.1:9\nmonitor.allowed_hosts = b, {host}")).refusal();
+        assert!(refusal[0].contains(&format!("'{host}' is not the name of a host")), "{host}: {refusal:?}");
+        assert!(refusal[1].contains("monitor.allowed_hosts is set here"), "{refusal:?}");
+    }
+    let owned = |lines: &str| global(&format!("monitor.listen = /run/x\n{lines}"));
+    let access = |lines: &str| {
+        let monitor = owned(lines).config().global.monitor.unwrap();
+        (monitor.owner, monitor.group)
+    };
+    assert_eq!((access(""), access("monitor.owner = 7")), ((None, None), (Some(7), None)));
+    assert_eq!(access("monitor.owner = root\nmonitor.group = 9"), (Some(0), Some(9)));
+    assert_eq!((access("monitor.owner = root"), access("monitor.group = root")), ((Some(0), Some(0)), (None, Some(0))));
+    assert!(owned("monitor.owner = nosuchuser").refusal()[0].contains("monitor.owner: there is no user 'nosuchuser'"));
+    assert!(
+        owned("monitor.group = 99999999999").refusal()[0].contains("monitor.group: there is no group '99999999999'")
+    );
+    let over_tcp = global("monitor.listen = 127.0.0.1:9\nmonitor.owner = 7\nmonitor.allowed_hosts = a").load().unwrap();
+    let said = format!("{:?}", over_tcp.messages);
+    assert!(
+        said.contains("monitor.owner has no effect: monitor.listen is no path") && !said.contains("hosts has"),
+        "{said}"
+    );
     let alone = global("monitor.mode = 0600").load().unwrap();
     assert_eq!(alone.config.global.monitor, None);
     assert!(format!("{:?}", alone.messages).contains("monitor.mode has no effect without monitor.listen"));

@@ -8,6 +8,10 @@ messages! {
     [Ours Warning] monitor_setting_unused(directive) = "{directive} has no effect without monitor.listen",
         do "Set `monitor.listen`, or remove the directive.";
 
+    /// `monitor.mode`, `monitor.owner` and `monitor.group` are those of a unix socket, and `monitor.allowed_hosts` is for clients over TCP.
+    [Ours Warning] monitor_setting_ineffective(directive, kind) = "{directive} has no effect: monitor.listen is {kind}",
+        do "Remove the directive, or change `monitor.listen`.";
+
     /// A line of the configuration is refused; nothing is started. The reasons are listed in the next sections.
     [Fpm Error] line_refused(place, reason) = "{place} {reason}",
         do "Correct the line; `php-fpm -t` tests the file.";
@@ -166,6 +170,21 @@ errors! {
     [Ours Error] MonitorPath { reason: String } = "monitor.listen: {reason}",
         names ["monitor.listen"],
         do "Use a shorter path.";
+
+    /// A name of `monitor.allowed_hosts` is none.
+    [Ours Error] MonitorHost { host: String } = "monitor.allowed_hosts: '{host}' is not the name of a host, such as web1.example: write it without a scheme, a port and a path",
+        names ["monitor.allowed_hosts"],
+        do "Correct the name. Names are separated by commas.";
+
+    /// The owner of the monitor's socket does not exist.
+    [Ours Error] MonitorOwner { name: String } = "monitor.owner: there is no user '{name}'",
+        names ["monitor.owner"],
+        do "Correct the name, or create the user.";
+
+    /// The group of the monitor's socket does not exist.
+    [Ours Error] MonitorGroup { name: String } = "monitor.group: there is no group '{name}'",
+        names ["monitor.group"],
+        do "Correct the name, or create the group.";
 
     /// `monitor.mode` is not a number of octal digits.
     [Ours Error] MonitorMode { mode: String } = "monitor.mode: '{mode}' is not a mode, such as 0660",

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, setsockopt, socket, sockopt};
+use nix::unistd::Uid;
 
 use crate::config::MonitorConfig;
 use crate::sys::clock::Moment;
-use crate::sys::listen;
-use crate::sys::socket_file::{self, Binding, NotBound, Place};
+use crate::sys::socket_file::{self, Access, Binding, Failure, NotBound, Place, SocketFile};
+use crate::sys::{failure, listen};
 
 /// An address that cannot be used is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -68,7 +69,9 @@ impl Address {
 
     /// Whether a configuration leads to the same socket. Then it takes its place.
     pub(crate) fn serves(&mut self, config: &MonitorConfig) -> bool {
-        let same = self.config.listen == config.listen && (self.config.mode == config.mode || config.tcp().is_some());
+        let access = |of: &MonitorConfig| (of.mode, of.owner, of.group);
+        let same =
+            self.config.listen == config.listen && (access(&self.config) == access(config) || config.tcp().is_some());
         if same {
             self.config.clone_from(config);
         }
@@ -112,11 +115,25 @@ impl Address {
             && binding.is_over(Instant::now())
             && let Socket::Binding(fd, binding) = std::mem::replace(&mut self.socket, Socket::Due(now))
         {
-            binding.wait().map_err(reason)?;
+            let file = binding.wait().map_err(reason)?;
+            self.give_access(&file)?;
             listen::listen(&fd, BACKLOG)?;
             self.socket = Socket::Listens(fd);
         }
         Ok(self.listener().is_some())
+    }
+
+    /// Gives the new file to its owner and group, before anybody can connect.
+    fn give_access(&self, file: &SocketFile) -> io::Result<()> {
+        let MonitorConfig { mode, owner, group, .. } = self.config;
+        if owner.is_none() && group.is_none() {
+            return Ok(());
+        }
+        let uid = owner.unwrap_or_else(|| Uid::effective().as_raw());
+        let access = Access { uid, gid: group, mode, acl_users: &[], acl_groups: &[] };
+        let failed =
+            |Failure { what, error }| io::Error::other(format!("failed to {what} it: {}", failure::reason(&error)));
+        file.set_access(&access).map_err(failed)
     }
 
     /// Closes it for good: also in the process of the monitor, or an address that overlaps with it could not be used before that
@@ -161,13 +178,15 @@ fn open(config: &MonitorConfig) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::os::unix::net::UnixStream;
 
     use super::*;
 
     fn config(listen: &str) -> MonitorConfig {
-        MonitorConfig { listen: listen.to_owned(), mode: 0o640, allowed_hosts: Vec::new(), show_requests: false }
+        let allowed_hosts = Vec::new();
+        let listen = listen.to_owned();
+        MonitorConfig { listen, mode: 0o640, owner: None, group: None, allowed_hosts, show_requests: false }
     }
 
     fn opened(address: &mut Address) -> bool {
@@ -223,5 +242,12 @@ mod tests {
         assert!(address.serves(&config(path.to_str().unwrap())) && !address.serves(&config("/other")));
         address.unlink();
         assert!(!path.exists());
+        // As root, to somebody else; otherwise to ourselves.
+        let id = if Uid::effective().is_root() { 65534 } else { Uid::effective().as_raw() };
+        let given = MonitorConfig { owner: Some(id), ..config(path.to_str().unwrap()) };
+        assert!(!address.serves(&given));
+        assert!(opened(&mut Address::new(given)));
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!((metadata.uid(), metadata.permissions().mode() & 0o777), (id, 0o640));
     }
 }

@@ -1,7 +1,7 @@
 //! What the monitor can do: read memory, and answer on its socket.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 
 use testkit::clock::{bar, ms, wait_until};
@@ -85,17 +85,20 @@ fn names() -> Outcome {
     monitored.server.stop()
 }
 
-/// A unix socket has its mode, any name will do, and it is removed at the end.
+/// A unix socket has its mode and owner, any name will do, and it is removed at the end.
 #[test]
 fn unix_socket() -> Outcome {
     let Some(target) = Target::find_ours() else { return Ok(()) };
     let _turn = turn::shared()?;
     let sandbox = Sandbox::new()?;
     let path = sandbox.file("monitor.sock");
-    let setup = Setup::new(1).global(&format!("monitor.listen = {}", path.display())).global("monitor.mode = 0600");
+    let user = if as_root() { 65534 } else { nix::unistd::Uid::effective().as_raw() };
+    let settings = format!("monitor.listen = {}\nmonitor.mode = 0600\nmonitor.owner = {user}", path.display());
+    let setup = Setup::new(1).global(&settings);
     let server = Server::start_in(sandbox, &target, &setup)?;
     wait_until("it listens", bar(ms(3000)), || UnixStream::connect(&path).is_ok())?;
-    ensure!(std::fs::metadata(&path)?.permissions().mode() & 0o777 == 0o600, "{:?}", std::fs::metadata(&path)?);
+    let file = std::fs::metadata(&path)?;
+    ensure!((file.permissions().mode() & 0o777, file.uid()) == (0o600, user), "{file:?}");
     let ask = || -> Outcome<String> {
         let mut connection = UnixStream::connect(&path)?;
         connection.write_all(b"GET /readyz HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n")?;
