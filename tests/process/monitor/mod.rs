@@ -6,6 +6,7 @@ mod deaths;
 mod health;
 mod overview;
 mod page;
+mod prometheus;
 mod under_load;
 mod valid;
 
