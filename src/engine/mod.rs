@@ -2,6 +2,7 @@
 //! process tests use a stub.
 #![forbid(unsafe_code)]
 
+mod code_cache;
 mod start;
 
 use std::io;
@@ -14,6 +15,7 @@ use crate::request::{Description, NotRun, Outcome, Stage};
 use crate::status::Snapshot;
 use crate::sys::process;
 
+pub use code_cache::{CacheNumber, CodeCache};
 pub use start::{EngineOptions, FindStartFiles, IniFiles, NoSteps, Program, StartFile, StartSteps, StepError};
 
 /// Why the engine could not be started, or not serve a pool. The text is the reason at the end of a log line.
@@ -183,6 +185,12 @@ pub trait Engine {
 
     /// In a worker, between two requests, when none has come for a while: returns memory to the kernel.
     fn release_memory(&mut self);
+
+    /// In a worker, between two requests, after one that `serve` has served: the numbers of the opcode cache. Scripts do not notice it.
+    /// `None`: there is no cache.
+    fn code_cache(&mut self) -> Option<CodeCache> {
+        None
+    }
 
     /// Before a regular exit, in the process that called `start` and in workers.
     fn stop(&mut self);

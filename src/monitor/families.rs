@@ -1,11 +1,12 @@
 //! The families of metrics. Each has all its samples from the start, with 0 where nothing was counted yet.
 
+use super::exporters::of_former_exporter;
+use super::group_families::of_groups;
 use super::pool_numbers::Numbers;
 use super::views::{Pool, Views};
-use crate::metrics::{Exposition, Format, Kind, Label};
+use crate::metrics::{Exposition, Format, Kind};
 use crate::plan::exit_reason::REASONS;
 use crate::scoreboard::{BOUNDS, CLASSES, Counter, Fact, Histogram, bound};
-use crate::sys::clock;
 
 /// The text of all metrics.
 pub(super) fn render(views: &mut Views, php: &str, format: Format) -> String {
@@ -14,6 +15,7 @@ pub(super) fn render(views: &mut Views, php: &str, format: Format) -> String {
     let pools = views.pools();
     of_workers(&mut out, &pools);
     of_requests(&mut out, &pools);
+    of_groups(&mut out, &pools);
     of_former_exporter(&mut out, &pools);
     out.finish()
 }
@@ -130,7 +132,7 @@ fn of_workers(out: &mut Exposition, pools: &[Pool<'_>]) {
 
 #[allow(clippy::cast_precision_loss, reason = "counts of workers")]
 fn of_ends(out: &mut Exposition, pools: &[Pool<'_>]) {
-    use Counter::{Lost, MemoryPeak, Parked};
+    use Counter::Lost;
     each_of(
         out,
         pools,
@@ -164,6 +166,12 @@ fn of_ends(out: &mut Exposition, pools: &[Pool<'_>]) {
                 .to_vec()
         },
     );
+    of_memory(out, pools);
+}
+
+#[allow(clippy::cast_precision_loss, reason = "bytes of memory")]
+fn of_memory(out: &mut Exposition, pools: &[Pool<'_>]) {
+    use Counter::{MemoryPeak, Parked};
     each(
         out,
         pools,
@@ -173,6 +181,17 @@ fn of_ends(out: &mut Exposition, pools: &[Pool<'_>]) {
             "The most memory that PHP has taken for a request of the pool.",
         ),
         |pool| pool.numbers.counter(MemoryPeak),
+    );
+    each_of(
+        out,
+        pools,
+        (
+            "phpfpm_memory_bytes",
+            Kind::Gauge,
+            "Memory of workers: private is what only they use. A worker measures it at the end of a request, at most once a second.",
+        ),
+        "kind",
+        |pool| vec![("private", pool.private as f64)],
     );
     each(
         out,
@@ -249,52 +268,4 @@ fn times(
         }
         out.end_buckets(&labels, seconds(histogram.sum), sum);
     }
-}
-
-/// The names of hipages/php-fpm_exporter, so that its dashboards and alerts go on.
-fn of_former_exporter(out: &mut Exposition, pools: &[Pool<'_>]) {
-    use Counter::{ActiveMax, LimitReached, Queue, QueueLimit, QueueMax, Requests, Slow, Started};
-    let now = clock::wall_seconds();
-    let mut each = |name: &str, kind, help: &str, value: &dyn Fn(&Pool<'_>) -> u64| {
-        out.family(name, kind, help);
-        for pool in pools {
-            let view = &pool.current.view;
-            let labels: [Label<'_>; 2] = [("pool", &view.pool), ("scrape_uri", &view.address)];
-            out.sample(&labels, value(pool));
-        }
-    };
-    let (counter, gauge) = (Kind::FormerCounter, Kind::Gauge);
-    let active = |pool: &Pool<'_>| pool.counts.busy;
-    let idle = |pool: &Pool<'_>| pool.counts.idle;
-    each("phpfpm_up", gauge, "Whether a generation of the pool serves.", &|pool| u64::from(pool.is_up()));
-    each("phpfpm_start_since", counter, "The number of seconds since the pool has started.", &|pool| {
-        now.saturating_sub(pool.current.totals.get(Started))
-    });
-    each("phpfpm_accepted_connections", counter, "The number of requests accepted by the pool.", &|pool| {
-        pool.numbers.counter(Requests)
-    });
-    each("phpfpm_listen_queue", gauge, "The number of connections that wait to be accepted.", &|pool| {
-        pool.current.totals.get(Queue)
-    });
-    each("phpfpm_max_listen_queue", counter, "The highest number of connections that have waited.", &|pool| {
-        pool.numbers.counter(QueueMax)
-    });
-    each("phpfpm_listen_queue_length", gauge, "How many connections may wait.", &|pool| {
-        pool.current.totals.get(QueueLimit)
-    });
-    each("phpfpm_idle_processes", gauge, "The number of idle workers.", &idle);
-    each("phpfpm_active_processes", gauge, "The number of busy workers.", &active);
-    each("phpfpm_total_processes", gauge, "The number of idle and busy workers.", &|pool| active(pool) + idle(pool));
-    each("phpfpm_max_active_processes", counter, "The highest number of busy workers.", &|pool| {
-        pool.numbers.counter(ActiveMax)
-    });
-    each(
-        "phpfpm_max_children_reached",
-        counter,
-        "How many times pm.max_children kept the pool from growing.",
-        &|pool| pool.numbers.counter(LimitReached),
-    );
-    each("phpfpm_slow_requests", counter, "Requests that took longer than request_slowlog_timeout.", &|pool| {
-        pool.numbers.counter(Slow)
-    });
 }

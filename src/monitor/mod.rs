@@ -8,7 +8,9 @@ mod answer;
 mod connection;
 mod detail;
 mod event_loop;
+mod exporters;
 mod families;
+mod group_families;
 mod health;
 mod http;
 #[cfg(any(test, feature = "oracles"))]

@@ -44,6 +44,8 @@ pub(super) struct Pool<'a> {
     pub(super) coming: u64,
     /// Workers of generations that drain.
     pub(super) draining: u64,
+    /// The memory in bytes that only workers of the pool use, of all generations.
+    pub(super) private: u64,
     pub(super) numbers: Numbers,
 }
 
@@ -155,7 +157,8 @@ fn pool<'a>(name: &str, generations: &[&'a Shown], highest: &mut BTreeMap<String
     };
     let counts = current.board.counts();
     let (coming, draining) = (of_others(ViewPhase::Starting), of_others(ViewPhase::Draining));
-    Some(Pool { current, counts, coming, draining, numbers })
+    let private = generations.iter().fold(0_u64, |sum, one| sum.saturating_add(one.board.private_memory()));
+    Some(Pool { current, counts, coming, draining, private, numbers })
 }
 
 fn all(Counts { starting, idle, busy }: Counts) -> u64 {

@@ -150,6 +150,9 @@ host_table! {
         fn zend_hash_next_index_insert(table: *mut HashTable, value: *mut zval) -> *mut zval;
         fn zend_memory_peak_usage(real: bool) -> usize;
         fn zend_memory_usage(real: bool) -> usize;
+        fn zend_mm_startup() -> *mut c_void;
+        fn zend_mm_set_heap(heap: *mut c_void) -> *mut c_void;
+        fn zend_mm_shutdown(heap: *mut c_void, whole: bool, silent: bool);
         fn zend_set_memory_limit(limit: usize) -> c_int;
         fn is_zend_mm() -> bool;
         fn zend_mm_get_heap() -> *mut c_void;

@@ -4,6 +4,7 @@ mod body;
 mod body_reader;
 mod body_stream;
 mod borrow;
+mod code_cache;
 mod context;
 #[cfg(feature = "differential")]
 mod differential;
@@ -61,7 +62,7 @@ mod zend_string;
 pub(crate) use host::{LOCALSTATEDIR, ModuleApi, PREFIX, SYSCONFDIR, check_host, is_host, module_api, version};
 
 use crate::config::PoolConfig;
-use crate::engine::{Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
+use crate::engine::{CodeCache, Engine, EngineError, EngineOptions, Request, Served, StartSteps, Topic, Tracer};
 use crate::sys::process;
 use crate::sys::working_directory::WorkingDirectory;
 
@@ -163,6 +164,10 @@ impl Engine for Php {
 
     fn release_memory(&mut self) {
         idle::release_memory();
+    }
+
+    fn code_cache(&mut self) -> Option<CodeCache> {
+        code_cache::numbers()
     }
 
     fn stop(&mut self) {

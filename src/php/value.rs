@@ -67,10 +67,33 @@ pub(super) unsafe fn pointer<T>(value: *const zval) -> *mut T {
 /// # Safety
 /// `table` must be a live table, whose values are pointers.
 pub(super) unsafe fn pointer_at<T>(table: *const HashTable, key: &[u8]) -> Option<*mut T> {
+    // SAFETY: the caller vouches for the table.
+    let found = unsafe { at(table, key) };
+    // SAFETY: a value of a live table.
+    found.map(|found| unsafe { pointer(found) })
+}
+
+/// The value that a table has under a key. `None`: it has no such key.
+///
+/// # Safety
+/// `table` must be a live table. The result lives as long as it does not change.
+pub(super) unsafe fn at(table: *const HashTable, key: &[u8]) -> Option<*const zval> {
     // SAFETY: the caller vouches for the table; the key is given with its length.
     let found = unsafe { zend_hash_str_find(table, key.as_ptr().cast(), key.len()) };
-    // SAFETY: a value of a live table.
-    (!found.is_null()).then(|| unsafe { pointer(found) })
+    (!found.is_null()).then_some(found.cast_const())
+}
+
+/// The number in a value. `None`: it holds something else.
+///
+/// # Safety
+/// `value` must be a live value.
+pub(super) unsafe fn integer(value: *const zval) -> Option<i64> {
+    // SAFETY: the caller vouches for a live value; its content is copied.
+    let content = unsafe { (*value).value };
+    // SAFETY: the caller vouches for a live value.
+    let is_integer = unsafe { kind(value) == IS_LONG };
+    // SAFETY: every member of this union has one word, which is a number in any case.
+    is_integer.then_some(unsafe { content.lval })
 }
 
 /// A string, a number, a boolean or null as a text; nothing for other types.

@@ -24,6 +24,13 @@ pub(crate) enum ExitReason {
     Other,
 }
 
+impl ExitReason {
+    /// Whether it is a limit that a worker itself watches. It can claim no other reason.
+    fn is_limit(self) -> bool {
+        matches!(self, Self::MaxRequests | Self::MaxMemory)
+    }
+}
+
 /// All reasons with their names, in the order of the counters.
 pub(crate) const REASONS: [(ExitReason, &str); 8] = [
     (ExitReason::MaxRequests, "max_requests"),
@@ -45,16 +52,10 @@ pub(crate) struct Life {
     pub(crate) drained: bool,
     /// It was ended because its request took too long.
     pub(crate) timed_out: bool,
-    /// It was busy when it ended.
-    pub(crate) busy: bool,
     /// The kernel has killed a process for want of memory since the last look.
     pub(crate) memory_ran_out: bool,
-    /// Requests that it has begun.
-    pub(crate) requests: u64,
-    /// `pm.max_requests`; 0: no limit.
-    pub(crate) most_requests: u64,
-    /// `pm.max_memory`; 0: no limit.
-    pub(crate) most_memory: u64,
+    /// The limit that it has reached, as it says itself.
+    pub(crate) reached: Option<ExitReason>,
 }
 
 /// Why it has ended.
@@ -66,11 +67,7 @@ pub(crate) fn of(exit: Exit, life: &Life) -> ExitReason {
         exit if exit.is_crash() => ExitReason::Crash,
         _ if life.drained => ExitReason::Reload,
         _ if life.retired => ExitReason::Idle,
-        // A worker serves up to a tenth fewer requests than the limit, see `worker::lifetime`.
-        Exit::Code(0) if life.most_requests > 0 && life.requests >= life.most_requests - life.most_requests / 10 => {
-            ExitReason::MaxRequests
-        }
-        Exit::Code(0) if life.most_memory > 0 && !life.busy => ExitReason::MaxMemory,
+        Exit::Code(0) => life.reached.filter(|reason| reason.is_limit()).unwrap_or(ExitReason::Other),
         _ => ExitReason::Other,
     }
 }
@@ -89,22 +86,20 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_ends_by_itself_has_reached_a_limit() {
-        let requests = |requests| reason(Exit::Code(0), |life| (life.requests, life.most_requests) = (requests, 500));
-        assert_eq!(
-            [449, 450, 500].map(requests),
-            [ExitReason::Other, ExitReason::MaxRequests, ExitReason::MaxRequests]
-        );
-        assert_eq!(reason(Exit::Code(0), |life| life.most_memory = 1), ExitReason::MaxMemory);
+    fn a_worker_that_ends_by_itself_tells_the_limit_and_nothing_else() {
+        let claims = |exit, claim| reason(exit, |life| life.reached = Some(claim));
+        let clean = [ExitReason::MaxRequests, ExitReason::MaxMemory, ExitReason::Oom].map(|c| claims(Exit::Code(0), c));
+        assert_eq!(clean, [ExitReason::MaxRequests, ExitReason::MaxMemory, ExitReason::Other]);
         assert_eq!(reason(Exit::Code(0), |_| ()), ExitReason::Other);
-        assert_eq!(reason(Exit::Code(255), |life| life.most_memory = 1), ExitReason::Other);
+        assert_eq!(claims(Exit::Code(255), ExitReason::MaxMemory), ExitReason::Other);
+        assert_eq!(claims(CRASHED, ExitReason::MaxMemory), ExitReason::Crash);
     }
 
     #[test]
     fn who_was_told_to_leave_has_reached_none() {
         let told = |retired, drained| {
             reason(Exit::Code(0), |life| {
-                (life.retired, life.drained, life.requests, life.most_requests) = (retired, drained, 9, 9);
+                (life.retired, life.drained, life.reached) = (retired, drained, Some(ExitReason::MaxRequests));
             })
         };
         assert_eq!(

@@ -11,6 +11,7 @@ pub(crate) mod exit_reason;
 pub(crate) mod expiring;
 pub(crate) mod fleet;
 pub(crate) mod groups;
+pub(crate) mod oom_window;
 pub(crate) mod pause;
 pub(crate) mod privileged;
 pub(crate) mod protocol;

@@ -106,6 +106,13 @@ impl BoardView {
         (same && inside).then_some(RunningView { begun, method, uri, query, script, ids })
     }
 
+    /// The memory in bytes that only the workers use, as each has last measured it.
+    #[must_use]
+    pub(crate) fn private_memory(&self) -> u64 {
+        let there = (0..self.slots).filter(|slot| self.words.read(place(*slot, Word::Pid)) != 0);
+        there.fold(0, |sum, slot| sum.saturating_add(self.words.read(place(slot, Word::Private))))
+    }
+
     /// Counts the workers.
     #[must_use]
     pub(crate) fn counts(&self) -> Counts {

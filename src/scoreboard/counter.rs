@@ -81,7 +81,43 @@ pub(crate) enum Counter {
     Limit = 37,
     /// How many workers the pool is to have now.
     Wanted = 38,
+    /// Zygotes of the pool's group that have started.
+    ZygoteStarts = 39,
 }
+
+/// The counters that only rise. They go on through reloads.
+pub(crate) const RISING: [Counter; 23] = {
+    use Counter::{
+        Abandoned, ActiveMax, CpuSystem, CpuUser, Disrupted, ExitCrash, ExitIdle, ExitMaxMemory, ExitMaxRequests,
+        ExitOom, ExitOther, ExitReload, ExitTimeout, Incomplete, LimitReached, Lost, MemoryPeak, Parked, QueueMax,
+        Requests, Slow, Starts, ZygoteStarts,
+    };
+    [
+        Requests,
+        Parked,
+        Disrupted,
+        ActiveMax,
+        QueueMax,
+        LimitReached,
+        Slow,
+        MemoryPeak,
+        Incomplete,
+        Abandoned,
+        Starts,
+        ExitMaxRequests,
+        ExitMaxMemory,
+        ExitIdle,
+        ExitReload,
+        ExitCrash,
+        ExitTimeout,
+        ExitOom,
+        ExitOther,
+        Lost,
+        CpuUser,
+        CpuSystem,
+        ZygoteStarts,
+    ]
+};
 
 impl Counter {
     /// That of workers that have ended for this reason, by its place in `plan::exit_reason::REASONS`.

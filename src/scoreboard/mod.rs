@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod board_view;
+mod code_cache;
 mod counter;
 mod histogram;
 mod ids;
@@ -22,7 +23,8 @@ mod texts;
 mod totals;
 
 pub(crate) use board_view::{BoardView, Counts, RunningView, SlotView};
-pub(crate) use counter::Counter;
+pub(crate) use code_cache::CacheView;
+pub(crate) use counter::{Counter, RISING};
 pub(crate) use histogram::{BOUNDS, Histogram, bound};
 pub(crate) use service::{Fact, Service, ServiceView};
 pub(crate) use slot::{Ended, Slot};

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use super::counter::Counter;
 use super::slots::{CLOSING_ANNOUNCED, Scoreboard, Word};
 use super::totals::Totals;
+use crate::plan::exit_reason::ExitReason;
 use crate::request::{Description, Stage};
 use crate::request_ids::RequestIds;
 use crate::sys::clock;
@@ -136,6 +137,16 @@ impl Slot {
         self.set(Word::Memory, ended.memory);
         self.totals.raise(Counter::MemoryPeak, ended.memory);
         self.totals.ended(ended.status, ended.duration);
+    }
+
+    /// Publishes that the worker exits because of a limit.
+    pub(crate) fn reached(&self, reason: ExitReason) {
+        self.set(Word::Reached, reason as u64 + 1);
+    }
+
+    /// Publishes how many bytes of memory only this worker uses.
+    pub(crate) fn note_private_memory(&self, bytes: u64) {
+        self.set(Word::Private, bytes);
     }
 
     /// Whether the supervisor wants this worker to take nothing new.

@@ -5,6 +5,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{ids, texts};
+use crate::plan::exit_reason::{ExitReason, REASONS};
 use crate::request::Stage;
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, Words};
@@ -43,6 +44,10 @@ pub(super) enum Word {
     Closing = 11,
     /// Not 0: the supervisor's next SIGTERM ends the worker, even if SIGTERM is graceful.
     End = 12,
+    /// Why the worker is about to exit by itself: the place of the reason in `plan::exit_reason::REASONS` and 1; 0: it is not.
+    Reached = 13,
+    /// The memory in bytes that only the worker uses, as it has last measured it; 0: it has not.
+    Private = 14,
 }
 
 /// A pool's scoreboard, as the supervisor and status pages read it.
@@ -202,6 +207,13 @@ impl Scoreboard {
     #[must_use]
     pub(crate) fn since(&self, slot: u32) -> Moment {
         Moment::at_millis(self.read(slot, Word::Since) / 1000)
+    }
+
+    /// The limit because of which the worker of that slot exits, as it says.
+    #[must_use]
+    pub(crate) fn reached(&self, slot: u32) -> Option<ExitReason> {
+        let at = usize::try_from(self.read(slot, Word::Reached)).ok()?.checked_sub(1)?;
+        REASONS.get(at).map(|(reason, _)| *reason)
     }
 
     /// Clears a slot, before its next worker or after its last.

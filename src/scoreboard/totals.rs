@@ -11,8 +11,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::counter::Counter;
+use super::code_cache::{self, CacheView};
+use super::counter::{Counter, RISING};
 use super::histogram::{self, Histogram};
+use crate::engine::CodeCache;
 use crate::sys::clock::Moment;
 use crate::sys::shared::{self, ReadOnlyWords, Words};
 
@@ -30,42 +32,12 @@ const COUNTERS: usize = 48;
 const DURATIONS: usize = 64;
 /// Where the histogram of waits begins.
 const WAITS: usize = DURATIONS + CLASSES.len() * histogram::WORDS;
-const WORDS: usize = WAITS + histogram::WORDS;
+/// Where the numbers of the opcode cache begin.
+const CACHE: usize = WAITS + histogram::WORDS;
+const WORDS: usize = CACHE + code_cache::WORDS;
 
-/// What goes on in another memory of the pool.
-const CARRIED: [Counter; 24] = {
-    use Counter::{
-        Abandoned, ActiveMax, CpuSystem, CpuUser, Disrupted, ExitCrash, ExitIdle, ExitMaxMemory, ExitMaxRequests,
-        ExitOom, ExitOther, ExitReload, ExitTimeout, Incomplete, LimitReached, Lost, MemoryPeak, Parked, QueueMax,
-        Requests, Slow, Started, Starts, Watched,
-    };
-    [
-        Requests,
-        Parked,
-        Disrupted,
-        ActiveMax,
-        QueueMax,
-        LimitReached,
-        Slow,
-        MemoryPeak,
-        Started,
-        Watched,
-        Incomplete,
-        Abandoned,
-        Starts,
-        ExitMaxRequests,
-        ExitMaxMemory,
-        ExitIdle,
-        ExitReload,
-        ExitCrash,
-        ExitTimeout,
-        ExitOom,
-        ExitOther,
-        Lost,
-        CpuUser,
-        CpuSystem,
-    ]
-};
+/// What goes on in another memory of the pool, beside what rises.
+const CARRIED: [Counter; 2] = [Counter::Started, Counter::Watched];
 
 /// The place of a status in `CLASSES`.
 fn class(status: u16) -> usize {
@@ -162,11 +134,11 @@ impl Totals {
 
     /// Copies the values of another memory.
     pub(crate) fn carry_on(&mut self, from: &Self) {
-        for counter in CARRIED {
+        for counter in RISING.into_iter().chain(CARRIED) {
             self.set(counter, from.get(counter));
         }
         if from.private.is_none() {
-            // There are histograms only in the memory.
+            // Histograms and the numbers of the opcode cache are only in the memory.
             self.publish();
             for at in DURATIONS..WORDS.min(from.count) {
                 self.shared(at).store(from.words.word(at).load(Ordering::Relaxed), Ordering::Relaxed);
@@ -187,6 +159,17 @@ impl Totals {
     fn note_time(&self, base: usize, micros: u64) {
         self.shared(base + histogram::bucket(micros)).fetch_add(1, Ordering::Relaxed);
         self.shared(base + histogram::SUM).fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Whether this worker is the one to note the numbers of the opcode cache now, in microseconds of the monotonic clock.
+    #[must_use]
+    pub(crate) fn claim_code_cache(&self, now: u64) -> bool {
+        !self.is_smaller() && code_cache::claim(|at| self.shared(CACHE + at), now)
+    }
+
+    /// Stores the numbers of the opcode cache of a zygote that was ready at that moment. `None`: it has none.
+    pub(crate) fn note_code_cache(&self, born: Moment, cache: Option<&CodeCache>) {
+        code_cache::note(|at| self.shared(CACHE + at), born.as_millis(), cache);
     }
 
     /// Takes one from a counter.
@@ -283,6 +266,12 @@ impl TotalsView {
     #[must_use]
     pub(crate) fn waits(&self) -> Histogram {
         self.histogram(WAITS)
+    }
+
+    /// What workers last saw of the opcode cache.
+    #[must_use]
+    pub(crate) fn code_cache(&self) -> CacheView {
+        code_cache::view(|at| self.word(CACHE + at))
     }
 
     fn histogram(&self, base: usize) -> Histogram {

@@ -16,6 +16,7 @@ use crate::plan::crashes::Emergency;
 use crate::plan::descriptors::Descriptors;
 use crate::plan::events::Events;
 use crate::plan::fleet::{Event, Fleet, GenerationId, PoolKey, Settings, WorkerKey, ZygoteKey};
+use crate::plan::oom_window::OomWindow;
 use crate::request_ids::RequestIds;
 use crate::scoreboard::Service;
 use crate::supervisor::bases::Bases;
@@ -95,8 +96,8 @@ pub(super) struct Supervisor {
     pub(super) service: Service,
     /// Where commands ask.
     pub(super) control: ControlSocket,
-    /// Processes that the kernel had killed for want of memory, at the last look.
-    pub(super) oom_kills: u64,
+    /// Processes that the kernel has killed for want of memory.
+    pub(super) oom_kills: OomWindow,
     /// Tracers of workers whose pool limits requests.
     pub(super) tracers: Tracers,
     /// Entries of slow logs.
@@ -192,7 +193,7 @@ impl Supervisor {
             events: Events::default(),
             service: Service::create()?,
             control: ControlSocket::default(),
-            oom_kills: oom_kills::so_far(),
+            oom_kills: OomWindow::new(oom_kills::so_far()),
             tracers: Tracers::default(),
             slow_logs: SlowLogs::default(),
             reopened: 0,

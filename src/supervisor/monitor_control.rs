@@ -19,6 +19,7 @@ use crate::supervisor::generation::{Launch, Launched};
 use crate::supervisor::monitor::{Address, MonitorProcess, Progress};
 use crate::supervisor::output::Writer;
 use crate::sys::clock::{self, Moment};
+use crate::sys::oom_kills;
 use crate::sys::process::{self, Exit};
 use crate::sys::shared::read_only;
 
@@ -256,6 +257,9 @@ impl Supervisor {
         let is_on = self.config.global.monitor.is_some();
         self.totals.all().for_each(|totals| totals.set(Counter::Monitored, u64::from(is_on)));
         self.monitor.stale = is_on;
+        if is_on {
+            self.oom_kills.look(oom_kills::so_far());
+        }
     }
 
     /// Writes how many workers pools may have and are to have.

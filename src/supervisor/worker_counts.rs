@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 
 use crate::plan::events::{Happening, Owner};
 use crate::plan::exit_reason::{self, ExitReason, Life};
-use crate::plan::fleet::{Goal, Phase, WorkerKey};
+use crate::plan::fleet::{Goal, Phase, WorkerKey, ZygoteKey};
 use crate::plan::watch;
 use crate::scoreboard::Counter;
 use crate::supervisor::core::Supervisor;
@@ -21,12 +21,18 @@ impl Supervisor {
         }
     }
 
+    /// A zygote serves.
+    pub(super) fn zygote_started(&self, key: ZygoteKey) {
+        let pools = self.runtimes.group(key).into_iter().flat_map(|group| &group.spec.pools);
+        for totals in pools.filter_map(|pool| self.totals.get(pool.totals_fd)) {
+            totals.add(Counter::ZygoteStarts, 1);
+        }
+    }
+
     /// A worker has ended. Its slot still has what it was doing.
     pub(super) fn count_end(&mut self, key: WorkerKey, exit: Exit) {
         let memory_ran_out = matches!(exit, Exit::Signal(number, _) if number == Signal::SIGKILL as i32)
-            && self.oom_kills < oom_kills::so_far();
-        // This worker was one of those that were killed.
-        self.oom_kills += u64::from(memory_ran_out);
+            && self.oom_kills.take(oom_kills::so_far());
         let (Some(worker), Some(board)) = (self.fleet.worker(key), self.runtimes.scoreboard(key)) else { return };
         let (Some(pool), Some(totals)) = (self.runtimes.pool(key.of_pool()), self.totals_of(key.of_pool())) else {
             return;
@@ -39,11 +45,8 @@ impl Supervisor {
                 retired: worker.retired.is_some(),
                 drained: draining || worker.orphan || self.fleet.goal() != Goal::Serve,
                 timed_out: worker.has_timed_out(),
-                busy: request.is_some(),
                 memory_ran_out,
-                requests: board.requests(key.slot),
-                most_requests: pool.pm_max_requests,
-                most_memory: pool.pm_max_memory,
+                reached: board.reached(key.slot),
             },
         );
         totals.add(Counter::of_exit(reason as usize), 1);

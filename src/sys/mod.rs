@@ -40,6 +40,7 @@ pub mod pidfd;
 pub mod prefault;
 pub mod pressure;
 pub mod private_copy;
+pub mod private_memory;
 mod proc_file;
 pub mod proc_stat;
 pub mod process;

@@ -8,6 +8,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::unistd::{SysconfVar, sysconf};
 
 use crate::config::PoolConfig;
+use crate::plan::exit_reason::ExitReason;
 use crate::sys::clock;
 
 /// From this many requests on, workers that started together don't exit together.
@@ -42,12 +43,15 @@ impl Lifetime {
         Self { left, memory }
     }
 
-    /// Counts a request; returns whether it was the last one.
-    pub(super) fn is_over(&mut self) -> bool {
+    /// Counts a request. If it was the last one, returns why.
+    pub(super) fn end(&mut self) -> Option<ExitReason> {
         if let Some(left) = &mut self.left {
             *left = left.saturating_sub(1);
         }
-        self.left == Some(0) || self.memory.as_ref().is_some_and(Memory::is_over)
+        if self.left == Some(0) {
+            return Some(ExitReason::MaxRequests);
+        }
+        self.memory.as_ref().filter(|memory| memory.is_over()).map(|_| ExitReason::MaxMemory)
     }
 }
 

@@ -41,6 +41,7 @@ use crate::log;
 use crate::log::messages::{requests, worker_setup};
 use crate::scoreboard::Slot;
 use crate::status::Group;
+use crate::sys::clock::Moment;
 use crate::sys::ids::Identity;
 use crate::sys::limits::FileLimits;
 use crate::sys::process_limits::ProcessLimits;
@@ -91,6 +92,8 @@ pub(crate) struct WorkerSpec {
     pub supervisor: Pid,
     /// SIGTERM and SIGINT ask it to finish.
     pub graceful: bool,
+    /// When its zygote was ready.
+    pub born: Moment,
     /// What its status page shows of its group.
     pub group: Group,
     /// It is to make its engine ready for requests when it has nothing else to do.
@@ -149,7 +152,7 @@ pub(crate) fn run(mut spec: WorkerSpec, engine: &mut impl Engine) -> i32 {
         intake,
         ways,
         &spec.pool,
-        (lifetime, spec.warms_up),
+        (lifetime, spec.born, spec.warms_up),
     )
     .and_then(|mut serve_loop| serve_loop.run());
     engine.stop();

@@ -1,17 +1,17 @@
-//! What a worker measures for the monitor only: CPU time, and how long requests have waited for a worker. Without a monitor it costs
-//! no system call; with one, a call for each TCP connection that comes to the worker, from a client or from its own retained ones, and one
-//! a second.
+//! What a worker measures for the monitor only: CPU time, memory, the opcode cache, and how long requests have waited for a worker.
+//! Without a monitor it costs no system call; with one, a call for each TCP connection that comes to the worker, from a client or from
+//! its own retained ones, and five a second.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use crate::scoreboard::{Counter, Totals};
-use crate::sys::{clock, tcp_info};
+use crate::scoreboard::{Counter, Slot, Totals};
+use crate::sys::{clock, private_memory, tcp_info};
 use crate::text::request_start;
 
-/// Between two readings of the CPU times, in microseconds.
+/// Between two readings of CPU times and memory, in microseconds.
 const READING: u64 = 1_000_000;
 /// A longer wait is an error of the parameter.
 const LONGEST: u64 = 3_600_000_000;
@@ -19,7 +19,7 @@ const LONGEST: u64 = 3_600_000_000;
 /// The state of the measurements.
 #[derive(Debug, Default)]
 pub(super) struct Monitored {
-    /// When the CPU times were last read.
+    /// When CPU times and memory were last read.
     read_at: Cell<u64>,
     /// User and system time that are counted already.
     counted: Cell<(u64, u64)>,
@@ -51,11 +51,23 @@ impl Monitored {
         if let Some(waited) = waited.or(of_connection) {
             totals.waited(waited);
         }
-        let now = clock::micros();
+    }
+
+    /// The worker is idle again. Returns whether it is the one to note the numbers of the opcode cache.
+    pub(super) fn measure(&self, slot: &Slot) -> bool {
+        let totals = slot.totals();
+        if !is_on(totals) {
+            return false;
+        }
+        let now = slot.idle_since();
         if now.saturating_sub(self.read_at.get()) >= READING {
             self.read_at.set(now);
             self.count_cpu(totals);
+            if let Some(bytes) = private_memory::of_this_process() {
+                slot.note_private_memory(bytes);
+            }
         }
+        totals.claim_code_cache(now)
     }
 
     /// The worker exits.

@@ -155,6 +155,13 @@ impl RequestTracker {
         }
     }
 
+    /// After a request, when the worker is idle: measures for the monitor what is due. Returns whether the numbers of the opcode cache
+    /// are due, which the caller then notes.
+    #[must_use]
+    pub(super) fn measure(&self) -> bool {
+        self.monitored.measure(&self.slot)
+    }
+
     /// The request that has begun to arrive is set aside, and will begin again.
     pub(super) fn put_aside(&self) {
         self.slot.put_aside();

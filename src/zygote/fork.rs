@@ -152,6 +152,7 @@ impl ForkedWorker {
             parent: self.parent,
             supervisor: self.supervisor,
             graceful: zygote.graceful,
+            born: zygote.ready_at.unwrap_or_default(),
             group: zygote.group,
             warms_up: zygote.ready_at.is_some_and(|ready| clock::now().since(ready) > START),
         })

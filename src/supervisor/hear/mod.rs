@@ -40,6 +40,7 @@ impl Supervisor {
             ToSupervisor::Ready if !self.has_become_its_user(key) => self.refuse_unproved(key),
             ToSupervisor::Ready => {
                 self.runtimes.share_files(key);
+                self.zygote_started(key);
                 self.feed(Event::ZygoteReady(key));
             }
             ToSupervisor::Failed(reason) => self.php_failed(key, &reason),

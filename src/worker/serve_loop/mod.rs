@@ -71,6 +71,8 @@ pub(super) struct ServeLoop<'a, E> {
     lifetime: Lifetime,
     /// How many times its caches were cleared.
     caches_cleared: u64,
+    /// When its zygote was ready.
+    born: Moment,
     stop_signal: StopSignal,
     leaving: bool,
     /// The engine must not be given another request.
@@ -92,7 +94,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
         intake: Intake,
         (control, drain): (Rc<ZygoteChannel>, OwnedFd),
         pool: &PoolConfig,
-        (lifetime, cold): (Lifetime, bool),
+        (lifetime, born, cold): (Lifetime, Moment, bool),
     ) -> io::Result<Self> {
         let sources =
             control.with_descriptor(|fd| Sources::new(intake.listeners(), &intake.queues().queue, &drain, fd))?;
@@ -122,6 +124,7 @@ impl<'a, E: Engine> ServeLoop<'a, E> {
             lifetime,
             // Not the present number: what the zygote has cached may be as old as itself.
             caches_cleared: 0,
+            born,
             stop_signal: StopSignal::default(),
             leaving: false,
             spent: false,

@@ -48,10 +48,11 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.first_byte_until = None;
         self.clear_file_caches();
         signal::begin_request();
-        let served = if self.pages.serve(&mut self.exchange, &self.tracker) || self.drop_abandoned() {
-            Served::Ready
-        } else {
+        let runs = !self.pages.serve(&mut self.exchange, &self.tracker) && !self.drop_abandoned();
+        let served = if runs {
             self.engine.serve(Request { exchange: &mut self.exchange, tracker: &*self.tracker })
+        } else {
+            Served::Ready
         };
         Request { exchange: &mut self.exchange, tracker: &*self.tracker }.finish();
         signal::end_request();
@@ -63,7 +64,13 @@ impl<E: Engine> ServeLoop<'_, E> {
         self.mark_output();
         self.tracker.idle();
         self.release.restart();
-        self.leaving |= self.lifetime.is_over();
+        if let Some(reason) = self.lifetime.end() {
+            self.slot.reached(reason);
+            self.leaving = true;
+        }
+        if runs && !self.spent && self.tracker.measure() {
+            self.slot.totals().note_code_cache(self.born, self.engine.code_cache().as_ref());
+        }
     }
 
     /// Clears the caches of files, if an operator has asked for it since the last request.

@@ -1,5 +1,6 @@
 //! The monitor: what it shows, and that it neither depends on workers nor disturbs them.
 
+mod code_cache;
 mod confined;
 mod counts;
 mod deaths;
