@@ -69,6 +69,12 @@ impl End {
             Some(_) | None => false,
         }
     }
+
+    /// Whether the worker has served a request and has then ended by itself: with `pm.max_requests = 1` no worker outlives its first one.
+    #[must_use]
+    pub(crate) fn is_regular(&self) -> bool {
+        self.exit == Exit::Code(0) && self.requests.is_some_and(|count| count > 0)
+    }
 }
 
 /// Workers of a pool that failed at their first request or before, in a row: a new one will most likely fail, too.
@@ -145,6 +151,8 @@ mod tests {
             assert_eq!(told.is_of_loop(), exit == crash, "{exit:?} after it was told to leave");
             let late = End { age: Duration::from_secs(60), ..end(exit, Some(0)) };
             assert_eq!(late.is_of_loop(), matches!(exit, Exit::Code(137)) || exit == crash, "{exit:?} after a minute");
+            assert_eq!(end(exit, Some(1)).is_regular(), exit == Exit::Code(0), "{exit:?} after a request");
+            assert!(!end(exit, Some(0)).is_regular() && !end(exit, None).is_regular(), "{exit:?}");
         }
     }
 

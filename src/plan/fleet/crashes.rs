@@ -25,11 +25,12 @@ impl Fleet {
         let worker = self.worker(key).filter(|w| matches!(w.life, Life::Accepting | Life::Leaving));
         let Some(worker) = worker.filter(|_| serving) else { return };
         let end = End { exit, requests, untold: worker.stays(), age: now.since(worker.since) };
-        if end.is_of_loop()
-            && let Some(pool) = self.pool_mut(key)
-            && pool.crash_loop.note()
-        {
-            out.push(Action::Remark(key.of_pool(), Remark::CrashLoop));
+        if let Some(pool) = self.pool_mut(key) {
+            if end.is_regular() {
+                pool.forget_crashes();
+            } else if end.is_of_loop() && pool.crash_loop.note() {
+                out.push(Action::Remark(key.of_pool(), Remark::CrashLoop));
+            }
         }
         if exit.is_crash() {
             self.count_crash(now, key, out);
@@ -78,6 +79,13 @@ impl PoolState {
             _ => true,
         };
         if self.workers.iter().any(|(slot, w)| w.life == Life::Accepting && outlived(*slot)) {
+            self.forget_crashes();
+        }
+    }
+
+    /// A worker has served a request: the next one is forked at once.
+    fn forget_crashes(&mut self) {
+        if self.crash_loop.is_suspected() {
             self.crash_loop.end();
             self.not_before = Moment::default();
         }

@@ -73,6 +73,18 @@ fn workers_that_end_as_soon_as_they_wait_come_back_slower_and_slower() {
     }
 }
 
+/// With `pm.max_requests = 1` no worker outlives its first request. A script that fails now and then makes no loop.
+#[test]
+fn workers_that_end_after_their_only_request_end_a_loop() {
+    let mut stage = Stage::new(&[("www", 1, Policy::Static)]);
+    let key = stage.workers()[0];
+    for exit in [Exit::Code(137), Exit::Code(137), Exit::Code(137), Exit::Code(137), Exit::Code(0)].repeat(3) {
+        stage.event(Event::Exited { key, exit, requests: Some(1) });
+        assert_eq!(stage.workers(), [key], "replaced at once after {exit:?}");
+    }
+    assert_eq!(stage.said(|r| *r == Remark::CrashLoop), 0);
+}
+
 #[test]
 fn too_many_crashes_are_an_emergency_of_their_group_only_where_that_is_wanted() {
     let mut stage = Stage::new(&[("www", 4, Policy::Static)]);
