@@ -63,8 +63,11 @@ fn hint(pool: &Pool, machine: Machine) -> String {
         );
     }
     match pool.cpu_share {
+        Some(share) if share < 0.01 => {
+            "more workers (pm.max_children) would help, because requests hardly use a processor".to_owned()
+        }
         Some(share) if share < 0.5 => format!(
-            "more workers (pm.max_children) would help, because requests use a processor for {} % of their time only",
+            "more workers (pm.max_children) would help, because requests use a processor for only {} % of their time",
             percent(share)
         ),
         Some(_) => format!(
@@ -287,9 +290,11 @@ mod tests {
         assert_eq!(severity, Critical);
         assert_eq!(
             text,
-            "all 20 workers are busy and 37 connections wait; more workers (pm.max_children) would help, because requests use a processor for 35 % of their time only"
+            "all 20 workers are busy and 37 connections wait; more workers (pm.max_children) would help, because requests use a processor for only 35 % of their time"
         );
         assert_eq!(said(&full(3), 0.5).0, Warning);
+        let waiting = said(&Pool { cpu_share: Some(0.001), ..full(3) }, 0.5).1;
+        assert!(waiting.ends_with("because requests hardly use a processor"), "{waiting}");
         let near = said(&full(3), 3.4).1;
         assert!(near.contains("more workers would not help, because PHP already uses 3.4 of 4 processors"), "{near}");
         let free = said(&Pool { cpu_share: Some(0.9), ..full(3) }, 1.0).1;

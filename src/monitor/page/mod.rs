@@ -15,6 +15,9 @@ const POOL: &str = include_str!("pool.html");
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
+/// How many events it shows. page.js has the same number.
+const EVENTS: usize = 30;
+
 /// Headers of the page. Nothing but our style and our script counts in it: build.rs has their hashes.
 pub(super) const HEADERS: &str = concat!(
     "Content-Security-Policy: default-src 'none'; style-src '",
@@ -39,6 +42,7 @@ pub(super) fn overview(all: &Overview) -> String {
             ("window", format::span(all.window_seconds)),
             ("head", fill(inside(OVERVIEW, "head-of"), &values::head(all))),
             ("pools", list(inside(OVERVIEW, "row"), &all.pools, values::pool)),
+            ("events", list(inside(OVERVIEW, "event"), all.events.iter().take(EVENTS), values::event)),
         ],
     );
     frame(title, &severity, main + templates)

@@ -49,7 +49,7 @@ function head(all) {
   const { last, last_successful: successful } = all.reloads;
   return {
     diagnosis: all.diagnosis, reason: all.reason || "", reason_shown: shown(all.reason), uptime: span(all.now - all.started),
-    reload: last === null ? "never" : span(all.now - last) + " ago" + (successful ? "" : ", not successful"),
+    reload: last === null ? "no reload yet" : "last reload " + span(all.now - last) + " ago" + (successful ? "" : ", not successful"),
     dropped: dropped && dropped + " dropped", dropped_shown: shown(dropped), php: all.php, version: all.version,
   };
 }
@@ -89,6 +89,13 @@ function request(one) {
   return {
     time: time(one.seconds), method: plain(one.method), uri: plain(one.uri), script: plain(one.script), pid: String(one.pid),
     id: plain(one.id || ""), id_shown: shown(one.id),
+  };
+}
+function event(one) {
+  const moment = iso(one.at);
+  return {
+    key: [one.at, one.pool, one.text].join(" "), severity: one.severity, iso: moment, when: moment.slice(0, 19).replace("T", " "),
+    pool: one.pool || "", text: plain(one.text),
   };
 }
 function leftOut(number) { return number > 0 ? "and " + count(number) + " more workers" : ""; }
@@ -158,6 +165,7 @@ function showOverview(all) {
   text("window", span(all.window_seconds));
   one(at("head"), "head-of", head(all));
   list(document.querySelector(".pools"), "row", all.pools.map(pool), "name");
+  list(at("events"), "event", all.events.slice(0, 30).map(event), "key");
   speak(all.state + all.severity, all.diagnosis);
 }
 function overviewTitle(all) { return (all.severity === "ok" ? "" : all.severity + ": ") + "php-fpm, " + all.state; }

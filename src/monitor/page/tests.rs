@@ -4,7 +4,7 @@ use base64::Engine as _;
 use sha2::Digest as _;
 
 use super::*;
-use crate::overview::{Running, Slot, SlotState};
+use crate::overview::{Reloads, Running, Slot, SlotState};
 
 const HOSTILE: &str = "\"'><img src=x onerror=alert(1)></script><script>{name}{!script}";
 
@@ -125,11 +125,15 @@ fn it_says_so_without_a_script() {
         "<noscript><meta http-equiv=\"refresh\" content=\"5\"></noscript>",
         "<span>4\u{202f}000\u{202f}000\u{202f}000 of 9\u{202f}000\u{202f}000\u{202f}000</span>",
         "<td role=\"cell\" data-label=\"p95\">100\u{202f}ms</td>",
+        "<time datetime=\"2026-12-01T03:16:40Z\">2026-12-01 03:16:40</time>",
+        " ago, not successful</span>",
     ] {
         assert!(page.contains(wanted), "{wanted}: {page}");
     }
     let link = "href=\"pools/%22'%3E%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E";
     assert!(page.contains(link), "{page}");
+    let calm = Overview { reloads: Reloads::default(), ..hostile() };
+    assert!(overview(&calm).contains("<span>no reload yet</span>"));
     let page = pool(&detail(), 0.0);
     assert!(page.contains("<small>a signal such as SIGSEGV</small></th><td class=\"bad\">1</td>"), "{page}");
     assert!(page.contains("title=\"slot 0, process 1234: idle for 1.0\u{202f}s, 12 requests\""), "{page}");

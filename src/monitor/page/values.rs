@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::format::{area, bytes, cores, count, fixed, line, rate, share, span, time};
+use super::format::{area, bytes, cores, count, fixed, iso, line, rate, share, span, time};
 use super::template::Values;
-use crate::overview::{Dropped, Durations, Overview, Pool, Reloads, Running, Slot};
+use crate::overview::{Dropped, Durations, Event, Overview, Pool, Reloads, Running, Slot};
 
 /// The class of what is shown if there is a text.
 fn shown(text: &str) -> String {
@@ -37,9 +37,9 @@ pub(super) fn head(all: &Overview) -> Values {
 #[allow(clippy::cast_precision_loss, reason = "seconds")]
 fn reload(reloads: &Reloads, now: f64) -> String {
     match reloads.last {
-        None => "never".to_owned(),
-        Some(at) if reloads.last_successful => format!("{} ago", span(now - at as f64)),
-        Some(at) => format!("{} ago, not successful", span(now - at as f64)),
+        None => "no reload yet".to_owned(),
+        Some(at) if reloads.last_successful => format!("last reload {} ago", span(now - at as f64)),
+        Some(at) => format!("last reload {} ago, not successful", span(now - at as f64)),
     }
 }
 
@@ -144,6 +144,18 @@ fn requests(one: &Pool) -> Values {
         ("lost_is", zero_or(one.lost as f64, "bad")),
         ("reached", count(one.limit_reached)),
         ("reached_is", zero_or(one.limit_reached as f64, "some")),
+    ]
+}
+
+/// An event.
+pub(super) fn event(one: &Event) -> Values {
+    let iso = iso(one.at);
+    vec![
+        ("severity", word(&one.severity)),
+        ("when", iso.replace('T', " ").replace('Z', "")),
+        ("iso", iso),
+        ("pool", one.pool.clone().unwrap_or_default()),
+        ("text", plain(&one.text)),
     ]
 }
 

@@ -50,6 +50,8 @@ fn in_a_browser() -> Outcome {
     let slow = Request::get(&server.sandbox.page("slow.php")).param("QUERY_STRING", HOSTILE);
     let mut busy = Client::connect(&server.address, ms(10_000))?;
     busy.send(&slow.encode(1))?;
+    browser
+        .wait("the start is an event", "document.getElementById('events').innerText.includes('php-fpm has started')")?;
     browser.wait("one is", "document.querySelector('.pool').innerText.includes('1 of 2')")?;
     fits(&mut browser)?;
 
