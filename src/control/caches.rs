@@ -28,6 +28,8 @@ const OPENS: Duration = Duration::from_secs(3);
 /// So long an answer may take: new processes have a minute to start, and may have to wait for former ones.
 const ANSWERS: Duration = Duration::from_secs(180);
 const LOOK: Duration = Duration::from_millis(50);
+/// So often a request is sent. Before each attempt the command waits twice as long as before the former one.
+const ATTEMPTS: u32 = 7;
 
 /// Carries it out; returns the exit status.
 pub(crate) fn run(command: Result<CacheCommand, WrongOption>, host: &Host, options: &Options) -> i32 {
@@ -101,18 +103,18 @@ impl Supervisor {
             return Err(Failure::Refused(texts::control_request_too_long()));
         }
         let until = Instant::now() + ANSWERS;
-        while Instant::now() < until {
+        for attempt in 0..ATTEMPTS {
             let connection = self.connect()?;
             // If the supervisor has closed it already, the answer is still to be read.
             let _ = message::send(&connection, &message, &[]);
             if let Some(answer) = self.receive(&connection, until)? {
                 return Ok(answer);
             }
-            if self.process.ends_within(LOOK) {
+            if self.process.ends_within(LOOK * 2_u32.pow(attempt)) {
                 return Err(Failure::Ended(self.process.pid));
             }
         }
-        Err(Failure::TimedOut)
+        Err(self.unreachable(&io::Error::other("it closes each connection without an answer")))
     }
 
     fn connect(&self) -> Result<OwnedFd, Failure> {

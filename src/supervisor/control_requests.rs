@@ -2,17 +2,21 @@
 //! takes no answer is closed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::time::Duration;
 
 use crate::ipc::{ControlAnswer, ControlRequest, GroupAnswer, GroupResult};
 use crate::log::{self, messages::control as messages};
-use crate::plan::fleet::GenerationId;
+use crate::plan::fleet::{GenerationId, NotRenewable, Phase};
 use crate::scoreboard::Counter;
-use crate::supervisor::control_socket::{Address, Client, Message, Progress, Renewing};
+use crate::supervisor::control_socket::{Accepted, Address, Client, Message, Progress, Renewing};
 use crate::supervisor::core::Supervisor;
 use crate::sys::clock::{self, Moment};
 
 /// The most commands at a time.
 const MOST: usize = 32;
+/// After a connection could not be accepted, none is accepted for this time.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A group that a request is about.
 struct Asked {
@@ -42,7 +46,11 @@ impl Supervisor {
     /// When to look again.
     pub(super) fn control_deadline(&self, now: Moment) -> Option<Moment> {
         let address = self.control.address.as_ref().and_then(|address| address.deadline(now));
-        address.into_iter().chain(self.control.clients.values().map(|client| client.until)).min()
+        address
+            .into_iter()
+            .chain(self.control.again)
+            .chain(self.control.clients.values().map(|client| client.until))
+            .min()
     }
 
     /// Opens the socket that is wanted, and closes another one.
@@ -59,10 +67,11 @@ impl Supervisor {
         if let Progress::Failed(e) = address.advance(now) {
             log::say(&messages::control_socket_not_opened(wanted.display(), e));
         }
-        if let (Some(listener), None) = (address.listener(), self.control.watched) {
+        self.control.again.take_if(|at| *at <= now);
+        if let (Some(listener), None, None) = (address.listener(), self.control.watched, self.control.again) {
             match self.poller.add_control_socket(listener) {
                 Ok(token) => self.control.watched = Some(token),
-                Err(e) => log::say(&messages::control_socket_not_opened(wanted.display(), e)),
+                Err(e) => self.pause_control_socket(e),
             }
         }
     }
@@ -72,15 +81,33 @@ impl Supervisor {
         for _ in 0..MOST {
             let Some(listener) = self.control.address.as_ref().and_then(Address::listener) else { return };
             let client = match Client::accept(listener, clock::now()) {
-                Ok(Some(client)) => client,
-                Ok(None) => return,
-                Err(e) => return log::say(&messages::command_not_accepted(e)),
+                Ok(Accepted::Client(client)) => Some(client),
+                Ok(Accepted::Refused) => None,
+                Ok(Accepted::Nobody) => return,
+                Err(e) => return self.pause_control_socket(e),
             };
+            self.control.told = false;
+            let Some(client) = client else { continue };
             if self.control.clients.len() >= MOST {
                 client.answer(&ControlAnswer::refusal("too many commands wait for an answer: try again later"));
-            } else if let Ok(token) = self.poller.add_command(&client) {
-                self.control.clients.insert(token, client);
+                continue;
             }
+            match self.poller.add_command(&client) {
+                Ok(token) => drop(self.control.clients.insert(token, client)),
+                Err(e) => client.answer(&ControlAnswer::refusal(format!("unable to wait for the request: {e}"))),
+            }
+        }
+    }
+
+    /// The system has no descriptor left: connections wait for a moment, so that they do not keep the event loop busy.
+    fn pause_control_socket(&mut self, e: io::Error) {
+        let listener = self.control.address.as_ref().and_then(Address::listener);
+        if let (Some(listener), Some(token)) = (listener, self.control.watched.take()) {
+            self.poller.remove(listener, token);
+        }
+        self.control.again = Some(clock::now() + PAUSE);
+        if !std::mem::replace(&mut self.control.told, true) {
+            log::say(&messages::command_not_accepted(e));
         }
     }
 
@@ -169,12 +196,15 @@ impl Supervisor {
         for asked in groups {
             if !asked.awake {
                 answers.push(asked.answer(GroupResult::Asleep));
-            } else if self.fleet.renew_at_once(clock::now(), asked.serving) {
-                self.control.failures.remove(&asked.name);
-                log::say(&messages::renewal_asked(&asked.name));
-                renewing.push(Renewing { group: asked.name, pools: asked.pools, old: asked.serving });
-            } else {
-                answers.push(asked.answer(GroupResult::Failed("it does not serve".to_owned())));
+                continue;
+            }
+            match self.fleet.renew_at_once(clock::now(), asked.serving) {
+                Ok(old) => {
+                    self.control.failures.remove(&asked.name);
+                    log::say(&messages::renewal_asked(&asked.name));
+                    renewing.push(Renewing { group: asked.name, pools: asked.pools, old });
+                }
+                Err(reason) => answers.push(asked.answer(GroupResult::Failed(not_renewable(reason).to_owned()))),
             }
         }
         if let Some(client) = self.control.clients.get_mut(&token) {
@@ -222,8 +252,13 @@ impl Supervisor {
     ) -> Option<GroupResult> {
         match serving.get(group.as_str()) {
             None => Some(GroupResult::Failed("it has ended".to_owned())),
-            Some(present) if present != old => Some(GroupResult::Done),
-            Some(_) if self.fleet.is_being_renewed(*old) => None,
+            // Workers of the former generation may accept requests until the new one has settled.
+            Some(present) if present > old => {
+                let settled = self.fleet.generation(*present).is_some_and(|g| g.phase == Phase::Serving);
+                settled.then_some(GroupResult::Done)
+            }
+            Some(present) if present < old && self.fleet.is_coming(*old) => None,
+            Some(present) if present == old && self.fleet.is_being_renewed(*old) => None,
             Some(_) => {
                 let reason = self.control.failures.get(group).cloned();
                 let unknown = || "its new processes could not start, see the log".to_owned();
@@ -238,6 +273,15 @@ impl Supervisor {
         let awaited = |client: &Client| client.renewing.iter().any(|one| one.group == group);
         if self.control.clients.values().any(awaited) {
             self.control.failures.insert(group, reason.to_owned());
+        }
+    }
+}
+
+fn not_renewable(reason: NotRenewable) -> &'static str {
+    match reason {
+        NotRenewable::Absent => "it does not serve",
+        NotRenewable::Blocked => {
+            "three of its former generations still finish requests; try again when one of them has ended"
         }
     }
 }

@@ -44,6 +44,7 @@ pub(crate) use goal::{Goal, Settings};
 pub(crate) use keys::{GenerationId, PoolKey, WorkerKey, ZygoteKey};
 pub(crate) use members::{Generation, GroupPlan, Phase};
 pub(crate) use pool::{Life, PoolPlan, PoolState, Worker};
+pub(crate) use renewal::NotRenewable;
 pub(crate) use scope::Scope;
 pub(crate) use state::Fleet;
 pub(crate) use unit::Failure;

@@ -26,6 +26,15 @@ pub(crate) enum Renewal {
     Refused,
 }
 
+/// Why an operator's wish for a renewal is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotRenewable {
+    /// The group does not serve.
+    Absent,
+    /// Three of its former generations still finish requests.
+    Blocked,
+}
+
 impl Fleet {
     /// Asks for a new generation with the same configuration in place of one that serves. If that generation is replaced by a reload
     /// before the renewal begins, there is none. If the new one cannot start, the present one serves on.
@@ -48,15 +57,35 @@ impl Fleet {
         if due > now { Renewal::Waits(due.since(now)) } else { Renewal::Begins }
     }
 
-    /// The same for an operator, whose wish waits neither for `INTERVAL` nor for an answer: the renewal begins as soon as fewer than three
-    /// former generations finish requests. A renewal or a reload that replaces the generation already is as good. False: it does not serve.
-    pub(crate) fn renew_at_once(&mut self, now: Moment, id: GenerationId) -> bool {
-        let replaced = self.retiring(id).any(|unit| !unit.late);
-        let Some(generation) = self.generation_mut(id).filter(|g| g.serves()) else { return false };
-        if !replaced {
+    /// The same for an operator, whose wish does not wait for `INTERVAL`. Returns the generation that is to be replaced. Workers of one
+    /// that starts may have compiled old code already: that one is replaced, too, when it serves. A renewal or a reload that has not
+    /// begun is as good as another one.
+    pub(crate) fn renew_at_once(&mut self, now: Moment, id: GenerationId) -> Result<GenerationId, NotRenewable> {
+        if !self.generation(id).is_some_and(Generation::serves) {
+            return Err(NotRenewable::Absent);
+        }
+        if !self.blocking(&[id]).is_empty() {
+            return Err(NotRenewable::Blocked);
+        }
+        let newest = self.starting_successor(id).unwrap_or(id);
+        let replaced = self.retiring(newest).any(|unit| unit.state == UnitState::Queued && !unit.late);
+        if !replaced && let Some(generation) = self.generation_mut(newest) {
             generation.renewal_due = Some(now);
         }
-        true
+        Ok(newest)
+    }
+
+    /// The generation with the same group that starts to replace that one.
+    fn starting_successor(&self, id: GenerationId) -> Option<GenerationId> {
+        let groups = &self.generation(id)?.groups;
+        let unit = self.retiring(id).find(|unit| unit.state == UnitState::Starting)?;
+        let same = |g: &&Generation| g.groups.iter().any(|new| groups.iter().any(|old| old.name == new.name));
+        self.those(&unit.coming).find(same).map(|g| g.id)
+    }
+
+    /// Whether a generation starts and does not serve yet.
+    pub(crate) fn is_coming(&self, id: GenerationId) -> bool {
+        self.units.iter().any(|unit| unit.state == UnitState::Starting && unit.coming.contains(&id))
     }
 
     /// Whether a generation that serves is to be replaced by another one.

@@ -39,6 +39,17 @@ pub(crate) struct Renewing {
     pub(crate) old: GenerationId,
 }
 
+/// Who has connected.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// One that may ask.
+    Client(Client),
+    /// One whose user may not ask. It is closed.
+    Refused,
+    /// None waits.
+    Nobody,
+}
+
 /// What was received.
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -53,18 +64,17 @@ pub(crate) enum Message {
 }
 
 impl Client {
-    /// Accepts the next one. `None`: none waits. One whose user may not ask is closed, and nothing of it was read.
+    /// Accepts the next one. Nothing is read of one whose user may not ask.
     ///
     /// # Errors
     /// `EMFILE`, `ENFILE`, `ENOMEM`.
-    pub(crate) fn accept(listener: &OwnedFd, now: Moment) -> io::Result<Option<Self>> {
-        while let Some(fd) = listen::accept(listener)? {
-            if is_allowed(&fd) {
-                message::refuse_descriptors(&fd);
-                return Ok(Some(Self { fd, until: now + SENDS, renewing: Vec::new(), answers: Vec::new() }));
-            }
+    pub(crate) fn accept(listener: &OwnedFd, now: Moment) -> io::Result<Accepted> {
+        let Some(fd) = listen::accept(listener)? else { return Ok(Accepted::Nobody) };
+        if !is_allowed(&fd) {
+            return Ok(Accepted::Refused);
         }
-        Ok(None)
+        message::refuse_descriptors(&fd);
+        Ok(Accepted::Client(Self { fd, until: now + SENDS, renewing: Vec::new(), answers: Vec::new() }))
     }
 
     /// Whether its request was taken, and not answered yet.
@@ -89,12 +99,18 @@ impl Client {
         }
     }
 
-    /// Answers. The caller drops it. It has received nothing before, so the kernel has room; otherwise the command finds the connection
-    /// closed.
+    /// Answers. The caller drops it. If the answer cannot be sent, a short one says so: a command that gets none asks again.
     pub(crate) fn answer(&self, answer: &ControlAnswer) {
-        let Ok((message, memory)) = answer.packet() else { return };
+        if let Err(e) = self.send(answer) {
+            let short = format!("the answer could not be sent: {e}; see the log for what was done");
+            let _ = self.send(&ControlAnswer::refusal(short));
+        }
+    }
+
+    fn send(&self, answer: &ControlAnswer) -> io::Result<()> {
+        let (message, memory) = answer.packet()?;
         let memory: Vec<BorrowedFd<'_>> = memory.iter().map(AsFd::as_fd).collect();
-        let _ = message::send(&self.fd, &message, &memory);
+        message::send(&self.fd, &message, &memory)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::World;
 use super::{Action, Emergency, GenerationId, Phase, Renewal, Scope, Settings, group, two};
 use crate::plan::fleet::Event;
+use crate::plan::fleet::NotRenewable;
 use crate::plan::fleet::members::Zygote;
 use crate::plan::scaling::Policy;
 use crate::sys::process::Exit;
@@ -83,7 +84,8 @@ fn an_operator_waits_for_no_interval_and_joins_what_is_under_way() {
     let at_once = |world: &mut World| {
         let before = serving(world, "a");
         // The second wish joins the first.
-        assert!((0..2).all(|_| world.fleet.renew_at_once(world.now, before)) && world.fleet.is_being_renewed(before));
+        assert!((0..2).all(|_| world.fleet.renew_at_once(world.now, before) == Ok(before)));
+        assert!(world.fleet.is_being_renewed(before));
         world.event(Event::Tick);
         world.pass(2 * SECOND);
         assert!(serving(world, "a") != before && !world.fleet.is_being_renewed(serving(world, "a")));
@@ -92,20 +94,40 @@ fn an_operator_waits_for_no_interval_and_joins_what_is_under_way() {
     assert!(matches!(renew(&mut world, "a"), Renewal::Waits(_)), "crashes still wait");
     at_once(&mut world);
     assert_eq!(renewals(&world), 4);
-    assert!(!world.fleet.renew_at_once(world.now, GenerationId(9999)), "there is no such generation");
+    assert_eq!(world.fleet.renew_at_once(world.now, GenerationId(9999)), Err(NotRenewable::Absent));
 }
 
 #[test]
-fn an_operators_renewal_waits_until_fewer_former_generations_finish_requests() {
+fn wishes_while_a_renewal_starts_share_one_that_follows_it() {
+    let mut world = World::started(&two());
+    let old = serving(&world, "a");
+    world.slow.insert("a".to_owned());
+    assert_eq!(world.fleet.renew_at_once(world.now, old), Ok(old));
+    world.event(Event::Tick);
+    let coming = world.fleet.generations.last().map(|g| g.id).unwrap();
+    assert!(coming != old && world.fleet.is_coming(coming));
+    // The new generation may have compiled code by now.
+    assert!((0..5).all(|_| world.fleet.renew_at_once(world.now, old) == Ok(coming)));
+    world.slow.clear();
+    world.finish_starts();
+    world.pass(10 * SECOND);
+    assert_eq!(renewals(&world), 2);
+    assert!(serving(&world, "a") > coming && !world.fleet.is_being_renewed(serving(&world, "a")));
+}
+
+#[test]
+fn an_operators_renewal_is_refused_while_three_former_generations_finish_requests() {
     let mut world = World::started(&two());
     world.stuck.insert("a".to_owned());
-    for _ in 0..4 {
+    for _ in 0..3 {
         let id = serving(&world, "a");
-        assert!(world.fleet.renew_at_once(world.now, id));
+        assert_eq!(world.fleet.renew_at_once(world.now, id), Ok(id));
         world.pass(2 * SECOND);
     }
     let last = serving(&world, "a");
-    assert_eq!((renewals(&world), world.fleet.is_being_renewed(last)), (3, true));
+    assert_eq!(world.fleet.renew_at_once(world.now, last), Err(NotRenewable::Blocked));
+    world.pass(2 * SECOND);
+    assert_eq!((renewals(&world), world.fleet.is_being_renewed(last)), (3, false));
 }
 
 #[test]
