@@ -1,6 +1,6 @@
 //! What a worker measures for the monitor only: CPU time, memory, the opcode cache, and how long requests have waited for a worker.
 //! Without a monitor it costs no system call; with one, a call for each TCP connection that comes to the worker, from a client or from
-//! its own retained ones, and five a second.
+//! its own retained ones, and about eight a second.
 #![forbid(unsafe_code)]
 
 use std::cell::Cell;
