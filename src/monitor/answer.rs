@@ -1,6 +1,6 @@
 //! The answer to a request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,6 +26,9 @@ const FRESH: Duration = Duration::from_millis(20);
 /// They take at most one part in so many of a processor.
 const SHARE: u32 = 10;
 
+/// How many answers for people and programs are kept while they are fresh.
+const KEPT: usize = 8;
+
 const PLAIN: &str = "text/plain; charset=utf-8";
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
@@ -43,13 +46,29 @@ pub(super) struct Answers {
     text: Option<(Moment, String)>,
     open: Option<(Moment, String)>,
     overview: Option<(Moment, Overview)>,
+    /// The last answers for people and programs, each with its path and until when it is fresh.
+    rendered: VecDeque<(String, Moment, Answer)>,
+    rendering: Rendering,
     samples: Samples,
 }
 
+/// A status and a text.
+type Answer = ((u16, &'static str), String);
+
 impl Answers {
     pub(super) fn new(unix: bool, allowed_hosts: Vec<String>, about: About) -> Self {
-        let (text, open, overview, samples) = (None, None, None, Samples::default());
-        Self { unix, allowed_hosts, about, leaving: false, text, open, overview, samples }
+        Self {
+            unix,
+            allowed_hosts,
+            about,
+            leaving: false,
+            text: None,
+            open: None,
+            overview: None,
+            rendered: VecDeque::new(),
+            rendering: Rendering::default(),
+            samples: Samples::default(),
+        }
     }
 
     /// The bytes of the answer.
@@ -59,16 +78,13 @@ impl Answers {
             return response((421, "Misdirected Request"), PLAIN, text, request.head, request.keeps);
         }
         let question = match request.path.as_str() {
-            "/" => {
-                let text = page::overview(self.overview(views, now));
-                return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
-            }
-            path if path.starts_with("/pools/") => {
-                let name = url_decoded(path.strip_prefix("/pools/").unwrap_or_default().as_bytes());
-                let Some(detail) = self.detail(&String::from_utf8_lossy(&name), views, now) else {
-                    return response(NOT_FOUND, PLAIN, "There is no such pool.\n", request.head, request.keeps);
+            path if path == "/" || path.starts_with("/pools/") => {
+                let Some((status, text)) = self.rendered(path, now, |all| all.page(path, views, now)) else {
+                    return busy(PLAIN, "The monitor is busy with other requests.\n", request);
                 };
-                let text = page::pool(&detail, self.overview(views, now).now);
+                if status != OK {
+                    return response(status, PLAIN, &text, request.head, request.keeps);
+                }
                 return with_headers(OK, HTML, page::HEADERS, &text, request.head, request.keeps);
             }
             "/metrics" => {
@@ -76,8 +92,9 @@ impl Answers {
                 return response(OK, request.format.content_type(), text, request.head, request.keeps);
             }
             path if path.starts_with("/api/") => {
-                let path = path.to_owned();
-                let (status, text) = self.api(&path, views, now);
+                let Some((status, text)) = self.rendered(path, now, |all| all.api(path, views, now)) else {
+                    return busy(JSON, &error("the monitor is busy with other requests"), request);
+                };
                 return response(status, JSON, &text, request.head, request.keeps);
             }
             "/livez" => Question::Live,
@@ -109,7 +126,37 @@ impl Answers {
 }
 
 impl Answers {
-    fn api(&mut self, path: &str, views: &mut Views, now: Moment) -> ((u16, &'static str), String) {
+    /// An answer for people and programs: the last one to that path, or one that `render` makes. `None`: such answers have taken their part
+    /// of the processor.
+    fn rendered(&mut self, path: &str, now: Moment, render: impl FnOnce(&mut Self) -> Answer) -> Option<Answer> {
+        self.rendered.retain(|(_, until, _)| now < *until);
+        if let Some((.., answer)) = self.rendered.iter().find(|(known, ..)| known == path) {
+            return Some(answer.clone());
+        }
+        if !self.rendering.has_room(now) {
+            return None;
+        }
+        let begun = clock::micros();
+        let answer = render(self);
+        self.rendering.spend(Duration::from_micros(clock::micros().saturating_sub(begun)));
+        if self.rendered.len() >= KEPT {
+            self.rendered.pop_front();
+        }
+        self.rendered.push_back((path.to_owned(), now + fresh_for(begun), answer.clone()));
+        Some(answer)
+    }
+
+    fn page(&mut self, path: &str, views: &mut Views, now: Moment) -> Answer {
+        let Some(name) = path.strip_prefix("/pools/") else {
+            return (OK, page::overview(self.overview(views, now)));
+        };
+        match self.detail(&String::from_utf8_lossy(&url_decoded(name.as_bytes())), views, now) {
+            Some(detail) => (OK, page::pool(&detail, self.overview(views, now).now)),
+            None => (NOT_FOUND, "There is no such pool.\n".to_owned()),
+        }
+    }
+
+    fn api(&mut self, path: &str, views: &mut Views, now: Moment) -> Answer {
         if path == "/api/v1/overview" {
             return (OK, json_of(self.overview(views, now)));
         }
@@ -161,6 +208,29 @@ impl Answers {
     }
 }
 
+/// The time that answers have taken in a second.
+#[derive(Debug, Default)]
+struct Rendering {
+    since: Moment,
+    spent: Duration,
+}
+
+impl Rendering {
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Whether another answer may be made now.
+    fn has_room(&mut self, now: Moment) -> bool {
+        if now.since(self.since) >= Self::SECOND {
+            *self = Self { since: now, spent: Duration::ZERO };
+        }
+        self.spent < Self::SECOND / SHARE
+    }
+
+    fn spend(&mut self, time: Duration) {
+        self.spent += time;
+    }
+}
+
 /// How long that is fresh what was begun at that time, in microseconds.
 fn fresh_for(begun: u64) -> Duration {
     FRESH.max(Duration::from_micros(clock::micros().saturating_sub(begun)) * SHARE)
@@ -180,6 +250,12 @@ fn error(text: &str) -> String {
 
 const OK: (u16, &str) = (200, "OK");
 const NOT_FOUND: (u16, &str) = (404, "Not Found");
+
+/// The answer to a client that asks for too much.
+fn busy(content_type: &str, text: &str, request: &Request) -> Vec<u8> {
+    let status = (503, "Service Unavailable");
+    with_headers(status, content_type, "Retry-After: 1\r\n", text, request.head, request.keeps)
+}
 
 /// The answer to what is no request of ours. The connection is closed after it.
 pub(super) fn refused(refusal: Refusal) -> Vec<u8> {
@@ -295,6 +371,23 @@ mod tests {
             none.starts_with("HTTP/1.1 404 ") && none.ends_with("{\"error\":\"there is no such pool\"}\n"),
             "{none}"
         );
+    }
+
+    #[test]
+    fn a_client_that_asks_for_all_kinds_of_pages_gets_a_part_of_the_processor() {
+        let mut world = World::new(false);
+        let status = |world: &mut World, path: &str, at| world.get(path, "localhost", at)[9..12].to_owned();
+        assert_eq!(status(&mut world, "/pools/a", 5_000), "404");
+        world.answers.rendering.spend(Duration::from_millis(100));
+        let kept = [("/pools/a", 5_010), ("/pools/a", 5_020), ("/", 5_999), ("/api/v1/events", 5_999)];
+        assert_eq!(kept.map(|(path, at)| status(&mut world, path, at)), ["404", "503", "503", "503"]);
+        assert_eq!(status(&mut world, "/readyz?verbose", 5_999), "503");
+        assert!(world.get("/readyz?verbose", "localhost", 5_999).contains("[-] start failed"));
+        assert_eq!(["/", "/api/v1/events", "/metrics"].map(|path| status(&mut world, path, 6_000)), ["200"; 3]);
+        for pool in 0..2 * KEPT {
+            status(&mut world, &format!("/pools/{pool}"), 6_000);
+        }
+        assert_eq!(world.answers.rendered.len(), KEPT);
     }
 
     #[test]
