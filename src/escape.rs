@@ -22,6 +22,14 @@ pub fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
+/// The text without characters that change the direction of the text after them: they could make a URI look like another one.
+#[must_use]
+pub fn without_directions(text: &str) -> String {
+    let turns =
+        |c| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.replace(turns, "\u{fffd}")
+}
+
 impl Place {
     fn escapes(self, c: char) -> bool {
         match self {

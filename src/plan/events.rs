@@ -92,7 +92,9 @@ impl Events {
         self.changes += 1;
         let change = self.changes;
         let same = |kept: &&mut Kept| {
-            kept.owner == owner && kept.happening == happening && at.saturating_sub(kept.at) < TOGETHER
+            // The clock may have been set back.
+            let soon = at >= kept.at && at - kept.at < TOGETHER;
+            kept.owner == owner && kept.happening == happening && soon
         };
         if let Some(kept) = self.kept.iter_mut().rev().find(same).filter(|_| owner.is_some()) {
             kept.count = kept.count.saturating_add(count);
@@ -112,13 +114,11 @@ impl Events {
     }
 
     fn push(&mut self, kept: Kept) {
-        if let Some(owner) = kept.owner.clone() {
-            let own = |other: &Kept| other.owner.as_ref() == Some(&owner);
-            if self.kept.iter().filter(|other| own(other)).count() >= MOST_OF_OWNER
-                && let Some(oldest) = self.kept.iter().position(own)
-            {
-                self.kept.remove(oldest);
-            }
+        let own = |other: &Kept| other.owner == kept.owner;
+        if self.kept.iter().filter(|other| own(other)).count() >= MOST_OF_OWNER
+            && let Some(oldest) = self.kept.iter().position(own)
+        {
+            self.kept.remove(oldest);
         }
         if self.kept.len() >= MOST {
             self.kept.pop_front();
@@ -236,6 +236,8 @@ mod tests {
             (texts(&events)[0].as_str(), events.shown()[0].pool.clone()),
             ("7 log lines were dropped of group g", None)
         );
+        events.note(Owner::Pool("www"), Happening::Crashed, 1, 5_000);
+        assert_eq!(texts(&events)[0], "1 worker crashed", "the clock was set back");
     }
 
     #[test]
@@ -246,6 +248,10 @@ mod tests {
             events.note(Owner::Pool("evil"), Happening::Crashed, 1, at * TOGETHER);
         }
         assert_eq!((events.kept.len(), texts(&events).last().map(String::as_str)), (21, Some("php-fpm has started")));
+        for at in 1..100 {
+            events.note(Owner::All, Happening::ReloadBegun, 1, at * TOGETHER);
+        }
+        assert_eq!(events.kept.len(), 40, "reloads have their own part, too");
         for pool in 0..300 {
             events.note(Owner::Pool(&pool.to_string()), Happening::Ended, 1, 0);
         }

@@ -70,8 +70,9 @@ pub(super) fn columns(text: &str) -> usize {
     text.chars().map(columns_of).sum()
 }
 
-/// A text without characters that control a terminal.
+/// A text without characters that control a terminal or the direction of text.
 pub(super) fn plain(text: &str) -> String {
+    let text = escape::without_directions(text);
     escape::line(text.as_bytes()).replace('\t', " ")
 }
 
@@ -138,6 +139,7 @@ mod tests {
         );
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(plain("a\u{1b}[2J\tb"), "a\\x1B[2J b");
+        assert_eq!(plain("/\u{202e}gnp\u{61c}"), "/\u{fffd}gnp\u{fffd}");
     }
 
     proptest! {

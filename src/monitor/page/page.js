@@ -48,7 +48,7 @@ function head(all) {
   const dropped = [lines && count(lines) + " log lines", output && bytes(output) + " of output"].filter(Boolean).join(" and ");
   const { last, last_successful: successful } = all.reloads;
   return {
-    diagnosis: all.diagnosis, reason: all.reason || "", reason_shown: shown(all.reason), uptime: span(all.now - all.started),
+    diagnosis: all.diagnosis, reason_of: all.state === "hanging" ? "It hangs" : "Last reload", reason: all.reason || "", reason_shown: shown(all.reason), uptime: span(all.now - all.started),
     reload: last === null ? "no reload yet" : "last reload " + span(all.now - last) + " ago" + (successful ? "" : ", not successful"),
     dropped: dropped && dropped + " dropped", dropped_shown: shown(dropped), php: all.php, version: all.version,
   };
@@ -84,7 +84,7 @@ function slot(one) {
   };
 }
 // Control characters, and those that change the direction of the text after them: a URI could look like another one.
-function plain(words) { return words.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd"); }
+function plain(words) { return words.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\ufffe\uffff\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd"); }
 function request(one) {
   return {
     time: time(one.seconds), method: plain(one.method), uri: plain(one.uri), script: plain(one.script), pid: String(one.pid),

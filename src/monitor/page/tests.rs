@@ -127,6 +127,7 @@ fn it_says_so_without_a_script() {
         "<td role=\"cell\" data-label=\"p95\">100\u{202f}ms</td>",
         "<time datetime=\"2026-12-01T03:16:40Z\">2026-12-01 03:16:40</time>",
         " ago, not successful</span>",
+        "<b>Last reload:</b> ",
     ] {
         assert!(page.contains(wanted), "{wanted}: {page}");
     }

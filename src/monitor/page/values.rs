@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::format::{area, bytes, cores, count, fixed, iso, line, rate, share, span, time};
 use super::template::Values;
-use crate::overview::{Dropped, Durations, Event, Overview, Pool, Reloads, Running, Slot};
+use crate::escape::without_directions;
+use crate::overview::{Dropped, Durations, Event, Overview, Pool, Reloads, Running, Slot, State};
 
 /// The class of what is shown if there is a text.
 fn shown(text: &str) -> String {
@@ -23,6 +24,7 @@ pub(super) fn head(all: &Overview) -> Values {
     let dropped = dropped(&all.dropped);
     vec![
         ("diagnosis", all.diagnosis.clone()),
+        ("reason_of", reason_of(all.state).to_owned()),
         ("reason_shown", shown(&reason)),
         ("reason", reason),
         ("uptime", span(all.now - all.started as f64)),
@@ -32,6 +34,11 @@ pub(super) fn head(all: &Overview) -> Values {
         ("php", all.php.clone()),
         ("version", all.version.clone()),
     ]
+}
+
+/// What the reason is about: the sentence above it may be about something else.
+fn reason_of(state: State) -> &'static str {
+    if state == State::Hanging { "It hangs" } else { "Last reload" }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "seconds")]
@@ -155,7 +162,7 @@ pub(super) fn event(one: &Event) -> Values {
         ("when", iso.replace('T', " ").replace('Z', "")),
         ("iso", iso),
         ("pool", one.pool.clone().unwrap_or_default()),
-        ("text", plain(&one.text)),
+        ("text", without_directions(&one.text)),
     ]
 }
 
@@ -195,12 +202,6 @@ pub(super) fn slot(one: &Slot) -> Values {
     ]
 }
 
-/// Without characters that change the direction of the text after them: they could make a URI look like another one.
-fn plain(text: &str) -> String {
-    text.replace(['\u{200e}', '\u{200f}'], "\u{fffd}")
-        .replace(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'), "\u{fffd}")
-}
-
 /// What is said of workers that are not told.
 pub(super) fn left_out(number: u64) -> String {
     if number > 0 { format!("and {} more workers", count(number)) } else { String::new() }
@@ -208,12 +209,12 @@ pub(super) fn left_out(number: u64) -> String {
 
 /// A request that runs.
 pub(super) fn request(one: &Running) -> Values {
-    let id = plain(one.id.as_deref().unwrap_or_default());
+    let id = without_directions(one.id.as_deref().unwrap_or_default());
     vec![
         ("time", time(one.seconds)),
-        ("method", plain(&one.method)),
-        ("uri", plain(&one.uri)),
-        ("script", plain(&one.script)),
+        ("method", without_directions(&one.method)),
+        ("uri", without_directions(&one.uri)),
+        ("script", without_directions(&one.script)),
         ("pid", one.pid.to_string()),
         ("id_shown", shown(&id)),
         ("id", id),
