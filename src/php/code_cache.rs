@@ -2,7 +2,7 @@
 //! notice it: what the call allocates is in a heap of its own, opcache counts nothing, and no message is logged.
 
 use std::ffi::{CStr, c_char};
-use std::mem::{offset_of, size_of};
+use std::mem::{ManuallyDrop, MaybeUninit, offset_of, size_of};
 use std::sync::OnceLock;
 
 use super::ffi::{
@@ -36,11 +36,12 @@ const NUMBERS: [(&CStr, &CStr, CacheNumber); 16] = [
 const STATISTICS: &CStr = c"opcache_statistics";
 const JIT: &CStr = c"jit";
 
-/// The frame of a call with one argument, which lies behind it.
+/// The frame of a call with one argument, which lies behind it. Its values are never dropped: `zval` would call PHP for that, by a symbol
+/// that is not looked up by name.
 #[repr(C)]
 struct Frame {
-    call: zend_execute_data,
-    argument: zval,
+    call: ManuallyDrop<zend_execute_data>,
+    argument: ManuallyDrop<zval>,
 }
 
 // `ZEND_CALL_FRAME_SLOT`: the arguments of a call begin at the next multiple of a value's size.
@@ -115,18 +116,18 @@ fn restriction() -> Option<*mut c_char> {
 fn ask(handler: Handler) -> Option<CodeCache> {
     // SAFETY: C structures of numbers and pointers, all of which may be zero.
     let mut frame: Frame = unsafe { std::mem::zeroed() };
-    // SAFETY: a C structure of numbers and pointers, all of which may be zero: a value without content.
-    let mut result: zval = unsafe { std::mem::zeroed() };
+    // A value without content. What it gets is freed with the heap.
+    let mut result = MaybeUninit::<zval>::zeroed();
     frame.call.This.u2.num_args = 1;
     // SAFETY: a value of ours.
-    unsafe { value::set_bool(&raw mut frame.argument, false) };
+    unsafe { value::set_bool(&raw mut *frame.argument, false) };
     let call = (&raw mut frame).cast();
     // SAFETY: EG(current_execute_data) is PHP's, at a valid address (`ffi::host`), and this is PHP's thread. `numbers` puts it back.
     unsafe { (*executor_globals()).current_execute_data = call };
     // SAFETY: the function with a frame that has its argument, and a place for its result. It uses no other member of the frame.
-    unsafe { handler(call, &raw mut result) };
+    unsafe { handler(call, result.as_mut_ptr()) };
     // SAFETY: the function has set it.
-    let status = unsafe { table(&raw const result) }?;
+    let status = unsafe { table(result.as_ptr()) }?;
     read(status)
 }
 
